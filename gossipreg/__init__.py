@@ -1,0 +1,42 @@
+"""gossipreg: a service registry without a server. Every service runs a sidecar; the sidecars gossip.
+
+The map of the house. Imports run downwards in this list only, and a test reads them:
+
+    errors, model    the exceptions; the frozen values that everything speaks of
+    socket_path      where the local socket is
+    config           everything that can be chosen about a member
+    wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
+    core/            the protocol: replica, detector, rumours, reconcile, catalog, node. Pure: time and bytes go in,
+                     effects come out; no clock, no socket, no global randomness, so one seed replays a cluster
+    daemon/          trio: the UDP pump, the local socket, persistence, start and stop
+    gateway/         other people's protocols, beside the daemon
+    client/          for programs: errors, model, socket_path and wire.rpc are all that it knows of the rest
+    cli/             the commands: parse, call, print. Only `join` loads the daemon
+
+What flows where:
+
+    datagram         UDP socket -> core.node.receive (seal, codec, then detector, rumours or reconcile, replica,
+                     catalog) -> effects -> UDP socket
+    lookup           unix socket -> wire.rpc -> core.catalog -> wire.shapes, wire.rpc -> unix socket
+    registration     unix socket -> wire.rpc -> persist -> core.node.register -> a rumour at once, and the reply
+
+Programs use `gossipreg.Client`; see `client/connection.py`.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gossipreg.client import Client
+
+__version__ = "0.1.0"
+
+__all__ = ["Client", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """`Client` is loaded when it is asked for: the sidecar, which imports this package too, never needs it."""
+    if name == "Client":
+        from gossipreg.client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

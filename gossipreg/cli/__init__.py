@@ -1,0 +1,24 @@
+"""The commands of `gossipreg`: parse, call, print. One file a command, imported only when that command is meant.
+
+A client command loads click, msgpack and the client, and nothing else that takes time: no trio, no cryptography.
+`commands.py` is the group and the way from exceptions to exit codes; `options.py`, `output.py` and `units.py` are what
+the commands share.
+"""
+
+import os
+import sys
+from contextlib import suppress
+
+
+def main() -> int:
+    """The console script: runs the command of `sys.argv`; the exit code is returned, or the process ends with it."""
+    from gossipreg.cli.commands import run
+
+    code = run()
+    if "gossipreg.daemon" not in sys.modules:
+        # Taking the interpreter apart would be a tenth of the time of a lookup, and a client command has nothing that
+        # needs it: `run` has written the result out, connections end with the process.
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
+        os._exit(code)
+    return code

@@ -1,0 +1,79 @@
+"""The group `gossipreg`, and the way from what went wrong to one line on stderr and an exit code.
+
+0 done   1 a plain no   2 wrong usage   3 the sidecar cannot be reached   4 it refused   5 could not start
+130 interrupted
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from gossipreg import __version__
+from gossipreg.cli.options import Chosen, client_options
+from gossipreg.cli.output import ReaderGone, flush, say_error
+from gossipreg.errors import BadConfig, CannotStart, GossipregError, Unreachable
+
+COMMANDS = (
+    "join", "register", "deregister", "lookup", "services", "members", "watch", "wait", "info", "leave", "keygen",
+)  # fmt: skip
+"""In the order of the help. Each is the function of its name in the module of its name."""
+
+USAGE, UNREACHABLE, REFUSED, NOT_STARTED, INTERRUPTED, READER_GONE = 2, 3, 4, 5, 130, 141
+
+
+class Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"gossipreg.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+    Example: two sidecars on one machine, a service, and where it is.
+      gossipreg join --name web-1 --service web --port 8080 &
+      gossipreg join --name web-2 --seed 127.0.0.1:7940 &
+      gossipreg --socket $XDG_RUNTIME_DIR/gossipreg/web-2.sock lookup web
+
+    Shell completion: eval "$(_GOSSIPREG_COMPLETE=bash_source gossipreg)" (or zsh_source, fish_source).
+    """,
+)
+@client_options
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def gossipreg() -> None:
+    """A service registry without a server: the sidecars of your services find each other and hold the registry."""
+
+
+def run(args: list[str] | None = None) -> int:
+    """Run one command line (of the process, where none is given); return the exit code. Raises nothing."""
+    chosen = Chosen()
+    json = "--json" in (sys.argv[1:] if args is None else args)  # for errors before the options are known
+    try:
+        code = gossipreg.main(args, prog_name="gossipreg", standalone_mode=False, obj=chosen)
+        flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        if json:
+            say_error("usage" if error.exit_code == USAGE else "output", error.format_message(), line=False, json=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except ReaderGone:
+        return READER_GONE
+    except GossipregError as error:
+        say_error(error.code, str(error), json=json)
+        match error:
+            case Unreachable():
+                return UNREACHABLE
+            case CannotStart() | BadConfig():
+                return NOT_STARTED
+            case _:
+                return REFUSED

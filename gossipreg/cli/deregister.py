@@ -1,0 +1,23 @@
+"""`gossipreg deregister ID`."""
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import print_json
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg deregister billing-8080
+    """
+)
+@click.argument("id")
+@client_options
+@pass_chosen
+def deregister(chosen: Chosen, id: str) -> None:
+    """Take the service with this id, registered with this sidecar, out."""
+    with chosen.client() as client:
+        result = client.call("deregister", id=id)
+    if chosen.json:
+        print_json(result)

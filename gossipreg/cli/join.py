@@ -1,0 +1,72 @@
+"""`gossipreg join`: runs the sidecar. The one command that loads the daemon, and only when it starts."""
+
+import os
+from typing import Any
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, service_options
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg join --name web-1 --service web --port 8080
+      gossipreg join --seed 10.0.0.5:7940 --key-file cluster.key --data-dir /var/lib/gossipreg
+    """
+)
+@click.option("--seed", "seeds", metavar="HOST:PORT", multiple=True, help="A member to begin with; repeatable.")
+@click.option("--bind", metavar="HOST:PORT", help="Where to gossip (port 7940; all addresses with a key).")
+@click.option("--advertise", metavar="HOST[:PORT]", help="Where others reach it (the address towards the seed).")
+@click.option("--name", metavar="NAME", help="For people; may repeat (HOSTNAME, or SERVICE-HOSTNAME).")
+@click.option("--cluster", metavar="NAME", default="default", help="Other clusters are not spoken with (default).")
+@click.option("--zone", metavar="Z", default="", help="Where it stands, for lookup --zone.")
+@click.option("--label", "labels", metavar="K=V", multiple=True, callback=pairs, help="Shown with the member.")
+@click.option("--key-file", metavar="FILE", type=click.Path(), help="Keys in base64, one a line (or $GOSSIPREG_KEY).")
+@click.option("--insecure", is_flag=True, help="Allow clear text off loopback.")
+@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Keeps its identity over restarts.")
+@click.option("--profile", type=click.Choice(["local", "lan", "wan"]), default="lan", help="Timing (lan).")
+@click.option("--socket-group", metavar="GROUP", help="Who else may use the socket.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Of logs and the ready line (text).")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+@click.option("--on-sigterm", type=click.Choice(["leave", "hold"]), default="leave", help="hold: leave --hold 30s.")
+@click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next six.")
+@service_options(required=False)
+@client_options
+@pass_chosen
+def join(chosen: Chosen, /, **flags: Any) -> int:
+    """Run the sidecar in the foreground, until SIGTERM, SIGINT or `gossipreg leave`.
+
+    Prints one line, `ready ...`, when its socket answers. Without --seed it is the first member of a cluster.
+    """
+    service = _take_service(flags)
+    from gossipreg.daemon.main import run
+    from gossipreg.daemon.settings import ServiceSpec, Settings
+
+    log_format = flags.pop("log_format") or ("json" if chosen.json else "text")
+    labels = tuple(sorted(flags.pop("labels").items()))
+    return run(
+        Settings(
+            **flags,
+            labels=labels,
+            key=os.environ.get("GOSSIPREG_KEY") or None,
+            socket=chosen.socket or os.environ.get("GOSSIPREG_SOCKET") or None,
+            log_format=log_format,
+            service=None if service is None else ServiceSpec(**service),
+        )
+    )
+
+
+def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:
+    """The service's flags, taken out of `flags`, as the fields of a ServiceSpec; None without --service."""
+    name = flags.pop("service")
+    given = {key: flags.pop(key) for key in ("port", "address", "id", "tags", "meta", "weight")}
+    if name is None:
+        for key, value in given.items():
+            if value not in (None, (), {}):
+                raise click.UsageError(f"--{key.removesuffix('s')} describes a service: name it with --service NAME.")
+        return None
+    if given["port"] is None:
+        raise click.UsageError("--service needs --port P.")
+    weight = 1 if given["weight"] is None else given["weight"]
+    return {**given, "name": name, "weight": weight, "meta": tuple(sorted(given["meta"].items()))}

@@ -1,0 +1,28 @@
+"""`gossipreg leave`."""
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import print_json
+from gossipreg.cli.units import Duration
+
+MAX_HOLD_S = 60.0
+TIMEOUT_S = 90.0
+"""The sidecar answers when the leave is done, which its configuration bounds to at most a minute."""
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg leave --hold 30s
+    """
+)
+@click.option("--hold", metavar="DURATION", type=Duration(MAX_HOLD_S), help="Be back within this (at most 1m).")
+@client_options
+@pass_chosen
+def leave(chosen: Chosen, hold: float | None) -> None:
+    """Tell the cluster, and stop the sidecar. With --hold its services stay in the answers for so long."""
+    with chosen.client(TIMEOUT_S) as client:
+        result = client.call("leave", **({} if hold is None else {"hold": hold}))
+    if chosen.json:
+        print_json(result)

@@ -1,0 +1,42 @@
+"""`gossipreg lookup NAME`: where the instances of a service are."""
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import address_of, print_json, print_line, printable, say
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg lookup billing --tag v2 --near
+      curl http://$(gossipreg lookup --one billing)/
+    """
+)
+@click.argument("name")
+@click.option("--tag", "tags", metavar="T", multiple=True, help="Only those with this tag; repeatable: with all.")
+@click.option("--all", "all_", is_flag=True, help="Also those that do not pass, each with its health.")
+@click.option("--near", is_flag=True, help="Nearest first, by round trip.")
+@click.option("--zone", metavar="Z", help="Only those in this zone.")
+@click.option("--one", is_flag=True, help="Only the first.")
+@client_options
+@pass_chosen
+def lookup(
+    chosen: Chosen, name: str, tags: tuple[str, ...], all_: bool, near: bool, zone: str | None, one: bool
+) -> int:
+    """Print where NAME is: `address:port` a line. Exit code 1 where no instance passes."""
+    params = {"tags": list(tags), "all": all_, "near": near, "zone": zone}
+    with chosen.client() as client:
+        instances = client.call("lookup", name=name, **{key: value for key, value in params.items() if value})
+    if one:
+        del instances[1:]
+    if chosen.json:
+        print_json(instances)
+    else:
+        for instance in instances:
+            print_line(address_of(instance) + (f" {printable(instance['health'])}" if all_ else ""))
+    if any(instance["stale"] for instance in instances):
+        say("Warning: this sidecar hears no other: these are the instances known last, and may be gone")
+    if not instances and not chosen.json:
+        say(f"no {'' if all_ else 'passing '}instance of {printable(name)}")
+    return 0 if instances else 1

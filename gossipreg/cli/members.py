@@ -1,0 +1,41 @@
+"""`gossipreg members`."""
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import print_json, print_table
+
+ID_SHOWN = 12
+"""Hex digits of an id: enough to tell members apart; the JSON has all 32."""
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg members
+    """
+)
+@client_options
+@pass_chosen
+def members(chosen: Chosen) -> None:
+    """List the members of the cluster as this sidecar sees them."""
+    with chosen.client() as client:
+        found = client.call_paged("members", key="id")
+    if chosen.json:
+        print_json(found)
+        return
+    print_table(
+        ("NAME", "ID", "ADDRESS", "STATE", "ZONE", "RTT", "SERVICES"),
+        (
+            (
+                one["name"],
+                one["id"][:ID_SHOWN],
+                one["address"],
+                one["state"],
+                one["zone"],
+                None if one["rtt_ms"] is None else f"{one['rtt_ms']:.1f}ms",
+                one["services"],
+            )
+            for one in found
+        ),
+    )

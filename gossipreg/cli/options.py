@@ -1,0 +1,85 @@
+"""Options that several commands share, and how a command gets its client."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from gossipreg.client import Client
+from gossipreg.client.connection import TIMEOUT_S
+from gossipreg.errors import BadParams
+
+
+class Chosen:
+    """What the global options say, wherever on the line they stand. Passed on as click's `obj`."""
+
+    def __init__(self) -> None:
+        self.socket: str | None = None
+        self.json = False
+
+    def client(self, timeout_s: float = TIMEOUT_S) -> Client:
+        """Raises click.UsageError where the user has to choose a socket, Unreachable where there is none."""
+        try:
+            return Client(self.socket, timeout_s=timeout_s)
+        except BadParams as error:
+            raise click.UsageError(str(error)) from None
+
+
+pass_chosen = click.make_pass_decorator(Chosen)
+
+
+def _choose_socket(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Chosen).socket = value
+
+
+def _choose_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(Chosen).json = True
+
+
+def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--socket and --json: of the group, and of each command as well."""
+    command = click.option(
+        "--json", is_flag=True, expose_value=False, callback=_choose_json, help="Print JSON, errors too."
+    )(command)
+    return click.option(
+        "--socket",
+        metavar="PATH",
+        expose_value=False,
+        callback=_choose_socket,
+        type=click.Path(),
+        help="The sidecar's socket ($GOSSIPREG_SOCKET).",
+    )(command)
+
+
+def pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Callback of options that take K=V."""
+    found = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{value!r} is not of the form KEY=VALUE", param=param)
+        found[key] = text
+    return found
+
+
+PORT = click.IntRange(1, 65535)
+
+
+def service_options(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flags that `register` and `join --service` share."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            click.option("--weight", metavar="N", type=click.IntRange(0), help="For clients that balance (1)."),
+            click.option("--meta", metavar="K=V", multiple=True, callback=pairs, help="What else clients should know."),
+            click.option("--tag", "tags", metavar="T", multiple=True, help="To look it up by; repeatable."),
+            click.option("--id", metavar="ID", help="Unique on this node (NAME-PORT)."),
+            click.option("--address", metavar="HOST", help="Where it listens (the advertised host)."),
+            click.option("--port", metavar="P", type=PORT, required=required, help="Where it listens."),
+        ):
+            command = option(command)
+        return command
+
+    return decorate

@@ -1,0 +1,104 @@
+"""How results look: JSON for programs, plain aligned columns for people. Results go to stdout, all else to stderr.
+
+Texts in results were chosen by other members. On a terminal, control characters in them could do harm, and a line
+break would forge a line: they are shown escaped.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import click
+
+
+class ReaderGone(Exception):
+    """Who reads our stdout has seen enough (`| head -1`): end without a word, as every tool of a pipeline does."""
+
+
+class CannotWrite(click.ClickException):
+    def __init__(self, why: str) -> None:
+        super().__init__(f"cannot write the result: {why}")
+
+
+def printable(text: object) -> str:
+    """One line without control characters, whatever a stranger wrote; "-" for what is not known or empty."""
+    shown = "-" if text is None or text == "" else str(text)
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
+
+
+def print_line(text: str) -> None:
+    """A line of the result; lossless where the terminal's encoding allows, else escaped."""
+    if sys.stdout is None:
+        raise CannotWrite("stdout is closed")
+    try:
+        try:
+            sys.stdout.write(f"{text}\n")
+        except UnicodeEncodeError:
+            sys.stdout.write(f"{ascii(text)[1:-1]}\n")
+    except OSError as error:
+        raise _lost(error) from None
+
+
+def flush() -> None:
+    """Results are on their way, or it is said that they cannot be: a full disk, a closed stdout."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        raise _lost(error) from None
+
+
+def _lost(error: OSError) -> Exception:
+    """What to raise for a result that cannot be written. What is still in the buffer goes nowhere."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return ReaderGone() if isinstance(error, BrokenPipeError) else CannotWrite(error.strerror or str(error))
+
+
+def print_json(value: Any) -> None:
+    import json  # not on the way of a plain `lookup`
+
+    print_line(json.dumps(value))  # ASCII: safe in every encoding
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns as wide as their widest cell, two spaces apart; numbers to the right."""
+    lines = [list(row) for row in rows]
+    texts = [list(header)] + [[printable(cell) for cell in row] for row in lines]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    right = [any(isinstance(line[i], int | float) for line in lines) for i in range(len(header))]
+    for text in texts:
+        cells = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(text, widths, right, strict=True)
+        )
+        print_line("  ".join(cells).rstrip())
+
+
+def address_of(instance: dict[str, Any]) -> str:
+    """`address:port`, or `[v6]:port`: fit for a URL."""
+    host = printable(instance["address"])
+    return f"[{host}]:{instance['port']}" if ":" in host else f"{host}:{instance['port']}"
+
+
+def say(text: str) -> None:
+    """A line for the person, on stderr. Where nobody can read it, it is lost, and the exit code says it all."""
+    with suppress(ReaderGone, CannotWrite):
+        flush()  # so that both come in order where they go to one place
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def say_error(code: str, message: str, *, json: bool, line: bool = True) -> None:
+    message = printable(message)
+    if line:
+        say(f"Error: {message}")
+    if json:
+        from json import dumps
+
+        say(dumps({"error": {"code": code, "message": message}}))

@@ -1,0 +1,72 @@
+"""`gossipreg wait NAME` and `gossipreg wait --synced`."""
+
+import time
+from typing import Any
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import printable, say
+from gossipreg.cli.units import Duration
+from gossipreg.client import Client
+
+POLL_S = 0.05
+"""`synced` has no notification; a question takes the sidecar some ten microseconds."""
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg wait billing --count 3 --timeout 30s
+      gossipreg wait --synced --timeout 10s
+    """
+)
+@click.argument("name", required=False)
+@click.option("--count", metavar="N", type=click.IntRange(1), default=1, help="So many passing instances (1).")
+@click.option("--timeout", metavar="DURATION", type=Duration(), default="1m", help="Give up after this (1m).")
+@click.option("--synced", is_flag=True, help="Until this sidecar holds what its peers hold.")
+@client_options
+@pass_chosen
+def wait(chosen: Chosen, name: str | None, count: int, timeout: float, synced: bool) -> int:
+    """Return when NAME has enough passing instances. Exit code 1 where the time is up before."""
+    if name is None and not synced:
+        raise click.UsageError("Missing argument 'NAME', or --synced.")
+    deadline = time.monotonic() + timeout
+    with chosen.client() as client:
+        if synced and not _wait_until_synced(client, deadline):
+            say(f"not in step with the cluster after {timeout:g}s")
+            return 1
+        passing = count if name is None else _wait_for_passing(client, name, count, deadline)
+    if passing < count:
+        say(f"{passing} of {count} passing instances of {printable(name)} after {timeout:g}s")
+        return 1
+    return 0
+
+
+def _wait_until_synced(client: Client, deadline: float) -> bool:
+    while not client.call("info")["synced"]:
+        rest_s = deadline - time.monotonic()
+        if rest_s <= 0:
+            return False
+        time.sleep(min(POLL_S, rest_s))
+    return True
+
+
+def _wait_for_passing(client: Client, name: str, count: int, deadline: float) -> int:
+    """How many pass: `count` or more at once when there are, fewer when the time is up."""
+    passing: dict[tuple[str, str], bool] = {}
+
+    def note(instance: dict[str, Any], there: bool) -> None:
+        passing[instance["node"], instance["id"]] = there and instance["health"] == "passing"
+
+    with client.watch(name) as changes:
+        while (change := changes.next_within(max(0.0, deadline - time.monotonic()))) is not None:
+            if change["kind"] == "current":
+                passing.clear()
+                for instance in change["instances"]:
+                    note(instance, True)
+            else:
+                note(change["instance"], change["kind"] != "removed")
+            if sum(passing.values()) >= count:
+                break
+    return sum(passing.values())

@@ -1,0 +1,260 @@
+"""The catalog: services by name, as lookups give them out.
+
+Owns: the instances made of the rows' entries, the change feed, and an index for each name that grows exactly when an
+answer for it could have changed. Must never know: how rows come and go, or what a lookup's caller does with the answer.
+
+After a row was touched, `refresh` looks again at what changed in it: single slots, or all of them where its content was
+replaced, it began or ceased to answer, or its member's own entry says something else. A slot's service and health are
+two entries, so that a flap of health costs few bytes. A service without health is critical, those of a member that is
+draining are in maintenance.
+
+Answers are tuples, kept until their name's index grows, so asking again costs two dictionary lookups.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gossipreg.core.content import KIND_HEALTH, KIND_SERVICE, Content
+from gossipreg.core.row import Row
+from gossipreg.errors import BadDatagram
+from gossipreg.model import (
+    Change,
+    ChangeKind,
+    Health,
+    Instance,
+    Member,
+    NodeId,
+    Service,
+    ServiceSummary,
+    Status,
+    Version,
+)
+from gossipreg.wire.values import decode_health_untrusted, decode_service_untrusted
+
+ANSWERS_MAX = 4096
+"""So many answers are kept; beyond it all are made anew."""
+GONE_NAMES_MAX = 4096
+"""Indexes of so many names without instances are kept. Beyond it the oldest is forgotten, and names that are not known
+share an index above it: it may then grow without reason, but never shrinks."""
+
+_Query = tuple[str, tuple[str, ...], bool, str | None]
+
+
+class _Shown:
+    """What is given out of one row."""
+
+    __slots__ = ("content", "instances", "name", "overrides", "zone")
+
+    def __init__(self) -> None:
+        self.content: Content | None = None
+        self.instances: dict[int, Instance] = {}
+        """By slot."""
+        self.name = ""
+        self.zone = ""
+        self.overrides: Health | None = None
+        """The health of all its services, whatever they say."""
+
+    def describe(self, member: Member | None) -> bool:
+        """Take over what instances repeat of their member; whether it changed."""
+        before = self.name, self.zone, self.overrides
+        if member is not None:
+            self.name, self.zone = member.name, member.zone
+            self.overrides = Health.MAINTENANCE if member.status is Status.DRAINING else None
+        return before != (self.name, self.zone, self.overrides)
+
+
+class Catalog:
+    def __init__(self, own_id: NodeId) -> None:
+        self.own_id = own_id
+        self.stale = False
+        self.undecodable = 0
+        """Service and health values that could not be read, each time that one was looked at."""
+        self._shown: dict[NodeId, _Shown] = {}
+        self._names: dict[str, dict[tuple[NodeId, int], Instance]] = {}
+        """By name, then by node and slot."""
+        self._clock = 0
+        self._index: dict[str, int] = {}
+        self._gone: dict[str, int] = {}
+        self._gone_index = 0
+        self._answers: dict[_Query, tuple[int, tuple[Instance, ...]]] = {}
+
+    # -- following the table -----------------------------------------------------------------------------------------
+
+    def refresh(self, row: Row) -> tuple[Change, ...]:
+        """Bring one row's instances up to date. The changes in the answers, in order."""
+        if not row.answers:
+            return self.forget(row.id)
+        content = row.content
+        assert content is not None, "only a row with content answers"
+        dirty = content.drain_dirty()
+        shown = self._shown.get(row.id)
+        if shown is None:
+            shown = self._shown[row.id] = _Shown()
+        described_anew = shown.describe(row.member)
+        changes: list[Change] = []
+        if content is not shown.content or described_anew:
+            shown.content = content
+            slots = dict.fromkeys([*shown.instances, *content.slots(KIND_SERVICE)])
+            for slot in slots:
+                self._show(row.id, shown, slot, self._read(content, slot), changes)
+        else:
+            self._refresh_slots(row.id, shown, content, dirty, changes)
+        return tuple(changes)
+
+    def _refresh_slots(
+        self, id: NodeId, shown: _Shown, content: Content, dirty: list[tuple[int, int]], changes: list[Change]
+    ) -> None:
+        services = dict.fromkeys(slot for kind, slot in dirty if kind == KIND_SERVICE)
+        for slot in services:
+            self._show(id, shown, slot, self._read(content, slot), changes)
+        for kind, slot in dirty:
+            if kind == KIND_HEALTH and slot not in services and slot in shown.instances:
+                self._show(id, shown, slot, shown.instances[slot].service, changes)
+
+    def _read(self, content: Content, slot: int) -> Service | None:
+        value = content.view(KIND_SERVICE, slot)
+        if value is None:
+            return None
+        try:
+            return decode_service_untrusted(value)
+        except BadDatagram:
+            self.undecodable += 1
+            return None
+
+    def _read_health(self, content: Content, slot: int) -> Health:
+        value = content.view(KIND_HEALTH, slot)
+        if value is None:
+            return Health.CRITICAL
+        try:
+            return decode_health_untrusted(value)
+        except BadDatagram:
+            self.undecodable += 1
+            return Health.CRITICAL
+
+    def _show(self, id: NodeId, shown: _Shown, slot: int, service: Service | None, changes: list[Change]) -> None:
+        """Give out this service in this slot from now on."""
+        content = shown.content
+        if service is None or content is None:
+            self._put(id, shown, slot, None, changes)
+            return
+        counter = max(content.changed_at(KIND_SERVICE, slot), content.changed_at(KIND_HEALTH, slot))
+        health = self._read_health(content, slot) if shown.overrides is None else shown.overrides
+        instance = Instance(
+            service=service,
+            health=health,
+            node=id,
+            node_name=shown.name,
+            zone=shown.zone,
+            version=Version(content.generation, counter),
+            stale=self.stale and id != self.own_id,
+        )
+        self._put(id, shown, slot, instance, changes)
+
+    def _put(self, id: NodeId, shown: _Shown, slot: int, instance: Instance | None, changes: list[Change]) -> None:
+        before = shown.instances.get(slot)
+        if before == instance:
+            return
+        moved = before is not None and (
+            instance is None or (before.service.name, before.service.id) != (instance.service.name, instance.service.id)
+        )
+        if before is not None and moved:
+            del shown.instances[slot]
+            del self._names[before.service.name][id, slot]
+            changes.append(Change(ChangeKind.REMOVED, before))
+            self._touch(before.service.name)
+        if instance is not None:
+            shown.instances[slot] = instance
+            self._names.setdefault(instance.service.name, {})[id, slot] = instance
+            kind = ChangeKind.ADDED if before is None or moved else ChangeKind.UPDATED
+            changes.append(Change(kind, instance))
+            self._touch(instance.service.name)
+
+    def _touch(self, name: str) -> None:
+        self._clock += 1
+        if self._names[name]:
+            self._index[name] = self._clock
+            self._gone.pop(name, None)
+            return
+        del self._names[name]
+        self._index.pop(name, None)
+        self._gone[name] = self._clock
+        if len(self._gone) > GONE_NAMES_MAX:
+            self._gone_index = self._gone.pop(next(iter(self._gone)))
+
+    def forget(self, id: NodeId) -> tuple[Change, ...]:
+        """Nothing of this row is given out any more."""
+        shown = self._shown.pop(id, None)
+        changes: list[Change] = []
+        if shown is not None:
+            for slot in list(shown.instances):
+                self._put(id, shown, slot, None, changes)
+        return tuple(changes)
+
+    def set_stale(self, stale: bool) -> tuple[Change, ...]:
+        """Whether what others registered is given out as last known only."""
+        changes: list[Change] = []
+        if stale != self.stale:
+            self.stale = stale
+            for id, shown in self._shown.items():
+                if id != self.own_id:
+                    for slot, instance in list(shown.instances.items()):
+                        self._put(id, shown, slot, replace(instance, stale=stale), changes)
+        return tuple(changes)
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def lookup(
+        self, name: str, *, tags: tuple[str, ...] = (), all: bool = False, zone: str | None = None
+    ) -> tuple[Instance, ...]:
+        """The instances of a name that have all of `tags` and are in `zone`, passing ones only unless `all`; in order
+        of (node, id). Empty where there is none."""
+        query = (name, tags, all, zone)
+        index = self._index.get(name)
+        if index is None:
+            return ()
+        kept = self._answers.get(query)
+        if kept is not None and kept[0] == index:
+            return kept[1]
+        answer = tuple(
+            instance
+            for _, instance in sorted(self._names[name].items(), key=_order)
+            if (all or instance.health is Health.PASSING)
+            and (zone is None or instance.zone == zone)
+            and (not tags or set(tags) <= set(instance.service.tags))
+        )
+        if len(self._answers) >= ANSWERS_MAX:
+            self._answers.clear()
+        self._answers[query] = index, answer
+        return answer
+
+    def index(self, name: str | None = None) -> int:
+        """Grows exactly when an answer for this name (None: for any) could have changed."""
+        if name is None:
+            return self._clock
+        index = self._index.get(name)
+        return self._gone.get(name, self._gone_index) if index is None else index
+
+    def instances(self) -> Iterator[Instance]:
+        """All of them, by name, then (node, id)."""
+        for name in sorted(self._names):
+            yield from self.lookup(name, all=True)
+
+    def services(self) -> list[ServiceSummary]:
+        """The names known, in order."""
+        return [_summary(name, self._names[name]) for name in sorted(self._names)]
+
+    def service_count(self, id: NodeId) -> int:
+        """How many services of this member are given out."""
+        shown = self._shown.get(id)
+        return 0 if shown is None else len(shown.instances)
+
+
+def _order(item: tuple[tuple[NodeId, int], Instance]) -> tuple[NodeId, str, int]:
+    (node, slot), instance = item
+    return node, instance.service.id, slot
+
+
+def _summary(name: str, instances: dict[tuple[NodeId, int], Instance]) -> ServiceSummary:
+    passing = sum(instance.health is Health.PASSING for instance in instances.values())
+    tags = {tag: None for instance in instances.values() for tag in instance.service.tags}
+    return ServiceSummary(name, len(instances), passing, tuple(sorted(tags)))

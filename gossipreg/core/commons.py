@@ -1,0 +1,85 @@
+"""What the parts of one node have in common: the table, the ring, the bindings, timers, round trips and the outbox.
+
+Owns nothing itself: it is handed to detector, rumours and reconcile, so that each says whom it speaks to by id and
+leaves addresses to one place. `now` is the time of the current input, set by the node before anything else runs.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+from gossipreg.config import Config
+from gossipreg.core.effects import Effect, Event
+from gossipreg.core.outbox import OnSent, Outbox
+from gossipreg.core.peers import Peers
+from gossipreg.core.replica import Replica
+from gossipreg.core.ring import Ring
+from gossipreg.core.rtt import RoundTrips
+from gossipreg.core.timers import Timers
+from gossipreg.model import Address, NodeId
+from gossipreg.wire.messages import SCOPE_ALL, Ack, Message, Probe
+
+
+@dataclass(slots=True)
+class Commons:
+    config: Config
+    id: NodeId
+    generation: int
+    """Of this start; raised once where somebody else uses our identity."""
+    replica: Replica
+    ring: Ring
+    peers: Peers
+    outbox: Outbox
+    timers: Timers
+    round_trips: RoundTrips
+    rng: random.Random
+    now: float
+    heard_at: float
+    """When a datagram was last opened from any member."""
+    effects: list[Effect] = field(default_factory=list)
+    """What the current input has led to so far."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Named counters: drops by reason, probes, suspicions, refutations, comparisons, ..."""
+    stretch: int = 1
+    """Bounds and floors are multiplied by this: 1 plus the local health score."""
+
+    def count(self, name: str) -> None:
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def event(self, kind: str, **fields: str | int | float) -> None:
+        self.effects.append(Event(kind, tuple(fields.items())))
+
+    def address(self, id: NodeId) -> Address | None:
+        """Where to reach a member: where it last spoke from, else the first address in its row."""
+        peer = self.peers.of_id(id)
+        if peer is not None and peer.source is not None:
+            return peer.source
+        row = self.replica.rows.get(id)
+        if row is None or row.member is None or not row.member.addresses:
+            return None
+        return row.member.addresses[0]
+
+    def to(self, id: NodeId, message: Message, on_sent: OnSent | None = None) -> bool:
+        """Say something to a member; False where nobody knows its address."""
+        address = self.address(id)
+        if address is None:
+            return False
+        self.outbox.put(address, message, on_sent)
+        return True
+
+    def zone(self, id: NodeId) -> str:
+        row = self.replica.rows.get(id)
+        return "" if row is None or row.member is None else row.member.zone
+
+    def bound_s(self, id: NodeId) -> float:
+        """How long to wait for this member's answer, stretched by local health."""
+        return self.round_trips.bound_s(id, self.zone(id)) * self.stretch
+
+    def probe_of(self, number: int) -> Probe:
+        return Probe(SCOPE_ALL, number, self.replica.fingerprint)
+
+    def ack_of(self, number: int, observed: Address | None = None) -> Ack:
+        return Ack(SCOPE_ALL, number, self.replica.fingerprint, observed)
+
+    def alive_members(self) -> int:
+        """Members on the ring, ourselves included."""
+        return len(self.ring)

@@ -1,0 +1,143 @@
+"""Contact: from a boot id nobody knows to a member, and from an unproven address to a proven one.
+
+Owns: the greeting (Hello, Mismatch, the clear notice about keys). Never knows: what members say to each other after it.
+
+    caller -> called   Hello(number n)                      a seed, or somebody lost
+    called -> caller   Hello(echo n, number m)              m is a keyed hash of boot id, source and time: no memory
+    caller -> called   Hello(echo m), and what it came for  now both are bound, and both addresses proven
+
+Anything else from an unbound boot id is answered with a Hello that carries a number, and dropped. A member that speaks
+from an address which is not in its row is asked to echo a number from there, and meanwhile gets little.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.effects import Send
+from gossipreg.core.lost import Lost
+from gossipreg.core.peers import Peer
+from gossipreg.errors import BadDatagram
+from gossipreg.model import Address, BootId, NodeId
+from gossipreg.wire import seal
+from gossipreg.wire.messages import Claim, Hello, Mismatch
+
+_STRANGERS_A_SECOND = 200
+"""Answers to those who have proven nothing (numbers, notices); more are dropped and counted."""
+
+
+class Contact:
+    def __init__(
+        self,
+        commons: Commons,
+        lost: Lost,
+        boot_id: BootId,
+        met: Callable[[NodeId, bool], None],
+        not_understood: Callable[[NodeId], None],
+        met_myself: Callable[[int], None],
+    ) -> None:
+        """`met(id, first)`: a member has proven where it is, for the first time or again; `not_understood(id)`: one
+        that we know asked who we are; `met_myself(generation)`: somebody else speaks with our id."""
+        self._commons = commons
+        self._lost = lost
+        self._boot_id = boot_id
+        self._met = met
+        self._not_understood = not_understood
+        self._met_myself = met_myself
+        self._answers_left = float(_STRANGERS_A_SECOND)
+        self._answers_at = commons.now
+
+    # -- greeting ----------------------------------------------------------------------------------------------------
+
+    def on_hello(self, boot_id: BootId, source: Address, hello: Hello) -> None:
+        commons, peers = self._commons, self._commons.peers
+        if hello.cluster != commons.config.cluster:
+            commons.count("drop.wrong_cluster")
+            if hello.number and self._may_answer():
+                commons.outbox.put(source, Mismatch(commons.config.cluster, hello.number))
+            return
+        if hello.id == commons.id:
+            self._met_myself(hello.generation)
+            return
+        peer = peers.of_boot(boot_id)
+        first = peer is None
+        proven = peers.met(boot_id, source, hello.echo, commons.now)
+        if proven:
+            peer = self._bind(boot_id, source, hello)
+            if peer is None:
+                commons.count("drop.old_generation")
+                return
+        if hello.number:
+            self._answer_hello(boot_id, source, hello.number, known=peer is not None and peer.source == source)
+            if peer is not None and not hello.echo:
+                self._not_understood(hello.id)
+        if proven:
+            self._met(hello.id, first)
+
+    def _bind(self, boot_id: BootId, source: Address, hello: Hello) -> Peer | None:
+        commons = self._commons
+        row = commons.replica.rows.get(hello.id)
+        if row is not None and hello.generation < row.liveness.generation:
+            commons.outbox.put(source, Claim(row.id, *row.liveness, row.reporter or commons.id))  # so that it knows
+            return None
+        peer = commons.peers.bind(boot_id, hello.id, hello.generation)
+        if peer is not None:
+            commons.outbox.proven(source)
+            peer.source = source
+            peer.heard_at = commons.now
+            self._lost.reached(hello.id, commons.peers.called(hello.echo))
+            commons.peers.answered(hello.echo)
+        return peer
+
+    def _answer_hello(self, boot_id: BootId, source: Address, number: int, *, known: bool) -> None:
+        commons = self._commons
+        if not known and not self._may_answer():
+            return
+        ask = 0 if known else commons.peers.challenge(boot_id, source, commons.now)
+        commons.outbox.put(source, Hello(commons.config.cluster, commons.id, commons.generation, ask, number))
+
+    def ask_who(self, boot_id: BootId, source: Address) -> None:
+        """Unbound, or at an address that proves nothing: give it a number to echo from there."""
+        if self._may_answer():
+            commons = self._commons
+            number = commons.peers.challenge(boot_id, source, commons.now)
+            commons.outbox.put(source, Hello(commons.config.cluster, commons.id, commons.generation, number, 0))
+
+    def on_mismatch(self, source: Address, mismatch: Mismatch) -> None:
+        """The called one belongs to another cluster. Believed only in answer to a call of ours."""
+        commons = self._commons
+        if commons.peers.called(mismatch.echo) is None:
+            commons.count("drop.mismatch_unasked")
+            return
+        commons.peers.answered(mismatch.echo)
+        commons.event("wrong_cluster", cluster=mismatch.cluster, address=str(source))
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def on_unknown_key(self, datagram: bytes, source: Address) -> None:
+        """Sealed with a key that we do not have: say so in the clear, no longer than what came."""
+        if self._may_answer():
+            self._commons.effects.append(Send(seal.notice_for(datagram), source))
+
+    def on_notice(self, datagram: bytes, source: Address) -> None:
+        """Somebody says that it lacks our key. Anyone could: it must name a datagram of ours, and changes nothing."""
+        commons = self._commons
+        try:
+            _, boot_id, _ = seal.read_notice_untrusted(datagram)
+        except BadDatagram as error:
+            commons.count(f"drop.{error.reason}")
+            return
+        if boot_id != self._boot_id:
+            commons.count("drop.notice_unasked")
+            return
+        commons.event("not_our_key", address=str(source))
+
+    def _may_answer(self) -> bool:
+        now = self._commons.now
+        earned = (now - self._answers_at) * _STRANGERS_A_SECOND
+        self._answers_left = min(float(_STRANGERS_A_SECOND), self._answers_left + earned)
+        self._answers_at = now
+        if self._answers_left < 1:
+            self._commons.count("drop.strangers_throttled")
+            return False
+        self._answers_left -= 1
+        return True

@@ -1,0 +1,67 @@
+"""Leaving: say so, be heard, close.
+
+Owns: whom the farewell was told to, and whether it is over. Never knows: what happens to the process then.
+
+Our own entry becomes `left` (or `restarting`, with how long to hold our place), which is news like any other. Once both
+neighbours on the ring have shown that they know, or after `leave_s`, it is over. No fixed sleep.
+"""
+
+from dataclasses import dataclass, replace
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.effects import Departed
+from gossipreg.core.own import Own
+from gossipreg.core.rumours import Rumours
+from gossipreg.model import NodeId, Status, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Departing:
+    """Timer: the farewell took too long, or (`again`) it is time to repeat it."""
+
+    again: bool
+
+
+class Departure:
+    def __init__(self, commons: Commons, rumours: Rumours, own: Own) -> None:
+        self._commons = commons
+        self._rumours = rumours
+        self._own = own
+        self._before: Version | None = None
+        self._told: list[NodeId] = []
+        self.done = False
+
+    def begin(self, hold_s: float) -> None:
+        """Asked a second time, nothing new happens."""
+        if self._before is not None:
+            return
+        commons = self._commons
+        self._before = self._own.version
+        status = Status.RESTARTING if hold_s > 0 else Status.LEFT
+        self._own.update(replace(self._own.member, status=status, hold_s=hold_s))
+        self._told = commons.ring.neighbours(commons.config.fanout_ring)
+        commons.timers.set(Departing(again=False), commons.now + commons.config.leave_s)
+        commons.timers.set(Departing(again=True), commons.now + commons.config.rtt_floor_s)
+
+    def on_departing(self, timer: Departing) -> None:
+        if timer.again and not self.done and self._before is not None:
+            self._rumours.tell_now(self._waiting(), self._commons.id, self._before)
+            self._commons.timers.set(timer, self._commons.now + self._commons.config.rtt_floor_s)
+        else:
+            self._finish()
+
+    def look(self) -> None:
+        """At the end of each input: has everyone who was told shown that they know?"""
+        if self._before is not None and not self.done and not self._waiting():
+            self._finish()
+
+    def _waiting(self) -> list[NodeId]:
+        own = self._commons.replica.own
+        return [id for id in self._told if id in self._commons.ring and not self._rumours.knows(id, own.id)]
+
+    def _finish(self) -> None:
+        if not self.done:
+            self.done = True
+            self._commons.timers.cancel(Departing(again=True))
+            self._commons.timers.cancel(Departing(again=False))
+            self._commons.effects.append(Departed())

@@ -1,0 +1,279 @@
+"""The detector: who is probed when, and what an answer or a silence means.
+
+Owns: probes under way, those that we make for others, the order of probing and the local health score. Never knows: how
+a suspicion ends; that is `suspicion.py` (private, ours) or `swim.py` (gossiped), chosen by Config.
+
+Each period the nearest unsuspected successor on the ring is probed, so everybody is probed once a period. No answer
+within the round-trip bound, or a refused port, hands the target to the suspicions, and the next successor is probed at
+once. Once in `random_compare_periods` a random member is probed too, for the sake of its fingerprint.
+
+A timer that fires late by more than `stall_s` says that we were asleep: probes that ran meanwhile are void. They are
+sent anew, give no round-trip sample, and after `voided_probes` in a row for one member another is asked to look at it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from gossipreg.core.commons import Commons
+from gossipreg.model import Address, NodeId, Rank
+from gossipreg.wire.messages import Ack, Ask, Claim, Nack
+
+_PROBES_MAX = 4096
+"""Probes kept waiting for an ack; beyond it the oldest is forgotten (its late ack then means nothing)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Timer: the next period begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeDue:
+    """Timer: the answer to this probe is overdue. Void once the probe is answered."""
+
+    number: int
+
+
+@dataclass(slots=True)
+class _Probe:
+    target: NodeId
+    address: Address
+    sent_at: float
+    asked_by: tuple[NodeId, int] | None
+    """For whom, and with which number, where it is an indirect probe."""
+    voided: bool = False
+    missed: bool = False
+
+
+class Suspicions(Protocol):
+    """What becomes of a member that did not answer."""
+
+    def suspects(self, id: NodeId) -> bool: ...
+    def since(self, id: NodeId) -> float | None: ...
+    def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None: ...
+    def refused(self, id: NodeId) -> None: ...
+    def reached(self, id: NodeId) -> None: ...
+    def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool: ...
+    def on_timer(self, name: object) -> bool: ...
+    def slept(self, late_s: float) -> None: ...
+    def forget(self, id: NodeId) -> None: ...
+
+
+class Detector:
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self.suspicions: Suspicions
+        self._probes: dict[int, _Probe] = {}
+        self._voided: dict[NodeId, int] = {}
+        self._checked_at: dict[NodeId, float] = {}
+        self._shuffled: Iterator[NodeId] = iter(())
+        self._periods = commons.rng.randrange(commons.config.random_compare_periods)
+        self._score = 0
+
+    def start(self) -> None:
+        """The first period begins at a random moment, so that members started together are not in step."""
+        commons = self._commons
+        commons.timers.set(Period(), commons.now + commons.rng.random() * commons.config.period_s)
+
+    # -- whom to probe -----------------------------------------------------------------------------------------------
+
+    def on_period(self, due: float) -> None:
+        commons, config = self._commons, self._commons.config
+        following = due + config.period_s
+        commons.timers.set(Period(), following if following > commons.now else commons.now + config.period_s)
+        target = self._next_target()
+        if target is not None:
+            self.probe(target)
+        self._periods += 1
+        if self._periods % config.random_compare_periods == 0:
+            for other in commons.ring.sample(commons.rng, 1, [] if target is None else [target]):
+                self.probe(other)
+
+    def _next_target(self) -> NodeId | None:
+        commons = self._commons
+        if commons.config.probe_order == "ring":
+            return next((id for id in commons.ring.successors() if not self.suspicions.suspects(id)), None)
+        for _ in range(2):
+            for id in self._shuffled:
+                if id in commons.ring:
+                    return id
+            self._shuffled = iter(commons.ring.sample(commons.rng, len(commons.ring)))
+        return None
+
+    # -- probing -----------------------------------------------------------------------------------------------------
+
+    def probe(self, target: NodeId, asked_by: tuple[NodeId, int] | None = None, *, tell: bool = False) -> bool:
+        """Probe `target`; with `tell`, say to it that it is suspected. False where it has no known address."""
+        commons = self._commons
+        address = commons.address(target)
+        if address is None:
+            return False
+        number = commons.rng.getrandbits(32)
+        while number in self._probes:
+            number = commons.rng.getrandbits(32)
+        self._probes[number] = _Probe(target, address, commons.now, asked_by)
+        if len(self._probes) > _PROBES_MAX:
+            self._drop(next(iter(self._probes)))
+        commons.count("probes")
+        commons.outbox.put(address, commons.probe_of(number))
+        row = commons.replica.rows.get(target)
+        if tell and commons.config.buddy and row is not None:
+            commons.outbox.put(
+                address, Claim(target, row.liveness.generation, row.liveness.incarnation, Rank.SUSPECT, commons.id)
+            )
+        commons.timers.set(ProbeDue(number), commons.now + commons.bound_s(target))
+        return True
+
+    def on_not_understood(self, peer: NodeId) -> None:
+        """It had to ask who we are, so it dropped our probe: send it again."""
+        for number, probe in self._probes.items():
+            if probe.target == peer and not probe.missed:
+                self._commons.outbox.put(probe.address, self._commons.probe_of(number))
+
+    def on_ack(self, peer: NodeId, ack: Ack) -> bool:
+        """An answer to a probe of ours (True), or a helper's word that it reached whom we suspect."""
+        commons = self._commons
+        probe = self._probes.get(ack.number)
+        if probe is None or probe.target != peer:
+            if not self.suspicions.on_answer(peer, ack.number, reached=True, refused=False):
+                commons.count("acks_unasked")
+            return False
+        self._drop(ack.number)
+        self._voided.pop(peer, None)
+        if not probe.voided:
+            commons.round_trips.sample(peer, commons.zone(peer), commons.now - probe.sent_at)
+        if probe.asked_by is not None:
+            asker, number = probe.asked_by
+            commons.to(asker, commons.ack_of(number))
+        elif not probe.missed:
+            self.healthier(1)
+        self.suspicions.reached(peer)
+        return True
+
+    def on_probe_due(self, number: int) -> None:
+        """No answer within the bound. The probe stays known: a late ack still clears the suspicion."""
+        probe = self._probes.get(number)
+        if probe is None or probe.missed:
+            return
+        probe.missed = True
+        self._failed(probe, refused=False)
+
+    def _failed(self, probe: _Probe, *, refused: bool) -> None:
+        commons = self._commons
+        commons.count("probes_refused" if refused else "probes_missed")
+        if probe.asked_by is not None:
+            asker, number = probe.asked_by
+            if commons.config.nacks:
+                commons.to(asker, Nack(number, refused))
+            return
+        if probe.target not in commons.ring:
+            return
+        known = self.suspicions.suspects(probe.target)
+        self.suspicions.missed(probe.target, probe.sent_at, refused=refused)
+        if not known and commons.config.probe_order == "ring":
+            following = self._next_target()
+            if following is not None:
+                self.probe(following)
+
+    def refused(self, address: Address) -> None:
+        """The kernel says that nobody listens there. It may be forged, so it only makes us look now."""
+        commons = self._commons
+        if not commons.config.refused_ports:
+            return
+        hit = [number for number, probe in self._probes.items() if probe.address == address]
+        targets: dict[NodeId, None] = {}
+        for number in hit:
+            probe = self._probes.get(number)
+            if probe is None:  # a verdict on the way here dropped it
+                continue
+            targets[probe.target] = None
+            if not probe.missed:
+                probe.missed = True
+                commons.timers.cancel(ProbeDue(number))
+                self._failed(probe, refused=True)
+        for target in targets:
+            self.suspicions.refused(target)
+        if not targets:
+            self._check(address)
+
+    def _check(self, address: Address) -> None:
+        """Something else than a probe was refused: probe whoever has that address, once a period."""
+        commons = self._commons
+        for id in commons.ring.neighbours(commons.config.fanout_ring) + list(commons.ring.successors()):
+            if commons.address(id) == address:
+                if commons.now - self._checked_at.get(id, float("-inf")) >= commons.config.period_s:
+                    self._checked_at[id] = commons.now
+                    self.probe(id)
+                return
+
+    # -- for others --------------------------------------------------------------------------------------------------
+
+    def on_ask(self, peer: NodeId, ask: Ask) -> None:
+        """Probe the target for `peer`; one that we do not know is no report, so there is no answer."""
+        commons = self._commons
+        if ask.target == commons.id:
+            commons.to(peer, commons.ack_of(ask.number))
+        elif ask.target not in commons.replica.rows or not self.probe(ask.target, (peer, ask.number)):
+            commons.count("asks_unknown")
+
+    def on_nack(self, peer: NodeId, nack: Nack) -> None:
+        if not self.suspicions.on_answer(peer, nack.number, reached=False, refused=nack.refused):
+            self._commons.count("nacks_unasked")
+
+    # -- being slow --------------------------------------------------------------------------------------------------
+
+    def slept(self, late_s: float) -> None:
+        """We were asleep: what ran meanwhile is void, and looked at again."""
+        commons = self._commons
+        commons.count("stalls")
+        self.suspicions.slept(late_s)
+        again: dict[NodeId, None] = {}
+        for number, probe in list(self._probes.items()):
+            probe.voided = True
+            if probe.missed:
+                continue
+            if probe.asked_by is None:
+                again[probe.target] = None
+                probe.missed = True  # its late ack still counts
+                commons.timers.cancel(ProbeDue(number))
+            else:
+                commons.timers.set(ProbeDue(number), commons.now + commons.bound_s(probe.target))
+        for target in again:
+            voided = self._voided[target] = self._voided.get(target, 0) + 1
+            if voided >= commons.config.voided_probes and target in commons.ring:
+                del self._voided[target]
+                self.suspicions.missed(target, commons.now, refused=False, own_report=False)
+            elif target in commons.ring:
+                self.probe(target)
+
+    def unhealthier(self, by: int) -> None:
+        """Lifeguard 3.1: we may be the slow one."""
+        self._set_score(self._score + by)
+
+    def healthier(self, by: int) -> None:
+        self._set_score(self._score - by)
+
+    def _set_score(self, score: int) -> None:
+        if self._commons.config.local_health:
+            self._score = min(max(score, 0), self._commons.config.local_health_max)
+            self._commons.stretch = 1 + self._score
+
+    @property
+    def score(self) -> int:
+        """Local health: 0 is well."""
+        return self._score
+
+    # -- the end of things -------------------------------------------------------------------------------------------
+
+    def forget(self, id: NodeId) -> None:
+        """No longer on the ring: nothing about it is asked or answered."""
+        for number in [number for number, probe in self._probes.items() if probe.target == id]:
+            self._drop(number)
+        self._voided.pop(id, None)
+        self._checked_at.pop(id, None)
+        self.suspicions.forget(id)
+
+    def _drop(self, number: int) -> None:
+        del self._probes[number]
+        self._commons.timers.cancel(ProbeDue(number))

@@ -1,0 +1,47 @@
+"""What the core asks of the world. The core returns lists of these; tests compare them with `==`."""
+
+from dataclasses import dataclass
+
+from gossipreg.model import Address, Change
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send these bytes to that address, now. May be lost; the core does not want to know."""
+
+    datagram: bytes
+    destination: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The answers to lookups changed, in this order. For watchers."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that an operator may want to read: one log line. `kind` is fixed, `fields` are for JSON logs.
+
+    Kinds: member_alive, member_suspect, member_dead, member_left, member_restarting, refuted, synced, unsynced, alone,
+    not_alone, wrong_cluster, not_our_key, duplicate_identity, moved, stalled, table_full.
+    """
+
+    kind: str
+    fields: tuple[tuple[str, str | int | float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """`leave` is done: enough have acknowledged, or its bound has passed. The socket can be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The member cannot go on (duplicate identity). `message` is one line for the user."""
+
+    message: str
+
+
+Effect = Send | Changed | Event | Departed | Stop

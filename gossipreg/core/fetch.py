@@ -1,0 +1,151 @@
+"""Fetching rows: pulls, paced by the one who pulls.
+
+Owns: which rows are being fetched from whom, and which wait for their turn. Never knows: how it was found out that a
+row is behind (an announcement, a gap, a comparison, a list), beyond whether it is to be told on.
+
+At most `pulls_at_once` rows are on their way, so that what comes fits a socket's receive buffer. A row of several pages
+is pulled page by page. A pull that is not answered within its bound is repeated, first with the same member, then with
+others; after that it is left to anti-entropy.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.outbox import Class
+from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.wire.messages import Pull
+
+_TRIES = 4
+_WAITING_MAX = 200_000
+"""Twice the rows of the largest table; beyond it the rest is left to anti-entropy."""
+_PAGE_BYTES = 1400
+"""What one pull is expected to bring, for the pacing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullAgain:
+    """Timer: this row's pull was not answered."""
+
+    id: NodeId
+
+
+@dataclass(slots=True)
+class _Pulling:
+    peer: NodeId
+    goal: Version
+    echo: int
+    rumour: bool
+    tries: int
+
+
+class Fetch:
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self._pulling: dict[NodeId, _Pulling] = {}
+        self._waiting: dict[NodeId, _Pulling] = {}
+        self._order: deque[NodeId] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being fetched, or waits for it."""
+        return bool(self._pulling or self._waiting)
+
+    def pulling(self, id: NodeId) -> bool:
+        return id in self._pulling
+
+    def told_on(self, id: NodeId) -> bool:
+        """Whether a page of this row is news: false where it was found by comparing."""
+        pulling = self._pulling.get(id)
+        return pulling is None or pulling.rumour
+
+    def want(self, id: NodeId, peer: NodeId, goal: Version, have: Version, *, echo: int, rumour: bool) -> None:
+        """`peer` has the row at `goal`, and we are at `have`: fetch it, now or in its turn."""
+        known = self._pulling.get(id) or self._waiting.get(id)
+        if known is not None:
+            known.rumour = known.rumour or rumour
+            if goal > known.goal:
+                known.goal, known.peer, known.echo = goal, peer, echo
+            return
+        pulling = _Pulling(peer, goal, echo, rumour, 0)
+        if len(self._pulling) < self._at_once():
+            self._start(id, pulling, have)
+        elif len(self._waiting) < _WAITING_MAX:
+            self._waiting[id] = pulling
+            self._order.append(id)
+        else:
+            self._commons.count("pulls_dropped")
+
+    def _at_once(self) -> int:
+        config = self._commons.config
+        return min(config.pulls_at_once, config.pull_bytes_at_once // _PAGE_BYTES)
+
+    def _start(self, id: NodeId, pulling: _Pulling, have: Version) -> None:
+        self._pulling[id] = pulling
+        pulling.tries += 1
+        self._commons.count("pulls")
+        self._commons.to(pulling.peer, Pull(id, *have, pulling.echo))
+        bound_s = max(self._commons.bound_s(pulling.peer), self._commons.config.rtt_floor_s)
+        self._commons.timers.set(PullAgain(id), self._commons.now + bound_s)
+
+    def progressed(self, id: NodeId) -> None:
+        """A page of this row was merged: go on with the next, or be done with it."""
+        pulling = self._pulling.get(id)
+        if pulling is None:
+            return
+        row = self._commons.replica.rows.get(id)
+        have = NOTHING if row is None else row.pull_from
+        if have >= pulling.goal and (row is None or row.shadow is None):
+            self.done(id)
+        else:
+            pulling.tries = 0
+            self._start(id, pulling, have)
+
+    def done(self, id: NodeId) -> None:
+        """Nothing more is wanted of this row (it is here, or it is gone)."""
+        if self._pulling.pop(id, None) is not None:
+            self._commons.timers.cancel(PullAgain(id))
+        self._waiting.pop(id, None)
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        while self._order and len(self._pulling) < self._at_once():
+            id = self._order.popleft()
+            pulling = self._waiting.pop(id, None)
+            if pulling is None:
+                continue
+            row = self._commons.replica.rows.get(id)
+            have = NOTHING if row is None else row.pull_from
+            if have < pulling.goal or (row is not None and row.shadow is not None):
+                self._start(id, pulling, have)
+
+    def on_pull_again(self, id: NodeId) -> None:
+        pulling = self._pulling.get(id)
+        if pulling is None:
+            return
+        if pulling.tries >= _TRIES:
+            self._commons.count("pulls_failed")
+            self.done(id)
+            return
+        commons = self._commons
+        if pulling.tries >= 2:
+            pulling.echo = 0
+            others = commons.ring.sample(commons.rng, 1, [pulling.peer])
+            if others:
+                pulling.peer = others[0]
+        row = commons.replica.rows.get(id)
+        self._start(id, pulling, NOTHING if row is None else row.pull_from)
+
+    # -- the other side ----------------------------------------------------------------------------------------------
+
+    def on_pull(self, peer: NodeId, message: Pull) -> None:
+        """Answer with the next page of the row, where there is room for it; the puller asks again."""
+        commons = self._commons
+        if not commons.outbox.room(Class.PAGE, commons.now):
+            return
+        since = Version(message.generation, message.counter)
+        page = commons.replica.page(message.id, since, commons.outbox.message_limit)
+        if page is None:
+            commons.count("pulls_of_nothing")
+            return
+        commons.to(peer, page)

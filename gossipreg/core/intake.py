@@ -1,0 +1,166 @@
+"""Intake: what members tell of rows and lives, merged, and what follows from it.
+
+Owns: the verdicts and refutations that we issue. Never knows: how merging decides (`replica.py`), or how news travels
+(`rumours.py`). What was merged and is news is told on; a gap is pulled; who tells what we know better hears it from us;
+and a claim against ourselves is refuted.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.detector import Detector
+from gossipreg.core.fetch import Fetch
+from gossipreg.core.reconcile import Reconcile
+from gossipreg.core.replica import Outcome
+from gossipreg.core.roster import Roster
+from gossipreg.core.rumours import Rumours, Topic
+from gossipreg.core.swim import GossipedSuspicions
+from gossipreg.model import NOTHING, Liveness, NodeId, Rank, Version
+from gossipreg.wire.messages import Announce, Claim, Delta
+
+
+class Intake:
+    def __init__(
+        self,
+        commons: Commons,
+        rumours: Rumours,
+        fetch: Fetch,
+        reconcile: Reconcile,
+        detector: Detector,
+        roster: Roster,
+        met_myself: Callable[[int], None],
+    ) -> None:
+        self._commons = commons
+        self._rumours = rumours
+        self._fetch = fetch
+        self._reconcile = reconcile
+        self._detector = detector
+        self._roster = roster
+        self._met_myself = met_myself
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def on_delta(self, peer: NodeId, delta: Delta, counter: int) -> None:
+        """A page of a row, as a rumour or because we pulled it."""
+        commons = self._commons
+        reached = Version(delta.generation, delta.reached)
+        self._rumours.shown_row(peer, delta.id, reached)
+        pulled = self._fetch.pulling(delta.id)
+        if not pulled:
+            self._rumours.owe_receipt(peer, counter)
+        if delta.id == commons.id:
+            self._about_ourselves(peer, Version(delta.generation, delta.head))
+            return
+        row = commons.replica.rows.get(delta.id)
+        if row is not None and row.dead and peer != delta.id and delta.generation <= row.liveness.generation:
+            self._reconcile.answer_gone(peer, delta.id)
+        from_owner = peer == delta.id
+        told_on = from_owner or self._fetch.told_on(delta.id)
+        merged = commons.replica.merge_delta(
+            delta, from_owner=from_owner, in_step=self._reconcile.synced, now=commons.now
+        )
+        row = commons.replica.rows.get(delta.id)
+        if merged.outcome is Outcome.REFUSED or row is None:
+            self._fetch.done(delta.id)
+        else:
+            if merged.news and told_on and not row.unproven:
+                self._rumours.tell_row(delta.id, merged.before, told_by=peer)
+            goal = Version(delta.generation, delta.head)
+            if pulled:
+                self._fetch.progressed(delta.id)
+            elif row.pull_from < goal or merged.outcome is Outcome.GAP:
+                self._fetch.want(delta.id, peer, goal, row.pull_from, echo=0, rumour=told_on)
+        self._reconcile.look_whether_synced()
+
+    def on_announce(self, peer: NodeId, announce: Announce, counter: int) -> None:
+        """News that did not fit: pull what we lack."""
+        commons = self._commons
+        self._rumours.owe_receipt(peer, counter)
+        head = Version(announce.generation, announce.head)
+        self._rumours.shown_row(peer, announce.id, head)
+        if announce.id == commons.id:
+            self._about_ourselves(peer, head)
+            return
+        row = commons.replica.rows.get(announce.id)
+        if row is not None and (row.dead or row.left) and head.generation <= row.liveness.generation:
+            self._reconcile.answer_gone(peer, announce.id)
+        elif row is None or row.pull_from < head:
+            have = NOTHING if row is None else row.pull_from
+            self._fetch.want(announce.id, peer, head, have, echo=announce.number, rumour=True)
+
+    def _about_ourselves(self, peer: NodeId, told: Version) -> None:
+        """Somebody tells us our own row: it is behind, or somebody else writes in our name."""
+        own = self._commons.replica.own.version
+        if told.generation > own.generation:
+            self._met_myself(told.generation)
+        elif told < own:
+            page = self._commons.replica.page(self._commons.id, told, self._commons.outbox.message_limit)
+            if page is not None:
+                self._commons.to(peer, page)
+
+    # -- lives -------------------------------------------------------------------------------------------------------
+
+    def on_claim(self, peer: NodeId, claim: Claim, counter: int) -> None:
+        """What somebody says of a member's life."""
+        commons = self._commons
+        if claim.id == commons.id:
+            self._refute(peer, claim)
+            return
+        if claim.rank is Rank.SUSPECT and commons.config.suspicion == "private":
+            commons.count("drop.suspect_of_another")
+            return
+        self._rumours.owe_receipt(peer, counter)
+        level = Liveness(claim.generation, claim.incarnation, claim.rank)
+        merged = commons.replica.merge_claim(claim, commons.now)
+        self._rumours.shown(peer, Topic(claim.id, True), level)
+        row = commons.replica.rows.get(claim.id)
+        if merged.claim is not None:
+            self._rumours.tell_claim(claim.id, told_by=peer)
+        elif row is not None and row.liveness > level:
+            commons.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or commons.id))
+        self._hold_gossiped(claim)
+
+    def _refute(self, peer: NodeId, claim: Claim) -> None:
+        """A claim about ourselves. A private suspicion is answered by the ack alone."""
+        commons = self._commons
+        if claim.generation > commons.generation:
+            self._met_myself(claim.generation)
+        elif claim.rank is Rank.DEAD or (claim.rank is Rank.SUSPECT and commons.config.suspicion == "gossiped"):
+            refuted = commons.replica.refute(claim.generation, claim.incarnation, commons.now)
+            if refuted is not None:
+                commons.count("refutations")
+                self._detector.unhealthier(1)
+                by = commons.replica.rows.get(claim.by)
+                name = by.member.name if by is not None and by.member is not None else claim.by.hex()
+                commons.event("refuted", by=name, incarnation=refuted.incarnation)
+                self._rumours.tell_claim(commons.id)
+            commons.to(peer, Claim(commons.id, *commons.replica.own.liveness, by=commons.id))
+
+    # -- our own word ------------------------------------------------------------------------------------------------
+
+    def declare(self, id: NodeId, why: str) -> None:
+        """Our verdict: dead."""
+        row = self._commons.replica.rows.get(id)
+        if row is None or not row.active:
+            return
+        self._commons.count("verdicts")
+        self._roster.why[id] = why
+        self.claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, self._commons.id))
+
+    def claim(self, claim: Claim) -> None:
+        """A claim of our own: into our table, and told."""
+        merged = self._commons.replica.merge_claim(claim, self._commons.now)
+        if merged.claim is not None:
+            self._rumours.tell_claim(claim.id)
+        self._hold_gossiped(claim)
+
+    def _hold_gossiped(self, claim: Claim) -> None:
+        """Where suspicion is gossiped: every member that knows of it waits for the refutation."""
+        suspicions = self._detector.suspicions
+        row = self._commons.replica.rows.get(claim.id)
+        if not isinstance(suspicions, GossipedSuspicions) or row is None:
+            return
+        if row.liveness.rank is not Rank.SUSPECT:
+            suspicions.not_suspect(claim.id)
+        elif row.liveness == Liveness(claim.generation, claim.incarnation, claim.rank) and suspicions.on_suspect(claim):
+            self._rumours.tell_claim(claim.id, by=claim.by)

@@ -1,0 +1,61 @@
+"""Who hears nobody claims nothing: whether this member is cut off, and what its answers are worth then.
+
+Owns: the note that we are alone. Never knows: who suspects whom.
+
+Where there was only silence all around, it is probably we who are cut off. The answers stay as they were, marked stale,
+for `alone_s`; after that the others' services are taken out, until any member is heard again. So a lookup never turns
+empty because of our own cable, and never serves a ghost for good.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.roster import Roster
+from gossipreg.model import NodeId
+
+_SMALL = 3
+"""Up to so many members a cluster is small: there, silence more likely means that the others are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class AloneOver:
+    """Timer: alone for so long that the last known answers are worth nothing."""
+
+
+class Listener:
+    def __init__(self, commons: Commons, roster: Roster) -> None:
+        self._commons = commons
+        self._roster = roster
+        self._hidden: list[NodeId] = []
+        self.alone = False
+
+    def heard(self) -> None:
+        """A fresh datagram of a member was opened."""
+        self._commons.heard_at = self._commons.now
+        if self.alone:
+            self.alone = False
+            self._commons.timers.cancel(AloneOver())
+            for id in self._hidden:
+                self._roster.hide(id, False)
+            self._hidden = []
+            self._roster.stale(False)
+            self._commons.event("not_alone")
+
+    def cut_off(self, since: float) -> None:
+        """Silence all around since then: nobody else was heard, and a probe was missed."""
+        if self.alone:
+            return
+        commons = self._commons
+        self.alone = True
+        members = commons.alive_members()
+        limit_s = commons.config.alone_small_s if members <= _SMALL else commons.config.alone_s
+        commons.timers.set(AloneOver(), since + limit_s)
+        commons.event("alone", members=members - 1, stale_for_s=limit_s)
+        self._roster.stale(True)
+
+    def on_alone_over(self) -> None:
+        if self.alone:
+            self._commons.event("alone_over")
+            self._hidden = [id for id in self._commons.ring if id != self._commons.id]
+            for id in self._hidden:
+                self._roster.hide(id, True)

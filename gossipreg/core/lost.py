@@ -1,0 +1,103 @@
+"""Calling on seeds, and on the lost.
+
+Owns: the seeds' addresses and those of the members lost last. Never knows: what follows from an answer.
+
+A seed is called at once and again with backoff until some member answers; for ever, if need be. After that a seed that
+nobody on the ring answered for, and each member lost (dead, `lost_max` of them, kept also when their rows are
+forgotten), is called on: each period each member calls one of them with probability min(1, lost_calls / members), so
+that the whole cluster together makes few calls and a partition of any length heals.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.core.commons import Commons
+from gossipreg.model import Address, NodeId
+from gossipreg.wire.messages import Hello
+
+_FIRST_S, _GROWTH, _LONGEST_S = 0.2, 1.6, 5.0
+"""Backoff of calls on seeds while nobody has answered."""
+
+_SEEDS_A_TRY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Timer: call the seeds again."""
+
+
+class Lost:
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self._seeds: dict[Address, NodeId | None] = {}
+        """Seeds, and who answered last there."""
+        self._members: dict[NodeId, Address] = {}
+        """Lost members, the one lost last at the end."""
+        self._wait_s = _FIRST_S
+        self._reached = False
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    # -- seeds -------------------------------------------------------------------------------------------------------
+
+    def seek(self, addresses: tuple[Address, ...]) -> None:
+        """These are the seeds now."""
+        self._seeds = {address: self._seeds.get(address) for address in addresses}
+        self._wait_s = _FIRST_S
+        if not self._reached and self._seeds:
+            self.on_seek()
+
+    def on_seek(self) -> None:
+        """Call some of the seeds, and set the next try."""
+        if self._reached:
+            return
+        commons = self._commons
+        seeds = list(self._seeds)
+        for address in commons.rng.sample(seeds, min(len(seeds), _SEEDS_A_TRY)):
+            self.call(address)
+        commons.timers.set(Seek(), commons.now + self._wait_s * (0.75 + commons.rng.random() / 2))
+        self._wait_s = min(self._wait_s * _GROWTH, _LONGEST_S)
+
+    def reached(self, id: NodeId, address: Address | None) -> None:
+        """A member answered; at `address`, where that is one that we called."""
+        self._reached = True
+        self._commons.timers.cancel(Seek())
+        if address in self._seeds:
+            self._seeds[address] = id
+
+    def own_seed(self, address: Address) -> None:
+        """This seed is ourselves."""
+        self._seeds.pop(address, None)
+
+    @property
+    def seeds(self) -> tuple[Address, ...]:
+        return tuple(self._seeds)
+
+    # -- the lost ----------------------------------------------------------------------------------------------------
+
+    def lose(self, id: NodeId, address: Address) -> None:
+        self._members.pop(id, None)
+        self._members[id] = address
+        while len(self._members) > self._commons.config.lost_max:
+            del self._members[next(iter(self._members))]
+
+    def found(self, id: NodeId) -> None:
+        """Alive again, or departed on its own: not lost."""
+        self._members.pop(id, None)
+
+    def on_period(self) -> None:
+        """Call on one of the lost, now and then."""
+        commons = self._commons
+        if not self._reached:
+            return
+        addresses = list(self._members.values())
+        addresses += [address for address, id in self._seeds.items() if id is None or id not in commons.ring]
+        if addresses and commons.rng.random() < commons.config.lost_calls / commons.alive_members():
+            self.call(commons.rng.choice(addresses))
+
+    def call(self, address: Address) -> None:
+        """Say who we are, and ask who is there."""
+        commons = self._commons
+        commons.count("calls")
+        number = commons.peers.call(address)
+        commons.outbox.put(address, Hello(commons.config.cluster, commons.id, commons.generation, number, 0))

@@ -1,0 +1,479 @@
+"""One member: composes the parts; bytes and time in, effects out.
+
+Owns: the order of things within one input. Never knows: sockets, clocks, threads. Every input (`receive`, `advance`,
+`refused`, a command) runs to its end: it sets the time, lets the part concerned act, lets the roster follow what the
+table changed, packs what is to be said into datagrams, and returns the effects in order.
+
+    datagram -> seal -> replay window -> codec -> detector | rumours | fetch | reconcile -> replica -> roster -> effects
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+from gossipreg.config import Config
+from gossipreg.core.catalog import Catalog
+from gossipreg.core.commons import Commons
+from gossipreg.core.contact import Contact
+from gossipreg.core.departure import Departing, Departure
+from gossipreg.core.detector import Detector, Period, ProbeDue
+from gossipreg.core.effects import Effect, Stop
+from gossipreg.core.fetch import Fetch, PullAgain
+from gossipreg.core.intake import Intake
+from gossipreg.core.listener import AloneOver, Listener
+from gossipreg.core.lost import Lost, Seek
+from gossipreg.core.outbox import Outbox
+from gossipreg.core.own import Own
+from gossipreg.core.peers import Peer, Peers
+from gossipreg.core.reconcile import Compare, ListAgain, Reconcile
+from gossipreg.core.replica import Replica
+from gossipreg.core.ring import Ring
+from gossipreg.core.roster import Roster, state_of
+from gossipreg.core.rtt import RoundTrips
+from gossipreg.core.rumours import GiveReceipts, Repeat, Rumours, Tell
+from gossipreg.core.suspicion import PrivateSuspicions
+from gossipreg.core.swim import GossipedSuspicions
+from gossipreg.core.timers import Timers
+from gossipreg.core.unproven import Prove, Unproven
+from gossipreg.errors import BadDatagram
+from gossipreg.model import Address, Health, Member, MemberInfo, NodeId, Service, Version
+from gossipreg.wire import codec
+from gossipreg.wire.messages import (
+    Ack,
+    Announce,
+    Ask,
+    Buckets,
+    Claim,
+    Delta,
+    Hashes,
+    Hello,
+    List,
+    Message,
+    Mismatch,
+    Nack,
+    Probe,
+    Pull,
+    Receipt,
+    Versions,
+    Want,
+)
+from gossipreg.wire.messages import Peers as Peers_
+from gossipreg.wire.seal import Keyring, Opener, Sealer
+
+_SHOWN = ("suspect", "dead", "left")
+"""States that members are listed under; the others count as alive."""
+
+
+class Node:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        member: Member,
+        id: NodeId,
+        generation: int,
+        keyring: Keyring | None,
+        rng: random.Random,
+        entropy: Callable[[int], bytes],
+        now: float,
+        wall_ms: int,
+        address_fixed: bool = True,
+    ) -> None:
+        """`member` is our own entry as it is announced; its boot id also stands in every header. `now` is the core's
+        clock (CLOCK_BOOTTIME, seconds), `wall_ms` the wall clock at that moment; `entropy(n)` gives n random bytes.
+        With `address_fixed` off, our address follows what two other members see of us."""
+        self.config = config
+        self.id = id
+        self.keyring = keyring
+        self._boot_id = member.boot_id
+        self._sealer = Sealer(keyring, member.boot_id)
+        self._opener = Opener(keyring)
+        replica = Replica(config, id, generation, now, wall_ms)
+        outbox = Outbox(config, self._sealer, now)
+        self._commons = commons = Commons(
+            config, id, generation, replica, Ring(id), Peers(entropy), outbox, Timers(), RoundTrips(config), rng, now,
+            heard_at=float("-inf"),
+        )  # fmt: skip
+        self.catalog = Catalog(id)
+        self._lost = Lost(commons)
+        self._rumours = Rumours(commons)
+        self._fetch = Fetch(commons)
+        self._reconcile = Reconcile(commons, self._rumours, self._fetch)
+        self._detector = Detector(commons)
+        self._roster = Roster(commons, self.catalog, self._lost, self._gone)
+        self._listener = Listener(commons, self._roster)
+        self._intake = Intake(
+            commons, self._rumours, self._fetch, self._reconcile, self._detector, self._roster, self._met_myself
+        )
+        self._suspicions: PrivateSuspicions | GossipedSuspicions
+        if config.suspicion == "private":
+            self._suspicions = PrivateSuspicions(
+                commons, self._detector, self._intake.declare, self._roster.hide, self._listener.cut_off
+            )
+        else:
+            self._suspicions = GossipedSuspicions(commons, self._detector, self._intake.claim, self._intake.declare)
+        self._detector.suspicions = self._suspicions
+        self._unproven = Unproven(commons, self._detector)
+        self._contact = Contact(commons, self._lost, member.boot_id, self._met, self._not_understood, self._met_myself)
+        self._own = Own(commons, self._rumours, member, address_fixed=address_fixed)
+        self._departure = Departure(commons, self._rumours, self._own)
+        self._raised = False
+        self._told_dead_at: dict[NodeId, float] = {}
+        self._detector.start()
+        self._roster.refresh()
+
+    # -- inputs ------------------------------------------------------------------------------------------------------
+
+    def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]:
+        """A datagram came from `source`. Whatever is in it, nothing is raised; each drop is counted with its reason."""
+        commons = self._begin(now)
+        try:
+            opened = self._opener.open_untrusted(datagram)
+        except BadDatagram as error:
+            self._on_unopened(error.reason, datagram, source)
+            return self._end()
+        if opened.boot_id == self._boot_id:
+            commons.count("drop.own")
+            self._lost.own_seed(source)
+            return self._end()
+        peer = commons.peers.of_boot(opened.boot_id)
+        if peer is not None and not peer.window.accept(opened.counter):
+            commons.count("drop.replay")
+            return self._end()
+        try:
+            messages, unknown = codec.decode_untrusted(opened.body)
+        except BadDatagram as error:
+            commons.count(f"drop.{error.reason}")
+            return self._end()
+        if unknown:
+            commons.counts["unknown_kinds"] = commons.counts.get("unknown_kinds", 0) + unknown
+        if peer is None:
+            commons.outbox.allow(source, len(datagram))
+        else:
+            self._heard(peer, source, len(datagram))
+        for message in messages:
+            if peer is None:
+                if type(message) is Hello:
+                    self._contact.on_hello(opened.boot_id, source, message)
+                elif type(message) is Mismatch:
+                    self._contact.on_mismatch(source, message)
+                else:
+                    commons.count("drop.unbound")
+                    self._contact.ask_who(opened.boot_id, source)
+                    break
+                peer = commons.peers.of_boot(opened.boot_id)
+                if peer is not None:  # it has just proven itself: what follows in the same datagram counts
+                    peer.window.accept(opened.counter)
+                    self._heard(peer, source, len(datagram))
+            else:
+                self._take(peer, message, source, opened.counter)
+        return self._end()
+
+    def advance(self, now: float) -> list[Effect]:
+        """Fire what is due. The caller has taken in what had arrived before."""
+        commons = self._begin(now)
+        late_s = now - commons.timers.next_due()
+        if late_s > self.config.stall_s:
+            self._detector.slept(late_s)
+        for name, due in commons.timers.pop_due(now):
+            self._fire(name, due)
+            self._roster.refresh()
+        return self._end()
+
+    def next_deadline(self) -> float:
+        """When `advance` wants to be called next; infinity where nothing is due."""
+        return self._commons.timers.next_due()
+
+    def refused(self, address: Address, now: float) -> list[Effect]:
+        """The kernel says that no one listens on that port: perhaps true, so it makes us look."""
+        self._begin(now)
+        self._detector.refused(address)
+        return self._end()
+
+    def seek(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
+        """Call these seeds until somebody answers. With none, this member is in step from the start."""
+        self._begin(now)
+        if addresses:
+            self._lost.seek(addresses)
+        elif not self._lost.seeds:
+            self._reconcile.in_step_without_others()
+        return self._end()
+
+    def lag(self, seconds: float) -> None:
+        """How late the runtime's loop was: kept for the operator; the core sees its late timers by itself."""
+        self._lag_s = seconds
+
+    _lag_s = 0.0
+
+    def rekey(self, keyring: Keyring) -> None:
+        """Seal with the first of these keys from now on, open with all."""
+        self.keyring = keyring
+        self._sealer.rekey(keyring)
+        self._opener.rekey(keyring)
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def register(self, service: Service, health: Health, now: float) -> tuple[Version, list[Effect]]:
+        """Add a service of our own, or update the one of that id. Raises TooLarge; then nothing changed."""
+        self._begin(now)
+        version = self._own.register(service, health)
+        return version, self._end()
+
+    def deregister(self, service_id: str, now: float) -> list[Effect]:
+        """Take it out. Raises NotFound."""
+        self._begin(now)
+        self._own.deregister(service_id)
+        return self._end()
+
+    def set_health(self, service_id: str, health: Health, now: float) -> tuple[Version, list[Effect]]:
+        """Raises NotFound."""
+        self._begin(now)
+        version = self._own.set_health(service_id, health)
+        return version, self._end()
+
+    def update_member(self, member: Member, now: float) -> list[Effect]:
+        """Our own entry is this from now on. The boot id stays."""
+        self._begin(now)
+        self._own.update(replace(member, boot_id=self._boot_id))
+        return self._end()
+
+    def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:
+        """Tell the cluster that we go (or, with `hold_s`, that we will be back within that time); ends in Departed."""
+        self._begin(now)
+        self._departure.begin(hold_s)
+        return self._end()
+
+    # -- reads -------------------------------------------------------------------------------------------------------
+
+    @property
+    def synced(self) -> bool:
+        """Whether this member holds every version that one peer listed at first, or was given no seed."""
+        return self._reconcile.synced
+
+    @property
+    def alone(self) -> bool:
+        """Whether it hears nobody, and answers with what it knew last."""
+        return self._listener.alone
+
+    @property
+    def departed(self) -> bool:
+        return self._departure.done
+
+    def own_services(self) -> dict[str, Service]:
+        return dict(self._own.services)
+
+    def rtt_s(self, id: NodeId) -> float | None:
+        return 0.0 if id == self.id else self._commons.round_trips.smoothed_s(id)
+
+    def members(self, now: float) -> list[MemberInfo]:
+        """Everyone in the table, ourselves included, by id."""
+        rows = self._commons.replica.rows
+        infos = (self.member(id, now) for id in sorted(rows))
+        return [info for info in infos if info is not None]
+
+    def member(self, id: NodeId, now: float) -> MemberInfo | None:
+        """One of them; None where it is unknown here, or nothing of it is believed yet."""
+        row = self._commons.replica.rows.get(id)
+        if row is None or row.member is None or row.unproven:
+            return None
+        state, since, reason = state_of(row), row.changed_at, self._roster.reason(row)
+        suspected = self._suspicions.since(id)
+        if row.hidden:
+            state, reason = "dead", "seen from here only: nobody is heard to confirm it"
+        elif suspected is not None and not row.dead:
+            state, since, reason = "suspect", suspected, "does not answer us"
+        rtt = self.rtt_s(id)
+        return MemberInfo(
+            id, row.member.name, self._commons.address(id), state if state in _SHOWN else "alive",
+            row.member.zone, row.member.labels, None if rtt is None else rtt * 1000, self.catalog.service_count(id),
+            row.version, max(0.0, now - since), reason or ("" if state in ("alive", "left") else state),
+        )  # fmt: skip
+
+    def statistics(self, now: float) -> dict[str, int | float | str]:
+        """Figures for the operator; names with a dot are counters."""
+        commons = self._commons
+        fixed: dict[str, int | float | str] = {
+            "synced": self.synced, "members": len(commons.ring), "fingerprint": f"{commons.replica.fingerprint:016x}",
+            "health_score": self._detector.score, "rows": len(commons.replica.rows), "lost": len(self._lost),
+            "table_bytes": commons.replica.size_bytes, "timers": len(commons.timers), "loop_lag_s": self._lag_s,
+            "unreceipted": self._rumours.unsettled(), "heard_s": max(0.0, now - commons.heard_at),
+            "sent.datagrams": commons.outbox.sent_datagrams, "sent.bytes": commons.outbox.sent_bytes,
+            "sent.withheld": commons.outbox.withheld, "sent.throttled": commons.outbox.throttled,
+        }  # fmt: skip
+        fixed |= {f"sent.{kind}": number for kind, number in commons.outbox.sent_kinds.items()}
+        fixed |= {f"table.{what}": number for what, number in commons.replica.counts.items()}
+        return fixed | commons.counts
+
+    # -- within an input ---------------------------------------------------------------------------------------------
+
+    def _begin(self, now: float) -> Commons:
+        commons = self._commons
+        commons.now = max(now, commons.now)
+        return commons
+
+    def _end(self) -> list[Effect]:
+        commons = self._commons
+        self._roster.refresh()
+        self._departure.look()
+        sends = commons.outbox.flush(commons.now)
+        effects: list[Effect] = [*sends, *commons.effects]
+        commons.effects = []
+        return effects
+
+    def _on_unopened(self, reason: str, datagram: bytes, source: Address) -> None:
+        self._commons.count(f"drop.{reason}")
+        if reason == "unknown_key":
+            self._contact.on_unknown_key(datagram, source)
+        elif reason == "notice":
+            self._contact.on_notice(datagram, source)
+
+    def _heard(self, peer: Peer, source: Address, size: int) -> None:
+        """A fresh datagram of a known member: is its source proven, and does it know that it is taken for dead?"""
+        commons = self._commons
+        now = commons.now
+        row = commons.replica.rows.get(peer.id)
+        if source != peer.source:
+            if row is not None and row.member is not None and source in row.member.addresses:
+                peer.source = source
+            else:
+                commons.outbox.allow(source, size)
+                if now - peer.heard_at >= self.config.rtt_floor_s or peer.source is None:
+                    self._contact.ask_who(peer.boot_id, source)
+        peer.heard_at = now
+        self._listener.heard()
+        if row is not None and row.dead and row.liveness.generation == peer.generation:
+            told = self._told_dead_at.get(peer.id)
+            if told is None or now - told >= self.config.period_s:
+                self._told_dead_at[peer.id] = now
+                commons.outbox.put(source, Claim(peer.id, *row.liveness, by=row.reporter or self.id))
+
+    def _gone(self, id: NodeId) -> None:
+        """No longer on the ring."""
+        self._detector.forget(id)
+        self._rumours.forget(id)
+        self._reconcile.forget(id)
+        self._told_dead_at.pop(id, None)
+
+    def _met(self, id: NodeId, first: bool) -> None:
+        """A member has proven where it is, after a Hello."""
+        commons = self._commons
+        if first:
+            own = commons.replica.page(self.id, Version(0, 0), commons.outbox.message_limit)
+            if own is not None:
+                commons.to(id, own)
+        elif self.synced:
+            commons.timers.set_earlier(Compare(id), commons.now + 2 * self.config.settle_s)
+        self._reconcile.list_from(id)
+
+    def _not_understood(self, id: NodeId) -> None:
+        """A member had to ask who we are: what we said to it just now was dropped."""
+        self._rumours.on_not_understood(id)
+        self._detector.on_not_understood(id)
+
+    def _met_myself(self, generation: int) -> None:
+        """Somebody tells of a start of ours that was not ours: a restored backup, or a clone that runs now."""
+        commons = self._commons
+        if generation <= commons.generation:
+            commons.count("older_self")
+            return
+        if self._raised:
+            commons.event("duplicate_identity", id=self.id.hex())
+            commons.effects.append(
+                Stop(
+                    f"duplicate identity {self.id.hex()}: another sidecar runs with a copy of this data directory; "
+                    "give each its own"
+                )
+            )
+            return
+        self._raised = True
+        commons.generation = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)
+        commons.replica.next_generation(commons.generation, commons.now)
+        commons.event("generation_raised", id=self.id.hex(), generation=str(commons.generation))
+        self._rumours.tell_row(self.id, Version(0, 0))
+
+    def _take(self, peer: Peer, message: Message, source: Address, counter: int) -> None:
+        """One message of a bound peer."""
+        commons, id = self._commons, peer.id
+        match message:
+            case Probe():
+                row = commons.replica.rows.get(id)
+                at_home = row is None or row.member is None or source in row.member.addresses
+                commons.outbox.put(source, commons.ack_of(message.number, None if at_home else source))
+                self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=False)
+            case Ack():
+                if self._detector.on_ack(id, message):
+                    self._unproven.acked(id)
+                    self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=True)
+                if message.observed is not None:
+                    self._own.seen_at(id, message.observed)
+            case Delta():
+                self._intake.on_delta(id, message, counter)
+                row = commons.replica.rows.get(message.id)
+                if row is not None and row.unproven:
+                    self._unproven.add(message.id)
+            case Claim():
+                self._intake.on_claim(id, message, counter)
+            case Receipt():
+                self._rumours.on_receipt(id, message.counters)
+            case Announce():
+                self._intake.on_announce(id, message, counter)
+            case Pull():
+                self._fetch.on_pull(id, message)
+            case Ask():
+                self._detector.on_ask(id, message)
+            case Nack():
+                self._detector.on_nack(id, message)
+            case Versions():
+                self._reconcile.on_versions(id, message)
+            case Buckets():
+                self._reconcile.on_buckets(id, message)
+            case Hashes():
+                self._reconcile.on_hashes(id, message)
+            case Want():
+                self._reconcile.on_want(id, message)
+            case List():
+                self._reconcile.on_list(id, message)
+            case Hello():
+                self._contact.on_hello(peer.boot_id, source, message)
+            case Mismatch():
+                self._contact.on_mismatch(source, message)
+            case Peers_():
+                self._on_peers(message)
+
+    def _on_peers(self, message: Peers_) -> None:
+        """A busy member names others: one of them will do as well."""
+        if not self.synced:
+            for _, address in message.peers[:2]:
+                self._lost.call(address)
+
+    def _fire(self, name: object, due: float) -> None:
+        match name:
+            case Period():
+                self._detector.on_period(due)
+                self._lost.on_period()
+                self._commons.replica.expire(self._commons.now)
+            case ProbeDue():
+                self._detector.on_probe_due(name.number)
+            case Tell():
+                self._rumours.on_tell()
+            case Repeat():
+                self._rumours.on_repeat(name.peer)
+            case GiveReceipts():
+                self._rumours.on_give_receipts(name.peer)
+            case PullAgain():
+                self._fetch.on_pull_again(name.id)
+                self._reconcile.look_whether_synced()
+            case Compare():
+                self._reconcile.on_compare(name.peer)
+            case ListAgain():
+                self._reconcile.on_list_again()
+            case Seek():
+                self._lost.on_seek()
+            case Prove():
+                self._unproven.on_prove()
+            case AloneOver():
+                self._listener.on_alone_over()
+            case Departing():
+                self._departure.on_departing(name)
+            case _:
+                self._suspicions.on_timer(name)

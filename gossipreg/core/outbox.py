@@ -1,0 +1,135 @@
+"""The outbox: what one input makes us say, packed into as few datagrams as it needs.
+
+Owns: the messages waiting for the end of the current input, and the budget of bytes. Never knows: why something is
+said. Each message goes to an address; those for one address are packed together, in order, none above the limit.
+
+Sending is classed. The budget is a token bucket of `send_bytes_s`, a second deep; everything sent draws on it, and it
+throttles from the bottom up: pages stop when half of it is gone, deltas when three quarters are, claims when all is.
+Probes, acks and refutations are never throttled. Whoever is throttled asks `room` first and waits or leaves it: pages
+are asked for again by those who miss them, rumours stay gathered until there is room.
+
+An address that has proven nothing may get at most three times the bytes that came from it: `allow` opens an allowance
+for one input, and only what fits is sent to such an address.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+
+from gossipreg.config import Config
+from gossipreg.core.effects import Send
+from gossipreg.model import Address
+from gossipreg.wire import codec
+from gossipreg.wire.messages import Message
+from gossipreg.wire.seal import Sealer
+
+AMPLIFICATION = 3
+"""At most so many times the bytes that came from an unproven address are sent to it."""
+
+
+class Class(IntEnum):
+    """What gives way first, from the last to the first."""
+
+    PROBE = 0
+    CLAIM = 1
+    DELTA = 2
+    PAGE = 3
+
+
+_RESERVE = {Class.PROBE: float("-inf"), Class.CLAIM: 0.0, Class.DELTA: 0.25, Class.PAGE: 0.5}
+"""The part of the bucket that must be left for a class to send."""
+
+OnSent = Callable[[int], None]
+"""Called with the counter of the datagram that carries the message."""
+
+
+class Outbox:
+    def __init__(self, config: Config, sealer: Sealer, now: float) -> None:
+        self._sealer = sealer
+        self._limit = config.datagram_bytes - sealer.overhead
+        self._depth = float(config.send_bytes_s)
+        self._tokens = self._depth
+        self._filled_at = now
+        self._waiting: dict[Address, list[tuple[bytes, OnSent | None]]] = {}
+        self._allowance: dict[Address, int] = {}
+        self.throttled = 0
+        """How often a class was refused room."""
+        self.sent_kinds: dict[str, int] = {}
+        self.sent_datagrams = 0
+        self.sent_bytes = 0
+        self.withheld = 0
+        """Datagrams not sent to an address that had proven nothing."""
+
+    @property
+    def message_limit(self) -> int:
+        """The largest encoded message that fits a datagram, bytes."""
+        return self._limit
+
+    def put(self, to: Address, message: Message, on_sent: OnSent | None = None) -> None:
+        """Say `message` to `to` at the end of this input."""
+        name = type(message).__name__
+        self.sent_kinds[name] = self.sent_kinds.get(name, 0) + 1
+        self._waiting.setdefault(to, []).append((codec.encode(message), on_sent))
+
+    def allow(self, source: Address, received_bytes: int) -> None:
+        """`source` has proven nothing and sent so much: in this input it gets at most three times that."""
+        self._allowance[source] = AMPLIFICATION * received_bytes
+
+    def proven(self, source: Address) -> None:
+        self._allowance.pop(source, None)
+
+    def room(self, klass: Class, now: float) -> bool:
+        """Whether a message of this class may be sent now."""
+        self._fill(now)
+        if self._tokens > _RESERVE[klass] * self._depth:
+            return True
+        self.throttled += 1
+        return False
+
+    def flush(self, now: float) -> list[Send]:
+        """End of the input: everything that waits, as sealed datagrams."""
+        if not self._waiting:
+            self._allowance.clear()
+            return []
+        self._fill(now)
+        sends: list[Send] = []
+        for to, messages in self._waiting.items():
+            for body, callbacks in self._packed(messages):
+                size = len(body) + self._sealer.overhead
+                allowance = self._allowance.get(to)
+                if allowance is not None:
+                    if size > allowance:
+                        self.withheld += 1
+                        continue
+                    self._allowance[to] = allowance - size
+                sends.append(Send(self._sealer.seal(body), to))
+                self.sent_bytes += size
+                self._tokens = max(self._tokens - size, -self._depth)
+                for on_sent in callbacks:
+                    on_sent(self._sealer.counter)
+        self.sent_datagrams += len(sends)
+        self._waiting.clear()
+        self._allowance.clear()
+        return sends
+
+    def _packed(self, messages: list[tuple[bytes, OnSent | None]]) -> list[tuple[bytes, list[OnSent]]]:
+        if len(messages) == 1:  # nearly always
+            body, on_sent = messages[0]
+            return [(body, [] if on_sent is None else [on_sent])]
+        packed: list[tuple[bytes, list[OnSent]]] = []
+        parts: list[bytes] = []
+        callbacks: list[OnSent] = []
+        size = 0
+        for body, on_sent in messages:
+            if parts and size + len(body) > self._limit:
+                packed.append((b"".join(parts), callbacks))
+                parts, callbacks, size = [], [], 0
+            parts.append(body)
+            size += len(body)
+            if on_sent is not None:
+                callbacks.append(on_sent)
+        packed.append((b"".join(parts), callbacks))
+        return packed
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(self._depth, self._tokens + max(0.0, now - self._filled_at) * self._depth)
+        self._filled_at = now

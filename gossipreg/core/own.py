@@ -1,0 +1,111 @@
+"""Our own row: our entry, our services and their health, written and told.
+
+Owns: which slot each service of ours has, and what two others say our address is. Never knows: who reads it.
+
+A change is written once, in the order service, health, and told within the gathering time as one delta. Writing what
+stands there already changes nothing: no counter, no rumour, no watcher woken.
+"""
+
+import heapq
+from dataclasses import replace
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.rumours import Rumours
+from gossipreg.errors import NotFound, TooLarge
+from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health, Member, NodeId, Service, Version
+from gossipreg.wire import values
+
+_WITNESSES = 2
+"""So many members must have seen us at the same new address before we believe it."""
+
+
+class Own:
+    def __init__(self, commons: Commons, rumours: Rumours, member: Member, *, address_fixed: bool) -> None:
+        self._commons = commons
+        self._rumours = rumours
+        self._address_fixed = address_fixed
+        self._slots: dict[str, int] = {}
+        self._free: list[int] = []
+        self._observed: dict[NodeId, Address] = {}
+        self.services: dict[str, Service] = {}
+        self.health: dict[str, Health] = {}
+        self.member = member
+        commons.replica.write(KIND_MEMBER, 0, values.encode_member(member), commons.now)
+
+    @property
+    def version(self) -> Version:
+        return self._commons.replica.own.version
+
+    def update(self, member: Member) -> None:
+        """Our own entry is this from now on."""
+        if member != self.member:
+            before = self.version
+            self._commons.replica.write(KIND_MEMBER, 0, values.encode_member(member), self._commons.now)
+            self.member = member
+            self._rumours.tell_row(self._commons.id, before)
+
+    # -- services ----------------------------------------------------------------------------------------------------
+
+    def register(self, service: Service, health: Health) -> Version:
+        """Add, or update the one of that id; the version after it. Raises TooLarge, then nothing changed."""
+        slot = self._slots.get(service.id)
+        known = slot is not None
+        if slot is None:
+            slot = self._free[0] if self._free else len(self._slots)
+            if slot >= MAX_SERVICES_A_ROW:
+                raise TooLarge(f"this sidecar has {MAX_SERVICES_A_ROW} services already: deregister some")
+        before = self.version
+        if self.services.get(service.id) != service:
+            self._commons.replica.write(KIND_SERVICE, slot, values.encode_service(service), self._commons.now)
+        if not known:
+            if self._free:
+                heapq.heappop(self._free)
+            self._slots[service.id] = slot
+        self.services[service.id] = service
+        self._write_health(service.id, slot, health)
+        if self.version != before:
+            self._rumours.tell_row(self._commons.id, before)
+        return self.version
+
+    def deregister(self, service_id: str) -> None:
+        slot = self._slot(service_id)
+        before = self.version
+        self._commons.replica.write(KIND_HEALTH, slot, None, self._commons.now)
+        self._commons.replica.write(KIND_SERVICE, slot, None, self._commons.now)
+        del self._slots[service_id], self.services[service_id], self.health[service_id]
+        heapq.heappush(self._free, slot)
+        self._rumours.tell_row(self._commons.id, before)
+
+    def set_health(self, service_id: str, health: Health) -> Version:
+        slot = self._slot(service_id)
+        before = self.version
+        self._write_health(service_id, slot, health)
+        if self.version != before:
+            self._rumours.tell_row(self._commons.id, before)
+        return self.version
+
+    def _write_health(self, service_id: str, slot: int, health: Health) -> None:
+        if self.health.get(service_id) is not health:
+            self._commons.replica.write(KIND_HEALTH, slot, values.encode_health(health), self._commons.now)
+            self.health[service_id] = health
+
+    def _slot(self, service_id: str) -> int:
+        slot = self._slots.get(service_id)
+        if slot is None:
+            raise NotFound(f"no service {service_id!r} is registered here: see `gossipreg services`")
+        return slot
+
+    # -- moving ------------------------------------------------------------------------------------------------------
+
+    def seen_at(self, by: NodeId, address: Address) -> None:
+        """A member saw us speak from an address that is not in our row: two who agree are believed."""
+        if self._address_fixed or address in self.member.addresses:
+            return
+        self._observed[by] = address
+        if sum(seen == address for seen in self._observed.values()) >= _WITNESSES:
+            self._observed.clear()
+            self._commons.event("moved", address=str(address))
+            self.update(replace(self.member, addresses=(address,)))
+        elif len(self._observed) > 16:
+            del self._observed[next(iter(self._observed))]

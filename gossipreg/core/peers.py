@@ -1,0 +1,109 @@
+"""Who is behind a boot id, and where: the bindings that turn a header into a member.
+
+Owns: boot id <-> (id, generation), the replay window of each bound boot id, and the address from which a member was
+last proven to speak. Never knows: what is said.
+
+A binding comes from the member's own row, which carries its boot id, or from a Hello that echoes our number. One member
+has one binding: that of its highest generation. Numbers for strangers are a keyed hash of (boot id, source, time), so
+a flood of strangers costs no memory; numbers for calls that we begin (a seed, a lost member) are drawn and kept, since
+the answer may come from another address than the one that was called.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+from gossipreg.model import Address, BootId, NodeId
+from gossipreg.wire.seal import ReplayWindow
+
+_CHALLENGE_EPOCH_S = 10.0
+"""A stranger's number is good for one to two of these."""
+
+_CALLS_MAX = 1024
+"""Calls that wait for an answer; beyond it the oldest is given up."""
+
+
+class Peer:
+    __slots__ = ("boot_id", "generation", "heard_at", "id", "source", "window")
+
+    def __init__(self, id: NodeId, generation: int, boot_id: BootId) -> None:
+        self.id = id
+        self.generation = generation
+        self.boot_id = boot_id
+        self.window = ReplayWindow()
+        self.source: Address | None = None
+        """Where it was last proven to speak from; None until then."""
+        self.heard_at = float("-inf")
+
+
+class Peers:
+    def __init__(self, entropy: Callable[[int], bytes]) -> None:
+        self._entropy = entropy
+        self._secret = entropy(32)
+        self._by_boot: dict[BootId, Peer] = {}
+        self._by_id: dict[NodeId, Peer] = {}
+        self._calls: dict[int, Address] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def of_boot(self, boot_id: BootId) -> Peer | None:
+        return self._by_boot.get(boot_id)
+
+    def of_id(self, id: NodeId) -> Peer | None:
+        return self._by_id.get(id)
+
+    def bind(self, boot_id: BootId, id: NodeId, generation: int) -> Peer | None:
+        """Bind, replacing an older generation's binding of this id. None where the id is bound to a newer generation,
+        or the boot id to somebody else: then nothing changed."""
+        known = self._by_id.get(id)
+        holder = self._by_boot.get(boot_id)
+        if holder is not None and holder.id != id:
+            return None
+        if known is not None:
+            if known.boot_id == boot_id:
+                known.generation = max(known.generation, generation)
+                return known
+            if known.generation > generation:
+                return None
+            del self._by_boot[known.boot_id]
+        peer = Peer(id, generation, boot_id)
+        if known is not None:
+            peer.heard_at = known.heard_at
+        self._by_boot[boot_id] = self._by_id[id] = peer
+        return peer
+
+    def forget(self, id: NodeId) -> None:
+        peer = self._by_id.pop(id, None)
+        if peer is not None:
+            del self._by_boot[peer.boot_id]
+
+    def challenge(self, boot_id: BootId, source: Address, now: float) -> int:
+        """The number that this stranger has to echo from this source."""
+        return self._challenge(boot_id, source, int(now / _CHALLENGE_EPOCH_S))
+
+    def met(self, boot_id: BootId, source: Address, echo: int, now: float) -> bool:
+        """Whether `echo` is our number for this stranger, or of a call of ours."""
+        epoch = int(now / _CHALLENGE_EPOCH_S)
+        return echo != 0 and (
+            echo in self._calls
+            or echo in (self._challenge(boot_id, source, epoch), self._challenge(boot_id, source, epoch - 1))
+        )
+
+    def call(self, address: Address) -> int:
+        """A number for a call that we begin."""
+        number = int.from_bytes(self._entropy(8), "big") or 1
+        self._calls[number] = address
+        if len(self._calls) > _CALLS_MAX:
+            del self._calls[next(iter(self._calls))]
+        return number
+
+    def called(self, number: int) -> Address | None:
+        """The address that was called with this number, where we called."""
+        return self._calls.get(number)
+
+    def answered(self, number: int) -> None:
+        self._calls.pop(number, None)
+
+    def _challenge(self, boot_id: BootId, source: Address, epoch: int) -> int:
+        text = b"%s|%s|%d|%d" % (boot_id, source.host.encode(), source.port, epoch)
+        return int.from_bytes(blake2b(text, key=self._secret, digest_size=8).digest(), "big") or 1

@@ -1,0 +1,398 @@
+"""Anti-entropy: compare two tables, find the rows that differ. And joining: list a whole table.
+
+Owns: comparisons begun, the listing under way, and whether this member is in step. Never knows: how a row is fetched
+(`fetch.py`) or what is in it.
+
+Equal fingerprints, carried by every probe and ack, end a comparison before it begins. Else, prober P and probed Q:
+
+    P -> Q   Buckets    the table in up to 256 buckets, 4 salted bytes each
+    Q -> P   Hashes     for the buckets that differ: 6 salted bytes a row (none: nothing differs after all)
+    P -> Q   Want       hashes that P does not have;  Versions of the rows whose hashes Q does not have
+    Q -> P   Versions   of what was wanted; and each side pulls the rows in which it is behind
+
+Who is ahead answers Versions with its own, so that the other pulls; who knows a row as dead or left answers with that
+claim. A bucket that changed within `settle_s` is left out and looked at again once it has settled: under churn tables
+are never equal, and what is being told needs no comparing. A comparison that moved nothing is not repeated until a
+fingerprint changes. Who took many rows compares soon with two others, so a healed partition spreads in log n rounds.
+
+A joiner is a member with an empty table: it lists all versions of one member, page by page, and pulls. It is in step
+(`synced`) once it holds every version of that list.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.fetch import Fetch
+from gossipreg.core.outbox import Class
+from gossipreg.core.rumours import Rumours
+from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.wire.messages import Buckets, Claim, Hashes, List, Peers, Versions, Want
+
+_MASK = (1 << 64) - 1
+_ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hashing
+
+_BITS_MIN, _BITS_MAX = 4, 8
+_HASH_BYTES = 6
+_HASHES_MAX_BYTES = 16 * 1024
+"""An answer to Buckets takes at most so much; what it leaves out is found by the next comparison."""
+_VERSION_BYTES = 38
+"""An upper bound of one (id, generation, counter) in Versions."""
+_ANSWERED_MAX = 8
+"""Answers to Buckets whose hashes are kept, to know what a Want means."""
+_MANY = 8
+"""Who took so many rows in one comparison compares with others soon."""
+_LISTS_AT_ONCE = 8
+"""Members listing our table within a period; further ones are sent to others as well."""
+_LIST_AGAIN_S = 1.0
+"""A listing that made no progress for so long asks again, another member if there is one."""
+_BACKOFF_MAX = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Timer: begin a comparison with this member, now that what changed has settled."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class ListAgain:
+    """Timer: the listing made no progress."""
+
+
+def mixed(value: int, salt: int) -> int:
+    """48 bits of a 64-bit hash under a salt: two rows that collide under one salt do not under the next."""
+    return (((value ^ salt) * _ODD) & _MASK) >> 16
+
+
+@dataclass(slots=True)
+class _Listing:
+    peer: NodeId
+    after: bytes
+
+
+class Reconcile:
+    def __init__(self, commons: Commons, rumours: Rumours, fetch: Fetch) -> None:
+        self._commons = commons
+        self._rumours = rumours
+        self._fetch = fetch
+        self.synced = False
+        self._listing: _Listing | None = None
+        self._all_listed = False
+        self._begun_at: dict[NodeId, float] = {}
+        self._fruitless: dict[NodeId, tuple[int, int, int]] = {}
+        """By member: (our fingerprint, theirs, how often in a row) of a comparison that moved nothing."""
+        self._open: dict[int, tuple[NodeId, int, int]] = {}
+        """Comparisons that we began: salt -> (with whom, our fingerprint, theirs)."""
+        self._answered: dict[int, dict[int, NodeId]] = {}
+        """Answers that we gave: salt -> hash -> row."""
+        self._lists_served: dict[NodeId, float] = {}
+
+    # -- when to compare ---------------------------------------------------------------------------------------------
+
+    def seen_fingerprint(self, peer: NodeId, fingerprint: int, *, may_compare: bool) -> None:
+        """A probe or ack of this member carried its fingerprint. The prober alone begins (`may_compare`)."""
+        commons = self._commons
+        if fingerprint == commons.replica.fingerprint:
+            self._rumours.in_step(peer)
+            self._fruitless.pop(peer, None)
+            return
+        if may_compare and self.synced and self._may_begin(peer, fingerprint):
+            self._begin(peer, fingerprint)
+
+    def _may_begin(self, peer: NodeId, fingerprint: int) -> bool:
+        commons = self._commons
+        if commons.now - self._begun_at.get(peer, float("-inf")) < commons.config.compare_s / 2:
+            return False
+        fruitless = self._fruitless.get(peer)
+        if fruitless is None:
+            return True
+        ours, theirs, times = fruitless
+        if (ours, theirs) != (commons.replica.fingerprint, fingerprint):
+            return True
+        wait_s = commons.config.compare_s * 2.0 ** min(times, _BACKOFF_MAX)
+        return commons.now - self._begun_at.get(peer, float("-inf")) >= wait_s
+
+    def on_compare(self, peer: NodeId) -> None:
+        if peer in self._commons.ring:
+            self._begin(peer, 0)
+
+    def _begin(self, peer: NodeId, fingerprint: int) -> None:
+        commons = self._commons
+        if not commons.outbox.room(Class.DELTA, commons.now):
+            return
+        commons.count("comparisons")
+        self._begun_at[peer] = commons.now
+        rows = len(commons.ring)
+        bits = min(max(rows.bit_length(), _BITS_MIN), _BITS_MAX)
+        while 4 << bits > commons.outbox.message_limit - 64:
+            bits -= 1
+        salt = commons.rng.getrandbits(64) | 1
+        self._open[salt] = (peer, commons.replica.fingerprint, fingerprint)
+        while len(self._open) > _ANSWERED_MAX:
+            del self._open[next(iter(self._open))]
+        hashes, settled = self._bucket_hashes(bits)
+        digests = b"".join(
+            ((mixed(value, salt) >> 16) or 1).to_bytes(4, "big") if old else bytes(4)
+            for value, old in zip(hashes, settled, strict=True)
+        )
+        commons.to(peer, Buckets(salt, bits, digests))
+        if not all(settled):
+            commons.timers.set_earlier(Compare(peer), commons.now + commons.config.settle_s)
+
+    def _bucket_hashes(self, bits: int) -> tuple[list[int], list[bool]]:
+        """The table's XOR in each of 2**bits buckets, and whether each has settled."""
+        replica = self._commons.replica
+        settled_before = self._commons.now - self._commons.config.settle_s
+        hashes, settled = [0] * (1 << bits), [True] * (1 << bits)
+        shift = _BITS_MAX - bits
+        for at in range(1 << _BITS_MAX):
+            hashes[at >> shift] ^= replica.bucket_hash[at]
+            if replica.bucket_changed_at[at] > settled_before:
+                settled[at >> shift] = False
+        return hashes, settled
+
+    def _rows_of(self, bucket: int, bits: int, salt: int) -> dict[int, NodeId]:
+        shift = _BITS_MAX - bits
+        rows: dict[int, NodeId] = {}
+        for fine in range(bucket << shift, (bucket + 1) << shift):
+            for id, value in self._commons.replica.bucket_rows[fine].items():
+                rows[mixed(value, salt)] = id
+        return rows
+
+    # -- the steps of a comparison -----------------------------------------------------------------------------------
+
+    def on_buckets(self, peer: NodeId, message: Buckets) -> None:
+        commons = self._commons
+        if not commons.outbox.room(Class.PAGE, commons.now):
+            return
+        bits, salt = min(message.bits, _BITS_MAX), message.salt
+        if bits != message.bits:
+            commons.count("buckets_too_fine")
+            return
+        hashes, settled = self._bucket_hashes(bits)
+        answered: dict[int, NodeId] = {}
+        groups: list[tuple[int, int, int, bytes]] = []
+        size = 0
+        start = commons.rng.randrange(
+            1 << bits
+        )  # where all is left out at the bound, each comparison finds other parts
+        for step in range(1 << bits):
+            at = (start + step) % (1 << bits)
+            theirs = message.digests[4 * at : 4 * at + 4]
+            ours = ((mixed(hashes[at], salt) >> 16) or 1).to_bytes(4, "big")
+            if ours == theirs or theirs == bytes(4) or not settled[at]:
+                continue
+            rows = self._rows_of(at, bits, salt)
+            size += len(rows) * _HASH_BYTES
+            if groups and size > _HASHES_MAX_BYTES:
+                break
+            answered.update(rows)
+            groups += self._groups(at, sorted(rows))
+        self._answered[salt] = answered
+        while len(self._answered) > _ANSWERED_MAX:
+            del self._answered[next(iter(self._answered))]
+        self._send_groups(peer, salt, bits, groups)
+
+    def _groups(self, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
+        """A bucket's hashes in pieces that fit a datagram, each complete for its range."""
+        most = (self._commons.outbox.message_limit - 64) // _HASH_BYTES
+        groups = []
+        low = 0
+        for at in range(0, max(len(hashes), 1), most):
+            piece = hashes[at : at + most]
+            high = piece[-1] if at + most < len(hashes) else (1 << 48) - 1
+            groups.append((bucket, low, high, b"".join(value.to_bytes(_HASH_BYTES, "big") for value in piece)))
+            low = high + 1
+        return groups
+
+    def _send_groups(self, peer: NodeId, salt: int, bits: int, groups: list[tuple[int, int, int, bytes]]) -> None:
+        limit = self._commons.outbox.message_limit - 32
+        batch: list[tuple[int, int, int, bytes]] = []
+        size = 0
+        for group in groups:
+            cost = len(group[3]) + 24
+            if batch and size + cost > limit:
+                self._commons.to(peer, Hashes(salt, bits, tuple(batch)))
+                batch, size = [], 0
+            batch.append(group)
+            size += cost
+        self._commons.to(peer, Hashes(salt, bits, tuple(batch)))
+
+    def on_hashes(self, peer: NodeId, message: Hashes) -> None:
+        commons = self._commons
+        begun = self._open.get(message.salt)
+        if begun is None or begun[0] != peer:
+            commons.count("hashes_unasked")
+            return
+        if message.bits > _BITS_MAX:
+            return
+        _, ours, theirs = begun
+        wanted: list[bytes] = []
+        lacking: list[NodeId] = []
+        for bucket, low, high, hashes in message.buckets:
+            if bucket >= 1 << message.bits:
+                continue
+            rows = self._rows_of(bucket, message.bits, message.salt)
+            told = {hashes[at : at + _HASH_BYTES]: None for at in range(0, len(hashes), _HASH_BYTES)}
+            wanted += [value for value in told if int.from_bytes(value, "big") not in rows]
+            lacking += [
+                id
+                for value, id in rows.items()
+                if low <= value <= high and value.to_bytes(_HASH_BYTES, "big") not in told
+            ]
+        if not wanted and not lacking:
+            _, _, times = self._fruitless.get(peer, (0, 0, 0))
+            self._fruitless[peer] = (ours, theirs, times + 1)
+            return
+        most = (commons.outbox.message_limit - 32) // _HASH_BYTES
+        for at in range(0, len(wanted), most):
+            commons.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
+        self._send_versions(peer, lacking)
+        if len(wanted) >= _MANY:
+            for other in commons.ring.sample(commons.rng, 2, [peer]):
+                commons.timers.set_earlier(Compare(other), commons.now + 2 * commons.config.settle_s)
+
+    def on_want(self, peer: NodeId, message: Want) -> None:
+        rows = self._answered.get(message.salt, {})
+        hashes = message.hashes
+        wanted = (int.from_bytes(hashes[at : at + _HASH_BYTES], "big") for at in range(0, len(hashes), _HASH_BYTES))
+        self._send_versions(peer, [rows[value] for value in wanted if value in rows])
+
+    def _send_versions(self, peer: NodeId, ids: list[NodeId]) -> None:
+        commons = self._commons
+        if not ids or not commons.outbox.room(Class.PAGE, commons.now):
+            return
+        number = commons.rng.getrandbits(64) | 1
+        held = [(id, *commons.replica.rows[id].version) for id in ids if id in commons.replica.rows]
+        most = (commons.outbox.message_limit - 48) // _VERSION_BYTES
+        for at in range(0, len(held), most):
+            commons.to(peer, Versions(tuple(held[at : at + most]), None, number))
+
+    # -- versions: who is behind pulls -------------------------------------------------------------------------------
+
+    def on_versions(self, peer: NodeId, message: Versions) -> None:
+        ahead: list[NodeId] = []
+        for id, generation, counter in message.rows:
+            self._weigh(peer, id, Version(generation, counter), message.number, ahead)
+        if message.next is None:
+            self._send_versions(peer, ahead)
+        elif self._listing is not None and self._listing.peer == peer:
+            self._listed(message.next)
+
+    def _weigh(self, peer: NodeId, id: NodeId, theirs: Version, number: int, ahead: list[NodeId]) -> None:
+        """One row that the peer holds at `theirs`."""
+        commons = self._commons
+        self._rumours.shown_row(peer, id, theirs)
+        row = commons.replica.rows.get(id)
+        if row is None:
+            self._fetch.want(id, peer, theirs, NOTHING, echo=number, rumour=False)
+        elif id == commons.id:
+            if theirs < row.version:
+                ahead.append(id)
+        elif (row.dead or row.left) and theirs.generation <= row.liveness.generation:
+            self.answer_gone(peer, id)
+        elif row.pull_from < theirs:
+            self._fetch.want(id, peer, theirs, row.pull_from, echo=number, rumour=False)
+        elif theirs < row.version:
+            ahead.append(id)
+
+    def answer_gone(self, peer: NodeId, id: NodeId) -> None:
+        """The peer holds a row that we know as dead or left: tell it that, instead of pulling."""
+        commons = self._commons
+        row = commons.replica.rows[id]
+        if row.left:
+            page = commons.replica.page(id, NOTHING, commons.outbox.message_limit)
+            if page is not None:
+                commons.to(peer, page)
+        else:
+            commons.to(peer, Claim(id, *row.liveness, by=row.reporter or commons.id))
+
+    # -- listing a whole table: joining ------------------------------------------------------------------------------
+
+    def list_from(self, peer: NodeId) -> None:
+        """Not in step, and this member answers: list its table, unless a listing is under way."""
+        if self.synced or self._listing is not None:
+            return
+        self._listing = _Listing(peer, b"")
+        self._ask_list()
+
+    def in_step_without_others(self) -> None:
+        """No seed was given: there is nothing to be in step with."""
+        self._become_synced()
+
+    def _ask_list(self) -> None:
+        commons = self._commons
+        if self._listing is None:
+            return
+        commons.to(self._listing.peer, List(self._listing.after))
+        commons.timers.set(ListAgain(), commons.now + _LIST_AGAIN_S)
+
+    def on_list(self, peer: NodeId, message: List) -> None:
+        """Somebody lists our table; a busy member gives other addresses too."""
+        commons = self._commons
+        if not commons.outbox.room(Class.PAGE, commons.now):
+            self._offer_others(peer)
+            return
+        since = commons.now - commons.config.period_s
+        self._lists_served = {id: at for id, at in self._lists_served.items() if at >= since}
+        if not message.after:
+            if len(self._lists_served) >= _LISTS_AT_ONCE and self._offer_others(peer):
+                return
+            self._lists_served[peer] = commons.now
+        most = (commons.outbox.message_limit - 64) // _VERSION_BYTES
+        ids = commons.ring.after(message.after, most + 1)
+        more = len(ids) > most
+        rows = [(id, *commons.replica.rows[id].version) for id in ids[:most]]
+        following = ids[most - 1] if more else b""
+        commons.to(peer, Versions(tuple(rows), following, commons.rng.getrandbits(64) | 1))
+
+    def _offer_others(self, peer: NodeId) -> bool:
+        commons = self._commons
+        others = [
+            (id, address)
+            for id in commons.ring.sample(commons.rng, 8, [peer])
+            if (address := commons.address(id)) is not None
+        ]
+        if others:
+            commons.to(peer, Peers(tuple(others)))
+        return bool(others)
+
+    def _listed(self, following: bytes) -> None:
+        assert self._listing is not None
+        self._listing.after = following
+        if following:
+            self._ask_list()
+        else:
+            self._listing = None
+            self._commons.timers.cancel(ListAgain())
+            self.look_whether_synced(listed=True)
+
+    def on_list_again(self) -> None:
+        """No page for a while: ask again, another member where there is one. Where it was is kept: ids are in order
+        at everyone."""
+        if self._listing is None:
+            return
+        others = self._commons.ring.sample(self._commons.rng, 1, [self._listing.peer])
+        if others:
+            self._listing.peer = others[0]
+        self._ask_list()
+
+    def look_whether_synced(self, *, listed: bool = False) -> None:
+        """After each row that came in: in step once the list is through and nothing of it is missing."""
+        self._all_listed = listed or self._all_listed
+        if not self.synced and self._all_listed and self._listing is None and not self._fetch.busy:
+            self._become_synced()
+
+    def _become_synced(self) -> None:
+        self.synced = True
+        self._listing = None
+        self._commons.event("synced", members=self._commons.alive_members())
+        own = self._commons.replica.own
+        self._rumours.tell_row(own.id, NOTHING)
+
+    def forget(self, id: NodeId) -> None:
+        self._begun_at.pop(id, None)
+        self._fruitless.pop(id, None)
+        if self._listing is not None and self._listing.peer == id:
+            self.on_list_again()

@@ -1,0 +1,131 @@
+"""The roster: keeps the ring, the bindings and the catalog in step with the table, and notes what changed for people.
+
+Owns: the last known state of each member, and the two local notes that keep members out of our own answers: hidden (its
+port is refused, and nobody is there to confirm it) and alone (nobody is heard). Never knows: how a row came to change.
+
+After each input the node asks it to `refresh`: for every row that the table touched, it puts the member on the ring or
+takes it off, binds its boot id, lets the catalog look again, and writes the event. This is the one place where a change
+of the table has consequences.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.core.catalog import Catalog
+from gossipreg.core.commons import Commons
+from gossipreg.core.effects import Changed
+from gossipreg.core.lost import Lost
+from gossipreg.core.replica import Row
+from gossipreg.model import Change, NodeId, Status
+
+
+def state_of(row: Row) -> str:
+    """alive, restarting, draining, dead or left, by the table alone."""
+    if row.dead:
+        return "dead"
+    if row.left:
+        return "left"
+    status = Status.UP if row.member is None else row.member.status
+    return {Status.RESTARTING: "restarting", Status.DRAINING: "draining"}.get(status, "alive")
+
+
+class Roster:
+    def __init__(self, commons: Commons, catalog: Catalog, lost: Lost, gone: Callable[[NodeId], None]) -> None:
+        """`gone(id)`: no longer on the ring, the other parts may forget what they hold about it."""
+        self._commons = commons
+        self._catalog = catalog
+        self._lost = lost
+        self._gone = gone
+        self._states: dict[NodeId, str] = {}
+        self._changes: list[Change] = []
+        self.why: dict[NodeId, str] = {}
+        """For a member declared dead by us: on what grounds."""
+
+    def refresh(self) -> None:
+        """Follow the table. Ends with one Changed effect for all that this input changed in the answers."""
+        commons = self._commons
+        for id in commons.replica.drain_touched():
+            row = commons.replica.rows.get(id)
+            if row is None:
+                self._forget(id)
+            else:
+                self._follow(id, row)
+        if self._changes:
+            commons.effects.append(Changed(tuple(self._changes)))
+            self._changes = []
+
+    def _follow(self, id: NodeId, row: Row) -> None:
+        commons = self._commons
+        member = row.member
+        if member is not None and id != commons.id and row.newest.generation >= row.liveness.generation:
+            commons.peers.bind(member.boot_id, id, row.newest.generation)
+        belongs = row.active and (member is not None and bool(member.addresses))
+        if belongs or id == commons.id:
+            commons.ring.add(id)
+        elif id in commons.ring:
+            commons.ring.remove(id)
+            self._gone(id)
+        if not row.unproven:
+            self._note_state(id, row)
+        self._changes += self._catalog.refresh(row)
+
+    def _note_state(self, id: NodeId, row: Row) -> None:
+        state = state_of(row)
+        before = self._states.get(id)
+        if row.member is None or state == before:
+            return
+        self._states[id] = state
+        commons = self._commons
+        address = commons.address(id)
+        if state == "dead":
+            if address is not None:
+                self._lost.lose(id, address)
+        else:
+            self._lost.found(id)
+            self.why.pop(id, None)
+        if id != commons.id and not (before is None and state in ("dead", "left")):
+            commons.event(
+                f"member_{state}",
+                id=id.hex(),
+                name=row.member.name,
+                address=str(address or ""),
+                reason=self.reason(row),
+            )
+
+    def reason(self, row: Row) -> str:
+        """Why it is not alive, and who said so."""
+        if not row.dead:
+            return ""
+        if row.reporter == self._commons.id:
+            return self.why.get(row.id, "declared here")
+        reporter = None if row.reporter is None else self._commons.replica.rows.get(row.reporter)
+        name = row.reporter.hex() if row.reporter is not None else "somebody"
+        return f"reported by {reporter.member.name if reporter and reporter.member else name}"
+
+    def _forget(self, id: NodeId) -> None:
+        commons = self._commons
+        if id in commons.ring:
+            commons.ring.remove(id)
+            self._gone(id)
+        commons.peers.forget(id)
+        commons.round_trips.forget(id)
+        self._states.pop(id, None)
+        self.why.pop(id, None)
+        self._changes += self._catalog.forget(id)
+
+    # -- local notes -------------------------------------------------------------------------------------------------
+
+    def hide(self, id: NodeId, hidden: bool) -> None:
+        """Out of our own answers, or back; the table does not change."""
+        row = self._commons.replica.rows.get(id)
+        if row is not None and row.hidden != hidden:
+            row.hidden = hidden
+            self._changes += self._catalog.refresh(row)
+            if row.member is not None:
+                self._commons.event(
+                    "member_hidden" if hidden else "member_shown", id=id.hex(), name=row.member.name,
+                    reason="its port is refused, and nobody else is heard to confirm it" if hidden else "it answers",
+                )  # fmt: skip
+
+    def stale(self, stale: bool) -> None:
+        """Mark what the answers say of others as last known, or fresh again."""
+        self._changes += self._catalog.set_stale(stale)

@@ -1,0 +1,262 @@
+"""Rumours: what is to be told to whom, packed into a datagram.
+
+Owns: the news gathered for the next few milliseconds, and what ring neighbours have been told without having shown
+that they know. Never knows: why a thing is news, or how a row is merged.
+
+Each member tells a piece of news once, when it learns it, after at most `gather_s`: to its neighbours on the ring,
+which makes it certain, and to `fanout_random` random members, which makes it fast. A neighbour shows that it knows by
+a Receipt naming the datagram, by sending that version or a higher one, or by an equal fingerprint; else it is told
+once more after its round-trip bound, and after that anti-entropy has the word. A row is told as a delta cut when the
+datagram is packed, on what the receiver most likely has; a receiver that lacks the base pulls. What does not fit a
+datagram is announced by version and pulled.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.outbox import Class
+from gossipreg.model import Liveness, NodeId, Version
+from gossipreg.wire import codec
+from gossipreg.wire.messages import Announce, Claim, Message, Receipt
+
+_THROTTLED_S = 0.02
+"""How long news waits before the budget is looked at again."""
+
+_UNRECEIPTED_MAX = 4096
+"""Told and unreceipted pairs of (neighbour, topic) kept; beyond it the oldest is given up to anti-entropy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Timer: the gathered news is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Timer: this neighbour has had its time to show that it knows."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class GiveReceipts:
+    """Timer: gathered receipts for this member are due."""
+
+    peer: NodeId
+
+
+class Topic(NamedTuple):
+    """What a rumour is about: a row's content, or the claim about a member's life."""
+
+    id: NodeId
+    claim: bool
+    by: NodeId | None = None
+    """Whose word it is, where that matters: independent suspicions are told each."""
+
+
+@dataclass(slots=True)
+class _News:
+    base: Version
+    """What receivers most likely have (rows only)."""
+    known_to: dict[NodeId, None]
+    """Who told us, and so needs not be told."""
+
+
+@dataclass(slots=True)
+class _Told:
+    level: Version | Liveness
+    """What was told; anything at or above it from that neighbour settles it."""
+    base: Version
+    counter: int
+    """Of the datagram, 0 until it is sealed."""
+    repeated: bool
+
+
+class Rumours:
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self._news: dict[Topic, _News] = {}
+        self._told: dict[NodeId, dict[Topic, _Told]] = {}
+        self._told_size = 0
+        self._receipts: dict[NodeId, dict[int, None]] = {}
+
+    # -- what is news ------------------------------------------------------------------------------------------------
+
+    def tell_row(self, id: NodeId, base: Version, told_by: NodeId | None = None) -> None:
+        """The row's content went up from `base`: tell it. `told_by` knows already."""
+        self._add(Topic(id, False), base, told_by)
+
+    def tell_claim(self, id: NodeId, told_by: NodeId | None = None, by: NodeId | None = None) -> None:
+        """The claim about this member's life rose, or `by` confirms a suspicion: tell it."""
+        self._add(Topic(id, True, by), Version(0, 0), told_by)
+
+    def _add(self, topic: Topic, base: Version, told_by: NodeId | None) -> None:
+        news = self._news.get(topic)
+        if news is None:
+            news = self._news[topic] = _News(base, {})
+        else:
+            news.base = min(news.base, base)
+            news.known_to.clear()  # they told us an earlier state of it
+        if told_by is not None:
+            news.known_to[told_by] = None
+        self._commons.timers.set_earlier(Tell(), self._commons.now + self._commons.config.gather_s)
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def on_tell(self) -> None:
+        """The gathered news goes out, to neighbours and random members."""
+        commons = self._commons
+        if not commons.outbox.room(Class.DELTA, commons.now):
+            commons.timers.set(Tell(), commons.now + _THROTTLED_S)
+            return
+        news, self._news = self._news, {}
+        neighbours = commons.ring.neighbours(commons.config.fanout_ring)
+        for peer in neighbours:
+            for topic, item in news.items():
+                if peer not in item.known_to and peer != topic.id:
+                    self._send(peer, topic, item.base, certain=True, repeated=False)
+        for topic, item in news.items():
+            but = [commons.id, topic.id, *neighbours, *item.known_to]
+            for peer in commons.ring.sample(commons.rng, commons.config.fanout_random, but):
+                self._send(peer, topic, item.base, certain=False, repeated=False)
+            if topic.claim:  # whom it is about must be able to refute it
+                self._send(topic.id, topic, item.base, certain=False, repeated=False)
+
+    def tell_now(self, peers: Iterable[NodeId], id: NodeId, base: Version) -> None:
+        """Tell these members of a row's content at once, certainly: on leaving."""
+        for peer in peers:
+            self._send(peer, Topic(id, False), base, certain=True, repeated=False)
+
+    def _send(self, peer: NodeId, topic: Topic, base: Version, *, certain: bool, repeated: bool) -> None:
+        commons = self._commons
+        row = commons.replica.rows.get(topic.id)
+        if row is None or peer == commons.id:
+            return
+        level: Version | Liveness = row.liveness if topic.claim else row.version
+        message: Message | None
+        if topic.claim:
+            message = Claim(topic.id, *row.liveness, topic.by or row.reporter or commons.id)
+        else:
+            message = self._delta_or_announce(topic.id, base)
+        if message is None:
+            return
+        if not certain:
+            commons.to(peer, message)
+            return
+        told = _Told(level, base, 0, repeated)
+
+        def on_sent(counter: int) -> None:
+            told.counter = counter
+
+        if commons.to(peer, message, on_sent):
+            self._remember(peer, topic, told)
+
+    def _delta_or_announce(self, id: NodeId, base: Version) -> Message | None:
+        commons = self._commons
+        page = commons.replica.page(id, base, commons.outbox.message_limit)
+        if page is None:
+            return None
+        if page.reached == page.head and len(codec.encode(page)) <= commons.outbox.message_limit:
+            return page
+        return Announce(id, page.generation, page.head, commons.rng.getrandbits(64) | 1)
+
+    def _remember(self, peer: NodeId, topic: Topic, told: _Told) -> None:
+        topics = self._told.setdefault(peer, {})
+        if topic not in topics:
+            self._told_size += 1
+        topics[topic] = told
+        if self._told_size > _UNRECEIPTED_MAX:
+            self._commons.count("unreceipted_given_up")
+            self._settle_all(next(iter(self._told)))
+        bound_s = self._commons.bound_s(peer) + self._commons.config.receipt_gather_s
+        self._commons.timers.set_earlier(Repeat(peer), self._commons.now + bound_s)
+
+    def on_repeat(self, peer: NodeId) -> None:
+        """What this neighbour has not shown to know is told it once more."""
+        unsettled = self._told.pop(peer, {})
+        self._told_size -= len(unsettled)
+        if peer not in self._commons.ring:
+            return
+        for topic, told in unsettled.items():
+            if not told.repeated:
+                self._commons.count("rumours_repeated")
+                self._send(peer, topic, told.base, certain=True, repeated=True)
+            else:
+                self._commons.count("rumours_unreceipted")
+
+    def on_not_understood(self, peer: NodeId) -> None:
+        """It had to ask who we are, so it dropped what we told: tell it again at once."""
+        for topic, told in list(self._told.get(peer, {}).items()):
+            self._send(peer, topic, told.base, certain=True, repeated=told.repeated)
+
+    # -- who knows ---------------------------------------------------------------------------------------------------
+
+    def on_receipt(self, peer: NodeId, counters: tuple[int, ...]) -> None:
+        topics = self._told.get(peer)
+        if topics:
+            named = frozenset(counters)
+            self._settle(peer, [topic for topic, told in topics.items() if told.counter in named])
+
+    def shown(self, peer: NodeId, topic: Topic, level: Version | Liveness) -> None:
+        """This member sent that version or claim itself, so it needs no telling of it or of anything lower."""
+        told = self._told.get(peer, {}).get(topic)
+        if told is not None and level >= told.level:
+            self._settle(peer, [topic])
+        news = self._news.get(topic)
+        row = self._commons.replica.rows.get(topic.id)
+        if news is not None and row is not None and level >= (row.liveness if topic.claim else row.version):
+            news.known_to[peer] = None
+
+    def shown_row(self, peer: NodeId, id: NodeId, version: Version) -> None:
+        self.shown(peer, Topic(id, False), version)
+
+    def in_step(self, peer: NodeId) -> None:
+        """Its fingerprint equals ours: it knows everything about rows; claims are settled with them."""
+        self._settle_all(peer)
+
+    def knows(self, peer: NodeId, id: NodeId) -> bool:
+        """Whether this member, told of the row's present version, has shown that it knows it."""
+        topic = Topic(id, False)
+        return topic not in self._told.get(peer, {}) and topic not in self._news
+
+    def unsettled(self) -> int:
+        """How many (neighbour, topic) pairs have not been shown to be known."""
+        return self._told_size
+
+    def forget(self, id: NodeId) -> None:
+        """No longer on the ring. A receipt that we owe is still given: who leaves waits for it."""
+        self._settle_all(id)
+
+    def _settle(self, peer: NodeId, topics: list[Topic]) -> None:
+        told = self._told[peer]
+        for topic in topics:
+            del told[topic]
+        self._told_size -= len(topics)
+        if not told:
+            self._settle_all(peer)
+
+    def _settle_all(self, peer: NodeId) -> None:
+        self._told_size -= len(self._told.pop(peer, {}))
+        self._commons.timers.cancel(Repeat(peer))
+
+    # -- receipts for others -----------------------------------------------------------------------------------------
+
+    def owe_receipt(self, peer: NodeId, counter: int) -> None:
+        """A rumour came in this datagram. Only a ring neighbour waits for a receipt, or who has just left the ring."""
+        commons = self._commons
+        if peer in commons.ring and peer not in commons.ring.neighbours(commons.config.fanout_ring):
+            return
+        self._receipts.setdefault(peer, {})[counter] = None
+        commons.timers.set_earlier(GiveReceipts(peer), commons.now + commons.config.receipt_gather_s)
+
+    def on_give_receipts(self, peer: NodeId) -> None:
+        counters = self._receipts.pop(peer, None)
+        if counters:
+            for chunk in _chunks(list(counters), 64):
+                self._commons.to(peer, Receipt(tuple(chunk)))
+
+
+def _chunks(values: list[int], size: int) -> Iterable[list[int]]:
+    return (values[at : at + size] for at in range(0, len(values), size))

@@ -1,0 +1,210 @@
+"""Private suspicion: from the first missed probe to a verdict, or to an ack.
+
+Owns: the suspicions held by this member, notes outside the replica. Never knows: who is probed when.
+
+A suspicion begins with a probe of ours that was missed or refused. In rounds, a bound apart, the suspect is probed
+again and told that it is suspected, and `helpers` members are asked to probe it and answer us alone; one that stays
+silent is replaced in the next round. Any ack ends it. The verdict needs all of
+
+- time: `floor_refused_s` since the first missed probe where the port was refused, `floor_silent_s` where there was only
+  silence, stretched by local health; and the suspect's own `restarting` hold must be over;
+- reports: so many members found it unreachable (our own probe, or a helper's nack), where more than two members live;
+- a voice: a datagram opened from anybody since that probe. Who hears nobody claims nothing. Where the port was refused
+  the suspect is then only taken out of our own answers; where there was silence we are probably the ones cut off.
+
+Only the verdict is told to all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.detector import Detector
+from gossipreg.model import NodeId
+from gossipreg.wire.messages import Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Timer: this suspicion's next round."""
+
+    id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Timer: this suspicion may be ripe."""
+
+    id: NodeId
+
+
+@dataclass(slots=True)
+class _Suspicion:
+    since: float
+    """When the first missed probe was sent."""
+    refused: bool
+    stretch: int
+    """What local health made of bounds and floors when it began. Kept, so that a floor never shrinks under rounds that
+    were spaced for a longer one: at 30 % loss that gave verdicts on a single round of looks."""
+    reports: dict[NodeId, None] = field(default_factory=dict)
+    """Who found it unreachable."""
+    asks: dict[int, NodeId] = field(default_factory=dict)
+    """Questions to helpers that wait for an answer: number -> helper."""
+    used: dict[NodeId, None] = field(default_factory=dict)
+    """Helpers asked already."""
+    hidden: bool = False
+
+
+class PrivateSuspicions:
+    def __init__(
+        self,
+        commons: Commons,
+        detector: Detector,
+        declare: Callable[[NodeId, str], None],
+        hide: Callable[[NodeId, bool], None],
+        cut_off: Callable[[float], None],
+    ) -> None:
+        """`declare(id, why)`: the verdict; `hide(id, hidden)`: out of or back into our own answers; `cut_off(since)`:
+        silence all around since then."""
+        self._commons = commons
+        self._detector = detector
+        self._declare = declare
+        self._hide = hide
+        self._cut_off = cut_off
+        self._held: dict[NodeId, _Suspicion] = {}
+
+    def suspects(self, id: NodeId) -> bool:
+        return id in self._held
+
+    def since(self, id: NodeId) -> float | None:
+        """Since when the member is suspected here; None where it is not."""
+        suspicion = self._held.get(id)
+        return None if suspicion is None else suspicion.since
+
+    def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:
+        suspicion = self._held.get(id)
+        begins = suspicion is None
+        if suspicion is None:
+            suspicion = self._held[id] = _Suspicion(since, refused, self._commons.stretch)
+            self._commons.count("suspicions")
+            self._commons.event("member_suspect", id=id.hex(), reason="refused" if refused else "silent")
+        suspicion.refused = suspicion.refused or refused
+        if own_report:
+            suspicion.reports[self._commons.id] = None
+        if begins:
+            self._round(id, suspicion)
+        self._judge(id, suspicion)
+
+    def refused(self, id: NodeId) -> None:
+        suspicion = self._held.get(id)
+        if suspicion is not None and not suspicion.refused:
+            suspicion.refused = True
+            self._judge(id, suspicion)
+
+    def reached(self, id: NodeId) -> None:
+        suspicion = self._held.get(id)
+        if suspicion is not None:
+            self._commons.count("suspicions_cleared")
+            self._end(id)
+
+    def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:
+        id = next((id for id, suspicion in self._held.items() if suspicion.asks.get(number) == helper), None)
+        if id is None:
+            return False
+        suspicion = self._held[id]
+        del suspicion.asks[number]
+        if reached:
+            self.reached(id)
+            return True
+        suspicion.reports[helper] = None
+        suspicion.refused = suspicion.refused or refused
+        self._judge(id, suspicion)
+        return True
+
+    def on_timer(self, name: object) -> bool:
+        match name:
+            case Round(id=id) if id in self._held:
+                self._round(id, self._held[id])
+            case Verdict(id=id) if id in self._held:
+                self._judge(id, self._held[id])
+            case Round() | Verdict():
+                pass
+            case _:
+                return False
+        return True
+
+    def slept(self, late_s: float) -> None:
+        for id, suspicion in self._held.items():
+            suspicion.since += late_s
+            suspicion.reports.pop(self._commons.id, None)
+            self._commons.timers.set(Round(id), self._commons.now)
+
+    def forget(self, id: NodeId) -> None:
+        if id in self._held:
+            self._end(id)
+
+    def _end(self, id: NodeId) -> None:
+        suspicion = self._held.pop(id)
+        self._commons.timers.cancel(Round(id))
+        self._commons.timers.cancel(Verdict(id))
+        if suspicion.hidden:
+            self._hide(id, False)
+
+    # -- rounds ------------------------------------------------------------------------------------------------------
+
+    def _round(self, id: NodeId, suspicion: _Suspicion) -> None:
+        """Look again, and ask others to."""
+        commons = self._commons
+        if suspicion.asks:
+            self._detector.unhealthier(len(suspicion.asks))  # Lifeguard 3.1: missed nacks say that we are slow
+            suspicion.asks.clear()
+        self._detector.probe(id, tell=True)
+        for helper in self._helpers(id, suspicion):
+            number = commons.rng.getrandbits(32)
+            if commons.to(helper, Ask(number, id)):
+                suspicion.asks[number] = helper
+                suspicion.used[helper] = None
+        # The question, the helper's own bound, and its answer. Once a verdict was due, nothing is in a hurry.
+        wait_s = 2 * suspicion.stretch * commons.round_trips.bound_s(id, commons.zone(id))
+        if commons.now > suspicion.since + self._floor_s(suspicion):
+            wait_s = max(wait_s, commons.config.period_s)
+        commons.timers.set(Round(id), commons.now + wait_s)
+
+    def _helpers(self, id: NodeId, suspicion: _Suspicion) -> list[NodeId]:
+        """Living members as far as we know; first the suspect's own successor, which it was last to probe."""
+        commons = self._commons
+        wanted = commons.config.helpers
+        barred = [id, *self._held]
+        unused = [*barred, *suspicion.used]
+        successor = commons.ring.successor_of(id)
+        chosen = [] if successor in unused or successor == commons.id or wanted == 0 else [successor]
+        chosen += commons.ring.sample(commons.rng, wanted - len(chosen), [*unused, *chosen])
+        if len(chosen) < wanted:
+            chosen += commons.ring.sample(commons.rng, wanted - len(chosen), [*barred, *chosen])
+        return chosen
+
+    # -- the verdict -------------------------------------------------------------------------------------------------
+
+    def _floor_s(self, suspicion: _Suspicion) -> float:
+        config = self._commons.config
+        return (config.floor_refused_s if suspicion.refused else config.floor_silent_s) * suspicion.stretch
+
+    def _judge(self, id: NodeId, suspicion: _Suspicion) -> None:
+        commons = self._commons
+        row = commons.replica.rows[id]
+        ripe_at = max(suspicion.since + self._floor_s(suspicion), row.hold_until)
+        if commons.now < ripe_at:
+            commons.timers.set(Verdict(id), ripe_at)
+            return
+        commons.timers.cancel(Verdict(id))
+        if commons.config.hear_nobody and commons.heard_at <= suspicion.since:
+            if suspicion.refused and not suspicion.hidden:
+                suspicion.hidden = True
+                self._hide(id, True)
+            elif not suspicion.refused:
+                self._cut_off(suspicion.since)
+            return  # the rounds go on
+        needed = commons.config.reports_needed if commons.alive_members() > 2 else 1
+        if len(suspicion.reports) >= needed:
+            how = "refused" if suspicion.refused else "silent"
+            self._declare(id, f"{how} for {commons.now - suspicion.since:.2f} s, {len(suspicion.reports)} reports")

@@ -1,0 +1,166 @@
+"""Gossiped suspicion: SWIM's, and Lifeguard's, for comparison with our own.
+
+Owns: indirect probes under way and the timers of suspicions that all members hold. Never knows: who is probed when.
+
+SWIM (4.2): a missed probe asks `helpers` members; if none reaches the target before the period ends, SUSPECT is told to
+all. Everybody who hears it waits; the suspect refutes with a higher incarnation, else it is declared dead.
+Lifeguard: 3.1, missing nacks count against our own health and stretch the wait for an answer; 3.2, the wait for a
+refutation starts at its maximum and shrinks with each independent confirmation, log-shaped, to its minimum.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.detector import Detector
+from gossipreg.model import Liveness, NodeId, Rank
+from gossipreg.wire.messages import Ask, Claim
+
+
+@dataclass(frozen=True, slots=True)
+class IndirectOver:
+    """Timer: the period of this missed probe is over."""
+
+    id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RefuteOver:
+    """Timer: the time to refute this suspicion is over. Void once the liveness is another."""
+
+    id: NodeId
+    liveness: Liveness
+
+
+@dataclass(slots=True)
+class _Held:
+    liveness: Liveness
+    since: float
+    by: dict[NodeId, None] = field(default_factory=dict)
+    """Who suspects it, the first one and the confirmations."""
+
+
+class GossipedSuspicions:
+    def __init__(
+        self,
+        commons: Commons,
+        detector: Detector,
+        claim: Callable[[Claim], None],
+        declare: Callable[[NodeId, str], None],
+    ) -> None:
+        """`claim`: merge this claim into our table and tell it; `declare(id, why)`: the verdict."""
+        self._commons = commons
+        self._detector = detector
+        self._claim = claim
+        self._declare = declare
+        self._asks: dict[NodeId, dict[int, NodeId]] = {}
+        self._held: dict[NodeId, _Held] = {}
+
+    def suspects(self, id: NodeId) -> bool:
+        return id in self._held
+
+    def since(self, id: NodeId) -> float | None:
+        held = self._held.get(id)
+        return None if held is None else held.since
+
+    def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:  # noqa: ARG002 (one protocol for both)
+        commons = self._commons
+        if id in self._asks:
+            return
+        asks = self._asks[id] = {}
+        for helper in commons.ring.sample(commons.rng, commons.config.helpers, [id]):
+            number = commons.rng.getrandbits(32)
+            if commons.to(helper, Ask(number, id)):
+                asks[number] = helper
+        over = max(since + commons.config.period_s * commons.stretch, commons.now + commons.bound_s(id))
+        commons.timers.set(IndirectOver(id), over)
+
+    def refused(self, id: NodeId) -> None:
+        """SWIM has no ear for refused ports."""
+
+    def reached(self, id: NodeId) -> None:
+        if self._asks.pop(id, None) is not None:
+            self._commons.timers.cancel(IndirectOver(id))
+
+    def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:  # noqa: ARG002 (one protocol for both)
+        id = next((id for id, asks in self._asks.items() if asks.get(number) == helper), None)
+        if id is None:
+            return False
+        if reached:
+            self.reached(id)
+        else:
+            del self._asks[id][number]
+        return True
+
+    def on_timer(self, name: object) -> bool:
+        match name:
+            case IndirectOver(id=id):
+                self._on_indirect_over(id)
+            case RefuteOver(id=id, liveness=liveness):
+                self._on_refute_over(id, liveness)
+            case _:
+                return False
+        return True
+
+    def slept(self, late_s: float) -> None:
+        """Plain SWIM does not know that it slept."""
+
+    def forget(self, id: NodeId) -> None:
+        self.reached(id)
+        self._let_go(id)
+
+    def _on_indirect_over(self, id: NodeId) -> None:
+        commons = self._commons
+        asks = self._asks.pop(id, {})
+        if commons.config.nacks and asks:
+            self._detector.unhealthier(len(asks))
+        else:
+            self._detector.unhealthier(1)
+        row = commons.replica.rows.get(id)
+        if row is not None and row.active:
+            self._claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.SUSPECT, commons.id))
+
+    # -- everybody's part --------------------------------------------------------------------------------------------
+
+    def on_suspect(self, claim: Claim) -> bool:
+        """A SUSPECT that our table has merged or already holds. True where it is an independent confirmation worth
+        telling on."""
+        liveness = Liveness(claim.generation, claim.incarnation, Rank.SUSPECT)
+        held = self._held.get(claim.id)
+        if held is None or held.liveness != liveness:
+            self._let_go(claim.id)
+            held = self._held[claim.id] = _Held(liveness, self._commons.now)
+            self._commons.count("suspicions")
+        confirms = claim.by not in held.by and len(held.by) <= self._commons.config.suspicion_confirmations
+        if confirms:
+            held.by[claim.by] = None
+        self._commons.timers.set(RefuteOver(claim.id, liveness), held.since + self._refute_s(len(held.by) - 1))
+        return confirms
+
+    def not_suspect(self, id: NodeId) -> None:
+        """Refuted, dead or gone."""
+        self._let_go(id)
+
+    def _let_go(self, id: NodeId) -> None:
+        held = self._held.pop(id, None)
+        if held is not None:
+            self._commons.timers.cancel(RefuteOver(id, held.liveness))
+
+    def _refute_s(self, confirmations: int) -> float:
+        """Lifeguard 3.2; with a maximum multiplier of 1 it is SWIM's constant."""
+        config = self._commons.config
+        members = self._commons.alive_members()
+        least = config.suspicion_multiplier * max(1.0, math.log10(max(members, 1))) * config.period_s
+        most = config.suspicion_max_multiplier * least
+        expected = config.suspicion_confirmations if members - 2 >= config.suspicion_confirmations else 0
+        if expected == 0:
+            return least
+        part = math.log(max(confirmations, 0) + 1) / math.log(expected + 1)
+        return max(least, most - (most - least) * part)
+
+    def _on_refute_over(self, id: NodeId, liveness: Liveness) -> None:
+        held = self._held.get(id)
+        row = self._commons.replica.rows.get(id)
+        if held is not None and row is not None and row.liveness == liveness == held.liveness:
+            self._declare(id, f"suspected by {len(held.by)} and not refuted")

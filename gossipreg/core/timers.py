@@ -1,0 +1,60 @@
+"""Named timers and their heap.
+
+Owns: which names are set and for when. Never knows: what a name means, or what time it is.
+
+A name is any hashable frozen value that says what makes it void (a probe's number, a member's version). Setting a
+name again moves it; a cancelled or moved timer's old heap entry stays and is skipped when it surfaces, and the heap is
+rebuilt when more than half of it is such litter, so it stays within twice the number of names set.
+"""
+
+import heapq
+from collections.abc import Hashable, Iterator
+from itertools import count
+from math import inf
+
+
+class Timers:
+    def __init__(self) -> None:
+        self._due: dict[Hashable, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, Hashable]] = []
+        self._order = count()  # makes ties first come, first served, and names need no order
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def __contains__(self, name: Hashable) -> bool:
+        return name in self._due
+
+    def set(self, name: Hashable, due: float) -> None:
+        """Fire `name` at `due` (seconds, the core's clock), instead of whenever it was set for before."""
+        stamp = (due, next(self._order))
+        self._due[name] = stamp
+        heapq.heappush(self._heap, (*stamp, name))
+        if len(self._heap) > 2 * len(self._due) + 16:
+            self._heap = [(*stamp, name) for name, stamp in self._due.items()]
+            heapq.heapify(self._heap)
+
+    def set_earlier(self, name: Hashable, due: float) -> None:
+        """Like `set`, but a timer that is already due sooner stays as it is."""
+        current = self._due.get(name)
+        if current is None or due < current[0]:
+            self.set(name, due)
+
+    def cancel(self, name: Hashable) -> None:
+        """Unset; a name that is not set is no error."""
+        self._due.pop(name, None)
+
+    def next_due(self) -> float:
+        """When the earliest timer is due; infinity where none is set."""
+        heap = self._heap
+        while heap and self._due.get(heap[0][2]) != heap[0][:2]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else inf
+
+    def pop_due(self, now: float) -> Iterator[tuple[Hashable, float]]:
+        """Yield and unset each (name, due) with due <= now, earliest first. Timers set meanwhile are seen too, so a
+        timer that sets itself again must set itself later than `now`."""
+        while self.next_due() <= now:
+            due, _, name = heapq.heappop(self._heap)
+            del self._due[name]
+            yield name, due

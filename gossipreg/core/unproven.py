@@ -1,0 +1,52 @@
+"""Unproven rows: heard of from others, by an owner that was last seen too long ago, or is ahead of our clock.
+
+Owns: whom to probe for it, paced. An ack admits the row; three misses drop it. So whoever comes back after days of
+sleep and tells of members that are long gone resurrects nobody, and a wrong clock lets nothing in unlooked at.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.detector import Detector
+from gossipreg.model import NodeId
+
+_TRIES = 3
+_A_ROUND = 16
+"""Rows probed in one round; the others wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Timer: the next round."""
+
+
+class Unproven:
+    def __init__(self, commons: Commons, detector: Detector) -> None:
+        self._commons = commons
+        self._detector = detector
+        self._tries: dict[NodeId, int] = {}
+
+    def add(self, id: NodeId) -> None:
+        if id not in self._tries:
+            self._tries[id] = 0
+            self._commons.count("unproven")
+            self._commons.timers.set_earlier(Prove(), self._commons.now)
+
+    def acked(self, id: NodeId) -> None:
+        """Its owner answered a probe of ours."""
+        if self._tries.pop(id, None) is not None:
+            self._commons.replica.admit(id, self._commons.now)
+
+    def on_prove(self) -> None:
+        commons = self._commons
+        for id in list(self._tries)[:_A_ROUND]:
+            row = commons.replica.rows.get(id)
+            if row is None or not row.unproven:
+                del self._tries[id]
+            elif self._tries[id] >= _TRIES or not self._detector.probe(id):
+                del self._tries[id]
+                commons.replica.drop(id, commons.now)
+            else:
+                self._tries[id] = self._tries.pop(id) + 1  # to the end of the queue
+        if self._tries:
+            commons.timers.set(Prove(), commons.now + commons.config.rtt_ceiling_s)

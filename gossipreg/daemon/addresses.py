@@ -1,0 +1,152 @@
+"""Where a sidecar listens and what it tells others: the rules for `--bind`, `--advertise` and clear text.
+
+Pure but for asking the kernel which source address a route would use (a UDP connect sends nothing) and, at the start,
+for resolving a host name that the user wrote. What goes to others is always a literal address, never a wildcard.
+"""
+
+import socket
+from dataclasses import dataclass
+
+from gossipreg.errors import BadConfig, CannotStart
+from gossipreg.model import Address
+
+DEFAULT_PORT = 7940
+WILDCARDS = ("0.0.0.0", "::")
+LOOPBACKS = ("127.0.0.1", "::1")
+_OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+"""Addresses kept for documentation: never ours, so their route is the default route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where to listen: on each host, all on one port."""
+
+    hosts: tuple[str, ...]
+    """Literal addresses. Where there are two, the second may be missing on this machine (no IPv6)."""
+    port: int
+    """0: any that is free on all hosts."""
+    port_asked: bool
+    """False: if the port is taken, a free one will do."""
+
+    @property
+    def wildcard(self) -> bool:
+        return any(host in WILDCARDS for host in self.hosts)
+
+
+def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
+    """`host:port`, `[v6]:port`, `host`, `[v6]`, `:port` or a bare IPv6 literal. Raises BadConfig naming `what`."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or not is_literal(host) or (rest and not rest.startswith(":")):
+            raise BadConfig(f"{what} {text!r}: write [V6ADDRESS]:PORT")
+        port_text = rest[1:] if rest else None
+    elif text.count(":") > 1:
+        host, port_text = text, None
+        if not is_literal(host):
+            raise BadConfig(f"{what} {text!r}: write HOST:PORT, an IPv6 address in brackets")
+    else:
+        host, colon, port_text_or_empty = text.partition(":")
+        port_text = port_text_or_empty if colon else None
+    if any(char.isspace() or not char.isprintable() or char == "/" for char in host):
+        raise BadConfig(f"{what} {text!r}: {host!r} is not a host")
+    if port_text is None:
+        return host, None
+    if not (port_text.isascii() and port_text.isdigit()) or int(port_text) > 65535:
+        raise BadConfig(f"{what} {text!r}: the port is a number from 0 to 65535")
+    return host, int(port_text)
+
+
+def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
+    """What `--bind` asks for. Without it: all addresses where `everywhere`, else loopback."""
+    if text is None:
+        return Bind(WILDCARDS if everywhere else LOOPBACKS, DEFAULT_PORT, port_asked=False)
+    host, port = split_host_port(text, what="--bind")
+    hosts = WILDCARDS if host in ("", "*") else (resolve_own(host, what="--bind"),)
+    return Bind(hosts, DEFAULT_PORT if port is None else port, port_asked=port is not None)
+
+
+def advertise_rule(text: str, bound_port: int) -> Address:
+    """What `--advertise` asks for; the port is the bound one where it names none."""
+    host, port = split_host_port(text, what="--advertise")
+    if port == 0:
+        raise BadConfig(f"--advertise {text!r}: port 0 cannot be reached, leave it out for the bound one")
+    literal = resolve_own(host, what="--advertise") if host else ""
+    if not literal or literal in WILDCARDS:
+        raise BadConfig(f"--advertise {text!r}: others cannot reach a wildcard, name one address of this machine")
+    return Address(literal, port or bound_port)
+
+
+def own_addresses(bind: Bind, bound: tuple[Address, ...], seeds: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Where others reach us, best first: the source of the route to the first seed that has one, else of the default
+    route, then the same for the other family. The bound addresses themselves where they are no wildcards."""
+    if not bind.wildcard:
+        return bound
+    ports = {family_of(address.host): address.port for address in bound}
+    found: list[Address] = []
+    for target in (*seeds, *(Address(_OUTSIDE[family], 9) for family in ports)):
+        family = family_of(target.host)
+        if family not in ports or any(family_of(known.host) == family for known in found):
+            continue
+        source = route_source(target)
+        if source is not None and not (is_link_local(source) or (target not in seeds and is_loopback(source))):
+            found.append(Address(source, ports[family]))
+    return tuple(found) or tuple(Address(_loopback_of(address.host), address.port) for address in bound[:1])
+
+
+def route_source(target: Address) -> str | None:
+    """The local address that datagrams to `target` would leave from; None: no route."""
+    with socket.socket(family_of(target.host), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((target.host, target.port))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return None
+
+
+def refuse_clear_text(bind: Bind, off_loopback_seeds: tuple[str, ...]) -> None:
+    """Raises CannotStart where a sidecar without a key could be reached from, or would call, another machine."""
+    outside = [f"bind to {host}" for host in bind.hosts if not is_loopback(host)]
+    outside += [f"seed {seed}" for seed in off_loopback_seeds]
+    if outside:
+        raise CannotStart(
+            f"no key, and {outside[0]} is not loopback: anybody there could read and change the registry. Make a key "
+            "with `gossipreg keygen` and give it to all members with --key-file, or say --insecure"
+        )
+
+
+def resolve_own(host: str, *, what: str) -> str:
+    """The literal for a host that the user calls this machine; the first one that its name resolves to."""
+    if is_literal(host):
+        return host
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
+    except (OSError, UnicodeError) as error:
+        raise CannotStart(f"{what} {host!r}: the name does not resolve ({error}), write an address") from None
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def is_literal(host: str) -> bool:
+    try:
+        socket.inet_pton(family_of(host), host.partition("%")[0])
+    except (OSError, ValueError):  # ValueError: a NUL byte
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Of a literal."""
+    if ":" in host:
+        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+        return packed == b"\0" * 15 + b"\1" or packed.startswith(b"\0" * 10 + b"\xff\xff\x7f")
+    return host.startswith("127.")
+
+
+def is_link_local(host: str) -> bool:
+    return host.lower().startswith(("fe8", "fe9", "fea", "feb", "169.254."))
+
+
+def _loopback_of(host: str) -> str:
+    return "::1" if ":" in host else "127.0.0.1"

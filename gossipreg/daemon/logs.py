@@ -1,0 +1,116 @@
+"""Log lines on stderr: one event a line, as text or as JSON.
+
+Owns the form of a line, the level below which nothing is written, and the rule that repeated lines come at most once
+a minute. What peers chose (names, labels) is escaped, so that nobody can forge a line. A stderr that is gone is no
+reason to stop: the line is lost.
+"""
+
+import sys
+import time
+from typing import TextIO
+
+from gossipreg.errors import BadConfig
+
+Field = str | int | float | bool | None
+
+LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+FORMATS = ("text", "json")
+REPEAT_S = 60.0
+"""A line given with a `repeat_key` is written once in this time; what was left out is counted in the next one."""
+REPEAT_KEYS_MAX = 1024
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:/@%+,_-[]'")
+
+
+class Log:
+    def __init__(self, format: str = "text", level: str = "info", stream: TextIO | None = None) -> None:
+        if format not in FORMATS:
+            raise BadConfig(f"log format {format!r}: choose from {', '.join(FORMATS)}")
+        if level not in LEVELS:
+            raise BadConfig(f"log level {level!r}: choose from {', '.join(LEVELS)}")
+        self._json = format == "json"
+        self._lowest = LEVELS[level]
+        self._stream = sys.stderr if stream is None else stream
+        self._repeats: dict[str, tuple[float, int]] = {}  # key -> (when written last, left out since)
+
+    def debug(self, kind: str, /, **fields: Field) -> None:
+        self.line("debug", kind, fields)
+
+    def info(self, kind: str, /, **fields: Field) -> None:
+        self.line("info", kind, fields)
+
+    def warning(self, kind: str, /, **fields: Field) -> None:
+        self.line("warning", kind, fields)
+
+    def error(self, kind: str, /, **fields: Field) -> None:
+        self.line("error", kind, fields)
+
+    def line(self, level: str, kind: str, fields: dict[str, Field], *, repeat_key: str | None = None) -> None:
+        """Write one line; with `repeat_key` only if none of that key was written within REPEAT_S."""
+        if LEVELS[level] < self._lowest:
+            return
+        if repeat_key is not None:
+            left_out = self._left_out(repeat_key)
+            if left_out is None:
+                return
+            if left_out:
+                fields = {**fields, "repeated": left_out}
+        form = json_line if self._json else text_line
+        try:
+            self._stream.write(form(_timestamp(), level, kind, fields) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass  # closed, or its reader is gone: there is nobody to tell
+
+    def _left_out(self, key: str) -> int | None:
+        """How many lines of this key were left out since the last one; None: leave this one out as well."""
+        now = time.monotonic()
+        written_at, left_out = self._repeats.get(key, (float("-inf"), 0))
+        if now - written_at < REPEAT_S:
+            self._repeats[key] = (written_at, left_out + 1)
+            return None
+        self._repeats.pop(key, None)
+        while len(self._repeats) >= REPEAT_KEYS_MAX:
+            del self._repeats[next(iter(self._repeats))]  # the one written longest ago
+        self._repeats[key] = (now, 0)
+        return left_out
+
+
+def text_line(timestamp: str, level: str, kind: str, fields: dict[str, Field]) -> str:
+    """`2026-11-22T08:00:00.123Z info member_dead name=web-1`."""
+    return " ".join([timestamp, level, kind, *(f"{key}={text_value(value)}" for key, value in fields.items())])
+
+
+def json_line(timestamp: str, level: str, kind: str, fields: dict[str, Field]) -> str:
+    import json  # not needed by a sidecar that logs text
+
+    return json.dumps({"time": timestamp, "level": level, "event": kind, **fields})
+
+
+def text_value(value: Field) -> str:
+    """As it is where that is safe and one word; else quoted, with everything that could break the line escaped."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:.6g}"
+        case int():
+            return str(value)
+    if value and _PLAIN.issuperset(value):
+        return value
+    return '"' + "".join(_escaped(char) for char in value) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return "\\" + char
+    if char.isprintable():
+        return char
+    return char.encode("unicode_escape", "surrogatepass").decode()
+
+
+def _timestamp() -> str:
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(milliseconds // 1000))}.{milliseconds % 1000:03d}Z"

@@ -1,0 +1,233 @@
+"""One sidecar from its start to its end: what is opened in `start`, put together around a node and run under trio.
+
+Order of the start: everything opened, the node made, the service beside it registered; then the pump and the local
+socket run, the ready line is printed, and the seeds are called. Order of the end: systemd is told, the node takes its
+leave of the cluster, clients that still wait get their answers, and all is closed.
+"""
+
+import gc
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from gossipreg.core.effects import Event
+from gossipreg.core.node import Node
+from gossipreg.daemon.addresses import own_addresses
+from gossipreg.daemon.clock import boot_s, wall_ms
+from gossipreg.daemon.events import log_event
+from gossipreg.daemon.keys import read_keyring
+from gossipreg.daemon.logs import Log, text_value
+from gossipreg.daemon.methods import Methods
+from gossipreg.daemon.notify import READY, STOPPING, notify
+from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.seeds import Seed, keep_resolving
+from gossipreg.daemon.settings import ServiceSpec, Settings
+from gossipreg.daemon.start import Opened, opened
+from gossipreg.daemon.watches import Watches
+from gossipreg.errors import BadConfig, CannotStart, RequestError
+from gossipreg.model import Address, Instance
+
+READY_AT_LATEST_S = 10.0
+"""systemd is told READY by then, in step or not: a first member whose seed is down must not be killed for it."""
+SIGTERM_HOLD_S = 30.0
+LEAVE_MARGIN_S = 1.0
+"""The core ends a leave after `leave_s`; should it not, we do."""
+LAST_ANSWERS_S = 1.0
+"""So long clients that wait for an answer may take to get it, at the end."""
+
+
+def run(settings: Settings) -> int:
+    """Run one sidecar until it leaves; returns the exit code: 0, or 128 and the signal that stopped it at once.
+
+    Raises CannotStart or BadConfig: one line for the user, and nothing runs.
+    """
+    log = Log(settings.log_format, settings.log_level)
+    with opened(settings) as open_things:
+        return trio.run(_run, open_things, log)
+
+
+async def _run(open_things: Opened, log: Log) -> int:
+    return await Sidecar(open_things, log).run()
+
+
+class Sidecar:
+    def __init__(self, open_things: Opened, log: Log) -> None:
+        """Raises BadConfig for a service beside it that cannot be registered."""
+        self._open = open_things
+        self._settings = settings = open_things.settings
+        self._log = log
+        self._member = open_things.member
+        self._watches = Watches()
+        self._synced = trio.Event()
+        self._over = trio.Event()
+        self._leaving = False
+        self._exit_code = 0
+        self._node = Node(
+            open_things.config,
+            member=open_things.member,
+            id=open_things.identity.id,
+            generation=open_things.generation,
+            keyring=open_things.keyring,
+            rng=random.Random(os.urandom(16)),
+            entropy=os.urandom,
+            now=boot_s(),
+            wall_ms=wall_ms(),
+            address_fixed=open_things.address_fixed,
+        )
+        self._pump = Pump(
+            self._node,
+            open_things.transport,
+            log,
+            now=boot_s,
+            stall_s=open_things.config.stall_s,
+            changed=self._watches.publish,
+            event=self._event,
+        )
+        self._methods = Methods(
+            self._node,
+            self._pump,
+            advertised=lambda: self._member.addresses[0].host,
+            leave=self.leave,
+            durable=open_things.member.durable,
+            about={"name": self._member.name, "cluster": settings.cluster, "seeds": list(settings.seeds)},
+        )
+        if settings.service is not None:
+            self._register(settings.service)
+
+    async def run(self) -> int:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._run_pump)
+                nursery.start_soon(
+                    self._open.local_socket.serve, self._methods, self._watches, self._instances, self._pump.bug
+                )
+                nursery.start_soon(self._obey, signals, nursery)
+                nursery.start_soon(self._seek)
+                nursery.start_soon(self._tell_ready)
+                await self._over.wait()
+                if self._exit_code == 0:
+                    with trio.move_on_after(LAST_ANSWERS_S):
+                        await self._open.local_socket.answered()
+                nursery.cancel_scope.cancel()
+        if self._pump.stopped is not None:
+            raise CannotStart(self._pump.stopped)
+        self._log.info("stopped", name=self._member.name)
+        return self._exit_code
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+
+    async def _run_pump(self) -> None:
+        await self._pump.run()
+        self._over.set()
+
+    async def _obey(self, signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                self._read_keys_again()
+            elif self._leaving:
+                self._exit_code = 128 + number
+                self._over.set()
+            else:
+                hold = number == signal.SIGTERM and self._settings.on_sigterm == "hold"
+                self._log.info("signal", signal=signal.Signals(number).name)
+                nursery.start_soon(self.leave, SIGTERM_HOLD_S if hold else 0.0)
+
+    async def _seek(self) -> None:
+        if not self._open.seeds:
+            self._pump.order(lambda now: self._node.seek((), now))
+        await keep_resolving(
+            self._open.seeds,
+            found=self._found,
+            failed=self._unresolved,
+            content=lambda: self._node.synced and not self._node.alone,
+        )
+
+    async def _tell_ready(self) -> None:
+        self._print_ready()
+        gc.collect()
+        gc.freeze()  # what is here now stays: later collections need not look at it
+        with trio.move_on_after(READY_AT_LATEST_S):
+            await self._synced.wait()
+        notify(READY)
+
+    async def leave(self, hold_s: float) -> None:
+        """Take leave of the cluster; returns when that is done. Called again, waits for the first."""
+        if not self._leaving:
+            self._leaving = True
+            notify(STOPPING)
+            self._log.info("leaving", hold_s=hold_s)
+            self._pump.order(lambda now: self._node.leave(now, hold_s))
+        with trio.move_on_after(self._open.config.leave_s + LEAVE_MARGIN_S):
+            await self._pump.departed.wait()
+        self._over.set()
+
+    # -- what they do --------------------------------------------------------------------------------------------------
+
+    def _register(self, spec: ServiceSpec) -> None:
+        params: dict[str, Any] = {
+            "name": spec.name, "port": spec.port, "address": spec.address, "id": spec.id, "tags": list(spec.tags),
+            "meta": dict(spec.meta), "weight": spec.weight,
+        }  # fmt: skip
+        try:
+            self._methods.register(params)
+        except RequestError as error:
+            raise BadConfig(f"the service beside this sidecar: {error}") from None
+
+    def _instances(self, name: str | None) -> tuple[Instance, ...]:
+        catalog = self._node.catalog
+        return tuple(catalog.instances()) if name is None else catalog.lookup(name, all=True)
+
+    def _event(self, event: Event) -> None:
+        if event.kind == "synced":
+            self._synced.set()
+        log_event(self._log, event, cluster=self._settings.cluster)
+
+    def _found(self, addresses: tuple[Address, ...]) -> None:
+        """The seeds' names gave new addresses: the route to them may show a better address of our own."""
+        if not self._open.address_fixed:
+            own = own_addresses(self._open.bind, self._open.transport.local_addresses, addresses)
+            if own != self._member.addresses:
+                self._member = replace(self._member, addresses=own)
+                self._pump.order(lambda now: self._node.update_member(self._member, now))
+        self._pump.order(lambda now: self._node.seek(addresses, now))
+
+    def _unresolved(self, seed: Seed, why: str) -> None:
+        fields = {"seed": str(seed), "reason": why, "message": "trying again"}
+        self._log.line("warning", "seed_unresolved", {**fields}, repeat_key=f"seed {seed}")
+
+    def _read_keys_again(self) -> None:
+        try:
+            keyring = read_keyring(self._settings)
+        except CannotStart as error:
+            self._log.error("keys_not_read", message=f"{error}; the keys read before stay in use")
+            return
+        if keyring is None or self._node.keyring is None:
+            self._log.warning("keys_not_read", message="this sidecar was started without a key file")
+            return
+        self._node.rekey(keyring)
+        self._log.info("keys_read", keys=len(keyring.keys))
+
+    def _print_ready(self) -> None:
+        """The line that says on stdout that the socket answers."""
+        fields = {
+            "name": self._member.name,
+            "id": self._open.identity.id.hex(),
+            "gossip": str(self._member.addresses[0]),
+            "socket": str(self._open.local_socket.path),
+        }
+        if self._settings.log_format == "json":
+            import json
+
+            line = json.dumps({"event": "ready", **fields})
+        else:
+            line = " ".join(["ready", *(f"{key}={text_value(value)}" for key, value in fields.items())])
+        try:
+            print(line, flush=True)  # noqa: T201  # the one thing that join says on stdout
+        except OSError:
+            sys.stdout = None  # its reader is gone; do not fail again at the exit

@@ -1,0 +1,183 @@
+"""The methods of the local socket, but for `watch`, which belongs to a connection: parameters in, packed result out.
+
+Each is one synchronous call between two turns of the pump, so it sees the table as it is now and nothing can come
+between. Results have the JSON shapes of `wire.shapes`, already in MessagePack. `lookup` is the hot one: its packed
+answer is kept until the catalog says that another would be given.
+"""
+
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from msgpack import packb
+
+from gossipreg import __version__
+from gossipreg.daemon import params as check
+from gossipreg.daemon.params import Check, service_untrusted, take_untrusted
+from gossipreg.daemon.pump import Pump
+from gossipreg.errors import Refused
+from gossipreg.model import Health, Instance
+from gossipreg.wire.shapes import instance_shape, member_shape, service_shape, version_shape
+
+if TYPE_CHECKING:
+    from gossipreg.core.node import Node
+
+Params = dict[str, Any]
+Handler = Callable[[Params], bytes | Awaitable[bytes]]
+
+KEPT_ANSWERS_MAX = 1024
+"""So many packed answers of `lookup` are kept; then all are let go. Most daemons are asked for a few names."""
+KEPT_ANSWER_BYTES = 64 * 1024
+"""Larger answers are packed anew: they are rare, and a thousand of them would be too much memory."""
+MEMBER_STATES = ("alive", "suspect", "dead", "left")
+
+_LOOKUP: dict[str, Check] = {
+    "name": check.service_name,
+    "tags": check.tags,
+    "all": check.boolean,
+    "near": check.boolean,
+    "zone": check.zone,
+}
+_PAGE = check.Whole(1, check.PAGE_MAX)
+_EMPTY: bytes = packb({})
+
+
+class Methods:
+    def __init__(
+        self,
+        node: "Node",
+        pump: Pump,
+        *,
+        advertised: Callable[[], str],
+        leave: Callable[[float], Awaitable[None]],
+        durable: bool,
+        about: dict[str, Any],
+    ) -> None:
+        """`advertised` gives our host, the default address of a service; `leave(hold_s)` returns when it is done;
+        `about` is what `info` shows of the sidecar beside what the node says."""
+        self._node = node
+        self._pump = pump
+        self._advertised = advertised
+        self._leave = leave
+        self._durable = durable
+        self._about = about
+        self._started_at = pump.now()
+        self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+        self.handlers: dict[str, Handler] = {
+            "lookup": self.lookup,
+            "services": self.services,
+            "members": self.members,
+            "register": self.register,
+            "deregister": self.deregister,
+            "info": self.info,
+            "leave": self.leave,
+        }
+
+    # -- questions -----------------------------------------------------------------------------------------------------
+
+    def lookup(self, params: Params) -> bytes:
+        given = take_untrusted("lookup", params, _LOOKUP, "name")
+        name = given["name"]
+        tags, all, zone = given.get("tags", ()), given.get("all", False), given.get("zone")
+        catalog = self._node.catalog
+        if given.get("near", False):
+            found = catalog.lookup(name, tags=tags, all=all, zone=zone)
+            return _pack_instances(sorted(found, key=self._distance))  # distances change: not kept
+        question = (name, tags, all, zone)
+        index = catalog.index(name)
+        kept = self._kept.get(question)
+        if kept is not None and kept[0] == index:
+            return kept[1]
+        answer = _pack_instances(catalog.lookup(name, tags=tags, all=all, zone=zone))
+        if len(self._kept) >= KEPT_ANSWERS_MAX:
+            self._kept.clear()
+        if len(answer) <= KEPT_ANSWER_BYTES:
+            self._kept[question] = (index, answer)
+        return answer
+
+    def _distance(self, instance: Instance) -> float:
+        if instance.node == self._node.id:
+            return -1.0
+        rtt_s = self._node.rtt_s(instance.node)
+        return inf if rtt_s is None else rtt_s
+
+    def services(self, params: Params) -> bytes:
+        given = take_untrusted("services", params, {"limit": _PAGE, "after": check.service_name})
+        summaries = self._node.catalog.services()
+        first = bisect_right(summaries, given["after"], key=lambda summary: summary.name) if "after" in given else 0
+        page = summaries[first : first + given.get("limit", check.PAGE_DEFAULT)]
+        return _pack([service_shape(summary) for summary in page])
+
+    def members(self, params: Params) -> bytes:
+        given = take_untrusted("members", params, {"limit": _PAGE, "after": check.member_id})
+        members = self._node.members(self._pump.now())
+        first = bisect_right(members, given["after"], key=lambda member: member.id) if "after" in given else 0
+        page = members[first : first + given.get("limit", check.PAGE_DEFAULT)]
+        return _pack([member_shape(member) for member in page])
+
+    def info(self, params: Params) -> bytes:
+        take_untrusted("info", params, {})
+        node, now = self._node, self._pump.now()
+        statistics = dict(node.statistics(now))
+        members = node.members(now)
+        own = next(member for member in members if member.id == node.id)
+        states = dict.fromkeys(MEMBER_STATES, 0)
+        for member in members:
+            states[member.state] += 1
+        shown = {
+            "id": node.id.hex(),
+            **self._about,
+            "generation": str(own.version.generation),
+            "address": None if own.address is None else str(own.address),
+            "version": __version__,
+            "synced": node.synced,
+            "alone": node.alone,
+            "members": states,
+            "services": len(node.catalog.services()),
+            "fingerprint": statistics.pop("fingerprint", None),
+            "health_score": statistics.pop("health_score", None),
+            "uptime_s": round(now - self._started_at, 3),
+            "sealed": node.keyring is not None,
+            "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
+            "counters": {
+                **{name: value for name, value in statistics.items() if name not in ("synced", "members")},
+                **{f"drop.{reason}": count for reason, count in self._pump.dropped.items()},
+                **self._pump.counts,
+            },
+        }
+        return _pack(shown)
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def register(self, params: Params) -> bytes:
+        service = service_untrusted("register", params, default_host=self._advertised())
+        # Keeping it in the data directory belongs here, before the node is told: then the answer means durable.
+        version = self._pump.command(lambda now: self._node.register(service, Health.PASSING, now))
+        return _pack({"id": service.id, "version": version_shape(version)})
+
+    def deregister(self, params: Params) -> bytes:
+        given = take_untrusted("deregister", params, {"id": check.word}, "id")
+        self._pump.order(lambda now: self._node.deregister(given["id"], now))
+        return _EMPTY
+
+    def leave(self, params: Params) -> Awaitable[bytes]:
+        """{hold}: seconds for which the services stay in the answers. Answered when the leave is done."""
+        given = take_untrusted("leave", params, {"hold": check.seconds})
+        hold_s = given.get("hold", 0.0)
+        if hold_s and not self._durable:
+            raise Refused("hold needs a data directory: without one this sidecar comes back as another member")
+        return self._left(hold_s)
+
+    async def _left(self, hold_s: float) -> bytes:
+        await self._leave(hold_s)
+        return _EMPTY
+
+
+def _pack(result: Any) -> bytes:
+    data: bytes = packb(result)
+    return data
+
+
+def _pack_instances(instances: Any) -> bytes:
+    return _pack([instance_shape(instance) for instance in instances])

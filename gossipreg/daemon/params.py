@@ -1,0 +1,180 @@
+"""What the parameters of the local socket's methods may be, each checked by type, range and form.
+
+Everything here reads what a client wrote and raises BadParams only, with the parameter's name, its value, and what
+would do. An unknown parameter is an error: else a mistyped one would be ignored without a word. nil stands for a
+parameter that is left out. A bool is no number.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gossipreg.daemon.addresses import WILDCARDS, is_literal
+from gossipreg.errors import BadParams
+from gossipreg.model import MAX_NAME_BYTES, NODE_ID_BYTES, Service
+
+Check = Callable[[str, Any], Any]
+"""(parameter's name, its value) -> the value to use."""
+
+MAX_TAGS = 64
+MAX_META = 64
+MAX_META_KEY_BYTES = 128
+MAX_META_VALUE_BYTES = 4096
+MAX_HOST_BYTES = 255
+MAX_WEIGHT = 65_535
+MAX_HOLD_S = 60.0
+PAGE_DEFAULT = 1000
+PAGE_MAX = 10_000
+"""Of `services` and `members`: so many shapes are made in some 30 ms, during which the sidecar does nothing else."""
+
+
+def take_untrusted(method: str, params: dict[str, Any], allowed: dict[str, Check], *required: str) -> dict[str, Any]:
+    """The given parameters, checked; those left out are not in it."""
+    taken: dict[str, Any] = {}
+    for name, value in params.items():
+        check = allowed.get(name)
+        if check is None:
+            takes = ", ".join(allowed) or "none"
+            raise BadParams(f"{method} has no parameter {_short(name)}: it takes {takes}")
+        if value is not None:
+            taken[name] = check(name, value)
+    for name in required:
+        if name not in taken:
+            raise BadParams(f"{method} needs the parameter {name}")
+    return taken
+
+
+# -- checks ------------------------------------------------------------------------------------------------------------
+
+
+def boolean(name: str, value: Any) -> bool:
+    if value is True or value is False:
+        return value is True
+    raise _bad(name, value, "true or false")
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number in a range."""
+
+    low: int
+    high: int
+
+    def __call__(self, name: str, value: Any) -> int:
+        if type(value) is int and self.low <= value <= self.high:
+            return value
+        raise _bad(name, value, f"a whole number from {self.low} to {self.high}")
+
+
+def seconds(name: str, value: Any) -> float:
+    if type(value) in (int, float) and 0 <= value <= MAX_HOLD_S:
+        return float(value)
+    raise _bad(name, value, f"seconds, from 0 to {MAX_HOLD_S:g}")
+
+
+def text(name: str, value: Any, *, most_bytes: int = MAX_NAME_BYTES, least_bytes: int = 1) -> str:
+    """Any text without control characters. An empty one only where `least_bytes` is 0."""
+    if type(value) is not str:
+        raise _bad(name, value, "text")
+    if not least_bytes <= _size_bytes(value) <= most_bytes:
+        raise _bad(name, value, f"{least_bytes} to {most_bytes} bytes")
+    if not value.isprintable():
+        raise _bad(name, value, "text without control characters")
+    return value
+
+
+def word(name: str, value: Any) -> str:
+    """Text without spaces: an id."""
+    if " " in text(name, value) or any(char.isspace() for char in value):
+        raise _bad(name, value, "text without spaces")
+    return str(value)
+
+
+def service_name(name: str, value: Any) -> str:
+    """One word without a slash: it becomes part of paths and of host names."""
+    if "/" in word(name, value):
+        raise _bad(name, value, "a name without a slash")
+    return str(value)
+
+
+def zone(name: str, value: Any) -> str:
+    return text(name, value, least_bytes=0)
+
+
+def host(name: str, value: Any) -> str:
+    """A host name or a literal address that others can connect to."""
+    word(name, value)
+    if ":" in value and not is_literal(value):
+        raise _bad(name, value, "a host without a port, an IPv6 address without brackets")
+    if value in WILDCARDS or "/" in value:
+        raise _bad(name, value, "a host or an address that others can connect to")
+    return str(value)
+
+
+def tags(name: str, value: Any) -> tuple[str, ...]:
+    """Sorted, without duplicates."""
+    if type(value) is not list or len(value) > MAX_TAGS:
+        raise _bad(name, value, f"a list of at most {MAX_TAGS} texts")
+    return tuple(sorted({text(name, tag) for tag in value}))
+
+
+def meta(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """Sorted by key."""
+    if type(value) is not dict or len(value) > MAX_META:
+        raise _bad(name, value, f"a map of at most {MAX_META} texts")
+    for key, item in value.items():
+        text(f"{name}, a key,", key, most_bytes=MAX_META_KEY_BYTES)
+        if type(item) is not str or _size_bytes(item) > MAX_META_VALUE_BYTES:
+            raise _bad(f"{name}, {key!r},", item, f"a text of at most {MAX_META_VALUE_BYTES} bytes")
+    return tuple(sorted(value.items()))
+
+
+def member_id(name: str, value: Any) -> bytes:
+    try:
+        id = bytes.fromhex(value)
+    except (TypeError, ValueError):
+        raise _bad(name, value, "a member's id in hexadecimal") from None
+    if len(id) != NODE_ID_BYTES:
+        raise _bad(name, value, f"a member's id, {2 * NODE_ID_BYTES} hexadecimal digits")
+    return id
+
+
+port = Whole(1, 65_535)
+
+SERVICE: dict[str, Check] = {
+    "name": service_name,
+    "port": port,
+    "id": word,
+    "address": host,
+    "tags": tags,
+    "meta": meta,
+    "weight": Whole(0, MAX_WEIGHT),
+}
+
+
+def service_untrusted(method: str, params: dict[str, Any], *, default_host: str) -> Service:
+    """The service that the parameters of `register` describe."""
+    given = take_untrusted(method, params, SERVICE, "name", "port")
+    id = given.get("id", f"{given['name']}-{given['port']}")
+    return Service(
+        id=word("id", id),  # the default may be too long
+        name=given["name"],
+        address=given.get("address", default_host),
+        port=given["port"],
+        tags=given.get("tags", ()),
+        meta=given.get("meta", ()),
+        weight=given.get("weight", 1),
+    )
+
+
+def _size_bytes(value: str) -> int:
+    return len(value.encode("utf-8", "surrogatepass"))
+
+
+def _bad(name: str, value: Any, wanted: str) -> BadParams:
+    return BadParams(f"{name} is {_short(value)}: give {wanted}")
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."

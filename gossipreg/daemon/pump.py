@@ -1,0 +1,207 @@
+"""The pump: the runtime around the node. One task feeds it datagrams and time and carries out what it asks for.
+
+Owns when the node is called, with which clock, and that nothing which goes wrong in a call ends the loop. Never knows
+what a datagram, an effect's reason or a timer means. The node is called from nowhere else: commands from the local
+socket are synchronous calls through `command`, in between the task's turns, so that there is one writer and no lock.
+
+A turn takes what arrived (bounded), then lets the node advance if its deadline has come, then sleeps until the one or
+the other. When the loop was late the socket is drained first: what is about to be missed may be lying there.
+"""
+
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from math import inf
+from typing import Protocol, TypeVar
+
+import trio
+
+from gossipreg.core.effects import Changed, Departed, Effect, Event, Send, Stop
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.udp import Transport
+from gossipreg.errors import RequestError
+from gossipreg.model import Address, Change
+
+BATCH = 64
+"""So many datagrams between two looks at the deadline, so that a flood never starves the timers."""
+DRAIN_MAX = 4096
+"""... and after the loop was late, up to so many: more than a socket's buffer holds."""
+AFTER_BUG_S = 0.1
+"""A node whose `advance` fails is not called again sooner: its deadline may stay in the past."""
+LAG_DECAY = 0.95
+"""`lag_s` is the worst delay lately: each deadline met in time takes a twentieth off."""
+
+Result = TypeVar("Result")
+
+
+class Core(Protocol):
+    """The part of `core.node.Node` that the pump drives."""
+
+    def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]: ...
+    def advance(self, now: float) -> list[Effect]: ...
+    def next_deadline(self) -> float: ...
+    def refused(self, address: Address, now: float) -> list[Effect]: ...
+    def lag(self, seconds: float) -> None: ...
+
+
+class Pump:
+    def __init__(
+        self,
+        node: Core,
+        transport: Transport,
+        log: Log,
+        *,
+        now: Callable[[], float],
+        stall_s: float,
+        changed: Callable[[tuple[Change, ...]], None],
+        event: Callable[[Event], None],
+    ) -> None:
+        """`changed` and `event` get the effects that are not the pump's own; they must not block."""
+        self.now = now
+        self.counts: Counter[str] = Counter()
+        self.lag_s = 0.0
+        self.departed = trio.Event()
+        self.stopped: str | None = None
+        """Why the node cannot go on; set at the latest when `run` returns for that reason."""
+        self._node = node
+        self._transport = transport
+        self._log = log
+        self._stall_s = stall_s
+        self._changed = changed
+        self._event = event
+        self._sleep: trio.CancelScope | None = None
+        self._not_before = -inf
+        self._bugs: set[tuple[str, str]] = set()
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """What the network could not send, by reason."""
+        return self._transport.dropped
+
+    async def run(self) -> None:
+        """Until the node says Stop, or cancelled. Goes on after Departed: the last datagrams may still be answered."""
+        while self.stopped is None:
+            more = self._turn()
+            if self.stopped is not None:
+                return
+            if more:
+                await trio.lowlevel.checkpoint()  # more has arrived, but others want their turn too
+            else:
+                await self._wait()
+
+    def command(self, call: Callable[[float], tuple[Result, list[Effect]]]) -> Result:
+        """Call the node with the time, carry out what it asks for, return its result.
+
+        What the node raises goes to the caller; anything but a RequestError is also logged, as a bug.
+        """
+        try:
+            result, effects = call(self.now())
+        except RequestError:
+            raise
+        except Exception as error:
+            self.bug("command", error)
+            raise
+        self._carry_out(effects)
+        self._wake()
+        return result
+
+    def order(self, call: Callable[[float], list[Effect]]) -> None:
+        """`command` for what has no result."""
+        self.command(lambda now: (None, call(now)))
+
+    def bug(self, where: str, error: Exception) -> None:
+        """Count a failure that should not be; log it with its traceback, once for each place and kind."""
+        self.counts[f"bug.{where}"] += 1
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        kind = (where, f"{type(error).__name__} at {last[0].filename}:{last[0].lineno}" if last else repr(error))
+        if kind not in self._bugs and len(self._bugs) < 1000:
+            self._bugs.add(kind)
+            text = "".join(traceback.format_exception(error))
+            self._log.error("bug", where=where, message="please report this; the sidecar goes on", traceback=text)
+
+    # -- a turn --------------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> bool:
+        """True: there is more to do at once."""
+        late_s = self.now() - self._deadline()
+        if late_s >= 0:
+            self.lag_s = max(late_s, self.lag_s * LAG_DECAY)
+            self._attempt("lag", lambda _: self._lag(late_s))
+        more = self._receive(DRAIN_MAX if late_s > self._stall_s else BATCH)
+        for address in self._transport.refused():
+            self._attempt("refused", lambda now, address=address: self._node.refused(address, now))  # type: ignore[misc]
+        if self._deadline() <= self.now() and not self._attempt("advance", self._node.advance):
+            self._not_before = self.now() + AFTER_BUG_S
+        return more or self._deadline() <= self.now()
+
+    def _lag(self, late_s: float) -> list[Effect]:
+        self._node.lag(late_s)
+        return []
+
+    def _receive(self, limit: int) -> bool:
+        """Hand over what has arrived, up to `limit`. True: there may be more."""
+        taken = 0
+        while taken < limit:
+            batch = self._transport.receive_nowait()
+            if not batch:
+                return False
+            for datagram, source in batch:
+                self._receive_one(datagram, source)
+            taken += len(batch)
+        return True
+
+    def _receive_one(self, datagram: bytes, source: Address) -> None:
+        try:
+            effects = self._node.receive(datagram, source, self.now())
+        except Exception as error:
+            self.bug("receive", error)
+        else:
+            if effects:
+                self._carry_out(effects)
+
+    def _attempt(self, where: str, call: Callable[[float], list[Effect]]) -> bool:
+        try:
+            effects = call(self.now())
+        except Exception as error:
+            self.bug(where, error)
+            return False
+        self._carry_out(effects)
+        return True
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            try:
+                self._carry_out_one(effect)
+            except Exception as error:
+                self.bug("effect", error)
+
+    def _carry_out_one(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self._transport.send(effect.datagram, effect.destination)
+            case Changed():
+                self._changed(effect.changes)
+            case Event():
+                self._event(effect)
+            case Departed():
+                self.departed.set()
+            case Stop():
+                self.stopped = effect.message
+                self._wake()
+
+    # -- sleeping ------------------------------------------------------------------------------------------------------
+
+    def _deadline(self) -> float:
+        return -inf if self.stopped is not None else max(self._node.next_deadline(), self._not_before)
+
+    async def _wait(self) -> None:
+        """For input or the deadline, whichever comes first. The deadline is moved by commands meanwhile."""
+        with trio.CancelScope() as self._sleep:
+            self._wake()
+            await self._transport.wait_readable()
+        self._sleep = None
+
+    def _wake(self) -> None:
+        """Let the sleep, if there is one, end at the node's deadline as it is now: trio has a clock of its own."""
+        if self._sleep is not None:
+            self._sleep.deadline = trio.current_time() + (self._deadline() - self.now())

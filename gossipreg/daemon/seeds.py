@@ -1,0 +1,151 @@
+"""Seeds: from what the user wrote to addresses that can be called, for as long as it takes.
+
+A seed that does not resolve is no error: it may be started later, or its name may be made later. So names are looked
+up again, with backoff, until all resolve and the sidecar is in step, and again whenever it hears nobody: then the seed
+may have moved. Name servers are asked in a thread, which may hang without anybody noticing.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from gossipreg.daemon.addresses import is_literal, is_loopback, split_host_port
+from gossipreg.errors import BadConfig
+from gossipreg.model import Address
+
+RETRY_FIRST_S = 0.5
+RETRY_MOST_S = 30.0
+SRV_LIFETIME_S = 10.0
+"""How long one question for SRV records may take, all name servers together."""
+ADDRESSES_MAX = 256
+"""More addresses than this are not called: a name with so many has enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSeed:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return str(Address(self.host, self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class SrvSeed:
+    name: str
+
+    def __str__(self) -> str:
+        return f"srv:{self.name}"
+
+
+Seed = HostSeed | SrvSeed
+
+
+class Unresolved(Exception):
+    """The name has no address now. The text says why."""
+
+
+def parse_seed(text: str) -> Seed:
+    """`host:port`, `[v6]:port` or `srv:_name._udp.domain`. Raises BadConfig naming the seed."""
+    if text.startswith("srv:"):
+        name = text.removeprefix("srv:").rstrip(".")
+        labels = name.split(".")
+        if len(labels) < 3 or not all(labels) or not (labels[0].startswith("_") and labels[1] == "_udp"):
+            raise BadConfig(f"seed {text!r}: write srv:_NAME._udp.DOMAIN")
+        return SrvSeed(name)
+    host, port = split_host_port(text, what="seed")
+    if not host or not port:
+        raise BadConfig(f"seed {text!r}: write HOST:PORT, [V6ADDRESS]:PORT or srv:_NAME._udp.DOMAIN")
+    return HostSeed(host, port)
+
+
+def certainly_loopback(seed: Seed) -> bool:
+    """Whether it can only be this machine, as far as can be said without asking a name server."""
+    if isinstance(seed, SrvSeed):
+        return False
+    if is_literal(seed.host):
+        return is_loopback(seed.host)
+    return seed.host.lower().rstrip(".") == "localhost" or seed.host.lower().endswith(".localhost")
+
+
+def literals(seeds: tuple[Seed, ...]) -> tuple[Address, ...]:
+    """The addresses that need nobody to be asked."""
+    return tuple(Address(s.host, s.port) for s in seeds if isinstance(s, HostSeed) and is_literal(s.host))
+
+
+async def resolve(seed: Seed) -> list[Address]:
+    """All its addresses. Raises Unresolved."""
+    if isinstance(seed, HostSeed):
+        return await _resolve_host(seed.host, seed.port)
+    found: list[Address] = []
+    why = Unresolved("no SRV records")
+    for host, port in await trio.to_thread.run_sync(_ask_srv, seed.name, abandon_on_cancel=True):
+        try:
+            found += await _resolve_host(host, port)
+        except Unresolved as error:
+            why = error
+    if not found:
+        raise why
+    return found
+
+
+async def _resolve_host(host: str, port: int) -> list[Address]:
+    if is_literal(host):
+        return [Address(host, port)]
+    try:
+        results = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        raise Unresolved(f"{host}: {getattr(error, 'strerror', None) or error}") from None
+    return [Address(str(sockaddr[0]), port) for *_, sockaddr in results]
+
+
+def _ask_srv(name: str) -> list[tuple[str, int]]:
+    """(host, port) by priority, then weight. In a thread."""
+    import dns.exception  # large, and only for those who use srv:
+    import dns.resolver
+
+    try:
+        answer = dns.resolver.resolve(name, "SRV", lifetime=SRV_LIFETIME_S, search=False)
+    except (dns.exception.DNSException, OSError) as error:
+        raise Unresolved(f"{name}: {error}") from None
+    records = sorted(answer, key=lambda record: (record.priority, -record.weight, str(record.target)))
+    return [(str(record.target).rstrip("."), record.port) for record in records if str(record.target) != "."]
+
+
+async def keep_resolving(
+    seeds: tuple[Seed, ...],
+    *,
+    found: Callable[[tuple[Address, ...]], None],
+    failed: Callable[[Seed, str], None],
+    content: Callable[[], bool],
+    resolve: Callable[[Seed], Awaitable[list[Address]]] = resolve,
+) -> None:
+    """Call `found` with all addresses, in the seeds' order, whenever they are not those of last time, and `failed`
+    for each seed that does not resolve. Goes on while `content` (in step, and hears somebody) says no. Returns at once
+    where no name has to be resolved."""
+    known = {seed: list(literals((seed,))) for seed in seeds}
+    told: tuple[Address, ...] = ()
+
+    def tell() -> None:
+        nonlocal told
+        addresses = tuple(dict.fromkeys(address for seed in seeds for address in known[seed]))[:ADDRESSES_MAX]
+        if addresses and addresses != told:
+            told = addresses
+            found(addresses)
+
+    tell()
+    names = tuple(seed for seed in known if not known[seed])
+    wait_s = RETRY_FIRST_S
+    while names:
+        for seed in names:
+            try:
+                known[seed] = await resolve(seed)
+            except Unresolved as error:
+                failed(seed, str(error))
+            tell()
+        while True:
+            await trio.sleep(wait_s)
+            wait_s = min(wait_s * 2, RETRY_MOST_S)
+            if not content() or not all(known.values()):
+                break

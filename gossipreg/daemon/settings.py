@@ -1,0 +1,54 @@
+"""Settings: what the user chose for one sidecar, as text, before anything is opened, read or resolved.
+
+The command line fills it in. It knows the names and defaults of `join` and no rules: each value is checked by who
+uses it, with an error that names it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """The service beside the sidecar (`join --service`)."""
+
+    name: str
+    port: int
+    address: str | None = None
+    """None: the advertised host."""
+    id: str | None = None
+    """None: NAME-PORT."""
+    tags: tuple[str, ...] = ()
+    meta: tuple[tuple[str, str], ...] = ()
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    seeds: tuple[str, ...] = ()
+    """`host:port`, `[v6]:port` or `srv:_name._udp.domain`; none: the first member of a cluster."""
+    bind: str | None = None
+    """`HOST:PORT`, `[V6]:PORT`, `HOST`, `:PORT` or `*:PORT`. None: all addresses with a key, else loopback."""
+    advertise: str | None = None
+    """`HOST[:PORT]`. None: the address that the route to the seed would use."""
+    name: str | None = None
+    """None: HOSTNAME, or SERVICE-HOSTNAME with a service."""
+    cluster: str = "default"
+    zone: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    key_file: str | None = None
+    key: str | None = None
+    """The text of GOSSIPREG_KEY, keys in base64. `key_file` goes before it."""
+    insecure: bool = False
+    """Allows clear text off loopback."""
+    data_dir: str | None = None
+    """None: nothing is kept."""
+    profile: str = "lan"
+    socket: str | None = None
+    """Path of the local socket. None: see `gossipreg.socket_path`."""
+    socket_group: str | None = None
+    """Name or number of a group that may use the local socket as well."""
+    log_format: str = "text"
+    log_level: str = "info"
+    service: ServiceSpec | None = None
+    on_sigterm: str = "leave"
+    """`leave`, or `hold`: SIGTERM is a leave that holds the services for 30 s."""

@@ -1,0 +1,143 @@
+"""Everything that a sidecar opens before it says a word, in the order in which it may fail.
+
+First what costs nothing and is most often wrong (values, keys, seeds), then what is exclusive (data directory, local
+socket, UDP port). Whatever fails raises CannotStart or BadConfig with one line, and what was opened before is closed.
+"""
+
+import grp
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gossipreg.config import PROFILES, Config
+from gossipreg.daemon import params
+from gossipreg.daemon.addresses import Bind, advertise_rule, bind_rule, own_addresses, refuse_clear_text
+from gossipreg.daemon.clock import wall_ms
+from gossipreg.daemon.identity import DataDirectory, Identity, draw_generation, draw_identity
+from gossipreg.daemon.keys import read_keyring
+from gossipreg.daemon.local_socket import LocalSocket, bind_local_socket
+from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_seed
+from gossipreg.daemon.settings import Settings
+from gossipreg.daemon.udp import UdpTransport, bind_udp
+from gossipreg.errors import BadConfig, BadParams, CannotStart
+from gossipreg.model import BOOT_ID_BYTES, BootId, Member
+from gossipreg.socket_path import default_socket, path_fault, prepare_folder
+
+if TYPE_CHECKING:
+    from gossipreg.wire.seal import Keyring
+
+MAX_LABELS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    settings: Settings
+    config: Config
+    keyring: "Keyring | None"
+    seeds: tuple[Seed, ...]
+    bind: Bind
+    identity: Identity
+    generation: int
+    member: Member
+    """Our own entry, as it is announced first."""
+    address_fixed: bool
+    """The user named our address, so it does not follow what others see."""
+    transport: UdpTransport
+    local_socket: LocalSocket
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Opened]:
+    config = _config(settings)
+    name, zone, labels = _who(settings)
+    seeds = tuple(parse_seed(text) for text in settings.seeds)
+    keyring = read_keyring(settings)
+    bind = bind_rule(settings.bind, everywhere=keyring is not None or settings.insecure)
+    if keyring is None and not settings.insecure:
+        refuse_clear_text(bind, tuple(str(seed) for seed in seeds if not certainly_loopback(seed)))
+    with ExitStack() as stack:
+        data = None if settings.data_dir is None else DataDirectory(settings.data_dir)
+        if data is not None:
+            stack.callback(data.close)
+        local_socket = _open_local_socket(settings)
+        stack.callback(local_socket.close)
+        transport = bind_udp(bind)
+        stack.callback(transport.close)
+        if settings.advertise is None:
+            addresses = own_addresses(bind, transport.local_addresses, literals(seeds))
+        else:
+            addresses = (advertise_rule(settings.advertise, transport.local_addresses[0].port),)
+        identity = draw_identity() if data is None else data.identity()
+        generation = draw_generation(wall_ms()) if data is None else data.next_generation(wall_ms())
+        member = Member(
+            name=name,
+            boot_id=BootId(os.urandom(BOOT_ID_BYTES)),
+            addresses=addresses,
+            public_key=identity.public_key,
+            zone=zone,
+            labels=labels,
+            durable=data is not None,
+        )
+        yield Opened(
+            settings, config, keyring, seeds, bind, identity, generation, member,
+            settings.advertise is not None or not bind.wildcard, transport, local_socket,
+        )  # fmt: skip
+
+
+def _config(settings: Settings) -> Config:
+    profile = PROFILES.get(settings.profile)
+    if profile is None:
+        raise BadConfig(f"profile {settings.profile!r}: choose from {', '.join(PROFILES)}")
+    if settings.on_sigterm not in ("leave", "hold"):
+        raise BadConfig(f"--on-sigterm {settings.on_sigterm!r}: choose leave or hold")
+    if settings.on_sigterm == "hold" and settings.data_dir is None:
+        raise BadConfig("--on-sigterm hold needs --data-dir: without one this sidecar comes back as another member")
+    return replace(profile, cluster=settings.cluster)
+
+
+def _who(settings: Settings) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    host = socket.gethostname() or "localhost"
+    default = host if settings.service is None else f"{settings.service.name}-{host}"
+    try:
+        name = params.text("--name", default if settings.name is None else settings.name)
+        zone = params.text("--zone", settings.zone, least_bytes=0)
+        for key, value in settings.labels:
+            params.text("--label", key)
+            params.text(f"--label {key}", value, least_bytes=0)
+    except BadParams as error:
+        raise BadConfig(str(error)) from None
+    if len(settings.labels) > MAX_LABELS:
+        raise BadConfig(f"{len(settings.labels)} labels: at most {MAX_LABELS}")
+    return name, zone, tuple(sorted(dict(settings.labels).items()))
+
+
+def _open_local_socket(settings: Settings) -> LocalSocket:
+    group = None if settings.socket_group is None else _group(settings.socket_group)
+    if settings.socket is not None:
+        if fault := path_fault(settings.socket):
+            raise CannotStart(fault)
+        return bind_local_socket(Path(settings.socket), group=group)
+    path = default_socket(settings.name)
+    prepare_folder(path.parent)
+    if group is not None:
+        try:
+            os.chown(path.parent, -1, group)
+            path.parent.chmod(0o710)  # the group has to get through, and no more
+        except OSError as error:
+            raise CannotStart(
+                f"cannot give {path.parent} to the group {settings.socket_group}: {error.strerror}"
+            ) from None
+    return bind_local_socket(path, group=group)
+
+
+def _group(text: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        return grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise CannotStart(f"--socket-group {text!r}: there is no such group") from None

@@ -1,0 +1,231 @@
+"""The real network: non-blocking UDP sockets on IPv4 and IPv6, one of each at most, on the same port.
+
+Owns the sockets and what the kernel says about them. Never knows what a datagram means. Nothing that the network
+does raises out of here: what cannot be sent is dropped and counted under the error's name, as the network itself may
+drop it.
+
+On Linux, IP_RECVERR makes the kernel keep ICMP errors with the address that they are about, in an error queue: from it
+comes `refused`. A pending error is also returned by the next call on the socket, about whatever: so the queue is read
+and the call made again. Elsewhere everything works but `refused`.
+"""
+
+import errno
+import selectors
+import socket
+import struct
+import sys
+from collections import Counter
+from contextlib import ExitStack, suppress
+from typing import Protocol
+
+import trio
+
+from gossipreg.daemon.addresses import Bind, family_of, is_literal
+from gossipreg.errors import CannotStart
+from gossipreg.model import Address
+
+BATCH = 64
+"""So many datagrams are taken at one call: a flood must not keep the caller from its timers."""
+RECEIVE_BUFFER_BYTES = 1 << 20
+"""Asked for; the kernel gives what net.core.rmem_max allows."""
+FREE_PORT_TRIES = 32
+MAX_DATAGRAM_BYTES = 65_536
+
+_RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
+"""(level, option) of IP_RECVERR and IPV6_RECVERR in linux/in.h and linux/in6.h."""
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")
+"""sock_extended_err of linux/errqueue.h: errno, origin, type, code, padding, info, data."""
+_FROM_NETWORK = (2, 3)
+"""Origins ICMP and ICMP6: somebody out there said so. Else the error is of this machine."""
+_ERROR_QUEUE_MAX = 256
+
+
+class Transport(Protocol):
+    """What the pump needs of a network. One set of tests runs on each implementation."""
+
+    dropped: Counter[str]
+    """What could not be sent, by reason."""
+
+    @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        """Where it is bound."""
+
+    async def wait_readable(self) -> None:
+        """Return when `receive_nowait` or `refused` may have something. May be wrong, never blocks for good."""
+
+    def receive_nowait(self) -> list[tuple[bytes, Address]]:
+        """What has arrived, at most BATCH of it, in order of arrival at each socket."""
+
+    def send(self, datagram: bytes, destination: Address) -> None:
+        """Send, or drop and count."""
+
+    def refused(self) -> list[Address]:
+        """Addresses where the port is said to be closed, since last asked."""
+
+    def close(self) -> None: ...
+
+
+class UdpTransport:
+    """See Transport. Made by `bind_udp`."""
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._sockets = {sock.family: sock for sock in sockets}
+        self._refused: list[Address] = []
+        self._turn = 0
+        # One descriptor to wait on: trio can wait for an epoll (or kqueue) as for any other.
+        self._selector = selectors.DefaultSelector() if len(sockets) > 1 else None
+        for sock in sockets:
+            sock.setblocking(False)
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            if sys.platform == "linux":
+                sock.setsockopt(*_RECVERR[socket.AddressFamily(sock.family)], 1)
+            if self._selector is not None:
+                self._selector.register(sock, selectors.EVENT_READ)
+        waited_on = sockets[0] if self._selector is None else self._selector
+        self._fd = waited_on.fileno()
+        self.local_addresses = tuple(Address(*sock.getsockname()[:2]) for sock in sockets)
+
+    async def wait_readable(self) -> None:
+        if self._refused:  # found while sending: the socket itself has nothing more to say about it
+            await trio.lowlevel.checkpoint()
+            return
+        await trio.lowlevel.wait_readable(self._fd)
+
+    def receive_nowait(self) -> list[tuple[bytes, Address]]:
+        received: list[tuple[bytes, Address]] = []
+        sockets = list(self._sockets.values())
+        self._turn += 1
+        if self._turn % 2:
+            sockets.reverse()  # so that a flood on one does not starve the other
+        for sock in sockets:
+            self._receive_from(sock, received)
+        return received
+
+    def _receive_from(self, sock: socket.socket, received: list[tuple[bytes, Address]]) -> None:
+        errors = 0
+        while len(received) < BATCH and errors < _ERROR_QUEUE_MAX:
+            try:
+                datagram, source = sock.recvfrom(MAX_DATAGRAM_BYTES)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                errors += 1
+                if not self._read_errors(sock):
+                    self.dropped[f"receive_{_name(error)}"] += 1
+                continue
+            received.append((datagram, Address(source[0], source[1])))
+
+    def send(self, datagram: bytes, destination: Address) -> None:
+        sock = self._sockets.get(family_of(destination.host))
+        if sock is None:
+            self.dropped["send_no_such_family"] += 1
+            return
+        if not is_literal(destination.host):
+            self.dropped["send_not_an_address"] += 1  # the socket would go and ask the name server, and block
+            return
+        for last_try in (False, True):
+            try:
+                sock.sendto(datagram, destination)
+                return
+            except (BlockingIOError, InterruptedError):
+                self.dropped["send_buffer_full"] += 1
+                return
+            except (OSError, OverflowError) as error:
+                # Either it is about this datagram, or a pending error about an earlier one: then try again.
+                if not self._read_errors(sock) or last_try:
+                    self.dropped[f"send_{_name(error)}"] += 1
+                    return
+
+    def refused(self) -> list[Address]:
+        for sock in self._sockets.values():
+            self._read_errors(sock)
+        refused, self._refused = self._refused, []
+        return refused
+
+    def _read_errors(self, sock: socket.socket) -> bool:
+        """Take what is in the socket's error queue. True if there was something."""
+        if sys.platform != "linux":
+            return False
+        for taken in range(_ERROR_QUEUE_MAX):
+            try:
+                _, ancillary, _, destination = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+            except OSError:
+                return taken > 0
+            for level, kind, data in ancillary:
+                if (level, kind) == _RECVERR[socket.AddressFamily(sock.family)] and len(data) >= _EXTENDED_ERROR.size:
+                    number, origin, *_ = _EXTENDED_ERROR.unpack_from(data)
+                    self._heed(number, origin, destination)
+        return True
+
+    def _heed(self, number: int, origin: int, destination: tuple[str, int]) -> None:
+        if number == errno.ECONNREFUSED and origin in _FROM_NETWORK and len(self._refused) < _ERROR_QUEUE_MAX:
+            self._refused.append(Address(destination[0], destination[1]))
+        else:
+            self.dropped[f"network_{errno.errorcode.get(number, str(number))}"] += 1
+
+    def close(self) -> None:
+        if self._selector is not None:
+            self._selector.close()
+        for sock in self._sockets.values():
+            sock.close()
+
+
+def bind_udp(bind: Bind) -> UdpTransport:
+    """Open the sockets. Raises CannotStart: port taken, address not of this machine, ..."""
+    try:
+        return UdpTransport(_open_all(bind.hosts, bind.port))
+    except OSError as error:
+        if bind.port_asked or error.errno != errno.EADDRINUSE:
+            raise CannotStart(_why_not(bind, error)) from None
+    try:
+        return UdpTransport(_open_all(bind.hosts, 0))
+    except OSError as error:
+        raise CannotStart(_why_not(bind, error)) from None
+
+
+def _open_all(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    """All hosts on one port; with port 0 on the first free one that is free on all of them."""
+    for tries_left in reversed(range(FREE_PORT_TRIES if port == 0 else 1)):
+        try:
+            return _open_once(hosts, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not tries_left:
+                raise
+    raise AssertionError("the last try raises or returns")
+
+
+def _open_once(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    with ExitStack() as undo:
+        sockets: list[socket.socket] = []
+        for host in hosts:
+            try:
+                sock = socket.socket(family_of(host), socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+                undo.callback(sock.close)
+                if sock.family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((host, port))
+            except OSError as error:
+                if sockets and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    continue  # the second family, which this machine does not have
+                raise
+            sockets.append(sock)
+            port = sock.getsockname()[1]
+        undo.pop_all()
+        return sockets
+
+
+def _why_not(bind: Bind, error: OSError) -> str:
+    where = " and ".join(str(Address(host, bind.port)) for host in bind.hosts)
+    advice = {
+        errno.EADDRINUSE: "take another port with --bind, or port 0 for any",
+        errno.EADDRNOTAVAIL: "it is not an address of this machine",
+        errno.EACCES: "ports below 1024 are for root, take another with --bind",
+    }.get(error.errno or 0, "choose another with --bind")
+    return f"cannot bind UDP to {where}: {error.strerror}; {advice}"
+
+
+def _name(error: BaseException) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number or 0, type(error).__name__)

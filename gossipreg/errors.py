@@ -1,0 +1,92 @@
+"""One exception tree. Each class says who is at fault and whether anything changed.
+
+Whatever is raised on purpose derives from GossipregError and carries one line for a person (what is wrong, with which
+value, what to do) and, where a program has to tell cases apart, a `code`.
+"""
+
+
+class GossipregError(Exception):
+    """The root. Never raised itself."""
+
+    code: str = "error"
+
+
+class BadDatagram(GossipregError):
+    """A peer, or a stranger, sent bytes that cannot be used. The sender is at fault; nothing changed.
+
+    `reason` is a short fixed name: every drop is counted under it.
+    """
+
+    code = "bad_datagram"
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class RequestError(GossipregError):
+    """A request through the local socket, or a command of the core, cannot be done. The caller is at fault, nothing
+    changed, and the same request will fail again until what it names is mended. Subclasses carry the code that goes
+    over the socket."""
+
+    code = "refused"
+
+
+class BadParams(RequestError):
+    """A parameter is missing, unknown, of the wrong type or out of range."""
+
+    code = "bad_params"
+
+
+class UnknownMethod(RequestError):
+    """No such method."""
+
+    code = "unknown_method"
+
+
+class NotFound(RequestError):
+    """What the request names is not there."""
+
+    code = "not_found"
+
+
+class Refused(RequestError):
+    """Understood, and not allowed here."""
+
+    code = "refused"
+
+
+class TooLarge(RequestError):
+    """Beyond a documented limit (a value, a row, a request)."""
+
+    code = "too_large"
+
+
+class Busy(RequestError):
+    """A bound of this sidecar is reached: the same request may succeed later."""
+
+    code = "busy"
+
+
+class Unreachable(GossipregError):
+    """The local sidecar does not answer: not running, or another socket is meant. Nothing changed, as far as known."""
+
+    code = "unreachable"
+
+
+class CannotStart(GossipregError):
+    """The sidecar could not start: the environment is at fault (address in use, key unreadable, ...). Nothing runs."""
+
+    code = "cannot_start"
+
+
+class BadConfig(GossipregError):
+    """A configured value is out of its bounds, or two contradict each other. Nothing runs."""
+
+    code = "bad_config"
+
+
+REQUEST_ERRORS: dict[str, type[RequestError]] = {
+    cls.code: cls for cls in (BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy)
+}
+"""From the code on the socket back to the class, for clients."""

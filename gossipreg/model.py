@@ -1,0 +1,180 @@
+"""The values that everything else speaks of: frozen, without behaviour beyond their own rules.
+
+Nothing here knows of bytes, time or I/O. The order of the tuples Version and Liveness *is* the protocol's precedence:
+the larger wins (see `core/replica.py`).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, NewType
+
+NodeId = NewType("NodeId", bytes)
+"""16 bytes: the truncated SHA-256 of the member's Ed25519 public key. Names a member for ever."""
+
+BootId = NewType("BootId", bytes)
+"""8 random bytes, drawn by each process: the sender's short name in a datagram's header."""
+
+NODE_ID_BYTES = 16
+BOOT_ID_BYTES = 8
+
+MAX_NAME_BYTES = 255
+MAX_VALUE_BYTES = 64 * 1024
+MAX_SERVICES_A_ROW = 4096
+MAX_ROW_BYTES = 4 * 1024 * 1024
+MAX_ROWS = 100_000
+MAX_TABLE_BYTES = 256 * 1024 * 1024
+"""Limits of the registry. Each is enforced where the value enters, with an error to whoever is at fault."""
+
+
+class Address(NamedTuple):
+    """Where datagrams go: a literal IP address (v4 or v6, never a host name) and a UDP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Version(NamedTuple):
+    """Of a row's content: which start of its owner wrote it, and its how-manieth change. Tuple order is precedence."""
+
+    generation: int
+    """48 bits of wall-clock milliseconds, then 16 random bits; new at each start."""
+    counter: int
+    """Goes up by at least one with each change that the owner makes."""
+
+
+NOTHING = Version(0, 0)
+
+
+class Rank(IntEnum):
+    """What is claimed of a member's life. The order is precedence within one incarnation."""
+
+    ALIVE = 0
+    SUSPECT = 1
+    DEAD = 2
+
+
+class Liveness(NamedTuple):
+    """A claim about a member's life; tuple order is precedence. Only the owner raises the incarnation."""
+
+    generation: int
+    incarnation: int
+    rank: Rank
+
+
+class Status(IntEnum):
+    """What a member says of itself, in its own row."""
+
+    UP = 0
+    DRAINING = 1
+    RESTARTING = 2
+    LEFT = 3
+
+
+class Health(IntEnum):
+    """Of a service, written by its own member. The order is from best to worst."""
+
+    PASSING = 0
+    WARNING = 1
+    CRITICAL = 2
+    MAINTENANCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a member writes about itself. It changes rarely: at the start, on leaving, on moving."""
+
+    name: str
+    boot_id: BootId
+    addresses: tuple[Address, ...]
+    """Where it can be reached, best first; at least one but for a member that has not yet learned its own."""
+    public_key: bytes = b""
+    """32 bytes, Ed25519; empty where rows are not to be signed."""
+    zone: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Sorted by key."""
+    protocol: tuple[int, int] = (1, 1)
+    """The oldest and the newest protocol version that it speaks."""
+    roles: tuple[str, ...] = ()
+    durable: bool = False
+    """Whether it keeps its identity over a restart (it has a data directory)."""
+    status: Status = Status.UP
+    hold_s: float = 0.0
+    """With RESTARTING: for how long others make no verdict about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One registered instance, as its member wrote it; `id` is unique on its member."""
+
+    id: str
+    name: str
+    address: str
+    """Host name or IP literal, given out as it is."""
+    port: int
+    tags: tuple[str, ...] = ()
+    """Sorted, without duplicates."""
+    meta: tuple[tuple[str, str], ...] = ()
+    """Sorted by key."""
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A service as a lookup gives it out: with its health and with whose it is."""
+
+    service: Service
+    health: Health
+    node: NodeId
+    node_name: str
+    zone: str
+    version: Version
+    """Of the last change of this instance: (generation, counter) at its service or health entry."""
+    stale: bool = False
+    """True while this sidecar hears nobody and answers with what it knew last."""
+
+
+class ChangeKind(IntEnum):
+    ADDED = 0
+    UPDATED = 1
+    REMOVED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of the change feed. For REMOVED the instance is as it was last."""
+
+    kind: ChangeKind
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class MemberInfo:
+    """A member as an operator sees it from here."""
+
+    id: NodeId
+    name: str
+    address: Address | None
+    state: str
+    """alive, suspect (held here, or gossiped), dead or left"""
+    zone: str
+    labels: tuple[tuple[str, str], ...]
+    rtt_ms: float | None
+    """Smoothed round trip, where this sidecar has measured it."""
+    services: int
+    version: Version
+    since_s: float
+    """How long it has been in this state, seconds."""
+    reason: str = ""
+    """Why it is not alive, and who said so; empty where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSummary:
+    name: str
+    instances: int
+    passing: int
+    tags: tuple[str, ...]
+    """All tags of its instances, sorted."""

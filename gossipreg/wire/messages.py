@@ -1,0 +1,298 @@
+"""The closed set of datagram messages: the protocol's specification. `codec.py` is its implementation.
+
+A datagram
+----------
+    header  format 1 | key id 4 | boot id 8 | counter 6          (19 bytes, associated data of the seal)
+    body    sealed (plus a tag of 16 bytes), or clear where the cluster has no key
+
+The counter starts at 1 with each process and goes up by one with each datagram: (boot id, counter) names a datagram
+for ever, keeps replays out, and is what receipts name. A body is one or more messages:
+
+    kind 1 | length 1 or 2 | payload
+
+A length below 128 takes one byte; else two, big-endian, with the top bit set (so at most 32,767). A body is at most
+8,900 bytes. One bad message drops the whole datagram.
+
+Payloads
+--------
+Probe and Ack are fixed (`>BIQ`: scope, number, fingerprint), to keep an idle probe at 50 bytes of UDP payload, 92 with
+all headers on IPv4. Behind that an Ack may carry one msgpack value: nil, or the observed address.
+
+Every other payload is one msgpack array of the dataclass's fields, in their order. A field that is a list (entries of
+a Delta, counters of a Receipt, buckets of Hashes, rows of Versions, peers of Peers) is left out of that array; its
+items follow the array, each a msgpack value of its own, to the end of the payload. So an array never has more than 16
+elements, and nested headers that promise much cannot take memory that the bytes do not cover (as one array, a list of
+2,048 nested in itself cost 100 ms a datagram).
+
+    Hello     [cluster, id, generation, number, echo]
+    Mismatch  [cluster, echo]
+    Nack      [number, refused]
+    Ask       [number, target]
+    Claim     [id, generation, incarnation, rank, by]
+    Delta     [id, generation, base, reached, head, digest, floor] and [key, counter, value or nil] ...
+    Announce  [id, generation, head, number]
+    Pull      [id, generation, counter, echo]
+    Receipt   [] and counter ...
+    Buckets   [salt, bits, digests]
+    Hashes    [salt, bits] and [bucket, low, high, hashes] ...
+    Want      [salt, hashes]
+    Versions  [next or nil, number] and [id, generation, counter] ...
+    List      [after]
+    Peers     [] and [id, address] ...
+
+    address   [packed IP, 4 or 16 bytes; port, 1 to 65,535]; an IPv4-mapped IPv6 address is IPv4; scopes are left out
+
+Names are str, ids and hashes bin, flags bool, all else integers. Bounds, beside those of the types below:
+
+    cluster                     1 to 255 bytes of UTF-8
+    id, target, by              16 bytes
+    number of Probe to Ask      32 bits; all other numbers and echoes, salts, digests, fingerprints 64
+    generation, counters        63 bits: one above still fits its field; of a datagram (Receipt) 48, from 1
+    incarnation                 32 bits
+    Delta                       base <= reached <= head, floor <= head; the entries' counters lie in (base, reached] and
+                                rise; key 45 bits (slot 32, part 8, kind 5); value at most 394 bytes (with the key, 400)
+    bits                        0 to 11; digests are 4 << bits bytes; bucket is below 1 << bits
+    low, high                   48 bits, low <= high; hashes are sorted, 6 bytes each, big-endian within [low, high]
+    next, after                 0 or 16 bytes
+    Peers                       at most 32
+
+Growing: a receiver skips and counts kinds that it does not know, and ignores what stands behind the fields that it
+knows, in a payload's array and in an item's. A field may be added at the end of an array (up to the 16; no maps, no
+extension types), never taken away or given another meaning. Kinds 32 to 63 are reserved: coordinates 32, signatures
+33, events 34, queries 35, replies 36.
+
+Who may speak
+-------------
+A boot id is *bound* to (id, generation) by the entry of the member's own row that carries it, or by a Hello that
+echoes our number. From an unbound boot id only Hello, Mismatch are read; everything else is answered with a Hello that
+carries a number. A *source address* is proven when it has echoed a number of ours, or when a fresh datagram comes
+from an address in the row bound to its boot id; others get at most three times the bytes that they sent.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.model import Address, NodeId, Rank
+
+HELLO, MISMATCH, PROBE, ACK, NACK, ASK = 1, 2, 3, 4, 5, 6
+CLAIM, DELTA, ANNOUNCE, PULL, RECEIPT = 8, 9, 10, 11, 12
+BUCKETS, HASHES, WANT, VERSIONS, LIST, PEERS = 16, 17, 18, 19, 20, 21
+
+SCOPE_ALL = 0
+"""The only scope today: the whole table. A later one may name a part of it."""
+
+MAX_BODY_BYTES = 8900
+"""No datagram is configured larger (`Config.datagram_bytes`)."""
+MAX_PAYLOAD_BYTES = 0x7FFF
+MAX_NUMBER = 2**32 - 1
+"""Of Probe, Ack, Nack and Ask."""
+MAX_HASH = 2**64 - 1
+"""Of fingerprints, digests, salts, and the numbers and echoes of all other messages."""
+MAX_VERSION = 2**63 - 1
+"""Of generations and of a row's counters."""
+MAX_INCARNATION = 2**32 - 1
+MAX_DATAGRAM_COUNTER = 2**48 - 1
+MAX_KEY = 2**45 - 1
+MAX_ENTRY_VALUE_BYTES = 394
+"""A key counts as 6 bytes; with its value, 400."""
+MAX_BITS = 11
+"""The digests of 2,048 buckets fit the largest body."""
+ROW_HASH_BYTES = 6
+MAX_PEERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who I am, in full; asks who you are (`number`), proves that I hear you (`echo`).
+
+    Binds the sender's boot id once `echo` is the receiver's own number for this boot id and source. A Hello with a
+    number that is not 0 is answered with a Hello that echoes it.
+    """
+
+    cluster: str
+    id: NodeId
+    generation: int
+    number: int
+    """64 bits, unpredictable; 0: nothing is asked."""
+    echo: int
+    """The number being answered; 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Answer to a Hello of another cluster: `cluster` is ours. Changes nothing; the joiner tells its user."""
+
+    cluster: str
+    echo: int
+    """The number of the Hello that it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Are you there? Also the cheapest comparison: the fingerprint of the sender's table."""
+
+    scope: int
+    number: int
+    """32 bits, unpredictable."""
+    fingerprint: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """I am. To the source of the Probe at once; or from a helper, with the number of the Ask."""
+
+    scope: int
+    number: int
+    fingerprint: int
+    observed: Address | None = None
+    """The source of the Probe, told where it is not an address in its sender's row (see Moving)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """A helper's answer to an Ask: my own probe of the target was not answered within my bound, or was refused."""
+
+    number: int
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Probe `target` for me, at the address in your own row of it, and tell me alone (Ack or Nack with `number`)."""
+
+    number: int
+    target: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is said of a member's life; merged by precedence. Rank SUSPECT goes to the suspect itself (so that it can
+    refute), and to all only where suspicion is configured to be gossiped."""
+
+    id: NodeId
+    generation: int
+    incarnation: int
+    rank: Rank
+    by: NodeId
+    """Who first said so: shown to the operator; distinct ones confirm a gossiped suspicion (Lifeguard 3.2)."""
+
+
+Entry = tuple[int, int, bytes | None]
+"""(key, counter at last change, value; None for a tombstone)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A page of a row, in order of last change: every entry whose last change is in (base, reached]."""
+
+    id: NodeId
+    generation: int
+    base: int
+    """Applies to a receiver at or above this counter of this generation; 0: a snapshot's first page."""
+    reached: int
+    """The counter that the receiver is at once it is applied."""
+    head: int
+    """The sender's counter of the row: where it is equal to `reached`, this was the last page."""
+    digest: int
+    """The owner's set hash over its live entries at `head`, 64 bits; checked only when reached == head."""
+    floor: int
+    """Tombstones at or below it may be gone: who is below needs a snapshot."""
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """There is news of a row which does not fit here; pull it from me."""
+
+    id: NodeId
+    generation: int
+    head: int
+    number: int
+    """To be echoed by the Pull, which proves its source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Send me what you have of the row beyond (generation, counter); (0, 0): all of it."""
+
+    id: NodeId
+    generation: int
+    counter: int
+    echo: int
+    """Of the Announce or List page that it follows; else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """I have your datagrams with these counters: what they told, I know."""
+
+    counters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Opens a comparison: the table in 2**bits buckets by the leading bits of the id, 4 salted bytes each.
+
+    A bucket that changed a moment ago (`settle_s`) is sent as zeros and not compared.
+    """
+
+    salt: int
+    bits: int
+    digests: bytes
+    """4 bytes * 2**bits"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """Answer to Buckets: for buckets that differ, the salted 6-byte hash of each row in them, sorted.
+
+    Complete for the range [low, high] of hashes of that bucket: what the receiver has in it and does not see here,
+    the sender does not have.
+    """
+
+    salt: int
+    bits: int
+    buckets: tuple[tuple[int, int, int, bytes], ...]
+    """(bucket, low, high, hashes)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Answer to Hashes: tell me the versions of the rows with these hashes, I do not have them."""
+
+    salt: int
+    hashes: bytes
+    """6 bytes each"""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Rows that I hold and how far: a receiver that is behind pulls, one that is ahead answers with its own, one that
+    knows the row as dead or left answers with the claim, if it is as new."""
+
+    rows: tuple[tuple[NodeId, int, int], ...]
+    """(id, generation, counter)"""
+    next: bytes | None = None
+    """Only in answer to a List: where to go on, b"" at the end. None: not a List's page."""
+    number: int = 0
+    """To be echoed by Pulls that follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """A joiner's question: the versions of all your rows, in order of id, after `after`."""
+
+    after: bytes
+    """An id, or b"" for the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Answer of a busy member to a List or Pull: ask one of these as well."""
+
+    peers: tuple[tuple[NodeId, Address], ...]
+
+
+Message = (
+    Hello | Mismatch | Probe | Ack | Nack | Ask | Claim | Delta | Announce | Pull | Receipt
+    | Buckets | Hashes | Want | Versions | List | Peers
+)  # fmt: skip

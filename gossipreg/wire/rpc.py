@@ -1,0 +1,166 @@
+"""The local socket's messages: MessagePack-RPC between a client and its sidecar. Bytes to tuples and back.
+
+    request       [0, id, method, params]     params: one map of named parameters (an array of that one map will do)
+    response      [1, id, error, result]      error: nil, or [code, message]
+    notification  [2, method, params]
+
+Never knows: sockets, what the methods do, which parameters they take. It is on the start path of every client
+command, so it imports msgpack and the errors alone.
+
+How what a stranger writes stays bounded: a message is first only measured (`Unpacker.skip` builds no objects, so a
+header that promises four billion elements costs nothing), and built when all its bytes are here. Then every promised
+element is a byte that was really sent. Containers, the one thing that is much larger in memory than in bytes, are
+counted while a large message is built; a request may nest no deeper than any method needs.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgpack import OutOfData, Unpacker, UnpackException, packb, unpackb
+
+from gossipreg.errors import BadParams, TooLarge
+
+MAX_REQUEST_BYTES = 1 << 20
+MAX_REPLY_BYTES = 64 << 20
+"""What a client takes from its own sidecar: more than a lookup of the largest table gives."""
+MAX_UNANSWERED = 1024
+MAX_WATCHES = 64
+MAX_QUEUE_BYTES = 4 << 20
+MAX_DEPTH = 8
+"""Containers within containers in a request's parameters."""
+COUNTED_FROM_BYTES = 64 * 1024
+"""Smaller messages are built without counting: at worst 64 thousand empty lists, 4 MiB for a moment."""
+BYTES_A_CONTAINER = 32
+"""A larger message has at most one container for so many bytes. An instance takes over 200 bytes and has four."""
+
+REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
+
+Message = tuple[Any, ...]
+"""("request", id, method, params) | ("reply", id, (code, message) | None, result) | ("notification", method, params)"""
+
+Params = dict[str, Any]
+
+
+def encode_request(id: int, method: str, params: Params) -> bytes:
+    """Raises BadParams for what MessagePack has no bytes for, TooLarge for what the sidecar would not read."""
+    try:
+        data: bytes = packb([REQUEST, id, method, params])
+    except (ValueError, TypeError, OverflowError) as error:  # a lone surrogate, an object, an integer over 64 bits
+        raise BadParams(f"the parameters of {method} cannot be sent: {error}") from None
+    if len(data) > MAX_REQUEST_BYTES:
+        raise TooLarge(f"the request takes {len(data)} bytes: at most {MAX_REQUEST_BYTES}")
+    return data
+
+
+def encode_reply(id: int, result: Any) -> bytes:
+    data: bytes = packb([RESPONSE, id, None, result])
+    return data
+
+
+def encode_error(id: int | None, code: str, message: str) -> bytes:
+    """`id` is None where the bytes at fault could not be read as a request; the connection ends after that."""
+    data: bytes = packb([RESPONSE, id, [code, message], None])
+    return data
+
+
+def encode_notification(method: str, params: Params) -> bytes:
+    data: bytes = packb([NOTIFICATION, method, params])
+    return data
+
+
+class Decoder:
+    """Cuts one direction of one connection into messages. After an exception the stream is lost: close it."""
+
+    def __init__(self, max_bytes: int = MAX_REQUEST_BYTES) -> None:
+        self._max_bytes = max_bytes
+        # Its own bound is off, since ours is checked below; its buffer starts small (by default 1 MiB a connection).
+        self._measure = Unpacker(max_buffer_size=0, read_size=4096)
+        self._pending = bytearray()
+        self._pending_offset = 0  # of its first byte in the stream
+
+    def feed_untrusted(self, data: bytes) -> Iterator[Message]:
+        """Yield the messages that `data` completes, each built only when it is asked for.
+
+        Raises BadParams for bytes that are not MessagePack-RPC and TooLarge beyond `max_bytes`, after the messages
+        before them. The other side is at fault.
+        """
+        self._pending += data
+        self._measure.feed(data)
+        while (size_bytes := self._next_size_untrusted()) is not None:
+            if size_bytes > self._max_bytes:
+                break
+            with memoryview(self._pending) as view:
+                message = _message_untrusted(view[:size_bytes], self._max_bytes)
+            del self._pending[:size_bytes]  # moves no bytes: CPython only advances the start
+            self._pending_offset += size_bytes
+            yield message
+        if len(self._pending) > self._max_bytes:
+            raise TooLarge(f"a message is larger than {self._max_bytes} bytes")
+
+    def _next_size_untrusted(self) -> int | None:
+        if not self._pending:
+            return None
+        try:
+            self._measure.skip()
+        except OutOfData:
+            return None
+        except (ValueError, UnpackException) as error:
+            raise BadParams(f"not MessagePack: {_reason(error)}") from None
+        end: int = self._measure.tell()
+        return end - self._pending_offset
+
+
+def _message_untrusted(data: memoryview, max_bytes: int) -> Message:
+    try:
+        if len(data) <= COUNTED_FROM_BYTES:
+            value = unpackb(data)
+        else:
+            count = _count_containers(max_bytes // BYTES_A_CONTAINER)
+            value = unpackb(data, list_hook=count, object_hook=count)
+    except (ValueError, TypeError, OverflowError, UnpackException) as error:
+        raise BadParams(f"not MessagePack with text in UTF-8 and text for keys: {_reason(error)}") from None
+    match value:
+        case [0, int(id), str(method), params] if type(id) is int:
+            return "request", id, method, _params_untrusted(params)
+        case [1, int() | None as id, None, result] if type(id) is not bool:
+            return "reply", id, None, result
+        case [1, int() | None as id, [str(code), str(message)], _] if type(id) is not bool:
+            return "reply", id, (code, message), None
+        case [2, str(method), params]:
+            return "notification", method, _params_untrusted(params)
+    raise BadParams("not a MessagePack-RPC message: [0, id, method, {..}], [1, id, error, result] or [2, method, {..}]")
+
+
+def _params_untrusted(params: object) -> Params:
+    if isinstance(params, list) and len(params) <= 1:  # libraries of MessagePack-RPC send an array of arguments
+        params = params[0] if params else {}
+    if not isinstance(params, dict) or not all(isinstance(key, str) for key in params):
+        raise BadParams("the parameters of a method are one map with names for keys")
+    level: list[Any] = [params]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for value in level
+            for child in (value.values() if isinstance(value, dict) else value)
+            if isinstance(child, list | dict)
+        ]
+        if not level:
+            return params
+    raise BadParams(f"the parameters of a method nest deeper than {MAX_DEPTH} levels")
+
+
+def _count_containers(limit: int) -> Any:
+    seen = 0
+
+    def count(container: object) -> object:
+        nonlocal seen
+        seen += 1
+        if seen > limit:
+            raise ValueError(f"more than {limit} arrays and maps")
+        return container
+
+    return count
+
+
+def _reason(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__

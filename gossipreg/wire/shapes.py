@@ -1,0 +1,71 @@
+"""Values of the model in the JSON shapes that users meet: on the local socket, in `--json`, at the gateways.
+
+Field names do not change without a major version. A generation does not fit a JavaScript number, so it is a decimal
+string. What is not known is None. Plain dicts and lists, ready for msgpack or json; nothing is shared between calls
+that a caller could spoil.
+"""
+
+from typing import Any
+
+from gossipreg.model import Change, Health, Instance, MemberInfo, ServiceSummary, Version
+
+Shape = dict[str, Any]
+
+HEALTH_NAMES = tuple(health.name.lower() for health in Health)
+
+
+def version_shape(version: Version) -> list[str | int]:
+    return [str(version.generation), version.counter]
+
+
+def instance_shape(instance: Instance) -> Shape:
+    service = instance.service
+    return {
+        "service": service.name,
+        "id": service.id,
+        "node": instance.node.hex(),
+        "node_name": instance.node_name,
+        "address": service.address,
+        "port": service.port,
+        "tags": list(service.tags),
+        "meta": dict(service.meta),
+        "weight": service.weight,
+        "health": HEALTH_NAMES[instance.health],
+        "stale": instance.stale,
+        "zone": instance.zone,
+        "version": version_shape(instance.version),
+    }
+
+
+def member_shape(member: MemberInfo) -> Shape:
+    return {
+        "id": member.id.hex(),
+        "name": member.name,
+        "address": None if member.address is None else str(member.address),
+        "state": member.state,
+        "zone": member.zone,
+        "labels": dict(member.labels),
+        "rtt_ms": member.rtt_ms,
+        "services": member.services,
+        "version": version_shape(member.version),
+        "since_s": member.since_s,
+        "reason": member.reason,
+    }
+
+
+def service_shape(summary: ServiceSummary) -> Shape:
+    return {
+        "name": summary.name,
+        "instances": summary.instances,
+        "passing": summary.passing,
+        "tags": list(summary.tags),
+    }
+
+
+def change_shape(change: Change) -> Shape:
+    return {"kind": change.kind.name.lower(), "instance": instance_shape(change.instance)}
+
+
+def current_shape(instances: tuple[Instance, ...]) -> Shape:
+    """What a watch begins with."""
+    return {"kind": "current", "instances": [instance_shape(instance) for instance in instances]}

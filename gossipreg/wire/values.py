@@ -1,0 +1,288 @@
+"""Member, service and health as bytes: the values that an owner encodes once and everybody else stores as they came.
+
+Owns: the layout and the bounds of the three values, and of an address. Never knows: keys, versions, or who wrote a
+value. Each is one msgpack array, with room at the end: elements behind the known ones are ignored.
+
+    member   [name, boot id, [address ...], public key, zone, [[label, text] ...], [oldest, newest protocol],
+              [role ...], durable, status, hold in ms]
+    service  [id, name, address, port, [tag ...], [[key, text] ...], weight]
+    health   [health]
+    address  [packed IP, 4 or 16 bytes; port]
+
+One check serves both directions. So what all others would refuse is refused where it is written, with an error to
+whoever wrote it, and what was written can be read.
+"""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import msgpack
+
+from gossipreg.errors import BadDatagram, BadParams, TooLarge
+from gossipreg.model import (
+    BOOT_ID_BYTES,
+    MAX_NAME_BYTES,
+    MAX_VALUE_BYTES,
+    Address,
+    Health,
+    Member,
+    Service,
+    Status,
+)
+
+MAX_ADDRESSES = 16
+"""Of a member. All of them may be called, so a row must not be able to point at many."""
+MAX_ROLES = 16
+MAX_ITEMS = 256
+"""Tags, labels or meta of one value. Headers nested to msgpack's depth of 1,024 then cost at most 2 MiB and 2 ms."""
+MAX_HOLD_S = 60.0
+MAX_WEIGHT = 65_535
+"""As in a DNS SRV record."""
+PUBLIC_KEY_BYTES = 32
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""Names are printed on lines and given to shells: a line break in one would forge an answer."""
+
+_pack: Callable[[object], bytes] = msgpack.Packer().pack  # one for all: it resets itself, also after an error
+
+T = TypeVar("T")
+
+
+# -- address ---------------------------------------------------------------------------------------------------------
+
+
+def address_fields(address: Address) -> tuple[bytes, int]:
+    """The array of an address. An IPv4-mapped one is IPv4; a scope (%eth0) means nothing elsewhere and is left out.
+
+    ValueError where the host is no IP literal or the port is out of range.
+    """
+    ip = ip_address(address.host)
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    _check_int("address port", address.port, 1, 65_535)
+    return ip.packed, address.port
+
+
+def address_untrusted(fields: object) -> Address:
+    """The address in a decoded array; ValueError where it is none (for the decoders here and in `codec.py`)."""
+    packed, port = known(fields, 2)
+    _check_int("address port", port, 1, 65_535)
+    if type(packed) is not bytes or len(packed) not in (4, 16):
+        raise ValueError("an address is 4 or 16 bytes")
+    if len(packed) == 16:
+        ip = IPv6Address(packed)
+        if ip.ipv4_mapped is None:
+            return Address(str(ip), port)
+        packed = packed[12:]
+    return Address(".".join(map(str, packed)), port)
+
+
+# -- member ----------------------------------------------------------------------------------------------------------
+
+
+def encode_member(member: Member) -> bytes:
+    """The value of a member's own entry. Labels are sorted here; `hold_s` is kept to the millisecond.
+
+    BadParams names what is out of bounds, TooLarge the size: the caller is at fault, nothing changed.
+    """
+    return _encoded(_member_fields, member)
+
+
+def decode_member_untrusted(value: bytes) -> Member:
+    """BadDatagram("bad_value") where it is none."""
+    return _decoded(_member_of, value)
+
+
+def _member_fields(member: Member) -> tuple[object, ...]:
+    labels = tuple(sorted(member.labels))
+    hold_ms = round(member.hold_s * 1000)
+    _check_member(member, labels, hold_ms)
+    return (
+        member.name, member.boot_id, tuple(address_fields(address) for address in member.addresses),
+        member.public_key, member.zone, labels, member.protocol, member.roles, member.durable, member.status, hold_ms,
+    )  # fmt: skip
+
+
+def _member_of(raw: object) -> Member:
+    (name, boot_id, addresses, public_key, zone, labels, protocol, roles, durable, status, hold_ms) = known(raw, 11)
+    _check_int("hold in ms", hold_ms, 0, int(MAX_HOLD_S * 1000))
+    member = Member(
+        name=name,
+        boot_id=boot_id,
+        addresses=tuple(address_untrusted(address) for address in _array(addresses, MAX_ADDRESSES, "addresses")),
+        public_key=public_key,
+        zone=zone,
+        labels=_pairs(labels, "labels"),
+        protocol=known(protocol, 2),
+        roles=_array(roles, MAX_ROLES, "roles"),
+        durable=durable,
+        status=Status(_check_int("status", status, 0, max(Status))),
+        hold_s=hold_ms / 1000,
+    )
+    _check_member(member, member.labels, hold_ms)
+    return member
+
+
+def _check_member(member: Member, labels: tuple[tuple[str, str], ...], hold_ms: int) -> None:
+    _check_name("member name", member.name)
+    _check_bytes("boot id", member.boot_id, BOOT_ID_BYTES)
+    _check_count("addresses", member.addresses, MAX_ADDRESSES)
+    if member.public_key != b"":
+        _check_bytes("public key", member.public_key, PUBLIC_KEY_BYTES)
+    _check_name("zone", member.zone, least=0)
+    _check_pairs("label", labels)
+    oldest, newest = member.protocol
+    _check_int("oldest protocol", oldest, 1, 65_535)
+    _check_int("newest protocol", newest, oldest, 65_535)
+    _check_count("roles", member.roles, MAX_ROLES)
+    for role in member.roles:
+        _check_name("role", role)
+    if type(member.durable) is not bool:
+        raise ValueError(f"durable is {member.durable!r:.40}: a flag is needed")
+    _check_int("hold in ms", hold_ms, 0, int(MAX_HOLD_S * 1000))
+
+
+# -- service ---------------------------------------------------------------------------------------------------------
+
+
+def encode_service(service: Service) -> bytes:
+    """The value of a service's entry. Tags and meta are sorted here, double tags dropped.
+
+    BadParams names what is out of bounds, TooLarge the size: the caller is at fault, nothing changed.
+    """
+    return _encoded(_service_fields, service)
+
+
+def decode_service_untrusted(value: bytes) -> Service:
+    """BadDatagram("bad_value") where it is none."""
+    return _decoded(_service_of, value)
+
+
+def _service_fields(service: Service) -> tuple[object, ...]:
+    tags, meta = tuple(sorted(set(service.tags))), tuple(sorted(service.meta))
+    _check_service(service, tags, meta)
+    return (service.id, service.name, service.address, service.port, tags, meta, service.weight)
+
+
+def _service_of(raw: object) -> Service:
+    id, name, address, port, tags, meta, weight = known(raw, 7)
+    service = Service(id, name, address, port, _array(tags, MAX_ITEMS, "tags"), _pairs(meta, "meta"), weight)
+    _check_service(service, service.tags, service.meta)
+    return service
+
+
+def _check_service(service: Service, tags: tuple[str, ...], meta: tuple[tuple[str, str], ...]) -> None:
+    _check_name("service id", service.id)
+    _check_name("service name", service.name)
+    _check_name("service address", service.address)
+    _check_int("service port", service.port, 1, 65_535)
+    _check_count("tags", tags, MAX_ITEMS)
+    for tag in tags:
+        _check_name("tag", tag)
+    _check_rising("tags", tags)
+    _check_pairs("meta", meta)
+    _check_int("weight", service.weight, 0, MAX_WEIGHT)
+
+
+# -- health ----------------------------------------------------------------------------------------------------------
+
+
+def encode_health(health: Health) -> bytes:
+    """The value of a health entry: two bytes."""
+    return _pack((health,))
+
+
+def decode_health_untrusted(value: bytes) -> Health:
+    """BadDatagram("bad_value") where it is none."""
+    return _decoded(lambda raw: Health(_check_int("health", known(raw, 1)[0], 0, max(Health))), value)
+
+
+# -- both directions -------------------------------------------------------------------------------------------------
+
+
+def _encoded(fields_of: Callable[[T], object], thing: T) -> bytes:
+    try:
+        value = _pack(fields_of(thing))
+    except ValueError as error:
+        raise BadParams(str(error)) from None
+    if len(value) > MAX_VALUE_BYTES:
+        raise TooLarge(f"{type(thing).__name__.lower()} takes {len(value)} bytes: choose at most {MAX_VALUE_BYTES}")
+    return value
+
+
+def _decoded(value_of: Callable[[object], T], value: bytes) -> T:
+    if len(value) > MAX_VALUE_BYTES:
+        raise BadDatagram("bad_value", f"{len(value)} bytes")
+    try:
+        return value_of(msgpack.unpackb(value, use_list=False, max_array_len=MAX_ITEMS, max_map_len=0, max_ext_len=0))
+    except ValueError as error:
+        raise BadDatagram("bad_value", str(error)) from None
+
+
+def known(raw: object, count: int) -> tuple[Any, ...]:
+    """The first `count` elements of a decoded array. Those behind are of a later version, and ignored."""
+    if type(raw) is not tuple or len(raw) < count:
+        raise ValueError(f"an array of {count} is needed")
+    return raw[:count]
+
+
+def _array(raw: object, most: int, what: str) -> tuple[Any, ...]:
+    if type(raw) is not tuple:
+        raise ValueError(f"{what} are no array")
+    _check_count(what, raw, most)
+    return raw
+
+
+def _pairs(raw: object, what: str) -> tuple[tuple[str, str], ...]:
+    return tuple((key, text) for key, text in (known(pair, 2) for pair in _array(raw, MAX_ITEMS, what)))
+
+
+def _check_int(what: str, value: object, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{what} is {value!r:.40}: choose {low} to {high}")
+    return value
+
+
+def _check_bytes(what: str, value: object, size: int) -> None:
+    if type(value) is not bytes or len(value) != size:
+        raise ValueError(f"{what} is {value!r:.40}: {size} bytes are needed")
+
+
+def _check_count(what: str, values: tuple[object, ...], most: int) -> None:
+    if len(values) > most:
+        raise ValueError(f"{len(values)} {what}: choose at most {most}")
+
+
+def _check_text(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {value!r:.40}: text is needed")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} is {value!r:.40}: a lone surrogate is no text") from None
+    return value
+
+
+def _check_name(what: str, value: object, least: int = 1) -> None:
+    name = _check_text(what, value)
+    if not least <= len(name.encode()) <= MAX_NAME_BYTES:
+        raise ValueError(f"{what} is {name!r:.40}: choose {least} to {MAX_NAME_BYTES} bytes")
+    if _CONTROL.search(name):
+        raise ValueError(f"{what} is {name!r:.40}: leave out control characters")
+
+
+def _check_pairs(what: str, pairs: tuple[tuple[str, str], ...]) -> None:
+    _check_count(what, pairs, MAX_ITEMS)
+    for key, text in pairs:
+        _check_name(f"{what} key", key)
+        _check_text(f"{what} {key}", text)
+    _check_rising(f"{what} keys", tuple(key for key, _ in pairs))
+
+
+def _check_rising(what: str, names: tuple[str, ...]) -> None:
+    """Python orders strings by code point, which is the order of their UTF-8 as well."""
+    if any(a >= b for a, b in pairwise(names)):
+        raise ValueError(f"{what} are double or not in order")

@@ -1,0 +1,81 @@
+# The one set-up, sourced by the other scripts: `set_up` makes .venv in the project folder fit for use.
+#
+#   set_up          what gossipreg needs to run
+#   set_up test     and what its tests need
+#
+# It needs `root`, the project folder. When all is as it was, it costs no process at all: a stamp in the .venv says for
+# which folder, which Python and which pyproject.toml it was made, and is compared here with what is. Else the work is
+# done under a lock, so that two started at once wait for each other. While it is being done the lock file is not empty:
+# found so, the last set-up was interrupted, and the .venv is made anew from nothing.
+
+say() { printf '%s: %s\n' "${0##*/}" "$1" >&2; }
+fail() { say "$1"; exit 5; }
+
+stamp_is_current() { # FILE
+    local made_in made_with made_for wanted
+    [[ -f $1 && -x $root/.venv/bin/python ]] || return 1
+    { IFS= read -r made_in && IFS= read -r made_with && IFS= read -r -d '' made_for; } <"$1"
+    IFS= read -r -d '' wanted <"$root/pyproject.toml"
+    [[ $made_in -ef $root && $root/.venv/bin/python -ef $made_with && $made_for == "$wanted" ]]
+}
+
+find_python() { # sets `python`
+    for python in python3 python3.14 python3.13 python3.12 python3.11; do
+        command -v "$python" >/dev/null && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' && return
+    done 2>/dev/null
+    command -v python3 >/dev/null || fail "python3 is not installed: install Python 3.11 or newer"
+    fail "python3 is $(python3 -c 'import platform; print(platform.python_version())'): install Python 3.11 or newer"
+}
+
+make_venv() {
+    "$python" -c 'import venv, ensurepip' 2>/dev/null ||
+        fail "$python has no venv or no pip: install them (Debian and Ubuntu: apt install python3-venv)"
+    "$python" -m venv --clear "$root/.venv" >&2 || fail "$python -m venv $root/.venv failed: see above"
+}
+
+write_stamp() { # FILE
+    "$root/.venv/bin/python" -c 'import os, sys; print(os.path.realpath(sys.executable))' | {
+        IFS= read -r interpreter
+        printf '%s\n%s\n' "$root" "$interpreter"
+        cat "$root/pyproject.toml"
+    } >"$1.new" && mv "$1.new" "$1"
+}
+
+venv_fits() { # whole, and its Python still there, new enough and the one that it was made with
+    [[ ! -s $root/.venv.lock ]] &&
+        "$root/.venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+set_up() { # [test]
+    local stamp=$root/.venv/.set-up${1:+-$1} python
+    stamp_is_current "$stamp" && return
+    root=$(cd -P -- "$root" && pwd) && [[ -e $root/pyproject.toml ]] ||
+        fail "there is no pyproject.toml in $root: start this from a checkout of the project"
+    find_python
+    exec 9>>"$root/.venv.lock" || fail "cannot write in $root: the set-up needs to, once"
+    if ! "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null; then
+        say "waiting for another set-up of $root/.venv..."
+        "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' || fail "cannot lock $root/.venv.lock"
+    fi
+    stamp_is_current "$stamp" || install_all "$@"
+    exec 9>&-
+}
+
+install_all() { # [test]
+    if venv_fits; then
+        say "updating .venv to pyproject.toml (some seconds)..."
+        echo "being updated" >"$root/.venv.lock"
+    else
+        say "setting up .venv (first use, about 20 s)..."
+        echo "being made" >"$root/.venv.lock"
+        make_venv
+    fi
+    PIP_USER=0 "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --editable "$root${1:+[$1]}" >&2 || fail "pip could not install what pyproject.toml asks for: see above"
+    "$root/.venv/bin/python" -m compileall -q "$root/gossipreg" || true # the first start need not; also where
+    # PYTHONDONTWRITEBYTECODE would keep every later one from doing so
+    write_stamp "$root/.venv/.set-up"
+    [[ -z ${1-} ]] || write_stamp "$root/.venv/.set-up-$1"
+    : >"$root/.venv.lock"
+    say ".venv is ready"
+}

@@ -1,0 +1,249 @@
+"""Each client command: what it asks of the sidecar, what it prints, how it ends."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.client.fake_sidecar import FakeSidecar, instance
+
+V6 = instance(9090, address="fd00::1")
+
+
+def test_lookup_prints_an_address_a_line(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(), V6]
+    assert command("lookup", "web") == (0, "10.0.0.1:8080\n[fd00::1]:9090\n", "")
+    assert sidecar.seen == [("lookup", {"name": "web"})]
+
+
+def test_lookup_asks_for_what_its_flags_say(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance()]
+    command("lookup", "web", "--tag", "a", "--tag", "b", "--all", "--near", "--zone", "z1")
+    assert sidecar.seen == [("lookup", {"name": "web", "tags": ["a", "b"], "all": True, "near": True, "zone": "z1"})]
+
+
+def test_lookup_all_shows_the_health(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(health="critical")]
+    assert command("lookup", "--all", "web").out == "10.0.0.1:8080 critical\n"
+
+
+@pytest.mark.parametrize("args", [("lookup", "--one", "web"), ("lookup", "web", "--one")])
+def test_lookup_one_prints_the_first(args: tuple[str, ...], sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["lookup"] = lambda _: [V6, instance()]
+    assert command(*args).out == "[fd00::1]:9090\n"
+
+
+@pytest.mark.parametrize("args", [("--json", "lookup", "web"), ("lookup", "web", "--json")])
+def test_lookup_json_is_the_answer_before_and_after_the_command(
+    args: tuple[str, ...], sidecar: FakeSidecar, command: Command
+) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(), V6]
+    ended = command(*args)
+    assert (ended.code, json.loads(ended.out), ended.err) == (0, [instance(), V6], "")
+    assert ended.out.count("\n") == 1
+
+
+def test_an_empty_lookup_is_a_plain_no(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["lookup"] = lambda _: []
+    assert command("lookup", "web") == (1, "", "no passing instance of web\n")
+    assert command("lookup", "web", "--all") == (1, "", "no instance of web\n")
+    assert command("lookup", "web", "--json") == (1, "[]\n", "")
+
+
+def test_lookup_warns_of_stale_instances_on_stderr_alone(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(stale=True)]
+    ended = command("lookup", "web")
+    assert (ended.code, ended.out) == (0, "10.0.0.1:8080\n")
+    assert ended.err.startswith("Warning: this sidecar hears no other")
+
+
+def test_what_another_member_wrote_cannot_forge_a_line_or_move_the_cursor(
+    sidecar: FakeSidecar, command: Command
+) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(address="10.0.0.1\n6.6.6.6"), instance(address="\x1b[2J")]
+    assert command("lookup", "web").out == "10.0.0.1\\n6.6.6.6:8080\n\\x1b[2J:8080\n"
+
+
+def test_register_prints_the_id(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["register"] = lambda _: {"id": "web-8080", "version": ["1", 2]}
+    assert command("register", "web", "--port", "8080") == (0, "web-8080\n", "")
+    assert json.loads(command("register", "web", "--port", "8080", "--json").out)["version"] == ["1", 2]
+    assert sidecar.seen[0] == ("register", {"name": "web", "port": 8080})
+
+
+def test_register_sends_what_its_flags_say(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["register"] = lambda _: {"id": "one", "version": ["1", 2]}
+    flags = "--port 80 --address example.org --id one --tag a --tag b --meta k=v=w --meta e= --weight 0"
+    assert command("register", "web", *flags.split()).code == 0
+    assert sidecar.seen == [
+        (
+            "register",
+            {
+                "name": "web", "port": 80, "address": "example.org", "id": "one", "tags": ["a", "b"],
+                "meta": {"k": "v=w", "e": ""}, "weight": 0,
+            },
+        )
+    ]  # fmt: skip
+
+
+def test_deregister_says_nothing_when_it_is_done(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["deregister"] = lambda _: {}
+    assert command("deregister", "web-8080") == (0, "", "")
+    assert command("deregister", "web-8080", "--json") == (0, "{}\n", "")
+    assert sidecar.seen[0] == ("deregister", {"id": "web-8080"})
+
+
+SERVICES: list[dict[str, Any]] = [
+    {"name": "a-long-name", "instances": 12, "passing": 3, "tags": ["x", "y"]},
+    {"name": "web", "instances": 1, "passing": 0, "tags": []},
+]
+
+
+def one_page(rows: list[dict[str, Any]]) -> Any:
+    return lambda params: [] if "after" in params else rows
+
+
+def test_services_are_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["services"] = one_page(SERVICES)
+    assert command("services").out.splitlines() == [
+        "NAME         INSTANCES  PASSING  TAGS",
+        "a-long-name         12        3  x,y",
+        "web                  1        0  -",
+    ]
+    assert json.loads(command("services", "--json").out) == SERVICES
+
+
+def test_no_services_is_an_empty_table(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["services"] = one_page([])
+    assert command("services") == (0, "NAME  INSTANCES  PASSING  TAGS\n", "")
+    assert command("services", "--json") == (0, "[]\n", "")
+
+
+MEMBERS = [
+    {
+        "id": "0123456789abcdef" * 2, "name": "web-1", "address": "10.0.0.1:7940", "state": "alive", "zone": "z1",
+        "labels": {}, "rtt_ms": 0.4321, "services": 2, "version": ["1", 2],
+    },
+    {
+        "id": "f" * 32, "name": "db", "address": None, "state": "dead", "zone": "", "labels": {"k": "v"},
+        "rtt_ms": None, "services": 0, "version": ["1", 2],
+    },
+]  # fmt: skip
+
+
+def test_members_are_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["members"] = one_page(MEMBERS)
+    assert command("members").out.splitlines() == [
+        "NAME   ID            ADDRESS        STATE  ZONE  RTT    SERVICES",
+        "web-1  0123456789ab  10.0.0.1:7940  alive  z1    0.4ms         2",
+        "db     ffffffffffff  -              dead   -     -             0",
+    ]
+    assert json.loads(command("members", "--json").out) == MEMBERS
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"kind": "current", "instances": [instance(1), instance(2, health="warning")]},
+    {"kind": "removed", "instance": instance(1, stale=True)},
+]
+
+
+def test_watch_prints_a_line_an_instance_and_ends_with_the_sidecar(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes = [*CHANGES, None]
+    ended = command("watch", "web")
+    assert ended.out.splitlines() == [
+        "current web web-1 10.0.0.1:1 passing node=web-1",
+        "current web web-2 10.0.0.1:2 warning node=web-1",
+        "removed web web-1 10.0.0.1:1 passing stale node=web-1",
+    ]
+    assert ended.code == 3
+    assert "closed the connection" in ended.err
+
+
+def test_watch_json_is_one_object_a_line(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes = [*CHANGES, None]
+    assert [json.loads(line) for line in command("watch", "--json").out.splitlines()] == CHANGES
+    assert sidecar.seen == [("watch", {})]
+
+
+def added(port: int, **changed: Any) -> dict[str, Any]:
+    return {"kind": "added", "instance": instance(port, **changed)}
+
+
+def test_wait_returns_when_enough_instances_pass(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes = [
+        {"kind": "current", "instances": [instance(1), instance(2, health="critical")]},
+        added(1),  # the same again
+        {"kind": "removed", "instance": instance(1)},
+        added(3),
+        {"kind": "updated", "instance": instance(2)},
+    ]
+    assert command("wait", "web", "--count", "2", "--timeout", "30s") == (0, "", "")
+
+
+def test_wait_counts_instances_of_one_id_on_two_nodes_as_two(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes = [{"kind": "current", "instances": [instance(1), instance(1, node="11" * 16)]}]
+    assert command("wait", "web", "--count", "2", "--timeout", "30s").code == 0
+
+
+def test_wait_gives_up_with_a_plain_no_and_the_count(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes = [{"kind": "current", "instances": [instance(1)]}, added(2, health="critical")]
+    assert command("wait", "web", "--count", "2", "--timeout", "50ms") == (
+        1, "", "1 of 2 passing instances of web after 0.05s\n",
+    )  # fmt: skip
+
+
+def test_wait_synced_asks_until_it_is_so(sidecar: FakeSidecar, command: Command) -> None:
+    answers = iter([False, False, True])
+    sidecar.answers["info"] = lambda _: {"synced": next(answers)}
+    assert command("wait", "--synced", "--timeout", "30s") == (0, "", "")
+    assert [method for method, _ in sidecar.seen] == ["info"] * 3
+
+
+def test_wait_synced_gives_up_with_a_plain_no(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["info"] = lambda _: {"synced": False}
+    assert command("wait", "--synced", "--timeout", "0") == (1, "", "not in step with the cluster after 0s\n")
+
+
+def test_wait_for_nothing_is_wrong_usage(command: Command) -> None:
+    ended = command("wait")
+    assert (ended.code, ended.out) == (2, "")
+    assert "--synced" in ended.err
+
+
+INFO: dict[str, Any] = {
+    "id": "00" * 16, "name": "web-1", "synced": True, "alone": False, "members": {"alive": 3, "dead": 0},
+    "counters": {"sent.probe": 7}, "seeds": ["10.0.0.5:7940"], "health_score": 0,
+}  # fmt: skip
+
+
+def test_info_is_for_people_or_one_object(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["info"] = lambda _: INFO
+    out = command("info").out
+    assert [line.split() for line in out.splitlines()] == [
+        ["id", "00" * 16], ["name", "web-1"], ["synced", "yes"], ["alone", "no"], ["seeds", "10.0.0.5:7940"],
+        ["health_score", "0"], ["members:"], ["alive", "3"], ["dead", "0"], ["counters:"], ["sent.probe", "7"],
+    ]  # fmt: skip
+    assert json.loads(command("info", "--json").out) == INFO
+
+
+def test_leave_says_nothing_when_it_is_done(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["leave"] = lambda _: {}
+    assert command("leave") == (0, "", "")
+    assert command("leave", "--hold", "30s") == (0, "", "")
+    assert sidecar.seen == [("leave", {}), ("leave", {"hold": 30.0})]
+
+
+@pytest.mark.parametrize("hold", ["61s", "2m", "-1s", "soon"])
+def test_leave_holds_for_a_minute_at_most(hold: str, sidecar: FakeSidecar, command: Command) -> None:
+    assert command("leave", "--hold", hold).code == 2
+    assert sidecar.seen == []
+
+
+def test_keygen_prints_32_bytes_never_the_same(command: Command) -> None:
+    keys = {command("keygen").out for _ in range(5)} | {json.loads(command("keygen", "--json").out)["key"] + "\n"}
+    assert len(keys) == 6
+    for key in sorted(keys):
+        assert len(base64.b64decode(key, validate=False)) == 32
+        assert key.endswith("=\n")

@@ -1,0 +1,190 @@
+"""How commands end when something is wrong: exit codes, one line on stderr, JSON where it was asked for."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gossipreg.errors import BadConfig, CannotStart, NotFound
+from tests.cli.conftest import Command
+from tests.client.fake_sidecar import FakeSidecar, instance
+
+
+def start(*args: str, **options: Any) -> subprocess.Popen[str]:
+    """`gossipreg ARGS` as a process of its own."""
+    return subprocess.Popen([sys.executable, "-m", "gossipreg.cli", *args], text=True, **options)
+
+
+def test_no_sidecar_is_3_in_one_line(tmp_path: Path, command: Command) -> None:
+    ended = command("lookup", "web")
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err == f"Error: no sidecar found in {tmp_path}/run/gossipreg: start one with `gossipreg join`\n"
+
+
+def test_with_json_the_error_is_an_object_as_well(command: Command) -> None:
+    ended = command("lookup", "web", "--json")
+    line, shape = ended.err.splitlines()
+    assert json.loads(shape) == {"error": {"code": "unreachable", "message": line.removeprefix("Error: ")}}
+
+
+def test_what_the_sidecar_refuses_is_4_with_its_reason(sidecar: FakeSidecar, command: Command) -> None:
+    def refuse(params: dict[str, Any]) -> None:
+        raise NotFound(f"no service {params['id']} here")
+
+    sidecar.answers["deregister"] = refuse
+    assert command("deregister", "web-1") == (4, "", "Error: no service web-1 here\n")
+    ended = command("--json", "deregister", "web-1")
+    assert json.loads(ended.err.splitlines()[1])["error"]["code"] == "not_found"
+
+
+def test_several_sidecars_are_2_and_are_listed(sidecar: FakeSidecar, tmp_path: Path, command: Command) -> None:
+    other = tmp_path / "run" / "gossipreg" / "web-2.sock"
+    with FakeSidecar(other):
+        ended = command("lookup", "web", "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{sidecar.path}, {other}" in ended.err
+    assert json.loads(ended.err.splitlines()[-1])["error"]["code"] == "usage"
+
+
+def test_a_socket_that_a_crashed_sidecar_left_is_no_choice(
+    sidecar: FakeSidecar, tmp_path: Path, command: Command
+) -> None:
+    with FakeSidecar(tmp_path / "run" / "gossipreg" / "crashed.sock"):
+        pass
+    sidecar.answers["lookup"] = lambda _: [instance()]
+    assert command("lookup", "web").code == 0
+
+
+@pytest.mark.parametrize("place", ["before", "after", "environment"])
+def test_the_socket_can_be_named(
+    place: str, sidecar: FakeSidecar, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeSidecar(tmp_path / "run" / "gossipreg" / "other.sock"):
+        sidecar.answers["lookup"] = lambda _: [instance()]
+        option = ["--socket", str(sidecar.path)]
+        if place == "environment":
+            monkeypatch.setenv("GOSSIPREG_SOCKET", str(sidecar.path))
+            ended = command("lookup", "web")
+        elif place == "before":
+            monkeypatch.setenv("GOSSIPREG_SOCKET", "/nowhere.sock")
+            ended = command(*option, "lookup", "web")
+        else:
+            ended = command("lookup", "web", *option)
+    assert ended.out == "10.0.0.1:8080\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["lookup"], ["lookup", "a", "b"], ["register", "web"], ["register", "web", "--port", "0"],
+        ["register", "web", "--port", "65536"], ["register", "web", "--port", "80", "--meta", "novalue"],
+        ["frobnicate"], ["lookup", "web", "--frobnicate"], ["wait", "web", "--timeout", "nan"],
+        ["wait", "web", "--count", "0"], ["join", "--service", "web"], ["join", "--port", "80"],
+        ["join", "--tag", "a"], ["join", "--profile", "moon"], ["join", "--label", "x"], [],
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_2_and_nothing_on_stdout(args: list[str], sidecar: FakeSidecar, command: Command) -> None:
+    ended = command(*args)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Usage: gossipreg" in ended.err
+    assert sidecar.seen == []
+
+
+def test_wrong_usage_with_json_ends_in_an_object(command: Command) -> None:
+    error = json.loads(command("lookup", "--json").err.splitlines()[-1])["error"]
+    assert error["code"] == "usage"
+    assert "NAME" in error["message"]
+
+
+def test_text_that_cannot_be_sent_is_an_error_without_a_traceback(sidecar: FakeSidecar, command: Command) -> None:
+    ended = command("lookup", "\udcff")  # how Python reads an argument that is not UTF-8
+    assert ended.code == 4
+    assert "cannot be sent" in ended.err
+    assert sidecar.seen == []
+
+
+@pytest.mark.parametrize(("error", "code"), [(CannotStart("port 7940 is taken"), 5), (BadConfig("period_s is 0"), 5)])
+def test_join_that_cannot_start_is_5_in_one_line(
+    error: Exception, code: int, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gossipreg.daemon import main
+
+    def fail(_settings: object) -> int:
+        raise error
+
+    monkeypatch.setattr(main, "run", fail)
+    assert command("join") == (code, "", f"Error: {error}\n")
+
+
+def test_an_interrupted_client_is_130_and_quiet(sidecar: FakeSidecar) -> None:
+    sidecar.changes = [{"kind": "current", "instances": [instance()]}]
+    with start("watch", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()  # it is flushed, though nobody knows whether more will come
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == ""
+
+
+@pytest.mark.parametrize("command_line", [["watch"], ["services"]])
+def test_a_reader_that_goes_away_ends_a_command_quietly(command_line: list[str], sidecar: FakeSidecar) -> None:
+    sidecar.changes = [{"kind": "current", "instances": [instance(port) for port in range(1, 20_000)]}]
+    rows = [{"name": f"{number:06}", "instances": 1, "passing": 1, "tags": []} for number in range(20_000)]
+    sidecar.answers["services"] = lambda params: [] if "after" in params else rows
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start(*command_line, stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, "")
+
+
+def test_a_reader_that_goes_away_before_a_short_result_is_quiet_too(sidecar: FakeSidecar) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance()]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start("lookup", "web", stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_said_and_not_taken_for_success(sidecar: FakeSidecar) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance()]
+    with open("/dev/full", "w") as full, start("lookup", "web", stdout=full, stderr=subprocess.PIPE) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err == "Error: cannot write the result: No space left on device\n"
+
+
+def test_closed_output_is_no_traceback(sidecar: FakeSidecar) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance()]
+    shell = f'"{sys.executable}" -m gossipreg.cli lookup web >&-'
+    ended = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, "Error: cannot write the result: stdout is closed\n")
+
+
+def test_a_result_reaches_a_pipe_whole(sidecar: FakeSidecar) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(port) for port in range(1, 20_001)]
+    with start("lookup", "web", stdout=subprocess.PIPE) as process:
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out == "".join(f"10.0.0.1:{port}\n" for port in range(1, 20_001))
+
+
+def test_names_beyond_the_encoding_of_the_terminal_are_escaped(sidecar: FakeSidecar) -> None:
+    sidecar.answers["services"] = lambda params: (
+        [] if "after" in params else [{"name": "größe", "instances": 1, "passing": 1, "tags": []}]
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    with start("services", stdout=subprocess.PIPE, env=environment) as process:
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "gr\\xf6\\xdfe" in out

@@ -1,0 +1,84 @@
+"""`join`: its flags become Settings, and what the daemon returns is the exit code. The daemon itself does not run."""
+
+import pytest
+
+from gossipreg.daemon import main
+from gossipreg.daemon.settings import ServiceSpec, Settings
+from tests.cli.conftest import Command
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """What the daemon was started with."""
+    seen: list[Settings] = []
+
+    def run(settings: Settings) -> int:
+        seen.append(settings)
+        return 0
+
+    monkeypatch.setattr(main, "run", run)
+    return seen
+
+
+def test_without_flags_every_setting_is_the_default(given: list[Settings], command: Command) -> None:
+    assert command("join") == (0, "", "")
+    assert given == [Settings()]
+
+
+def test_every_flag_becomes_its_setting(given: list[Settings], command: Command) -> None:
+    line = (
+        "join --seed 10.0.0.1:7940 --seed srv:_gossipreg._udp.example.org --bind 0.0.0.0:1 --advertise example.org:2 "
+        "--name n --cluster c --zone z --label b=2 --label a=1=1 --key-file f --insecure --data-dir d --profile wan "
+        "--socket s --socket-group g --log-format json --log-level debug --on-sigterm hold --service web --port 80 "
+        "--address a --id i --tag t --tag u --meta k=v --weight 7"
+    )
+    assert command(*line.split()).code == 0
+    assert given == [
+        Settings(
+            seeds=("10.0.0.1:7940", "srv:_gossipreg._udp.example.org"), bind="0.0.0.0:1", advertise="example.org:2",
+            name="n", cluster="c", zone="z", labels=(("a", "1=1"), ("b", "2")), key_file="f", insecure=True,
+            data_dir="d", profile="wan", socket="s", socket_group="g", log_format="json", log_level="debug",
+            on_sigterm="hold",
+            service=ServiceSpec(
+                name="web", port=80, address="a", id="i", tags=("t", "u"), meta=(("k", "v"),), weight=7
+            ),
+        )
+    ]  # fmt: skip
+
+
+def test_key_and_socket_come_from_the_environment(
+    given: list[Settings], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOSSIPREG_KEY", "a key")
+    monkeypatch.setenv("GOSSIPREG_SOCKET", "/run/x.sock")
+    command("join")
+    assert given == [Settings(key="a key", socket="/run/x.sock")]
+
+
+def test_empty_variables_are_none(given: list[Settings], command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSSIPREG_KEY", "")
+    monkeypatch.setenv("GOSSIPREG_SOCKET", "")
+    command("join")
+    assert given == [Settings()]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [(["--json", "join"], "json"), (["join", "--json"], "json"), (["join", "--json", "--log-format", "text"], "text")],
+)
+def test_json_asks_for_json_logs_where_no_format_is_named(
+    args: list[str], expected: str, given: list[Settings], command: Command
+) -> None:
+    command(*args)
+    assert given[0].log_format == expected
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_the_socket_is_the_one_to_make(place: str, given: list[Settings], command: Command) -> None:
+    command(*(["--socket", "/tmp/a.sock", "join"] if place == "before" else ["join", "--socket", "/tmp/a.sock"]))
+    assert given[0].socket == "/tmp/a.sock"
+
+
+def test_what_the_daemon_returns_is_the_exit_code(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "run", lambda _settings: 42)
+    assert command("join").code == 42

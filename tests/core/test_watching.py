@@ -1,0 +1,210 @@
+"""The detector in whole clusters, in virtual time: crashes, pauses, cut cables, and its configurations."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from gossipreg.config import Config, lan, lifeguard, swim
+from gossipreg.core.swim import GossipedSuspicions
+from tests.core.cluster import Cluster, Host
+
+
+def _others(hosts: list[Host], but: Host) -> list[Host]:
+    return [host for host in hosts if host is not but]
+
+
+def _all_say(cluster: Cluster, hosts: list[Host], of: Host, state: str) -> bool:
+    return all(cluster.state_at(host, of) == state for host in hosts)
+
+
+@pytest.mark.parametrize("n", [3, 8, 24])
+@pytest.mark.parametrize(("refuses", "limit_s"), [(True, 1.6), (False, 3.6)])
+def test_a_crash_is_known_to_all_within_its_bound(n: int, refuses: bool, limit_s: float) -> None:
+    for seed in range(5):
+        _crash_one(seed, n, refuses, limit_s)
+
+
+def _crash_one(seed: int, n: int, refuses: bool, limit_s: float) -> None:
+    cluster = Cluster(seed=seed)
+    hosts = cluster.grow(n)
+    cluster.run(3 + seed / 5)
+    victim = hosts[seed % n]
+    cluster.register(victim, "billing", 1)
+    cluster.run(0.5)
+    cluster.crash(victim, refuses=refuses)
+    others = _others(hosts, victim)
+    assert cluster.until(lambda: _all_say(cluster, others, victim, "dead"), limit_s)
+    assert not any(cluster.found(host, "billing") for host in others)
+
+
+def test_a_process_paused_for_a_second_and_a_half_keeps_its_services() -> None:
+    for seed in range(5):
+        cluster = Cluster(seed=seed)
+        hosts = cluster.grow(8)
+        cluster.register(hosts[2], "billing", 1)
+        cluster.run(2 + seed / 5)
+        cluster.pause(hosts[2])
+        cluster.run(1.5)
+        cluster.resume(hosts[2])
+        cluster.run(10)
+        assert _all_say(cluster, hosts, hosts[2], "alive")
+        assert all(len(host.changes) == 1 for host in hosts), "nobody ever lost it"
+
+
+def test_one_that_was_taken_for_dead_and_wakes_is_back_within_a_refutation() -> None:
+    cluster = Cluster(seed=3)
+    hosts = cluster.grow(8)
+    cluster.pause(hosts[2])
+    assert cluster.until(lambda: _all_say(cluster, _others(hosts, hosts[2]), hosts[2], "dead"), 4)
+    cluster.resume(hosts[2])
+    assert cluster.until(lambda: cluster.in_step(hosts), 0.5)
+    assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in [hosts[2]]), "it accused nobody"
+
+
+def test_a_suspect_s_services_stay_in_the_answers_until_the_verdict() -> None:
+    cluster = Cluster(seed=4)
+    hosts = cluster.grow(5)
+    cluster.register(hosts[1], "billing", 1)
+    cluster.run(1)
+    cluster.crash(hosts[1], refuses=False)
+    others = _others(hosts, hosts[1])
+    assert cluster.until(lambda: any(cluster.state_at(host, hosts[1]) == "suspect" for host in others), 2)
+    assert all(cluster.found(host, "billing") for host in others)
+
+
+def test_a_member_whose_links_to_one_other_are_cut_is_not_declared_dead() -> None:
+    cluster = Cluster(seed=5)
+    hosts = cluster.grow(8)
+    ring = sorted(hosts, key=lambda host: host.id)
+    pair = {ring[0].address, ring[1].address}  # the one probes the other
+    cluster.cut = lambda sender, to: {sender.address, to.address} == pair
+    cluster.run(30)
+    assert all(_all_say(cluster, hosts, host, "alive") or _suspected_by_one(cluster, hosts, host) for host in hosts)
+    assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
+
+
+def _suspected_by_one(cluster: Cluster, hosts: list[Host], of: Host) -> bool:
+    states = [cluster.state_at(host, of) for host in hosts]
+    return states.count("suspect") == 1 and states.count("alive") == len(hosts) - 1
+
+
+def test_of_two_the_one_that_finds_a_refused_port_drops_it_from_its_own_answers_only() -> None:
+    cluster = Cluster(seed=6)
+    hosts = cluster.grow(2)
+    cluster.register(hosts[1], "billing", 1)
+    cluster.run(1)
+    cluster.crash(hosts[1])
+    assert cluster.until(lambda: not cluster.found(hosts[0], "billing"), 1.6)
+    assert cluster.state_at(hosts[0], hosts[1]) == "dead"
+    assert "verdicts" not in hosts[0].node.statistics(cluster.now)
+
+
+def test_who_is_cut_off_claims_nothing_and_answers_with_what_it_knew_until_alone_s() -> None:
+    config = replace(lan, alone_s=20.0)
+    cluster = Cluster(seed=7, config=config)
+    hosts = cluster.grow(6)
+    cluster.register(hosts[1], "billing", 1)
+    cluster.run(1)
+    cluster.cut = lambda sender, to: hosts[0] in (sender, to)
+    assert cluster.until(lambda: hosts[0].node.alone, 5)
+    assert [one.stale for one in hosts[0].node.catalog.lookup("billing")] == [True]
+    cluster.run(10)
+    assert cluster.found(hosts[0], "billing")
+    assert cluster.until(lambda: not cluster.found(hosts[0], "billing"), 15), "a ghost for good"
+    assert "verdicts" not in hosts[0].node.statistics(cluster.now)
+    cluster.cut = lambda _from, _to: False
+    assert cluster.until(lambda: cluster.in_step(hosts), 15)
+    assert not hosts[0].node.alone
+    assert [one.stale for one in hosts[0].node.catalog.lookup("billing")] == [False]
+
+
+def test_a_refused_port_alone_kills_nobody_that_answers() -> None:
+    cluster = Cluster(seed=8)
+    hosts = cluster.grow(5)
+    for _ in range(50):  # forged ICMP, at every member, about one that is well
+        for host in _others(hosts, hosts[0]):
+            cluster.act(host, host.node.refused(hosts[0].address, cluster.now))
+        cluster.run(0.2)
+    assert _all_say(cluster, hosts, hosts[0], "alive")
+    assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
+
+
+def test_a_watcher_that_slept_accuses_nobody() -> None:
+    cluster = Cluster(seed=9)
+    hosts = cluster.grow(6)
+    for pause_s in (0.3, 1.0, 5.0, 1.0, 0.3):
+        cluster.pause(hosts[3])
+        hosts[3].backlog.clear()
+        cluster.run(pause_s)
+        cluster.resume(hosts[3])
+        cluster.run(3)
+    assert "verdicts" not in hosts[3].node.statistics(cluster.now)
+    assert cluster.until(lambda: cluster.in_step(hosts), 5)
+
+
+def test_two_that_die_at_once_are_both_found_out() -> None:
+    cluster = Cluster(seed=10)
+    hosts = cluster.grow(8)
+    ring = sorted(hosts, key=lambda host: host.id)
+    for victim in ring[2:4]:  # next to each other: the one would have watched the other
+        cluster.crash(victim, refuses=False)
+    others = [host for host in hosts if host not in ring[2:4]]
+    assert cluster.until(lambda: all(_all_say(cluster, others, victim, "dead") for victim in ring[2:4]), 4)
+
+
+def test_at_thirty_percent_loss_nobody_is_lost_for_longer_than_a_refutation() -> None:
+    cluster = Cluster(seed=11)
+    hosts = cluster.grow(12)
+    cluster.loss = 0.3
+    worst_s = since = 0.0
+    for _ in range(300):
+        cluster.run(0.1)
+        dead = any(cluster.state_at(host, of) == "dead" for host in hosts for of in hosts)
+        since = (since or cluster.now) if dead else 0.0
+        worst_s = max(worst_s, cluster.now - since if dead else 0.0)
+    assert worst_s < 3.0
+    cluster.loss = 0
+    assert cluster.until(lambda: cluster.in_step(hosts), 5)
+
+
+@pytest.mark.parametrize("config", [swim(), lifeguard()], ids=["swim", "lifeguard"])
+def test_plain_swim_and_lifeguard_are_configurations(config: Config) -> None:
+    cluster = Cluster(seed=12, config=config)
+    hosts = cluster.grow(12)
+    cluster.pause(hosts[1])
+    assert cluster.until(lambda: _all_say(cluster, _others(hosts, hosts[1]), hosts[1], "suspect"), 5)
+    cluster.resume(hosts[1])
+    assert cluster.until(lambda: _all_say(cluster, hosts, hosts[1], "alive"), 2), "a gossiped suspicion is refuted"
+    assert hosts[1].node.statistics(cluster.now)["refutations"] == 1
+    cluster.crash(hosts[2])
+    assert not cluster.until(lambda: _all_say(cluster, _others(hosts, hosts[2]), hosts[2], "dead"), 4)
+    assert cluster.until(lambda: _all_say(cluster, _others(hosts, hosts[2]), hosts[2], "dead"), 40)
+
+
+def test_the_time_to_refute_shrinks_from_its_most_to_its_least_with_confirmations() -> None:
+    cluster = Cluster(seed=13, config=lifeguard())
+    node = cluster.grow(12)[0].node
+    suspicions = node._suspicions
+    assert isinstance(suspicions, GossipedSuspicions)
+    times = [suspicions._refute_s(confirmations) for confirmations in range(5)]
+    least = 5.0 * math.log10(12)
+    assert times[0] == pytest.approx(6 * least)
+    assert times[3:] == pytest.approx([least, least])
+    assert times[0] > times[1] > times[2] > times[3]
+
+
+def test_when_a_suspicion_ends_no_timer_or_probe_is_left() -> None:
+    cluster = Cluster(seed=14)
+    hosts = cluster.grow(4)
+    cluster.pause(hosts[1])
+    cluster.run(1.2)
+    cluster.resume(hosts[1])
+    cluster.run(1.5)
+    cluster.crash(hosts[2])
+    cluster.run(5)
+    for host in hosts:
+        if host.up:
+            assert host.node._suspicions._held == {}
+            timers = host.node._commons.timers
+            assert len(timers) <= 3, list(timers._due)

@@ -1,0 +1,237 @@
+"""The pump around a node that only notes what it is told, in virtual time on the network in memory."""
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from math import inf
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from gossipreg.core.effects import Changed, Departed, Effect, Event, Send, Stop
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.pump import BATCH, Pump
+from gossipreg.errors import NotFound
+from gossipreg.model import Address, Change
+from tests.daemon.memory_network import MemoryNetwork, MemoryTransport
+
+STALL_S = 0.1
+
+
+class NotingNode:
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.deadline = inf
+        self.period_s = inf
+        self.answers: dict[bytes, list[Effect]] = {}
+        self.bugs: set[str] = set()
+
+    def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]:
+        self.calls.append(("receive", datagram, source, now))
+        if "receive" in self.bugs:
+            raise ZeroDivisionError("a bug in receive")
+        return self.answers.get(datagram, [])
+
+    def advance(self, now: float) -> list[Effect]:
+        self.calls.append(("advance", now))
+        if "advance" in self.bugs:
+            raise ZeroDivisionError("a bug in advance")
+        self.deadline = now + self.period_s
+        return []
+
+    def next_deadline(self) -> float:
+        return self.deadline
+
+    def refused(self, address: Address, now: float) -> list[Effect]:
+        self.calls.append(("refused", address, now))
+        return []
+
+    def lag(self, seconds: float) -> None:
+        self.calls.append(("lag", seconds))
+
+    def of(self, kind: str) -> list[tuple[object, ...]]:
+        return [call for call in self.calls if call[0] == kind]
+
+
+class Bench:
+    """One pump, what it passed on, and a peer that speaks to it."""
+
+    def __init__(self, clock: MockClock) -> None:
+        self.network = MemoryNetwork()
+        self.transport: MemoryTransport = self.network.bind()
+        self.peer = self.network.bind()
+        self.node = NotingNode()
+        self.log = io.StringIO()
+        self.changes: list[Change] = []
+        self.events: list[Event] = []
+        self.pump = Pump(
+            self.node, self.transport, Log(stream=self.log), now=clock.current_time, stall_s=STALL_S,
+            changed=self.changes.extend, event=self.events.append,
+        )  # fmt: skip
+
+    def tell(self, datagram: bytes) -> None:
+        self.peer.send(datagram, self.transport.address)
+
+
+@asynccontextmanager
+async def running(clock: MockClock) -> AsyncIterator[Bench]:
+    bench = Bench(clock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.pump.run)
+        await trio.testing.wait_all_tasks_blocked()
+        yield bench
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_datagram_reaches_the_node_and_its_answer_the_peer(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.answers[b"ping"] = [Send(b"pong", bench.peer.address)]
+        bench.tell(b"ping")
+        await bench.peer.wait_readable()
+        assert bench.peer.receive_nowait() == [(b"pong", bench.transport.address)]
+        assert [call[:3] for call in bench.node.calls] == [("receive", b"ping", bench.peer.address)]
+
+
+async def test_the_node_advances_when_its_deadline_comes_and_not_before(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        start = trio.current_time()
+        bench.node.period_s = 0.5
+        bench.pump.order(lambda now: bench.node.advance(now))
+        await trio.sleep(1.75)
+        assert [call[1] for call in bench.node.of("advance")] == [start + due for due in (0, 0.5, 1, 1.5)]
+
+
+async def test_a_command_that_brings_the_deadline_forward_wakes_the_sleeping_pump(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        start = trio.current_time()
+
+        def command(now: float) -> tuple[str, list[Effect]]:
+            bench.node.deadline = now + 0.25
+            return "done", [Send(b"news", bench.peer.address)]
+
+        assert bench.pump.command(command) == "done"
+        await trio.sleep(1)
+        assert bench.node.of("advance") == [("advance", start + 0.25)]
+        assert bench.peer.receive_nowait() == [(b"news", bench.transport.address)]
+
+
+async def test_an_error_of_a_request_reaches_its_caller_and_is_no_bug(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+
+        def command(_: float) -> tuple[None, list[Effect]]:
+            raise NotFound("no such service")
+
+        with pytest.raises(NotFound):
+            bench.pump.command(command)
+        assert not bench.pump.counts
+        assert bench.log.getvalue() == ""
+
+
+async def test_a_refused_port_is_told_to_the_node(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        nobody = Address("10.0.0.1", 9)
+        bench.pump.order(lambda _: [Send(b"anyone?", nobody)])
+        await trio.sleep(1)
+        assert [call[1] for call in bench.node.of("refused")] == [nobody]
+
+
+async def test_a_flood_does_not_keep_the_node_from_advancing(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.deadline = trio.current_time() + 0.0001  # when the flood arrives as well
+        for number in range(10 * BATCH):
+            bench.tell(number.to_bytes(2, "big"))
+        await trio.sleep(1)
+        assert len(bench.node.of("receive")) == 10 * BATCH
+        before_advance = [call[0] for call in bench.node.calls].index("advance")
+        assert before_advance <= BATCH + 1  # and the lag
+
+
+async def test_who_was_late_drains_the_socket_before_it_advances(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.deadline = trio.current_time() - 2 * STALL_S  # as after a stall
+        for number in range(3 * BATCH):
+            bench.tell(number.to_bytes(2, "big"))
+        await trio.sleep(1)
+        kinds = [call[0] for call in bench.node.calls]
+        assert kinds == ["lag", *["receive"] * (3 * BATCH), "advance"]
+
+
+async def test_the_measured_lag_is_given_to_the_node(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        start = trio.current_time()
+        bench.node.deadline = start - 0.5
+        bench.tell(b"wake up")
+        await trio.sleep(1)
+        [(_, lag_s)] = bench.node.of("lag")
+        assert lag_s == pytest.approx(0.5, abs=0.001)
+        assert bench.pump.lag_s == lag_s
+
+
+@pytest.mark.parametrize("where", ["receive", "advance"])
+async def test_a_bug_is_logged_once_with_its_traceback_and_counted_and_the_loop_goes_on(
+    autojump_clock: MockClock, where: str
+) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.bugs.add(where)
+        bench.node.deadline = trio.current_time() + 0.01
+        for _ in range(5):
+            bench.tell(b"x")
+            await trio.sleep(0.2)
+        assert bench.pump.counts[f"bug.{where}"] >= 4
+        [line] = bench.log.getvalue().splitlines()
+        assert f"error bug where={where}" in line
+        assert "ZeroDivisionError: a bug" in line
+        bench.node.bugs.clear()
+        bench.node.answers[b"ping"] = [Send(b"pong", bench.peer.address)]
+        bench.tell(b"ping")
+        await trio.sleep(0.2)
+        assert (b"pong", bench.transport.address) in bench.peer.receive_nowait()
+
+
+async def test_a_node_that_always_fails_to_advance_is_not_called_in_a_hurry(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.bugs.add("advance")
+        bench.node.deadline = trio.current_time()
+        bench.tell(b"x")
+        await trio.sleep(1)
+        assert 5 <= len(bench.node.of("advance")) <= 11
+
+
+async def test_an_effect_that_fails_does_not_cost_the_others(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.answers[b"x"] = [Event("broken"), Send(b"pong", bench.peer.address)]
+
+        def event(_: Event) -> None:
+            raise ZeroDivisionError
+
+        bench.pump._event = event
+        bench.tell(b"x")
+        await trio.sleep(1)
+        assert bench.pump.counts == {"bug.effect": 1}
+        assert bench.peer.receive_nowait() == [(b"pong", bench.transport.address)]
+
+
+async def test_changes_events_and_departure_are_passed_on(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        event = Event("member_dead", (("name", "a"),))
+        bench.node.answers[b"x"] = [Changed(()), event, Departed()]
+        bench.tell(b"x")
+        with trio.fail_after(1):
+            await bench.pump.departed.wait()
+        assert bench.events == [event]
+
+
+@pytest.mark.parametrize("from_command", [False, True])
+async def test_stop_ends_the_run_with_its_message(autojump_clock: MockClock, from_command: bool) -> None:
+    bench = Bench(autojump_clock)
+    bench.node.answers[b"x"] = [Stop("a duplicate")]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.pump.run)
+        await trio.testing.wait_all_tasks_blocked()
+        if from_command:
+            bench.pump.order(lambda _: [Stop("a duplicate")])
+        else:
+            bench.tell(b"x")
+    assert bench.pump.stopped == "a duplicate"
