@@ -1,13 +1,14 @@
 """Options that several commands share, and how a command gets its client."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gossipreg.client import Client
-from gossipreg.client.connection import TIMEOUT_S
 from gossipreg.errors import BadParams
+
+if TYPE_CHECKING:
+    from gossipreg.client import Client
 
 
 class Chosen:
@@ -17,8 +18,10 @@ class Chosen:
         self.socket: str | None = None
         self.json = False
 
-    def client(self, timeout_s: float = TIMEOUT_S) -> Client:
+    def client(self, timeout_s: float = 10.0) -> "Client":
         """Raises click.UsageError where the user has to choose a socket, Unreachable where there is none."""
+        from gossipreg.client import Client  # `join`, which stays in memory, has no use for it
+
         try:
             return Client(self.socket, timeout_s=timeout_s)
         except BadParams as error:

@@ -1,14 +1,16 @@
 """`gossipreg wait NAME` and `gossipreg wait --synced`."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import printable, say
 from gossipreg.cli.units import Duration
-from gossipreg.client import Client
+
+if TYPE_CHECKING:
+    from gossipreg.client import Client
 
 POLL_S = 0.05
 """`synced` has no notification; a question takes the sidecar some ten microseconds."""
@@ -43,7 +45,7 @@ def wait(chosen: Chosen, name: str | None, count: int, timeout: float, synced: b
     return 0
 
 
-def _wait_until_synced(client: Client, deadline: float) -> bool:
+def _wait_until_synced(client: "Client", deadline: float) -> bool:
     while not client.call("info")["synced"]:
         rest_s = deadline - time.monotonic()
         if rest_s <= 0:
@@ -52,7 +54,7 @@ def _wait_until_synced(client: Client, deadline: float) -> bool:
     return True
 
 
-def _wait_for_passing(client: Client, name: str, count: int, deadline: float) -> int:
+def _wait_for_passing(client: "Client", name: str, count: int, deadline: float) -> int:
     """How many pass: `count` or more at once when there are, fewer when the time is up."""
     passing: dict[tuple[str, str], bool] = {}
 

@@ -387,7 +387,7 @@ class Reconcile:
     def _become_synced(self) -> None:
         self.synced = True
         self._listing = None
-        self._commons.event("synced", members=self._commons.alive_members())
+        self._commons.event("synced")
         own = self._commons.replica.own
         self._rumours.tell_row(own.id, NOTHING)
 

@@ -20,6 +20,7 @@ from enum import Enum
 from functools import cache
 from hashlib import blake2b
 from math import inf
+from sys import float_info
 
 from gossipreg.config import Config
 from gossipreg.core.content import ENTRY_BYTES, KIND_MEMBER, KIND_SERVICE, Content, key_of
@@ -161,7 +162,8 @@ class Replica:
         if row is None:
             return self._meet(delta, from_owner=from_owner, in_step=in_step, now=now)
         held, before, answered = row.liveness, row.told, row.answers
-        if row is self.own or delta.generation < held.generation:
+        known = (delta.generation, delta.reached) <= before and not (row.behind or row.unproven)
+        if row is self.own or known or delta.generation < held.generation:
             return Merged(Outcome.NOTHING, before, before)
         if not self._has_room(row, delta, now):
             return Merged(Outcome.REFUSED, before, before)
@@ -325,7 +327,7 @@ class Replica:
         """Forget the dead or left row that is nearest to it, `but` this one; False where there is none."""
         spared: float | None = None
         evicted = False
-        for id, due in self._gone.pop_due(inf):
+        for id, due in self._gone.pop_due(float_info.max):
             assert isinstance(id, bytes)
             if id == but:
                 spared = due

@@ -155,6 +155,8 @@ class PrivateSuspicions:
     def _round(self, id: NodeId, suspicion: _Suspicion) -> None:
         """Look again, and ask others to."""
         commons = self._commons
+        if commons.now >= suspicion.since + self._floor_s(suspicion) and self._hears_nobody(suspicion):
+            self._unheard(id, suspicion)
         if suspicion.asks:
             self._detector.unhealthier(len(suspicion.asks))  # Lifeguard 3.1: missed nacks say that we are slow
             suspicion.asks.clear()
@@ -183,6 +185,19 @@ class PrivateSuspicions:
             chosen += commons.ring.sample(commons.rng, wanted - len(chosen), [*barred, *chosen])
         return chosen
 
+    # -- hearing nobody ----------------------------------------------------------------------------------------------
+
+    def _hears_nobody(self, suspicion: _Suspicion) -> bool:
+        return self._commons.config.hear_nobody and self._commons.heard_at <= suspicion.since
+
+    def _unheard(self, id: NodeId, suspicion: _Suspicion) -> None:
+        """A whole round brought no word from anybody."""
+        if not suspicion.refused:
+            self._cut_off(suspicion.since)
+        elif not suspicion.hidden:
+            suspicion.hidden = True
+            self._hide(id, True)
+
     # -- the verdict -------------------------------------------------------------------------------------------------
 
     def _floor_s(self, suspicion: _Suspicion) -> float:
@@ -197,12 +212,7 @@ class PrivateSuspicions:
             commons.timers.set(Verdict(id), ripe_at)
             return
         commons.timers.cancel(Verdict(id))
-        if commons.config.hear_nobody and commons.heard_at <= suspicion.since:
-            if suspicion.refused and not suspicion.hidden:
-                suspicion.hidden = True
-                self._hide(id, True)
-            elif not suspicion.refused:
-                self._cut_off(suspicion.since)
+        if self._hears_nobody(suspicion):
             return  # the rounds go on
         needed = commons.config.reports_needed if commons.alive_members() > 2 else 1
         if len(suspicion.reports) >= needed:

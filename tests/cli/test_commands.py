@@ -121,7 +121,7 @@ def test_no_services_is_an_empty_table(sidecar: FakeSidecar, command: Command) -
     assert command("services", "--json") == (0, "[]\n", "")
 
 
-MEMBERS = [
+MEMBERS: list[dict[str, Any]] = [
     {
         "id": "0123456789abcdef" * 2, "name": "web-1", "address": "10.0.0.1:7940", "state": "alive", "zone": "z1",
         "labels": {}, "rtt_ms": 0.4321, "services": 2, "version": ["1", 2],

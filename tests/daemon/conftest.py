@@ -1,0 +1,136 @@
+"""One sidecar's inside for tests of the local socket: a real node, the network in memory, a real unix socket."""
+
+import io
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import settings
+
+from gossipreg.config import local
+from gossipreg.core.node import Node
+from gossipreg.daemon.local_socket import LocalSocket, bind_local_socket
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.methods import Methods
+from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.watches import Watches
+from gossipreg.model import Address, BootId, Instance, Member, NodeId
+from gossipreg.wire.rpc import MAX_REPLY_BYTES, Decoder, encode_request
+from tests.daemon.memory_network import MemoryNetwork
+
+GENEROUS_S = 10
+
+settings.register_profile("daemon", deadline=None)  # the machine may be busy
+settings.load_profile("daemon")
+
+
+class Inside:
+    """A member whose tasks are run by the test: pump, node, methods and watches, without sockets of its own."""
+
+    def __init__(self, network: MemoryNetwork, name: str, number: int = 1, *, durable: bool = False) -> None:
+        self.transport = network.bind(f"10.0.0.{number}", 7940)
+        self.log = io.StringIO()
+        member = Member(
+            name=name, boot_id=BootId(bytes([number]) * 8), addresses=self.transport.local_addresses, durable=durable
+        )
+        self.node = Node(
+            replace(local), member=member, id=NodeId(bytes([number]) * 16), generation=number << 16, keyring=None,
+            rng=random.Random(number), entropy=random.Random(-number).randbytes, now=trio.current_time(),
+            wall_ms=number,
+        )  # fmt: skip
+        self.watches = Watches()
+        self.events: list[str] = []
+        self.pump = Pump(
+            self.node, self.transport, Log(stream=self.log), now=trio.current_time, stall_s=local.stall_s,
+            changed=self.watches.publish, event=lambda event: self.events.append(event.kind),
+        )  # fmt: skip
+        self.left: list[float] = []
+        self.may_leave = trio.Event()
+        self.methods = Methods(
+            self.node, self.pump, advertised=lambda: self.transport.address.host, leave=self._leave, durable=durable,
+            about={"name": name},
+        )  # fmt: skip
+
+    async def _leave(self, hold_s: float) -> None:
+        self.left.append(hold_s)
+        await self.may_leave.wait()
+
+    def instances(self, name: str | None) -> tuple[Instance, ...]:
+        return tuple(self.node.catalog.instances()) if name is None else self.node.catalog.lookup(name, all=True)
+
+    def seek(self, *addresses: Address) -> None:
+        self.pump.order(lambda now: self.node.seek(addresses, now))
+
+
+class Client:
+    """A plain client: sends what it is told, waits for what comes."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._decoder = Decoder(MAX_REPLY_BYTES)
+        self._messages: list[tuple[Any, ...]] = []
+        self._id = 0
+
+    async def send(self, method: str, **params: Any) -> int:
+        self._id += 1
+        await self.stream.send_all(encode_request(self._id, method, params))
+        return self._id
+
+    async def next(self) -> tuple[Any, ...]:
+        """The next message, whatever it is. Raises EOFError at the end."""
+        with trio.fail_after(GENEROUS_S):
+            while not self._messages:
+                data = await self.stream.receive_some(65536)
+                if not data:
+                    raise EOFError
+                self._messages += self._decoder.feed_untrusted(bytes(data))
+        return self._messages.pop(0)
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """The result, or the error as (code, message)."""
+        id = await self.send(method, **params)
+        kind, answered, error, result = await self.next()
+        assert (kind, answered) == ("reply", id)
+        return result if error is None else error
+
+    async def change(self) -> tuple[int, dict[str, Any]]:
+        kind, method, params = await self.next()
+        assert (kind, method) == ("notification", "watch")
+        return params["watch"], params["change"]
+
+
+class Sidecar(Inside):
+    """... with a local socket, and clients of it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(MemoryNetwork(), "tested")
+        self.socket: LocalSocket = bind_local_socket(folder / "s.sock", group=None)
+        self._clients: list[Client] = []
+
+    async def client(self) -> Client:
+        client = Client(await trio.open_unix_socket(self.socket.path))
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        self.socket.close()
+        for client in self._clients:
+            client.stream.socket.close()
+
+
+@pytest.fixture
+async def sidecar(tmp_path: Path) -> AsyncIterator[Sidecar]:
+    async with trio.open_nursery() as nursery:
+        sidecar = Sidecar(tmp_path)
+        nursery.start_soon(sidecar.pump.run)
+        nursery.start_soon(sidecar.socket.serve, sidecar.methods, sidecar.watches, sidecar.instances, sidecar.pump.bug)
+        sidecar.seek()
+        yield sidecar
+        nursery.cancel_scope.cancel()
+    sidecar.close()
+    assert not sidecar.pump.counts

@@ -1,0 +1,140 @@
+"""What is kept in the data directory, and what happens where it cannot be used."""
+
+import hashlib
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipreg.daemon.identity import DATABASE, DataDirectory, draw_generation, draw_identity
+from gossipreg.errors import CannotStart
+
+WALL_MS = 1_795_000_000_000
+
+
+def open_closed(path: Path) -> tuple[bytes, int]:
+    data = DataDirectory(str(path))
+    try:
+        return data.identity().id, data.next_generation(WALL_MS)
+    finally:
+        data.close()
+
+
+def test_an_id_is_the_hash_of_the_public_key_and_no_two_are_alike() -> None:
+    first, second = draw_identity(), draw_identity()
+    assert first.id == hashlib.sha256(first.public_key).digest()[:16]
+    assert len(first.public_key) == 32
+    assert first.id != second.id
+
+
+def test_an_identity_does_not_show_its_private_key() -> None:
+    identity = draw_identity()
+    assert identity.private_key.hex() not in repr(identity)
+    assert repr(identity.private_key) not in repr(identity)
+
+
+@given(st.integers(0, (1 << 48) - 1), st.integers(0, (1 << 64) - (1 << 17)))
+def test_a_generation_is_above_the_last_whatever_the_clock_says(wall_ms: int, last: int) -> None:
+    generation = draw_generation(wall_ms, last)
+    assert last < generation < 1 << 64
+    assert generation >> 16 == max(wall_ms, generation >> 16)
+    if wall_ms > last >> 16:
+        assert generation >> 16 == wall_ms
+
+
+def test_the_identity_is_kept_and_the_generation_rises(tmp_path: Path) -> None:
+    starts = [open_closed(tmp_path / "data") for _ in range(4)]
+    assert len({id for id, _ in starts}) == 1
+    generations = [generation for _, generation in starts]
+    assert generations == sorted(set(generations))
+
+
+def test_a_clock_that_was_set_back_does_not_bring_the_generation_back(tmp_path: Path) -> None:
+    data = DataDirectory(str(tmp_path))
+    high = data.next_generation(WALL_MS)
+    low = data.next_generation(WALL_MS - 86_400_000)
+    data.close()
+    assert low > high
+
+
+def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+    open_closed(tmp_path / "data")
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "data" / DATABASE).stat().st_mode) == 0o600
+
+
+def test_a_second_daemon_on_the_same_directory_is_refused(tmp_path: Path) -> None:
+    first = DataDirectory(str(tmp_path))
+    with pytest.raises(CannotStart, match=r"locked.*--data-dir"):
+        DataDirectory(str(tmp_path))
+    first.close()
+    open_closed(tmp_path)
+
+
+def test_a_killed_daemon_leaves_no_lock(tmp_path: Path) -> None:
+    script = "import sys, os, signal; from gossipreg.daemon.identity import DataDirectory\n"
+    script += (
+        "d = DataDirectory(sys.argv[1]); print(d.next_generation(1), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, check=False, timeout=30)
+    assert killed.returncode == -9
+    assert open_closed(tmp_path)[1] > int(killed.stdout)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "middle", "short_key", "generation"])
+def test_a_damaged_database_is_set_aside_and_never_overwritten(tmp_path: Path, damage: str) -> None:
+    before, _ = open_closed(tmp_path)
+    path = tmp_path / DATABASE
+    data = bytearray(path.read_bytes())
+    match damage:
+        case "garbage":
+            path.write_bytes(os.urandom(4096))
+        case "truncated":
+            path.write_bytes(data[: len(data) // 2])
+        case "middle":
+            data[4096:8192] = os.urandom(4096)
+            path.write_bytes(data)
+        case "short_key":
+            _execute(path, "UPDATE identity SET private_key = x'0102'")
+        case "generation":
+            _execute(path, "UPDATE generation SET last = 'soon'")
+    damaged = path.read_bytes()
+    with pytest.raises(CannotStart) as raised:
+        DataDirectory(str(tmp_path))
+    assert "\n" not in str(raised.value)
+    [aside] = tmp_path.glob(f"{DATABASE}.damaged-*")
+    assert aside.name in str(raised.value)
+    assert aside.read_bytes() == damaged
+    after, _ = open_closed(tmp_path)  # and the next start begins anew
+    assert after != before
+    assert aside.read_bytes() == damaged
+
+
+def test_a_database_of_a_newer_version_is_left_as_it_is(tmp_path: Path) -> None:
+    open_closed(tmp_path)
+    path = tmp_path / DATABASE
+    _execute(path, "PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(CannotStart, match="newer version"):
+        DataDirectory(str(tmp_path))
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.damaged*"))
+
+
+def test_a_place_that_is_no_directory_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotStart, match="--data-dir"):
+        DataDirectory(str(tmp_path / "file"))
+
+
+def _execute(path: Path, statement: str) -> None:
+    database = sqlite3.connect(path)
+    with database:
+        database.execute(statement)
+    database.close()

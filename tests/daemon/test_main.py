@@ -1,0 +1,293 @@
+"""Real processes from start to end: what cannot start says why, and what runs ends as it is told."""
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gossipreg.daemon.settings import ServiceSpec, Settings
+from gossipreg.daemon.start import opened
+from gossipreg.errors import BadConfig, CannotStart
+from gossipreg.wire.rpc import Decoder, encode_request
+
+GENEROUS_S = 60
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+SCRIPT = """
+import json, sys
+from gossipreg.daemon.main import run
+from gossipreg.daemon.settings import Settings
+from gossipreg.errors import CannotStart
+try:
+    code = run(Settings(**json.loads(sys.argv[1])))
+except CannotStart as error:
+    print("cannot start:", error)
+    code = 5
+print(json.dumps(sorted(sys.modules)))
+sys.exit(code)
+"""
+
+
+class Process:
+    def __init__(self, folder: Path, name: str = "a", **settings: Any) -> None:
+        self.socket = folder / f"{name}.sock"
+        chosen = {"name": name, "bind": "127.0.0.1:0", "socket": str(self.socket), **settings}
+        self._log = (folder / f"{name}.log").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, json.dumps(chosen)], stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        assert self.process.stdout is not None
+        self.ready = self.process.stdout.readline().rstrip("\n")
+
+    @property
+    def gossip(self) -> str:
+        return self.ready.split(" gossip=")[1].split()[0]
+
+    def call(self, method: str, **params: Any) -> Any:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(GENEROUS_S)
+            client.connect(str(self.socket))
+            client.sendall(encode_request(1, method, params))
+            decoder = Decoder()
+            while True:
+                for _, _, error, result in decoder.feed_untrusted(client.recv(65536)):
+                    return result if error is None else error
+
+    def wait_log(self, words: str) -> str:
+        """The first line of the log with these words in it, as soon as there is one."""
+        for line in iter(self._follow, None):
+            if words in line:
+                return line
+        raise AssertionError("unreachable")
+
+    def _follow(self) -> str:
+        import time
+
+        give_up_at = time.monotonic() + GENEROUS_S
+        while not (line := self._log.readline()):
+            assert time.monotonic() < give_up_at
+            assert self.process.poll() is None or (line := self._log.readline())
+            if line:
+                break
+            time.sleep(0.005)
+        return line
+
+    def end(self, signal_number: int | None = None) -> tuple[int, str]:
+        """The exit code, and what it said on stdout after its ready line."""
+        if signal_number is not None:
+            self.process.send_signal(signal_number)
+        out, _ = self.process.communicate(timeout=GENEROUS_S)
+        return self.process.returncode, out
+
+    def close(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.communicate()
+        self._log.close()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Any]:
+    started: list[Process] = []
+
+    def start(*args: Any, **settings: Any) -> Process:
+        started.append(Process(tmp_path, *args, **settings))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_ready_line_says_who_and_where_and_the_socket_answers(processes: Any, tmp_path: Path) -> None:
+    sidecar = processes(service=None)
+    pattern = rf"ready name=a id=[0-9a-f]{{32}} gossip=127\.0\.0\.1:\d+ socket={re.escape(str(tmp_path))}/a\.sock"
+    assert re.fullmatch(pattern, sidecar.ready)
+    info = sidecar.call("info")
+    assert f"id={info['id']} gossip={info['address']}" in sidecar.ready
+    assert info["synced"] is True
+
+
+def test_the_ready_line_is_json_where_the_log_is(processes: Any) -> None:
+    ready = json.loads(processes(log_format="json").ready)
+    assert set(ready) == {"event", "name", "id", "gossip", "socket"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_gracefully_and_leaves_no_socket(processes: Any, number: int) -> None:
+    sidecar = processes()
+    assert sidecar.end(number)[0] == 0
+    assert not sidecar.socket.exists()
+
+
+def test_leave_is_answered_before_the_socket_closes(processes: Any) -> None:
+    sidecar = processes()
+    assert sidecar.call("leave") == {}
+    assert sidecar.end()[0] == 0
+
+
+def test_two_sealed_sidecars_find_each_other_and_one_takes_leave(processes: Any, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY + "\n")
+    a = processes("a", key_file=str(tmp_path / "key"))
+    b = processes("b", key=KEY, seeds=[a.gossip])
+    a.wait_log("member_alive")
+    assert b.call("register", name="web", port=80)["id"] == "web-80"
+    assert b.end(signal.SIGTERM)[0] == 0
+    assert "name=b" in a.wait_log("member_left")
+    assert a.call("info")["members"] == {"alive": 1, "suspect": 0, "dead": 0, "left": 1}
+    assert a.call("lookup", name="web") == []
+
+
+def test_another_cluster_and_another_key_are_told_in_words(processes: Any) -> None:
+    a = processes("a", cluster="x", key=KEY)
+    processes("b", cluster="y", key=KEY, seeds=[a.gossip]).wait_log("answered by cluster 'x', not 'y'")
+    other_key = base64.b64encode(bytes(32)).decode()
+    processes("c", cluster="x", key=other_key, seeds=[a.gossip]).wait_log(f"{a.gossip} does not accept our key")
+
+
+def test_sighup_reads_the_keys_again_and_a_bad_file_changes_nothing(processes: Any, tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text(KEY)
+    sidecar = processes(key_file=str(key_file))
+    key_file.write_text(base64.b64encode(bytes(32)).decode() + "\n" + KEY)
+    sidecar.process.send_signal(signal.SIGHUP)
+    assert "keys=2" in sidecar.wait_log("keys_read")
+    key_file.write_text("nonsense")
+    sidecar.process.send_signal(signal.SIGHUP)
+    assert "stay in use" in sidecar.wait_log("keys_not_read")
+    assert sidecar.call("info")["sealed"] is True
+
+
+def test_systemd_is_told_ready_when_in_step_and_stopping_at_the_end(
+    processes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(GENEROUS_S)
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        sidecar = processes()
+        assert manager.recv(100) == b"READY=1"
+        assert sidecar.end(signal.SIGTERM)[0] == 0
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_the_identity_outlives_the_process(processes: Any, tmp_path: Path) -> None:
+    data_dir = str(tmp_path / "data")
+    infos = []
+    for _ in range(2):
+        sidecar = processes(data_dir=data_dir)
+        infos.append(sidecar.call("info"))
+        sidecar.end(signal.SIGKILL)
+    assert infos[0]["id"] == infos[1]["id"]
+    assert int(infos[0]["generation"]) < int(infos[1]["generation"])
+
+
+def test_a_plain_sidecar_loads_nothing_that_only_others_need(processes: Any) -> None:
+    sidecar = processes()
+    sidecar.call("register", name="web", port=80)
+    sidecar.call("lookup", name="web")
+    code, out = sidecar.end(signal.SIGTERM)
+    loaded = set(json.loads(out.splitlines()[-1]))
+    assert code == 0
+    assert "trio" in loaded
+    never = {"asyncio", "sqlite3", "dns", "http", "http.client", "email", "urllib.request", "click", "gossipreg.client"}
+    assert not loaded & never
+
+
+# -- not starting ------------------------------------------------------------------------------------------------------
+
+
+def start_error(tmp_path: Path, **settings: Any) -> str:
+    chosen = {"name": "x", "bind": "127.0.0.1:0", "socket": str(tmp_path / "x.sock"), **settings}
+    with pytest.raises((CannotStart, BadConfig)) as raised, opened(Settings(**chosen)):
+        pass
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "x.sock").exists()
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"bind": "0.0.0.0:0"}, "gossipreg keygen"),
+        ({"seeds": ("10.0.0.1:7940",)}, "gossipreg keygen"),
+        ({"seeds": ("nonsense",)}, "'nonsense'"),
+        ({"seeds": ("srv:_g._udp.example.org",)}, "gossipreg keygen"),
+        ({"profile": "moon"}, "'moon'"),
+        ({"cluster": ""}, "cluster name ''"),
+        ({"name": "a\nb"}, "--name"),
+        ({"name": "x" * 256}, "--name"),
+        ({"labels": (("", "v"),)}, "--label"),
+        ({"key": "AAAA"}, "GOSSIPREG_KEY"),
+        ({"key": ""}, "GOSSIPREG_KEY"),
+        ({"key_file": "/nowhere/key"}, "/nowhere/key"),
+        ({"key_file": "/"}, "key file /"),
+        ({"on_sigterm": "hold"}, "--data-dir"),
+        ({"on_sigterm": "dance"}, "'dance'"),
+        ({"socket_group": "no-such-group"}, "no-such-group"),
+        ({"socket": "/tmp/" + "x" * 120}, "107"),
+        ({"advertise": "0.0.0.0"}, "--advertise"),
+        ({"bind": "192.0.2.1:0", "key": KEY}, "not an address of this machine"),
+    ],
+)
+def test_what_cannot_start_says_why_in_one_line(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
+    assert words in start_error(tmp_path, **settings)
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "not base64!", KEY[:-8], KEY + "\n" + KEY[4:], "\x00\xff" * 100])
+def test_a_bad_key_file_is_named_and_its_content_never_shown(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cluster.key"
+    path.write_bytes(text.encode("latin-1"))
+    message = start_error(tmp_path, key_file=str(path))
+    assert str(path) in message
+    for line in text.split("\n"):
+        assert not line or line not in message
+
+
+def test_what_was_opened_before_a_failure_is_closed_again(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        assert taken in start_error(tmp_path, bind=taken, data_dir=str(tmp_path / "data"))
+    with opened(Settings(bind=taken, socket=str(tmp_path / "x.sock"), data_dir=str(tmp_path / "data"))):
+        assert (tmp_path / "x.sock").exists()
+
+
+def test_the_socket_of_a_live_sidecar_stops_a_second_one(processes: Any) -> None:
+    first = processes()
+    second = processes()
+    assert "already answers" in second.ready
+    assert second.end()[0] == 5
+    assert first.call("info")["name"] == "a"
+
+
+def test_a_service_beside_it_that_cannot_be_registered_is_an_error(tmp_path: Path) -> None:
+    from gossipreg.daemon.logs import Log
+    from gossipreg.daemon.main import Sidecar
+
+    settings = Settings(
+        bind="127.0.0.1:0", socket=str(tmp_path / "s"), service=ServiceSpec(name="web", port=0), name="x"
+    )
+    with opened(settings) as open_things, pytest.raises(BadConfig, match="port is 0"):
+        Sidecar(open_things, Log())
+
+
+def test_the_default_socket_is_in_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with opened(Settings(bind="127.0.0.1:0", socket_group=str(os.getgid()))) as open_things:
+        assert open_things.local_socket.path == tmp_path / "gossipreg" / "gossipreg.sock"
+        assert open_things.member.name == socket.gethostname()
+        assert (tmp_path / "gossipreg").stat().st_mode & 0o777 == 0o710

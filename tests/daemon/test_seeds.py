@@ -1,0 +1,153 @@
+"""What a seed may look like, and that names are asked for as long as it takes."""
+
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from gossipreg.daemon import seeds as seeds_module
+from gossipreg.daemon.seeds import (
+    HostSeed,
+    Seed,
+    SrvSeed,
+    Unresolved,
+    certainly_loopback,
+    keep_resolving,
+    parse_seed,
+    resolve,
+)
+from gossipreg.errors import BadConfig
+from gossipreg.model import Address
+
+
+@pytest.mark.parametrize(
+    ("text", "seed"),
+    [
+        ("10.0.0.5:7940", HostSeed("10.0.0.5", 7940)),
+        ("db-1.example:1", HostSeed("db-1.example", 1)),
+        ("[fd00::5]:7940", HostSeed("fd00::5", 7940)),
+        ("[::1]:65535", HostSeed("::1", 65535)),
+        ("srv:_gossip._udp.example.org", SrvSeed("_gossip._udp.example.org")),
+        ("srv:_gossip._udp.example.org.", SrvSeed("_gossip._udp.example.org")),
+    ],
+)
+def test_a_seed_is_a_host_or_an_srv_name(text: str, seed: Seed) -> None:
+    assert parse_seed(text) == seed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "host", "host:", ":7940", "host:0", "host:65536", "host:http", "host:-1", "host:\u0661", "::1:7940", "[::1]",
+     "[::1]7940", "[host]:7940", "a b:1", "http://host:1", "srv:", "srv:example.org",
+     "srv:_gossip._tcp.example.org", "srv:_g._udp"],
+)  # fmt: skip
+def test_anything_else_is_an_error_that_names_it(text: str) -> None:
+    with pytest.raises(BadConfig) as raised:
+        parse_seed(text)
+    assert repr(text) in str(raised.value)
+
+
+@given(st.text())
+def test_no_text_raises_anything_but_bad_config(text: str) -> None:
+    with suppress(BadConfig):
+        assert str(parse_seed(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "loopback"),
+    [
+        ("127.0.0.1:1", True), ("127.9.9.9:1", True), ("[::1]:1", True), ("localhost:1", True), ("x.localhost:1", True),
+        ("10.0.0.1:1", False), ("[::2]:1", False), ("example.org:1", False), ("127.example.org:1", False),
+        ("srv:_g._udp.localhost", False), ("notlocalhost:1", False), ("[::ffff:127.0.0.1]:1", True),
+    ],
+)  # fmt: skip
+def test_only_what_must_be_this_machine_is_certainly_loopback(text: str, loopback: bool) -> None:
+    assert certainly_loopback(parse_seed(text)) is loopback
+
+
+class Names:
+    """A name server that knows what it is told, in virtual time."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, list[Address]] = {}
+        self.asked: list[tuple[str, float]] = []
+        self.found: list[tuple[Address, ...]] = []
+        self.failed: list[str] = []
+        self.content = False
+
+    async def resolve(self, seed: Seed) -> list[Address]:
+        self.asked.append((str(seed), trio.current_time()))
+        if str(seed) not in self.known:
+            raise Unresolved("no such name")
+        return self.known[str(seed)]
+
+    async def run(self, clock: MockClock, *texts: str) -> None:
+        assert clock.autojump_threshold == 0
+        await keep_resolving(
+            tuple(parse_seed(text) for text in texts), found=self.found.append,
+            failed=lambda seed, why: self.failed.append(f"{seed}: {why}"), content=lambda: self.content,
+            resolve=self.resolve,
+        )  # fmt: skip
+
+
+A, B, C = Address("10.0.0.1", 7940), Address("10.0.0.2", 7940), Address("10.0.0.3", 7940)
+
+
+async def test_literal_addresses_ask_nobody_and_end_at_once(autojump_clock: MockClock) -> None:
+    names = Names()
+    await names.run(autojump_clock, str(A), str(B), str(A))
+    assert names.found == [(A, B)]
+    assert names.asked == []
+
+
+async def test_a_name_is_asked_for_again_with_backoff_for_as_long_as_it_takes(autojump_clock: MockClock) -> None:
+    names = Names()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(names.run, autojump_clock, "late.example:7940", str(A))
+        await trio.sleep(3600)
+        assert names.found == [(A,)]
+        times = [at for _, at in names.asked]
+        waits = [round(later - sooner, 3) for sooner, later in pairwise(times)]
+        assert waits[:8] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+        assert names.failed[0] == "late.example:7940: no such name"
+        names.known["late.example:7940"] = [B, C]
+        await trio.sleep(31)
+        assert names.found == [(A,), (B, C, A)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_is_content_asks_no_more_until_it_hears_nobody(autojump_clock: MockClock) -> None:
+    names = Names()
+    names.known["x.example:7940"] = [A]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(names.run, autojump_clock, "x.example:7940")
+        await trio.sleep(0.1)
+        names.content = True
+        await trio.sleep(3600)
+        assert len(names.asked) == 1
+        names.content = False
+        names.known["x.example:7940"] = [B]  # the seed has moved
+        await trio.sleep(31)
+        assert names.found == [(A,), (B,)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_localhost_resolves_to_all_its_addresses() -> None:
+    addresses = await resolve(HostSeed("localhost", 7940))
+    assert Address("127.0.0.1", 7940) in addresses
+    assert len(set(addresses)) == len(addresses)
+
+
+async def test_an_srv_seed_resolves_to_the_addresses_of_its_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds_module, "_ask_srv", lambda _: [("10.0.0.2", 1), ("bad..host", 2), ("10.0.0.1", 3)])
+    assert await resolve(SrvSeed("_g._udp.example")) == [Address("10.0.0.2", 1), Address("10.0.0.1", 3)]
+
+
+async def test_an_srv_seed_without_records_is_unresolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds_module, "_ask_srv", lambda _: [])
+    with pytest.raises(Unresolved, match="no SRV records"):
+        await resolve(SrvSeed("_g._udp.example"))

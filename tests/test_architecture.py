@@ -1,0 +1,281 @@
+"""The house stands as it was drawn: who imports whom, what the pure part never does, what a process loads.
+
+The checkers are in `house_rules.py`. Each is tried here on a bad source too, so that it is known to be able to fail.
+"""
+
+import ast
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gossipreg.cli.commands import COMMANDS
+from tests import house_rules
+from tests.client.fake_sidecar import FakeSidecar, instance
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "gossipreg"
+MAX_LINES = 500
+PURE = ("errors", "model", "socket_path", "config", "wire", "core")
+
+FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "simulations").rglob("*.py")])
+TREES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def is_pure(path: Path) -> bool:
+    return path.relative_to(ROOT).with_suffix("").parts[1] in PURE and path.is_relative_to(PACKAGE)
+
+
+PURE_FILES = [path for path in FILES if is_pure(path)]
+SET_ATTRIBUTES = house_rules.set_attributes(TREES[path] for path in PURE_FILES)
+
+
+def listed(path: Path, faults: Iterator[house_rules.Fault]) -> list[str]:
+    return [f"{path.relative_to(ROOT)}:{line}: {fault}" for line, fault in faults]
+
+
+def test_every_part_of_the_house_is_looked_at() -> None:
+    parts = {path.relative_to(PACKAGE).parts[0] for path in FILES if path.is_relative_to(PACKAGE)}
+    assert parts >= {"errors.py", "wire", "core", "daemon", "client", "cli"}
+    assert {path.name for path in PURE_FILES} >= {"errors.py", "config.py", "rpc.py", "node.py", "__init__.py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=dotted)
+def test_imports_run_one_way(path: Path) -> None:
+    assert listed(path, house_rules.import_faults(dotted(path), TREES[path], PACKAGE)) == []
+
+
+@pytest.mark.parametrize("path", PURE_FILES, ids=dotted)
+def test_below_the_daemon_nothing_reads_a_clock_a_socket_or_global_randomness(path: Path) -> None:
+    assert listed(path, house_rules.purity_faults(TREES[path])) == []
+
+
+@pytest.mark.parametrize("path", PURE_FILES, ids=dotted)
+def test_below_the_daemon_nothing_depends_on_the_order_of_a_set(path: Path) -> None:
+    assert listed(path, house_rules.set_faults(TREES[path], SET_ATTRIBUTES)) == []
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.is_relative_to(PACKAGE)], ids=dotted)
+def test_a_file_holds_one_idea_and_stays_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES, "split it by ideas"
+
+
+# -- the checkers can fail ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("gossipreg.core.node", "from gossipreg.daemon import pump"),
+        ("gossipreg.core.node", "import gossipreg.cli.commands"),
+        ("gossipreg.wire.rpc", "from gossipreg.core.node import Node"),
+        ("gossipreg.config", "from gossipreg.wire import codec"),
+        ("gossipreg.model", "from gossipreg.config import Config"),
+        ("gossipreg.model", "def f():\n    from gossipreg.config import Config"),
+        ("gossipreg.daemon.main", "from gossipreg.client import Client"),
+        ("gossipreg.daemon.main", "from gossipreg.gateway import dns"),
+        ("gossipreg.daemon.main", "from gossipreg.cli import main"),
+        ("gossipreg.client.connection", "from gossipreg.wire import codec"),
+        ("gossipreg.client.connection", "from gossipreg.core.effects import Send"),
+        ("gossipreg.client.connection", "from gossipreg.config import Config"),
+        ("gossipreg", "from gossipreg.core.node import Node"),
+        ("gossipreg.core.node", "from .effects import Send"),
+        ("gossipreg.core.node", "from tests.core import cluster"),
+        ("gossipreg.core.node", "import simulations.world"),
+        ("simulations.world", "from gossipreg.daemon import pump"),
+    ],
+)
+def test_a_wrong_import_is_found(name: str, source: str) -> None:
+    assert list(house_rules.import_faults(name, ast.parse(source), PACKAGE))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("gossipreg.core.node", "from gossipreg.wire import codec\nfrom gossipreg.core.effects import Send"),
+        ("gossipreg.daemon.main", "import gossipreg\nfrom gossipreg import __version__"),
+        ("gossipreg.cli.wait", "from gossipreg.client import Client"),
+        ("gossipreg.client.connection", "from gossipreg.wire import rpc\nfrom gossipreg.errors import Busy"),
+        ("gossipreg.socket_path", "from gossipreg.errors import Unreachable"),
+        ("simulations.world", "from gossipreg.core.node import Node\nimport simulations.network"),
+    ],
+)
+def test_a_right_import_is_left_alone(name: str, source: str) -> None:
+    assert list(house_rules.import_faults(name, ast.parse(source), PACKAGE)) == []
+
+
+def test_a_new_part_of_the_house_needs_a_floor() -> None:
+    with pytest.raises(AssertionError, match="no floor"):
+        list(house_rules.import_faults("gossipreg.core.node", ast.parse("import gossipreg.attic"), PACKAGE))
+
+
+@pytest.mark.parametrize(
+    ("source", "instead"),
+    [
+        ("import trio", "effect"),
+        ("import socket", "effect"),
+        ("from asyncio import sleep", "effect"),
+        ("def f():\n    import time", "now"),
+        ("from datetime import datetime", "now"),
+        ("import secrets", "entropy"),
+        ("import os\nos.urandom(8)", "entropy"),
+        ("from os import urandom", "entropy"),
+        ("import random\nrandom.choice([1])", "rng"),
+        ("from random import shuffle", "rng"),
+        ("import random\nrng = random.Random()", "rng"),
+        ("from random import Random\nrng = Random()", "rng"),
+        ("hash('a')", "hashlib"),
+        ("open('a')", "effect"),
+    ],
+)
+def test_a_banned_call_is_found_and_its_replacement_named(source: str, instead: str) -> None:
+    faults = list(house_rules.purity_faults(ast.parse(source)))
+    assert faults
+    assert all(instead in fault for _, fault in faults)
+
+
+def test_a_generator_that_is_handed_in_is_left_alone() -> None:
+    source = "import os, random\ndef f(rng: random.Random) -> str:\n    random.Random(7)\n    return os.environ['A']"
+    assert list(house_rules.purity_faults(ast.parse(source))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "for x in {1, 2}: pass",
+        "for x in set(y): pass",
+        "a = [x for x in {b for b in c}]",
+        "def f(s: set[int]):\n    for x in s: pass",
+        "def f(s: 'frozenset[int] | None'):\n    return list(s)",
+        "def f(s: frozenset[int] | None):\n    return list(s)",
+        "s = set()\nfor x in s | {1}: pass",
+        "s = frozenset(y)\nt = [*s]",
+        "class A:\n    def g(self):\n        self.s: set[int] = set()\n    def f(self):\n        return tuple(self.s)",
+        "class A:\n    def g(self):\n        self.s = set()\n    def f(self, other):\n        yield from other.s",
+        "@dataclass\nclass A:\n    s: set[int]\ndef f(a):\n    return {k: 1 for k in a.s}",
+        "def f() -> set[int]: ...\ndef g():\n    for x in f(): pass",
+        "for x in a.keys() & b.keys(): pass",
+        "for x in a.keys() - b: pass",
+        "s = {1}\ns.pop()",
+        "s = {1}\nx = next(iter(s))",
+        "s = {'a'}\n','.join(s)",
+        "s = {'a'}\nmin(s, key=len)",
+        "s = {1, 2}\na, b = s",
+        "s = {1}\nlist(enumerate(s.union(t)))",
+        "s = {1}\nout = []\nout.extend(s)",
+        "s = {1}\ndef f():\n    return (x for x in s)",
+    ],
+)
+def test_iterating_over_a_set_is_found(source: str) -> None:
+    tree = ast.parse(source)
+    faults = list(house_rules.set_faults(tree, house_rules.set_attributes([tree])))
+    assert faults
+    assert all("sorted" in fault for _, fault in faults)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "s = {1}\nfor x in sorted(s): pass",
+        "s = {1}\nt = {x + 1 for x in s}",
+        "s = {1}\nany(x > 1 for x in s)",
+        "s = {1}\nsorted(x + 1 for x in s)",
+        "s = {1}\nlen(s), 1 in s, min(s), s | {2}",
+        "s = {1}\ndef f(s: list[int]):\n    for x in s: pass",
+        "def f():\n    s = {1}\n    return s\ndef g(s):\n    for x in s: pass",
+        "d = {}\nfor x in d: d.pop(x)",
+        "for x in d.keys(): pass",
+    ],
+)
+def test_what_does_not_depend_on_the_order_is_left_alone(source: str) -> None:
+    tree = ast.parse(source)
+    assert list(house_rules.set_faults(tree, house_rules.set_attributes([tree]))) == []
+
+
+# -- what a process loads ----------------------------------------------------------------------------------------------
+
+HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
+NOT_IN_DAEMON = re.compile(r"(asyncio|sqlite3|dns|gossipreg\.(client|gateway))(\.|$)")
+
+ARGUMENTS = {
+    "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "join"])
+def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_path: Path) -> None:
+    program = (
+        "import sys; from gossipreg.cli.commands import run; code = run(sys.argv[1:]); "
+        "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    )
+    with FakeSidecar(tmp_path / "s") as sidecar:
+        for method in COMMANDS:
+            sidecar.answers[method] = lambda params: []  # noqa: ARG005  # the shape of an answer
+        sidecar.answers |= {"register": lambda _: {"id": "web-80"}, "info": lambda _: {"synced": True}}
+        sidecar.answers["lookup"] = lambda _: [instance()]
+        sidecar.changes = [{"kind": "current", "instances": [instance()]}, None]
+        line = ["--socket", str(sidecar.path), command, *ARGUMENTS.get(command, [])]
+        ended = subprocess.run([sys.executable, "-c", program, *line], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == (3 if command == "watch" else 0), ended.stderr  # the watch ends with its sidecar
+    loaded = ended.stderr.splitlines()[-1].split()
+    assert "gossipreg.cli.commands" in loaded
+    assert [name for name in loaded if HEAVY.match(name)] == []
+
+
+@contextmanager
+def sidecar_process(command: list[str], tmp_path: Path) -> Iterator[Path]:
+    """A real sidecar on loopback, from its ready line to its graceful end; gives the file of its stderr."""
+    errors = tmp_path / "stderr"
+    environment = {**os.environ, "GOSSIPREG_KEY": "", "GOSSIPREG_SOCKET": ""}
+    join = [*command, "join", "--bind", "127.0.0.1:0", "--socket", str(tmp_path / "s"), "--log-level", "warning"]
+    with open(errors, "w") as stderr, subprocess.Popen(
+        join, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, cwd=ROOT
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("ready "), errors.read_text()
+            yield errors
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+    assert process.returncode == 0, errors.read_text()
+
+
+def test_the_running_daemon_loads_nothing_that_only_others_need(tmp_path: Path) -> None:
+    with sidecar_process([sys.executable, "-X", "importtime", "-m", "gossipreg.cli"], tmp_path) as errors:
+        lines = errors.read_text().splitlines()
+    loaded = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+    assert "gossipreg.core.node" in loaded
+    assert [name for name in loaded if NOT_IN_DAEMON.match(name)] == []
+
+
+def test_the_running_daemon_makes_no_tls_context(tmp_path: Path) -> None:
+    program = """if True:
+        import ssl, sys
+        def refuse(*args, **kwargs):
+            raise SystemExit("a TLS context was made")
+        ssl.SSLContext.__new__ = refuse
+        from gossipreg.cli import main
+        sys.exit(main())
+    """
+    with sidecar_process([sys.executable, "-c", program], tmp_path) as errors:
+        assert "TLS" not in errors.read_text()
+    made = subprocess.run(
+        [sys.executable, "-c", program.replace("from gossipreg.cli import main", "ssl.create_default_context()")],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "a TLS context was made" in made.stderr  # the trap works
