@@ -8,6 +8,7 @@ import click
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import printable, say
 from gossipreg.cli.units import Duration
+from gossipreg.errors import Unreachable
 
 if TYPE_CHECKING:
     from gossipreg.client import Client
@@ -30,11 +31,14 @@ POLL_S = 0.05
 @client_options
 @pass_chosen
 def wait(chosen: Chosen, name: str | None, count: int, timeout: float, synced: bool) -> int:
-    """Return when NAME has enough passing instances. Exit code 1 where the time is up before."""
+    """Return when NAME has enough passing instances. Exit code 1 where the time is up before.
+
+    A sidecar that is only starting is waited for too.
+    """
     if name is None and not synced:
         raise click.UsageError("Missing argument 'NAME', or --synced.")
     deadline = time.monotonic() + timeout
-    with chosen.client() as client:
+    with _client_of_a_starting_sidecar(chosen, deadline) as client:
         if synced and not _wait_until_synced(client, deadline):
             say(f"not in step with the cluster after {timeout:g}s")
             return 1
@@ -43,6 +47,20 @@ def wait(chosen: Chosen, name: str | None, count: int, timeout: float, synced: b
         say(f"{passing} of {count} passing instances of {printable(name)} after {timeout:g}s")
         return 1
     return 0
+
+
+def _client_of_a_starting_sidecar(chosen: Chosen, deadline: float) -> "Client":
+    """A client whose sidecar answers; raises Unreachable where none does when the time is up."""
+    while True:
+        try:
+            client = chosen.client()
+            client.call("info")
+        except Unreachable:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return client
 
 
 def _wait_until_synced(client: "Client", deadline: float) -> bool:

@@ -33,6 +33,8 @@ class Commons:
     round_trips: RoundTrips
     rng: random.Random
     now: float
+    wall_at_0_ms: float
+    """What the wall clock showed when the core's clock was 0, as far as it was right at the start."""
     heard_at: float
     """When a datagram was last opened from any member."""
     effects: list[Effect] = field(default_factory=list)

@@ -23,6 +23,8 @@ from gossipreg.wire.messages import Claim, Hello, Mismatch
 
 _STRANGERS_A_SECOND = 200
 """Answers to those who have proven nothing (numbers, notices); more are dropped and counted."""
+_NOTICE_S = 1.0
+"""Anyone can write a notice, so an operator is told of one in this time."""
 
 
 class Contact:
@@ -30,7 +32,6 @@ class Contact:
         self,
         commons: Commons,
         lost: Lost,
-        boot_id: BootId,
         met: Callable[[NodeId, bool], None],
         not_understood: Callable[[NodeId], None],
         met_myself: Callable[[int], None],
@@ -39,12 +40,12 @@ class Contact:
         that we know asked who we are; `met_myself(generation)`: somebody else speaks with our id."""
         self._commons = commons
         self._lost = lost
-        self._boot_id = boot_id
         self._met = met
         self._not_understood = not_understood
         self._met_myself = met_myself
         self._answers_left = float(_STRANGERS_A_SECOND)
         self._answers_at = commons.now
+        self._noticed_at = float("-inf")
 
     # -- greeting ----------------------------------------------------------------------------------------------------
 
@@ -59,6 +60,9 @@ class Contact:
             self._met_myself(hello.generation)
             return
         peer = peers.of_boot(boot_id)
+        if peer is not None and peer.id != hello.id:
+            commons.count("drop.other_id")
+            return
         first = peer is None
         proven = peers.met(boot_id, source, hello.echo, commons.now)
         if proven:
@@ -68,7 +72,8 @@ class Contact:
                 return
         if hello.number:
             self._answer_hello(boot_id, source, hello.number, known=peer is not None and peer.source == source)
-            if peer is not None and not hello.echo:
+            if peer is not None and not hello.echo and commons.now - peer.asked_at >= commons.config.rtt_floor_s:
+                peer.asked_at = commons.now  # several of ours may have crossed its question: once is enough
                 self._not_understood(hello.id)
         if proven:
             self._met(hello.id, first)
@@ -79,7 +84,7 @@ class Contact:
         if row is not None and hello.generation < row.liveness.generation:
             commons.outbox.put(source, Claim(row.id, *row.liveness, row.reporter or commons.id))  # so that it knows
             return None
-        peer = commons.peers.bind(boot_id, hello.id, hello.generation)
+        peer = commons.peers.bind(boot_id, hello.id, hello.generation, guest=row is None)
         if peer is not None:
             commons.outbox.proven(source)
             peer.source = source
@@ -122,14 +127,14 @@ class Contact:
         """Somebody says that it lacks our key. Anyone could: it must name a datagram of ours, and changes nothing."""
         commons = self._commons
         try:
-            _, boot_id, _ = seal.read_notice_untrusted(datagram)
-        except BadDatagram as error:
-            commons.count(f"drop.{error.reason}")
+            key_id, boot_id, counter = seal.read_notice_untrusted(datagram)
+        except BadDatagram:
             return
-        if boot_id != self._boot_id:
+        if not commons.outbox.sealed(key_id, boot_id, counter):
             commons.count("drop.notice_unasked")
-            return
-        commons.event("not_our_key", address=str(source))
+        elif commons.now - self._noticed_at >= _NOTICE_S:
+            self._noticed_at = commons.now
+            commons.event("not_our_key", address=str(source))
 
     def _may_answer(self) -> bool:
         now = self._commons.now

@@ -328,13 +328,13 @@ class Content:
         if value is None or value[:1] == _WHOLE:
             self._kept.pop(key, None)
             if key in self._parts:
-                self._drop_parts(key, counter, 0)
+                self._drop_parts(key, 0)
             self._set(key, counter, value)
             return
         before = self._view(key)
         count, _ = _read_head_untrusted(value)
         if count:  # of a form that is not known here nothing is dropped: its writer knows what belongs to it
-            self._drop_parts(key, counter, count)
+            self._drop_parts(key, count)
         self._set(key, counter, value)
         if self._read(key) is not None:
             self._kept.pop(key, None)
@@ -375,12 +375,12 @@ class Content:
         if part > self._parts.get(slot_key, 0):
             self._parts[slot_key] = part
 
-    def _drop_parts(self, slot_key: int, counter: int, count: int) -> None:
-        """All parts of the slot but those that belong to a head of `count` parts at `counter`."""
-        for part in range(1, self._parts.get(slot_key, 0) + 1):
+    def _drop_parts(self, slot_key: int, count: int) -> None:
+        """All parts of the slot but the first `count`. An older one among those is no harm: it does not fit its head,
+        and its owner has written or dropped it again later."""
+        for part in range(count + 1, self._parts.get(slot_key, 0) + 1):
             key = slot_key + (part << _KIND_BITS)
-            entry = self.entries.get(key)
-            if entry is not None and (part > count or entry[0] != counter - count + part - 1):
+            if key in self.entries:
                 self._drop(key)
         if count:
             self._parts[slot_key] = count

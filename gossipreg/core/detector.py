@@ -240,11 +240,13 @@ class Detector:
             else:
                 commons.timers.set(ProbeDue(number), commons.now + commons.bound_s(probe.target))
         for target in again:
+            if target not in commons.ring:
+                continue
             voided = self._voided[target] = self._voided.get(target, 0) + 1
-            if voided >= commons.config.voided_probes and target in commons.ring:
+            if voided >= commons.config.voided_probes:
                 del self._voided[target]
                 self.suspicions.missed(target, commons.now, refused=False, own_report=False)
-            elif target in commons.ring:
+            else:
                 self.probe(target)
 
     def unhealthier(self, by: int) -> None:

@@ -8,7 +8,7 @@ is pulled page by page. A pull that is not answered within its bound is repeated
 others; after that it is left to anti-entropy.
 """
 
-from collections import deque
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
@@ -36,15 +36,16 @@ class _Pulling:
     goal: Version
     echo: int
     rumour: bool
-    tries: int
+    tries: int = 0
+    have: Version = NOTHING
+    """Where we were when it was last asked for."""
 
 
 class Fetch:
     def __init__(self, commons: Commons) -> None:
         self._commons = commons
         self._pulling: dict[NodeId, _Pulling] = {}
-        self._waiting: dict[NodeId, _Pulling] = {}
-        self._order: deque[NodeId] = deque()
+        self._waiting: OrderedDict[NodeId, _Pulling] = OrderedDict()
 
     @property
     def busy(self) -> bool:
@@ -67,12 +68,11 @@ class Fetch:
             if goal > known.goal:
                 known.goal, known.peer, known.echo = goal, peer, echo
             return
-        pulling = _Pulling(peer, goal, echo, rumour, 0)
+        pulling = _Pulling(peer, goal, echo, rumour)
         if len(self._pulling) < self._at_once():
             self._start(id, pulling, have)
         elif len(self._waiting) < _WAITING_MAX:
             self._waiting[id] = pulling
-            self._order.append(id)
         else:
             self._commons.count("pulls_dropped")
 
@@ -83,13 +83,15 @@ class Fetch:
     def _start(self, id: NodeId, pulling: _Pulling, have: Version) -> None:
         self._pulling[id] = pulling
         pulling.tries += 1
+        pulling.have = have
         self._commons.count("pulls")
         self._commons.to(pulling.peer, Pull(id, *have, pulling.echo))
         bound_s = max(self._commons.bound_s(pulling.peer), self._commons.config.rtt_floor_s)
         self._commons.timers.set(PullAgain(id), self._commons.now + bound_s)
 
     def progressed(self, id: NodeId) -> None:
-        """A page of this row was merged: go on with the next, or be done with it."""
+        """A page of this row came: go on with the next, or be done with it. One that moved nothing (an old one, or a
+        rumour meanwhile) leaves it to the timer: else who answers with the same page again would keep us asking."""
         pulling = self._pulling.get(id)
         if pulling is None:
             return
@@ -97,8 +99,9 @@ class Fetch:
         have = NOTHING if row is None else row.pull_from
         if have >= pulling.goal and (row is None or row.shadow is None):
             self.done(id)
-        else:
-            pulling.tries = 0
+        elif have != pulling.have:
+            if have > pulling.have:
+                pulling.tries = 0
             self._start(id, pulling, have)
 
     def done(self, id: NodeId) -> None:
@@ -109,11 +112,8 @@ class Fetch:
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        while self._order and len(self._pulling) < self._at_once():
-            id = self._order.popleft()
-            pulling = self._waiting.pop(id, None)
-            if pulling is None:
-                continue
+        while self._waiting and len(self._pulling) < self._at_once():
+            id, pulling = self._waiting.popitem(last=False)
             row = self._commons.replica.rows.get(id)
             have = NOTHING if row is None else row.pull_from
             if have < pulling.goal or (row is not None and row.shadow is not None):

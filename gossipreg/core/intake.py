@@ -10,13 +10,18 @@ from collections.abc import Callable
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector
 from gossipreg.core.fetch import Fetch
+from gossipreg.core.lost import Lost
 from gossipreg.core.reconcile import Reconcile
 from gossipreg.core.replica import Outcome
 from gossipreg.core.roster import Roster
 from gossipreg.core.rumours import Rumours, Topic
 from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.model import NOTHING, Liveness, NodeId, Rank, Version
-from gossipreg.wire.messages import Announce, Claim, Delta
+from gossipreg.wire.messages import MAX_INCARNATION, Announce, Claim, Delta
+
+_AHEAD_MS = 366 * 86_400_000
+"""Whoever tells of a start of a member we know that is this far ahead of our clock is not believed, before the owner
+has said so itself. Else one wrong word could claim the highest generation there is for it, and silence it for good."""
 
 
 class Intake:
@@ -26,17 +31,25 @@ class Intake:
         rumours: Rumours,
         fetch: Fetch,
         reconcile: Reconcile,
+        lost: Lost,
         detector: Detector,
         roster: Roster,
         met_myself: Callable[[int], None],
+        outlive: Callable[[], object],
     ) -> None:
+        """`met_myself(generation)`: somebody tells of a start of ours that was not ours; `outlive()`: a new generation
+        is needed, because nothing in this one is above what is claimed of us."""
         self._commons = commons
         self._rumours = rumours
         self._fetch = fetch
         self._reconcile = reconcile
+        self._lost = lost
         self._detector = detector
         self._roster = roster
         self._met_myself = met_myself
+        self._outlive = outlive
+        self._called_at: dict[NodeId, float] = {}
+        """When we last asked a member itself for its generation."""
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -51,25 +64,27 @@ class Intake:
         if delta.id == commons.id:
             self._about_ourselves(peer, Version(delta.generation, delta.head))
             return
+        if not self._believes(peer, delta.id, delta.generation):
+            return
         row = commons.replica.rows.get(delta.id)
         if row is not None and row.dead and peer != delta.id and delta.generation <= row.liveness.generation:
-            self._reconcile.answer_gone(peer, delta.id)
+            self._reconcile.answer_gone(peer, delta.id, reached)
         from_owner = peer == delta.id
         told_on = from_owner or self._fetch.told_on(delta.id)
         merged = commons.replica.merge_delta(
             delta, from_owner=from_owner, in_step=self._reconcile.synced, now=commons.now
         )
         row = commons.replica.rows.get(delta.id)
-        if merged.outcome is Outcome.REFUSED or row is None:
+        have = NOTHING if row is None else row.pull_from
+        goal = Version(delta.generation, delta.head)
+        if merged.news and told_on and row is not None and not row.unproven:
+            self._rumours.tell_row(delta.id, merged.before, told_by=peer)
+        if merged.outcome is Outcome.REFUSED:
             self._fetch.done(delta.id)
-        else:
-            if merged.news and told_on and not row.unproven:
-                self._rumours.tell_row(delta.id, merged.before, told_by=peer)
-            goal = Version(delta.generation, delta.head)
-            if pulled:
-                self._fetch.progressed(delta.id)
-            elif row.pull_from < goal or merged.outcome is Outcome.GAP:
-                self._fetch.want(delta.id, peer, goal, row.pull_from, echo=0, rumour=told_on)
+        elif pulled:
+            self._fetch.progressed(delta.id)
+        elif have < goal or merged.outcome is Outcome.GAP:
+            self._fetch.want(delta.id, peer, goal, have, echo=0, rumour=told_on)
         self._reconcile.look_whether_synced()
 
     def on_announce(self, peer: NodeId, announce: Announce, counter: int) -> None:
@@ -81,9 +96,11 @@ class Intake:
         if announce.id == commons.id:
             self._about_ourselves(peer, head)
             return
+        if not self._believes(peer, announce.id, announce.generation):
+            return
         row = commons.replica.rows.get(announce.id)
         if row is not None and (row.dead or row.left) and head.generation <= row.liveness.generation:
-            self._reconcile.answer_gone(peer, announce.id)
+            self._reconcile.answer_gone(peer, announce.id, head)
         elif row is None or row.pull_from < head:
             have = NOTHING if row is None else row.pull_from
             self._fetch.want(announce.id, peer, head, have, echo=announce.number, rumour=True)
@@ -98,6 +115,27 @@ class Intake:
             if page is not None:
                 self._commons.to(peer, page)
 
+    def _believes(self, peer: NodeId, id: NodeId, generation: int) -> bool:
+        """Whether a generation told by others is within reason. One that is not may still be true (our clock or the
+        owner's is wrong): then the owner, called now, says it itself, and comparing brings the rest."""
+        commons = self._commons
+        row, owner = commons.replica.rows.get(id), commons.peers.of_id(id)
+        newest = 0 if row is None else row.liveness.generation
+        if owner is not None:
+            newest = max(newest, owner.generation)
+        ahead_ms = (generation >> 16) - commons.wall_at_0_ms - commons.now * 1000
+        if peer == id or row is None or generation <= newest or ahead_ms <= _AHEAD_MS:
+            return True
+        commons.count("drop.generation_ahead")
+        address = commons.address(id)
+        if address is not None and commons.now - self._called_at.get(id, float("-inf")) >= commons.config.period_s:
+            self._called_at[id] = commons.now
+            self._lost.call(address)
+        return False
+
+    def forget(self, id: NodeId) -> None:
+        self._called_at.pop(id, None)
+
     # -- lives -------------------------------------------------------------------------------------------------------
 
     def on_claim(self, peer: NodeId, claim: Claim, counter: int) -> None:
@@ -110,6 +148,8 @@ class Intake:
             commons.count("drop.suspect_of_another")
             return
         self._rumours.owe_receipt(peer, counter)
+        if not self._believes(peer, claim.id, claim.generation):
+            return
         level = Liveness(claim.generation, claim.incarnation, claim.rank)
         merged = commons.replica.merge_claim(claim, commons.now)
         self._rumours.shown(peer, Topic(claim.id, True), level)
@@ -134,7 +174,14 @@ class Intake:
                 name = by.member.name if by is not None and by.member is not None else claim.by.hex()
                 commons.event("refuted", by=name, incarnation=refuted.incarnation)
                 self._rumours.tell_claim(commons.id)
-            commons.to(peer, Claim(commons.id, *commons.replica.own.liveness, by=commons.id))
+            own = commons.replica.own
+            exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == commons.generation
+            if exhausted and not own.left:
+                self._outlive()
+            if own.liveness > (claim.generation, claim.incarnation, claim.rank):
+                commons.to(peer, Claim(commons.id, *own.liveness, by=commons.id))
+            elif own.left:  # a claim of ours would only be answered with theirs, for ever
+                self._about_ourselves(peer, NOTHING)
 
     # -- our own word ------------------------------------------------------------------------------------------------
 

@@ -59,15 +59,19 @@ class Lost:
         self._wait_s = min(self._wait_s * _GROWTH, _LONGEST_S)
 
     def reached(self, id: NodeId, address: Address | None) -> None:
-        """A member answered; at `address`, where that is one that we called."""
+        """A member answered; at `address`, where that is one that we called. Who was lost there is there no more."""
         self._reached = True
         self._commons.timers.cancel(Seek())
+        for lost in [lost for lost, at in self._members.items() if at == address and lost != id]:
+            del self._members[lost]
         if address in self._seeds:
             self._seeds[address] = id
 
     def own_seed(self, address: Address) -> None:
-        """This seed is ourselves."""
-        self._seeds.pop(address, None)
+        """This seed is ourselves, it seems: a datagram of ours came from there. Anyone can send one back to us, so it
+        stays a seed."""
+        if address in self._seeds:
+            self._seeds[address] = self._commons.id
 
     @property
     def seeds(self) -> tuple[Address, ...]:

@@ -39,6 +39,7 @@ from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, Health, Member, MemberInfo, NodeId, Service, Version
 from gossipreg.wire import codec
 from gossipreg.wire.messages import (
+    MAX_VERSION,
     Ack,
     Announce,
     Ask,
@@ -92,7 +93,7 @@ class Node:
         outbox = Outbox(config, self._sealer, now)
         self._commons = commons = Commons(
             config, id, generation, replica, Ring(id), Peers(entropy), outbox, Timers(), RoundTrips(config), rng, now,
-            heard_at=float("-inf"),
+            wall_at_0_ms=wall_ms - now * 1000, heard_at=float("-inf"),
         )  # fmt: skip
         self.catalog = Catalog(id)
         self._lost = Lost(commons)
@@ -103,8 +104,9 @@ class Node:
         self._roster = Roster(commons, self.catalog, self._lost, self._gone)
         self._listener = Listener(commons, self._roster)
         self._intake = Intake(
-            commons, self._rumours, self._fetch, self._reconcile, self._detector, self._roster, self._met_myself
-        )
+            commons, self._rumours, self._fetch, self._reconcile, self._lost, self._detector, self._roster,
+            self._met_myself, lambda: self._raise_above(commons.generation),
+        )  # fmt: skip
         self._suspicions: PrivateSuspicions | GossipedSuspicions
         if config.suspicion == "private":
             self._suspicions = PrivateSuspicions(
@@ -114,7 +116,7 @@ class Node:
             self._suspicions = GossipedSuspicions(commons, self._detector, self._intake.claim, self._intake.declare)
         self._detector.suspicions = self._suspicions
         self._unproven = Unproven(commons, self._detector)
-        self._contact = Contact(commons, self._lost, member.boot_id, self._met, self._not_understood, self._met_myself)
+        self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._met_myself)
         self._own = Own(commons, self._rumours, member, address_fixed=address_fixed)
         self._departure = Departure(commons, self._rumours, self._own)
         self._raised = False
@@ -167,6 +169,7 @@ class Node:
                     self._heard(peer, source, len(datagram))
             else:
                 self._take(peer, message, source, opened.counter)
+            self._roster.refresh()  # what one message took out, the next one of the same datagram must not find
         return self._end()
 
     def advance(self, now: float) -> list[Effect]:
@@ -296,7 +299,7 @@ class Node:
             "synced": self.synced, "members": len(commons.ring), "fingerprint": f"{commons.replica.fingerprint:016x}",
             "health_score": self._detector.score, "rows": len(commons.replica.rows), "lost": len(self._lost),
             "table_bytes": commons.replica.size_bytes, "timers": len(commons.timers), "loop_lag_s": self._lag_s,
-            "unreceipted": self._rumours.unsettled(), "heard_s": max(0.0, now - commons.heard_at),
+            "unreceipted": self._rumours.unsettled(), "heard_s": round(min(now - commons.heard_at, now), 3),
             "sent.datagrams": commons.outbox.sent_datagrams, "sent.bytes": commons.outbox.sent_bytes,
             "sent.withheld": commons.outbox.withheld, "sent.throttled": commons.outbox.throttled,
         }  # fmt: skip
@@ -352,6 +355,7 @@ class Node:
         self._detector.forget(id)
         self._rumours.forget(id)
         self._reconcile.forget(id)
+        self._intake.forget(id)
         self._told_dead_at.pop(id, None)
 
     def _met(self, id: NodeId, first: bool) -> None:
@@ -385,11 +389,21 @@ class Node:
                 )
             )
             return
-        self._raised = True
-        commons.generation = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)
+        self._raised = self._raise_above(generation)
+
+    def _raise_above(self, generation: int) -> bool:
+        """Start a new generation of ours above this one. False, and nothing changed, where there is none: a word that
+        leaves us no answer is not believed by others either (see `intake.py`)."""
+        commons = self._commons
+        raised = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)
+        if raised > MAX_VERSION:
+            commons.count("drop.generation_exhausted")
+            return False
+        commons.generation = raised
         commons.replica.next_generation(commons.generation, commons.now)
         commons.event("generation_raised", id=self.id.hex(), generation=str(commons.generation))
         self._rumours.tell_row(self.id, Version(0, 0))
+        return True
 
     def _take(self, peer: Peer, message: Message, source: Address, counter: int) -> None:
         """One message of a bound peer."""
@@ -404,8 +418,8 @@ class Node:
                 if self._detector.on_ack(id, message):
                     self._unproven.acked(id)
                     self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=True)
-                if message.observed is not None:
-                    self._own.seen_at(id, message.observed)
+                    if message.observed is not None:
+                        self._own.seen_at(id, message.observed)
             case Delta():
                 self._intake.on_delta(id, message, counter)
                 row = commons.replica.rows.get(message.id)
@@ -464,7 +478,7 @@ class Node:
                 self._fetch.on_pull_again(name.id)
                 self._reconcile.look_whether_synced()
             case Compare():
-                self._reconcile.on_compare(name.peer)
+                self._reconcile.on_compare(name)
             case ListAgain():
                 self._reconcile.on_list_again()
             case Seek():

@@ -17,7 +17,7 @@ from enum import IntEnum
 
 from gossipreg.config import Config
 from gossipreg.core.effects import Send
-from gossipreg.model import Address
+from gossipreg.model import Address, BootId
 from gossipreg.wire import codec
 from gossipreg.wire.messages import Message
 from gossipreg.wire.seal import Sealer
@@ -50,6 +50,7 @@ class Outbox:
         self._tokens = self._depth
         self._filled_at = now
         self._waiting: dict[Address, list[tuple[bytes, OnSent | None]]] = {}
+        self._waiting_bytes = 0
         self._allowance: dict[Address, int] = {}
         self.throttled = 0
         """How often a class was refused room."""
@@ -58,6 +59,10 @@ class Outbox:
         self.sent_bytes = 0
         self.withheld = 0
         """Datagrams not sent to an address that had proven nothing."""
+
+    def sealed(self, key_id: bytes, boot_id: BootId, counter: int) -> bool:
+        """Whether these name a datagram that we have sent, with the key that we seal with now."""
+        return self._sealer.names(key_id, boot_id) and 1 <= counter <= self._sealer.counter
 
     @property
     def message_limit(self) -> int:
@@ -68,7 +73,9 @@ class Outbox:
         """Say `message` to `to` at the end of this input."""
         name = type(message).__name__
         self.sent_kinds[name] = self.sent_kinds.get(name, 0) + 1
-        self._waiting.setdefault(to, []).append((codec.encode(message), on_sent))
+        body = codec.encode(message)
+        self._waiting.setdefault(to, []).append((body, on_sent))
+        self._waiting_bytes += len(body)
 
     def allow(self, source: Address, received_bytes: int) -> None:
         """`source` has proven nothing and sent so much: in this input it gets at most three times that."""
@@ -78,9 +85,9 @@ class Outbox:
         self._allowance.pop(source, None)
 
     def room(self, klass: Class, now: float) -> bool:
-        """Whether a message of this class may be sent now."""
+        """Whether a message of this class may be sent now, after all that waits already."""
         self._fill(now)
-        if self._tokens > _RESERVE[klass] * self._depth:
+        if self._tokens - self._waiting_bytes > _RESERVE[klass] * self._depth:
             return True
         self.throttled += 1
         return False
@@ -108,6 +115,7 @@ class Outbox:
                     on_sent(self._sealer.counter)
         self.sent_datagrams += len(sends)
         self._waiting.clear()
+        self._waiting_bytes = 0
         self._allowance.clear()
         return sends
 

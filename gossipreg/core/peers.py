@@ -20,10 +20,13 @@ _CHALLENGE_EPOCH_S = 10.0
 
 _CALLS_MAX = 1024
 """Calls that wait for an answer; beyond it the oldest is given up."""
+_GUESTS_MAX = 1024
+"""Members bound by a Hello whose rows have not come yet; beyond it the oldest is forgotten, and has to greet again.
+So bindings are bounded by the table's rows and these."""
 
 
 class Peer:
-    __slots__ = ("boot_id", "generation", "heard_at", "id", "source", "window")
+    __slots__ = ("asked_at", "boot_id", "generation", "heard_at", "id", "source", "window")
 
     def __init__(self, id: NodeId, generation: int, boot_id: BootId) -> None:
         self.id = id
@@ -33,6 +36,8 @@ class Peer:
         self.source: Address | None = None
         """Where it was last proven to speak from; None until then."""
         self.heard_at = float("-inf")
+        self.asked_at = float("-inf")
+        """When it last had to ask who we are."""
 
 
 class Peers:
@@ -42,6 +47,7 @@ class Peers:
         self._by_boot: dict[BootId, Peer] = {}
         self._by_id: dict[NodeId, Peer] = {}
         self._calls: dict[int, Address] = {}
+        self._guests: dict[NodeId, None] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -52,9 +58,11 @@ class Peers:
     def of_id(self, id: NodeId) -> Peer | None:
         return self._by_id.get(id)
 
-    def bind(self, boot_id: BootId, id: NodeId, generation: int) -> Peer | None:
-        """Bind, replacing an older generation's binding of this id. None where the id is bound to a newer generation,
-        or the boot id to somebody else: then nothing changed."""
+    def bind(self, boot_id: BootId, id: NodeId, generation: int, *, guest: bool = False) -> Peer | None:
+        """Bind, replacing an older generation's binding of this id; a `guest` has no row here yet. None where the id is
+        bound to a newer generation, or the boot id to somebody else: then nothing changed."""
+        if not guest:
+            self._guests.pop(id, None)
         known = self._by_id.get(id)
         holder = self._by_boot.get(boot_id)
         if holder is not None and holder.id != id:
@@ -70,9 +78,14 @@ class Peers:
         if known is not None:
             peer.heard_at = known.heard_at
         self._by_boot[boot_id] = self._by_id[id] = peer
+        if guest:
+            self._guests[id] = None
+            if len(self._guests) > _GUESTS_MAX:
+                self.forget(next(iter(self._guests)))
         return peer
 
     def forget(self, id: NodeId) -> None:
+        self._guests.pop(id, None)
         peer = self._by_id.pop(id, None)
         if peer is not None:
             del self._by_boot[peer.boot_id]

@@ -46,6 +46,8 @@ _LISTS_AT_ONCE = 8
 _LIST_AGAIN_S = 1.0
 """A listing that made no progress for so long asks again, another member if there is one."""
 _BACKOFF_MAX = 6
+_ANSWER_S = 0.02
+"""One member's Buckets are answered once in this time: an answer may cost a walk over many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ class Compare:
     """Timer: begin a comparison with this member, now that what changed has settled."""
 
     peer: NodeId
+    again: bool = False
+    """It is the second look. That begins no third: under churn something is always unsettled, and the next probe comes
+    anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,28 @@ class _Listing:
     after: bytes
 
 
+@dataclass(slots=True)
+class _Begun:
+    """The last comparison that we began with a member."""
+
+    at: float
+    fingerprints: tuple[int, int]
+    """Ours and theirs."""
+    fruitless: int = 0
+    """How often in a row one was answered, and no fingerprint changed."""
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class _Answer:
+    """To somebody's Buckets."""
+
+    peer: NodeId
+    at: float
+    rows: dict[int, NodeId]
+    """By salted hash."""
+
+
 class Reconcile:
     def __init__(self, commons: Commons, rumours: Rumours, fetch: Fetch) -> None:
         self._commons = commons
@@ -79,13 +106,11 @@ class Reconcile:
         self.synced = False
         self._listing: _Listing | None = None
         self._all_listed = False
-        self._begun_at: dict[NodeId, float] = {}
-        self._fruitless: dict[NodeId, tuple[int, int, int]] = {}
-        """By member: (our fingerprint, theirs, how often in a row) of a comparison that moved nothing."""
-        self._open: dict[int, tuple[NodeId, int, int]] = {}
-        """Comparisons that we began: salt -> (with whom, our fingerprint, theirs)."""
-        self._answered: dict[int, dict[int, NodeId]] = {}
-        """Answers that we gave: salt -> hash -> row."""
+        self._begun: dict[NodeId, _Begun] = {}
+        self._open: dict[int, tuple[NodeId, int]] = {}
+        """Comparisons that we began: salt -> (with whom, bits)."""
+        self._answered: dict[int, _Answer] = {}
+        """By salt."""
         self._lists_served: dict[NodeId, float] = {}
 
     # -- when to compare ---------------------------------------------------------------------------------------------
@@ -95,40 +120,41 @@ class Reconcile:
         commons = self._commons
         if fingerprint == commons.replica.fingerprint:
             self._rumours.in_step(peer)
-            self._fruitless.pop(peer, None)
             return
         if may_compare and self.synced and self._may_begin(peer, fingerprint):
             self._begin(peer, fingerprint)
 
     def _may_begin(self, peer: NodeId, fingerprint: int) -> bool:
+        """Not twice within half of `compare_s` (probes are not quite as regular as that), and with backoff where the
+        last ones moved nothing."""
         commons = self._commons
-        if commons.now - self._begun_at.get(peer, float("-inf")) < commons.config.compare_s / 2:
-            return False
-        fruitless = self._fruitless.get(peer)
-        if fruitless is None:
+        begun = self._begun.get(peer)
+        if begun is None:
             return True
-        ours, theirs, times = fruitless
-        if (ours, theirs) != (commons.replica.fingerprint, fingerprint):
-            return True
-        wait_s = commons.config.compare_s * 2.0 ** min(times, _BACKOFF_MAX)
-        return commons.now - self._begun_at.get(peer, float("-inf")) >= wait_s
+        times = begun.fruitless
+        if begun.fingerprints != (commons.replica.fingerprint, fingerprint):
+            times = 0
+        elif begun.answered:
+            times += 1
+        wait_s = commons.config.compare_s * (2.0 ** min(times, _BACKOFF_MAX) - 0.5)
+        return commons.now - begun.at >= wait_s
 
-    def on_compare(self, peer: NodeId) -> None:
-        if peer in self._commons.ring:
-            self._begin(peer, 0)
+    def on_compare(self, timer: Compare) -> None:
+        if timer.peer in self._commons.ring:
+            self._begin(timer.peer, 0, again=timer.again)
 
-    def _begin(self, peer: NodeId, fingerprint: int) -> None:
+    def _begin(self, peer: NodeId, fingerprint: int, *, again: bool = False) -> None:
         commons = self._commons
         if not commons.outbox.room(Class.DELTA, commons.now):
             return
         commons.count("comparisons")
-        self._begun_at[peer] = commons.now
+        self._note_begun(peer, (commons.replica.fingerprint, fingerprint))
         rows = len(commons.ring)
         bits = min(max(rows.bit_length(), _BITS_MIN), _BITS_MAX)
         while 4 << bits > commons.outbox.message_limit - 64:
             bits -= 1
         salt = commons.rng.getrandbits(64) | 1
-        self._open[salt] = (peer, commons.replica.fingerprint, fingerprint)
+        self._open[salt] = (peer, bits)
         while len(self._open) > _ANSWERED_MAX:
             del self._open[next(iter(self._open))]
         hashes, settled = self._bucket_hashes(bits)
@@ -137,8 +163,14 @@ class Reconcile:
             for value, old in zip(hashes, settled, strict=True)
         )
         commons.to(peer, Buckets(salt, bits, digests))
-        if not all(settled):
-            commons.timers.set_earlier(Compare(peer), commons.now + commons.config.settle_s)
+        if not all(settled) and not again:
+            commons.timers.set_earlier(Compare(peer, again=True), commons.now + commons.config.settle_s)
+
+    def _note_begun(self, peer: NodeId, fingerprints: tuple[int, int]) -> None:
+        before = self._begun.get(peer)
+        begun = self._begun[peer] = _Begun(self._commons.now, fingerprints)
+        if before is not None and before.fingerprints == fingerprints:
+            begun.fruitless = before.fruitless + before.answered
 
     def _bucket_hashes(self, bits: int) -> tuple[list[int], list[bool]]:
         """The table's XOR in each of 2**bits buckets, and whether each has settled."""
@@ -166,17 +198,18 @@ class Reconcile:
         commons = self._commons
         if not commons.outbox.room(Class.PAGE, commons.now):
             return
-        bits, salt = min(message.bits, _BITS_MAX), message.salt
-        if bits != message.bits:
-            commons.count("buckets_too_fine")
+        bits, salt = message.bits, message.salt
+        if not _BITS_MIN <= bits <= _BITS_MAX:
+            commons.count("drop.buckets_size")
+            return
+        if any(one.peer == peer and commons.now - one.at < _ANSWER_S for one in self._answered.values()):
+            commons.count("drop.buckets_too_often")
             return
         hashes, settled = self._bucket_hashes(bits)
         answered: dict[int, NodeId] = {}
         groups: list[tuple[int, int, int, bytes]] = []
         size = 0
-        start = commons.rng.randrange(
-            1 << bits
-        )  # where all is left out at the bound, each comparison finds other parts
+        start = commons.rng.randrange(1 << bits)  # what is left out at the bound is another part each time
         for step in range(1 << bits):
             at = (start + step) % (1 << bits)
             theirs = message.digests[4 * at : 4 * at + 4]
@@ -189,13 +222,13 @@ class Reconcile:
                 break
             answered.update(rows)
             groups += self._groups(at, sorted(rows))
-        self._answered[salt] = answered
+        self._answered[salt] = _Answer(peer, commons.now, answered)
         while len(self._answered) > _ANSWERED_MAX:
             del self._answered[next(iter(self._answered))]
         self._send_groups(peer, salt, bits, groups)
 
     def _groups(self, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
-        """A bucket's hashes in pieces that fit a datagram, each complete for its range."""
+        """A bucket's hashes in pieces that fit a datagram, each complete for its range; of a huge one only some."""
         most = (self._commons.outbox.message_limit - 64) // _HASH_BYTES
         groups = []
         low = 0
@@ -204,7 +237,7 @@ class Reconcile:
             high = piece[-1] if at + most < len(hashes) else (1 << 48) - 1
             groups.append((bucket, low, high, b"".join(value.to_bytes(_HASH_BYTES, "big") for value in piece)))
             low = high + 1
-        return groups
+        return groups[: _HASHES_MAX_BYTES // (most * _HASH_BYTES) + 1]
 
     def _send_groups(self, peer: NodeId, salt: int, bits: int, groups: list[tuple[int, int, int, bytes]]) -> None:
         limit = self._commons.outbox.message_limit - 32
@@ -222,39 +255,34 @@ class Reconcile:
     def on_hashes(self, peer: NodeId, message: Hashes) -> None:
         commons = self._commons
         begun = self._open.get(message.salt)
-        if begun is None or begun[0] != peer:
+        if begun != (peer, message.bits):
             commons.count("hashes_unasked")
             return
-        if message.bits > _BITS_MAX:
-            return
-        _, ours, theirs = begun
+        if peer in self._begun:
+            self._begun[peer].answered = True
+        rows_of: dict[int, dict[int, NodeId]] = {}
         wanted: list[bytes] = []
-        lacking: list[NodeId] = []
+        lacking: dict[NodeId, None] = {}
         for bucket, low, high, hashes in message.buckets:
-            if bucket >= 1 << message.bits:
-                continue
-            rows = self._rows_of(bucket, message.bits, message.salt)
+            if bucket not in rows_of:
+                rows_of[bucket] = self._rows_of(bucket, message.bits, message.salt)
+            rows = rows_of[bucket]
             told = {hashes[at : at + _HASH_BYTES]: None for at in range(0, len(hashes), _HASH_BYTES)}
             wanted += [value for value in told if int.from_bytes(value, "big") not in rows]
-            lacking += [
-                id
-                for value, id in rows.items()
-                if low <= value <= high and value.to_bytes(_HASH_BYTES, "big") not in told
-            ]
-        if not wanted and not lacking:
-            _, _, times = self._fruitless.get(peer, (0, 0, 0))
-            self._fruitless[peer] = (ours, theirs, times + 1)
-            return
+            for value, id in rows.items():
+                if low <= value <= high and value.to_bytes(_HASH_BYTES, "big") not in told:
+                    lacking[id] = None
         most = (commons.outbox.message_limit - 32) // _HASH_BYTES
         for at in range(0, len(wanted), most):
             commons.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
-        self._send_versions(peer, lacking)
+        self._send_versions(peer, list(lacking))
         if len(wanted) >= _MANY:
             for other in commons.ring.sample(commons.rng, 2, [peer]):
                 commons.timers.set_earlier(Compare(other), commons.now + 2 * commons.config.settle_s)
 
     def on_want(self, peer: NodeId, message: Want) -> None:
-        rows = self._answered.get(message.salt, {})
+        answer = self._answered.get(message.salt)
+        rows = {} if answer is None or answer.peer != peer else answer.rows
         hashes = message.hashes
         wanted = (int.from_bytes(hashes[at : at + _HASH_BYTES], "big") for at in range(0, len(hashes), _HASH_BYTES))
         self._send_versions(peer, [rows[value] for value in wanted if value in rows])
@@ -291,19 +319,19 @@ class Reconcile:
             if theirs < row.version:
                 ahead.append(id)
         elif (row.dead or row.left) and theirs.generation <= row.liveness.generation:
-            self.answer_gone(peer, id)
+            self.answer_gone(peer, id, theirs)
         elif row.pull_from < theirs:
             self._fetch.want(id, peer, theirs, row.pull_from, echo=number, rumour=False)
         elif theirs < row.version:
             ahead.append(id)
 
-    def answer_gone(self, peer: NodeId, id: NodeId) -> None:
+    def answer_gone(self, peer: NodeId, id: NodeId, theirs: Version) -> None:
         """The peer holds a row that we know as dead or left: tell it that, instead of pulling."""
         commons = self._commons
         row = commons.replica.rows[id]
         if row.left:
-            page = commons.replica.page(id, NOTHING, commons.outbox.message_limit)
-            if page is not None:
+            page = commons.replica.page(id, theirs, commons.outbox.message_limit)
+            if page is not None:  # its last page says that it left; a receiver that lacks more pulls on
                 commons.to(peer, page)
         else:
             commons.to(peer, Claim(id, *row.liveness, by=row.reporter or commons.id))
@@ -392,7 +420,6 @@ class Reconcile:
         self._rumours.tell_row(own.id, NOTHING)
 
     def forget(self, id: NodeId) -> None:
-        self._begun_at.pop(id, None)
-        self._fruitless.pop(id, None)
+        self._begun.pop(id, None)
         if self._listing is not None and self._listing.peer == id:
             self.on_list_again()

@@ -56,8 +56,8 @@ class Roster:
     def _follow(self, id: NodeId, row: Row) -> None:
         commons = self._commons
         member = row.member
-        if member is not None and id != commons.id and row.newest.generation >= row.liveness.generation:
-            commons.peers.bind(member.boot_id, id, row.newest.generation)
+        if member is not None and id != commons.id and row.member_generation >= row.liveness.generation:
+            commons.peers.bind(member.boot_id, id, row.member_generation)
         belongs = row.active and (member is not None and bool(member.addresses))
         if belongs or id == commons.id:
             commons.ring.add(id)
@@ -103,9 +103,8 @@ class Roster:
 
     def _forget(self, id: NodeId) -> None:
         commons = self._commons
-        if id in commons.ring:
-            commons.ring.remove(id)
-            self._gone(id)
+        commons.ring.remove(id)
+        self._gone(id)  # also where it left the ring long ago: the dead are probed and spoken to
         commons.peers.forget(id)
         commons.round_trips.forget(id)
         self._states.pop(id, None)

@@ -160,7 +160,8 @@ class Rumours:
             return None
         if page.reached == page.head and len(codec.encode(page)) <= commons.outbox.message_limit:
             return page
-        return Announce(id, page.generation, page.head, commons.rng.getrandbits(64) | 1)
+        held = commons.replica.rows[id].told  # not page.head: the rest of it may still be on its way to us
+        return Announce(id, held.generation, held.counter, commons.rng.getrandbits(64) | 1)
 
     def _remember(self, peer: NodeId, topic: Topic, told: _Told) -> None:
         topics = self._told.setdefault(peer, {})

@@ -54,7 +54,7 @@ class Timers:
     def pop_due(self, now: float) -> Iterator[tuple[Hashable, float]]:
         """Yield and unset each (name, due) with due <= now, earliest first. Timers set meanwhile are seen too, so a
         timer that sets itself again must set itself later than `now`."""
-        while self.next_due() <= now:
+        while self.next_due() <= now and self._heap:  # an empty heap is due at infinity, and so may `now` be
             due, _, name = heapq.heappop(self._heap)
             del self._due[name]
             yield name, due

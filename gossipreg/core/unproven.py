@@ -43,10 +43,11 @@ class Unproven:
             row = commons.replica.rows.get(id)
             if row is None or not row.unproven:
                 del self._tries[id]
-            elif self._tries[id] >= _TRIES or not self._detector.probe(id):
+            elif self._tries[id] >= _TRIES:
                 del self._tries[id]
                 commons.replica.drop(id, commons.now)
             else:
+                self._detector.probe(id)  # not yet, where its address is on a page that is still to come
                 self._tries[id] = self._tries.pop(id) + 1  # to the end of the queue
         if self._tries:
             commons.timers.set(Prove(), commons.now + commons.config.rtt_ceiling_s)

@@ -111,6 +111,10 @@ class Sealer:
         """Bytes that a datagram is longer than its body."""
         return HEADER_BYTES if self._cipher is None else HEADER_BYTES + TAG_BYTES
 
+    def names(self, key_id: bytes, boot_id: bytes) -> bool:
+        """Whether a header with these is of this process, and of the key that it seals with now."""
+        return self._prefix[1:] == key_id + boot_id
+
     def rekey(self, keyring: Keyring) -> None:
         """Seal with the first of these from now on. The counter goes on: the old key may come back."""
         key = keyring.keys[0]

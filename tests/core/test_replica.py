@@ -184,6 +184,28 @@ def test_below_the_floor_a_snapshot_is_fetched_and_swapped_in() -> None:
     assert row.hash == one.own.hash
 
 
+def test_a_snapshot_whose_floor_rises_on_the_way_begins_again() -> None:
+    one, two = owner(1, b"a", b"b", bytes(2000)), table(2)
+    page = one.page(node(1), NOTHING, 0)
+    assert page is not None
+    two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+    one.write(KIND_SERVICE, 1, None, 0.0)
+    one.expire(1000.0)
+    steps = pull(two, one, node(1), limit=500)
+    assert steps[0].outcome is Outcome.GAP
+    assert two.rows[node(1)].hash == one.own.hash
+
+
+def test_a_snapshot_goes_on_below_a_floor_that_stands() -> None:
+    one, two = owner(1, *[bytes([slot]) * 300 for slot in range(20)]), table(2)
+    one.write(KIND_SERVICE, 19, None, 0.0)
+    one.expire(1000.0)
+    steps = pull(two, one, node(1), limit=500)
+    assert len(steps) > 10
+    assert two.rows[node(1)].answers
+    assert {step.outcome for step in steps} == {Outcome.APPLIED}
+
+
 def test_a_digest_that_does_not_match_is_fetched_again_once_a_head() -> None:
     one, two = owner(1, b"a"), table(2)
     id = one.own.id
@@ -201,6 +223,29 @@ def test_a_digest_that_does_not_match_is_fetched_again_once_a_head() -> None:
     assert row.content is not None
     assert row.content.view(KIND_SERVICE, 0) == b"b"
     assert two.counts["digest_mismatch"] == 1
+
+
+def test_a_snapshot_below_what_is_held_is_not_swapped_in() -> None:
+    one, two, stale = owner(1, b"a"), table(2), table(3)
+    pull(stale, one, node(1))
+    one.write(KIND_SERVICE, 0, b"b", 0.0)
+    pull(two, one, node(1))
+    one.write(KIND_SERVICE, 0, b"c", 0.0)
+    newest = one.page(node(1), two.rows[node(1)].version, 1400)
+    assert newest is not None
+    two.merge_delta(replace(newest, digest=1), from_owner=False, in_step=True, now=0.0)
+    row = two.rows[node(1)]
+    page = stale.page(node(1), NOTHING, 1400)
+    assert page is not None
+    merged = two.merge_delta(replace(page, digest=1), from_owner=False, in_step=True, now=0.0)
+    assert merged.outcome is Outcome.GAP, "the snapshot begins again"
+    pull(two, stale, node(1))
+    assert row.told == one.own.version
+    assert row.shadow is not None
+    assert row.pull_from == stale.rows[node(1)].version
+    pull(two, one, node(1))
+    assert row.shadow is None
+    assert row.hash == one.own.hash
 
 
 def test_a_row_that_never_matches_its_digest_is_left_alone_after_the_second_time() -> None:
@@ -243,6 +288,24 @@ def test_a_suspicion_is_no_difference_to_the_fingerprint() -> None:
 def test_clusters_have_different_hashes() -> None:
     assert row_hash("a", node(1), Version(1, 2), 3) != row_hash("b", node(1), Version(1, 2), 3)
     assert row_hash("a", node(1), Version(1, 2), 3) != row_hash("a", node(1), Version(1, 2), 0)
+
+
+@pytest.mark.parametrize("way", ["a part", "a newer generation is known"])
+def test_a_row_that_is_not_whole_is_hashed_without_its_digest(way: str) -> None:
+    one, two = owner(1, b"a"), table(2)
+    pull(two, one, node(1))
+    row = two.rows[node(1)]
+    assert row.content is not None
+    assert row.hash == row_hash(CONFIG.cluster, node(1), row.told, row.content.digest)
+    if way == "a part":
+        one.write(KIND_SERVICE, 0, bytes(2000), 0.0)
+        page = one.page(node(1), row.told, 500)
+        assert page is not None
+        two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+    else:
+        two.merge_claim(Claim(node(1), GENERATION + 1, 0, Rank.ALIVE, node(1)), 0.0)
+    assert row.behind
+    assert row.hash == row_hash(CONFIG.cluster, node(1), row.told, 0)
 
 
 def test_a_bucket_knows_when_it_changed_last() -> None:

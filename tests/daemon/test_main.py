@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -42,10 +43,12 @@ class Process:
     def __init__(self, folder: Path, name: str = "a", **settings: Any) -> None:
         self.socket = folder / f"{name}.sock"
         chosen = {"name": name, "bind": "127.0.0.1:0", "socket": str(self.socket), **settings}
-        self._log = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, json.dumps(chosen)], stdout=subprocess.PIPE, stderr=self._log, text=True
-        )
+            [sys.executable, "-c", SCRIPT, json.dumps(chosen)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._watchdog = Timer(GENEROUS_S, self.process.kill)  # so that waiting for a line ends
+        self._watchdog.start()
         assert self.process.stdout is not None
         self.ready = self.process.stdout.readline().rstrip("\n")
 
@@ -64,23 +67,12 @@ class Process:
                     return result if error is None else error
 
     def wait_log(self, words: str) -> str:
-        """The first line of the log with these words in it, as soon as there is one."""
-        for line in iter(self._follow, None):
+        """The next line of the log with these words in it, as soon as there is one."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
             if words in line:
                 return line
-        raise AssertionError("unreachable")
-
-    def _follow(self) -> str:
-        import time
-
-        give_up_at = time.monotonic() + GENEROUS_S
-        while not (line := self._log.readline()):
-            assert time.monotonic() < give_up_at
-            assert self.process.poll() is None or (line := self._log.readline())
-            if line:
-                break
-            time.sleep(0.005)
-        return line
+        raise AssertionError(f"{words!r} is nowhere in the log")
 
     def end(self, signal_number: int | None = None) -> tuple[int, str]:
         """The exit code, and what it said on stdout after its ready line."""
@@ -92,8 +84,8 @@ class Process:
     def close(self) -> None:
         with suppress(ProcessLookupError):
             self.process.kill()
+        self._watchdog.cancel()
         self.process.communicate()
-        self._log.close()
 
 
 @pytest.fixture

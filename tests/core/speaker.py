@@ -1,0 +1,121 @@
+"""One node, and somebody who says to it what they like: sealed as by a member, without being one."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+
+from gossipreg.config import Config, lan
+from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE, Content
+from gossipreg.core.effects import Effect, Send
+from gossipreg.core.node import Node
+from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
+from gossipreg.wire import codec, values
+from gossipreg.wire.messages import Delta, Hello, Message
+from gossipreg.wire.seal import Keyring, Opener, Sealer
+from tests.core.cluster import KEY, START, WALL_MS
+
+GENERATION = WALL_MS << 16
+HOME = Address("10.1.0.1", 7940)
+
+
+def a_node(
+    config: Config = lan,
+    *,
+    keyring: Keyring | None = KEY,
+    seed: int = 1,
+    address_fixed: bool = True,
+    synced: bool = True,
+) -> Node:
+    """With a fixed id and address; `synced` as the first of a cluster is."""
+    rng = random.Random(seed)
+    node = Node(
+        config,
+        member=Member("victim", BootId(rng.randbytes(8)), (HOME,), durable=True),
+        id=NodeId(rng.randbytes(16)),
+        generation=GENERATION,
+        keyring=keyring,
+        rng=rng,
+        entropy=rng.randbytes,
+        now=START,
+        wall_ms=WALL_MS,
+        address_fixed=address_fixed,
+    )
+    if synced:
+        node.seek((), START)
+    return node
+
+
+def row_content(
+    boot_id: BootId, address: Address, *, generation: int = GENERATION, services: int = 0, name: str = "speaker"
+) -> Content:
+    """A whole row as its owner wrote it."""
+    content = Content(generation).own()
+    content.put(KIND_MEMBER, 0, values.encode_member(Member(name, boot_id, (address,), zone="z", durable=True)))
+    for slot in range(services):
+        service = Service(f"{name}-{slot}", f"service-{slot}", address.host, 80 + slot)
+        content.put(KIND_SERVICE, slot, values.encode_service(service))
+        content.put(KIND_HEALTH, slot, values.encode_health(Health.PASSING))
+    return content
+
+
+class Speaker:
+    def __init__(
+        self,
+        seed: int = 7,
+        *,
+        keyring: Keyring | None = KEY,
+        address: Address | None = None,
+        generation: int = GENERATION,
+        id: NodeId | None = None,
+        cluster: str = "default",
+    ) -> None:
+        rng = random.Random(f"speaker {seed}")
+        self.id = id or NodeId(rng.randbytes(16))
+        self.boot_id = BootId(rng.randbytes(8))
+        self.address = address or Address(f"10.2.{seed // 250}.{seed % 250 + 1}", 7940)
+        self.generation = generation
+        self.cluster = cluster
+        self.content = row_content(self.boot_id, self.address, generation=generation, name=f"speaker-{seed}")
+        self.bytes_sent = 0
+        self._sealer = Sealer(keyring, self.boot_id)
+        self._opener = Opener(keyring)
+
+    def sealed(self, *messages: Message) -> bytes:
+        return self._sealer.seal(b"".join(map(codec.encode, messages)))
+
+    def sealed_body(self, body: bytes) -> bytes:
+        return self._sealer.seal(body)
+
+    @property
+    def row(self) -> Delta:
+        return self.content.cut(self.id, 0, 1300)
+
+    def hello(self, number: int = 0, echo: int = 0) -> Hello:
+        return Hello(self.cluster, self.id, self.generation, number, echo)
+
+    def says(self, node: Node, now: float, *messages: Message, at: Address | None = None) -> list[Effect]:
+        return node.receive(self.sealed(*messages), at or self.address, now)
+
+    def heard(self, effects: Iterable[Effect], at: Address | None = None) -> list[Message]:
+        """What was sent to it (to its address, or to `at`), in order."""
+        found: list[Message] = []
+        for effect in effects:
+            if isinstance(effect, Send) and effect.destination == (at or self.address):
+                found += codec.decode_untrusted(self._opener.open_untrusted(effect.datagram).body)[0]
+        return found
+
+    def greets(self, node: Node, now: float, *, with_row: bool = True) -> list[Effect]:
+        """Become known to the node: bound, its address proven, and with its row there."""
+        asked = self.heard(self.says(node, now, self.hello(number=5)))
+        assert isinstance(asked[0], Hello)
+        assert asked[0].echo == 5
+        proof = replace(self.hello(), echo=asked[0].number)
+        return self.says(node, now, proof, *([self.row] if with_row else []))
+
+
+def bytes_to(effects: Iterable[Effect], address: Address) -> int:
+    return sum(len(e.datagram) for e in effects if isinstance(e, Send) and e.destination == address)
+
+
+def counted(node: Node, name: str) -> int:
+    return int(node.statistics(START).get(name, 0))

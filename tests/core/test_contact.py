@@ -1,0 +1,322 @@
+"""Greeting, proving where one is, and what strangers get: little, and no memory."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from gossipreg.config import Config, lan
+from gossipreg.core.effects import Event, Send
+from gossipreg.core.node import Node
+from gossipreg.model import Address, BootId, Rank
+from gossipreg.wire import seal
+from gossipreg.wire.messages import Ack, Ask, Claim, Delta, Hello, List, Message, Mismatch, Probe, Pull, Want
+from gossipreg.wire.seal import Keyring, Opener
+from tests.core.cluster import KEY, START, Cluster
+from tests.core.speaker import HOME, Speaker, a_node, bytes_to, counted
+
+ELSEWHERE = Address("198.51.100.9", 9)
+OTHER_KEY = Keyring((b"x" * 32,))
+
+
+def kinds(effects: list[object]) -> list[str]:
+    return [effect.kind for effect in effects if isinstance(effect, Event)]
+
+
+def called_by(node: Node, seed: Address) -> tuple[Hello, bytes]:
+    """The greeting that the node sends to its seed."""
+    sends = [effect for effect in node.seek((seed,), START) if isinstance(effect, Send)]
+    speaker = Speaker(address=seed)
+    hello = speaker.heard(sends)[0]
+    assert isinstance(hello, Hello)
+    return hello, sends[0].datagram
+
+
+# -- greeting --------------------------------------------------------------------------------------------------------
+
+
+def test_who_echoes_our_number_is_bound_and_gets_our_row() -> None:
+    node, speaker = a_node(), Speaker()
+    answer = speaker.heard(speaker.greets(node, START))
+    assert [message.id for message in answer if isinstance(message, Delta)] == [node.id]
+    peer = node._commons.peers.of_id(speaker.id)
+    assert peer is not None
+    assert peer.source == speaker.address
+    assert node.member(speaker.id, START) is not None
+
+
+def test_from_an_unbound_boot_id_nothing_but_the_greeting_is_read() -> None:
+    node, speaker = a_node(), Speaker()
+    before = node.statistics(START)["fingerprint"]
+    for message in (speaker.row, Probe(0, 1, 2), Claim(node.id, 2**40, 0, Rank.DEAD, speaker.id)):
+        answers = speaker.heard(speaker.says(node, START, message))
+        assert [type(answer) for answer in answers] == [Hello]
+    assert counted(node, "drop.unbound") == 3
+    assert node.statistics(START)["fingerprint"] == before
+    assert len(node._commons.peers) == 0
+
+
+def test_a_wrong_echo_binds_nobody() -> None:
+    node, speaker = a_node(), Speaker()
+    for echo in (1, 2**64 - 1):
+        speaker.says(node, START, speaker.hello(echo=echo), speaker.row)
+    assert len(node._commons.peers) == 0
+    assert len(node.members(START)) == 1
+
+
+def test_a_number_given_to_one_address_proves_no_other() -> None:
+    node, speaker = a_node(), Speaker()
+    asked = speaker.heard(speaker.says(node, START, speaker.hello(number=5)))[0]
+    assert isinstance(asked, Hello)
+    speaker.says(node, START, speaker.hello(echo=asked.number), at=ELSEWHERE)
+    assert len(node._commons.peers) == 0
+
+
+def test_a_caller_of_another_cluster_is_told_ours_and_stays_unknown() -> None:
+    node, speaker = a_node(replace(lan, cluster="blue")), Speaker(cluster="green")
+    answers = speaker.heard(speaker.says(node, START, speaker.hello(number=5), speaker.row))
+    assert answers[0] == Mismatch("blue", 5)
+    assert counted(node, "drop.wrong_cluster") == 1
+    assert len(node.members(START)) == 1
+
+
+def test_that_our_seed_is_of_another_cluster_is_said_once_and_only_in_answer_to_a_call() -> None:
+    node, seed = a_node(synced=False), Speaker()
+    hello, _ = called_by(node, seed.address)
+    assert kinds(seed.says(node, START, Mismatch("green", hello.number + 1))) == []
+    effects = seed.says(node, START, Mismatch("green", hello.number))
+    assert Event("wrong_cluster", (("cluster", "green"), ("address", str(seed.address)))) in effects
+    assert kinds(seed.says(node, START, Mismatch("green", hello.number))) == []
+    assert counted(node, "drop.mismatch_unasked") == 2
+
+
+def test_a_seed_that_is_ourselves_makes_no_member_and_stays_a_seed() -> None:
+    """Anyone who saw it can send our datagram back to us, from whatever address."""
+    node = a_node(synced=False)
+    _, datagram = called_by(node, ELSEWHERE)
+    assert node.receive(datagram, ELSEWHERE, START) == []
+    assert counted(node, "drop.own") == 1
+    assert len(node.members(START)) == 1
+    sends = [effect for effect in node.advance(START + 1) if isinstance(effect, Send)]
+    assert [send.destination for send in sends] == [ELSEWHERE], "it is called again"
+
+
+def test_a_boot_id_bound_to_one_member_speaks_for_no_other() -> None:
+    node, speaker, other = a_node(), Speaker(1), Speaker(2)
+    speaker.greets(node, START)
+    asked = speaker.heard(speaker.says(node, START, speaker.hello(number=9)))[0]
+    assert isinstance(asked, Hello)
+    speaker.says(node, START, replace(speaker.hello(number=3, echo=asked.number), id=other.id))
+    assert counted(node, "drop.other_id") == 1
+    assert node._commons.peers.of_id(other.id) is None
+
+
+def test_a_greeting_of_an_older_start_is_told_of_the_newer_one() -> None:
+    node, new = a_node(), Speaker(1)
+    new.greets(node, START)
+    old = Speaker(2, id=new.id, generation=new.generation - 1)
+    asked = old.heard(old.says(node, START, old.hello(number=5)))[0]
+    assert isinstance(asked, Hello)
+    told = old.heard(old.says(node, START, old.hello(echo=asked.number)))
+    assert [(m.id, m.generation) for m in told if isinstance(m, Claim)] == [(new.id, new.generation)]
+    assert node._commons.peers.of_boot(old.boot_id) is None
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_who_has_another_key_is_told_so_in_no_more_bytes_than_it_sent() -> None:
+    node, stranger = a_node(), Speaker(keyring=OTHER_KEY)
+    datagram = stranger.sealed(stranger.hello(number=5))
+    [notice] = node.receive(datagram, stranger.address, START)
+    assert isinstance(notice, Send)
+    assert len(notice.datagram) < len(datagram)
+    assert counted(node, "drop.unknown_key") == 1
+    assert seal.read_notice_untrusted(notice.datagram)[1] == stranger.boot_id
+
+
+def test_that_our_key_is_not_the_seed_s_is_said_in_words_at_most_once_a_second() -> None:
+    node = a_node(synced=False)
+    _, datagram = called_by(node, ELSEWHERE)
+    notice = seal.notice_for(datagram)
+    assert kinds(node.receive(notice, ELSEWHERE, START)) == ["not_our_key"]
+    assert kinds([e for _ in range(100) for e in node.receive(notice, ELSEWHERE, START + 0.5)]) == []
+    assert kinds(node.receive(notice, ELSEWHERE, START + 1.5)) == ["not_our_key"]
+
+
+def test_a_notice_that_names_no_datagram_of_ours_is_dropped() -> None:
+    node = a_node(synced=False)
+    _, datagram = called_by(node, ELSEWHERE)
+    notice = seal.notice_for(datagram)
+    never_sent = notice[:-6] + (2**40).to_bytes(6, "big")
+    other_boot = notice[:5] + b"notours." + notice[-6:]
+    other_key = notice[:1] + b"nope" + notice[5:]
+    for forged in (never_sent, other_boot, other_key, notice + b"x", notice[:-6] + bytes(6)):
+        assert node.receive(forged, ELSEWHERE, START) == []
+    assert counted(node, "drop.notice_unasked") == 4
+    assert counted(node, "drop.notice") == 5
+
+
+@pytest.mark.parametrize(("ours", "theirs", "reason"), [(KEY, None, "clear_refused"), (None, KEY, "sealed_refused")])
+def test_clear_and_sealed_do_not_mix(ours: Keyring | None, theirs: Keyring | None, reason: str) -> None:
+    node, stranger = a_node(keyring=ours), Speaker(keyring=theirs)
+    assert stranger.says(node, START, stranger.hello(number=5)) == []
+    assert counted(node, f"drop.{reason}") == 1
+
+
+# -- floods and forged sources ---------------------------------------------------------------------------------------
+
+
+def test_a_flood_of_strangers_gets_bounded_answers_and_leaves_no_memory() -> None:
+    node = a_node()
+    sizes = {name: len(part) for name, part in parts_that_hold(node).items()}
+    rng = random.Random(1)
+    answers = 0
+    for number in range(1500):
+        stranger = Speaker(number, address=Address(f"10.{number % 250}.3.4", 1 + rng.randrange(60_000)))
+        message: Message = stranger.hello(number=5) if number % 2 else stranger.row
+        answers += len(stranger.says(node, START + number / 3000, message))
+    assert answers <= 200 + 100 + 1, "a bucket of 200, and 200 a second"
+    assert counted(node, "drop.strangers_throttled") >= 1100
+    assert {name: len(part) for name, part in parts_that_hold(node).items()} == sizes
+
+
+def parts_that_hold(node: Node) -> dict[str, dict[object, object]]:
+    """Everything in the parts of a node that can grow, but for counters (whose names are fixed)."""
+    found: dict[str, dict[object, object]] = {}
+    parts = [
+        node._commons.peers, node._commons.outbox, node._commons.round_trips, node._rumours, node._fetch,
+        node._reconcile, node._detector, node._roster, node._intake, node._unproven, node._lost, node._suspicions,
+        node._own, node._contact, node._commons.timers, node._commons.replica, node,
+    ]  # fmt: skip
+    for part in parts:
+        for name, value in vars(part).items():
+            if isinstance(value, dict) and name not in ("sent_kinds", "counts"):
+                found[f"{type(part).__name__}.{name}"] = value
+    return found
+
+
+def asks_for_much(node: Node, other: Speaker) -> list[Message]:
+    return [
+        Probe(0, 1, 2), Pull(node.id, 0, 0, 0), List(b""), Ask(1, other.id), Want(1, bytes(60)),
+        Claim(other.id, other.generation, 0, Rank.ALIVE, other.id),
+    ]  # fmt: skip
+
+
+def test_a_member_s_datagrams_from_a_forged_source_send_there_at_most_three_times_their_bytes() -> None:
+    node, speaker, other = a_node(), Speaker(1), Speaker(2)
+    for one in (speaker, other):
+        one.greets(node, START)
+    for at, message in enumerate(asks_for_much(node, other)):
+        datagram = speaker.sealed(message)
+        effects = node.receive(datagram, ELSEWHERE, START + 1 + at)
+        assert bytes_to(effects, ELSEWHERE) <= 3 * len(datagram)
+        later = node.advance(START + 1.5 + at)
+        assert bytes_to(later, ELSEWHERE) == 0
+    peer = node._commons.peers.of_id(speaker.id)
+    assert peer is not None
+    assert peer.source == speaker.address, "a source that has proven nothing moves nobody"
+
+
+def test_a_stranger_never_gets_more_than_three_times_its_bytes_at_whatever_length_of_names() -> None:
+    node = a_node(Config(cluster="c" * 255))
+    for seed, cluster in enumerate(("c" * 255, "d", "c" * 254)):
+        stranger = Speaker(seed, cluster=cluster, address=Address("10.7.7.7", 70 + seed))
+        datagram = stranger.sealed(stranger.hello(number=5))
+        assert bytes_to(node.receive(datagram, stranger.address, START), stranger.address) <= 3 * len(datagram)
+
+
+def test_a_replayed_datagram_is_dropped_whatever_its_source() -> None:
+    node, speaker = a_node(), Speaker()
+    speaker.greets(node, START)
+    datagram = speaker.sealed(Probe(0, 1, 2))
+    assert [type(m) for m in speaker.heard(node.receive(datagram, speaker.address, START))] == [Ack]
+    for source in (speaker.address, ELSEWHERE):
+        assert node.receive(datagram, source, START + 1) == []
+    assert counted(node, "drop.replay") == 2
+
+
+def test_a_recorded_greeting_binds_nobody_later() -> None:
+    """Its number was good for a while: then the window, or the number's age, keeps it out."""
+    node, speaker = a_node(), Speaker()
+    asked = speaker.heard(speaker.says(node, START, speaker.hello(number=5)))[0]
+    assert isinstance(asked, Hello)
+    proof = speaker.sealed(speaker.hello(echo=asked.number))
+    node.receive(proof, speaker.address, START)
+    node._commons.peers.forget(speaker.id)
+    node.receive(proof, speaker.address, START + 25)
+    assert node._commons.peers.of_id(speaker.id) is None
+
+
+# -- moving ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_member_with_a_new_source_port_proves_it_and_is_answered_there() -> None:
+    node, speaker = a_node(), Speaker()
+    speaker.greets(node, START)
+    moved = Address(speaker.address.host, 12345)
+    told = speaker.heard(speaker.says(node, START + 5, Probe(0, 1, 2), at=moved), at=moved)
+    hello = next(message for message in told if isinstance(message, Hello))
+    ack = next(message for message in told if isinstance(message, Ack))
+    assert ack.observed == moved, "so that it learns of it"
+    speaker.says(node, START + 5, speaker.hello(echo=hello.number), at=moved)
+    assert node._commons.address(speaker.id) == moved
+    answered = speaker.heard(speaker.says(node, START + 6, Pull(node.id, 0, 0, 0), at=moved), at=moved)
+    assert [type(message) for message in answered] == [Delta]
+    speaker.says(node, START + 7, Probe(0, 2, 2))
+    assert node._commons.address(speaker.id) == speaker.address, "back at an address of its row it needs no proof"
+
+
+def seen_by(node: Node, witness: Speaker, at: Address, now: float) -> None:
+    """The witness answers our next probe of it, and says from where it saw it come."""
+    while True:
+        now = max(now, node.next_deadline())
+        for message in witness.heard(node.advance(now)):
+            if isinstance(message, Probe):
+                witness.says(node, now, Ack(0, message.number, 0, at))
+                return
+
+
+def test_an_address_that_two_members_see_replaces_ours_one_alone_does_not() -> None:
+    node = a_node(address_fixed=False)
+    witnesses = [Speaker(1), Speaker(2)]
+    for witness in witnesses:
+        witness.greets(node, START)
+    seen_by(node, witnesses[0], ELSEWHERE, START)
+    seen_by(node, witnesses[0], ELSEWHERE, START)
+    assert node._own.member.addresses == (HOME,)
+    seen_by(node, witnesses[1], ELSEWHERE, START)
+    assert node._own.member.addresses == (ELSEWHERE,)
+
+
+def test_what_nobody_was_asked_for_and_a_fixed_address_move_nothing() -> None:
+    for node in (a_node(), a_node(address_fixed=False)):
+        for seed in (1, 2):
+            witness = Speaker(seed)
+            witness.greets(node, START)
+            witness.says(node, START, Ack(0, 77, 0, ELSEWHERE))
+        assert node._own.member.addresses == (HOME,)
+
+
+def test_a_member_behind_a_new_port_stays_a_member_of_the_cluster() -> None:
+    """A whole cluster: the source port of one changes, as behind a NAT that forgot it."""
+    cluster = Cluster(seed=3)
+    hosts = cluster.grow(4)
+    mover = hosts[2]
+    moved = Address(mover.address.host, 23456)
+    del cluster._by_address[mover.address]
+    mover.address = moved
+    cluster._by_address[moved] = mover
+    cluster.run(8)
+    assert all(cluster.state_at(host, mover) in ("alive", "suspect") for host in hosts)
+    cluster.register(mover, "billing", 1)
+    assert cluster.until(lambda: all(cluster.found(host, "billing") for host in hosts), 3)
+
+
+def test_opened_by_nobody_else_everything_that_we_send_is_sealed() -> None:
+    node, speaker = a_node(), Speaker()
+    effects = speaker.greets(node, START) + node.advance(START + 1)
+    opener = Opener(KEY)
+    for effect in effects:
+        if isinstance(effect, Send):
+            assert opener.open_untrusted(effect.datagram).boot_id == BootId(node._boot_id)
