@@ -6,7 +6,8 @@
 `register`: from sending `register` to one sidecar's socket until the watch on the last of the others has told it.
 `kill`: from SIGKILL of one sidecar until the watch on the last of the others has told that its service is gone, which
 each does when it takes the member for dead. A new sidecar takes the killed one's place before the next repetition.
-Times are wall-clock on one machine, which the sidecars share with this script; read them beside the load printed first.
+Times are wall-clock on one machine, which the sidecars share with this script and, if it is virtual, with strangers:
+read them beside what is printed before and after each row, the load and how much of a core a spinning loop got.
 """
 
 import argparse
@@ -68,6 +69,18 @@ def _alive(one: Sidecar) -> int:
 ROWS = {"register": measure_register, "kill": measure_kill}
 
 
+def machine() -> str:
+    """How quiet the machine is: the load, and for how much of a second a loop that only looks at the clock was run."""
+    start = last = time.perf_counter()
+    lost_s = 0.0
+    while last < start + 1.0:
+        now = time.perf_counter()
+        lost_s += now - last if now - last > 0.001 else 0.0
+        last = now
+    got = 1 - lost_s / (last - start)
+    return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}, a spinning loop got {got:.0%} of its core"
+
+
 def percentile(values: list[float], part: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
@@ -82,14 +95,13 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := [row for row in options.rows if row not in ROWS]:
         parser.error(f"no row {unknown[0]!r}: choose from {', '.join(ROWS)}")
-    load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
-    print(f"{os.cpu_count()} cores, load {load}", file=sys.stderr)
     if not options.json:
         print(f"{'row':10} {'n':>3} {'reps':>5} {'p50 ms':>9} {'p99 ms':>9} {'max ms':>9} {'lost':>5}")
     for row in options.rows or list(ROWS):
         for n in options.n or [3, 8, 16]:
-            print(f"  {row}, {n} sidecars, {options.reps} repetitions ...", file=sys.stderr, flush=True)
+            print(f"  {row}, {n} sidecars, {options.reps} repetitions; {machine()}", file=sys.stderr, flush=True)
             report(row, n, ROWS[row](n, options.reps), as_json=options.json)
+    print(f"  end; {machine()}", file=sys.stderr)
 
 
 def report(row: str, n: int, worst: list[float | None], *, as_json: bool) -> None:

@@ -164,7 +164,8 @@ class Reconcile:
         )
         commons.to(peer, Buckets(salt, bits, digests))
         if not all(settled) and not again:
-            commons.timers.set_earlier(Compare(peer, again=True), commons.now + commons.config.settle_s)
+            settled_at = commons.now + commons.config.settle_s + commons.config.gather_s
+            commons.timers.set_earlier(Compare(peer, again=True), settled_at)
 
     def _note_begun(self, peer: NodeId, fingerprints: tuple[int, int]) -> None:
         before = self._begun.get(peer)

@@ -1,7 +1,9 @@
 """Unproven rows: heard of from others, by an owner that was last seen too long ago, or is ahead of our clock.
 
-Owns: whom to probe for it, paced. An ack admits the row; three misses drop it. So whoever comes back after days of
-sleep and tells of members that are long gone resurrects nobody, and a wrong clock lets nothing in unlooked at.
+Owns: whom to probe for it, paced. An ack admits the row. After three misses it is left alone, unproven, until the table
+forgets it (`dead_row_brief_s`). So whoever comes back after days of sleep and tells of members that are long gone
+resurrects nobody, and a wrong clock lets nothing in unlooked at. To drop the row at once was tried: then comparing
+fetched it again each time, and who had told of it found no helper that knew whom to probe, so its ghost stayed with it.
 """
 
 from dataclasses import dataclass
@@ -34,18 +36,15 @@ class Unproven:
 
     def acked(self, id: NodeId) -> None:
         """Its owner answered a probe of ours."""
-        if self._tries.pop(id, None) is not None:
-            self._commons.replica.admit(id, self._commons.now)
+        self._tries.pop(id, None)
+        self._commons.replica.admit(id, self._commons.now)
 
     def on_prove(self) -> None:
         commons = self._commons
         for id in list(self._tries)[:_A_ROUND]:
             row = commons.replica.rows.get(id)
-            if row is None or not row.unproven:
+            if row is None or not row.unproven or self._tries[id] >= _TRIES:
                 del self._tries[id]
-            elif self._tries[id] >= _TRIES:
-                del self._tries[id]
-                commons.replica.drop(id, commons.now)
             else:
                 self._detector.probe(id)  # not yet, where its address is on a page that is still to come
                 self._tries[id] = self._tries.pop(id) + 1  # to the end of the queue

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,8 +173,15 @@ def added(port: int, **changed: Any) -> dict[str, Any]:
     return {"kind": "added", "instance": instance(port, **changed)}
 
 
-def test_wait_returns_when_enough_instances_pass(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.changes = [
+@pytest.fixture
+def answering(sidecar: FakeSidecar) -> FakeSidecar:
+    """`wait` first asks whether the sidecar answers at all."""
+    sidecar.answers["info"] = lambda _: {"synced": True}
+    return sidecar
+
+
+def test_wait_returns_when_enough_instances_pass(answering: FakeSidecar, command: Command) -> None:
+    answering.changes = [
         {"kind": "current", "instances": [instance(1), instance(2, health="critical")]},
         added(1),  # the same again
         {"kind": "removed", "instance": instance(1)},
@@ -182,16 +191,43 @@ def test_wait_returns_when_enough_instances_pass(sidecar: FakeSidecar, command: 
     assert command("wait", "web", "--count", "2", "--timeout", "30s") == (0, "", "")
 
 
-def test_wait_counts_instances_of_one_id_on_two_nodes_as_two(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.changes = [{"kind": "current", "instances": [instance(1), instance(1, node="11" * 16)]}]
+def test_wait_counts_instances_of_one_id_on_two_nodes_as_two(answering: FakeSidecar, command: Command) -> None:
+    answering.changes = [{"kind": "current", "instances": [instance(1), instance(1, node="11" * 16)]}]
     assert command("wait", "web", "--count", "2", "--timeout", "30s").code == 0
 
 
-def test_wait_gives_up_with_a_plain_no_and_the_count(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.changes = [{"kind": "current", "instances": [instance(1)]}, added(2, health="critical")]
+def test_wait_gives_up_with_a_plain_no_and_the_count(answering: FakeSidecar, command: Command) -> None:
+    answering.changes = [{"kind": "current", "instances": [instance(1)]}, added(2, health="critical")]
     assert command("wait", "web", "--count", "2", "--timeout", "50ms") == (
         1, "", "1 of 2 passing instances of web after 0.05s\n",
     )  # fmt: skip
+
+
+def test_wait_waits_for_a_sidecar_that_is_only_starting(tmp_path: Path, command: Command) -> None:
+    path = tmp_path / "late.sock"
+    ready = threading.Event()
+    over = threading.Event()
+
+    def start() -> None:
+        with FakeSidecar(path) as sidecar:
+            sidecar.answers["info"] = lambda _: {"synced": True}
+            ready.set()
+            over.wait(60)
+
+    sidecar = threading.Timer(0.1, start)  # `wait` finds no socket at first
+    sidecar.start()
+    try:
+        assert command("--socket", str(path), "wait", "--synced", "--timeout", "30s") == (0, "", "")
+        assert ready.is_set()
+    finally:
+        over.set()
+        sidecar.join(60)
+
+
+def test_wait_for_a_sidecar_that_never_starts_is_3(command: Command) -> None:
+    ended = command("wait", "web", "--timeout", "100ms")
+    assert (ended.code, ended.out) == (3, "")
+    assert "gossipreg join" in ended.err
 
 
 def test_wait_synced_asks_until_it_is_so(sidecar: FakeSidecar, command: Command) -> None:

@@ -68,10 +68,11 @@ class Speaker:
         generation: int = GENERATION,
         id: NodeId | None = None,
         cluster: str = "default",
+        boot_id: BootId | None = None,
     ) -> None:
         rng = random.Random(f"speaker {seed}")
         self.id = id or NodeId(rng.randbytes(16))
-        self.boot_id = BootId(rng.randbytes(8))
+        self.boot_id = boot_id or BootId(rng.randbytes(8))
         self.address = address or Address(f"10.2.{seed // 250}.{seed % 250 + 1}", 7940)
         self.generation = generation
         self.cluster = cluster

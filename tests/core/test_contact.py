@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import Config, lan
-from gossipreg.core.effects import Event, Send
+from gossipreg.core.effects import Effect, Event, Send
 from gossipreg.core.node import Node
 from gossipreg.model import Address, BootId, Rank
 from gossipreg.wire import seal
@@ -19,7 +19,7 @@ ELSEWHERE = Address("198.51.100.9", 9)
 OTHER_KEY = Keyring((b"x" * 32,))
 
 
-def kinds(effects: list[object]) -> list[str]:
+def kinds(effects: list[Effect]) -> list[str]:
     return [effect.kind for effect in effects if isinstance(effect, Event)]
 
 

@@ -1,0 +1,195 @@
+"""Pulls: paced, repeated, then asked of others, then given up; nothing that is never answered holds anybody up."""
+
+from dataclasses import replace
+
+import pytest
+
+from gossipreg.config import Config, lan
+from gossipreg.core.node import Node
+from gossipreg.model import NodeId
+from gossipreg.wire import messages as m
+from gossipreg.wire.messages import Delta, Pull
+from tests.core.cluster import START
+from tests.core.speaker import GENERATION, Speaker, a_node, counted
+
+LATER = GENERATION + 1000
+
+
+def versions_of(speakers: list[Speaker]) -> m.Versions:
+    return m.Versions(tuple((one.id, one.generation, one.content.counter) for one in speakers), None, 77)
+
+
+def run(node: Node, until: float, listeners: list[Speaker]) -> list[tuple[float, Speaker, Pull]]:
+    """Let time pass; the listeners are there (they answer probes), and what is pulled from them is noted."""
+    pulls = []
+    while (due := node.next_deadline()) <= until:
+        now = max(due, node._commons.now)
+        effects = node.advance(now)
+        for one in listeners:
+            for message in one.heard(effects):
+                if isinstance(message, Pull):
+                    pulls.append((now, one, message))
+                elif isinstance(message, m.Probe):
+                    one.says(node, now, m.Ack(0, message.number, node._commons.replica.fingerprint))
+    return pulls
+
+
+def pulls_in(speaker: Speaker, effects: list[object]) -> list[Pull]:
+    return [message for message in speaker.heard(effects) if isinstance(message, Pull)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("config", "at_once"), [(lan, 64), (Config(pulls_at_once=5), 5), (Config(pull_bytes_at_once=16_384), 11)]
+)
+def test_never_more_are_on_their_way_than_allowed_and_all_come(config: Config, at_once: int) -> None:
+    node, source = a_node(config), Speaker(1)
+    source.greets(node, START)
+    rows = {one.id: one for one in (Speaker(seed) for seed in range(100, 300))}
+    told = list(rows.values())
+    waiting = []
+    for at in range(0, 200, 40):
+        waiting += pulls_in(source, source.says(node, START, versions_of(told[at : at + 40])))
+    most = 0
+    while waiting:
+        most = max(most, len(waiting))
+        pull = waiting.pop(0)
+        waiting += pulls_in(source, source.says(node, START, rows[pull.id].row))
+    assert most == at_once
+    assert all(id in node._commons.replica.rows for id in rows)
+    assert not node._fetch.busy
+    assert not node._fetch._waiting
+
+
+def test_a_pull_echoes_the_number_of_what_it_follows_and_says_how_far_we_are() -> None:
+    node, source, other = a_node(), Speaker(1), Speaker(2)
+    for one in (source, other):
+        one.greets(node, START)
+    told = source.says(node, START, m.Announce(other.id, other.generation, 50, 4242))
+    assert pulls_in(source, told) == [Pull(other.id, other.generation, other.content.counter, 4242)]
+
+
+def test_a_lost_pull_is_repeated_then_asked_of_others_then_given_up() -> None:
+    node, source, other = a_node(), Speaker(1), Speaker(2)
+    for one in (source, other):
+        one.greets(node, START)
+    lost = Speaker(9)
+    first = pulls_in(source, source.says(node, START, versions_of([lost])))
+    again = run(node, START + 5, [source, other])
+    assert [pull.id for pull in first] == [lost.id]
+    assert [one for _, one, pull in again if pull.id == lost.id] == [source, other, source]
+    assert counted(node, "pulls_failed") == 1
+    assert not node._fetch.busy
+
+
+def test_a_rumour_that_lacks_its_base_here_is_pulled_though_the_row_is_unknown() -> None:
+    node, source, unknown = a_node(), Speaker(1), Speaker(9)
+    source.greets(node, START)
+    unknown.content.put(2, 0, b"news")
+    base = unknown.content.counter - 1
+    told = source.says(node, START, unknown.content.cut(unknown.id, base, 1300))
+    assert pulls_in(source, told) == [Pull(unknown.id, 0, 0, 0)]
+    source.says(node, START, unknown.row)
+    assert unknown.id in node._commons.replica.rows
+    assert not node._fetch.busy
+
+
+def test_the_same_page_again_and_again_does_not_keep_us_asking() -> None:
+    node, source, other = a_node(), Speaker(1), Speaker(2)
+    for one in (source, other):
+        one.greets(node, START)
+    source.says(node, START, m.Announce(other.id, other.generation, 50, 1))
+    page = other.row
+    assert [pulls_in(source, source.says(node, START, page)) for _ in range(50)] == [[]] * 50
+    run(node, START + 5, [source, other])
+    assert not node._fetch.busy
+
+
+def test_a_row_of_many_pages_is_pulled_page_by_page_without_a_pause() -> None:
+    node, source, large = a_node(), Speaker(1), Speaker(9)
+    source.greets(node, START)
+    for slot in range(200):
+        large.content.put(1, slot, b"x" * 100)
+    pulls = pulls_in(source, source.says(node, START, versions_of([large])))
+    pages = 0
+    while pulls:
+        [pull] = pulls
+        pages += 1
+        pulls = pulls_in(source, source.says(node, START, large.content.cut(large.id, pull.counter, 1300)))
+    assert pages > 15
+    row = node._commons.replica.rows[large.id]
+    assert row.content is not None
+    assert row.content.whole
+
+
+def test_forged_wants_and_unanswerable_ones_do_not_keep_a_joiner_out_of_step_for_ever() -> None:
+    node, seed = a_node(synced=False), Speaker(1)
+    node.seek((seed.address,), START)
+    seed.greets(node, START)
+    real = [Speaker(number) for number in range(50, 60)]
+    nobody = [(NodeId(bytes([n]) * 16), GENERATION, 9) for n in range(80)]
+    ahead = (seed.id, GENERATION, 10_000)
+    listed = [(one.id, one.generation, one.content.counter) for one in real]
+    by_id = {one.id: one for one in real}
+    effects = seed.says(node, START, m.Versions((*nobody, ahead, *listed), b"", 5))
+    now = START
+    while not node.synced and now < START + 60:
+        for pull in pulls_in(seed, effects):
+            if pull.id in by_id:
+                seed.says(node, now, by_id[pull.id].row)
+        now = max(now, node.next_deadline())
+        effects = node.advance(now)
+        for message in seed.heard(effects):
+            if isinstance(message, m.Probe):
+                seed.says(node, now, m.Ack(0, message.number, 1))
+    assert node.synced
+    assert now < START + 8
+    assert all(one.id in node._commons.replica.rows for one in real)
+    assert counted(node, "pulls_failed") == 81
+
+
+def test_announcing_and_refusing_in_turn_leaves_nothing_behind() -> None:
+    node, source = a_node(Config(pulls_at_once=1)), Speaker(1)
+    source.greets(node, START)
+    blocker = Speaker(8)
+    source.says(node, START, versions_of([blocker]))
+    for at in range(500):
+        one = NodeId(at.to_bytes(16, "big"))
+        source.says(node, START, m.Announce(one, GENERATION, 9, 1))
+        node._fetch.done(one)
+    assert len(node._fetch._waiting) == 0
+    assert len(node._fetch._pulling) == 1
+
+
+def test_a_pull_of_what_we_do_not_have_is_counted_and_not_answered() -> None:
+    node, speaker, other = a_node(), Speaker(1), Speaker(2)
+    for one in (speaker, other):
+        one.greets(node, START)
+    for pull in (
+        Pull(NodeId(b"n" * 16), 0, 0, 0),
+        Pull(other.id, m.MAX_VERSION, m.MAX_VERSION, 0),
+        Pull(other.id, other.generation, other.content.counter, 0),
+    ):
+        assert speaker.heard(speaker.says(node, START, pull)) == []
+    assert counted(node, "pulls_of_nothing") == 3
+    [page] = speaker.heard(speaker.says(node, START, Pull(other.id, 0, 0, 0)))
+    assert isinstance(page, Delta)
+    assert page.entries == other.row.entries
+
+
+def test_a_newer_goal_replaces_the_older_and_its_source() -> None:
+    node, one, two, other = a_node(), Speaker(1), Speaker(2), Speaker(3)
+    for speaker in (one, two, other):
+        speaker.greets(node, START)
+    one.says(node, START, m.Announce(other.id, other.generation, 50, 1))
+    assert pulls_in(two, two.says(node, START, m.Announce(other.id, other.generation, 60, 2))) == []
+    again = [(speaker, pull.echo) for _, speaker, pull in run(node, START + 0.35, [one, two, other])]
+    assert again == [(two, 2)]
+
+
+def test_rows_of_a_newer_start_are_pulled_from_its_beginning() -> None:
+    node, source, other = a_node(), Speaker(1), Speaker(2)
+    for one in (source, other):
+        one.greets(node, START)
+    restarted = replace(other.row, generation=LATER, base=3, reached=9, head=9)
+    told = source.says(node, START, replace(restarted, entries=()))
+    assert pulls_in(source, told) == [Pull(other.id, LATER, 0, 0)]

@@ -1,0 +1,276 @@
+"""Comparing two tables: what is found, within how many round trips, for how many bytes; and listing one to join."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gossipreg.config import Config, lan
+from gossipreg.core.reconcile import mixed
+from gossipreg.model import Address
+from gossipreg.wire import codec
+from gossipreg.wire import messages as m
+from gossipreg.wire.messages import Delta
+from gossipreg.wire.seal import Opener
+from tests.core.cluster import KEY, START, Cluster, Host
+from tests.core.speaker import Speaker, a_node, counted
+
+ROUND_TRIP_S = 2 * 0.0005
+
+
+class Watched(Cluster):
+    """A cluster that counts what is sent, by kind of message."""
+
+    def __init__(self, seed: int = 1, **options: object) -> None:
+        super().__init__(seed, **options)  # type: ignore[arg-type]
+        self.kinds: Counter[str] = Counter()
+        self.kind_bytes: Counter[str] = Counter()
+
+    def _send(self, host: Host, datagram: bytes, to: Address) -> None:
+        for message in codec.decode_untrusted(Opener(KEY).open_untrusted(datagram).body)[0]:
+            self.kinds[type(message).__name__] += 1
+            self.kind_bytes[type(message).__name__] += len(codec.encode(message))
+        super()._send(host, datagram, to)
+
+
+COMPARING = ("Buckets", "Hashes", "Want", "Versions")
+
+
+def hold(host: Host, rows: list[Delta], now: float) -> None:
+    """Rows that the host has for a while, of members who are not here."""
+    replica = host.node._commons.replica
+    for row in rows:
+        replica.merge_delta(row, from_owner=False, in_step=False, now=now - 60)
+    replica.bucket_changed_at = [-math.inf] * 256
+    host.node._end()
+
+
+def two_that_differ(in_both: int, only: int, newer: int) -> tuple[Watched, Host, Host]:
+    """Each has `only` rows that the other lacks, and `newer` in which it is ahead."""
+    cluster = Watched()
+    hosts = cluster.grow(2)
+    cluster.run(0.3)
+    at = 0
+
+    def some(n: int) -> list[Speaker]:
+        nonlocal at
+        at += n
+        return [Speaker(seed) for seed in range(at - n, at)]
+
+    for host in hosts:
+        hold(host, [], cluster.now)
+    for speaker in some(in_both):
+        for host in hosts:
+            hold(host, [speaker.row], cluster.now)
+    for one, other in (hosts, hosts[::-1]):
+        hold(one, [speaker.row for speaker in some(only)], cluster.now)
+        for speaker in some(newer):
+            hold(other, [speaker.row], cluster.now)
+            speaker.content.put(2, 0, b"newer")
+            hold(one, [speaker.row], cluster.now)
+    return cluster, hosts[0], hosts[1]
+
+
+def begin(cluster: Cluster, one: Host, other: Host) -> None:
+    """A comparison, now."""
+    one.node._begin(cluster.now)
+    one.node._reconcile._begin(other.id, 0)
+    cluster.act(one, one.node._end())
+
+
+def equal(one: Host, other: Host) -> bool:
+    return one.node._commons.replica.fingerprint == other.node._commons.replica.fingerprint
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 30), st.integers(0, 12), st.integers(0, 12))
+def test_two_tables_are_equal_after_two_round_trips_and_the_pulls_and_only_what_differs_is_sent(
+    in_both: int, only: int, newer: int
+) -> None:
+    cluster, one, other = two_that_differ(in_both, only, newer)
+    cluster.kinds.clear()
+    begin(cluster, one, other)
+    assert cluster.until(lambda: equal(one, other), 3.5 * ROUND_TRIP_S)
+    differing = 2 * (only + newer)
+    assert cluster.kinds["Delta"] == cluster.kinds["Pull"] == differing
+    assert cluster.kinds["Buckets"] == 1
+
+
+def test_forty_of_two_thousand_rows_are_found_for_few_bytes() -> None:
+    cluster, one, other = two_that_differ(1960, 10, 10)
+    cluster.kind_bytes.clear()
+    begin(cluster, one, other)
+    assert cluster.until(lambda: equal(one, other), 0.1)
+    comparing = sum(cluster.kind_bytes[kind] for kind in COMPARING)
+    assert comparing < 7_000, cluster.kind_bytes
+
+
+def test_a_salt_tells_hashes_apart_that_another_does_not() -> None:
+    a, b = 0x1234_5678_9ABC_DEF0, 0x1234_5678_9ABC_DEF1
+    salts = range(1, 2000, 2)
+    assert sum(mixed(a, salt) == mixed(b, salt) for salt in salts) < len(salts) / 2
+
+
+# -- settling and backoff --------------------------------------------------------------------------------------------
+
+
+def test_a_bucket_that_changed_just_now_is_left_out_and_looked_at_again_once() -> None:
+    cluster, one, other = two_that_differ(20, 0, 0)
+    fresh = Speaker(5000)
+    one.node._commons.replica.merge_delta(fresh.row, from_owner=False, in_step=False, now=cluster.now)
+    cluster.kinds.clear()
+    begin(cluster, one, other)
+    cluster.run(0.05)
+    assert not equal(one, other)
+    assert cluster.kinds["Versions"] == 0
+    assert cluster.until(lambda: equal(one, other), 0.06), "at settle_s"
+    assert cluster.kinds["Buckets"] == 2
+
+
+def test_under_constant_churn_comparing_keeps_its_pace() -> None:
+    """Something is always unsettled: a second look begins no third, so the probes alone set the pace."""
+    cluster = Watched(seed=4)
+    hosts = cluster.grow(3)
+    cluster.kinds.clear()
+    for step in range(400):
+        cluster.register(hosts[step % 3], "churning", 1 + step)
+        cluster.run(0.025)
+    assert cluster.kinds["Buckets"] <= 2 * 3 * 2 * 10, "two looks a period for each pair, over 10 s"
+
+
+def test_comparisons_that_move_nothing_back_off_and_begin_anew_when_a_fingerprint_changes() -> None:
+    node, speaker = a_node(), Speaker()
+    speaker.greets(node, START)
+    begun: list[float] = []
+    ours = set()
+    now = START
+    while now < START + 100:
+        now = max(now, node.next_deadline())
+        effects = node.advance(now)
+        theirs = 1 if now < START + 60 else 2
+        for message in speaker.heard(effects):
+            if isinstance(message, m.Probe):
+                effects = speaker.says(node, now, m.Ack(0, message.number, theirs))
+                for answer in speaker.heard(effects):
+                    if isinstance(answer, m.Buckets):
+                        begun.append(now - START)
+                        speaker.says(node, now, m.Hashes(answer.salt, answer.bits, ()))
+        ours.add(node._commons.replica.fingerprint)
+    assert len(ours) == 1
+    gaps = [after - before for before, after in pairwise(begun) if after < 60]
+    assert gaps == sorted(gaps), "longer and longer"
+    assert len([at for at in begun if at < 60]) <= 7
+    assert any(60 <= at < 61.5 for at in begun), "their table is another now"
+
+
+def test_comparisons_that_nobody_answers_do_not_back_off() -> None:
+    """A lost datagram costs a period, not a minute."""
+    node, speaker = a_node(), Speaker()
+    speaker.greets(node, START)
+    begun = 0
+    now = START
+    while now < START + 20:
+        now = max(now, node.next_deadline())
+        for message in speaker.heard(node.advance(now)):
+            if isinstance(message, m.Probe):
+                answers = speaker.heard(speaker.says(node, now, m.Ack(0, message.number, 1)))
+                begun += sum(isinstance(answer, m.Buckets) for answer in answers)
+    assert begun >= 18
+
+
+# -- what is asked of us ---------------------------------------------------------------------------------------------
+
+
+def test_buckets_of_any_size_are_answered_within_bounds_and_not_twice_at_once() -> None:
+    node, speaker = a_node(), Speaker()
+    speaker.greets(node, START)
+    for seed in range(100, 400):
+        node._commons.replica.merge_delta(Speaker(seed).row, from_owner=False, in_step=False, now=START - 60)
+    node._commons.replica.bucket_changed_at = [-math.inf] * 256
+    for bits in range(m.MAX_BITS + 1):
+        asked = m.Buckets(bits + 1, bits, bytes([1]) * (4 << bits))
+        several = [asked, asked, replace(asked, salt=99)] if bits < 10 else [asked]
+        answers = speaker.heard(speaker.says(node, START + 1 + bits, *several))
+        hashes = [answer for answer in answers if isinstance(answer, m.Hashes)]
+        assert {answer.salt for answer in hashes} == ({bits + 1} if 4 <= bits <= 8 else set())
+    assert counted(node, "drop.buckets_size") == 3 * 5 + 2
+    assert counted(node, "drop.buckets_too_often") == 2 * 5
+
+
+def test_hashes_and_wants_that_nobody_asked_for_are_left_alone() -> None:
+    node, speaker, other = a_node(), Speaker(1), Speaker(2)
+    for one in (speaker, other):
+        one.greets(node, START)
+    assert speaker.heard(speaker.says(node, START, m.Hashes(5, 4, ((0, 0, 2**48 - 1, b""),)))) == []
+    assert counted(node, "hashes_unasked") == 1
+    answers = speaker.heard(speaker.says(node, START + 1, m.Buckets(7, 4, bytes([1]) * 64)))
+    found = b"".join(hashes for answer in answers if isinstance(answer, m.Hashes) for _, _, _, hashes in answer.buckets)
+    assert len(found) >= 6
+    assert other.heard(other.says(node, START + 1, m.Want(7, found))) == [], "it was not its comparison"
+    told = speaker.heard(speaker.says(node, START + 1, m.Want(7, found)))
+    assert [type(message) for message in told] == [m.Versions]
+
+
+# -- joining ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_joiner_goes_on_where_it_was_when_the_member_that_it_lists_dies() -> None:
+    cluster = Watched(seed=6, config=Config(datagram_bytes=576))  # twelve versions a page
+    hosts = cluster.grow(40)
+    cluster.run(1)
+    joiner = cluster.start(seed=hosts[0])
+    places: list[bytes] = []
+
+    def half_way() -> bool:
+        listing = joiner.node._reconcile._listing
+        places.append(b"" if listing is None else listing.after)
+        return places[-1] != b"" and len(joiner.node._commons.ring) > 8
+
+    assert cluster.until(half_way, 1)
+    left = sum(host.id > places[-1] for host in hosts)
+    assert left > 12
+    before = cluster.kinds["List"]
+    cluster.crash(hosts[0], refuses=False)
+    assert cluster.until(lambda: joiner.node.synced, 3)
+    assert len(joiner.node._commons.replica.rows) == 41
+    assert cluster.kinds["List"] - before <= math.ceil(left / 12) + 2, "not from the start again"
+
+
+def test_who_is_listed_by_many_sends_further_ones_to_others_and_all_are_in_step_soon() -> None:
+    cluster = Watched(seed=7)
+    hosts = cluster.grow(4)
+    cluster.run(2)
+    joiners = [cluster.start(seed=hosts[0]) for _ in range(24)]
+    assert cluster.until(lambda: all(joiner.node.synced for joiner in joiners), 3)
+    assert cluster.kinds["Peers"] > 0
+    assert cluster.until(lambda: cluster.in_step([*hosts, *joiners]), 8)
+
+
+def test_a_throttled_member_offers_others_instead_of_a_page() -> None:
+    node, speaker, other = a_node(replace(lan, send_bytes_s=10_000)), Speaker(1), Speaker(2)
+    for one in (speaker, other):
+        one.greets(node, START)
+    told: list[object] = []
+    for _ in range(40):
+        told += speaker.heard(speaker.says(node, START + 0.1, m.List(b""), m.Pull(node.id, 0, 0, 0)))
+    peers = [message for message in told if isinstance(message, m.Peers)]
+    assert peers
+    assert peers[0].peers == ((other.id, other.address),)
+
+
+def test_the_members_lost_to_a_new_one_at_the_same_address_are_called_on_no_more() -> None:
+    """Restarted without a data directory: a new identity at the old address, for ever answering calls on the old."""
+    cluster = Watched(seed=8)
+    hosts = cluster.grow(4)
+    cluster.crash(hosts[2])
+    assert cluster.until(lambda: all(cluster.state_at(host, hosts[2]) == "dead" for host in hosts if host.up), 3)
+    again = cluster.start(seed=hosts[0], address=hosts[2].address)
+    live = [*(host for host in hosts if host.up), again]
+    assert cluster.until(lambda: cluster.in_step(live), 5)
+    cluster.run(10)
+    cluster.kinds.clear()
+    cluster.run(20)
+    assert set(cluster.kinds) == {"Probe", "Ack"}

@@ -1,0 +1,145 @@
+"""Rows that nobody should believe unlooked at: whoever slept for days, or whose clock is wrong, resurrects nobody."""
+
+from dataclasses import replace
+
+from gossipreg.config import lan
+from gossipreg.core.content import KIND_MEMBER
+from gossipreg.core.node import Node
+from gossipreg.model import Member
+from gossipreg.wire import messages as m
+from gossipreg.wire import values
+from tests.core.cluster import START, Cluster
+from tests.core.speaker import GENERATION, Speaker, a_node, counted
+
+SHORT = replace(lan, dead_row_s=20.0, dead_row_brief_s=20.0)
+OLD = GENERATION - (2 * 86_400_000 << 16)
+FUTURE = GENERATION + (3_600_000 << 16)
+
+
+def run(node: Node, until: float, live: list[Speaker]) -> list[tuple[float, Speaker]]:
+    """Let time pass; the living answer probes. When each was probed."""
+    probed = []
+    while (due := node.next_deadline()) <= until:
+        now = max(due, node._commons.now)
+        effects = node.advance(now)
+        for one in live:
+            for message in one.heard(effects):
+                if isinstance(message, m.Probe):
+                    probed.append((now, one))
+                    one.says(node, now, m.Ack(0, message.number, node._commons.replica.fingerprint))
+                elif isinstance(message, m.Hello) and message.number:
+                    one.says(node, now, one.hello(echo=message.number))
+    return probed
+
+
+def test_a_member_back_after_a_long_sleep_resurrects_nobody() -> None:
+    cluster = Cluster(seed=1, config=SHORT)
+    hosts = cluster.grow(6)
+    sleeper, gone = hosts[1], hosts[2]
+    cluster.register(gone, "billing", 1)
+    cluster.run(1)
+    cluster.pause(sleeper)
+    cluster.run(5)
+    cluster.crash(gone)
+    others = [host for host in hosts if host not in (sleeper, gone)]
+    cluster.run(60)
+    assert all(cluster.state_at(host, gone) is None for host in others), "forgotten"
+    assert cluster.found(sleeper, "billing")
+    changes = [len(host.changes) for host in others]
+    sleeper.backlog.clear()
+    cluster.resume(sleeper)
+    for _ in range(300):
+        cluster.run(0.1)
+        assert not any(cluster.found(host, "billing") for host in others)
+        assert all(cluster.state_at(host, gone) in (None, "dead") for host in others)
+    assert [len(host.changes) for host in others] == changes, "no watcher was woken"
+    assert not cluster.found(sleeper, "billing")
+    assert cluster.until(lambda: cluster.in_step([*others, sleeper]), 5)
+
+
+def test_a_row_too_old_or_from_the_future_has_no_answers_no_relay_and_no_part_in_the_fingerprint() -> None:
+    node, teller = a_node(), Speaker(1)
+    teller.greets(node, START)
+    before = node._commons.replica.fingerprint
+    for seed, generation in ((2, OLD), (3, FUTURE)):
+        told = Speaker(seed, generation=generation)
+        teller.says(node, START, told.row)
+        assert node.member(told.id, START) is None
+        assert teller.heard(teller.says(node, START, m.Pull(told.id, 0, 0, 0))) == []
+    assert node._commons.replica.fingerprint == before
+    assert counted(node, "unproven") == 2
+    assert not any(isinstance(told, m.Delta | m.Announce) for told in teller.heard(node.advance(START + 0.01)))
+
+
+def test_an_ack_of_its_owner_admits_it_and_after_three_misses_it_is_left_alone_and_forgotten() -> None:
+    node, teller = a_node(), Speaker(1)
+    teller.greets(node, START)
+    living, gone = Speaker(2, generation=FUTURE), Speaker(3, generation=OLD)
+    for one in (living, gone):
+        teller.says(node, START, one.row)
+    probed = run(node, START + 1.5, [teller, living])
+    assert living in [one for _, one in probed]
+    info = node.member(living.id, START + 1)
+    assert info is not None
+    assert info.state == "alive"
+    run(node, START + 4, [teller, living])
+    asked = counted(node, "probes")
+    assert node._unproven._tries == {}
+    assert node.member(gone.id, START + 4) is None
+    run(node, START + lan.dead_row_brief_s + 2, [teller, living])
+    assert counted(node, "probes") - asked <= 2 * lan.dead_row_brief_s, "only those of each period"
+    assert gone.id not in node._commons.replica.rows
+    assert living.id in node._commons.replica.rows
+
+
+def test_a_row_whose_owner_tells_it_is_believed_whatever_its_generation() -> None:
+    node = a_node()
+    for seed, generation in ((2, OLD), (3, FUTURE)):
+        one = Speaker(seed, generation=generation)
+        one.greets(node, START)
+        assert node.member(one.id, START) is not None
+    assert counted(node, "unproven") == 0
+
+
+def test_a_joiner_believes_the_table_that_it_is_told() -> None:
+    node, teller = a_node(synced=False), Speaker(1)
+    teller.greets(node, START)
+    old = Speaker(2, generation=OLD)
+    teller.says(node, START, old.row)
+    assert node.member(old.id, START) is not None
+
+
+def test_proving_is_paced_and_reaches_everyone() -> None:
+    node, teller = a_node(), Speaker(1)
+    teller.greets(node, START)
+    sleepers = [Speaker(seed, generation=OLD) for seed in range(100, 150)]
+    for one in sleepers:
+        teller.says(node, START, one.row)
+    probed = run(node, START + 10, [teller, *sleepers])
+    by_round: dict[float, int] = {}
+    for now, one in probed:
+        if one in sleepers and now < START + 4:
+            by_round[now] = by_round.get(now, 0) + 1
+    assert max(by_round.values()) <= 16 + 2
+    assert all(node.member(one.id, START + 10) is not None for one in sleepers)
+    assert node._unproven._tries == {}
+
+
+def test_a_row_whose_address_is_on_a_later_page_is_waited_for() -> None:
+    node, teller = a_node(), Speaker(1)
+    teller.greets(node, START)
+    old = Speaker(2, generation=OLD)
+    for slot in range(30):
+        old.content.put(1, slot, b"x" * 100)
+    old.content.put(
+        KIND_MEMBER, 0, values.encode_member(Member("late", old.boot_id, (old.address,), durable=True))
+    )  # now the last one of the row
+    effects = teller.says(node, START, old.row)
+    pulls = 0
+    while wanted := [message for message in teller.heard(effects) if isinstance(message, m.Pull)]:
+        pulls += len(wanted)
+        effects = node.advance(START)
+        effects += teller.says(node, START, old.content.cut(old.id, wanted[0].counter, 1300))
+        assert pulls < 10, "for ever from the start"
+    run(node, START + 2, [teller, old])
+    assert node.member(old.id, START + 2) is not None
