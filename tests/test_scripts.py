@@ -1,10 +1,13 @@
 """The set-up of a fresh clone, in seconds: the scripts are real, Python and pip are stand-ins that leave traces."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -29,7 +32,7 @@ case "$*" in
 "-m compileall"*) exit ;;
 *"/bin/gossipreg"*) shift; printf 'ran in %s:' "$PWD"; printf ' <%s>' "$@"; echo; exit ;;
 esac
-exec {python} "$@"
+exec "{python}" "$@"
 """
 
 
@@ -74,6 +77,20 @@ class Clone:
         lines = self.trace.read_text().splitlines() if self.trace.exists() else []
         self.trace.unlink(missing_ok=True)
         return [line.split(": ", 1)[1] for line in lines if of in line]
+
+
+def opened_by_reader(fifo: Path, process: subprocess.Popen[str]) -> BinaryIO:
+    """The writing end, once somebody stands at the reading end: the process's pip. A plain `open` would wait for ever
+    where the process ends before."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            return open(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "wb", buffering=0)
+        except OSError as error:
+            assert error.errno == errno.ENXIO  # no reader yet
+            time.sleep(0.01)
+    process.kill()
+    raise AssertionError(f"pip was not started: {process.communicate()}")
 
 
 @pytest.fixture
@@ -129,10 +146,10 @@ def test_a_set_up_killed_half_way_is_repaired_at_the_next_start(clone: Clone, tm
     process = clone.start("info", PIP_WAITS=str(tmp_path / "gate"))
     assert process.stderr is not None
     assert "setting up" in process.stderr.readline()
-    with open(tmp_path / "gate", "w") as gate:  # opens when pip stands at it
+    with opened_by_reader(tmp_path / "gate", process) as gate:
         process.kill()
         process.wait(60)
-        gate.write("\n")
+        gate.write(b"\n")
     process.communicate()
     clone.traced()
     assert clone.run("info")[0] == 0
@@ -142,11 +159,11 @@ def test_a_set_up_killed_half_way_is_repaired_at_the_next_start(clone: Clone, tm
 def test_two_started_at_once_wait_for_each_other(clone: Clone, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "gate")
     first = clone.start("one", PIP_WAITS=str(tmp_path / "gate"))
-    with open(tmp_path / "gate", "w") as gate:
+    with opened_by_reader(tmp_path / "gate", first) as gate:
         second = clone.start("two")
         assert second.stderr is not None
         assert "waiting for another set-up" in second.stderr.readline()
-        gate.write("\n")
+        gate.write(b"\n")
     assert first.communicate(timeout=60)[0].endswith("<one>\n")
     assert second.communicate(timeout=60)[0].endswith("<two>\n")
     assert len(clone.traced("-m pip")) == 1

@@ -52,7 +52,8 @@ class Departure:
 
     def look(self) -> None:
         """At the end of each input: has everyone who was told shown that they know?"""
-        if self._before is not None and not self.done and not self._waiting():
+        gathers = self._rumours.gathers(self._commons.id)
+        if self._before is not None and not self.done and not gathers and not self._waiting():
             self._finish()
 
     def _waiting(self) -> list[NodeId]:

@@ -84,7 +84,7 @@ class Detector:
         commons.timers.set(Period(), following if following > commons.now else commons.now + config.period_s)
         target = self._next_target()
         if target is not None:
-            self.probe(target)
+            self.probe(target, tell=self.suspicions.suspects(target))
         self._periods += 1
         if self._periods % config.random_compare_periods == 0:
             for other in commons.ring.sample(commons.rng, 1, [] if target is None else [target]):
@@ -202,9 +202,7 @@ class Detector:
         commons = self._commons
         for id in commons.ring.neighbours(commons.config.fanout_ring) + list(commons.ring.successors()):
             if commons.address(id) == address:
-                if commons.now - self._checked_at.get(id, float("-inf")) >= commons.config.period_s:
-                    self._checked_at[id] = commons.now
-                    self.probe(id)
+                self.probe(id)
                 return
 
     # -- for others --------------------------------------------------------------------------------------------------

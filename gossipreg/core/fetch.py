@@ -136,6 +136,12 @@ class Fetch:
         row = commons.replica.rows.get(id)
         self._start(id, pulling, NOTHING if row is None else row.pull_from)
 
+    def on_not_understood(self, peer: NodeId) -> None:
+        """It had to ask who we are, so it dropped our pulls: send them again at once."""
+        for id, pulling in self._pulling.items():
+            if pulling.peer == peer:
+                self._commons.to(peer, Pull(id, *pulling.have, pulling.echo))
+
     # -- the other side ----------------------------------------------------------------------------------------------
 
     def on_pull(self, peer: NodeId, message: Pull) -> None:

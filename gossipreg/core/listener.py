@@ -56,6 +56,8 @@ class Listener:
     def on_alone_over(self) -> None:
         if self.alone:
             self._commons.event("alone_over")
-            self._hidden = [id for id in self._commons.ring if id != self._commons.id]
+            rows = self._commons.replica.rows
+            held = self._commons.now
+            self._hidden = [id for id in self._commons.ring if id != self._commons.id and rows[id].hold_until <= held]
             for id in self._hidden:
                 self._roster.hide(id, True)

@@ -175,9 +175,6 @@ class Node:
     def advance(self, now: float) -> list[Effect]:
         """Fire what is due. The caller has taken in what had arrived before."""
         commons = self._begin(now)
-        late_s = now - commons.timers.next_due()
-        if late_s > self.config.stall_s:
-            self._detector.slept(late_s)
         for name, due in commons.timers.pop_due(now):
             self._fire(name, due)
             self._roster.refresh()
@@ -310,8 +307,13 @@ class Node:
     # -- within an input ---------------------------------------------------------------------------------------------
 
     def _begin(self, now: float) -> Commons:
+        """Set the time. Whoever missed a deadline, and took in nothing since, was asleep: that is noticed before anything
+        is taken in, for what lies in the queue must not be judged by a clock that ran while nobody looked."""
         commons = self._commons
+        late_s = now - max(commons.now, commons.timers.next_due())
         commons.now = max(now, commons.now)
+        if late_s > self.config.stall_s:
+            self._detector.slept(late_s)
         return commons
 
     def _end(self) -> list[Effect]:
@@ -373,6 +375,8 @@ class Node:
         """A member had to ask who we are: what we said to it just now was dropped."""
         self._rumours.on_not_understood(id)
         self._detector.on_not_understood(id)
+        self._fetch.on_not_understood(id)
+        self._reconcile.on_not_understood(id)
 
     def _met_myself(self, generation: int) -> None:
         """Somebody tells of a start of ours that was not ours: a restored backup, or a clone that runs now."""
@@ -423,7 +427,7 @@ class Node:
             case Delta():
                 self._intake.on_delta(id, message, counter)
                 row = commons.replica.rows.get(message.id)
-                if row is not None and row.unproven:
+                if row is not None and row.unproven and not row.dead:
                     self._unproven.add(message.id)
             case Claim():
                 self._intake.on_claim(id, message, counter)

@@ -357,6 +357,11 @@ class Reconcile:
         commons.to(self._listing.peer, List(self._listing.after))
         commons.timers.set(ListAgain(), commons.now + _LIST_AGAIN_S)
 
+    def on_not_understood(self, peer: NodeId) -> None:
+        """It had to ask who we are, so it dropped our question: ask again at once."""
+        if self._listing is not None and self._listing.peer == peer:
+            self._ask_list()
+
     def on_list(self, peer: NodeId, message: List) -> None:
         """Somebody lists our table; a busy member gives other addresses too."""
         commons = self._commons

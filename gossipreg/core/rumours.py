@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.outbox import Class
-from gossipreg.model import Liveness, NodeId, Version
+from gossipreg.model import Liveness, NodeId, Rank, Version
 from gossipreg.wire import codec
 from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 
@@ -103,15 +103,20 @@ class Rumours:
             news.known_to[told_by] = None
         self._commons.timers.set_earlier(Tell(), self._commons.now + self._commons.config.gather_s)
 
+    def gathers(self, id: NodeId) -> bool:
+        """Whether news of this row waits to be told."""
+        return Topic(id, False) in self._news
+
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def on_tell(self) -> None:
         """The gathered news goes out, to neighbours and random members."""
         commons = self._commons
-        if not commons.outbox.room(Class.DELTA, commons.now):
+        room = {claim: commons.outbox.room(Class.CLAIM if claim else Class.DELTA, commons.now) for claim in (True, False)}
+        news = {topic: item for topic, item in self._news.items() if room[topic.claim] or self._refutes(topic)}
+        self._news = {topic: item for topic, item in self._news.items() if topic not in news}
+        if self._news:
             commons.timers.set(Tell(), commons.now + _THROTTLED_S)
-            return
-        news, self._news = self._news, {}
         neighbours = commons.ring.neighbours(commons.config.fanout_ring)
         for peer in neighbours:
             for topic, item in news.items():
@@ -121,8 +126,17 @@ class Rumours:
             but = [commons.id, topic.id, *neighbours, *item.known_to]
             for peer in commons.ring.sample(commons.rng, commons.config.fanout_random, but):
                 self._send(peer, topic, item.base, certain=False, repeated=False)
-            if topic.claim:  # whom it is about must be able to refute it
+            if topic.claim and self._accuses(topic):
                 self._send(topic.id, topic, item.base, certain=False, repeated=False)
+
+    def _refutes(self, topic: Topic) -> bool:
+        """Our own word that we live: it never waits for room."""
+        return topic.claim and topic.id == self._commons.id
+
+    def _accuses(self, topic: Topic) -> bool:
+        """Our own claim that somebody is gone: whom it is about must be able to refute it."""
+        row = self._commons.replica.rows.get(topic.id)
+        return row is not None and row.liveness.rank is not Rank.ALIVE and row.reporter == self._commons.id
 
     def tell_now(self, peers: Iterable[NodeId], id: NodeId, base: Version) -> None:
         """Tell these members of a row's content at once, certainly: on leaving."""
@@ -214,8 +228,14 @@ class Rumours:
         self.shown(peer, Topic(id, False), version)
 
     def in_step(self, peer: NodeId) -> None:
-        """Its fingerprint equals ours: it knows everything about rows; claims are settled with them."""
-        self._settle_all(peer)
+        """Its fingerprint equals ours: it knows all that we know of rows, and who is gone; but not who is suspected."""
+        topics = self._told.get(peer)
+        if topics:
+            self._settle(peer, [topic for topic in topics if not self._beside_the_fingerprint(topic)])
+
+    def _beside_the_fingerprint(self, topic: Topic) -> bool:
+        row = self._commons.replica.rows.get(topic.id)
+        return topic.claim and row is not None and not row.dead
 
     def knows(self, peer: NodeId, id: NodeId) -> bool:
         """Whether this member, told of the row's present version, has shown that it knows it."""

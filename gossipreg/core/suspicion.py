@@ -155,7 +155,7 @@ class PrivateSuspicions:
     def _round(self, id: NodeId, suspicion: _Suspicion) -> None:
         """Look again, and ask others to."""
         commons = self._commons
-        if commons.now >= suspicion.since + self._floor_s(suspicion) and self._hears_nobody(suspicion):
+        if commons.now >= self._ripe_at(id, suspicion) and self._hears_nobody(suspicion):
             self._unheard(id, suspicion)
         if suspicion.asks:
             self._detector.unhealthier(len(suspicion.asks))  # Lifeguard 3.1: missed nacks say that we are slow
@@ -204,10 +204,12 @@ class PrivateSuspicions:
         config = self._commons.config
         return (config.floor_refused_s if suspicion.refused else config.floor_silent_s) * suspicion.stretch
 
+    def _ripe_at(self, id: NodeId, suspicion: _Suspicion) -> float:
+        return max(suspicion.since + self._floor_s(suspicion), self._commons.replica.rows[id].hold_until)
+
     def _judge(self, id: NodeId, suspicion: _Suspicion) -> None:
         commons = self._commons
-        row = commons.replica.rows[id]
-        ripe_at = max(suspicion.since + self._floor_s(suspicion), row.hold_until)
+        ripe_at = self._ripe_at(id, suspicion)
         if commons.now < ripe_at:
             commons.timers.set(Verdict(id), ripe_at)
             return

@@ -1,16 +1,17 @@
 """Unproven rows: heard of from others, by an owner that was last seen too long ago, or is ahead of our clock.
 
-Owns: whom to probe for it, paced. An ack admits the row. After three misses it is left alone, unproven, until the table
-forgets it (`dead_row_brief_s`). So whoever comes back after days of sleep and tells of members that are long gone
-resurrects nobody, and a wrong clock lets nothing in unlooked at. To drop the row at once was tried: then comparing
-fetched it again each time, and who had told of it found no helper that knew whom to probe, so its ghost stayed with it.
+Owns: whom to probe for it, paced. An ack admits the row; after three misses its owner is dead to us, as long as we hear
+anybody, and whoever tells of it is answered with that. So whoever comes back after days of sleep and tells of members
+that are long gone resurrects nobody, and a wrong clock lets nothing in unlooked at. To drop the row without a word was
+tried: the ring of those who never held it leads past it, so nobody watched it, and the sleeper kept its ghost for good.
 """
 
 from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector
-from gossipreg.model import NodeId
+from gossipreg.model import NodeId, Rank
+from gossipreg.wire.messages import Claim
 
 _TRIES = 3
 _A_ROUND = 16
@@ -26,11 +27,12 @@ class Unproven:
     def __init__(self, commons: Commons, detector: Detector) -> None:
         self._commons = commons
         self._detector = detector
-        self._tries: dict[NodeId, int] = {}
+        self._tries: dict[NodeId, tuple[int, float]] = {}
+        """How often it was probed, and since when."""
 
     def add(self, id: NodeId) -> None:
         if id not in self._tries:
-            self._tries[id] = 0
+            self._tries[id] = 0, self._commons.now
             self._commons.count("unproven")
             self._commons.timers.set_earlier(Prove(), self._commons.now)
 
@@ -43,10 +45,16 @@ class Unproven:
         commons = self._commons
         for id in list(self._tries)[:_A_ROUND]:
             row = commons.replica.rows.get(id)
-            if row is None or not row.unproven or self._tries[id] >= _TRIES:
-                del self._tries[id]
-            else:
+            tries, since = self._tries.pop(id)
+            if row is None or not row.unproven or row.dead:
+                continue
+            if tries < _TRIES:
                 self._detector.probe(id)  # not yet, where its address is on a page that is still to come
-                self._tries[id] = self._tries.pop(id) + 1  # to the end of the queue
+                self._tries[id] = tries + 1, since  # to the end of the queue
+            elif commons.heard_at > since:
+                gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, commons.id)
+                commons.replica.merge_claim(gone, commons.now)
+            else:  # who hears nobody claims nothing
+                self._tries[id] = 0, commons.now
         if self._tries:
             commons.timers.set(Prove(), commons.now + commons.config.rtt_ceiling_s)

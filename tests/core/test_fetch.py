@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import Config, lan
+from gossipreg.core.effects import Effect
 from gossipreg.core.node import Node
 from gossipreg.model import NodeId
 from gossipreg.wire import messages as m
@@ -34,8 +35,8 @@ def run(node: Node, until: float, listeners: list[Speaker]) -> list[tuple[float,
     return pulls
 
 
-def pulls_in(speaker: Speaker, effects: list[object]) -> list[Pull]:
-    return [message for message in speaker.heard(effects) if isinstance(message, Pull)]  # type: ignore[arg-type]
+def pulls_in(speaker: Speaker, effects: list[Effect]) -> list[Pull]:
+    return [message for message in speaker.heard(effects) if isinstance(message, Pull)]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def read(sends: list[Send]) -> dict[Address, list[list[Message]]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(puts, st.sampled_from([576, 800, 1400]))
 def test_nothing_is_lost_or_reordered_and_no_datagram_is_above_the_limit(
     said: list[tuple[Address, Message]], limit: int
@@ -57,7 +57,7 @@ def test_nothing_is_lost_or_reordered_and_no_datagram_is_above_the_limit(
     assert outbox.flush(0.0) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(puts)
 def test_no_two_neighbouring_datagrams_to_one_address_would_have_fitted_one(
     said: list[tuple[Address, Message]],
@@ -71,7 +71,7 @@ def test_no_two_neighbouring_datagrams_to_one_address_would_have_fitted_one(
             assert sum(before) + after[0] > outbox.message_limit
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(puts)
 def test_each_message_is_told_the_counter_of_the_datagram_that_carries_it(said: list[tuple[Address, Message]]) -> None:
     outbox = an_outbox()
@@ -91,7 +91,7 @@ def test_each_message_is_told_the_counter_of_the_datagram_that_carries_it(said: 
     assert all(said[at][1] in carried[counter] for at, counter in counters.items())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(puts, st.dictionaries(st.sampled_from(ADDRESSES), st.integers(0, 1500)), st.sampled_from([None, *ADDRESSES]))
 def test_an_unproven_address_never_gets_more_than_three_times_what_it_sent(
     said: list[tuple[Address, Message]], received: dict[Address, int], proven: Address | None

@@ -19,7 +19,7 @@ def some_peers() -> Peers:
     return Peers(random.Random(1).randbytes)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(boots, ids, st.integers(0, 3), st.booleans()) | ids, max_size=40))
 def test_a_member_has_one_binding_that_of_its_highest_generation(
     steps: list[tuple[BootId, NodeId, int, bool] | NodeId],

@@ -22,7 +22,7 @@ def ring_of(own: NodeId, members: list[NodeId], removed: list[NodeId]) -> tuple[
     return ring, sorted({own, *members} - ({*removed} - {own}))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ids, others, others)
 def test_it_holds_whom_was_added_and_not_removed_and_always_ourselves(
     own: NodeId, members: list[NodeId], removed: list[NodeId]
@@ -33,7 +33,7 @@ def test_it_holds_whom_was_added_and_not_removed_and_always_ourselves(
     assert all((id in ring) == (id in model) for id in {own, *members, *removed})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ids, others, others)
 def test_successors_are_all_the_others_once_nearest_first(
     own: NodeId, members: list[NodeId], removed: list[NodeId]
@@ -43,7 +43,7 @@ def test_successors_are_all_the_others_once_nearest_first(
     assert list(ring.successors()) == model[at + 1 :] + model[:at]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ids, others, st.integers(0, 5))
 def test_neighbours_are_the_nearest_on_both_sides_each_once_never_ourselves(
     own: NodeId, members: list[NodeId], each_side: int
@@ -57,7 +57,7 @@ def test_neighbours_are_the_nearest_on_both_sides_each_once_never_ourselves(
     assert len(found) == min(2 * each_side, len(model) - 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(others.filter(bool), st.integers(1, 3))
 def test_who_is_my_neighbour_has_me_as_one(members: list[NodeId], each_side: int) -> None:
     model = sorted(set(members))
@@ -65,7 +65,7 @@ def test_who_is_my_neighbour_has_me_as_one(members: list[NodeId], each_side: int
     assert all((a in near[b]) == (b in near[a]) for a in model for b in model)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ids, others, ids, st.integers(0, 40))
 def test_after_pages_through_everyone_in_order(own: NodeId, members: list[NodeId], place: NodeId, most: int) -> None:
     ring, model = ring_of(own, members, [])
@@ -78,7 +78,7 @@ def test_after_pages_through_everyone_in_order(own: NodeId, members: list[NodeId
     assert paged == model
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ids, others, ids)
 def test_the_successor_of_anyone_is_the_next_above_or_the_lowest(
     own: NodeId, members: list[NodeId], of: NodeId
@@ -87,7 +87,7 @@ def test_the_successor_of_anyone_is_the_next_above_or_the_lowest(
     assert ring.successor_of(of) == next((id for id in model if id > of), model[0])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ids, others, st.lists(ids, max_size=12), st.integers(-1, 12), st.integers())
 def test_a_sample_is_of_different_others_and_as_many_as_there_are(
     own: NodeId, members: list[NodeId], but: list[NodeId], wanted: int, seed: int

@@ -73,7 +73,7 @@ class TimersMachine(RuleBasedStateMachine):
 
 
 TestTimers = TimersMachine.TestCase
-TestTimers.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestTimers.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 
 
 def test_a_timer_moved_ten_thousand_times_leaves_no_heap_behind() -> None:

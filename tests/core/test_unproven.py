@@ -5,7 +5,7 @@ from dataclasses import replace
 from gossipreg.config import lan
 from gossipreg.core.content import KIND_MEMBER
 from gossipreg.core.node import Node
-from gossipreg.model import Member
+from gossipreg.model import Member, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire import values
 from tests.core.cluster import START, Cluster
@@ -61,17 +61,18 @@ def test_a_row_too_old_or_from_the_future_has_no_answers_no_relay_and_no_part_in
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)
     before = node._commons.replica.fingerprint
-    for seed, generation in ((2, OLD), (3, FUTURE)):
-        told = Speaker(seed, generation=generation)
+    told_of = [Speaker(2, generation=OLD), Speaker(3, generation=FUTURE)]
+    for told in told_of:
         teller.says(node, START, told.row)
         assert node.member(told.id, START) is None
         assert teller.heard(teller.says(node, START, m.Pull(told.id, 0, 0, 0))) == []
     assert node._commons.replica.fingerprint == before
     assert counted(node, "unproven") == 2
-    assert not any(isinstance(told, m.Delta | m.Announce) for told in teller.heard(node.advance(START + 0.01)))
+    relayed = [told.id for told in teller.heard(node.advance(START + 0.01)) if isinstance(told, m.Delta | m.Announce)]
+    assert not {told.id for told in told_of} & {*relayed}
 
 
-def test_an_ack_of_its_owner_admits_it_and_after_three_misses_it_is_left_alone_and_forgotten() -> None:
+def test_an_ack_of_its_owner_admits_it_and_after_three_misses_who_tells_of_it_hears_that_it_is_dead() -> None:
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)
     living, gone = Speaker(2, generation=FUTURE), Speaker(3, generation=OLD)
@@ -83,13 +84,20 @@ def test_an_ack_of_its_owner_admits_it_and_after_three_misses_it_is_left_alone_a
     assert info is not None
     assert info.state == "alive"
     run(node, START + 4, [teller, living])
-    asked = counted(node, "probes")
     assert node._unproven._tries == {}
     assert node.member(gone.id, START + 4) is None
-    run(node, START + lan.dead_row_brief_s + 2, [teller, living])
-    assert counted(node, "probes") - asked <= 2 * lan.dead_row_brief_s, "only those of each period"
-    assert gone.id not in node._commons.replica.rows
-    assert living.id in node._commons.replica.rows
+    told = teller.heard(teller.says(node, START + 4, m.Versions(((gone.id, OLD, gone.content.counter),), None, 1)))
+    assert told == [m.Claim(gone.id, OLD, 0, Rank.DEAD, node.id)]
+    assert teller.heard(teller.says(node, START + 5, gone.row)) == told
+
+
+def test_who_hears_nobody_takes_no_unproven_one_for_dead() -> None:
+    node, teller = a_node(), Speaker(1)
+    teller.greets(node, START)
+    gone = Speaker(3, generation=OLD)
+    teller.says(node, START, gone.row)
+    run(node, START + 60, [])
+    assert not node._commons.replica.rows[gone.id].dead
 
 
 def test_a_row_whose_owner_tells_it_is_believed_whatever_its_generation() -> None:
