@@ -131,6 +131,10 @@ class Config:
             )
         if self.compare_s > self.period_s:
             raise BadConfig(f"compare_s is {self.compare_s}: choose at most period_s, {self.period_s}")
+        if self.suspicion == "private" and self.reports_needed > 1 and not (self.nacks and self.helpers):
+            raise BadConfig(
+                f"reports_needed is {self.reports_needed}, and nobody else would report: choose nacks, and helpers >= 1"
+            )
         if self.receipt_gather_s >= self.rtt_floor_s:
             raise BadConfig(f"receipt_gather_s is {self.receipt_gather_s}: choose less than {self.rtt_floor_s}")
 

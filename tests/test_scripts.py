@@ -87,7 +87,8 @@ def opened_by_reader(fifo: Path, process: subprocess.Popen[str]) -> BinaryIO:
         try:
             return open(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "wb", buffering=0)
         except OSError as error:
-            assert error.errno == errno.ENXIO  # no reader yet
+            if error.errno != errno.ENXIO:  # no reader yet
+                raise
             time.sleep(0.01)
     process.kill()
     raise AssertionError(f"pip was not started: {process.communicate()}")

@@ -5,6 +5,7 @@ leaves addresses to one place. `now` is the time of the current input, set by th
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gossipreg.config import Config
@@ -23,8 +24,6 @@ from gossipreg.wire.messages import SCOPE_ALL, Ack, Message, Probe
 class Commons:
     config: Config
     id: NodeId
-    generation: int
-    """Of this start; raised once where somebody else uses our identity."""
     replica: Replica
     ring: Ring
     peers: Peers
@@ -33,8 +32,6 @@ class Commons:
     round_trips: RoundTrips
     rng: random.Random
     now: float
-    wall_at_0_ms: float
-    """What the wall clock showed when the core's clock was 0, as far as it was right at the start."""
     heard_at: float
     """When a datagram was last opened from any member."""
     effects: list[Effect] = field(default_factory=list)
@@ -44,6 +41,14 @@ class Commons:
     stretch: int = 1
     """Bounds and floors are multiplied by this: 1 plus the local health score."""
 
+    speaks: Callable[[Address], bool] = lambda _: True
+    """Whether we have a socket of this address's family."""
+
+    @property
+    def generation(self) -> int:
+        """Of this start; raised once where somebody else uses our identity."""
+        return self.replica.own.liveness.generation
+
     def count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
 
@@ -51,14 +56,15 @@ class Commons:
         self.effects.append(Event(kind, tuple(fields.items())))
 
     def address(self, id: NodeId) -> Address | None:
-        """Where to reach a member: where it last spoke from, else the first address in its row."""
+        """Where to reach a member: where it last spoke from, else the first address in its row that we can
+        speak to."""
         peer = self.peers.of_id(id)
         if peer is not None and peer.source is not None:
             return peer.source
         row = self.replica.rows.get(id)
-        if row is None or row.member is None or not row.member.addresses:
+        if row is None or row.member is None:
             return None
-        return row.member.addresses[0]
+        return next(filter(self.speaks, row.member.addresses), None)
 
     def to(self, id: NodeId, message: Message, on_sent: OnSent | None = None) -> bool:
         """Say something to a member; False where nobody knows its address."""

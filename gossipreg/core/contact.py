@@ -56,15 +56,15 @@ class Contact:
             if hello.number and self._may_answer():
                 commons.outbox.put(source, Mismatch(commons.config.cluster, hello.number))
             return
-        if hello.id == commons.id:
-            self._met_myself(hello.generation)
-            return
         peer = peers.of_boot(boot_id)
         if peer is not None and peer.id != hello.id:
             commons.count("drop.other_id")
             return
         first = peer is None
         proven = peers.met(boot_id, source, hello.echo, commons.now)
+        if proven and hello.id == commons.id:
+            self._met_myself(hello.generation)
+            return
         if proven:
             peer = self._bind(boot_id, source, hello)
             if peer is None:

@@ -52,7 +52,7 @@ class Departure:
 
     def look(self) -> None:
         """At the end of each input: has everyone who was told shown that they know?"""
-        gathers = self._rumours.gathers(self._commons.id)
+        gathers = len(self._commons.ring) > 1 and self._rumours.gathers(self._commons.id)
         if self._before is not None and not self.done and not gathers and not self._waiting():
             self._finish()
 

@@ -11,12 +11,12 @@ A timer that fires late by more than `stall_s` says that we were asleep: probes 
 sent anew, give no round-trip sample, and after `voided_probes` in a row for one member another is asked to look at it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from gossipreg.core.commons import Commons
-from gossipreg.model import Address, NodeId, Rank
+from gossipreg.model import Address, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Ack, Ask, Claim, Nack
 
 _PROBES_MAX = 4096
@@ -55,6 +55,7 @@ class Suspicions(Protocol):
     def refused(self, id: NodeId) -> None: ...
     def reached(self, id: NodeId) -> None: ...
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool: ...
+    def on_claim(self, claim: Claim, held: Liveness) -> bool: ...
     def on_timer(self, name: object) -> bool: ...
     def slept(self, late_s: float) -> None: ...
     def forget(self, id: NodeId) -> None: ...
@@ -64,9 +65,12 @@ class Detector:
     def __init__(self, commons: Commons) -> None:
         self._commons = commons
         self.suspicions: Suspicions
+        self.declare: Callable[[NodeId, str], None]
+        """The verdict. This and `suspicions` are set by the node, once those who need the detector are made."""
         self._probes: dict[int, _Probe] = {}
         self._voided: dict[NodeId, int] = {}
-        self._checked_at: dict[NodeId, float] = {}
+        self._checked: dict[Address, None] = {}
+        """Addresses looked at in this period because something was refused there."""
         self._shuffled: Iterator[NodeId] = iter(())
         self._periods = commons.rng.randrange(commons.config.random_compare_periods)
         self._score = 0
@@ -82,6 +86,7 @@ class Detector:
         commons, config = self._commons, self._commons.config
         following = due + config.period_s
         commons.timers.set(Period(), following if following > commons.now else commons.now + config.period_s)
+        self._checked.clear()
         target = self._next_target()
         if target is not None:
             self.probe(target, tell=self.suspicions.suspects(target))
@@ -131,10 +136,13 @@ class Detector:
             if probe.target == peer and not probe.missed:
                 self._commons.outbox.put(probe.address, self._commons.probe_of(number))
 
-    def on_ack(self, peer: NodeId, ack: Ack) -> bool:
+    def on_ack(self, peer: NodeId, ack: Ack, source: Address) -> bool:
         """An answer to a probe of ours (True), or a helper's word that it reached whom we suspect."""
         commons = self._commons
         probe = self._probes.get(ack.number)
+        if probe is not None and probe.target != peer and probe.address == source:
+            self._replaced(probe.target, peer)
+            return False
         if probe is None or probe.target != peer:
             if not self.suspicions.on_answer(peer, ack.number, reached=True, refused=False):
                 commons.count("acks_unasked")
@@ -150,6 +158,12 @@ class Detector:
             self.healthier(1)
         self.suspicions.reached(peer)
         return True
+
+    def _replaced(self, target: NodeId, by: NodeId) -> None:
+        """Another member has answered, from there, the number that we sent to the target's address: the target is
+        there no more. Where it lives elsewhere it will refute that."""
+        self._commons.count("replaced")
+        self.declare(target, f"member {by.hex()} answers at its address")
 
     def on_probe_due(self, number: int) -> None:
         """No answer within the bound. The probe stays known: a late ack still clears the suspicion."""
@@ -200,6 +214,9 @@ class Detector:
     def _check(self, address: Address) -> None:
         """Something else than a probe was refused: probe whoever has that address, once a period."""
         commons = self._commons
+        if address in self._checked:
+            return
+        self._checked[address] = None
         for id in commons.ring.neighbours(commons.config.fanout_ring) + list(commons.ring.successors()):
             if commons.address(id) == address:
                 self.probe(id)
@@ -225,6 +242,7 @@ class Detector:
         """We were asleep: what ran meanwhile is void, and looked at again."""
         commons = self._commons
         commons.count("stalls")
+        commons.event("stalled", late_s=round(late_s, 3))
         self.suspicions.slept(late_s)
         again: dict[NodeId, None] = {}
         for number, probe in list(self._probes.items()):
@@ -271,7 +289,6 @@ class Detector:
         for number in [number for number, probe in self._probes.items() if probe.target == id]:
             self._drop(number)
         self._voided.pop(id, None)
-        self._checked_at.pop(id, None)
         self.suspicions.forget(id)
 
     def _drop(self, number: int) -> None:

@@ -19,8 +19,6 @@ from gossipreg.wire.messages import Pull
 _TRIES = 4
 _WAITING_MAX = 200_000
 """Twice the rows of the largest table; beyond it the rest is left to anti-entropy."""
-_PAGE_BYTES = 1400
-"""What one pull is expected to bring, for the pacing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,6 @@ class PullAgain:
 class _Pulling:
     peer: NodeId
     goal: Version
-    echo: int
     rumour: bool
     tries: int = 0
     have: Version = NOTHING
@@ -52,6 +49,10 @@ class Fetch:
         """Whether anything is being fetched, or waits for it."""
         return bool(self._pulling or self._waiting)
 
+    def wants(self, id: NodeId) -> bool:
+        """Whether this row is being fetched, or waits for its turn."""
+        return id in self._pulling or id in self._waiting
+
     def pulling(self, id: NodeId) -> bool:
         return id in self._pulling
 
@@ -60,15 +61,15 @@ class Fetch:
         pulling = self._pulling.get(id)
         return pulling is None or pulling.rumour
 
-    def want(self, id: NodeId, peer: NodeId, goal: Version, have: Version, *, echo: int, rumour: bool) -> None:
+    def want(self, id: NodeId, peer: NodeId, goal: Version, have: Version, *, rumour: bool) -> None:
         """`peer` has the row at `goal`, and we are at `have`: fetch it, now or in its turn."""
         known = self._pulling.get(id) or self._waiting.get(id)
         if known is not None:
             known.rumour = known.rumour or rumour
             if goal > known.goal:
-                known.goal, known.peer, known.echo = goal, peer, echo
+                known.goal, known.peer = goal, peer
             return
-        pulling = _Pulling(peer, goal, echo, rumour)
+        pulling = _Pulling(peer, goal, rumour)
         if len(self._pulling) < self._at_once():
             self._start(id, pulling, have)
         elif len(self._waiting) < _WAITING_MAX:
@@ -78,14 +79,14 @@ class Fetch:
 
     def _at_once(self) -> int:
         config = self._commons.config
-        return min(config.pulls_at_once, config.pull_bytes_at_once // _PAGE_BYTES)
+        return min(config.pulls_at_once, config.pull_bytes_at_once // config.datagram_bytes)
 
     def _start(self, id: NodeId, pulling: _Pulling, have: Version) -> None:
         self._pulling[id] = pulling
         pulling.tries += 1
         pulling.have = have
         self._commons.count("pulls")
-        self._commons.to(pulling.peer, Pull(id, *have, pulling.echo))
+        self._commons.to(pulling.peer, Pull(id, *have))
         bound_s = max(self._commons.bound_s(pulling.peer), self._commons.config.rtt_floor_s)
         self._commons.timers.set(PullAgain(id), self._commons.now + bound_s)
 
@@ -129,7 +130,6 @@ class Fetch:
             return
         commons = self._commons
         if pulling.tries >= 2:
-            pulling.echo = 0
             others = commons.ring.sample(commons.rng, 1, [pulling.peer])
             if others:
                 pulling.peer = others[0]
@@ -140,7 +140,7 @@ class Fetch:
         """It had to ask who we are, so it dropped our pulls: send them again at once."""
         for id, pulling in self._pulling.items():
             if pulling.peer == peer:
-                self._commons.to(peer, Pull(id, *pulling.have, pulling.echo))
+                self._commons.to(peer, Pull(id, *pulling.have))
 
     # -- the other side ----------------------------------------------------------------------------------------------
 

@@ -5,17 +5,16 @@ Owns: the verdicts and refutations that we issue. Never knows: how merging decid
 and a claim against ourselves is refuted.
 """
 
-from collections.abc import Callable
-
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector
 from gossipreg.core.fetch import Fetch
+from gossipreg.core.join import Joining
 from gossipreg.core.lost import Lost
+from gossipreg.core.own import Own
 from gossipreg.core.reconcile import Reconcile
 from gossipreg.core.replica import Outcome
 from gossipreg.core.roster import Roster
 from gossipreg.core.rumours import Rumours, Topic
-from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.model import NOTHING, Liveness, NodeId, Rank, Version
 from gossipreg.wire.messages import MAX_INCARNATION, Announce, Claim, Delta
 
@@ -28,26 +27,24 @@ class Intake:
     def __init__(
         self,
         commons: Commons,
+        own: Own,
         rumours: Rumours,
         fetch: Fetch,
+        joining: Joining,
         reconcile: Reconcile,
         lost: Lost,
         detector: Detector,
         roster: Roster,
-        met_myself: Callable[[int], None],
-        outlive: Callable[[], object],
     ) -> None:
-        """`met_myself(generation)`: somebody tells of a start of ours that was not ours; `outlive()`: a new generation
-        is needed, because nothing in this one is above what is claimed of us."""
         self._commons = commons
+        self._own = own
         self._rumours = rumours
         self._fetch = fetch
+        self._joining = joining
         self._reconcile = reconcile
         self._lost = lost
         self._detector = detector
         self._roster = roster
-        self._met_myself = met_myself
-        self._outlive = outlive
         self._called_at: dict[NodeId, float] = {}
         """When we last asked a member itself for its generation."""
 
@@ -72,7 +69,7 @@ class Intake:
         from_owner = peer == delta.id
         told_on = from_owner or self._fetch.told_on(delta.id)
         merged = commons.replica.merge_delta(
-            delta, from_owner=from_owner, in_step=self._reconcile.synced, now=commons.now
+            delta, from_owner=from_owner, in_step=self._joining.synced, now=commons.now
         )
         row = commons.replica.rows.get(delta.id)
         have = NOTHING if row is None else row.pull_from
@@ -80,12 +77,13 @@ class Intake:
         if merged.news and told_on and row is not None and not row.unproven:
             self._rumours.tell_row(delta.id, merged.before, told_by=peer)
         if merged.outcome is Outcome.REFUSED:
+            commons.event("table_full", id=delta.id.hex())
             self._fetch.done(delta.id)
         elif pulled:
             self._fetch.progressed(delta.id)
         elif have < goal or merged.outcome is Outcome.GAP:
-            self._fetch.want(delta.id, peer, goal, have, echo=0, rumour=told_on)
-        self._reconcile.look_whether_synced()
+            self._fetch.want(delta.id, peer, goal, have, rumour=told_on)
+        self._joining.arrived(delta.id)
 
     def on_announce(self, peer: NodeId, announce: Announce, counter: int) -> None:
         """News that did not fit: pull what we lack."""
@@ -103,13 +101,13 @@ class Intake:
             self._reconcile.answer_gone(peer, announce.id, head)
         elif row is None or row.pull_from < head:
             have = NOTHING if row is None else row.pull_from
-            self._fetch.want(announce.id, peer, head, have, echo=announce.number, rumour=True)
+            self._fetch.want(announce.id, peer, head, have, rumour=True)
 
     def _about_ourselves(self, peer: NodeId, told: Version) -> None:
         """Somebody tells us our own row: it is behind, or somebody else writes in our name."""
         own = self._commons.replica.own.version
         if told.generation > own.generation:
-            self._met_myself(told.generation)
+            self._own.met_myself(told.generation)
         elif told < own:
             page = self._commons.replica.page(self._commons.id, told, self._commons.outbox.message_limit)
             if page is not None:
@@ -123,7 +121,7 @@ class Intake:
         newest = 0 if row is None else row.liveness.generation
         if owner is not None:
             newest = max(newest, owner.generation)
-        ahead_ms = (generation >> 16) - commons.wall_at_0_ms - commons.now * 1000
+        ahead_ms = (generation >> 16) - commons.replica.wall_at_0_ms - commons.now * 1000
         if peer == id or row is None or generation <= newest or ahead_ms <= _AHEAD_MS:
             return True
         commons.count("drop.generation_ahead")
@@ -156,6 +154,8 @@ class Intake:
         row = commons.replica.rows.get(claim.id)
         if merged.claim is not None:
             self._rumours.tell_claim(claim.id, told_by=peer)
+        elif row is not None and row.left and claim.rank is Rank.DEAD:
+            pass  # that it left is no contradiction: nobody need hear it
         elif row is not None and row.liveness > level:
             commons.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or commons.id))
         self._hold_gossiped(claim)
@@ -164,7 +164,7 @@ class Intake:
         """A claim about ourselves. A private suspicion is answered by the ack alone."""
         commons = self._commons
         if claim.generation > commons.generation:
-            self._met_myself(claim.generation)
+            self._own.met_myself(claim.generation)
         elif claim.rank is Rank.DEAD or (claim.rank is Rank.SUSPECT and commons.config.suspicion == "gossiped"):
             refuted = commons.replica.refute(claim.generation, claim.incarnation, commons.now)
             if refuted is not None:
@@ -177,7 +177,7 @@ class Intake:
             own = commons.replica.own
             exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == commons.generation
             if exhausted and not own.left:
-                self._outlive()
+                self._own.raise_above(commons.generation)  # nothing in this one is above what is claimed of us
             if own.liveness > (claim.generation, claim.incarnation, claim.rank):
                 commons.to(peer, Claim(commons.id, *own.liveness, by=commons.id))
             elif own.left:  # a claim of ours would only be answered with theirs, for ever
@@ -203,11 +203,6 @@ class Intake:
 
     def _hold_gossiped(self, claim: Claim) -> None:
         """Where suspicion is gossiped: every member that knows of it waits for the refutation."""
-        suspicions = self._detector.suspicions
         row = self._commons.replica.rows.get(claim.id)
-        if not isinstance(suspicions, GossipedSuspicions) or row is None:
-            return
-        if row.liveness.rank is not Rank.SUSPECT:
-            suspicions.not_suspect(claim.id)
-        elif row.liveness == Liveness(claim.generation, claim.incarnation, claim.rank) and suspicions.on_suspect(claim):
+        if row is not None and self._detector.suspicions.on_claim(claim, row.liveness):
             self._rumours.tell_claim(claim.id, by=claim.by)

@@ -13,6 +13,7 @@ from gossipreg.core.commons import Commons
 from gossipreg.core.roster import Roster
 from gossipreg.model import NodeId
 
+ALONE = "nobody has been heard for too long"
 _SMALL = 3
 """Up to so many members a cluster is small: there, silence more likely means that the others are gone."""
 
@@ -36,7 +37,7 @@ class Listener:
             self.alone = False
             self._commons.timers.cancel(AloneOver())
             for id in self._hidden:
-                self._roster.hide(id, False)
+                self._roster.hide(id, ALONE, False)
             self._hidden = []
             self._roster.stale(False)
             self._commons.event("not_alone")
@@ -60,4 +61,4 @@ class Listener:
             held = self._commons.now
             self._hidden = [id for id in self._commons.ring if id != self._commons.id and rows[id].hold_until <= held]
             for id in self._hidden:
-                self._roster.hide(id, True)
+                self._roster.hide(id, ALONE, True)

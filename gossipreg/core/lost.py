@@ -42,7 +42,7 @@ class Lost:
 
     def seek(self, addresses: tuple[Address, ...]) -> None:
         """These are the seeds now."""
-        self._seeds = {address: self._seeds.get(address) for address in addresses}
+        self._seeds = {address: self._seeds.get(address) for address in addresses if self._commons.speaks(address)}
         self._wait_s = _FIRST_S
         if not self._reached and self._seeds:
             self.on_seek()
@@ -74,8 +74,9 @@ class Lost:
             self._seeds[address] = self._commons.id
 
     @property
-    def seeds(self) -> tuple[Address, ...]:
-        return tuple(self._seeds)
+    def only_ourselves(self) -> bool:
+        """Every seed turned out to be this member: the same list is given to all, and we are the first."""
+        return bool(self._seeds) and all(id == self._commons.id for id in self._seeds.values())
 
     # -- the lost ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ table changed, packs what is to be said into datagrams, and returns the effects 
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 from gossipreg.config import Config
 from gossipreg.core.catalog import Catalog
@@ -17,15 +16,16 @@ from gossipreg.core.commons import Commons
 from gossipreg.core.contact import Contact
 from gossipreg.core.departure import Departing, Departure
 from gossipreg.core.detector import Detector, Period, ProbeDue
-from gossipreg.core.effects import Effect, Stop
+from gossipreg.core.effects import Effect
 from gossipreg.core.fetch import Fetch, PullAgain
 from gossipreg.core.intake import Intake
+from gossipreg.core.join import Joining, ListAgain
 from gossipreg.core.listener import AloneOver, Listener
 from gossipreg.core.lost import Lost, Seek
 from gossipreg.core.outbox import Outbox
 from gossipreg.core.own import Own
 from gossipreg.core.peers import Peer, Peers
-from gossipreg.core.reconcile import Compare, ListAgain, Reconcile
+from gossipreg.core.reconcile import Compare, Reconcile
 from gossipreg.core.replica import Replica
 from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster, state_of
@@ -39,7 +39,6 @@ from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, Health, Member, MemberInfo, NodeId, Service, Version
 from gossipreg.wire import codec
 from gossipreg.wire.messages import (
-    MAX_VERSION,
     Ack,
     Announce,
     Ask,
@@ -79,10 +78,12 @@ class Node:
         now: float,
         wall_ms: int,
         address_fixed: bool = True,
+        speaks: Callable[[Address], bool] = lambda _: True,
     ) -> None:
         """`member` is our own entry as it is announced; its boot id also stands in every header. `now` is the core's
         clock (CLOCK_BOOTTIME, seconds), `wall_ms` the wall clock at that moment; `entropy(n)` gives n random bytes.
-        With `address_fixed` off, our address follows what two other members see of us."""
+        With `address_fixed` off, our address follows what two other members see of us. `speaks` says whether there is
+        a socket of an address's family."""
         self.config = config
         self.id = id
         self.keyring = keyring
@@ -92,20 +93,22 @@ class Node:
         replica = Replica(config, id, generation, now, wall_ms)
         outbox = Outbox(config, self._sealer, now)
         self._commons = commons = Commons(
-            config, id, generation, replica, Ring(id), Peers(entropy), outbox, Timers(), RoundTrips(config), rng, now,
-            wall_at_0_ms=wall_ms - now * 1000, heard_at=float("-inf"),
+            config, id, replica, Ring(id), Peers(entropy), outbox, Timers(), RoundTrips(config), rng, now,
+            heard_at=float("-inf"), speaks=speaks,
         )  # fmt: skip
         self.catalog = Catalog(id)
         self._lost = Lost(commons)
         self._rumours = Rumours(commons)
         self._fetch = Fetch(commons)
-        self._reconcile = Reconcile(commons, self._rumours, self._fetch)
+        self._joining = Joining(commons, self._rumours, self._fetch)
+        self._reconcile = Reconcile(commons, self._rumours, self._fetch, self._joining)
         self._detector = Detector(commons)
         self._roster = Roster(commons, self.catalog, self._lost, self._gone)
         self._listener = Listener(commons, self._roster)
+        self._own = Own(commons, self._rumours, member, address_fixed=address_fixed)
         self._intake = Intake(
-            commons, self._rumours, self._fetch, self._reconcile, self._lost, self._detector, self._roster,
-            self._met_myself, lambda: self._raise_above(commons.generation),
+            commons, self._own, self._rumours, self._fetch, self._joining, self._reconcile, self._lost, self._detector,
+            self._roster,
         )  # fmt: skip
         self._suspicions: PrivateSuspicions | GossipedSuspicions
         if config.suspicion == "private":
@@ -115,11 +118,10 @@ class Node:
         else:
             self._suspicions = GossipedSuspicions(commons, self._detector, self._intake.claim, self._intake.declare)
         self._detector.suspicions = self._suspicions
+        self._detector.declare = self._intake.declare
         self._unproven = Unproven(commons, self._detector)
-        self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._met_myself)
-        self._own = Own(commons, self._rumours, member, address_fixed=address_fixed)
+        self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._own.met_myself)
         self._departure = Departure(commons, self._rumours, self._own)
-        self._raised = False
         self._told_dead_at: dict[NodeId, float] = {}
         self._detector.start()
         self._roster.refresh()
@@ -137,6 +139,8 @@ class Node:
         if opened.boot_id == self._boot_id:
             commons.count("drop.own")
             self._lost.own_seed(source)
+            if self._lost.only_ourselves:
+                self._joining.without_others()
             return self._end()
         peer = commons.peers.of_boot(opened.boot_id)
         if peer is not None and not peer.window.accept(opened.counter):
@@ -195,8 +199,8 @@ class Node:
         self._begin(now)
         if addresses:
             self._lost.seek(addresses)
-        elif not self._lost.seeds:
-            self._reconcile.in_step_without_others()
+        else:
+            self._joining.without_others()
         return self._end()
 
     def lag(self, seconds: float) -> None:
@@ -231,10 +235,10 @@ class Node:
         version = self._own.set_health(service_id, health)
         return version, self._end()
 
-    def update_member(self, member: Member, now: float) -> list[Effect]:
-        """Our own entry is this from now on. The boot id stays."""
+    def reachable_at(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
+        """These are our addresses from now on, best first."""
         self._begin(now)
-        self._own.update(replace(member, boot_id=self._boot_id))
+        self._own.reachable_at(addresses)
         return self._end()
 
     def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:
@@ -248,7 +252,7 @@ class Node:
     @property
     def synced(self) -> bool:
         """Whether this member holds every version that one peer listed at first, or was given no seed."""
-        return self._reconcile.synced
+        return self._joining.synced
 
     @property
     def alone(self) -> bool:
@@ -256,11 +260,9 @@ class Node:
         return self._listener.alone
 
     @property
-    def departed(self) -> bool:
-        return self._departure.done
-
-    def own_services(self) -> dict[str, Service]:
-        return dict(self._own.services)
+    def addresses(self) -> tuple[Address, ...]:
+        """Where others reach us, as we announce it."""
+        return self._own.member.addresses
 
     def rtt_s(self, id: NodeId) -> float | None:
         return 0.0 if id == self.id else self._commons.round_trips.smoothed_s(id)
@@ -307,8 +309,8 @@ class Node:
     # -- within an input ---------------------------------------------------------------------------------------------
 
     def _begin(self, now: float) -> Commons:
-        """Set the time. Whoever missed a deadline, and took in nothing since, was asleep: that is noticed before anything
-        is taken in, for what lies in the queue must not be judged by a clock that ran while nobody looked."""
+        """Set the time. Whoever missed a deadline, and took in nothing since, was asleep: that is noticed before
+        anything is taken in, for what lies in the queue must not be judged by a clock that ran while nobody looked."""
         commons = self._commons
         late_s = now - max(commons.now, commons.timers.next_due())
         commons.now = max(now, commons.now)
@@ -356,6 +358,7 @@ class Node:
         """No longer on the ring."""
         self._detector.forget(id)
         self._rumours.forget(id)
+        self._joining.forget(id)
         self._reconcile.forget(id)
         self._intake.forget(id)
         self._told_dead_at.pop(id, None)
@@ -369,45 +372,14 @@ class Node:
                 commons.to(id, own)
         elif self.synced:
             commons.timers.set_earlier(Compare(id), commons.now + 2 * self.config.settle_s)
-        self._reconcile.list_from(id)
+        self._joining.list_from(id)
 
     def _not_understood(self, id: NodeId) -> None:
         """A member had to ask who we are: what we said to it just now was dropped."""
         self._rumours.on_not_understood(id)
         self._detector.on_not_understood(id)
         self._fetch.on_not_understood(id)
-        self._reconcile.on_not_understood(id)
-
-    def _met_myself(self, generation: int) -> None:
-        """Somebody tells of a start of ours that was not ours: a restored backup, or a clone that runs now."""
-        commons = self._commons
-        if generation <= commons.generation:
-            commons.count("older_self")
-            return
-        if self._raised:
-            commons.event("duplicate_identity", id=self.id.hex())
-            commons.effects.append(
-                Stop(
-                    f"duplicate identity {self.id.hex()}: another sidecar runs with a copy of this data directory; "
-                    "give each its own"
-                )
-            )
-            return
-        self._raised = self._raise_above(generation)
-
-    def _raise_above(self, generation: int) -> bool:
-        """Start a new generation of ours above this one. False, and nothing changed, where there is none: a word that
-        leaves us no answer is not believed by others either (see `intake.py`)."""
-        commons = self._commons
-        raised = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)
-        if raised > MAX_VERSION:
-            commons.count("drop.generation_exhausted")
-            return False
-        commons.generation = raised
-        commons.replica.next_generation(commons.generation, commons.now)
-        commons.event("generation_raised", id=self.id.hex(), generation=str(commons.generation))
-        self._rumours.tell_row(self.id, Version(0, 0))
-        return True
+        self._joining.on_not_understood(id)
 
     def _take(self, peer: Peer, message: Message, source: Address, counter: int) -> None:
         """One message of a bound peer."""
@@ -419,7 +391,7 @@ class Node:
                 commons.outbox.put(source, commons.ack_of(message.number, None if at_home else source))
                 self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=False)
             case Ack():
-                if self._detector.on_ack(id, message):
+                if self._detector.on_ack(id, message, source):
                     self._unproven.acked(id)
                     self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=True)
                     if message.observed is not None:
@@ -450,7 +422,7 @@ class Node:
             case Want():
                 self._reconcile.on_want(id, message)
             case List():
-                self._reconcile.on_list(id, message)
+                self._joining.on_list(id, message)
             case Hello():
                 self._contact.on_hello(peer.boot_id, source, message)
             case Mismatch():
@@ -460,7 +432,8 @@ class Node:
 
     def _on_peers(self, message: Peers_) -> None:
         """A busy member names others: one of them will do as well."""
-        if not self.synced:
+        if self._joining.seeks:
+            self._joining.on_peers()
             for _, address in message.peers[:2]:
                 self._lost.call(address)
 
@@ -480,11 +453,11 @@ class Node:
                 self._rumours.on_give_receipts(name.peer)
             case PullAgain():
                 self._fetch.on_pull_again(name.id)
-                self._reconcile.look_whether_synced()
+                self._joining.arrived(name.id)
             case Compare():
                 self._reconcile.on_compare(name)
             case ListAgain():
-                self._reconcile.on_list_again()
+                self._joining.on_list_again()
             case Seek():
                 self._lost.on_seek()
             case Prove():

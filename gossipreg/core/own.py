@@ -1,8 +1,8 @@
-"""Our own row: our entry, our services and their health, written and told.
+"""Our own row: our entry, our services and their health, written and told; and what we do about another in our name.
 
 Owns: which slot each service of ours has, and what two others say our address is. Never knows: who reads it.
 
-A change is written once, in the order service, health, and told within the gathering time as one delta. Writing what
+A change is written once, and told within the gathering time as one delta. Writing what
 stands there already changes nothing: no counter, no rumour, no watcher woken.
 """
 
@@ -11,11 +11,14 @@ from dataclasses import replace
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.effects import Stop
 from gossipreg.core.rumours import Rumours
-from gossipreg.errors import NotFound, TooLarge
-from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health, Member, NodeId, Service, Version
+from gossipreg.errors import GossipregError, NotFound, TooLarge
+from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, NodeId, Service, Version
 from gossipreg.wire import values
+from gossipreg.wire.messages import MAX_VERSION
 
+_ADDRESSES_MAX = 8
 _WITNESSES = 2
 """So many members must have seen us at the same new address before we believe it."""
 
@@ -31,6 +34,7 @@ class Own:
         self.services: dict[str, Service] = {}
         self.health: dict[str, Health] = {}
         self.member = member
+        self._raised = False
         commons.replica.write(KIND_MEMBER, 0, values.encode_member(member), commons.now)
 
     @property
@@ -45,25 +49,65 @@ class Own:
             self.member = member
             self._rumours.tell_row(self._commons.id, before)
 
+    def reachable_at(self, addresses: tuple[Address, ...]) -> None:
+        """These are our addresses now, best first; what is more than a few is let go from the end."""
+        self.update(replace(self.member, addresses=addresses[:_ADDRESSES_MAX]))
+
+    # -- our identity ------------------------------------------------------------------------------------------------
+
+    def met_myself(self, generation: int) -> None:
+        """Somebody tells of a start of ours that was not ours: a restored backup, or a clone that runs now. Once we
+        rise above it; a second time there is a clone, and this process ends."""
+        commons = self._commons
+        if generation <= commons.generation:
+            commons.count("older_self")
+        elif not self._raised:
+            self._raised = self.raise_above(generation)
+        else:
+            commons.event("duplicate_identity", id=commons.id.hex())
+            message = (
+                f"duplicate identity {commons.id.hex()}: another sidecar runs with a copy of this data directory; "
+                "give each its own"
+            )
+            commons.effects.append(Stop(message))
+
+    def raise_above(self, generation: int) -> bool:
+        """Start a new generation of ours above this one. False, and nothing changed, where there is none: a word that
+        leaves us no answer is not believed by others either (see `intake.py`)."""
+        commons = self._commons
+        raised = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)
+        if raised > MAX_VERSION:
+            commons.count("drop.generation_exhausted")
+            return False
+        commons.replica.next_generation(raised, commons.now)
+        commons.event("generation_raised", id=commons.id.hex(), generation=str(raised))
+        self._rumours.tell_row(commons.id, NOTHING)
+        return True
+
     # -- services ----------------------------------------------------------------------------------------------------
 
     def register(self, service: Service, health: Health) -> Version:
         """Add, or update the one of that id; the version after it. Raises TooLarge, then nothing changed."""
         slot = self._slots.get(service.id)
-        known = slot is not None
         if slot is None:
             slot = self._free[0] if self._free else len(self._slots)
             if slot >= MAX_SERVICES_A_ROW:
                 raise TooLarge(f"this sidecar has {MAX_SERVICES_A_ROW} services already: deregister some")
-        before = self.version
-        if self.services.get(service.id) != service:
-            self._commons.replica.write(KIND_SERVICE, slot, values.encode_service(service), self._commons.now)
-        if not known:
+        before, replica, now = self.version, self._commons.replica, self._commons.now
+        if self.health.get(service.id) is not health:
+            replica.write(KIND_HEALTH, slot, values.encode_health(health), now)
+        try:
+            if self.services.get(service.id) != service:
+                replica.write(KIND_SERVICE, slot, values.encode_service(service), now)
+        except GossipregError:  # too large, or a value that others would refuse
+            was = self.health.get(service.id)
+            replica.write(KIND_HEALTH, slot, None if was is None else values.encode_health(was), now)
+            raise
+        if service.id not in self._slots:
             if self._free:
                 heapq.heappop(self._free)
             self._slots[service.id] = slot
-        self.services[service.id] = service
-        self._write_health(service.id, slot, health)
+        self.services[service.id], self.health[service.id] = service, health
         if self.version != before:
             self._rumours.tell_row(self._commons.id, before)
         return self.version
@@ -80,15 +124,11 @@ class Own:
     def set_health(self, service_id: str, health: Health) -> Version:
         slot = self._slot(service_id)
         before = self.version
-        self._write_health(service_id, slot, health)
-        if self.version != before:
-            self._rumours.tell_row(self._commons.id, before)
-        return self.version
-
-    def _write_health(self, service_id: str, slot: int, health: Health) -> None:
-        if self.health.get(service_id) is not health:
+        if self.health[service_id] is not health:
             self._commons.replica.write(KIND_HEALTH, slot, values.encode_health(health), self._commons.now)
             self.health[service_id] = health
+            self._rumours.tell_row(self._commons.id, before)
+        return self.version
 
     def _slot(self, service_id: str) -> int:
         slot = self._slots.get(service_id)
@@ -106,6 +146,6 @@ class Own:
         if sum(seen == address for seen in self._observed.values()) >= _WITNESSES:
             self._observed.clear()
             self._commons.event("moved", address=str(address))
-            self.update(replace(self.member, addresses=(address,)))
+            self.reachable_at((address, *self.member.addresses))
         elif len(self._observed) > 16:
             del self._observed[next(iter(self._observed))]

@@ -1,7 +1,7 @@
-"""Anti-entropy: compare two tables, find the rows that differ. And joining: list a whole table.
+"""Anti-entropy: compare two tables, find the rows that differ.
 
-Owns: comparisons begun, the listing under way, and whether this member is in step. Never knows: how a row is fetched
-(`fetch.py`) or what is in it.
+Owns: comparisons begun and answered. Never knows: how a row is fetched (`fetch.py`) or what is in it. Who is not in
+step yet begins none: see `join.py`.
 
 Equal fingerprints, carried by every probe and ack, end a comparison before it begins. Else, prober P and probed Q:
 
@@ -14,19 +14,17 @@ Who is ahead answers Versions with its own, so that the other pulls; who knows a
 claim. A bucket that changed within `settle_s` is left out and looked at again once it has settled: under churn tables
 are never equal, and what is being told needs no comparing. A comparison that moved nothing is not repeated until a
 fingerprint changes. Who took many rows compares soon with two others, so a healed partition spreads in log n rounds.
-
-A joiner is a member with an empty table: it lists all versions of one member, page by page, and pulls. It is in step
-(`synced`) once it holds every version of that list.
 """
 
 from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.fetch import Fetch
+from gossipreg.core.join import VERSION_BYTES, Joining
 from gossipreg.core.outbox import Class
 from gossipreg.core.rumours import Rumours
 from gossipreg.model import NOTHING, NodeId, Version
-from gossipreg.wire.messages import Buckets, Claim, Hashes, List, Peers, Versions, Want
+from gossipreg.wire.messages import Buckets, Claim, Hashes, Versions, Want
 
 _MASK = (1 << 64) - 1
 _ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hashing
@@ -35,16 +33,10 @@ _BITS_MIN, _BITS_MAX = 4, 8
 _HASH_BYTES = 6
 _HASHES_MAX_BYTES = 16 * 1024
 """An answer to Buckets takes at most so much; what it leaves out is found by the next comparison."""
-_VERSION_BYTES = 38
-"""An upper bound of one (id, generation, counter) in Versions."""
 _ANSWERED_MAX = 8
 """Answers to Buckets whose hashes are kept, to know what a Want means."""
 _MANY = 8
 """Who took so many rows in one comparison compares with others soon."""
-_LISTS_AT_ONCE = 8
-"""Members listing our table within a period; further ones are sent to others as well."""
-_LIST_AGAIN_S = 1.0
-"""A listing that made no progress for so long asks again, another member if there is one."""
 _BACKOFF_MAX = 6
 _ANSWER_S = 0.02
 """One member's Buckets are answered once in this time: an answer may cost a walk over many rows."""
@@ -60,20 +52,9 @@ class Compare:
     anyway."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListAgain:
-    """Timer: the listing made no progress."""
-
-
 def mixed(value: int, salt: int) -> int:
     """48 bits of a 64-bit hash under a salt: two rows that collide under one salt do not under the next."""
     return (((value ^ salt) * _ODD) & _MASK) >> 16
-
-
-@dataclass(slots=True)
-class _Listing:
-    peer: NodeId
-    after: bytes
 
 
 @dataclass(slots=True)
@@ -99,19 +80,16 @@ class _Answer:
 
 
 class Reconcile:
-    def __init__(self, commons: Commons, rumours: Rumours, fetch: Fetch) -> None:
+    def __init__(self, commons: Commons, rumours: Rumours, fetch: Fetch, joining: Joining) -> None:
         self._commons = commons
         self._rumours = rumours
         self._fetch = fetch
-        self.synced = False
-        self._listing: _Listing | None = None
-        self._all_listed = False
+        self._joining = joining
         self._begun: dict[NodeId, _Begun] = {}
         self._open: dict[int, tuple[NodeId, int]] = {}
         """Comparisons that we began: salt -> (with whom, bits)."""
         self._answered: dict[int, _Answer] = {}
         """By salt."""
-        self._lists_served: dict[NodeId, float] = {}
 
     # -- when to compare ---------------------------------------------------------------------------------------------
 
@@ -121,7 +99,7 @@ class Reconcile:
         if fingerprint == commons.replica.fingerprint:
             self._rumours.in_step(peer)
             return
-        if may_compare and self.synced and self._may_begin(peer, fingerprint):
+        if may_compare and self._joining.synced and self._may_begin(peer, fingerprint):
             self._begin(peer, fingerprint)
 
     def _may_begin(self, peer: NodeId, fingerprint: int) -> bool:
@@ -292,37 +270,36 @@ class Reconcile:
         commons = self._commons
         if not ids or not commons.outbox.room(Class.PAGE, commons.now):
             return
-        number = commons.rng.getrandbits(64) | 1
         held = [(id, *commons.replica.rows[id].version) for id in ids if id in commons.replica.rows]
-        most = (commons.outbox.message_limit - 48) // _VERSION_BYTES
+        most = (commons.outbox.message_limit - 48) // VERSION_BYTES
         for at in range(0, len(held), most):
-            commons.to(peer, Versions(tuple(held[at : at + most]), None, number))
+            commons.to(peer, Versions(tuple(held[at : at + most])))
 
     # -- versions: who is behind pulls -------------------------------------------------------------------------------
 
     def on_versions(self, peer: NodeId, message: Versions) -> None:
         ahead: list[NodeId] = []
         for id, generation, counter in message.rows:
-            self._weigh(peer, id, Version(generation, counter), message.number, ahead)
+            self._weigh(peer, id, Version(generation, counter), ahead)
         if message.next is None:
             self._send_versions(peer, ahead)
-        elif self._listing is not None and self._listing.peer == peer:
-            self._listed(message.next)
+        else:
+            self._joining.on_page(peer, message)
 
-    def _weigh(self, peer: NodeId, id: NodeId, theirs: Version, number: int, ahead: list[NodeId]) -> None:
+    def _weigh(self, peer: NodeId, id: NodeId, theirs: Version, ahead: list[NodeId]) -> None:
         """One row that the peer holds at `theirs`."""
         commons = self._commons
         self._rumours.shown_row(peer, id, theirs)
         row = commons.replica.rows.get(id)
         if row is None:
-            self._fetch.want(id, peer, theirs, NOTHING, echo=number, rumour=False)
+            self._fetch.want(id, peer, theirs, NOTHING, rumour=False)
         elif id == commons.id:
             if theirs < row.version:
                 ahead.append(id)
         elif (row.dead or row.left) and theirs.generation <= row.liveness.generation:
             self.answer_gone(peer, id, theirs)
         elif row.pull_from < theirs:
-            self._fetch.want(id, peer, theirs, row.pull_from, echo=number, rumour=False)
+            self._fetch.want(id, peer, theirs, row.pull_from, rumour=False)
         elif theirs < row.version:
             ahead.append(id)
 
@@ -337,95 +314,5 @@ class Reconcile:
         else:
             commons.to(peer, Claim(id, *row.liveness, by=row.reporter or commons.id))
 
-    # -- listing a whole table: joining ------------------------------------------------------------------------------
-
-    def list_from(self, peer: NodeId) -> None:
-        """Not in step, and this member answers: list its table, unless a listing is under way."""
-        if self.synced or self._listing is not None:
-            return
-        self._listing = _Listing(peer, b"")
-        self._ask_list()
-
-    def in_step_without_others(self) -> None:
-        """No seed was given: there is nothing to be in step with."""
-        self._become_synced()
-
-    def _ask_list(self) -> None:
-        commons = self._commons
-        if self._listing is None:
-            return
-        commons.to(self._listing.peer, List(self._listing.after))
-        commons.timers.set(ListAgain(), commons.now + _LIST_AGAIN_S)
-
-    def on_not_understood(self, peer: NodeId) -> None:
-        """It had to ask who we are, so it dropped our question: ask again at once."""
-        if self._listing is not None and self._listing.peer == peer:
-            self._ask_list()
-
-    def on_list(self, peer: NodeId, message: List) -> None:
-        """Somebody lists our table; a busy member gives other addresses too."""
-        commons = self._commons
-        if not commons.outbox.room(Class.PAGE, commons.now):
-            self._offer_others(peer)
-            return
-        since = commons.now - commons.config.period_s
-        self._lists_served = {id: at for id, at in self._lists_served.items() if at >= since}
-        if not message.after:
-            if len(self._lists_served) >= _LISTS_AT_ONCE and self._offer_others(peer):
-                return
-            self._lists_served[peer] = commons.now
-        most = (commons.outbox.message_limit - 64) // _VERSION_BYTES
-        ids = commons.ring.after(message.after, most + 1)
-        more = len(ids) > most
-        rows = [(id, *commons.replica.rows[id].version) for id in ids[:most]]
-        following = ids[most - 1] if more else b""
-        commons.to(peer, Versions(tuple(rows), following, commons.rng.getrandbits(64) | 1))
-
-    def _offer_others(self, peer: NodeId) -> bool:
-        commons = self._commons
-        others = [
-            (id, address)
-            for id in commons.ring.sample(commons.rng, 8, [peer])
-            if (address := commons.address(id)) is not None
-        ]
-        if others:
-            commons.to(peer, Peers(tuple(others)))
-        return bool(others)
-
-    def _listed(self, following: bytes) -> None:
-        assert self._listing is not None
-        self._listing.after = following
-        if following:
-            self._ask_list()
-        else:
-            self._listing = None
-            self._commons.timers.cancel(ListAgain())
-            self.look_whether_synced(listed=True)
-
-    def on_list_again(self) -> None:
-        """No page for a while: ask again, another member where there is one. Where it was is kept: ids are in order
-        at everyone."""
-        if self._listing is None:
-            return
-        others = self._commons.ring.sample(self._commons.rng, 1, [self._listing.peer])
-        if others:
-            self._listing.peer = others[0]
-        self._ask_list()
-
-    def look_whether_synced(self, *, listed: bool = False) -> None:
-        """After each row that came in: in step once the list is through and nothing of it is missing."""
-        self._all_listed = listed or self._all_listed
-        if not self.synced and self._all_listed and self._listing is None and not self._fetch.busy:
-            self._become_synced()
-
-    def _become_synced(self) -> None:
-        self.synced = True
-        self._listing = None
-        self._commons.event("synced")
-        own = self._commons.replica.own
-        self._rumours.tell_row(own.id, NOTHING)
-
     def forget(self, id: NodeId) -> None:
         self._begun.pop(id, None)
-        if self._listing is not None and self._listing.peer == id:
-            self.on_list_again()

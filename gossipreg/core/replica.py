@@ -101,7 +101,8 @@ class Replica:
         self.counts: Counter[str] = Counter()
         """row_too_large, too_many_services, table_full, evicted, digest_mismatch, digest_mismatch_again, bad_member,
         incarnation_exhausted"""
-        self._wall_ms_at_0 = wall_ms - now * 1000
+        self.wall_at_0_ms = wall_ms - now * 1000
+        """What the wall clock showed when the core's clock was 0, as far as it was right at the start."""
         self._gone = Timers()
         """When each dead or left row is to be forgotten, by id."""
         self._unfinished = Timers()
@@ -197,15 +198,19 @@ class Replica:
         if not self._has_room(None, delta, now):
             return Merged(Outcome.REFUSED, NOTHING, NOTHING)
         row = self.rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
-        row.unproven = in_step and not from_owner and not self._plausible(delta.generation, now)
         outcome = self._take(row, delta)
+        self._read_member(row, now)
+        row.unproven = in_step and not from_owner and not self._plausible(row, now)
         self._settle(row, answered=False, now=now)
         return Merged(outcome, NOTHING, row.told, True, row.content is not None, row.liveness)
 
-    def _plausible(self, generation: int, now: float) -> bool:
-        """Whether a member unknown to a table in step can have started then: neither long ago nor in the future."""
-        age_ms = self._wall_ms_at_0 + now * 1000 - (generation >> 16)
-        return -self.config.future_s * 1000 <= age_ms <= self.config.dead_row_s * 1000
+    def _plausible(self, row: Row, now: float) -> bool:
+        """Whether a member unknown to a table in step can have started then: neither in the future, nor so long ago
+        that its row, had it died since, would be forgotten by now."""
+        brief = row.member is not None and not row.member.durable
+        oldest_s = self.config.dead_row_brief_s if brief else self.config.dead_row_s
+        age_ms = self.wall_at_0_ms + now * 1000 - (row.liveness.generation >> 16)
+        return -self.config.future_s * 1000 <= age_ms <= oldest_s * 1000
 
     def _take(self, row: Row, delta: Delta) -> Outcome:
         """Apply a delta of the row's newest generation to its content, its shadow, or both."""
@@ -259,7 +264,7 @@ class Replica:
         """The next page of a row for somebody who has it up to `since`, at most `limit_bytes` when encoded. None where
         we have nothing beyond, and of the dead and the unproven: their rows are not handed on."""
         row = self.rows.get(id)
-        if row is None or row.dead or row.unproven:
+        if row is None or (row.dead and not row.left) or row.unproven:
             return None
         for content in (row.shadow if row.lags else None, row.content):
             if content is None or content.head < 0 or content.generation < since.generation:

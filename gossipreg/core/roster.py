@@ -14,18 +14,16 @@ from gossipreg.core.catalog import Catalog
 from gossipreg.core.commons import Commons
 from gossipreg.core.effects import Changed
 from gossipreg.core.lost import Lost
-from gossipreg.core.replica import Row
+from gossipreg.core.replica import Row, State
 from gossipreg.model import Change, NodeId, Status
 
 
 def state_of(row: Row) -> str:
-    """alive, restarting, draining, dead or left, by the table alone."""
-    if row.dead:
-        return "dead"
-    if row.left:
-        return "left"
+    """alive, restarting, draining, suspect (gossiped), dead or left, by the table alone."""
     status = Status.UP if row.member is None else row.member.status
-    return {Status.RESTARTING: "restarting", Status.DRAINING: "draining"}.get(status, "alive")
+    if row.state is State.ALIVE and status in (Status.RESTARTING, Status.DRAINING):
+        return status.name.lower()
+    return row.state.value
 
 
 class Roster:
@@ -37,6 +35,8 @@ class Roster:
         self._gone = gone
         self._states: dict[NodeId, str] = {}
         self._changes: list[Change] = []
+        self._hidden: dict[NodeId, dict[str, None]] = {}
+        """Members out of our answers, and for which reasons."""
         self.why: dict[NodeId, str] = {}
         """For a member declared dead by us: on what grounds."""
 
@@ -82,7 +82,9 @@ class Roster:
         else:
             self._lost.found(id)
             self.why.pop(id, None)
-        if id != commons.id and not (before is None and state in ("dead", "left")):
+        gone_before_met = before is None and (row.dead or row.left)
+        quiet = "suspect" in (state, before) and state in ("suspect", "alive")  # the watcher tells of its suspicions
+        if id != commons.id and not quiet and not gone_before_met:
             commons.event(
                 f"member_{state}",
                 id=id.hex(),
@@ -105,6 +107,7 @@ class Roster:
         commons = self._commons
         commons.ring.remove(id)
         self._gone(id)  # also where it left the ring long ago: the dead are probed and spoken to
+        self._hidden.pop(id, None)
         commons.peers.forget(id)
         commons.round_trips.forget(id)
         self._states.pop(id, None)
@@ -113,17 +116,23 @@ class Roster:
 
     # -- local notes -------------------------------------------------------------------------------------------------
 
-    def hide(self, id: NodeId, hidden: bool) -> None:
-        """Out of our own answers, or back; the table does not change."""
+    def hide(self, id: NodeId, why: str, hidden: bool) -> None:
+        """Out of our own answers for this reason, or no longer for this one; the table does not change."""
         row = self._commons.replica.rows.get(id)
-        if row is not None and row.hidden != hidden:
-            row.hidden = hidden
-            self._changes += self._catalog.refresh(row)
-            if row.member is not None:
-                self._commons.event(
-                    "member_hidden" if hidden else "member_shown", id=id.hex(), name=row.member.name,
-                    reason="its port is refused, and nobody else is heard to confirm it" if hidden else "it answers",
-                )  # fmt: skip
+        reasons = self._hidden.setdefault(id, {})
+        if hidden:
+            reasons[why] = None
+        else:
+            reasons.pop(why, None)
+        if not reasons:
+            del self._hidden[id]
+        if row is None or row.hidden == bool(reasons):
+            return
+        row.hidden = bool(reasons)
+        self._changes += self._catalog.refresh(row)
+        if row.member is not None and row.active:
+            kind = "member_hidden" if hidden else "member_shown"
+            self._commons.event(kind, id=id.hex(), name=row.member.name, reason=why)
 
     def stale(self, stale: bool) -> None:
         """Mark what the answers say of others as last known, or fresh again."""

@@ -47,7 +47,6 @@ class Row:
         "forget_at",
         "hash",
         "hidden",
-        "hidden",
         "hold_until",
         "id",
         "liveness",
@@ -74,8 +73,6 @@ class Row:
         """Taken out of our own answers alone: nobody is heard to confirm what we see of it."""
         self.unproven = False
         """Told by others, and too old or too new to be believed before its owner answers."""
-        self.hidden = False
-        """Kept out of our own answers, by a note of ours that nobody else sees."""
         self.changed_at = now
         """When its state last changed here."""
         self.reporter: NodeId | None = None
@@ -124,7 +121,7 @@ class Row:
     @property
     def answers(self) -> bool:
         """Its services are given out. Where the content lags, only if they were just before."""
-        return self.content is not None and not (self.silenced or self.hidden) and self.active and not self.hidden
+        return self.content is not None and not (self.silenced or self.hidden) and self.active
 
     @property
     def behind(self) -> bool:

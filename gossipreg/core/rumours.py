@@ -112,8 +112,12 @@ class Rumours:
     def on_tell(self) -> None:
         """The gathered news goes out, to neighbours and random members."""
         commons = self._commons
-        room = {claim: commons.outbox.room(Class.CLAIM if claim else Class.DELTA, commons.now) for claim in (True, False)}
-        news = {topic: item for topic, item in self._news.items() if room[topic.claim] or self._refutes(topic)}
+        claims, rows = (commons.outbox.room(klass, commons.now) for klass in (Class.CLAIM, Class.DELTA))
+        news = {
+            topic: item
+            for topic, item in self._news.items()
+            if (claims if topic.claim else rows) or self._refutes(topic)
+        }
         self._news = {topic: item for topic, item in self._news.items() if topic not in news}
         if self._news:
             commons.timers.set(Tell(), commons.now + _THROTTLED_S)
@@ -175,7 +179,7 @@ class Rumours:
         if page.reached == page.head and len(codec.encode(page)) <= commons.outbox.message_limit:
             return page
         held = commons.replica.rows[id].told  # not page.head: the rest of it may still be on its way to us
-        return Announce(id, held.generation, held.counter, commons.rng.getrandbits(64) | 1)
+        return Announce(id, held.generation, held.counter)
 
     def _remember(self, peer: NodeId, topic: Topic, told: _Told) -> None:
         topics = self._told.setdefault(peer, {})

@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector
-from gossipreg.model import NodeId
-from gossipreg.wire.messages import Ask
+from gossipreg.model import Liveness, NodeId
+from gossipreg.wire.messages import Ask, Claim
+
+REFUSED = "its port is refused, and nobody else is heard to confirm it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,11 @@ class PrivateSuspicions:
         commons: Commons,
         detector: Detector,
         declare: Callable[[NodeId, str], None],
-        hide: Callable[[NodeId, bool], None],
+        hide: Callable[[NodeId, str, bool], None],
         cut_off: Callable[[float], None],
     ) -> None:
-        """`declare(id, why)`: the verdict; `hide(id, hidden)`: out of or back into our own answers; `cut_off(since)`:
-        silence all around since then."""
+        """`declare(id, why)`: the verdict; `hide(id, why, hidden)`: out of or back into our own answers;
+        `cut_off(since)`: silence all around since then."""
         self._commons = commons
         self._detector = detector
         self._declare = declare
@@ -121,6 +123,10 @@ class PrivateSuspicions:
         self._judge(id, suspicion)
         return True
 
+    def on_claim(self, claim: Claim, held: Liveness) -> bool:  # noqa: ARG002 (one protocol for both)
+        """What others claim is no matter of ours: only verdicts are told."""
+        return False
+
     def on_timer(self, name: object) -> bool:
         match name:
             case Round(id=id) if id in self._held:
@@ -148,7 +154,7 @@ class PrivateSuspicions:
         self._commons.timers.cancel(Round(id))
         self._commons.timers.cancel(Verdict(id))
         if suspicion.hidden:
-            self._hide(id, False)
+            self._hide(id, REFUSED, False)
 
     # -- rounds ------------------------------------------------------------------------------------------------------
 
@@ -196,7 +202,7 @@ class PrivateSuspicions:
             self._cut_off(suspicion.since)
         elif not suspicion.hidden:
             suspicion.hidden = True
-            self._hide(id, True)
+            self._hide(id, REFUSED, True)
 
     # -- the verdict -------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,8 @@ class GossipedSuspicions:
         self._claim = claim
         self._declare = declare
         self._asks: dict[NodeId, dict[int, NodeId]] = {}
+        self._asked: dict[NodeId, None] = {}
+        """Suspects for whose sake anybody was asked: only then do missing nacks say something."""
         self._held: dict[NodeId, _Held] = {}
 
     def suspects(self, id: NodeId) -> bool:
@@ -73,6 +75,7 @@ class GossipedSuspicions:
             number = commons.rng.getrandbits(32)
             if commons.to(helper, Ask(number, id)):
                 asks[number] = helper
+                self._asked[id] = None
         over = max(since + commons.config.period_s * commons.stretch, commons.now + commons.bound_s(id))
         commons.timers.set(IndirectOver(id), over)
 
@@ -80,6 +83,7 @@ class GossipedSuspicions:
         """SWIM has no ear for refused ports."""
 
     def reached(self, id: NodeId) -> None:
+        self._asked.pop(id, None)
         if self._asks.pop(id, None) is not None:
             self._commons.timers.cancel(IndirectOver(id))
 
@@ -113,20 +117,24 @@ class GossipedSuspicions:
     def _on_indirect_over(self, id: NodeId) -> None:
         commons = self._commons
         asks = self._asks.pop(id, {})
-        if commons.config.nacks and asks:
-            self._detector.unhealthier(len(asks))
-        else:
-            self._detector.unhealthier(1)
+        nobody_asked = id not in self._asked
+        self._detector.unhealthier(len(asks) if commons.config.nacks and not nobody_asked else 1)
+        self._asked.pop(id, None)
         row = commons.replica.rows.get(id)
         if row is not None and row.active:
             self._claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.SUSPECT, commons.id))
 
     # -- everybody's part --------------------------------------------------------------------------------------------
 
-    def on_suspect(self, claim: Claim) -> bool:
-        """A SUSPECT that our table has merged or already holds. True where it is an independent confirmation worth
-        telling on."""
-        liveness = Liveness(claim.generation, claim.incarnation, Rank.SUSPECT)
+    def on_claim(self, claim: Claim, held: Liveness) -> bool:
+        """A claim was merged, or not; `held` is what our table says now. True where it is an independent confirmation
+        of a suspicion, worth telling on."""
+        if held.rank is not Rank.SUSPECT:
+            self._let_go(claim.id)  # refuted, or dead
+            return False
+        return held == (claim.generation, claim.incarnation, claim.rank) and self._on_suspect(claim, held)
+
+    def _on_suspect(self, claim: Claim, liveness: Liveness) -> bool:
         held = self._held.get(claim.id)
         if held is None or held.liveness != liveness:
             self._let_go(claim.id)
@@ -137,10 +145,6 @@ class GossipedSuspicions:
             held.by[claim.by] = None
         self._commons.timers.set(RefuteOver(claim.id, liveness), held.since + self._refute_s(len(held.by) - 1))
         return confirms
-
-    def not_suspect(self, id: NodeId) -> None:
-        """Refuted, dead or gone."""
-        self._let_go(id)
 
     def _let_go(self, id: NodeId) -> None:
         held = self._held.pop(id, None)
@@ -162,5 +166,9 @@ class GossipedSuspicions:
     def _on_refute_over(self, id: NodeId, liveness: Liveness) -> None:
         held = self._held.get(id)
         row = self._commons.replica.rows.get(id)
-        if held is not None and row is not None and row.liveness == liveness == held.liveness:
+        if held is None or row is None or not row.liveness == liveness == held.liveness:
+            return
+        if row.hold_until > self._commons.now:
+            self._commons.timers.set(RefuteOver(id, liveness), row.hold_until)
+        else:
             self._declare(id, f"suspected by {len(held.by)} and not refuted")

@@ -8,7 +8,6 @@ LEVELS = {
     "member_dead": "warning",
     "refuted": "warning",
     "alone": "warning",
-    "unsynced": "warning",
     "wrong_cluster": "warning",
     "not_our_key": "warning",
     "duplicate_identity": "error",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from gossipreg.errors import CannotStart
 from gossipreg.model import NODE_ID_BYTES, NodeId
+from gossipreg.wire.messages import MAX_VERSION
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 DATABASE = "gossipreg.db"
 LOCK = "lock"
 PRIVATE_KEY_BYTES = 32
-MAX_GENERATION = (1 << 64) - 1
+MAX_GENERATION = MAX_VERSION
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -37,7 +38,7 @@ CREATE TABLE identity (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), privat
 CREATE TABLE generation (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), last TEXT NOT NULL) STRICT;
 """
 """`user_version` is SCHEMA_VERSION. Registrations and the last known peers get tables of their own, in this database,
-with the version that keeps them. (A generation is text: it may pass SQLite's 63 bits.)"""
+with the version that keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +83,29 @@ class DataDirectory:
         if row is not None:
             return _identity_of(row[0])
         identity = draw_identity()
-        with self._database:
-            self._database.execute("INSERT INTO identity VALUES (1, ?)", (identity.private_key,))
+        self._write("INSERT INTO identity VALUES (1, ?)", identity.private_key)
         return identity
+
+    def _write(self, statement: str, value: bytes | str) -> None:
+        import sqlite3
+
+        try:
+            with self._database:
+                self._database.execute(statement, (value,))
+        except sqlite3.Error as error:
+            path = self.path / DATABASE
+            raise CannotStart(f"cannot write {path}: {error}; mend that or choose another --data-dir") from None
 
     def next_generation(self, wall_ms: int) -> int:
         """A new one above all kept here; durable when this returns."""
         row = self._database.execute("SELECT last FROM generation").fetchone()
         generation = draw_generation(wall_ms, int(row[0]) if row else 0)
-        with self._database:
-            self._database.execute("INSERT OR REPLACE INTO generation VALUES (1, ?)", (str(generation),))
+        self.keep_generation(generation)
         return generation
+
+    def keep_generation(self, generation: int) -> None:
+        """This one is in use; durable when this returns."""
+        self._write("INSERT OR REPLACE INTO generation VALUES (1, ?)", str(generation))
 
     def close(self) -> None:
         self._database.close()
@@ -175,7 +188,12 @@ def _set_aside(path: Path, fault: str) -> str:
     for suffix in ("-journal", "-wal", ""):
         part = path.with_name(path.name + suffix)
         if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
+            try:
+                part.rename(aside.with_name(aside.name + suffix))
+            except OSError as error:
+                return (
+                    f"{path} is damaged ({fault}) and cannot be set aside: {error.strerror}; choose another --data-dir"
+                )
     return (
         f"{path} is damaged ({' '.join(fault.split())}) and was set aside as {aside.name}: put a backup in its place, "
         "or start again to begin with a new identity"

@@ -14,6 +14,7 @@ The bounds, and what happens at each:
 """
 
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -52,12 +53,16 @@ FLUSH_MESSAGES = 64
 BACKLOG = 128
 
 
+_LIVE = "a sidecar already answers at {path}: stop that one, or choose another --name or --socket"
+
+
 class LocalSocket:
     """The listening socket and its file. Made by `bind_local_socket`."""
 
-    def __init__(self, listener: socket.socket, path: Path) -> None:
+    def __init__(self, listener: socket.socket, path: Path, lock_fd: int) -> None:
         self.path = path
         self._listener = listener
+        self._lock_fd = lock_fd
         self._file = _identity_of(path)
         self._connections: dict[Connection, None] = {}
 
@@ -108,6 +113,7 @@ class LocalSocket:
         with suppress(OSError):
             if _identity_of(self.path) == self._file:
                 self.path.unlink()
+        _unlock(self._lock_fd, self.path)
 
 
 class Connection:
@@ -309,7 +315,12 @@ class Connection:
 
 def bind_local_socket(path: Path, *, group: int | None) -> LocalSocket:
     """Listen at `path`, mode 0600, or 0660 with that group. A dead sidecar's socket is taken over; raises CannotStart
-    where a live one answers there, or the file is none of ours."""
+    where a live one answers there, or the file is none of ours.
+
+    A lock beside the socket is held for life: two that start at once would else both find that nobody answers, and the
+    second would take away the first one's socket between its bind and its listen.
+    """
+    lock_fd = _lock(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         _bind(listener, path)
@@ -318,13 +329,45 @@ def bind_local_socket(path: Path, *, group: int | None) -> LocalSocket:
             path.chmod(0o660)
         listener.listen(BACKLOG)
         listener.setblocking(False)
-        return LocalSocket(listener, path)
-    except OSError as error:
+        return LocalSocket(listener, path, lock_fd)
+    except BaseException as error:
         listener.close()
-        raise CannotStart(f"cannot listen on {path}: {error.strerror or error}; choose --socket PATH") from None
-    except BaseException:
-        listener.close()
+        _unlock(lock_fd, path)
+        if isinstance(error, OSError):
+            raise _cannot_listen(path, error) from None
         raise
+
+
+def _cannot_listen(path: Path, error: OSError) -> CannotStart:
+    return CannotStart(f"cannot listen on {path}: {error.strerror or error}; choose --socket PATH")
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def _lock(path: Path) -> int:
+    lock_path = _lock_path(path)
+    while True:
+        try:
+            fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _cannot_listen(path, error) from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise CannotStart(_LIVE.format(path=path)) from None
+        with suppress(OSError):
+            if os.fstat(fd).st_ino == lock_path.stat().st_ino:
+                return fd
+        os.close(fd)  # its last holder took the file away while we waited for it
+
+
+def _unlock(fd: int, path: Path) -> None:
+    with suppress(OSError):
+        _lock_path(path).unlink()
+    os.close(fd)
 
 
 def _bind(listener: socket.socket, path: Path) -> None:
@@ -354,7 +397,7 @@ def _remove_dead(path: Path) -> None:
             return
         except BlockingIOError:
             pass  # its backlog is full: somebody is there
-    raise CannotStart(f"a sidecar already answers at {path}: stop that one, or choose another --name or --socket")
+    raise CannotStart(_LIVE.format(path=path))
 
 
 def _identity_of(path: Path) -> tuple[int, int]:

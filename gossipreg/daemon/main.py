@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import trio
@@ -74,7 +73,7 @@ class Sidecar:
         self._open = open_things
         self._settings = settings = open_things.settings
         self._log = log
-        self._member = open_things.member
+        self._name = open_things.member.name
         self._watches = Watches()
         self._synced = trio.Event()
         self._over = trio.Event()
@@ -91,6 +90,7 @@ class Sidecar:
             now=boot_s(),
             wall_ms=wall_ms(),
             address_fixed=open_things.address_fixed,
+            speaks=open_things.transport.speaks,
         )
         self._pump = Pump(
             self._node,
@@ -104,10 +104,10 @@ class Sidecar:
         self._methods = Methods(
             self._node,
             self._pump,
-            advertised=lambda: self._member.addresses[0].host,
+            advertised=lambda: self._node.addresses[0].host,
             leave=self.leave,
             durable=open_things.member.durable,
-            about={"name": self._member.name, "cluster": settings.cluster, "seeds": list(settings.seeds)},
+            about={"name": self._name, "cluster": settings.cluster, "seeds": list(settings.seeds)},
         )
         if settings.service is not None:
             self._register(settings.service)
@@ -129,7 +129,7 @@ class Sidecar:
                 nursery.cancel_scope.cancel()
         if self._pump.stopped is not None:
             raise CannotStart(self._pump.stopped)
-        self._log.info("stopped", name=self._member.name)
+        self._log.info("stopped", name=self._name)
         return self._exit_code
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
@@ -139,13 +139,15 @@ class Sidecar:
         self._over.set()
 
     async def _obey(self, signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
+        told_to_end = False
         async for number in signals:
             if number == signal.SIGHUP:
                 self._read_keys_again()
-            elif self._leaving:
+            elif told_to_end:
                 self._exit_code = 128 + number
                 self._over.set()
             else:
+                told_to_end = True
                 hold = number == signal.SIGTERM and self._settings.on_sigterm == "hold"
                 self._log.info("signal", signal=signal.Signals(number).name)
                 nursery.start_soon(self.leave, SIGTERM_HOLD_S if hold else 0.0)
@@ -197,15 +199,16 @@ class Sidecar:
     def _event(self, event: Event) -> None:
         if event.kind == "synced":
             self._synced.set()
+        elif event.kind == "generation_raised":
+            self._open.keep_generation(int(dict(event.fields)["generation"]))
         log_event(self._log, event, cluster=self._settings.cluster)
 
     def _found(self, addresses: tuple[Address, ...]) -> None:
         """The seeds' names gave new addresses: the route to them may show a better address of our own."""
         if not self._open.address_fixed:
             own = own_addresses(self._open.bind, self._open.transport.local_addresses, addresses)
-            if own != self._member.addresses:
-                self._member = replace(self._member, addresses=own)
-                self._pump.order(lambda now: self._node.update_member(self._member, now))
+            if own != self._open.member.addresses:
+                self._pump.order(lambda now: self._node.reachable_at(own, now))
         self._pump.order(lambda now: self._node.seek(addresses, now))
 
     def _unresolved(self, seed: Seed, why: str) -> None:
@@ -227,9 +230,9 @@ class Sidecar:
     def _print_ready(self) -> None:
         """The line that says on stdout that the socket answers."""
         fields = {
-            "name": self._member.name,
+            "name": self._name,
             "id": self._open.identity.id.hex(),
-            "gossip": str(self._member.addresses[0]),
+            "gossip": str(self._node.addresses[0]),
             "socket": str(self._open.local_socket.path),
         }
         if self._settings.log_format == "json":

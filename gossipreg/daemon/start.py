@@ -7,7 +7,7 @@ socket, UDP port). Whatever fails raises CannotStart or BadConfig with one line,
 import grp
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +48,8 @@ class Opened:
     """The user named our address, so it does not follow what others see."""
     transport: UdpTransport
     local_socket: LocalSocket
+    keep_generation: Callable[[int], None]
+    """Where there is a data directory, keep this generation as the last one used."""
 
 
 @contextmanager
@@ -85,6 +87,7 @@ def opened(settings: Settings) -> Iterator[Opened]:
         yield Opened(
             settings, config, keyring, seeds, bind, identity, generation, member,
             settings.advertise is not None or not bind.wildcard, transport, local_socket,
+            (lambda _: None) if data is None else data.keep_generation,
         )  # fmt: skip
 
 

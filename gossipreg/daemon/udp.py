@@ -87,6 +87,10 @@ class UdpTransport:
         self._fd = waited_on.fileno()
         self.local_addresses = tuple(Address(*sock.getsockname()[:2]) for sock in sockets)
 
+    def speaks(self, address: Address) -> bool:
+        """Whether there is a socket of its family."""
+        return family_of(address.host) in self._sockets
+
     async def wait_readable(self) -> None:
         if self._refused:  # found while sending: the socket itself has nothing more to say about it
             await trio.lowlevel.checkpoint()

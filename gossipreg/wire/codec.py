@@ -245,19 +245,17 @@ def _entries(items: list[Any], base: int, reached: int) -> tuple[Entry, ...]:
 
 
 def _announce(payload: bytes) -> m.Announce:
-    id, generation, head, number = _fields(payload, 4)
+    id, generation, head = _fields(payload, 3)
     _check_id(id)
     _check_ints(MAX_VERSION, generation, head)
-    _check_ints(m.MAX_HASH, number)
-    return m.Announce(id, generation, head, number)
+    return m.Announce(id, generation, head)
 
 
 def _pull(payload: bytes) -> m.Pull:
-    id, generation, counter, echo = _fields(payload, 4)
+    id, generation, counter = _fields(payload, 3)
     _check_id(id)
     _check_ints(MAX_VERSION, generation, counter)
-    _check_ints(m.MAX_HASH, echo)
-    return m.Pull(id, generation, counter, echo)
+    return m.Pull(id, generation, counter)
 
 
 def _receipt(payload: bytes) -> m.Receipt:
@@ -308,11 +306,10 @@ def _want(payload: bytes) -> m.Want:
 
 
 def _versions(payload: bytes) -> m.Versions:
-    (following, number), items = _fields_and_items(payload, 2)
+    (following,), items = _fields_and_items(payload, 1)
     if following is not None:
         _check_place(following)
-    _check_ints(m.MAX_HASH, number)
-    return m.Versions(tuple(_version(known(item, 3)) for item in items), following, number)
+    return m.Versions(tuple(_version(known(item, 3)) for item in items), following)
 
 
 def _version(item: tuple[Any, ...]) -> tuple[NodeId, int, int]:
@@ -365,13 +362,13 @@ _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
         m.DELTA,
         lambda x: _join((x.id, x.generation, x.base, x.reached, x.head, x.digest, x.floor), x.entries),
     ),
-    m.Announce: (m.ANNOUNCE, lambda x: _pack((x.id, x.generation, x.head, x.number))),
-    m.Pull: (m.PULL, lambda x: _pack((x.id, x.generation, x.counter, x.echo))),
+    m.Announce: (m.ANNOUNCE, lambda x: _pack((x.id, x.generation, x.head))),
+    m.Pull: (m.PULL, lambda x: _pack((x.id, x.generation, x.counter))),
     m.Receipt: (m.RECEIPT, lambda x: _join((), x.counters)),
     m.Buckets: (m.BUCKETS, lambda x: _pack((x.salt, x.bits, x.digests))),
     m.Hashes: (m.HASHES, lambda x: _join((x.salt, x.bits), x.buckets)),
     m.Want: (m.WANT, lambda x: _pack((x.salt, x.hashes))),
-    m.Versions: (m.VERSIONS, lambda x: _join((x.next, x.number), x.rows)),
+    m.Versions: (m.VERSIONS, lambda x: _join((x.next,), x.rows)),
     m.List: (m.LIST, lambda x: _pack((x.after,))),
     m.Peers: (m.PEERS, lambda x: _join((), ((id, address_fields(address)) for id, address in x.peers))),
 }

@@ -30,13 +30,13 @@ elements, and nested headers that promise much cannot take memory that the bytes
     Ask       [number, target]
     Claim     [id, generation, incarnation, rank, by]
     Delta     [id, generation, base, reached, head, digest, floor] and [key, counter, value or nil] ...
-    Announce  [id, generation, head, number]
-    Pull      [id, generation, counter, echo]
+    Announce  [id, generation, head]
+    Pull      [id, generation, counter]
     Receipt   [] and counter ...
     Buckets   [salt, bits, digests]
     Hashes    [salt, bits] and [bucket, low, high, hashes] ...
     Want      [salt, hashes]
-    Versions  [next or nil, number] and [id, generation, counter] ...
+    Versions  [next or nil] and [id, generation, counter] ...
     List      [after]
     Peers     [] and [id, address] ...
 
@@ -206,8 +206,6 @@ class Announce:
     id: NodeId
     generation: int
     head: int
-    number: int
-    """To be echoed by the Pull, which proves its source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +215,6 @@ class Pull:
     id: NodeId
     generation: int
     counter: int
-    echo: int
-    """Of the Announce or List page that it follows; else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +269,6 @@ class Versions:
     """(id, generation, counter)"""
     next: bytes | None = None
     """Only in answer to a List: where to go on, b"" at the end. None: not a List's page."""
-    number: int = 0
-    """To be echoed by Pulls that follow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ LATER = GENERATION + 1000
 
 
 def versions_of(speakers: list[Speaker]) -> m.Versions:
-    return m.Versions(tuple((one.id, one.generation, one.content.counter) for one in speakers), None, 77)
+    return m.Versions(tuple((one.id, one.generation, one.content.counter) for one in speakers), None)
 
 
 def run(node: Node, until: float, listeners: list[Speaker]) -> list[tuple[float, Speaker, Pull]]:
@@ -61,12 +61,12 @@ def test_never_more_are_on_their_way_than_allowed_and_all_come(config: Config, a
     assert not node._fetch._waiting
 
 
-def test_a_pull_echoes_the_number_of_what_it_follows_and_says_how_far_we_are() -> None:
+def test_a_pull_says_how_far_we_are() -> None:
     node, source, other = a_node(), Speaker(1), Speaker(2)
     for one in (source, other):
         one.greets(node, START)
-    told = source.says(node, START, m.Announce(other.id, other.generation, 50, 4242))
-    assert pulls_in(source, told) == [Pull(other.id, other.generation, other.content.counter, 4242)]
+    told = source.says(node, START, m.Announce(other.id, other.generation, 50))
+    assert pulls_in(source, told) == [Pull(other.id, other.generation, other.content.counter)]
 
 
 def test_a_lost_pull_is_repeated_then_asked_of_others_then_given_up() -> None:
@@ -88,7 +88,7 @@ def test_a_rumour_that_lacks_its_base_here_is_pulled_though_the_row_is_unknown()
     unknown.content.put(2, 0, b"news")
     base = unknown.content.counter - 1
     told = source.says(node, START, unknown.content.cut(unknown.id, base, 1300))
-    assert pulls_in(source, told) == [Pull(unknown.id, 0, 0, 0)]
+    assert pulls_in(source, told) == [Pull(unknown.id, 0, 0)]
     source.says(node, START, unknown.row)
     assert unknown.id in node._commons.replica.rows
     assert not node._fetch.busy
@@ -98,7 +98,7 @@ def test_the_same_page_again_and_again_does_not_keep_us_asking() -> None:
     node, source, other = a_node(), Speaker(1), Speaker(2)
     for one in (source, other):
         one.greets(node, START)
-    source.says(node, START, m.Announce(other.id, other.generation, 50, 1))
+    source.says(node, START, m.Announce(other.id, other.generation, 50))
     page = other.row
     assert [pulls_in(source, source.says(node, START, page)) for _ in range(50)] == [[]] * 50
     run(node, START + 5, [source, other])
@@ -131,7 +131,7 @@ def test_forged_wants_and_unanswerable_ones_do_not_keep_a_joiner_out_of_step_for
     ahead = (seed.id, GENERATION, 10_000)
     listed = [(one.id, one.generation, one.content.counter) for one in real]
     by_id = {one.id: one for one in real}
-    effects = seed.says(node, START, m.Versions((*nobody, ahead, *listed), b"", 5))
+    effects = seed.says(node, START, m.Versions((*nobody, ahead, *listed), b""))
     now = START
     while not node.synced and now < START + 60:
         for pull in pulls_in(seed, effects):
@@ -155,7 +155,7 @@ def test_announcing_and_refusing_in_turn_leaves_nothing_behind() -> None:
     source.says(node, START, versions_of([blocker]))
     for at in range(500):
         one = NodeId(at.to_bytes(16, "big"))
-        source.says(node, START, m.Announce(one, GENERATION, 9, 1))
+        source.says(node, START, m.Announce(one, GENERATION, 9))
         node._fetch.done(one)
     assert len(node._fetch._waiting) == 0
     assert len(node._fetch._pulling) == 1
@@ -166,13 +166,13 @@ def test_a_pull_of_what_we_do_not_have_is_counted_and_not_answered() -> None:
     for one in (speaker, other):
         one.greets(node, START)
     for pull in (
-        Pull(NodeId(b"n" * 16), 0, 0, 0),
-        Pull(other.id, m.MAX_VERSION, m.MAX_VERSION, 0),
-        Pull(other.id, other.generation, other.content.counter, 0),
+        Pull(NodeId(b"n" * 16), 0, 0),
+        Pull(other.id, m.MAX_VERSION, m.MAX_VERSION),
+        Pull(other.id, other.generation, other.content.counter),
     ):
         assert speaker.heard(speaker.says(node, START, pull)) == []
     assert counted(node, "pulls_of_nothing") == 3
-    [page] = speaker.heard(speaker.says(node, START, Pull(other.id, 0, 0, 0)))
+    [page] = speaker.heard(speaker.says(node, START, Pull(other.id, 0, 0)))
     assert isinstance(page, Delta)
     assert page.entries == other.row.entries
 
@@ -181,10 +181,9 @@ def test_a_newer_goal_replaces_the_older_and_its_source() -> None:
     node, one, two, other = a_node(), Speaker(1), Speaker(2), Speaker(3)
     for speaker in (one, two, other):
         speaker.greets(node, START)
-    one.says(node, START, m.Announce(other.id, other.generation, 50, 1))
-    assert pulls_in(two, two.says(node, START, m.Announce(other.id, other.generation, 60, 2))) == []
-    again = [(speaker, pull.echo) for _, speaker, pull in run(node, START + 0.35, [one, two, other])]
-    assert again == [(two, 2)]
+    one.says(node, START, m.Announce(other.id, other.generation, 50))
+    assert pulls_in(two, two.says(node, START, m.Announce(other.id, other.generation, 60))) == []
+    assert [speaker for _, speaker, _ in run(node, START + 0.35, [one, two, other])] == [two]
 
 
 def test_rows_of_a_newer_start_are_pulled_from_its_beginning() -> None:
@@ -193,4 +192,4 @@ def test_rows_of_a_newer_start_are_pulled_from_its_beginning() -> None:
         one.greets(node, START)
     restarted = replace(other.row, generation=LATER, base=3, reached=9, head=9)
     told = source.says(node, START, replace(restarted, entries=()))
-    assert pulls_in(source, told) == [Pull(other.id, LATER, 0, 0)]
+    assert pulls_in(source, told) == [Pull(other.id, LATER, 0)]

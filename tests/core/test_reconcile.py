@@ -225,7 +225,7 @@ def test_a_joiner_goes_on_where_it_was_when_the_member_that_it_lists_dies() -> N
     places: list[bytes] = []
 
     def half_way() -> bool:
-        listing = joiner.node._reconcile._listing
+        listing = joiner.node._joining._listing
         places.append(b"" if listing is None else listing.after)
         return places[-1] != b"" and len(joiner.node._commons.ring) > 8
 
@@ -254,7 +254,7 @@ def test_a_throttled_member_offers_others_instead_of_a_page() -> None:
         one.greets(node, START)
     told: list[object] = []
     for _ in range(40):
-        told += speaker.heard(speaker.says(node, START + 0.1, m.List(b""), m.Pull(node.id, 0, 0, 0)))
+        told += speaker.heard(speaker.says(node, START + 0.1, m.List(b""), m.Pull(node.id, 0, 0)))
     peers = [message for message in told if isinstance(message, m.Peers)]
     assert peers
     assert peers[0].peers == ((other.id, other.address),)

@@ -417,11 +417,14 @@ def test_our_own_row_stays_after_leaving() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age_ms", "proven"),
-    [(0, True), (23 * HOUR_MS, True), (25 * HOUR_MS, False), (-4_000, True), (-6_000, False)],
-)
-def test_others_are_believed_about_members_that_can_have_started_then(age_ms: int, proven: bool) -> None:
-    one, two = owner(1, b"a", generation=generation_at(WALL_MS - age_ms)), table(2)
+    ("age_ms", "durable", "proven"),
+    [
+        (0, False, True), (HOUR_MS // 7, False, True), (HOUR_MS // 5, False, False), (23 * HOUR_MS, True, True),
+        (25 * HOUR_MS, True, False), (-4_000, True, True), (-6_000, True, False),
+    ],
+)  # fmt: skip
+def test_others_are_believed_about_members_that_can_have_started_then(age_ms: int, durable: bool, proven: bool) -> None:
+    one, two = owner(1, b"a", generation=generation_at(WALL_MS - age_ms), durable=durable), table(2)
     pull(two, one, node(1), from_owner=False)
     row = two.rows[node(1)]
     assert (not row.unproven, row.active, row.answers) == (proven, proven, proven)

@@ -65,7 +65,7 @@ def test_a_row_too_old_or_from_the_future_has_no_answers_no_relay_and_no_part_in
     for told in told_of:
         teller.says(node, START, told.row)
         assert node.member(told.id, START) is None
-        assert teller.heard(teller.says(node, START, m.Pull(told.id, 0, 0, 0))) == []
+        assert teller.heard(teller.says(node, START, m.Pull(told.id, 0, 0))) == []
     assert node._commons.replica.fingerprint == before
     assert counted(node, "unproven") == 2
     relayed = [told.id for told in teller.heard(node.advance(START + 0.01)) if isinstance(told, m.Delta | m.Announce)]
@@ -86,7 +86,7 @@ def test_an_ack_of_its_owner_admits_it_and_after_three_misses_who_tells_of_it_he
     run(node, START + 4, [teller, living])
     assert node._unproven._tries == {}
     assert node.member(gone.id, START + 4) is None
-    told = teller.heard(teller.says(node, START + 4, m.Versions(((gone.id, OLD, gone.content.counter),), None, 1)))
+    told = teller.heard(teller.says(node, START + 4, m.Versions(((gone.id, OLD, gone.content.counter),), None)))
     assert told == [m.Claim(gone.id, OLD, 0, Rank.DEAD, node.id)]
     assert teller.heard(teller.says(node, START + 5, gone.row)) == told
 

@@ -208,3 +208,61 @@ def test_when_a_suspicion_ends_no_timer_or_probe_is_left() -> None:
             assert host.node._suspicions._held == {}
             timers = host.node._commons.timers
             assert len(timers) <= 3, list(timers._due)
+
+
+def test_a_watcher_that_slept_lets_the_queue_speak_before_it_judges() -> None:
+    """What lies in the socket when it wakes, a nack first and the suspect's own ack behind it, is taken in by a clock
+    that ran while nobody looked: the floor seemed to be over."""
+    for seed in range(6):
+        cluster = Cluster(seed=seed)
+        hosts = cluster.grow(4)
+        cluster.run(2 + seed / 6)
+        ring = sorted(hosts, key=lambda host: host.id)
+        watcher, suspect = ring[0], ring[1]
+        cluster.pause(suspect)
+        cluster.run(0.8)
+        cluster.pause(watcher)
+        cluster.run(0.2)
+        cluster.resume(suspect)
+        cluster.run(2.5)
+        cluster.resume(watcher)
+        cluster.run(3)
+        assert "verdicts" not in watcher.node.statistics(cluster.now)
+
+
+def test_what_was_answered_while_we_slept_is_no_round_trip() -> None:
+    cluster = Cluster(seed=3)
+    hosts = cluster.grow(2)
+    for _ in range(10):
+        cluster.pause(hosts[0])
+        cluster.run(1.0)
+        cluster.resume(hosts[0])
+        cluster.run(0.5)
+    rtt_s = hosts[0].node.rtt_s(hosts[1].id)
+    assert rtt_s is not None
+    assert rtt_s < 0.01
+
+
+def test_of_two_the_one_left_holds_the_other_s_place_for_as_long_as_it_asked() -> None:
+    cluster = Cluster(seed=4)
+    hosts = cluster.grow(2)
+    cluster.register(hosts[1], "billing", 1)
+    cluster.run(1)
+    cluster.act(hosts[1], hosts[1].node.leave(cluster.now, hold_s=20))
+    cluster.run(18)
+    assert cluster.found(hosts[0], "billing")
+    assert cluster.until(lambda: not cluster.found(hosts[0], "billing"), 6)
+
+
+def test_who_answers_at_the_address_of_another_proves_it_gone() -> None:
+    cluster = Cluster(seed=5)
+    hosts = cluster.grow(4)
+    cluster.register(hosts[2], "billing", 1)
+    cluster.run(1)
+    cluster.crash(hosts[2], refuses=False)
+    cluster.start(seed=hosts[0], address=hosts[2].address)  # without a data directory: another identity
+    others = [host for host in hosts if host is not hosts[2]]
+    assert cluster.until(lambda: not any(cluster.found(host, "billing") for host in others), 1.5), (
+        "no need for the floor"
+    )
+    assert all(cluster.state_at(host, hosts[2]) == "dead" for host in others)

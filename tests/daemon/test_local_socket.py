@@ -3,6 +3,8 @@
 import os
 import socket
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import trio.testing
 from msgpack import packb
 
 from gossipreg.core.effects import Changed
-from gossipreg.daemon.local_socket import MAX_CLIENTS, _reply, bind_local_socket
+from gossipreg.daemon.local_socket import MAX_CLIENTS, LocalSocket, _reply, bind_local_socket
 from gossipreg.daemon.watches import notification
 from gossipreg.errors import CannotStart
 from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId, Service, Version
@@ -391,10 +393,32 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 def test_a_socket_that_another_has_put_there_is_not_removed(tmp_path: Path) -> None:
     first = bind_local_socket(tmp_path / "s", group=None)
     (tmp_path / "s").unlink()
-    second = bind_local_socket(tmp_path / "s", group=None)
-    first.close()
-    assert (tmp_path / "s").exists()
-    second.close()
+    with socket.socket(socket.AF_UNIX) as second:
+        second.bind(str(tmp_path / "s"))
+        first.close()
+        assert (tmp_path / "s").exists()
+
+
+def test_of_many_that_start_at_once_on_a_dead_socket_exactly_one_gets_it(tmp_path: Path) -> None:
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(tmp_path / "s"))
+    dead.close()
+    start = threading.Barrier(8)
+
+    def take(_: int) -> LocalSocket | None:
+        start.wait()
+        try:
+            return bind_local_socket(tmp_path / "s", group=None)
+        except CannotStart:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [one for one in pool.map(take, range(8)) if one is not None]
+    assert len(taken) == 1
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "s"))
+    taken[0].close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_an_error_with_a_way_out(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_messages_of_one_body_come_back_in_order(several: list[Message]) -> None
             f"0923 97 c410{ID.hex()} 05 06 08 09 01 00 93 03 07 c40176 93 04 08 c0",
         ),
         (m.Receipt((1, 300)), "0c05 90 01 cd012c"),
-        (m.Versions(((ID, 5, 6),), None, 7), f"1318 92 c0 07 93 c410{ID.hex()} 05 06"),
+        (m.Versions(((ID, 5, 6),), None), f"1317 91 c0 93 c410{ID.hex()} 05 06"),
         (m.Peers(((ID, Address("::1", 1)),)), f"1528 90 92 c410{ID.hex()} 92 c410{'00' * 15}01 01"),
         (m.List(b""), "1403 91 c400"),
     ],
@@ -151,13 +151,13 @@ FIELDS: dict[int, tuple[list[str], ...]] = {
     m.ASK: (["number", "id"],),
     m.CLAIM: (["id", "version", "incarnation", "rank", "id"],),
     m.DELTA: (["id", *["version"] * 4, "hash", "version"], ["key", "version", "value"], ["key", "version", "value"]),
-    m.ANNOUNCE: (["id", "version", "version", "hash"],),
-    m.PULL: (["id", "version", "version", "hash"],),
+    m.ANNOUNCE: (["id", "version", "version"],),
+    m.PULL: (["id", "version", "version"],),
     m.RECEIPT: ([],),
     m.BUCKETS: (["hash", "bits", "digests"],),
     m.HASHES: (["hash", "bits"], ["bucket", "low, high", "low, high", "hashes"]),
     m.WANT: (["hash", "hashes"],),
-    m.VERSIONS: (["place", "hash"], ["id", "version", "version"]),
+    m.VERSIONS: (["place"], ["id", "version", "version"]),
     m.LIST: (["place"],),
     m.PEERS: ([], ["id", "address"]),
 }
@@ -252,5 +252,5 @@ def test_an_ack_with_something_else_than_an_address_is_refused(behind: bytes) ->
 
 def test_a_message_that_cannot_be_written_leaves_nothing_behind_for_the_next() -> None:
     with pytest.raises(OverflowError):
-        encode(m.Announce(ID, 1, 2, 2**64))
+        encode(m.Announce(ID, 1, 2**64))
     assert encode(m.Nack(1, True)) == bytes.fromhex("0503 92 01 c3")

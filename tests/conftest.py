@@ -1,0 +1,6 @@
+"""Properties without a deadline: the machine may be busy, and what a call takes is measured, not asserted."""
+
+from hypothesis import settings
+
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
