@@ -1,0 +1,1 @@
+"""The protocol, without clock, socket or randomness of its own. `node.py` composes it; start reading there."""

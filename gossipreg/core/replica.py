@@ -14,7 +14,6 @@ not in it, nor relayed by comparing: else the remains of a member that died whil
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -69,7 +68,6 @@ class Merged:
     outcome: Outcome
     before: Version
     after: Version
-    new_row: bool = False
     news: bool = False
     """There is something to tell: `after` is above `before`."""
     claim: Liveness | None = None
@@ -202,7 +200,7 @@ class Replica:
         self._read_member(row, now)
         row.unproven = in_step and not from_owner and not self._plausible(row, now)
         self._settle(row, answered=False, now=now)
-        return Merged(outcome, NOTHING, row.told, True, row.content is not None, row.liveness)
+        return Merged(outcome, NOTHING, row.told, row.content is not None, row.liveness)
 
     def _plausible(self, row: Row, now: float) -> bool:
         """Whether a member unknown to a table in step can have started then: neither in the future, nor so long ago
@@ -278,10 +276,6 @@ class Replica:
         """The rows whose content, liveness or state changed since last asked, and those that are gone, in order."""
         touched, self._touched = self._touched, {}
         return list(touched)
-
-    def active_members(self) -> Iterator[Row]:
-        """Active rows of which the member's own entry is known, ours included."""
-        return (row for row in list(self.rows.values()) if row.active and row.member is not None)
 
     # -- keeping and forgetting --------------------------------------------------------------------------------------
 

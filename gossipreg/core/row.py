@@ -141,14 +141,6 @@ class Row:
         return NOTHING if self.content is None else Version(self.content.generation, self.content.counter)
 
     @property
-    def newest(self) -> Version:
-        """Like `version`, but of a newer generation's snapshot on its way, where there is one."""
-        shadow = self.shadow
-        if shadow is None or not self.lags:
-            return self.version
-        return Version(shadow.generation, shadow.counter)
-
-    @property
     def pull_from(self) -> Version:
         """Where a pull goes on."""
         generation = self.liveness.generation

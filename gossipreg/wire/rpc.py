@@ -23,7 +23,6 @@ from gossipreg.errors import BadParams, TooLarge
 MAX_REQUEST_BYTES = 1 << 20
 MAX_REPLY_BYTES = 64 << 20
 """What a client takes from its own sidecar: more than a lookup of the largest table gives."""
-MAX_UNANSWERED = 1024
 MAX_WATCHES = 64
 MAX_QUEUE_BYTES = 4 << 20
 MAX_DEPTH = 8

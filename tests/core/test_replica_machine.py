@@ -160,7 +160,7 @@ class Replicas(RuleBasedStateMachine):
             return
         since = NOTHING if known is None else known.pull_from
         if back >= 0:
-            since = Version(row.newest.generation, max(0, row.newest.counter - back))
+            since = Version(row.pull_from.generation, max(0, row.pull_from.counter - back))
         page = sender.page(id, since, limit)
         if page is not None:
             self.network.append((source, to, page))
