@@ -38,9 +38,9 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
     Example: two sidecars on one machine, a service, and where it is.
-      gossipreg join --name web-1 --service web --port 8080 &
-      gossipreg join --name web-2 --seed 127.0.0.1:7940 &
-      gossipreg --socket $XDG_RUNTIME_DIR/gossipreg/web-2.sock lookup web
+      gossipreg join --socket one.sock --bind 127.0.0.1:7940 --service web --port 8080 &
+      gossipreg join --socket two.sock --bind 127.0.0.1:0 --seed 127.0.0.1:7940 &
+      gossipreg --socket two.sock wait web; gossipreg --socket two.sock lookup web
 
     Shell completion: eval "$(_GOSSIPREG_COMPLETE=bash_source gossipreg)" (or zsh_source, fish_source).
     """,
@@ -73,7 +73,9 @@ def run(args: list[str] | None = None) -> int:
         match error:
             case Unreachable():
                 return UNREACHABLE
-            case CannotStart() | BadConfig():
+            case BadConfig():
+                return USAGE
+            case CannotStart():
                 return NOT_STARTED
             case _:
                 return REFUSED

@@ -23,7 +23,8 @@ def info(chosen: Chosen) -> None:
     if chosen.json:
         print_json(found)
         return
-    width = max(map(len, found), default=0)
+    counters = [name for value in found.values() if isinstance(value, dict) for name in value]
+    width = max(map(len, [*found, *counters]), default=0)
     for key, value in found.items():
         if not isinstance(value, dict):
             print_line(f"{printable(key):{width}}  {_shown(value)}")
@@ -31,7 +32,7 @@ def info(chosen: Chosen) -> None:
         if isinstance(value, dict):
             print_line(f"{printable(key)}:")
             for name in sorted(value):
-                print_line(f"  {printable(name):{width}}{_shown(value[name])}")
+                print_line(f"  {printable(name):{width}}  {_shown(value[name])}")
 
 
 def _shown(value: Any) -> str:
@@ -39,4 +40,6 @@ def _shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return printable(", ".join(map(str, value)))
+    if isinstance(value, float):
+        return f"{value:.3f}"
     return printable(value)

@@ -29,7 +29,12 @@ from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, se
 @click.option("--socket-group", metavar="GROUP", help="Who else may use the socket.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of logs and the ready line (text).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
-@click.option("--on-sigterm", type=click.Choice(["leave", "hold"]), default="leave", help="hold: leave --hold 30s.")
+@click.option(
+    "--on-sigterm",
+    type=click.Choice(["leave", "hold"]),
+    default="leave",
+    help="hold: leave --hold 30s (with --data-dir).",
+)
 @click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next six.")
 @service_options(required=False)
 @client_options

@@ -17,7 +17,9 @@ TIMEOUT_S = 90.0
       gossipreg leave --hold 30s
     """
 )
-@click.option("--hold", metavar="DURATION", type=Duration(MAX_HOLD_S), help="Be back within this (at most 1m).")
+@click.option(
+    "--hold", metavar="DURATION", type=Duration(MAX_HOLD_S), help="Be back within this (<= 1m; needs --data-dir)."
+)
 @client_options
 @pass_chosen
 def leave(chosen: Chosen, hold: float | None) -> None:

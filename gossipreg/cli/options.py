@@ -75,7 +75,7 @@ def service_options(*, required: bool) -> Callable[[Callable[..., Any]], Callabl
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
-            click.option("--weight", metavar="N", type=click.IntRange(0), help="For clients that balance (1)."),
+            click.option("--weight", metavar="N", type=click.IntRange(0, 65535), help="For clients that balance (1)."),
             click.option("--meta", metavar="K=V", multiple=True, callback=pairs, help="What else clients should know."),
             click.option("--tag", "tags", metavar="T", multiple=True, help="To look it up by; repeatable."),
             click.option("--id", metavar="ID", help="Unique on this node (NAME-PORT)."),

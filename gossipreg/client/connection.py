@@ -14,6 +14,7 @@ failed in any way is closed, because what comes next on it is unknown; the next 
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Self
 
@@ -201,8 +202,20 @@ class _Connection:
             self._bound(deadline)
             self._socket.sendall(data)
         except OSError as error:
+            if isinstance(error, BrokenPipeError | ConnectionResetError):
+                self._raise_last_word()
             why = "takes no request" if isinstance(error, TimeoutError) else f"is gone ({error.strerror})"
             raise Unreachable(f"the sidecar on {self._path} {why}") from None
+
+    def _raise_last_word(self) -> None:
+        """A sidecar that turns a client away says why before it closes."""
+        messages: list[rpc.Message] = []
+        with suppress(OSError, RequestError):
+            messages += self._decoder.feed_untrusted(self._socket.recv(RECEIVE_BYTES))
+        for message in messages:
+            match message:
+                case ("reply", None, (code, text), _):
+                    raise _answered_error(code, text)
 
     def _bound(self, deadline: float | None) -> None:
         self._socket.settimeout(None if deadline is None else max(0.0, deadline - monotonic()))

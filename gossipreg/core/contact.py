@@ -34,15 +34,16 @@ class Contact:
         lost: Lost,
         met: Callable[[NodeId, bool], None],
         not_understood: Callable[[NodeId], None],
-        met_myself: Callable[[int], None],
+        met_twin: Callable[[Address], None],
     ) -> None:
         """`met(id, first)`: a member has proven where it is, for the first time or again; `not_understood(id)`: one
-        that we know asked who we are; `met_myself(generation)`: somebody else speaks with our id."""
+        that we know asked who we are; `met_twin(address)`: a
+        living process there has our id."""
         self._commons = commons
         self._lost = lost
         self._met = met
         self._not_understood = not_understood
-        self._met_myself = met_myself
+        self._met_twin = met_twin
         self._answers_left = float(_STRANGERS_A_SECOND)
         self._answers_at = commons.now
         self._noticed_at = float("-inf")
@@ -63,7 +64,9 @@ class Contact:
         first = peer is None
         proven = peers.met(boot_id, source, hello.echo, commons.now)
         if proven and hello.id == commons.id:
-            self._met_myself(hello.generation)
+            if hello.number:
+                self._answer_hello(boot_id, source, hello.number, known=False)  # so that it learns of us too
+            self._met_twin(source)
             return
         if proven:
             peer = self._bind(boot_id, source, hello)
@@ -119,7 +122,8 @@ class Contact:
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def on_unknown_key(self, datagram: bytes, source: Address) -> None:
-        """Sealed with a key that we do not have: say so in the clear, no longer than what came."""
+        """Sealed with a key that we do not have, or clear where we have one, or sealed where we have none: say so in
+        the clear, no longer than what came."""
         if self._may_answer():
             self._commons.effects.append(Send(seal.notice_for(datagram), source))
 
@@ -134,7 +138,7 @@ class Contact:
             commons.count("drop.notice_unasked")
         elif commons.now - self._noticed_at >= _NOTICE_S:
             self._noticed_at = commons.now
-            commons.event("not_our_key", address=str(source))
+            commons.event("key_needed" if key_id == seal.NO_KEY else "not_our_key", address=str(source))
 
     def _may_answer(self) -> bool:
         now = self._commons.now

@@ -25,7 +25,8 @@ class Event:
     """Something that an operator may want to read: one log line. `kind` is fixed, `fields` are for JSON logs.
 
     Kinds: member_alive, member_suspect, member_dead, member_left, member_restarting, member_draining, member_hidden,
-    member_shown, refuted, synced, alone, alone_over, not_alone, wrong_cluster, not_our_key, generation_raised,
+    member_shown, refuted, synced, alone, alone_over, not_alone, wrong_cluster, not_our_key, key_needed, seed_silent,
+    seed_unusable, generation_raised,
     duplicate_identity, moved, stalled, table_full.
     """
 

@@ -17,6 +17,8 @@ from gossipreg.wire.messages import Hello
 _FIRST_S, _GROWTH, _LONGEST_S = 0.2, 1.6, 5.0
 """Backoff of calls on seeds while nobody has answered."""
 
+_SILENT_S = 1.0
+"""Once the wait for the next try is longer than this, that nobody answers is said."""
 _SEEDS_A_TRY = 16
 
 
@@ -42,6 +44,9 @@ class Lost:
 
     def seek(self, addresses: tuple[Address, ...]) -> None:
         """These are the seeds now."""
+        for address in addresses:
+            if not self._commons.speaks(address):
+                self._commons.event("seed_unusable", address=str(address))
         self._seeds = {address: self._seeds.get(address) for address in addresses if self._commons.speaks(address)}
         self._wait_s = _FIRST_S
         if not self._reached and self._seeds:
@@ -53,6 +58,10 @@ class Lost:
             return
         commons = self._commons
         seeds = list(self._seeds)
+        if self._wait_s > _SILENT_S:
+            for address, id in self._seeds.items():
+                if id is None:
+                    commons.event("seed_silent", address=str(address))
         for address in commons.rng.sample(seeds, min(len(seeds), _SEEDS_A_TRY)):
             self.call(address)
         commons.timers.set(Seek(), commons.now + self._wait_s * (0.75 + commons.rng.random() / 2))

@@ -120,7 +120,7 @@ class Node:
         self._detector.suspicions = self._suspicions
         self._detector.declare = self._intake.declare
         self._unproven = Unproven(commons, self._detector)
-        self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._own.met_myself)
+        self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._met_twin)
         self._departure = Departure(commons, self._rumours, self._own)
         self._told_dead_at: dict[NodeId, float] = {}
         self._detector.start()
@@ -329,7 +329,7 @@ class Node:
 
     def _on_unopened(self, reason: str, datagram: bytes, source: Address) -> None:
         self._commons.count(f"drop.{reason}")
-        if reason == "unknown_key":
+        if reason in ("unknown_key", "clear_refused", "sealed_refused"):
             self._contact.on_unknown_key(datagram, source)
         elif reason == "notice":
             self._contact.on_notice(datagram, source)
@@ -373,6 +373,10 @@ class Node:
         elif self.synced:
             commons.timers.set_earlier(Compare(id), commons.now + 2 * self.config.settle_s)
         self._joining.list_from(id)
+
+    def _met_twin(self, address: Address) -> None:
+        """A living process has our id. Who is not in step yet is the newcomer, and gives way."""
+        self._own.met_twin(address, newcomer=not self.synced)
 
     def _not_understood(self, id: NodeId) -> None:
         """A member had to ask who we are: what we said to it just now was dropped."""

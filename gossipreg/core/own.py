@@ -64,12 +64,21 @@ class Own:
         elif not self._raised:
             self._raised = self.raise_above(generation)
         else:
-            commons.event("duplicate_identity", id=commons.id.hex())
-            message = (
-                f"duplicate identity {commons.id.hex()}: another sidecar runs with a copy of this data directory; "
-                "give each its own"
-            )
-            commons.effects.append(Stop(message))
+            self._give_way("another sidecar")
+
+    def met_twin(self, address: Address, *, newcomer: bool) -> None:
+        """Another living process has proven to speak with our id: a copied data directory. The newcomer of the two
+        ends; the other one says so and goes on."""
+        if newcomer:
+            self._give_way(f"the sidecar at {address}")
+        else:
+            self._commons.event("duplicate_identity", id=self._commons.id.hex(), address=str(address))
+
+    def _give_way(self, other: str) -> None:
+        id = self._commons.id.hex()
+        self._commons.event("duplicate_identity", id=id)
+        message = f"duplicate identity {id}: {other} runs with a copy of this data directory; give each its own"
+        self._commons.effects.append(Stop(message))
 
     def raise_above(self, generation: int) -> bool:
         """Start a new generation of ours above this one. False, and nothing changed, where there is none: a word that

@@ -10,12 +10,26 @@ LEVELS = {
     "alone": "warning",
     "wrong_cluster": "warning",
     "not_our_key": "warning",
+    "key_needed": "warning",
+    "seed_silent": "warning",
+    "seed_unusable": "warning",
     "duplicate_identity": "error",
     "table_full": "error",
     "stalled": "warning",
 }
 """Of the kinds that are not `info`."""
-RARELY = frozenset({"wrong_cluster", "not_our_key", "table_full", "stalled", "refuted"})
+RARELY = frozenset(
+    (
+        "wrong_cluster",
+        "not_our_key",
+        "key_needed",
+        "seed_silent",
+        "duplicate_identity",
+        "table_full",
+        "stalled",
+        "refuted",
+    )  # fmt: skip
+)
 """Kinds that may come with each datagram or timer: one line a minute for each kind and address."""
 
 
@@ -37,6 +51,12 @@ def _in_words(kind: str, fields: dict[str, Field], cluster: str) -> str:
             return f"answered by cluster '{theirs}', not '{cluster}': check --cluster or the seed {address}"
         case "not_our_key":
             return f"{address} does not accept our key: check --key-file"
+        case "key_needed":
+            return f"{address} speaks with a key only: give --key-file"
+        case "seed_silent":
+            return f"no answer from the seed {address} yet: trying again"
+        case "seed_unusable":
+            return f"the seed {address} cannot be reached from here: bind to an address of its family"
         case "duplicate_identity":
             return "another sidecar runs with the identity of this one: give each its own --data-dir"
         case "alone":

@@ -35,7 +35,7 @@ def _read(path: str) -> str:
             data = file.read(MAX_KEY_FILE_BYTES + 1)
         if len(data) > MAX_KEY_FILE_BYTES:
             raise CannotStart(f"key file {path}: over {MAX_KEY_FILE_BYTES} bytes, that is no key file")
-        return data.decode("ascii")
+        return data.decode("utf-8-sig")  # editors on Windows put a mark first
     except OSError as error:
         raise CannotStart(f"key file {path}: {error.strerror}; make one with `gossipreg keygen`") from None
     except ValueError:

@@ -18,6 +18,7 @@ import fcntl
 import os
 import socket
 import stat
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -38,6 +39,8 @@ from gossipreg.wire.shapes import current_shape
 
 MAX_CLIENTS = 512
 """Each takes a descriptor, of which a process commonly has 1,024, and some 10 KiB."""
+MAX_CLIENTS_A_PROCESS = 128
+"""One process that never closes a connection must not lock the others out."""
 READ_BYTES = 8 * 1024
 """Read at one time. The shortest request takes 9 bytes, so no more than 910 are ever in hand and unanswered."""
 TURN_BYTES = 16 * 1024
@@ -77,12 +80,19 @@ class LocalSocket:
                 if sock is None:
                     continue
                 connection = Connection(sock, methods, watches, instances, bug)
-                if len(self._connections) >= MAX_CLIENTS:
-                    connection.push(encode_error(None, "busy", f"there are {MAX_CLIENTS} clients: close some"))
+                if fault := self._too_many(connection.process):
+                    connection.push(encode_error(None, "busy", fault))
                     sock.close()
                     continue
                 self._connections[connection] = None
                 nursery.start_soon(self._serve_one, connection, bug)
+
+    def _too_many(self, process: int) -> str:
+        """Why one more connection of this process is not taken; empty where it is."""
+        if len(self._connections) >= MAX_CLIENTS:
+            return f"there are {MAX_CLIENTS} clients: close some"
+        same = sum(connection.process == process for connection in self._connections)
+        return f"process {process} has {same} connections: close some" if same >= MAX_CLIENTS_A_PROCESS else ""
 
     async def _accept(self) -> socket.socket | None:
         try:
@@ -121,6 +131,7 @@ class Connection:
                  instances: Callable[[str | None], tuple[Instance, ...]],
                  bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
         self._sock = sock
+        self.process = _process_of(sock)
         self._handlers: dict[str, Handler] = {**methods.handlers, "watch": self._watch, "unwatch": self._unwatch}
         self._watches = watches
         self._instances = instances
@@ -398,6 +409,14 @@ def _remove_dead(path: Path) -> None:
         except BlockingIOError:
             pass  # its backlog is full: somebody is there
     raise CannotStart(_LIVE.format(path=path))
+
+
+def _process_of(sock: socket.socket) -> int:
+    """The process at the other end, as the kernel knows it; 0 where it does not say."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return pid
 
 
 def _identity_of(path: Path) -> tuple[int, int]:

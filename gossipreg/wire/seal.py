@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 32
 KEY_ID_BYTES = 4
+NO_KEY = bytes(KEY_ID_BYTES)
+"""What stands in a header in place of the key id where there is no key."""
 COUNTER_BYTES = 6
 HEADER_BYTES = 1 + KEY_ID_BYTES + BOOT_ID_BYTES + COUNTER_BYTES
 TAG_BYTES = 16
@@ -102,7 +104,7 @@ class Sealer:
         """Of the datagram sealed last; 0 before the first."""
         self.boot_id = boot_id
         self._cipher: ChaCha20Poly1305 | None = None
-        self._prefix = bytes((CLEAR_FORMAT,)) + bytes(KEY_ID_BYTES) + boot_id
+        self._prefix = bytes((CLEAR_FORMAT,)) + NO_KEY + boot_id
         if keyring is not None:
             self.rekey(keyring)
 

@@ -108,8 +108,8 @@ def test_text_that_cannot_be_sent_is_an_error_without_a_traceback(sidecar: FakeS
     assert sidecar.seen == []
 
 
-@pytest.mark.parametrize(("error", "code"), [(CannotStart("port 7940 is taken"), 5), (BadConfig("period_s is 0"), 5)])
-def test_join_that_cannot_start_is_5_in_one_line(
+@pytest.mark.parametrize(("error", "code"), [(CannotStart("port 7940 is taken"), 5), (BadConfig("period_s is 0"), 2)])
+def test_join_that_cannot_start_is_5_and_a_wrong_value_2_in_one_line(
     error: Exception, code: int, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gossipreg.daemon import main

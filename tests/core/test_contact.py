@@ -162,7 +162,9 @@ def test_a_notice_that_names_no_datagram_of_ours_is_dropped() -> None:
 @pytest.mark.parametrize(("ours", "theirs", "reason"), [(KEY, None, "clear_refused"), (None, KEY, "sealed_refused")])
 def test_clear_and_sealed_do_not_mix(ours: Keyring | None, theirs: Keyring | None, reason: str) -> None:
     node, stranger = a_node(keyring=ours), Speaker(keyring=theirs)
-    assert stranger.says(node, START, stranger.hello(number=5)) == []
+    [notice] = stranger.says(node, START, stranger.hello(number=5))
+    assert isinstance(notice, Send)
+    assert seal.read_notice_untrusted(notice.datagram)[1] == stranger.boot_id
     assert counted(node, f"drop.{reason}") == 1
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gossipreg.config import lan
 from gossipreg.model import Address, Health, NodeId, Service
-from tests.core.cluster import Cluster, Host
+from tests.core.cluster import KEY, Cluster, Host
 
 
 def _all_find(cluster: Cluster, hosts: list[Host], name: str) -> bool:
@@ -230,3 +230,33 @@ def test_watchers_see_each_change_once_and_refutations_wake_nobody() -> None:
     assert own.statistics(cluster.now)["refutations"] == 1
     assert len(hosts[3].changes) == 1
     assert cluster.in_step(hosts)
+
+
+def test_a_copy_of_a_running_member_gives_way_and_the_original_says_so() -> None:
+    cluster = Cluster(seed=20)
+    hosts = cluster.grow(3)
+    clone = cluster.start(seed=hosts[1], id=hosts[1].id, address=Address("10.9.9.9", 7940))
+    assert cluster.until(lambda: clone.stopped is not None, 5)
+    assert "duplicate identity" in (clone.stopped or "")
+    cluster.run(5)
+    assert hosts[1].stopped is None
+    assert "duplicate_identity" in [event.kind for _, event in hosts[1].events]
+    assert cluster.in_step(hosts)
+
+
+@pytest.mark.parametrize(("sealed", "said"), [(True, "not_our_key"), (False, "key_needed")])
+def test_a_joiner_without_the_key_or_with_one_too_many_is_told_so(sealed: bool, said: str) -> None:
+    cluster = Cluster(seed=21, keyring=None if sealed else KEY)
+    first = cluster.start()
+    cluster.keyring = KEY if sealed else None
+    joiner = cluster.start(seed=first)
+    cluster.run(5)
+    assert said in [event.kind for _, event in joiner.events]
+    assert not joiner.node.synced
+
+
+def test_that_no_seed_answers_is_said() -> None:
+    cluster = Cluster(seed=22)
+    lonely = cluster.start(seed=Address("10.0.99.1", 7940))
+    cluster.run(10)
+    assert "seed_silent" in [event.kind for _, event in lonely.events]
