@@ -28,7 +28,7 @@ RARELY = frozenset(
         "table_full",
         "stalled",
         "refuted",
-    )  # fmt: skip
+    )
 )
 """Kinds that may come with each datagram or timer: one line a minute for each kind and address."""
 
