@@ -205,20 +205,16 @@ def test_wait_gives_up_with_a_plain_no_and_the_count(answering: FakeSidecar, com
 
 def test_wait_waits_for_a_sidecar_that_is_only_starting(tmp_path: Path, command: Command) -> None:
     path = tmp_path / "late.sock"
-    ready = threading.Event()
     over = threading.Event()
 
     def start() -> None:
-        with FakeSidecar(path) as sidecar:
-            sidecar.answers["info"] = lambda _: {"synced": True}
-            ready.set()
+        with FakeSidecar(path, {"info": lambda _: {"synced": True}}):
             over.wait(60)
 
     sidecar = threading.Timer(0.1, start)  # `wait` finds no socket at first
     sidecar.start()
     try:
         assert command("--socket", str(path), "wait", "--synced", "--timeout", "30s") == (0, "", "")
-        assert ready.is_set()
     finally:
         over.set()
         sidecar.join(60)

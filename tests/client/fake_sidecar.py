@@ -29,9 +29,9 @@ class FakeSidecar:
     the list ends in None. `seen` has each (method, params).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, answers: dict[str, Answer] | None = None) -> None:
         self.path = path
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, Answer] = answers or {}
         self.changes: list[dict[str, Any] | None] = []
         self.seen: list[tuple[str, dict[str, Any]]] = []
         self.open: list[socket.socket] = []
