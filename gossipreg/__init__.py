@@ -3,6 +3,7 @@
 The map of the house. Imports run downwards in this list only, and a test reads them:
 
     errors, model    the exceptions; the frozen values that everything speaks of
+    durations        250ms, 5s, 2m, 1h
     socket_path      where the local socket is
     config           everything that can be chosen about a member
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure

@@ -13,7 +13,7 @@ Fault = tuple[int, str]
 # -- import direction --------------------------------------------------------------------------------------------------
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "model", "socket_path"),
+    ("errors", "model", "durations", "socket_path"),
     ("config",),
     ("wire",),
     ("core",),

@@ -22,7 +22,7 @@ from tests.client.fake_sidecar import FakeSidecar, instance
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 500
-PURE = ("errors", "model", "socket_path", "config", "wire", "core")
+PURE = ("errors", "model", "durations", "socket_path", "config", "wire", "core")
 
 FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "simulations").rglob("*.py")])
 TREES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}
@@ -205,10 +205,11 @@ def test_what_does_not_depend_on_the_order_is_left_alone(source: str) -> None:
 # -- what a process loads ----------------------------------------------------------------------------------------------
 
 HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
-NOT_IN_DAEMON = re.compile(r"(asyncio|sqlite3|dns|gossipreg\.(client|gateway))(\.|$)")
+NOT_IN_DAEMON = re.compile(r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway))(\.|$)")
 
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
+    "heartbeat": ["web-80"], "exec": ["--service", "web", "--port", "80", "true"],
 }  # fmt: skip
 
 

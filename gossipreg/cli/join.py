@@ -5,7 +5,10 @@ from typing import Any
 
 import click
 
-from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, service_options
+from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, service_options, service_params
+
+FILE = click.Path(readable=False)
+"""Whether it can be read is for the daemon to say, in its own words and with its own exit code."""
 
 
 @click.command(
@@ -22,9 +25,14 @@ from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, se
 @click.option("--cluster", metavar="NAME", default="default", help="Other clusters are not spoken with (default).")
 @click.option("--zone", metavar="Z", default="", help="Where it stands, for lookup --zone.")
 @click.option("--label", "labels", metavar="K=V", multiple=True, callback=pairs, help="Shown with the member.")
-@click.option("--key-file", metavar="FILE", type=click.Path(), help="Keys in base64, one a line (or $GOSSIPREG_KEY).")
+@click.option(
+    "--key-file",
+    metavar="FILE",
+    type=FILE,
+    help="Keys in base64, one a line (or $GOSSIPREG_KEY).",
+)
 @click.option("--insecure", is_flag=True, help="Allow clear text off loopback.")
-@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Keeps its identity over restarts.")
+@click.option("--data-dir", metavar="DIR", type=FILE, help="Keeps its identity and services over restarts.")
 @click.option("--profile", type=click.Choice(["local", "lan", "wan"]), default="lan", help="Timing (lan).")
 @click.option("--socket-group", metavar="GROUP", help="Who else may use the socket.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of logs and the ready line (text).")
@@ -35,7 +43,14 @@ from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, se
     default="leave",
     help="hold: leave --hold 30s (with --data-dir).",
 )
-@click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next six.")
+@click.option(
+    "--services",
+    metavar="FILE",
+    type=FILE,
+    help="Several services, in TOML; read again on SIGHUP.",
+)
+@click.option("--allow-cmd-checks", is_flag=True, help="Run cmd: checks of all who may use the socket.")
+@click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next seven.")
 @service_options(required=False)
 @client_options
 @pass_chosen
@@ -46,7 +61,7 @@ def join(chosen: Chosen, /, **flags: Any) -> int:
     """
     service = _take_service(flags)
     from gossipreg.daemon.main import run
-    from gossipreg.daemon.settings import ServiceSpec, Settings
+    from gossipreg.daemon.settings import Settings
 
     log_format = flags.pop("log_format") or ("json" if chosen.json else "text")
     labels = tuple(sorted(flags.pop("labels").items()))
@@ -57,21 +72,18 @@ def join(chosen: Chosen, /, **flags: Any) -> int:
             key=os.environ.get("GOSSIPREG_KEY") or None,
             socket=chosen.socket or os.environ.get("GOSSIPREG_SOCKET") or None,
             log_format=log_format,
-            service=None if service is None else ServiceSpec(**service),
+            service=service,
         )
     )
 
 
 def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:
-    """The service's flags, taken out of `flags`, as the fields of a ServiceSpec; None without --service."""
-    name = flags.pop("service")
-    given = {key: flags.pop(key) for key in ("port", "address", "id", "tags", "meta", "weight")}
+    """The service beside it, taken out of `flags`, as the parameters of `register`; None without --service."""
+    name, params = flags.pop("service"), service_params(flags)
     if name is None:
-        for key, value in given.items():
-            if value not in (None, (), {}):
-                raise click.UsageError(f"--{key.removesuffix('s')} describes a service: name it with --service NAME.")
+        for key in params:
+            raise click.UsageError(f"--{key.removesuffix('s')} describes a service: name it with --service NAME.")
         return None
-    if given["port"] is None:
+    if "port" not in params:
         raise click.UsageError("--service needs --port P.")
-    weight = 1 if given["weight"] is None else given["weight"]
-    return {**given, "name": name, "weight": weight, "meta": tuple(sorted(given["meta"].items()))}
+    return {"name": name, **params}

@@ -1,5 +1,7 @@
 """`gossipreg lookup NAME`: where the instances of a service are."""
 
+from typing import Any
+
 import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
@@ -15,7 +17,7 @@ from gossipreg.cli.output import address_of, print_json, print_line, printable, 
 )
 @click.argument("name")
 @click.option("--tag", "tags", metavar="T", multiple=True, help="Only those with this tag; repeatable: with all.")
-@click.option("--all", "all_", is_flag=True, help="Also those that do not pass, each with its health.")
+@click.option("--all", "all_", is_flag=True, help="Also those that do not pass, each with its health, and why.")
 @click.option("--near", is_flag=True, help="Nearest first, by round trip.")
 @click.option("--zone", metavar="Z", help="Only those in this zone.")
 @click.option("--one", is_flag=True, help="Only the first.")
@@ -34,9 +36,15 @@ def lookup(
         print_json(instances)
     else:
         for instance in instances:
-            print_line(address_of(instance) + (f" {printable(instance['health'])}" if all_ else ""))
+            print_line(address_of(instance) + (f" {printable(instance['health'])}{_why(instance)}" if all_ else ""))
     if any(instance["stale"] for instance in instances):
         say("Warning: this sidecar hears no other: these are the instances known last, and may be gone")
     if not instances and not chosen.json:
         say(f"no {'' if all_ else 'passing '}instance of {printable(name)}")
     return 0 if instances else 1
+
+
+def _why(instance: dict[str, Any]) -> str:
+    """What its checks say, where it is registered with this sidecar: others do not know."""
+    failing = [one for one in instance.get("checks", ()) if one["health"] != "passing"]
+    return "".join(f"  {printable(one['check'])}: {printable(one['output'] or 'no result yet')}" for one in failing)

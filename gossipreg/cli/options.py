@@ -68,13 +68,23 @@ def pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 
 PORT = click.IntRange(1, 65535)
+CHECK_FORMS = "http(s)://URL, tcp://HOST:PORT, cmd:LINE or ttl:30s, then ,interval=5s,timeout=1s,fails=3"
+SERVICE_FLAGS = ("port", "address", "id", "tags", "meta", "weight", "checks")
+
+
+def service_params(flags: dict[str, Any]) -> dict[str, Any]:
+    """The service's flags, taken out of `flags`, as the parameters of `register`: those that were given."""
+    given = {key: flags.pop(key) for key in SERVICE_FLAGS}
+    given |= {key: list(given[key]) for key in ("tags", "checks")}
+    return {key: value for key, value in given.items() if value not in (None, [], {})}
 
 
 def service_options(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The flags that `register` and `join --service` share."""
+    """The flags that `register`, `exec` and `join --service` share."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
+            click.option("--check", "checks", metavar="SPEC", multiple=True, help=f"{CHECK_FORMS}; repeatable."),
             click.option("--weight", metavar="N", type=click.IntRange(0, 65535), help="For clients that balance (1)."),
             click.option("--meta", metavar="K=V", multiple=True, callback=pairs, help="What else clients should know."),
             click.option("--tag", "tags", metavar="T", multiple=True, help="To look it up by; repeatable."),

@@ -1,37 +1,41 @@
 """`gossipreg register NAME --port P`."""
 
+from typing import Any
+
 import click
 
-from gossipreg.cli.options import Chosen, client_options, pass_chosen, service_options
-from gossipreg.cli.output import print_json, print_line, printable
+from gossipreg.cli.options import Chosen, client_options, pass_chosen, service_options, service_params
+from gossipreg.cli.output import flush, print_json, print_line, printable
 
 
 @click.command(
     epilog="""\b
     Example:
       gossipreg register billing --port 8080 --tag v2 --meta region=eu
+      gossipreg register billing --port 8080 --check http://127.0.0.1:8080/health,interval=5s
     """
 )
 @click.argument("name")
+@click.option("--attach", is_flag=True, help="Stay, and take it out again when this process ends.")
 @service_options(required=True)
 @client_options
 @pass_chosen
-def register(
-    chosen: Chosen,
-    name: str,
-    port: int,
-    address: str | None,
-    id: str | None,
-    tags: tuple[str, ...],
-    meta: dict[str, str],
-    weight: int | None,
-) -> None:
+def register(chosen: Chosen, /, name: str, attach: bool, **flags: Any) -> None:
     """Register the service NAME with the sidecar, or update the one of that id. Prints its id."""
-    params = {"address": address, "id": id, "tags": list(tags) or None, "meta": meta or None, "weight": weight}
-    with chosen.client() as client:
-        result = client.call(
-            "register", name=name, port=port, **{key: value for key, value in params.items() if value is not None}
-        )
+    params = {"name": name, **service_params(flags)}
+    if not attach:
+        with chosen.client() as client:
+            _show(chosen, client.call("register", **params))
+        return
+    from gossipreg.cli.attached import Attached
+
+    with Attached(chosen, params) as attached:
+        _show(chosen, attached.register())
+        flush()
+        attached.keep()
+
+
+def _show(chosen: Chosen, result: dict[str, Any]) -> None:
     if chosen.json:
         print_json(result)
     else:

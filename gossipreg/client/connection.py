@@ -73,6 +73,12 @@ class Client:
         change as it comes."""
         return Watch(self.path, name, self.timeout_s)
 
+    def fileno(self) -> int:
+        """For `select`: of the connection of the calls. When no call is under way, it is readable once that ended."""
+        if self._connection is None:
+            raise ValueError("there is no connection: call something first")
+        return self._connection.fileno()
+
     def close(self) -> None:
         """End the connection of the calls; a later call opens another. Watches are closed by themselves."""
         if self._connection is not None:
@@ -219,6 +225,9 @@ class _Connection:
 
     def _bound(self, deadline: float | None) -> None:
         self._socket.settimeout(None if deadline is None else max(0.0, deadline - monotonic()))
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def close(self) -> None:
         self._socket.close()

@@ -20,11 +20,18 @@ _FIRST_S, _GROWTH, _LONGEST_S = 0.2, 1.6, 5.0
 _SILENT_S = 1.0
 """Once the wait for the next try is longer than this, that nobody answers is said."""
 _SEEDS_A_TRY = 16
+_REMEMBERED_S = 5.0
+"""So long members remembered are called before we are a cluster of our own. They are called on after that, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seek:
     """Timer: call the seeds again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forsaken:
+    """Timer: no seed was given, and none of the members remembered has answered."""
 
 
 class Lost:
@@ -49,15 +56,17 @@ class Lost:
                 self._commons.event("seed_unusable", address=str(address))
         self._seeds = {address: self._seeds.get(address) for address in addresses if self._commons.speaks(address)}
         self._wait_s = _FIRST_S
-        if not self._reached and self._seeds:
+        if not self._reached and (self._seeds or self._members):
             self.on_seek()
+            if not self._seeds:
+                self._commons.timers.set(Forsaken(), self._commons.now + _REMEMBERED_S)
 
     def on_seek(self) -> None:
         """Call some of the seeds, and set the next try."""
         if self._reached:
             return
         commons = self._commons
-        seeds = list(self._seeds)
+        seeds = list(dict.fromkeys([*self._seeds, *self._members.values()]))
         if self._wait_s > _SILENT_S:
             for address, id in self._seeds.items():
                 if id is None:
@@ -71,6 +80,7 @@ class Lost:
         """A member answered; at `address`, where that is one that we called. Who was lost there is there no more."""
         self._reached = True
         self._commons.timers.cancel(Seek())
+        self._commons.timers.cancel(Forsaken())
         for lost in [lost for lost, at in self._members.items() if at == address and lost != id]:
             del self._members[lost]
         if address in self._seeds:
@@ -88,6 +98,24 @@ class Lost:
         return bool(self._seeds) and all(id == self._commons.id for id in self._seeds.values())
 
     # -- the lost ----------------------------------------------------------------------------------------------------
+
+    def remember(self, peers: dict[NodeId, Address]) -> None:
+        """Members known before a restart: not here yet, so they are lost."""
+        for id, address in peers.items():
+            if id != self._commons.id and self._commons.speaks(address):
+                self.lose(id, address)
+
+    def worth_remembering(self) -> dict[NodeId, Address]:
+        """Who is to be called after a restart: those lost last, and members that follow on the ring; `lost_max` in
+        all. It stays the same while nothing happens."""
+        commons = self._commons
+        most = commons.config.lost_max
+        found = dict(list(self._members.items())[-(most // 2) :])
+        for id in [*commons.ring.after(commons.id, most), *commons.ring.after(b"", most)]:
+            address = commons.address(id)
+            if id != commons.id and address is not None and len(found) < most:
+                found[id] = address
+        return found
 
     def lose(self, id: NodeId, address: Address) -> None:
         self._members.pop(id, None)

@@ -21,7 +21,7 @@ from gossipreg.core.fetch import Fetch, PullAgain
 from gossipreg.core.intake import Intake
 from gossipreg.core.join import Joining, ListAgain
 from gossipreg.core.listener import AloneOver, Listener
-from gossipreg.core.lost import Lost, Seek
+from gossipreg.core.lost import Forsaken, Lost, Seek
 from gossipreg.core.outbox import Outbox
 from gossipreg.core.own import Own
 from gossipreg.core.peers import Peer, Peers
@@ -195,12 +195,18 @@ class Node:
         return self._end()
 
     def seek(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
-        """Call these seeds until somebody answers. With none, this member is in step from the start."""
+        """Call these seeds until somebody answers. With none, and nobody remembered, it is in step from the start."""
         self._begin(now)
-        if addresses:
+        if addresses or len(self._lost):
             self._lost.seek(addresses)
         else:
             self._joining.without_others()
+        return self._end()
+
+    def remember(self, peers: dict[NodeId, Address], now: float) -> list[Effect]:
+        """Members known before a restart, where they were last. Before `seek`, which calls them too."""
+        self._begin(now)
+        self._lost.remember(peers)
         return self._end()
 
     def lag(self, seconds: float) -> None:
@@ -263,6 +269,10 @@ class Node:
     def addresses(self) -> tuple[Address, ...]:
         """Where others reach us, as we announce it."""
         return self._own.member.addresses
+
+    def worth_remembering(self) -> dict[NodeId, Address]:
+        """Members to call after a restart, for `remember`; a bounded number."""
+        return self._lost.worth_remembering()
 
     def rtt_s(self, id: NodeId) -> float | None:
         return 0.0 if id == self.id else self._commons.round_trips.smoothed_s(id)
@@ -464,6 +474,8 @@ class Node:
                 self._joining.on_list_again()
             case Seek():
                 self._lost.on_seek()
+            case Forsaken():
+                self._joining.without_others()
             case Prove():
                 self._unproven.on_prove()
             case AloneOver():

@@ -29,7 +29,7 @@ import trio
 from msgpack import packb
 
 from gossipreg.daemon import params as check
-from gossipreg.daemon.methods import Handler, Methods
+from gossipreg.daemon.methods import Caller, Handler, Methods
 from gossipreg.daemon.params import take_untrusted
 from gossipreg.daemon.watches import Watch, Watches, notification
 from gossipreg.errors import Busy, CannotStart, GossipregError, NotFound, Refused, TooLarge, UnknownMethod
@@ -80,7 +80,7 @@ class LocalSocket:
                 if sock is None:
                     continue
                 connection = Connection(sock, methods, watches, instances, bug)
-                if fault := self._too_many(connection.process):
+                if fault := self._too_many(connection.caller.pid):
                     connection.push(encode_error(None, "busy", fault))
                     sock.close()
                     continue
@@ -91,7 +91,7 @@ class LocalSocket:
         """Why one more connection of this process is not taken; empty where it is."""
         if len(self._connections) >= MAX_CLIENTS:
             return f"there are {MAX_CLIENTS} clients: close some"
-        same = sum(connection.process == process for connection in self._connections)
+        same = sum(connection.caller.pid == process for connection in self._connections)
         return f"process {process} has {same} connections: close some" if same >= MAX_CLIENTS_A_PROCESS else ""
 
     async def _accept(self) -> socket.socket | None:
@@ -131,8 +131,14 @@ class Connection:
                  instances: Callable[[str | None], tuple[Instance, ...]],
                  bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
         self._sock = sock
-        self.process = _process_of(sock)
-        self._handlers: dict[str, Handler] = {**methods.handlers, "watch": self._watch, "unwatch": self._unwatch}
+        self.caller = _caller_of(sock)
+        self._methods = methods
+        self._handlers: dict[str, Handler] = {
+            **methods.handlers,
+            "register": lambda params: methods.register(params, self.caller),
+            "watch": self._watch,
+            "unwatch": self._unwatch,
+        }
         self._watches = watches
         self._instances = instances
         self._bug = bug
@@ -157,6 +163,7 @@ class Connection:
                 self._nursery.cancel_scope.cancel()
         finally:
             self._drop_watches()
+            self._methods.gone(self.caller)
             self._queue.clear()
             self._flushed.set()
             self._sock.close()
@@ -411,12 +418,12 @@ def _remove_dead(path: Path) -> None:
     raise CannotStart(_LIVE.format(path=path))
 
 
-def _process_of(sock: socket.socket) -> int:
-    """The process at the other end, as the kernel knows it; 0 where it does not say."""
+def _caller_of(sock: socket.socket) -> Caller:
+    """The process at the other end and its user, as the kernel knows them; nobody's where it does not say."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return 0
-    pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-    return pid
+        return Caller(0, -1)
+    pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return Caller(pid, uid)
 
 
 def _identity_of(path: Path) -> tuple[int, int]:

@@ -12,14 +12,15 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
 
 import trio
 
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import own_addresses
+from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
+from gossipreg.daemon.data_directory import Peers, keep_peers
 from gossipreg.daemon.events import log_event
 from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.logs import Log, text_value
@@ -27,10 +28,13 @@ from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.notify import READY, STOPPING, notify
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.seeds import Seed, keep_resolving
-from gossipreg.daemon.settings import ServiceSpec, Settings
+from gossipreg.daemon.services import Services
+from gossipreg.daemon.services_file import read_services
+from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.start import Opened, opened
+from gossipreg.daemon.store import Store
 from gossipreg.daemon.watches import Watches
-from gossipreg.errors import BadConfig, CannotStart, RequestError
+from gossipreg.errors import CannotStart, GossipregError, Refused
 from gossipreg.model import Address, Instance
 
 READY_AT_LATEST_S = 10.0
@@ -38,6 +42,8 @@ READY_AT_LATEST_S = 10.0
 SIGTERM_HOLD_S = 30.0
 LEAVE_MARGIN_S = 1.0
 """The core ends a leave after `leave_s`; should it not, we do."""
+PEERS_S = 5.0
+"""So often the members known are compared with those kept in the data directory."""
 LAST_ANSWERS_S = 1.0
 """So long clients that wait for an answer may take to get it, at the end."""
 
@@ -77,6 +83,7 @@ class Sidecar:
         self._watches = Watches()
         self._synced = trio.Event()
         self._over = trio.Event()
+        self._moved = trio.Event()
         self._leaving = False
         self._exit_code = 0
         self._node = Node(
@@ -101,21 +108,35 @@ class Sidecar:
             changed=self._watches.publish,
             event=self._event,
         )
+        data = open_things.data
+        self._store = Store(data, self._not_kept)
+        self._services = Services(self._node, self._pump, self._store, log, allow_cmd_checks=settings.allow_cmd_checks)
+        self._services.checks = self._checks = Checks(
+            changed=self._services.checked,
+            expired=self._services.expired,
+            rng=random.Random(os.urandom(16)),
+            bug=self._pump.bug,
+        )
         self._methods = Methods(
             self._node,
             self._pump,
-            advertised=lambda: self._node.addresses[0].host,
+            self._services,
             leave=self.leave,
-            durable=open_things.member.durable,
+            durable=data is not None,
             about={"name": self._name, "cluster": settings.cluster, "seeds": list(settings.seeds)},
         )
-        if settings.service is not None:
-            self._register(settings.service)
+        if data is not None:
+            self._pump.order(lambda now: self._node.remember(data.peers(), now))
+        self._services.start(() if data is None else data.services(), settings.service, open_things.file)
 
     async def run(self) -> int:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_pump)
+                nursery.start_soon(self._store.run)
+                nursery.start_soon(self._checks.run)
+                nursery.start_soon(self._follow_address)
+                nursery.start_soon(self._keep_peers)
                 nursery.start_soon(
                     self._open.local_socket.serve, self._methods, self._watches, self._instances, self._pump.bug
                 )
@@ -143,6 +164,7 @@ class Sidecar:
         async for number in signals:
             if number == signal.SIGHUP:
                 self._read_keys_again()
+                await self._read_services_again()
             elif told_to_end:
                 self._exit_code = 128 + number
                 self._over.set()
@@ -175,22 +197,15 @@ class Sidecar:
             self._leaving = True
             notify(STOPPING)
             self._log.info("leaving", hold_s=hold_s)
+            self._services.close()
+            with trio.move_on_after(LEAVE_MARGIN_S):
+                await self._store.flushed()
             self._pump.order(lambda now: self._node.leave(now, hold_s))
         with trio.move_on_after(self._open.config.leave_s + LEAVE_MARGIN_S):
             await self._pump.departed.wait()
         self._over.set()
 
     # -- what they do --------------------------------------------------------------------------------------------------
-
-    def _register(self, spec: ServiceSpec) -> None:
-        params: dict[str, Any] = {
-            "name": spec.name, "port": spec.port, "address": spec.address, "id": spec.id, "tags": list(spec.tags),
-            "meta": dict(spec.meta), "weight": spec.weight,
-        }  # fmt: skip
-        try:
-            self._methods.register(params)
-        except RequestError as error:
-            raise BadConfig(f"the service beside this sidecar: {error}") from None
 
     def _instances(self, name: str | None) -> tuple[Instance, ...]:
         catalog = self._node.catalog
@@ -199,8 +214,10 @@ class Sidecar:
     def _event(self, event: Event) -> None:
         if event.kind == "synced":
             self._synced.set()
+        elif event.kind == "moved":
+            self._moved.set()
         elif event.kind == "generation_raised":
-            self._open.keep_generation(int(dict(event.fields)["generation"]))
+            self._keep_generation(int(dict(event.fields)["generation"]))
         log_event(self._log, event, cluster=self._settings.cluster)
 
     def _found(self, addresses: tuple[Address, ...]) -> None:
@@ -209,7 +226,37 @@ class Sidecar:
             own = own_addresses(self._open.bind, self._open.transport.local_addresses, addresses)
             if own != self._open.member.addresses:
                 self._pump.order(lambda now: self._node.reachable_at(own, now))
+                self._moved.set()
         self._pump.order(lambda now: self._node.seek(addresses, now))
+
+    async def _follow_address(self) -> None:
+        """Services whose address was not named have ours, also after we moved."""
+        while True:
+            host = self._node.addresses[0].host
+            await self._moved.wait()
+            self._moved = trio.Event()
+            if self._node.addresses[0].host != host:
+                self._services.follow_address()
+
+    async def _keep_peers(self) -> None:
+        """Who is there, for the next start. Who is left alone in the end remembers the last ones."""
+        kept: Peers = {}
+        while self._open.data is not None:
+            peers = self._node.worth_remembering()
+            if peers and peers != kept:
+                kept = peers
+                self._store.commit_later("peers", lambda peers=peers: keep_peers(peers))  # type: ignore[misc]
+            await trio.sleep(PEERS_S)
+
+    def _keep_generation(self, generation: int) -> None:
+        if self._open.data is not None:
+            try:
+                self._open.data.keep_generation(generation)
+            except Refused as error:
+                self._not_kept(str(error))
+
+    def _not_kept(self, why: str) -> None:
+        self._log.line("error", "not_kept", {"message": f"{why}: trying again"}, repeat_key="not_kept")
 
     def _unresolved(self, seed: Seed, why: str) -> None:
         fields = {"seed": str(seed), "reason": why, "message": "trying again"}
@@ -226,6 +273,17 @@ class Sidecar:
             return
         self._node.rekey(keyring)
         self._log.info("keys_read", keys=len(keyring.keys))
+
+    async def _read_services_again(self) -> None:
+        if self._settings.services is None:
+            return
+        try:
+            file = await trio.to_thread.run_sync(read_services, self._settings.services)
+            await self._services.follow_file(file)
+        except GossipregError as error:
+            self._log.error("services_not_read", message=f"{error}; the services read before stay as they are")
+        else:
+            self._log.info("services_read", services=len(file))
 
     def _print_ready(self) -> None:
         """The line that says on stdout that the socket answers."""

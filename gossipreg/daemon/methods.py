@@ -5,8 +5,10 @@ between. Results have the JSON shapes of `wire.shapes`, already in MessagePack. 
 answer is kept until the catalog says that another would be given.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +16,12 @@ from msgpack import packb
 
 from gossipreg import __version__
 from gossipreg.daemon import params as check
-from gossipreg.daemon.params import Check, service_untrusted, take_untrusted
+from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.services import Services
 from gossipreg.errors import Refused
 from gossipreg.model import Health, Instance
-from gossipreg.wire.shapes import instance_shape, member_shape, service_shape, version_shape
+from gossipreg.wire.shapes import Shape, instance_shape, member_shape, service_shape, version_shape
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
@@ -39,8 +42,18 @@ _LOOKUP: dict[str, Check] = {
     "near": check.boolean,
     "zone": check.zone,
 }
+_HEARTBEAT: dict[str, Check] = {"id": check.word, "status": check.health, "note": check.note}
 _PAGE = check.Whole(1, check.PAGE_MAX)
 _EMPTY: bytes = packb({})
+
+
+@dataclass(slots=True, eq=False)
+class Caller:
+    """A client's connection: which process of which user, as the kernel says. Each is itself alone."""
+
+    pid: int
+    uid: int
+    gone: bool = False
 
 
 class Methods:
@@ -48,17 +61,17 @@ class Methods:
         self,
         node: "Node",
         pump: Pump,
+        services: Services,
         *,
-        advertised: Callable[[], str],
         leave: Callable[[float], Awaitable[None]],
         durable: bool,
         about: dict[str, Any],
     ) -> None:
-        """`advertised` gives our host, the default address of a service; `leave(hold_s)` returns when it is done;
-        `about` is what `info` shows of the sidecar beside what the node says."""
+        """`leave(hold_s)` returns when it is done; `about` is what `info` shows of the sidecar beside what the node
+        says."""
         self._node = node
         self._pump = pump
-        self._advertised = advertised
+        self._services = services
         self._leave = leave
         self._durable = durable
         self._about = about
@@ -68,8 +81,8 @@ class Methods:
             "lookup": self.lookup,
             "services": self.services,
             "members": self.members,
-            "register": self.register,
             "deregister": self.deregister,
+            "heartbeat": self.heartbeat,
             "info": self.info,
             "leave": self.leave,
         }
@@ -81,9 +94,11 @@ class Methods:
         name = given["name"]
         tags, all, zone = given.get("tags", ()), given.get("all", False), given.get("zone")
         catalog = self._node.catalog
-        if given.get("near", False):
+        if all or given.get("near", False):  # what checks say and distances change without notice: not kept
             found = catalog.lookup(name, tags=tags, all=all, zone=zone)
-            return _pack_instances(sorted(found, key=self._distance))  # distances change: not kept
+            if given.get("near", False):
+                found = tuple(sorted(found, key=self._distance))
+            return _pack([self._with_checks(instance) for instance in found]) if all else _pack_instances(found)
         question = (name, tags, all, zone)
         index = catalog.index(name)
         kept = self._kept.get(question)
@@ -95,6 +110,13 @@ class Methods:
         if len(answer) <= KEPT_ANSWER_BYTES:
             self._kept[question] = (index, answer)
         return answer
+
+    def _with_checks(self, instance: Instance) -> Shape:
+        """An instance's shape; with what its checks say where it is ours: only here is that known."""
+        shape = instance_shape(instance)
+        if instance.node == self._node.id and (said := self._services.report(instance.service.id)):
+            shape["checks"] = said
+        return shape
 
     def _distance(self, instance: Instance) -> float:
         if instance.node == self._node.id:
@@ -139,27 +161,46 @@ class Methods:
             "health_score": statistics.pop("health_score", None),
             "uptime_s": round(now - self._started_at, 3),
             "sealed": node.keyring is not None,
+            "failing_checks": self._services.failing(),
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {
                 **{name: value for name, value in statistics.items() if name not in ("synced", "members")},
                 **{f"drop.{reason}": count for reason, count in self._pump.dropped.items()},
                 **self._pump.counts,
+                **self._services.checks.counts(),
             },
         }
         return _pack(shown)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def register(self, params: Params) -> bytes:
-        service = service_untrusted("register", params, default_host=self._advertised())
-        # Keeping it in the data directory belongs here, before the node is told: then the answer means durable.
-        version = self._pump.command(lambda now: self._node.register(service, Health.PASSING, now))
-        return _pack({"id": service.id, "version": version_shape(version)})
+    def register(self, params: Params, caller: Caller) -> Awaitable[bytes]:
+        """What `params.SERVICE` allows, and {attach}: as long as the connection lives. Answered when it is durable."""
+        attach = check.boolean("attach", params.get("attach") or False)
+        wanted = {name: value for name, value in params.items() if name != "attach"}
+        return self._registered(wanted, caller, attach)
 
-    def deregister(self, params: Params) -> bytes:
+    async def _registered(self, params: Params, caller: Caller, attach: bool) -> bytes:
+        id, version = await self._services.register(
+            params, uid=caller.uid, trusted=caller.uid in (0, os.geteuid()), holder=caller if attach else None
+        )
+        return _pack({"id": id, "version": version_shape(version)})
+
+    async def deregister(self, params: Params) -> bytes:
         given = take_untrusted("deregister", params, {"id": check.word}, "id")
-        self._pump.order(lambda now: self._node.deregister(given["id"], now))
+        await self._services.deregister(given["id"])
         return _EMPTY
+
+    def heartbeat(self, params: Params) -> bytes:
+        """{id, status, note}: answers the `ttl` checks of a service."""
+        given = take_untrusted("heartbeat", params, _HEARTBEAT, "id")
+        self._services.heartbeat(given["id"], given.get("status", Health.PASSING), given.get("note", ""))
+        return _EMPTY
+
+    def gone(self, caller: Caller) -> None:
+        """This connection has ended."""
+        caller.gone = True
+        self._services.detach(caller)
 
     def leave(self, params: Params) -> Awaitable[bytes]:
         """{hold}: seconds for which the services stay in the answers. Answered when the leave is done."""

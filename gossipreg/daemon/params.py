@@ -9,9 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from msgpack import packb
+
 from gossipreg.daemon.addresses import WILDCARDS, is_literal
+from gossipreg.daemon.checks.spec import CheckSpec, parse_check_untrusted
 from gossipreg.errors import BadParams
-from gossipreg.model import MAX_NAME_BYTES, NODE_ID_BYTES, Service
+from gossipreg.model import MAX_NAME_BYTES, NODE_ID_BYTES, Health, Service
 
 Check = Callable[[str, Any], Any]
 """(parameter's name, its value) -> the value to use."""
@@ -21,6 +24,9 @@ MAX_META = 64
 MAX_META_KEY_BYTES = 128
 MAX_META_VALUE_BYTES = 4096
 MAX_HOST_BYTES = 255
+MAX_CHECKS = 16
+MAX_NOTE_BYTES = 4096
+REPORTED = {health.name.lower(): health for health in (Health.PASSING, Health.WARNING, Health.CRITICAL)}
 MAX_WEIGHT = 65_535
 MAX_HOLD_S = 60.0
 PAGE_DEFAULT = 1000
@@ -129,6 +135,27 @@ def meta(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(value.items()))
 
 
+def checks(name: str, value: Any) -> tuple[CheckSpec, ...]:
+    """Each as text (see `checks/spec.py`); one that is given twice counts once."""
+    if type(value) is not list or len(value) > MAX_CHECKS:
+        raise _bad(name, value, f"a list of at most {MAX_CHECKS} checks")
+    return tuple({spec.text: spec for spec in (parse_check_untrusted(name, text) for text in value)}.values())
+
+
+def health(name: str, value: Any) -> Health:
+    """What a program may say of itself: maintenance is the operator's to say."""
+    if type(value) is not str or value not in REPORTED:
+        raise _bad(name, value, f"one of {', '.join(REPORTED)}")
+    return REPORTED[value]
+
+
+def note(name: str, value: Any) -> str:
+    """Any text: it is cut and cleaned where it is shown."""
+    if type(value) is not str or _size_bytes(value) > MAX_NOTE_BYTES:
+        raise _bad(name, value, f"text of at most {MAX_NOTE_BYTES} bytes")
+    return value
+
+
 def member_id(name: str, value: Any) -> bytes:
     try:
         id = bytes.fromhex(value)
@@ -149,14 +176,26 @@ SERVICE: dict[str, Check] = {
     "tags": tags,
     "meta": meta,
     "weight": Whole(0, MAX_WEIGHT),
+    "checks": checks,
 }
 
 
-def service_untrusted(method: str, params: dict[str, Any], *, default_host: str) -> Service:
-    """The service that the parameters of `register` describe."""
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What the parameters of `register` ask for."""
+
+    service: Service
+    checks: tuple[CheckSpec, ...]
+    params: bytes
+    """The parameters themselves, as they are kept: equal where the same was asked for."""
+    host_given: bool
+    """Whether the address was named, or is ours, wherever we are."""
+
+
+def registration_untrusted(method: str, params: dict[str, Any], *, default_host: str) -> Registration:
     given = take_untrusted(method, params, SERVICE, "name", "port")
     id = given.get("id", f"{given['name']}-{given['port']}")
-    return Service(
+    service = Service(
         id=word("id", id),  # the default may be too long
         name=given["name"],
         address=given.get("address", default_host),
@@ -165,6 +204,11 @@ def service_untrusted(method: str, params: dict[str, Any], *, default_host: str)
         meta=given.get("meta", ()),
         weight=given.get("weight", 1),
     )
+    try:
+        kept = packb({name: params[name] for name in sorted(given)})
+    except UnicodeEncodeError as error:  # a lone surrogate: bytes on a command line that are not UTF-8
+        raise BadParams(f"{_short(error.object)} is not UTF-8: give text") from None
+    return Registration(service, given.get("checks", ()), kept, "address" in given)
 
 
 def _size_bytes(value: str) -> int:

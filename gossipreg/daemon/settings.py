@@ -4,22 +4,9 @@ The command line fills it in. It knows the names and defaults of `join` and no r
 uses it, with an error that names it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSpec:
-    """The service beside the sidecar (`join --service`)."""
-
-    name: str
-    port: int
-    address: str | None = None
-    """None: the advertised host."""
-    id: str | None = None
-    """None: NAME-PORT."""
-    tags: tuple[str, ...] = ()
-    meta: tuple[tuple[str, str], ...] = ()
-    weight: int = 1
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +36,11 @@ class Settings:
     """Name or number of a group that may use the local socket as well."""
     log_format: str = "text"
     log_level: str = "info"
-    service: ServiceSpec | None = None
+    service: Mapping[str, Any] | None = None
+    """The service beside it, as the parameters of `register`."""
+    services: str | None = None
+    """Path of a file with several: see `services_file.py`."""
+    allow_cmd_checks: bool = False
+    """Whether users of the socket other than ours and root may have commands run as checks."""
     on_sigterm: str = "leave"
     """`leave`, or `hold`: SIGTERM is a leave that holds the services for 30 s."""

@@ -7,20 +7,22 @@ socket, UDP port). Whatever fails raises CannotStart or BadConfig with one line,
 import grp
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gossipreg.config import PROFILES, Config
 from gossipreg.daemon import params
 from gossipreg.daemon.addresses import Bind, advertise_rule, bind_rule, own_addresses, refuse_clear_text
 from gossipreg.daemon.clock import wall_ms
-from gossipreg.daemon.identity import DataDirectory, Identity, draw_generation, draw_identity
+from gossipreg.daemon.data_directory import DataDirectory
+from gossipreg.daemon.identity import Identity, draw_generation, draw_identity
 from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.local_socket import LocalSocket, bind_local_socket
 from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_seed
+from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.udp import UdpTransport, bind_udp
 from gossipreg.errors import BadConfig, BadParams, CannotStart
@@ -48,8 +50,9 @@ class Opened:
     """The user named our address, so it does not follow what others see."""
     transport: UdpTransport
     local_socket: LocalSocket
-    keep_generation: Callable[[int], None]
-    """Where there is a data directory, keep this generation as the last one used."""
+    data: DataDirectory | None
+    file: tuple[dict[str, Any], ...]
+    """The services of `--services`."""
 
 
 @contextmanager
@@ -57,6 +60,7 @@ def opened(settings: Settings) -> Iterator[Opened]:
     config = _config(settings)
     name, zone, labels = _who(settings)
     seeds = tuple(parse_seed(text) for text in settings.seeds)
+    file = () if settings.services is None else read_services(settings.services)
     keyring = read_keyring(settings)
     bind = bind_rule(settings.bind, everywhere=keyring is not None or settings.insecure)
     if keyring is None and not settings.insecure:
@@ -87,7 +91,7 @@ def opened(settings: Settings) -> Iterator[Opened]:
         yield Opened(
             settings, config, keyring, seeds, bind, identity, generation, member,
             settings.advertise is not None or not bind.wildcard, transport, local_socket,
-            (lambda _: None) if data is None else data.keep_generation,
+            data, file,
         )  # fmt: skip
 
 
@@ -104,7 +108,7 @@ def _config(settings: Settings) -> Config:
 
 def _who(settings: Settings) -> tuple[str, str, tuple[tuple[str, str], ...]]:
     host = socket.gethostname() or "localhost"
-    default = host if settings.service is None else f"{settings.service.name}-{host}"
+    default = host if settings.service is None else f"{settings.service['name']}-{host}"
     try:
         name = params.text("--name", default if settings.name is None else settings.name)
         zone = params.text("--zone", settings.zone, least_bytes=0)

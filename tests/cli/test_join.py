@@ -3,7 +3,7 @@
 import pytest
 
 from gossipreg.daemon import main
-from gossipreg.daemon.settings import ServiceSpec, Settings
+from gossipreg.daemon.settings import Settings
 from tests.cli.conftest import Command
 
 
@@ -39,9 +39,10 @@ def test_every_flag_becomes_its_setting(given: list[Settings], command: Command)
             name="n", cluster="c", zone="z", labels=(("a", "1=1"), ("b", "2")), key_file="f", insecure=True,
             data_dir="d", profile="wan", socket="s", socket_group="g", log_format="json", log_level="debug",
             on_sigterm="hold",
-            service=ServiceSpec(
-                name="web", port=80, address="a", id="i", tags=("t", "u"), meta=(("k", "v"),), weight=7
-            ),
+            service={
+                "name": "web", "port": 80, "address": "a", "id": "i", "tags": ["t", "u"], "meta": {"k": "v"},
+                "weight": 7,
+            },
         )
     ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """One sidecar's inside for tests of the local socket: a real node, the network in memory, a real unix socket."""
 
 import io
+import os
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,10 +15,13 @@ from hypothesis import settings
 
 from gossipreg.config import local
 from gossipreg.core.node import Node
+from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.local_socket import LocalSocket, bind_local_socket
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.methods import Methods
+from gossipreg.daemon.methods import Caller, Methods
 from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.services import Services
+from gossipreg.daemon.store import Database, Store
 from gossipreg.daemon.watches import Watches
 from gossipreg.model import Address, BootId, Instance, Member, NodeId
 from gossipreg.wire.rpc import MAX_REPLY_BYTES, Decoder, encode_request
@@ -32,7 +36,8 @@ settings.load_profile("daemon")
 class Inside:
     """A member whose tasks are run by the test: pump, node, methods and watches, without sockets of its own."""
 
-    def __init__(self, network: MemoryNetwork, name: str, number: int = 1, *, durable: bool = False) -> None:
+    def __init__(self, network: MemoryNetwork, name: str, number: int = 1, *, durable: bool = False,
+                 database: Database | None = None) -> None:  # fmt: skip
         self.transport = network.bind(f"10.0.0.{number}", 7940)
         self.log = io.StringIO()
         member = Member(
@@ -51,14 +56,23 @@ class Inside:
         )  # fmt: skip
         self.left: list[float] = []
         self.may_leave = trio.Event()
+        log = Log(stream=self.log)
+        self.store = Store(database, log.error)
+        self.services = Services(self.node, self.pump, self.store, log, allow_cmd_checks=False)
+        self.services.checks = Checks(
+            changed=self.services.checked, expired=self.services.expired, rng=random.Random(number), bug=self.pump.bug
+        )
         self.methods = Methods(
-            self.node, self.pump, advertised=lambda: self.transport.address.host, leave=self._leave, durable=durable,
-            about={"name": name},
-        )  # fmt: skip
+            self.node, self.pump, self.services, leave=self._leave, durable=durable, about={"name": name}
+        )
 
     async def _leave(self, hold_s: float) -> None:
         self.left.append(hold_s)
         await self.may_leave.wait()
+
+    async def register(self, name: str, port: int) -> None:
+        """As a client of the same user does."""
+        await self.methods.register({"name": name, "port": port}, Caller(1, os.geteuid()))
 
     def instances(self, name: str | None) -> tuple[Instance, ...]:
         return tuple(self.node.catalog.instances()) if name is None else self.node.catalog.lookup(name, all=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gossipreg.daemon.settings import ServiceSpec, Settings
+from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.start import opened
 from gossipreg.errors import BadConfig, CannotStart
 from gossipreg.wire.rpc import Decoder, encode_request
@@ -270,9 +270,7 @@ def test_a_service_beside_it_that_cannot_be_registered_is_an_error(tmp_path: Pat
     from gossipreg.daemon.logs import Log
     from gossipreg.daemon.main import Sidecar
 
-    settings = Settings(
-        bind="127.0.0.1:0", socket=str(tmp_path / "s"), service=ServiceSpec(name="web", port=0), name="x"
-    )
+    settings = Settings(bind="127.0.0.1:0", socket=str(tmp_path / "s"), service={"name": "web", "port": 0}, name="x")
     with opened(settings) as open_things, pytest.raises(BadConfig, match="port is 0"):
         Sidecar(open_things, Log())
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.daemon import params
-from gossipreg.daemon.params import service_untrusted, take_untrusted
+from gossipreg.daemon.params import registration_untrusted, take_untrusted
 from gossipreg.errors import BadParams
 from gossipreg.wire import values
 
@@ -39,7 +39,7 @@ def test_whatever_is_given_is_taken_or_refused_in_one_line(name: str, value: Any
 @given(st.dictionaries(st.sampled_from(["name", "port", "id", "address", "tags", "meta", "weight", "x"]), anything))
 def test_a_service_is_refused_or_can_be_told_to_others(given_params: dict[str, Any]) -> None:
     with suppress(BadParams):
-        service = service_untrusted("register", given_params, default_host="10.0.0.1")
+        service = registration_untrusted("register", given_params, default_host="10.0.0.1").service
         assert values.decode_service_untrusted(values.encode_service(service)) == service
 
 
@@ -53,9 +53,9 @@ def test_good_parameters_make_a_service_that_can_be_told(
     name: str, port: int, tags: list[str], meta: dict[str, str]
 ) -> None:
     with suppress(BadParams):  # characters that no terminal should be given
-        service = service_untrusted(
+        service = registration_untrusted(
             "register", {"name": name, "port": port, "tags": tags, "meta": meta}, default_host="10.0.0.1"
-        )
+        ).service
         assert (service.name, service.port, service.id) == (name, port, f"{name}-{port}")
         assert service.tags == tuple(sorted(set(tags)))
         assert values.decode_service_untrusted(values.encode_service(service)) == service

@@ -23,7 +23,7 @@ async def three(clock: MockClock, seed: int, faults: Faults) -> AsyncIterator[li
     async with trio.open_nursery() as nursery:
         for sidecar, name in zip(sidecars, NAMES, strict=True):
             nursery.start_soon(sidecar.pump.run)
-            sidecar.methods.register({"name": name, "port": 80})
+            await sidecar.register(name, 80)
         first = sidecars[0].transport.address
         sidecars[0].seek()
         for sidecar in sidecars[1:]:
@@ -62,9 +62,9 @@ async def test_three_sidecars_find_each_other_over_a_bad_network(autojump_clock:
     faults = Faults(loss=0.1, duplication=0.1, delay_s=(0.001, 0.04))
     async with three(autojump_clock, seed, faults) as sidecars:
         assert await all_find(sidecars, NAMES) < 15
-        sidecars[1].methods.register({"name": "later", "port": 81})
+        await sidecars[1].register("later", 81)
         assert await all_find(sidecars, ("later",)) < 15
-        sidecars[1].methods.deregister({"id": "later-81"})
+        await sidecars[1].methods.deregister({"id": "later-81"})
         assert await all_find(sidecars, ("later",), count=0) < 15
 
 
@@ -102,6 +102,6 @@ async def test_a_started_seed_is_found_however_late(autojump_clock: MockClock) -
         network.bound[seed] = late.transport
         nursery.start_soon(late.pump.run)
         late.seek()
-        late.methods.register({"name": "x", "port": 1})
+        await late.register("x", 1)
         assert await all_find([late, early], ("x",)) < 60
         nursery.cancel_scope.cancel()

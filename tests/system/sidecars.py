@@ -29,7 +29,10 @@ BOUND_S = 30.0
 class Sidecar:
     """One process of `gossipreg join`, and a client of its socket."""
 
-    def __init__(self, folder: Path, name: str, *arguments: str, key_file: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, name: str, *arguments: str, key_file: Path | None = None, command: list[str] | None = None
+    ) -> None:
+        """`command` takes the place of `gossipreg`."""
         self.name = name
         self.socket = folder / f"{name}.sock"
         self.log = folder / f"{name}.log"
@@ -39,7 +42,10 @@ class Sidecar:
         self.started_at = time.perf_counter()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "join", *given, *bind], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+                [*(command or COMMAND), "join", *given, *bind],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
         self.ready: dict[str, str] = {}
 
@@ -109,12 +115,12 @@ class Sidecars:
         self._profile = profile
         self.all: list[Sidecar] = []
 
-    def start(self, name: str, *arguments: str) -> Sidecar:
-        """Start one more; the first that is up is the seed of the others, unless one is given."""
-        seed = next((one for one in self.all if one.process.poll() is None and one.ready), None)
-        seeded = [] if seed is None or "--seed" in arguments else ["--seed", seed.gossip]
+    def start(self, name: str, *arguments: str, seed: bool = True, command: list[str] | None = None) -> Sidecar:
+        """Start one more; the first that is up is the seed of the others, unless one is given, or none is wanted."""
+        up = next((one for one in self.all if one.process.poll() is None and one.ready), None)
+        seeded = [] if up is None or not seed or "--seed" in arguments else ["--seed", up.gossip]
         given = [*seeded, "--profile", self._profile, *arguments]
-        sidecar = Sidecar(self.folder, name, *given, key_file=self.key_file)
+        sidecar = Sidecar(self.folder, name, *given, key_file=self.key_file, command=command)
         self.all.append(sidecar)
         return sidecar
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.identity import DATABASE, DataDirectory, draw_generation, draw_identity
+from gossipreg.daemon.data_directory import DATABASE, DataDirectory
+from gossipreg.daemon.identity import draw_generation, draw_identity
 from gossipreg.errors import CannotStart
 
 WALL_MS = 1_795_000_000_000
@@ -78,7 +79,7 @@ def test_a_second_daemon_on_the_same_directory_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_killed_daemon_leaves_no_lock(tmp_path: Path) -> None:
-    script = "import sys, os, signal; from gossipreg.daemon.identity import DataDirectory\n"
+    script = "import sys, os, signal; from gossipreg.daemon.data_directory import DataDirectory\n"
     script += (
         "d = DataDirectory(sys.argv[1]); print(d.next_generation(1), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -1,0 +1,74 @@
+"""A registration that lives as long as this process: for `register --attach` and `exec`.
+
+The sidecar takes it out when the connection ends, however this process ended. When the sidecar ends, this goes on, and
+registers again with the one that comes after it.
+"""
+
+import select
+from typing import TYPE_CHECKING, Any, Self
+
+from gossipreg.cli.options import Chosen
+from gossipreg.cli.output import say
+from gossipreg.errors import RequestError, Unreachable
+
+if TYPE_CHECKING:
+    from gossipreg.client import Client
+
+FIRST_S, GROWTH, LONGEST_S = 0.1, 1.6, 5.0
+"""Backoff of tries to reach a sidecar."""
+
+
+class Attached:
+    def __init__(self, chosen: Chosen, params: dict[str, Any]) -> None:
+        """`params` as of the method `register`."""
+        self._chosen = chosen
+        self._params = params
+        self._client: Client | None = None
+
+    def register(self) -> dict[str, Any]:
+        """The sidecar's answer. Raises Unreachable, or what it refuses with."""
+        client = self._chosen.client()
+        try:
+            result: dict[str, Any] = client.call("register", **self._params, attach=True)
+        except BaseException:
+            client.close()
+            raise
+        self._client = client
+        return result
+
+    def keep(self, until: int | None = None) -> None:
+        """Stay registered until this descriptor is readable; without one, until interrupted."""
+        watched: list[Any] = [] if until is None else [until]
+        while True:
+            if self._client is None and not self._again(watched):
+                return
+            assert self._client is not None
+            readable, _, _ = select.select([self._client, *watched], [], [])
+            if until in readable:
+                return
+            self.close()  # nothing is asked, so what can be read is the end
+            say("the sidecar ended: registering again when there is one")
+
+    def _again(self, watched: list[Any]) -> bool:
+        """Register with whoever comes. False: it is time to end."""
+        wait_s = FIRST_S
+        while True:
+            try:
+                self.register()
+            except (Unreachable, RequestError):  # one that is leaving refuses
+                if select.select(watched, [], [], wait_s)[0]:
+                    return False
+                wait_s = min(wait_s * GROWTH, LONGEST_S)
+            else:
+                return True
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()

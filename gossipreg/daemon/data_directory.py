@@ -1,0 +1,262 @@
+"""What a sidecar keeps over a restart, in one SQLite database in its data directory.
+
+Owns the lock, the database and its layout: the identity, the last generation, the services registered here with the
+health known last, and where the members last known are. Never knows what a registration means, nor threads: `write` may
+be called from any, one at a time (`store.py` does).
+
+What is written is on the disk when `write` returns. One daemon a directory: a lock on a file in it, which the kernel
+lets go of when the process ends however it ends. A database that cannot be read is renamed, never overwritten, and the
+start fails: the next one begins anew, knowingly. One that a newer version wrote is left as it is.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterable
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from gossipreg.daemon.identity import (
+    MAX_GENERATION,
+    PRIVATE_KEY_BYTES,
+    Identity,
+    draw_generation,
+    draw_identity,
+    identity_of,
+)
+from gossipreg.errors import CannotStart, Refused
+from gossipreg.model import NODE_ID_BYTES, Address, Health, NodeId
+
+if TYPE_CHECKING:
+    import sqlite3
+
+DATABASE = "gossipreg.db"
+LOCK = "lock"
+
+_LAYOUTS = (
+    """
+CREATE TABLE identity (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), private_key BLOB NOT NULL) STRICT;
+CREATE TABLE generation (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), last TEXT NOT NULL) STRICT;
+""",
+    """
+CREATE TABLE services (id TEXT PRIMARY KEY, source TEXT NOT NULL, trusted INTEGER NOT NULL, params BLOB NOT NULL,
+                       health INTEGER NOT NULL) STRICT;
+CREATE TABLE peers (id BLOB PRIMARY KEY, host TEXT NOT NULL, port INTEGER NOT NULL) STRICT;
+""",
+)
+"""What each version of the layout added. `user_version` says how many of them a database has; it gets the others."""
+LAYOUT = len(_LAYOUTS)
+
+Statement = tuple[str, tuple[object, ...]]
+Peers = dict[NodeId, Address]
+
+
+class KeptService(NamedTuple):
+    id: str
+    source: str
+    """Where it was registered: `socket`, `flags` or `file`."""
+    trusted: bool
+    """Whether who registered it may have commands run."""
+    params: bytes
+    """The parameters of `register`, in MessagePack."""
+    health: Health
+    """The one known last."""
+
+
+def keep_service(kept: KeptService) -> Statement:
+    return "INSERT OR REPLACE INTO services VALUES (?, ?, ?, ?, ?)", (*kept[:2], int(kept[2]), kept[3], int(kept[4]))
+
+
+def drop_service(id: str) -> Statement:
+    return "DELETE FROM services WHERE id = ?", (id,)
+
+
+def keep_peers(peers: Peers) -> list[Statement]:
+    """These and no others."""
+    rows = ((id, address.host, address.port) for id, address in peers.items())
+    return [("DELETE FROM peers", ()), *(("INSERT INTO peers VALUES (?, ?, ?)", row) for row in rows)]
+
+
+class DataDirectory:
+    """Holds the lock and the database until `close`. Raises CannotStart: locked, damaged, not writable."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._lock_fd = _lock(self.path)
+        self._one_at_a_time = Lock()
+        try:
+            self._database = _open(self.path / DATABASE)
+        except BaseException:
+            os.close(self._lock_fd)
+            raise
+
+    def write(self, statements: Iterable[Statement]) -> None:
+        """All of them or none, on the disk when this returns. Raises Refused with what the disk says."""
+        import sqlite3
+
+        try:
+            with self._one_at_a_time, self._database:
+                for statement, values in statements:
+                    self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise Refused(f"cannot write {self.path / DATABASE}: {error}; nothing was changed") from None
+
+    # -- read at the start -------------------------------------------------------------------------------------------
+
+    def identity(self) -> Identity:
+        """The one kept here; drawn and kept at the first call."""
+        row = self._database.execute("SELECT private_key FROM identity").fetchone()
+        if row is not None:
+            return identity_of(row[0])
+        identity = draw_identity()
+        self._write_at_start("INSERT INTO identity VALUES (1, ?)", identity.private_key)
+        return identity
+
+    def next_generation(self, wall_ms: int) -> int:
+        """A new one above all kept here; durable when this returns."""
+        row = self._database.execute("SELECT last FROM generation").fetchone()
+        generation = draw_generation(wall_ms, int(row[0]) if row else 0)
+        self._write_at_start(_KEEP_GENERATION, str(generation))
+        return generation
+
+    def _write_at_start(self, statement: str, value: bytes | str) -> None:
+        try:
+            self.write([(statement, (value,))])
+        except Refused as error:
+            raise CannotStart(f"{str(error).removesuffix('; nothing was changed')}; {_MEND}") from None
+
+    def keep_generation(self, generation: int) -> None:
+        """This one is in use; durable when this returns. Raises Refused."""
+        self.write([(_KEEP_GENERATION, (str(generation),))])
+
+    def services(self) -> list[KeptService]:
+        """In the order in which they were registered first."""
+        rows = self._database.execute("SELECT * FROM services ORDER BY rowid").fetchall()
+        return [
+            KeptService(id, source, bool(trusted), params, Health(health))
+            for id, source, trusted, params, health in rows
+        ]
+
+    def peers(self) -> Peers:
+        rows = self._database.execute("SELECT * FROM peers ORDER BY rowid").fetchall()
+        return {NodeId(id): Address(host, port) for id, host, port in rows}
+
+    def close(self) -> None:
+        self._database.close()
+        os.close(self._lock_fd)
+
+
+_KEEP_GENERATION = "INSERT OR REPLACE INTO generation VALUES (1, ?)"
+_MEND = "mend that or choose another --data-dir"
+
+
+def _lock(folder: Path) -> int:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CannotStart(f"data directory {folder}: {why}; choose another --data-dir") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise CannotStart(
+            f"data directory {folder} is locked: another sidecar uses it; stop that one or choose another --data-dir"
+        ) from None
+    return fd
+
+
+def _open(path: Path) -> "sqlite3.Connection":
+    import sqlite3  # not for a sidecar that keeps nothing
+
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # so that it is nobody else's to read
+        database = sqlite3.connect(path, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise CannotStart(f"cannot open {path}: {error}; {_MEND}") from None
+    try:
+        fault = _prepare(database, path)
+    except sqlite3.OperationalError as error:  # the disk is full, or not writable: nothing is wrong with the data
+        database.close()
+        raise CannotStart(f"cannot use {path}: {error}; {_MEND}") from None
+    except sqlite3.DatabaseError as error:
+        fault = str(error)
+    except BaseException:
+        database.close()
+        raise
+    if fault:
+        database.close()
+        raise CannotStart(_set_aside(path, fault))
+    return database
+
+
+def _prepare(database: "sqlite3.Connection", path: Path) -> str:
+    """Set how it is written, make the tables that are missing. Returns what is wrong with it, or nothing."""
+    database.execute("PRAGMA synchronous = EXTRA")  # a commit is on the disk, its directory entry too
+    found = database.execute("PRAGMA user_version").fetchone()[0]
+    tables = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if found > LAYOUT and _is_ours(database):
+        raise CannotStart(f"{path} was written by a newer version (format {found}): run that one")
+    if tables > 0 and (found == 0 or not _is_ours(database)):
+        raise CannotStart(f"{path} is the database of another program: choose another --data-dir")
+    if found > 0:
+        check = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if check != "ok":
+            return str(check)
+    if found < LAYOUT:
+        added = " ".join(_LAYOUTS[found:])
+        database.executescript(f"BEGIN; {added} PRAGMA user_version = {LAYOUT}; COMMIT;")
+    return _fault_in_values(database)
+
+
+def _is_ours(database: "sqlite3.Connection") -> bool:
+    return bool(database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'generation'").fetchone()[0])
+
+
+def _fault_in_values(database: "sqlite3.Connection") -> str:
+    keys = database.execute("SELECT private_key FROM identity").fetchall()
+    if any(len(key) != PRIVATE_KEY_BYTES for (key,) in keys):
+        return "the private key has a wrong length"
+    generations = database.execute("SELECT last FROM generation").fetchall()
+    if any(not (last.isascii() and last.isdigit() and int(last) < MAX_GENERATION) for (last,) in generations):
+        return "the generation is not a number"
+    healths = database.execute("SELECT health FROM services").fetchall()
+    if any(health not in list(Health) for (health,) in healths):
+        return "a service's health is unknown"
+    peers = database.execute("SELECT id, host, port FROM peers").fetchall()
+    if not all(len(id) == NODE_ID_BYTES and _is_address(host, port) for id, host, port in peers):
+        return "a member's address is none"
+    return ""
+
+
+def _is_address(host: str, port: int) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return 0 < port < 1 << 16
+
+
+def _set_aside(path: Path, fault: str) -> str:
+    """Rename the damaged database. Returns the message for the user."""
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    serial = 1
+    while aside.exists():
+        serial += 1
+        aside = aside.with_name(f"{aside.name.split('~')[0]}~{serial}")
+    for suffix in ("-journal", "-wal", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            try:
+                part.rename(aside.with_name(aside.name + suffix))
+            except OSError as error:
+                return (
+                    f"{path} is damaged ({fault}) and cannot be set aside: {error.strerror}; choose another --data-dir"
+                )
+    return (
+        f"{path} is damaged ({' '.join(fault.split())}) and was set aside as {aside.name}: put a backup in its place, "
+        "or start again to begin with a new identity"
+    )

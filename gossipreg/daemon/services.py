@@ -1,0 +1,289 @@
+"""The services registered with this sidecar: from where, with which checks, and what is kept of them.
+
+Owns the way of a registration: checked, on the disk, told to the cluster, its checks begun, answered. Never knows how a
+check is run (`checks/`), how the disk is written (`store.py`), or what a client is.
+
+A service comes from one of four places, which says how long it stays:
+
+    socket    `register`: kept in the data directory, until `deregister`
+    attached  `register --attach`: as long as the client's connection
+    flags     `join --service`: given anew at each start
+    file      `join --services`: as long as it stands in the file, which is read again on SIGHUP
+
+An id is unique here: whoever registers it again takes it over, whatever it came from. What a client was told is kept
+goes before the flags and the file of the next start; a line in the log says so. Of all services the health known last
+is kept, so that a restart announces them as they were, where nothing of them was changed.
+
+With checks a service begins critical, out of the answers, and passes when they do. Registered again, the checks that it
+had go on as they were.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from msgpack import unpackb
+
+from gossipreg.daemon.checks.schedule import Checks, CheckStatus
+from gossipreg.daemon.checks.spec import CheckSpec
+from gossipreg.daemon.data_directory import KeptService, Statement, drop_service, keep_service
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.params import Registration, registration_untrusted
+from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.store import Store
+from gossipreg.errors import BadConfig, GossipregError, NotFound, Refused, RequestError
+from gossipreg.model import Health, Version
+from gossipreg.wire.shapes import HEALTH_NAMES, Shape
+
+if TYPE_CHECKING:
+    from gossipreg.core.node import Node
+
+Params = Mapping[str, Any]
+
+SHOWN_MAX = 20
+"""So many failing checks `info` lists; it is for a person, who will mend these first."""
+
+
+class Holder(Protocol):
+    """Whose connection an attached registration lives on; compared by identity."""
+
+    gone: bool
+    """Its connection has ended."""
+
+
+class Answer(NamedTuple):
+    id: str
+    version: Version
+
+
+@dataclass(slots=True)
+class _Entry:
+    registration: Registration
+    source: str
+    trusted: bool
+    """Whether who registered it may have commands run without --allow-cmd-checks."""
+    health: Health
+    holder: Holder | None = None
+
+    def kept(self) -> KeptService:
+        service = self.registration.service
+        return KeptService(service.id, self.source, self.trusted, self.registration.params, self.health)
+
+
+class Services:
+    def __init__(self, node: "Node", pump: Pump, store: Store, log: Log, *, allow_cmd_checks: bool) -> None:
+        """`checks` is set by whoever makes the schedule, before anything is registered."""
+        self._node = node
+        self._pump = pump
+        self._store = store
+        self._log = log
+        self._allow_cmd_checks = allow_cmd_checks
+        self._entries: dict[str, _Entry] = {}
+        self._file: dict[str, bytes] = {}
+        """The services file as it was read last: the parameters by id."""
+        self._closed = False
+        self.checks: Checks
+
+    # -- the start, before anything runs -----------------------------------------------------------------------------
+
+    def start(self, kept: Sequence[KeptService], flags: Params | None, file: Sequence[Params]) -> None:
+        """Raises BadConfig for what the flags or the file ask for and cannot be done."""
+        before = {one.id: one for one in kept}
+        for one in kept:
+            if one.source == "socket":
+                self._restore(one)
+        given = [(flags, "flags")] if flags is not None else []
+        for params, source in [*given, *((params, "file") for params in file)]:
+            self._start_one(params, source, before)
+        for id, one in before.items():
+            if one.source != "socket" and id not in self._entries:
+                self._keep_later(id)
+
+    def _restore(self, kept: KeptService) -> None:
+        """Take up what was kept. What cannot be done stays on the disk, and is said."""
+        try:
+            registration = self._read(unpackb(kept.params), trusted=kept.trusted)
+            self._apply(_Entry(registration, "socket", kept.trusted, kept.health))
+        except (GossipregError, ValueError) as error:
+            self._log.error("service_not_restored", id=kept.id, message=str(error))
+
+    def _start_one(self, params: Params, source: str, kept: Mapping[str, KeptService]) -> None:
+        try:
+            registration = self._read(params, trusted=True)
+            id = registration.service.id
+            if id in self._entries:
+                if self._entries[id].registration.params != registration.params:
+                    self._log.warning("service_kept", id=id, message=f"registered through the socket: `gossipreg "
+                                      f"deregister {id}` and a restart bring back what the {source} say")  # fmt: skip
+                return
+            same = id in kept and kept[id].params == registration.params
+            self._apply(_Entry(registration, source, True, kept[id].health if same else Health.CRITICAL))
+        except RequestError as error:
+            raise BadConfig(f"the service beside this sidecar: {error}") from None
+        if source == "file":
+            self._file[id] = registration.params
+        self._keep_later(id)
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    async def register(self, params: dict[str, Any], *, uid: int, trusted: bool, holder: Holder | None) -> Answer:
+        """Durable where there is a data directory, unless it is attached to `holder`. Raises RequestError; then
+        nothing changed."""
+        if self._closed:
+            raise Refused("this sidecar is leaving: register with the one that comes after it")
+        registration = self._read(params, trusted=trusted, who=f"user {uid}")
+        source = "socket" if holder is None else "attached"
+        return await self._take(_Entry(registration, source, trusted, Health.CRITICAL, holder))
+
+    async def _take(self, entry: _Entry) -> Answer:
+        id = entry.registration.service.id
+
+        def then() -> Answer:
+            if entry.holder is not None and entry.holder.gone:
+                raise Refused("the connection that this was attached to has ended")
+            try:
+                return Answer(id, self._apply(entry))
+            except RequestError:
+                self._keep_later(id)  # the disk has it already
+                raise
+
+        kept = replace(entry, health=self._health(entry))
+        return await self._store.commit(self._as_kept(id, kept), then)
+
+    async def deregister(self, id: str) -> None:
+        """Raises NotFound."""
+        if id not in self._entries:
+            raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
+        await self._store.commit([drop_service(id)], lambda: self._drop(id))
+
+    def detach(self, holder: Holder) -> None:
+        """This connection is gone, and what lived on it goes too."""
+        for id in [id for id, entry in self._entries.items() if entry.holder is holder]:
+            self._log.info("service_detached", id=id, message="the program that registered it is gone")
+            self._drop(id)
+
+    def heartbeat(self, id: str, health: Health, note: str) -> None:
+        """Raises NotFound where there is no such service, or none of its checks is a ttl."""
+        self.checks.heartbeat(id, health, note)
+
+    def close(self) -> None:
+        """We are leaving: nothing more is taken."""
+        self._closed = True
+
+    async def follow_file(self, file: Sequence[Params]) -> None:
+        """The services file was read again: what changed changes, what is gone is taken out. Raises BadParams before
+        anything is done; what cannot be done later is said in the log."""
+        wanted = {one.service.id: one for one in (self._read(params, trusted=True) for params in file)}
+        for id in self._file:
+            if id not in wanted and id in self._entries and self._entries[id].source == "file":
+                await self.deregister(id)
+        before, self._file = self._file, {id: one.params for id, one in wanted.items()}
+        for id, registration in wanted.items():
+            if before.get(id) != registration.params:
+                try:
+                    await self._take(_Entry(registration, "file", True, Health.CRITICAL))
+                except RequestError as error:
+                    del self._file[id]  # the next reading tries again
+                    self._log.error("service_not_taken", id=id, message=str(error))
+
+    def follow_address(self) -> None:
+        """Our address changed: services whose address was not named follow it."""
+        host = self._node.addresses[0].host
+        for entry in self._entries.values():
+            if not entry.registration.host_given and entry.registration.service.address != host:
+                params = unpackb(entry.registration.params)
+                entry.registration = registration_untrusted("register", params, default_host=host)
+                self._tell(entry)
+
+    # -- what checks say ---------------------------------------------------------------------------------------------
+
+    def checked(self, id: str, health: Health) -> None:
+        """Its checks make this its health from now on."""
+        entry = self._entries[id]
+        self._log.line(
+            "info" if health is Health.PASSING else "warning", "service_health",
+            {"id": id, "health": HEALTH_NAMES[health], "before": HEALTH_NAMES[entry.health], "message": self._why(id)},
+            repeat_key=f"service_health {id} {health}",
+        )  # fmt: skip
+        entry.health = health
+        self._pump.command(lambda now: self._node.set_health(id, health, now))
+        self._keep_later(id)
+
+    def expired(self, id: str, why: str) -> None:
+        """It failed for so long that it is to be taken out."""
+        self._log.warning("service_expired", id=id, message=why)
+        self._drop(id)
+        self._keep_later(id)
+
+    def report(self, id: str) -> list[Shape]:
+        """What is known of the checks of a service of ours, for `lookup --all`. Never gossiped."""
+        return [_status_shape(status) for status in self.checks.statuses(id)]
+
+    def failing(self) -> list[Shape]:
+        """The checks that do not pass, for `info`; no more than a few."""
+        found: list[Shape] = []
+        for id, entry in self._entries.items():
+            if entry.health is not Health.PASSING and entry.registration.checks:
+                found += [{"service": id, **one} for one in self.report(id) if one["health"] != "passing"]
+                if len(found) >= SHOWN_MAX:
+                    return found[:SHOWN_MAX]
+        return found
+
+    def _why(self, id: str) -> str:
+        return "; ".join(
+            f"{status.spec.text}: {status.output or 'no result yet'}"
+            for status in self.checks.statuses(id)
+            if status.health is not Health.PASSING
+        )
+
+    # -- leaves ------------------------------------------------------------------------------------------------------
+
+    def _read(self, params: Params, *, trusted: bool, who: str = "this user") -> Registration:
+        registration = registration_untrusted("register", dict(params), default_host=self._node.addresses[0].host)
+        commands = [check for check in registration.checks if check.kind == "cmd"]
+        if commands and not (trusted or self._allow_cmd_checks):
+            raise Refused(f"{_shown(commands[0])} is not taken from {who}, since it runs as the user of the sidecar: "
+                          "start that with --allow-cmd-checks, or use another kind of check")  # fmt: skip
+        return registration
+
+    def _apply(self, entry: _Entry) -> Version:
+        """Tell the cluster, begin the checks; those that are new begin with the entry's health, and what comes of all
+        of them is its health from now on. Raises RequestError; then nothing changed."""
+        id, fresh = entry.registration.service.id, entry.health
+        entry.health = self._health(entry)
+        version = self._tell(entry)
+        self._entries[id] = entry
+        self.checks.set(id, entry.registration.checks, fresh)
+        return version
+
+    def _health(self, entry: _Entry) -> Health:
+        return self.checks.health(entry.registration.service.id, entry.registration.checks, entry.health)
+
+    def _tell(self, entry: _Entry) -> Version:
+        service, health = entry.registration.service, entry.health
+        return self._pump.command(lambda now: self._node.register(service, health, now))
+
+    def _drop(self, id: str) -> None:
+        if self._entries.pop(id, None) is not None:  # two clients may have asked
+            self.checks.remove(id)
+            self._pump.order(lambda now: self._node.deregister(id, now))
+
+    def _as_kept(self, id: str, entry: _Entry | None) -> list[Statement]:
+        return [drop_service(id) if entry is None or entry.source == "attached" else keep_service(entry.kept())]
+
+    def _keep_later(self, id: str) -> None:
+        self._store.commit_later(f"service {id}", lambda: self._as_kept(id, self._entries.get(id)))
+
+
+def _status_shape(status: CheckStatus) -> Shape:
+    return {
+        "check": status.spec.text,
+        "health": HEALTH_NAMES[status.health],
+        "output": status.output,
+        "since_s": round(status.since_s, 3),
+        "checked_s": None if status.checked_s is None else round(status.checked_s, 3),
+    }
+
+
+def _shown(check: CheckSpec) -> str:
+    return f"the check {check.text[:60]!r}"

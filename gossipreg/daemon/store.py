@@ -1,0 +1,105 @@
+"""What must be durable is written here, in a thread, in the order asked for; many at a time share one commit.
+
+Owns the queue, and the rule that nothing is done or answered before it is on the disk: `commit` calls `then` once the
+write is committed, in the order of the calls, and returns what that returns. Never knows what is written. Without a
+data directory there is nothing to wait for, and `then` is called at once.
+
+Bounds: a client waits for its one write, so the queue is as long as there are clients; what nobody waits for is kept
+under a name, and only its last state is written.
+"""
+
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import Any, Protocol, TypeVar
+
+import trio
+
+from gossipreg.errors import Refused
+
+AGAIN_S = 5.0
+"""What nobody waits for and could not be written is tried again after this."""
+
+Result = TypeVar("Result")
+Statement = tuple[str, tuple[object, ...]]
+
+
+class Database(Protocol):
+    def write(self, statements: Iterable[Statement]) -> None: ...
+
+
+class _Waiting:
+    def __init__(self, statements: list[Statement], then: Callable[[], Any]) -> None:
+        self.statements = statements
+        self.then = then
+        self.done = trio.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def finish(self, refused: Refused | None) -> None:
+        try:
+            if refused is not None:
+                raise refused
+            self.result = self.then()
+        except Exception as error:
+            self.error = error
+        self.done.set()
+
+
+class Store:
+    def __init__(self, database: Database | None, failed: Callable[[str], None]) -> None:
+        """`failed(why)`: what nobody waits for could not be written; it is tried again."""
+        self._database = database
+        self._failed = failed
+        self._queue: list[_Waiting] = []
+        self._later: dict[str, Callable[[], list[Statement]]] = {}
+        self._wake = trio.Event()
+
+    async def commit(self, statements: list[Statement], then: Callable[[], Result]) -> Result:
+        """Raises Refused where it cannot be written, then nothing was, and `then` is not called; else what `then`
+        raises. It goes on to its end where the caller is cancelled."""
+        if self._database is None:
+            return then()
+        waiting = _Waiting(statements, then)
+        self._queue.append(waiting)
+        self._wake.set()
+        await waiting.done.wait()
+        if waiting.error is not None:
+            raise waiting.error
+        result: Result = waiting.result
+        return result
+
+    def commit_later(self, name: str, statements: Callable[[], list[Statement]]) -> None:
+        """Write soon what the function gives by then; asked again under this name before that, it is written once."""
+        if self._database is not None:
+            self._later[name] = statements
+            self._wake.set()
+
+    async def flushed(self) -> None:
+        """Return when all that was asked for is written, or was tried."""
+        await self.commit([], lambda: None)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            with trio.move_on_after(AGAIN_S if self._later else inf):
+                await self._wake.wait()
+            self._wake = trio.Event()
+            await self._write()
+
+    async def _write(self) -> None:
+        waiting, self._queue = self._queue, []
+        later, self._later = self._later, {}
+        # What is written later shows how things are now, so it comes before what is about to change them.
+        statements = [one for each in later.values() for one in each()]
+        statements += [one for each in waiting for one in each.statements]
+        assert self._database is not None, "without one nothing is asked for"
+        refused = None
+        try:
+            await trio.to_thread.run_sync(self._database.write, statements)
+        except Refused as error:
+            refused = error
+            if later:
+                self._later = later | self._later
+                self._failed(str(error))
+        for each in waiting:
+            each.finish(refused)

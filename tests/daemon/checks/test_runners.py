@@ -1,0 +1,258 @@
+"""What each kind of check makes of real servers and real processes, good and bad."""
+
+import datetime
+import os
+import ssl
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trio
+
+from gossipreg.daemon.checks import command, http, tcp
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, Outcome, parse_check_untrusted
+from gossipreg.model import Health
+
+GENEROUS_S = 30
+Handler = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+async def said(text: str) -> Outcome:
+    spec = parse_check_untrusted("checks", text)
+    runner = {"http": http.run, "https": http.run, "tcp": tcp.run, "cmd": command.run}[spec.kind]
+    with trio.fail_after(GENEROUS_S):
+        return await runner(spec)
+
+
+@asynccontextmanager
+async def server(handler: Handler) -> AsyncIterator[int]:
+    """Serves each connection with `handler`; gives its port."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError, ssl.SSLError):
+            await handler(stream)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        yield listeners[0].socket.getsockname()[1]
+        nursery.cancel_scope.cancel()
+
+
+def answering(data: bytes) -> Handler:
+    async def handler(stream: trio.SocketStream) -> None:
+        await stream.receive_some(4096)
+        await stream.send_all(data)
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("status", "health"),
+    [
+        ("200 OK", Health.PASSING), ("204 No Content", Health.PASSING), ("299 X", Health.PASSING),
+        ("301 Moved", Health.CRITICAL), ("429 Too Many", Health.WARNING), ("404 Not Found", Health.CRITICAL),
+        ("500 Oh", Health.CRITICAL), ("503 Later", Health.CRITICAL),
+    ],
+)  # fmt: skip
+async def test_what_an_http_status_means(status: str, health: Health) -> None:
+    async with server(answering(f"HTTP/1.1 {status}\r\nConnection: close\r\n\r\nall\n well".encode())) as port:
+        outcome = await said(f"http://127.0.0.1:{port}/health")
+    assert outcome.health is health
+    assert outcome.output.startswith(f"HTTP {status[:3]}")
+    assert outcome.output.endswith("all well") or status.startswith("204")
+
+
+async def test_the_request_is_one_that_servers_understand() -> None:
+    seen = []
+
+    async def handler(stream: trio.SocketStream) -> None:
+        seen.append(bytes(await stream.receive_some(4096)))
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with server(handler) as port:
+        await said(f"http://127.0.0.1:{port}/a?b=c,d")
+    lines = seen[0].decode().split("\r\n")
+    assert lines[0] == "GET /a?b=c,d HTTP/1.1"
+    assert f"Host: 127.0.0.1:{port}" in lines
+    assert "Connection: close" in lines
+
+
+async def endless(stream: trio.SocketStream) -> None:
+    await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        await stream.send_all(b"x" * 65536)
+
+
+async def test_a_body_without_end_is_left_after_its_beginning() -> None:
+    async with server(endless) as port:
+        outcome = await said(f"http://127.0.0.1:{port}/")
+    assert outcome.health is Health.PASSING
+    assert len(outcome.output) <= OUTPUT_MAX
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "no HTTP"),
+        (b"\x00\xff" * 40 + b"\r\n\r\n", "no HTTP"),
+        (b"", "no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 300_000, "no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab", "no HTTP"),
+    ],
+)
+async def test_what_is_no_http_is_critical_in_one_line(data: bytes, words: str) -> None:
+    async with server(answering(data)) as port:
+        outcome = await said(f"http://127.0.0.1:{port}/")
+    assert outcome.health is Health.CRITICAL
+    assert words in outcome.output
+    assert outcome.output.isprintable()
+
+
+def closed_port() -> int:
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "tcp"])
+async def test_a_refused_connection_says_so(scheme: str) -> None:
+    outcome = await said(f"{scheme}://127.0.0.1:{closed_port()}")
+    assert outcome == Outcome(Health.CRITICAL, "connection refused")
+
+
+async def test_a_name_that_is_none_says_so() -> None:
+    outcome = await said("tcp://no-such-host.invalid:80")
+    assert outcome.health is Health.CRITICAL
+    assert "name not resolved" in outcome.output
+
+
+async def test_a_port_that_takes_connections_passes() -> None:
+    async with server(answering(b"")) as port:
+        assert await said(f"tcp://127.0.0.1:{port}") == Outcome(Health.PASSING, "connected")
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = folder / "pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+    return context
+
+
+async def test_a_certificate_must_be_good_unless_it_need_not(tmp_path: Path) -> None:
+    context = self_signed(tmp_path)
+
+    async def handler(stream: trio.SocketStream) -> None:
+        secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+        await secured.receive_some(4096)
+        await secured.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with server(handler) as port:
+        refused = await said(f"https://127.0.0.1:{port}/")
+        taken = await said(f"https://127.0.0.1:{port}/,verify=no")
+    assert refused.health is Health.CRITICAL
+    assert "certificate" in refused.output or "self-signed" in refused.output
+    assert taken.health is Health.PASSING
+
+
+async def test_a_server_without_tls_is_critical() -> None:
+    async with server(answering(b"HTTP/1.1 400 Bad\r\n\r\n")) as port:
+        outcome = await said(f"https://127.0.0.1:{port}/")
+    assert outcome.health is Health.CRITICAL
+    assert outcome.output.startswith("TLS: ")
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "health", "output"),
+    [
+        ("true", Health.PASSING, "exit code 0"),
+        ("echo fine; echo more >&2", Health.PASSING, "exit code 0: fine more"),
+        ("echo slow; exit 1", Health.WARNING, "exit code 1: slow"),
+        ("exit 2", Health.CRITICAL, "exit code 2"),
+        ("kill -9 $$", Health.CRITICAL, "ended by SIGKILL"),
+        ("cat", Health.PASSING, "exit code 0"),
+        ("printf '\\377\\033[31m'", Health.PASSING, "exit code 0: \ufffd [31m"),
+    ],
+)
+async def test_what_an_exit_code_means(line: str, health: Health, output: str) -> None:
+    assert await said(f"cmd:{line}") == Outcome(health, output)
+
+
+async def test_the_clusters_key_is_not_shown_to_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSSIPREG_KEY", "secret")
+    assert "secret" not in (await said("cmd:env")).output
+    assert "none" in (await said("cmd:echo ${GOSSIPREG_KEY:-none}")).output
+
+
+async def test_a_command_that_says_too_much_is_cut_and_not_held_up() -> None:
+    outcome = await said("cmd:head -c 3000000 /dev/zero | tr '\\0' x")
+    assert outcome.health is Health.PASSING
+    assert len(outcome.output) <= OUTPUT_MAX
+
+
+def children() -> list[str]:
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    return []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sleep 1000",
+        "sleep 1000 & sleep 1000 | cat",
+        "trap '' TERM INT HUP; sleep 1000; sleep 1000",
+        "setsid sleep 1000 & wait",
+        "(setsid setsid sleep 1000 &) ; sleep 1000",
+        "yes",
+        "python3 -c 'import os, time; os.fork(); os.setsid(); os.fork(); time.sleep(1000)' & sleep 1000",
+    ],
+)
+async def test_a_command_whose_time_is_up_is_ended_with_all_that_it_started(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = f"test-{os.getpid()}"
+    monkeypatch.setattr("secrets.token_hex", lambda _: mark)
+    before = set(os.listdir("/proc/self/fd"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(said, f"cmd:{line}")
+        with trio.fail_after(GENEROUS_S):
+            while not command.marked(mark):
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    with trio.fail_after(GENEROUS_S):
+        while command.marked(mark):
+            await trio.sleep(0.01)
+    assert children() == []  # and no zombie
+    assert set(os.listdir("/proc/self/fd")) <= before | {str(max(map(int, os.listdir("/proc/self/fd"))))}
+
+
+async def test_what_a_command_leaves_behind_with_its_output_open_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = f"test-left-{os.getpid()}"
+    monkeypatch.setattr("secrets.token_hex", lambda _: mark)
+    assert await said("cmd:sleep 1000 & echo done") == Outcome(Health.PASSING, "exit code 0: done")
+    assert command.marked(mark) == []

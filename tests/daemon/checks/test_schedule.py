@@ -1,0 +1,238 @@
+"""When checks run and what follows, in virtual time with runners that say what they are told."""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from gossipreg.daemon.checks.schedule import Checks, damped
+from gossipreg.daemon.checks.spec import CheckSpec, Outcome, parse_check_untrusted
+from gossipreg.errors import NotFound
+from gossipreg.model import Health
+
+P, W, C = Health.PASSING, Health.WARNING, Health.CRITICAL
+
+
+def spec(text: str) -> CheckSpec:
+    return parse_check_untrusted("checks", text)
+
+
+class World:
+    """Runners, and what came of it."""
+
+    def __init__(self, clock: MockClock) -> None:
+        assert clock.autojump_threshold == 0, "the time of these tests is virtual"
+        self.says: dict[str, Health | Exception] = {}
+        self.takes_s = 0.001
+        self.runs: list[tuple[str, float]] = []
+        self.running = 0
+        self.most = 0
+        self.cancelled = 0
+        self.changes: list[tuple[str, Health]] = []
+        self.expired: list[tuple[str, str]] = []
+        self.bugs: list[Exception] = []
+
+    async def run(self, check: CheckSpec) -> Outcome:
+        self.runs.append((check.target, trio.current_time()))
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await trio.sleep(self.takes_s)
+        except trio.Cancelled:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+        said = self.says.get(check.target, P)
+        if isinstance(said, Exception):
+            raise said
+        return Outcome(said, f"it is {said.name}")
+
+    @asynccontextmanager
+    async def checks(self, places: int = 128) -> AsyncIterator[Checks]:
+        checks = Checks(
+            changed=lambda *change: self.changes.append(change),
+            expired=lambda *what: self.expired.append(what),
+            rng=random.Random(1), bug=lambda _, error: self.bugs.append(error),
+            runners=dict.fromkeys(("http", "https", "tcp", "cmd"), self.run), connections_max=places, commands_max=4,
+        )  # fmt: skip
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(checks.run)
+            yield checks
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("health", "said", "streak", "after"),
+    [
+        # passes=2, fails=3
+        (P, P, 2, (0, P)), (P, W, 0, (1, P)), (P, W, 2, (0, W)), (P, C, 2, (0, C)), (P, C, 1, (2, P)),
+        (W, W, 1, (0, W)), (W, P, 0, (-1, W)), (W, P, -1, (0, P)), (W, P, 2, (-1, W)), (W, C, 2, (0, C)),
+        (W, C, -1, (1, W)), (C, C, -1, (0, C)), (C, P, 0, (-1, C)), (C, P, -1, (0, P)), (C, W, -1, (0, W)),
+    ],
+)  # fmt: skip
+def test_every_step_of_damping(health: Health, said: Health, streak: int, after: tuple[int, Health]) -> None:
+    assert damped(health, said, streak, spec("tcp://h:1,passes=2,fails=3")) == after
+
+
+async def test_a_new_service_is_critical_until_all_its_checks_have_passed(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks() as checks:
+        world.says["b:2"] = C
+        checks.set("s", (spec("tcp://a:1"), spec("tcp://b:2,interval=5s")), C)
+        await trio.sleep(60)
+        assert world.changes == []
+        world.says["b:2"] = P
+        await trio.sleep(6)
+        assert world.changes == [("s", P)]
+        assert [status.output for status in checks.statuses("s")] == ["it is PASSING"] * 2
+
+
+async def test_flapping_changes_nothing_until_it_lasts(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks() as checks:
+        checks.set("s", (spec("tcp://a:1,interval=1s,passes=2,fails=3"),), P)
+        for _ in range(20):
+            world.says["a:1"] = C if world.says.get("a:1", P) is P else P
+            await trio.sleep(1)
+        assert world.changes == []
+        world.says["a:1"] = C
+        await trio.sleep(4)
+        assert world.changes == [("s", C)]
+        world.says["a:1"] = P
+        await trio.sleep(3)
+        assert world.changes == [("s", C), ("s", P)]
+
+
+async def test_checks_set_together_run_at_once_and_then_spread_over_their_interval(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks(places=1000) as checks:
+        for number in range(1000):
+            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), C)
+        start = trio.current_time()
+        await trio.sleep(30)
+        assert len(world.changes) == 1000
+        seconds = Counter(int(at - start) for _, at in world.runs)
+        assert seconds[0] >= 1000
+        assert all(60 <= seconds[second] <= 140 for second in range(10, 30))
+        times = [at for target, at in world.runs if target == "h:7"]
+        assert times[2] - times[1] == pytest.approx(10, abs=0.01)
+
+
+async def test_a_check_that_hangs_is_ended_at_its_timeout(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    world.takes_s = 3600
+    async with world.checks() as checks:
+        checks.set("s", (spec("tcp://a:1,interval=10s,timeout=2s"),), P)
+        await trio.sleep(2.5)
+        assert world.changes == [("s", C)]
+        assert checks.statuses("s")[0].output == "no answer within 2s"
+        assert (world.running, world.cancelled) == (0, 1)
+
+
+async def test_none_is_starved_where_there_are_more_than_places(autojump_clock: MockClock) -> None:
+    """4,096 checks that take a second each, 128 at a time: each has its turn in 32 s."""
+    world = World(autojump_clock)
+    world.takes_s = 1
+    async with world.checks() as checks:
+        for number in range(4096):
+            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), C)
+        await trio.sleep(40)
+        assert world.most == 128
+        assert len(world.changes) == 4096
+        before = Counter(target for target, _ in world.runs)
+        await trio.sleep(40)
+        after = Counter(target for target, _ in world.runs)
+        assert all(after[target] > before[target] for target in before)
+
+
+async def test_commands_wait_for_commands_and_hold_up_nobody_else(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    world.takes_s = 100
+    async with world.checks() as checks:
+        for number in range(50):
+            checks.set(f"c{number}", (spec(f"cmd:c{number},interval=1000s,timeout=100s"),), C)
+        await trio.sleep(1)
+        assert world.most == 4
+        world.takes_s = 0.001
+        checks.set("t", (spec("tcp://a:1"),), C)
+        await trio.sleep(1)
+        assert world.changes == [("t", P)]
+
+
+async def test_a_check_that_stays_goes_on_as_it_was_and_one_that_goes_is_ended(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    a, b = spec("tcp://a:1,interval=10s"), spec("tcp://b:1,interval=10s,timeout=9s")
+    async with world.checks() as checks:
+        checks.set("s", (a,), C)
+        await trio.sleep(1)
+        assert checks.health("s", (a, b), C) is C
+        world.takes_s = 8
+        checks.set("s", (a, b), C)
+        assert [status.health for status in checks.statuses("s")] == [P, C]
+        await trio.sleep(1)
+        assert checks.health("s", (a,), C) is P
+        checks.set("s", (a,), C)
+        await trio.testing.wait_all_tasks_blocked()
+        assert world.cancelled == 1
+        checks.remove("s")
+        checks.remove("s")
+        runs = len(world.runs)
+        await trio.sleep(100)
+        assert (len(world.runs), checks.statuses("s"), checks.counts()["checks"]) == (runs, (), 0)
+
+
+async def test_a_ttl_passes_while_heartbeats_come(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks() as checks:
+        checks.set("s", (spec("ttl:30s"),), C)
+        await trio.sleep(10)
+        checks.heartbeat("s", P, "fine")
+        assert world.changes == [("s", P)]
+        for _ in range(5):
+            await trio.sleep(29)
+            checks.heartbeat("s", P, "fine")
+        assert world.changes == [("s", P)]
+        await trio.sleep(31)
+        assert world.changes == [("s", P), ("s", C)]
+        assert checks.statuses("s")[0].output == "no heartbeat for 30s"
+        checks.heartbeat("s", W, "slow")
+        assert world.changes[-1] == ("s", W)
+        with pytest.raises(NotFound):
+            checks.heartbeat("t", P, "")
+
+
+async def test_a_service_that_is_critical_for_too_long_expires_once(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks() as checks:
+        checks.set("s", (spec("tcp://a:1,interval=1s,deregister_after=60s"),), C)
+        await trio.sleep(50)
+        world.says["a:1"] = C
+        await trio.sleep(50)
+        world.says["a:1"] = P
+        await trio.sleep(2)
+        world.says["a:1"] = C
+        await trio.sleep(59)
+        assert world.expired == []
+        await trio.sleep(10)
+        [(id, why)] = world.expired
+        assert id == "s"
+        assert "60s" in why
+        await trio.sleep(100)
+        assert len(world.expired) == 1
+
+
+async def test_a_runner_that_fails_ends_nothing(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    world.says["a:1"] = RuntimeError("oh")
+    async with world.checks() as checks:
+        checks.set("s", (spec("tcp://a:1"),), P)
+        checks.set("t", (spec("tcp://b:1"),), C)
+        await trio.sleep(1)
+        assert sorted(world.changes) == [("s", C), ("t", P)]
+        assert [str(error) for error in world.bugs] == ["oh"]

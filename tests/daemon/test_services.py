@@ -1,0 +1,392 @@
+"""Registrations: kept before they are told, taken up again, and taken out with what they came from."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from msgpack import packb
+from trio.testing import MockClock
+
+from gossipreg.daemon.checks.schedule import Checks
+from gossipreg.daemon.checks.spec import CheckSpec, Outcome
+from gossipreg.daemon.data_directory import DataDirectory, KeptService
+from gossipreg.errors import BadConfig, NotFound, Refused, TooLarge
+from gossipreg.model import MAX_SERVICES_A_ROW, Health
+from tests.daemon.conftest import Inside
+from tests.daemon.memory_network import MemoryNetwork
+
+WEB: dict[str, Any] = {"name": "web", "port": 80}
+CHECKED: dict[str, Any] = {**WEB, "checks": ["tcp://127.0.0.1:80,interval=10s"]}
+ME: dict[str, Any] = {"uid": 0, "trusted": True, "holder": None}
+
+
+@dataclass(eq=False)
+class Holder:
+    gone: bool = False
+
+
+@dataclass
+class Tcp:
+    """What the one check says."""
+
+    health: Health = Health.PASSING
+
+    async def __call__(self, spec: CheckSpec) -> Outcome:  # noqa: ARG002
+        return Outcome(self.health, "as told")
+
+
+@dataclass
+class Started:
+    """A sidecar's inside with a data directory, its store and its checks running."""
+
+    clock: MockClock
+    folder: Path
+    tcp: Tcp = field(default_factory=Tcp)
+
+    async def run(self, use: Callable[["Started"], Any], *, flags: Any = None, file: Any = ()) -> None:
+        """`use` it from a start to a kill, in virtual time."""
+        assert self.clock.autojump_threshold == 0
+        data = DataDirectory(str(self.folder))
+        self.inside = Inside(MemoryNetwork(), "tested", database=data)
+        self.services = self.inside.services
+        self.services.checks = Checks(
+            changed=self.services.checked, expired=self.services.expired, rng=random.Random(1),
+            bug=self.inside.pump.bug, runners={"tcp": self.tcp},
+        )  # fmt: skip
+        try:
+            self.services.start(data.services(), flags, file)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.inside.store.run)
+                nursery.start_soon(self.services.checks.run)
+                await use(self)
+                nursery.cancel_scope.cancel()
+        finally:
+            data.close()
+        assert not self.inside.pump.counts, self.inside.log.getvalue()
+
+    async def register(self, params: dict[str, Any]) -> None:
+        await self.services.register(params, **ME)
+
+    def found(self, name: str = "web") -> dict[str, Health]:
+        """id -> health, of whatever health."""
+        return {one.service.id: one.health for one in self.inside.node.catalog.lookup(name, all=True)}
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        with trio.fail_after(3600):
+            while not condition():
+                await trio.sleep(0.1)
+
+
+async def test_what_was_registered_is_there_after_a_kill_and_what_was_taken_out_is_not(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def before(one: Started) -> None:
+        assert (await one.services.register({**WEB, "tags": ["v2"]}, **ME)).id == "web-80"
+        await one.services.register({"name": "web", "port": 81}, **ME)
+        await one.services.deregister("web-81")
+
+    async def after(one: Started) -> None:
+        assert one.found() == {"web-80": Health.PASSING}
+        assert one.inside.node.catalog.lookup("web")[0].service.tags == ("v2",)
+
+    await started.run(before)
+    await started.run(after)
+
+
+async def test_a_service_with_a_check_is_out_of_the_answers_until_it_passes(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    started.tcp.health = Health.CRITICAL
+
+    async def use(one: Started) -> None:
+        await one.services.register(CHECKED, **ME)
+        assert one.found() == {"web-80": Health.CRITICAL}
+        await trio.sleep(60)
+        assert one.found() == {"web-80": Health.CRITICAL}
+        [failing] = one.services.failing()
+        assert (failing["service"], failing["check"], failing["output"]) == ("web-80", CHECKED["checks"][0], "as told")
+        one.tcp.health = Health.PASSING
+        await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+        assert one.services.failing() == []
+
+    await started.run(use)
+
+
+async def test_it_comes_back_with_the_health_known_last(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def before(one: Started) -> None:
+        await one.services.register(CHECKED, **ME)
+        await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+        await one.inside.store.flushed()
+
+    async def after(one: Started) -> None:
+        assert one.found() == {"web-80": Health.PASSING}  # before any check has run
+        await one.until(lambda: one.found() == {"web-80": Health.CRITICAL})
+
+    await started.run(before)
+    started.tcp.health = Health.CRITICAL
+    await started.run(after)
+
+
+@pytest.mark.parametrize("source", ["flags", "file"])
+async def test_a_service_beside_it_comes_back_as_it_was_only_where_nothing_of_it_changed(
+    autojump_clock: MockClock, tmp_path: Path, source: str
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    def given(params: dict[str, Any]) -> dict[str, Any]:
+        return {"flags": params} if source == "flags" else {"file": [params]}
+
+    async def passes(one: Started) -> None:
+        await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+        await one.inside.store.flushed()
+
+    def is_at_first(health: Health) -> Callable[[Started], Any]:
+        async def look(one: Started) -> None:
+            assert one.found() == {"web-80": health}
+
+        return look
+
+    await started.run(passes, **given(CHECKED))
+    await started.run(is_at_first(Health.PASSING), **given(CHECKED))
+    other = {**CHECKED, "checks": ["tcp://127.0.0.1:81"]}
+    await started.run(is_at_first(Health.CRITICAL), **given(other))
+
+
+async def test_what_a_client_was_told_is_kept_goes_before_the_flags(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def before(one: Started) -> None:
+        await one.services.register({**WEB, "weight": 7}, **ME)
+
+    async def after(one: Started) -> None:
+        assert one.inside.node.catalog.lookup("web")[0].service.weight == 7
+        assert "service_kept" in one.inside.log.getvalue()
+
+    await started.run(before, flags=WEB)
+    await started.run(after, flags=WEB)
+
+
+async def test_flags_that_are_gone_leave_nothing_behind(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def nothing(one: Started) -> None:
+        await one.inside.store.flushed()
+
+    await started.run(nothing, flags=WEB)
+    await started.run(nothing)
+    data = DataDirectory(str(tmp_path))
+    assert data.services() == []
+    data.close()
+
+
+async def test_registered_again_with_the_checks_it_had_it_goes_on_as_it_was(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        await one.services.register(CHECKED, **ME)
+        await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+        await one.services.register({**CHECKED, "tags": ["v2"]}, **ME)
+        assert one.found() == {"web-80": Health.PASSING}
+        await one.services.register({**CHECKED, "checks": [*CHECKED["checks"], "tcp://127.0.0.1:81"]}, **ME)
+        assert one.found() == {"web-80": Health.CRITICAL}
+        await one.services.register(CHECKED, **ME)
+        assert one.found() == {"web-80": Health.PASSING}
+        await one.services.register(WEB, **ME)
+        assert one.found() == {"web-80": Health.PASSING}
+
+    await started.run(use)
+
+
+async def test_an_attached_service_goes_with_its_connection_and_is_not_kept(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def before(one: Started) -> None:
+        await one.services.register(WEB, **ME)
+        holder, other = Holder(), Holder()
+        await one.services.register(WEB, uid=0, trusted=True, holder=holder)
+        one.services.detach(other)
+        assert one.found() == {"web-80": Health.PASSING}
+        one.services.detach(holder)
+        assert one.found() == {}
+        holder.gone = True
+        with pytest.raises(Refused, match="ended"):
+            await one.services.register(WEB, uid=0, trusted=True, holder=holder)
+        await one.services.register({**WEB, "port": 81}, uid=0, trusted=True, holder=other)
+
+    async def after(one: Started) -> None:
+        assert one.found() == {}
+
+    await started.run(before)
+    await started.run(after)
+
+
+async def test_a_command_is_taken_from_the_same_user_only(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+    wanted = {**WEB, "checks": ["cmd:true"]}
+
+    async def use(one: Started) -> None:
+        with pytest.raises(Refused, match=r"cmd:true.*user 1000.*--allow-cmd-checks"):
+            await one.services.register(wanted, uid=1000, trusted=False, holder=None)
+        assert one.found() == {}
+
+    await started.run(use)
+
+
+async def test_a_command_of_another_user_is_not_run_after_a_restart_without_the_flag(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    from gossipreg.daemon.data_directory import keep_service
+
+    data = DataDirectory(str(tmp_path))
+    kept = KeptService("x", "socket", False, packb({**WEB, "id": "x", "checks": ["cmd:true"]}), Health.PASSING)
+    data.write([keep_service(kept)])
+    data.close()
+
+    async def use(one: Started) -> None:
+        assert one.found() == {}
+        assert "service_not_restored" in one.inside.log.getvalue()
+
+    await started.run(use)
+
+
+async def test_what_is_refused_is_neither_told_nor_kept(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def before(one: Started) -> None:
+        async with trio.open_nursery() as nursery:
+            for port in range(1, MAX_SERVICES_A_ROW + 1):
+                nursery.start_soon(one.register, {"name": "web", "port": port})
+        with pytest.raises(TooLarge, match="4096 services"):
+            await one.services.register({"name": "web", "port": 9999}, **ME)
+        await one.inside.store.flushed()
+
+    async def after(one: Started) -> None:
+        assert len(one.found()) == MAX_SERVICES_A_ROW
+        assert "web-9999" not in one.found()
+
+    await started.run(before)
+    await started.run(after)
+
+
+async def test_the_last_of_two_updates_at_once_is_the_one_that_is_kept(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    told: list[int] = []
+
+    async def before(one: Started) -> None:
+        async with trio.open_nursery() as nursery:
+            for weight in range(1, 30):
+                nursery.start_soon(one.register, {**WEB, "weight": weight})
+        told.append(one.inside.node.catalog.lookup("web")[0].service.weight)
+
+    async def after(one: Started) -> None:
+        assert one.inside.node.catalog.lookup("web")[0].service.weight == told[0]
+
+    await started.run(before)
+    await started.run(after)
+
+
+async def test_a_full_disk_refuses_and_changes_nothing(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    def full(*_: object) -> None:
+        raise Refused("cannot write gossipreg.db: database or disk is full; nothing was changed")
+
+    async def use(one: Started) -> None:
+        await one.services.register(WEB, **ME)
+        monkeypatch.setattr(DataDirectory, "write", full)
+        with pytest.raises(Refused, match="full"):
+            await one.services.register({**WEB, "weight": 9}, **ME)
+        with pytest.raises(Refused, match="full"):
+            await one.services.deregister("web-80")
+        assert one.inside.node.catalog.lookup("web")[0].service.weight == 1
+        monkeypatch.undo()
+
+    await started.run(use)
+
+
+async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_gone(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    a, b, c = ({"name": "web", "port": port} for port in (1, 2, 3))
+
+    async def use(one: Started) -> None:
+        before = one.inside.node.catalog.index("web")
+        await one.services.follow_file([a, b])
+        assert one.inside.node.catalog.index("web") == before  # nothing changed, nobody is woken
+        await one.services.deregister("web-1")
+        await one.services.follow_file([a, {**b, "weight": 5}, c])
+        assert sorted(one.found()) == ["web-2", "web-3"]  # the first was taken out by hand, and stays so
+        assert one.inside.node.catalog.lookup("web")[0].service.weight == 5
+        await one.services.register({**c, "weight": 9}, **ME)
+        await one.services.follow_file([])
+        assert sorted(one.found()) == ["web-3"]  # taken over through the socket
+
+    await started.run(use, file=[a, b])
+
+
+async def test_services_whose_address_was_not_named_move_with_us(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+    from gossipreg.model import Address
+
+    async def use(one: Started) -> None:
+        await one.services.register(WEB, **ME)
+        await one.services.register({"name": "web", "port": 81, "address": "db.example"}, **ME)
+        one.inside.pump.order(lambda now: one.inside.node.reachable_at((Address("10.7.7.7", 7940),), now))
+        one.services.follow_address()
+        addresses = {one.service.id: one.service.address for one in one.inside.node.catalog.lookup("web")}
+        assert addresses == {"web-80": "10.7.7.7", "web-81": "db.example"}
+
+    await started.run(use)
+
+
+async def test_who_is_leaving_takes_nothing_more(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        one.services.close()
+        with pytest.raises(Refused, match="leaving"):
+            await one.services.register(WEB, **ME)
+
+    await started.run(use)
+
+
+async def test_what_the_flags_cannot_have_stops_the_start(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def never(_: Started) -> None:
+        raise AssertionError
+
+    with pytest.raises(BadConfig, match="port is 0"):
+        await started.run(never, flags={"name": "web", "port": 0})
+
+
+async def test_an_unknown_id_is_not_found(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        with pytest.raises(NotFound, match="nobody"):
+            await one.services.deregister("nobody")
+        await one.services.register(WEB, **ME)
+        with pytest.raises(NotFound, match="ttl"):
+            one.services.heartbeat("web-80", Health.PASSING, "")
+
+    await started.run(use)

@@ -1,0 +1,82 @@
+"""The file of several services: what is right is taken whole, what is wrong is one line and nothing is used."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipreg.daemon.services_file import MAX_BYTES, parse_services_untrusted, read_services
+from gossipreg.errors import BadConfig
+
+GOOD = """
+[[service]]
+name = "billing"
+port = 8080
+tags = ["v2"]
+meta = { path = "/api" }
+checks = ["tcp://127.0.0.1:8080,interval=5s"]
+
+[[service]]
+name = "stock"
+port = 8081
+id = "s"
+weight = 3
+"""
+
+
+def test_a_file_gives_the_parameters_of_register() -> None:
+    assert parse_services_untrusted(GOOD.encode(), "f") == (
+        {
+            "name": "billing", "port": 8080, "tags": ["v2"], "meta": {"path": "/api"},
+            "checks": ["tcp://127.0.0.1:8080,interval=5s"],
+        },
+        {"name": "stock", "port": 8081, "id": "s", "weight": 3},
+    )  # fmt: skip
+    assert parse_services_untrusted(b"", "f") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[service]\n", "not TOML"),
+        ("a = " + "[" * 10_000, "not TOML"),
+        ("services = 1", "'services' is not known here"),
+        ("service = 1", "[[service]]"),
+        ("[service]\nname = 'x'", "[[service]]"),
+        ("[[service]]\nport = 1", "service 1 ('without a name'): service needs the parameter name"),
+        ("[[service]]\nname = 'x'\nport = 0", "service 1 ('x'): port is 0"),
+        ("[[service]]\nname = 'x'\nport = 2024-01-01", "service 1 ('x'): port is"),
+        ("[[service]]\nname = 'x'\nport = 1\nprot = 2", "no parameter 'prot'"),
+        ("[[service]]\nname = 'x'\nport = 1\n[[service]]\nname = 'x'\nport = 1", "service 1 has the id 'x-1' too"),
+        ("[[service]]\nname = 'x'\nport = 1\nchecks = ['ftp://x']", "ftp://x"),
+        ("[[service]]\n" * 5000, "at most 4096"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_service_in_one_line(text: str, words: str) -> None:
+    with pytest.raises(BadConfig) as raised:
+        parse_services_untrusted(text.encode(), "--services f")
+    assert words in str(raised.value)
+    assert str(raised.value).startswith("--services f: ")
+    assert str(raised.value).isprintable()
+
+
+@given(st.binary() | st.text().map(str.encode) | st.text().map(lambda text: f"{GOOD}{text}".encode()))
+def test_whatever_stands_in_it_no_other_error_comes_out(data: bytes) -> None:
+    try:
+        parse_services_untrusted(data, "f")
+        message = ""
+    except BadConfig as error:
+        message = str(error)
+    assert "\n" not in message
+
+
+def test_what_is_no_readable_file_is_said(tmp_path: Path) -> None:
+    huge = tmp_path / "huge"
+    huge.write_bytes(b"#" * (MAX_BYTES + 1))
+    for path, words in (
+        (tmp_path / "nowhere", "No such file"), (tmp_path, "not a plain file"), (huge, "more than"),
+        (Path("/dev/zero"), "not a plain file"), ("a\0b", "null"),
+    ):  # fmt: skip
+        with pytest.raises(BadConfig, match=words):
+            read_services(str(path))

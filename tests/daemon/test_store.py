@@ -1,0 +1,115 @@
+"""What is written is on the disk before anything follows from it, in the order asked for."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from gossipreg.daemon.store import Statement, Store
+from gossipreg.errors import Refused
+
+
+class Disk:
+    """Writes when it is let; notes each commit."""
+
+    def __init__(self) -> None:
+        self.commits: list[list[str]] = []
+        self.fails = False
+        self.gate = trio.Event()
+
+    def write(self, statements: Iterable[Statement]) -> None:
+        trio.from_thread.run(self.gate.wait)
+        if self.fails:
+            raise Refused("disk full")
+        self.commits.append([statement for statement, _ in statements])
+
+
+@asynccontextmanager
+async def running(disk: Disk) -> AsyncIterator[tuple[Store, list[str]]]:
+    failed: list[str] = []
+    store = Store(disk, failed.append)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run)
+        yield store, failed
+        nursery.cancel_scope.cancel()
+
+
+async def test_nothing_follows_before_the_commit_and_many_share_one() -> None:
+    disk = Disk()
+    order: list[int] = []
+
+    async def ask(store: Store, number: int) -> None:
+        await store.commit([(f"w{number}", ())], lambda: order.append(number))
+
+    async with running(disk) as (store, _), trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(ask, store, number)
+            await trio.testing.wait_all_tasks_blocked()
+        assert order == []
+        disk.gate.set()
+    assert order == list(range(20))
+    assert [one for commit in disk.commits for one in commit] == [f"w{number}" for number in range(20)]
+    assert len(disk.commits) == 2
+
+
+async def test_where_it_cannot_be_written_nothing_follows() -> None:
+    disk = Disk()
+    disk.gate.set()
+    disk.fails = True
+    followed: list[int] = []
+    async with running(disk) as (store, _):
+        with pytest.raises(Refused, match="disk full"):
+            await store.commit([("w", ())], lambda: followed.append(1))
+        disk.fails = False
+        await store.commit([("w", ())], lambda: followed.append(2))
+    assert followed == [2]
+
+
+async def test_what_nobody_waits_for_is_written_once_as_it_is_by_then_and_tried_again() -> None:
+    disk = Disk()
+    disk.fails = True
+    disk.gate.set()
+    state = ["first"]
+    async with running(disk) as (store, failed):
+        store.commit_later("a", lambda: [(state[0], ())])
+        store.commit_later("a", lambda: [(state[0], ())])
+        state[0] = "second"
+        await trio.testing.wait_all_tasks_blocked()
+        while not failed:
+            await trio.sleep(0)
+        disk.fails = False
+        await store.commit([("third", ())], lambda: None)
+    assert disk.commits == [["second", "third"]]  # what is about to change comes last
+
+
+async def test_an_error_of_what_follows_goes_to_who_asked_alone() -> None:
+    disk = Disk()
+    disk.gate.set()
+
+    def refuse() -> None:
+        raise Refused("row full")
+
+    async with running(disk) as (store, _):
+        with pytest.raises(Refused, match="row full"):
+            await store.commit([("a", ())], refuse)
+        assert await store.commit([("b", ())], lambda: 5) == 5
+
+
+async def test_a_caller_that_gives_up_does_not_stop_what_it_asked_for() -> None:
+    disk = Disk()
+    followed: list[int] = []
+    async with running(disk) as (store, _):
+        with trio.move_on_after(0):
+            await store.commit([("a", ())], lambda: followed.append(1))
+        disk.gate.set()
+        await store.flushed()
+    assert followed == [1]
+
+
+async def test_without_a_disk_nothing_is_waited_for() -> None:
+    store = Store(None, lambda why: pytest.fail(why))
+    store.commit_later("a", list)
+    assert await store.commit([("a", ())], lambda: 3) == 3
+    await store.flushed()
