@@ -5,7 +5,10 @@ from typing import Any
 import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import print_json, print_line, printable
+from gossipreg.cli.output import print_json, print_line, printable, short_duration
+
+LISTED = ("not_alive", "failing_checks")
+"""Shown as troubles, one a line."""
 
 
 @click.command(
@@ -17,22 +20,46 @@ from gossipreg.cli.output import print_json, print_line, printable
 @client_options
 @pass_chosen
 def info(chosen: Chosen) -> None:
-    """Say how this sidecar is: its id, whether it is in step, members, health, counters."""
+    """Say how this sidecar is: what is wrong first, then its id, whether it is in step, members, counters."""
     with chosen.client() as client:
         found = client.call("info")
     if chosen.json:
         print_json(found)
         return
+    for line in _troubles(found):
+        print_line(line)
     counters = [name for value in found.values() if isinstance(value, dict) for name in value]
     width = max(map(len, [*found, *counters]), default=0)
     for key, value in found.items():
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and key not in LISTED:
             print_line(f"{printable(key):{width}}  {_shown(value)}")
     for key, value in found.items():
         if isinstance(value, dict):
             print_line(f"{printable(key)}:")
             for name in sorted(value):
                 print_line(f"  {printable(name):{width}}  {_shown(value[name])}")
+
+
+def _troubles(found: dict[str, Any]) -> list[str]:
+    """What is wrong, first: who looks here at night has no time."""
+    lines = []
+    if found.get("alone"):
+        lines.append("! no other member is heard: the answers are those known last")
+    if not found.get("synced", True):
+        lines.append("! not in step with the cluster yet")
+    for one in found.get("not_alive", ()):
+        why = f": {printable(one['reason'])}" if one["reason"] else ""
+        lines.append(f"! {printable(one['name'])} {one['address']} {one['state']} for {_since(one)}{why}")
+    lines += [
+        f"! {printable(one['service'])} {one['health']} for {_since(one)}: {printable(one['check'])}: "
+        f"{printable(one['output'] or 'no result yet')}"
+        for one in found.get("failing_checks", ())
+    ]
+    return lines
+
+
+def _since(one: dict[str, Any]) -> str:
+    return short_duration(one["since_s"])
 
 
 def _shown(value: Any) -> str:

@@ -3,7 +3,7 @@
 import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import print_json, print_table
+from gossipreg.cli.output import print_json, print_table, short_duration
 
 ID_SHOWN = 12
 """Hex digits of an id: enough to tell members apart; the JSON has all 32."""
@@ -25,16 +25,18 @@ def members(chosen: Chosen) -> None:
         print_json(found)
         return
     print_table(
-        ("NAME", "ID", "ADDRESS", "STATE", "ZONE", "RTT", "SERVICES"),
+        ("NAME", "ID", "ADDRESS", "STATE", "SINCE", "ZONE", "RTT", "SERVICES", "WHY"),
         (
             (
                 one["name"],
                 one["id"][:ID_SHOWN],
                 one["address"],
                 one["state"],
+                short_duration(one["since_s"]),
                 one["zone"],
                 None if one["rtt_ms"] is None else f"{one['rtt_ms']:.1f}ms",
                 one["services"],
+                one["reason"],
             )
             for one in found
         ),

@@ -79,6 +79,14 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         print_line("  ".join(cells).rstrip())
 
 
+def short_duration(seconds: float) -> str:
+    """How long something has been so, for people: 5s, 3m, 2h, 4d."""
+    for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= unit_s:
+            return f"{int(seconds // unit_s)}{unit}"
+    return f"{int(seconds)}s"
+
+
 def address_of(instance: dict[str, Any]) -> str:
     """`address:port`, or `[v6]:port`: fit for a URL."""
     host = printable(instance["address"])

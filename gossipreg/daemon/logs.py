@@ -1,12 +1,13 @@
 """Log lines on stderr: one event a line, as text or as JSON.
 
 Owns the form of a line, the level below which nothing is written, and the rule that repeated lines come at most once
-a minute. What peers chose (names, labels) is escaped, so that nobody can forge a line. A stderr that is gone is no
+(or a few times) a minute, and are then summed up. What peers chose (names, labels) is escaped, so that nobody can forge a line. A stderr that is gone is no
 reason to stop: the line is lost.
 """
 
 import sys
 import time
+from dataclasses import dataclass
 from typing import TextIO
 
 from gossipreg.errors import BadConfig
@@ -16,10 +17,21 @@ Field = str | int | float | bool | None
 LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 FORMATS = ("text", "json")
 REPEAT_S = 60.0
-"""A line given with a `repeat_key` is written once in this time; what was left out is counted in the next one."""
+"""A line given with a `repeat_key` is written so seldom; what was left out is counted in the next one, or at the end."""
 REPEAT_KEYS_MAX = 1024
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:/@%+,_-[]'")
+
+
+@dataclass(slots=True)
+class _Repeats:
+    """Lines of one key since `since`."""
+
+    since: float
+    written: int = 0
+    left_out: int = 0
+    last: tuple[str, str, dict[str, Field]] | None = None
+    """The last one left out."""
 
 
 class Log:
@@ -31,7 +43,7 @@ class Log:
         self._json = format == "json"
         self._lowest = LEVELS[level]
         self._stream = sys.stderr if stream is None else stream
-        self._repeats: dict[str, tuple[float, int]] = {}  # key -> (when written last, left out since)
+        self._repeats: dict[str, _Repeats] = {}
 
     def debug(self, kind: str, /, **fields: Field) -> None:
         self.line("debug", kind, fields)
@@ -45,35 +57,53 @@ class Log:
     def error(self, kind: str, /, **fields: Field) -> None:
         self.line("error", kind, fields)
 
-    def line(self, level: str, kind: str, fields: dict[str, Field], *, repeat_key: str | None = None) -> None:
-        """Write one line; with `repeat_key` only if none of that key was written within REPEAT_S."""
+    def line(
+        self, level: str, kind: str, fields: dict[str, Field], *, repeat_key: str | None = None, burst: int = 1
+    ) -> None:
+        """Write one line; with `repeat_key` only if fewer than `burst` of that key were written within REPEAT_S."""
         if LEVELS[level] < self._lowest:
             return
-        if repeat_key is not None:
-            left_out = self._left_out(repeat_key)
-            if left_out is None:
-                return
-            if left_out:
-                fields = {**fields, "repeated": left_out}
+        if repeat_key is None:
+            self._write(level, kind, fields)
+            return
+        now = time.monotonic()
+        repeats = self._repeats.get(repeat_key)
+        if repeats is not None and now - repeats.since >= REPEAT_S:
+            del self._repeats[repeat_key]
+            if repeats.left_out:
+                fields = {**fields, "repeated": repeats.left_out}
+            repeats = None
+        if repeats is None:
+            while len(self._repeats) >= REPEAT_KEYS_MAX:
+                self._summarise(next(iter(self._repeats)))  # the one written longest ago
+            repeats = self._repeats[repeat_key] = _Repeats(now)
+        if repeats.written < burst:
+            repeats.written += 1
+            self._write(level, kind, fields)
+        else:
+            repeats.left_out += 1
+            repeats.last = (level, kind, fields)
+
+    def summarise(self) -> None:
+        """Write, for each key whose time is over, the last of the lines that were left out, and how many they were. To
+        be called now and then, so that nobody takes what was written first for how things are."""
+        now = time.monotonic()
+        for key in [key for key, repeats in self._repeats.items() if now - repeats.since >= REPEAT_S]:
+            self._summarise(key)
+
+    def _summarise(self, key: str) -> None:
+        repeats = self._repeats.pop(key)
+        if repeats.last is not None:
+            level, kind, fields = repeats.last
+            self._write(level, kind, {**fields, "repeated": repeats.left_out})
+
+    def _write(self, level: str, kind: str, fields: dict[str, Field]) -> None:
         form = json_line if self._json else text_line
         try:
             self._stream.write(form(_timestamp(), level, kind, fields) + "\n")
             self._stream.flush()
         except (OSError, ValueError):
             pass  # closed, or its reader is gone: there is nobody to tell
-
-    def _left_out(self, key: str) -> int | None:
-        """How many lines of this key were left out since the last one; None: leave this one out as well."""
-        now = time.monotonic()
-        written_at, left_out = self._repeats.get(key, (float("-inf"), 0))
-        if now - written_at < REPEAT_S:
-            self._repeats[key] = (written_at, left_out + 1)
-            return None
-        self._repeats.pop(key, None)
-        while len(self._repeats) >= REPEAT_KEYS_MAX:
-            del self._repeats[next(iter(self._repeats))]  # the one written longest ago
-        self._repeats[key] = (now, 0)
-        return left_out
 
 
 def text_line(timestamp: str, level: str, kind: str, fields: dict[str, Field]) -> str:

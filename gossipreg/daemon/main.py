@@ -23,7 +23,7 @@ from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import Peers, keep_peers
 from gossipreg.daemon.events import log_event
 from gossipreg.daemon.keys import read_keyring
-from gossipreg.daemon.logs import Log, text_value
+from gossipreg.daemon.logs import REPEAT_S, Log, text_value
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.notify import READY, STOPPING, notify
 from gossipreg.daemon.pump import Pump
@@ -137,6 +137,7 @@ class Sidecar:
                 nursery.start_soon(self._checks.run)
                 nursery.start_soon(self._follow_address)
                 nursery.start_soon(self._keep_peers)
+                nursery.start_soon(self._sum_up_logs)
                 nursery.start_soon(
                     self._open.local_socket.serve, self._methods, self._watches, self._instances, self._pump.bug
                 )
@@ -237,6 +238,11 @@ class Sidecar:
             self._moved = trio.Event()
             if self._node.addresses[0].host != host:
                 self._services.follow_address()
+
+    async def _sum_up_logs(self) -> None:
+        while True:
+            await trio.sleep(REPEAT_S / 2)
+            self._log.summarise()
 
     async def _keep_peers(self) -> None:
         """Who is there, for the next start. Who is left alone in the end remembers the last ones."""

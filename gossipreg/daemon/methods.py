@@ -33,6 +33,9 @@ KEPT_ANSWERS_MAX = 1024
 """So many packed answers of `lookup` are kept; then all are let go. Most daemons are asked for a few names."""
 KEPT_ANSWER_BYTES = 64 * 1024
 """Larger answers are packed anew: they are rare, and a thousand of them would be too much memory."""
+TROUBLES_MAX = 20
+"""So many members that are not alive `info` lists, for a person who will look at `members` for more."""
+_TROUBLE = ("name", "address", "state", "since_s", "reason")
 MEMBER_STATES = ("alive", "suspect", "dead", "left")
 
 _LOOKUP: dict[str, Check] = {
@@ -161,6 +164,11 @@ class Methods:
             "health_score": statistics.pop("health_score", None),
             "uptime_s": round(now - self._started_at, 3),
             "sealed": node.keyring is not None,
+            "not_alive": [
+                {key: value for key, value in member_shape(member).items() if key in _TROUBLE}
+                for member in members
+                if member.state in ("suspect", "dead")
+            ][:TROUBLES_MAX],
             "failing_checks": self._services.failing(),
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {

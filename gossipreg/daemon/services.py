@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 Params = Mapping[str, Any]
 
+LINES_A_MINUTE = 6
+"""So many changes of health of a service are written; one that flaps faster is summed up."""
 SHOWN_MAX = 20
 """So many failing checks `info` lists; it is for a person, who will mend these first."""
 
@@ -203,7 +205,7 @@ class Services:
         self._log.line(
             "info" if health is Health.PASSING else "warning", "service_health",
             {"id": id, "health": HEALTH_NAMES[health], "before": HEALTH_NAMES[entry.health], "message": self._why(id)},
-            repeat_key=f"service_health {id} {health}",
+            repeat_key=f"service_health {id}", burst=LINES_A_MINUTE,
         )  # fmt: skip
         entry.health = health
         self._pump.command(lambda now: self._node.set_health(id, health, now))

@@ -7,7 +7,7 @@
     meta = { path = "/api" }
     checks = ["http://127.0.0.1:8080/health,interval=5s,fails=3"]
 
-Every fault is one BadConfig with the file, the service concerned and what to do; then nothing of the file is used.
+Every fault is one CannotStart with the file, the service concerned and what to do; then nothing of the file is used.
 """
 
 import os
@@ -15,7 +15,7 @@ import stat
 from typing import Any
 
 from gossipreg.daemon.params import registration_untrusted
-from gossipreg.errors import BadConfig, BadParams
+from gossipreg.errors import BadParams, CannotStart
 from gossipreg.model import MAX_ROW_BYTES, MAX_SERVICES_A_ROW
 
 MAX_BYTES = 2 * MAX_ROW_BYTES
@@ -23,37 +23,37 @@ MAX_BYTES = 2 * MAX_ROW_BYTES
 
 
 def read_services(path: str) -> tuple[dict[str, Any], ...]:
-    """The parameters of each service in the file. Raises BadConfig."""
+    """The parameters of each service in the file. Raises CannotStart."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise BadConfig(f"--services {path}: not a plain file")
+            raise CannotStart(f"--services {path}: not a plain file")
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise BadConfig(f"--services {path}: {why}") from None
+        raise CannotStart(f"--services {path}: {why}") from None
     return parse_services_untrusted(data, f"--services {path}")
 
 
 def parse_services_untrusted(data: bytes, where: str) -> tuple[dict[str, Any], ...]:
-    """`where` begins each message. Raises BadConfig only."""
+    """`where` begins each message. Raises CannotStart only."""
     import tomllib  # not for a sidecar without such a file
 
     if len(data) > MAX_BYTES:
-        raise BadConfig(f"{where}: more than {MAX_BYTES} bytes")
+        raise CannotStart(f"{where}: more than {MAX_BYTES} bytes")
     try:
         found = tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
-        raise BadConfig(f"{where}: not UTF-8 at byte {error.start}") from None
+        raise CannotStart(f"{where}: not UTF-8 at byte {error.start}") from None
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise BadConfig(f"{where}: not TOML: {' '.join(str(error).split())[:200]}") from None
+        raise CannotStart(f"{where}: not TOML: {' '.join(str(error).split())[:200]}") from None
     services = found.pop("service", [])
     if found:
-        raise BadConfig(f"{where}: {next(iter(found))[:80]!r} is not known here: write each service under [[service]]")
+        raise CannotStart(f"{where}: {next(iter(found))[:80]!r} is unknown: write each service under [[service]]")
     if type(services) is not list or not all(type(one) is dict for one in services):
-        raise BadConfig(f"{where}: 'service' is no list of tables: write each under [[service]]")
+        raise CannotStart(f"{where}: 'service' is no list of tables: write each under [[service]]")
     if len(services) > MAX_SERVICES_A_ROW:
-        raise BadConfig(f"{where}: {len(services)} services: one sidecar takes at most {MAX_SERVICES_A_ROW}")
+        raise CannotStart(f"{where}: {len(services)} services: one sidecar takes at most {MAX_SERVICES_A_ROW}")
     _check(services, where)
     return tuple(services)
 
@@ -65,7 +65,7 @@ def _check(services: list[dict[str, Any]], where: str) -> None:
         try:
             id = registration_untrusted("service", params, default_host="localhost").service.id
         except BadParams as error:
-            raise BadConfig(f"{named}: {error}") from None
+            raise CannotStart(f"{named}: {error}") from None
         if id in ids:
-            raise BadConfig(f"{named}: service {ids[id]} has the id {id!r} too: give one of them an `id` of its own")
+            raise CannotStart(f"{named}: service {ids[id]} has the id {id!r} too: give one of them an `id` of its own")
         ids[id] = number

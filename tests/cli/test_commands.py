@@ -127,10 +127,12 @@ MEMBERS: list[dict[str, Any]] = [
     {
         "id": "0123456789abcdef" * 2, "name": "web-1", "address": "10.0.0.1:7940", "state": "alive", "zone": "z1",
         "labels": {}, "rtt_ms": 0.4321, "services": 2, "version": ["1", 2],
+        "since_s": 130.5, "reason": "",
     },
     {
         "id": "f" * 32, "name": "db", "address": None, "state": "dead", "zone": "", "labels": {"k": "v"},
         "rtt_ms": None, "services": 0, "version": ["1", 2],
+        "since_s": 3.2, "reason": "reported by web-1",
     },
 ]  # fmt: skip
 
@@ -138,9 +140,9 @@ MEMBERS: list[dict[str, Any]] = [
 def test_members_are_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["members"] = one_page(MEMBERS)
     assert command("members").out.splitlines() == [
-        "NAME   ID            ADDRESS        STATE  ZONE  RTT    SERVICES",
-        "web-1  0123456789ab  10.0.0.1:7940  alive  z1    0.4ms         2",
-        "db     ffffffffffff  -              dead   -     -             0",
+        "NAME   ID            ADDRESS        STATE  SINCE  ZONE  RTT    SERVICES  WHY",
+        "web-1  0123456789ab  10.0.0.1:7940  alive  2m     z1    0.4ms         2  -",
+        "db     ffffffffffff  -              dead   3s     -     -             0  reported by web-1",
     ]
     assert json.loads(command("members", "--json").out) == MEMBERS
 

@@ -98,6 +98,22 @@ def test_repeated_troubles_are_told_once_a_minute_for_each_address(monkeypatch: 
     assert out.getvalue().splitlines()[-1].endswith("repeated=2")
 
 
+def test_what_was_left_out_is_summed_up_by_the_last_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    out = io.StringIO()
+    log = Log(stream=out)
+    for number in range(10):
+        log.line("info", "x", {"n": number}, repeat_key="x", burst=3)
+    log.summarise()
+    assert [line.split()[3] for line in out.getvalue().splitlines()] == ["n=0", "n=1", "n=2"]
+    now += logs.REPEAT_S
+    log.summarise()
+    log.summarise()
+    assert out.getvalue().splitlines()[3].split()[3:] == ["n=9", "repeated=7"]
+    assert len(out.getvalue().splitlines()) == 4
+
+
 def test_the_memory_of_repeated_lines_is_bounded() -> None:
     out = io.StringIO()
     log = Log(stream=out)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.daemon.services_file import MAX_BYTES, parse_services_untrusted, read_services
-from gossipreg.errors import BadConfig
+from gossipreg.errors import CannotStart
 
 GOOD = """
 [[service]]
@@ -41,7 +41,7 @@ def test_a_file_gives_the_parameters_of_register() -> None:
     [
         ("[[service]\n", "not TOML"),
         ("a = " + "[" * 10_000, "not TOML"),
-        ("services = 1", "'services' is not known here"),
+        ("services = 1", "'services' is unknown"),
         ("service = 1", "[[service]]"),
         ("[service]\nname = 'x'", "[[service]]"),
         ("[[service]]\nport = 1", "service 1 ('without a name'): service needs the parameter name"),
@@ -54,7 +54,7 @@ def test_a_file_gives_the_parameters_of_register() -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_the_service_in_one_line(text: str, words: str) -> None:
-    with pytest.raises(BadConfig) as raised:
+    with pytest.raises(CannotStart) as raised:
         parse_services_untrusted(text.encode(), "--services f")
     assert words in str(raised.value)
     assert str(raised.value).startswith("--services f: ")
@@ -66,7 +66,7 @@ def test_whatever_stands_in_it_no_other_error_comes_out(data: bytes) -> None:
     try:
         parse_services_untrusted(data, "f")
         message = ""
-    except BadConfig as error:
+    except CannotStart as error:
         message = str(error)
     assert "\n" not in message
 
@@ -78,5 +78,5 @@ def test_what_is_no_readable_file_is_said(tmp_path: Path) -> None:
         (tmp_path / "nowhere", "No such file"), (tmp_path, "not a plain file"), (huge, "more than"),
         (Path("/dev/zero"), "not a plain file"), ("a\0b", "null"),
     ):  # fmt: skip
-        with pytest.raises(BadConfig, match=words):
+        with pytest.raises(CannotStart, match=words):
             read_services(str(path))

@@ -1,0 +1,132 @@
+"""Restarts that nobody notices: held services, everybody at once, clocks that are wrong, and a copied identity."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from gossipreg.client.connection import Client
+from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
+
+
+@pytest.fixture
+def cluster() -> Iterator[Sidecars]:
+    with Sidecars() as cluster:
+        yield cluster
+
+
+class Asker(threading.Thread):
+    """Looks a service up all the time; counts the answers by how many instances they had."""
+
+    def __init__(self, sidecar: Sidecar, name: str) -> None:
+        super().__init__()
+        self._socket = str(sidecar.socket)
+        self._name = name
+        self._over = threading.Event()
+        self.answers: dict[int, int] = {}
+
+    def run(self) -> None:
+        with Client(self._socket) as client:
+            while not self._over.wait(0.002):
+                found = len(client.call("lookup", name=self._name))
+                self.answers[found] = self.answers.get(found, 0) + 1
+
+    def stop(self) -> dict[int, int]:
+        self._over.set()
+        self.join()
+        return self.answers
+
+
+@pytest.mark.parametrize("how", ["leave", "sigterm"])
+def test_a_held_restart_takes_no_service_out_of_any_answer(cluster: Sidecars, how: str) -> None:
+    other = cluster.start("other").wait_ready()
+    data = ("--data-dir", str(cluster.folder / "data"), "--on-sigterm", "hold")
+    web = cluster.start("web", *data).wait_ready()
+    cluster.start("third").wait_ready()
+    web.call("register", name="web", port=80)
+    wait_for(lambda: len(other.lookup("web")) == 1)
+    asker = Asker(other, "web")
+    asker.start()
+    try:
+        for _ in range(2):
+            if how == "leave":
+                web.call("leave", hold=30)
+                assert web.process.wait(BOUND_S) == 0
+            else:
+                assert web.end() == 0
+            generation = int(other.call("lookup", name="web")[0]["version"][0])
+            web = cluster.start("web", *data).wait_ready()
+            wait_for(lambda before=generation: int(other.call("lookup", name="web")[0]["version"][0]) > before)  # type: ignore[misc]
+    finally:
+        answers = asker.stop()
+    assert set(answers) == {1}, answers
+    wait_for(lambda: other.states() == {"other": "alive", "web": "alive", "third": "alive"})
+
+
+N = 16
+OFF_BY_S = (0, 3600, -3600)
+WRONG_CLOCK = """if True:
+    import sys, time
+    off_ns, real = int(sys.argv.pop(1)) * 10**9, time.time_ns
+    time.time_ns = lambda: real() + off_ns
+    from gossipreg.cli import main
+    sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_all_restart_at_once_with_wrong_clocks_and_all_are_there_without_ghosts(
+    cluster: Sidecars, durable: bool
+) -> None:
+    ports = [str(free_port()) for _ in range(N)]
+
+    def start_all(shift: int) -> list[Sidecar]:
+        started = []
+        for number, port in enumerate(ports):
+            command = [sys.executable, "-c", WRONG_CLOCK, str(OFF_BY_S[(number + shift) % len(OFF_BY_S)])]
+            data = ("--data-dir", str(cluster.folder / f"data{number}")) if durable else ()
+            arguments = ("--bind", f"127.0.0.1:{port}", "--service", "web", "--port", str(number + 1), *data)
+            seeds = ("--seed", f"127.0.0.1:{ports[0]}") if number else ()
+            started.append(cluster.start(f"n{number}", *arguments, *seeds, seed=False, command=command))
+        return [one.wait_ready() for one in started]
+
+    names = {f"n{number}": "alive" for number in range(N)}
+    for shift in range(2):
+        started = start_all(shift)
+        for one in started:
+            wait_for(lambda one=one: one.states() == names and len(one.lookup("web")) == N, 90)  # type: ignore[misc]
+        for one in started:
+            members = one.call("members")  # no second row of anybody: a ghost
+            assert sum(member["state"] == "alive" for member in members) == N
+        wait_for(lambda: len({one.call("info")["fingerprint"] for one in cluster.all[-N:]}) == 1, 90)
+        for one in started:
+            one.kill()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def test_a_copied_data_directory_is_a_duplicate_identity(cluster: Sidecars) -> None:
+    first = cluster.start("first", "--data-dir", str(cluster.folder / "a")).wait_ready()
+    cluster.start("other").wait_ready()
+    wait_for(lambda: first.states().get("other") == "alive")
+    shutil.copytree(cluster.folder / "a", cluster.folder / "b")
+    copy = [*COMMAND, "join", "--data-dir", str(cluster.folder / "b"), "--bind", "127.0.0.1:0"]
+    environment = {**os.environ, "GOSSIPREG_KEY": cluster.key_file.read_text()}
+    ended = subprocess.run(
+        [*copy, "--seed", first.gossip, "--socket", str(cluster.folder / "copy")],
+        capture_output=True, text=True, timeout=BOUND_S, env=environment,
+    )  # fmt: skip
+    assert ended.returncode == 5
+    assert "duplicate identity" in ended.stderr.splitlines()[-1]
+    assert first.states() == {"first": "alive", "other": "alive"}
