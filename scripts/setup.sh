@@ -79,3 +79,14 @@ install_all() { # [test]
     : >"$root/.venv.lock"
     say ".venv is ready"
 }
+
+need_tools() { # what tests with several hosts on one machine use; where it cannot be had, they say so and are skipped
+    local tool missing=()
+    for tool in ip:iproute2 nft:nftables; do
+        command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
+    done
+    ((${#missing[@]})) && [[ $EUID == 0 ]] && command -v apt-get >/dev/null || return 0
+    say "installing ${missing[*]}..."
+    { apt-get install -qq -y "${missing[@]}" || { apt-get update -qq && apt-get install -qq -y "${missing[@]}"; }; } \
+        >/dev/null 2>&1 </dev/null || say "could not install ${missing[*]}: tests that need them are skipped"
+}

@@ -1,8 +1,8 @@
 """Log lines on stderr: one event a line, as text or as JSON.
 
 Owns the form of a line, the level below which nothing is written, and the rule that repeated lines come at most once
-(or a few times) a minute, and are then summed up. What peers chose (names, labels) is escaped, so that nobody can forge a line. A stderr that is gone is no
-reason to stop: the line is lost.
+(or a few times) a minute, and are then summed up. What peers chose (names, labels) is escaped, so that nobody can forge
+a line. A stderr that is gone is no reason to stop: the line is lost.
 """
 
 import sys
@@ -17,7 +17,7 @@ Field = str | int | float | bool | None
 LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 FORMATS = ("text", "json")
 REPEAT_S = 60.0
-"""A line given with a `repeat_key` is written so seldom; what was left out is counted in the next one, or at the end."""
+"""A line given with a `repeat_key` is written so seldom; what was left out is summed up when the time is over."""
 REPEAT_KEYS_MAX = 1024
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:/@%+,_-[]'")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import trio
 from msgpack import packb
 
 from gossipreg import __version__
@@ -176,6 +177,7 @@ class Methods:
                 **{f"drop.{reason}": count for reason, count in self._pump.dropped.items()},
                 **self._pump.counts,
                 **self._services.checks.counts(),
+                "tasks": trio.lowlevel.current_statistics().tasks_living,
             },
         }
         return _pack(shown)

@@ -5,6 +5,7 @@ Nothing here sleeps: it waits for the ready line, for changes on watches, or for
 """
 
 import base64
+import json
 import os
 import selectors
 import signal
@@ -55,9 +56,12 @@ class Sidecar:
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             line = self.process.stdout.readline() if selector.select(BOUND_S) else b""
-        if not line.startswith(b"ready "):
+        if line.startswith(b"ready "):
+            self.ready = dict(field.split("=", 1) for field in line.decode().split()[1:])
+        elif line.startswith(b"{"):
+            self.ready = json.loads(line)
+        else:
             raise AssertionError(f"{self.name} did not get ready: {line!r}\n{self.log.read_text()}")
-        self.ready = dict(field.split("=", 1) for field in line.decode().split()[1:])
         return self
 
     @property
