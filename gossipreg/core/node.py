@@ -408,8 +408,9 @@ class Node:
                 if self._detector.on_ack(id, message, source):
                     self._unproven.acked(id)
                     self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=True)
-                    if message.observed is not None:
-                        self._own.seen_at(id, message.observed)
+                    if message.observed is not None and self._own.seen_at(id, message.observed):
+                        for other in commons.ring.sample(commons.rng, 1, [id]):
+                            self._detector.probe(other)  # else a second witness may take many periods
             case Delta():
                 self._intake.on_delta(id, message, counter)
                 row = commons.replica.rows.get(message.id)

@@ -147,14 +147,18 @@ class Own:
 
     # -- moving ------------------------------------------------------------------------------------------------------
 
-    def seen_at(self, by: NodeId, address: Address) -> None:
-        """A member saw us speak from an address that is not in our row: two who agree are believed."""
+    def seen_at(self, by: NodeId, address: Address) -> bool:
+        """A member saw us speak from an address that is not in our row: two who agree are believed, and one where
+        there is but one. True: another's word is wanted."""
         if self._address_fixed or address in self.member.addresses:
-            return
+            return False
         self._observed[by] = address
-        if sum(seen == address for seen in self._observed.values()) >= _WITNESSES:
+        wanted = min(_WITNESSES, len(self._commons.ring) - 1)
+        if sum(seen == address for seen in self._observed.values()) >= wanted:
             self._observed.clear()
             self._commons.event("moved", address=str(address))
             self.reachable_at((address, *self.member.addresses))
-        elif len(self._observed) > 16:
+            return False
+        if len(self._observed) > 16:
             del self._observed[next(iter(self._observed))]
+        return True

@@ -26,7 +26,7 @@ So bindings are bounded by the table's rows and these."""
 
 
 class Peer:
-    __slots__ = ("asked_at", "boot_id", "generation", "heard_at", "id", "source", "window")
+    __slots__ = ("asked_at", "boot_id", "generation", "heard_at", "home", "id", "source", "window")
 
     def __init__(self, id: NodeId, generation: int, boot_id: BootId) -> None:
         self.id = id
@@ -35,6 +35,8 @@ class Peer:
         self.window = ReplayWindow()
         self.source: Address | None = None
         """Where it was last proven to speak from; None until then."""
+        self.home: Address | None = None
+        """The first address in its row, as it was known last."""
         self.heard_at = float("-inf")
         self.asked_at = float("-inf")
         """When it last had to ask who we are."""
@@ -83,6 +85,14 @@ class Peers:
             if len(self._guests) > _GUESTS_MAX:
                 self.forget(next(iter(self._guests)))
         return peer
+
+    def moved(self, id: NodeId, home: Address | None) -> None:
+        """This is the first address in its row. Where that changed, it spoke from elsewhere before it moved."""
+        peer = self._by_id.get(id)
+        if peer is not None and peer.home != home:
+            if peer.home is not None:
+                peer.source = None
+            peer.home = home
 
     def forget(self, id: NodeId) -> None:
         self._guests.pop(id, None)

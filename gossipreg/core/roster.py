@@ -58,6 +58,7 @@ class Roster:
         member = row.member
         if member is not None and id != commons.id and row.member_generation >= row.liveness.generation:
             commons.peers.bind(member.boot_id, id, row.member_generation)
+            commons.peers.moved(id, member.addresses[0] if member.addresses else None)
         belongs = row.active and (member is not None and bool(member.addresses))
         if belongs or id == commons.id:
             commons.ring.add(id)

@@ -65,7 +65,7 @@ class Cluster:
     def start(
         self, *, seed: Host | Address | None = None, id: NodeId | None = None, address: Address | None = None,
         config: Config | None = None, generation: int | None = None, wall_ms: int | None = None, name: str = "",
-        keyring: Keyring | None = None,
+        keyring: Keyring | None = None, remembers: dict[NodeId, Address] | None = None,
     ) -> Host:  # fmt: skip
         """Start a member; `seed` None makes it the first of a cluster."""
         number = len(self.hosts)
@@ -86,6 +86,7 @@ class Cluster:
         host = Host(node, where)
         self.hosts.append(host)
         self._by_address[where] = host
+        self.act(host, node.remember(remembers or {}, self.now))
         target = seed.address if isinstance(seed, Host) else seed
         self.act(host, node.seek(() if target is None else (target,), self.now))
         return host

@@ -325,3 +325,22 @@ def test_opened_by_nobody_else_everything_that_we_send_is_sealed() -> None:
     for effect in effects:
         if isinstance(effect, Send):
             assert opener.open_untrusted(effect.datagram).boot_id == BootId(node._boot_id)
+
+
+@pytest.mark.parametrize("n", [2, 6])
+def test_a_member_that_moved_says_so_itself_within_a_few_periods(n: int) -> None:
+    """Its successor alone would be one witness: a second one is asked at once. Of two members the one other will do."""
+    cluster = Cluster(seed=4)
+    hosts = cluster.grow(n)
+    mover = hosts[1]
+    mover.node._own._address_fixed = False
+    moved = Address("10.9.9.9", 7940)
+    del cluster._by_address[mover.address]
+    mover.address = moved
+    cluster._by_address[moved] = mover
+    assert cluster.until(lambda: mover.node.addresses[0] == moved, 4)
+    cluster.run(1)
+    for host in hosts:
+        member = host.node.member(mover.id, cluster.now)
+        assert member is not None
+        assert member.address == moved

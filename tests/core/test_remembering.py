@@ -1,0 +1,43 @@
+"""Members known before a restart are called when no seed is given, and kept for the next one."""
+
+import random
+
+from gossipreg.model import Address, NodeId
+from tests.core.cluster import Cluster
+
+
+def test_who_remembers_members_finds_the_cluster_without_a_seed() -> None:
+    cluster = Cluster(seed=5)
+    hosts = cluster.grow(5)
+    remembered = hosts[2].node.worth_remembering()
+    assert set(remembered) == {host.id for host in hosts if host is not hosts[2]}
+    cluster.crash(hosts[2])
+    cluster.run(5)
+    cluster.start(id=hosts[2].id, address=Address("10.8.8.8", 7940), remembers=remembered)
+    assert cluster.until(cluster.in_step, 5)
+
+
+def test_without_a_seed_those_remembered_are_waited_for_and_then_it_is_a_first_member() -> None:
+    cluster = Cluster(seed=7)
+    late = Address("10.1.1.1", 7940)
+    host = cluster.start(remembers={NodeId(bytes(16)): late})
+    cluster.run(3)
+    assert not host.node.synced
+    cluster.run(5)
+    assert host.node.synced
+    cluster.run(600)
+    cluster.start(address=late, id=NodeId(bytes(16)))
+    assert cluster.until(cluster.in_step, 10), "they are called on"
+
+
+def test_what_is_remembered_is_bounded_stays_the_same_and_leaves_out_ourselves() -> None:
+    cluster = Cluster(seed=6)
+    [host, *_] = cluster.grow(12)
+    first = host.node.worth_remembering()
+    cluster.run(5)
+    assert list(host.node.worth_remembering()) == list(first)
+    many = {NodeId(random.Random(number).randbytes(16)): Address("10.1.1.1", 1 + number) for number in range(500)}
+    host.node.remember({**many, host.id: host.address}, cluster.now)
+    kept = host.node.worth_remembering()
+    assert len(kept) == host.node.config.lost_max // 2 + 11
+    assert host.id not in kept
