@@ -95,7 +95,8 @@ class Soak:
         while time.monotonic() - start < self._seconds and not self._wrong:
             self._round()
             passed = time.monotonic() - start
-            print(f"\r{passed:5.0f} s  {sum(self._faults.values())} faults", end="", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(f"\r{passed:5.0f} s  {sum(self._faults.values())} faults", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
         self._stranger.stop()
         self._looker.stop()

@@ -9,7 +9,8 @@ The bounds, and what happens at each:
 - 1,024 unanswered requests: more are not read before others are answered; they wait in the client's own buffer. The
   same holds while replies wait to be read by the client.
 - 64 watches a connection: the next is refused as busy
-- a queue of 4 MiB behind the message being written: told, and the connection ends. One message may be larger.
+- a queue of 4 MiB behind the message being written, or of 64 KiB where all queues together have 16 MiB: told, and the
+  connection ends. One message may be larger.
 - 512 connections: the next is told, and closed.
 """
 
@@ -51,8 +52,14 @@ LET_READ_BYTES = 64 * 1024
 """Requests are read on while no more than this waits to be written."""
 LAST_WORDS_S = 5.0
 """So long a client that is being cut off, or that has closed its side, may take to read what it is told."""
-FLUSH_MESSAGES = 64
-"""So many queued messages are written before the others have their turn."""
+MAX_QUEUES_BYTES = 16 << 20
+"""What may wait for all clients together: many that do not read must not take the memory of the machine."""
+SPARED_BYTES = 64 * 1024
+"""Who has no more than this waiting is not to blame for that."""
+CHUNK_BYTES = 16 * 1024
+"""Small messages wait together in chunks of this size, since each alone would take several times its bytes."""
+FLUSH_CHUNKS = 4
+"""So many are written before the others have their turn."""
 BACKLOG = 128
 
 
@@ -68,6 +75,7 @@ class LocalSocket:
         self._lock_fd = lock_fd
         self._file = _identity_of(path)
         self._connections: dict[Connection, None] = {}
+        self._queues = Queues()
 
     async def serve(self, methods: Methods, watches: Watches, instances: Callable[[str | None], tuple[Instance, ...]],
                     bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
@@ -79,7 +87,7 @@ class LocalSocket:
                 sock = await self._accept()
                 if sock is None:
                     continue
-                connection = Connection(sock, methods, watches, instances, bug)
+                connection = Connection(sock, methods, watches, self._queues, instances, bug)
                 if fault := self._too_many(connection.caller.pid):
                     connection.push(encode_error(None, "busy", fault))
                     sock.close()
@@ -126,8 +134,15 @@ class LocalSocket:
         _unlock(self._lock_fd, self.path)
 
 
+class Queues:
+    """What waits for all clients together."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class Connection:
-    def __init__(self, sock: socket.socket, methods: Methods, watches: Watches,
+    def __init__(self, sock: socket.socket, methods: Methods, watches: Watches, queues: Queues,
                  instances: Callable[[str | None], tuple[Instance, ...]],
                  bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
         self._sock = sock
@@ -140,12 +155,14 @@ class Connection:
             "unwatch": self._unwatch,
         }
         self._watches = watches
+        self._queues = queues
         self._instances = instances
         self._bug = bug
         self._watching: dict[int, Watch] = {}
         self._next_watch = 1
         self._after_reply = b""
-        self._queue: deque[memoryview] = deque()
+        self._queue: deque[bytearray | memoryview] = deque()
+        """Chunks of whole messages, but for the first, which is being written."""
         self._waiting_bytes = 0  # in the queue, behind its first message
         self._ending = False
         self._turn_bytes = 0
@@ -165,6 +182,7 @@ class Connection:
             self._drop_watches()
             self._methods.gone(self.caller)
             self._queue.clear()
+            self._note_waiting(-self._waiting_bytes)
             self._flushed.set()
             self._sock.close()
 
@@ -281,20 +299,33 @@ class Connection:
             self._flushed = trio.Event()
             if self._nursery is not None:
                 self._nursery.start_soon(self._flush)
-        elif self._waiting_bytes + len(rest) > MAX_QUEUE_BYTES:
+        elif self._too_slow(len(rest)):
             self._cut_off()
             return
         else:
-            self._waiting_bytes += len(rest)
-        self._queue.append(rest)
+            self._note_waiting(len(rest))
+        last = self._queue[-1] if len(self._queue) > 1 else None
+        if isinstance(last, bytearray) and len(last) < CHUNK_BYTES:
+            last += rest
+        else:
+            self._queue.append(bytearray(rest))
+
+    def _too_slow(self, more_bytes: int) -> bool:
+        waiting = self._waiting_bytes + more_bytes
+        crowded = self._queues.bytes + more_bytes > MAX_QUEUES_BYTES
+        return waiting > MAX_QUEUE_BYTES or (crowded and waiting > SPARED_BYTES)
+
+    def _note_waiting(self, change_bytes: int) -> None:
+        self._waiting_bytes += change_bytes
+        self._queues.bytes += change_bytes
 
     def _cut_off(self) -> None:
         """Keep the message being written, so that the client can still make out the last one, which says why."""
         while len(self._queue) > 1:
             self._queue.pop()
-        self._waiting_bytes = 0
-        message = f"this connection read too slowly, {MAX_QUEUE_BYTES} bytes were waiting: open another"
-        self._queue.append(memoryview(encode_error(None, TooLarge.code, message)))
+        message = f"this connection read too slowly, {self._waiting_bytes} bytes were waiting: open another"
+        self._note_waiting(-self._waiting_bytes)
+        self._queue.append(bytearray(encode_error(None, TooLarge.code, message)))
         self._end()
 
     def _end(self) -> None:
@@ -306,14 +337,15 @@ class Connection:
     async def _flush(self) -> None:
         while self._queue:
             await trio.lowlevel.wait_writable(self._sock)
-            for _ in range(FLUSH_MESSAGES):
-                self._queue[0] = self._queue[0][self._write(self._queue[0]) :]
+            for _ in range(FLUSH_CHUNKS):
+                first = memoryview(self._queue[0])
+                self._queue[0] = first[self._write(first) :]
                 if self._queue[0]:
                     break
                 self._queue.popleft()
                 if not self._queue:
                     break
-                self._waiting_bytes -= len(self._queue[0])
+                self._note_waiting(-len(self._queue[0]))
         self._flushed.set()
         if self._ending and self._nursery is not None:
             self._nursery.cancel_scope.cancel()

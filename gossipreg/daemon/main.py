@@ -23,7 +23,7 @@ from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import Peers, keep_peers
 from gossipreg.daemon.events import log_event
 from gossipreg.daemon.keys import read_keyring
-from gossipreg.daemon.logs import REPEAT_S, Log, text_value
+from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.notify import READY, STOPPING, notify
 from gossipreg.daemon.pump import Pump
@@ -42,6 +42,8 @@ READY_AT_LATEST_S = 10.0
 SIGTERM_HOLD_S = 30.0
 LEAVE_MARGIN_S = 1.0
 """The core ends a leave after `leave_s`; should it not, we do."""
+HOUSEKEEPING_S = 10.0
+"""So often log lines that were left out are summed up, and memory is given back; it takes a millisecond."""
 PEERS_S = 5.0
 """So often the members known are compared with those kept in the data directory."""
 LAST_ANSWERS_S = 1.0
@@ -62,10 +64,16 @@ async def _run(open_things: Opened, log: Log) -> int:
     return await Sidecar(open_things, log).run()
 
 
-def give_back_memory() -> None:
-    """What only the start needed: about 1 MiB. What is left stays, so that later collections need not look at it."""
+def settle_memory() -> None:
+    """What only the start needed is given back: about 1 MiB. What is left stays, so that later collections need not
+    look at it."""
     gc.collect()
     gc.freeze()
+    give_back_memory()
+
+
+def give_back_memory() -> None:
+    """Free memory between what is in use goes back to the system: after a crowd of clients it can be a lot."""
     if sys.platform == "linux":
         import ctypes  # trio has loaded it
 
@@ -137,7 +145,7 @@ class Sidecar:
                 nursery.start_soon(self._checks.run)
                 nursery.start_soon(self._follow_address)
                 nursery.start_soon(self._keep_peers)
-                nursery.start_soon(self._sum_up_logs)
+                nursery.start_soon(self._keep_house)
                 nursery.start_soon(
                     self._open.local_socket.serve, self._methods, self._watches, self._instances, self._pump.bug
                 )
@@ -187,7 +195,7 @@ class Sidecar:
 
     async def _tell_ready(self) -> None:
         self._print_ready()
-        give_back_memory()
+        settle_memory()
         with trio.move_on_after(READY_AT_LATEST_S):
             await self._synced.wait()
         notify(READY)
@@ -239,10 +247,11 @@ class Sidecar:
             if self._node.addresses[0].host != host:
                 self._services.follow_address()
 
-    async def _sum_up_logs(self) -> None:
+    async def _keep_house(self) -> None:
         while True:
-            await trio.sleep(REPEAT_S / 2)
+            await trio.sleep(HOUSEKEEPING_S)
             self._log.summarise()
+            give_back_memory()
 
     async def _keep_peers(self) -> None:
         """Who is there, for the next start. Who is left alone in the end remembers the last ones."""

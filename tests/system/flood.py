@@ -1,0 +1,87 @@
+"""A flood of datagrams against one sidecar, from a process of its own:
+
+    python -m tests.system.flood PORT KEY_FILE RATE SECONDS
+
+Of everything that a network may bring: random bytes, the right header with nonsense behind it, what a stranger with
+another key says, what an insider says within the seal that is no message, what was said before (replayed) or half of
+it; as root also with the addresses of others forged. Prints how many it sent, and how many of which kind.
+"""
+
+import base64
+import os
+import random
+import socket
+import struct
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from gossipreg.model import Address
+from gossipreg.wire.messages import Probe
+from gossipreg.wire.seal import Keyring
+from tests.core.speaker import Speaker
+
+PREPARED = 512
+"""So many of each kind are made before, so that making them does not slow the flood."""
+
+
+def prepared(keyring: Keyring, rng: random.Random) -> dict[str, list[bytes]]:
+    insider, stranger = Speaker(1, keyring=keyring), Speaker(2, keyring=Keyring((rng.randbytes(32),)))
+    said = [insider.sealed(insider.hello(number=number + 1)) for number in range(PREPARED)]
+    kinds: dict[str, Callable[[int], bytes]] = {
+        "random": lambda _: rng.randbytes(rng.randrange(1, 1400)),
+        "header": lambda n: said[n][:18] + rng.randbytes(40),
+        "other boot id": lambda n: said[n][:2] + rng.randbytes(14) + said[n][16:],
+        "stranger": lambda n: stranger.sealed(Probe(0, n, 1)),
+        "nonsense": lambda _: insider.sealed_body(rng.randbytes(rng.randrange(1, 200))),
+        "unbound": lambda n: insider.sealed(Probe(0, n, 1)),
+        "replayed": lambda n: said[n],
+        "truncated": lambda n: said[n][: rng.randrange(len(said[n]))],
+    }
+    return {kind: [make(number) for number in range(PREPARED)] for kind, make in kinds.items()}
+
+
+def main(port: int, key_file: str, rate: float, seconds: float) -> None:
+    rng = random.Random(1)
+    keyring = Keyring((base64.b64decode(Path(key_file).read_text()),))
+    ready = prepared(keyring, rng)
+    kinds = list(ready)
+    plain = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
+    forger = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) if os.geteuid() == 0 else None
+    sent: Counter[str] = Counter()
+    start = time.perf_counter()
+    batch = max(1, int(rate / 1000))
+    while (passed := time.perf_counter() - start) < seconds:
+        behind = int(passed * rate) - sum(sent.values())
+        if behind < batch:
+            time.sleep(0.0005)
+            continue
+        for _ in range(min(behind, 4 * batch)):
+            kind = rng.choice(kinds)
+            data = rng.choice(ready[kind])
+            try:
+                if forger is not None and rng.random() < 0.25:
+                    source = Address(f"127.0.0.{rng.randrange(1, 255)}", rng.randrange(1, 65536))
+                    forger.sendto(forged(source, port, data), ("127.0.0.1", 0))
+                    kind = "spoofed"
+                else:
+                    rng.choice(plain).sendto(data, ("127.0.0.1", port))
+            except OSError:
+                pass
+            sent[kind] += 1
+    print(sum(sent.values()), dict(sent))  # noqa: T201  # to whoever started it
+
+
+def forged(source: Address, port: int, data: bytes) -> bytes:
+    udp = struct.pack("!HHHH", source.port, port, 8 + len(data), 0) + data
+    home = socket.inet_aton("127.0.0.1")
+    head = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0, socket.inet_aton(source.host), home
+    )
+    return head + udp
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
