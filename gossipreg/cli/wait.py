@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import printable, say
+from gossipreg.cli.output import print_json, printable, say
 from gossipreg.cli.units import Duration
 from gossipreg.errors import Unreachable
 
@@ -46,6 +46,8 @@ def wait(chosen: Chosen, name: str | None, count: int, timeout: float, synced: b
             say(f"not in step with the cluster after {timeout:g}s")
             return 1
         passing = count if name is None else _wait_for_passing(client, name, count, deadline)
+    if chosen.json:
+        print_json({"synced": True} if name is None else {"name": name, "passing": passing})
     if passing < count:
         say(f"{passing} of {count} passing instances of {printable(name)} after {timeout:g}s")
         return 1

@@ -44,6 +44,9 @@ def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
         host, port_text = text, None
         if not is_literal(host):
             raise BadConfig(f"{what} {text!r}: write HOST:PORT, an IPv6 address in brackets")
+        head, _, tail = text.rpartition(":")
+        if is_literal(head) and tail.isdigit() and len(tail) >= 4:
+            raise BadConfig(f"{what} {text!r} may mean two things: write [{head}]:{tail} or [{text}]")
     else:
         host, colon, port_text_or_empty = text.partition(":")
         port_text = port_text_or_empty if colon else None
@@ -51,7 +54,7 @@ def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
         raise BadConfig(f"{what} {text!r}: {host!r} is not a host")
     if port_text is None:
         return host, None
-    if not (port_text.isascii() and port_text.isdigit()) or int(port_text) > 65535:
+    if not (port_text.isascii() and port_text.isdigit() and len(port_text) <= 5) or int(port_text) > 65535:
         raise BadConfig(f"{what} {text!r}: the port is a number from 0 to 65535")
     return host, int(port_text)
 

@@ -1,6 +1,8 @@
 """The cluster's keys: where they come from, and what is wrong with them in one line that never shows a key."""
 
-from pathlib import Path
+import os
+import select
+import stat
 from typing import TYPE_CHECKING
 
 from gossipreg.daemon.settings import Settings
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
     from gossipreg.wire.seal import Keyring
 
 MAX_KEY_FILE_BYTES = 64 * 1024
+PIPE_S = 5.0
+"""So long a pipe may take to give the next of a key."""
 
 
 def read_keyring(settings: Settings) -> "Keyring | None":
@@ -29,10 +33,34 @@ def read_keyring(settings: Settings) -> "Keyring | None":
         raise CannotStart(f"{source}: {error}") from None
 
 
+def exposed(path: str | None) -> str:
+    """What is wrong with who may read the key file; empty where nothing is."""
+    try:
+        mode = 0 if path is None else stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return ""
+    return f"others than its owner can read {path} (mode {mode:04o}): chmod 600 it" if mode & 0o077 else ""
+
+
+def _read_some(path: str) -> bytes:
+    """The beginning of a file. A pipe (`--key-file <(...)`) may take its time, but one that nobody writes to holds
+    nobody up."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        data = b""
+        while len(data) <= MAX_KEY_FILE_BYTES and select.select([fd], [], [], PIPE_S)[0]:
+            more = os.read(fd, MAX_KEY_FILE_BYTES + 1 - len(data))
+            if not more:
+                break
+            data += more
+        return data
+    finally:
+        os.close(fd)
+
+
 def _read(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_KEY_FILE_BYTES + 1)
+        data = _read_some(path)
         if len(data) > MAX_KEY_FILE_BYTES:
             raise CannotStart(f"key file {path}: over {MAX_KEY_FILE_BYTES} bytes, that is no key file")
         return data.decode("utf-8-sig")  # editors on Windows put a mark first

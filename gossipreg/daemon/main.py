@@ -15,6 +15,7 @@ from contextlib import suppress
 
 import trio
 
+from gossipreg import __version__
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import own_addresses
@@ -22,7 +23,7 @@ from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import Peers, keep_peers
 from gossipreg.daemon.events import log_event
-from gossipreg.daemon.keys import read_keyring
+from gossipreg.daemon.keys import exposed, read_keyring
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.notify import READY, STOPPING, notify
@@ -138,6 +139,13 @@ class Sidecar:
         self._services.start(() if data is None else data.services(), settings.service, open_things.file)
 
     async def run(self) -> int:
+        self._log.info(
+            "start", version=__version__, pid=os.getpid(), name=self._name, cluster=self._settings.cluster,
+            sealed=self._open.keyring is not None, seeds=" ".join(self._settings.seeds),
+            data_dir=self._settings.data_dir or "none",
+        )  # fmt: skip
+        if fault := exposed(self._settings.key_file):
+            self._log.warning("key_exposed", message=fault)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_pump)

@@ -86,6 +86,8 @@ def text(name: str, value: Any, *, most_bytes: int = MAX_NAME_BYTES, least_bytes
         raise _bad(name, value, f"{least_bytes} to {most_bytes} bytes")
     if not value.isprintable():
         raise _bad(name, value, "text without control characters")
+    if least_bytes and not value.strip():
+        raise _bad(name, value, "more than blanks")
     return value
 
 
@@ -112,6 +114,8 @@ def host(name: str, value: Any) -> str:
     word(name, value)
     if ":" in value and not is_literal(value):
         raise _bad(name, value, "a host without a port, an IPv6 address without brackets")
+    if value.replace(".", "").isdigit() and not is_literal(value):
+        raise _bad(name, value, "four numbers from 0 to 255, or a host name")
     if value in WILDCARDS or "/" in value:
         raise _bad(name, value, "a host or an address that others can connect to")
     return str(value)

@@ -65,6 +65,8 @@ def opened(settings: Settings) -> Iterator[Opened]:
     bind = bind_rule(settings.bind, everywhere=keyring is not None or settings.insecure)
     if keyring is None and not settings.insecure:
         refuse_clear_text(bind, tuple(str(seed) for seed in seeds if not certainly_loopback(seed)))
+    if settings.data_dir is not None and not settings.data_dir.strip():
+        raise BadConfig("--data-dir is empty: name a directory, or leave it out")
     with ExitStack() as stack:
         data = None if settings.data_dir is None else DataDirectory(settings.data_dir)
         if data is not None:

@@ -44,7 +44,9 @@ def encode_request(id: int, method: str, params: Params) -> bytes:
     """Raises BadParams for what MessagePack has no bytes for, TooLarge for what the sidecar would not read."""
     try:
         data: bytes = packb([REQUEST, id, method, params])
-    except (ValueError, TypeError, OverflowError) as error:  # a lone surrogate, an object, an integer over 64 bits
+    except UnicodeEncodeError as error:
+        raise BadParams(f"the parameters of {method} cannot be sent: {error.object[:80]!r} is not UTF-8") from None
+    except (ValueError, TypeError, OverflowError) as error:  # an object, an integer over 64 bits
         raise BadParams(f"the parameters of {method} cannot be sent: {error}") from None
     if len(data) > MAX_REQUEST_BYTES:
         raise TooLarge(f"the request takes {len(data)} bytes: at most {MAX_REQUEST_BYTES}")

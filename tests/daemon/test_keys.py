@@ -1,0 +1,53 @@
+"""Where keys come from: files, pipes, and what holds nobody up."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from gossipreg.daemon.keys import exposed, read_keyring
+from gossipreg.daemon.settings import Settings
+from gossipreg.errors import CannotStart
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+
+def test_a_pipe_gives_a_key_that_comes_in_pieces() -> None:
+    """As in `--key-file <(vault read ...)`."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        for piece in (KEY[:10], KEY[10:] + "\n", KEY):
+            os.write(writing, piece.encode())
+        os.close(writing)
+
+    os.write(writing, b"\n")
+    writer = threading.Thread(target=write)
+    writer.start()
+    keyring = read_keyring(Settings(key_file=f"/dev/fd/{reading}"))
+    writer.join()
+    os.close(reading)
+    assert keyring is not None
+    assert len(keyring.keys) in (1, 2)
+
+
+def test_a_pipe_that_nobody_writes_to_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CannotStart, match="pipe"):
+        read_keyring(Settings(key_file=str(tmp_path / "pipe")))
+
+
+def test_a_file_without_end_is_no_key_file() -> None:
+    with pytest.raises(CannotStart, match="no key file"):
+        read_keyring(Settings(key_file="/dev/zero"))
+
+
+@pytest.mark.parametrize(("mode", "words"), [(0o600, ""), (0o400, ""), (0o640, "mode 0640"), (0o604, "chmod 600")])
+def test_a_key_that_others_can_read_is_said(tmp_path: Path, mode: int, words: str) -> None:
+    path = tmp_path / "key"
+    path.write_text(KEY)
+    path.chmod(mode)
+    assert words in exposed(str(path))
+    assert bool(exposed(str(path))) == bool(words)
+    assert exposed(None) == exposed("/nowhere") == ""
