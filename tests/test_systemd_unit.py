@@ -1,0 +1,39 @@
+"""The unit in the README is one that systemd understands."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+ANALYZE = shutil.which("systemd-analyze")
+
+
+def unit() -> str:
+    found = re.search(r"```ini\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def verify(folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
+    assert ANALYZE is not None
+    path = folder / "gossipreg.service"
+    path.write_text(text.replace("/usr/local/bin/gossipreg", "/bin/true"))
+    return subprocess.run([ANALYZE, "verify", path], capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+def test_the_unit_in_the_readme_is_valid_and_a_broken_one_is_seen(tmp_path: Path) -> None:
+    good = verify(tmp_path, unit())
+    assert (good.returncode, good.stderr) == (0, "")
+    assert verify(tmp_path, unit().replace("ProtectSystem=strict", "ProtectSystem=very")).stderr != ""
+
+
+def test_its_flags_are_flags_of_join() -> None:
+    from gossipreg.cli.join import join
+
+    command = unit().replace("\\\n", "").split("ExecStart=")[1].split("\n")[0]
+    known = {option for param in join.params for option in param.opts}
+    assert set(re.findall(r"--[a-z-]+", command)) <= known
