@@ -123,7 +123,12 @@ def test_join_that_cannot_start_is_5_and_a_wrong_value_2_in_one_line(
 
 def test_an_interrupted_client_is_130_and_quiet(sidecar: FakeSidecar) -> None:
     sidecar.changes = [{"kind": "current", "instances": [instance()]}]
-    with start("watch", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # it may be ignored here, as in the background of a shell
+    try:
+        process = start("watch", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stdout is not None
         assert process.stdout.readline()  # it is flushed, though nobody knows whether more will come
         process.send_signal(signal.SIGINT)
