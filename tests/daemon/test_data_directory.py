@@ -128,6 +128,29 @@ def test_a_database_of_a_newer_version_is_left_as_it_is(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.damaged*"))
 
 
+@pytest.mark.parametrize("version", [0, 1, 2, 99])
+def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, version: int) -> None:
+    path = tmp_path / DATABASE
+    _execute(path, "CREATE TABLE recipes (name TEXT)")
+    _execute(path, f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    with pytest.raises(CannotStart, match="another program"):
+        DataDirectory(str(tmp_path))
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.damaged*"))
+
+
+def test_a_database_of_the_first_layout_gets_what_was_added(tmp_path: Path) -> None:
+    id, _ = open_closed(tmp_path)
+    path = tmp_path / DATABASE
+    for table in ("services", "peers"):
+        _execute(path, f"DROP TABLE {table}")
+    _execute(path, "PRAGMA user_version = 1")
+    data = DataDirectory(str(tmp_path))
+    assert (data.identity().id, data.services(), data.peers()) == (id, [], {})
+    data.close()
+
+
 def test_a_place_that_is_no_directory_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotStart, match="--data-dir"):

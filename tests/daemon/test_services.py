@@ -198,6 +198,7 @@ async def test_registered_again_with_the_checks_it_had_it_goes_on_as_it_was(
         await one.until(lambda: one.found() == {"web-80": Health.PASSING})
         await one.services.register({**CHECKED, "tags": ["v2"]}, **ME)
         assert one.found() == {"web-80": Health.PASSING}
+        one.tcp.health = Health.CRITICAL  # from now on; the first check has spoken, and speaks again in 10 s
         await one.services.register({**CHECKED, "checks": [*CHECKED["checks"], "tcp://127.0.0.1:81"]}, **ME)
         assert one.found() == {"web-80": Health.CRITICAL}
         await one.services.register(CHECKED, **ME)
