@@ -293,7 +293,7 @@ class Node:
         if row.hidden:
             state, reason = "dead", "seen from here only: nobody is heard to confirm it"
         elif suspected is not None and not row.dead:
-            state, since, reason = "suspect", suspected, "does not answer us"
+            state, since, reason = "suspect", suspected, self._suspicions.why(id)
         rtt = self.rtt_s(id)
         return MemberInfo(
             id, row.member.name, self._commons.address(id), state if state in _SHOWN else "alive",

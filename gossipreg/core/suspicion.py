@@ -83,6 +83,15 @@ class PrivateSuspicions:
         suspicion = self._held.get(id)
         return None if suspicion is None else suspicion.since
 
+    def why(self, id: NodeId) -> str:
+        """What a suspicion rests on, in words; empty where there is none."""
+        suspicion = self._held.get(id)
+        if suspicion is None:
+            return ""
+        how = "its port is refused" if suspicion.refused else "it does not answer us"
+        others = len(suspicion.reports) - (self._commons.id in suspicion.reports)
+        return f"{how}; asked {len(suspicion.used)} others, {others} do not reach it either"
+
     def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:
         suspicion = self._held.get(id)
         begins = suspicion is None

@@ -66,6 +66,10 @@ class GossipedSuspicions:
         held = self._held.get(id)
         return None if held is None else held.since
 
+    def why(self, id: NodeId) -> str:
+        """In words, for the operator; empty where it is not suspected."""
+        return "suspected by members, and not refuted yet" if id in self._held else ""
+
     def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:  # noqa: ARG002 (one protocol for both)
         commons = self._commons
         if id in self._asks:

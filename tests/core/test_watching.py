@@ -266,3 +266,24 @@ def test_who_answers_at_the_address_of_another_proves_it_gone() -> None:
         "no need for the floor"
     )
     assert all(cluster.state_at(host, hosts[2]) == "dead" for host in others)
+
+
+def test_a_suspicion_says_what_it_rests_on() -> None:
+    cluster = Cluster(seed=9)
+    hosts = cluster.grow(4)
+    cluster.crash(hosts[2], refuses=False)
+    watcher: list[Host] = []
+
+    def suspected() -> bool:
+        watcher[:] = [host for host in hosts if host.up and cluster.state_at(host, hosts[2]) == "suspect"]
+        return bool(watcher)
+
+    assert cluster.until(suspected, 3)
+    cluster.run(1.2)
+    info = watcher[0].node.member(hosts[2].id, cluster.now)
+    assert info is not None
+    assert info.reason == "it does not answer us; asked 2 others, 2 do not reach it either"
+    assert cluster.until(lambda: cluster.state_at(watcher[0], hosts[2]) == "dead", 5)
+    cluster.run(1)
+    told = [info.reason for host in hosts if host.up and (info := host.node.member(hosts[2].id, cluster.now))]
+    assert any(reason.startswith("reported by n") for reason in told)
