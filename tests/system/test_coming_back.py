@@ -82,7 +82,7 @@ WRONG_CLOCK = """if True:
 def test_all_restart_at_once_with_wrong_clocks_and_all_are_there_without_ghosts(
     cluster: Sidecars, durable: bool
 ) -> None:
-    ports = [str(free_port()) for _ in range(N)]
+    ports = [str(own_port(number)) for number in range(N)]
 
     def start_all(shift: int) -> list[Sidecar]:
         started = []
@@ -107,13 +107,10 @@ def test_all_restart_at_once_with_wrong_clocks_and_all_are_there_without_ghosts(
             one.kill()
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+def own_port(number: int) -> int:
+    """One that the kernel gives to nobody, below those for clients, and no other worker of the tests uses."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return 21_000 + 100 * int(worker) + number
 
 
 def test_a_copied_data_directory_is_a_duplicate_identity(cluster: Sidecars) -> None:
