@@ -89,6 +89,8 @@ class Catalog:
         dirty = content.drain_dirty()
         shown = self._shown.get(row.id)
         if shown is None:
+            if not content.services:
+                return ()
             shown = self._shown[row.id] = _Shown()
         described_anew = shown.describe(row.member)
         changes: list[Change] = []

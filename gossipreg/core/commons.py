@@ -58,9 +58,9 @@ class Commons:
     def address(self, id: NodeId) -> Address | None:
         """Where to reach a member: where it last spoke from, else the first address in its row that we can
         speak to."""
-        peer = self.peers.of_id(id)
-        if peer is not None and peer.source is not None:
-            return peer.source
+        source = self.peers.source_of(id)
+        if source is not None:
+            return source
         row = self.replica.rows.get(id)
         if row is None or row.member is None:
             return None

@@ -118,6 +118,15 @@ class Content:
         self._buried: deque[tuple[int, int, float]] | None = None
         """The owner's tombstones: (key, counter, when), oldest first; some may have been overwritten since."""
 
+    def copy(self) -> "Content":
+        """The same as a receiver holds it: what only an owner keeps of its tombstones is left out."""
+        new = Content(self.generation)
+        for name in self.__slots__:
+            value = getattr(self, name)
+            setattr(new, name, value.copy() if isinstance(value, dict) else value)
+        new._buried = None
+        return new
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @property

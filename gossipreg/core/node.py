@@ -28,15 +28,16 @@ from gossipreg.core.peers import Peer, Peers
 from gossipreg.core.reconcile import Compare, Reconcile
 from gossipreg.core.replica import Replica
 from gossipreg.core.ring import Ring
-from gossipreg.core.roster import Roster, state_of
+from gossipreg.core.roster import Roster
 from gossipreg.core.rtt import RoundTrips
 from gossipreg.core.rumours import GiveReceipts, Repeat, Rumours, Tell
 from gossipreg.core.suspicion import PrivateSuspicions
 from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.core.timers import Timers
 from gossipreg.core.unproven import Prove, Unproven
+from gossipreg.core.view import View
 from gossipreg.errors import BadDatagram
-from gossipreg.model import Address, Health, Member, MemberInfo, NodeId, Service, Version
+from gossipreg.model import Address, Health, Member, NodeId, Service, Version
 from gossipreg.wire import codec
 from gossipreg.wire.messages import (
     Ack,
@@ -60,11 +61,8 @@ from gossipreg.wire.messages import (
 from gossipreg.wire.messages import Peers as Peers_
 from gossipreg.wire.seal import Keyring, Opener, Sealer
 
-_SHOWN = ("suspect", "dead", "left")
-"""States that members are listed under; the others count as alive."""
 
-
-class Node:
+class Node(View):
     def __init__(
         self,
         config: Config,
@@ -90,7 +88,7 @@ class Node:
         self._boot_id = member.boot_id
         self._sealer = Sealer(keyring, member.boot_id)
         self._opener = Opener(keyring)
-        replica = Replica(config, id, generation, now, wall_ms)
+        self.replica = replica = Replica(config, id, generation, now, wall_ms)
         outbox = Outbox(config, self._sealer, now)
         self._commons = commons = Commons(
             config, id, replica, Ring(id), Peers(entropy), outbox, Timers(), RoundTrips(config), rng, now,
@@ -110,7 +108,6 @@ class Node:
             commons, self._own, self._rumours, self._fetch, self._joining, self._reconcile, self._lost, self._detector,
             self._roster,
         )  # fmt: skip
-        self._suspicions: PrivateSuspicions | GossipedSuspicions
         if config.suspicion == "private":
             self._suspicions = PrivateSuspicions(
                 commons, self._detector, self._intake.declare, self._roster.hide, self._listener.cut_off
@@ -213,8 +210,6 @@ class Node:
         """How late the runtime's loop was: kept for the operator; the core sees its late timers by itself."""
         self._lag_s = seconds
 
-    _lag_s = 0.0
-
     def rekey(self, keyring: Keyring) -> None:
         """Seal with the first of these keys from now on, open with all."""
         self.keyring = keyring
@@ -253,75 +248,14 @@ class Node:
         self._departure.begin(hold_s)
         return self._end()
 
-    # -- reads -------------------------------------------------------------------------------------------------------
-
-    @property
-    def synced(self) -> bool:
-        """Whether this member holds every version that one peer listed at first, or was given no seed."""
-        return self._joining.synced
-
-    @property
-    def alone(self) -> bool:
-        """Whether it hears nobody, and answers with what it knew last."""
-        return self._listener.alone
-
-    @property
-    def addresses(self) -> tuple[Address, ...]:
-        """Where others reach us, as we announce it."""
-        return self._own.member.addresses
-
-    def worth_remembering(self) -> dict[NodeId, Address]:
-        """Members to call after a restart, for `remember`; a bounded number."""
-        return self._lost.worth_remembering()
-
-    def rtt_s(self, id: NodeId) -> float | None:
-        return 0.0 if id == self.id else self._commons.round_trips.smoothed_s(id)
-
-    def members(self, now: float) -> list[MemberInfo]:
-        """Everyone in the table, ourselves included, by id."""
-        rows = self._commons.replica.rows
-        infos = (self.member(id, now) for id in sorted(rows))
-        return [info for info in infos if info is not None]
-
-    def member(self, id: NodeId, now: float) -> MemberInfo | None:
-        """One of them; None where it is unknown here, or nothing of it is believed yet."""
-        row = self._commons.replica.rows.get(id)
-        if row is None or row.member is None or row.unproven:
-            return None
-        state, since, reason = state_of(row), row.changed_at, self._roster.reason(row)
-        suspected = self._suspicions.since(id)
-        if row.hidden:
-            state, reason = "dead", "seen from here only: nobody is heard to confirm it"
-        elif suspected is not None and not row.dead:
-            state, since, reason = "suspect", suspected, self._suspicions.why(id)
-        rtt = self.rtt_s(id)
-        return MemberInfo(
-            id, row.member.name, self._commons.address(id), state if state in _SHOWN else "alive",
-            row.member.zone, row.member.labels, None if rtt is None else rtt * 1000, self.catalog.service_count(id),
-            row.version, max(0.0, now - since), reason or ("" if state in ("alive", "left") else state),
-        )  # fmt: skip
-
-    def statistics(self, now: float) -> dict[str, int | float | str]:
-        """Figures for the operator; names with a dot are counters."""
-        commons = self._commons
-        fixed: dict[str, int | float | str] = {
-            "synced": self.synced, "members": len(commons.ring), "fingerprint": f"{commons.replica.fingerprint:016x}",
-            "health_score": self._detector.score, "rows": len(commons.replica.rows), "lost": len(self._lost),
-            "table_bytes": commons.replica.size_bytes, "timers": len(commons.timers), "loop_lag_s": self._lag_s,
-            "unreceipted": self._rumours.unsettled(), "heard_s": round(min(now - commons.heard_at, now), 3),
-            "sent.datagrams": commons.outbox.sent_datagrams, "sent.bytes": commons.outbox.sent_bytes,
-            "sent.withheld": commons.outbox.withheld, "sent.throttled": commons.outbox.throttled,
-        }  # fmt: skip
-        fixed |= {f"sent.{kind}": number for kind, number in commons.outbox.sent_kinds.items()}
-        fixed |= {f"table.{what}": number for what, number in commons.replica.counts.items()}
-        return fixed | commons.counts
-
     # -- within an input ---------------------------------------------------------------------------------------------
 
     def _begin(self, now: float) -> Commons:
         """Set the time. Whoever missed a deadline, and took in nothing since, was asleep: that is noticed before
         anything is taken in, for what lies in the queue must not be judged by a clock that ran while nobody looked."""
         commons = self._commons
+        if self._roster.touched:
+            self._roster.touched = []
         late_s = now - max(commons.now, commons.timers.next_due())
         commons.now = max(now, commons.now)
         if late_s > self.config.stall_s:

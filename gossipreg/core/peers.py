@@ -4,13 +4,17 @@ Owns: boot id <-> (id, generation), the replay window of each bound boot id, and
 last proven to speak. Never knows: what is said.
 
 A binding comes from the member's own row, which carries its boot id, or from a Hello that echoes our number. One member
-has one binding: that of its highest generation. Numbers for strangers are a keyed hash of (boot id, source, time), so
-a flood of strangers costs no memory; numbers for calls that we begin (a seed, a lost member) are drawn and kept, since
-the answer may come from another address than the one that was called.
+has one binding: that of its highest generation. Of a member that is only known from its row nothing more than that is
+kept until something is heard of it: in a large cluster most members never speak to each other.
+
+Numbers for strangers are a keyed hash of (boot id, source, time), so a flood of strangers costs no memory; numbers for
+calls that we begin (a seed, a lost member) are drawn and kept, since the answer may come from another address than the
+one that was called.
 """
 
 from collections.abc import Callable
 from hashlib import blake2b
+from typing import NamedTuple
 
 from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire.seal import ReplayWindow
@@ -42,31 +46,69 @@ class Peer:
         """When it last had to ask who we are."""
 
 
+class _Known(NamedTuple):
+    """A binding from a row, of a member that has not spoken to us yet."""
+
+    id: NodeId
+    generation: int
+    home: Address | None
+
+
 class Peers:
     def __init__(self, entropy: Callable[[int], bytes]) -> None:
         self._entropy = entropy
         self._secret = entropy(32)
         self._by_boot: dict[BootId, Peer] = {}
         self._by_id: dict[NodeId, Peer] = {}
+        self._known: dict[BootId, _Known] = {}
+        self._boot_of: dict[NodeId, BootId] = {}
+        """Of those in `_known`, who are in no other table."""
         self._calls: dict[int, Address] = {}
         self._guests: dict[NodeId, None] = {}
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._by_id) + len(self._boot_of)
 
     def of_boot(self, boot_id: BootId) -> Peer | None:
-        return self._by_boot.get(boot_id)
+        return self._by_boot.get(boot_id) or self._meet(boot_id)
 
     def of_id(self, id: NodeId) -> Peer | None:
-        return self._by_id.get(id)
+        peer = self._by_id.get(id)
+        if peer is None and id in self._boot_of:
+            peer = self._meet(self._boot_of[id])
+        return peer
+
+    def source_of(self, id: NodeId) -> Address | None:
+        """Where this member was last proven to speak from."""
+        peer = self._by_id.get(id)
+        return None if peer is None else peer.source
+
+    def know(self, boot_id: BootId, id: NodeId, generation: int, home: Address | None) -> None:
+        """Its row says that it is bound to this boot id, and that `home` is where it is reached first."""
+        if id in self._by_id or id in self._boot_of or boot_id in self._by_boot or boot_id in self._known:
+            if self.bind(boot_id, id, generation) is not None or id in self._by_id:
+                self._moved(id, home)
+        else:
+            self._known[boot_id] = _Known(id, generation, home)
+            self._boot_of[id] = boot_id
+
+    def _meet(self, boot_id: BootId) -> Peer | None:
+        """Somebody known from a row begins to matter."""
+        known = self._known.pop(boot_id, None)
+        if known is None:
+            return None
+        del self._boot_of[known.id]
+        peer = self._by_boot[boot_id] = self._by_id[known.id] = Peer(known.id, known.generation, boot_id)
+        peer.home = known.home
+        return peer
 
     def bind(self, boot_id: BootId, id: NodeId, generation: int, *, guest: bool = False) -> Peer | None:
         """Bind, replacing an older generation's binding of this id; a `guest` has no row here yet. None where the id is
         bound to a newer generation, or the boot id to somebody else: then nothing changed."""
         if not guest:
             self._guests.pop(id, None)
-        known = self._by_id.get(id)
-        holder = self._by_boot.get(boot_id)
+        known = self.of_id(id)
+        holder = self.of_boot(boot_id)
         if holder is not None and holder.id != id:
             return None
         if known is not None:
@@ -86,7 +128,7 @@ class Peers:
                 self.forget(next(iter(self._guests)))
         return peer
 
-    def moved(self, id: NodeId, home: Address | None) -> None:
+    def _moved(self, id: NodeId, home: Address | None) -> None:
         """This is the first address in its row. Where that changed, it spoke from elsewhere before it moved."""
         peer = self._by_id.get(id)
         if peer is not None and peer.home != home:
@@ -99,6 +141,9 @@ class Peers:
         peer = self._by_id.pop(id, None)
         if peer is not None:
             del self._by_boot[peer.boot_id]
+        boot_id = self._boot_of.pop(id, None)
+        if boot_id is not None:
+            del self._known[boot_id]
 
     def challenge(self, boot_id: BootId, source: Address, now: float) -> int:
         """The number that this stranger has to echo from this source."""

@@ -167,7 +167,7 @@ class Reconcile:
         shift = _BITS_MAX - bits
         rows: dict[int, NodeId] = {}
         for fine in range(bucket << shift, (bucket + 1) << shift):
-            for id, value in self._commons.replica.bucket_rows[fine].items():
+            for id, value in self._commons.replica.rows_in(fine):
                 rows[mixed(value, salt)] = id
         return rows
 

@@ -13,7 +13,9 @@ version, digest; 0 in place of the digest while the row is not whole). A row of 
 not in it, nor relayed by comparing: else the remains of a member that died while it joined would go round for ever.
 """
 
+from bisect import bisect_left, insort
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -93,7 +95,6 @@ class Replica:
         self.fingerprint = 0
         self.bucket_hash = [0] * BUCKETS
         """The XOR of the hashes of the rows in each, by the first byte of the id."""
-        self.bucket_rows: list[dict[NodeId, int]] = [{} for _ in range(BUCKETS)]
         self.bucket_changed_at = [-inf] * BUCKETS
         self.size_bytes = 0
         self.counts: Counter[str] = Counter()
@@ -101,6 +102,8 @@ class Replica:
         incarnation_exhausted"""
         self.wall_at_0_ms = wall_ms - now * 1000
         """What the wall clock showed when the core's clock was 0, as far as it was right at the start."""
+        self._hashed: list[NodeId] = []
+        """The rows that are in the fingerprint, in order of id, and so by bucket."""
         self._gone = Timers()
         """When each dead or left row is to be forgotten, by id."""
         self._unfinished = Timers()
@@ -166,6 +169,7 @@ class Replica:
             return Merged(Outcome.NOTHING, before, before)
         if not self._has_room(row, delta, now):
             return Merged(Outcome.REFUSED, before, before)
+        row = self.writable(row.id) or row
         if delta.generation > held.generation:
             row.liveness, row.reporter, row.shadow = Liveness(delta.generation, 0, Rank.ALIVE), None, None
         row.unproven = row.unproven and not from_owner
@@ -182,6 +186,7 @@ class Replica:
             version = NOTHING if row is None else row.told
             return Merged(Outcome.NOTHING, version, version)
         answered, version = row.answers, row.told
+        row = self.writable(row.id) or row
         if said.generation > row.liveness.generation:
             row.shadow = None
         row.liveness = said
@@ -272,8 +277,25 @@ class Replica:
                 return content.cut(id, base, limit_bytes)
         return None
 
+    def rows_in(self, bucket: int) -> Iterator[tuple[NodeId, int]]:
+        """(id, hash) of the rows in one of the buckets."""
+        for at in range(bisect_left(self._hashed, bytes((bucket,))), len(self._hashed)):
+            id = self._hashed[at]
+            if id[0] != bucket:
+                return
+            yield id, self.rows[id].hash
+
+    def writable(self, id: NodeId) -> Row | None:
+        """The row, to be changed: one that other tables hold too is copied first."""
+        row = self.rows.get(id)
+        if row is not None and row.shared:
+            row = self.rows[id] = row.copy()
+        return row
+
     def drain_touched(self) -> list[NodeId]:
         """The rows whose content, liveness or state changed since last asked, and those that are gone, in order."""
+        if not self._touched:
+            return []
         touched, self._touched = self._touched, {}
         return list(touched)
 
@@ -281,7 +303,7 @@ class Replica:
 
     def admit(self, id: NodeId, now: float) -> None:
         """An unproven row's owner has answered."""
-        row = self.rows.get(id)
+        row = self.writable(id)
         if row is not None and row.unproven:
             row.unproven = False
             self._settle(row, answered=False, now=now)
@@ -341,6 +363,7 @@ class Replica:
         return evicted
 
     def _remove(self, row: Row, now: float) -> None:
+        row = self.writable(row.id) or row
         self._put_hash(row, 0, now)
         self.size_bytes -= row.size_bytes
         self._gone.cancel(row.id)
@@ -414,12 +437,12 @@ class Replica:
         change = row.hash ^ value
         if not change:
             return
+        if not row.hash:
+            insort(self._hashed, row.id)
+        elif not value:
+            del self._hashed[bisect_left(self._hashed, row.id)]
         row.hash = value
         self.fingerprint ^= change
         bucket = row.id[0]
         self.bucket_hash[bucket] ^= change
         self.bucket_changed_at[bucket] = max(now, self.bucket_changed_at[bucket])
-        if value:
-            self.bucket_rows[bucket][row.id] = value
-        else:
-            self.bucket_rows[bucket].pop(row.id, None)

@@ -17,6 +17,8 @@ from gossipreg.core.lost import Lost
 from gossipreg.core.replica import Row, State
 from gossipreg.model import Change, NodeId, Status
 
+_PLAIN = State.ALIVE.value
+
 
 def state_of(row: Row) -> str:
     """alive, restarting, draining, suspect (gossiped), dead or left, by the table alone."""
@@ -34,6 +36,9 @@ class Roster:
         self._lost = lost
         self._gone = gone
         self._states: dict[NodeId, str] = {}
+        """Of those that are not plainly alive and on the ring."""
+        self.touched: list[NodeId] = []
+        """What the table touched since the node last cleared this."""
         self._changes: list[Change] = []
         self._hidden: dict[NodeId, dict[str, None]] = {}
         """Members out of our answers, and for which reasons."""
@@ -43,7 +48,11 @@ class Roster:
     def refresh(self) -> None:
         """Follow the table. Ends with one Changed effect for all that this input changed in the answers."""
         commons = self._commons
-        for id in commons.replica.drain_touched():
+        touched = commons.replica.drain_touched()
+        if not touched and not self._changes:
+            return
+        self.touched += touched
+        for id in touched:
             row = commons.replica.rows.get(id)
             if row is None:
                 self._forget(id)
@@ -57,8 +66,9 @@ class Roster:
         commons = self._commons
         member = row.member
         if member is not None and id != commons.id and row.member_generation >= row.liveness.generation:
-            commons.peers.bind(member.boot_id, id, row.member_generation)
-            commons.peers.moved(id, member.addresses[0] if member.addresses else None)
+            home = member.addresses[0] if member.addresses else None
+            commons.peers.know(member.boot_id, id, row.member_generation, home)
+        known_as = self._states.get(id) or (_PLAIN if id in commons.ring else None)
         belongs = row.active and (member is not None and bool(member.addresses))
         if belongs or id == commons.id:
             commons.ring.add(id)
@@ -66,15 +76,18 @@ class Roster:
             commons.ring.remove(id)
             self._gone(id)
         if not row.unproven:
-            self._note_state(id, row)
+            self._note_state(id, row, known_as)
         self._changes += self._catalog.refresh(row)
 
-    def _note_state(self, id: NodeId, row: Row) -> None:
+    def _note_state(self, id: NodeId, row: Row, before: str | None) -> None:
+        """Tell of a change of its state, `before` being what was told last; None: it was never heard of."""
         state = state_of(row)
-        before = self._states.get(id)
         if row.member is None or state == before:
             return
-        self._states[id] = state
+        if state == _PLAIN and id in self._commons.ring:
+            self._states.pop(id, None)
+        else:
+            self._states[id] = state
         commons = self._commons
         address = commons.address(id)
         if state == "dead":
@@ -119,7 +132,7 @@ class Roster:
 
     def hide(self, id: NodeId, why: str, hidden: bool) -> None:
         """Out of our own answers for this reason, or no longer for this one; the table does not change."""
-        row = self._commons.replica.rows.get(id)
+        row = self._commons.replica.writable(id)
         reasons = self._hidden.setdefault(id, {})
         if hidden:
             reasons[why] = None

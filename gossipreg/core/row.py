@@ -57,6 +57,7 @@ class Row:
         "reporter",
         "settled_state",
         "shadow",
+        "shared",
         "silenced",
         "size_bytes",
         "unproven",
@@ -86,11 +87,23 @@ class Row:
         """What `member` was read from."""
         self.refetched = NOTHING
         """The head at which it was last fetched again for its digest: once is enough."""
+        self.shared = False
+        """Other tables in this process hold it too (`simulations/formed.py`): it is copied before it is changed."""
         # What the replica has accounted for it:
         self.settled_state = State.ALIVE
         self.hash = 0
         self.size_bytes = 0
         self.forget_at = float("inf")
+
+    def copy(self) -> "Row":
+        """The same in an object of its own, with content of its own; a shadow is never shared."""
+        new = Row(self.id, self.liveness, self.changed_at)
+        for name in self.__slots__:
+            setattr(new, name, getattr(self, name))
+        new.shared = False
+        if self.content is not None:
+            new.content = self.content.copy()
+        return new
 
     @property
     def left(self) -> bool:

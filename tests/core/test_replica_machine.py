@@ -242,10 +242,11 @@ class Replicas(RuleBasedStateMachine):
                     whole = row.content.whole and row.content.generation == row.liveness.generation
                     value = row_hash(CONFIG.cluster, row.id, row.told, row.content.digest if whole else 0)
                     buckets[row.id[0]] ^= value
-                    assert replica.bucket_rows[row.id[0]][row.id] == value
+                    assert (row.id, value) in replica.rows_in(row.id[0])
             assert replica.bucket_hash == buckets
             assert replica.fingerprint == xor(buckets)
-            assert sum(map(len, replica.bucket_rows)) == sum(1 for row in replica.rows.values() if row.hash)
+            in_buckets = [id for bucket in range(BUCKETS) for id, _ in replica.rows_in(bucket)]
+            assert in_buckets == sorted(row.id for row in replica.rows.values() if row.hash)
             assert replica.size_bytes == size_bytes
 
     @invariant()

@@ -1,0 +1,118 @@
+"""What can be read of a member: by its runtime, by an operator, by a simulation. Nothing here changes anything.
+
+Owns: how the parts' state is put in words and figures. `Node` is a View with inputs.
+"""
+
+from gossipreg.core.catalog import Catalog
+from gossipreg.core.commons import Commons
+from gossipreg.core.detector import Detector, Suspicions
+from gossipreg.core.join import Joining
+from gossipreg.core.listener import Listener
+from gossipreg.core.lost import Lost
+from gossipreg.core.own import Own
+from gossipreg.core.replica import Replica
+from gossipreg.core.ring import Ring
+from gossipreg.core.roster import Roster, state_of
+from gossipreg.core.rumours import Rumours
+from gossipreg.model import Address, MemberInfo, NodeId
+
+_SHOWN = ("suspect", "dead", "left")
+"""States that members are listed under; the others count as alive."""
+
+
+class View:
+    id: NodeId
+    catalog: Catalog
+    replica: Replica
+    """The table; to be read."""
+    _commons: Commons
+    _detector: Detector
+    _joining: Joining
+    _listener: Listener
+    _lost: Lost
+    _own: Own
+    _roster: Roster
+    _rumours: Rumours
+    _suspicions: Suspicions
+    _lag_s = 0.0
+
+    @property
+    def synced(self) -> bool:
+        """Whether this member holds every version that one peer listed at first, or was given no seed."""
+        return self._joining.synced
+
+    @property
+    def alone(self) -> bool:
+        """Whether it hears nobody, and answers with what it knew last."""
+        return self._listener.alone
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where others reach us, as we announce it."""
+        return self._own.member.addresses
+
+    @property
+    def fingerprint(self) -> int:
+        """Of the table: equal ones have equal ones."""
+        return self.replica.fingerprint
+
+    @property
+    def ring(self) -> Ring:
+        """The active members; to be read."""
+        return self._commons.ring
+
+    @property
+    def touched(self) -> list[NodeId]:
+        """The rows that the last input changed, or took out."""
+        return self._roster.touched
+
+    @property
+    def sent(self) -> tuple[int, int]:
+        """Datagrams and bytes (UDP payload) sent so far."""
+        return self._commons.outbox.sent_datagrams, self._commons.outbox.sent_bytes
+
+    def worth_remembering(self) -> dict[NodeId, Address]:
+        """Members to call after a restart, for `remember`; a bounded number."""
+        return self._lost.worth_remembering()
+
+    def rtt_s(self, id: NodeId) -> float | None:
+        return 0.0 if id == self.id else self._commons.round_trips.smoothed_s(id)
+
+    def members(self, now: float) -> list[MemberInfo]:
+        """Everyone in the table, ourselves included, by id."""
+        rows = self._commons.replica.rows
+        infos = (self.member(id, now) for id in sorted(rows))
+        return [info for info in infos if info is not None]
+
+    def member(self, id: NodeId, now: float) -> MemberInfo | None:
+        """One of them; None where it is unknown here, or nothing of it is believed yet."""
+        row = self._commons.replica.rows.get(id)
+        if row is None or row.member is None or row.unproven:
+            return None
+        state, since, reason = state_of(row), row.changed_at, self._roster.reason(row)
+        suspected = self._suspicions.since(id)
+        if row.hidden:
+            state, reason = "dead", "seen from here only: nobody is heard to confirm it"
+        elif suspected is not None and not row.dead:
+            state, since, reason = "suspect", suspected, self._suspicions.why(id)
+        rtt = self.rtt_s(id)
+        return MemberInfo(
+            id, row.member.name, self._commons.address(id), state if state in _SHOWN else "alive",
+            row.member.zone, row.member.labels, None if rtt is None else rtt * 1000, self.catalog.service_count(id),
+            row.version, max(0.0, now - since), reason or ("" if state in ("alive", "left") else state),
+        )  # fmt: skip
+
+    def statistics(self, now: float) -> dict[str, int | float | str]:
+        """Figures for the operator; names with a dot are counters."""
+        commons = self._commons
+        fixed: dict[str, int | float | str] = {
+            "synced": self.synced, "members": len(commons.ring), "fingerprint": f"{commons.replica.fingerprint:016x}",
+            "health_score": self._detector.score, "rows": len(commons.replica.rows), "lost": len(self._lost),
+            "table_bytes": commons.replica.size_bytes, "timers": len(commons.timers), "loop_lag_s": self._lag_s,
+            "unreceipted": self._rumours.unsettled(), "heard_s": round(min(now - commons.heard_at, now), 3),
+            "sent.datagrams": commons.outbox.sent_datagrams, "sent.bytes": commons.outbox.sent_bytes,
+            "sent.withheld": commons.outbox.withheld, "sent.throttled": commons.outbox.throttled,
+        }  # fmt: skip
+        fixed |= {f"sent.{kind}": number for kind, number in commons.outbox.sent_kinds.items()}
+        fixed |= {f"table.{what}": number for what, number in commons.replica.counts.items()}
+        return fixed | commons.counts

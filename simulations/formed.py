@@ -1,0 +1,75 @@
+"""A cluster that is there at once: members in step with each other, as if they had joined long ago.
+
+Owns: how a whole table is put into a node without messages, shared with the others. It reaches into the parts of
+`gossipreg.core`, and is the one place that does: to join 10,000 members takes a hundred million merges, and their
+tables as objects of their own would not fit into any memory. `tests/simulations/test_formed.py` holds that such a
+cluster is the same as one that grew.
+
+The rows stand in the first node, made by its own merge of every owner's whole row, and are marked `shared`: the
+replica copies such a row before it changes it. Everything else is copied by the dict and the list.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+
+from gossipreg.core.node import Node
+from gossipreg.model import NOTHING
+
+_PAGE_BYTES = 1 << 30
+
+
+def join_all(nodes: Sequence[Node], now: float) -> None:
+    """Make one cluster of these nodes, which have just been made and know nobody."""
+    first = nodes[0]
+    for node in nodes[1:]:
+        page = node.replica.page(node.id, NOTHING, _PAGE_BYTES)
+        assert page is not None, "an owner has its own row"
+        first.replica.merge_delta(page, from_owner=True, in_step=False, now=now)
+    for node in nodes:
+        node._roster.refresh()
+        node._joining.synced = True
+        node._lost._reached = True
+        node._commons.effects.clear()
+        node._rumours._news.clear()
+    for row in first.replica.rows.values():
+        row.shared = row is not first.replica.own
+    firsts = first.replica.own.copy()  # as others hold it
+    firsts.shared = True
+    for node in nodes[1:]:
+        _adopt(node, first)
+        node.replica.rows[first.id] = firsts
+    for node in nodes:
+        _bind_first(node, first)
+
+
+def _adopt(node: Node, first: Node) -> None:
+    replica, source = node.replica, first.replica
+    replica.rows = {**source.rows, node.id: replica.own}
+    replica.fingerprint = source.fingerprint
+    replica.bucket_hash = source.bucket_hash.copy()
+    replica._hashed = source._hashed.copy()
+    replica.size_bytes = source.size_bytes
+    ring = node.ring
+    ring._ids = first.ring._ids.copy()
+    ring._at = ring._ids.index(node.id)
+    peers, known = node._commons.peers, first._commons.peers
+    peers._known, peers._boot_of = known._known.copy(), known._boot_of.copy()
+    peers.forget(node.id)
+    catalog, shown = node.catalog, first.catalog
+    catalog._shown = {id: copy(one) for id, one in shown._shown.items()}
+    for one in catalog._shown.values():
+        one.instances = one.instances.copy()
+    if node.id in catalog._shown:
+        catalog._shown[node.id].content = replica.own.content
+    if first.id in catalog._shown:
+        catalog._shown[first.id].content = None
+    catalog._names = {name: instances.copy() for name, instances in shown._names.items()}
+    catalog._index, catalog._clock = shown._index.copy(), shown._clock
+
+
+def _bind_first(node: Node, first: Node) -> None:
+    """The first one's table lacks itself among its peers."""
+    member = first.replica.own.member
+    assert member is not None, "an owner knows itself"
+    if node is not first:
+        node._commons.peers.know(member.boot_id, first.id, first.replica.own.liveness.generation, member.addresses[0])

@@ -1,0 +1,161 @@
+"""The network: what becomes of a datagram on its way.
+
+Owns: latency, loss, duplication, MTU, links of limited bandwidth, and the rules that cut or thin them. Never knows: who
+is up or what is in a datagram. `carry` returns the delays after which copies of it arrive; none: it is lost.
+
+Reordering comes by itself where latencies are drawn for each datagram; `reorder` holds some back for longer. A rule is
+a function of (sender, receiver) that gives the chance that a datagram of this pair is lost: 1 cuts the link, one way
+only unless it says the same of the other direction.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+IP_BYTES = 28
+"""IPv4 and UDP headers."""
+FRAME_BYTES = 42
+"""... and Ethernet's: what a datagram takes on the wire beside its payload."""
+
+LAN = (0.0002, 0.0005)
+"""Latency within a data centre, seconds: uniform between these."""
+
+
+class End(Protocol):
+    """One end of a link."""
+
+    number: int
+    zone: str
+
+
+Rule = Callable[[End, End], float]
+Latency = Callable[[End, End, random.Random], float]
+
+
+def by_region(matrix: dict[tuple[str, str], float], jitter: float = 0.1) -> Latency:
+    """One-way latencies between zones, seconds, from a matrix that may name a pair in either order; `LAN` within a
+    zone that it does not name. Each datagram takes up to `jitter` of its latency longer."""
+
+    def latency(sender: End, receiver: End, rng: random.Random) -> float:
+        base = matrix.get((sender.zone, receiver.zone)) or matrix.get((receiver.zone, sender.zone))
+        if base is None:
+            return LAN[0] + rng.random() * (LAN[1] - LAN[0])
+        return base * (1 + rng.random() * jitter)
+
+    return latency
+
+
+WAN = {("us", "eu"): 0.045, ("us", "ap"): 0.075, ("eu", "ap"): 0.120}
+"""Typical one-way latencies between regions, seconds."""
+
+
+@dataclass(slots=True)
+class Link:
+    """What one member's line to the network can carry."""
+
+    bytes_s: float
+    queue_bytes: int
+    """What waits beyond this is dropped (drop-tail)."""
+    free_at: dict[int, float] = field(default_factory=dict)
+    """By member: when its line is free again."""
+
+    def delay(self, sender: int, size: int, now: float) -> float | None:
+        """How long until the last byte is out; None where the queue is full."""
+        start = max(now, self.free_at.get(sender, 0.0))
+        if (start - now) * self.bytes_s > self.queue_bytes:
+            return None
+        self.free_at[sender] = start + size / self.bytes_s
+        return self.free_at[sender] - now
+
+
+class Network:
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.low_s, self.high_s = LAN
+        """Uniform latency between these, unless `latency` is set."""
+        self.latency: Latency | None = None
+        self.loss = 0.0
+        self.duplication = 0.0
+        self.reorder = 0.0
+        """So many are held back for up to `reorder_s` more."""
+        self.reorder_s = 0.01
+        self.mtu = 65_535
+        """A larger IP packet is dropped: nobody fragments."""
+        self.link: Link | None = None
+        self.rules: dict[str, Rule] = {}
+        """By name, so that a fault can take its own away again."""
+        self.lost = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing to a datagram but a uniform latency: the fast path."""
+        return not (self.loss or self.duplication or self.reorder or self.rules or self.latency or self.link) and (
+            self.mtu >= 65_535
+        )
+
+    def delay_s(self) -> float:
+        """The latency of one datagram on a plain network."""
+        return self.low_s + self._rng.random() * (self.high_s - self.low_s)
+
+    def reaches(self, sender: End, receiver: End) -> bool:
+        """Whether anything at all can pass from one to the other."""
+        return all(rule(sender, receiver) < 1 for rule in self.rules.values())
+
+    def carry(self, sender: End, receiver: End, size: int, now: float) -> list[float]:
+        """Delays after which a datagram of `size` bytes (UDP payload) arrives, seconds; empty where it is lost."""
+        rng = self._rng
+        if size + IP_BYTES > self.mtu:
+            self.lost += 1
+            return []
+        queued = 0.0
+        if self.link is not None:
+            waited = self.link.delay(sender.number, size + FRAME_BYTES, now)
+            if waited is None:
+                self.lost += 1
+                return []
+            queued = waited
+        if (self.loss and rng.random() < self.loss) or any(
+            (chance := rule(sender, receiver)) and (chance >= 1 or rng.random() < chance)
+            for rule in self.rules.values()
+        ):
+            self.lost += 1
+            return []
+        copies = 2 if self.duplication and rng.random() < self.duplication else 1
+        return [queued + self._one(sender, receiver) for _ in range(copies)]
+
+    def _one(self, sender: End, receiver: End) -> float:
+        rng = self._rng
+        delay = self.delay_s() if self.latency is None else self.latency(sender, receiver, rng)
+        if self.reorder and rng.random() < self.reorder:
+            delay += rng.random() * self.reorder_s
+        return delay
+
+
+# -- rules -----------------------------------------------------------------------------------------------------------
+
+
+def between(group: Callable[[End], object]) -> Rule:
+    """Cut everything between members of different groups."""
+    return lambda sender, receiver: 0.0 if group(sender) == group(receiver) else 1.0
+
+
+def into(numbers: frozenset[int], chance: float = 1.0) -> Rule:
+    """What these members receive is lost with this chance; what they send is not."""
+    return lambda _, receiver: chance if receiver.number in numbers else 0.0
+
+
+def out_of(numbers: frozenset[int], chance: float = 1.0) -> Rule:
+    """What these members send is lost with this chance."""
+    return lambda sender, _: chance if sender.number in numbers else 0.0
+
+
+def bridged(bridge: int, side: frozenset[int]) -> Rule:
+    """Two sides that only one member can reach both of."""
+
+    def rule(sender: End, receiver: End) -> float:
+        if bridge in (sender.number, receiver.number):
+            return 0.0
+        return 0.0 if (sender.number in side) == (receiver.number in side) else 1.0
+
+    return rule

@@ -1,0 +1,69 @@
+"""A cluster that is there at once is the same as one that grew."""
+
+import pytest
+
+from gossipreg.model import NOTHING
+from gossipreg.wire.messages import Delta
+from simulations.host import Host
+from simulations.world import World
+
+
+def what_is_held(hosts: list[Host]) -> list[object]:
+    """All that a member holds of the others, without what differs from start to start."""
+    return [
+        (
+            len(host.node.ring),
+            host.node.ring.neighbours(2),
+            sorted(host.node.replica.rows),
+            [len(list(host.node.replica.rows_in(bucket))) for bucket in range(256)],
+            [(one.id, one.name, one.address, one.state, one.services) for one in host.node.members(0.0)],
+            [(one.node, one.service, one.health) for one in host.node.catalog.instances()],
+            len(host.node._commons.peers),
+            host.node.replica.size_bytes,
+        )
+        for host in hosts
+    ]
+
+
+def test_a_formed_cluster_holds_what_one_that_grew_holds() -> None:
+    grown, formed = World(3), World(3)
+    there = grown.grow(12)
+    for number in range(4):
+        grown.register(there[number], f"base-{number}")
+    grown.run(3)
+    here = formed.form(12, services=4)
+    assert what_is_held(there) == what_is_held(here)
+    assert formed.in_step()
+    assert grown.in_step()
+
+
+def test_a_formed_cluster_has_nothing_to_say_but_probes_and_acks() -> None:
+    world = World(1)
+    hosts = world.form(40, services=10)
+    world.run(40)
+    kinds = {kind for host in hosts for kind in host.node.statistics(world.now) if kind.startswith("sent.")}
+    assert kinds - {"sent.datagrams", "sent.bytes", "sent.withheld", "sent.throttled"} == {"sent.Probe", "sent.Ack"}
+
+
+@pytest.mark.parametrize("changed", [0, 7])
+def test_a_row_is_shared_until_it_changes_and_its_change_is_nobody_elses(changed: int) -> None:
+    world = World(1)
+    hosts = world.form(10, services=10)
+    one, others = hosts[changed], [host for host in hosts if host is not hosts[changed]]
+    rows = [host.node.replica.rows[one.id] for host in others]
+    assert all(row is rows[0] for row in rows)
+    world.register(one, "new")
+    others[0].node.replica.merge_delta(_page(one), from_owner=True, in_step=True, now=world.now)
+    assert others[0].node.replica.rows[one.id] is not rows[0]
+    assert rows[0].version < one.node.replica.own.version
+    assert all(host.node.replica.rows[one.id] is rows[0] for host in others[1:])
+    world.run(1)
+    assert world.in_step()
+    assert all(host.node.catalog.lookup("new") for host in hosts)
+
+
+
+def _page(host: Host) -> Delta:
+    page = host.node.replica.page(host.id, NOTHING, 1400)
+    assert page is not None
+    return page
