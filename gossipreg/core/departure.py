@@ -52,8 +52,10 @@ class Departure:
 
     def look(self) -> None:
         """At the end of each input: has everyone who was told shown that they know?"""
+        if self._before is None or self.done:
+            return
         gathers = len(self._commons.ring) > 1 and self._rumours.gathers(self._commons.id)
-        if self._before is not None and not self.done and not gathers and not self._waiting():
+        if not gathers and not self._waiting():
             self._finish()
 
     def _waiting(self) -> list[NodeId]:

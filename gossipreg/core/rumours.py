@@ -18,7 +18,6 @@ from typing import NamedTuple
 from gossipreg.core.commons import Commons
 from gossipreg.core.outbox import Class
 from gossipreg.model import Liveness, NodeId, Rank, Version
-from gossipreg.wire import codec
 from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 
 _THROTTLED_S = 0.02
@@ -121,17 +120,21 @@ class Rumours:
         self._news = {topic: item for topic, item in self._news.items() if topic not in news}
         if self._news:
             commons.timers.set(Tell(), commons.now + _THROTTLED_S)
+        messages = {topic: self._message(topic, item.base) for topic, item in news.items()}
         neighbours = commons.ring.neighbours(commons.config.fanout_ring)
         for peer in neighbours:
             for topic, item in news.items():
                 if peer not in item.known_to and peer != topic.id:
-                    self._send(peer, topic, item.base, certain=True, repeated=False)
+                    self._tell(peer, topic, item.base, messages[topic])
         for topic, item in news.items():
+            message = messages[topic]
+            if message is None:
+                continue
             but = [commons.id, topic.id, *neighbours, *item.known_to]
             for peer in commons.ring.sample(commons.rng, commons.config.fanout_random, but):
-                self._send(peer, topic, item.base, certain=False, repeated=False)
+                commons.to(peer, message)
             if topic.claim and self._accuses(topic):
-                self._send(topic.id, topic, item.base, certain=False, repeated=False)
+                commons.to(topic.id, message)
 
     def _refutes(self, topic: Topic) -> bool:
         """Our own word that we live: it never waits for room."""
@@ -144,26 +147,19 @@ class Rumours:
 
     def tell_now(self, peers: Iterable[NodeId], id: NodeId, base: Version) -> None:
         """Tell these members of a row's content at once, certainly: on leaving."""
+        topic = Topic(id, False)
         for peer in peers:
-            self._send(peer, Topic(id, False), base, certain=True, repeated=False)
+            self._tell(peer, topic, base, self._message(topic, base))
 
-    def _send(self, peer: NodeId, topic: Topic, base: Version, *, certain: bool, repeated: bool) -> None:
+    def _tell(
+        self, peer: NodeId, topic: Topic, base: Version, message: Message | None, *, repeated: bool = False
+    ) -> None:
+        """Tell a neighbour, and remember that it has to show that it knows."""
         commons = self._commons
         row = commons.replica.rows.get(topic.id)
-        if row is None or peer == commons.id:
+        if row is None or message is None or peer == commons.id:
             return
-        level: Version | Liveness = row.liveness if topic.claim else row.version
-        message: Message | None
-        if topic.claim:
-            message = Claim(topic.id, *row.liveness, topic.by or row.reporter or commons.id)
-        else:
-            message = self._delta_or_announce(topic.id, base)
-        if message is None:
-            return
-        if not certain:
-            commons.to(peer, message)
-            return
-        told = _Told(level, base, 0, repeated)
+        told = _Told(row.liveness if topic.claim else row.version, base, 0, repeated)
 
         def on_sent(counter: int) -> None:
             told.counter = counter
@@ -171,12 +167,17 @@ class Rumours:
         if commons.to(peer, message, on_sent):
             self._remember(peer, topic, told)
 
-    def _delta_or_announce(self, id: NodeId, base: Version) -> Message | None:
-        commons = self._commons
-        page = commons.replica.page(id, base, commons.outbox.message_limit)
-        if page is None:
+    def _message(self, topic: Topic, base: Version) -> Message | None:
+        """What is to be said of it to somebody who has `base`; a row that one datagram cannot bring there is announced.
+        None where it is gone, or nothing is known beyond."""
+        commons, id = self._commons, topic.id
+        row = commons.replica.rows.get(id)
+        if row is None:
             return None
-        if page.reached == page.head and len(codec.encode(page)) <= commons.outbox.message_limit:
+        if topic.claim:
+            return Claim(id, *row.liveness, topic.by or row.reporter or commons.id)
+        page = commons.replica.page(id, base, commons.outbox.message_limit)
+        if page is None or page.reached == page.head:
             return page
         held = commons.replica.rows[id].told  # not page.head: the rest of it may still be on its way to us
         return Announce(id, held.generation, held.counter)
@@ -201,14 +202,14 @@ class Rumours:
         for topic, told in unsettled.items():
             if not told.repeated:
                 self._commons.count("rumours_repeated")
-                self._send(peer, topic, told.base, certain=True, repeated=True)
+                self._tell(peer, topic, told.base, self._message(topic, told.base), repeated=True)
             else:
                 self._commons.count("rumours_unreceipted")
 
     def on_not_understood(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped what we told: tell it again at once."""
         for topic, told in list(self._told.get(peer, {}).items()):
-            self._send(peer, topic, told.base, certain=True, repeated=told.repeated)
+            self._tell(peer, topic, told.base, self._message(topic, told.base), repeated=told.repeated)
 
     # -- who knows ---------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ class Timers:
     def __init__(self) -> None:
         self._due: dict[Hashable, tuple[float, int]] = {}
         self._heap: list[tuple[float, int, Hashable]] = []
+        self._next: float | None = inf
+        """When the earliest is due; None where that is not known. It is asked for at each input."""
         self._order = count()  # makes ties first come, first served, and names need no order
 
     def __len__(self) -> int:
@@ -28,6 +30,12 @@ class Timers:
     def set(self, name: Hashable, due: float) -> None:
         """Fire `name` at `due` (seconds, the core's clock), instead of whenever it was set for before."""
         stamp = (due, next(self._order))
+        if self._next is not None:
+            before = self._due.get(name)
+            if before is not None and before[0] == self._next:
+                self._next = None
+            elif due < self._next:
+                self._next = due
         self._due[name] = stamp
         heapq.heappush(self._heap, (*stamp, name))
         if len(self._heap) > 2 * len(self._due) + 16:
@@ -42,19 +50,26 @@ class Timers:
 
     def cancel(self, name: Hashable) -> None:
         """Unset; a name that is not set is no error."""
-        self._due.pop(name, None)
+        stamp = self._due.pop(name, None)
+        if stamp is not None and stamp[0] == self._next:
+            self._next = None
 
     def next_due(self) -> float:
         """When the earliest timer is due; infinity where none is set."""
+        if self._next is not None:
+            return self._next
         heap = self._heap
         while heap and self._due.get(heap[0][2]) != heap[0][:2]:
             heapq.heappop(heap)
-        return heap[0][0] if heap else inf
+        self._next = heap[0][0] if heap else inf
+        return self._next
 
     def pop_due(self, now: float) -> Iterator[tuple[Hashable, float]]:
         """Yield and unset each (name, due) with due <= now, earliest first. Timers set meanwhile are seen too, so a
         timer that sets itself again must set itself later than `now`."""
         while self.next_due() <= now and self._heap:  # an empty heap is due at infinity, and so may `now` be
-            due, _, name = heapq.heappop(self._heap)
-            del self._due[name]
-            yield name, due
+            due, order, name = heapq.heappop(self._heap)
+            if self._due.get(name) == (due, order):
+                del self._due[name]
+                self._next = None
+                yield name, due

@@ -62,7 +62,6 @@ def test_a_row_is_shared_until_it_changes_and_its_change_is_nobody_elses(changed
     assert all(host.node.catalog.lookup("new") for host in hosts)
 
 
-
 def _page(host: Host) -> Delta:
     page = host.node.replica.page(host.id, NOTHING, 1400)
     assert page is not None
