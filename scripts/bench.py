@@ -80,7 +80,7 @@ def virtual_register(n: int, reps: int) -> tuple[Times, Times]:
         cluster.run(0.2 + cluster.rng.random())
         start, name = cluster.now, f"bench-{rep}"
         cluster.register(cluster.rng.choice(hosts), name)
-        known = cluster.until(lambda name=name: all(cluster.found(host, name) for host in hosts), LATE_S)
+        known = cluster.until(lambda name=name: all(cluster.found(host, name) for host in hosts), LATE_S, 0.0001)
         times.append(cluster.now - start if known else None)
     return times, []
 
@@ -98,7 +98,7 @@ def virtual_kill(n: int, reps: int) -> tuple[Times, Times]:
         hosts.remove(victim)
         gone = lambda name=f"victim-{rep}": not any(cluster.found(host, name) for host in hosts)  # noqa: E731
         times.append(cluster.now - start if cluster.until(gone, LATE_S) else None)
-        hosts.append(cluster.start(seed=hosts[0]))
+        hosts.append(cluster.join(hosts[0]))
         cluster.run(2)
     return times, []
 

@@ -58,6 +58,7 @@ class World:
         self.streams = Streams(seed)
         self.seed = seed
         self.config = config if sealed else replace(config, datagram_bytes=config.datagram_bytes - TAG_BYTES)
+        self.keyring = KEY if sealed else None
         self.sealed = sealed
         self.network = Network(self.streams.of("network"))
         self.now = START
@@ -86,26 +87,42 @@ class World:
 
     # -- members -----------------------------------------------------------------------------------------------------
 
-    def add(self, *, zone: str = "", durable: bool = True, address: Address | None = None) -> Host:
+    def add(
+        self, *, zone: str = "", durable: bool = True, address: Address | None = None, id: NodeId | None = None
+    ) -> Host:
         """A machine on which nothing runs yet."""
         number = len(self.hosts)
         rng = self.streams.of("host", number)
         where = address or Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", PORT)
-        host = Host(number, f"n{number}", where, zone, NodeId(rng.randbytes(16)), durable=durable)
+        host = Host(number, f"n{number}", where, zone, id or NodeId(rng.randbytes(16)), durable=durable)
         self.hosts.append(host)
         self.by_id[host.id] = host
         self._by_address[where] = host
         return host
 
-    def start(self, host: Host, seeds: Iterable[Host] = (), *, config: Config | None = None) -> None:
-        """Start its process, also again: who is durable is the same member as before and has its services."""
-        remembers = self._boot(host, config)
+    def start(
+        self,
+        host: Host,
+        seeds: Iterable[Host | Address] = (),
+        *,
+        config: Config | None = None,
+        remembers: dict[NodeId, Address] | None = None,
+    ) -> None:
+        """Start its process, also again: who is durable is the same member as before, has its services, and calls
+        those that it remembers."""
+        known = self._boot(host, config)
         node = host.node
         for service, health in host.services.values():
             self.act(host, node.register(service, health, host.local(self.now))[1])
-        self.act(host, node.remember(remembers, host.local(self.now)))
-        addresses = tuple(seed.address for seed in seeds)
+        self.act(host, node.remember(known if remembers is None else remembers, host.local(self.now)))
+        addresses = tuple(seed.address if isinstance(seed, Host) else seed for seed in seeds)
         self.act(host, node.seek(addresses, host.local(self.now)))
+
+    def move(self, host: Host, address: Address) -> None:
+        """Its machine has another address from now on, which its process does not know."""
+        del self._by_address[host.address]
+        host.address = address
+        self._by_address[address] = host
 
     def _boot(self, host: Host, config: Config | None = None) -> dict[NodeId, Address]:
         """Make its node. What the one before it would have remembered."""
@@ -129,7 +146,7 @@ class World:
             member=Member(host.name, BootId(rng.randbytes(8)), (host.address,), zone=host.zone, durable=host.durable),
             id=host.id,
             generation=host.generation,
-            keyring=KEY if self.sealed else None,
+            keyring=self.keyring,
             rng=rng,
             entropy=rng.randbytes,
             now=host.local(self.now),

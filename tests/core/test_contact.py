@@ -309,12 +309,10 @@ def test_a_member_behind_a_new_port_stays_a_member_of_the_cluster() -> None:
     hosts = cluster.grow(4)
     mover = hosts[2]
     moved = Address(mover.address.host, 23456)
-    del cluster._by_address[mover.address]
-    mover.address = moved
-    cluster._by_address[moved] = mover
+    cluster.move(mover, moved)
     cluster.run(8)
     assert all(cluster.state_at(host, mover) in ("alive", "suspect") for host in hosts)
-    cluster.register(mover, "billing", 1)
+    cluster.register(mover, "billing", port=1)
     assert cluster.until(lambda: all(cluster.found(host, "billing") for host in hosts), 3)
 
 
@@ -335,9 +333,7 @@ def test_a_member_that_moved_says_so_itself_within_a_few_periods(n: int) -> None
     mover = hosts[1]
     mover.node._own._address_fixed = False
     moved = Address("10.9.9.9", 7940)
-    del cluster._by_address[mover.address]
-    mover.address = moved
-    cluster._by_address[moved] = mover
+    cluster.move(mover, moved)
     assert cluster.until(lambda: mover.node.addresses[0] == moved, 4)
     cluster.run(1)
     for host in hosts:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
+from gossipreg.core.effects import Send
 from gossipreg.core.reconcile import mixed
-from gossipreg.model import Address
 from gossipreg.wire import codec
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Delta
@@ -29,11 +29,11 @@ class Watched(Cluster):
         self.kinds: Counter[str] = Counter()
         self.kind_bytes: Counter[str] = Counter()
 
-    def _send(self, host: Host, datagram: bytes, to: Address) -> None:
-        for message in codec.decode_untrusted(Opener(KEY).open_untrusted(datagram).body)[0]:
+    def _send(self, host: Host, send: Send) -> None:
+        for message in codec.decode_untrusted(Opener(KEY).open_untrusted(send.datagram).body)[0]:
             self.kinds[type(message).__name__] += 1
             self.kind_bytes[type(message).__name__] += len(codec.encode(message))
-        super()._send(host, datagram, to)
+        super()._send(host, send)
 
 
 COMPARING = ("Buckets", "Hashes", "Want", "Versions")
@@ -136,7 +136,7 @@ def test_under_constant_churn_comparing_keeps_its_pace() -> None:
     hosts = cluster.grow(3)
     cluster.kinds.clear()
     for step in range(400):
-        cluster.register(hosts[step % 3], "churning", 1 + step)
+        cluster.register(hosts[step % 3], "churning", port=1 + step)
         cluster.run(0.025)
     assert cluster.kinds["Buckets"] <= 2 * 3 * 2 * 10, "two looks a period for each pair, over 10 s"
 
@@ -221,7 +221,7 @@ def test_a_joiner_goes_on_where_it_was_when_the_member_that_it_lists_dies() -> N
     cluster = Watched(seed=6, config=Config(datagram_bytes=576))  # twelve versions a page
     hosts = cluster.grow(24)
     cluster.run(1)
-    joiner = cluster.start(seed=hosts[0])
+    joiner = cluster.join(seed=hosts[0])
     places: list[bytes] = []
 
     def half_way() -> bool:
@@ -229,7 +229,7 @@ def test_a_joiner_goes_on_where_it_was_when_the_member_that_it_lists_dies() -> N
         places.append(b"" if listing is None else listing.after)
         return places[-1] != b"" and len(joiner.node._commons.ring) > 8
 
-    assert cluster.until(half_way, 1)
+    assert cluster.until(half_way, 1, step_s=0.0001)
     left = sum(host.id > places[-1] for host in hosts)
     before = cluster.kinds["List"]
     cluster.crash(hosts[0], refuses=False)
@@ -242,7 +242,7 @@ def test_who_is_listed_by_many_sends_further_ones_to_others_and_all_are_in_step_
     cluster = Watched(seed=7)
     hosts = cluster.grow(4)
     cluster.run(2)
-    joiners = [cluster.start(seed=hosts[0]) for _ in range(24)]
+    joiners = [cluster.join(seed=hosts[0]) for _ in range(24)]
     assert cluster.until(lambda: all(joiner.node.synced for joiner in joiners), 3)
     assert cluster.kinds["Peers"] > 0
     assert cluster.until(lambda: cluster.in_step([*hosts, *joiners]), 8)
@@ -266,7 +266,7 @@ def test_the_members_lost_to_a_new_one_at_the_same_address_are_called_on_no_more
     hosts = cluster.grow(4)
     cluster.crash(hosts[2])
     assert cluster.until(lambda: all(cluster.state_at(host, hosts[2]) == "dead" for host in hosts if host.up), 3)
-    again = cluster.start(seed=hosts[0], address=hosts[2].address)
+    again = cluster.join(seed=hosts[0], address=hosts[2].address)
     live = [*(host for host in hosts if host.up), again]
     assert cluster.until(lambda: cluster.in_step(live), 5)
     cluster.run(10)

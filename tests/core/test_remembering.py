@@ -13,20 +13,20 @@ def test_who_remembers_members_finds_the_cluster_without_a_seed() -> None:
     assert set(remembered) == {host.id for host in hosts if host is not hosts[2]}
     cluster.crash(hosts[2])
     cluster.run(5)
-    cluster.start(id=hosts[2].id, address=Address("10.8.8.8", 7940), remembers=remembered)
+    cluster.join(id=hosts[2].id, address=Address("10.8.8.8", 7940), remembers=remembered)
     assert cluster.until(cluster.in_step, 5)
 
 
 def test_without_a_seed_those_remembered_are_waited_for_and_then_it_is_a_first_member() -> None:
     cluster = Cluster(seed=7)
     late = Address("10.1.1.1", 7940)
-    host = cluster.start(remembers={NodeId(bytes(16)): late})
+    host = cluster.join(remembers={NodeId(bytes(16)): late})
     cluster.run(3)
     assert not host.node.synced
     cluster.run(5)
     assert host.node.synced
     cluster.run(600)
-    cluster.start(address=late, id=NodeId(bytes(16)))
+    cluster.join(address=late, id=NodeId(bytes(16)))
     assert cluster.until(cluster.in_step, 10), "they are called on"
 
 
