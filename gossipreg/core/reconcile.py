@@ -6,7 +6,7 @@ step yet begins none: see `join.py`.
 Equal fingerprints, carried by every probe and ack, end a comparison before it begins. Else, prober P and probed Q:
 
     P -> Q   Buckets    the table in up to 256 buckets, 4 salted bytes each
-    Q -> P   Hashes     for the buckets that differ: 6 salted bytes a row (none: nothing differs after all)
+    Q -> P   Hashes     for the buckets that differ: 4 salted bytes a row (none: nothing differs after all)
     P -> Q   Want       hashes that P does not have;  Versions of the rows whose hashes Q does not have
     Q -> P   Versions   of what was wanted; and each side pulls the rows in which it is behind
 
@@ -16,6 +16,7 @@ are never equal, and what is being told needs no comparing. A comparison that mo
 fingerprint changes. Who took many rows compares soon with two others, so a healed partition spreads in log n rounds.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
@@ -24,13 +25,12 @@ from gossipreg.core.join import VERSION_BYTES, Joining
 from gossipreg.core.outbox import Class
 from gossipreg.core.rumours import Rumours
 from gossipreg.model import NOTHING, NodeId, Version
-from gossipreg.wire.messages import Buckets, Claim, Hashes, Versions, Want
+from gossipreg.wire.messages import ROW_HASH_BYTES, Buckets, Claim, Hashes, Versions, Want
 
 _MASK = (1 << 64) - 1
 _ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hashing
 
 _BITS_MIN, _BITS_MAX = 4, 8
-_HASH_BYTES = 6
 _HASHES_MAX_BYTES = 16 * 1024
 """An answer to Buckets takes at most so much; what it leaves out is found by the next comparison."""
 _ANSWERED_MAX = 8
@@ -53,8 +53,12 @@ class Compare:
 
 
 def mixed(value: int, salt: int) -> int:
-    """48 bits of a 64-bit hash under a salt: two rows that collide under one salt do not under the next."""
-    return (((value ^ salt) * _ODD) & _MASK) >> 16
+    """32 bits of a 64-bit hash under a salt: two rows that collide under one salt do not under the next."""
+    return (((value ^ salt) * _ODD) & _MASK) >> 32
+
+
+def _split(hashes: bytes) -> Iterator[bytes]:
+    return (hashes[at : at + ROW_HASH_BYTES] for at in range(0, len(hashes), ROW_HASH_BYTES))
 
 
 @dataclass(slots=True)
@@ -137,7 +141,7 @@ class Reconcile:
             del self._open[next(iter(self._open))]
         hashes, settled = self._bucket_hashes(bits)
         digests = b"".join(
-            ((mixed(value, salt) >> 16) or 1).to_bytes(4, "big") if old else bytes(4)
+            (mixed(value, salt) or 1).to_bytes(4, "big") if old else bytes(4)
             for value, old in zip(hashes, settled, strict=True)
         )
         commons.to(peer, Buckets(salt, bits, digests))
@@ -192,11 +196,11 @@ class Reconcile:
         for step in range(1 << bits):
             at = (start + step) % (1 << bits)
             theirs = message.digests[4 * at : 4 * at + 4]
-            ours = ((mixed(hashes[at], salt) >> 16) or 1).to_bytes(4, "big")
+            ours = (mixed(hashes[at], salt) or 1).to_bytes(4, "big")
             if ours == theirs or theirs == bytes(4) or not settled[at]:
                 continue
             rows = self._rows_of(at, bits, salt)
-            size += len(rows) * _HASH_BYTES
+            size += len(rows) * ROW_HASH_BYTES
             if groups and size > _HASHES_MAX_BYTES:
                 break
             answered.update(rows)
@@ -208,15 +212,15 @@ class Reconcile:
 
     def _groups(self, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
         """A bucket's hashes in pieces that fit a datagram, each complete for its range; of a huge one only some."""
-        most = (self._commons.outbox.message_limit - 64) // _HASH_BYTES
+        most = (self._commons.outbox.message_limit - 64) // ROW_HASH_BYTES
         groups = []
         low = 0
         for at in range(0, max(len(hashes), 1), most):
             piece = hashes[at : at + most]
-            high = piece[-1] if at + most < len(hashes) else (1 << 48) - 1
-            groups.append((bucket, low, high, b"".join(value.to_bytes(_HASH_BYTES, "big") for value in piece)))
+            high = piece[-1] if at + most < len(hashes) else (1 << 8 * ROW_HASH_BYTES) - 1
+            groups.append((bucket, low, high, b"".join(value.to_bytes(ROW_HASH_BYTES, "big") for value in piece)))
             low = high + 1
-        return groups[: _HASHES_MAX_BYTES // (most * _HASH_BYTES) + 1]
+        return groups[: _HASHES_MAX_BYTES // (most * ROW_HASH_BYTES) + 1]
 
     def _send_groups(self, peer: NodeId, salt: int, bits: int, groups: list[tuple[int, int, int, bytes]]) -> None:
         limit = self._commons.outbox.message_limit - 32
@@ -246,12 +250,12 @@ class Reconcile:
             if bucket not in rows_of:
                 rows_of[bucket] = self._rows_of(bucket, message.bits, message.salt)
             rows = rows_of[bucket]
-            told = {hashes[at : at + _HASH_BYTES]: None for at in range(0, len(hashes), _HASH_BYTES)}
+            told = dict.fromkeys(_split(hashes))
             wanted += [value for value in told if int.from_bytes(value, "big") not in rows]
             for value, id in rows.items():
-                if low <= value <= high and value.to_bytes(_HASH_BYTES, "big") not in told:
+                if low <= value <= high and value.to_bytes(ROW_HASH_BYTES, "big") not in told:
                     lacking[id] = None
-        most = (commons.outbox.message_limit - 32) // _HASH_BYTES
+        most = (commons.outbox.message_limit - 32) // ROW_HASH_BYTES
         for at in range(0, len(wanted), most):
             commons.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
         self._send_versions(peer, list(lacking))
@@ -262,8 +266,7 @@ class Reconcile:
     def on_want(self, peer: NodeId, message: Want) -> None:
         answer = self._answered.get(message.salt)
         rows = {} if answer is None or answer.peer != peer else answer.rows
-        hashes = message.hashes
-        wanted = (int.from_bytes(hashes[at : at + _HASH_BYTES], "big") for at in range(0, len(hashes), _HASH_BYTES))
+        wanted = (int.from_bytes(value, "big") for value in _split(message.hashes))
         self._send_versions(peer, [rows[value] for value in wanted if value in rows])
 
     def _send_versions(self, peer: NodeId, ids: list[NodeId]) -> None:

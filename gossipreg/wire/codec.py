@@ -135,7 +135,7 @@ def _check_ints(high: int, *values: object) -> None:
 
 def _check_hashes(hashes: object) -> None:
     if type(hashes) is not bytes or len(hashes) % ROW_HASH_BYTES:
-        raise ValueError("row hashes are 6 bytes each")
+        raise ValueError("row hashes are 4 bytes each")
 
 
 def _check_cluster(cluster: object) -> None:

@@ -421,7 +421,7 @@ def test_no_single_datagram_takes_long_or_makes_us_say_without_end() -> None:
         "buckets": fill(lambda at: m.Buckets(at, 4, anything)),
         "fine buckets": [m.Buckets(3, 8, bytes([at % 255 + 1 for at in range(1024)]))],
         "hashes": [
-            m.Hashes(asked.salt, asked.bits, tuple((at % (1 << asked.bits), 0, 2**48 - 1, b"") for at in range(500)))
+            m.Hashes(asked.salt, asked.bits, tuple((at % (1 << asked.bits), 0, 2**32 - 1, b"") for at in range(500)))
         ],
         "versions": [m.Versions(tuple((NodeId(at.to_bytes(16, "big")), GENERATION, 1) for at in range(300)))],
         "wants": fill(lambda at: m.Want(3 + at % 2, bytes(60))),

@@ -20,7 +20,7 @@ from tests.core.cluster import KEY
 ADDRESSES = [Address("10.0.0.1", 1), Address("10.0.0.2", 2), Address("10.0.0.3", 3)]
 messages = st.one_of(
     st.integers(1, 200).map(lambda n: Receipt(tuple(range(1, n + 1)))),
-    st.integers(0, 80).map(lambda n: Want(n, bytes(6 * n))),
+    st.integers(0, 120).map(lambda n: Want(n, bytes(4 * n))),
     st.integers(0, 2**32).map(lambda n: Pull(b"i" * 16, n, n)),  # type: ignore[arg-type]
 )
 puts = st.lists(st.tuples(st.sampled_from(ADDRESSES), messages), max_size=25)

@@ -65,7 +65,7 @@ def test_a_probe_takes_15_bytes() -> None:
     assert len(encode(m.Probe(255, m.MAX_NUMBER, m.MAX_HASH))) == 15
 
 
-@pytest.mark.parametrize(("hashes_bytes", "length_bytes"), [(114, 1), (120, 2), (7998, 2)])
+@pytest.mark.parametrize(("hashes_bytes", "length_bytes"), [(112, 1), (116, 2), (8000, 2)])
 def test_a_length_takes_one_byte_below_128_and_else_two(hashes_bytes: int, length_bytes: int) -> None:
     message = m.Want(m.MAX_HASH, bytes(hashes_bytes))
     body = encode(message)
@@ -141,7 +141,7 @@ WRONG: dict[str, tuple[object, ...]] = {
     "key": (*NO_INTS, 2**45),
     "value": (True, 1, "v", [b"v"], bytes(395)),
     "bucket": (*NO_INTS, 256),
-    "low, high": (*NO_INTS, 2**48),
+    "low, high": (*NO_INTS, 2**32),
     "address": (None, [], [b"abcd"], [b"abc", 1], ["10.0.0.1", 1], [b"abcd", 0], [b"abcd", 2**16], [b"abcd", True]),
 }
 FIELDS: dict[int, tuple[list[str], ...]] = {
@@ -222,8 +222,8 @@ def test_a_delta_that_contradicts_itself_is_refused(values: tuple[object, ...]) 
     assert refused(framed(m.DELTA, *values)) == "bad_message"
 
 
-@pytest.mark.parametrize("item", [[0, 5, 4, b""], [0, 1, 4, bytes(6)], [0, 0, 0, bytes(5) + b"\1"],
-                                  [0, 0, 9, bytes(5) + b"\2" + bytes(5) + b"\1"]])  # fmt: skip
+@pytest.mark.parametrize("item", [[0, 5, 4, b""], [0, 1, 4, bytes(4)], [0, 0, 0, bytes(3) + b"\1"],
+                                  [0, 0, 9, bytes(3) + b"\2" + bytes(3) + b"\1"]])  # fmt: skip
 def test_row_hashes_out_of_order_or_range_are_refused(item: list[object]) -> None:
     assert refused(framed(m.HASHES, [1, 8], item)) == "bad_message"
 

@@ -25,7 +25,7 @@ addresses = st.builds(
     st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str).filter(lambda host: "::ffff:" not in host),
     st.integers(1, 65_535),
 )
-row_hashes = st.lists(st.binary(min_size=6, max_size=6), max_size=12)
+row_hashes = st.lists(st.binary(min_size=4, max_size=4), max_size=12)
 
 
 @st.composite
@@ -56,8 +56,8 @@ def hashes(draw: st.DrawFn) -> m.Hashes:
     found = []
     for bucket in draw(st.lists(st.integers(0, (1 << bits) - 1), max_size=5)):
         rows = sorted(draw(row_hashes))
-        low = draw(st.integers(0, int.from_bytes(rows[0], "big") if rows else 2**48 - 1))
-        high = draw(st.integers(int.from_bytes(rows[-1], "big") if rows else low, 2**48 - 1))
+        low = draw(st.integers(0, int.from_bytes(rows[0], "big") if rows else 2**32 - 1))
+        high = draw(st.integers(int.from_bytes(rows[-1], "big") if rows else low, 2**32 - 1))
         found.append((bucket, low, high, b"".join(rows)))
     return m.Hashes(draw(hashes64), bits, tuple(found))
 
@@ -99,7 +99,7 @@ ARRAYS: dict[int, tuple[list[Any], ...]] = {
     m.PULL: ([ID, 5, 6],),
     m.RECEIPT: ([],),
     m.BUCKETS: ([1, 0, b"abcd"],),
-    m.HASHES: ([1, 8], [255, 0, 2**48 - 1, bytes(6)]),
+    m.HASHES: ([1, 8], [255, 0, 2**32 - 1, bytes(4)]),
     m.WANT: ([1, bytes(12)],),
     m.VERSIONS: ([b""], [ID, 5, 6]),
     m.LIST: ([b""],),
