@@ -46,6 +46,9 @@ class Observer:
     def on_effect(self, host: Host, effect: Effect) -> None:
         """Anything but a Send."""
 
+    def on_arrival(self, host: Host, datagram: bytes, source: Address) -> None:
+        """This datagram is handed to the member next."""
+
     def after(self, host: Host) -> None:
         """An input of this member was handled; `host.node.touched` are the rows that it changed."""
 
@@ -72,6 +75,7 @@ class World:
         datagram is a call to be made."""
         self._order = count()
         self._effect_observers: list[Observer] = []
+        self._arrival_observers: list[Observer] = []
         self._step_observers: list[Observer] = []
         self._fault_observers: list[Observer] = []
 
@@ -80,6 +84,8 @@ class World:
         kind = type(observer)
         if kind.on_effect is not Observer.on_effect:
             self._effect_observers.append(observer)
+        if kind.on_arrival is not Observer.on_arrival:
+            self._arrival_observers.append(observer)
         if kind.after is not Observer.after:
             self._step_observers.append(observer)
         if kind.on_fault is not Observer.on_fault:
@@ -271,9 +277,7 @@ class World:
             elif datagram is None:
                 self._on_wake(host)
             elif host.open:
-                self.delivered += 1
-                now = self.now if host.rate == 1.0 else host.local(self.now)
-                self.act(host, host.node.receive(datagram, source, now))
+                self._hand_over(host, datagram, source)
             else:
                 self._not_open(host, datagram, source)
         self.now = end
@@ -351,6 +355,13 @@ class World:
             event = (self.now + delay, next(self._order), receiver, send.datagram, host.address)
             heapq.heappush(self._heap, event)
 
+    def _hand_over(self, host: Host, datagram: bytes, source: Address) -> None:
+        self.delivered += 1
+        for observer in self._arrival_observers:
+            observer.on_arrival(host, datagram, source)
+        now = self.now if host.rate == 1.0 else host.local(self.now)
+        self.act(host, host.node.receive(datagram, source, now))
+
     def _not_open(self, host: Host, datagram: bytes, source: Address) -> None:
         """It cannot be handed over now: nobody is there, or it has to wait in the socket."""
         if not host.up:
@@ -369,8 +380,7 @@ class World:
             return
         while host.up and host.inbox:
             datagram, source = host.read()
-            self.delivered += 1
-            self.act(host, host.node.receive(datagram, source, host.local(self.now)))
+            self._hand_over(host, datagram, source)
         host.look()
         if host.up:
             self._wake(host)
@@ -382,8 +392,7 @@ class World:
             return
         datagram, source = host.read()
         host.busy_until = self.now + host.processing_s
-        self.delivered += 1
-        self.act(host, host.node.receive(datagram, source, host.local(self.now)))
+        self._hand_over(host, datagram, source)
         if host.inbox:
             self.at(host.busy_until, lambda: self._read_one(host))
         host.look()

@@ -1,0 +1,280 @@
+"""The command line: `python -m simulations list | run NAME | sweep NAME | selftest`, from a checkout of the project.
+
+Owns: options, what is printed, exit codes. Never knows: any one scenario. The table goes to stdout, JSON lines and
+plots to `--out`, progress to stderr.
+
+0 done   1 a check failed (the seed, and the command that repeats it, are printed)   2 wrong usage   130 interrupted
+"""
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from simulations import plots, reports, sweeps
+from simulations.progress import Progress
+from simulations.scenario import DETECTORS, Case, Scenario, at_seed
+from simulations.scenarios import all_scenarios
+
+_FAILURES = 3
+"""So many failed runs are told of before a sweep ends."""
+_AHEAD_TIMED = 2
+"""As `sweeps.AHEAD`, where the time decides: what is under way at the end is waited for."""
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def _share(_: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """0.05, or 5%."""
+    if value is None:
+        return None
+    try:
+        share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise click.BadParameter(f"{value!r} is no share: say 0.05 or 5%", param=param)
+    return share
+
+
+def _label(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """key=value key=value, the values numbers."""
+    if value is None:
+        return None
+    for part in value.split():
+        key, _equals, number = part.partition("=")
+        try:
+            float(number)
+        except ValueError:
+            key = ""
+        if not key:
+            raise click.BadParameter(f"{part!r} is not KEY=NUMBER", param=param)
+    return " ".join(value.split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """The options that `run` and `sweep` share."""
+
+    given: dict[str, Any]
+    """What was said of the case, by the names of Case's fields."""
+    runs: int | None
+    jobs: int
+    out: Path | None
+    plot: bool
+
+
+def _case_options(command: _F) -> _F:
+    """Those of one case, and what becomes of the figures."""
+    for option in reversed((
+        click.option("--nodes", type=click.IntRange(1), help="Members."),
+        click.option("--seed", type=click.IntRange(0), help="The first seed; the runs take the next ones."),
+        click.option("--runs", type=click.IntRange(1), help="So many seeds.  [default: 1]"),
+        click.option("--duration", "duration_s", type=click.FloatRange(0, min_open=True),
+                     help="Seconds of virtual time; what they are, each scenario says."),
+        click.option("--detector", type=click.Choice(list(DETECTORS))),
+        click.option("--loss", callback=_share, help="The share of datagrams that the network loses: 0.05, or 5%."),
+        click.option("--label", callback=_label, metavar="'KEY=NUMBER ...'", help="The scenario's own options."),
+        click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="all cores",
+                     help="Processes."),
+        click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+                     help="Write NAME.jsonl there."),
+        click.option("--plot", is_flag=True, help="... and NAME-*.png."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _chosen(runs: int | None, jobs: int, out: Path | None, plot: bool, **given: Any) -> _Chosen:
+    if plot and out is None:
+        raise click.UsageError("--plot needs --out DIR")
+    if plot:
+        plots.need()
+    return _Chosen(
+        given={name: value for name, value in given.items() if value is not None},
+        runs=runs, jobs=jobs, out=out, plot=plot,
+    )  # fmt: skip
+
+
+def _scenario(name: str) -> Scenario:
+    known = all_scenarios()
+    if name not in known:
+        raise click.UsageError(f"there is no scenario {name!r}: choose from {', '.join(known)}")
+    return known[name]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def simulations() -> None:
+    """The laboratory: whole clusters of the shipped core in virtual time, from one seed.
+
+    It is not part of the installed package: run it in a checkout.
+    """
+
+
+@simulations.command(name="list")
+def list_() -> None:
+    """The scenarios, and what each asks."""
+    known = all_scenarios()
+    width = max(map(len, known))
+    for scenario in known.values():
+        click.echo(f"{scenario.name:{width}}  {scenario.asks}")
+
+
+@simulations.command()
+@click.argument("name")
+@_case_options
+def run(name: str, **options: Any) -> int:
+    """One case of a scenario, for one seed or several."""
+    scenario = _scenario(name)
+    chosen = _chosen(**options)
+    base = replace(scenario.defaults, **chosen.given)
+    cases = [at_seed(base, number) for number in range(chosen.runs or 1)]
+    return _execute(scenario, cases, _local(min(chosen.jobs, len(cases))), Progress(len(cases)), chosen)
+
+
+@simulations.command()
+@click.argument("name")
+@_case_options
+@click.option("--long", is_flag=True, help="The full grid, where the standard sweep is a part of one.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Seed after seed until the time is over.")
+@click.option("--dask", metavar="SCHEDULER", help="Run on the workers of this dask.distributed scheduler.")
+def sweep(name: str, long: bool, minutes: float | None, dask: str | None, **options: Any) -> int:
+    """A scenario's standard sweep, for each seed. What an option says holds for all cases; where some of them are so
+    already, only these are run."""
+    scenario = _scenario(name)
+    chosen = _chosen(**options)
+    if minutes is not None and chosen.runs is not None:
+        raise click.UsageError("choose --minutes or --runs")
+    made_by = scenario.cases
+    if long:
+        if scenario.long_cases is None:
+            raise click.UsageError(f"{name} has no long sweep")
+        made_by = scenario.long_cases
+    kinds = narrowed(made_by(replace(scenario.defaults, **chosen.given)), chosen.given)
+    if minutes is not None:
+        progress = Progress(None, seconds=minutes * 60)
+        where = sweeps.machines(dask, _AHEAD_TIMED) if dask else _local(chosen.jobs, _AHEAD_TIMED)
+        return _execute(scenario, _until_over(kinds, progress), where, progress, chosen)
+    cases = [at_seed(kind, number) for kind in kinds for number in range(chosen.runs or 1)]
+    where = sweeps.machines(dask) if dask else _local(min(chosen.jobs, len(cases)))
+    return _execute(scenario, cases, where, Progress(len(cases)), chosen)
+
+
+@simulations.command()
+def selftest() -> int:
+    """Break each invariant on purpose, and see that its checker fires."""
+    code: int | None = import_module("simulations.selftest").main()
+    return code or 0
+
+
+def _local(jobs: int, ahead: int = sweeps.AHEAD) -> AbstractContextManager[sweeps.Workers]:
+    return sweeps.here() if jobs == 1 else sweeps.cores(jobs, ahead)
+
+
+def narrowed(cases: Iterable[Case], given: dict[str, Any]) -> list[Case]:
+    """The cases that are as was asked for; where there is none in some point, all of them made so. No two of them look
+    the same in a report."""
+    chosen = list(cases)
+    for field, value in given.items():
+        if field == "seed":
+            continue
+        chosen = [case for case in chosen if getattr(case, field) == value] or [
+            replace(case, **{field: value}) for case in chosen
+        ]
+    return list({reports.kind_of(case): case for case in reversed(chosen)}.values())[::-1]
+
+
+def _until_over(kinds: list[Case], progress: Progress) -> Iterator[Case]:
+    for number in count():
+        for kind in kinds:
+            if progress.over:
+                return
+            yield at_seed(kind, number)
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+def _execute(
+    scenario: Scenario,
+    cases: Iterable[Case],
+    where: AbstractContextManager[sweeps.Workers],
+    progress: Progress,
+    chosen: _Chosen,
+) -> int:
+    """Run the cases, write and print what they found; the exit code."""
+    pool = reports.Pool()
+    failures: list[sweeps.Outcome] = []
+    with ExitStack() as stack:
+        lines = None
+        if chosen.out is not None:
+            chosen.out.mkdir(parents=True, exist_ok=True)
+            lines = stack.enter_context((chosen.out / f"{scenario.name}.jsonl").open("w"))
+        workers = stack.enter_context(where)
+        stack.callback(progress.clear)
+        for outcome in sweeps.outcomes(workers, scenario.name, cases, progress):
+            if not outcome.good:
+                failures.append(outcome)
+                if len(failures) == _FAILURES:
+                    break
+                continue
+            pool.add(outcome.case, outcome.figures)
+            if lines is not None:
+                lines.write(reports.lines(scenario.name, outcome.case, outcome.figures))
+                lines.flush()
+    if pool.series():
+        click.echo(reports.table(pool), nl=False)
+    if chosen.plot and chosen.out is not None:
+        for path in plots.draw(scenario.name, pool.series(), chosen.out):
+            click.echo(path, err=True)
+    for failure in failures:
+        _tell(scenario, failure)
+    return FAILED if failures else 0
+
+
+def _tell(scenario: Scenario, outcome: sweeps.Outcome) -> None:
+    """Of a run that failed."""
+    if outcome.failed is None:
+        click.echo(f"{outcome.crashed.rstrip()}\nrepeat it with: {repeating(scenario.name, outcome.case)}")
+        return
+    click.echo(str(outcome.failed))
+    click.echo(import_module("simulations.shrink").report(scenario, outcome.case, outcome.failed))
+
+
+def repeating(name: str, case: Case) -> str:
+    """The command that runs this case again."""
+    words = [
+        "python", "-m", "simulations", "run", name, "--nodes", str(case.nodes), "--seed", str(case.seed),
+        "--duration", f"{case.duration_s!r}", "--detector", case.detector,
+    ]  # fmt: skip
+    words += ["--loss", f"{case.loss!r}"] if case.loss else []
+    words += ["--label", case.label] if case.label else []
+    return shlex.join(words)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command line (of the process, where none is given); the exit code. What is wrong is said in one line."""
+    try:
+        code = simulations.main(args, prog_name="python -m simulations", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        return USAGE
+    except (sweeps.CannotSweep, plots.CannotPlot, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        return USAGE
+    except BrokenProcessPool:
+        click.echo("error: a worker died; where the kernel killed it for its memory, take fewer --jobs", err=True)
+        return FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,118 @@
+"""Reports: the figures of runs as JSON lines, and as a table for people.
+
+Owns: the layout of both, and the pooling of runs that differ in nothing but their seed. Never knows: where runs took
+place. Nothing of the wall clock and of the machine stands in either, so the same seeds give the same bytes.
+
+A JSON line has: scenario, seed, nodes, detector, loss and label where they are set, metric, unit, p50, p99, p999, max,
+n (the number of samples; without any the others are null). Values have six significant digits.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from simulations.scenario import Case, Figure, percentile
+
+PARTS = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
+_HEADS = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
+
+Kind = tuple[int, str, float, str]
+"""What distinguishes a case in a report, its seed aside: nodes, detector, loss, label."""
+
+
+def kind_of(case: Case) -> Kind:
+    return case.nodes, case.detector, case.loss, case.label
+
+
+@dataclass(slots=True)
+class Series:
+    """The samples of one metric in all runs of one kind of case."""
+
+    case: Case
+    """Of the first of the runs."""
+    metric: str
+    unit: str
+    values: list[float] = field(default_factory=list)
+
+    def at(self, part: float) -> float | None:
+        return percentile(sorted(self.values), part) if self.values else None
+
+
+class Pool:
+    """The samples of all runs, in the order in which they were first met."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[Kind, str], Series] = {}
+
+    def add(self, case: Case, figures: Iterable[Figure]) -> None:
+        for figure in figures:
+            key = kind_of(case), figure.metric
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = Series(case, figure.metric, figure.unit)
+            series.values += figure.values
+
+    def series(self) -> list[Series]:
+        """Those of one kind of case stand together, as the kinds were met."""
+        kinds = list(dict.fromkeys(kind for kind, _ in self._series))
+        return [one for kind in kinds for (of, _), one in self._series.items() if of == kind]
+
+
+def lines(scenario: str, case: Case, figures: Iterable[Figure]) -> str:
+    """One JSON line for each figure of a run, each with its line end."""
+    return "".join(json.dumps(_record(scenario, case, figure)) + "\n" for figure in figures)
+
+
+def _record(scenario: str, case: Case, figure: Figure) -> dict[str, str | int | float | None]:
+    record: dict[str, str | int | float | None] = {
+        "scenario": scenario, "seed": case.seed, "nodes": case.nodes, "detector": case.detector,
+    }  # fmt: skip
+    if case.loss:
+        record["loss"] = case.loss
+    if case.label:
+        record["label"] = case.label
+    record |= {"metric": figure.metric, "unit": figure.unit}
+    ordered = sorted(figure.values)
+    for name, part in PARTS.items():
+        record[name] = _rounded(percentile(ordered, part)) if ordered else None
+    return record | {"n": len(ordered)}
+
+
+def _rounded(value: float) -> int | float:
+    if value == int(value) and abs(value) < 1e15:
+        return int(value)
+    return float(f"{value:.6g}")
+
+
+# -- for people -------------------------------------------------------------------------------------------------------
+
+
+def table(pool: Pool) -> str:
+    """All runs, a line for each kind of case and metric; columns in which nothing is set are left out."""
+    series = pool.series()
+    columns: list[tuple[str, list[str]]] = [
+        ("nodes", [f"{one.case.nodes:,}" for one in series]),
+        ("detector", [one.case.detector for one in series]),
+        ("loss", [f"{one.case.loss:.3g}" if one.case.loss else "" for one in series]),
+        ("label", [one.case.label for one in series]),
+        ("metric", [one.metric for one in series]),
+    ]
+    columns += [(_HEADS[name], [_number(one.at(part)) for one in series]) for name, part in PARTS.items()]
+    columns += [("unit", [one.unit for one in series]), ("n", [f"{len(one.values):,}" for one in series])]
+    return _aligned([(head, cells) for head, cells in columns if any(cells)])
+
+
+def _aligned(columns: Sequence[tuple[str, Sequence[str]]]) -> str:
+    texts = ("detector", "label", "metric", "unit")
+    padded = []
+    for head, cells in columns:
+        width = max(len(text) for text in (head, *cells))
+        padded.append([text.ljust(width) if head in texts else text.rjust(width) for text in (head, *cells)])
+    return "".join("  ".join(row).rstrip() + "\n" for row in zip(*padded, strict=True))
+
+
+def _number(value: float | None) -> str:
+    """Four digits, or all those before the point."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"

@@ -1,0 +1,82 @@
+"""How soon does everybody know that a member is gone?
+
+Random members crash one after the other, at any moment within a period, each once all others know of the last. Their
+machine refuses what is sent to the port, or with `silent=1` in the label says nothing, as where the host is gone.
+`--duration` is how long is waited for each; label: `times=N`, 10 unless said otherwise.
+
+    first_suspicion  from the crash until one member suspects it
+    first            ... until one takes it for dead
+    known            ... until one other member does: all of them
+    last             ... until the last of them does
+    never            members that did not in time
+    mean_suspicion   the mean of first_suspicion in this run, beside
+    theory           e/(e-1) periods: what random probing takes on average in a large cluster (SWIM, 2002, section 3.1),
+                     in whole periods from the next that begins to the end of that in which the crash is found. In wall
+                     time half a period is to be added
+"""
+
+import math
+from dataclasses import replace
+
+from simulations.knowing import Knowing
+from simulations.scenario import Case, Detector, Figure, Scenario
+from simulations.world import World
+
+
+def run(case: Case) -> list[Figure]:
+    world = World(case.seed, config=case.config)
+    world.network.loss = case.loss
+    hosts = world.form(case.nodes)
+    rng = world.streams.of("faults")
+    knowing = Knowing(world)
+    first_suspicion: list[float] = []
+    first: list[float] = []
+    known: list[float] = []
+    last: list[float] = []
+    never: list[float] = []
+    refuses = not case.value("silent", 0)
+    world.run(1.0)
+    for victim in rng.sample(hosts, min(int(case.value("times", 10)), case.nodes - 1)):
+        world.run((1 + rng.random()) * case.config.period_s)
+        others, start = len(world.up) - 1, world.now
+        knowing.about(victim)
+        world.crash(victim, refuses=refuses)
+        world.until(knowing.all_know(others), case.duration_s)
+        times = [at - start for at in knowing.dead.values()]
+        known += times
+        first_suspicion += [min(knowing.suspected.values()) - start] if knowing.suspected else []
+        first += [min(times)] if times else []
+        last += [max(times)] if len(times) == others else []
+        never.append(others - len(times))
+    figures = [
+        Figure("first_suspicion", "s", tuple(first_suspicion)),
+        Figure("first", "s", tuple(first)),
+        Figure("known", "s", tuple(known)),
+        Figure("last", "s", tuple(last)),
+        Figure("never", "1", tuple(never)),
+    ]
+    return figures + theory(case, first_suspicion)
+
+
+def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
+    """The mean beside what is expected of random probing, where that is what the detector does."""
+    if case.config.probe_order == "ring" or not first_suspicion:
+        return []
+    mean = sum(first_suspicion) / len(first_suspicion)
+    expected = math.e / (math.e - 1) * case.config.period_s
+    return [Figure("mean_suspicion", "s", (mean,)), Figure("theory", "s", (expected,))]
+
+
+DETECTORS: tuple[Detector, ...] = ("ours", "lifeguard", "swim")
+
+
+def cases(case: Case) -> list[Case]:
+    return [
+        replace(case, nodes=nodes, detector=detector, label=label)
+        for nodes in (10, 100, 1000)
+        for detector in DETECTORS
+        for label in ("", "silent=1")
+    ]
+
+
+SCENARIO = Scenario("crash", "how soon does everybody know that a member is gone?", run, Case(duration_s=180.0), cases)

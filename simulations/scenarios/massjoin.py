@@ -1,0 +1,73 @@
+"""How long until all are full where everybody starts at once with one seed, and what does the seed send?
+
+One member runs; a second later all others start in the same moment, knowing its address only. Nothing takes time but
+links, unless the label says `processing_us=N`: then each datagram takes each member so long, others wait in its
+socket's buffer, and what does not fit there is dropped. `--duration` is how long is waited.
+
+    synced      from the start until a member says that it is in step
+    full        ... until it holds all members
+    never       members that did not in time
+    seed_bytes  what the seed has sent when all are full, with all headers
+    bytes_sent  ... each of the others
+    dropped     datagrams that found a socket's buffer full
+"""
+
+from dataclasses import replace
+
+from gossipreg.core.effects import Effect, Event
+from simulations.host import Host
+from simulations.scenario import Case, Figure, Scenario
+from simulations.world import Observer, World
+
+
+class Filling(Observer):
+    def __init__(self, world: World, members: int) -> None:
+        self._world, self._members = world, members
+        self.synced: dict[int, float] = {}
+        """World time, by the number of the member."""
+        self.full: dict[int, float] = {}
+        world.watch(self)
+
+    def on_effect(self, host: Host, effect: Effect) -> None:
+        if type(effect) is Event and effect.kind == "synced":
+            self.synced.setdefault(host.number, self._world.now)
+
+    def after(self, host: Host) -> None:
+        if host.number not in self.full and len(host.node.ring) == self._members:
+            self.full[host.number] = self._world.now
+
+
+def run(case: Case) -> list[Figure]:
+    world = World(case.seed, config=case.config)
+    world.network.loss = case.loss
+    hosts = [world.add() for _ in range(case.nodes)]
+    filling = Filling(world, case.nodes)
+    for host in hosts:
+        host.processing_s = case.value("processing_us", 0) / 1e6
+    seed, joiners = hosts[0], hosts[1:]
+    world.start(seed)
+    world.run(1.0)
+    start = world.now
+    for host in joiners:
+        world.start(host, [seed])
+    world.until(lambda: len(filling.full) == case.nodes, case.duration_s)
+    numbers = [one.number for one in joiners]
+    sent = [world.traffic([host])[1] for host in hosts]
+    return [
+        Figure("synced", "s", tuple(filling.synced[of] - start for of in numbers if of in filling.synced)),
+        Figure("full", "s", tuple(at - start for at in filling.full.values())),
+        Figure("never", "1", (float(case.nodes - len(filling.full)),)),
+        Figure("seed_bytes", "B", (float(sent[0]),)),
+        Figure("bytes_sent", "B", tuple(float(size) for size in sent[1:])),
+        Figure("dropped", "1", (float(sum(host.overflowed for host in hosts)),)),
+    ]
+
+
+def cases(case: Case) -> list[Case]:
+    return [replace(case, nodes=nodes) for nodes in (10, 100, 500, 2000)]
+
+
+SCENARIO = Scenario(
+    "massjoin", "how long until all are full where everybody starts at once with one seed?", run,
+    Case(nodes=2000, duration_s=60.0), cases,
+)  # fmt: skip

@@ -1,0 +1,80 @@
+"""How soon does everybody know that a member stands still, and how soon again that it is back?
+
+Random members are stopped one after the other (as by SIGSTOP; with `blocked=1` in the label only their sends and
+receives are, as in the Lifeguard paper), until all others take them for dead, and then go on. With `for_s=S` they stand
+still for so long whatever the others think: who is only slow should be taken for dead by nobody. `--duration` is how
+long is waited for each step; label also: `times=N`, 10 unless said otherwise.
+
+    first_suspicion, first, known, last, never, mean_suspicion, theory    as of `crash`
+    taken_for_dead   (`for_s` only) members that took it for dead
+    back             from its going on until one other member takes it for alive again
+    never_back       members that did not in time
+"""
+
+from dataclasses import replace
+
+from simulations.knowing import Knowing
+from simulations.scenario import Case, Figure, Scenario
+from simulations.scenarios.crash import DETECTORS, theory
+from simulations.world import World
+
+
+def run(case: Case) -> list[Figure]:
+    world = World(case.seed, config=case.config)
+    world.network.loss = case.loss
+    hosts = world.form(case.nodes)
+    rng = world.streams.of("faults")
+    knowing = Knowing(world)
+    first_suspicion: list[float] = []
+    first: list[float] = []
+    known: list[float] = []
+    last: list[float] = []
+    missing: list[float] = []
+    back: list[float] = []
+    never_back: list[float] = []
+    others, for_s = case.nodes - 1, case.value("for_s", 0)
+    stop = world.block if case.value("blocked", 0) else world.stall
+    world.run(1.0)
+    for _ in range(int(case.value("times", 10))):
+        world.run((1 + rng.random()) * case.config.period_s)
+        victim, start = rng.choice(hosts), world.now
+        knowing.about(victim)
+        stop(victim)
+        if for_s:
+            world.run(for_s)
+        else:
+            world.until(knowing.all_know(others), case.duration_s)
+        resumed = world.now
+        world.resume(victim)
+        world.run(case.config.period_s)  # some hear of its death only now
+        world.until(lambda: len(knowing.back) == len(knowing.dead) and world.in_step(), case.duration_s)
+        times = [at - start for at in knowing.dead.values()]
+        known += times
+        first_suspicion += [min(knowing.suspected.values()) - start] if knowing.suspected else []
+        first += [min(times)] if times else []
+        last += [max(times)] if len(times) == others else []
+        missing.append(len(times) if for_s else others - len(times))
+        back += [at - resumed for at in knowing.back.values()]
+        never_back.append(len(knowing.dead) - len(knowing.back))
+    figures = [
+        Figure("first_suspicion", "s", tuple(first_suspicion)),
+        Figure("first", "s", tuple(first)),
+        Figure("known", "s", tuple(known)),
+        Figure("last", "s", tuple(last)),
+        Figure("taken_for_dead" if for_s else "never", "1", tuple(missing)),
+        Figure("back", "s", tuple(back)),
+        Figure("never_back", "1", tuple(never_back)),
+    ]
+    return figures + theory(case, first_suspicion)
+
+
+def cases(case: Case) -> list[Case]:
+    until_known = [replace(case, nodes=nodes, detector=detector) for nodes in (10, 100, 1000) for detector in DETECTORS]
+    brief = [replace(case, nodes=100, label=f"for_s={for_s:g}") for for_s in (0.5, 1, 1.5, 2, 3)]
+    return until_known + brief
+
+
+SCENARIO = Scenario(
+    "pause", "how soon does everybody know that a member stands still, and that it is back?", run,
+    Case(duration_s=180.0), cases,
+)  # fmt: skip

@@ -1,0 +1,111 @@
+"""How soon are all tables equal again after restarts, and is there a ghost?
+
+A cluster in which everybody has a service; some of its members end and start again. `--duration` is how long equal
+tables are waited for. The label says how:
+
+    part=1       which part of the members restarts
+    apart_s=0    one after the other, so far apart; 0: all in the same moment
+    down_s=1     how long each is down
+    hold_s=0     they say that they will be back within so long; 0: they crash
+    lost=0       1: what they knew is lost, identity included: others must let go of who they were
+    clock_s=0    how wrong their wall clock is when they come back
+
+    equal        from the last start until all hold equal tables, in which exactly those that run are alive
+    unequal      1 where that did not come in time
+    ghosts       ten seconds later: how many that do not run are alive in a table, all tables together
+    out          the share of (restart, other member) in which a service of a member that kept its identity went out of
+                 the answers
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from gossipreg.core.effects import Changed, Effect
+from gossipreg.model import ChangeKind, NodeId
+from simulations.host import Host
+from simulations.scenario import Case, Figure, Scenario
+from simulations.world import Observer, World
+
+
+class Answers(Observer):
+    """Counts what goes out of the answers."""
+
+    def __init__(self, world: World) -> None:
+        self.removed: dict[tuple[int, NodeId], None] = {}
+        """(member, whose service)"""
+        world.watch(self)
+
+    def on_effect(self, host: Host, effect: Effect) -> None:
+        if type(effect) is Changed:
+            for change in effect.changes:
+                if change.kind is ChangeKind.REMOVED and change.instance.node != host.id:
+                    self.removed[host.number, change.instance.node] = None
+
+
+def run(case: Case) -> list[Figure]:
+    world = World(case.seed, config=case.config)
+    world.network.loss = case.loss
+    lost = bool(case.value("lost", 0))
+    hosts = world.form(case.nodes, services=case.nodes, durable=not lost)
+    rng = world.streams.of("faults")
+    answers = Answers(world)
+    world.run(1.0)
+    chosen = rng.sample(hosts, max(1, int(case.value("part", 1) * case.nodes)))
+    if lost and len(chosen) == case.nodes:
+        chosen.pop()  # who has lost all needs a seed
+    stays = next((host for host in hosts if host not in chosen), None)
+    apart_s, down_s = case.value("apart_s", 0), case.value("down_s", 1)
+    for number, host in enumerate(chosen):
+        world.after(number * apart_s, partial(_end, world, host, case))
+        seeds = [stays] if stays is not None and lost else []
+        world.after(number * apart_s + down_s, partial(_begin, world, host, seeds, case))
+    world.run((len(chosen) - 1) * apart_s + down_s)
+    start = world.now
+    equal = world.until(world.in_step, case.duration_s)
+    took = world.now - start
+    world.run(10.0)
+    running = {host.id: None for host in world.up}
+    ghosts = sum(id not in running for host in world.up for id in host.node.replica.rows if id in host.node.ring)
+    kept = sum(id in running for _, id in answers.removed)
+    return [
+        Figure("equal", "s", (took,) if equal else ()),
+        Figure("unequal", "1", (float(not (equal and world.in_step())),)),
+        Figure("ghosts", "1", (float(ghosts),)),
+        Figure("out", "1", () if lost else (kept / (len(chosen) * (case.nodes - 1)),)),
+    ]
+
+
+def _end(world: World, host: Host, case: Case) -> None:
+    hold_s = case.value("hold_s", 0)
+    if hold_s:
+        world.leave(host, hold_s)
+    else:
+        world.crash(host)
+
+
+def _begin(world: World, host: Host, seeds: list[Host], case: Case) -> None:
+    if host.up:
+        world.crash(host)  # it was still saying that it leaves
+    host.wall_error_ms = int(case.value("clock_s", 0) * 1000)
+    world.start(host, seeds)
+
+
+KINDS = (
+    "part=1 apart_s=0.1", "part=1 apart_s=0.1 hold_s=30", "part=1", "part=0.1 lost=1", "part=0.9 lost=1",
+    "part=0.1 clock_s=-3600", "part=0.1 clock_s=3600", "part=0.1 lost=1 clock_s=-3600",
+    "part=0.1 lost=1 clock_s=3600",
+)  # fmt: skip
+
+
+def cases(case: Case) -> list[Case]:
+    return [replace(case, nodes=nodes, label=label) for nodes in (10, 100) for label in KINDS]
+
+
+def long_cases(case: Case) -> list[Case]:
+    return [*cases(case), *(replace(case, nodes=1000, label=label) for label in KINDS)]
+
+
+SCENARIO = Scenario(
+    "restart", "how soon are all tables equal again after restarts, and is there a ghost?", run,
+    Case(duration_s=60.0), cases, long_cases,
+)  # fmt: skip
