@@ -347,11 +347,10 @@ class Node(View):
                             self._detector.probe(other)  # else a second witness may take many periods
             case Delta():
                 self._intake.on_delta(id, message, counter)
-                row = commons.replica.rows.get(message.id)
-                if row is not None and row.unproven and not row.dead:
-                    self._unproven.add(message.id)
+                self._prove_if_in_doubt(message.id)
             case Claim():
                 self._intake.on_claim(id, message, counter)
+                self._prove_if_in_doubt(message.id)
             case Receipt():
                 self._rumours.on_receipt(id, message.counters)
             case Announce():
@@ -378,6 +377,12 @@ class Node(View):
                 self._contact.on_mismatch(source, message)
             case Peers_():
                 self._on_peers(message)
+
+    def _prove_if_in_doubt(self, id: NodeId) -> None:
+        """A page of an unproven row came, or a claim that it lives after all: its owner is to answer for it."""
+        row = self._commons.replica.rows.get(id)
+        if row is not None and row.unproven and not row.dead:
+            self._unproven.add(id)
 
     def _on_peers(self, message: Peers_) -> None:
         """A busy member names others: one of them will do as well."""

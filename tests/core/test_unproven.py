@@ -91,6 +91,23 @@ def test_an_ack_of_its_owner_admits_it_and_after_three_misses_who_tells_of_it_he
     assert teller.heard(teller.says(node, START + 5, gone.row)) == told
 
 
+def test_one_that_did_not_answer_in_time_is_asked_again_when_others_tell_that_it_lives() -> None:
+    """Found by swarm: it refuted our verdict, and was neither dead nor believed ever after, and nobody asked it."""
+    node, teller = a_node(), Speaker(1)
+    teller.greets(node, START)
+    cut_off = Speaker(3, generation=FUTURE)
+    teller.says(node, START, cut_off.row)
+    run(node, START + 4, [teller])
+    assert node._commons.replica.rows[cut_off.id].dead
+    refuted = m.Claim(cut_off.id, FUTURE, 1, Rank.ALIVE, cut_off.id)
+    teller.says(node, START + 5, refuted)
+    assert node.member(cut_off.id, START + 5) is None, "not believed on another's word"
+    run(node, START + 7, [teller, cut_off])
+    info = node.member(cut_off.id, START + 7)
+    assert info is not None
+    assert info.state == "alive"
+
+
 def test_who_hears_nobody_takes_no_unproven_one_for_dead() -> None:
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)

@@ -1,0 +1,232 @@
+"""Invariant 8: every queue, heap, cache and table is bounded."""
+
+from collections.abc import Callable, Iterator, Mapping, Sized
+from typing import Any
+
+from gossipreg.core import catalog, detector, fetch, join, peers, reconcile, rumours
+from gossipreg.core.node import Node
+from gossipreg.core.row import Row
+from gossipreg.core.timers import Timers
+from gossipreg.model import MAX_SERVICES_A_ROW
+from gossipreg.wire.seal import MAX_SUBKEYS
+from simulations.checkers.checker import Checker
+from simulations.host import Host
+from simulations.world import World
+
+Bound = Callable[[Node, int], float]
+"""What a container may hold at this node, where so many members have ever been."""
+
+
+def _known(node: Node, ever: int) -> int:  # noqa: ARG001 (a Bound)
+    """One for each member that has ever been."""
+    return ever
+
+
+def _exactly(most: int) -> Bound:
+    return lambda node, ever: most
+
+
+_ROWS_OR_GUESTS: Bound = lambda node, ever: min(ever, len(node.replica.rows) + _GUESTS)  # noqa: E731
+_CALLS, _GUESTS = peers._CALLS_MAX, peers._GUESTS_MAX
+_SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
+_NAMES: Bound = lambda node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
+_TIMERS = 16
+"""Timers that there is one of: Period, Tell, Prove, Seek, ..."""
+_DATAGRAMS_GATHERED = 4096
+"""Receipts owed to one member: it names datagrams of the last few milliseconds."""
+
+
+def _timers(node: Node, ever: int) -> float:
+    """One a probe under way, one a pull, and a few for each member: repeats, receipts, comparisons, suspicions."""
+    return _TIMERS + detector._PROBES_MAX + node.config.pulls_at_once + 8 * ever
+
+
+BOUNDS: dict[str, Bound] = {
+    "Node.touched": _known,
+    "Node._told_dead_at": _known,
+    "Catalog._answers": _exactly(catalog.ANSWERS_MAX),
+    "Catalog._gone": _exactly(catalog.GONE_NAMES_MAX),
+    "Catalog._index": _NAMES,
+    "Catalog._names": _NAMES,
+    "Catalog._shown": _known,
+    "Commons.counts": _exactly(256),
+    "Commons.effects": _exactly(0),
+    "Departure._told": lambda node, ever: 2 * node.config.fanout_ring,
+    "Detector._checked": _known,
+    "Detector._probes": _exactly(detector._PROBES_MAX),
+    "Detector._voided": _SUSPECTS,
+    "Fetch._pulling": lambda node, ever: min(
+        node.config.pulls_at_once, node.config.pull_bytes_at_once // node.config.datagram_bytes
+    ),
+    "Fetch._waiting": lambda node, ever: min(ever, fetch._WAITING_MAX),
+    "GossipedSuspicions._asked": _known,
+    "GossipedSuspicions._asks": _known,
+    "GossipedSuspicions._held": _SUSPECTS,
+    "Intake._called_at": _known,
+    "Joining._missing": _known,
+    "Joining._served": _exactly(join._LISTS_AT_ONCE),
+    "Listener._hidden": _known,
+    "Lost._members": lambda node, ever: min(ever, node.config.lost_max),
+    "Lost._seeds": _known,
+    "Opener._ciphers": _exactly(MAX_SUBKEYS),
+    "Opener._keys": lambda node, ever: 0 if node.keyring is None else len(node.keyring.keys),
+    "Outbox._allowance": _exactly(0),
+    "Outbox._waiting": _exactly(0),
+    "Outbox.sent_kinds": _exactly(32),
+    "Own._free": _exactly(MAX_SERVICES_A_ROW),
+    "Own._observed": _exactly(16),
+    "Own._slots": _exactly(MAX_SERVICES_A_ROW),
+    "Own.health": _exactly(MAX_SERVICES_A_ROW),
+    "Own.services": _exactly(MAX_SERVICES_A_ROW),
+    "Peers._boot_of": _known,
+    "Peers._by_boot": _ROWS_OR_GUESTS,
+    "Peers._by_id": _ROWS_OR_GUESTS,
+    "Peers._calls": _exactly(_CALLS),
+    "Peers._guests": lambda node, ever: min(ever, _GUESTS),
+    "Peers._known": _known,
+    "PrivateSuspicions._held": _SUSPECTS,
+    "Reconcile._answered": _exactly(reconcile._ANSWERED_MAX),
+    "Reconcile._begun": _known,
+    "Reconcile._open": _exactly(reconcile._ANSWERED_MAX),
+    "Replica._dropped": _known,
+    "Replica._hashed": lambda node, ever: len(node.replica.rows),
+    "Replica._touched": _exactly(0),
+    "Replica.bucket_changed_at": _exactly(256),
+    "Replica.bucket_hash": _exactly(256),
+    "Replica.counts": _exactly(32),
+    "Replica.rows": _known,
+    "Ring._ids": lambda node, ever: len(node.replica.rows),
+    "Roster._changes": _exactly(0),
+    "Roster._hidden": _known,
+    "Roster._states": _known,
+    "Roster.touched": _known,
+    "Roster.why": _known,
+    "RoundTrips._members": _ROWS_OR_GUESTS,
+    "RoundTrips._zones": _exactly(256),
+    "Rumours._news": lambda node, ever: ever * (2 + node.config.suspicion_confirmations),
+    "Rumours._receipts": _known,
+    "Rumours._told": lambda node, ever: min(ever, rumours._UNRECEIPTED_MAX),
+    "Timers._due": _timers,
+    "Timers._heap": lambda node, ever: 2 * _timers(node, ever) + 16,
+    "Unproven._tries": _known,
+    # within those:
+    "_Answer.rows": _known,
+    "_Held.by": _known,
+    "_News.known_to": _known,
+    "_Shown.instances": _exactly(MAX_SERVICES_A_ROW),
+    "_Suspicion.asks": lambda node, ever: node.config.helpers,
+    "_Suspicion.reports": _known,
+    "_Suspicion.used": _known,
+    "GossipedSuspicions._asks[]": lambda node, ever: node.config.helpers,
+    "Catalog._names[]": lambda node, ever: ever * MAX_SERVICES_A_ROW,
+    "Roster._hidden[]": _exactly(4),
+    "Rumours._receipts[]": _exactly(_DATAGRAMS_GATHERED),
+    "Rumours._told[]": _exactly(rumours._UNRECEIPTED_MAX),
+}
+"""By class and attribute; with [] what is in its values. A container that is not named here has no bound, and fails."""
+
+
+class Bounded(Checker):
+    """Every dict, list, deque and heap of every part of a node is within its bound; so are the tombstones of its own
+    row, the parts of every row, and the bytes of the table."""
+
+    name = "bounded"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._next = 0
+
+    def tick(self) -> None:
+        """One member each time, in turn: it walks all that the node holds."""
+        running = self.running()
+        if running:
+            self._next = (self._next + 1) % len(running)
+            self._look(*running[self._next])
+
+    def at_rest(self) -> None:
+        for host, node in self.running():
+            self._look(host, node)
+
+    def _look(self, host: Host, node: Node) -> None:
+        ever = len(self.world.by_id)
+        for path, size in containers(node):
+            bound = BOUNDS.get(path)
+            if bound is None:
+                self.fail(f"{path} has no bound that is written down (simulations/checkers/bounded.py)", host)
+            if size > bound(node, ever):
+                self.fail(f"{path} of {host.name} holds {size}, and its bound is {bound(node, ever):g}", host)
+        if node._rumours.unsettled() > rumours._UNRECEIPTED_MAX:
+            self.fail(f"{host.name} waits for {node._rumours.unsettled()} receipts", host)
+        for row in node.replica.rows.values():
+            self._look_at_row(host, node, row)
+        size_bytes = sum(row.size_bytes for row in node.replica.rows.values())
+        if size_bytes != node.replica.size_bytes:
+            self.fail(f"{host.name} counts {node.replica.size_bytes} bytes of table, and has {size_bytes}", host)
+
+    def _look_at_row(self, host: Host, node: Node, row: Row) -> None:
+        for content in (row.content, row.shadow):
+            if content is None:
+                continue
+            entries = len(content.entries)
+            for part in ("_dirty", "_kept", "_parts"):
+                # a slot that is dirty or has parts has been told of, though its head may still be on its way
+                if len(getattr(content, part)) > 2 * entries + content.counter:
+                    self.fail(f"{part} of {self.called(row.id)} at {host.name} holds more than was written", host)
+            if content._buried is not None and len(content._buried) > node.config.tombstones_max:
+                self.fail(f"{host.name} keeps {len(content._buried)} tombstones", host)
+
+
+_PARTS: dict[type, tuple[str, ...]] = {}
+
+
+def containers(node: Node) -> Iterator[tuple[str, int]]:
+    """(class and attribute, size) of every container that a node's parts hold, rows' contents aside."""
+    seen: dict[int, None] = {}
+    yield "Node.touched", len(node.touched)
+    yield from _walk(node, seen)
+
+
+def _walk(part: Any, seen: dict[int, None]) -> Iterator[tuple[str, int]]:
+    if id(part) in seen:
+        return
+    seen[id(part)] = None
+    kind = type(part)
+    for name in _attributes(kind, part):
+        value = getattr(part, name, None)
+        path = f"{kind.__name__}.{name}"
+        if isinstance(value, Sized) and hasattr(value, "__iter__") and not isinstance(value, str | bytes | tuple | Timers):
+            if type(value).__module__.startswith(("gossipreg.core", "gossipreg.wire")):
+                yield from _walk(value, seen)
+                continue
+            yield path, len(value)
+            if isinstance(value, Mapping):
+                yield from _walk_values(path, value, seen)
+        elif _is_part(value):
+            yield from _walk(value, seen)
+
+
+def _walk_values(path: str, mapping: Mapping[Any, Any], seen: dict[int, None]) -> Iterator[tuple[str, int]]:
+    for value in mapping.values():
+        if isinstance(value, dict | list):
+            yield f"{path}[]", len(value)
+            if isinstance(value, dict):
+                yield from _walk_values(f"{path}[]", value, seen)
+        elif _is_part(value):
+            yield from _walk(value, seen)
+
+
+def _is_part(value: object) -> bool:
+    kind = type(value)
+    return kind.__module__.startswith(("gossipreg.core", "gossipreg.wire.seal")) and kind.__name__ not in _NOT_PARTS
+
+
+_NOT_PARTS = ("Row", "Content", "State")
+"""Rows are looked at by themselves."""
+
+
+def _attributes(kind: type, part: object) -> tuple[str, ...]:
+    names = _PARTS.get(kind)
+    if names is None:
+        slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+        names = _PARTS[kind] = tuple(dict.fromkeys([*slots, *getattr(part, "__dict__", {})]))
+    return names

@@ -1,0 +1,60 @@
+"""What a checker is: an onlooker that knows one invariant and says so where it does not hold.
+
+Owns: the three moments at which checkers look, and the words of a failure. Never knows: any one invariant.
+
+    after      an input of a member was handled (or an effect came of it): what must hold at every moment
+    tick       now and then: what must not last, and what is too dear to look at after every input
+    at_rest    faults have stopped and the bound is over: what must hold then
+"""
+
+from typing import ClassVar, NoReturn
+
+from gossipreg.core.node import Node
+from gossipreg.model import NodeId
+from simulations.host import Host
+from simulations.scenario import CheckFailed
+from simulations.world import START, Observer, World
+
+
+class Broken(CheckFailed):
+    """An invariant did not hold: which (the checker's name), at whom, when, and what was seen."""
+
+    def __init__(self, checker: str, members: tuple[str, ...], at_s: float, what: str) -> None:
+        super().__init__(f"{checker}: {what}\n  members {', '.join(members) or '-'}; at {at_s:.3f} s")
+        self.checker = checker
+        self.members = members
+        self.at_s = at_s
+        """Virtual seconds since the beginning."""
+        self.what = what
+
+
+class Checker(Observer):
+    name: ClassVar[str]
+    also_for_swim: ClassVar[bool] = True
+    """Whether it holds of the detectors that we only compare with, too."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def tick(self) -> None:
+        """Called every quarter of a period."""
+
+    def at_rest(self) -> None:
+        """Called once everything should have come to rest."""
+
+    def fail(self, what: str, *members: Host) -> NoReturn:
+        raise Broken(self.name, tuple(host.name for host in members), self.world.now - START, what)
+
+    def called(self, id: NodeId) -> str:
+        """A member's name, for people."""
+        host = self.world.by_id.get(id)
+        return id.hex()[:8] if host is None else host.name
+
+    def owner(self, id: NodeId) -> list[Host]:
+        """The machine of this member, where there is one; to be listed in a failure."""
+        host = self.world.by_id.get(id)
+        return [] if host is None else [host]
+
+    def running(self) -> list[tuple[Host, Node]]:
+        """The members that are up, with their nodes."""
+        return [(host, host.node) for host in self.world.hosts if host.up]

@@ -1,0 +1,88 @@
+"""Invariant 5: nothing deregistered or forgotten comes back."""
+
+from gossipreg.core.effects import Changed, Effect
+from gossipreg.model import ChangeKind, Instance, NodeId, Version
+from simulations.checkers.checker import Checker
+from simulations.checkers.ledger import Ledger
+from simulations.host import Host
+from simulations.world import World
+
+_ON_ITS_WAY_S = 2.0
+"""Longer than a datagram is ever under way, with bandwidth limits and held back ones."""
+
+
+class ComesBack(Checker):
+    """Judged by what a member held before: in its answers there is no service whose deregistration its row had reached,
+    and none of an older start than it held whole. Judged by the truth: once a process is gone, nobody that is up counts
+    it as a member, and no word of it is on its way or waits in anybody's socket, nobody ever counts it again."""
+
+    name = "comes_back"
+
+    def __init__(self, world: World, ledger: Ledger) -> None:
+        super().__init__(world)
+        self._ledger = ledger
+        self._reached: dict[int, tuple[object, dict[NodeId, Version]]] = {}
+        """By member: the process, and how far it has held each row."""
+        self._buried: dict[tuple[NodeId, int], float] = {}
+        """(member, generation) of processes that are gone and that nobody counts any more, and since when."""
+        self._mortal: dict[tuple[NodeId, int], tuple[Host, float]] = {}
+        """Those that have been, and are not buried: on which machine, and when they were last counted or there was word
+        of them."""
+
+    def after(self, host: Host) -> None:
+        node = host.node
+        if not node.touched:
+            return
+        reached = self._of(host)
+        for id in node.touched:
+            row = node.replica.rows.get(id)
+            if row is None:
+                reached.pop(id, None)  # forgotten: what it comes back as is judged by the truth alone
+                continue
+            reached[id] = max(reached.get(id, row.told), row.told)
+            if (id, row.liveness.generation) in self._buried and id in node.ring:
+                since = self.world.now - self._buried[id, row.liveness.generation]
+                what = f"{host.name} counts {self.called(id)} again, {since:.1f} s after nobody did; it is gone"
+                self.fail(what, host, *self.owner(id))
+
+    def on_effect(self, host: Host, effect: Effect) -> None:
+        if type(effect) is Changed:
+            for change in effect.changes:
+                if change.kind is not ChangeKind.REMOVED:
+                    self._look(host, change.instance)
+
+    def _of(self, host: Host) -> dict[NodeId, Version]:
+        process, reached = self._reached.get(host.number, (None, {}))
+        if process is not host.node:
+            reached = {}
+            self._reached[host.number] = host.node, reached
+        return reached
+
+    def _look(self, host: Host, instance: Instance) -> None:
+        generation, counter = instance.version
+        reached = self._of(host).get(instance.node, instance.version)
+        gives = f"{host.name} gives {instance.service.id} of {self.called(instance.node)}"
+        if generation < reached.generation:
+            self.fail(f"{gives} as an older start had it", host, *self.owner(instance.node))
+        written = self._ledger.of(instance.node, generation)
+        for out in () if written is None else written.taken_out.get(instance.service.id, ()):
+            if counter < out <= reached.counter:
+                what = f"{gives} as it was at {counter}; it was deregistered at {out}, and {host.name} knew"
+                self.fail(what, host, *self.owner(instance.node))
+
+    def tick(self) -> None:
+        now = self.world.now
+        for host, node in self.running():
+            self._mortal[host.id, node.replica.own.liveness.generation] = host, now
+        waits = any(host.inbox or host.held for host in self.world.hosts)
+        for (id, generation), (host, last) in list(self._mortal.items()):
+            if waits or self._counted(id, generation):
+                self._mortal[id, generation] = host, now
+            elif now - last > _ON_ITS_WAY_S:
+                self._buried[id, generation] = last
+                del self._mortal[id, generation]
+
+    def _counted(self, id: NodeId, generation: int) -> bool:
+        """Whether anybody takes it for a member, itself included; a row on its way to a newer start counts too."""
+        rows = (node.replica.rows.get(id) for _, node in self.running())
+        return any(row is not None and row.liveness.generation <= generation and row.active for row in rows)

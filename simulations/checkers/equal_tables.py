@@ -1,0 +1,78 @@
+"""Invariant 4: once faults stop, all tables are equal within the bound of the profile."""
+
+import math
+
+from gossipreg.config import Config
+from gossipreg.model import Health, NodeId, Service
+from simulations.checkers.checker import Checker
+from simulations.host import Host
+
+
+def bound_s(config: Config, members: int, longest_lag_s: float = 0.0) -> float:
+    """Within how long after the last fault all that are up must hold equal tables, seconds. What it is made of:
+
+    - a verdict that was under way when the fault ended: the floor, stretched by the worst local health, and as long as
+      that again where the member must first find out by itself that it is lost
+    - finding each other again: the lost are called on `lost_calls` times a period by all together; 24 periods leave one
+      in a billion that a call never hit even where most of those lost are gone for good
+    - spreading: a comparison takes a period at most, log2(n) rounds of them, twice (claims, then the rows), and a
+      refutation after each
+    - the backoff of comparisons that moved nothing, which a change of either table ends: a few periods
+    """
+    verdict_s = 2 * config.floor_silent_s * (1 + config.local_health_max if config.local_health else 1)
+    rounds = 24 + 4 * math.ceil(math.log2(max(members, 2))) + 8
+    return verdict_s + rounds * config.period_s + longest_lag_s
+
+
+class EqualTables(Checker):
+    """At rest the tables of all that are up are equal: the same fingerprint, the same members alive, entry for entry what
+    the owners have, and the answers to lookups are what was registered where, no more and no less."""
+
+    name = "equal_tables"
+    also_for_swim = False
+
+    def at_rest(self) -> None:
+        up = [host for host, _ in self.running()]
+        alive = sorted(host.id for host in up)
+        for host in up:
+            node = host.node
+            if not node.synced:
+                self.fail(f"{host.name} is not in step", host)
+            if list(node.ring) != alive:
+                missing = [self.called(id) for id in alive if id not in node.ring]
+                extra = [self.called(id) for id in node.ring if id not in alive]
+                also = [other for other in up if other.name in missing]
+                self.fail(f"{host.name} lacks {missing} and has {extra} beside", host, *also)
+            for other in up:
+                self._compare(host, other)
+        prints = {host.node.fingerprint: host for host in up}
+        if len(prints) > 1:
+            self.fail("equal tables have different fingerprints", *prints.values())
+        self._look_at_answers(up)
+
+    def _compare(self, host: Host, owner: Host) -> None:
+        held, own = host.node.replica.rows[owner.id].content, owner.node.replica.own.content
+        if held is own:
+            return
+        assert own is not None, "an owner has its own row"
+        if held is None or (held.generation, held.counter) != (own.generation, own.counter):
+            at = "nothing" if held is None else str(held.counter)
+            what = f"{host.name} holds {owner.name} at {at}, and its owner is at {own.counter}"
+            self.fail(what, host, owner)
+        theirs = {key: entry for key, entry in held.entries.items() if entry[1] is not None}
+        if theirs != {key: entry for key, entry in own.entries.items() if entry[1] is not None}:
+            self.fail(f"{host.name} holds other entries of {owner.name} at {own.counter} than its owner", host, owner)
+
+    def _look_at_answers(self, up: list[Host]) -> None:
+        right: dict[tuple[NodeId, str], tuple[Service, Health]] = {}
+        for host in up:
+            right |= {(host.id, id): both for id, both in host.services.items()}
+        for host in up:
+            given = {(one.node, one.service.id): (one.service, one.health) for one in host.node.catalog.instances()}
+            if given != right:
+                wrong = sorted(
+                    f"{id} of {self.called(node)}"
+                    for node, id in {**given, **right}
+                    if given.get((node, id)) != right.get((node, id))
+                )
+                self.fail(f"{host.name} gives other answers than what is registered: {wrong[:5]}", host)

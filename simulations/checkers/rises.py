@@ -1,0 +1,54 @@
+"""Invariant 1: merges only rise."""
+
+from gossipreg.core.row import Row, State
+from gossipreg.model import Liveness, NodeId, Version
+from simulations.checkers.checker import Checker
+from simulations.host import Host
+from simulations.world import World
+
+_Held = tuple[Version, Liveness, bool]
+"""Content, liveness, and whether the row may be forgotten: it is dead, left, never whole or in doubt."""
+
+
+def may_be_forgotten(row: Row) -> bool:
+    return row.settled_state in (State.DEAD, State.LEFT) or row.content is None or row.unproven
+
+
+class Rises(Checker):
+    """At any member, within one process of it, neither the content version nor the liveness of a row ever goes down; and
+    no row vanishes but one that is dead, left, never whole or unproven. A row that was forgotten begins anew."""
+
+    name = "rises"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._held: dict[int, tuple[object, dict[NodeId, _Held]]] = {}
+        """By member: the process, and what it held of each row."""
+
+    def after(self, host: Host) -> None:
+        node = host.node
+        if not node.touched:
+            return
+        process, held = self._held.get(host.number, (None, {}))
+        if process is not node:
+            held = {}
+            self._held[host.number] = node, held
+        for id in node.touched:
+            row, before = node.replica.rows.get(id), held.get(id)
+            if row is None:
+                if before is not None and not before[2]:
+                    self.fail(f"{host.name} forgot {self.called(id)}, which was alive to it", host, *self.owner(id))
+                held.pop(id, None)
+                continue
+            if before is not None and row.told < before[0]:
+                what = f"{host.name} held {self.called(id)} at {_of(before[0])}, and now at {_of(row.told)}"
+                self.fail(what, host, *self.owner(id))
+            if before is not None and row.liveness < before[1]:
+                what = f"{host.name} held {self.called(id)} as {_of(before[1])}, and now as {_of(row.liveness)}"
+                self.fail(what, host, *self.owner(id))
+            held[id] = row.told, row.liveness, may_be_forgotten(row)
+
+
+def _of(version: Version | Liveness) -> str:
+    generation, *rest = version
+    return "(" + ", ".join([f"start {generation >> 16}", *(str(part) for part in rest)]) + ")"

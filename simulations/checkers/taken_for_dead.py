@@ -1,0 +1,104 @@
+"""Invariant 6: who is well is declared dead by nobody for longer than a refutation takes."""
+
+from math import inf
+
+from gossipreg.config import Config
+from gossipreg.model import NodeId
+from gossipreg.wire.seal import TAG_BYTES
+from simulations.checkers.checker import Checker
+from simulations.host import Host
+from simulations.network import IP_BYTES, Rule
+from simulations.world import World
+
+_LOSS = 0.05
+"""A network that loses more than this is a fault, of everybody."""
+
+
+def refuted_within_s(config: Config) -> float:
+    """Seconds from when both are well: a lost member is called on within a few periods, is told, refutes, and the
+    refutation comes by rumour or by comparing, a period a round. Longest seen in 1,000 seeds: see `longest_s`."""
+    return 24 * config.period_s
+
+
+class TakenForDead(Checker):
+    """Who is up, reachable and responsive, and has been for a while, is not held dead by another such member for longer
+    than a refutation takes; and no such member declares another one dead at all.
+
+    Well is: up, not slow in any way, no rule of the network between it and anybody who is up, and the network itself
+    in order. `longest_s` is the longest that anybody well was held dead by anybody well, counted from when both were.
+    """
+
+    name = "taken_for_dead"
+    also_for_swim = False
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._well_since: dict[int, float] = {}
+        """By member; infinity: it is not well."""
+        self._dead_since: dict[tuple[int, int], float] = {}
+        """By (who holds it, who is held dead): since when."""
+        self._limit_s = refuted_within_s(world.config)
+        self.longest_s = 0.0
+        self.verdicts = 0
+
+    def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:  # noqa: ARG002 (whatever it is)
+        for host in hosts:
+            self._well_since[host.number] = inf
+
+    def after(self, host: Host) -> None:
+        node = host.node
+        for id in node.touched:
+            row = node.replica.rows.get(id)
+            if row is None or not row.dead or row.settled_state.value != "dead":
+                continue
+            other = self.world.by_id[id]
+            if row.reporter == host.id and row.changed_at == node._commons.now:
+                self.verdicts += 1
+                if other.id == id and self._well(host) and self._well(other) and "its address" not in self._why(host, id):
+                    self.fail(f"{host.name} declares {other.name} dead, and both are well: {self._why(host, id)}", host, other)
+
+    def _why(self, host: Host, id: NodeId) -> str:
+        return host.node._roster.why.get(id, "")
+
+    def _well(self, host: Host) -> bool:
+        """For long enough that what went before does not matter."""
+        since = max(self._well_since.get(host.number, inf), host.since)
+        return self._is_well(host) and self.world.now - since > self._limit_s
+
+    def _is_well(self, host: Host) -> bool:
+        network = self.world.network
+        slow = host.stalled or host.blocked or host.processing_s or host.inbox
+        if not host.up or slow or network.loss > _LOSS or network.link is not None:
+            return False
+        if network.mtu < self.world.config.datagram_bytes + TAG_BYTES + IP_BYTES:
+            return False
+        return not any(self._cut(rule, host) for rule in network.rules.values())
+
+    def _cut(self, rule: Rule, host: Host) -> bool:
+        return any(rule(host, other) or rule(other, host) for other in self.world.up if other is not host)
+
+    def tick(self) -> None:
+        now = self.world.now
+        well: list[Host] = []
+        for host in self.world.hosts:
+            if not self._is_well(host):
+                self._well_since[host.number] = inf
+                continue
+            if self._well_since.get(host.number, inf) == inf:
+                self._well_since[host.number] = now
+            well.append(host)
+        dead: dict[tuple[int, int], float] = {}
+        for holder in well:
+            rows = holder.node.replica.rows
+            for other in well:
+                row = rows.get(other.id)
+                if row is None or not row.dead:
+                    continue
+                pair = holder.number, other.number
+                both = max(self._well_since[holder.number], self._well_since[other.number])
+                dead[pair] = since = max(self._dead_since.get(pair, now), both)
+                self.longest_s = max(self.longest_s, now - since)
+                if now - since > self._limit_s:
+                    what = f"{holder.name} has held {other.name} dead for {now - since:.1f} s, and both are well"
+                    self.fail(what, holder, other)
+        self._dead_since = dead

@@ -1,0 +1,65 @@
+"""What members send: no more than they may, and next to nothing once all is at rest."""
+
+from gossipreg.config import Config
+from gossipreg.model import NodeId
+from simulations.checkers.checker import Checker
+from simulations.host import Host
+from simulations.network import FRAME_BYTES
+from simulations.world import World
+
+IDLE_BYTES = 200
+"""What a member may send in a period in which nothing happens, all headers included (design: budgets)."""
+_CALL_BYTES = 160
+"""A call on a lost member; those are outside of the idle budget."""
+_UNTHROTTLED_BYTES = 200_000
+"""Probes, acks, refutations, receipts and the steps of comparisons are never throttled: in a second no more of them."""
+
+
+def idle_bytes(config: Config, members: int, lost: int) -> float:
+    """What each of so many members may send in a period on average, where so many lost ones are called on."""
+    calls = min(1.0, config.lost_calls / members) if lost else 0.0
+    return IDLE_BYTES + calls * _CALL_BYTES
+
+
+class Traffic(Checker):
+    """In any second nobody sends more bytes than the token bucket can give (its depth, what a second fills, and its
+    debt) beside what is never throttled. `measure` begins a quiet time; at its end the mean over all members is within
+    the idle budget of a period."""
+
+    name = "traffic"
+    also_for_swim = False
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._at: dict[int, tuple[float, int, int]] = {}
+        self.peak_packets_s = 0.0
+        self.peak_bytes_s = 0.0
+
+    def tick(self) -> None:
+        now = self.world.now
+        most = 3 * self.world.config.send_bytes_s + _UNTHROTTLED_BYTES
+        for host, _ in self.running():
+            datagrams, size = host.sent()
+            since, before, size_before = self._at.get(host.number, (now, datagrams, size))
+            if host.number not in self._at or now - since >= 1.0:
+                self._at[host.number] = now, datagrams, size
+            if now - since < 1.0:
+                continue
+            self.peak_packets_s = max(self.peak_packets_s, (datagrams - before) / (now - since))
+            self.peak_bytes_s = max(self.peak_bytes_s, (size - size_before) / (now - since))
+            if size - size_before > most * (now - since):
+                self.fail(f"{host.name} has sent {size - size_before} bytes in {now - since:.1f} s", host)
+
+    def quiet(self, before: tuple[int, int], after: tuple[int, int], periods: float, members: list[Host]) -> float:
+        """Judge a quiet time by the traffic of these members before and after it; bytes a period a member."""
+        mean = (after[1] - before[1]) / periods / len(members)
+        lost: dict[NodeId, None] = {id: None for host in members for id in host.node._lost._members}
+        most = idle_bytes(self.world.config, len(members), len(lost))
+        if mean > most and len(members) > 1:
+            packets = (after[0] - before[0]) / periods / len(members)
+            what = f"at rest a member sends {mean:.0f} bytes and {packets:.1f} datagrams a period; {most:.0f} bytes are meant"
+            self.fail(what, *members[:4])
+        return mean
+
+
+assert FRAME_BYTES < IDLE_BYTES

@@ -1,0 +1,220 @@
+"""The doer: carries a plan out.
+
+Owns: what each action does to members and network, how it ends, and what heals everything. Never knows: how actions were
+drawn, or what must hold. What cannot be done (to crash who is down, to register where nothing runs) is left undone, so
+that every part of a plan can be carried out.
+"""
+
+from collections.abc import Callable, Mapping
+
+from gossipreg.model import Health
+from simulations.host import Host
+from simulations.network import Link, Rule, between, bridged, into, out_of
+from simulations.plan import Action, Plan
+from simulations.workload import service_of
+from simulations.world import START, World
+
+_QUEUE_BYTES = 32_768
+"""What waits at a line of limited bandwidth."""
+
+
+class Doer:
+    def __init__(self, world: World, hosts: Mapping[int, Host], base_loss: float) -> None:
+        """`hosts`: who takes part, by number; the lowest is called on where an action names no seed that takes part."""
+        self.world = world
+        self.hosts = hosts
+        self._base_loss = base_loss
+        self._leaving: dict[int, None] = {}
+        self.lookups = 0
+
+    def begin(self, plan: Plan) -> None:
+        for action in plan:
+            self.world.at(START + action.at_s, lambda action=action: self._do(action))  # type: ignore[misc]
+
+    def heal(self) -> None:
+        """Everything that hurts is over. Who is down stays down."""
+        network = self.world.network
+        network.rules.clear()
+        network.loss, network.duplication, network.reorder = self._base_loss, 0.0, 0.0
+        network.mtu, network.link = 65_535, None
+        for host in self.hosts.values():
+            host.processing_s = 0.0
+            if host.stalled or host.blocked or host.inbox:
+                self.world.resume(host)
+        self._all_hurt("healed")
+
+    def start(self, host: Host, seeds: tuple[int, ...]) -> None:
+        self._leaving.pop(host.number, None)
+        known = [self.hosts[number] for number in seeds if number in self.hosts] or [self.hosts[min(self.hosts)]]
+        self.world.start(host, known)
+
+    # -- one action --------------------------------------------------------------------------------------------------
+
+    def _do(self, action: Action) -> None:
+        what = action.what
+        if what in ("register", "health", "deregister", "lookup"):
+            self._work(action, self.hosts[action.hosts[0]])
+        elif what in ("crash", "leave"):
+            self._go(action, self.hosts[action.hosts[0]])
+        elif what in ("stall", "block", "slow"):
+            self._slow(action)
+        elif what in RULES:
+            self._rule(action)
+        else:
+            self._network(action)
+
+    def _end(self, action: Action, end: Callable[[], None]) -> None:
+        self.world.after(action.for_s, end)
+
+    def _all_hurt(self, what: str) -> None:
+        self.world.fault(what, *self.hosts.values())
+
+    # -- members that go ---------------------------------------------------------------------------------------------
+
+    def _go(self, action: Action, host: Host) -> None:
+        if not host.up or host.number in self._leaving or (host.stalled and action.what == "leave"):
+            return
+        if action.what == "crash":
+            self.world.crash(host, refuses="refused" in action.flags)
+        else:
+            self._leaving[host.number] = None
+            self.world.leave(host, action.value if host.durable else 0.0)
+        if "for good" not in action.flags:
+            starts = host.starts
+            self._end(action, lambda: self._back(action, host, starts))
+
+    def _back(self, action: Action, host: Host, starts: int) -> None:
+        """`starts`: as it was when it went; it may have been brought back by another action meanwhile."""
+        if host.starts != starts:
+            return
+        if host.up:  # its farewell took longer
+            self.world.crash(host)
+        if "state lost" in action.flags:
+            host.durable = False
+        host.wall_error_ms = int(action.value * 1000) if action.what == "crash" else 0
+        self.start(host, action.seeds)
+
+    # -- members that are slow ---------------------------------------------------------------------------------------
+
+    def _slow(self, action: Action) -> None:
+        hosts = [self.hosts[number] for number in action.hosts if self.hosts[number].up]
+        if action.what == "slow":
+            for host in hosts:
+                host.processing_s = action.value
+                host.look()
+            self.world.fault("slow", *hosts)
+            self._end(action, lambda: self._quick(hosts))
+            return
+        self._pulse(action, hosts, self.world.now + action.for_s)
+
+    def _quick(self, hosts: list[Host]) -> None:
+        for host in hosts:
+            host.processing_s = 0.0
+            host.look()
+        self.world.fault("quick", *hosts)
+
+    def _pulse(self, action: Action, hosts: list[Host], end: float) -> None:
+        """Slow until the end, or (with a value) in pulses of so many seconds with a quarter of it between them."""
+        world = self.world
+        for host in hosts:
+            if host.up:
+                (world.stall if action.what == "stall" else world.block)(host)
+        over = min(end, world.now + action.value) if action.value else end
+        world.at(over, lambda: self._resume(hosts))
+        following = over + action.value / 4
+        if action.value and following < end:
+            world.at(following, lambda: self._pulse(action, hosts, end))
+
+    def _resume(self, hosts: list[Host]) -> None:
+        for host in hosts:
+            self.world.resume(host)
+
+    # -- the network -------------------------------------------------------------------------------------------------
+
+    def _rule(self, action: Action) -> None:
+        rules, name = self.world.network.rules, f"#{action.number}"
+        rules[name] = RULES[action.what](action)
+        self._all_hurt(str(action))
+
+        def end() -> None:
+            rules.pop(name, None)
+            self._all_hurt(f"end of {name}")
+
+        self._end(action, end)
+
+    def _network(self, action: Action) -> None:
+        network, value = self.world.network, action.value
+        match action.what:
+            case "loss":
+                network.loss = value
+            case "duplication":
+                network.duplication = value
+            case "reorder":
+                network.reorder, network.reorder_s = value, self.world.config.rtt_floor_s
+            case "mtu":
+                network.mtu = int(value)
+            case "bandwidth":
+                network.link = Link(value, _QUEUE_BYTES)
+            case _:
+                raise ValueError(f"nobody knows how to do {action}")
+        self._all_hurt(str(action))
+        self._end(action, lambda: self._network_again(action))
+
+    def _network_again(self, action: Action) -> None:
+        network = self.world.network
+        match action.what:
+            case "loss":
+                network.loss = self._base_loss
+            case "duplication":
+                network.duplication = 0.0
+            case "reorder":
+                network.reorder = 0.0
+            case "mtu":
+                network.mtu = 65_535
+            case "bandwidth":
+                network.link = None
+        self._all_hurt(f"end of #{action.number}")
+
+    # -- services ----------------------------------------------------------------------------------------------------
+
+    def _work(self, action: Action, host: Host) -> None:
+        if not host.up or host.stalled or host.number in self._leaving:
+            return
+        world, id, name = self.world, f"s{action.flags[0]}", action.flags[1]
+        if action.what == "lookup":
+            self.lookups += len(host.node.catalog.lookup(name)) > 0
+        elif action.what == "register":
+            service = service_of(host, action)
+            host.services[id] = service, Health.PASSING
+            world.act(host, host.node.register(service, Health.PASSING, host.local(world.now))[1])
+        elif id not in host.services:
+            pass
+        elif action.what == "health":
+            world.set_health(host, id, Health(int(action.value)))
+        else:
+            world.deregister(host, id)
+
+
+def _cut(action: Action) -> Rule:
+    side, three = frozenset(action.hosts), action.value == 3
+    return between(lambda end: 0 if end.number in side else 1 + (end.number % 2 if three else 0))
+
+
+def _pair(action: Action) -> Rule:
+    """Two members alone cannot reach each other, or (one way) the second not the first."""
+    if len(action.hosts) < 2:
+        return lambda sender, receiver: 0.0
+    one, other = action.hosts
+    one_way = "one way" in action.flags
+    barred = {(one, other): 1.0} if one_way else {(one, other): 1.0, (other, one): 1.0}
+    return lambda sender, receiver: barred.get((sender.number, receiver.number), 0.0)
+
+
+RULES: dict[str, Callable[[Action], Rule]] = {
+    "cut": _cut,
+    "into": lambda action: into(frozenset(action.hosts), action.value),
+    "out_of": lambda action: out_of(frozenset(action.hosts), action.value),
+    "pair": _pair,
+    "bridge": lambda action: bridged(action.hosts[0], frozenset(action.hosts[1:])),
+}
+"""Faults that are a rule of the network while they last."""

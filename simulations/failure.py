@@ -1,0 +1,90 @@
+"""What is told of a failure: the seed, the options, the plan, the last events of those concerned, and how to repeat it.
+
+Owns: the recorder, a bounded memory of what happened last at each member, and the words. Never knows: what failed.
+"""
+
+import traceback
+from collections import deque
+
+from gossipreg.core.effects import Changed, Effect, Event
+from simulations.checkers.checker import Broken
+from simulations.host import Host
+from simulations.plan import Plan
+from simulations.scenario import Case
+from simulations.world import START, Observer, World
+
+_EVENTS_KEPT = 40
+"""Of each member."""
+_ACTIONS_SHOWN = 40
+
+
+class Recorder(Observer):
+    """Keeps the last events of each member."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._last: dict[str, deque[str]] = {}
+
+    def on_effect(self, host: Host, effect: Effect) -> None:
+        self._note(host, told(effect))
+
+    def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:
+        for host in hosts:
+            self._note(host, f"-- {what.strip()}")
+
+    def _note(self, host: Host, text: str) -> None:
+        lines = self._last.setdefault(host.name, deque(maxlen=_EVENTS_KEPT))
+        lines.append(f"{self._world.now - START:9.3f} s  {host.name:>4}  {text}")
+
+    def of(self, members: tuple[str, ...]) -> list[str]:
+        """The last events of these, in order of time."""
+        return sorted(line for name in dict.fromkeys(members) for line in self._last.get(name, ()))
+
+
+def told(effect: Effect) -> str:
+    """An effect in a line."""
+    match effect:
+        case Event():
+            fields = (f"{key}={value}" for key, value in effect.fields if key != "id")
+            return " ".join([effect.kind, *fields])
+        case Changed():
+            changes = (
+                f"{one.kind.name.lower()} {one.instance.service.id} of {one.instance.node_name}"
+                f" at {one.instance.version.counter}"
+                for one in effect.changes[:4]
+            )
+            return "answers: " + ", ".join(changes) + (", ..." if len(effect.changes) > 4 else "")
+        case _:
+            return str(effect)
+
+
+def command(case: Case) -> str:
+    """The one command that repeats this case."""
+    words = ["python -m simulations run swarm", f"--seed {case.seed}", f"--nodes {case.nodes}"]
+    words += [f"--duration {case.duration_s:g}", f"--detector {case.detector}"]
+    words += [f"--loss {case.loss:g}"] if case.loss else []
+    words += [f"--{key} {value}" for key, _, value in (part.partition("=") for part in case.label.split())]
+    return " ".join(words)
+
+
+def from_exception(error: Exception, at_s: float) -> Broken:
+    """A member raised something: whatever it is, that is the failure (invariant 7)."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno} {where.name})"
+    return Broken("no_exception", (), at_s, what)
+
+
+def described(broken: Broken, case: Case, plan: Plan, options: list[str], recorder: Recorder) -> Broken:
+    """The same failure with all that is known about it in its message."""
+    lines = [str(broken), "options", *(f"  {option}" for option in options)]
+    before = [action for action in plan if action.at_s <= broken.at_s and action.what not in _WORK]
+    lines += [f"plan, {len(plan)} actions; faults so far:", *(f"  {action}" for action in before[-_ACTIONS_SHOWN:])]
+    events = recorder.of(broken.members)
+    lines += ["last events of the members concerned:", *(f"  {line}" for line in events)] if events else []
+    lines += ["to repeat it:", f"  {command(case)}"]
+    full = Broken(broken.checker, broken.members, broken.at_s, broken.what)
+    full.args = ("\n".join(lines),)
+    return full
+
+
+_WORK = ("register", "health", "deregister", "lookup")

@@ -1,0 +1,144 @@
+"""Faults, drawn from the seed before a run begins.
+
+Owns: which faults there are, how often each is drawn, how long it lasts and how bad it is. Never knows: what becomes of
+it. Member 0 is the anchor: it may be hurt in any way, but never goes for good, so that whoever comes back has somebody
+to call on. All faults end with the phase that they are drawn for.
+"""
+
+import random
+from collections.abc import Callable
+
+from gossipreg.config import Config
+from gossipreg.wire.values import MAX_HOLD_S
+from simulations.plan import Action
+
+ANCHOR = 0
+
+
+class _Draw:
+    """One fault: its time, and what is drawn of everything else."""
+
+    def __init__(self, rng: random.Random, config: Config, members: int, phase_s: float) -> None:
+        self.rng = rng
+        self.config = config
+        self.members = members
+        self.phase_s = phase_s
+        self.at_s = rng.uniform(0.0, 0.9 * phase_s)
+        self.left_s = phase_s - self.at_s
+
+    def lasts(self, shortest: float, longest: float) -> float:
+        """Between so many periods, short ones more often; not beyond the phase."""
+        periods = shortest * (longest / shortest) ** self.rng.random()
+        return min(periods * self.config.period_s, self.left_s)
+
+    def one(self) -> int:
+        return self.rng.randrange(self.members)
+
+    def some(self, part: float) -> tuple[int, ...]:
+        """One to this part of the members, at least one left out."""
+        most = max(1, min(int(self.members * part), self.members - 1))
+        return tuple(sorted(self.rng.sample(range(self.members), self.rng.randint(1, most))))
+
+    def seeds(self) -> tuple[int, ...]:
+        others = self.rng.sample(range(self.members), min(2, self.members))
+        return tuple(dict.fromkeys((ANCHOR, *others)))
+
+    def action(self, what: str, **fields: object) -> Action:
+        return Action(at_s=self.at_s, what=what, **fields)  # type: ignore[arg-type]  # the fields are Action's own
+
+
+def _crash(draw: _Draw) -> Action:
+    rng, host = draw.rng, draw.one()
+    flags = ["refused" if rng.random() < 0.6 else "silent"]
+    if rng.random() < 0.3:
+        flags.append("state lost")
+    if host != ANCHOR and rng.random() < 0.3:
+        return draw.action("crash", hosts=(host,), flags=(*flags[:1], "for good"))
+    wall = rng.choice([0.0, 0.0, 0.0, rng.uniform(-8, 8), rng.uniform(-3600, 3600)])
+    down_s = draw.left_s if rng.random() < 0.2 else draw.lasts(0.05, 20)
+    return draw.action("crash", hosts=(host,), flags=tuple(flags), for_s=down_s, value=wall, seeds=draw.seeds())
+
+
+def _leave(draw: _Draw) -> Action:
+    rng, host = draw.rng, draw.one()
+    away_s = draw.lasts(0.2, 12)
+    if host != ANCHOR and rng.random() < 0.4:
+        return draw.action("leave", hosts=(host,), flags=("for good",))
+    if rng.random() < 0.5:
+        hold_s = min(away_s * rng.uniform(0.5, 2.0), MAX_HOLD_S, draw.left_s)
+        return draw.action("leave", hosts=(host,), flags=("held",), for_s=away_s, value=hold_s, seeds=draw.seeds())
+    return draw.action("leave", hosts=(host,), for_s=away_s, seeds=draw.seeds())
+
+
+def _slow_member(what: str) -> Callable[[_Draw], Action]:
+    def draw_it(draw: _Draw) -> Action:
+        for_s = draw.lasts(0.05, 15)
+        gap_s = draw.rng.choice([0.0, 0.0, draw.lasts(0.05, 2)])
+        return draw.action(what, hosts=draw.some(0.25), for_s=for_s, value=gap_s)
+
+    return draw_it
+
+
+def _slow(draw: _Draw) -> Action:
+    return draw.action("slow", hosts=draw.some(0.2), for_s=draw.lasts(1, 10), value=10 ** draw.rng.uniform(-4, -1.7))
+
+
+def _partition(draw: _Draw) -> Action:
+    """In two or three sides, or one member alone; the hosts are those of one side, and `value` cuts the others."""
+    rng = draw.rng
+    shape = rng.choice(["halves", "thirds", "alone", "some"])
+    if shape == "alone":
+        return draw.action("cut", hosts=(draw.one(),), for_s=draw.lasts(0.5, 25), flags=(shape,))
+    if shape == "some":
+        return draw.action("cut", hosts=draw.some(0.5), for_s=draw.lasts(0.5, 25), flags=(shape,))
+    parts = 2 if shape == "halves" else 3
+    order = rng.sample(range(draw.members), draw.members)
+    side = tuple(sorted(order[: max(1, draw.members // parts)]))
+    return draw.action("cut", hosts=side, for_s=draw.lasts(0.5, 25), value=float(parts), flags=(shape,))
+
+
+def _one_way(draw: _Draw) -> Action:
+    chance = draw.rng.choice([1.0, 1.0, 0.8, draw.rng.uniform(0.2, 0.9)])
+    way = draw.rng.choice(["into", "out_of"])
+    return draw.action(way, hosts=draw.some(0.25), for_s=draw.lasts(0.5, 15), value=chance)
+
+
+def _pair(draw: _Draw) -> Action:
+    two = tuple(draw.rng.sample(range(draw.members), 2))
+    return draw.action("pair", hosts=two, for_s=draw.lasts(1, 20), flags=draw.rng.choice([(), ("one way",)]))
+
+
+def _bridge(draw: _Draw) -> Action:
+    order = draw.rng.sample(range(draw.members), draw.members)
+    return draw.action("bridge", hosts=tuple(order[: 1 + draw.members // 2]), for_s=draw.lasts(1, 15))
+
+
+def _network(what: str, low: float, high: float) -> Callable[[_Draw], Action]:
+    return lambda draw: draw.action(what, for_s=draw.lasts(0.5, 15), value=draw.rng.uniform(low, high))
+
+
+FAULTS: tuple[tuple[int, Callable[[_Draw], Action]], ...] = (
+    (6, _crash),
+    (3, _leave),
+    (4, _slow_member("stall")),
+    (3, _slow_member("block")),
+    (1, _slow),
+    (4, _partition),
+    (2, _one_way),
+    (1, _pair),
+    (1, _bridge),
+    (2, _network("loss", 0.01, 0.4)),
+    (1, _network("duplication", 0.05, 0.6)),
+    (1, _network("reorder", 0.05, 0.9)),
+    (1, _network("mtu", 576, 1400)),
+    (1, _network("bandwidth", 20_000, 400_000)),
+)
+"""How often each is drawn, in proportion."""
+
+
+def draw_faults(rng: random.Random, config: Config, members: int, phase_s: float) -> list[Action]:
+    """The faults of one phase, from none to one every two periods."""
+    weights, kinds = zip(*FAULTS, strict=True)
+    most = phase_s / config.period_s / 2
+    count = int(most * rng.random() ** 2)
+    return [rng.choices(kinds, weights)[0](_Draw(rng, config, members, phase_s)) for _ in range(count)]

@@ -1,0 +1,195 @@
+"""Does everything hold, whatever happens? All is drawn at random from the seed, and all checkers look on.
+
+First a phase of faults, in which what must hold at every moment is looked at; then everything is healed, and all that
+are up must hold equal tables within the bound of their profile, and be quiet.
+
+`nodes` 0: drawn, 3 to 40. `duration_s` is the phase of faults in periods of the profile (in seconds where a period is
+one, as in the LAN profile). The label `only=` keeps a part of the plan: see `plan.Part`.
+"""
+
+import random
+from dataclasses import dataclass, replace
+
+from gossipreg.config import Config, lan, wan
+from simulations.checkers import Broken, Checkers, bound_s
+from simulations.doer import Doer
+from simulations.failure import Recorder, described, from_exception
+from simulations.faults import ANCHOR, draw_faults
+from simulations.host import Host
+from simulations.network import WAN, by_region
+from simulations.plan import Part, Plan, numbered
+from simulations.scenario import DETECTORS, Case, Figure, Scenario
+from simulations.streams import Streams
+from simulations.workload import draw_workload
+from simulations.world import World
+
+_ZONES = ("us", "eu", "ap")
+_QUIET_PERIODS = 8
+_STEP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """All that a case's seed decides beforehand."""
+
+    profile: str
+    config: Config
+    members: int
+    durable: tuple[bool, ...]
+    rates: tuple[float, ...]
+    """How fast each one's clock runs."""
+    wall_errors_s: tuple[float, ...]
+    loss: float
+    """That of the healed network."""
+    phase_s: float
+    plan: Plan
+    """The part of it that is carried out."""
+    part: Part
+
+    def options(self) -> list[str]:
+        config = self.config
+        tried = {
+            name: getattr(config, name)
+            for name in ("datagram_bytes", "tombstone_s", "tombstones_max", "dead_row_s", "dead_row_brief_s")
+        }
+        return [
+            f"{self.profile}, {self.members} members, {sum(self.durable)} durable, loss {self.loss:g}",
+            ", ".join(f"{name} {value:g}" for name, value in tried.items()),
+        ]
+
+
+def draw(case: Case) -> Drawn:
+    streams = Streams(case.seed)
+    rng = streams.of("plan", "topology")
+    profile, base = ("lan", lan) if rng.random() < 0.7 else ("wan", wan)
+    members = 3 + int(38 * rng.random() ** 2)
+    config = _config(rng, DETECTORS[case.detector](base))
+    loss = rng.choice([0.0, 0.0, 0.001, 0.01])
+    members, loss = case.nodes or members, case.loss or loss
+    durable = rng.random()
+    phase_s = case.duration_s * config.period_s
+    each = [streams.of("plan", "member", number) for number in range(members)]
+    faults = draw_faults(streams.of("plan", "faults"), config, members, phase_s)
+    work = draw_workload(streams.of("plan", "workload"), config.period_s, members, phase_s)
+    part = Part.parse(_label(case, "only"))
+    return Drawn(
+        profile,
+        config,
+        members,
+        tuple(one.random() < durable for one in each),
+        tuple(1 + one.choice([0.0, 0.0, one.uniform(-1e-4, 1e-4), one.uniform(-0.02, 0.02)]) for one in each),
+        tuple(one.choice([0.0, 0.0, 0.0, one.uniform(-3, 3), one.uniform(-3600, 3600)]) for one in each),
+        loss,
+        phase_s,
+        part.of(numbered(faults, work)),
+        part,
+    )
+
+
+def _config(rng: random.Random, base: Config) -> Config:
+    """A third of the runs with a short memory, so that floors rise and rows are forgotten while they last."""
+    datagram_bytes = rng.choice([base.datagram_bytes, base.datagram_bytes, rng.randint(576, 1400)])
+    config = replace(base, datagram_bytes=datagram_bytes)
+    if rng.random() < 0.33:
+        config = replace(config, tombstone_s=rng.uniform(3, 15), tombstones_max=rng.choice([1, 4, 16, 4096]))
+    if rng.random() < 0.33:
+        brief_s = rng.uniform(10, 20) * base.period_s
+        config = replace(config, dead_row_brief_s=brief_s, dead_row_s=brief_s * rng.uniform(1, 3))
+    return config
+
+
+def _label(case: Case, key: str) -> str:
+    return dict(part.split("=", 1) for part in case.label.split()).get(key, "")
+
+
+class Run:
+    """One case: its world, its members, who looks on, and what is measured."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.drawn = drawn = draw(case)
+        self.world = world = World(case.seed, config=drawn.config)
+        self.recorder = Recorder(world)
+        world.watch(self.recorder)
+        self.checkers = Checkers(world, ours=case.detector == "ours")
+        if drawn.profile == "wan":
+            world.network.latency = by_region(WAN)
+        world.network.loss = drawn.loss
+        every = [self._machine(number) for number in range(drawn.members)]
+        self.hosts = {host.number: host for host in every if drawn.part.has(host.number)}
+        self.doer = Doer(world, self.hosts, drawn.loss)
+        self.converged_s = 0.0
+        self.quiet_bytes = 0.0
+
+    def _machine(self, number: int) -> Host:
+        drawn = self.drawn
+        zone = _ZONES[number % 3] if drawn.profile == "wan" else ""
+        host = self.world.add(zone=zone, durable=drawn.durable[number])
+        host.rate, host.wall_error_ms = drawn.rates[number], int(drawn.wall_errors_s[number] * 1000)
+        return host
+
+    def go(self) -> None:
+        """Raises Broken where something does not hold."""
+        world = self.world
+        try:
+            for number, host in self.hosts.items():
+                if number == min(self.hosts):
+                    world.start(host)
+                else:
+                    world.after(0.002 * number, lambda host=host: self.doer.start(host, (ANCHOR,)))  # type: ignore[misc]
+            self.doer.begin(self.drawn.plan)
+            world.run(self.drawn.phase_s)
+            self.doer.heal()
+            if self.case.detector == "ours":
+                self._come_to_rest()
+            self.checkers.at_rest()
+        except Broken:
+            raise
+        except Exception as error:
+            raise from_exception(error, world.now - 1000.0) from error
+
+    def _come_to_rest(self) -> None:
+        world, config = self.world, self.drawn.config
+        healed = world.now
+        up = [host for host in self.hosts.values() if host.up]
+        world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
+        self.converged_s = world.now - healed
+        world.run(_QUIET_PERIODS * config.period_s)
+        before = world.traffic(up)
+        world.run(_QUIET_PERIODS * config.period_s)
+        self.quiet_bytes = self.checkers.traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up)
+
+    def figures(self) -> list[Figure]:
+        config, checkers = self.drawn.config, self.checkers
+        return [
+            Figure("members", "", (float(len(self.hosts)),)),
+            Figure("actions", "", (float(len(self.drawn.plan)),)),
+            Figure("datagrams", "", (float(self.world.delivered),)),
+            Figure("converged", "periods", (self.converged_s / config.period_s,)),
+            Figure("held_dead", "periods", (checkers.taken_for_dead.longest_s / config.period_s,)),
+            Figure("verdicts", "", (float(checkers.taken_for_dead.verdicts),)),
+            Figure("peak_sent", "B/s", (checkers.traffic.peak_bytes_s,)),
+            Figure("at_rest_sent", "B/period", (self.quiet_bytes,)),
+        ]
+
+
+def run(case: Case) -> list[Figure]:
+    one = Run(case)
+    try:
+        one.go()
+    except Broken as broken:
+        drawn = one.drawn
+        raise described(broken, case, drawn.plan, drawn.options(), one.recorder) from broken
+    return one.figures()
+
+
+def cases(case: Case) -> list[Case]:
+    """Two seeds in eight run the detectors that we compare with; what holds of the replica must hold under them too."""
+    if case.detector == "ours" and case.seed % 8 >= 6:
+        return [replace(case, detector="swim" if case.seed % 8 == 6 else "lifeguard")]
+    return [case]
+
+
+SCENARIO = Scenario(
+    "swarm", "does everything hold, whatever happens?", run, Case(nodes=0, duration_s=40.0), cases
+)

@@ -1,0 +1,50 @@
+"""What services do while all goes on: they are registered, change, flap and go; and somebody looks them up.
+
+Owns: which of these happens when, drawn from the seed before a run begins, and the services' contents. Never knows: how
+it is carried out, or what else happens.
+"""
+
+import random
+
+from gossipreg.model import Health, Service
+from simulations.host import Host
+from simulations.plan import Action
+
+NAMES = ("billing", "stock", "web", "mail")
+_SLOTS = 5
+"""Services on one member; the names of slots are used again, so that what comes back is told from what is new."""
+_SIZES = (0, 0, 0, 200, 900, 6000)
+"""Bytes of a service's metadata: small, one datagram, several, many."""
+_KINDS = ("register", "register", "register", "health", "health", "health", "deregister", "deregister", "lookup")
+
+
+def draw_workload(rng: random.Random, period_s: float, members: int, phase_s: float) -> list[Action]:
+    """From none to four a period, all over the phase; and what was there before it."""
+    first = [
+        Action(at_s=0.0, what="register", hosts=(rng.randrange(members),), value=float(rng.choice(_SIZES[:4])),
+               flags=(str(rng.randrange(_SLOTS)), rng.choice(NAMES)))
+        for _ in range(rng.randrange(2 * members))
+    ]  # fmt: skip
+    count = int(4 * phase_s / period_s * rng.random() ** 2)
+    return first + [_one(rng, rng.uniform(0.0, phase_s), members) for _ in range(count)]
+
+
+def _one(rng: random.Random, at_s: float, members: int) -> Action:
+    what = rng.choice(_KINDS)
+    size = float(rng.choice(_SIZES)) if what == "register" else float(rng.randrange(len(Health)))
+    return Action(
+        at_s=at_s,
+        what=what,
+        hosts=(rng.randrange(members),),
+        value=size,
+        flags=(str(rng.randrange(_SLOTS)), rng.choice(NAMES)),
+    )
+
+
+def service_of(host: Host, action: Action) -> Service:
+    """What a register registers. No two actions write the same value, so that every stored byte has one origin."""
+    slot, name = action.flags
+    text = f"{action.number}-".ljust(int(action.value), "x")
+    return Service(
+        f"s{slot}", name, host.address.host, 1 + action.number % 65_535, tags=(f"v{action.number}",), meta=(("text", text),)
+    )
