@@ -20,7 +20,7 @@ import os
 import socket
 import stat
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -88,19 +88,23 @@ class LocalSocket:
                 if sock is None:
                     continue
                 connection = Connection(sock, methods, watches, self._queues, instances, bug)
-                if fault := self._too_many(connection.caller.pid):
+                if fault := self._too_many(connection.caller.pid, methods.dropped):
                     connection.push(encode_error(None, "busy", fault))
                     sock.close()
                     continue
                 self._connections[connection] = None
                 nursery.start_soon(self._serve_one, connection, bug)
 
-    def _too_many(self, process: int) -> str:
-        """Why one more connection of this process is not taken; empty where it is."""
+    def _too_many(self, process: int, dropped: Counter[str]) -> str:
+        """Why one more connection of this process is not taken, and counted; empty where it is."""
         if len(self._connections) >= MAX_CLIENTS:
+            dropped["client_too_many"] += 1
             return f"there are {MAX_CLIENTS} clients: close some"
         same = sum(connection.caller.pid == process for connection in self._connections)
-        return f"process {process} has {same} connections: close some" if same >= MAX_CLIENTS_A_PROCESS else ""
+        if same >= MAX_CLIENTS_A_PROCESS:
+            dropped["client_process_too_many"] += 1
+            return f"process {process} has {same} connections: close some"
+        return ""
 
     async def _accept(self) -> socket.socket | None:
         try:
@@ -212,6 +216,7 @@ class Connection:
                     if self._ending:
                         return
             except GossipregError as error:
+                self._methods.dropped["client_broke_protocol"] += 1
                 self.push(encode_error(None, error.code, str(error)))
                 return
 
@@ -321,6 +326,7 @@ class Connection:
 
     def _cut_off(self) -> None:
         """Keep the message being written, so that the client can still make out the last one, which says why."""
+        self._methods.dropped["client_too_slow"] += 1
         while len(self._queue) > 1:
             self._queue.pop()
         message = f"this connection read too slowly, {self._waiting_bytes} bytes were waiting: open another"

@@ -7,6 +7,7 @@ answer is kept until the catalog says that another would be given.
 
 import os
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
@@ -81,6 +82,8 @@ class Methods:
         self._about = about
         self._started_at = pump.now()
         self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+        self.dropped: Counter[str] = Counter()
+        """Connections that were not taken or were cut off, by reason."""
         self.handlers: dict[str, Handler] = {
             "lookup": self.lookup,
             "services": self.services,
@@ -174,7 +177,7 @@ class Methods:
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {
                 **{name: value for name, value in statistics.items() if name not in ("synced", "members")},
-                **{f"drop.{reason}": count for reason, count in self._pump.dropped.items()},
+                **{f"drop.{reason}": count for reason, count in (self._pump.dropped + self.dropped).items()},
                 **self._pump.counts,
                 **self._services.checks.counts(),
                 "tasks": trio.lowlevel.current_statistics().tasks_living,

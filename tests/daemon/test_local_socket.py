@@ -14,7 +14,7 @@ import trio.testing
 from msgpack import packb
 
 from gossipreg.core.effects import Changed
-from gossipreg.daemon.local_socket import MAX_CLIENTS, LocalSocket, _reply, bind_local_socket
+from gossipreg.daemon.local_socket import LocalSocket, _reply, bind_local_socket
 from gossipreg.daemon.watches import notification
 from gossipreg.errors import CannotStart
 from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId, Service, Version
@@ -279,6 +279,7 @@ async def test_a_watcher_that_does_not_read_is_told_so_and_cut_off_while_others_
     assert (kind, id, code) == ("reply", None, "too_large")
     assert "too slowly" in message
     assert len(sidecar.watches) == 0
+    assert (await other.call("info"))["counters"]["drop.client_too_slow"] == 1
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------
@@ -322,7 +323,7 @@ async def test_bytes_that_are_no_request_are_told_and_end_that_connection_alone(
     assert (kind, id, given) == ("reply", None, code)
     with pytest.raises((EOFError, trio.BrokenResourceError)):
         await client.next()
-    assert (await other.call("info"))["name"] == "tested"
+    assert (await other.call("info"))["counters"]["drop.client_broke_protocol"] == 1
 
 
 async def test_a_client_that_closes_its_side_still_gets_its_answers(sidecar: Sidecar) -> None:
@@ -334,13 +335,19 @@ async def test_a_client_that_closes_its_side_still_gets_its_answers(sidecar: Sid
         await client.next()
 
 
-async def test_more_clients_than_allowed_are_told(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gossipreg.daemon.local_socket.MAX_CLIENTS", 2)
-    assert MAX_CLIENTS > 2
+@pytest.mark.parametrize(
+    ("bound", "reason"),
+    [("MAX_CLIENTS", "client_too_many"), ("MAX_CLIENTS_A_PROCESS", "client_process_too_many")],
+)
+async def test_more_clients_than_allowed_are_told(
+    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch, bound: str, reason: str
+) -> None:
+    monkeypatch.setattr(f"gossipreg.daemon.local_socket.{bound}", 2)
     clients = [await sidecar.client() for _ in range(3)]
     for client in clients[:2]:
         await client.call("info")
     assert (await clients[2].next())[2][0] == "busy"
+    assert (await clients[0].call("info"))["counters"][f"drop.{reason}"] == 1
     await clients[0].stream.aclose()
     with trio.fail_after(GENEROUS_S):
         while len(sidecar.socket._connections) > 1:
