@@ -35,6 +35,7 @@ DROPS: dict[str, str] = {
     "buckets_size": "a comparison in more or fewer parts than there may be",
     "buckets_too_often": "comparisons by one member, faster than they are answered",
     # the network, as the kernel has it
+    "receive_buffer": "the kernel had no room for it: this sidecar got too little time, or net.core.rmem_max is small",
     "send_buffer_full": "not sent: the kernel's buffer was full",
     "send_no_such_family": "not sent: an IPv6 address where only IPv4 is bound, or the other way round",
     "send_not_an_address": "not sent: a host name where an address belongs",

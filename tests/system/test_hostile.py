@@ -56,6 +56,19 @@ def test_a_flood_of_everything_costs_no_member_no_answer_and_no_memory(cluster: 
     assert len(first.call("members")) == 3
 
 
+def test_what_the_kernel_has_no_room_for_is_counted(cluster: Sidecars) -> None:
+    sidecar = cluster.start("one").wait_ready()
+    host, _, port = sidecar.gossip.rpartition(":")
+    sidecar.stop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(10_000):
+            sock.sendto(bytes(1000), (host, int(port)))
+    sidecar.resume()
+    found = counters(sidecar)
+    assert 0 < found["drop.receive_buffer"] < 10_000
+    wait_for(lambda: counters(sidecar)["drop.unknown_format"] == 10_000 - found["drop.receive_buffer"])
+
+
 def icmp_refusal(of: int, to: int) -> bytes:
     """What a host says where nobody listens on port `to`, forged for who has port `of`."""
     home = socket.inet_aton("127.0.0.1")
