@@ -38,16 +38,17 @@ def main() -> int:
         parser.print_help()
         return 2
     if given.input is not None:
-        return _once(given.targets, given.input)
+        if len(given.targets) != 1:
+            parser.error("--input goes with the name of one target")
+        return _once(given.targets[0], given.input)
     chosen = given.targets or names
     return max([_run(name, given.seconds / len(chosen)) for name in chosen])
 
 
-def _once(targets: list[str], path: Path) -> int:
+def _once(target: str, path: Path) -> int:
     from tests.fuzz.targets import TARGETS
 
-    for target in targets:
-        TARGETS[target](path.read_bytes())
+    TARGETS[target](path.read_bytes())
     return 0
 
 
@@ -128,7 +129,7 @@ def flood(rate: float, seconds: float) -> int:
 
 def _tell(name: str, sidecar: "Sidecar", seconds: float) -> None:
     from gossipreg.client.connection import Client
-    from scripts.soak_world import Host, usage
+    from scripts.soak_world import usage
 
     took, end = [], time.perf_counter() + seconds
     with Client(str(sidecar.socket)) as client:
@@ -138,7 +139,7 @@ def _tell(name: str, sidecar: "Sidecar", seconds: float) -> None:
             time.sleep(0.001)
     took.sort()
     p50, p99, p999 = (took[int(len(took) * share)] for share in (0.5, 0.99, 0.999))
-    memory = usage(Host(sidecar.name, 0, sidecar))["memory_kib"]
+    memory = usage(sidecar)["memory_kib"]
     print(f"{name}: lookup p50 {p50:.2f} ms, p99 {p99:.2f}, p99.9 {p999:.2f}, max {took[-1]:.2f}, n {len(took)}; "
           f"private memory {memory} KiB", flush=True)  # fmt: skip
 

@@ -25,6 +25,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 
 from scripts.soak_world import FREEZE_S, Looker, Stranger, Trouble, World, usage
 from tests.system.sidecars import wait_for
@@ -88,7 +89,7 @@ class Soak:
             for _ in range(10):
                 world.change(host)
         wait_for(world.agrees, CONVERGE_S, 0.2)
-        before = [usage(host) for host in world.hosts[:ELDERS]]
+        before = [usage(host.sidecar) for host in world.hosts[:ELDERS]]
         self._looker.start()
         self._stranger.start()
         start = time.monotonic()
@@ -104,7 +105,7 @@ class Soak:
         dead, excused = self._false_deaths()
         if dead:
             self._wrong += [f"taken for dead though it was well: {one}" for one in dead[:10]]
-        after = [usage(host) for host in world.hosts[:ELDERS]]
+        after = [usage(host.sidecar) for host in world.hosts[:ELDERS]]
         self._check_usage(before, after)
         self._report(len(dead), excused, before, after)
         return 1 if self._wrong else 0
@@ -237,8 +238,6 @@ class Soak:
 
 
 def _seconds(stamp: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(stamp).timestamp()
 
 

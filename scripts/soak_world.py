@@ -7,7 +7,6 @@ Owns the processes, the rules of the firewall and the notes of when a member was
 import os
 import random
 import socket
-import struct
 import subprocess
 import threading
 import time
@@ -19,6 +18,8 @@ from typing import Any
 
 from gossipreg.client.connection import Client
 from gossipreg.errors import GossipregError, Unreachable
+from gossipreg.model import Address
+from tests.system.flood import forged
 from tests.system.sidecars import Sidecar, Sidecars
 
 CALL_S = 20.0
@@ -190,9 +191,9 @@ def _nft(*command: str) -> bool:
         return False
 
 
-def usage(host: Host) -> dict[str, int]:
+def usage(sidecar: Sidecar) -> dict[str, int]:
     """What the process takes: private memory in KiB, descriptors, threads, and trio's tasks."""
-    proc = Path(f"/proc/{host.sidecar.process.pid}")
+    proc = Path(f"/proc/{sidecar.process.pid}")
     private = sum(
         int(line.split()[1])
         for line in (proc / "smaps_rollup").read_text().splitlines()
@@ -202,7 +203,7 @@ def usage(host: Host) -> dict[str, int]:
         "memory_kib": private,
         "descriptors": len(list((proc / "fd").iterdir())),
         "threads": len(list((proc / "task").iterdir())),
-        "tasks": _ask(host, "info")["counters"]["tasks"],
+        "tasks": sidecar.call("info")["counters"]["tasks"],
     }
 
 
@@ -295,11 +296,8 @@ class Stranger(threading.Thread):
             data[self._rng.randrange(len(data))] ^= 1 << self._rng.randrange(8)
         try:
             if forger is not None and self._rng.random() < 0.5:
-                source = self._rng.choice(self._world.hosts).port
-                udp = struct.pack("!HHHH", source, to, 8 + len(data), 0) + data
-                home = socket.inet_aton("127.0.0.1")
-                head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0, home, home)
-                forger.sendto(head + udp, ("127.0.0.1", 0))
+                source = Address("127.0.0.1", self._rng.choice(self._world.hosts).port)
+                forger.sendto(forged(source, to, bytes(data)), ("127.0.0.1", 0))
             else:
                 plain.sendto(data, ("127.0.0.1", to))
             self.sent += 1

@@ -13,7 +13,7 @@ Fault = tuple[int, str]
 # -- import direction --------------------------------------------------------------------------------------------------
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "model", "durations", "socket_path"),
+    ("errors", "model", "drops", "durations", "socket_path"),
     ("config",),
     ("wire",),
     ("core",),
@@ -291,3 +291,34 @@ def _is_set_type(annotation: ast.expr) -> bool:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return _is_set_type(left) or _is_set_type(right)
     return False
+
+
+# -- reasons of drops --------------------------------------------------------------------------------------------------
+
+
+def drop_reasons(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, reason) of each that is counted here; one that ends in something computed has a `*` there. What only hands
+    on the reason of another place is left out."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="BadDatagram"), args=[reason, *_]):
+                yield from ((node.lineno, text) for text in _texts(reason))
+            case ast.Call(func=ast.Attribute(attr="count"), args=[reason]):
+                for text in _texts(reason):
+                    if text.startswith("drop.") and text != "drop.*":
+                        yield node.lineno, text.removeprefix("drop.")
+            case ast.Subscript(
+                value=ast.Name(id="dropped" | "_dropped") | ast.Attribute(attr="dropped" | "_dropped"), slice=reason
+            ):
+                yield from ((node.lineno, text) for text in _texts(reason))
+
+
+def _texts(node: ast.expr) -> list[str]:
+    match node:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.IfExp(body=body, orelse=orelse):
+            return _texts(body) + _texts(orelse)
+        case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]):
+            return [f"{text}*"]
+    return [ast.unparse(node)]

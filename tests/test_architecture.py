@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from gossipreg.cli.commands import COMMANDS
+from gossipreg.drops import DROPS, FAMILIES
 from tests import house_rules
 from tests.client.fake_sidecar import FakeSidecar, instance
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 500
-PURE = ("errors", "model", "durations", "socket_path", "config", "wire", "core")
+PURE = ("errors", "model", "drops", "durations", "socket_path", "config", "wire", "core")
 
 FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "simulations").rglob("*.py")])
 TREES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}
@@ -68,6 +69,17 @@ def test_below_the_daemon_nothing_depends_on_the_order_of_a_set(path: Path) -> N
 @pytest.mark.parametrize("path", [path for path in FILES if path.is_relative_to(PACKAGE)], ids=dotted)
 def test_a_file_holds_one_idea_and_stays_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES, "split it by ideas"
+
+
+def test_every_reason_for_a_drop_has_a_meaning_and_every_meaning_is_counted() -> None:
+    counted = {
+        reason: f"{path.relative_to(ROOT)}:{line}"
+        for path in FILES
+        for line, reason in house_rules.drop_reasons(TREES[path])
+    }
+    known = {*DROPS, *(f"{prefix}*" for prefix in FAMILIES)}
+    assert {reason: where for reason, where in counted.items() if reason not in known} == {}, "give it a line in drops"
+    assert known - counted.keys() == set(), "count it, or take it out of drops"
 
 
 # -- the checkers can fail ---------------------------------------------------------------------------------------------
@@ -200,6 +212,25 @@ def test_iterating_over_a_set_is_found(source: str) -> None:
 def test_what_does_not_depend_on_the_order_is_left_alone(source: str) -> None:
     tree = ast.parse(source)
     assert list(house_rules.set_faults(tree, house_rules.set_attributes([tree]))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "reasons"),
+    [
+        ("raise BadDatagram('a', f'{x}')", ["a"]),
+        ("raise BadDatagram('a' if x else 'b')", ["a", "b"]),
+        ("raise BadDatagram(reason)", ["reason"]),
+        ("self._commons.count('drop.a')", ["a"]),
+        ("commons.count(f'drop.a_{x}')", ["a_*"]),
+        ("commons.count(f'drop.{error.reason}')", []),
+        ("commons.count('probes'); text.count(',')", []),
+        ("self.dropped['a'] += 1", ["a"]),
+        ("dropped[f'a_{x}'] = 1", ["a_*"]),
+        ("transport._dropped[reason] += 1", ["reason"]),
+    ],
+)
+def test_each_form_of_counting_a_drop_is_read(source: str, reasons: list[str]) -> None:
+    assert [reason for _, reason in house_rules.drop_reasons(ast.parse(source))] == reasons
 
 
 # -- what a process loads ----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from gossipreg.cli.attached import Attached
 from gossipreg.cli.options import Chosen, client_options, pass_chosen, service_options, service_params
 from gossipreg.cli.output import say
 from gossipreg.errors import Unreachable
+from gossipreg.model import Address
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -21,7 +22,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
     epilog="""\b
     Example:
       gossipreg exec --service billing --port 8080 --check http://127.0.0.1:8080/health -- ./billing --port 8080
@@ -37,10 +38,7 @@ def exec(chosen: Chosen, /, service: str, command: tuple[str, ...], **flags: Any
     ends. Passes signals and the exit code on. Where no sidecar answers, CMD runs all the same, and is registered when
     there is one."""
     params = {"name": service, **service_params(flags)}
-    host = params.get("address", "127.0.0.1")
-    params.setdefault(
-        "checks", [f"tcp://[{host}]:{params['port']}" if ":" in host else f"tcp://{host}:{params['port']}"]
-    )
+    params.setdefault("checks", [f"tcp://{Address(params.get('address', '127.0.0.1'), params['port'])}"])
     with Attached(chosen, params) as attached:
         try:
             attached.register()

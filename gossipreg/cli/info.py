@@ -6,6 +6,7 @@ import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, printable, short_duration
+from gossipreg.drops import meaning
 
 LISTED = ("not_alive", "failing_checks")
 """Shown as troubles, one a line."""
@@ -20,7 +21,10 @@ LISTED = ("not_alive", "failing_checks")
 @client_options
 @pass_chosen
 def info(chosen: Chosen) -> None:
-    """Say how this sidecar is: what is wrong first, then its id, whether it is in step, members, counters."""
+    """Say how this sidecar is: what is wrong first, then its id, whether it is in step, members, counters.
+
+    Counters that begin with `drop.` say why something was dropped, each with its meaning.
+    """
     with chosen.client() as client:
         found = client.call("info")
     if chosen.json:
@@ -37,7 +41,7 @@ def info(chosen: Chosen) -> None:
         if isinstance(value, dict):
             print_line(f"{printable(key)}:")
             for name in sorted(value):
-                print_line(f"  {printable(name):{width}}  {_shown(value[name])}")
+                print_line(f"  {printable(name):{width}}  {_shown(value[name]):6}  {_meaning(name)}".rstrip())
 
 
 def _troubles(found: dict[str, Any]) -> list[str]:
@@ -56,6 +60,10 @@ def _troubles(found: dict[str, Any]) -> list[str]:
         for one in found.get("failing_checks", ())
     ]
     return lines
+
+
+def _meaning(counter: str) -> str:
+    return meaning(counter.removeprefix("drop.")) if counter.startswith("drop.") else ""
 
 
 def _since(one: dict[str, Any]) -> str:

@@ -68,7 +68,10 @@ def pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 
 PORT = click.IntRange(1, 65535)
-CHECK_FORMS = "http(s)://URL, tcp://HOST:PORT, cmd:LINE or ttl:30s, then ,interval=5s,timeout=1s,fails=3"
+CHECK_FORMS = (
+    "http(s)://URL, tcp://HOST:PORT, cmd:LINE or ttl:30s; after commas: interval=5s timeout=1s passes=2 fails=3 "
+    "deregister_after=1h, and for https server_name=NAME verify=no"
+)
 SERVICE_FLAGS = ("port", "address", "id", "tags", "meta", "weight", "checks")
 
 

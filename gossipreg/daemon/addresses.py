@@ -50,6 +50,9 @@ def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
     else:
         host, colon, port_text_or_empty = text.partition(":")
         port_text = port_text_or_empty if colon else None
+    if "%" in host:
+        raise BadConfig(f"{what} {text!r}: an address with a zone (%) means something on one link alone: give one that "
+                        "all members can reach")  # fmt: skip
     if any(char.isspace() or not char.isprintable() or char == "/" for char in host):
         raise BadConfig(f"{what} {text!r}: {host!r} is not a host")
     if port_text is None:

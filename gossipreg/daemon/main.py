@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 
 import trio
 
@@ -268,7 +269,7 @@ class Sidecar:
             peers = self._node.worth_remembering()
             if peers and peers != kept:
                 kept = peers
-                self._store.commit_later("peers", lambda peers=peers: keep_peers(peers))  # type: ignore[misc]
+                self._store.commit_later("peers", partial(keep_peers, peers))
             await trio.sleep(PEERS_S)
 
     def _keep_generation(self, generation: int) -> None:

@@ -7,6 +7,7 @@ answer is kept until the catalog says that another would be given.
 
 import os
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
@@ -81,6 +82,8 @@ class Methods:
         self._about = about
         self._started_at = pump.now()
         self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+        self.dropped: Counter[str] = Counter()
+        """Connections that were not taken or were cut off, by reason."""
         self.handlers: dict[str, Handler] = {
             "lookup": self.lookup,
             "services": self.services,
@@ -102,7 +105,7 @@ class Methods:
             found = catalog.lookup(name, tags=tags, all=all, zone=zone)
             if given.get("near", False):
                 found = tuple(sorted(found, key=self._distance))
-            return _pack([self._with_checks(instance) for instance in found]) if all else _pack_instances(found)
+            return pack([self._with_checks(instance) for instance in found]) if all else _pack_instances(found)
         question = (name, tags, all, zone)
         index = catalog.index(name)
         kept = self._kept.get(question)
@@ -133,14 +136,14 @@ class Methods:
         summaries = self._node.catalog.services()
         first = bisect_right(summaries, given["after"], key=lambda summary: summary.name) if "after" in given else 0
         page = summaries[first : first + given.get("limit", check.PAGE_DEFAULT)]
-        return _pack([service_shape(summary) for summary in page])
+        return pack([service_shape(summary) for summary in page])
 
     def members(self, params: Params) -> bytes:
         given = take_untrusted("members", params, {"limit": _PAGE, "after": check.member_id})
         members = self._node.members(self._pump.now())
         first = bisect_right(members, given["after"], key=lambda member: member.id) if "after" in given else 0
         page = members[first : first + given.get("limit", check.PAGE_DEFAULT)]
-        return _pack([member_shape(member) for member in page])
+        return pack([member_shape(member) for member in page])
 
     def info(self, params: Params) -> bytes:
         take_untrusted("info", params, {})
@@ -174,13 +177,13 @@ class Methods:
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {
                 **{name: value for name, value in statistics.items() if name not in ("synced", "members")},
-                **{f"drop.{reason}": count for reason, count in self._pump.dropped.items()},
+                **{f"drop.{reason}": count for reason, count in (self._pump.dropped + self.dropped).items()},
                 **self._pump.counts,
                 **self._services.checks.counts(),
                 "tasks": trio.lowlevel.current_statistics().tasks_living,
             },
         }
-        return _pack(shown)
+        return pack(shown)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -194,7 +197,7 @@ class Methods:
         id, version = await self._services.register(
             params, uid=caller.uid, trusted=caller.uid in (0, os.geteuid()), holder=caller if attach else None
         )
-        return _pack({"id": id, "version": version_shape(version)})
+        return pack({"id": id, "version": version_shape(version)})
 
     async def deregister(self, params: Params) -> bytes:
         given = take_untrusted("deregister", params, {"id": check.word}, "id")
@@ -225,10 +228,10 @@ class Methods:
         return _EMPTY
 
 
-def _pack(result: Any) -> bytes:
+def pack(result: Any) -> bytes:
     data: bytes = packb(result)
     return data
 
 
 def _pack_instances(instances: Any) -> bytes:
-    return _pack([instance_shape(instance) for instance in instances])
+    return pack([instance_shape(instance) for instance in instances])

@@ -11,6 +11,7 @@ the other. When the loop was late the socket is drained first: what is about to 
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Protocol, TypeVar
 
@@ -129,7 +130,7 @@ class Pump:
             self._attempt("lag", lambda _: self._lag(late_s))
         more = self._receive(DRAIN_MAX if late_s > self._stall_s else BATCH)
         for address in self._transport.refused():
-            self._attempt("refused", lambda now, address=address: self._node.refused(address, now))  # type: ignore[misc]
+            self._attempt("refused", partial(self._node.refused, address))
         if self._deadline() <= self.now() and not self._attempt("advance", self._node.advance):
             self._not_before = self.now() + AFTER_BUG_S
         return more or self._deadline() <= self.now()

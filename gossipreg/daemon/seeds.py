@@ -97,7 +97,10 @@ async def _resolve_host(host: str, port: int) -> list[Address]:
         results = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
         raise Unresolved(f"{host}: {getattr(error, 'strerror', None) or error}") from None
-    return [Address(str(sockaddr[0]), port) for *_, sockaddr in results]
+    found = [Address(str(sockaddr[0]), port) for *_, sockaddr in results if not any(sockaddr[3:])]
+    if not found:  # sockaddr[3] is the zone of an IPv6 address
+        raise Unresolved(f"{host}: only addresses that mean something on one link alone, give it another")
+    return found
 
 
 def _ask_srv(name: str) -> list[tuple[str, int]]:

@@ -176,17 +176,20 @@ class Services:
         """The services file was read again: what changed changes, what is gone is taken out. Raises BadParams before
         anything is done; what cannot be done later is said in the log."""
         wanted = {one.service.id: one for one in (self._read(params, trusted=True) for params in file)}
-        for id in self._file:
-            if id not in wanted and id in self._entries and self._entries[id].source == "file":
+        for id in dict.fromkeys([*self._file, *wanted]):
+            try:
+                await self._follow_one(id, wanted.get(id))
+            except RequestError as error:  # the next reading tries again
+                self._log.error("service_not_followed", id=id, message=str(error))
+
+    async def _follow_one(self, id: str, wanted: Registration | None) -> None:
+        if wanted is None:
+            if id in self._entries and self._entries[id].source == "file":
                 await self.deregister(id)
-        before, self._file = self._file, {id: one.params for id, one in wanted.items()}
-        for id, registration in wanted.items():
-            if before.get(id) != registration.params:
-                try:
-                    await self._take(_Entry(registration, "file", True, Health.CRITICAL))
-                except RequestError as error:
-                    del self._file[id]  # the next reading tries again
-                    self._log.error("service_not_taken", id=id, message=str(error))
+            self._file.pop(id, None)
+        elif self._file.get(id) != wanted.params:
+            await self._take(_Entry(wanted, "file", True, Health.CRITICAL))
+            self._file[id] = wanted.params
 
     def follow_address(self) -> None:
         """Our address changed: services whose address was not named follow it."""

@@ -20,10 +20,11 @@ from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.identity import Identity, draw_generation, draw_identity
 from gossipreg.daemon.keys import read_keyring
-from gossipreg.daemon.local_socket import LocalSocket, bind_local_socket
+from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_seed
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
+from gossipreg.daemon.socket_file import SocketFile, bind_socket_file
 from gossipreg.daemon.udp import UdpTransport, bind_udp
 from gossipreg.errors import BadConfig, BadParams, CannotStart
 from gossipreg.model import BOOT_ID_BYTES, BootId, Member
@@ -71,7 +72,7 @@ def opened(settings: Settings) -> Iterator[Opened]:
         data = None if settings.data_dir is None else DataDirectory(settings.data_dir)
         if data is not None:
             stack.callback(data.close)
-        local_socket = _open_local_socket(settings)
+        local_socket = LocalSocket(_bind_socket_file(settings))
         stack.callback(local_socket.close)
         transport = bind_udp(bind)
         stack.callback(transport.close)
@@ -124,12 +125,12 @@ def _who(settings: Settings) -> tuple[str, str, tuple[tuple[str, str], ...]]:
     return name, zone, tuple(sorted(dict(settings.labels).items()))
 
 
-def _open_local_socket(settings: Settings) -> LocalSocket:
+def _bind_socket_file(settings: Settings) -> SocketFile:
     group = None if settings.socket_group is None else _group(settings.socket_group)
     if settings.socket is not None:
         if fault := path_fault(settings.socket):
             raise CannotStart(fault)
-        return bind_local_socket(Path(settings.socket), group=group)
+        return bind_socket_file(Path(settings.socket), group=group)
     path = default_socket(settings.name)
     prepare_folder(path.parent)
     if group is not None:
@@ -140,7 +141,7 @@ def _open_local_socket(settings: Settings) -> LocalSocket:
             raise CannotStart(
                 f"cannot give {path.parent} to the group {settings.socket_group}: {error.strerror}"
             ) from None
-    return bind_local_socket(path, group=group)
+    return bind_socket_file(path, group=group)
 
 
 def _group(text: str) -> int:

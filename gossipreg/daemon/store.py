@@ -14,13 +14,13 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
+from gossipreg.daemon.data_directory import Statement
 from gossipreg.errors import Refused
 
 AGAIN_S = 5.0
 """What nobody waits for and could not be written is tried again after this."""
 
 Result = TypeVar("Result")
-Statement = tuple[str, tuple[object, ...]]
 
 
 class Database(Protocol):

@@ -38,13 +38,18 @@ _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _FROM_NETWORK = (2, 3)
 """Origins ICMP and ICMP6: somebody out there said so. Else the error is of this machine."""
 _ERROR_QUEUE_MAX = 256
+_MEMINFO = struct.Struct("=9I")
+_SO_MEMINFO, _MEMINFO_DROPS = 55, 8
+"""asm-generic/socket.h, linux/sock_diag.h: figures of a socket, among them how many datagrams were not let in. They
+cost nothing until somebody wants to know; SO_RXQ_OVFL comes with each datagram, and says nothing until the next one."""
 
 
 class Transport(Protocol):
     """What the pump needs of a network. One set of tests runs on each implementation."""
 
-    dropped: Counter[str]
-    """What could not be sent, by reason."""
+    @property
+    def dropped(self) -> Counter[str]:
+        """What could not be sent, and what the kernel did not let in, by reason."""
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
@@ -69,7 +74,7 @@ class UdpTransport:
     """See Transport. Made by `bind_udp`."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
-        self.dropped: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
         self._sockets = {sock.family: sock for sock in sockets}
         self._refused: list[Address] = []
         self._turn = 0
@@ -86,6 +91,12 @@ class UdpTransport:
         waited_on = sockets[0] if self._selector is None else self._selector
         self._fd = waited_on.fileno()
         self.local_addresses = tuple(Address(*sock.getsockname()[:2]) for sock in sockets)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        if not_let_in := sum(map(_not_let_in, self._sockets.values())):
+            self._dropped["receive_buffer"] = not_let_in
+        return self._dropped
 
     def speaks(self, address: Address) -> bool:
         """Whether there is a socket of its family."""
@@ -117,29 +128,29 @@ class UdpTransport:
             except OSError as error:
                 errors += 1
                 if not self._read_errors(sock):
-                    self.dropped[f"receive_{_name(error)}"] += 1
+                    self._dropped[f"receive_{_name(error)}"] += 1
                 continue
             received.append((datagram, Address(source[0], source[1])))
 
     def send(self, datagram: bytes, destination: Address) -> None:
         sock = self._sockets.get(family_of(destination.host))
         if sock is None:
-            self.dropped["send_no_such_family"] += 1
+            self._dropped["send_no_such_family"] += 1
             return
         if not is_literal(destination.host):
-            self.dropped["send_not_an_address"] += 1  # the socket would go and ask the name server, and block
+            self._dropped["send_not_an_address"] += 1  # the socket would go and ask the name server, and block
             return
         for last_try in (False, True):
             try:
                 sock.sendto(datagram, destination)
                 return
             except (BlockingIOError, InterruptedError):
-                self.dropped["send_buffer_full"] += 1
+                self._dropped["send_buffer_full"] += 1
                 return
             except (OSError, OverflowError) as error:
                 # Either it is about this datagram, or a pending error about an earlier one: then try again.
                 if not self._read_errors(sock) or last_try:
-                    self.dropped[f"send_{_name(error)}"] += 1
+                    self._dropped[f"send_{_name(error)}"] += 1
                     return
 
     def refused(self) -> list[Address]:
@@ -167,7 +178,7 @@ class UdpTransport:
         if number == errno.ECONNREFUSED and origin in _FROM_NETWORK and len(self._refused) < _ERROR_QUEUE_MAX:
             self._refused.append(Address(destination[0], destination[1]))
         else:
-            self.dropped[f"network_{errno.errorcode.get(number, str(number))}"] += 1
+            self._dropped[f"network_{errno.errorcode.get(number, str(number))}"] += 1
 
     def close(self) -> None:
         if self._selector is not None:
@@ -228,6 +239,15 @@ def _why_not(bind: Bind, error: OSError) -> str:
         errno.EACCES: "ports below 1024 are for root, take another with --bind",
     }.get(error.errno or 0, "choose another with --bind")
     return f"cannot bind UDP to {where}: {error.strerror}; {advice}"
+
+
+def _not_let_in(sock: socket.socket) -> int:
+    """How many datagrams the kernel dropped at this socket since it was opened; 0 where it does not say."""
+    try:
+        figures = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size) if sys.platform == "linux" else b""
+        return int(_MEMINFO.unpack(figures)[_MEMINFO_DROPS])
+    except (OSError, struct.error):  # before Linux 4.12, or closed
+        return 0
 
 
 def _name(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gossipreg.drops import DROPS, FAMILIES
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar, instance
 
@@ -260,6 +261,15 @@ def test_info_is_for_people_or_one_object(sidecar: FakeSidecar, command: Command
         ["health_score", "0"], ["members:"], ["alive", "3"], ["dead", "0"], ["counters:"], ["sent.probe", "7"],
     ]  # fmt: skip
     assert json.loads(command("info", "--json").out) == INFO
+
+
+def test_info_says_what_each_drop_means(sidecar: FakeSidecar, command: Command) -> None:
+    counters = {"drop.bad_tag": 3, "drop.send_EPERM": 1, "drop.of_a_newer_sidecar": 2, "sent.probe": 7}
+    sidecar.answers["info"] = lambda _: {**INFO, "counters": counters}
+    lines = {line.split()[0]: line.split(maxsplit=2)[1:] for line in command("info").out.splitlines() if "." in line}
+    assert lines["drop.bad_tag"] == ["3", DROPS["bad_tag"]]
+    assert lines["drop.send_EPERM"] == ["1", FAMILIES["send_"]]
+    assert (lines["drop.of_a_newer_sidecar"], lines["sent.probe"]) == (["2"], ["7"])
 
 
 def test_leave_says_nothing_when_it_is_done(sidecar: FakeSidecar, command: Command) -> None:

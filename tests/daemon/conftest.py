@@ -16,11 +16,12 @@ from hypothesis import settings
 from gossipreg.config import local
 from gossipreg.core.node import Node
 from gossipreg.daemon.checks.schedule import Checks
-from gossipreg.daemon.local_socket import LocalSocket, bind_local_socket
+from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.methods import Caller, Methods
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
+from gossipreg.daemon.socket_file import bind_socket_file
 from gossipreg.daemon.store import Database, Store
 from gossipreg.daemon.watches import Watches
 from gossipreg.model import Address, BootId, Instance, Member, NodeId
@@ -123,7 +124,7 @@ class Sidecar(Inside):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(MemoryNetwork(), "tested")
-        self.socket: LocalSocket = bind_local_socket(folder / "s.sock", group=None)
+        self.socket = LocalSocket(bind_socket_file(folder / "s.sock", group=None))
         self._clients: list[Client] = []
 
     async def client(self) -> Client:

@@ -1,12 +1,6 @@
 """The local socket with a real node behind it, as clients see it."""
 
-import os
-import socket
-import stat
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import trio
@@ -14,9 +8,8 @@ import trio.testing
 from msgpack import packb
 
 from gossipreg.core.effects import Changed
-from gossipreg.daemon.local_socket import MAX_CLIENTS, LocalSocket, _reply, bind_local_socket
+from gossipreg.daemon.connection import packed_reply
 from gossipreg.daemon.watches import notification
-from gossipreg.errors import CannotStart
 from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId, Service, Version
 from gossipreg.wire.rpc import (
     MAX_QUEUE_BYTES,
@@ -37,7 +30,7 @@ def change(name: str, *, note: str = "") -> Changed:
 
 def test_replies_and_notifications_are_the_bytes_that_rpc_would_make() -> None:
     for id in (0, 127, 128, 70_000, 1 << 40):
-        assert _reply(id, packb({"a": [1, None]})) == encode_reply(id, {"a": [1, None]})
+        assert packed_reply(id, packb({"a": [1, None]})) == encode_reply(id, {"a": [1, None]})
         shape = {"kind": "current", "instances": []}
         assert notification(id, packb(shape)) == encode_notification("watch", {"watch": id, "change": shape})
 
@@ -279,6 +272,7 @@ async def test_a_watcher_that_does_not_read_is_told_so_and_cut_off_while_others_
     assert (kind, id, code) == ("reply", None, "too_large")
     assert "too slowly" in message
     assert len(sidecar.watches) == 0
+    assert (await other.call("info"))["counters"]["drop.client_too_slow"] == 1
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------
@@ -296,8 +290,8 @@ async def test_a_client_that_asks_and_does_not_read_is_read_from_no_more(sidecar
             sent += 100
     assert sent * len(request) < 4 * MAX_QUEUE_BYTES
     assert (await other.call("info"))["name"] == "tested"
-    [connection] = [c for c in sidecar.socket._connections if c._queue]
-    assert sum(map(len, connection._queue)) < 1 << 20
+    [waiting] = [c._outgoing.waiting_bytes for c in sidecar.socket._connections if c._outgoing.waiting_bytes]
+    assert waiting < 1 << 20
 
 
 @pytest.mark.parametrize(
@@ -322,7 +316,7 @@ async def test_bytes_that_are_no_request_are_told_and_end_that_connection_alone(
     assert (kind, id, given) == ("reply", None, code)
     with pytest.raises((EOFError, trio.BrokenResourceError)):
         await client.next()
-    assert (await other.call("info"))["name"] == "tested"
+    assert (await other.call("info"))["counters"]["drop.client_broke_protocol"] == 1
 
 
 async def test_a_client_that_closes_its_side_still_gets_its_answers(sidecar: Sidecar) -> None:
@@ -334,93 +328,21 @@ async def test_a_client_that_closes_its_side_still_gets_its_answers(sidecar: Sid
         await client.next()
 
 
-async def test_more_clients_than_allowed_are_told(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gossipreg.daemon.local_socket.MAX_CLIENTS", 2)
-    assert MAX_CLIENTS > 2
+@pytest.mark.parametrize(
+    ("bound", "reason"),
+    [("MAX_CLIENTS", "client_too_many"), ("MAX_CLIENTS_A_PROCESS", "client_process_too_many")],
+)
+async def test_more_clients_than_allowed_are_told(
+    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch, bound: str, reason: str
+) -> None:
+    monkeypatch.setattr(f"gossipreg.daemon.local_socket.{bound}", 2)
     clients = [await sidecar.client() for _ in range(3)]
     for client in clients[:2]:
         await client.call("info")
     assert (await clients[2].next())[2][0] == "busy"
+    assert (await clients[0].call("info"))["counters"][f"drop.{reason}"] == 1
     await clients[0].stream.aclose()
     with trio.fail_after(GENEROUS_S):
         while len(sidecar.socket._connections) > 1:
             await trio.testing.wait_all_tasks_blocked(0.01)
     assert (await (await sidecar.client()).call("info"))["name"] == "tested"
-
-
-# -- the file ----------------------------------------------------------------------------------------------------------
-
-
-def test_nobody_else_may_connect(tmp_path: Path) -> None:
-    local_socket = bind_local_socket(tmp_path / "s", group=None)
-    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
-    local_socket.close()
-    assert not (tmp_path / "s").exists()
-
-
-def test_a_group_may_be_let_in(tmp_path: Path) -> None:
-    local_socket = bind_local_socket(tmp_path / "s", group=os.getgid())
-    status = (tmp_path / "s").stat()
-    assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, os.getgid())
-    local_socket.close()
-
-
-def test_the_socket_of_a_dead_sidecar_is_taken_over(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(tmp_path / "s"))
-    local_socket = bind_local_socket(tmp_path / "s", group=None)
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(tmp_path / "s"))
-    local_socket.close()
-
-
-def test_the_socket_of_a_live_sidecar_is_left_alone(tmp_path: Path) -> None:
-    live = bind_local_socket(tmp_path / "s", group=None)
-    with pytest.raises(CannotStart, match="already answers"):
-        bind_local_socket(tmp_path / "s", group=None)
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(tmp_path / "s"))
-    live.close()
-
-
-def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "s").write_text("mine")
-    with pytest.raises(CannotStart, match="no socket"):
-        bind_local_socket(tmp_path / "s", group=None)
-    assert (tmp_path / "s").read_text() == "mine"
-
-
-def test_a_socket_that_another_has_put_there_is_not_removed(tmp_path: Path) -> None:
-    first = bind_local_socket(tmp_path / "s", group=None)
-    (tmp_path / "s").unlink()
-    with socket.socket(socket.AF_UNIX) as second:
-        second.bind(str(tmp_path / "s"))
-        first.close()
-        assert (tmp_path / "s").exists()
-
-
-def test_of_many_that_start_at_once_on_a_dead_socket_exactly_one_gets_it(tmp_path: Path) -> None:
-    dead = socket.socket(socket.AF_UNIX)
-    dead.bind(str(tmp_path / "s"))
-    dead.close()
-    start = threading.Barrier(8)
-
-    def take(_: int) -> LocalSocket | None:
-        start.wait()
-        try:
-            return bind_local_socket(tmp_path / "s", group=None)
-        except CannotStart:
-            return None
-
-    with ThreadPoolExecutor(8) as pool:
-        taken = [one for one in pool.map(take, range(8)) if one is not None]
-    assert len(taken) == 1
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(tmp_path / "s"))
-    taken[0].close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_not_there_is_an_error_with_a_way_out(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match="--socket"):
-        bind_local_socket(tmp_path / "no" / "s", group=None)

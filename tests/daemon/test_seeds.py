@@ -1,7 +1,9 @@
 """What a seed may look like, and that names are asked for as long as it takes."""
 
+import socket
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import trio
@@ -67,6 +69,28 @@ def test_no_text_raises_anything_but_bad_config(text: str) -> None:
 )  # fmt: skip
 def test_only_what_must_be_this_machine_is_certainly_loopback(text: str, loopback: bool) -> None:
     assert certainly_loopback(parse_seed(text)) is loopback
+
+
+class Resolver(trio.abc.HostnameResolver):
+    """Every name has these addresses, as the system gives them: (host, port), or (host, port, flow, zone)."""
+
+    def __init__(self, *found: tuple[Any, ...]) -> None:
+        self._found = found
+
+    async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
+        return [(socket.AF_UNSPEC, socket.SOCK_DGRAM, 0, "", sockaddr) for sockaddr in self._found]
+
+    async def getnameinfo(self, *_: Any) -> Any:
+        raise NotImplementedError
+
+
+async def test_what_means_something_on_one_link_alone_is_not_called() -> None:
+    seed = parse_seed("db-1.example:7940")
+    trio.socket.set_custom_hostname_resolver(Resolver(("fe80::1", 7940, 0, 2), ("fd00::1", 7940, 0, 0), A))
+    assert await resolve(seed) == [Address("fd00::1", 7940), A]
+    trio.socket.set_custom_hostname_resolver(Resolver(("fe80::1", 7940, 0, 2)))
+    with pytest.raises(Unresolved, match=r"db-1\.example: .* one link"):
+        await resolve(seed)
 
 
 class Names:

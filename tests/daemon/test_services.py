@@ -13,9 +13,9 @@ from trio.testing import MockClock
 
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec, Outcome
-from gossipreg.daemon.data_directory import DataDirectory, KeptService
+from gossipreg.daemon.data_directory import DataDirectory, KeptService, keep_service
 from gossipreg.errors import BadConfig, NotFound, Refused, TooLarge
-from gossipreg.model import MAX_SERVICES_A_ROW, Health
+from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
 from tests.daemon.conftest import Inside
 from tests.daemon.memory_network import MemoryNetwork
 
@@ -250,8 +250,6 @@ async def test_a_command_of_another_user_is_not_run_after_a_restart_without_the_
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     started = Started(autojump_clock, tmp_path)
-    from gossipreg.daemon.data_directory import keep_service
-
     data = DataDirectory(str(tmp_path))
     kept = KeptService("x", "socket", False, packb({**WEB, "id": "x", "checks": ["cmd:true"]}), Health.PASSING)
     data.write([keep_service(kept)])
@@ -302,13 +300,14 @@ async def test_the_last_of_two_updates_at_once_is_the_one_that_is_kept(
     await started.run(after)
 
 
+def full(*_: object) -> None:
+    raise Refused("cannot write gossipreg.db: database or disk is full; nothing was changed")
+
+
 async def test_a_full_disk_refuses_and_changes_nothing(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = Started(autojump_clock, tmp_path)
-
-    def full(*_: object) -> None:
-        raise Refused("cannot write gossipreg.db: database or disk is full; nothing was changed")
 
     async def use(one: Started) -> None:
         await one.services.register(WEB, **ME)
@@ -344,9 +343,26 @@ async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_go
     await started.run(use, file=[a, b])
 
 
+async def test_what_of_the_file_cannot_be_done_is_said_and_done_at_the_next_reading(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    a, b = ({"name": "web", "port": port} for port in (1, 2))
+
+    async def use(one: Started) -> None:
+        monkeypatch.setattr(DataDirectory, "write", full)
+        await one.services.follow_file([{**b, "weight": 5}])
+        assert sorted(one.found()) == ["web-1", "web-2"]
+        assert one.inside.log.getvalue().count("service_not_followed") == 2
+        monkeypatch.undo()
+        await one.services.follow_file([{**b, "weight": 5}])
+        assert [one.service.weight for one in one.inside.node.catalog.lookup("web")] == [5]
+
+    await started.run(use, file=[a, b])
+
+
 async def test_services_whose_address_was_not_named_move_with_us(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
-    from gossipreg.model import Address
 
     async def use(one: Started) -> None:
         await one.services.register(WEB, **ME)

@@ -7,7 +7,8 @@ import pytest
 import trio
 import trio.testing
 
-from gossipreg.daemon.store import Statement, Store
+from gossipreg.daemon.data_directory import Statement
+from gossipreg.daemon.store import Store
 from gossipreg.errors import Refused
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -11,7 +12,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from gossipreg.daemon.addresses import LOOPBACKS, Bind
-from gossipreg.daemon.udp import BATCH, Transport, UdpTransport, bind_udp
+from gossipreg.daemon.udp import BATCH, RECEIVE_BUFFER_BYTES, Transport, UdpTransport, bind_udp
 from gossipreg.errors import CannotStart
 from gossipreg.model import Address
 from tests.daemon.memory_network import Faults, MemoryNetwork
@@ -208,6 +209,9 @@ def test_whatever_the_kernel_says_to_a_send_is_counted_under_its_name(number: in
         def recvmsg(self, *_: object) -> None:
             raise BlockingIOError
 
+        def getsockopt(self, *_: object) -> bytes:
+            return b""
+
     transport = bound()
     try:
         sockets = transport._sockets
@@ -217,6 +221,31 @@ def test_whatever_the_kernel_says_to_a_send_is_counted_under_its_name(number: in
     finally:
         transport._sockets = sockets
         transport.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not say it elsewhere")
+@pytest.mark.parametrize("hosts", [("127.0.0.1",), ("::1",), LOOPBACKS])
+def test_what_a_full_receive_buffer_did_not_take_is_counted(hosts: tuple[str, ...]) -> None:
+    one, other = (bind_udp(Bind(hosts, 0, port_asked=True)) for _ in range(2))
+    try:
+        assert one.dropped == {}
+        count = 3 * RECEIVE_BUFFER_BYTES // 1000  # the kernel doubles what it is asked for
+        for address in one.local_addresses:
+            for _ in range(count):
+                other.send(bytes(1000), address)
+        assert other.dropped == {}
+        lost = one.dropped["receive_buffer"]
+        assert lost > 0
+        received = 0
+        while batch := one.receive_nowait():
+            received += len(batch)
+        assert received > 0
+        assert received + lost == count * len(hosts)
+        assert one.dropped == {"receive_buffer": lost}
+    finally:
+        one.close()
+        other.close()
+    assert one.dropped == {"receive_buffer": lost}
 
 
 def test_a_port_out_of_range_is_counted() -> None:

@@ -13,7 +13,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -161,6 +163,32 @@ def wait_for(condition: Callable[[], bool], bound_s: float = BOUND_S, pause_s: f
             raise AssertionError(f"not within {bound_s} s")
         with selectors.DefaultSelector() as selector:  # a pause that a signal ends
             selector.select(pause_s)
+
+
+class Asker(threading.Thread):
+    """Looks up `web` all the time, which must have one instance in every answer, whatever happens meanwhile."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        super().__init__()
+        self._socket = str(sidecar.socket)
+        self._over = threading.Event()
+        self._answers: Counter[int] = Counter()
+        """How many there were with so many instances."""
+
+    def run(self) -> None:
+        with Client(self._socket, timeout_s=BOUND_S) as client:
+            while not self._over.wait(0.002):
+                self._answers[len(client.call("lookup", name="web"))] += 1
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._over.set()
+        self.join()
+        assert set(self._answers) == {1}, self._answers
+        assert self._answers[1] > 10
 
 
 class Watchers:

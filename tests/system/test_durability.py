@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,12 +47,6 @@ class Writer(threading.Thread):
                 self.told[id] = self.in_doubt[1]
                 self.in_doubt = None
                 self.acknowledged += 1
-
-
-@pytest.fixture
-def cluster() -> Iterator[Sidecars]:
-    with Sidecars() as cluster:
-        yield cluster
 
 
 def test_nothing_that_was_acknowledged_is_lost_by_a_kill_at_any_moment(cluster: Sidecars) -> None:

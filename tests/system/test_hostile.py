@@ -5,9 +5,8 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -15,47 +14,10 @@ import pytest
 from gossipreg.client.connection import Client
 from gossipreg.errors import RequestError
 from gossipreg.wire.rpc import encode_request
-from scripts.soak_world import Host, usage
-from tests.system.sidecars import BOUND_S, Sidecar, Sidecars, wait_for
+from scripts.soak_world import usage
+from tests.system.sidecars import BOUND_S, Asker, Sidecar, Sidecars, wait_for
 
 MAY_GROW_KIB = 6 * 1024
-
-
-@pytest.fixture
-def cluster() -> Iterator[Sidecars]:
-    with Sidecars() as cluster:
-        yield cluster
-
-
-class Asker(threading.Thread):
-    """A client that behaves, and must be answered all the time."""
-
-    def __init__(self, sidecar: Sidecar) -> None:
-        super().__init__()
-        self._socket = str(sidecar.socket)
-        self._over = threading.Event()
-        self.answers = 0
-        self.wrong = 0
-
-    def run(self) -> None:
-        with Client(self._socket, timeout_s=BOUND_S) as client:
-            while not self._over.wait(0.002):
-                self.wrong += len(client.call("lookup", name="web")) != 1
-                self.answers += 1
-
-    def __enter__(self) -> "Asker":
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._over.set()
-        self.join()
-        assert self.answers > 10
-        assert self.wrong == 0
-
-
-def used(sidecar: Sidecar) -> dict[str, int]:
-    return usage(Host(sidecar.name, 0, sidecar))
 
 
 def counters(sidecar: Sidecar) -> dict[str, int]:
@@ -79,7 +41,7 @@ def assert_unhurt(cluster: Sidecars) -> None:
 
 def test_a_flood_of_everything_costs_no_member_no_answer_and_no_memory(cluster: Sidecars) -> None:
     first, *_ = three(cluster)
-    before = used(first)
+    before = usage(first)
     port = first.gossip.rpartition(":")[2]
     with Asker(first):
         subprocess.run(
@@ -87,11 +49,24 @@ def test_a_flood_of_everything_costs_no_member_no_answer_and_no_memory(cluster: 
             check=True, timeout=120, stdout=subprocess.DEVNULL,
         )  # fmt: skip
     assert_unhurt(cluster)
-    assert used(first)["memory_kib"] - before["memory_kib"] < MAY_GROW_KIB
+    assert usage(first)["memory_kib"] - before["memory_kib"] < MAY_GROW_KIB
     dropped = counters(first)
     for reason in ("unknown_key", "bad_tag", "short", "unbound", "unknown_format", "strangers_throttled"):
         assert dropped[f"drop.{reason}"] > 0
     assert len(first.call("members")) == 3
+
+
+def test_what_the_kernel_has_no_room_for_is_counted(cluster: Sidecars) -> None:
+    sidecar = cluster.start("one").wait_ready()
+    host, _, port = sidecar.gossip.rpartition(":")
+    sidecar.stop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(10_000):
+            sock.sendto(bytes(1000), (host, int(port)))
+    sidecar.resume()
+    found = counters(sidecar)
+    assert 0 < found["drop.receive_buffer"] < 10_000
+    wait_for(lambda: counters(sidecar)["drop.unknown_format"] == 10_000 - found["drop.receive_buffer"])
 
 
 def icmp_refusal(of: int, to: int) -> bytes:
@@ -157,7 +132,7 @@ def test_a_client_that_misbehaves_harms_only_itself(
 ) -> None:
     sidecar = cluster.start("one").wait_ready()
     sidecar.call("register", name="web", port=80)
-    before = used(sidecar)
+    before = usage(sidecar)
     with Asker(sidecar):
         socks = [connected(sidecar) for _ in range(60)]
         for sock in socks:
@@ -168,9 +143,9 @@ def test_a_client_that_misbehaves_harms_only_itself(
             sock.close()
     for port in range(1, 200):
         sidecar.call("deregister", id=f"other-{port}")
-    wait_for(lambda: used(sidecar)["descriptors"] <= before["descriptors"] + 2)
-    wait_for(lambda: used(sidecar)["tasks"] <= before["tasks"] + 2)
-    wait_for(lambda: used(sidecar)["memory_kib"] - before["memory_kib"] < 2 * MAY_GROW_KIB)
+    wait_for(lambda: usage(sidecar)["descriptors"] <= before["descriptors"] + 2)
+    wait_for(lambda: usage(sidecar)["tasks"] <= before["tasks"] + 2)
+    wait_for(lambda: usage(sidecar)["memory_kib"] - before["memory_kib"] < 2 * MAY_GROW_KIB)
     assert_unhurt(cluster)
 
 
@@ -194,7 +169,7 @@ MANY = """if True:
 def test_a_thousand_connections_lock_out_nobody_who_is_there_and_end_with_their_processes(cluster: Sidecars) -> None:
     sidecar = cluster.start("one").wait_ready()
     sidecar.call("register", name="web", port=80)
-    before = used(sidecar)["descriptors"]
+    before = usage(sidecar)["descriptors"]
     with Asker(sidecar):
         holders = [
             subprocess.Popen(
@@ -209,7 +184,7 @@ def test_a_thousand_connections_lock_out_nobody_who_is_there_and_end_with_their_
             sidecar.call("info")
         for holder in holders:
             holder.communicate(timeout=BOUND_S)
-    wait_for(lambda: used(sidecar)["descriptors"] <= before + 2)
+    wait_for(lambda: usage(sidecar)["descriptors"] <= before + 2)
     assert_unhurt(cluster)
 
 

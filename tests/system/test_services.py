@@ -14,12 +14,6 @@ import pytest
 from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
 
 
-@pytest.fixture
-def cluster() -> Iterator[Sidecars]:
-    with Sidecars() as cluster:
-        yield cluster
-
-
 def cli(sidecar: Sidecar, *arguments: str, code: int = 0) -> str:
     ended = subprocess.run(
         [*COMMAND, "--socket", str(sidecar.socket), *arguments], capture_output=True, text=True, timeout=BOUND_S

@@ -29,7 +29,7 @@ async def run(spec: CheckSpec) -> Outcome:
     except CannotConnect as error:
         return Outcome(Health.CRITICAL, str(error))
     try:
-        status, said = await _get(stream, spec.target)
+        status, said = await _get(stream, spec)
     except h11.RemoteProtocolError as error:
         return Outcome(Health.CRITICAL, shortened(f"no HTTP: {error}"))
     except (trio.BrokenResourceError, OSError) as error:
@@ -52,7 +52,8 @@ async def _open(spec: CheckSpec) -> "trio.SocketStream | trio.SSLStream[trio.Soc
     stream = await connect(parts.hostname, parts.port or (443 if spec.kind == "https" else 80))
     if spec.kind == "http":
         return stream
-    secured = trio.SSLStream(stream, _context(spec.verify), server_hostname=parts.hostname, https_compatible=True)
+    name = spec.server_name or parts.hostname
+    secured = trio.SSLStream(stream, _context(spec.verify), server_hostname=name, https_compatible=True)
     try:
         await secured.do_handshake()
     except BaseException as error:
@@ -75,13 +76,21 @@ def _context(verify: bool) -> "ssl.SSLContext":
     return context
 
 
-async def _get(stream: Any, url: str) -> tuple[int, bytes]:
+def _host(spec: CheckSpec) -> str:
+    """As the URL has it; a server that has several names wants the same one here as in the handshake."""
+    parts = urlsplit(spec.target)
+    if not spec.server_name:
+        return parts.netloc
+    return spec.server_name if parts.port is None else f"{spec.server_name}:{parts.port}"
+
+
+async def _get(stream: Any, spec: CheckSpec) -> tuple[int, bytes]:
     """The status; its words and the beginning of the body."""
     import h11
 
-    parts = urlsplit(url)
+    parts = urlsplit(spec.target)
     headers = [
-        ("Host", parts.netloc), ("User-Agent", f"gossipreg/{__version__}"), ("Accept", "*/*"), ("Connection", "close"),
+        ("Host", _host(spec)), ("User-Agent", f"gossipreg/{__version__}"), ("Accept", "*/*"), ("Connection", "close"),
     ]  # fmt: skip
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     talk = h11.Connection(h11.CLIENT)

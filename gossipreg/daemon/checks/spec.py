@@ -9,7 +9,10 @@ Options follow after commas and are read from the right, so that a URL or a comm
 are taken as long as they have the form `word=value` with a word that is known. A piece before them with a word that is
 almost known (`,intervall=5s`) is an error, but in a command, which may mean it.
 
-    interval=5s  timeout=1s  passes=2  fails=3  deregister_after=1h   and, for https, verify=no
+    interval=5s  timeout=1s  passes=2  fails=3  deregister_after=1h
+    server_name=NAME  for https: the name that is asked for and that the certificate must have, where the URL has
+                      another one, or an address
+    verify=no         for https: any certificate will do
 """
 
 import re
@@ -36,6 +39,7 @@ OUTPUT_MAX = 512
 """Characters of what a check said that are kept. It is for a person who wants to know why."""
 
 _OPTION = re.compile(r"([a-z_]+)=(.*)")
+_SERVER_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _FORMS = "http://..., https://..., tcp://host:port, cmd:... or ttl:DURATION"
 
 
@@ -57,6 +61,8 @@ class CheckSpec:
     """Critical for so long without a break, the service is taken out."""
     verify: bool = True
     """For https: whether the certificate must be good."""
+    server_name: str = ""
+    """For https: the name that is asked for, and that the certificate must have. Empty: the URL's host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,12 @@ def _verify(option: str, value: str) -> bool:
     return value == "yes"
 
 
+def _server_name(option: str, value: str) -> str:
+    if not _SERVER_NAME.fullmatch(value) or not _is_host(value):
+        raise ValueError(f"{option} is {value[:80]!r}: give the name of a host, without a port")
+    return value
+
+
 _FIELDS = {
     "interval": ("interval_s", _interval),
     "timeout": ("timeout_s", _timeout),
@@ -171,10 +183,11 @@ _FIELDS = {
     "fails": ("fails", _in_a_row),
     "deregister_after": ("deregister_after_s", _deregister_after),
     "verify": ("verify", _verify),
+    "server_name": ("server_name", _server_name),
 }
 _RUN = ("interval", "timeout", "passes", "fails", "deregister_after")
 _ALLOWED: dict[Kind, tuple[str, ...]] = {
-    "http": _RUN, "https": (*_RUN, "verify"), "tcp": _RUN, "cmd": _RUN, "ttl": ("deregister_after",),
+    "http": _RUN, "https": (*_RUN, "server_name", "verify"), "tcp": _RUN, "cmd": _RUN, "ttl": ("deregister_after",),
 }  # fmt: skip
 
 
@@ -203,8 +216,18 @@ def _tcp(rest: str) -> str:
 def _host_port(host: str | None, port: int) -> None:
     if not host or any(char in host for char in " %/?#@"):
         raise ValueError("name the host")
+    if not _is_host(host):
+        raise ValueError(f"{host[:80]!r} is no name of a host")
     if port == 0:
         raise ValueError("port 0 takes no connection: choose 1 to 65535")
+
+
+def _is_host(host: str) -> bool:
+    """Whether a resolver would take it: no part of it empty or too long."""
+    try:
+        return ":" in host or bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _command(rest: str) -> str:

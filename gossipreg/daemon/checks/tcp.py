@@ -18,7 +18,7 @@ async def connect(host: str, port: int) -> trio.SocketStream:
     """A literal address is not asked of any name server. Raises CannotConnect."""
     try:
         return await trio.open_tcp_stream(host, port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be written as one
         raise CannotConnect(reason_of(error)) from None
 
 

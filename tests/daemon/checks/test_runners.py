@@ -2,8 +2,8 @@
 
 import datetime
 import os
+import socket
 import ssl
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -112,8 +112,6 @@ async def test_what_is_no_http_is_critical_in_one_line(data: bytes, words: str) 
 
 
 def closed_port() -> int:
-    import socket
-
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -137,16 +135,18 @@ async def test_a_port_that_takes_connections_passes() -> None:
         assert await said(f"tcp://127.0.0.1:{port}") == Outcome(Health.PASSING, "connected")
 
 
-def self_signed(folder: Path) -> ssl.SSLContext:
+def self_signed(folder: Path, name: str) -> ssl.SSLContext:
+    """What a server of this name presents; the certificate is in `folder / "pem"`."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+        .serial_number(1).add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
         .sign(key, hashes.SHA256())
     )  # fmt: skip
@@ -160,20 +160,47 @@ def self_signed(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_a_certificate_must_be_good_unless_it_need_not(tmp_path: Path) -> None:
-    context = self_signed(tmp_path)
+def tls(context: ssl.SSLContext, requests: list[str]) -> Handler:
+    """Answers well; keeps what it was asked."""
 
     async def handler(stream: trio.SocketStream) -> None:
         secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
-        await secured.receive_some(4096)
-        await secured.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        if request := await secured.receive_some(4096):  # else the client did not like the certificate
+            requests.append(request.decode())
+            await secured.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    async with server(handler) as port:
+    return handler
+
+
+async def test_a_certificate_must_be_good_unless_it_need_not(tmp_path: Path) -> None:
+    async with server(tls(self_signed(tmp_path, "localhost"), [])) as port:
         refused = await said(f"https://127.0.0.1:{port}/")
         taken = await said(f"https://127.0.0.1:{port}/,verify=no")
     assert refused.health is Health.CRITICAL
     assert "certificate" in refused.output or "self-signed" in refused.output
     assert taken.health is Health.PASSING
+
+
+async def test_a_server_of_another_name_than_the_urls_is_asked_for_by_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presented = self_signed(tmp_path, "billing.example")
+    named: list[str | None] = []
+    presented.sni_callback = lambda _socket, name, _context: named.append(name)
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "pem"))
+    monkeypatch.setattr(http, "_context", lambda _: trusting)
+    requests: list[str] = []
+    async with server(tls(presented, requests)) as port:
+        by_address = await said(f"https://127.0.0.1:{port}/")
+        by_name = await said(f"https://127.0.0.1:{port}/,server_name=billing.example")
+        by_another = await said(f"https://127.0.0.1:{port}/,server_name=stock.example")
+    assert by_name.health is Health.PASSING
+    [request] = requests
+    assert [line for line in request.splitlines() if line.startswith("Host:")] == [f"Host: billing.example:{port}"]
+    assert named == [None, "billing.example", "stock.example"]
+    for refused in (by_address, by_another):
+        assert refused.health is Health.CRITICAL
+        assert "not valid for" in refused.output or "mismatch" in refused.output
 
 
 async def test_a_server_without_tls_is_critical() -> None:
@@ -214,10 +241,14 @@ async def test_a_command_that_says_too_much_is_cut_and_not_held_up() -> None:
     assert len(outcome.output) <= OUTPUT_MAX
 
 
-def children() -> list[str]:
-    with suppress(FileNotFoundError):
-        return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-    return []
+def children() -> list[int]:
+    """Of this process, zombies too."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append(int(pid))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -237,18 +268,18 @@ async def test_a_command_whose_time_is_up_is_ended_with_all_that_it_started(
 ) -> None:
     mark = f"test-{os.getpid()}"
     monkeypatch.setattr("secrets.token_hex", lambda _: mark)
-    before = set(os.listdir("/proc/self/fd"))
+    before = children(), len(os.listdir("/proc/self/fd"))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(said, f"cmd:{line}")
         with trio.fail_after(GENEROUS_S):
             while not command.marked(mark):
                 await trio.sleep(0.01)
+        assert len(children()) > len(before[0])
         nursery.cancel_scope.cancel()
     with trio.fail_after(GENEROUS_S):
         while command.marked(mark):
             await trio.sleep(0.01)
-    assert children() == []  # and no zombie
-    assert set(os.listdir("/proc/self/fd")) <= before | {str(max(map(int, os.listdir("/proc/self/fd"))))}
+    assert (children(), len(os.listdir("/proc/self/fd"))) == before  # no zombie, no descriptor
 
 
 async def test_what_a_command_leaves_behind_with_its_output_open_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,182 @@
+"""One client's connection: its requests, answered in their order, and its watches.
+
+Never knows what a method does, nor how what it is told is written (`outgoing.py`). It is one task that waits for bytes,
+answers the requests in them one after the other, and waits again, so that others get their turn.
+
+The bounds, and what happens at each:
+- a request of 1 MiB: told, and the connection ends, since what follows cannot be found any more
+- 1,024 unanswered requests: more are not read before others are answered; they wait in the client's own buffer. The
+  same holds while replies wait to be read by the client.
+- 64 watches a connection: the next is refused as busy
+"""
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+from msgpack import packb
+
+from gossipreg.daemon import params as check
+from gossipreg.daemon.methods import Caller, Handler, Methods, pack
+from gossipreg.daemon.outgoing import Outgoing
+from gossipreg.daemon.params import take_untrusted
+from gossipreg.daemon.watches import Watch, Watches, notification
+from gossipreg.errors import Busy, GossipregError, NotFound, Refused, UnknownMethod
+from gossipreg.model import Instance
+from gossipreg.wire.rpc import MAX_WATCHES, Decoder, encode_error
+from gossipreg.wire.shapes import current_shape
+
+READ_BYTES = 8 * 1024
+"""Read at one time. The shortest request takes 9 bytes, so no more than 910 are ever in hand and unanswered."""
+TURN_BYTES = 16 * 1024
+"""So much is replied on one connection, and then the others have their turn."""
+REQUEST_COST_BYTES = 512
+"""What a request counts beside its reply: 32 of the smallest make a turn, about half a millisecond."""
+LET_READ_BYTES = 64 * 1024
+"""Requests are read on while no more than this waits to be written."""
+
+
+class Connection:
+    def __init__(self, sock: socket.socket, caller: Caller, outgoing: Outgoing, methods: Methods, watches: Watches,
+                 instances: Callable[[str | None], tuple[Instance, ...]],
+                 bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
+        self.caller = caller
+        self._sock = sock
+        self._outgoing = outgoing
+        self._methods = methods
+        self._handlers: dict[str, Handler] = {
+            **methods.handlers,
+            "register": lambda params: methods.register(params, caller),
+            "watch": self._watch,
+            "unwatch": self._unwatch,
+        }
+        self._watches = watches
+        self._instances = instances
+        self._bug = bug
+        self._watching: dict[int, Watch] = {}
+        self._next_watch = 1
+        self._after_reply = b""
+        self._turn_bytes = 0
+        self._answered = trio.Event()
+        self._answered.set()
+
+    async def run(self) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                self._outgoing.nursery = nursery
+                await self._read_untrusted()
+                self._drop_watches()
+                self._outgoing.end()
+                await self._outgoing.wait_flushed()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._drop_watches()
+            self._methods.gone(self.caller)
+            self._outgoing.close()
+            self._sock.close()
+
+    async def wait_answered(self) -> None:
+        """Return when no request is being worked on and all that was replied is written."""
+        await self._answered.wait()
+        await self._outgoing.wait_flushed()
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    async def _read_untrusted(self) -> None:
+        """Until the client closes its side, breaks the protocol, or is cut off."""
+        decoder = Decoder()
+        while not self._outgoing.ending:
+            await trio.lowlevel.wait_readable(self._sock)
+            try:
+                data = self._sock.recv(READ_BYTES)
+            except (BlockingIOError, InterruptedError):
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            try:
+                for message in decoder.feed_untrusted(data):
+                    await self._answer(message)
+                    if self._outgoing.ending:
+                        return
+            except GossipregError as error:
+                self._methods.dropped["client_broke_protocol"] += 1
+                self._outgoing.push(encode_error(None, error.code, str(error)))
+                return
+
+    async def _answer(self, message: tuple[Any, ...]) -> None:
+        if message[0] != "request":
+            raise Refused(f"a {message[0]} is not for the sidecar: send requests")
+        _, id, method, params = message
+        reply = self._call(id, method, params)
+        if not isinstance(reply, bytes):
+            self._answered = trio.Event()
+            reply = await reply
+        self._outgoing.push(reply)
+        self._answered.set()
+        if self._after_reply:
+            self._outgoing.push(self._after_reply)
+            self._after_reply = b""
+        self._turn_bytes += REQUEST_COST_BYTES + len(reply)
+        if self._outgoing.waiting_bytes > LET_READ_BYTES:
+            await self._outgoing.wait_flushed()
+        elif self._turn_bytes >= TURN_BYTES:
+            self._turn_bytes = 0
+            await trio.lowlevel.checkpoint()
+
+    def _call(self, id: int, method: str, params: dict[str, Any]) -> bytes | Awaitable[bytes]:
+        """The reply to a request, or what will give it. Never raises."""
+        try:
+            handler = self._handlers.get(method)
+            if handler is None:
+                raise UnknownMethod(f"no method {method[:80]!r}: there are {', '.join(sorted(self._handlers))}")
+            result = handler(params)
+            return packed_reply(id, result) if isinstance(result, bytes) else self._reply_later(id, method, result)
+        except Exception as error:
+            return self._error_reply(id, method, error)
+
+    async def _reply_later(self, id: int, method: str, result: Awaitable[bytes]) -> bytes:
+        try:
+            return packed_reply(id, await result)
+        except Exception as error:
+            return self._error_reply(id, method, error)
+
+    def _error_reply(self, id: int, method: str, error: Exception) -> bytes:
+        if isinstance(error, GossipregError):
+            return encode_error(id, error.code, str(error))
+        self._bug(f"method {method}", error)
+        return encode_error(id, Refused.code, "this failed inside the sidecar, and its log says how: please report it")
+
+    # -- watches -------------------------------------------------------------------------------------------------------
+
+    def _watch(self, params: dict[str, Any]) -> bytes:
+        given = take_untrusted("watch", params, {"name": check.service_name})
+        if len(self._watching) >= MAX_WATCHES:
+            raise Busy(f"this connection has {MAX_WATCHES} watches: end one with unwatch, or open another connection")
+        number, self._next_watch = self._next_watch, self._next_watch + 1
+        watch = self._watching[number] = Watch(number, given.get("name"), self._outgoing.push)
+        current = pack(current_shape(self._instances(watch.name)))
+        # Nothing can change before both are pushed: changes come between two requests only.
+        self._after_reply = notification(number, current)
+        self._watches.add(watch)
+        return pack({"watch": number})
+
+    def _unwatch(self, params: dict[str, Any]) -> bytes:
+        number = take_untrusted("unwatch", params, {"watch": check.Whole(1, 1 << 62)}, "watch")["watch"]
+        watch = self._watching.pop(number, None)
+        if watch is None:
+            raise NotFound(f"this connection has no watch {number}")
+        self._watches.remove(watch)
+        return pack({})
+
+    def _drop_watches(self) -> None:
+        for watch in self._watching.values():
+            self._watches.remove(watch)
+        self._watching.clear()
+
+
+def packed_reply(id: int, packed_result: bytes) -> bytes:
+    """The same bytes as `rpc.encode_reply`, from a result that is packed already."""
+    return b"".join((b"\x94\x01", packb(id), b"\xc0", packed_result))
