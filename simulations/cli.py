@@ -6,6 +6,7 @@ plots to `--out`, progress to stderr.
 0 done   1 a check failed (the seed, and the command that repeats it, are printed)   2 wrong usage   130 interrupted
 """
 
+import math
 import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator
@@ -160,7 +161,7 @@ def sweep(name: str, long: bool, minutes: float | None, dask: str | None, **opti
         if scenario.long_cases is None:
             raise click.UsageError(f"{name} has no long sweep")
         made_by = scenario.long_cases
-    kinds = narrowed(made_by(replace(scenario.defaults, **chosen.given)), chosen.given)
+    kinds = narrowed(made_by, scenario.defaults, chosen.given)
     if minutes is not None:
         progress = Progress(None, seconds=minutes * 60)
         where = sweeps.machines(dask, _AHEAD_TIMED) if dask else _local(chosen.jobs, _AHEAD_TIMED)
@@ -181,17 +182,29 @@ def _local(jobs: int, ahead: int = sweeps.AHEAD) -> AbstractContextManager[sweep
     return sweeps.here() if jobs == 1 else sweeps.cores(jobs, ahead)
 
 
-def narrowed(cases: Iterable[Case], given: dict[str, Any]) -> list[Case]:
-    """The cases that are as was asked for; where there is none in some point, all of them made so. No two of them look
-    the same in a report."""
-    chosen = list(cases)
-    for field, value in given.items():
-        if field == "seed":
-            continue
-        chosen = [case for case in chosen if getattr(case, field) == value] or [
-            replace(case, **{field: value}) for case in chosen
-        ]
-    return list({reports.kind_of(case): case for case in reversed(chosen)}.values())[::-1]
+def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: dict[str, Any]) -> list[Case]:
+    """The cases that are as was asked for; where none is in some point, all of them made so. Each key of the label is a
+    point of its own. No two of them look the same in a report."""
+    fields = {field: value for field, value in given.items() if field != "label"}
+    chosen = list(made_by(replace(defaults, **fields)))
+    for field, value in fields.items():
+        if field != "seed":
+            same = [case for case in chosen if getattr(case, field) == value]
+            chosen = same or [replace(case, **{field: value}) for case in chosen]
+    for part in given.get("label", "").split():
+        key, _, number = part.partition("=")
+        same = [case for case in chosen if case.value(key, math.nan) == float(number)]
+        chosen = same or [replace(case, label=_with(case.label, part)) for case in chosen]
+    first: dict[reports.Kind, Case] = {}
+    for case in chosen:
+        first.setdefault(reports.kind_of(case), case)
+    return list(first.values())
+
+
+def _with(label: str, part: str) -> str:
+    """The label with this key as this part says."""
+    key = part.partition("=")[0]
+    return " ".join([*(other for other in label.split() if other.partition("=")[0] != key), part])
 
 
 def _until_over(kinds: list[Case], progress: Progress) -> Iterator[Case]:

@@ -10,7 +10,7 @@ machine (`cores`), or the workers of a dask.distributed scheduler (`machines`).
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _LOOK_S = 0.5
 """How often progress is told while the next run is waited for."""
 AHEAD = 16
 """So many runs a worker are under way or done, at most, while the first of them is waited for."""
-_CONNECT_S = 10.0
+_CONNECT_S = 5.0
 
 
 class CannotSweep(Exception):
@@ -76,7 +76,7 @@ def run_case(name: str, case: Case, sources: str = "") -> Outcome:
 
 def outcomes(
     workers: Workers, name: str, cases: Iterable[Case], on_progress: Callable[[int], None] = lambda _: None
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """What became of each case, in the order of the cases; `on_progress` is told how many runs are done. Cases are
     taken from the iterable only a few before they are run, so it may be endless. Who stops iterating ends the sweep:
     what has not begun is not run."""

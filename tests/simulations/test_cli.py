@@ -1,0 +1,273 @@
+"""The command line of the laboratory."""
+
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from simulations import cli, progress, sweeps
+from simulations.progress import Progress
+from simulations.scenario import Case, CheckFailed, Figure, Scenario
+from simulations.scenarios import all_scenarios
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = ("--nodes", "5", "--duration", "3", "--label", "times=1")
+
+
+def told(case: Case) -> list[Figure]:
+    if case.value("fails", 0) and case.seed % 2:
+        raise CheckFailed(f"an invariant at seed {case.seed}")
+    if case.value("crashes", 0):
+        raise KeyError("no such row")
+    return [Figure("seed", "1", (float(case.seed),))]
+
+
+def told_cases(case: Case) -> list[Case]:
+    return [Case(nodes=nodes, seed=case.seed, duration_s=nodes / 10, label=case.label) for nodes in (10, 20)]
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> Scenario:
+    """One scenario that takes no time, and what is told of its failures."""
+    scenario = Scenario("told", "what was it told?", told, Case(nodes=7), told_cases)
+    for module in (cli, sweeps):
+        monkeypatch.setattr(module, "all_scenarios", lambda: {"told": scenario})
+    report = lambda of, case, error: f"shrunk {of.name} {case.seed}: {error}"  # noqa: E731
+    monkeypatch.setitem(sys.modules, "simulations.shrink", SimpleNamespace(report=report))
+    return scenario
+
+
+def test_list_says_each_scenarios_question(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [re.split("  +", line) for line in said] == [[one.name, one.asks] for one in all_scenarios().values()]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("run nothing", "there is no scenario 'nothing': choose from .*crash, .*update"),
+        ("sweep nothing", "choose from"),
+        ("run update --plot", "--plot needs --out"),
+        ("run update --loss 3", "'3' is no share"),
+        ("run update --loss much", "'much' is no share"),
+        ("run update --label fast", "'fast' is not KEY=NUMBER"),
+        ("run update --label times=x", "'times=x' is not KEY=NUMBER"),
+        ("run update --nodes 0", "--nodes"),
+        ("run update --detector best", "'best' is not one of 'ours'"),
+        ("run update --long", "No such option.*--long"),
+        ("sweep crash --long", "crash has no long sweep"),
+        ("sweep crash --runs 2 --minutes 1", "choose --minutes or --runs"),
+        ("run update --out /proc/nowhere", "/proc/nowhere"),
+        ("fly", "No such command 'fly'"),
+        ("run", "Missing argument 'NAME'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(line.split()) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(f"error: .*{says}.*\n", said.err)
+
+
+def test_without_the_extra_the_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for package in ("distributed", "matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert cli.main(["sweep", "update", "--dask", "127.0.0.1:9"]) == 2
+    assert cli.main(["run", "update", "--plot", "--out", str(tmp_path)]) == 2
+    dask, matplotlib = capsys.readouterr().err.splitlines()
+    assert dask == "error: dask.distributed is not installed: pip install -e '.[sim]'"
+    assert matplotlib == "error: matplotlib is not installed: pip install -e '.[sim]'"
+
+
+def test_a_run_takes_its_options_its_defaults_and_the_next_seeds(
+    made_up: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--seed", "5", "--runs", "3", "--loss", "20%", "--detector", "swim", "--label", "a=1  b=2", "--jobs", "1"]
+    assert cli.main(["run", made_up.name, *args, "--out", str(tmp_path / "new" / "folder")]) == 0
+    records = [json.loads(line) for line in (tmp_path / "new" / "folder" / "told.jsonl").read_text().splitlines()]
+    assert [record["seed"] for record in records] == [record["p50"] for record in records] == [5, 6, 7]
+    assert {(r["nodes"], r["loss"], r["detector"], r["label"]) for r in records} == {(7, 0.2, "swim", "a=1 b=2")}
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == [
+        "nodes",
+        "detector",
+        "loss",
+        "label",
+        "metric",
+        "p50",
+        "p99",
+        "p99.9",
+        "max",
+        "unit",
+        "n",
+    ]
+    assert said[1].split() == ["7", "swim", "0.2", "a=1", "b=2", "seed", "6", "7", "7", "7", "1", "3"]
+
+
+def test_a_sweep_runs_all_seeds_of_a_case_and_then_the_next_case(made_up: Scenario, tmp_path: Path) -> None:
+    assert cli.main(["sweep", made_up.name, "--runs", "2", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    records = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    assert [(record["nodes"], record["seed"]) for record in records] == [(10, 1), (10, 2), (20, 1), (20, 2)]
+
+
+def some_cases(case: Case) -> list[Case]:
+    one = [
+        replace(case, nodes=nodes, duration_s=nodes / 10, label=label) for nodes in (10, 20) for label in ("", "a=1")
+    ]
+    return [*one, replace(case, nodes=10, label="b=2")]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ["10 1 ", "10 1 a=1", "20 2 ", "20 2 a=1", "10 60 b=2"]),
+        ({"nodes": 20}, ["20 2 ", "20 2 a=1"]),  # those that there are
+        ({"nodes": 30}, ["30 1 ", "30 1 a=1", "30 60 b=2"]),  # none: made so, each but once
+        ({"nodes": 20, "duration_s": 9.0}, ["20 9 ", "20 9 a=1"]),
+        ({"label": "a=1"}, ["10 1 a=1", "20 2 a=1"]),
+        ({"label": "a=1.0 b=3"}, ["10 1 a=1 b=3", "20 2 a=1 b=3"]),
+        ({"label": "b=3"}, ["10 1 b=3", "10 1 a=1 b=3", "20 2 b=3", "20 2 a=1 b=3"]),
+        ({"label": "c=5", "nodes": 10}, ["10 1 c=5", "10 1 a=1 c=5", "10 60 b=2 c=5"]),
+        ({"seed": 9, "detector": "swim"}, ["10 1 ", "10 1 a=1", "20 2 ", "20 2 a=1", "10 60 b=2"]),
+    ],
+)
+def test_what_is_asked_for_narrows_a_sweep(given: dict[str, Any], expected: list[str]) -> None:
+    found = cli.narrowed(some_cases, Case(), given)
+    assert [f"{case.nodes} {case.duration_s:g} {case.label}" for case in found] == expected
+    assert all(case.seed == given.get("seed", 1) for case in found)
+    assert all(case.detector == given.get("detector", "ours") for case in found)
+
+
+def test_for_so_many_minutes_seed_after_seed_is_run(
+    made_up: Scenario, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seconds = iter(range(10**9))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    assert (
+        cli.main(["sweep", made_up.name, "--minutes", "1", "--seed", "3", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    )
+    records = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    ran = [(record["seed"], record["nodes"]) for record in records]
+    assert 5 < len(ran) <= 60
+    assert ran == [(3 + number // 2, (10, 20)[number % 2]) for number in range(len(ran))]
+
+
+# -- the same bytes ---------------------------------------------------------------------------------------------------
+
+
+def test_the_output_is_the_same_for_any_number_of_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for jobs in ("1", "2"):
+        sweep = ["sweep", "update", *TINY, "--runs", "2", "--jobs", jobs, "--out", str(tmp_path / jobs)]
+        assert cli.main(sweep) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    one, two = ((tmp_path / jobs / "update.jsonl").read_bytes() for jobs in ("1", "2"))
+    assert one == two
+    assert len(one.splitlines()) == 2 * 4 * 5
+
+
+@pytest.mark.parametrize("name", ["update", "restart", "churn"])
+def test_the_output_is_the_same_under_any_hash_seed(name: str, tmp_path: Path) -> None:
+    said = []
+    for hash_seed in ("0", "4242"):
+        out = tmp_path / hash_seed
+        ended = subprocess.run(
+            [sys.executable, "-m", "simulations", "run", name, *TINY, "--out", str(out)],
+            cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+        said.append((ended.stdout, (out / f"{name}.jsonl").read_bytes()))
+    assert said[0] == said[1]
+    assert all(said[0])
+
+
+# -- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_check_is_told_with_what_was_found_about_it(
+    made_up: Scenario, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", made_up.name, "--seed", "7", "--label", "fails=1"]) == 1
+    said = capsys.readouterr().out
+    assert said == "an invariant at seed 7\nshrunk told 7: an invariant at seed 7\n"
+
+
+def test_a_sweep_goes_on_after_a_failure_but_not_for_ever(
+    made_up: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ["sweep", made_up.name, "--nodes", "10", "--label", "fails=1", "--jobs", "1", "--out", str(tmp_path)]
+    assert cli.main([*sweep, "--runs", "4"]) == 1
+    assert re.findall("shrunk told ([0-9]+)", capsys.readouterr().out) == ["1", "3"]
+    assert len((tmp_path / "told.jsonl").read_text().splitlines()) == 2
+    assert cli.main([*sweep, "--runs", "100"]) == 1
+    assert re.findall("shrunk told ([0-9]+)", capsys.readouterr().out) == ["1", "3", "5"]
+
+
+def test_an_exception_is_told_with_the_command_that_repeats_it(
+    made_up: Scenario, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["run", made_up.name, "--seed", "9", "--loss", "0.05", "--detector", "swim", "--label", "crashes=1 x=2"]
+    assert cli.main(args) == 1
+    first = capsys.readouterr().out
+    assert "KeyError: 'no such row'" in first
+    words = shlex.split(first.splitlines()[-1].removeprefix("repeat it with: "))
+    assert words[:3] == ["python", "-m", "simulations"]
+    assert cli.main(words[3:]) == 1
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
+def test_selftest_ends_with_its_own_code(returned: int | None, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "simulations.selftest", SimpleNamespace(main=lambda: returned))
+    assert cli.main(["selftest"]) == code
+
+
+# -- progress ---------------------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_on_a_terminal_a_bar_says_how_many_and_how_long(clock: list[float]) -> None:
+    terminal = Terminal()
+    shown = Progress(8, stream=terminal)
+    clock[0] = 100.0
+    shown(2)
+    assert terminal.getvalue() == "\r[######------------------] 2 of 8 runs, 5 m 00 s left"
+    shown.clear()
+    assert terminal.getvalue().endswith(" \r")
+
+
+def test_elsewhere_there_is_a_plain_line_now_and_then(clock: list[float]) -> None:
+    file = io.StringIO()
+    shown = Progress(None, seconds=7200.0, stream=file)
+    for second in range(0, 65, 5):
+        clock[0] = float(second)
+        shown(second)
+    assert [line.split("] ")[1] for line in file.getvalue().splitlines()] == [
+        "30 runs, 1 h 59 m left", "60 runs, 1 h 59 m left",
+    ]  # fmt: skip
+    assert not shown.over
+    clock[0] = 7200.0
+    assert shown.over

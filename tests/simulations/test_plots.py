@@ -1,0 +1,55 @@
+"""Plots: which are drawn of what, and that something stands in them."""
+
+from pathlib import Path
+
+import pytest
+
+from simulations import plots
+from simulations.reports import Series
+from simulations.scenario import Case
+
+pytest.importorskip("matplotlib", reason="the extra `sim` is not installed")
+
+SPREAD = [float(number) for number in range(1, 31)]
+
+
+def drawn(scenario: str, series: list[Series], out: Path) -> list[str]:
+    return [path.name for path in plots.draw(scenario, series, out)]
+
+
+def test_of_one_size_there_are_curves_and_of_several_there_are_lines_over_them(tmp_path: Path) -> None:
+    one = [Series(Case(nodes=10), "seen", "ms", SPREAD), Series(Case(nodes=10), "never", "1", [0.0] * 30)]
+    assert drawn("update", one, tmp_path) == ["update-seen-cdf.png"]
+    several = [*one, Series(Case(nodes=100), "seen", "ms", SPREAD)]
+    assert drawn("update", several, tmp_path) == ["update-seen-cdf.png", "update-seen-n.png"]
+
+
+def test_a_scenario_that_nobody_chose_for_has_each_metric_drawn_as_it_fits(tmp_path: Path) -> None:
+    series = [Series(Case(nodes=nodes), "a", "s", SPREAD) for nodes in (5, 50)]
+    series += [Series(Case(nodes=5), "b", "s", SPREAD), Series(Case(nodes=5), "few", "s", [1.0])]
+    assert drawn("unheard-of", series, tmp_path) == ["unheard-of-a-n.png", "unheard-of-b-cdf.png"]
+
+
+def test_what_has_no_samples_is_not_drawn(tmp_path: Path) -> None:
+    assert drawn("update", [Series(Case(nodes=nodes), "seen", "ms", []) for nodes in (5, 50)], tmp_path) == []
+
+
+def test_a_grid_of_two_options_is_a_heat_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(plots.CHOSEN, "grid", (plots.heat_map("a", "x", "y"),))
+    cells = [(x, y) for x in (1, 2, 8) for y in (0.5, 4)]
+    series = [Series(Case(label=f"x={x} y={y}"), "a", "1", [x * y]) for x, y in cells]
+    assert drawn("grid", series, tmp_path) == ["grid-a-x-y.png"]
+    assert drawn("grid", series[:2], tmp_path) == []  # one column is no grid
+
+
+@pytest.mark.parametrize("values", [SPREAD, [0.0] * 30, [5.0] * 30, [0.001, 1000.0] * 15])
+def test_every_kind_of_plot_shows_what_it_was_given(values: list[float], tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    series = [Series(Case(nodes=nodes), "known", "s", values) for nodes in (10, 10_000)]
+    names = drawn("crash", series, tmp_path)
+    assert names == ["crash-known-cdf.png", "crash-known-n.png"]
+    for name in names:
+        picture = imread(tmp_path / name)
+        colours = {tuple(pixel) for row in picture[::4] for pixel in row[::4].round(1).tolist()}
+        assert len(colours) > 3, "curves, letters and axes are more than a blank page"
