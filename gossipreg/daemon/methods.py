@@ -1,8 +1,9 @@
 """The methods of the local socket, but for `watch`, which belongs to a connection: parameters in, packed result out.
 
 Each is one synchronous call between two turns of the pump, so it sees the table as it is now and nothing can come
-between. Results have the JSON shapes of `wire.shapes`, already in MessagePack. `lookup` is the hot one: its packed
-answer is kept until the catalog says that another would be given.
+between; but for `info` and `members`, which look at everybody, in pieces: else others would wait for too long.
+Results have the JSON shapes of `wire.shapes`, already in MessagePack. `lookup` is the hot one: its packed answer is
+kept until the catalog says that another would be given.
 """
 
 import os
@@ -10,11 +11,12 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
-from msgpack import packb
+from msgpack import Packer, packb
 
 from gossipreg import __version__
 from gossipreg.daemon import params as check
@@ -22,7 +24,7 @@ from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.errors import Refused
-from gossipreg.model import Health, Instance
+from gossipreg.model import Health, Instance, MemberInfo, NodeId
 from gossipreg.wire.shapes import Shape, instance_shape, member_shape, service_shape, version_shape
 
 if TYPE_CHECKING:
@@ -30,11 +32,14 @@ if TYPE_CHECKING:
 
 Params = dict[str, Any]
 Handler = Callable[[Params], bytes | Awaitable[bytes]]
+Made = TypeVar("Made")
 
 KEPT_ANSWERS_MAX = 1024
 """So many packed answers of `lookup` are kept; then all are let go. Most daemons are asked for a few names."""
 KEPT_ANSWER_BYTES = 64 * 1024
 """Larger answers are packed anew: they are rare, and a thousand of them would be too much memory."""
+PIECE = 256
+"""So many members are looked at in one go, which takes about two milliseconds; then others have their turn."""
 TROUBLES_MAX = 20
 """So many members that are not alive `info` lists, for a person who will look at `members` for more."""
 _TROUBLE = ("name", "address", "state", "since_s", "reason")
@@ -138,23 +143,31 @@ class Methods:
         page = summaries[first : first + given.get("limit", check.PAGE_DEFAULT)]
         return pack([service_shape(summary) for summary in page])
 
-    def members(self, params: Params) -> bytes:
+    async def members(self, params: Params) -> bytes:
         given = take_untrusted("members", params, {"limit": _PAGE, "after": check.member_id})
-        members = self._node.members(self._pump.now())
-        first = bisect_right(members, given["after"], key=lambda member: member.id) if "after" in given else 0
-        page = members[first : first + given.get("limit", check.PAGE_DEFAULT)]
-        return pack([member_shape(member) for member in page])
+        ids = sorted(self._node.replica.rows)
+        first = bisect_right(ids, given["after"]) if "after" in given else 0
+        return _pack_list(await _in_pieces(ids[first:], self._packed_member, given.get("limit", check.PAGE_DEFAULT)))
 
-    def info(self, params: Params) -> bytes:
+    def _packed_member(self, id: NodeId) -> bytes | None:
+        member = self._member(id)
+        return None if member is None else pack(member_shape(member))
+
+    def _member(self, id: NodeId) -> MemberInfo | None:
+        return self._node.member(id, self._pump.now())
+
+    async def info(self, params: Params) -> bytes:
         take_untrusted("info", params, {})
+        return pack(self._told(await _in_pieces(sorted(self._node.replica.rows), self._member)))
+
+    def _told(self, members: list[MemberInfo]) -> Shape:
+        """What `info` says."""
         node, now = self._node, self._pump.now()
         statistics = dict(node.statistics(now))
-        members = node.members(now)
         own = next(member for member in members if member.id == node.id)
-        states = dict.fromkeys(MEMBER_STATES, 0)
-        for member in members:
-            states[member.state] += 1
-        shown = {
+        states = Counter(member.state for member in members)
+        troubles = (member for member in members if member.state in ("suspect", "dead"))
+        return {
             "id": node.id.hex(),
             **self._about,
             "generation": str(own.version.generation),
@@ -162,7 +175,7 @@ class Methods:
             "version": __version__,
             "synced": node.synced,
             "alone": node.alone,
-            "members": states,
+            "members": {state: states[state] for state in MEMBER_STATES},
             "services": len(node.catalog.services()),
             "fingerprint": statistics.pop("fingerprint", None),
             "health_score": statistics.pop("health_score", None),
@@ -170,9 +183,8 @@ class Methods:
             "sealed": node.keyring is not None,
             "not_alive": [
                 {key: value for key, value in member_shape(member).items() if key in _TROUBLE}
-                for member in members
-                if member.state in ("suspect", "dead")
-            ][:TROUBLES_MAX],
+                for member in islice(troubles, TROUBLES_MAX)
+            ],
             "failing_checks": self._services.failing(),
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {
@@ -183,7 +195,6 @@ class Methods:
                 "tasks": trio.lowlevel.current_statistics().tasks_living,
             },
         }
-        return pack(shown)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -231,6 +242,24 @@ class Methods:
 def pack(result: Any) -> bytes:
     data: bytes = packb(result)
     return data
+
+
+async def _in_pieces(ids: list[NodeId], look: Callable[[NodeId], Made | None], most: int | None = None) -> list[Made]:
+    """What `look` makes of each member where it makes something, at most so many. Others have their turn in between:
+    each is as it is when it is looked at."""
+    made: list[Made] = []
+    for first in range(0, len(ids), PIECE):
+        if first:
+            await trio.lowlevel.checkpoint()
+        made += [one for one in map(look, ids[first : first + PIECE]) if one is not None]
+        if most is not None and len(made) >= most:
+            return made[:most]
+    return made
+
+
+def _pack_list(packed: list[bytes]) -> bytes:
+    """The same bytes as `pack` makes of the list of what is packed."""
+    return b"".join((Packer().pack_array_header(len(packed)), *packed))
 
 
 def _pack_instances(instances: Any) -> bytes:

@@ -31,7 +31,7 @@ MAX_WEIGHT = 65_535
 MAX_HOLD_S = 60.0
 PAGE_DEFAULT = 1000
 PAGE_MAX = 10_000
-"""Of `services` and `members`: so many shapes are made in some 30 ms, during which the sidecar does nothing else."""
+"""Of `services` and `members`: some 2 MB in MessagePack."""
 
 
 def take_untrusted(method: str, params: dict[str, Any], allowed: dict[str, Check], *required: str) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from contextlib import suppress
 import pytest
 import trio
 import trio.testing
-from msgpack import packb
+from msgpack import packb, unpackb
 
 from gossipreg.core.effects import Changed
 from gossipreg.daemon.connection import packed_reply
+from gossipreg.daemon.methods import PIECE
+from gossipreg.daemon.params import PAGE_DEFAULT
 from gossipreg.daemon.watches import notification
 from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId, Service, Version
 from gossipreg.wire.rpc import (
@@ -19,7 +21,9 @@ from gossipreg.wire.rpc import (
     encode_reply,
     encode_request,
 )
-from tests.daemon.conftest import GENEROUS_S, Sidecar
+from tests.core.speaker import Speaker
+from tests.daemon.conftest import GENEROUS_S, Inside, Sidecar
+from tests.daemon.memory_network import MemoryNetwork
 
 
 def change(name: str, *, note: str = "") -> Changed:
@@ -84,6 +88,41 @@ async def test_services_and_members_are_paged(sidecar: Sidecar) -> None:
     assert member["name"] == "tested"
     assert member["services"] == 5
     assert await client.call("members", after=member["id"]) == []
+
+
+MANY = 2000
+
+
+async def test_what_shows_everybody_lets_others_have_their_turn_meanwhile() -> None:
+    inside = Inside(MemoryNetwork(), "tested")
+    insider = Speaker(1, keyring=None, generation=1 << 16)
+    insider.greets(inside.node, trio.current_time())
+    for number in range(MANY):
+        other = Speaker(2 + number, keyring=None, generation=1 << 16)
+        insider.says(inside.node, trio.current_time(), other.row)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    answers = []
+    for asked in (inside.methods.info({}), inside.methods.members({"limit": 2 * MANY})):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_turns)
+            turns = 0
+            answers.append(unpackb(await asked))
+            assert turns > MANY // PIECE // 2  # 0 where it is one piece
+            nursery.cancel_scope.cancel()
+    info, members = answers
+    assert info["members"]["alive"] == MANY + 2
+    assert [one["id"] for one in members] == [id.hex() for id in sorted(inside.node.replica.rows)]
+    pages = [unpackb(await inside.methods.members({}))]
+    while len(pages[-1]) == PAGE_DEFAULT:
+        pages.append(unpackb(await inside.methods.members({"after": pages[-1][-1]["id"]})))
+    assert [one["id"] for page in pages for one in page] == [one["id"] for one in members]
 
 
 async def test_info_says_who_and_how_it_is(sidecar: Sidecar) -> None:
