@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import trio
 
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Outcome, shortened
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Outcome, Progress, shortened
 from gossipreg.model import Health
 
 MARK = "GOSSIPREG_CHECK"
@@ -28,7 +28,7 @@ KILL_ROUNDS = 5
 HIDDEN = ("GOSSIPREG_KEY",)
 
 
-async def run(spec: CheckSpec) -> Outcome:
+async def run(spec: CheckSpec, progress: Progress) -> Outcome:
     mark = secrets.token_hex(8)
     environment = {name: value for name, value in os.environ.items() if name not in HIDDEN} | {MARK: mark}
     reading, writing = os.pipe()
@@ -43,12 +43,12 @@ async def run(spec: CheckSpec) -> Outcome:
             return Outcome(Health.CRITICAL, f"cannot be run: {error.strerror}")
         finally:
             os.close(writing)
-        return await _follow(process, output, mark)
+        return await _follow(process, output, mark, progress)
     finally:
         await trio.aclose_forcefully(output)
 
 
-async def _follow(process: trio.Process, output: trio.lowlevel.FdStream, mark: str) -> Outcome:
+async def _follow(process: trio.Process, output: trio.lowlevel.FdStream, mark: str, progress: Progress) -> Outcome:
     kept = bytearray()
     closed = False
 
@@ -56,6 +56,7 @@ async def _follow(process: trio.Process, output: trio.lowlevel.FdStream, mark: s
         nonlocal closed
         while data := await output.receive_some(READ_BYTES):
             kept.extend(data[: KEPT_BYTES - len(kept)])
+            progress.text = kept.decode(errors="replace")
             if len(kept) >= KEPT_BYTES:
                 await trio.sleep(PAUSE_S)
         closed = True

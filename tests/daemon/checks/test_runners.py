@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from gossipreg.daemon.checks import command, http, tcp
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, Outcome, parse_check_untrusted
+from gossipreg.daemon.checks import command
+from gossipreg.daemon.checks.schedule import RUNNERS
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, Outcome, Progress, parse_check_untrusted
 from gossipreg.model import Health
 
 GENEROUS_S = 30
@@ -21,9 +22,8 @@ Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 async def said(text: str) -> Outcome:
     spec = parse_check_untrusted("checks", text)
-    runner = {"http": http.run, "https": http.run, "tcp": tcp.run, "cmd": command.run}[spec.kind]
     with trio.fail_after(GENEROUS_S):
-        return await runner(spec)
+        return await RUNNERS[spec.kind](spec, Progress())
 
 
 @asynccontextmanager
