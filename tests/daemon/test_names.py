@@ -84,7 +84,7 @@ async def test_names_that_were_slow_leave_threads_to_the_others(
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(GENEROUS_S):
             assert await asked.getaddrinfo(b"good.example", 80) == FOUND
-        assert sum(resolver.asked.values()) == len(slow) + names.SLOW_THREADS + 1
+        assert sum(resolver.asked.values()) <= len(slow) + names.SLOW_THREADS + 1
         resolver.gate.set()
 
 
