@@ -27,7 +27,7 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
         first.replica.merge_delta(page, from_owner=True, in_step=False, now=now)
     for node in nodes:
         node._roster.refresh()
-        node._joining.synced = True
+        node._commons.in_step = True
         node._lost._reached = True
         node._commons.effects.clear()
         node._rumours._news.clear()

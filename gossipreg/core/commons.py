@@ -17,7 +17,7 @@ from gossipreg.core.ring import Ring
 from gossipreg.core.rtt import RoundTrips
 from gossipreg.core.timers import Timers
 from gossipreg.model import Address, NodeId
-from gossipreg.wire.messages import SCOPE_ALL, Ack, Message, Probe
+from gossipreg.wire.messages import SCOPE_ALL, Ack, Hello, Message, Probe
 
 
 @dataclass(slots=True)
@@ -43,11 +43,22 @@ class Commons:
 
     speaks: Callable[[Address], bool] = lambda _: True
     """Whether we have a socket of this address's family."""
+    in_step: bool = False
+    """This member holds what its first peer listed, or there was nobody to list."""
+    started_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.now
 
     @property
     def generation(self) -> int:
-        """Of this start; raised once where somebody else uses our identity."""
+        """Of this start; raised where somebody else uses our identity."""
         return self.replica.own.liveness.generation
+
+    @property
+    def up_ms(self) -> int:
+        """For how long this process has run."""
+        return int((self.now - self.started_at) * 1000)
 
     def count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
@@ -81,6 +92,10 @@ class Commons:
     def bound_s(self, id: NodeId) -> float:
         """How long to wait for this member's answer, stretched by local health."""
         return self.round_trips.bound_s(id, self.zone(id)) * self.stretch
+
+    def hello(self, number: int, echo: int) -> Hello:
+        """Who we are; see `Hello`."""
+        return Hello(self.config.cluster, self.id, self.generation, number, echo, self.in_step, self.up_ms)
 
     def probe_of(self, number: int) -> Probe:
         return Probe(SCOPE_ALL, number, self.replica.fingerprint)

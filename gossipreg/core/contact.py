@@ -19,7 +19,7 @@ from gossipreg.core.peers import Peer
 from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire import seal
-from gossipreg.wire.messages import Claim, Hello, Mismatch
+from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
 
 _STRANGERS_A_SECOND = 200
 """Answers to those who have proven nothing (numbers, notices); more are dropped and counted."""
@@ -34,11 +34,10 @@ class Contact:
         lost: Lost,
         met: Callable[[NodeId, bool], None],
         not_understood: Callable[[NodeId], None],
-        met_twin: Callable[[Address], None],
+        met_twin: Callable[[BootId, Address, Hello], None],
     ) -> None:
         """`met(id, first)`: a member has proven where it is, for the first time or again; `not_understood(id)`: one
-        that we know asked who we are; `met_twin(address)`: a
-        living process there has our id."""
+        that we know asked who we are; `met_twin(boot_id, address, hello)`: a living process there has our id."""
         self._commons = commons
         self._lost = lost
         self._met = met
@@ -64,9 +63,10 @@ class Contact:
         first = peer is None
         proven = peers.met(boot_id, source, hello.echo, commons.now)
         if proven and hello.id == commons.id:
-            if hello.number:
-                self._answer_hello(boot_id, source, hello.number, known=False)  # so that it learns of us too
-            self._met_twin(source)
+            if hello.number and peers.called(hello.echo) is not None:  # it has not heard us yet
+                self._answer_hello(boot_id, source, hello.number, known=True)
+            peers.answered(hello.echo)
+            self._met_twin(boot_id, source, hello)
             return
         if proven:
             peer = self._bind(boot_id, source, hello)
@@ -86,6 +86,9 @@ class Contact:
         row = commons.replica.rows.get(hello.id)
         if row is not None and hello.generation < row.liveness.generation:
             commons.outbox.put(source, Claim(row.id, *row.liveness, row.reporter or commons.id))  # so that it knows
+            newer_at = commons.address(row.id)
+            if newer_at is not None and newer_at != source:
+                commons.outbox.put(source, Peers(((row.id, newer_at),)))  # and can ask whether that one lives
             return None
         peer = commons.peers.bind(boot_id, hello.id, hello.generation, guest=row is None)
         if peer is not None:
@@ -101,14 +104,14 @@ class Contact:
         if not known and not self._may_answer():
             return
         ask = 0 if known else commons.peers.challenge(boot_id, source, commons.now)
-        commons.outbox.put(source, Hello(commons.config.cluster, commons.id, commons.generation, ask, number))
+        commons.outbox.put(source, commons.hello(ask, number))
 
     def ask_who(self, boot_id: BootId, source: Address) -> None:
         """Unbound, or at an address that proves nothing: give it a number to echo from there."""
         if self._may_answer():
             commons = self._commons
             number = commons.peers.challenge(boot_id, source, commons.now)
-            commons.outbox.put(source, Hello(commons.config.cluster, commons.id, commons.generation, number, 0))
+            commons.outbox.put(source, commons.hello(number, 0))
 
     def on_mismatch(self, source: Address, mismatch: Mismatch) -> None:
         """The called one belongs to another cluster. Believed only in answer to a call of ours."""

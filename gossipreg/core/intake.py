@@ -15,6 +15,7 @@ from gossipreg.core.reconcile import Reconcile
 from gossipreg.core.replica import Outcome
 from gossipreg.core.roster import Roster
 from gossipreg.core.rumours import Rumours, Topic
+from gossipreg.core.twins import Twins
 from gossipreg.model import NOTHING, Liveness, NodeId, Rank, Version
 from gossipreg.wire.messages import MAX_INCARNATION, Announce, Claim, Delta
 
@@ -28,6 +29,7 @@ class Intake:
         self,
         commons: Commons,
         own: Own,
+        twins: Twins,
         rumours: Rumours,
         fetch: Fetch,
         joining: Joining,
@@ -38,6 +40,7 @@ class Intake:
     ) -> None:
         self._commons = commons
         self._own = own
+        self._twins = twins
         self._rumours = rumours
         self._fetch = fetch
         self._joining = joining
@@ -107,7 +110,7 @@ class Intake:
         """Somebody tells us our own row: it is behind, or somebody else writes in our name."""
         own = self._commons.replica.own.version
         if told.generation > own.generation:
-            self._own.met_myself(told.generation)
+            self._twins.met_generation(told.generation)
         elif told < own:
             page = self._commons.replica.page(self._commons.id, told, self._commons.outbox.message_limit)
             if page is not None:
@@ -164,7 +167,7 @@ class Intake:
         """A claim about ourselves. A private suspicion is answered by the ack alone."""
         commons = self._commons
         if claim.generation > commons.generation:
-            self._own.met_myself(claim.generation)
+            self._twins.met_generation(claim.generation)
         elif claim.rank is Rank.DEAD or (claim.rank is Rank.SUSPECT and commons.config.suspicion == "gossiped"):
             refuted = commons.replica.refute(claim.generation, claim.incarnation, commons.now)
             if refuted is not None:

@@ -48,12 +48,15 @@ class Joining:
         self._commons = commons
         self._rumours = rumours
         self._fetch = fetch
-        self.synced = False
         self._listing: _Listing | None = None
         self._listed = False
         self._missing: dict[NodeId, Version] = {}
         """What was listed and is not here yet."""
         self._served: dict[NodeId, float] = {}
+
+    @property
+    def synced(self) -> bool:
+        return self._commons.in_step
 
     # -- the joiner ------------------------------------------------------------------------------------------------
 
@@ -138,7 +141,7 @@ class Joining:
             self._become_synced()
 
     def _become_synced(self) -> None:
-        self.synced = True
+        self._commons.in_step = True
         self._listing = None
         self._commons.timers.cancel(ListAgain())
         self._commons.event("synced")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
 from gossipreg.model import Address, NodeId
-from gossipreg.wire.messages import Hello
 
 _FIRST_S, _GROWTH, _LONGEST_S = 0.2, 1.6, 5.0
 """Backoff of calls on seeds while nobody has answered."""
@@ -142,4 +141,4 @@ class Lost:
         commons = self._commons
         commons.count("calls")
         number = commons.peers.call(address)
-        commons.outbox.put(address, Hello(commons.config.cluster, commons.id, commons.generation, number, 0))
+        commons.outbox.put(address, commons.hello(number, 0))

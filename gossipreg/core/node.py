@@ -34,6 +34,7 @@ from gossipreg.core.rumours import GiveReceipts, Repeat, Rumours, Tell
 from gossipreg.core.suspicion import PrivateSuspicions
 from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.core.timers import Timers
+from gossipreg.core.twins import Rise, Twins
 from gossipreg.core.unproven import Prove, Unproven
 from gossipreg.core.view import View
 from gossipreg.errors import BadDatagram
@@ -104,9 +105,10 @@ class Node(View):
         self._roster = Roster(commons, self.catalog, self._lost, self._gone)
         self._listener = Listener(commons, self._roster)
         self._own = Own(commons, self._rumours, member, address_fixed=address_fixed)
+        self._twins = Twins(commons, self._own, self._lost.call)
         self._intake = Intake(
-            commons, self._own, self._rumours, self._fetch, self._joining, self._reconcile, self._lost, self._detector,
-            self._roster,
+            commons, self._own, self._twins, self._rumours, self._fetch, self._joining, self._reconcile, self._lost,
+            self._detector, self._roster,
         )  # fmt: skip
         if config.suspicion == "private":
             self._suspicions = PrivateSuspicions(
@@ -117,7 +119,7 @@ class Node(View):
         self._detector.suspicions = self._suspicions
         self._detector.declare = self._intake.declare
         self._unproven = Unproven(commons, self._detector)
-        self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._met_twin)
+        self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._twins.met_process)
         self._departure = Departure(commons, self._rumours, self._own)
         self._told_dead_at: dict[NodeId, float] = {}
         self._detector.start()
@@ -318,10 +320,6 @@ class Node(View):
             commons.timers.set_earlier(Compare(id), commons.now + 2 * self.config.settle_s)
         self._joining.list_from(id)
 
-    def _met_twin(self, address: Address) -> None:
-        """A living process has our id. Who is not in step yet is the newcomer, and gives way."""
-        self._own.met_twin(address, newcomer=not self.synced)
-
     def _not_understood(self, id: NodeId) -> None:
         """A member had to ask who we are: what we said to it just now was dropped."""
         self._rumours.on_not_understood(id)
@@ -385,7 +383,11 @@ class Node(View):
             self._unproven.add(id)
 
     def _on_peers(self, message: Peers_) -> None:
-        """A busy member names others: one of them will do as well."""
+        """A busy member names others: one of them will do as well. Or somebody says where another has our id."""
+        for id, address in message.peers:
+            if id == self.id:
+                self._twins.told_where(address)
+                return
         if self._joining.seeks:
             self._joining.on_peers()
             for _, address in message.peers[:2]:
@@ -418,6 +420,8 @@ class Node(View):
                 self._joining.without_others()
             case Prove():
                 self._unproven.on_prove()
+            case Rise():
+                self._twins.on_rise()
             case AloneOver():
                 self._listener.on_alone_over()
             case Departing():

@@ -1,4 +1,4 @@
-"""Our own row: our entry, our services and their health, written and told; and what we do about another in our name.
+"""Our own row: our entry, our services and their health, written and told.
 
 Owns: which slot each service of ours has, and what two others say our address is. Never knows: who reads it.
 
@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
-from gossipreg.core.effects import Stop
 from gossipreg.core.rumours import Rumours
 from gossipreg.errors import GossipregError, NotFound, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, NodeId, Service, Version
@@ -34,7 +33,6 @@ class Own:
         self.services: dict[str, Service] = {}
         self.health: dict[str, Health] = {}
         self.member = member
-        self._raised = False
         commons.replica.write(KIND_MEMBER, 0, values.encode_member(member), commons.now)
 
     @property
@@ -55,43 +53,20 @@ class Own:
 
     # -- our identity ------------------------------------------------------------------------------------------------
 
-    def met_myself(self, generation: int) -> None:
-        """Somebody tells of a start of ours that was not ours: a restored backup, or a clone that runs now. Once we
-        rise above it; a second time there is a clone, and this process ends."""
+    def room_above(self, generation: int) -> bool:
+        """A word that leaves us no answer is not believed by others either (see `intake.py`)."""
+        return generation >> 16 < MAX_VERSION >> 16
+
+    def raise_above(self, generation: int) -> None:
+        """Start a new generation of ours above this one; nothing changes where there is none."""
         commons = self._commons
-        if generation <= commons.generation:
-            commons.count("older_self")
-        elif not self._raised:
-            self._raised = self.raise_above(generation)
-        else:
-            self._give_way("another sidecar")
-
-    def met_twin(self, address: Address, *, newcomer: bool) -> None:
-        """Another living process has proven to speak with our id: a copied data directory. The newcomer of the two
-        ends; the other one says so and goes on."""
-        if newcomer:
-            self._give_way(f"the sidecar at {address}")
-        else:
-            self._commons.event("duplicate_identity", id=self._commons.id.hex(), address=str(address))
-
-    def _give_way(self, other: str) -> None:
-        id = self._commons.id.hex()
-        self._commons.event("duplicate_identity", id=id)
-        message = f"duplicate identity {id}: {other} runs with a copy of this data directory; give each its own"
-        self._commons.effects.append(Stop(message))
-
-    def raise_above(self, generation: int) -> bool:
-        """Start a new generation of ours above this one. False, and nothing changed, where there is none: a word that
-        leaves us no answer is not believed by others either (see `intake.py`)."""
-        commons = self._commons
-        raised = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)
-        if raised > MAX_VERSION:
+        if not self.room_above(generation):
             commons.count("drop.generation_exhausted")
-            return False
+            return
+        raised = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)
         commons.replica.next_generation(raised, commons.now)
         commons.event("generation_raised", id=commons.id.hex(), generation=str(raised))
         self._rumours.tell_row(commons.id, NOTHING)
-        return True
 
     # -- services ----------------------------------------------------------------------------------------------------
 

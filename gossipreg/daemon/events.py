@@ -58,7 +58,8 @@ def _in_words(kind: str, fields: dict[str, Field], cluster: str) -> str:
         case "seed_unusable":
             return f"the seed {address} cannot be reached from here: bind to an address of its family"
         case "duplicate_identity":
-            return "another sidecar runs with the identity of this one: give each its own --data-dir"
+            other = f"the sidecar at {address}" if address else "another sidecar"
+            return f"{other} runs with a copy of this one's data directory: give each its own --data-dir"
         case "alone":
             return "no other member is heard: answers are what was last known"
         case "stalled":

@@ -27,6 +27,7 @@ from gossipreg.daemon.events import log_event
 from gossipreg.daemon.keys import exposed, read_keyring
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
+from gossipreg.daemon.names import Names
 from gossipreg.daemon.notify import READY, STOPPING, notify
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.seeds import Seed, keep_resolving
@@ -147,6 +148,7 @@ class Sidecar:
         )  # fmt: skip
         if fault := exposed(self._settings.key_file):
             self._log.warning("key_exposed", message=fault)
+        trio.socket.set_custom_hostname_resolver(Names())
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_pump)

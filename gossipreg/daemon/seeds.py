@@ -5,12 +5,15 @@ up again, with backoff, until all resolve and the sidecar is in step, and again 
 may have moved. Name servers are asked in a thread, which may hang without anybody noticing.
 """
 
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
 from gossipreg.daemon.addresses import is_literal, is_loopback, split_host_port
+from gossipreg.daemon.names import is_localhost
 from gossipreg.errors import BadConfig
 from gossipreg.model import Address
 
@@ -66,7 +69,7 @@ def certainly_loopback(seed: Seed) -> bool:
         return False
     if is_literal(seed.host):
         return is_loopback(seed.host)
-    return seed.host.lower().rstrip(".") == "localhost" or seed.host.lower().endswith(".localhost")
+    return is_localhost(seed.host)
 
 
 def literals(seeds: tuple[Seed, ...]) -> tuple[Address, ...]:
@@ -94,13 +97,17 @@ async def _resolve_host(host: str, port: int) -> list[Address]:
     if is_literal(host):
         return [Address(host, port)]
     try:
-        results = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_DGRAM)
+        results = await trio.to_thread.run_sync(_ask_host, host, port, abandon_on_cancel=True)
     except (OSError, UnicodeError) as error:
         raise Unresolved(f"{host}: {getattr(error, 'strerror', None) or error}") from None
     found = [Address(str(sockaddr[0]), port) for *_, sockaddr in results if not any(sockaddr[3:])]
     if not found:  # sockaddr[3] is the zone of an IPv6 address
         raise Unresolved(f"{host}: only addresses that mean something on one link alone, give it another")
     return found
+
+
+def _ask_host(host: str, port: int) -> list[Any]:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
 
 
 def _ask_srv(name: str) -> list[tuple[str, int]]:

@@ -53,6 +53,8 @@ class Store:
         self._queue: list[_Waiting] = []
         self._later: dict[str, Callable[[], list[Statement]]] = {}
         self._wake = trio.Event()
+        self._thread = trio.CapacityLimiter(1)
+        """Of its own: whatever else waits in threads, the disk is not waited for longer."""
 
     async def commit(self, statements: list[Statement], then: Callable[[], Result]) -> Result:
         """Raises Refused where it cannot be written, then nothing was, and `then` is not called; else what `then`
@@ -95,7 +97,7 @@ class Store:
         assert self._database is not None, "without one nothing is asked for"
         refused = None
         try:
-            await trio.to_thread.run_sync(self._database.write, statements)
+            await trio.to_thread.run_sync(self._database.write, statements, limiter=self._thread)
         except Refused as error:
             refused = error
             if later:

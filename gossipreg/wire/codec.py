@@ -97,11 +97,12 @@ def decode_untrusted(body: bytes) -> tuple[list[Message], int]:
 # -- what decoders share ---------------------------------------------------------------------------------------------
 
 
-def _fields(payload: bytes, count: int) -> tuple[Any, ...]:
-    """The known fields of a payload that is one array."""
-    return known(
-        msgpack.unpackb(payload, use_list=False, max_array_len=_MAX_ARRAY, max_map_len=0, max_ext_len=0), count
-    )
+def _fields(payload: bytes, count: int, later: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    """The known fields of a payload that is one array: `count`, and then those that were added `later`, which an older
+    version leaves out and means so."""
+    raw: Any = msgpack.unpackb(payload, use_list=False, max_array_len=_MAX_ARRAY, max_map_len=0, max_ext_len=0)
+    known(raw, count)
+    return (*raw, *later[len(raw) - count :])[: count + len(later)]
 
 
 def _fields_and_items(payload: bytes, count: int) -> tuple[tuple[Any, ...], list[Any]]:
@@ -151,12 +152,14 @@ def _join(fields: tuple[object, ...], items: Iterable[object]) -> bytes:
 
 
 def _hello(payload: bytes) -> m.Hello:
-    cluster, id, generation, number, echo = _fields(payload, 5)
+    cluster, id, generation, number, echo, in_step, up_ms = _fields(payload, 5, (False, 0))
     _check_cluster(cluster)
     _check_id(id)
-    _check_ints(MAX_VERSION, generation)
+    _check_ints(MAX_VERSION, generation, up_ms)
     _check_ints(m.MAX_HASH, number, echo)
-    return m.Hello(cluster, id, generation, number, echo)
+    if type(in_step) is not bool:
+        raise ValueError("a flag is needed")
+    return m.Hello(cluster, id, generation, number, echo, in_step, up_ms)
 
 
 def _mismatch(payload: bytes) -> m.Mismatch:
@@ -351,7 +354,7 @@ _DECODERS: dict[int, Callable[[bytes], Message]] = {
 }  # fmt: skip
 
 _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
-    m.Hello: (m.HELLO, lambda x: _pack((x.cluster, x.id, x.generation, x.number, x.echo))),
+    m.Hello: (m.HELLO, lambda x: _pack((x.cluster, x.id, x.generation, x.number, x.echo, x.in_step, x.up_ms))),
     m.Mismatch: (m.MISMATCH, lambda x: _pack((x.cluster, x.echo))),
     m.Probe: (m.PROBE, lambda x: _PROBE.pack(x.scope, x.number, x.fingerprint)),
     m.Ack: (m.ACK, _encode_ack),

@@ -24,7 +24,7 @@ items follow the array, each a msgpack value of its own, to the end of the paylo
 elements, and nested headers that promise much cannot take memory that the bytes do not cover (as one array, a list of
 2,048 nested in itself cost 100 ms a datagram).
 
-    Hello     [cluster, id, generation, number, echo]
+    Hello     [cluster, id, generation, number, echo, in_step, up_ms]
     Mismatch  [cluster, echo]
     Nack      [number, refused]
     Ask       [number, target]
@@ -116,6 +116,10 @@ class Hello:
     """64 bits, unpredictable; 0: nothing is asked."""
     echo: int
     """The number being answered; 0: none."""
+    in_step: bool = False
+    up_ms: int = 0
+    """For how long the sender has run. Of two processes with one id, the one that is not in step, or has run for the
+    shorter time, gives way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +286,8 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Answer of a busy member to a List or Pull: ask one of these as well."""
+    """Answer of a busy member to a List or Pull: ask one of these as well. Answer to a Hello of an older start of a
+    member: there is the newer one."""
 
     peers: tuple[tuple[NodeId, Address], ...]
 

@@ -12,7 +12,7 @@ from msgpack import packb
 from trio.testing import MockClock
 
 from gossipreg.daemon.checks.schedule import Checks
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome
+from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
 from gossipreg.daemon.data_directory import DataDirectory, KeptService, keep_service
 from gossipreg.errors import BadConfig, NotFound, Refused, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
@@ -36,7 +36,7 @@ class Tcp:
 
     health: Health = Health.PASSING
 
-    async def __call__(self, spec: CheckSpec) -> Outcome:
+    async def __call__(self, spec: CheckSpec, _: Progress) -> Outcome:
         return Outcome(self.health if spec.target.endswith(":80") else Health.CRITICAL, "as told")
 
 

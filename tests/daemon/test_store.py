@@ -1,5 +1,6 @@
 """What is written is on the disk before anything follows from it, in the order asked for."""
 
+import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -114,3 +115,24 @@ async def test_without_a_disk_nothing_is_waited_for() -> None:
     store.commit_later("a", list)
     assert await store.commit([("a", ())], lambda: 3) == 3
     await store.flushed()
+
+
+async def test_a_write_waits_for_no_other_thread() -> None:
+    disk = Disk()
+    disk.gate.set()
+    over = threading.Event()
+
+    def hold() -> None:
+        over.wait(30)
+
+    limiter = trio.to_thread.current_default_thread_limiter()
+    async with running(disk) as (store, _), trio.open_nursery() as nursery:
+        for _ in range(int(limiter.total_tokens)):
+            nursery.start_soon(trio.to_thread.run_sync, hold)
+        while limiter.available_tokens:
+            await trio.sleep(0)
+        try:
+            with trio.fail_after(30):
+                assert await store.commit([("a", ())], lambda: 5) == 5
+        finally:
+            over.set()

@@ -77,17 +77,19 @@ def own_port(number: int) -> int:
     return 10_000 + N * (os.getpid() % 1400) + number
 
 
-def test_a_copied_data_directory_is_a_duplicate_identity(cluster: Sidecars) -> None:
+@pytest.mark.parametrize("seed", ["first", "other"])
+def test_a_copied_data_directory_is_a_duplicate_identity_and_the_original_goes_on(cluster: Sidecars, seed: str) -> None:
     first = cluster.start("first", "--data-dir", str(cluster.folder / "a")).wait_ready()
-    cluster.start("other").wait_ready()
+    other = cluster.start("other").wait_ready()
     wait_for(lambda: first.states().get("other") == "alive")
     shutil.copytree(cluster.folder / "a", cluster.folder / "b")
     copy = [*COMMAND, "join", "--data-dir", str(cluster.folder / "b"), "--bind", "127.0.0.1:0"]
     environment = {**os.environ, "GOSSIPREG_KEY": cluster.key_file.read_text()}
     ended = subprocess.run(
-        [*copy, "--seed", first.gossip, "--socket", str(cluster.folder / "copy")],
+        [*copy, "--seed", {"first": first, "other": other}[seed].gossip, "--socket", str(cluster.folder / "copy")],
         capture_output=True, text=True, timeout=BOUND_S, env=environment,
     )  # fmt: skip
     assert ended.returncode == 5
-    assert "duplicate identity" in ended.stderr.splitlines()[-1]
-    assert first.states() == {"first": "alive", "other": "alive"}
+    assert f"duplicate identity {first.id}: the sidecar at {first.gossip}" in ended.stderr.splitlines()[-1]
+    wait_for(lambda: other.states() == first.states() == {"first": "alive", "other": "alive"})
+    assert "error duplicate_identity" in first.log.read_text()

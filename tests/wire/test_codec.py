@@ -145,7 +145,7 @@ WRONG: dict[str, tuple[object, ...]] = {
     "address": (None, [], [b"abcd"], [b"abc", 1], ["10.0.0.1", 1], [b"abcd", 0], [b"abcd", 2**16], [b"abcd", True]),
 }
 FIELDS: dict[int, tuple[list[str], ...]] = {
-    m.HELLO: (["cluster", "id", "version", "hash", "hash"],),
+    m.HELLO: (["cluster", "id", "version", "hash", "hash", "flag", "version"],),
     m.MISMATCH: (["cluster", "hash"],),
     m.NACK: (["number", "flag"],),
     m.ASK: (["number", "id"],),
@@ -161,6 +161,8 @@ FIELDS: dict[int, tuple[list[str], ...]] = {
     m.LIST: (["place"],),
     m.PEERS: ([], ["id", "address"]),
 }
+
+ADDED_LATER = {m.HELLO: 2}
 
 
 @pytest.mark.parametrize("kind", FIELDS)
@@ -178,8 +180,16 @@ def test_each_field_of_each_array_is_checked(kind: int) -> None:
 def test_a_missing_field_is_refused(kind: int) -> None:
     for at, array in enumerate(ARRAYS[kind]):
         if array:
-            arrays = [*ARRAYS[kind][:at], array[:-1], *ARRAYS[kind][at + 1 :]]
+            needed = array[: len(array) - ADDED_LATER.get(kind, 0)]
+            arrays = [*ARRAYS[kind][:at], needed[:-1], *ARRAYS[kind][at + 1 :]]
             assert refused(framed(kind, *arrays)) == "bad_message"
+
+
+def test_a_greeting_of_an_older_version_is_of_one_that_just_started() -> None:
+    for sent in (5, 6):
+        fields = ARRAYS[m.HELLO][0][:sent]
+        [hello], _ = decode_untrusted(framed(m.HELLO, fields))
+        assert hello == m.Hello("default", ID, 5, 6, 7, in_step=sent == 6, up_ms=0)
 
 
 @pytest.mark.parametrize("kind", ARRAYS)

@@ -63,7 +63,7 @@ def hashes(draw: st.DrawFn) -> m.Hashes:
 
 
 VALID: dict[int, st.SearchStrategy[Message]] = {
-    m.HELLO: st.builds(m.Hello, clusters, ids, versions, hashes64, hashes64),
+    m.HELLO: st.builds(m.Hello, clusters, ids, versions, hashes64, hashes64, st.booleans(), versions),
     m.MISMATCH: st.builds(m.Mismatch, clusters, hashes64),
     m.PROBE: st.builds(m.Probe, st.integers(0, 255), numbers, hashes64),
     m.ACK: st.builds(m.Ack, st.integers(0, 255), numbers, hashes64, st.none() | addresses),
@@ -89,7 +89,7 @@ messages = st.one_of(*VALID.values())
 
 
 ARRAYS: dict[int, tuple[list[Any], ...]] = {
-    m.HELLO: (["default", ID, 5, 6, 7],),
+    m.HELLO: (["default", ID, 5, 6, 7, True, 8],),
     m.MISMATCH: (["default", 7],),
     m.NACK: ([1, False],),
     m.ASK: ([1, ID],),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import trio
 
 from gossipreg import __version__
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Outcome, shortened
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Outcome, Progress, shortened
 from gossipreg.daemon.checks.tcp import CannotConnect, connect, reason_of
 from gossipreg.model import Health
 
@@ -21,11 +21,11 @@ BODY_BYTES = 4 * OUTPUT_MAX
 """So much of the body is read; a service may have more to say, but not to a health check."""
 
 
-async def run(spec: CheckSpec) -> Outcome:
+async def run(spec: CheckSpec, progress: Progress) -> Outcome:
     import h11  # not for a sidecar without such checks
 
     try:
-        stream = await _open(spec)
+        stream = await _open(spec, progress)
     except CannotConnect as error:
         return Outcome(Health.CRITICAL, str(error))
     try:
@@ -45,11 +45,11 @@ def _health(status: int) -> Health:
     return Health.WARNING if status == TOO_MANY_REQUESTS else Health.CRITICAL
 
 
-async def _open(spec: CheckSpec) -> "trio.SocketStream | trio.SSLStream[trio.SocketStream]":
+async def _open(spec: CheckSpec, progress: Progress) -> "trio.SocketStream | trio.SSLStream[trio.SocketStream]":
     """Raises CannotConnect."""
     parts = urlsplit(spec.target)
     assert parts.hostname is not None, "the spec was parsed"
-    stream = await connect(parts.hostname, parts.port or (443 if spec.kind == "https" else 80))
+    stream = await connect(parts.hostname, parts.port or (443 if spec.kind == "https" else 80), progress)
     if spec.kind == "http":
         return stream
     name = spec.server_name or parts.hostname

@@ -23,11 +23,11 @@ from math import ceil, inf
 import trio
 
 from gossipreg.daemon.checks import command, http, tcp
-from gossipreg.daemon.checks.spec import CheckSpec, Kind, Outcome, shortened
+from gossipreg.daemon.checks.spec import CheckSpec, Kind, Outcome, Progress, shortened
 from gossipreg.errors import NotFound
 from gossipreg.model import Health
 
-Runner = Callable[[CheckSpec], Awaitable[Outcome]]
+Runner = Callable[[CheckSpec, Progress], Awaitable[Outcome]]
 RUNNERS: Mapping[Kind, Runner] = {"http": http.run, "https": http.run, "tcp": tcp.run, "cmd": command.run}
 
 CONNECTIONS_MAX = 128
@@ -229,13 +229,15 @@ class Checks:
             self._said(check, outcome)
 
     async def _outcome(self, spec: CheckSpec) -> Outcome:
+        progress = Progress()
         try:
             with trio.move_on_after(spec.timeout_s):
-                return await self._runners[spec.kind](spec)
+                return await self._runners[spec.kind](spec, progress)
         except Exception as error:
             self._bug("check", error)
             return Outcome(Health.CRITICAL, "this check failed inside the sidecar, and its log says how")
-        return Outcome(Health.CRITICAL, f"no answer within {spec.timeout_s:g}s")
+        why = f"no answer within {spec.timeout_s:g}s"
+        return Outcome(Health.CRITICAL, shortened(f"{why}: {progress.text}" if progress.text else why))
 
     # -- what follows ------------------------------------------------------------------------------------------------
 

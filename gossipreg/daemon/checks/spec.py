@@ -65,6 +65,13 @@ class CheckSpec:
     """For https: the name that is asked for, and that the certificate must have. Empty: the URL's host."""
 
 
+@dataclass(slots=True)
+class Progress:
+    """What a run has to say for itself where its time is up."""
+
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     health: Health

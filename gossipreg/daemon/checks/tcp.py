@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import trio
 
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome
+from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
+from gossipreg.daemon.names import asking
 from gossipreg.model import Health
 
 
@@ -14,8 +15,10 @@ class CannotConnect(Exception):
     """The message says why, for a person."""
 
 
-async def connect(host: str, port: int) -> trio.SocketStream:
-    """A literal address is not asked of any name server. Raises CannotConnect."""
+async def connect(host: str, port: int, progress: Progress) -> trio.SocketStream:
+    """A literal address and `localhost` are not asked of any name server (see `daemon/names.py`). Raises
+    CannotConnect."""
+    asking.set(lambda text: setattr(progress, "text", text))
     try:
         return await trio.open_tcp_stream(host, port)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be written as one
@@ -33,12 +36,12 @@ def reason_of(error: BaseException) -> str:
     return reason_of(error.__cause__) if error.__cause__ is not None else str(error) or type(error).__name__
 
 
-async def run(spec: CheckSpec) -> Outcome:
+async def run(spec: CheckSpec, progress: Progress) -> Outcome:
     parts = urlsplit(f"//{spec.target}")
     assert parts.hostname is not None, "the spec was parsed"
     assert parts.port is not None, "the spec was parsed"
     try:
-        stream = await connect(parts.hostname, parts.port)
+        stream = await connect(parts.hostname, parts.port, progress)
     except CannotConnect as error:
         return Outcome(Health.CRITICAL, str(error))
     await trio.aclose_forcefully(stream)

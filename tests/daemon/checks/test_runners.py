@@ -4,6 +4,9 @@ import datetime
 import os
 import socket
 import ssl
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,8 +14,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from gossipreg.daemon.checks import command, http, tcp
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, Outcome, parse_check_untrusted
+from gossipreg.daemon.checks import command, http
+from gossipreg.daemon.checks.schedule import RUNNERS
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, Outcome, Progress, parse_check_untrusted
 from gossipreg.model import Health
 
 GENEROUS_S = 30
@@ -21,9 +25,8 @@ Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 async def said(text: str) -> Outcome:
     spec = parse_check_untrusted("checks", text)
-    runner = {"http": http.run, "https": http.run, "tcp": tcp.run, "cmd": command.run}[spec.kind]
     with trio.fail_after(GENEROUS_S):
-        return await runner(spec)
+        return await RUNNERS[spec.kind](spec, Progress())
 
 
 @asynccontextmanager
@@ -251,39 +254,96 @@ def children() -> list[int]:
     return found
 
 
+def processes(argument: str) -> list[int]:
+    """Those that have this among their arguments."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and argument.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+async def none_left(argument: str) -> None:
+    with trio.fail_after(GENEROUS_S):
+        while processes(argument):
+            await trio.sleep(0.01)
+
+
+def own_time() -> str:
+    """How long the programs of this test sleep, in seconds: nobody else's do."""
+    return f"1000.{os.getpid()}{time.monotonic_ns()}"
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        "sleep 1000",
-        "sleep 1000 & sleep 1000 | cat",
-        "trap '' TERM INT HUP; sleep 1000; sleep 1000",
-        "setsid sleep 1000 & wait",
-        "(setsid setsid sleep 1000 &) ; sleep 1000",
-        "yes",
-        "python3 -c 'import os, time; os.fork(); os.setsid(); os.fork(); time.sleep(1000)' & sleep 1000",
+        "sleep TIME",
+        "sleep TIME & sleep TIME | cat",
+        "trap '' TERM INT HUP; sleep TIME; sleep TIME",
+        "setsid sleep TIME & wait",
+        "(setsid setsid sleep TIME &) ; sleep TIME",
+        "setsid env -i /bin/sleep TIME",
+        "(setsid env -i /bin/sh -c '/bin/sleep TIME & exec /bin/sleep TIME' &) ; sleep TIME",
+        "yes TIME",
+        "python3 -c 'import os, time; os.fork(); os.setsid(); os.fork(); time.sleep(1000)' TIME & sleep 1000",
     ],
 )
-async def test_a_command_whose_time_is_up_is_ended_with_all_that_it_started(
-    line: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mark = f"test-{os.getpid()}"
-    monkeypatch.setattr("secrets.token_hex", lambda _: mark)
-    before = children(), len(os.listdir("/proc/self/fd"))
+async def test_a_command_whose_time_is_up_is_ended_with_all_that_it_started(line: str) -> None:
+    unique, before = own_time(), (children(), len(os.listdir("/proc/self/fd")))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(said, f"cmd:{line}")
+        nursery.start_soon(said, f"cmd:{line.replace('TIME', unique)}")
         with trio.fail_after(GENEROUS_S):
-            while not command.marked(mark):
+            while not processes(unique):
                 await trio.sleep(0.01)
         assert len(children()) > len(before[0])
         nursery.cancel_scope.cancel()
-    with trio.fail_after(GENEROUS_S):
-        while command.marked(mark):
-            await trio.sleep(0.01)
+    await none_left(unique)
     assert (children(), len(os.listdir("/proc/self/fd"))) == before  # no zombie, no descriptor
 
 
-async def test_what_a_command_leaves_behind_with_its_output_open_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    mark = f"test-left-{os.getpid()}"
-    monkeypatch.setattr("secrets.token_hex", lambda _: mark)
-    assert await said("cmd:sleep 1000 & echo done") == Outcome(Health.PASSING, "exit code 0: done")
-    assert command.marked(mark) == []
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sleep TIME & echo done",
+        "sleep TIME >/dev/null 2>&1 & echo done",
+        "nohup setsid sleep TIME </dev/null >/dev/null 2>&1 & echo done",
+        "(setsid env -i /bin/sleep TIME >/dev/null 2>&1 &) ; echo done",
+    ],
+)
+async def test_what_a_command_leaves_behind_is_ended(line: str) -> None:
+    unique = own_time()
+    assert await said(f"cmd:{line.replace('TIME', unique)}") == Outcome(Health.PASSING, "exit code 0: done")
+    await none_left(unique)
+
+
+async def test_what_a_command_had_said_when_its_time_was_up_is_known() -> None:
+    progress = Progress()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(command.run, parse_check_untrusted("checks", "cmd:echo so far; sleep 1000"), progress)
+        with trio.fail_after(GENEROUS_S):
+            while not progress.text:
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert progress.text == "so far\n"
+
+
+async def test_a_command_ends_with_the_sidecar_that_was_killed() -> None:
+    unique = own_time()
+    program = (
+        "import trio; from gossipreg.daemon.checks import command, spec; "
+        f"check = spec.parse_check_untrusted('checks', 'cmd:sleep {unique}; true'); "
+        "trio.run(command.run, check, spec.Progress())"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as sidecar:
+        try:
+            with trio.fail_after(GENEROUS_S):
+                while not processes(unique):
+                    await trio.sleep(0.01)
+        finally:
+            sidecar.kill()
+    await none_left(unique)
+
+
+async def test_a_command_that_takes_its_keeper_with_it_is_critical() -> None:
+    assert await said("cmd:kill -9 0") == Outcome(Health.CRITICAL, "ended by SIGKILL")

@@ -11,7 +11,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from gossipreg.daemon.checks.schedule import Checks, damped
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome, parse_check_untrusted
+from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress, parse_check_untrusted
 from gossipreg.errors import NotFound
 from gossipreg.model import Health
 
@@ -37,7 +37,7 @@ class World:
         self.expired: list[tuple[str, str]] = []
         self.bugs: list[Exception] = []
 
-    async def run(self, check: CheckSpec) -> Outcome:
+    async def run(self, check: CheckSpec, _: Progress) -> Outcome:
         self.runs.append((check.target, trio.current_time()))
         self.running += 1
         self.most = max(self.most, self.running)

@@ -1,0 +1,176 @@
+"""Two with one identity: a copied data directory beside the original, and a backup that is restored."""
+
+import pytest
+
+from gossipreg.core.effects import Event
+from gossipreg.model import Address, NodeId
+from tests.core.cluster import Cluster, Host
+
+ELSEWHERE = Address("10.9.9.9", 7940)
+DAY_MS = 86_400_000
+
+
+def copied(cluster: Cluster, original: Host, seed: Host, *, clock_ms: int = 0, generation: int | None = None) -> Host:
+    """A process elsewhere with the data of this member, as they were when `generation` was its last."""
+    copy = cluster.add(id=original.id, address=ELSEWHERE, durable=True, zone="z")
+    copy.wall_error_ms = clock_ms
+    copy.generation = original.generation if generation is None else generation
+    cluster.start(copy, (seed,), remembers={})
+    return copy
+
+
+def addresses_told(cluster: Cluster, host: Host) -> set[str]:
+    events = cluster._recorder.events.get(host.number, [])
+    return {str(dict(event.fields)["address"]) for event in events if event.kind == "duplicate_identity"}
+
+
+def raises(cluster: Cluster, host: Host) -> int:
+    return cluster.events(host).count("generation_raised")
+
+
+@pytest.mark.parametrize("members", [2, 3, 8])
+@pytest.mark.parametrize("age_s", [0.5, 120.0])
+@pytest.mark.parametrize("seeded_by_the_original", [False, True])
+@pytest.mark.parametrize("loss", [0.0, 0.3])
+def test_a_copy_gives_way_to_the_running_original_whoever_is_its_seed(
+    members: int, age_s: float, seeded_by_the_original: bool, loss: float
+) -> None:
+    cluster = Cluster(seed=members)
+    hosts = cluster.grow(members)
+    cluster.run(age_s)
+    original = hosts[-1]
+    cluster.register(original, "web", port=80)
+    cluster.network.loss = loss
+    copy = copied(cluster, original, seed=original if seeded_by_the_original else hosts[0])
+    assert cluster.until(lambda: bool(copy.stopped), 120 if loss else 5)
+    assert f"the sidecar at {original.address} runs with a copy of this data directory" in copy.stopped
+    cluster.network.loss = 0.0
+    cluster.run(5)
+    assert not original.stopped
+    assert addresses_told(cluster, original) <= {str(ELSEWHERE)}
+    if not loss:
+        assert addresses_told(cluster, original) == {str(ELSEWHERE)}
+    assert cluster.until(lambda: cluster.in_step(hosts), 10)
+    assert all(cluster.found(host, "web") == {f"{original.address.host}:80"} for host in hosts)
+
+
+def test_the_original_is_out_of_the_answers_only_as_long_as_a_copy_takes_to_be_asked() -> None:
+    cluster = Cluster(seed=3)
+    hosts = cluster.grow(3)
+    cluster.register(hosts[2], "web", port=80)
+    cluster.run(60)
+    copy = copied(cluster, hosts[2], seed=hosts[0])
+    assert cluster.until(lambda: bool(copy.stopped), 3)
+    assert cluster.until(lambda: bool(cluster.found(hosts[0], "web") and cluster.found(hosts[1], "web")), 0.5)
+    assert raises(cluster, copy) == 0
+    assert raises(cluster, hosts[2]) == 1
+
+
+@pytest.mark.parametrize("clock_ms", [-DAY_MS, DAY_MS])
+def test_a_copy_gives_way_whatever_its_clock_says(clock_ms: int) -> None:
+    cluster = Cluster(seed=4)
+    hosts = cluster.grow(3)
+    cluster.run(10)
+    copy = copied(cluster, hosts[2], seed=hosts[0], clock_ms=clock_ms, generation=0)
+    assert cluster.until(lambda: bool(copy.stopped), 5)
+    cluster.run(3)
+    assert not hosts[2].stopped
+    assert cluster.in_step(hosts)
+
+
+def test_several_copies_give_way_to_the_one_original() -> None:
+    cluster = Cluster(seed=5)
+    hosts = cluster.grow(4)
+    cluster.run(10)
+    copies = []
+    for number in range(3):
+        copy = cluster.add(id=hosts[3].id, address=Address(f"10.9.9.{number}", 7940), durable=True, zone="z")
+        copy.generation = hosts[3].generation
+        copies.append(copy)
+        cluster.start(copy, (hosts[number],), remembers={})
+    assert cluster.until(lambda: all(copy.stopped for copy in copies), 30)
+    cluster.run(5)
+    assert not hosts[3].stopped
+    assert cluster.in_step(hosts)
+
+
+@pytest.mark.parametrize("same_address", [False, True])
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_restored_backup_with_its_clock_behind_rises_above_its_last_start(same_address: bool, noticed: bool) -> None:
+    """The cluster knows a later start of it, which runs no longer, whether or not that was noticed."""
+    cluster = Cluster(seed=6)
+    hosts = cluster.grow(3)
+    cluster.run(10)
+    gone = hosts[2]
+    cluster.crash(gone)
+    if noticed:
+        assert cluster.until(lambda: cluster.state_at(hosts[0], gone) == "dead", 5)
+    if same_address:
+        gone.durable, gone.wall_error_ms, gone.generation = True, -DAY_MS, 0
+        cluster.start(gone, (hosts[0],), remembers={})
+        restored = gone
+    else:
+        restored = copied(cluster, gone, seed=hosts[0], clock_ms=-DAY_MS, generation=0)
+    assert cluster.until(lambda: cluster.in_step([*hosts[:2], restored]), 10)
+    assert raises(cluster, restored) == 1
+    assert "duplicate_identity" not in cluster.events(restored)
+    cluster.run(60)
+    assert not restored.stopped
+    assert raises(cluster, restored) == 1
+
+
+def test_two_that_never_reach_each_other_do_not_both_end_and_the_new_one_gives_way() -> None:
+    cluster = Cluster(seed=7)
+    hosts = cluster.grow(3)
+    cluster.run(120)
+    original = hosts[2]
+    cluster.cut = lambda one, other: one.id == other.id == original.id
+    copy = copied(cluster, original, seed=hosts[0])
+    assert cluster.until(lambda: bool(copy.stopped), 120)
+    assert f"the sidecar at {original.address}" in copy.stopped
+    assert raises(cluster, original) < 10
+    cluster.run(30)
+    assert not original.stopped
+    assert cluster.in_step(hosts)
+
+
+def test_of_two_halves_each_with_its_own_the_one_that_ran_longer_stays() -> None:
+    cluster = Cluster(seed=8)
+    hosts = cluster.grow(4)
+    cluster.run(30)
+    far = {hosts[2].number, hosts[3].number}
+    cluster.cut = lambda one, other: (one.number in far) != (other.number in far)
+    cluster.run(60)
+    copy = copied(cluster, hosts[3], seed=hosts[0])
+    cluster.run(200)
+    assert not copy.stopped, "nobody there knows of the other"
+    cluster.cut = lambda _from, _to: False
+    assert cluster.until(lambda: bool(copy.stopped), 60)
+    cluster.run(10)
+    assert not hosts[3].stopped
+    assert cluster.until(lambda: cluster.in_step(hosts), 30)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_that_started_together_agree_on_who_stays(seed: int) -> None:
+    cluster = Cluster(seed=seed)
+    hosts = cluster.grow(2)
+    id = NodeId(hosts[0].id[::-1])
+    twins = [cluster.add(id=id, address=Address(f"10.9.9.{number}", 7940), durable=True) for number in range(2)]
+    for twin, host in zip(twins, hosts, strict=True):
+        cluster.start(twin, (host,), remembers={})
+    assert cluster.until(lambda: any(twin.stopped for twin in twins), 10)
+    cluster.run(5)
+    left = [twin for twin in twins if not twin.stopped]
+    assert len(left) == 1
+    assert cluster.until(lambda: cluster.in_step([*hosts, *left]), 10)
+
+
+def test_the_event_of_a_duplicate_names_its_address_once_a_meeting() -> None:
+    cluster = Cluster(seed=9)
+    hosts = cluster.grow(3)
+    cluster.run(10)
+    copied(cluster, hosts[2], seed=hosts[0])
+    cluster.run(10)
+    told = [event for event in cluster._recorder.events[hosts[2].number] if event.kind == "duplicate_identity"]
+    assert told == [Event("duplicate_identity", (("id", hosts[2].id.hex()), ("address", str(ELSEWHERE))))]
