@@ -60,7 +60,8 @@ def told(effect: Effect) -> str:
 
 def command(case: Case) -> str:
     """The one command that repeats this case."""
-    words = ["python -m simulations run swarm", f"--seed {case.seed}", f"--nodes {case.nodes}"]
+    words = ["python -m simulations run swarm", f"--seed {case.seed}"]
+    words += [f"--nodes {case.nodes}"] if case.nodes else []
     words += [f"--duration {case.duration_s:g}", f"--detector {case.detector}"]
     words += [f"--loss {case.loss:g}"] if case.loss else []
     words += [f"--{key} {value}" for key, _, value in (part.partition("=") for part in case.label.split())]
@@ -84,7 +85,7 @@ def described(broken: Broken, case: Case, plan: Plan, options: list[str], record
     lines += ["to repeat it:", f"  {command(case)}"]
     full = Broken(broken.checker, broken.members, broken.at_s, broken.what)
     full.args = ("\n".join(lines),)
-    return full
+    return full  # its text is all of this, its fields are what a shrink looks at
 
 
 _WORK = ("register", "health", "deregister", "lookup")

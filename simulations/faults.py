@@ -28,7 +28,7 @@ class _Draw:
 
     def lasts(self, shortest: float, longest: float) -> float:
         """Between so many periods, short ones more often; not beyond the phase."""
-        periods = shortest * (longest / shortest) ** self.rng.random()
+        periods: float = shortest * (longest / shortest) ** self.rng.random()
         return min(periods * self.config.period_s, self.left_s)
 
     def one(self) -> int:

@@ -60,13 +60,14 @@ class ComesBack(Checker):
 
     def _look(self, host: Host, instance: Instance) -> None:
         generation, counter = instance.version
-        reached = self._of(host).get(instance.node, instance.version)
+        row = host.node.replica.rows[instance.node]
+        reached = max(self._of(host).get(instance.node, row.told), row.told)
         gives = f"{host.name} gives {instance.service.id} of {self.called(instance.node)}"
         if generation < reached.generation:
             self.fail(f"{gives} as an older start had it", host, *self.owner(instance.node))
         written = self._ledger.of(instance.node, generation)
         for out in () if written is None else written.taken_out.get(instance.service.id, ()):
-            if counter < out <= reached.counter:
+            if counter <= out <= reached.counter:
                 what = f"{gives} as it was at {counter}; it was deregistered at {out}, and {host.name} knew"
                 self.fail(what, host, *self.owner(instance.node))
 

@@ -13,8 +13,8 @@ IDLE_BYTES = 200
 _CALL_BYTES = 160
 """A call on a lost member; those are outside of the idle budget."""
 _LOOK_BYTES = 3000
-"""A probe or ack that is lost: the suspect is probed again, three others are asked and probe it too, the next one on the
-ring is looked at; where a second of those is lost, once more."""
+"""A probe or ack that is lost: the suspect is probed again, three others are asked and probe it too, the next one on
+the ring is looked at; where a second of those is lost, once more."""
 _UNTHROTTLED_BYTES = 200_000
 """Probes, acks, refutations, receipts and the steps of comparisons are never throttled: in a second no more of them."""
 
@@ -68,6 +68,6 @@ class Traffic(Checker):
         most = idle_bytes(self.world.config, len(members), periods, len(lost), self.world.network.loss)
         if mean > most and len(members) > 1:
             packets = (after[0] - before[0]) / periods / len(members)
-            what = f"at rest a member sends {mean:.0f} bytes and {packets:.1f} datagrams a period; {most:.0f} bytes are meant"
-            self.fail(what, *members[:4])
+            sends = f"at rest a member sends {mean:.0f} bytes and {packets:.1f} datagrams a period"
+            self.fail(f"{sends}; {most:.0f} bytes are meant", *members[:4])
         return mean

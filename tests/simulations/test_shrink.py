@@ -1,0 +1,92 @@
+"""A failure is told with all that is needed to repeat it, and shrinks to fewer actions and members."""
+
+import pytest
+
+from simulations import shrink
+from simulations.checkers.checker import Broken
+from simulations.plan import Action, Part, numbered
+from simulations.scenario import Case
+from simulations.scenarios import swarm
+from simulations.selftest import BREAKS, broken
+
+TOMBSTONE = next(one for one in BREAKS if one.what == "a tombstone is lost")
+CASE = Case(nodes=6, seed=2, duration_s=40.0)
+
+
+def failure(case: Case) -> Broken:
+    with pytest.raises(Broken) as caught:
+        swarm.run(case)
+    assert isinstance(caught.value, Broken)
+    return caught.value
+
+
+@pytest.mark.parametrize("needed", [(), (3,), (0, 9), (2, 3, 4), tuple(range(10))])
+def test_what_is_needed_is_what_is_left(needed: tuple[int, ...]) -> None:
+    tried: list[tuple[int, ...]] = []
+
+    def fails(kept: tuple[int, ...]) -> bool:
+        tried.append(kept)
+        return set(needed) <= set(kept)
+
+    assert shrink.without(range(10), fails) == needed
+    assert len(tried) <= 40
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", Part()),
+        ("3,7,12", Part((3, 7, 12))),
+        ("none", Part(())),
+        ("n0,n4", Part(None, (0, 4))),
+        ("none,n0", Part((), (0,))),
+        ("3,n0,n4", Part((3,), (0, 4))),
+    ],
+)
+def test_a_part_of_a_plan_is_written_and_read(text: str, part: Part) -> None:
+    assert Part.parse(text) == part
+    assert str(part) == text
+
+
+def test_a_part_keeps_the_numbers_of_its_actions_and_drops_those_of_members_that_are_not_there() -> None:
+    plan = numbered(
+        [Action(at_s=2.0, what="stall", hosts=(1, 2)), Action(at_s=1.0, what="crash", hosts=(0,), seeds=(1, 2))],
+        [Action(at_s=3.0, what="loss", value=0.1), Action(at_s=0.5, what="register", hosts=(2,))],
+    )
+    assert [action.number for action in plan] == [0, 1, 2, 3]
+    kept = Part((1, 2, 3), (0, 1)).of(plan)
+    assert [(one.number, one.what, one.hosts, one.seeds) for one in kept] == [
+        (1, "crash", (0,), (1,)),
+        (2, "stall", (1,), ()),
+        (3, "loss", (), ()),
+    ]
+
+
+def test_a_failure_tells_its_seed_its_plan_its_last_events_and_the_command_that_repeats_it() -> None:
+    with broken(TOMBSTONE):
+        told = str(failure(CASE))
+    assert told.startswith("as_written: ")
+    assert "6 members" in told
+    assert "faults so far:" in told
+    assert "answers: added" in told
+    assert told.endswith("python -m simulations run swarm --seed 2 --nodes 6 --duration 40 --detector ours")
+
+
+def test_a_failure_shrinks_and_the_shrunk_case_fails_in_the_same_way() -> None:
+    with broken(TOMBSTONE):
+        first = failure(CASE)
+        shrunk = shrink.shrink(swarm.SCENARIO, CASE, first, attempts_max=60)
+        assert shrunk.attempts <= 60
+        assert 1 <= shrunk.actions <= 4, "a value and its deregistration"
+        assert shrunk.members <= 3
+        assert failure(shrunk.case).checker == first.checker
+    swarm.run(shrunk.case)
+
+
+def test_a_report_ends_with_a_command_and_keeps_to_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrink, "ATTEMPTS_MAX", 3)
+    with broken(TOMBSTONE):
+        told = shrink.report(swarm.SCENARIO, CASE, failure(CASE))
+    assert "after 3 attempts" in told
+    assert "--only " in told.splitlines()[-1]
+    assert shrink.report(swarm.SCENARIO, CASE, AssertionError("no checker's")) == ""  # type: ignore[arg-type]
