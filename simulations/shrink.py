@@ -84,9 +84,9 @@ def _with(case: Case, part: Part) -> Case:
 
 
 def report(scenario: Scenario, case: Case, error: CheckFailed) -> str:
-    """What a failure shrinks to, and the command that repeats that; for people. Empty where it cannot be shrunk."""
+    """What a failure shrinks to, and the command that repeats that; for people. Only swarm's plans can be shrunk."""
     if scenario.name != swarm.SCENARIO.name or not isinstance(error, Broken):
-        return ""
+        return f"to repeat it:\n  {command(case, scenario.name)}"
     shrunk = shrink(scenario, case, error, ATTEMPTS_MAX)
     lines = [
         f"after {shrunk.attempts} attempts it still fails with {shrunk.actions} actions and {shrunk.members} members:",

@@ -1,12 +1,16 @@
 """A failure is told with all that is needed to repeat it, and shrinks to fewer actions and members."""
 
+from dataclasses import replace
+
 import pytest
 
 from simulations import shrink
 from simulations.checkers.checker import Broken
+from simulations.cli import main
+from simulations.failure import command
 from simulations.plan import Action, Part, numbered
-from simulations.scenario import Case
-from simulations.scenarios import swarm
+from simulations.scenario import Case, CheckFailed
+from simulations.scenarios import idle, swarm
 from simulations.selftest import BREAKS, broken
 
 TOMBSTONE = next(one for one in BREAKS if one.what == "a tombstone is lost")
@@ -89,4 +93,19 @@ def test_a_report_ends_with_a_command_and_keeps_to_its_bound(monkeypatch: pytest
         told = shrink.report(swarm.SCENARIO, CASE, failure(CASE))
     assert "after 3 attempts" in told
     assert "--only " in told.splitlines()[-1]
-    assert shrink.report(swarm.SCENARIO, CASE, AssertionError("no checker's")) == ""  # type: ignore[arg-type]
+
+
+def test_the_command_of_a_shrunk_case_runs_that_case(capsys: pytest.CaptureFixture[str]) -> None:
+    one = next(action for action in swarm.draw(CASE).plan if action.hosts[:1] == (1,))
+    case = replace(CASE, label=f"only={one.number},n0,n1")
+    words = command(case).split()
+    assert words[:3] == ["python", "-m", "simulations"]
+    assert main([*words[3:], "--jobs", "1"]) == 0
+    members, actions = (line.split()[-2] for line in capsys.readouterr().out.splitlines()[1:3])
+    assert (members, actions) == ("2", "1")
+
+
+def test_a_failure_of_another_scenario_is_not_shrunk_but_can_be_repeated() -> None:
+    case = Case(nodes=5, seed=3, label="gap=1")
+    told = shrink.report(idle.SCENARIO, case, CheckFailed("it fell"))
+    assert told.splitlines()[-1].endswith("run idle --seed 3 --nodes 5 --duration 60 --detector ours --label gap=1")
