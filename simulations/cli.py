@@ -134,11 +134,14 @@ def list_() -> None:
 @simulations.command()
 @click.argument("name")
 @_case_options
-def run(name: str, **options: Any) -> int:
+@click.option("--only", metavar="NUMBERS", help="A part of swarm's plan: 3,7,n0,n4 keeps these actions and members.")
+def run(name: str, only: str | None, **options: Any) -> int:
     """One case of a scenario, for one seed or several."""
     scenario = _scenario(name)
     chosen = _chosen(**options)
     base = replace(scenario.defaults, **chosen.given)
+    if only is not None:
+        base = replace(base, label=f"{base.label} only={only}".strip())
     cases = [at_seed(base, number) for number in range(chosen.runs or 1)]
     return _execute(scenario, cases, _local(min(chosen.jobs, len(cases))), Progress(len(cases)), chosen)
 

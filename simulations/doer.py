@@ -1,8 +1,8 @@
 """The doer: carries a plan out.
 
-Owns: what each action does to members and network, how it ends, and what heals everything. Never knows: how actions were
-drawn, or what must hold. What cannot be done (to crash who is down, to register where nothing runs) is left undone, so
-that every part of a plan can be carried out.
+Owns: what each action does to members and network, how it ends, and what heals everything. Never knows: how actions
+were drawn, or what must hold. What cannot be done (to crash who is down, to register where nothing runs) is left
+undone, so that every part of a plan can be carried out.
 """
 
 from collections.abc import Callable, Mapping
@@ -203,7 +203,7 @@ def _cut(action: Action) -> Rule:
 def _pair(action: Action) -> Rule:
     """Two members alone cannot reach each other, or (one way) the second not the first."""
     if len(action.hosts) < 2:
-        return lambda sender, receiver: 0.0
+        return lambda _sender, _receiver: 0.0
     one, other = action.hosts
     one_way = "one way" in action.flags
     barred = {(one, other): 1.0} if one_way else {(one, other): 1.0, (other, one): 1.0}

@@ -3,6 +3,7 @@
 Owns: the recorder, a bounded memory of what happened last at each member, and the words. Never knows: what failed.
 """
 
+import shlex
 import traceback
 from collections import deque
 
@@ -58,13 +59,16 @@ def told(effect: Effect) -> str:
             return str(effect)
 
 
-def command(case: Case) -> str:
+def command(case: Case, scenario: str = "swarm") -> str:
     """The one command that repeats this case."""
-    words = ["python -m simulations run swarm", f"--seed {case.seed}", f"--nodes {case.nodes}"]
+    words = [f"python -m simulations run {scenario} --seed {case.seed}"]
+    words += [f"--nodes {case.nodes}"] if case.nodes else []
     words += [f"--duration {case.duration_s:g}", f"--detector {case.detector}"]
     words += [f"--loss {case.loss:g}"] if case.loss else []
-    words += [f"--{key} {value}" for key, _, value in (part.partition("=") for part in case.label.split())]
-    return " ".join(words)
+    labels = case.label.split()
+    words += [f"--only {label.removeprefix('only=')}" for label in labels if label.startswith("only=")]
+    others = " ".join(label for label in labels if not label.startswith("only="))
+    return " ".join([*words, f"--label {shlex.quote(others)}"] if others else words)
 
 
 def from_exception(error: Exception, at_s: float) -> Broken:
@@ -84,7 +88,7 @@ def described(broken: Broken, case: Case, plan: Plan, options: list[str], record
     lines += ["to repeat it:", f"  {command(case)}"]
     full = Broken(broken.checker, broken.members, broken.at_s, broken.what)
     full.args = ("\n".join(lines),)
-    return full
+    return full  # its text is all of this, its fields are what a shrink looks at
 
 
 _WORK = ("register", "health", "deregister", "lookup")

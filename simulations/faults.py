@@ -13,6 +13,8 @@ from gossipreg.wire.values import MAX_HOLD_S
 from simulations.plan import Action
 
 ANCHOR = 0
+_TO_THE_END = 0.2
+"""So many faults are there until everything is healed at once: that is what is hard to recover from."""
 
 
 class _Draw:
@@ -27,8 +29,10 @@ class _Draw:
         self.left_s = phase_s - self.at_s
 
     def lasts(self, shortest: float, longest: float) -> float:
-        """Between so many periods, short ones more often; not beyond the phase."""
-        periods = shortest * (longest / shortest) ** self.rng.random()
+        """Between so many periods, short ones more often; now and then until the phase is over, never beyond it."""
+        if self.rng.random() < _TO_THE_END:
+            return self.left_s
+        periods: float = shortest * (longest / shortest) ** self.rng.random()
         return min(periods * self.config.period_s, self.left_s)
 
     def one(self) -> int:

@@ -46,5 +46,10 @@ def service_of(host: Host, action: Action) -> Service:
     slot, name = action.flags
     text = f"{action.number}-".ljust(int(action.value), "x")
     return Service(
-        f"s{slot}", name, host.address.host, 1 + action.number % 65_535, tags=(f"v{action.number}",), meta=(("text", text),)
+        f"s{slot}",
+        name,
+        host.address.host,
+        1 + action.number % 65_535,
+        tags=(f"v{action.number}",),
+        meta=(("text", text),),
     )

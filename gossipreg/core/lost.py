@@ -117,7 +117,11 @@ class Lost:
         return found
 
     def lose(self, id: NodeId, address: Address) -> None:
+        """Call on it from now on; unless it was where we are now, as a former self of ours without a data directory."""
         self._members.pop(id, None)
+        own = self._commons.replica.own.member
+        if own is not None and address in own.addresses:
+            return
         self._members[id] = address
         while len(self._members) > self._commons.config.lost_max:
             del self._members[next(iter(self._members))]

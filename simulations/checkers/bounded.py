@@ -23,13 +23,14 @@ def _known(node: Node, ever: int) -> int:  # noqa: ARG001 (a Bound)
 
 
 def _exactly(most: int) -> Bound:
-    return lambda node, ever: most
+    return lambda _node, _ever: most
 
 
+_CALLS: int = peers._CALLS_MAX
+_GUESTS: int = peers._GUESTS_MAX
 _ROWS_OR_GUESTS: Bound = lambda node, ever: min(ever, len(node.replica.rows) + _GUESTS)  # noqa: E731
-_CALLS, _GUESTS = peers._CALLS_MAX, peers._GUESTS_MAX
 _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
-_NAMES: Bound = lambda node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
+_NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
 _TIMERS = 16
 """Timers that there is one of: Period, Tell, Prove, Seek, ..."""
 _DATAGRAMS_GATHERED = 4096
@@ -51,14 +52,14 @@ BOUNDS: dict[str, Bound] = {
     "Catalog._shown": _known,
     "Commons.counts": _exactly(256),
     "Commons.effects": _exactly(0),
-    "Departure._told": lambda node, ever: 2 * node.config.fanout_ring,
+    "Departure._told": lambda node, _ever: 2 * node.config.fanout_ring,
     "Detector._checked": _known,
     "Detector._probes": _exactly(detector._PROBES_MAX),
     "Detector._voided": _SUSPECTS,
-    "Fetch._pulling": lambda node, ever: min(
+    "Fetch._pulling": lambda node, _ever: min(
         node.config.pulls_at_once, node.config.pull_bytes_at_once // node.config.datagram_bytes
     ),
-    "Fetch._waiting": lambda node, ever: min(ever, fetch._WAITING_MAX),
+    "Fetch._waiting": lambda _node, ever: min(ever, fetch._WAITING_MAX),
     "GossipedSuspicions._asked": _known,
     "GossipedSuspicions._asks": _known,
     "GossipedSuspicions._held": _SUSPECTS,
@@ -69,7 +70,7 @@ BOUNDS: dict[str, Bound] = {
     "Lost._members": lambda node, ever: min(ever, node.config.lost_max),
     "Lost._seeds": _known,
     "Opener._ciphers": _exactly(MAX_SUBKEYS),
-    "Opener._keys": lambda node, ever: 0 if node.keyring is None else len(node.keyring.keys),
+    "Opener._keys": lambda node, _ever: 0 if node.keyring is None else len(node.keyring.keys),
     "Outbox._allowance": _exactly(0),
     "Outbox._waiting": _exactly(0),
     "Outbox.sent_kinds": _exactly(32),
@@ -82,20 +83,20 @@ BOUNDS: dict[str, Bound] = {
     "Peers._by_boot": _ROWS_OR_GUESTS,
     "Peers._by_id": _ROWS_OR_GUESTS,
     "Peers._calls": _exactly(_CALLS),
-    "Peers._guests": lambda node, ever: min(ever, _GUESTS),
+    "Peers._guests": lambda _node, ever: min(ever, _GUESTS),
     "Peers._known": _known,
     "PrivateSuspicions._held": _SUSPECTS,
     "Reconcile._answered": _exactly(reconcile._ANSWERED_MAX),
     "Reconcile._begun": _known,
     "Reconcile._open": _exactly(reconcile._ANSWERED_MAX),
     "Replica._dropped": _known,
-    "Replica._hashed": lambda node, ever: len(node.replica.rows),
+    "Replica._hashed": lambda node, _ever: len(node.replica.rows),
     "Replica._touched": _exactly(0),
     "Replica.bucket_changed_at": _exactly(256),
     "Replica.bucket_hash": _exactly(256),
     "Replica.counts": _exactly(32),
     "Replica.rows": _known,
-    "Ring._ids": lambda node, ever: len(node.replica.rows),
+    "Ring._ids": lambda node, _ever: len(node.replica.rows),
     "Roster._changes": _exactly(0),
     "Roster._hidden": _known,
     "Roster._states": _known,
@@ -105,7 +106,7 @@ BOUNDS: dict[str, Bound] = {
     "RoundTrips._zones": _exactly(256),
     "Rumours._news": lambda node, ever: ever * (2 + node.config.suspicion_confirmations),
     "Rumours._receipts": _known,
-    "Rumours._told": lambda node, ever: min(ever, rumours._UNRECEIPTED_MAX),
+    "Rumours._told": lambda _node, ever: min(ever, rumours._UNRECEIPTED_MAX),
     "Timers._due": _timers,
     "Timers._heap": lambda node, ever: 2 * _timers(node, ever) + 16,
     "Unproven._tries": _known,
@@ -114,11 +115,11 @@ BOUNDS: dict[str, Bound] = {
     "_Held.by": _known,
     "_News.known_to": _known,
     "_Shown.instances": _exactly(MAX_SERVICES_A_ROW),
-    "_Suspicion.asks": lambda node, ever: node.config.helpers,
+    "_Suspicion.asks": lambda node, _ever: node.config.helpers,
     "_Suspicion.reports": _known,
     "_Suspicion.used": _known,
-    "GossipedSuspicions._asks[]": lambda node, ever: node.config.helpers,
-    "Catalog._names[]": lambda node, ever: ever * MAX_SERVICES_A_ROW,
+    "GossipedSuspicions._asks[]": lambda node, _ever: node.config.helpers,
+    "Catalog._names[]": lambda _node, ever: ever * MAX_SERVICES_A_ROW,
     "Roster._hidden[]": _exactly(4),
     "Rumours._receipts[]": _exactly(_DATAGRAMS_GATHERED),
     "Rumours._told[]": _exactly(rumours._UNRECEIPTED_MAX),
@@ -176,7 +177,7 @@ class Bounded(Checker):
                 self.fail(f"{host.name} keeps {len(content._buried)} tombstones", host)
 
 
-_PARTS: dict[type, tuple[str, ...]] = {}
+_SLOTS: dict[type, tuple[str, ...]] = {}
 
 
 def containers(node: Node) -> Iterator[tuple[str, int]]:
@@ -194,7 +195,11 @@ def _walk(part: Any, seen: dict[int, None]) -> Iterator[tuple[str, int]]:
     for name in _attributes(kind, part):
         value = getattr(part, name, None)
         path = f"{kind.__name__}.{name}"
-        if isinstance(value, Sized) and hasattr(value, "__iter__") and not isinstance(value, str | bytes | tuple | Timers):
+        if (
+            isinstance(value, Sized)
+            and hasattr(value, "__iter__")
+            and not isinstance(value, str | bytes | tuple | Timers)
+        ):
             if type(value).__module__.startswith(("gossipreg.core", "gossipreg.wire")):
                 yield from _walk(value, seen)
                 continue
@@ -225,8 +230,7 @@ _NOT_PARTS = ("Row", "Content", "State")
 
 
 def _attributes(kind: type, part: object) -> tuple[str, ...]:
-    names = _PARTS.get(kind)
-    if names is None:
-        slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
-        names = _PARTS[kind] = tuple(dict.fromkeys([*slots, *getattr(part, "__dict__", {})]))
-    return names
+    slots = _SLOTS.get(kind)
+    if slots is None:
+        slots = _SLOTS[kind] = tuple(name for base in kind.__mro__ for name in getattr(base, "__slots__", ()))
+    return (*slots, *getattr(part, "__dict__", ()))

@@ -27,6 +27,16 @@ class Broken(CheckFailed):
         """Virtual seconds since the beginning."""
         self.what = what
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """It may come from another process, with its full message."""
+        return _again, (self.checker, self.members, self.at_s, self.what, str(self))
+
+
+def _again(checker: str, members: tuple[str, ...], at_s: float, what: str, message: str) -> Broken:
+    broken = Broken(checker, members, at_s, what)
+    broken.args = (message,)
+    return broken
+
 
 class Checker(Observer):
     name: ClassVar[str]

@@ -1,7 +1,6 @@
 """Invariant 5: nothing deregistered or forgotten comes back."""
 
-from gossipreg.core.effects import Changed, Effect
-from gossipreg.model import ChangeKind, Instance, NodeId, Version
+from gossipreg.model import Instance, NodeId, Version
 from simulations.checkers.checker import Checker
 from simulations.checkers.ledger import Ledger
 from simulations.host import Host
@@ -40,16 +39,13 @@ class ComesBack(Checker):
                 reached.pop(id, None)  # forgotten: what it comes back as is judged by the truth alone
                 continue
             reached[id] = max(reached.get(id, row.told), row.told)
+            shown = node.catalog._shown.get(id)
+            for instance in () if shown is None else shown.instances.values():
+                self._look(host, instance, reached[id])
             if (id, row.liveness.generation) in self._buried and id in node.ring:
                 since = self.world.now - self._buried[id, row.liveness.generation]
                 what = f"{host.name} counts {self.called(id)} again, {since:.1f} s after nobody did; it is gone"
                 self.fail(what, host, *self.owner(id))
-
-    def on_effect(self, host: Host, effect: Effect) -> None:
-        if type(effect) is Changed:
-            for change in effect.changes:
-                if change.kind is not ChangeKind.REMOVED:
-                    self._look(host, change.instance)
 
     def _of(self, host: Host) -> dict[NodeId, Version]:
         process, reached = self._reached.get(host.number, (None, {}))
@@ -58,15 +54,15 @@ class ComesBack(Checker):
             self._reached[host.number] = host.node, reached
         return reached
 
-    def _look(self, host: Host, instance: Instance) -> None:
+    def _look(self, host: Host, instance: Instance, reached: Version) -> None:
+        """What is given out by a member that has held the row up to `reached`."""
         generation, counter = instance.version
-        reached = self._of(host).get(instance.node, instance.version)
         gives = f"{host.name} gives {instance.service.id} of {self.called(instance.node)}"
         if generation < reached.generation:
             self.fail(f"{gives} as an older start had it", host, *self.owner(instance.node))
         written = self._ledger.of(instance.node, generation)
         for out in () if written is None else written.taken_out.get(instance.service.id, ()):
-            if counter < out <= reached.counter:
+            if counter <= out <= reached.counter:
                 what = f"{gives} as it was at {counter}; it was deregistered at {out}, and {host.name} knew"
                 self.fail(what, host, *self.owner(instance.node))
 

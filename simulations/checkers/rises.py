@@ -15,8 +15,8 @@ def may_be_forgotten(row: Row) -> bool:
 
 
 class Rises(Checker):
-    """At any member, within one process of it, neither the content version nor the liveness of a row ever goes down; and
-    no row vanishes but one that is dead, left, never whole or unproven. A row that was forgotten begins anew."""
+    """At any member, within one process of it, neither the content version nor the liveness of a row ever goes down;
+    and no row vanishes but one that is dead, left, never whole or unproven. A row that was forgotten begins anew."""
 
     name = "rises"
 

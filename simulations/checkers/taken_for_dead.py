@@ -54,8 +54,15 @@ class TakenForDead(Checker):
             other = self.world.by_id[id]
             if row.reporter == host.id and row.changed_at == node._commons.now:
                 self.verdicts += 1
-                if other.id == id and self._well(host) and self._well(other) and "its address" not in self._why(host, id):
-                    self.fail(f"{host.name} declares {other.name} dead, and both are well: {self._why(host, id)}", host, other)
+                if (
+                    other.id == id
+                    and self._well(host)
+                    and self._well(other)
+                    and "its address" not in self._why(host, id)
+                ):
+                    self.fail(
+                        f"{host.name} declares {other.name} dead, and both are well: {self._why(host, id)}", host, other
+                    )
 
     def _why(self, host: Host, id: NodeId) -> str:
         return host.node._roster.why.get(id, "")

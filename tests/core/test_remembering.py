@@ -2,8 +2,10 @@
 
 import random
 
-from gossipreg.model import Address, NodeId
-from tests.core.cluster import Cluster
+from gossipreg.model import Address, NodeId, Rank
+from gossipreg.wire.messages import Claim
+from tests.core.cluster import START, Cluster
+from tests.core.speaker import HOME, Speaker, a_node
 
 
 def test_who_remembers_members_finds_the_cluster_without_a_seed() -> None:
@@ -41,3 +43,14 @@ def test_what_is_remembered_is_bounded_stays_the_same_and_leaves_out_ourselves()
     kept = host.node.worth_remembering()
     assert len(kept) == host.node.config.lost_max // 2 + 11
     assert host.id not in kept
+
+
+def test_who_starts_anew_at_its_address_does_not_call_on_its_former_self_for_ever() -> None:
+    """Found by swarm: without a data directory the former self is another member, dead, and at our own address."""
+    node, teller = a_node(), Speaker(1)
+    teller.greets(node, START)
+    former, other = Speaker(2, address=HOME), Speaker(3)
+    for gone in (former, other):
+        teller.says(node, START, gone.row)
+        teller.says(node, START, Claim(gone.id, gone.generation, 0, Rank.DEAD, teller.id))
+    assert list(node.worth_remembering().values()) == [other.address, teller.address]

@@ -1,0 +1,249 @@
+"""Do the checkers see anything? Each invariant is broken on purpose, and its checker must fire.
+
+Owns: the ways to break the core, each a function put in the place of one of its own for the time of a run. For each, a
+small swarm is run seed after seed until its checker fires; the same seed must then pass with the core as it is.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gossipreg.core import reconcile, replica
+from gossipreg.core.catalog import Catalog
+from gossipreg.core.content import Content
+from gossipreg.core.detector import Detector
+from gossipreg.core.join import Joining
+from gossipreg.core.lost import Lost
+from gossipreg.core.reconcile import Reconcile
+from gossipreg.core.replica import Replica
+from gossipreg.core.row import State
+from gossipreg.core.suspicion import PrivateSuspicions
+from gossipreg.model import Liveness, NodeId, Rank, Service, Version
+from gossipreg.wire.messages import Delta, Versions
+from simulations.checkers.checker import Broken
+from simulations.scenario import Case, CheckFailed, at_seed
+from simulations.scenarios import swarm
+
+_SEEDS = 24
+CASE = Case(nodes=6, duration_s=40.0)
+LATER = Case(nodes=6, seed=28, duration_s=40.0)
+LOSSY = Case(nodes=6, duration_s=60.0, loss=0.03)
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    what: str
+    fires: tuple[str, ...]
+    """The checkers that may see it first."""
+    owner: Any
+    attribute: str
+    instead: Callable[[Any], Any]
+    """From what stands there to what is put in its place."""
+    case: Case = CASE
+    """Its seed is the first of those that are tried."""
+
+
+def counter_falls(merge: Any) -> Any:
+    def merge_delta(self: Replica, delta: Delta, **how: Any) -> Any:
+        merged = merge(self, delta, **how)
+        row = self.rows.get(delta.id)
+        content = None if row is None or row is self.own else row.content
+        if content is not None and content.generation == delta.generation and delta.reached < content.counter:
+            row = self.writable(delta.id)
+            assert row is not None
+            assert row.content is not None
+            row.content.counter = delta.reached
+            self._settle(row, answered=row.answers, now=how["now"])
+        return merged
+
+    return merge_delta
+
+
+def last_word_wins(_: Any) -> Any:
+    return lambda held, left, claim: claim != held and not left
+
+
+def alive_forgotten(expire: Any) -> Any:
+    def broken(self: Replica, now: float) -> list[NodeId]:
+        gone: list[NodeId] = expire(self, now)
+        others = [row for row in self.rows.values() if row is not self.own and row.settled_state is State.ALIVE]
+        if len(others) > 3 and int(now) % 11 == 0:
+            self._remove(others[0], now)
+        return gone
+
+    return broken
+
+
+def tombstone_lost(apply: Any) -> Any:
+    def broken(self: Content, key: int, counter: int, value: bytes | None) -> None:
+        if value is not None or self._buried is not None:
+            apply(self, key, counter, value)
+
+    return broken
+
+
+def re_encoded(cut: Any) -> Any:
+    def broken(self: Content, id: NodeId, base: int, limit_bytes: int) -> Delta:
+        page: Delta = cut(self, id, base, limit_bytes - 64)
+        if self._buried is not None:
+            return page
+        entries = tuple(
+            (key, at, value + b"\x00" if value and len(value) < 300 else value) for key, at, value in page.entries
+        )
+        return replace(page, entries=entries)
+
+    return broken
+
+
+def others_refute(merge: Any) -> Any:
+    def broken(self: Replica, claim: Any, now: float) -> Any:
+        merged = merge(self, claim, now)
+        row = self.writable(claim.id)
+        if merged.claim is not None and merged.claim.rank is Rank.DEAD and row is not None:
+            row.liveness = Liveness(claim.generation, claim.incarnation + 1, Rank.ALIVE)
+        return merged
+
+    return broken
+
+
+def no_floor(_: Any) -> Any:
+    def broken(self: PrivateSuspicions, id: NodeId, suspicion: Any) -> None:  # noqa: ARG001 (whatever it rests on)
+        self._declare(id, "hasty")
+
+    return broken
+
+
+def tombstone_unseen(read: Any) -> Any:
+    known: dict[tuple[int, int], Service] = {}
+
+    def broken(self: Catalog, content: Content, slot: int) -> Service | None:
+        service: Service | None = read(self, content, slot)
+        if service is None:
+            return known.get((content.generation, slot))
+        known[content.generation, slot] = service
+        return service
+
+    return broken
+
+
+def dead_listed(_: Any) -> Any:
+    def on_list(self: Joining, peer: NodeId, message: Any) -> None:  # noqa: ARG001 (all at once)
+        rows = self._commons.replica.rows
+        self._commons.to(peer, Versions(tuple((id, *rows[id].version) for id in sorted(rows)), b""))
+
+    return on_list
+
+
+def dead_handed_on(page: Any) -> Any:
+    def broken(self: Replica, id: NodeId, since: Version, limit_bytes: int) -> Delta | None:
+        row = self.rows.get(id)
+        if row is None or not row.dead or row.content is None or since >= row.told:
+            given: Delta | None = page(self, id, since, limit_bytes)
+            return given
+        base = since.counter if since.generation == row.content.generation else 0
+        return row.content.cut(id, base, limit_bytes)
+
+    return broken
+
+
+def buckets_forgotten(put: Any) -> Any:
+    def broken(self: Replica, row: Any, value: int, now: float) -> None:
+        prints, bucket = self.fingerprint, self.bucket_hash[row.id[0]]
+        put(self, row, value, now)
+        if row.id[0] & 1:
+            self.fingerprint, self.bucket_hash[row.id[0]] = prints, bucket
+
+    return broken
+
+
+def chatter(on_period: Any) -> Any:
+    def broken(self: Detector, due: float) -> None:
+        on_period(self, due)
+        for other in self._commons.ring.sample(self._commons.rng, 3):
+            self.probe(other)
+
+    return broken
+
+
+def _nothing(_: Any) -> Any:
+    return lambda _self, *_given, **_named: None
+
+
+BREAKS: tuple[Break, ...] = (
+    Break("a merge that lets a counter fall", ("rises",), Replica, "merge_delta", counter_falls),
+    Break("the last word about a life wins", ("rises",), replica, "rises", last_word_wins),
+    Break("a row of the living is forgotten", ("rises",), Replica, "expire", alive_forgotten),
+    Break("a relay that re-encodes a value", ("owners_bytes",), Content, "cut", re_encoded),
+    Break("others raise an incarnation", ("owners_bytes",), Replica, "merge_claim", others_refute),
+    Break("a tombstone is lost", ("as_written",), Content, "_apply", tombstone_lost),
+    Break("a deregistered service is given out", ("comes_back",), Catalog, "_read", tombstone_unseen),
+    Break("a fingerprint that forgets buckets", ("equal_tables",), Replica, "_put_hash", buckets_forgotten),
+    Break("tables are never compared", ("equal_tables",), Reconcile, "seen_fingerprint", _nothing),
+    Break("the lost are not called on", ("equal_tables", "taken_for_dead"), Lost, "on_period", _nothing, LATER),
+    Break("a claim believed too early", ("taken_for_dead",), PrivateSuspicions, "_judge", no_floor, LOSSY),
+    Break("nobody refutes", ("taken_for_dead",), Replica, "refute", _nothing),
+    Break("a queue without bound", ("bounded",), reconcile, "_ANSWERED_MAX", lambda _: 1_000_000),
+    Break("chatter at rest", ("traffic",), Detector, "on_period", chatter),
+)
+
+_HANDED_ON = (
+    Break("a row of the dead is handed on", ("comes_back",), Replica, "page", dead_handed_on),
+    Break("... to whoever lists the table", ("comes_back",), Joining, "on_list", dead_listed),
+)
+ALL: tuple[tuple[Break, ...], ...] = (*((one,) for one in BREAKS), _HANDED_ON)
+"""Those that go together are broken together; the first says by whom it is seen."""
+
+
+@contextmanager
+def broken(*breaks: Break) -> Iterator[None]:
+    """The core with these in it."""
+    were = [(one, getattr(one.owner, one.attribute)) for one in breaks]
+    for one, was in were:
+        setattr(one.owner, one.attribute, one.instead(was))
+    try:
+        yield
+    finally:
+        for one, was in were:
+            setattr(one.owner, one.attribute, was)
+
+
+def fires(*breaks: Break) -> tuple[int, str]:
+    """The first seed at which the checker fires, and what it says; (0, why) where it does not, or where the same run
+    fails without the break too."""
+    wanted = breaks[0].fires
+    others: dict[str, None] = {}
+    for number in range(_SEEDS):
+        this = at_seed(breaks[0].case, number)
+        try:
+            with broken(*breaks):
+                swarm.run(this)
+        except Broken as found:
+            if found.checker in wanted:
+                return (this.seed, found.what) if _passes(this) else (0, f"seed {this.seed} fails without it, too")
+            others[found.checker] = None
+    return 0, f"not seen in {_SEEDS} seeds" + (f"; but by {', '.join(others)}" if others else "")
+
+
+def _passes(case: Case) -> bool:
+    try:
+        swarm.run(case)
+    except CheckFailed:
+        return False
+    return True
+
+
+def main() -> int:
+    """Print a table; 1 where a checker does not fire."""
+    blind = 0
+    print(f"{'broken on purpose':40} {'seen by':28} seed  what it says")  # noqa: T201 (it talks to people)
+    for breaks in ALL:
+        seed, what = fires(*breaks)
+        blind += not seed
+        by = " or ".join(breaks[0].fires) if seed else "NOBODY"
+        print(f"{breaks[0].what:40} {by:28} {seed or '-':>4}  {what[:110]}", flush=True)  # noqa: T201
+    return 1 if blind else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

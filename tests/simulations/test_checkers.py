@@ -1,0 +1,92 @@
+"""The checkers see what they are for: each way of breaking the core is noticed, and the core as it is passes."""
+
+import pickle
+
+import pytest
+
+from gossipreg.config import Config, lan, swim
+from simulations.checkers.bounded import BOUNDS, Bounded, containers
+from simulations.checkers.checker import Broken
+from simulations.checkers.rises import Rises
+from simulations.checkers.taken_for_dead import TakenForDead
+from simulations.checkers.traffic import Traffic
+from simulations.selftest import ALL, Break, fires
+from simulations.world import World
+
+
+@pytest.mark.parametrize("breaks", ALL, ids=lambda breaks: breaks[0].what.replace(" ", "_"))
+def test_a_core_broken_on_purpose_is_seen(breaks: tuple[Break, ...]) -> None:
+    seed, what = fires(*breaks)
+    assert seed, what
+
+
+@pytest.mark.parametrize("config", [lan, swim()], ids=["ours", "swim"])
+@pytest.mark.parametrize("sealed", [False, True], ids=["clear", "sealed"])
+def test_every_container_of_a_node_has_a_bound_written_down(config: Config, sealed: bool) -> None:
+    world = World(1, config=config, sealed=sealed)
+    hosts = world.form(5, services=3)
+    world.run(2)
+    world.crash(hosts[0], refuses=False)
+    world.run(1)
+    found = {path for host in hosts[1:] for path, _ in containers(host.node)}
+    assert not found - BOUNDS.keys()
+    assert len(found) > 50, "the walk reaches all parts"
+
+
+def test_a_container_without_a_bound_fails() -> None:
+    world = World(1)
+    hosts = world.form(3)
+    hosts[1].node._rumours.forgotten = []  # type: ignore[attr-defined]
+    with pytest.raises(Broken, match=r"Rumours\.forgotten has no bound"):
+        Bounded(world).at_rest()
+
+
+def test_a_member_cut_off_is_not_well_and_may_be_taken_for_dead_but_not_after_the_cable_is_back() -> None:
+    world = World(1)
+    hosts = world.form(5)
+    checker = TakenForDead(world)
+    world.watch(checker)
+    world.network.rules["cut"] = lambda sender, receiver: float(0 in (sender.number, receiver.number))
+    for _ in range(40):
+        world.run(0.5)
+        checker.tick()
+    assert checker.verdicts
+    world.network.rules.clear()
+    for _ in range(40):
+        world.run(0.5)
+        checker.tick()
+    assert 0 < len(hosts[1].node.ring) == 5
+    assert checker.longest_s <= 3
+
+
+def test_what_one_process_held_is_not_held_against_the_next_one() -> None:
+    world = World(1)
+    world.watch(Rises(world))
+    hosts = world.grow(4)
+    world.register(hosts[0], "web")
+    world.run(2)
+    world.crash(hosts[1])
+    world.run(3)
+    world.start(hosts[1], [hosts[0]])
+    assert world.until(world.in_step, 10)
+
+
+def test_chatter_at_rest_is_told_from_calls_on_the_lost() -> None:
+    world = World(1)
+    hosts = world.form(4)
+    checker = Traffic(world)
+    world.run(2)
+    before = world.traffic(hosts)
+    world.run(16)
+    after = world.traffic(hosts)
+    assert 150 < checker.quiet(before, after, 16, hosts) <= 200
+    with pytest.raises(Broken, match="at rest a member sends"):
+        checker.quiet(before, (after[0], after[1] + 16 * 4 * 60), 16, hosts)
+
+
+def test_a_failure_comes_whole_from_another_process() -> None:
+    broken = Broken("rises", ("n1", "n2"), 12.5, "it fell")
+    broken.args = ("with all the events",)
+    again = pickle.loads(pickle.dumps(broken))
+    assert (again.checker, again.members, again.at_s, again.what) == ("rises", ("n1", "n2"), 12.5, "it fell")
+    assert str(again) == "with all the events"
