@@ -42,6 +42,8 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Suspicion:
+    generation: int
+    """Of the process that was looked for. What is known of it says nothing of the one that is started after it."""
     since: float
     """When the first missed probe was sent."""
     refused: bool
@@ -94,9 +96,12 @@ class PrivateSuspicions:
 
     def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:
         suspicion = self._held.get(id)
+        if suspicion is not None and self._outlived(id, suspicion):
+            suspicion = None
         begins = suspicion is None
         if suspicion is None:
-            suspicion = self._held[id] = _Suspicion(since, refused, self._commons.stretch)
+            generation = self._commons.replica.rows[id].liveness.generation
+            suspicion = self._held[id] = _Suspicion(generation, since, refused, self._commons.stretch)
             self._commons.count("suspicions")
             self._commons.event("member_suspect", id=id.hex(), reason="refused" if refused else "silent")
         suspicion.refused = suspicion.refused or refused
@@ -158,6 +163,14 @@ class PrivateSuspicions:
         if id in self._held:
             self._end(id)
 
+    def _outlived(self, id: NodeId, suspicion: _Suspicion) -> bool:
+        """Whether it has started again since; then the suspicion is over."""
+        if self._commons.replica.rows[id].liveness.generation == suspicion.generation:
+            return False
+        self._commons.count("suspicions_cleared")
+        self._end(id)
+        return True
+
     def _end(self, id: NodeId) -> None:
         suspicion = self._held.pop(id)
         self._commons.timers.cancel(Round(id))
@@ -170,6 +183,8 @@ class PrivateSuspicions:
     def _round(self, id: NodeId, suspicion: _Suspicion) -> None:
         """Look again, and ask others to."""
         commons = self._commons
+        if self._outlived(id, suspicion):
+            return
         if commons.now >= self._ripe_at(id, suspicion) and self._hears_nobody(suspicion):
             self._unheard(id, suspicion)
         if suspicion.asks:
@@ -224,6 +239,8 @@ class PrivateSuspicions:
 
     def _judge(self, id: NodeId, suspicion: _Suspicion) -> None:
         commons = self._commons
+        if self._outlived(id, suspicion):
+            return
         ripe_at = self._ripe_at(id, suspicion)
         if commons.now < ripe_at:
             commons.timers.set(Verdict(id), ripe_at)

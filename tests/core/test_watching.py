@@ -6,8 +6,11 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import Config, lan, lifeguard, swim
+from gossipreg.core.node import Node
 from gossipreg.core.swim import GossipedSuspicions
-from tests.core.cluster import Cluster, Host
+from gossipreg.wire.messages import Ask, Nack
+from tests.core.cluster import START, Cluster, Host
+from tests.core.speaker import GENERATION, Speaker, a_node
 
 
 def _others(hosts: list[Host], but: Host) -> list[Host]:
@@ -287,3 +290,31 @@ def test_a_suspicion_says_what_it_rests_on() -> None:
     cluster.run(1)
     told = [info.reason for host in hosts if host.up and (info := host.node.member(hosts[2].id, cluster.now))]
     assert any(reason.startswith("reported by n") for reason in told)
+
+
+@pytest.mark.parametrize("starts_again", [False, True])
+def test_what_is_held_against_a_process_is_not_held_against_the_next_one(starts_again: bool) -> None:
+    node, gone, helper = a_node(), Speaker(1), Speaker(2)
+    now = START
+    for speaker in (gone, helper):
+        speaker.greets(node, now)
+    asked = helper.heard(node.refused(gone.address, now))
+    while not any(isinstance(message, Ask) for message in asked):
+        now = node.next_deadline()
+        asked = helper.heard(node.advance(now))
+    (ask,) = (message for message in asked if isinstance(message, Ask))
+    helper.says(node, now, Nack(ask.number, refused=True))
+    assert _state(node, gone, now) == "suspect"
+    if starts_again:  # told by another: its own acks are lost for a while
+        again = Speaker(1, id=gone.id, address=gone.address, generation=GENERATION + (2000 << 16))
+        helper.says(node, now, again.row)
+    ripe_at = now + lan.floor_refused_s + 0.05
+    while node.next_deadline() <= ripe_at:
+        now = node.next_deadline()
+        node.advance(now)
+    assert (_state(node, gone, now) == "dead") is not starts_again
+
+
+def _state(node: Node, of: Speaker, now: float) -> str | None:
+    info = node.member(of.id, now)
+    return None if info is None else info.state
