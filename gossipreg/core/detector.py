@@ -22,6 +22,10 @@ from gossipreg.wire.messages import Ack, Ask, Claim, Nack
 _PROBES_MAX = 4096
 """Probes kept waiting for an ack; beyond it the oldest is forgotten (its late ack then means nothing)."""
 
+_SUSPICIONS_MAX = 32
+"""So many members are suspected here at one time, of our own accord; whoever finds more silent is more likely cut off
+itself. Without a bound one whose every probe was refused went through the whole ring at once, at quadratic cost."""
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
@@ -50,6 +54,7 @@ class Suspicions(Protocol):
     """What becomes of a member that did not answer."""
 
     def suspects(self, id: NodeId) -> bool: ...
+    def held(self) -> int: ...
     def since(self, id: NodeId) -> float | None: ...
     def why(self, id: NodeId) -> str: ...
     def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None: ...
@@ -99,6 +104,8 @@ class Detector:
     def _next_target(self) -> NodeId | None:
         commons = self._commons
         if commons.config.probe_order == "ring":
+            if self.suspicions.held() >= _SUSPICIONS_MAX:  # whoever answers now ends our doubts of ourselves
+                return next(iter(commons.ring.sample(commons.rng, 1)), None)
             return next((id for id in commons.ring.successors() if not self.suspicions.suspects(id)), None)
         for _ in range(2):
             for id in self._shuffled:
@@ -185,6 +192,9 @@ class Detector:
         if probe.target not in commons.ring:
             return
         known = self.suspicions.suspects(probe.target)
+        if not known and self.suspicions.held() >= _SUSPICIONS_MAX:
+            commons.count("suspicions_put_off")
+            return
         self.suspicions.missed(probe.target, probe.sent_at, refused=refused)
         if not known and commons.config.probe_order == "ring":
             following = self._next_target()

@@ -54,6 +54,7 @@ class _Suspicion:
     """Who found it unreachable."""
     asks: dict[int, NodeId] = field(default_factory=dict)
     """Questions to helpers that wait for an answer: number -> helper."""
+    asked_at: float = 0.0
     used: dict[NodeId, None] = field(default_factory=dict)
     """Helpers asked already."""
     hidden: bool = False
@@ -79,6 +80,10 @@ class PrivateSuspicions:
 
     def suspects(self, id: NodeId) -> bool:
         return id in self._held
+
+    def held(self) -> int:
+        """How many are suspected here."""
+        return len(self._held)
 
     def since(self, id: NodeId) -> float | None:
         """Since when the member is suspected here; None where it is not."""
@@ -187,9 +192,10 @@ class PrivateSuspicions:
             return
         if commons.now >= self._ripe_at(id, suspicion) and self._hears_nobody(suspicion):
             self._unheard(id, suspicion)
-        if suspicion.asks:
+        if suspicion.asks and commons.heard_at <= suspicion.asked_at:
             self._detector.unhealthier(len(suspicion.asks))  # Lifeguard 3.1: missed nacks say that we are slow
-            suspicion.asks.clear()
+        suspicion.asks.clear()
+        suspicion.asked_at = commons.now
         self._detector.probe(id, tell=True)
         for helper in self._helpers(id, suspicion):
             number = commons.rng.getrandbits(32)

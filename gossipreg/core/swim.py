@@ -62,6 +62,10 @@ class GossipedSuspicions:
     def suspects(self, id: NodeId) -> bool:
         return id in self._held
 
+    def held(self) -> int:
+        """SWIM puts no bound to it: what others suspect is held too."""
+        return 0
+
     def since(self, id: NodeId) -> float | None:
         held = self._held.get(id)
         return None if held is None else held.since
