@@ -6,13 +6,15 @@ be called from any, one at a time (`store.py` does).
 
 What is written is on the disk when `write` returns. One daemon a directory: a lock on a file in it, which the kernel
 lets go of when the process ends however it ends. A database that cannot be read is renamed, never overwritten, and the
-start fails: the next one begins anew, knowingly. One that a newer version wrote is left as it is.
+start fails: the next one begins anew, knowingly. One that a newer version wrote is left as it is. The lock's file also
+holds the id, so that a database that was emptied is not taken for a first start.
 """
 
 import fcntl
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
@@ -87,10 +89,14 @@ class DataDirectory:
         self._lock_fd = _lock(self.path)
         self._one_at_a_time = Lock()
         try:
-            self._database = _open(self.path / DATABASE)
+            self._database = _open(self.path / DATABASE, self._lock_fd)
         except BaseException:
             os.close(self._lock_fd)
             raise
+
+    def set_aside(self) -> list[str]:
+        """The names of damaged databases that lie here."""
+        return sorted(one.name for one in self.path.glob(f"{DATABASE}.damaged-*") if not one.name.endswith(_PARTS))
 
     def write(self, statements: Iterable[Statement]) -> None:
         """All of them or none, on the disk when this returns. Raises Refused with what the disk says."""
@@ -109,9 +115,11 @@ class DataDirectory:
         """The one kept here; drawn and kept at the first call."""
         row = self._database.execute("SELECT private_key FROM identity").fetchone()
         if row is not None:
-            return identity_of(row[0])
-        identity = draw_identity()
-        self._write_at_start("INSERT INTO identity VALUES (1, ?)", identity.private_key)
+            identity = identity_of(row[0])
+        else:
+            identity = draw_identity()
+            self._write_at_start("INSERT INTO identity VALUES (1, ?)", identity.private_key)
+        _note(self._lock_fd, identity.id.hex())
         return identity
 
     def next_generation(self, wall_ms: int) -> int:
@@ -149,6 +157,7 @@ class DataDirectory:
 
 
 _KEEP_GENERATION = "INSERT OR REPLACE INTO generation VALUES (1, ?)"
+_PARTS = ("-journal", "-wal")
 _MEND = "mend that or choose another --data-dir"
 
 
@@ -169,9 +178,29 @@ def _lock(folder: Path) -> int:
     return fd
 
 
-def _open(path: Path) -> "sqlite3.Connection":
+def _note(lock_fd: int, id: str) -> None:
+    """Write beside the lock whose directory this is; nothing: nobody's."""
+    with suppress(OSError):  # a full disk: it is written at the next start
+        if os.pread(lock_fd, 2 * NODE_ID_BYTES + 1, 0) != id.encode():
+            os.ftruncate(lock_fd, 0)
+            os.pwrite(lock_fd, id.encode(), 0)
+
+
+def _refuse_emptied(path: Path, lock_fd: int) -> None:
+    """Raises CannotStart where the database is empty or gone, and was not before."""
+    noted = os.pread(lock_fd, 2 * NODE_ID_BYTES, 0).decode(errors="replace")
+    if noted and not (path.exists() and path.stat().st_size):
+        how = "empty" if path.exists() else "gone"
+        raise CannotStart(
+            f"{path} is {how}, and held the identity {noted}: put a backup in its place, or remove "
+            f"{path.parent / LOCK} to begin with a new identity"
+        )
+
+
+def _open(path: Path, lock_fd: int) -> "sqlite3.Connection":
     import sqlite3  # not for a sidecar that keeps nothing
 
+    _refuse_emptied(path, lock_fd)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # so that it is nobody else's to read
         database = sqlite3.connect(path, check_same_thread=False)
@@ -189,12 +218,15 @@ def _open(path: Path) -> "sqlite3.Connection":
         raise
     if fault:
         database.close()
+        _note(lock_fd, "")
         raise CannotStart(_set_aside(path, fault))
     return database
 
 
 def _prepare(database: "sqlite3.Connection", path: Path) -> str:
     """Set how it is written, make the tables that are missing. Returns what is wrong with it, or nothing."""
+    import sqlite3
+
     database.execute("PRAGMA synchronous = EXTRA")  # a commit is on the disk, its directory entry too
     found = database.execute("PRAGMA user_version").fetchone()[0]
     tables = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -202,18 +234,26 @@ def _prepare(database: "sqlite3.Connection", path: Path) -> str:
         raise CannotStart(f"{path} was written by a newer version (format {found}): run that one")
     if tables > 0 and (found == 0 or not _is_ours(database)):
         raise CannotStart(f"{path} is the database of another program: choose another --data-dir")
+    if found < 0:
+        return f"its format is {found}"
     if found > 0:
         check = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if check != "ok":
             return str(check)
-    if found < LAYOUT:
-        added = " ".join(_LAYOUTS[found:])
-        database.executescript(f"BEGIN; {added} PRAGMA user_version = {LAYOUT}; COMMIT;")
-    return _fault_in_values(database)
+    try:
+        if found < LAYOUT:
+            added = " ".join(_LAYOUTS[found:])
+            database.executescript(f"BEGIN; {added} PRAGMA user_version = {LAYOUT}; COMMIT;")
+        return _fault_in_values(database)
+    except sqlite3.OperationalError as error:
+        if found > 0 and error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # a table or a column is missing
+            return str(error)
+        raise
 
 
 def _is_ours(database: "sqlite3.Connection") -> bool:
-    return bool(database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'generation'").fetchone()[0])
+    names = "SELECT count(*) FROM sqlite_schema WHERE name IN ('identity', 'generation')"
+    return bool(database.execute(names).fetchone()[0])
 
 
 def _fault_in_values(database: "sqlite3.Connection") -> str:
@@ -221,8 +261,10 @@ def _fault_in_values(database: "sqlite3.Connection") -> str:
     if any(len(key) != PRIVATE_KEY_BYTES for (key,) in keys):
         return "the private key has a wrong length"
     generations = database.execute("SELECT last FROM generation").fetchall()
-    if any(not (last.isascii() and last.isdigit() and int(last) < MAX_GENERATION) for (last,) in generations):
-        return "the generation is not a number"
+    if generations and not keys:
+        return "the identity is missing"
+    if not all(_is_generation(last) for (last,) in generations):
+        return "the generation is not a number that it could be"
     healths = database.execute("SELECT health FROM services").fetchall()
     if any(health not in list(Health) for (health,) in healths):
         return "a service's health is unknown"
@@ -230,6 +272,10 @@ def _fault_in_values(database: "sqlite3.Connection") -> str:
     if not all(len(id) == NODE_ID_BYTES and _is_address(host, port) for id, host, port in peers):
         return "a member's address is none"
     return ""
+
+
+def _is_generation(last: str) -> bool:
+    return len(last) < 20 and last.isascii() and last.isdigit() and int(last) < MAX_GENERATION
 
 
 def _is_address(host: str, port: int) -> bool:
@@ -247,7 +293,7 @@ def _set_aside(path: Path, fault: str) -> str:
     while aside.exists():
         serial += 1
         aside = aside.with_name(f"{aside.name.split('~')[0]}~{serial}")
-    for suffix in ("-journal", "-wal", ""):
+    for suffix in (*_PARTS, ""):
         part = path.with_name(path.name + suffix)
         if part.exists():
             try:

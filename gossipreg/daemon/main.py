@@ -146,6 +146,11 @@ class Sidecar:
             sealed=self._open.keyring is not None, seeds=" ".join(self._settings.seeds),
             data_dir=self._settings.data_dir or "none",
         )  # fmt: skip
+        if self._open.data is not None and (aside := self._open.data.set_aside()):
+            self._log.warning(
+                "data_set_aside", files=" ".join(aside),
+                message="what was kept before they were damaged is not in use: put a backup back, or remove them",
+            )  # fmt: skip
         if fault := exposed(self._settings.key_file):
             self._log.warning("key_exposed", message=fault)
         trio.socket.set_custom_hostname_resolver(Names())

@@ -104,7 +104,10 @@ class Services:
     def _restore(self, kept: KeptService) -> None:
         """Take up what was kept. What cannot be done stays on the disk, and is said."""
         try:
-            registration = self._read(unpackb(kept.params), trusted=kept.trusted)
+            params = unpackb(kept.params)
+            if type(params) is not dict:
+                raise ValueError("what was kept of it is no registration: register it again")
+            registration = self._read(params, trusted=kept.trusted)
             self._apply(_Entry(registration, "socket", kept.trusted, kept.health))
         except (GossipregError, ValueError) as error:
             self._log.error("service_not_restored", id=kept.id, message=str(error))

@@ -79,16 +79,31 @@ def test_a_second_daemon_on_the_same_directory_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_killed_daemon_leaves_no_lock(tmp_path: Path) -> None:
-    script = "import sys, os, signal; from gossipreg.daemon.data_directory import DataDirectory\n"
-    script += (
-        "d = DataDirectory(sys.argv[1]); print(d.next_generation(1), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    script = (
+        "import sys, os, signal; from gossipreg.daemon.data_directory import DataDirectory\n"
+        "data = DataDirectory(sys.argv[1]); data.identity(); print(data.next_generation(1), flush=True); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, check=False, timeout=30)
     assert killed.returncode == -9
     assert open_closed(tmp_path)[1] > int(killed.stdout)
 
 
-@pytest.mark.parametrize("damage", ["garbage", "truncated", "middle", "short_key", "generation"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "garbage",
+        "truncated",
+        "middle",
+        "short_key",
+        "generation",
+        "digits",
+        "no_identity",
+        "no_table",
+        "no_column",
+        "format",
+    ],
+)
 def test_a_damaged_database_is_set_aside_and_never_overwritten(tmp_path: Path, damage: str) -> None:
     before, _ = open_closed(tmp_path)
     path = tmp_path / DATABASE
@@ -105,6 +120,16 @@ def test_a_damaged_database_is_set_aside_and_never_overwritten(tmp_path: Path, d
             _execute(path, "UPDATE identity SET private_key = x'0102'")
         case "generation":
             _execute(path, "UPDATE generation SET last = 'soon'")
+        case "digits":
+            _execute(path, f"UPDATE generation SET last = '{'9' * 5000}'")
+        case "no_identity":
+            _execute(path, "DELETE FROM identity")
+        case "no_table":
+            _execute(path, "DROP TABLE peers")
+        case "no_column":
+            _execute(path, "ALTER TABLE services DROP COLUMN health")
+        case "format":
+            _execute(path, "PRAGMA user_version = -1")
     damaged = path.read_bytes()
     with pytest.raises(CannotStart) as raised:
         DataDirectory(str(tmp_path))
@@ -112,9 +137,40 @@ def test_a_damaged_database_is_set_aside_and_never_overwritten(tmp_path: Path, d
     [aside] = tmp_path.glob(f"{DATABASE}.damaged-*")
     assert aside.name in str(raised.value)
     assert aside.read_bytes() == damaged
-    after, _ = open_closed(tmp_path)  # and the next start begins anew
+    next_start = DataDirectory(str(tmp_path))  # it begins anew, knowing that this lies there
+    after = next_start.identity().id
+    assert next_start.set_aside() == [aside.name]
+    next_start.close()
     assert after != before
     assert aside.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("how", ["empty", "gone"])
+def test_a_database_that_was_emptied_is_no_first_start(tmp_path: Path, how: str) -> None:
+    id, _ = open_closed(tmp_path)
+    path = tmp_path / DATABASE
+    if how == "empty":
+        os.truncate(path, 0)
+    else:
+        path.unlink()
+    for _ in range(2):
+        with pytest.raises(CannotStart, match=f"is {how}, and held the identity {id.hex()}: put a backup"):
+            DataDirectory(str(tmp_path))
+    (tmp_path / "lock").unlink()
+    assert open_closed(tmp_path)[0] != id
+
+
+def test_a_start_that_ended_before_it_had_an_identity_is_not_held_against_the_next(tmp_path: Path) -> None:
+    DataDirectory(str(tmp_path)).close()
+    (tmp_path / DATABASE).unlink()
+    open_closed(tmp_path)
+
+
+def test_a_directory_from_before_the_id_stood_beside_the_lock_gets_it(tmp_path: Path) -> None:
+    id, _ = open_closed(tmp_path)
+    os.truncate(tmp_path / "lock", 0)
+    assert open_closed(tmp_path)[0] == id
+    assert (tmp_path / "lock").read_text() == id.hex()
 
 
 def test_a_database_of_a_newer_version_is_left_as_it_is(tmp_path: Path) -> None:

@@ -187,6 +187,17 @@ def test_the_identity_outlives_the_process(processes: Any, tmp_path: Path) -> No
     assert int(infos[0]["generation"]) < int(infos[1]["generation"])
 
 
+def test_as_long_as_a_damaged_database_lies_there_each_start_says_so(processes: Any, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "gossipreg.db").write_bytes(os.urandom(4096))
+    assert "set aside as gossipreg.db.damaged-" in start_error(tmp_path, data_dir=str(data_dir))
+    for _ in range(2):
+        sidecar = processes(data_dir=str(data_dir))
+        assert "gossipreg.db.damaged-" in sidecar.wait_log("warning data_set_aside")
+        sidecar.end(signal.SIGKILL)
+
+
 def test_a_plain_sidecar_loads_nothing_that_only_others_need(processes: Any) -> None:
     sidecar = processes()
     sidecar.call("register", name="web", port=80)

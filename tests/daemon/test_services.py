@@ -262,6 +262,26 @@ async def test_a_command_of_another_user_is_not_run_after_a_restart_without_the_
     await started.run(use)
 
 
+@pytest.mark.parametrize(
+    "params", [b"\x05", b"", b"\xc1", b"\x90", b"\xa1x", b"\x81\x01\x02", b"\x80", b"\x81\xc4\x01n\x01"]
+)
+async def test_a_kept_registration_that_is_none_is_said_and_hurts_no_other(
+    autojump_clock: MockClock, tmp_path: Path, params: bytes
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    data = DataDirectory(str(tmp_path))
+    good = packb({**WEB, "id": "good"})
+    data.write([keep_service(KeptService(id, "socket", True, kept, Health.PASSING))
+                for id, kept in (("bad", params), ("good", good))])  # fmt: skip
+    data.close()
+
+    async def use(one: Started) -> None:
+        assert list(one.found()) == ["good"]
+        assert "service_not_restored id=bad" in one.inside.log.getvalue()
+
+    await started.run(use)
+
+
 async def test_what_is_refused_is_neither_told_nor_kept(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
 

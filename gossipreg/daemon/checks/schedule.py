@@ -4,8 +4,10 @@ Owns the health of each check and of each service with checks (the worst of its 
 bounds: so many run at once, in the order in which they fell due, so that none is starved; commands apart from the
 others, since they are dear. Never knows how a check is run, or what a service is beyond its id.
 
-A check runs when it is set, then once at a random moment of its interval, so that many set together are spread, and
-from there on at every interval. What was missed because all places were taken is not made up for.
+A check runs when it is set; where it is critical then, again soon, ever less often, until it has passed for the first
+time or that would be as seldom as its interval: what starts beside its sidecar is found when it is up. Then it runs
+once at a random moment of its interval, so that many set together are spread, and from there on at every interval. What
+was missed because all places were taken is not made up for.
 
 A result that is better than the health so far counts towards `passes`, one that is worse towards `fails`; enough of
 them in a row, and the last one is the health. A result that agrees begins both counts anew. A ttl check hears
@@ -35,6 +37,10 @@ CONNECTIONS_MAX = 128
 COMMANDS_MAX = 16
 """Each is a process or more, and a pipe."""
 
+SOON_S, SOON_GROWTH = 0.2, 1.6
+SOON_A_SECOND = 200
+"""Where more services are checked than that, those that never passed are tried again no sooner than this allows."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckStatus:
@@ -59,6 +65,10 @@ class _Check:
     """Results in a row on the same side of the health: below 0 better, above 0 worse."""
     due: float = inf
     """When it runs next; for a ttl, when its time is up."""
+    soon_s: float = SOON_S
+    """How long until it runs again, as long as it has not passed."""
+    settled: bool = False
+    """It runs at its interval."""
     runs: trio.CancelScope | None = None
     gone: bool = False
 
@@ -197,11 +207,16 @@ class Checks:
             return
         self._lane(check).waiting.append(check)
 
-    def _next_due(self, check: _Check) -> float:
+    def _next_due(self, check: _Check, passed: bool) -> float:
         now, interval_s = trio.current_time(), check.spec.interval_s
-        if check.checked_at is None:
-            return now + self._rng.random() * interval_s
-        return check.due + interval_s * max(1, ceil((now - check.due) / interval_s))
+        if check.settled:
+            return check.due + interval_s * max(1, ceil((now - check.due) / interval_s))
+        wait_s = max(check.soon_s, len(self._services) / SOON_A_SECOND)
+        if check.health is Health.CRITICAL and not passed and wait_s < interval_s:
+            check.soon_s = wait_s * SOON_GROWTH
+            return now + wait_s * (0.75 + self._rng.random() / 2)
+        check.settled = True
+        return now + self._rng.random() * interval_s
 
     def _lane(self, check: _Check) -> _Lane:
         return self._commands if check.spec.kind == "cmd" else self._connections
@@ -225,8 +240,8 @@ class Checks:
             lane.running -= 1
             self._wake.set()
         if not check.gone:
-            self._set_due(check, self._next_due(check))
             self._said(check, outcome)
+            self._set_due(check, self._next_due(check, outcome.health is Health.PASSING))
 
     async def _outcome(self, spec: CheckSpec) -> Outcome:
         progress = Progress()

@@ -124,12 +124,52 @@ async def test_checks_set_together_run_at_once_and_then_spread_over_their_interv
         assert times[2] - times[1] == pytest.approx(10, abs=0.01)
 
 
+@pytest.mark.parametrize("up_after_s", [0.1, 1.5, 8.0, 60.0])
+@pytest.mark.parametrize("before", [C, P])
+async def test_a_program_that_comes_up_after_its_service_is_found_soon(
+    autojump_clock: MockClock, up_after_s: float, before: Health
+) -> None:
+    """Also where it was well before a restart."""
+    world = World(autojump_clock)
+    async with world.checks() as checks:
+        world.says["a:1"] = C
+        checks.set("s", (spec("tcp://a:1,interval=10s"),), before)
+        await trio.sleep(up_after_s)
+        world.says["a:1"] = P
+        start = trio.current_time()
+        while not world.changes or world.changes[-1] != ("s", P):
+            await trio.sleep(0.01)
+        assert trio.current_time() - start <= min(0.3 + up_after_s, 10.1)
+        assert len(world.runs) <= 12 + up_after_s / 10
+
+
+async def test_many_that_never_pass_are_not_tried_more_often_than_at_their_interval(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks(places=5000) as checks:
+        for number in range(4000):
+            world.says[f"h:{number + 1}"] = C
+            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), C)
+        await trio.sleep(30)
+        assert len(world.runs) <= 4000 * 4
+
+
+async def test_what_passed_once_is_checked_at_its_interval(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks() as checks:
+        checks.set("s", (spec("tcp://a:1,interval=10s,passes=3"),), C)
+        await trio.sleep(9)
+        assert len(world.runs) <= 2
+        world.says["a:1"] = C
+        await trio.sleep(30)
+        assert len(world.runs) <= 5
+
+
 async def test_a_check_that_hangs_is_ended_at_its_timeout(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     world.takes_s = 3600
     async with world.checks() as checks:
         checks.set("s", (spec("tcp://a:1,interval=10s,timeout=2s"),), P)
-        await trio.sleep(2.5)
+        await trio.sleep(2.1)
         assert world.changes == [("s", C)]
         assert checks.statuses("s")[0].output == "no answer within 2s"
         assert (world.running, world.cancelled) == (0, 1)
@@ -235,4 +275,4 @@ async def test_a_runner_that_fails_ends_nothing(autojump_clock: MockClock) -> No
         checks.set("t", (spec("tcp://b:1"),), C)
         await trio.sleep(1)
         assert sorted(world.changes) == [("s", C), ("t", P)]
-        assert [str(error) for error in world.bugs] == ["oh"]
+        assert {str(error) for error in world.bugs} == {"oh"}
