@@ -23,6 +23,10 @@ from gossipreg.core.detector import Detector
 from gossipreg.model import Liveness, NodeId
 from gossipreg.wire.messages import Ask, Claim
 
+_STALE_BOUNDS = 3
+"""No verdict on looks that are older than so many bounds. Rounds are two apart by the health that there was when the
+suspicion began; who has become well since looks once more first. Without it a watcher that had been cut off took a
+member for dead 11 s after the cable was back, by the one look that it had made before."""
 REFUSED = "its port is refused, and nobody else is heard to confirm it"
 
 
@@ -54,9 +58,10 @@ class _Suspicion:
     """Who found it unreachable."""
     asks: dict[int, NodeId] = field(default_factory=dict)
     """Questions to helpers that wait for an answer: number -> helper."""
-    asked_at: float = 0.0
     used: dict[NodeId, None] = field(default_factory=dict)
     """Helpers asked already."""
+    looked_at: float = float("-inf")
+    """When the last round began."""
     hidden: bool = False
 
 
@@ -192,10 +197,10 @@ class PrivateSuspicions:
             return
         if commons.now >= self._ripe_at(id, suspicion) and self._hears_nobody(suspicion):
             self._unheard(id, suspicion)
-        if suspicion.asks and commons.heard_at <= suspicion.asked_at:
+        if suspicion.asks and commons.heard_at <= suspicion.looked_at:
             self._detector.unhealthier(len(suspicion.asks))  # Lifeguard 3.1: missed nacks say that we are slow
         suspicion.asks.clear()
-        suspicion.asked_at = commons.now
+        suspicion.looked_at = commons.now
         self._detector.probe(id, tell=True)
         for helper in self._helpers(id, suspicion):
             number = commons.rng.getrandbits(32)
@@ -256,5 +261,9 @@ class PrivateSuspicions:
             return  # the rounds go on
         needed = commons.config.reports_needed if commons.alive_members() > 2 else 1
         if len(suspicion.reports) >= needed:
+            if commons.now - suspicion.looked_at > _STALE_BOUNDS * commons.bound_s(id):
+                self._round(id, suspicion)
+                commons.timers.set(Verdict(id), commons.now + commons.bound_s(id))
+                return
             how = "refused" if suspicion.refused else "silent"
             self._declare(id, f"{how} for {commons.now - suspicion.since:.2f} s, {len(suspicion.reports)} reports")
