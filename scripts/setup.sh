@@ -2,6 +2,7 @@
 #
 #   set_up          what gossipreg needs to run
 #   set_up test     and what its tests need
+#   set_up sim      or what plots of the simulations and sweeps over several machines need
 #
 # It needs `root`, the project folder. When all is as it was, it costs no process at all: a stamp in the .venv says for
 # which folder, which Python and which pyproject.toml it was made, and is compared here with what is. Else the work is
@@ -46,7 +47,7 @@ venv_fits() { # whole, and its Python still there, new enough and the one that i
         "$root/.venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
-set_up() { # [test]
+set_up() { # [test | sim]
     local stamp=$root/.venv/.set-up${1:+-$1} python
     stamp_is_current "$stamp" && return
     root=$(cd -P -- "$root" && pwd) && [[ -e $root/pyproject.toml ]] ||
@@ -61,7 +62,7 @@ set_up() { # [test]
     exec 9>&-
 }
 
-install_all() { # [test]
+install_all() { # [test | sim]
     if venv_fits; then
         say "updating .venv to pyproject.toml (some seconds)..."
         echo "being updated" >"$root/.venv.lock"

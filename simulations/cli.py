@@ -8,7 +8,6 @@ plots to `--out`, progress to stderr.
 
 import math
 import os
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack
@@ -21,6 +20,7 @@ from typing import Any, TypeVar
 import click
 
 from simulations import plots, reports, sweeps
+from simulations.failure import command
 from simulations.progress import Progress
 from simulations.scenario import DETECTORS, Case, Scenario, at_seed
 from simulations.scenarios import all_scenarios
@@ -261,21 +261,10 @@ def _execute(
 def _tell(scenario: Scenario, outcome: sweeps.Outcome) -> None:
     """Of a run that failed."""
     if outcome.failed is None:
-        click.echo(f"{outcome.crashed.rstrip()}\nrepeat it with: {repeating(scenario.name, outcome.case)}")
+        click.echo(f"{outcome.crashed.rstrip()}\nrepeat it with: {command(outcome.case, scenario.name)}")
         return
     click.echo(str(outcome.failed))
     click.echo(import_module("simulations.shrink").report(scenario, outcome.case, outcome.failed))
-
-
-def repeating(name: str, case: Case) -> str:
-    """The command that runs this case again."""
-    words = [
-        "python", "-m", "simulations", "run", name, "--nodes", str(case.nodes), "--seed", str(case.seed),
-        "--duration", f"{case.duration_s!r}", "--detector", case.detector,
-    ]  # fmt: skip
-    words += ["--loss", f"{case.loss!r}"] if case.loss else []
-    words += ["--label", case.label] if case.label else []
-    return shlex.join(words)
 
 
 def main(args: list[str] | None = None) -> int:

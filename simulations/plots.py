@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from simulations.reports import Series
+from simulations.scenario import Case
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 """Okabe and Ito's, which colour-blind people can tell apart; their yellow is too pale for a line."""
 _DASHES = ("solid", "dashed", "dotted", "dashdot")
+_WORST = {"alpha": 0.5}
 _MANY = 20
 """Fewer samples make no curve."""
 _WIDE = 30.0
 """An axis over more than this ratio is logarithmic."""
+_DECADES = 10_000
+"""... and over more than this has ticks at 1, 10, 100 only."""
 
 
 class CannotPlot(Exception):
@@ -59,7 +63,7 @@ def draw(scenario: str, series: Sequence[Series], out: Path) -> list[Path]:
             continue
         figure = Figure(figsize=(9, 5), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
-        plot.draw(f"{scenario}: {plot.metric.replace('_', ' ')}", shown, figure)
+        plot.draw(f"{scenario}: {plot.metric.replace('_', ' ')}{_common(shown)}", shown, figure)
         path = out / f"{scenario}-{plot.metric}-{plot.suffix}.png"
         figure.savefig(path)
         written.append(path)
@@ -80,49 +84,63 @@ def _plots(scenario: str, series: Sequence[Series]) -> Iterator[Plot]:
 
 
 def _cdf(title: str, series: Sequence[Series], figure: Any) -> None:
-    axes = figure.add_subplot()
-    names = _names(series, but_nodes=False)
-    for number, (one, name) in enumerate(zip(series, names, strict=True)):
-        ordered = sorted(one.values)
-        shares = [rank / len(ordered) for rank in range(1, len(ordered) + 1)]
-        axes.step([ordered[0], *ordered], [0.0, *shares], where="post", label=name, **_style(number))
-    _label(axes, title, f"{series[0].metric.replace('_', ' ')}{_unit(series)}", "share of samples at or below")
+    sizes = sorted({one.case.nodes for one in series})
+    apart = len(series) > len(_COLOURS) and len(sizes) > 1
+    names = _names(series, but_nodes=apart)
+    lines = list(dict.fromkeys(names))
+    panels = figure.subplots(len(sizes) if apart else 1, 1, squeeze=False, sharex=True)[:, 0]
+    if apart:
+        figure.set_size_inches(9, 1.5 + 2.2 * len(sizes))
+    for axes, size in zip(panels, sizes, strict=False):
+        for one, name in zip(series, names, strict=True):
+            if not apart or one.case.nodes == size:
+                ordered = sorted(one.values)
+                shares = [rank / len(ordered) for rank in range(1, len(ordered) + 1)]
+                axes.step([ordered[0], *ordered], [0.0, *shares], where="post", **_style(lines.index(name)))
+        _label(axes, f"n = {size:,}" if apart else title, "", "share at or below")
+        axes.set_ylim(0, 1.02)
+    if apart:
+        figure.suptitle(title)
+    panels[-1].set_xlabel(f"{series[0].metric.replace('_', ' ')}{_unit(series)}")
     if _wide(list(chain.from_iterable(one.values for one in series))):
-        axes.set_xscale("log")
-        _plain_ticks(axes.xaxis)
-    axes.set_ylim(0, 1.02)
-    _legend(figure, names)
+        for axes in panels:
+            axes.set_xscale("log")
+            _plain_ticks(axes.xaxis)
+    _legend(figure, [(name, _style(number)) for number, name in enumerate(lines)])
 
 
 def _against_n(title: str, series: Sequence[Series], figure: Any) -> None:
     axes = figure.add_subplot()
     names = _names(series, but_nodes=True)
-    lines = list(dict.fromkeys(names))
-    for number, name in enumerate(lines):
+    legend: list[tuple[str, dict[str, Any]]] = []
+    for number, name in enumerate(dict.fromkeys(names)):
         points = sorted(
             ((one.case.nodes, one.at(0.5), one.at(1.0)) for one, of in zip(series, names, strict=True) if of == name),
             key=lambda point: point[0],
         )
         sizes, medians, worst = zip(*points, strict=True)
         style = _style(number)
-        axes.plot(sizes, medians, marker="o", label=f"{name}, median" if name else "median", **style)
-        axes.plot(sizes, worst, marker="v", label=f"{name}, worst" if name else "worst", alpha=0.5, **style)
+        axes.plot(sizes, medians, marker="o", **style)
+        axes.plot(sizes, worst, marker="v", **style | _WORST)
+        legend.append((f"{name}, median" if name else "median", style | {"marker": "o"}))
+        legend.append((f"{name}, worst" if name else "worst", style | _WORST | {"marker": "v"}))
     _label(axes, title, "members", f"{series[0].metric.replace('_', ' ')}{_unit(series)}")
     axes.set_xscale("log")
-    axes.set_xticks(sorted({one.case.nodes for one in series}))
-    _plain_ticks(axes.xaxis)
+    _plain_ticks(axes.xaxis, at=sorted({one.case.nodes for one in series}))
     values = list(chain.from_iterable(one.values for one in series))
     if min(values) > 0:
         axes.set_yscale("log")
         _span_a_decade(axes, min(values), max(values))
         _plain_ticks(axes.yaxis)
-    _legend(figure, ["median", "worst"])
+    _legend(figure, legend)
 
 
 def _heat_map(title: str, series: Sequence[Series], figure: Any, x: str, y: str) -> None:
     from matplotlib.colors import LogNorm
 
     groups = list(dict.fromkeys((one.case.nodes, one.case.detector, one.case.loss) for one in series))
+    words = {(n, detector, loss): _parts(Case(nodes=n, detector=detector, loss=loss)) for n, detector, loss in groups}
+    differ = [len(set(column)) > 1 for column in zip(*words.values(), strict=True)]
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
     figure.set_size_inches(3 + 5 * len(groups), 5.5)
     at = [(one.case.value(x, float("nan")), one.case.value(y, float("nan"))) for one in series]
@@ -143,38 +161,49 @@ def _heat_map(title: str, series: Sequence[Series], figure: Any, x: str, y: str)
                 if value == value:
                     axes.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8,
                               bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1})  # fmt: skip
-        nodes, detector, loss = group
-        axes.set_title(f"{detector}, {nodes:,} members{f', {loss:.3g} lost' if loss else ''}")
+        axes.set_title(", ".join(part for part, told in zip(words[group], differ, strict=True) if told))
         axes.set_xticks(range(len(xs)), [f"{value:g}" for value in xs], rotation=45)
         axes.set_yticks(range(len(ys)), [f"{value:g}" for value in ys])
-        axes.set_xlabel(x.replace("_", " "))
-    panels[0].set_ylabel(y.replace("_", " "))
+        axes.set_xlabel(_key(x))
+    panels[0].set_ylabel(_key(y))
     figure.suptitle(title)
-    figure.colorbar(image, ax=list(panels), label=f"median{_unit(series)}")
+    bar = figure.colorbar(image, ax=list(panels), label=f"median{_unit(series)}")
+    if norm:
+        _plain_ticks(bar.ax.yaxis)
+
+
+def _key(key: str) -> str:
+    """slow_ms as "slow, ms"."""
+    name, _, unit = key.rpartition("_")
+    return f"{name.replace('_', ' ')}, {unit}" if name and unit in ("us", "ms", "s") else key.replace("_", " ")
 
 
 # -- their parts ------------------------------------------------------------------------------------------------------
 
 
+def _parts(case: Case) -> tuple[str, str, str, str]:
+    """What distinguishes a case, in words."""
+    return f"n = {case.nodes:,}", case.detector, f"{case.loss:.3g} lost" if case.loss else "no loss", case.label
+
+
 def _names(series: Sequence[Series], *, but_nodes: bool) -> list[str]:
     """For each, what distinguishes it from the others."""
-    parts = [
-        (
-            "" if but_nodes else f"n = {one.case.nodes:,}",
-            one.case.detector,
-            f"{one.case.loss:.3g} lost",
-            one.case.label or "plain",
-        )
-        for one in series
-    ]
+    parts = [_parts(one.case) for one in series]
     tell = [len(set(column)) > 1 for column in zip(*parts, strict=True)]
-    if not any(tell):
-        return [parts[0][0] or parts[0][1]] * len(series)
-    return [", ".join(part for part, told in zip(name, tell, strict=True) if told) for name in parts]
+    tell[0] = tell[0] and not but_nodes
+    return [", ".join(part or "plain" for part, told in zip(name, tell, strict=True) if told) for name in parts]
+
+
+def _common(series: Sequence[Series]) -> str:
+    """What is the same in all of them."""
+    columns = zip(*(_parts(one.case) for one in series), strict=True)
+    same = [column[0] for column in columns if len(set(column)) == 1 and column[0]]
+    return f" ({', '.join(same)})" if same else ""
 
 
 def _style(number: int) -> dict[str, Any]:
-    dash = _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    """Neighbours differ in their dashes as well, so that one that lies on another does not hide it."""
+    dash = _DASHES[(number + number // len(_COLOURS)) % len(_DASHES)]
     return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": dash, "linewidth": 1.6}
 
 
@@ -186,9 +215,12 @@ def _label(axes: Any, title: str, x: str, y: str) -> None:
     axes.grid(True, which="minor", alpha=0.12)
 
 
-def _legend(figure: Any, names: Sequence[str]) -> None:
-    if len(set(names)) > 1:
-        figure.legend(loc="outside right upper", fontsize=8)
+def _legend(figure: Any, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    from matplotlib.lines import Line2D
+
+    if len(entries) > 1:
+        lines = [Line2D([], [], **style) for _, style in entries]
+        figure.legend(lines, [name for name, _ in entries], loc="outside right upper", fontsize=8, handlelength=3)
 
 
 def _unit(series: Sequence[Series]) -> str:
@@ -207,10 +239,13 @@ def _span_a_decade(axes: Any, low: float, high: float) -> None:
         axes.set_ylim(middle / 10**0.55, middle * 10**0.55)
 
 
-def _plain_ticks(axis: Any) -> None:
-    """1,000 and 0.2, not powers of ten."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+def _plain_ticks(axis: Any, *, at: Sequence[float] = ()) -> None:
+    """1,000 and 0.2, not powers of ten, on a logarithmic axis; at 1, 2 and 5 of each decade, or at these."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
+    low, high = axis.get_view_interval()
+    few = high / low > _DECADES
+    axis.set_major_locator(FixedLocator(at) if at else LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
