@@ -37,21 +37,20 @@ order of what a system call, a decoding and a lock take. A stalled member reads 
 
 
 def run(case: Case) -> list[Figure]:
-    asked = dict(part.split("=", 1) for part in case.label.split())
-    stalled = asked.get("model") == "stalled"
+    stalled = case.word("model", "blocked") == "stalled"
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
     opinions = Opinions(world)
     world.watch(opinions)
-    slow = world.streams.of("faults").sample(hosts, min(int(asked.get("c", 1)), case.nodes - 1))
+    slow = world.streams.of("faults").sample(hosts, min(int(case.value("c", 1)), case.nodes - 1))
     slow.sort(key=lambda host: host.number)
     for host in slow:
         host.processing_s = 0.0 if stalled else PROCESSING_S
     world.run(QUIET_S)
     before, began = world.traffic(), world.now
-    gap_s = float(asked["i"]) if "i" in asked else None
-    _be_slow(world, slow, began + case.duration_s, float(asked.get("d", 1)), gap_s, stalled=stalled)
+    gap_s = case.value("i", -1.0)  # below 0: once
+    _be_slow(world, slow, began + case.duration_s, case.value("d", 1), gap_s, stalled=stalled)
     after = world.traffic()
     healthy = {host.number for host in hosts} - {host.number for host in slow}
     lost = [change for change in opinions.changes if change.lost and change.subject in healthy]
@@ -61,13 +60,11 @@ def run(case: Case) -> list[Figure]:
         Figure("messages", "1", (float(after[0] - before[0]),)),
         Figure("bytes", "B", (float(after[1] - before[1]),)),
     ]
-    return figures if gap_s is not None else figures + _detection(opinions, healthy, slow, began)
+    return figures if gap_s >= 0 else figures + _detection(opinions, healthy, slow, began)
 
 
-def _be_slow(
-    world: World, slow: Sequence[Host], end: float, for_s: float, gap_s: float | None, *, stalled: bool
-) -> None:
-    """Slow for `for_s`, well for `gap_s`, in turn and all together, until the end; without a gap only once."""
+def _be_slow(world: World, slow: Sequence[Host], end: float, for_s: float, gap_s: float, *, stalled: bool) -> None:
+    """Slow for `for_s`, well for `gap_s`, in turn and all together, until the end; below 0 only once."""
     while world.now < end:
         for host in slow:
             if stalled:
@@ -79,7 +76,7 @@ def _be_slow(
         for host in slow:
             _block_prober(host, world.now, blocked=False)
             world.resume(host)
-        world.run(end - world.now if gap_s is None else min(gap_s, end - world.now))
+        world.run(end - world.now if gap_s < 0 else min(gap_s, end - world.now))
 
 
 def _block_prober(host: Host, now: float, *, blocked: bool) -> None:
@@ -142,4 +139,5 @@ SCENARIO = Scenario(
     Case(nodes=128, duration_s=120.0, label="c=4 d=8.192 i=0.064 model=blocked"),
     cases,
     long_cases,
+    {"model": ("blocked", "stalled")},
 )

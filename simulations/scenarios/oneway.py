@@ -17,18 +17,17 @@ QUIET_S = 3.0
 
 
 def run(case: Case) -> list[Figure]:
-    asked = dict(part.split("=", 1) for part in case.label.split())
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
     opinions = Opinions(world)
     world.watch(opinions)
     world.run(QUIET_S)
-    many = max(1, round(float(asked.get("part", PART)) * case.nodes))
+    many = max(1, round(case.value("part", PART) * case.nodes))
     faulty = frozenset(host.number for host in world.streams.of("faults").sample(hosts, many))
     began = world.now
-    rule = {"in": into, "out": out_of}[asked.get("way", "in")]
-    world.network.rules["oneway"] = rule(faulty, float(asked.get("chance", CHANCE)))
+    rule = {"in": into, "out": out_of}[case.word("way", "in")]
+    world.network.rules["oneway"] = rule(faulty, case.value("chance", CHANCE))
     world.run(case.duration_s)
     return judge(opinions, hosts, faulty, began, case.duration_s)
 
@@ -47,4 +46,5 @@ SCENARIO = Scenario(
     run,
     Case(nodes=1000, duration_s=60.0, label="way=in"),
     cases,
+    words={"way": ("in", "out")},
 )

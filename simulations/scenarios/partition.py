@@ -37,15 +37,14 @@ class _Gone:
 
 
 def run(case: Case) -> list[Figure]:
-    asked = dict(part.split("=", 1) for part in case.label.split())
-    for_s = float(asked.get("for", 60))
+    for_s = case.value("for", 60)
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes, services=case.nodes)
     opinions = Opinions(world)
     world.watch(opinions)
     world.run(QUIET_S)
-    world.network.rules["partition"] = SHAPES[asked.get("shape", "halves")](case.nodes)
+    world.network.rules["partition"] = SHAPES[case.word("shape", "halves")](case.nodes)
     world.run(min(SETTLED_S, for_s / 2))
     gone = _change(world, hosts)
     world.run(for_s - min(SETTLED_S, for_s / 2))
@@ -149,4 +148,5 @@ SCENARIO = Scenario(
     Case(nodes=64, duration_s=0.0, label="shape=halves for=60"),
     cases,
     long_cases,
+    {"shape": tuple(SHAPES)},
 )

@@ -24,7 +24,7 @@ def cut_off(cluster: Cluster, n: int) -> Host:
     hosts = cluster.grow(n)
     cluster.run(1.5)
     for other in hosts[1:]:
-        cluster.pause(other)
+        cluster.stall(other)
     return hosts[0]
 
 
