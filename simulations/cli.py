@@ -49,16 +49,12 @@ def _share(_: click.Context, param: click.Parameter, value: str | None) -> float
 
 
 def _label(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """key=value key=value, the values numbers."""
+    """key=value key=value; which values a scenario takes is looked at once it is known."""
     if value is None:
         return None
     for part in value.split():
-        key, _equals, number = part.partition("=")
-        try:
-            float(number)
-        except ValueError:
-            key = ""
-        if not key:
+        key, _equals, said = part.partition("=")
+        if not (key and said):
             raise click.BadParameter(f"{part!r} is not KEY=NUMBER", param=param)
     return " ".join(value.split())
 
@@ -107,6 +103,19 @@ def _chosen(runs: int | None, jobs: int, out: Path | None, plot: bool, **given: 
     )  # fmt: skip
 
 
+def _check_label(scenario: Scenario, label: str) -> None:
+    for part in label.split():
+        key, _equals, said = part.partition("=")
+        if key in scenario.words:
+            if said not in scenario.words[key]:
+                raise click.UsageError(f"{part!r}: choose {key} from {', '.join(scenario.words[key])}")
+            continue
+        try:
+            float(said)
+        except ValueError:
+            raise click.UsageError(f"{part!r} is not KEY=NUMBER") from None
+
+
 def _scenario(name: str) -> Scenario:
     known = all_scenarios()
     if name not in known:
@@ -139,6 +148,7 @@ def run(name: str, only: str | None, **options: Any) -> int:
     """One case of a scenario, for one seed or several."""
     scenario = _scenario(name)
     chosen = _chosen(**options)
+    _check_label(scenario, chosen.given.get("label", ""))
     base = replace(scenario.defaults, **chosen.given)
     if only is not None:
         base = replace(base, label=f"{base.label} only={only}".strip())
@@ -157,6 +167,7 @@ def sweep(name: str, long: bool, minutes: float | None, dask: str | None, **opti
     already, only these are run."""
     scenario = _scenario(name)
     chosen = _chosen(**options)
+    _check_label(scenario, chosen.given.get("label", ""))
     if minutes is not None and chosen.runs is not None:
         raise click.UsageError("choose --minutes or --runs")
     made_by = scenario.cases

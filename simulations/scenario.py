@@ -7,8 +7,8 @@ A scenario is a module of `scenarios/` with a `SCENARIO`. One run of a case take
 nothing but its case, so runs can be made anywhere and in any order.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gossipreg.config import Config, lan, lifeguard, swim
@@ -35,8 +35,11 @@ class Case:
 
     def value(self, key: str, default: float) -> float:
         """What the label says of a key."""
-        said = dict(part.split("=", 1) for part in self.label.split())
-        return float(said[key]) if key in said else default
+        return float(self.word(key, str(default)))
+
+    def word(self, key: str, default: str) -> str:
+        """... where it is not a number."""
+        return dict(part.split("=", 1) for part in self.label.split()).get(key, default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Scenario:
     """The standard sweep: the cases that are run for each seed, made from what was asked for."""
     long_cases: Callable[[Case], Sequence[Case]] | None = None
     """The full grid, where the standard sweep is a subset."""
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Keys of its label that take one of these words; all others take a number."""
 
 
 class CheckFailed(AssertionError):

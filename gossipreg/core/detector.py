@@ -26,6 +26,10 @@ _SUSPICIONS_MAX = 32
 """So many members are suspected here at one time, of our own accord; whoever finds more silent is more likely cut off
 itself. Without a bound one whose every probe was refused went through the whole ring at once, at quadratic cost."""
 
+_NACK_PART = 0.8
+"""Where the asker waits for the rest of its period only, a nack is sent this early: else it comes too late (Lifeguard
+3.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
@@ -78,6 +82,8 @@ class Detector:
         self._checked: dict[Address, None] = {}
         """Addresses looked at in this period because something was refused there."""
         self._shuffled: Iterator[NodeId] = iter(())
+        self._waits_for: NodeId | None = None
+        """Gossiped suspicion only: whom the last period probed, until that has come to an end."""
         self._periods = commons.rng.randrange(commons.config.random_compare_periods)
         self._score = 0
 
@@ -93,9 +99,11 @@ class Detector:
         following = due + config.period_s
         commons.timers.set(Period(), following if following > commons.now else commons.now + config.period_s)
         self._checked.clear()
-        target = self._next_target()
+        target = self._next_target() if self._waits_for is None else None
         if target is not None:
-            self.probe(target, tell=self.suspicions.suspects(target))
+            sent = self.probe(target, tell=self.suspicions.suspects(target))
+            if sent and config.suspicion == "gossiped":
+                self._waits_for = target
         self._periods += 1
         if self._periods % config.random_compare_periods == 0:
             for other in commons.ring.sample(commons.rng, 1, [] if target is None else [target]):
@@ -113,6 +121,12 @@ class Detector:
                     return id
             self._shuffled = iter(commons.ring.sample(commons.rng, len(commons.ring)))
         return None
+
+    def over(self, id: NodeId) -> None:
+        """Gossiped suspicion only: this probe, indirect ones included, has come to an end. Lifeguard's local health
+        stretches that wait, and with it the period (3.1): there is one probe at a time."""
+        if id == self._waits_for:
+            self._waits_for = None
 
     # -- probing -----------------------------------------------------------------------------------------------------
 
@@ -135,7 +149,10 @@ class Detector:
             commons.outbox.put(
                 address, Claim(target, row.liveness.generation, row.liveness.incarnation, Rank.SUSPECT, commons.id)
             )
-        commons.timers.set(ProbeDue(number), commons.now + commons.bound_s(target))
+        bound_s = commons.bound_s(target)
+        if asked_by is not None and commons.config.suspicion == "gossiped":
+            bound_s *= _NACK_PART
+        commons.timers.set(ProbeDue(number), commons.now + bound_s)
         return True
 
     def on_not_understood(self, peer: NodeId) -> None:

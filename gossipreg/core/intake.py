@@ -159,7 +159,7 @@ class Intake:
             self._rumours.tell_claim(claim.id, told_by=peer)
         elif row is not None and row.left and claim.rank is Rank.DEAD:
             pass  # that it left is no contradiction: nobody need hear it
-        elif row is not None and row.liveness > level:
+        elif row is not None and row.liveness > level and (row.dead or claim.rank is not Rank.SUSPECT):
             commons.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or commons.id))
         self._hold_gossiped(claim)
 
@@ -203,6 +203,8 @@ class Intake:
         if merged.claim is not None:
             self._rumours.tell_claim(claim.id)
         self._hold_gossiped(claim)
+        if self._commons.config.suspicion == "gossiped":
+            self._rumours.at_once()  # in memberlist it rides on the next ack
 
     def _hold_gossiped(self, claim: Claim) -> None:
         """Where suspicion is gossiped: every member that knows of it waits for the refutation."""

@@ -91,6 +91,10 @@ class Rumours:
         """The claim about this member's life rose, or `by` confirms a suspicion: tell it."""
         self._add(Topic(id, True, by), Version(0, 0), told_by)
 
+    def at_once(self) -> None:
+        """What is gathered goes out now."""
+        self._commons.timers.set_earlier(Tell(), self._commons.now)
+
     def _add(self, topic: Topic, base: Version, told_by: NodeId | None) -> None:
         news = self._news.get(topic)
         if news is None:
@@ -121,16 +125,17 @@ class Rumours:
         if self._news:
             commons.timers.set(Tell(), commons.now + _THROTTLED_S)
         messages = {topic: self._message(topic, item.base) for topic, item in news.items()}
+        spared = {topic: self._spared(topic) for topic in news}
         neighbours = commons.ring.neighbours(commons.config.fanout_ring)
         for peer in neighbours:
             for topic, item in news.items():
-                if peer not in item.known_to and peer != topic.id:
+                if peer not in item.known_to and peer != spared[topic]:
                     self._tell(peer, topic, item.base, messages[topic])
         for topic, item in news.items():
             message = messages[topic]
             if message is None:
                 continue
-            but = [commons.id, topic.id, *neighbours, *item.known_to]
+            but = [commons.id, spared[topic], *neighbours, *item.known_to]
             for peer in commons.ring.sample(commons.rng, commons.config.fanout_random, but):
                 commons.to(peer, message)
             if topic.claim and self._accuses(topic):
@@ -143,7 +148,14 @@ class Rumours:
     def _accuses(self, topic: Topic) -> bool:
         """Our own claim that somebody is gone: whom it is about must be able to refute it."""
         row = self._commons.replica.rows.get(topic.id)
-        return row is not None and row.liveness.rank is not Rank.ALIVE and row.reporter == self._commons.id
+        return row is not None and row.dead and row.reporter == self._commons.id
+
+    def _spared(self, topic: Topic) -> NodeId:
+        """Whom a rumour is about needs not be told; but that it is suspected reaches it like any other. Then it is only
+        ourselves that are spared."""
+        row = self._commons.replica.rows.get(topic.id)
+        suspected = topic.claim and row is not None and row.liveness.rank is Rank.SUSPECT
+        return self._commons.id if suspected else topic.id
 
     def tell_now(self, peers: Iterable[NodeId], id: NodeId, base: Version) -> None:
         """Tell these members of a row's content at once, certainly: on leaving."""

@@ -4,8 +4,9 @@ Owns: indirect probes under way and the timers of suspicions that all members ho
 
 SWIM (4.2): a missed probe asks `helpers` members; if none reaches the target before the period ends, SUSPECT is told to
 all. Everybody who hears it waits; the suspect refutes with a higher incarnation, else it is declared dead.
-Lifeguard: 3.1, missing nacks count against our own health and stretch the wait for an answer; 3.2, the wait for a
-refutation starts at its maximum and shrinks with each independent confirmation, log-shaped, to its minimum.
+Lifeguard: 3.1, missing nacks count against our own health and stretch the wait for an answer, and as there is one probe
+at a time, the period with it; 3.2, the wait for a refutation starts at its maximum and shrinks with each independent
+confirmation, log-shaped, to its minimum.
 """
 
 import math
@@ -58,6 +59,9 @@ class GossipedSuspicions:
         self._asked: dict[NodeId, None] = {}
         """Suspects for whose sake anybody was asked: only then do missing nacks say something."""
         self._held: dict[NodeId, _Held] = {}
+        self._blocked = False
+        self._put_off: dict[NodeId, None] = {}
+        """Targets of probes that would have come to an end, were our sends not blocked."""
 
     def suspects(self, id: NodeId) -> bool:
         return id in self._held
@@ -91,6 +95,8 @@ class GossipedSuspicions:
         """SWIM has no ear for refused ports."""
 
     def reached(self, id: NodeId) -> None:
+        self._detector.over(id)
+        self._put_off.pop(id, None)
         self._asked.pop(id, None)
         if self._asks.pop(id, None) is not None:
             self._commons.timers.cancel(IndirectOver(id))
@@ -122,8 +128,21 @@ class GossipedSuspicions:
         self.reached(id)
         self._let_go(id)
 
+    def blocked(self, now: float, *, blocked: bool) -> None:
+        """For simulations: our sends block, or no longer do. A prober that is a thread stands still in its send, as
+        memberlist's does, so its probe comes to an end only once that goes on; the timers of suspicions run."""
+        self._blocked = blocked
+        if not blocked:
+            for id in self._put_off:
+                self._commons.timers.set(IndirectOver(id), now)
+            self._put_off.clear()
+
     def _on_indirect_over(self, id: NodeId) -> None:
+        if self._blocked:
+            self._put_off[id] = None
+            return
         commons = self._commons
+        self._detector.over(id)
         asks = self._asks.pop(id, {})
         nobody_asked = id not in self._asked
         self._detector.unhealthier(len(asks) if commons.config.nacks and not nobody_asked else 1)
@@ -144,7 +163,8 @@ class GossipedSuspicions:
 
     def _on_suspect(self, claim: Claim, liveness: Liveness) -> bool:
         held = self._held.get(claim.id)
-        if held is None or held.liveness != liveness:
+        first = held is None or held.liveness != liveness
+        if held is None or first:
             self._let_go(claim.id)
             held = self._held[claim.id] = _Held(liveness, self._commons.now)
             self._commons.count("suspicions")
@@ -152,7 +172,7 @@ class GossipedSuspicions:
         if confirms:
             held.by[claim.by] = None
         self._commons.timers.set(RefuteOver(claim.id, liveness), held.since + self._refute_s(len(held.by) - 1))
-        return confirms
+        return confirms and not first
 
     def _let_go(self, id: NodeId) -> None:
         held = self._held.pop(id, None)

@@ -62,6 +62,8 @@ def test_list_says_each_scenarios_question(capsys: pytest.CaptureFixture[str]) -
         ("run update --loss much", "'much' is no share"),
         ("run update --label fast", "'fast' is not KEY=NUMBER"),
         ("run update --label times=x", "'times=x' is not KEY=NUMBER"),
+        ("sweep update --label times=x", "'times=x' is not KEY=NUMBER"),
+        ("run oneway --label way=up", "'way=up': choose way from in, out"),
         ("run update --nodes 0", "--nodes"),
         ("run update --detector best", "'best' is not one of 'ours'"),
         ("run update --long", "No such option.*--long"),

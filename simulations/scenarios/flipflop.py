@@ -1,0 +1,47 @@
+"""Who is lost, where one in a hundred hears nothing for 20 s, hears again for 20 s, and so on?
+
+From the Rapid paper (Suresh et al. 2018, section 7): 1 % of 1,000 members lose all that is sent to them, in turns of
+20 s. Healthy members should never be lost; the faulty ones should be taken out once and not flap.
+"""
+
+from dataclasses import replace
+
+from simulations.network import into
+from simulations.opinions import Opinions, judge
+from simulations.scenario import Case, Figure, Scenario
+from simulations.world import World
+
+TURN_S = 20.0
+PART = 0.01
+QUIET_S = 3.0
+
+
+def run(case: Case) -> list[Figure]:
+    world = World(case.seed, config=case.config)
+    world.network.loss = case.loss
+    hosts = world.form(case.nodes)
+    opinions = Opinions(world)
+    world.watch(opinions)
+    world.run(QUIET_S)
+    many = max(1, round(case.value("part", PART) * case.nodes))
+    faulty = frozenset(host.number for host in world.streams.of("faults").sample(hosts, many))
+    began, end, turn_s = world.now, world.now + case.duration_s, case.value("turn", TURN_S)
+    while world.now < end:
+        world.network.rules["deaf"] = into(faulty)
+        world.run(min(turn_s, end - world.now))
+        del world.network.rules["deaf"]
+        world.run(min(turn_s, end - world.now))
+    return judge(opinions, hosts, faulty, began, case.duration_s)
+
+
+def cases(case: Case) -> list[Case]:
+    return [replace(case, nodes=nodes, duration_s=200.0 if nodes < 1000 else 80.0) for nodes in (100, 1000)]
+
+
+SCENARIO = Scenario(
+    "flipflop",
+    "who is lost, where one in a hundred is deaf for 20 s in every 40?",
+    run,
+    Case(nodes=1000, duration_s=80.0),
+    cases,
+)

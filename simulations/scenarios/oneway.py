@@ -1,0 +1,50 @@
+"""Who is lost, where one in a hundred loses 80 % of what it receives, or of what it sends?
+
+From the Rapid paper (Suresh et al. 2018, section 7). `way=in` or `way=out`. A lasting fault of one direction is where
+detectors flap: the faulty member refutes what it happens to hear, or accuses those whom it does not.
+"""
+
+from dataclasses import replace
+
+from simulations.network import into, out_of
+from simulations.opinions import Opinions, judge
+from simulations.scenario import Case, Figure, Scenario
+from simulations.world import World
+
+CHANCE = 0.8
+PART = 0.01
+QUIET_S = 3.0
+
+
+def run(case: Case) -> list[Figure]:
+    world = World(case.seed, config=case.config)
+    world.network.loss = case.loss
+    hosts = world.form(case.nodes)
+    opinions = Opinions(world)
+    world.watch(opinions)
+    world.run(QUIET_S)
+    many = max(1, round(case.value("part", PART) * case.nodes))
+    faulty = frozenset(host.number for host in world.streams.of("faults").sample(hosts, many))
+    began = world.now
+    rule = {"in": into, "out": out_of}[case.word("way", "in")]
+    world.network.rules["oneway"] = rule(faulty, case.value("chance", CHANCE))
+    world.run(case.duration_s)
+    return judge(opinions, hosts, faulty, began, case.duration_s)
+
+
+def cases(case: Case) -> list[Case]:
+    return [
+        replace(case, nodes=nodes, duration_s=180.0 if nodes < 1000 else 60.0, label=f"way={way}")
+        for nodes in (100, 1000)
+        for way in ("in", "out")
+    ]
+
+
+SCENARIO = Scenario(
+    "oneway",
+    "who is lost, where one in a hundred loses 80 % one way?",
+    run,
+    Case(nodes=1000, duration_s=60.0, label="way=in"),
+    cases,
+    words={"way": ("in", "out")},
+)

@@ -1,0 +1,90 @@
+"""SWIM and Lifeguard as they are in their papers, for a fair comparison: what is told, when, and to whom."""
+
+import pytest
+
+from gossipreg.config import Config, lifeguard, swim
+from gossipreg.core.swim import GossipedSuspicions, IndirectOver
+from tests.core.cluster import Cluster, Host
+
+BOTH = pytest.mark.parametrize("config", [swim(), lifeguard()], ids=["swim", "lifeguard"])
+
+
+def count(cluster: Cluster, host: Host, name: str) -> int:
+    return int(host.node.statistics(cluster.now).get(name, 0))
+
+
+def suspicions(host: Host) -> GossipedSuspicions:
+    found = host.node._suspicions
+    assert isinstance(found, GossipedSuspicions)
+    return found
+
+
+def cut_off(cluster: Cluster, n: int) -> Host:
+    """A member that nobody answers any more: the others stand still."""
+    hosts = cluster.grow(n)
+    cluster.run(1.5)
+    for other in hosts[1:]:
+        cluster.stall(other)
+    return hosts[0]
+
+
+def test_there_is_one_probe_at_a_time_and_local_health_stretches_lifeguards_period() -> None:
+    probes = {}
+    for name, config in (("swim", swim()), ("lifeguard", lifeguard())):
+        cluster = Cluster(seed=2, config=config)
+        host = cut_off(cluster, 9)
+        before = count(cluster, host, "probes")
+        cluster.run(8)
+        probes[name] = count(cluster, host, "probes") - before
+    assert probes["swim"] in (4, 5), "a probe lasts its period, so the next one begins in the period after"
+    assert 2 <= probes["lifeguard"] < probes["swim"]
+
+
+def test_a_nack_is_there_before_the_asker_holds_the_silence_against_itself() -> None:
+    cluster = Cluster(seed=3, config=lifeguard())
+    hosts = cluster.grow(8)
+    cluster.crash(hosts[2], refuses=False)
+    cluster.run(8)
+    others = [host for host in hosts if host is not hosts[2]]
+    assert sum(count(cluster, host, "probes_missed") for host in others) > 3
+    assert all(host.node.statistics(cluster.now)["health_score"] == 0 for host in others)
+
+
+def test_swim_tells_of_a_suspicion_once_and_lifeguard_tells_who_confirms_it() -> None:
+    claims = {}
+    for name, config in (("swim", swim()), ("lifeguard", lifeguard())):
+        cluster = Cluster(seed=4, config=config)
+        hosts = cluster.grow(12)
+        cluster.run(2)
+        before = sum(count(cluster, host, "sent.Claim") for host in hosts)
+        cluster.crash(hosts[5], refuses=False)
+        cluster.run(8)
+        claims[name] = sum(count(cluster, host, "sent.Claim") for host in hosts) - before
+    assert 0 < claims["swim"] <= 12 * 5
+    assert claims["lifeguard"] > 2 * claims["swim"]
+
+
+@BOTH
+def test_a_suspect_hears_of_it_from_others_than_its_accuser(config: Config) -> None:
+    cluster = Cluster(seed=5, config=config)
+    hosts = cluster.grow(10)
+    cluster.run(1)
+    accuser = hosts[0]
+    suspect = next(host for host in hosts[1:] if host.id not in accuser.node.ring.neighbours(1))
+    suspicions(accuser)._asks[suspect.id] = {}
+    accuser.node._commons.timers.set(IndirectOver(suspect.id), cluster.now)
+    cluster.act(accuser, accuser.node.advance(cluster.now))
+    assert cluster.until(lambda: count(cluster, suspect, "refutations") == 1, 2)
+    assert cluster.until(lambda: all(cluster.state_at(host, suspect) == "alive" for host in hosts), 2)
+
+
+@BOTH
+def test_a_prober_whose_sends_block_accuses_one_member_and_only_when_they_go_on(config: Config) -> None:
+    cluster = Cluster(seed=6, config=config)
+    host = cut_off(cluster, 8)
+    suspicions(host).blocked(cluster.now, blocked=True)
+    cluster.run(20)
+    assert count(cluster, host, "suspicions") == 0
+    suspicions(host).blocked(cluster.now, blocked=False)
+    cluster.act(host, host.node.advance(cluster.now))
+    assert count(cluster, host, "suspicions") == 1
