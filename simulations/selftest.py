@@ -27,7 +27,7 @@ from simulations.scenarios import swarm
 
 _SEEDS = 24
 CASE = Case(nodes=6, duration_s=40.0)
-LATER = Case(nodes=6, seed=28, duration_s=40.0)
+LATER = Case(nodes=6, seed=40, duration_s=40.0)
 LOSSY = Case(nodes=6, duration_s=60.0, loss=0.03)
 
 

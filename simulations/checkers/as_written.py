@@ -1,6 +1,6 @@
 """Invariant 3: at v, a row is as its owner wrote it up to v."""
 
-from gossipreg.core.content import Content
+from gossipreg.core.content import Content, key_of, split_key
 from gossipreg.core.row import Row
 from simulations.checkers.checker import Checker
 from simulations.checkers.ledger import Ledger
@@ -11,7 +11,10 @@ from simulations.world import World
 class AsWritten(Checker):
     """Whoever holds a row at counter v holds every key whose last change, as the owner has it now, is at or before v
     exactly as the owner wrote it, and where that change took the key out it holds nothing under it. Other keys may be
-    older; a key that the owner never wrote there is none; and nobody is ahead of the owner."""
+    older; a key that the owner never wrote there is none; and nobody is ahead of the owner.
+
+    A part that a later head dropped has no tombstone of its own: the head tells that it is gone, and where the head was
+    written again since, the later one does. Until then the slot is older as a whole."""
 
     name = "as_written"
 
@@ -38,6 +41,9 @@ class AsWritten(Checker):
             self.fail(f"{holds}, and its owner is at {written.counter}", host, *self.owner(row.id))
         for key, changes in written.changes.items():
             counter, value = changes[-1]
+            kind, slot, part = split_key(key)
+            if value is None and part:
+                counter = written.changes[key_of(kind, slot)][-1][0]
             if counter > content.counter:
                 continue
             held = content.entries.get(key)

@@ -1,5 +1,6 @@
 """Invariant 5: nothing deregistered or forgotten comes back."""
 
+from gossipreg.core.content import KIND_SERVICE, key_of
 from gossipreg.model import Instance, NodeId, Version
 from simulations.checkers.checker import Checker
 from simulations.checkers.ledger import Ledger
@@ -40,8 +41,8 @@ class ComesBack(Checker):
                 continue
             reached[id] = max(reached.get(id, row.told), row.told)
             shown = node.catalog._shown.get(id)
-            for instance in () if shown is None else shown.instances.values():
-                self._look(host, instance, reached[id])
+            for slot, instance in () if shown is None else shown.instances.items():
+                self._look(host, slot, instance, reached[id])
             if (id, row.liveness.generation) in self._buried and id in node.ring:
                 since = self.world.now - self._buried[id, row.liveness.generation]
                 what = f"{host.name} counts {self.called(id)} again, {since:.1f} s after nobody did; it is gone"
@@ -54,14 +55,17 @@ class ComesBack(Checker):
             self._reached[host.number] = host.node, reached
         return reached
 
-    def _look(self, host: Host, instance: Instance, reached: Version) -> None:
-        """What is given out by a member that has held the row up to `reached`."""
+    def _look(self, host: Host, slot: int, instance: Instance, reached: Version) -> None:
+        """What is given out by a member that has held the row up to `reached`. It knows of a deregistration unless the
+        slot was written again beyond that: then there was no tombstone on the way any more."""
         generation, counter = instance.version
         gives = f"{host.name} gives {instance.service.id} of {self.called(instance.node)}"
         if generation < reached.generation:
             self.fail(f"{gives} as an older start had it", host, *self.owner(instance.node))
         written = self._ledger.of(instance.node, generation)
-        for out in () if written is None else written.taken_out.get(instance.service.id, ()):
+        if written is None or written.changes[key_of(KIND_SERVICE, slot)][-1][0] > reached.counter:
+            return
+        for out in written.taken_out.get(instance.service.id, ()):
             if counter <= out <= reached.counter:
                 what = f"{gives} as it was at {counter}; it was deregistered at {out}, and {host.name} knew"
                 self.fail(what, host, *self.owner(instance.node))
