@@ -23,6 +23,10 @@ from gossipreg.core.detector import Detector
 from gossipreg.model import Liveness, NodeId
 from gossipreg.wire.messages import Ask, Claim
 
+_STALE_BOUNDS = 3
+"""No verdict on looks that are older than so many bounds. Rounds are two apart by the health that there was when the
+suspicion began; who has become well since looks once more first. Without it a watcher that had been cut off took a
+member for dead 11 s after the cable was back, by the one look that it had made before."""
 REFUSED = "its port is refused, and nobody else is heard to confirm it"
 
 
@@ -55,6 +59,7 @@ class _Suspicion:
     asks: dict[int, NodeId] = field(default_factory=dict)
     """Questions to helpers that wait for an answer: number -> helper."""
     asked_at: float = 0.0
+    """When the last round began."""
     used: dict[NodeId, None] = field(default_factory=dict)
     """Helpers asked already."""
     hidden: bool = False
@@ -256,5 +261,9 @@ class PrivateSuspicions:
             return  # the rounds go on
         needed = commons.config.reports_needed if commons.alive_members() > 2 else 1
         if len(suspicion.reports) >= needed:
+            if commons.now - suspicion.asked_at > _STALE_BOUNDS * commons.bound_s(id):
+                self._round(id, suspicion)
+                commons.timers.set(Verdict(id), commons.now + commons.bound_s(id))
+                return
             how = "refused" if suspicion.refused else "silent"
             self._declare(id, f"{how} for {commons.now - suspicion.since:.2f} s, {len(suspicion.reports)} reports")

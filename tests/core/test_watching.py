@@ -346,3 +346,24 @@ def test_who_is_left_of_a_cluster_that_loses_most_of_it_at_once_soon_agrees_on_w
     for host in cluster.rng.sample(cluster.form(200), gone):
         cluster.crash(host, refuses=refuses)
     assert cluster.until(cluster.in_step, limit_s, 0.05)
+
+
+def test_who_is_well_again_makes_no_verdict_on_looks_from_before() -> None:
+    """Found by swarm: rounds keep the spacing that they began with, and the next one was to come after the verdict."""
+    cluster = Cluster(seed=1)
+    watcher, suspect, *_ = hosts = cluster.grow(24)
+    commons, detector = watcher.node._commons, watcher.node._detector
+    commons.round_trips.sample(suspect.id, commons.zone(suspect.id), 5.0)
+    detector.unhealthier(8)
+    cluster.network.rules["cut"] = lambda sender, receiver: float(suspect.number in (sender.number, receiver.number))
+    sent_at = cluster.now - commons.bound_s(suspect.id)
+    watcher.node._suspicions.missed(suspect.id, sent_at, refused=False)
+    cluster.act(watcher, watcher.node.advance(cluster.now))
+    cluster.run(1.5)
+    cluster.network.rules.clear()
+    detector.healthier(8)
+    cluster.run(5)
+    assert watcher.node._suspicions.suspects(suspect.id), "nobody has asked it to look"
+    cluster.run(20)
+    assert _all_say(cluster, hosts, suspect, "alive")
+    assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
