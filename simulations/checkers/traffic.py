@@ -10,8 +10,8 @@ from simulations.world import World
 
 IDLE_BYTES = 200
 """What a member may send in a period in which nothing happens, all headers included (design: budgets)."""
-_CALL_BYTES = 160
-"""A call on a lost member; those are outside of the idle budget."""
+_CALL_BYTES = 600
+"""A call on a lost member that is answered, with the comparison that follows; those are outside of the idle budget."""
 _LOOK_BYTES = 3000
 """A probe or ack that is lost: the suspect is probed again, three others are asked and probe it too, the next one on
 the ring is looked at; where a second of those is lost, once more."""
