@@ -58,10 +58,10 @@ class _Suspicion:
     """Who found it unreachable."""
     asks: dict[int, NodeId] = field(default_factory=dict)
     """Questions to helpers that wait for an answer: number -> helper."""
+    asked_at: float = 0.0
+    """When the last round began."""
     used: dict[NodeId, None] = field(default_factory=dict)
     """Helpers asked already."""
-    looked_at: float = float("-inf")
-    """When the last round began."""
     hidden: bool = False
 
 
@@ -197,10 +197,10 @@ class PrivateSuspicions:
             return
         if commons.now >= self._ripe_at(id, suspicion) and self._hears_nobody(suspicion):
             self._unheard(id, suspicion)
-        if suspicion.asks and commons.heard_at <= suspicion.looked_at:
+        if suspicion.asks and commons.heard_at <= suspicion.asked_at:
             self._detector.unhealthier(len(suspicion.asks))  # Lifeguard 3.1: missed nacks say that we are slow
         suspicion.asks.clear()
-        suspicion.looked_at = commons.now
+        suspicion.asked_at = commons.now
         self._detector.probe(id, tell=True)
         for helper in self._helpers(id, suspicion):
             number = commons.rng.getrandbits(32)
@@ -261,7 +261,7 @@ class PrivateSuspicions:
             return  # the rounds go on
         needed = commons.config.reports_needed if commons.alive_members() > 2 else 1
         if len(suspicion.reports) >= needed:
-            if commons.now - suspicion.looked_at > _STALE_BOUNDS * commons.bound_s(id):
+            if commons.now - suspicion.asked_at > _STALE_BOUNDS * commons.bound_s(id):
                 self._round(id, suspicion)
                 commons.timers.set(Verdict(id), commons.now + commons.bound_s(id))
                 return

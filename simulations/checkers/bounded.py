@@ -63,6 +63,7 @@ BOUNDS: dict[str, Bound] = {
     "GossipedSuspicions._asked": _known,
     "GossipedSuspicions._asks": _known,
     "GossipedSuspicions._held": _SUSPECTS,
+    "GossipedSuspicions._put_off": _SUSPECTS,
     "Intake._called_at": _known,
     "Joining._missing": _known,
     "Joining._served": _exactly(join._LISTS_AT_ONCE),
