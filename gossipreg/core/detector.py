@@ -17,7 +17,7 @@ from typing import Protocol
 
 from gossipreg.core.commons import Commons
 from gossipreg.model import Address, Liveness, NodeId, Rank
-from gossipreg.wire.messages import Ack, Ask, Claim, Nack
+from gossipreg.wire.messages import Ack, Ask, Claim, Nack, Versions
 
 _PROBES_MAX = 4096
 """Probes kept waiting for an ack; beyond it the oldest is forgotten (its late ack then means nothing)."""
@@ -253,11 +253,17 @@ class Detector:
     # -- for others --------------------------------------------------------------------------------------------------
 
     def on_ask(self, peer: NodeId, ask: Ask) -> None:
-        """Probe the target for `peer`; one that we do not know is no report, so there is no answer."""
+        """Probe the target for `peer`; where we know better than to expect an answer it is told why; one that we do not
+        know is no report, so there is no answer."""
         commons = self._commons
+        row = commons.replica.rows.get(ask.target)
         if ask.target == commons.id:
             commons.to(peer, commons.ack_of(ask.number))
-        elif ask.target not in commons.replica.rows or not self.probe(ask.target, (peer, ask.number)):
+        elif row is not None and (row.left or row.hold_until > commons.now):
+            # It said so itself, and the asker has not heard it: what it lacks is that, and no report.
+            commons.count("asks_explained")
+            commons.to(peer, Versions(((row.id, *row.version),), None))
+        elif row is None or not self.probe(ask.target, (peer, ask.number)):
             commons.count("asks_unknown")
 
     def on_nack(self, peer: NodeId, nack: Nack) -> None:

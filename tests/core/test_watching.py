@@ -367,3 +367,19 @@ def test_who_is_well_again_makes_no_verdict_on_looks_from_before() -> None:
     cluster.run(20)
     assert _all_say(cluster, hosts, suspect, "alive")
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
+
+
+def test_who_missed_that_a_member_restarts_hears_it_from_those_it_asks_for_help() -> None:
+    for seed in range(6):
+        cluster = Cluster(seed=seed)
+        hosts = cluster.grow(8)
+        gone = hosts[3]
+        watcher = next(host for host in hosts if next(host.node.ring.successors()) == gone.id)
+        cluster.cut = lambda _sender, receiver, watcher=watcher: receiver is watcher  # type: ignore[misc]
+        cluster.leave(gone, hold_s=20)
+        assert cluster.until(lambda gone=gone: not gone.up, 3)  # type: ignore[misc]
+        cluster.cut = lambda _from, _to: False
+        cluster.run(8)
+        assert not any(cluster.state_at(host, gone) == "dead" for host in hosts if host is not gone)
+        cluster.start(gone, [hosts[0]])
+        assert cluster.until(lambda hosts=hosts, cluster=cluster: cluster.in_step(hosts), 5)  # type: ignore[misc]
