@@ -9,7 +9,7 @@ import socket
 
 ANSWERS_A_SECOND = 1_000
 LOOPBACK_ANSWERS_A_SECOND = 20_000
-"""About what one core can do: beyond it the gossip of this sidecar would have to wait for its turns."""
+"""About half of what one core can do: the rest is left to gossip and to the other clients."""
 CLIENTS_MAX = 4_096
 """So many are counted apart within a second; all others share one count."""
 WINDOW_S = 1.0
