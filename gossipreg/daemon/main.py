@@ -137,7 +137,12 @@ class Sidecar:
             self._services,
             leave=self.leave,
             durable=data is not None,
-            about={"name": self._name, "cluster": settings.cluster, "seeds": list(settings.seeds)},
+            about={
+                "name": self._name,
+                "cluster": settings.cluster,
+                "seeds": list(settings.seeds),
+                **self._gateways.addresses(),
+            },
             more_counts=self._gateways.counts,
         )
         if data is not None:
