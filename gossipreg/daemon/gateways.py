@@ -21,7 +21,7 @@ Bug = Callable[[str, Exception], None]
 
 class Gateway(Protocol):
     name: str
-    """Of its counters, and in the ready line."""
+    """In the ready line and in `info`."""
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -40,7 +40,7 @@ class Gateway(Protocol):
         """Serve until cancelled."""
 
     def counts(self) -> dict[str, int]:
-        """For `info`."""
+        """For `info`, by names with its own in them; what it dropped as `drop.REASON`: see `gossipreg.drops`."""
 
     def close(self) -> None: ...
 
@@ -82,9 +82,7 @@ class Gateways:
             self._bug(f"gateway_{gateway.name}", error)
 
     def counts(self) -> dict[str, int]:
-        return {
-            f"{gateway.name}.{name}": count for gateway in self._gateways for name, count in gateway.counts().items()
-        }
+        return {name: count for gateway in self._gateways for name, count in gateway.counts().items()}
 
     def addresses(self) -> dict[str, str]:
         """Where each listens, for people."""

@@ -44,7 +44,7 @@ class Fragile:
         await trio.sleep_forever()
 
     def counts(self) -> dict[str, int]:
-        return {"queries": 3}
+        return {"fragile.queries": 3}
 
     def close(self) -> None: ...
 
@@ -78,7 +78,7 @@ def test_a_change_that_a_gateway_cannot_take_makes_it_look_at_everything_anew() 
     assert fragile.went_wrong == ["gateway_fragile"]
 
 
-def test_their_counters_and_addresses_have_their_names() -> None:
+def test_their_counters_and_addresses_are_told() -> None:
     gateways = Gateways([Fragile()], a_node(), lambda *_: None)
     assert gateways.counts() == {"fragile.queries": 3}
     assert gateways.addresses() == {"fragile": "127.0.0.1:53,[::1]:53"}

@@ -179,7 +179,7 @@ def test_info_counts_questions_and_drops_by_reason(pair: tuple[Sidecar, Sidecar]
     assert info["dns"] == one.ready["dns"]
     counters = info["counters"]
     assert counters["dns.queries"] == 3
-    assert (counters["dns.drop.short"], counters["dns.drop.response"]) == (1, 1)
+    assert (counters["drop.dns_short"], counters["drop.dns_response"]) == (1, 1)
     assert counters["dns.answers.noerror"] == 1
 
 

@@ -45,8 +45,8 @@ class Answer:
     """All that is answered to one question, but for what differs each time. Not changed once it is made."""
 
     __slots__ = (
-        "_subsets", "answers_bytes", "authoritative", "authority", "entry", "one_of", "rcode", "records", "revision",
-        "with_addresses",
+        "_subsets", "answers_bytes", "authoritative", "authority", "counted_as", "entry", "one_of", "rcode", "records",
+        "revision", "with_addresses",
     )  # fmt: skip
 
     def __init__(
@@ -70,12 +70,9 @@ class Answer:
         self.revision = 0 if entry is None else entry.revision
         self.answers_bytes = sum(len(record.answer) for record in records)
         self.with_addresses = any(record.address for record in records)
+        outcome = "nodata" if rcode == wire.NOERROR and not records else wire.RCODES[rcode]
+        self.counted_as = f"dns.answers.{outcome}"
         self._subsets: dict[tuple[int, int], tuple[Record, ...]] = {}
-
-    @property
-    def outcome(self) -> str:
-        """Its name among the counters."""
-        return "nodata" if self.rcode == wire.NOERROR and not self.records else wire.RCODES[self.rcode]
 
     def subset(self, client_mark: int, room_bytes: int) -> tuple[Record, ...]:
         """As many as fit with their addresses, the same for the same client."""

@@ -53,7 +53,8 @@ class Responder:
         bug: Callable[[str, Exception], None],
     ) -> None:
         """`salt` is this sidecar's own, and the same after a restart; `bug` is told of failures that should not be."""
-        self.counts: Counter[str] = Counter(queries=0)
+        self.counts: Counter[str] = Counter({"dns.queries": 0})
+        """For `info`; what is dropped, as `drop.REASON`: see `gossipreg.drops`."""
         self.rates = Rates()
         self._directory = directory
         self._answers = answers
@@ -79,17 +80,20 @@ class Responder:
         """The answer to a message on a stream. Never raises. Its caller asks `rates`, and waits."""
         return self._respond(data, host, True)
 
+    def count(self, name: str) -> None:
+        self.counts[name] += 1
+
     # -- the way of a question -----------------------------------------------------------------------------------------
 
     def _respond(self, data: bytes, host: str, tcp: bool) -> bytes | None:
-        self.counts["queries"] += 1
+        self.counts["dns.queries"] += 1
         try:
             return self._fast(data, host, tcp) or self._slow(data, host, tcp)
         except BadDatagram as error:
-            self.counts[f"drop.{error.reason}"] += 1
+            self.count(f"drop.{error.reason}")
         except Exception as error:
             self._bug("dns", error)
-            self.counts["answers.servfail"] += 1
+            self.count("dns.answers.servfail")
             return _failure(data)
         return None
 
@@ -121,7 +125,7 @@ class Responder:
             if answer.entry is not None and query.type in KEPT_TYPES:
                 self._keep(query.question, answer)
             return self._compose(answer, query.id, desired, query.question, query.edns, host, tcp)
-        self.counts[f"answers.{wire.RCODES[query.rcode]}"] += 1
+        self.count(f"dns.answers.{wire.RCODES[query.rcode]}")
         opt = wire.opt(query.edns, OUR_UDP_BYTES, query.rcode)
         counts = (1 if query.question else 0, 0, 0, 1 if opt else 0)
         flags = query.opcode << 11 | desired
@@ -137,19 +141,19 @@ class Responder:
         else:
             most = LOOPBACK_UDP_BYTES if host.startswith("127.") or host == "::1" else OUR_UDP_BYTES
             limit = max(wire.UDP_BYTES, min(edns.udp_bytes, most))
-        self.counts[f"answers.{answer.outcome}"] += 1
+        self.counts[answer.counted_as] += 1
         opt = wire.opt(edns, OUR_UDP_BYTES, answer.rcode)
         message, cut = compose(answer, id, desired, question, opt, limit, self._client_mark(host), self._rng)
         if cut:
-            self.counts["truncated"] += 1
+            self.counts["dns.truncated"] += 1
         return message
 
     def _beyond_rate(self, data: bytes) -> bytes | None:
         """Nothing, or an empty answer that sends the client to TCP; never longer than what came."""
-        self.counts["drop.rate"] += 1
+        self.count("drop.dns_rate")
         plain = _FAST.get(data[2:12])
         end = data.find(0, wire.HEADER.size) + 5
-        if plain is None or not wire.HEADER.size < end <= len(data) or self.counts["drop.rate"] % SLIP:
+        if plain is None or not wire.HEADER.size < end <= len(data) or self.counts["drop.dns_rate"] % SLIP:
             return None
         return data[:2] + wire.header(0, plain[0] | wire.TC, 0, 1, 0, 0, 0)[2:] + data[12:end]
 

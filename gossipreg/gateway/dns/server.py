@@ -61,22 +61,17 @@ class Server:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                self._dropped("receive", error)
+                self.responder.count(f"drop.dns_receive_{_name(error)}")
                 return
             if source[1] == 0:
-                self.responder.counts["drop.no_port"] += 1
+                self.responder.count("drop.dns_no_port")
                 continue
             answer = self.responder.respond_udp(data, source[0], now)
             if answer is not None:
                 try:
                     port.send(answer, source, way_back)
                 except (OSError, OverflowError) as error:
-                    self._dropped("send", error)
-
-    def _dropped(self, what: str, error: Exception) -> None:
-        number = error.errno if isinstance(error, OSError) else None
-        name = errno.errorcode.get(number or 0, type(error).__name__)
-        self.responder.counts[f"drop.{what}_{name}"] += 1
+                    self.responder.count(f"drop.dns_send_{_name(error)}")
 
     # -- streams -------------------------------------------------------------------------------------------------------
 
@@ -94,7 +89,7 @@ class Server:
                 oldest = next(iter(self._connections))
                 del self._connections[oldest]
                 oldest.cancel()
-                self.responder.counts["drop.tcp_crowded"] += 1
+                self.responder.count("drop.dns_tcp_crowded")
             self._connections[scope] = None
             nursery.start_soon(self._serve_connection, sock, source[0], scope)
 
@@ -130,14 +125,14 @@ class Server:
                     await self._send(stream, answers, scope)
                     answers.clear()
             if length > QUERY_MAX_BYTES:
-                self.responder.counts["drop.tcp_long"] += 1
+                self.responder.count("drop.dns_tcp_long")
                 return
             if answers:
                 await self._send(stream, answers, scope)
 
     async def _answer(self, message: bytes, host: str) -> bytes | None:
         while not self.responder.rates.allow(host, now := time.monotonic()):
-            self.responder.counts["tcp_waits"] += 1
+            self.responder.count("dns.tcp_waits")
             await trio.sleep(self.responder.rates.again_in_s(now))
         return self.responder.respond_tcp(message, host)
 
@@ -148,3 +143,8 @@ class Server:
         scope.deadline = trio.current_time() + SEND_S
         await stream.send_all(bytes(answers))
         scope.deadline = trio.current_time() + MESSAGE_S
+
+
+def _name(error: Exception) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number or 0, type(error).__name__)

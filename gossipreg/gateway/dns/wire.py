@@ -75,10 +75,10 @@ class Query:
 def parse_query_untrusted(data: bytes) -> Query:
     """Raises BadDatagram for what is no query, or none that can be read to its end."""
     if len(data) < HEADER.size:
-        raise BadDatagram("short", f"{len(data)} bytes")
+        raise BadDatagram("dns_short", f"{len(data)} bytes")
     id, flags, questions, answers, authorities, additionals = HEADER.unpack_from(data)
     if flags & QR:
-        raise BadDatagram("response")  # never answered: two servers would talk for ever
+        raise BadDatagram("dns_response")  # never answered: two servers would talk for ever
     opcode, desired = flags >> 11 & 15, bool(flags & RD)
     if opcode != QUERY:
         # RFC 2136 section 2.2 has REFUSED for updates that a server will not do, RFC 1035 NOTIMP for unknown kinds.
@@ -87,13 +87,13 @@ def parse_query_untrusted(data: bytes) -> Query:
         return Query(id, opcode, desired, FORMERR)  # RFC 9619
     labels, at = _name_untrusted(data, HEADER.size)
     if at + _QUESTION_END.size > len(data):
-        raise BadDatagram("cut_question")
+        raise BadDatagram("dns_cut_question")
     type, class_ = _QUESTION_END.unpack_from(data, at)
     at += _QUESTION_END.size
     question = data[HEADER.size : at]
     rcode, edns, at = _records_untrusted(data, at, answers + authorities, additionals)
     if at != len(data):
-        raise BadDatagram("trailing")
+        raise BadDatagram("dns_trailing")
     return Query(id, opcode, desired, rcode, question, labels, type, class_, edns)
 
 
@@ -102,19 +102,19 @@ def _name_untrusted(data: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
     labels, start = [], at
     while True:
         if at >= len(data):
-            raise BadDatagram("cut_name")
+            raise BadDatagram("dns_cut_name")
         length = data[at]
         at += 1
         if length == 0:
             break
         if length > LABEL_MAX_BYTES:
-            raise BadDatagram("bad_label")
+            raise BadDatagram("dns_bad_label")
         if at + length > len(data):
-            raise BadDatagram("cut_name")
+            raise BadDatagram("dns_cut_name")
         labels.append(data[at : at + length].lower())
         at += length
         if at - start >= NAME_MAX_BYTES:
-            raise BadDatagram("long_name")
+            raise BadDatagram("dns_long_name")
     return tuple(labels), at
 
 
@@ -126,11 +126,11 @@ def _records_untrusted(data: bytes, at: int, before: int, additionals: int) -> t
         start = at
         at = _skip_name_untrusted(data, at)
         if at + _RECORD.size > len(data):
-            raise BadDatagram("cut_record")
+            raise BadDatagram("dns_cut_record")
         type, class_, ttl, length = _RECORD.unpack_from(data, at)
         at += _RECORD.size
         if at + length > len(data):
-            raise BadDatagram("cut_record")
+            raise BadDatagram("dns_cut_record")
         if type == OPT and number >= before:
             if edns is not None or data[start] != 0 or not _options_fit(data[at : at + length]):
                 rcode = rcode or FORMERR  # RFC 6891 sections 6.1.1 and 6.1.2
@@ -149,9 +149,9 @@ def _skip_name_untrusted(data: bytes, at: int) -> int:
         if length >= POINTER >> 8:
             return at + 2
         if length > LABEL_MAX_BYTES:
-            raise BadDatagram("bad_label")
+            raise BadDatagram("dns_bad_label")
         at += 1 + length
-    raise BadDatagram("cut_record")
+    raise BadDatagram("dns_cut_record")
 
 
 def _options_fit(data: bytes) -> bool:

@@ -56,10 +56,13 @@ def test_whatever_is_asked_the_answer_parses_and_comes_out_of_dnspython_as_it_we
     assert STANDING.bugs == []
     reply = dns.message.from_wire(raw, one_rr_per_rrset=True)
     assert asked.is_response(reply)
-    assert raw[12 : 12 + len(asked.to_wire()) - 12].startswith(asked.to_wire()[12 : 12 + len(mixed)])
+    question = asked.question[0].name.to_wire()
+    assert question is not None
+    assert raw[12:].startswith(question)  # to the byte
     again = dns.message.from_wire(reply.to_wire(max_size=65535), one_rr_per_rrset=True)
     for section in range(4):
-        assert list(map(str, reply.sections[section])) == list(map(str, again.sections[section]))
+        said, said_again = ([str(rrset).lower() for rrset in one.sections[section]] for one in (reply, again))
+        assert said == said_again  # but for the case of letters that dnspython loses where it compresses names
     assert len(raw) <= (65535 if tcp else max(512, min(edns_bytes or 0, 4096)))
     negative = reply.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN) and not reply.answer
     assert (len(reply.authority) == 1) == (negative and not reply.flags & dns.flags.TC)
@@ -201,8 +204,9 @@ def test_everything_is_counted_by_what_came_of_it() -> None:
     registry.raw(wire.HEADER.pack(1, 5 << 11, 1, 0, 0, 0))
     registry.raw(wire.HEADER.pack(1, 4 << 11, 1, 0, 0, 0))
     assert registry.responder.counts == {
-        "queries": 9, "answers.noerror": 1, "truncated": 1, "answers.nodata": 1, "answers.nxdomain": 1,
-        "answers.refused": 2, "drop.short": 1, "drop.response": 1, "answers.formerr": 1, "answers.notimp": 1,
+        "dns.queries": 9, "dns.answers.noerror": 1, "dns.truncated": 1, "dns.answers.nodata": 1,
+        "dns.answers.nxdomain": 1, "dns.answers.refused": 2, "drop.dns_short": 1, "drop.dns_response": 1,
+        "dns.answers.formerr": 1, "dns.answers.notimp": 1,
     }  # fmt: skip
 
 
@@ -252,7 +256,7 @@ def test_beyond_its_rate_a_client_is_dropped_or_sent_to_tcp_and_others_are_not()
     told = [dns.message.from_wire(reply) for reply in beyond if reply is not None]
     assert len(told) == 50
     assert all(reply.flags & dns.flags.TC and not reply.answer for reply in told)
-    assert registry.responder.counts["drop.rate"] == 100
+    assert registry.responder.counts["drop.dns_rate"] == 100
     assert None not in asks(registry, "192.0.2.2", 1)
     assert registry.responder.respond_udp(b"x", "192.0.2.1", 1.5) is None
     query = dns.message.make_query("web.service.consul", "A").to_wire()
@@ -264,7 +268,7 @@ def test_beyond_its_rate_a_client_is_dropped_or_sent_to_tcp_and_others_are_not()
 @given(st.binary(max_size=100))
 def test_beyond_its_rate_nothing_is_longer_than_what_came(data: bytes) -> None:
     registry = Registry()
-    registry.responder.counts["drop.rate"] = 1
+    registry.responder.counts["drop.dns_rate"] = 1
     reply = registry.responder._beyond_rate(data)
     assert reply is None or len(reply) <= len(data)
 

@@ -132,16 +132,16 @@ async def test_malformed_datagrams_are_dropped_and_counted_and_the_next_is_answe
         await client.send(QUERY.to_wire())
         with trio.fail_after(GENEROUS_S):
             assert (await client.recv(65536))[:2] == QUERY.to_wire()[:2]
-    assert running.counts["drop.short"] == 2
-    assert running.counts["drop.response"] == 5
-    assert running.counts["queries"] == 8
+    assert running.counts["drop.dns_short"] == 2
+    assert running.counts["drop.dns_response"] == 5
+    assert running.counts["dns.queries"] == 8
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (framed(b"\0" * 11), "drop.short"), (framed(b"\0\0\x80" + b"\0" * 20), "drop.response"),
-        (b"\xff\xff" + b"\0" * 100, "drop.tcp_long"), (b"\0\0", "drop.short"),
+        (framed(b"\0" * 11), "drop.dns_short"), (framed(b"\0\0\x80" + b"\0" * 20), "drop.dns_response"),
+        (b"\xff\xff" + b"\0" * 100, "drop.dns_tcp_long"), (b"\0\0", "drop.dns_short"),
     ],
 )  # fmt: skip
 async def test_a_stream_that_brings_what_is_no_query_ends(running: Running, data: bytes, reason: str) -> None:
@@ -165,7 +165,7 @@ async def test_ten_thousand_idle_connections_keep_nobody_out(running: Running, m
             with pytest.raises(EOFError):
                 await receive(one)
             await one.aclose()
-        assert running.counts["drop.tcp_crowded"] >= 80
+        assert running.counts["drop.dns_tcp_crowded"] >= 80
         assert len(running.gateway._server._connections) <= 20  # type: ignore[union-attr]
         (raw,) = await running.ask_tcp(stream, QUERY.to_wire())
         assert QUERY.is_response(dns.message.from_wire(raw))
@@ -217,7 +217,7 @@ async def test_on_a_stream_who_asks_beyond_his_rate_waits(running: Running, monk
     async with stream:
         replies = await running.ask_tcp(stream, *[QUERY.to_wire()] * 12)
     assert len(replies) == 12
-    assert running.counts["tcp_waits"] >= 2
+    assert running.counts["dns.tcp_waits"] >= 2
 
 
 async def test_a_client_that_is_gone_harms_nobody(running: Running) -> None:
