@@ -26,7 +26,7 @@ from gossipreg.gateway.dns.names import (
     reverse_address,
     spelled_address,
 )
-from gossipreg.model import Health, Instance, Member
+from gossipreg.model import Instance, Member
 
 _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
 _REFUSED = Answer(rcode=wire.REFUSED, authoritative=False)
@@ -113,7 +113,6 @@ class Answers:
                     yield instance
 
     def _service_records(self, instances: list[Instance], type: int, zone: Zone) -> Records:
-        assert all(instance.health is Health.PASSING for instance in instances)
         if type == wire.SRV:
             return tuple(record for one in instances if (record := self._srv(one, zone)) is not None)
         if type == wire.TXT:
@@ -146,7 +145,7 @@ class Answers:
             if type in (its_type, wire.ANY)
         )
 
-    def _texts(self, items: "Iterator[tuple[str, str]]") -> Records:
+    def _texts(self, items: Iterator[tuple[str, str]]) -> Records:
         """Of meta or labels, each once. What is longer than a message is left out."""
         texts = dict.fromkeys(value if key.lower().startswith(RFC1035) else f"{key}={value}" for key, value in items)
         packed = (text.encode(errors="replace") for text in texts)
