@@ -44,11 +44,26 @@ DROPS: dict[str, str] = {
     "client_process_too_many": "a connection beyond those that one process may have: told, and closed",
     "client_broke_protocol": "what a client sent is no request, or too large: told, and closed",
     "client_too_slow": "a client did not read what it was sent: told, and closed",
+    # questions to the DNS gateway
+    "dns_short": "shorter than a DNS header: cut on the way, or no DNS",
+    "dns_response": "an answer, where questions belong: another server's, or forged",
+    "dns_cut_name": "the name in the question is longer than what is there",
+    "dns_bad_label": "a part of a name is longer than 63 bytes, or a pointer where none may be",
+    "dns_long_name": "the name in the question is longer than 255 bytes",
+    "dns_cut_question": "the question has no type and class",
+    "dns_cut_record": "a record behind the question is longer than what is there",
+    "dns_trailing": "there is more than the header counts",
+    "dns_no_port": "from port 0, where nothing can be sent: forged",
+    "dns_rate": "a client address that asks for more than its share a second: some are sent to TCP",
+    "dns_tcp_crowded": "a connection that gave way to a newer one: there were too many",
+    "dns_tcp_long": "a message over TCP longer than any question: the connection was closed",
 }
 
 FAMILIES: dict[str, str] = {
     "send_": "not sent: the kernel refused with this error",
     "receive_": "nothing received: the kernel gave this error",
+    "dns_send_": "a DNS answer was not sent: the kernel refused with this error",
+    "dns_receive_": "no DNS question received: the kernel gave this error",
     "network_": "the network says that it did not arrive, with this error",
 }
 """Reasons that end in the name of a system error, by what stands before it."""

@@ -81,9 +81,9 @@ install_all() { # [test | sim]
     say ".venv is ready"
 }
 
-need_tools() { # what tests with several hosts on one machine use; where it cannot be had, they say so and are skipped
+need_tools() { # what tests with several hosts on one machine use, and those of DNS; what they cannot have, they skip
     local tool missing=()
-    for tool in ip:iproute2 nft:nftables; do
+    for tool in ip:iproute2 nft:nftables dig:bind9-dnsutils; do
         command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
     done
     ((${#missing[@]})) && [[ $EUID == 0 ]] && command -v apt-get >/dev/null || return 0

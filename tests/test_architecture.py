@@ -265,11 +265,21 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
 
 
 @contextmanager
-def sidecar_process(command: list[str], tmp_path: Path) -> Iterator[Path]:
+def sidecar_process(command: list[str], tmp_path: Path, *flags: str) -> Iterator[Path]:
     """A real sidecar on loopback, from its ready line to its graceful end; gives the file of its stderr."""
     errors = tmp_path / "stderr"
     environment = {**os.environ, "GOSSIPREG_KEY": "", "GOSSIPREG_SOCKET": ""}
-    join = [*command, "join", "--bind", "127.0.0.1:0", "--socket", str(tmp_path / "s"), "--log-level", "warning"]
+    join = [
+        *command,
+        "join",
+        "--bind",
+        "127.0.0.1:0",
+        "--socket",
+        str(tmp_path / "s"),
+        "--log-level",
+        "warning",
+        *flags,
+    ]
     with open(errors, "w") as stderr, subprocess.Popen(
         join, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, cwd=ROOT
     ) as process:  # fmt: skip
@@ -293,6 +303,16 @@ def test_the_running_daemon_loads_nothing_that_only_others_need(tmp_path: Path) 
     loaded = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
     assert "gossipreg.core.node" in loaded
     assert [name for name in loaded if NOT_IN_DAEMON.match(name)] == []
+
+
+def test_a_daemon_that_answers_dns_loads_that_gateway_and_no_dns_library(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
+    with sidecar_process(command, tmp_path, "--dns", "127.0.0.1:0") as errors:
+        lines = errors.read_text().splitlines()
+    loaded = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+    gateway = [name for name in loaded if name.startswith("gossipreg.gateway")]
+    assert "gossipreg.gateway.dns.gateway" in gateway
+    assert [name for name in loaded if NOT_IN_DAEMON.match(name) and name not in gateway] == []
 
 
 def test_the_running_daemon_makes_no_tls_context(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """`gossipreg join`: runs the sidecar. The one command that loads the daemon, and only when it starts."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, service_options, service_params
+from gossipreg.cli.units import Duration
+
+if TYPE_CHECKING:
+    from gossipreg.daemon.gateways import Gateway
 
 FILE = click.Path(readable=False)
 """Whether it can be read is for the daemon to say, in its own words and with its own exit code."""
@@ -50,6 +54,9 @@ FILE = click.Path(readable=False)
     help="Several services, in TOML; read again on SIGHUP.",
 )
 @click.option("--allow-cmd-checks", is_flag=True, help="Run cmd: checks of all who may use the socket.")
+@click.option("--dns", metavar="HOST:PORT", help="Answer DNS there too, as Consul does (port 8600).")
+@click.option("--dns-domain", metavar="NAME", help="The same names under this domain, beside consul.")
+@click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long its answers may be kept (0).")
 @click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next seven.")
 @service_options(required=False)
 @client_options
@@ -60,6 +67,7 @@ def join(chosen: Chosen, /, **flags: Any) -> int:
     Prints one line, `ready ...`, when its socket answers. Without --seed it is the first member of a cluster.
     """
     service = _take_service(flags)
+    dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl")}
     from gossipreg.daemon.main import run
     from gossipreg.daemon.settings import Settings
 
@@ -73,8 +81,23 @@ def join(chosen: Chosen, /, **flags: Any) -> int:
             socket=chosen.socket or os.environ.get("GOSSIPREG_SOCKET") or None,
             log_format=log_format,
             service=service,
-        )
+        ),
+        *_gateways(dns, flags["cluster"]),
     )
+
+
+def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
+    """Those that were asked for. What they need is loaded for them alone."""
+    if dns["dns"] is None:
+        for key in ("domain", "ttl"):
+            if dns[key] is not None:
+                raise click.UsageError(f"--dns-{key} is about DNS: say where to answer it with --dns HOST:PORT.")
+        return []
+    from gossipreg.daemon.addresses import listen_rule
+    from gossipreg.gateway.dns.gateway import DEFAULT_PORT, DnsGateway
+
+    where = listen_rule(dns["dns"], what="--dns", default_port=DEFAULT_PORT)
+    return [DnsGateway(where.hosts, where.port, cluster=cluster, domain=dns["domain"], ttl_s=dns["ttl"] or 0.0)]
 
 
 def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:

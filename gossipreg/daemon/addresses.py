@@ -71,6 +71,13 @@ def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
     return Bind(hosts, DEFAULT_PORT if port is None else port, port_asked=port is not None)
 
 
+def listen_rule(text: str, *, what: str, default_port: int) -> Bind:
+    """Where a gateway listens, as `what` asks for it: one address, or all of them where it says so (`*`, `:PORT`)."""
+    host, port = split_host_port(text, what=what)
+    hosts = WILDCARDS if host in ("", "*") else (resolve_own(host, what=what),)
+    return Bind(hosts, default_port if port is None else port, port_asked=True)
+
+
 def advertise_rule(text: str, bound_port: int) -> Address:
     """What `--advertise` asks for; the port is the bound one where it names none."""
     host, port = split_host_port(text, what="--advertise")

@@ -24,6 +24,7 @@ from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import Peers, keep_peers
 from gossipreg.daemon.events import log_event
+from gossipreg.daemon.gateways import Gateway, Gateways
 from gossipreg.daemon.keys import exposed, read_keyring
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
@@ -38,7 +39,7 @@ from gossipreg.daemon.start import Opened, opened
 from gossipreg.daemon.store import Store
 from gossipreg.daemon.watches import Watches
 from gossipreg.errors import CannotStart, GossipregError, Refused
-from gossipreg.model import Address, Instance
+from gossipreg.model import Address, Change, Instance
 
 READY_AT_LATEST_S = 10.0
 """systemd is told READY by then, in step or not: a first member whose seed is down must not be killed for it."""
@@ -53,13 +54,14 @@ LAST_ANSWERS_S = 1.0
 """So long clients that wait for an answer may take to get it, at the end."""
 
 
-def run(settings: Settings) -> int:
-    """Run one sidecar until it leaves; returns the exit code: 0, or 128 and the signal that stopped it at once.
+def run(settings: Settings, *gateways: Gateway) -> int:
+    """Run one sidecar, and these gateways to it, until it leaves; returns the exit code: 0, or 128 and the signal that
+    stopped it at once.
 
     Raises CannotStart or BadConfig: one line for the user, and nothing runs.
     """
     log = Log(settings.log_format, settings.log_level)
-    with opened(settings) as open_things:
+    with opened(settings, gateways) as open_things:
         return trio.run(_run, open_things, log)
 
 
@@ -116,9 +118,10 @@ class Sidecar:
             log,
             now=boot_s,
             stall_s=open_things.config.stall_s,
-            changed=self._watches.publish,
+            changed=self._changed,
             event=self._event,
         )
+        self._gateways = Gateways(open_things.gateways, self._node, self._pump.bug)
         data = open_things.data
         self._store = Store(data, self._not_kept)
         self._services = Services(self._node, self._pump, self._store, log, allow_cmd_checks=settings.allow_cmd_checks)
@@ -134,7 +137,13 @@ class Sidecar:
             self._services,
             leave=self.leave,
             durable=data is not None,
-            about={"name": self._name, "cluster": settings.cluster, "seeds": list(settings.seeds)},
+            about={
+                "name": self._name,
+                "cluster": settings.cluster,
+                "seeds": list(settings.seeds),
+                **self._gateways.addresses(),
+            },
+            more_counts=self._gateways.counts,
         )
         if data is not None:
             self._pump.order(lambda now: self._node.remember(data.peers(), now))
@@ -159,6 +168,7 @@ class Sidecar:
                 nursery.start_soon(self._run_pump)
                 nursery.start_soon(self._store.run)
                 nursery.start_soon(self._checks.run)
+                nursery.start_soon(self._gateways.run)
                 nursery.start_soon(self._follow_address)
                 nursery.start_soon(self._keep_peers)
                 nursery.start_soon(self._keep_house)
@@ -235,6 +245,10 @@ class Sidecar:
     def _instances(self, name: str | None) -> tuple[Instance, ...]:
         catalog = self._node.catalog
         return tuple(catalog.instances()) if name is None else catalog.lookup(name, all=True)
+
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        self._gateways.changed(changes)
+        self._watches.publish(changes)
 
     def _event(self, event: Event) -> None:
         if event.kind == "synced":
@@ -323,6 +337,7 @@ class Sidecar:
             "id": self._open.identity.id.hex(),
             "gossip": str(self._node.addresses[0]),
             "socket": str(self._open.local_socket.path),
+            **self._gateways.addresses(),
         }
         if self._settings.log_format == "json":
             import json

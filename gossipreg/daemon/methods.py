@@ -76,15 +76,17 @@ class Methods:
         leave: Callable[[float], Awaitable[None]],
         durable: bool,
         about: dict[str, Any],
+        more_counts: Callable[[], dict[str, int]] = dict,
     ) -> None:
         """`leave(hold_s)` returns when it is done; `about` is what `info` shows of the sidecar beside what the node
-        says."""
+        says, and `more_counts` counters of others."""
         self._node = node
         self._pump = pump
         self._services = services
         self._leave = leave
         self._durable = durable
         self._about = about
+        self._more_counts = more_counts
         self._started_at = pump.now()
         self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
         self.dropped: Counter[str] = Counter()
@@ -192,6 +194,7 @@ class Methods:
                 **{f"drop.{reason}": count for reason, count in (self._pump.dropped + self.dropped).items()},
                 **self._pump.counts,
                 **self._services.checks.counts(),
+                **self._more_counts(),
                 "tasks": trio.lowlevel.current_statistics().tasks_living,
             },
         }

@@ -1,7 +1,8 @@
 """Everything that a sidecar opens before it says a word, in the order in which it may fail.
 
 First what costs nothing and is most often wrong (values, keys, seeds), then what is exclusive (data directory, local
-socket, UDP port). Whatever fails raises CannotStart or BadConfig with one line, and what was opened before is closed.
+socket, UDP port, the gateways' ports). Whatever fails raises CannotStart or BadConfig with one line, and what was
+opened before is closed.
 """
 
 import grp
@@ -18,6 +19,7 @@ from gossipreg.daemon import params
 from gossipreg.daemon.addresses import Bind, advertise_rule, bind_rule, own_addresses, refuse_clear_text
 from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.data_directory import DataDirectory
+from gossipreg.daemon.gateways import Gateway
 from gossipreg.daemon.identity import Identity, draw_generation, draw_identity
 from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.local_socket import LocalSocket
@@ -54,10 +56,11 @@ class Opened:
     data: DataDirectory | None
     file: tuple[dict[str, Any], ...]
     """The services of `--services`."""
+    gateways: tuple[Gateway, ...]
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Opened]:
+def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[Opened]:
     config = _config(settings)
     name, zone, labels = _who(settings)
     seeds = tuple(parse_seed(text) for text in settings.seeds)
@@ -76,6 +79,9 @@ def opened(settings: Settings) -> Iterator[Opened]:
         stack.callback(local_socket.close)
         transport = bind_udp(bind)
         stack.callback(transport.close)
+        for gateway in gateways:
+            stack.callback(gateway.close)
+            gateway.open()
         if settings.advertise is None:
             addresses = own_addresses(bind, transport.local_addresses, literals(seeds))
         else:
@@ -94,7 +100,7 @@ def opened(settings: Settings) -> Iterator[Opened]:
         yield Opened(
             settings, config, keyring, seeds, bind, identity, generation, member,
             settings.advertise is not None or not bind.wildcard, transport, local_socket,
-            data, file,
+            data, file, gateways,
         )  # fmt: skip
 
 

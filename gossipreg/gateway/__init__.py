@@ -1,1 +1,1 @@
-"""Other people's protocols: views of the catalog for programs that speak DNS or HTTP. Empty so far."""
+"""Other people's protocols: views of the catalog for programs that speak DNS (`dns/`). Loaded only when asked for."""

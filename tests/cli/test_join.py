@@ -4,6 +4,7 @@ import pytest
 
 from gossipreg.daemon import main
 from gossipreg.daemon.settings import Settings
+from gossipreg.gateway.dns.gateway import DnsGateway
 from tests.cli.conftest import Command
 
 
@@ -78,6 +79,43 @@ def test_json_asks_for_json_logs_where_no_format_is_named(
 def test_the_socket_is_the_one_to_make(place: str, given: list[Settings], command: Command) -> None:
     command(*(["--socket", "/tmp/a.sock", "join"] if place == "before" else ["join", "--socket", "/tmp/a.sock"]))
     assert given[0].socket == "/tmp/a.sock"
+
+
+def test_a_dns_gateway_is_made_where_one_is_asked_for(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[DnsGateway] = []
+
+    def run(_settings: Settings, *gateways: DnsGateway) -> int:
+        made.extend(gateways)
+        return 0
+
+    monkeypatch.setattr(main, "run", run)
+    line = "--dns 127.0.0.1 --dns-domain svc.example.org --dns-ttl 5s --cluster c"
+    assert command("join", *line.split()) == (0, "", "")
+    (gateway,) = made
+    assert (gateway._hosts, gateway._port, gateway._cluster, gateway._ttl_s) == (("127.0.0.1",), 8600, "c", 5)
+    assert [zone.name for zone in gateway._zones] == [b"\x06consul\0", b"\x03svc\x07example\x03org\0"]
+    made.clear()
+    assert command("join", "--dns", "[::1]:53").code == 0
+    assert command("join", "--dns", ":53").code == 0
+    assert [(one._hosts, one._port) for one in made] == [(("::1",), 53), (("0.0.0.0", "::"), 53)]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--dns-ttl 5s", "--dns HOST:PORT"),
+        ("--dns-domain example.org", "--dns HOST:PORT"),
+        ("--dns 127.0.0.1:99999", "--dns '127.0.0.1:99999'"),
+        ("--dns 127.0.0.1 --dns-domain a..b", "--dns-domain 'a..b'"),
+        ("--dns 127.0.0.1 --dns-domain x.consul", "answered already"),
+        ("--dns 127.0.0.1 --dns-ttl 250ms", "whole seconds"),
+    ],
+)
+def test_a_wrong_dns_flag_is_named_in_one_line(line: str, words: str, given: list[Settings], command: Command) -> None:
+    ended = command("join", *line.split())
+    assert ended.code == 2
+    assert words in ended.err.splitlines()[-1]
+    assert given == []
 
 
 def test_what_the_daemon_returns_is_the_exit_code(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,11 @@ with all tests). The corpus beside them holds a few good inputs for each, and ea
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+
+import dns.flags
+import dns.message
 
 from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import advertise_rule, bind_rule
@@ -18,11 +22,14 @@ from gossipreg.daemon.seeds import parse_seed
 from gossipreg.daemon.services_file import parse_services_untrusted
 from gossipreg.durations import parse_duration
 from gossipreg.errors import BadConfig, BadParams, CannotStart, RequestError
+from gossipreg.gateway.dns import responder
+from gossipreg.gateway.dns.names import make_zones
 from gossipreg.model import Address, Health, Service
 from gossipreg.wire.rpc import Decoder
 from gossipreg.wire.seal import Keyring
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node
+from tests.gateway.dns.registry import Registry
 
 CORPUS = Path(__file__).with_name("corpus")
 INPUTS_A_NODE = 500
@@ -107,12 +114,14 @@ def key(data: bytes) -> None:
 
 
 def texts(data: bytes) -> None:
-    """Seeds, binds, addresses and durations; and a log line of it is one line."""
+    """Seeds, binds, addresses, domains and durations; and a log line of it is one line."""
     text = data.decode(errors="surrogateescape")
     with suppress(BadConfig, CannotStart):
         parse_seed(text)
     with suppress(BadConfig, CannotStart):
         bind_rule(text, everywhere=True)
+    with suppress(BadConfig):
+        make_zones(text)
     if text.replace(".", "").replace(":", "").isdigit():  # names would be resolved
         with suppress(BadConfig, CannotStart):
             advertise_rule(text, 1)
@@ -121,8 +130,30 @@ def texts(data: bytes) -> None:
     assert text_value(text).isprintable()
 
 
+def dns_message(data: bytes) -> None:
+    """A datagram for the DNS gateway; the first byte says whether it came over TCP. What is answered is answered to
+    this question, fits, and dnspython can read it."""
+    tcp, body = bool(data[:1] and data[0] & 1), data[1:]
+    reply = _registry().raw(body, tcp=tcp)
+    if reply is not None:
+        message = dns.message.from_wire(reply)
+        assert message.flags & dns.flags.QR
+        assert reply[:2] == body[:2]
+        assert len(reply) <= (responder.TCP_BYTES if tcp else responder.LOOPBACK_UDP_BYTES)
+
+
+@cache
+def _registry() -> Registry:
+    registry = Registry(domain="svc.example.org")
+    for number in range(20):
+        registry.put("web", f"10.0.0.{number}", tags=("v1",), meta=(("k", "v"),))
+    registry.put("web", "2001:db8::1")
+    registry.put("a.b", "host.example.org")
+    return registry
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts,
+    "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
 }  # fmt: skip
 
 

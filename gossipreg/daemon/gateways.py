@@ -1,0 +1,89 @@
+"""The gateways of a sidecar: views of its registry in other people's protocols, handed in by whoever starts it.
+
+Owns that they are opened with everything else, told of changes, and run beside the rest, and that nothing which goes
+wrong in one of them goes any further: it is logged as a bug, and the gateway begins anew a little later. Never knows
+what they speak: they stand beside the daemon, and neither imports the other.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from gossipreg.core.view import View
+from gossipreg.model import Address, Change
+
+AGAIN_S = 1.0
+"""So long after it failed a gateway begins anew."""
+
+Bug = Callable[[str, Exception], None]
+
+
+class Gateway(Protocol):
+    name: str
+    """In the ready line and in `info`."""
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens, once it is open."""
+
+    def open(self) -> None:
+        """Take what is exclusive. Raises CannotStart."""
+
+    def attach(self, view: View, bug: Bug) -> None:
+        """Answer from this registry, as it is now. Called again after a failure."""
+
+    def changed(self, changes: tuple[Change, ...]) -> None:
+        """The answers to lookups changed. Must not block."""
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+
+    def counts(self) -> dict[str, int]:
+        """For `info`, by names with its own in them; what it dropped as `drop.REASON`: see `gossipreg.drops`."""
+
+    def close(self) -> None: ...
+
+
+class Gateways:
+    def __init__(self, gateways: Sequence[Gateway], view: View, bug: Bug) -> None:
+        self._gateways = gateways
+        self._view = view
+        self._bug = bug
+        for gateway in gateways:
+            gateway.attach(view, bug)
+
+    def changed(self, changes: tuple[Change, ...]) -> None:
+        for gateway in self._gateways:
+            try:
+                gateway.changed(changes)
+            except Exception as error:
+                self._bug(f"gateway_{gateway.name}", error)
+                self._attach(gateway)
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for gateway in self._gateways:
+                nursery.start_soon(self._run_one, gateway)
+
+    async def _run_one(self, gateway: Gateway) -> None:
+        while True:
+            try:
+                await gateway.run()
+            except Exception as error:
+                self._bug(f"gateway_{gateway.name}", error)
+            await trio.sleep(AGAIN_S)
+            self._attach(gateway)
+
+    def _attach(self, gateway: Gateway) -> None:
+        try:
+            gateway.attach(self._view, self._bug)
+        except Exception as error:
+            self._bug(f"gateway_{gateway.name}", error)
+
+    def counts(self) -> dict[str, int]:
+        return {name: count for gateway in self._gateways for name, count in gateway.counts().items()}
+
+    def addresses(self) -> dict[str, str]:
+        """Where each listens, for people."""
+        return {gateway.name: ",".join(map(str, gateway.addresses)) for gateway in self._gateways}

@@ -1,0 +1,211 @@
+"""What the registry has for a question: the records of its answer, without regard to who asks.
+
+Owns which types a name has, and whether there is such a name at all: NXDOMAIN where there is not, also where a service
+has no passing instance (as at Consul), and NODATA where there is but not of this type; both with the zone's SOA. Names
+on the way to others, such as `service.consul`, are there (RFC 8020). Never knows of messages, sizes or clients.
+
+A service's address may be a host name. Then its SRV target is that name, and who asks for its addresses is sent there
+by CNAME; where some instances have addresses, those alone are given out.
+"""
+
+import time
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from gossipreg.gateway.dns import wire
+from gossipreg.gateway.dns.compose import Answer, Record
+from gossipreg.gateway.dns.directory import Directory, Entry, folded, packed_address
+from gossipreg.gateway.dns.names import (
+    Asked,
+    Kind,
+    Zone,
+    instance_target,
+    may_be_reverse,
+    read_name,
+    readings,
+    reverse_address,
+    spelled_address,
+)
+from gossipreg.model import Instance, Member
+
+_ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
+_REFUSED = Answer(rcode=wire.REFUSED, authoritative=False)
+INSTANCE_BYTES = 6
+RFC1035 = "rfc1035-"
+"""Keys of meta and labels that begin with this have their value alone in TXT, as at Consul; others `key=value`."""
+
+Records = tuple[Record, ...]
+
+
+class Answers:
+    def __init__(
+        self, directory: Directory, zones: tuple[Zone, ...], *, cluster: str, ttl_s: int, hosts: tuple[str, ...]
+    ) -> None:
+        """`hosts` are the addresses at which we are asked, for `ns` in the zone."""
+        self._directory = directory
+        self._zones = zones
+        self._cluster = folded(cluster)
+        self._ttl_s = ttl_s
+        self._hosts = tuple(packed for host in hosts if (packed := packed_address(host)) and any(packed))
+
+    def answer(self, query: wire.Query) -> Answer:
+        asked = None if query.class_ != wire.IN else read_name(query.labels, self._zones)
+        if asked is None or query.type in wire.META_TYPES:
+            return _REFUSED
+        if query.type == wire.OPT:
+            return Answer(rcode=wire.FORMERR, authoritative=False)
+        entry, records = self._find(asked, query.type)
+        if records:
+            one_of = len(records) > 1 and query.type != wire.CNAME and _is_cname(records[0])
+            return Answer(records, one_of=one_of, entry=entry)
+        return Answer(
+            rcode=wire.NXDOMAIN if records is None else wire.NOERROR,
+            authority=self._soa(query, asked.zone),
+            entry=entry,
+        )
+
+    def _soa(self, query: wire.Query, zone: Zone) -> bytes:
+        name_end = wire.HEADER.size + len(query.question) - 4
+        return wire.soa(self._ttl_s, int(time.time()), name_end - len(zone.name))
+
+    def _find(self, asked: Asked, type: int) -> tuple[Entry | None, Records | None]:
+        """The service, if it is one, and its records of this type; None: there is no such name."""
+        match asked.kind:
+            case Kind.SERVICE:
+                return self._service(asked, type)
+            case Kind.NODE:
+                return None, self._node(asked, type)
+            case Kind.ADDRESS:
+                return None, self._address(asked, type)
+            case Kind.REVERSE:
+                return None, self._reverse(asked, type)
+            case Kind.APEX:
+                return None, self._apex(asked, type)
+            case Kind.NAME_SERVER:
+                return None, self._address_records(self._hosts, type)
+            case Kind.OTHER:
+                return None, () if self._is_place(b".".join(asked.parts)) else None
+
+    def _is_place(self, place: bytes) -> bool:
+        return place in (b"", self._cluster) or place in self._directory.members().zones
+
+    def _in_place(self, place: bytes, zone: str) -> bool:
+        return place in (b"", self._cluster) or folded(zone) == place
+
+    # -- services ------------------------------------------------------------------------------------------------------
+
+    def _service(self, asked: Asked, type: int) -> tuple[Entry | None, Records | None]:
+        services = self._directory.services
+        for name, tag in readings(asked.parts):
+            entry = services.find(name)
+            if entry is not None:
+                instances = [one for one in self._passing(entry, tag) if self._in_place(asked.place, one.zone)]
+                exists = instances or services.is_inner(b".".join(asked.parts))
+                return entry, self._service_records(instances, type, asked.zone) if exists else None
+        parts = asked.parts
+        on_the_way = not parts or (len(parts) == 1 and parts[0].startswith(b"_")) or services.is_inner(b".".join(parts))
+        return None, () if on_the_way and self._is_place(asked.place) else None
+
+    def _passing(self, entry: Entry, tag: bytes | None) -> Iterator[Instance]:
+        for name in entry.names:
+            for instance in self._directory.catalog.lookup(name):
+                if tag is None or any(folded(one) == tag for one in instance.service.tags):
+                    yield instance
+
+    def _service_records(self, instances: list[Instance], type: int, zone: Zone) -> Records:
+        if type == wire.SRV:
+            return tuple(record for one in instances if (record := self._srv(one, zone)) is not None)
+        if type == wire.TXT:
+            return self._texts(item for one in instances for item in one.service.meta)
+        hosts = dict.fromkeys(one.service.address for one in instances)
+        packed = tuple(dict.fromkeys(found for host in hosts if (found := packed_address(host)) is not None))
+        if packed or type not in (wire.A, wire.AAAA, wire.CNAME, wire.ANY):
+            return self._address_records(packed, type)
+        targets = dict.fromkeys(name for host in hosts if (name := _host_name(host)) is not None)
+        return tuple(Record(wire.record(wire.CNAME, self._ttl_s, target), target) for target in targets)
+
+    def _srv(self, instance: Instance, zone: Zone) -> Record | None:
+        """None where its address is a host name that is none for DNS."""
+        service = instance.service
+        identity = instance.node + service.id.encode(errors="replace")
+        packed = packed_address(service.address)
+        if packed is None:
+            host = _host_name(service.address)
+            return None if host is None else Record(wire.srv(self._ttl_s, service.weight, service.port, host), identity)
+        target = instance_target(blake2b(identity, digest_size=INSTANCE_BYTES).digest(), packed, zone)
+        address = wire.record(_ADDRESS_TYPES[len(packed)], self._ttl_s, packed, owner=b"")
+        return Record(wire.srv(self._ttl_s, service.weight, service.port, target), identity, target, address)
+
+    def _address_records(self, addresses: tuple[bytes, ...], type: int) -> Records:
+        """Those of this type; ANY: all."""
+        found = ((_ADDRESS_TYPES[len(packed)], packed) for packed in addresses)
+        return tuple(
+            Record(wire.record(its_type, self._ttl_s, packed), packed)
+            for its_type, packed in found
+            if type in (its_type, wire.ANY)
+        )
+
+    def _texts(self, items: Iterator[tuple[str, str]]) -> Records:
+        """Of meta or labels, each once. What is longer than a message is left out."""
+        texts = dict.fromkeys(value if key.lower().startswith(RFC1035) else f"{key}={value}" for key, value in items)
+        packed = (text.encode(errors="replace") for text in texts)
+        return tuple(Record(wire.txt(self._ttl_s, text), text) for text in packed if len(text) < 32_768)
+
+    # -- everything else -----------------------------------------------------------------------------------------------
+
+    def _node(self, asked: Asked, type: int) -> Records | None:
+        members, name = self._directory.members(), b".".join(asked.parts)
+        found = [one for one in members.by_name.get(name, ()) if self._in_place(asked.place, one.zone)]
+        if not found:
+            there = (not name or name in members.inner) and self._is_place(asked.place)
+            return () if there else None
+        if type == wire.TXT:
+            return self._texts(item for member in found for item in member.labels)
+        return self._address_records(_addresses(found), type)
+
+    def _address(self, asked: Asked, type: int) -> Records | None:
+        if not self._is_place(asked.place):
+            return None
+        if not asked.parts:
+            return ()
+        packed = spelled_address(asked.parts)
+        return None if packed is None else self._address_records((packed,), type)
+
+    def _reverse(self, asked: Asked, type: int) -> Records | None:
+        packed = reverse_address(asked.parts, asked.zone)
+        if packed is None:
+            return () if may_be_reverse(asked.parts, asked.zone) else None
+        names = [(name, "node") for name in self._directory.members().by_address.get(packed, ())]
+        names = names or [(name, "service") for name in self._directory.services_at(packed)]
+        zone = self._zones[0].labels
+        owned = (wire.encode_name((*_labels(name), kind.encode(), *zone)) for name, kind in names)
+        pointed = dict.fromkeys(name for name in owned if name is not None)
+        if not pointed or type not in (wire.PTR, wire.ANY):
+            return () if pointed else None
+        return tuple(Record(wire.record(wire.PTR, self._ttl_s, name), name) for name in pointed)
+
+    def _apex(self, asked: Asked, type: int) -> Records:
+        zone_name = asked.zone.name
+        if type == wire.SOA:
+            soa = wire.soa(self._ttl_s, int(time.time()), wire.HEADER.size)
+            return (Record(soa, b""),)
+        if type == wire.NS:
+            return (Record(wire.record(wire.NS, self._ttl_s, b"\x02ns" + zone_name), b""),)
+        return ()
+
+
+def _addresses(members: list[Member]) -> tuple[bytes, ...]:
+    packed = (packed_address(address.host) for member in members for address in member.addresses)
+    return tuple(dict.fromkeys(one for one in packed if one is not None))
+
+
+def _labels(name: str) -> tuple[bytes, ...]:
+    return tuple(name.encode(errors="replace").split(b"."))
+
+
+def _host_name(host: str) -> bytes | None:
+    return wire.encode_name(_labels(host.removesuffix(".")))
+
+
+def _is_cname(record: Record) -> bool:
+    return record.answer[2:4] == b"\0\x05"

@@ -1,0 +1,181 @@
+"""The registry by the names and addresses that DNS knows: letters in any case, host addresses in bytes.
+
+Owns the way from such a name to what the catalog calls it. Services are kept up to date by the change feed, at the
+cost of the change; each has a revision, so that what was made of it can be kept until it changes. Members and reverse
+names are asked for seldom: they are listed anew when one asks and something changed, and never for more than a small
+share of the time, however many ask and change.
+"""
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from gossipreg.core.catalog import Catalog
+from gossipreg.core.view import View
+from gossipreg.model import Change, ChangeKind, Health, Member
+
+LISTING_SHARE = 0.05
+"""Of the time may go into listing anew: at 10,000 members one listing takes some 20 ms, so it may be 0.4 s old."""
+
+T = TypeVar("T")
+
+
+def folded(text: str) -> bytes:
+    """As names are compared: UTF-8, letters of ASCII in lower case (RFC 4343)."""
+    return text.encode(errors="replace").lower()
+
+
+def packed_address(host: str) -> bytes | None:
+    """4 or 16 bytes; None for a host name."""
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
+    except (OSError, ValueError):  # ValueError: a NUL byte
+        return None
+
+
+class Entry:
+    """The services that DNS cannot tell apart: of names that differ in the case of letters alone."""
+
+    __slots__ = ("names", "revision")
+
+    def __init__(self) -> None:
+        self.names: Counter[str] = Counter()
+        """How many instances each has, in the catalog's spelling."""
+        self.revision = 0
+        """Grows with each change; what was made of an older one is not valid."""
+
+
+class Services:
+    def __init__(self, catalog: Catalog) -> None:
+        self._entries: dict[bytes, Entry] = {}
+        self._inner: Counter[bytes] = Counter()
+        """`b.c` and `c` for a service called `a.b.c`."""
+        self._dotted_changes = 0
+        for summary in catalog.services():
+            self._count(summary.name, summary.instances)
+
+    def find(self, name: bytes) -> Entry | None:
+        return self._entries.get(name)
+
+    def is_inner(self, name: bytes) -> bool:
+        """Whether it is the end of the dotted name of a service."""
+        return name in self._inner
+
+    def changed(self, changes: Iterable[Change]) -> bool:
+        """Take in what the catalog says. True: names with dots came or went, so that names may be read differently."""
+        before = self._dotted_changes
+        for change in changes:
+            name = change.instance.service.name
+            match change.kind:
+                case ChangeKind.ADDED:
+                    self._count(name, 1)
+                case ChangeKind.REMOVED:
+                    self._count(name, -1)
+                case ChangeKind.UPDATED:
+                    self._count(name, 0)
+        return self._dotted_changes != before
+
+    def _count(self, name: str, more: int) -> None:
+        key = folded(name)
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = Entry()
+            self._note_inner(key, 1)
+        entry.revision += 1
+        entry.names[name] += more
+        if entry.names[name] <= 0:
+            del entry.names[name]
+            if not entry.names:
+                del self._entries[key]
+                self._note_inner(key, -1)
+
+    def _note_inner(self, key: bytes, more: int) -> None:
+        self._dotted_changes += b"." in key
+        while b"." in key:
+            key = key.partition(b".")[2]
+            self._inner[key] += more
+            if not self._inner[key]:
+                del self._inner[key]
+
+
+class Listing(Generic[T]):
+    """A list that is made anew when it is asked for and its version is another, within LISTING_SHARE of the time."""
+
+    def __init__(self, make: Callable[[], T], version: Callable[[], object], clock: Callable[[], float]) -> None:
+        self._make = make
+        self._version = version
+        self._clock = clock
+        self._made_for: object = None
+        self._not_before = -1.0
+        self._list: T | None = None
+
+    def get(self) -> T:
+        if self._list is None or self._clock() >= self._not_before:
+            version = self._version()
+            if self._list is None or version != self._made_for:
+                start = self._clock()
+                self._list, self._made_for = self._make(), version
+                end = self._clock()
+                self._not_before = end + (end - start) * (1 / LISTING_SHARE - 1)
+        return self._list
+
+
+@dataclass(slots=True)
+class Members:
+    """Those that are alive, or only suspected."""
+
+    by_name: dict[bytes, list[Member]] = field(default_factory=dict)
+    by_address: dict[bytes, list[str]] = field(default_factory=dict)
+    """Names."""
+    inner: dict[bytes, None] = field(default_factory=dict)
+    """Ends of names with dots."""
+    zones: dict[bytes, None] = field(default_factory=dict)
+
+
+def list_members(view: View) -> Members:
+    members = Members()
+    for row in view.replica.rows.values():
+        if row.member is None or not row.active or row.hidden:
+            continue
+        name = folded(row.member.name)
+        members.by_name.setdefault(name, []).append(row.member)
+        members.zones[folded(row.member.zone)] = None
+        while b"." in name:
+            name = name.partition(b".")[2]
+            members.inner[name] = None
+        for address in row.member.addresses:
+            packed = packed_address(address.host)
+            if packed is not None:
+                members.by_address.setdefault(packed, []).append(row.member.name)
+    return members
+
+
+def list_services_by_address(catalog: Catalog) -> dict[bytes, dict[str, None]]:
+    """Names of the services that pass there."""
+    found: dict[bytes, dict[str, None]] = {}
+    for instance in catalog.instances():
+        packed = packed_address(instance.service.address) if instance.health is Health.PASSING else None
+        if packed is not None:
+            found.setdefault(packed, {})[instance.service.name] = None
+    return found
+
+
+class Directory:
+    """All of it. `clock` gives seconds that never go back."""
+
+    def __init__(self, view: View, clock: Callable[[], float] = time.monotonic) -> None:
+        catalog = view.catalog
+        self.catalog = catalog
+        self.services = Services(catalog)
+        # Who is hidden is known here alone and is not in the fingerprint, so a second's age counts as a change.
+        self._members = Listing(lambda: list_members(view), lambda: (view.fingerprint, int(clock())), clock)
+        self._at_address = Listing(lambda: list_services_by_address(catalog), catalog.index, clock)
+
+    def members(self) -> Members:
+        return self._members.get()
+
+    def services_at(self, address: bytes) -> tuple[str, ...]:
+        return tuple(self._at_address.get().get(address, ()))

@@ -1,0 +1,45 @@
+"""How many answers one client may have: whoever asks with somebody else's address must not make us his weapon, and one
+client must not take the sidecar's time from the others.
+
+Clients are told apart by address, those of IPv6 by their /64. Of loopback addresses nobody can make use from outside,
+and all programs of the machine share one: they have a bound of their own, above what any of them needs.
+"""
+
+import socket
+
+ANSWERS_A_SECOND = 1_000
+LOOPBACK_ANSWERS_A_SECOND = 20_000
+"""About half of what one core can do: the rest is left to gossip and to the other clients."""
+CLIENTS_MAX = 4_096
+"""So many are counted apart within a second; all others share one count."""
+WINDOW_S = 1.0
+OTHERS = "others"
+
+
+class Rates:
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._until = 0.0
+
+    def allow(self, host: str, now: float) -> bool:
+        """Count one more answer to this client; whether it is within its bound. `now` never goes back."""
+        counts = self._counts
+        if now >= self._until:
+            counts.clear()
+            self._until = now + WINDOW_S
+        loopback = host.startswith("127.") or host == "::1"
+        client = _network(host) if ":" in host and not loopback else host
+        count = counts.get(client, 0) + 1
+        if count == 1 and len(counts) >= CLIENTS_MAX:
+            client = OTHERS
+            count = counts.get(client, 0) + 1
+        counts[client] = count
+        return count <= (LOOPBACK_ANSWERS_A_SECOND if loopback else ANSWERS_A_SECOND)
+
+    def again_in_s(self, now: float) -> float:
+        """Until the next window begins."""
+        return max(0.0, self._until - now)
+
+
+def _network(host: str) -> str:
+    return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8].hex()

@@ -1,0 +1,190 @@
+"""One message in, one message or nothing out, whatever carried it.
+
+Owns the order in which a question is looked at, what is kept of answers, and the counters. The fast path: a plain
+question about a service, asked before in whatever case, needs no parsing; its bytes are the key. What is kept is the
+records; the question, the id, the shuffling and the cut are each client's own.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from gossipreg.errors import BadDatagram
+from gossipreg.gateway.dns import wire
+from gossipreg.gateway.dns.answers import Answers
+from gossipreg.gateway.dns.compose import Answer, compose, mark_of
+from gossipreg.gateway.dns.directory import Directory
+from gossipreg.gateway.dns.rates import Rates
+from gossipreg.model import Change
+
+KEPT_ANSWERS_MAX = 8_192
+KEPT_RECORDS_MAX = 20_000
+"""Answers and, in all of them, records that are kept, some 300 bytes each; then all are let go. So 1,000 services
+with a few instances stay, asked for A, AAAA and SRV."""
+KEPT_TYPES = (wire.A, wire.AAAA, wire.SRV, wire.TXT, wire.HTTPS)
+"""What programs ask for; others are made each time, so that nobody can fill what is kept with 65,536 types."""
+CLIENT_MARKS_MAX = 4_096
+OUR_UDP_BYTES = 1_232
+"""What goes unfragmented over any network (DNS flag day 2020): we take as much, and send no more off loopback."""
+LOOPBACK_UDP_BYTES = 4_096
+"""On loopback nothing is fragmented."""
+TCP_BYTES = 65_535
+SLIP = 2
+"""Every so manieth client beyond its rate is sent to TCP, where nobody can use another's address (as response rate
+limiting does elsewhere); the others get nothing."""
+
+_FAST = {
+    bytes((flags >> 8, low)) + b"\0\1\0\0\0\0\0" + bytes((additionals,)): (flags, additionals)
+    for flags in (0, wire.RD)
+    for low in (0x00, 0x10, 0x20, 0x30)  # with CD and AD, as they like
+    for additionals in (0, 1)
+}
+"""What plain questions have after their id -> (RD, how many additional records)."""
+
+
+class Responder:
+    def __init__(
+        self,
+        directory: Directory,
+        answers: Answers,
+        *,
+        salt: bytes,
+        rng: random.Random,
+        bug: Callable[[str, Exception], None],
+    ) -> None:
+        """`salt` is this sidecar's own, and the same after a restart; `bug` is told of failures that should not be."""
+        self.counts: Counter[str] = Counter({"dns.queries": 0})
+        """For `info`; what is dropped, as `drop.REASON`: see `gossipreg.drops`."""
+        self.rates = Rates()
+        self._directory = directory
+        self._answers = answers
+        self._salt = salt
+        self._rng = rng
+        self._bug = bug
+        self._kept: dict[bytes, Answer] = {}
+        self._kept_records = 0
+        self._client_marks: dict[str, int] = {}
+
+    def changed(self, changes: Iterable[Change]) -> None:
+        """The catalog's answers have changed."""
+        if self._directory.services.changed(changes):
+            self._forget()
+
+    def respond_udp(self, data: bytes, host: str, now: float) -> bytes | None:
+        """The answer to a datagram from this address; None: none. Never raises."""
+        if not self.rates.allow(host, now):
+            return self._beyond_rate(data)
+        return self._respond(data, host, False)
+
+    def respond_tcp(self, data: bytes, host: str) -> bytes | None:
+        """The answer to a message on a stream. Never raises. Its caller asks `rates`, and waits."""
+        return self._respond(data, host, True)
+
+    def count(self, name: str) -> None:
+        self.counts[name] += 1
+
+    # -- the way of a question -----------------------------------------------------------------------------------------
+
+    def _respond(self, data: bytes, host: str, tcp: bool) -> bytes | None:
+        self.counts["dns.queries"] += 1
+        try:
+            return self._fast(data, host, tcp) or self._slow(data, host, tcp)
+        except BadDatagram as error:
+            self.count(f"drop.{error.reason}")
+        except Exception as error:
+            self._bug("dns", error)
+            self.count("dns.answers.servfail")
+            return _failure(data)
+        return None
+
+    def _fast(self, data: bytes, host: str, tcp: bool) -> bytes | None:
+        """What is kept for these bytes, if they are a question and nothing but, with a plain OPT or none."""
+        plain = _FAST.get(data[2:12])
+        if plain is None:
+            return None
+        end = data.find(0, wire.HEADER.size) + 5
+        answer = self._kept.get(data[12 : end - 4].lower() + data[end - 4 : end])
+        if answer is None or answer.entry is None or answer.revision != answer.entry.revision:
+            return None
+        tail = data[end:]
+        edns = None
+        if plain[1]:
+            if len(tail) != wire.OPT_BYTES or tail[:3] != b"\0\0\x29" or tail[6] or tail[9:] != b"\0\0":
+                return None
+            edns = wire.Edns(tail[3] << 8 | tail[4], tail[7] > 127)
+        elif tail:
+            return None
+        return self._compose(answer, data[0] << 8 | data[1], plain[0], data[12:end], edns, host, tcp)
+
+    def _slow(self, data: bytes, host: str, tcp: bool) -> bytes:
+        """Raises BadDatagram."""
+        query = wire.parse_query_untrusted(data)
+        desired = wire.RD if query.recursion_desired else 0
+        if query.rcode == wire.NOERROR:
+            answer = self._answers.answer(query)
+            if answer.entry is not None and query.type in KEPT_TYPES:
+                self._keep(query.question, answer)
+            return self._compose(answer, query.id, desired, query.question, query.edns, host, tcp)
+        self.count(f"dns.answers.{wire.RCODES[query.rcode]}")
+        opt = wire.opt(query.edns, OUR_UDP_BYTES, query.rcode)
+        counts = (1 if query.question else 0, 0, 0, 1 if opt else 0)
+        flags = query.opcode << 11 | desired
+        return wire.header(query.id, flags, query.rcode, *counts) + query.question + opt
+
+    def _compose(
+        self, answer: Answer, id: int, desired: int, question: bytes, edns: wire.Edns | None, host: str, tcp: bool
+    ) -> bytes:
+        if tcp:
+            limit = TCP_BYTES
+        elif edns is None:
+            limit = wire.UDP_BYTES
+        else:
+            most = LOOPBACK_UDP_BYTES if host.startswith("127.") or host == "::1" else OUR_UDP_BYTES
+            limit = max(wire.UDP_BYTES, min(edns.udp_bytes, most))
+        self.counts[answer.counted_as] += 1
+        opt = wire.opt(edns, OUR_UDP_BYTES, answer.rcode)
+        message, cut = compose(answer, id, desired, question, opt, limit, self._client_mark(host), self._rng)
+        if cut:
+            self.counts["dns.truncated"] += 1
+        return message
+
+    def _beyond_rate(self, data: bytes) -> bytes | None:
+        """Nothing, or an empty answer that sends the client to TCP; never longer than what came."""
+        self.count("drop.dns_rate")
+        plain = _FAST.get(data[2:12])
+        end = data.find(0, wire.HEADER.size) + 5
+        if plain is None or not wire.HEADER.size < end <= len(data) or self.counts["drop.dns_rate"] % SLIP:
+            return None
+        return data[:2] + wire.header(0, plain[0] | wire.TC, 0, 1, 0, 0, 0)[2:] + data[12:end]
+
+    # -- what is kept --------------------------------------------------------------------------------------------------
+
+    def _keep(self, question: bytes, answer: Answer) -> None:
+        size = max(1, len(answer.records))
+        if len(self._kept) >= KEPT_ANSWERS_MAX or self._kept_records + size > KEPT_RECORDS_MAX:
+            self._forget()
+        if (
+            size > KEPT_RECORDS_MAX or b"\0" in question[:-5]
+        ):  # a label may have a zero, which `_fast` takes for the end
+            return
+        key = question[:-4].lower() + question[-4:]
+        before = self._kept.get(key)
+        self._kept_records += size - (0 if before is None else max(1, len(before.records)))
+        self._kept[key] = answer
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._kept_records = 0
+
+    def _client_mark(self, host: str) -> int:
+        mark = self._client_marks.get(host)
+        if mark is None:
+            if len(self._client_marks) >= CLIENT_MARKS_MAX:
+                self._client_marks.clear()
+            mark = self._client_marks[host] = mark_of(self._salt + host.encode())
+        return mark
+
+
+def _failure(data: bytes) -> bytes:
+    """SERVFAIL, with the header alone."""
+    return data[:2] + wire.header(0, (data[2] & 0x79) << 8, wire.SERVFAIL, 0, 0, 0, 0)[2:]

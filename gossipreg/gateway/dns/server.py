@@ -1,0 +1,150 @@
+"""Datagrams and streams to single messages and back, in turns.
+
+Owns the bounds of what is taken in: a turn of datagrams, the connections and how long each may take. Never knows what a
+message means. Gossip and the local socket live on the same loop, so nothing here takes longer than a turn.
+
+Connections are dropped for what RFC 7766 allows a server to drop them for: a message that is not whole in time, or
+answers that are not read in time. Where there are too many, the one that was heard longest ago gives way, so ten
+thousand idle ones keep nobody out.
+"""
+
+import errno
+import socket
+import time
+from collections.abc import Callable
+
+import trio
+
+from gossipreg.gateway.dns.ports import QUERY_MAX_BYTES, Ports, UdpPort
+from gossipreg.gateway.dns.responder import Responder
+
+TURN = 32
+"""So many datagrams are answered before others have their turn: about a millisecond."""
+CONNECTIONS_MAX = 128
+"""Each takes a descriptor, of which a process commonly has 1,024; local clients may have 512 of them."""
+MESSAGE_S = 10.0
+"""So long a connection may take for its next whole message."""
+SEND_S = 10.0
+READ_BYTES = 4_096
+"""Read at one time: some 200 questions at most."""
+LENGTH_BYTES = 2
+
+
+class Server:
+    def __init__(self, ports: Ports, responder: Responder, bug: Callable[[str, Exception], None]) -> None:
+        self._ports = ports
+        self.responder = responder
+        self._bug = bug
+        self._connections: dict[trio.CancelScope, None] = {}
+        """In the order in which they were heard last."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for port in self._ports.udp:
+                nursery.start_soon(self._serve_udp, port)
+            for listener in self._ports.tcp:
+                nursery.start_soon(self._serve_tcp, listener, nursery)
+
+    # -- datagrams -----------------------------------------------------------------------------------------------------
+
+    async def _serve_udp(self, port: UdpPort) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(port.sock)
+            self._turn(port)
+
+    def _turn(self, port: UdpPort) -> None:
+        now = time.monotonic()
+        for _ in range(TURN):
+            try:
+                data, source, way_back = port.receive()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self.responder.count(f"drop.dns_receive_{_name(error)}")
+                return
+            if source[1] == 0:
+                self.responder.count("drop.dns_no_port")
+                continue
+            answer = self.responder.respond_udp(data, source[0], now)
+            if answer is not None:
+                try:
+                    port.send(answer, source, way_back)
+                except (OSError, OverflowError) as error:
+                    self.responder.count(f"drop.dns_send_{_name(error)}")
+
+    # -- streams -------------------------------------------------------------------------------------------------------
+
+    async def _serve_tcp(self, listener: socket.socket, nursery: trio.Nursery) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                sock, source = listener.accept()
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
+                    await trio.sleep(0.1)  # it stays readable: do not spin until somebody closes a descriptor
+                continue
+            scope = trio.CancelScope()
+            while len(self._connections) >= CONNECTIONS_MAX:
+                oldest = next(iter(self._connections))
+                del self._connections[oldest]
+                oldest.cancel()
+                self.responder.count("drop.dns_tcp_crowded")
+            self._connections[scope] = None
+            nursery.start_soon(self._serve_connection, sock, source[0], scope)
+
+    async def _serve_connection(self, sock: socket.socket, host: str, scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                async with trio.SocketStream(trio.socket.from_stdlib_socket(sock)) as stream:
+                    await self._converse(stream, host, scope)
+        except trio.BrokenResourceError:
+            pass  # the client is gone
+        except Exception as error:
+            self._bug("dns_connection", error)
+        finally:
+            self._connections.pop(scope, None)
+
+    async def _converse(self, stream: trio.SocketStream, host: str, scope: trio.CancelScope) -> None:
+        """Until the client closes its side, is silent, or sends what cannot be a query."""
+        received = bytearray()
+        scope.deadline = trio.current_time() + MESSAGE_S
+        while data := await stream.receive_some(READ_BYTES):
+            received += data
+            answers, length = bytearray(), 0
+            while len(received) >= LENGTH_BYTES:
+                length = int.from_bytes(received[:LENGTH_BYTES], "big")
+                if length > QUERY_MAX_BYTES or len(received) < LENGTH_BYTES + length:
+                    break
+                answer = await self._answer(bytes(received[LENGTH_BYTES : LENGTH_BYTES + length]), host)
+                del received[: LENGTH_BYTES + length]
+                if answer is None:
+                    return  # what follows a message that could not be read is not to be trusted either
+                answers += len(answer).to_bytes(LENGTH_BYTES, "big") + answer
+                if len(answers) > READ_BYTES:
+                    await self._send(stream, answers, scope)
+                    answers.clear()
+            if length > QUERY_MAX_BYTES:
+                self.responder.count("drop.dns_tcp_long")
+                return
+            if answers:
+                await self._send(stream, answers, scope)
+
+    async def _answer(self, message: bytes, host: str) -> bytes | None:
+        while not self.responder.rates.allow(host, now := time.monotonic()):
+            self.responder.count("dns.tcp_waits")
+            await trio.sleep(self.responder.rates.again_in_s(now))
+        return self.responder.respond_tcp(message, host)
+
+    async def _send(self, stream: trio.SocketStream, answers: bytearray, scope: trio.CancelScope) -> None:
+        """And the client has the whole time again for what comes next."""
+        if scope in self._connections:
+            self._connections[scope] = self._connections.pop(scope)  # heard last
+        scope.deadline = trio.current_time() + SEND_S
+        await stream.send_all(bytes(answers))
+        scope.deadline = trio.current_time() + MESSAGE_S
+
+
+def _name(error: Exception) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number or 0, type(error).__name__)

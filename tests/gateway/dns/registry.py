@@ -1,0 +1,124 @@
+"""A registry that is asked over DNS: a real node with members that it heard of, and a responder that is told of
+changes as the sidecar tells it. Asked in dnspython's words and read by dnspython: it is the oracle of the gateway's own
+code."""
+
+import random
+from dataclasses import replace
+
+import dns.message
+import dns.rcode
+import dns.rdatatype
+
+from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.effects import Changed, Effect
+from gossipreg.gateway.dns.answers import Answers
+from gossipreg.gateway.dns.directory import Directory
+from gossipreg.gateway.dns.names import make_zones
+from gossipreg.gateway.dns.responder import Responder
+from gossipreg.model import Change, Health, Service, Status
+from gossipreg.wire import values
+from tests.core.cluster import START
+from tests.core.speaker import Speaker, a_node
+
+
+class Registry:
+    def __init__(self, *, cluster: str = "default", domain: str | None = None, ttl_s: int = 0, seed: int = 1) -> None:
+        self.node = a_node()
+        self.cluster = cluster
+        self.ttl_s = ttl_s
+        self.domain = domain
+        self.seed = seed
+        self.bugs: list[Exception] = []
+        self.now = 0.0
+        self.responder = self.fresh()
+
+    def fresh(self) -> Responder:
+        """One that has kept nothing yet."""
+        self.directory = Directory(self.node, clock=self._clock)
+        answers = Answers(
+            self.directory, make_zones(self.domain), cluster=self.cluster, ttl_s=self.ttl_s, hosts=("127.0.0.1",)
+        )
+        rng = random.Random(self.seed)
+        return Responder(self.directory, answers, salt=self.node.id, rng=rng, bug=lambda _, error: self._bug(error))
+
+    def _clock(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def _bug(self, error: Exception) -> None:
+        self.bugs.append(error)
+        raise error
+
+    # -- what is registered --------------------------------------------------------------------------------------------
+
+    def put(
+        self, name: str, address: str = "10.0.0.1", port: int = 80, *, id: str = "", tags: tuple[str, ...] = (),
+        meta: tuple[tuple[str, str], ...] = (), weight: int = 1, health: Health = Health.PASSING,
+    ) -> str:  # fmt: skip
+        """A service of our own; its id."""
+        service = Service(id or f"{name}-{address}-{port}", name, address, port, tags, meta, weight)
+        self.tell(self.node.register(service, health, START)[1])
+        return service.id
+
+    def take(self, id: str) -> None:
+        self.tell(self.node.deregister(id, START))
+
+    def turn(self, id: str, health: Health) -> None:
+        self.tell(self.node.set_health(id, health, START)[1])
+
+    def member(self, seed: int, *services: Service) -> Speaker:
+        """One in the zone "z", called speaker-SEED."""
+        speaker = Speaker(seed)
+        for slot, service in enumerate(services):
+            speaker.content.put(KIND_SERVICE, slot, values.encode_service(service))
+            speaker.content.put(KIND_HEALTH, slot, values.encode_health(Health.PASSING))
+        self.tell(speaker.greets(self.node, START))
+        return speaker
+
+    def leave(self, speaker: Speaker) -> None:
+        """It says that it goes."""
+        member = self.node.replica.rows[speaker.id].member
+        assert member is not None
+        speaker.content.put(KIND_MEMBER, 0, values.encode_member(replace(member, status=Status.LEFT)))
+        self.tell(speaker.says(self.node, START, speaker.row))
+
+    def tell(self, effects: list[Effect]) -> None:
+        changes: list[Change] = []
+        for effect in effects:
+            if isinstance(effect, Changed):
+                changes += effect.changes
+        self.now += 10
+        self.responder.changed(tuple(changes))
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def ask(
+        self, name: str, type: str = "A", *, edns_bytes: int | None = None, host: str = "127.0.0.1", tcp: bool = False
+    ) -> dns.message.Message:
+        query = dns.message.make_query(name, type, use_edns=None if edns_bytes is None else 0, payload=edns_bytes or 0)
+        reply = self.raw(query.to_wire(), host=host, tcp=tcp)
+        assert reply is not None
+        message = dns.message.from_wire(reply)
+        assert query.is_response(message)
+        return message
+
+    def raw(self, data: bytes, *, host: str = "127.0.0.1", tcp: bool = False) -> bytes | None:
+        self.now += 10
+        return self.responder.respond_tcp(data, host) if tcp else self.responder.respond_udp(data, host, self.now)
+
+    def found(self, name: str, type: str = "A", **asked: object) -> list[str]:
+        """The data of the answers, sorted."""
+        return data_of(self.ask(name, type, **asked))  # type: ignore[arg-type]
+
+
+def data_of(message: dns.message.Message) -> list[str]:
+    return sorted(str(item) for rrset in message.answer for item in rrset)
+
+
+def outcome(message: dns.message.Message) -> str:
+    """NXDOMAIN, NODATA (with an SOA each), another error, or "" where there are answers."""
+    if message.answer:
+        return ""
+    if message.rcode() in (0, 3):
+        assert [rrset.rdtype for rrset in message.authority] == [dns.rdatatype.SOA]
+    return "NODATA" if message.rcode() == 0 else dns.rcode.to_text(message.rcode())

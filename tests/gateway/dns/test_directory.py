@@ -1,0 +1,61 @@
+"""The registry by the names that DNS knows: kept up to date at small cost."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipreg.gateway.dns.directory import LISTING_SHARE, Directory, Listing, folded, packed_address
+from tests.gateway.dns.registry import Registry
+
+NAMES = ["web", "Web", "WEB.a", "a", "x.y.a", "y.a"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 2)), max_size=30))
+def test_what_changes_say_adds_up_to_what_the_catalog_says(steps: list[tuple[str, int]]) -> None:
+    registry, there = Registry(), dict[str, str]()
+    for name, number in steps:
+        id = f"{name}-{number}"
+        if id in there:
+            registry.take(there.pop(id))
+        else:
+            there[id] = registry.put(name, id=id)
+        kept, made = registry.directory.services, Directory(registry.node).services
+        assert kept._inner == made._inner
+        assert {key: entry.names for key, entry in kept._entries.items()} == {
+            key: entry.names for key, entry in made._entries.items()
+        }
+        assert {key: sum(entry.names.values()) for key, entry in kept._entries.items()} == Counter(
+            folded(id.rpartition("-")[0]) for id in there
+        )
+
+
+def test_a_list_is_made_anew_only_when_something_changed_and_within_its_share_of_the_time() -> None:
+    now, made, version = 0.0, 0, 0
+
+    def make() -> int:
+        nonlocal now, made
+        now += 0.1  # a slow one
+        made += 1
+        return version
+
+    listing = Listing(make, lambda: version, lambda: now)
+    for _ in range(10_000):
+        now += 0.01
+        listing.get()
+    assert made == 1
+    start = now
+    for _ in range(10_000):
+        now += 0.01
+        version += 1
+        listing.get()
+    assert 0.5 * LISTING_SHARE < 0.1 * (made - 1) / (now - start) < 1.1 * LISTING_SHARE
+    now += 10
+    assert listing.get() == version
+
+
+def test_addresses_are_packed_and_host_names_are_none() -> None:
+    assert packed_address("10.0.0.1") == b"\x0a\0\0\1"
+    assert packed_address("fe80::1%eth0") == b"\xfe\x80" + b"\0" * 13 + b"\1"
+    for host in ("host", "10.0.0", "10.0.0.256", "a:b", "", "1\0"):
+        assert packed_address(host) is None
