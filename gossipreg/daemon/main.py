@@ -125,6 +125,7 @@ class Sidecar:
         self._services.checks = self._checks = Checks(
             changed=self._services.checked,
             expired=self._services.expired,
+            kept_out=self._services.kept_out,
             rng=random.Random(os.urandom(16)),
             bug=self._pump.bug,
         )
@@ -310,11 +311,11 @@ class Sidecar:
             return
         try:
             file = await trio.to_thread.run_sync(read_services, self._settings.services)
-            await self._services.follow_file(file)
+            changes = await self._services.follow_file(file)
         except GossipregError as error:
             self._log.error("services_not_read", message=f"{error}; the services read before stay as they are")
         else:
-            self._log.info("services_read", services=len(file))
+            self._log.info("services_read", services=len(file), **changes._asdict())
 
     def _print_ready(self) -> None:
         """The line that says on stdout that the socket answers."""

@@ -86,6 +86,7 @@ class Checks:
         *,
         changed: Callable[[str, Health], None],
         expired: Callable[[str, str], None],
+        kept_out: Callable[[str], None] = lambda _: None,
         rng: random.Random,
         bug: Callable[[str, Exception], None],
         runners: Mapping[Kind, Runner] = RUNNERS,
@@ -93,9 +94,11 @@ class Checks:
         commands_max: int = COMMANDS_MAX,
     ) -> None:
         """`changed(id, health)`: the health of this service is another one. `expired(id, why)`: one of its checks was
-        critical for as long as it may be. `bug` is told of what runners and these two raise."""
+        critical for as long as it may be. `kept_out(id)`: a check of it has spoken for the first time, and not passed.
+        `bug` is told of what runners and these raise."""
         self._changed = changed
         self._expired = expired
+        self._kept_out = kept_out
         self._rng = rng
         self._bug = bug
         self._runners = runners
@@ -257,7 +260,7 @@ class Checks:
     # -- what follows ------------------------------------------------------------------------------------------------
 
     def _said(self, check: _Check, outcome: Outcome, *, at_once: bool = False) -> None:
-        now = trio.current_time()
+        now, first = trio.current_time(), check.checked_at is None
         check.checked_at, check.output = now, outcome.output
         check.streak, health = damped(check.health, outcome.health, check.streak, check.spec)
         if at_once:
@@ -266,6 +269,8 @@ class Checks:
             check.health, check.since = health, now
             self._watch_expiry(check)
             self._tell(check.service_id)
+        elif first and health is not Health.PASSING:
+            self._kept_out(check.service_id)
 
     def _tell(self, service_id: str) -> None:
         """Say it where the health of the service is another one than was said."""
