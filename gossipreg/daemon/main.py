@@ -95,6 +95,8 @@ class Sidecar:
         self._synced = trio.Event()
         self._over = trio.Event()
         self._moved = trio.Event()
+        self._reading = trio.Lock()
+        """Files are read again by one at a time; a pipe may take its time."""
         self._leaving = False
         self._exit_code = 0
         self._node = Node(
@@ -189,8 +191,7 @@ class Sidecar:
         told_to_end = False
         async for number in signals:
             if number == signal.SIGHUP:
-                self._read_keys_again()
-                await self._read_services_again()
+                nursery.start_soon(self._read_again)
             elif told_to_end:
                 self._exit_code = 128 + number
                 self._over.set()
@@ -294,9 +295,14 @@ class Sidecar:
         fields = {"seed": str(seed), "reason": why, "message": "trying again"}
         self._log.line("warning", "seed_unresolved", {**fields}, repeat_key=f"seed {seed}")
 
-    def _read_keys_again(self) -> None:
+    async def _read_again(self) -> None:
+        async with self._reading:
+            await self._read_keys_again()
+            await self._read_services_again()
+
+    async def _read_keys_again(self) -> None:
         try:
-            keyring = read_keyring(self._settings)
+            keyring = await trio.to_thread.run_sync(read_keyring, self._settings, abandon_on_cancel=True)
         except CannotStart as error:
             self._log.error("keys_not_read", message=f"{error}; the keys read before stay in use")
             return
