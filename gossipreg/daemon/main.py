@@ -22,8 +22,8 @@ from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import own_addresses
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
-from gossipreg.daemon.data_directory import Peers, keep_peers
-from gossipreg.daemon.events import log_event
+from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
+from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.keys import exposed, read_keyring
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
@@ -36,6 +36,7 @@ from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.start import Opened, opened
 from gossipreg.daemon.store import Store
+from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
 from gossipreg.errors import CannotStart, GossipregError, Refused
 from gossipreg.model import Address, Instance
@@ -122,7 +123,8 @@ class Sidecar:
             event=self._event,
         )
         data = open_things.data
-        self._store = Store(data, self._not_kept)
+        self._troubles = Troubles(boot_s)
+        self._store = Store(data, self._not_kept, self._kept_again, TRIAL)
         self._services = Services(self._node, self._pump, self._store, log, allow_cmd_checks=settings.allow_cmd_checks)
         self._services.checks = self._checks = Checks(
             changed=self._services.checked,
@@ -137,6 +139,7 @@ class Sidecar:
             self._services,
             leave=self.leave,
             durable=data is not None,
+            troubles=self._troubles.shapes,
             about={"name": self._name, "cluster": settings.cluster, "seeds": list(settings.seeds)},
         )
         if data is not None:
@@ -245,7 +248,8 @@ class Sidecar:
             self._moved.set()
         elif event.kind == "generation_raised":
             self._keep_generation(int(dict(event.fields)["generation"]))
-        log_event(self._log, event, cluster=self._settings.cluster)
+        self._troubles.on_event(event, in_words(event, cluster=self._settings.cluster))
+        log_event(self._log, event, cluster=self._settings.cluster, leaving=self._leaving)
 
     def _found(self, addresses: tuple[Address, ...]) -> None:
         """The seeds' names gave new addresses: the route to them may show a better address of our own."""
@@ -269,6 +273,8 @@ class Sidecar:
         while True:
             await trio.sleep(HOUSEKEEPING_S)
             self._log.summarise()
+            if unsent := self._troubles.look_at_unsent(self._pump.dropped):
+                self._log.line("warning", "cannot_send", {"message": unsent}, repeat_key="cannot_send")
             give_back_memory()
 
     async def _keep_peers(self) -> None:
@@ -289,9 +295,15 @@ class Sidecar:
                 self._not_kept(str(error))
 
     def _not_kept(self, why: str) -> None:
+        self._troubles.saw("not_kept", f"{why}: registrations are refused until it can be written", lasting=True)
         self._log.line("error", "not_kept", {"message": f"{why}: trying again"}, repeat_key="not_kept")
 
+    def _kept_again(self) -> None:
+        self._troubles.over("not_kept")
+        self._log.info("kept_again", message="the data directory can be written again, and is up to date")
+
     def _unresolved(self, seed: Seed, why: str) -> None:
+        self._troubles.saw(f"seed_unresolved {seed}", f"the seed {seed} is not resolved: {why}")
         fields = {"seed": str(seed), "reason": why, "message": "trying again"}
         self._log.line("warning", "seed_unresolved", {**fields}, repeat_key=f"seed {seed}")
 

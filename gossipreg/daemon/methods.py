@@ -74,15 +74,17 @@ class Methods:
         services: Services,
         *,
         leave: Callable[[float], Awaitable[None]],
+        troubles: Callable[[], list[Shape]] = list,
         durable: bool,
         about: dict[str, Any],
     ) -> None:
-        """`leave(hold_s)` returns when it is done; `about` is what `info` shows of the sidecar beside what the node
-        says."""
+        """`leave(hold_s)` returns when it is done; `troubles()` is what goes wrong now; `about` is what `info` shows of
+        the sidecar beside what the node says."""
         self._node = node
         self._pump = pump
         self._services = services
         self._leave = leave
+        self._troubles = troubles
         self._durable = durable
         self._about = about
         self._started_at = pump.now()
@@ -181,6 +183,7 @@ class Methods:
             "health_score": statistics.pop("health_score", None),
             "uptime_s": round(now - self._started_at, 3),
             "sealed": node.keyring is not None,
+            "troubles": self._troubles(),
             "not_alive": [
                 {key: value for key, value in member_shape(member).items() if key in _TROUBLE}
                 for member in islice(troubles, TROUBLES_MAX)

@@ -145,3 +145,13 @@ def test_lines_of_one_kind_are_counted_once_there_were_many_whatever_their_keys(
     assert f"warning x left_out={2 * logs.REPEAT_KEYS_MAX - 3}" in summary
     log.line("warning", "x", {"n": 7}, repeat_key="new", kind_burst=3)
     assert out.getvalue().splitlines()[-1].endswith("x n=7")
+
+
+@pytest.mark.parametrize("kind", ["member_hidden", "member_dead", "alone"])
+def test_who_is_leaving_has_no_news_of_the_others_who_may_be_leaving_too(kind: str) -> None:
+    out = io.StringIO()
+    log = Log(stream=out)
+    log_event(log, Event(kind), cluster="y", leaving=True)
+    assert out.getvalue() == ""
+    log_event(log, Event(kind), cluster="y")
+    assert kind in out.getvalue()

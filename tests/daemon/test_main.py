@@ -146,7 +146,9 @@ def test_two_sealed_sidecars_find_each_other_and_one_takes_leave(processes: Any,
 
 def test_another_cluster_and_another_key_are_told_in_words(processes: Any) -> None:
     a = processes("a", cluster="x", key=KEY)
-    processes("b", cluster="y", key=KEY, seeds=[a.gossip]).wait_log("answered by cluster 'x', not 'y'")
+    b = processes("b", cluster="y", key=KEY, seeds=[a.gossip])
+    b.wait_log("answered by cluster 'x', not 'y'")
+    assert "answered by cluster 'x', not 'y'" in b.call("info")["troubles"][0]["message"]
     other_key = base64.b64encode(bytes(32)).decode()
     processes("c", cluster="x", key=other_key, seeds=[a.gossip]).wait_log(f"{a.gossip} does not accept our key")
 
