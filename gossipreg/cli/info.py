@@ -57,7 +57,7 @@ def _troubles(found: dict[str, Any]) -> list[str]:
         lines.append(f"! {printable(one['name'])} {one['address']} {one['state']} for {_since(one)}{why}")
     lines += [
         f"! {printable(one['service'])} {one['health']} for {_since(one)}: {printable(one['check'])}: "
-        f"{printable(one['output'] or 'no result yet')}"
+        f"{printable(one['output'])}"
         for one in found.get("failing_checks", ())
     ]
     return lines

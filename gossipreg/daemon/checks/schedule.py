@@ -152,7 +152,7 @@ class Checks:
         now = trio.current_time()
         return tuple(
             CheckStatus(
-                check.spec, check.health, check.output, now - check.since,
+                check.spec, check.health, _shown(check), now - check.since,
                 None if check.checked_at is None else now - check.checked_at,
             )
             for check in checks
@@ -190,7 +190,8 @@ class Checks:
         now = trio.current_time()
         check = _Check(service_id, spec, health, now)
         self._set_due(check, now + spec.interval_s if spec.kind == "ttl" else now)
-        self._watch_expiry(check)
+        if spec.kind != "ttl":
+            self._watch_expiry(check)
         return check
 
     def _end(self, check: _Check) -> None:
@@ -206,6 +207,9 @@ class Checks:
         if check.gone or check.due != when:
             return
         if check.spec.kind == "ttl":
+            if check.checked_at is None:  # it may be critical from now on; until now it could not be otherwise
+                check.since = trio.current_time()
+                self._watch_expiry(check)
             self._said(check, Outcome(Health.CRITICAL, f"no heartbeat for {check.spec.interval_s:g}s"), at_once=True)
             return
         self._lane(check).waiting.append(check)
@@ -295,6 +299,17 @@ class Checks:
                     self._bug("check", error)
 
         self._at(since + limit_s, look)
+
+
+def _shown(check: _Check) -> str:
+    """What it said last, and how far it is on its way to another health."""
+    if check.checked_at is None:
+        return "no heartbeat yet" if check.spec.kind == "ttl" else "no result yet"
+    if check.streak < 0:
+        return f"{check.output}; {-check.streak} of {check.spec.passes} in a row"
+    if check.streak > 0:
+        return f"{check.output}; {check.streak} of {check.spec.fails} in a row"
+    return check.output
 
 
 def damped(health: Health, said: Health, streak: int, spec: CheckSpec) -> tuple[int, Health]:
