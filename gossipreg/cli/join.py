@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
-from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, service_options, service_params
+from gossipreg.cli.exit_codes import NOT_STARTED, USAGE
+from gossipreg.cli.options import Chosen, client_options, in_flags, pairs, pass_chosen, service_options, service_params
+from gossipreg.errors import BadConfig, CannotStart
 
 FILE = click.Path(readable=False)
 """Whether it can be read is for the daemon to say, in its own words and with its own exit code."""
@@ -60,21 +62,27 @@ def join(chosen: Chosen, /, **flags: Any) -> int:
     Prints one line, `ready ...`, when its socket answers. Without --seed it is the first member of a cluster.
     """
     service = _take_service(flags)
+    from gossipreg.daemon.logs import Log
     from gossipreg.daemon.main import run
     from gossipreg.daemon.settings import Settings
 
     log_format = flags.pop("log_format") or ("json" if chosen.json else "text")
     labels = tuple(sorted(flags.pop("labels").items()))
-    return run(
-        Settings(
-            **flags,
-            labels=labels,
-            key=os.environ.get("GOSSIPREG_KEY") or None,
-            socket=chosen.socket or os.environ.get("GOSSIPREG_SOCKET") or None,
-            log_format=log_format,
-            service=service,
-        )
+    settings = Settings(
+        **flags,
+        labels=labels,
+        key=os.environ.get("GOSSIPREG_KEY") or None,
+        socket=chosen.socket or os.environ.get("GOSSIPREG_SOCKET") or None,
+        log_format=log_format,
+        service=service,
     )
+    try:
+        return run(settings)
+    except (BadConfig, CannotStart) as error:
+        if log_format == "text" or chosen.json:
+            raise
+        Log(log_format).error(error.code, message=in_flags(str(error)))  # who reads JSON reads nothing else
+        return USAGE if isinstance(error, BadConfig) else NOT_STARTED
 
 
 def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:

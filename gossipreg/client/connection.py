@@ -73,6 +73,18 @@ class Client:
         change as it comes."""
         return Watch(self.path, name, self.timeout_s)
 
+    def notified(self) -> tuple[str, dict[str, Any]] | None:
+        """What the sidecar has said unasked on the connection of the calls, one at a time; None: nothing (more) yet.
+        Raises Unreachable when it ended."""
+        if self._connection is None:
+            return None
+        match self._connection.receive(monotonic()):
+            case ("notification", str(method), dict(params)):
+                return method, params
+            case ("reply", None, (code, text), _):
+                raise _answered_error(code, text)
+        return None
+
     def fileno(self) -> int:
         """For `select`: of the connection of the calls. When no call is under way, it is readable once that ended."""
         if self._connection is None:

@@ -42,6 +42,7 @@ class Connection:
                  instances: Callable[[str | None], tuple[Instance, ...]],
                  bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
         self.caller = caller
+        caller.tell = outgoing.push
         self._sock = sock
         self._outgoing = outgoing
         self._methods = methods

@@ -25,6 +25,7 @@ from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.errors import Refused
 from gossipreg.model import Health, Instance, MemberInfo, NodeId
+from gossipreg.wire.rpc import encode_notification
 from gossipreg.wire.shapes import Shape, instance_shape, member_shape, service_shape, version_shape
 
 if TYPE_CHECKING:
@@ -64,6 +65,12 @@ class Caller:
     pid: int
     uid: int
     gone: bool = False
+    tell: Callable[[bytes], None] = lambda _: None
+    """Write to it, beside the answers."""
+
+    def lost(self, id: str, why: str) -> None:
+        """A service that was attached to it is not any more."""
+        self.tell(encode_notification("detached", {"id": id, "why": why}))
 
 
 class Methods:

@@ -56,6 +56,10 @@ class Holder(Protocol):
     gone: bool
     """Its connection has ended."""
 
+    def lost(self, id: str, why: str) -> None:
+        """What it registered does not live on it any more, though it is there."""
+        ...
+
 
 class Answer(NamedTuple):
     id: str
@@ -275,7 +279,7 @@ class Services:
 
     def _why(self, id: str) -> str:
         return "; ".join(
-            f"{status.spec.text}: {status.output or 'no result yet'}"
+            f"{status.spec.text}: {status.output}"
             for status in self.checks.statuses(id)
             if status.health is not Health.PASSING
         )
@@ -299,6 +303,8 @@ class Services:
         before, self._entries[id] = self._entries.get(id), entry
         if before is None or (before.registration.params, before.source) != (entry.registration.params, entry.source):
             service = entry.registration.service
+            if before is not None and before.holder is not entry.holder:
+                _tell_holder(before, "was registered anew by another")
             self._line(
                 "service_registered" if before is None else "service_updated", id=id, name=service.name,
                 address=str(Address(service.address, service.port)), source=entry.source,
@@ -315,8 +321,10 @@ class Services:
         return self._pump.command(lambda now: self._node.register(service, health, now))
 
     def _drop(self, id: str) -> None:
-        if self._entries.pop(id, None) is not None:  # two clients may have asked
+        entry = self._entries.pop(id, None)
+        if entry is not None:  # two clients may have asked
             self._line("service_deregistered", id=id)
+            _tell_holder(entry, "was deregistered")
             self.checks.remove(id)
             self._pump.order(lambda now: self._node.deregister(id, now))
 
@@ -325,6 +333,11 @@ class Services:
 
     def _keep_later(self, id: str) -> None:
         self._store.commit_later(f"service {id}", lambda: self._as_kept(id, self._entries.get(id)))
+
+
+def _tell_holder(entry: _Entry, why: str) -> None:
+    if entry.holder is not None and not entry.holder.gone:
+        entry.holder.lost(entry.registration.service.id, why)
 
 
 def _status_shape(status: CheckStatus) -> Shape:

@@ -28,6 +28,10 @@ ME: dict[str, Any] = {"uid": 0, "trusted": True, "holder": None}
 @dataclass(eq=False)
 class Holder:
     gone: bool = False
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    def lost(self, id: str, why: str) -> None:
+        self.told.append((id, why))
 
 
 @dataclass
@@ -362,6 +366,25 @@ async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_go
         assert sorted(one.found()) == ["web-3"]  # taken over through the socket
 
     await started.run(use, file=[a, b])
+
+
+async def test_who_attached_a_service_is_told_when_another_takes_it(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        first, second, third = Holder(), Holder(), Holder()
+        await one.services.register(WEB, uid=0, trusted=True, holder=first)
+        await one.services.register({**WEB, "weight": 2}, uid=0, trusted=True, holder=first)
+        await one.services.register(WEB, uid=0, trusted=True, holder=second)
+        assert first.told == [("web-80", "was registered anew by another")]
+        await one.services.deregister("web-80")
+        assert second.told == [("web-80", "was deregistered")]
+        await one.services.register(WEB, uid=0, trusted=True, holder=third)
+        third.gone = True
+        one.services.detach(third)
+        assert third.told == []
+
+    await started.run(use)
 
 
 async def test_a_service_of_the_file_comes_back_when_who_took_it_over_is_gone(
