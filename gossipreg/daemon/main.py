@@ -169,7 +169,12 @@ class Sidecar:
                 nursery.start_soon(self._keep_peers)
                 nursery.start_soon(self._keep_house)
                 nursery.start_soon(
-                    self._open.local_socket.serve, self._methods, self._watches, self._instances, self._pump.bug
+                    self._open.local_socket.serve,
+                    self._methods,
+                    self._watches,
+                    self._instances,
+                    self._pump.bug,
+                    self._crowded,
                 )
                 nursery.start_soon(self._obey, signals, nursery)
                 nursery.start_soon(self._seek)
@@ -293,6 +298,10 @@ class Sidecar:
                 self._open.data.keep_generation(generation)
             except Refused as error:
                 self._not_kept(str(error))
+
+    def _crowded(self, message: str) -> None:
+        self._troubles.saw("crowded", message)
+        self._log.line("warning", "clients_crowded", {"message": message}, repeat_key="clients_crowded")
 
     def _not_kept(self, why: str) -> None:
         self._troubles.saw("not_kept", f"{why}: registrations are refused until it can be written", lasting=True)

@@ -65,6 +65,8 @@ class Caller:
     pid: int
     uid: int
     gone: bool = False
+    attached: bool = False
+    """A service lives, or lived, on it."""
     tell: Callable[[bytes], None] = lambda _: None
     """Write to it, beside the answers."""
 
@@ -215,6 +217,7 @@ class Methods:
         return self._registered(wanted, caller, attach)
 
     async def _registered(self, params: Params, caller: Caller, attach: bool) -> bytes:
+        caller.attached = caller.attached or attach
         id, version = await self._services.register(
             params, uid=caller.uid, trusted=caller.uid in (0, os.geteuid()), holder=caller if attach else None
         )
