@@ -40,7 +40,8 @@ DROPS: dict[str, str] = {
     "send_no_such_family": "not sent: an IPv6 address where only IPv4 is bound, or the other way round",
     "send_not_an_address": "not sent: a host name where an address belongs",
     # clients of the local socket
-    "client_too_many": "a connection beyond those that all clients may have: told, and closed",
+    "client_too_many": "a connection beyond those that may be, with none idle: told, and closed",
+    "client_idle": "a connection that had been idle for longest, when another needed its place: told, and closed",
     "client_process_too_many": "a connection beyond those that one process may have: told, and closed",
     "client_broke_protocol": "what a client sent is no request, or too large: told, and closed",
     "client_too_slow": "a client did not read what it was sent: told, and closed",

@@ -38,6 +38,10 @@ class BadParams(RequestError):
     code = "bad_params"
 
 
+class CannotSend(BadParams):
+    """A parameter that has no form on the socket (text that is not UTF-8): nothing was sent."""
+
+
 class UnknownMethod(RequestError):
     """No such method."""
 

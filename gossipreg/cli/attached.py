@@ -8,7 +8,7 @@ import select
 from typing import TYPE_CHECKING, Any, Self
 
 from gossipreg.cli.options import Chosen
-from gossipreg.cli.output import say
+from gossipreg.cli.output import printable, say
 from gossipreg.errors import RequestError, Unreachable
 
 if TYPE_CHECKING:
@@ -36,26 +36,43 @@ class Attached:
         self._client = client
         return result
 
-    def keep(self, until: int | None = None) -> None:
-        """Stay registered until this descriptor is readable; without one, until interrupted."""
+    def keep(self, until: int | None = None) -> bool:
+        """Stay registered until this descriptor is readable (True); without one, until interrupted. False: somebody
+        else took it out, or has it now; and that is said."""
         watched: list[Any] = [] if until is None else [until]
         while True:
             if self._client is None and not self._again(watched):
-                return
+                return True
             assert self._client is not None
-            readable, _, _ = select.select([self._client, *watched], [], [])
-            if until in readable:
-                return
-            self.close()  # nothing is asked, so what can be read is the end
-            say("the sidecar ended: registering again when there is one")
+            try:
+                if self._taken_out(self._client):
+                    return False
+                readable, _, _ = select.select([self._client, *watched], [], [])
+                if until in readable:
+                    return True
+            except (Unreachable, RequestError):
+                self.close()
+                say("the sidecar ended: registering again when there is one")
+
+    def _taken_out(self, client: "Client") -> bool:
+        """Look at what the sidecar has said. Raises what ends the connection."""
+        while (told := client.notified()) is not None:
+            method, params = told
+            if method == "detached":
+                say(f"{printable(params.get('id'))} {printable(params.get('why'))}: it does not live with this process")
+                return True
+        return False
 
     def _again(self, watched: list[Any]) -> bool:
         """Register with whoever comes. False: it is time to end."""
-        wait_s = FIRST_S
+        wait_s, said = FIRST_S, ""
         while True:
             try:
                 self.register()
-            except (Unreachable, RequestError):  # one that is leaving refuses
+            except (Unreachable, RequestError) as error:
+                if isinstance(error, RequestError) and str(error) != said:  # one that is leaving refuses, or for good
+                    said = str(error)
+                    say(f"not registered: {printable(said)}; trying again")
                 if select.select(watched, [], [], wait_s)[0]:
                     return False
                 wait_s = min(wait_s * GROWTH, LONGEST_S)

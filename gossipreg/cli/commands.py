@@ -10,17 +10,16 @@ from importlib import import_module
 import click
 
 from gossipreg import __version__
-from gossipreg.cli.options import Chosen, client_options
+from gossipreg.cli.exit_codes import INTERRUPTED, NOT_STARTED, READER_GONE, REFUSED, UNREACHABLE, USAGE
+from gossipreg.cli.options import Chosen, client_options, in_flags
 from gossipreg.cli.output import ReaderGone, flush, say_error
-from gossipreg.errors import BadConfig, CannotStart, GossipregError, Unreachable
+from gossipreg.errors import BadConfig, CannotSend, CannotStart, GossipregError, Unreachable
 
 COMMANDS = (
     "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "info", "leave",
     "keygen", "exec",
 )  # fmt: skip
 """In the order of the help. Each is the function of its name in the module of its name."""
-
-USAGE, UNREACHABLE, REFUSED, NOT_STARTED, INTERRUPTED, READER_GONE = 2, 3, 4, 5, 130, 141
 
 
 class Commands(click.Group):
@@ -70,11 +69,11 @@ def run(args: list[str] | None = None) -> int:
     except ReaderGone:
         return READER_GONE
     except GossipregError as error:
-        say_error(error.code, str(error), json=json)
+        say_error(error.code, in_flags(str(error)), json=json)
         match error:
             case Unreachable():
                 return UNREACHABLE
-            case BadConfig():
+            case BadConfig() | CannotSend():
                 return USAGE
             case CannotStart():
                 return NOT_STARTED

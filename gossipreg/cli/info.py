@@ -8,7 +8,7 @@ from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, printable, short_duration
 from gossipreg.drops import meaning
 
-LISTED = ("not_alive", "failing_checks")
+LISTED = ("troubles", "not_alive", "failing_checks")
 """Shown as troubles, one a line."""
 
 
@@ -51,12 +51,13 @@ def _troubles(found: dict[str, Any]) -> list[str]:
         lines.append("! no other member is heard: the answers are those known last")
     if not found.get("synced", True):
         lines.append("! not in step with the cluster yet")
+    lines += [f"! {printable(one['message'])} (for {_since(one)})" for one in found.get("troubles", ())]
     for one in found.get("not_alive", ()):
         why = f": {printable(one['reason'])}" if one["reason"] else ""
         lines.append(f"! {printable(one['name'])} {one['address']} {one['state']} for {_since(one)}{why}")
     lines += [
         f"! {printable(one['service'])} {one['health']} for {_since(one)}: {printable(one['check'])}: "
-        f"{printable(one['output'] or 'no result yet')}"
+        f"{printable(one['output'])}"
         for one in found.get("failing_checks", ())
     ]
     return lines

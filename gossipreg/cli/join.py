@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, service_options, service_params
+from gossipreg.cli.exit_codes import NOT_STARTED, USAGE
+from gossipreg.cli.options import Chosen, client_options, in_flags, pairs, pass_chosen, service_options, service_params
 from gossipreg.cli.units import Duration
+from gossipreg.errors import BadConfig, CannotStart
 
 if TYPE_CHECKING:
     from gossipreg.daemon.gateways import Gateway
@@ -68,22 +70,28 @@ def join(chosen: Chosen, /, **flags: Any) -> int:
     """
     service = _take_service(flags)
     dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl")}
+    from gossipreg.daemon.logs import Log
     from gossipreg.daemon.main import run
     from gossipreg.daemon.settings import Settings
 
     log_format = flags.pop("log_format") or ("json" if chosen.json else "text")
     labels = tuple(sorted(flags.pop("labels").items()))
-    return run(
-        Settings(
-            **flags,
-            labels=labels,
-            key=os.environ.get("GOSSIPREG_KEY") or None,
-            socket=chosen.socket or os.environ.get("GOSSIPREG_SOCKET") or None,
-            log_format=log_format,
-            service=service,
-        ),
-        *_gateways(dns, flags["cluster"]),
+    gateways = _gateways(dns, flags["cluster"])
+    settings = Settings(
+        **flags,
+        labels=labels,
+        key=os.environ.get("GOSSIPREG_KEY") or None,
+        socket=chosen.socket or os.environ.get("GOSSIPREG_SOCKET") or None,
+        log_format=log_format,
+        service=service,
     )
+    try:
+        return run(settings, *gateways)
+    except (BadConfig, CannotStart) as error:
+        if log_format == "text" or chosen.json:
+            raise
+        Log(log_format).error(error.code, message=in_flags(str(error)))  # who reads JSON reads nothing else
+        return USAGE if isinstance(error, BadConfig) else NOT_STARTED
 
 
 def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":

@@ -47,4 +47,4 @@ def lookup(
 def _why(instance: dict[str, Any]) -> str:
     """What its checks say, where it is registered with this sidecar: others do not know."""
     failing = [one for one in instance.get("checks", ()) if one["health"] != "passing"]
-    return "".join(f"  {printable(one['check'])}: {printable(one['output'] or 'no result yet')}" for one in failing)
+    return "".join(f"  {printable(one['check'])}: {printable(one['output'])}" for one in failing)

@@ -32,6 +32,8 @@ pass_chosen = click.make_pass_decorator(Chosen)
 
 
 def _choose_socket(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value == "":
+        raise click.UsageError("--socket is empty: name a path, or leave it out.")
     if value is not None:
         ctx.ensure_object(Chosen).socket = value
 
@@ -72,7 +74,21 @@ CHECK_FORMS = (
     "http(s)://URL, tcp://HOST:PORT, cmd:LINE or ttl:30s; after commas: interval=5s timeout=1s passes=2 fails=3 "
     "deregister_after=1h, and for https server_name=NAME verify=no"
 )
+BESIDE = "the service beside this sidecar: "
 SERVICE_FLAGS = ("port", "address", "id", "tags", "meta", "weight", "checks")
+
+
+FLAGS = {"checks": "--check", "tags": "--tag"}
+"""Of the parameters of the local socket whose flag has another name."""
+
+
+def in_flags(message: str) -> str:
+    """What is said of a parameter, as the user named it."""
+    for name, flag in FLAGS.items():
+        for before in ("", BESIDE):
+            if message.startswith((f"{before}{name} ", f"{before}{name}:")):
+                return before + flag + message[len(before) + len(name) :]
+    return message
 
 
 def service_params(flags: dict[str, Any]) -> dict[str, Any]:

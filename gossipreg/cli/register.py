@@ -20,19 +20,22 @@ from gossipreg.cli.output import flush, print_json, print_line, printable
 @service_options(required=True)
 @client_options
 @pass_chosen
-def register(chosen: Chosen, /, name: str, attach: bool, **flags: Any) -> None:
-    """Register the service NAME with the sidecar, or update the one of that id. Prints its id."""
+def register(chosen: Chosen, /, name: str, attach: bool, **flags: Any) -> int:
+    """Register the service NAME with the sidecar, or update the one of that id. Prints its id.
+
+    With --attach, exit code 1 when somebody else takes it out or registers it anew.
+    """
     params = {"name": name, **service_params(flags)}
     if not attach:
         with chosen.client() as client:
             _show(chosen, client.call("register", **params))
-        return
+        return 0
     from gossipreg.cli.attached import Attached
 
     with Attached(chosen, params) as attached:
         _show(chosen, attached.register())
         flush()
-        attached.keep()
+        return 0 if attached.keep() else 1
 
 
 def _show(chosen: Chosen, result: dict[str, Any]) -> None:

@@ -12,10 +12,11 @@ failed in any way is closed, because what comes next on it is unknown; the next 
             print(instance["address"], instance["port"])
 """
 
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Self
 
 from gossipreg.errors import REQUEST_ERRORS, RequestError, Unreachable
@@ -25,6 +26,8 @@ from gossipreg.wire import rpc
 TIMEOUT_S = 10.0
 """A sidecar answers in well under a millisecond, and `leave` in a few seconds."""
 RECEIVE_BYTES = 64 * 1024
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.002, 0.05
+"""Between tries to get to a sidecar that has many before its door."""
 PAGE = 1000
 """Services or members asked for at once: a few hundred kilobytes."""
 
@@ -49,6 +52,8 @@ class Client:
     def call(self, method: str, **params: Any) -> Any:
         """One request, its result. After Unreachable it is not known whether the sidecar did it."""
         self._last_id += 1
+        if self._connection is not None and self._connection.ended():
+            self.close()  # it was idle, and others needed its place, or the sidecar is another one now
         if self._connection is None:
             self._connection = _Connection(self.path, self.timeout_s)
         try:
@@ -72,6 +77,18 @@ class Client:
         """The instances of service `name`, or of all: first `{"kind": "current", "instances": [..]}`, then each
         change as it comes."""
         return Watch(self.path, name, self.timeout_s)
+
+    def notified(self) -> tuple[str, dict[str, Any]] | None:
+        """What the sidecar has said unasked on the connection of the calls, one at a time; None: nothing (more) yet.
+        Raises Unreachable when it ended."""
+        if self._connection is None:
+            return None
+        match self._connection.receive(monotonic()):
+            case ("notification", str(method), dict(params)):
+                return method, params
+            case ("reply", None, (code, text), _):
+                raise _answered_error(code, text)
+        return None
 
     def fileno(self) -> int:
         """For `select`: of the connection of the calls. When no call is under way, it is readable once that ended."""
@@ -162,10 +179,28 @@ class _Connection:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(timeout_s)
         try:
-            self._socket.connect(path)
+            self._connect(path, None if timeout_s is None else monotonic() + timeout_s)
         except OSError as error:
             self.close()
             raise Unreachable(_why_not(path, error)) from None
+
+    def _connect(self, path: str, deadline: float | None) -> None:
+        """A crowd before the door (EAGAIN, at once, where the socket has a timeout) is waited for like an answer."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                return self._socket.connect(path)
+            except BlockingIOError:
+                if deadline is not None and monotonic() + wait_s > deadline:
+                    raise
+                sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    def ended(self) -> bool:
+        """Whether the sidecar has closed it."""
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        return bool(poll.poll(0))
 
     def call(self, id: int, method: str, params: rpc.Params, timeout_s: float | None) -> Any:
         deadline = None if timeout_s is None else monotonic() + timeout_s

@@ -67,6 +67,8 @@ def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
     if text is None:
         return Bind(WILDCARDS if everywhere else LOOPBACKS, DEFAULT_PORT, port_asked=False)
     host, port = split_host_port(text, what="--bind")
+    if is_literal(host) and of_many(host):
+        raise BadConfig(f"--bind {text!r}: that is the address of many, name one of this machine")
     hosts = WILDCARDS if host in ("", "*") else (resolve_own(host, what="--bind"),)
     return Bind(hosts, DEFAULT_PORT if port is None else port, port_asked=port is not None)
 
@@ -86,6 +88,8 @@ def advertise_rule(text: str, bound_port: int) -> Address:
     literal = resolve_own(host, what="--advertise") if host else ""
     if not literal or literal in WILDCARDS:
         raise BadConfig(f"--advertise {text!r}: others cannot reach a wildcard, name one address of this machine")
+    if of_many(literal):
+        raise BadConfig(f"--advertise {text!r}: that is the address of many, name one of this machine")
     return Address(literal, port or bound_port)
 
 
@@ -147,6 +151,11 @@ def is_literal(host: str) -> bool:
     except (OSError, ValueError):  # ValueError: a NUL byte
         return False
     return True
+
+
+def of_many(host: str) -> bool:
+    """Of a literal: multicast, broadcast, or kept for later."""
+    return host.lower().startswith("ff") if ":" in host else int(host.partition(".")[0]) >= 224
 
 
 def is_loopback(host: str) -> bool:

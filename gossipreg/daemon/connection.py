@@ -42,6 +42,7 @@ class Connection:
                  instances: Callable[[str | None], tuple[Instance, ...]],
                  bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
         self.caller = caller
+        caller.tell = outgoing.push
         self._sock = sock
         self._outgoing = outgoing
         self._methods = methods
@@ -60,11 +61,25 @@ class Connection:
         self._turn_bytes = 0
         self._answered = trio.Event()
         self._answered.set()
+        self._runs = False
+        self.asked_at = trio.current_time()
+        """When it came, or asked last."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is lost but time where it ends and comes again."""
+        return self._runs and self._answered.is_set() and not (self._watching or self.caller.attached)
+
+    def make_room(self) -> None:
+        """End, for another: say so, and do not wait for who does not read."""
+        self._outgoing.push(encode_error(None, Busy.code, "this connection was idle and others needed its place"))
+        self._outgoing.nursery.cancel_scope.cancel()
 
     async def run(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 self._outgoing.nursery = nursery
+                self._runs = True
                 await self._read_untrusted()
                 self._drop_watches()
                 self._outgoing.end()
@@ -110,6 +125,7 @@ class Connection:
         if message[0] != "request":
             raise Refused(f"a {message[0]} is not for the sidecar: send requests")
         _, id, method, params = message
+        self.asked_at = trio.current_time()
         reply = self._call(id, method, params)
         if not isinstance(reply, bytes):
             self._answered = trio.Event()

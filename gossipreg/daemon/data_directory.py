@@ -81,6 +81,10 @@ def keep_peers(peers: Peers) -> list[Statement]:
     return [("DELETE FROM peers", ()), *(("INSERT INTO peers VALUES (?, ?, ?)", row) for row in rows)]
 
 
+TRIAL: list[Statement] = [("UPDATE generation SET last = last", ())]
+"""Writes what stands there already, to see whether it can be written."""
+
+
 class DataDirectory:
     """Holds the lock and the database until `close`. Raises CannotStart: locked, damaged, not writable."""
 

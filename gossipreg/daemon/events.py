@@ -33,19 +33,24 @@ RARELY = frozenset(
 """Kinds that may come with each datagram or timer: one line a minute for each kind and address."""
 
 
-def log_event(log: Log, event: Event, *, cluster: str) -> None:
-    """`cluster` is ours."""
+OF_OTHERS = frozenset(("member_hidden", "member_dead", "member_suspect", "alone"))
+
+
+def log_event(log: Log, event: Event, *, cluster: str, leaving: bool = False) -> None:
+    """`cluster` is ours. Who is leaving has no news of others any more: they may be leaving too."""
     fields: dict[str, Field] = {name: value for name, value in event.fields if value != ""}
-    message = _in_words(event.kind, fields, cluster)
-    if message:
+    if message := in_words(event, cluster=cluster):
         fields["message"] = message
     repeat_key = f"{event.kind} {fields.get('address', '')}" if event.kind in RARELY else None
-    log.line(LEVELS.get(event.kind, "info"), event.kind, fields, repeat_key=repeat_key)
+    level = "debug" if leaving and event.kind in OF_OTHERS else LEVELS.get(event.kind, "info")
+    log.line(level, event.kind, fields, repeat_key=repeat_key)
 
 
-def _in_words(kind: str, fields: dict[str, Field], cluster: str) -> str:
+def in_words(event: Event, *, cluster: str) -> str:
+    """What it means and what to do, for kinds that do not say so themselves."""
+    fields = dict(event.fields)
     address = fields.get("address")
-    match kind:
+    match event.kind:
         case "wrong_cluster":
             theirs = fields.get("cluster")
             return f"answered by cluster '{theirs}', not '{cluster}': check --cluster or the seed {address}"

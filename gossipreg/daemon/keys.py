@@ -34,12 +34,13 @@ def read_keyring(settings: Settings) -> "Keyring | None":
 
 
 def exposed(path: str | None) -> str:
-    """What is wrong with who may read the key file; empty where nothing is."""
+    """What is wrong with who may read the key file; empty where nothing is. A group may: systemd's LoadCredential gives
+    access by an ACL, whose mask stands in the group's place."""
     try:
         mode = 0 if path is None else stat.S_IMODE(os.stat(path).st_mode)
     except OSError:
         return ""
-    return f"others than its owner can read {path} (mode {mode:04o}): chmod 600 it" if mode & 0o077 else ""
+    return f"everybody can read {path} (mode {mode:04o}): chmod 600 it" if mode & 0o007 else ""
 
 
 def _read_some(path: str) -> bytes:

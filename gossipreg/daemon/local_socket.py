@@ -1,10 +1,14 @@
 """The local socket: a unix stream socket on which clients call the methods, in MessagePack-RPC.
 
-Owns who is connected, and how many may be: 512, and 128 of one process; the next is told, and closed. The file is
-`socket_file.py`, a client's connection `connection.py`, what it is told `outgoing.py`.
+Owns who is connected, and how many may be: 512, 384 of one user and 128 of one process, with some places kept for root
+and the sidecar's own user. Where there is no place for the next, the connection that has been idle for longest makes
+room, of the user with the most of them: no user can lock out another, and no number of processes who has just come. One
+that watches, holds a service or is being answered is not idle; where all are like that, the next is told, and closed.
+The file is `socket_file.py`, a client's connection `connection.py`, what it is told `outgoing.py`.
 """
 
 import errno
+import os
 import socket
 import struct
 from collections import Counter
@@ -23,6 +27,9 @@ from gossipreg.wire.rpc import encode_error
 
 MAX_CLIENTS = 512
 """Each takes a descriptor, of which a process commonly has 1,024, and some 10 KiB."""
+MAX_CLIENTS_A_USER = 384
+KEPT_CLIENTS = 64
+"""Places of all that only root and the sidecar's own user may take."""
 MAX_CLIENTS_A_PROCESS = 128
 """One process that never closes a connection must not lock the others out."""
 
@@ -36,9 +43,10 @@ class LocalSocket:
         self._queues = Queues()
 
     async def serve(self, methods: Methods, watches: Watches, instances: Callable[[str | None], tuple[Instance, ...]],
-                    bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
+                    bug: Callable[[str, Exception], None],
+                    crowded: Callable[[str], None] = lambda _: None) -> None:  # fmt: skip
         """Answer clients until cancelled. `instances` are those of a service, or all, of whatever health; `bug` is
-        told of failures that should not be."""
+        told of failures that should not be, `crowded` in words of each client for whom there was no free place."""
         async with trio.open_nursery() as nursery:
             while True:
                 await trio.lowlevel.wait_readable(self._file.listener)
@@ -46,7 +54,7 @@ class LocalSocket:
                 if sock is None:
                     continue
                 caller = _caller_of(sock)
-                if fault := self._too_many(caller.pid, methods.dropped):
+                if fault := self._no_place(caller, methods.dropped, crowded):
                     with sock, suppress(OSError):
                         sock.send(encode_error(None, "busy", fault))
                     continue
@@ -55,16 +63,41 @@ class LocalSocket:
                 self._connections[connection] = None
                 nursery.start_soon(self._serve_one, connection, bug)
 
-    def _too_many(self, process: int, dropped: Counter[str]) -> str:
-        """Why one more connection of this process is not taken, and counted; empty where it is."""
-        if len(self._connections) >= MAX_CLIENTS:
-            dropped["client_too_many"] += 1
-            return f"there are {MAX_CLIENTS} clients: close some"
-        same = sum(connection.caller.pid == process for connection in self._connections)
+    def _no_place(self, caller: Caller, dropped: Counter[str], crowded: Callable[[str], None]) -> str:
+        """Why one more connection of this client is not taken, and counted; empty where it is."""
+        same = sum(connection.caller.pid == caller.pid for connection in self._connections)
         if same >= MAX_CLIENTS_A_PROCESS:
             dropped["client_process_too_many"] += 1
-            return f"process {process} has {same} connections: close some"
-        return ""
+            return f"process {caller.pid} has {same} connections: close some"
+        users = Counter(connection.caller.uid for connection in self._connections)
+        kept_for_us = caller.uid in (0, os.geteuid())
+        if not kept_for_us and users[caller.uid] >= MAX_CLIENTS_A_USER:
+            to_blame = [caller.uid]
+        elif users.total() >= MAX_CLIENTS - (0 if kept_for_us else KEPT_CLIENTS):
+            to_blame = [
+                uid for uid, number in users.most_common() if uid == caller.uid or number > users[caller.uid] + 1
+            ]
+        else:
+            return ""
+        most = ", ".join(f"{number} of user {uid}" for uid, number in users.most_common(3))
+        for uid in to_blame:
+            if self._make_room(uid):
+                dropped["client_idle"] += 1
+                crowded(f"{users.total()} clients at the local socket, {most}: those idle for longest are closed")
+                return ""
+        dropped["client_too_many"] += 1
+        crowded(f"{users.total()} clients at the local socket, {most}, and none of them idle: more are refused")
+        return f"there are {users.total()} clients, and none is idle: close some"
+
+    def _make_room(self, uid: int) -> bool:
+        """End the connection of this user that has been idle for longest. False: there is none."""
+        idle = [one for one in self._connections if one.caller.uid == uid and one.idle]
+        if not idle:
+            return False
+        longest = min(idle, key=lambda one: one.asked_at)
+        del self._connections[longest]
+        longest.make_room()
+        return True
 
     async def _accept(self) -> socket.socket | None:
         try:
@@ -82,7 +115,7 @@ class LocalSocket:
         except Exception as error:
             bug("connection", error)
         finally:
-            del self._connections[connection]
+            self._connections.pop(connection, None)
 
     async def answered(self) -> None:
         """Return when no client waits for the answer to what it asked before."""

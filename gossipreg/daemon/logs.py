@@ -44,6 +44,7 @@ class Log:
         self._lowest = LEVELS[level]
         self._stream = sys.stderr if stream is None else stream
         self._repeats: dict[str, _Repeats] = {}
+        self._kinds: dict[str, _Repeats] = {}
 
     def debug(self, kind: str, /, **fields: Field) -> None:
         self.line("debug", kind, fields)
@@ -58,13 +59,15 @@ class Log:
         self.line("error", kind, fields)
 
     def line(
-        self, level: str, kind: str, fields: dict[str, Field], *, repeat_key: str | None = None, burst: int = 1
-    ) -> None:
-        """Write one line; with `repeat_key` only if fewer than `burst` of that key were written within REPEAT_S."""
+        self, level: str, kind: str, fields: dict[str, Field], *, repeat_key: str | None = None, burst: int = 1,
+        kind_burst: int = 0,
+    ) -> None:  # fmt: skip
+        """Write one line; with `repeat_key` only if fewer than `burst` of that key were written within REPEAT_S, with
+        `kind_burst` only if fewer than that of its kind were."""
         if LEVELS[level] < self._lowest:
             return
         if repeat_key is None:
-            self._write(level, kind, fields)
+            self._write_unless_full(level, kind, fields, kind_burst)
             return
         now = time.monotonic()
         repeats = self._repeats.get(repeat_key)
@@ -79,10 +82,34 @@ class Log:
             repeats = self._repeats[repeat_key] = _Repeats(now)
         if repeats.written < burst:
             repeats.written += 1
-            self._write(level, kind, fields)
+            self._write_unless_full(level, kind, fields, kind_burst)
         else:
             repeats.left_out += 1
             repeats.last = (level, kind, fields)
+
+    def _write_unless_full(self, level: str, kind: str, fields: dict[str, Field], burst: int) -> None:
+        """Write it where fewer than `burst` of its kind were written lately (0: however many), else count it."""
+        if burst == 0:
+            self._write(level, kind, fields)
+            return
+        now = time.monotonic()
+        lines = self._kinds.get(kind)
+        if lines is not None and now - lines.since >= REPEAT_S:
+            self._summarise_kind(kind)
+            lines = None
+        if lines is None:
+            lines = self._kinds[kind] = _Repeats(now)
+        if lines.written < burst:
+            lines.written += 1
+            self._write(level, kind, fields)
+        else:
+            lines.left_out += 1
+            lines.last = (level, kind, {})
+
+    def _summarise_kind(self, kind: str) -> None:
+        lines = self._kinds.pop(kind)
+        if lines.last is not None:
+            self._write(lines.last[0], kind, {"left_out": lines.left_out, "message": "more lines of this kind"})
 
     def summarise(self) -> None:
         """Write, for each key whose time is over, the last of the lines that were left out, and how many they were. To
@@ -90,6 +117,8 @@ class Log:
         now = time.monotonic()
         for key in [key for key, repeats in self._repeats.items() if now - repeats.since >= REPEAT_S]:
             self._summarise(key)
+        for kind in [kind for kind, lines in self._kinds.items() if now - lines.since >= REPEAT_S]:
+            self._summarise_kind(kind)
 
     def _summarise(self, key: str) -> None:
         repeats = self._repeats.pop(key)

@@ -22,8 +22,8 @@ from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import own_addresses
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
-from gossipreg.daemon.data_directory import Peers, keep_peers
-from gossipreg.daemon.events import log_event
+from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
+from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.gateways import Gateway, Gateways
 from gossipreg.daemon.keys import exposed, read_keyring
 from gossipreg.daemon.logs import Log, text_value
@@ -37,6 +37,7 @@ from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.start import Opened, opened
 from gossipreg.daemon.store import Store
+from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
 from gossipreg.errors import CannotStart, GossipregError, Refused
 from gossipreg.model import Address, Change, Instance
@@ -97,6 +98,8 @@ class Sidecar:
         self._synced = trio.Event()
         self._over = trio.Event()
         self._moved = trio.Event()
+        self._reading = trio.Lock()
+        """Files are read again by one at a time; a pipe may take its time."""
         self._leaving = False
         self._exit_code = 0
         self._node = Node(
@@ -123,11 +126,13 @@ class Sidecar:
         )
         self._gateways = Gateways(open_things.gateways, self._node, self._pump.bug)
         data = open_things.data
-        self._store = Store(data, self._not_kept)
+        self._troubles = Troubles(boot_s)
+        self._store = Store(data, self._not_kept, self._kept_again, TRIAL)
         self._services = Services(self._node, self._pump, self._store, log, allow_cmd_checks=settings.allow_cmd_checks)
         self._services.checks = self._checks = Checks(
             changed=self._services.checked,
             expired=self._services.expired,
+            kept_out=self._services.kept_out,
             rng=random.Random(os.urandom(16)),
             bug=self._pump.bug,
         )
@@ -137,6 +142,7 @@ class Sidecar:
             self._services,
             leave=self.leave,
             durable=data is not None,
+            troubles=self._troubles.shapes,
             about={
                 "name": self._name,
                 "cluster": settings.cluster,
@@ -173,7 +179,12 @@ class Sidecar:
                 nursery.start_soon(self._keep_peers)
                 nursery.start_soon(self._keep_house)
                 nursery.start_soon(
-                    self._open.local_socket.serve, self._methods, self._watches, self._instances, self._pump.bug
+                    self._open.local_socket.serve,
+                    self._methods,
+                    self._watches,
+                    self._instances,
+                    self._pump.bug,
+                    self._crowded,
                 )
                 nursery.start_soon(self._obey, signals, nursery)
                 nursery.start_soon(self._seek)
@@ -198,8 +209,7 @@ class Sidecar:
         told_to_end = False
         async for number in signals:
             if number == signal.SIGHUP:
-                self._read_keys_again()
-                await self._read_services_again()
+                nursery.start_soon(self._read_again)
             elif told_to_end:
                 self._exit_code = 128 + number
                 self._over.set()
@@ -257,7 +267,8 @@ class Sidecar:
             self._moved.set()
         elif event.kind == "generation_raised":
             self._keep_generation(int(dict(event.fields)["generation"]))
-        log_event(self._log, event, cluster=self._settings.cluster)
+        self._troubles.on_event(event, in_words(event, cluster=self._settings.cluster))
+        log_event(self._log, event, cluster=self._settings.cluster, leaving=self._leaving)
 
     def _found(self, addresses: tuple[Address, ...]) -> None:
         """The seeds' names gave new addresses: the route to them may show a better address of our own."""
@@ -281,6 +292,8 @@ class Sidecar:
         while True:
             await trio.sleep(HOUSEKEEPING_S)
             self._log.summarise()
+            if unsent := self._troubles.look_at_unsent(self._pump.dropped):
+                self._log.line("warning", "cannot_send", {"message": unsent}, repeat_key="cannot_send")
             give_back_memory()
 
     async def _keep_peers(self) -> None:
@@ -300,16 +313,31 @@ class Sidecar:
             except Refused as error:
                 self._not_kept(str(error))
 
+    def _crowded(self, message: str) -> None:
+        self._troubles.saw("crowded", message)
+        self._log.line("warning", "clients_crowded", {"message": message}, repeat_key="clients_crowded")
+
     def _not_kept(self, why: str) -> None:
+        self._troubles.saw("not_kept", f"{why}: registrations are refused until it can be written", lasting=True)
         self._log.line("error", "not_kept", {"message": f"{why}: trying again"}, repeat_key="not_kept")
 
+    def _kept_again(self) -> None:
+        self._troubles.over("not_kept")
+        self._log.info("kept_again", message="the data directory can be written again, and is up to date")
+
     def _unresolved(self, seed: Seed, why: str) -> None:
+        self._troubles.saw(f"seed_unresolved {seed}", f"the seed {seed} is not resolved: {why}")
         fields = {"seed": str(seed), "reason": why, "message": "trying again"}
         self._log.line("warning", "seed_unresolved", {**fields}, repeat_key=f"seed {seed}")
 
-    def _read_keys_again(self) -> None:
+    async def _read_again(self) -> None:
+        async with self._reading:
+            await self._read_keys_again()
+            await self._read_services_again()
+
+    async def _read_keys_again(self) -> None:
         try:
-            keyring = read_keyring(self._settings)
+            keyring = await trio.to_thread.run_sync(read_keyring, self._settings, abandon_on_cancel=True)
         except CannotStart as error:
             self._log.error("keys_not_read", message=f"{error}; the keys read before stay in use")
             return
@@ -324,11 +352,11 @@ class Sidecar:
             return
         try:
             file = await trio.to_thread.run_sync(read_services, self._settings.services)
-            await self._services.follow_file(file)
+            changes = await self._services.follow_file(file)
         except GossipregError as error:
             self._log.error("services_not_read", message=f"{error}; the services read before stay as they are")
         else:
-            self._log.info("services_read", services=len(file))
+            self._log.info("services_read", services=len(file), **changes._asdict())
 
     def _print_ready(self) -> None:
         """The line that says on stdout that the socket answers."""

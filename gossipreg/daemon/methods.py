@@ -25,6 +25,7 @@ from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.errors import Refused
 from gossipreg.model import Health, Instance, MemberInfo, NodeId
+from gossipreg.wire.rpc import encode_notification
 from gossipreg.wire.shapes import Shape, instance_shape, member_shape, service_shape, version_shape
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class Caller:
     pid: int
     uid: int
     gone: bool = False
+    attached: bool = False
+    """A service lives, or lived, on it."""
+    tell: Callable[[bytes], None] = lambda _: None
+    """Write to it, beside the answers."""
+
+    def lost(self, id: str, why: str) -> None:
+        """A service that was attached to it is not any more."""
+        self.tell(encode_notification("detached", {"id": id, "why": why}))
 
 
 class Methods:
@@ -74,16 +83,18 @@ class Methods:
         services: Services,
         *,
         leave: Callable[[float], Awaitable[None]],
+        troubles: Callable[[], list[Shape]] = list,
         durable: bool,
         about: dict[str, Any],
         more_counts: Callable[[], dict[str, int]] = dict,
     ) -> None:
-        """`leave(hold_s)` returns when it is done; `about` is what `info` shows of the sidecar beside what the node
-        says, and `more_counts` counters of others."""
+        """`leave(hold_s)` returns when it is done; `troubles()` is what goes wrong now; `about` is what `info` shows of
+        the sidecar beside what the node says, and `more_counts` counters of others."""
         self._node = node
         self._pump = pump
         self._services = services
         self._leave = leave
+        self._troubles = troubles
         self._durable = durable
         self._about = about
         self._more_counts = more_counts
@@ -183,6 +194,7 @@ class Methods:
             "health_score": statistics.pop("health_score", None),
             "uptime_s": round(now - self._started_at, 3),
             "sealed": node.keyring is not None,
+            "troubles": self._troubles(),
             "not_alive": [
                 {key: value for key, value in member_shape(member).items() if key in _TROUBLE}
                 for member in islice(troubles, TROUBLES_MAX)
@@ -208,6 +220,7 @@ class Methods:
         return self._registered(wanted, caller, attach)
 
     async def _registered(self, params: Params, caller: Caller, attach: bool) -> bytes:
+        caller.attached = caller.attached or attach
         id, version = await self._services.register(
             params, uid=caller.uid, trusted=caller.uid in (0, os.geteuid()), holder=caller if attach else None
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from gossipreg.daemon.addresses import is_literal, is_loopback, split_host_port
+from gossipreg.daemon.addresses import is_literal, is_loopback, of_many, split_host_port
 from gossipreg.daemon.names import is_localhost
 from gossipreg.errors import BadConfig
 from gossipreg.model import Address
@@ -21,6 +21,8 @@ RETRY_FIRST_S = 0.5
 RETRY_MOST_S = 30.0
 SRV_LIFETIME_S = 10.0
 """How long one question for SRV records may take, all name servers together."""
+MAX_NAME_CHARS, MAX_LABEL_CHARS = 253, 63
+"""Of a host's name, as DNS has it (RFC 1035, section 2.3.4)."""
 ADDRESSES_MAX = 256
 """More addresses than this are not called: a name with so many has enough."""
 
@@ -60,6 +62,11 @@ def parse_seed(text: str) -> Seed:
     host, port = split_host_port(text, what="seed")
     if not host or not port:
         raise BadConfig(f"seed {text!r}: write HOST:PORT, [V6ADDRESS]:PORT or srv:_NAME._udp.DOMAIN")
+    if is_literal(host) and of_many(host):
+        raise BadConfig(f"seed {text!r}: that is the address of many, name a member's")
+    if len(host) > MAX_NAME_CHARS or any(len(label) > MAX_LABEL_CHARS for label in host.split(".")):
+        raise BadConfig(f"seed {text[:80] + '...'!r}: no host has so long a name, {MAX_LABEL_CHARS} characters between "
+                        f"dots and {MAX_NAME_CHARS} in all are the most")  # fmt: skip
     return HostSeed(host, port)
 
 

@@ -11,7 +11,9 @@ A service comes from one of four places, which says how long it stays:
     file      `join --services`: as long as it stands in the file, which is read again on SIGHUP
 
 An id is unique here: whoever registers it again takes it over, whatever it came from. What a client was told is kept
-goes before the flags and the file of the next start; a line in the log says so. Of all services the health known last
+goes before the flags and the file of the next start; a line in the log says so. What stands in the file and is not
+registered any more, since somebody deregistered it or the connection that had taken it over ended, is registered again
+at the next reading, and after the connection at once. Of all services the health known last
 is kept, so that a restart announces them as they were, where nothing of them was changed.
 
 With checks a service begins critical, out of the answers, and passes when they do. Registered again, the checks that it
@@ -27,12 +29,12 @@ from msgpack import unpackb
 from gossipreg.daemon.checks.schedule import Checks, CheckStatus
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.daemon.data_directory import KeptService, Statement, drop_service, keep_service
-from gossipreg.daemon.logs import Log
+from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.params import Registration, registration_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store
 from gossipreg.errors import BadConfig, GossipregError, NotFound, Refused, RequestError
-from gossipreg.model import Health, Version
+from gossipreg.model import Address, Health, Version
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ Params = Mapping[str, Any]
 
 LINES_A_MINUTE = 6
 """So many changes of health of a service are written; one that flaps faster is summed up."""
+ALL_LINES_A_MINUTE = 60
+"""So many lines of a kind are written for all services together, and then how many more there were."""
 SHOWN_MAX = 20
 """So many failing checks `info` lists; it is for a person, who will mend these first."""
 
@@ -52,10 +56,20 @@ class Holder(Protocol):
     gone: bool
     """Its connection has ended."""
 
+    def lost(self, id: str, why: str) -> None:
+        """What it registered does not live on it any more, though it is there."""
+        ...
+
 
 class Answer(NamedTuple):
     id: str
     version: Version
+
+
+class FileChanges(NamedTuple):
+    registered: int = 0
+    deregistered: int = 0
+    failed: int = 0
 
 
 @dataclass(slots=True)
@@ -116,6 +130,8 @@ class Services:
         try:
             registration = self._read(params, trusted=True)
             id = registration.service.id
+            if source == "file":
+                self._file[id] = registration.params
             if id in self._entries:
                 if self._entries[id].registration.params != registration.params:
                     self._log.warning("service_kept", id=id, message=f"registered through the socket: `gossipreg "
@@ -125,8 +141,6 @@ class Services:
             self._apply(_Entry(registration, source, True, kept[id].health if same else Health.CRITICAL))
         except RequestError as error:
             raise BadConfig(f"the service beside this sidecar: {error}") from None
-        if source == "file":
-            self._file[id] = registration.params
         self._keep_later(id)
 
     # -- requests ----------------------------------------------------------------------------------------------------
@@ -162,10 +176,18 @@ class Services:
         await self._store.commit([drop_service(id)], lambda: self._drop(id))
 
     def detach(self, holder: Holder) -> None:
-        """This connection is gone, and what lived on it goes too."""
+        """This connection is gone, and what lived on it goes too; what stands in the file comes back."""
         for id in [id for id, entry in self._entries.items() if entry.holder is holder]:
-            self._log.info("service_detached", id=id, message="the program that registered it is gone")
-            self._drop(id)
+            self._line("service_detached", id=id, message="the program that registered it is gone")
+            if id not in self._file:
+                self._drop(id)
+                continue
+            try:
+                self._apply(_Entry(self._read(unpackb(self._file[id]), trusted=True), "file", True, Health.CRITICAL))
+            except RequestError as error:
+                self._drop(id)
+                self._log.error("service_not_followed", id=id, message=str(error))
+            self._keep_later(id)
 
     def heartbeat(self, id: str, health: Health, note: str) -> None:
         """Raises NotFound where there is no such service, or none of its checks is a ttl."""
@@ -175,24 +197,32 @@ class Services:
         """We are leaving: nothing more is taken."""
         self._closed = True
 
-    async def follow_file(self, file: Sequence[Params]) -> None:
-        """The services file was read again: what changed changes, what is gone is taken out. Raises BadParams before
-        anything is done; what cannot be done later is said in the log."""
+    async def follow_file(self, file: Sequence[Params]) -> FileChanges:
+        """The services file was read again: what changed changes, what is gone is taken out, what is not registered any
+        more comes back. Raises BadParams before anything is done; what cannot be done later is said in the log."""
         wanted = {one.service.id: one for one in (self._read(params, trusted=True) for params in file)}
+        done = FileChanges()
         for id in dict.fromkeys([*self._file, *wanted]):
             try:
-                await self._follow_one(id, wanted.get(id))
+                one = await self._follow_one(id, wanted.get(id))
             except RequestError as error:  # the next reading tries again
                 self._log.error("service_not_followed", id=id, message=str(error))
+                one = FileChanges(failed=1)
+            done = FileChanges(*map(sum, zip(done, one, strict=True)))
+        return done
 
-    async def _follow_one(self, id: str, wanted: Registration | None) -> None:
+    async def _follow_one(self, id: str, wanted: Registration | None) -> FileChanges:
         if wanted is None:
-            if id in self._entries and self._entries[id].source == "file":
+            ours = id in self._entries and self._entries[id].source == "file"
+            if ours:
                 await self.deregister(id)
             self._file.pop(id, None)
-        elif self._file.get(id) != wanted.params:
-            await self._take(_Entry(wanted, "file", True, Health.CRITICAL))
-            self._file[id] = wanted.params
+            return FileChanges(deregistered=int(ours))
+        if id in self._entries and self._file.get(id) == wanted.params:
+            return FileChanges()
+        await self._take(_Entry(wanted, "file", True, Health.CRITICAL))
+        self._file[id] = wanted.params
+        return FileChanges(registered=1)
 
     def follow_address(self) -> None:
         """Our address changed: services whose address was not named follow it."""
@@ -208,18 +238,18 @@ class Services:
     def checked(self, id: str, health: Health) -> None:
         """Its checks make this its health from now on."""
         entry = self._entries[id]
-        self._log.line(
-            "info" if health is Health.PASSING else "warning", "service_health",
-            {"id": id, "health": HEALTH_NAMES[health], "before": HEALTH_NAMES[entry.health], "message": self._why(id)},
-            repeat_key=f"service_health {id}", burst=LINES_A_MINUTE,
-        )  # fmt: skip
+        self._health_line(id, health, before=HEALTH_NAMES[entry.health])
         entry.health = health
         self._pump.command(lambda now: self._node.set_health(id, health, now))
         self._keep_later(id)
 
+    def kept_out(self, id: str) -> None:
+        """A check of it has spoken for the first time, and did not let it into the answers."""
+        self._health_line(id, self._entries[id].health)
+
     def expired(self, id: str, why: str) -> None:
         """It failed for so long that it is to be taken out."""
-        self._log.warning("service_expired", id=id, message=why)
+        self._line("service_expired", level="warning", id=id, message=why)
         self._drop(id)
         self._keep_later(id)
 
@@ -237,9 +267,19 @@ class Services:
                     return found[:SHOWN_MAX]
         return found
 
+    def _health_line(self, id: str, health: Health, **fields: Field) -> None:
+        self._log.line(
+            "info" if health is Health.PASSING else "warning", "service_health",
+            {"id": id, "health": HEALTH_NAMES[health], **fields, "message": self._why(id)},
+            repeat_key=f"service_health {id}", burst=LINES_A_MINUTE, kind_burst=ALL_LINES_A_MINUTE,
+        )  # fmt: skip
+
+    def _line(self, kind: str, level: str = "info", **fields: Field) -> None:
+        self._log.line(level, kind, fields, kind_burst=ALL_LINES_A_MINUTE)
+
     def _why(self, id: str) -> str:
         return "; ".join(
-            f"{status.spec.text}: {status.output or 'no result yet'}"
+            f"{status.spec.text}: {status.output}"
             for status in self.checks.statuses(id)
             if status.health is not Health.PASSING
         )
@@ -260,7 +300,16 @@ class Services:
         id, fresh = entry.registration.service.id, entry.health
         entry.health = self._health(entry)
         version = self._tell(entry)
-        self._entries[id] = entry
+        before, self._entries[id] = self._entries.get(id), entry
+        if before is None or (before.registration.params, before.source) != (entry.registration.params, entry.source):
+            service = entry.registration.service
+            if before is not None and before.holder is not entry.holder:
+                _tell_holder(before, "was registered anew by another")
+            self._line(
+                "service_registered" if before is None else "service_updated", id=id, name=service.name,
+                address=str(Address(service.address, service.port)), source=entry.source,
+                checks=len(entry.registration.checks), health=HEALTH_NAMES[entry.health],
+            )  # fmt: skip
         self.checks.set(id, entry.registration.checks, fresh)
         return version
 
@@ -272,7 +321,10 @@ class Services:
         return self._pump.command(lambda now: self._node.register(service, health, now))
 
     def _drop(self, id: str) -> None:
-        if self._entries.pop(id, None) is not None:  # two clients may have asked
+        entry = self._entries.pop(id, None)
+        if entry is not None:  # two clients may have asked
+            self._line("service_deregistered", id=id)
+            _tell_holder(entry, "was deregistered")
             self.checks.remove(id)
             self._pump.order(lambda now: self._node.deregister(id, now))
 
@@ -281,6 +333,11 @@ class Services:
 
     def _keep_later(self, id: str) -> None:
         self._store.commit_later(f"service {id}", lambda: self._as_kept(id, self._entries.get(id)))
+
+
+def _tell_holder(entry: _Entry, why: str) -> None:
+    if entry.holder is not None and not entry.holder.gone:
+        entry.holder.lost(entry.registration.service.id, why)
 
 
 def _status_shape(status: CheckStatus) -> Shape:

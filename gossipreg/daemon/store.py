@@ -46,10 +46,20 @@ class _Waiting:
 
 
 class Store:
-    def __init__(self, database: Database | None, failed: Callable[[str], None]) -> None:
-        """`failed(why)`: what nobody waits for could not be written; it is tried again."""
+    def __init__(
+        self,
+        database: Database | None,
+        failed: Callable[[str], None],
+        recovered: Callable[[], None] = lambda: None,
+        trial: list[Statement] | None = None,
+    ) -> None:
+        """`failed(why)`: it could not be written, and is tried again until it can (for its own sake with `trial`, which
+        changes nothing); `recovered()`: it can again."""
         self._database = database
         self._failed = failed
+        self._recovered = recovered
+        self._trial = trial
+        self._fails = False
         self._queue: list[_Waiting] = []
         self._later: dict[str, Callable[[], list[Statement]]] = {}
         self._wake = trio.Event()
@@ -100,8 +110,12 @@ class Store:
             await trio.to_thread.run_sync(self._database.write, statements, limiter=self._thread)
         except Refused as error:
             refused = error
-            if later:
-                self._later = later | self._later
-                self._failed(str(error))
+            self._later = later | self._later
+            if self._trial is not None:
+                self._later.setdefault("trial", lambda: self._trial or [])
+            self._failed(str(error))
+        if self._fails and refused is None:
+            self._recovered()
+        self._fails = refused is not None
         for each in waiting:
             each.finish(refused)

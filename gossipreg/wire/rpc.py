@@ -18,7 +18,7 @@ from typing import Any
 
 from msgpack import OutOfData, Unpacker, UnpackException, packb, unpackb
 
-from gossipreg.errors import BadParams, TooLarge
+from gossipreg.errors import BadParams, CannotSend, TooLarge
 
 MAX_REQUEST_BYTES = 1 << 20
 MAX_REPLY_BYTES = 64 << 20
@@ -41,13 +41,13 @@ Params = dict[str, Any]
 
 
 def encode_request(id: int, method: str, params: Params) -> bytes:
-    """Raises BadParams for what MessagePack has no bytes for, TooLarge for what the sidecar would not read."""
+    """Raises CannotSend for what MessagePack has no bytes for, TooLarge for what the sidecar would not read."""
     try:
         data: bytes = packb([REQUEST, id, method, params])
     except UnicodeEncodeError as error:
-        raise BadParams(f"the parameters of {method} cannot be sent: {error.object[:80]!r} is not UTF-8") from None
+        raise CannotSend(f"the parameters of {method} cannot be sent: {error.object[:80]!r} is not UTF-8") from None
     except (ValueError, TypeError, OverflowError) as error:  # an object, an integer over 64 bits
-        raise BadParams(f"the parameters of {method} cannot be sent: {error}") from None
+        raise CannotSend(f"the parameters of {method} cannot be sent: {error}") from None
     if len(data) > MAX_REQUEST_BYTES:
         raise TooLarge(f"the request takes {len(data)} bytes: at most {MAX_REQUEST_BYTES}")
     return data

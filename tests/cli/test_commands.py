@@ -263,6 +263,14 @@ def test_info_is_for_people_or_one_object(sidecar: FakeSidecar, command: Command
     assert json.loads(command("info", "--json").out) == INFO
 
 
+def test_info_says_first_what_goes_wrong(sidecar: FakeSidecar, command: Command) -> None:
+    troubles = [{"message": "10.0.0.5:7940 does not accept our key: check --key-file", "since_s": 75.0}]
+    sidecar.answers["info"] = lambda _: {**INFO, "troubles": troubles}
+    first, second = command("info").out.splitlines()[:2]
+    assert first == "! 10.0.0.5:7940 does not accept our key: check --key-file (for 1m)"
+    assert second.split() == ["id", "00" * 16]
+
+
 def test_info_says_what_each_drop_means(sidecar: FakeSidecar, command: Command) -> None:
     counters = {"drop.bad_tag": 3, "drop.send_EPERM": 1, "drop.of_a_newer_sidecar": 2, "sent.probe": 7}
     sidecar.answers["info"] = lambda _: {**INFO, "counters": counters}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gossipreg.errors import BadConfig, CannotStart, NotFound
+from gossipreg.errors import BadConfig, BadParams, CannotStart, GossipregError, NotFound
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar, instance
 
@@ -40,6 +40,21 @@ def test_what_the_sidecar_refuses_is_4_with_its_reason(sidecar: FakeSidecar, com
     assert command("deregister", "web-1") == (4, "", "Error: no service web-1 here\n")
     ended = command("--json", "deregister", "web-1")
     assert json.loads(ended.err.splitlines()[1])["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("checks is 'x': give http://...", "--check is 'x': give http://..."), ("tags has 70", "--tag has 70"),
+        ("checks[1] is 5", "checks[1] is 5"), ("a row with checks is full", "a row with checks is full"),
+    ],
+)  # fmt: skip
+def test_a_parameter_is_called_as_its_flag(said: str, shown: str, sidecar: FakeSidecar, command: Command) -> None:
+    def refuse(_: Any) -> Any:
+        raise BadParams(said)
+
+    sidecar.answers["register"] = refuse
+    assert command("register", "web", "--port", "80") == (4, "", f"Error: {shown}\n")
 
 
 def test_several_sidecars_are_2_and_are_listed(sidecar: FakeSidecar, tmp_path: Path, command: Command) -> None:
@@ -83,7 +98,8 @@ def test_the_socket_can_be_named(
     [
         ["lookup"], ["lookup", "a", "b"], ["register", "web"], ["register", "web", "--port", "0"],
         ["register", "web", "--port", "65536"], ["register", "web", "--port", "80", "--meta", "novalue"],
-        ["frobnicate"], ["lookup", "web", "--frobnicate"], ["wait", "web", "--timeout", "nan"],
+        ["frobnicate"], ["lookup", "web", "--frobnicate"], ["--socket", "", "lookup", "web"],
+        ["wait", "web", "--timeout", "nan"],
         ["wait", "web", "--count", "0"], ["join", "--service", "web"], ["join", "--port", "80"],
         ["join", "--tag", "a"], ["join", "--profile", "moon"], ["join", "--label", "x"], [],
     ],
@@ -103,14 +119,14 @@ def test_wrong_usage_with_json_ends_in_an_object(command: Command) -> None:
 
 def test_text_that_cannot_be_sent_is_an_error_without_a_traceback(sidecar: FakeSidecar, command: Command) -> None:
     ended = command("lookup", "\udcff")  # how Python reads an argument that is not UTF-8
-    assert ended.code == 4
+    assert ended.code == 2
     assert "cannot be sent" in ended.err
     assert sidecar.seen == []
 
 
 @pytest.mark.parametrize(("error", "code"), [(CannotStart("port 7940 is taken"), 5), (BadConfig("period_s is 0"), 2)])
 def test_join_that_cannot_start_is_5_and_a_wrong_value_2_in_one_line(
-    error: Exception, code: int, command: Command, monkeypatch: pytest.MonkeyPatch
+    error: GossipregError, code: int, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gossipreg.daemon import main
 
@@ -119,6 +135,10 @@ def test_join_that_cannot_start_is_5_and_a_wrong_value_2_in_one_line(
 
     monkeypatch.setattr(main, "run", fail)
     assert command("join") == (code, "", f"Error: {error}\n")
+    ended = command("join", "--log-format", "json")
+    assert (ended.code, ended.out) == (code, "")
+    line = json.loads(ended.err)  # and nothing else
+    assert (line["level"], line["event"], line["message"]) == ("error", error.code, str(error))
 
 
 def test_an_interrupted_client_is_130_and_quiet(sidecar: FakeSidecar) -> None:

@@ -3,14 +3,15 @@
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gossipreg
-from gossipreg.client import Client
-from gossipreg.client.connection import answers
+from gossipreg.client import Client, connection
+from gossipreg.client.connection import _Connection, answers
 from gossipreg.errors import Busy, NotFound, RequestError, TooLarge, Unreachable
 from gossipreg.wire import rpc
 from tests.client.fake_sidecar import FakeSidecar, instance
@@ -181,3 +182,41 @@ def test_the_package_gives_out_the_client_and_loads_it_only_then() -> None:
         _ = gossipreg.Clinet
     program = "import sys, gossipreg; assert 'gossipreg.client' not in sys.modules; gossipreg.Client"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_connection_that_the_sidecar_closed_meanwhile_is_replaced(tmp_path: Path) -> None:
+    with FakeSidecar(tmp_path / "s", {"info": lambda _: 1}), Client(str(tmp_path / "s")) as client:
+        assert client.call("info") == 1
+        first = client._connection
+        assert first is not None
+        first._socket.shutdown(socket.SHUT_RDWR)  # as from the other side: what is left is an end
+        assert first.ended()
+        assert client.call("info") == 1
+
+
+def test_a_crowd_before_the_door_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / "s"))
+        door.listen(0)
+        crowd = []
+        with suppress(BlockingIOError):
+            while True:
+                crowd.append(socket.socket(socket.AF_UNIX))
+                crowd[-1].setblocking(False)
+                crowd[-1].connect(str(tmp_path / "s"))
+        let_in = []
+        monkeypatch.setattr(connection, "sleep", lambda _: let_in.append(door.accept()[0]))
+        _Connection(str(tmp_path / "s"), 30.0).close()
+        assert len(let_in) == 1
+        let_nobody_in: list[float] = []
+        monkeypatch.setattr(connection, "sleep", let_nobody_in.append)
+        with suppress(BlockingIOError):
+            while True:
+                crowd.append(socket.socket(socket.AF_UNIX))
+                crowd[-1].setblocking(False)
+                crowd[-1].connect(str(tmp_path / "s"))
+        with pytest.raises(Unreachable, match="takes no connection"):
+            _Connection(str(tmp_path / "s"), 0.02)
+        assert let_nobody_in
+        for sock in (*crowd, *let_in):
+            sock.close()

@@ -102,7 +102,9 @@ def test_advertise_takes_the_bound_port_where_it_names_none() -> None:
     assert advertise_rule("[fd00::1]", 5) == Address("fd00::1", 5)
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0", "[::]:1", ":1", "10.0.0.1:0"])
+@pytest.mark.parametrize(
+    "text", ["0.0.0.0", "[::]:1", ":1", "10.0.0.1:0", "224.0.0.1:1", "255.255.255.255", "240.0.0.1", "[ff02::1]:1"]
+)
 def test_what_others_cannot_reach_is_not_advertised(text: str) -> None:
     with pytest.raises(BadConfig, match="--advertise"):
         advertise_rule(text, 5)

@@ -43,7 +43,9 @@ def test_a_file_without_end_is_no_key_file() -> None:
         read_keyring(Settings(key_file="/dev/zero"))
 
 
-@pytest.mark.parametrize(("mode", "words"), [(0o600, ""), (0o400, ""), (0o640, "mode 0640"), (0o604, "chmod 600")])
+@pytest.mark.parametrize(
+    ("mode", "words"), [(0o600, ""), (0o440, ""), (0o640, ""), (0o644, "mode 0644"), (0o604, "chmod 600")]
+)
 def test_a_key_that_others_can_read_is_said(tmp_path: Path, mode: int, words: str) -> None:
     path = tmp_path / "key"
     path.write_text(KEY)

@@ -1,5 +1,6 @@
 """The local socket with a real node behind it, as clients see it."""
 
+import os
 from contextlib import suppress
 
 import pytest
@@ -8,8 +9,9 @@ import trio.testing
 from msgpack import packb, unpackb
 
 from gossipreg.core.effects import Changed
+from gossipreg.daemon import local_socket
 from gossipreg.daemon.connection import packed_reply
-from gossipreg.daemon.methods import PIECE
+from gossipreg.daemon.methods import PIECE, Caller
 from gossipreg.daemon.params import PAGE_DEFAULT
 from gossipreg.daemon.watches import notification
 from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId, Service, Version
@@ -367,21 +369,67 @@ async def test_a_client_that_closes_its_side_still_gets_its_answers(sidecar: Sid
         await client.next()
 
 
-@pytest.mark.parametrize(
-    ("bound", "reason"),
-    [("MAX_CLIENTS", "client_too_many"), ("MAX_CLIENTS_A_PROCESS", "client_process_too_many")],
-)
-async def test_more_clients_than_allowed_are_told(
-    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch, bound: str, reason: str
+async def test_more_connections_of_a_process_than_allowed_are_told(
+    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"gossipreg.daemon.local_socket.{bound}", 2)
+    monkeypatch.setattr(local_socket, "MAX_CLIENTS_A_PROCESS", 2)
     clients = [await sidecar.client() for _ in range(3)]
     for client in clients[:2]:
         await client.call("info")
     assert (await clients[2].next())[2][0] == "busy"
-    assert (await clients[0].call("info"))["counters"][f"drop.{reason}"] == 1
+    assert (await clients[0].call("info"))["counters"]["drop.client_process_too_many"] == 1
     await clients[0].stream.aclose()
     with trio.fail_after(GENEROUS_S):
         while len(sidecar.socket._connections) > 1:
             await trio.testing.wait_all_tasks_blocked(0.01)
     assert (await (await sidecar.client()).call("info"))["name"] == "tested"
+
+
+async def test_where_there_is_no_place_who_was_idle_for_longest_makes_room(
+    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_socket, "MAX_CLIENTS", 3)
+    watcher, first, second = [await sidecar.client() for _ in range(3)]
+    await watcher.call("watch")
+    assert (await watcher.change())[1]["kind"] == "current"
+    await first.call("info")
+    await second.call("info")
+    await first.call("info")
+    newcomer = await sidecar.client()
+    assert (await newcomer.call("info"))["counters"]["drop.client_idle"] == 1
+    assert (await second.next())[2][0] == "busy"
+    with pytest.raises(EOFError):
+        await second.next()
+    assert (await first.call("info"))["name"] == "tested"
+    await sidecar.register("web", 80)
+    assert (await watcher.change())[1]["kind"] == "added"
+
+
+async def test_where_none_is_idle_the_next_is_told(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_socket, "MAX_CLIENTS", 2)
+    watcher, holder = [await sidecar.client() for _ in range(2)]
+    await watcher.call("watch")
+    await holder.call("register", name="web", port=80, attach=True)
+    assert (await (await sidecar.client()).next())[2][0] == "busy"
+    assert sidecar.methods.dropped["client_too_many"] == 1
+    assert len(await holder.call("lookup", name="web")) == 1
+
+
+async def test_no_user_locks_out_another_and_places_are_kept_for_root_and_our_own(
+    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("MAX_CLIENTS", 6), ("MAX_CLIENTS_A_USER", 3), ("KEPT_CLIENTS", 2)):
+        monkeypatch.setattr(local_socket, name, value)
+    users = iter([1001, 1001, 1001, 1001, 1002, 1003, os.geteuid()])
+    monkeypatch.setattr(local_socket, "_caller_of", lambda _: Caller(1, next(users)))
+    busy = [await sidecar.client() for _ in range(3)]
+    for client in busy:
+        await client.call("watch")
+    too_many = await sidecar.client()
+    assert (await too_many.next())[2][0] == "busy"  # a fourth of that user, none of whose own is idle
+    other = await sidecar.client()
+    assert (await other.call("info"))["name"] == "tested"
+    second = await sidecar.client()  # the places that are not kept are taken, and who has most of them is not idle
+    assert (await second.next())[2][0] == "busy"
+    for client in (await sidecar.client(), other):
+        assert (await client.call("info"))["name"] == "tested"

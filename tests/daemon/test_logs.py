@@ -120,3 +120,38 @@ def test_the_memory_of_repeated_lines_is_bounded() -> None:
     for number in range(3 * logs.REPEAT_KEYS_MAX):
         log.line("info", "x", {}, repeat_key=str(number))
     assert len(log._repeats) == logs.REPEAT_KEYS_MAX
+
+
+def test_lines_of_one_kind_are_counted_once_there_were_many_whatever_their_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    out = io.StringIO()
+    log = Log(stream=out)
+    for number in range(2 * logs.REPEAT_KEYS_MAX):
+        log.line("warning", "x", {"n": number}, repeat_key=str(number), kind_burst=3)
+    log.line("info", "y", {}, kind_burst=3)
+    assert [line.split()[2:] for line in out.getvalue().splitlines()] == [
+        ["x", "n=0"],
+        ["x", "n=1"],
+        ["x", "n=2"],
+        ["y"],
+    ]
+    now += logs.REPEAT_S
+    log.summarise()
+    log.summarise()
+    [summary] = out.getvalue().splitlines()[4:]
+    assert f"warning x left_out={2 * logs.REPEAT_KEYS_MAX - 3}" in summary
+    log.line("warning", "x", {"n": 7}, repeat_key="new", kind_burst=3)
+    assert out.getvalue().splitlines()[-1].endswith("x n=7")
+
+
+@pytest.mark.parametrize("kind", ["member_hidden", "member_dead", "alone"])
+def test_who_is_leaving_has_no_news_of_the_others_who_may_be_leaving_too(kind: str) -> None:
+    out = io.StringIO()
+    log = Log(stream=out)
+    log_event(log, Event(kind), cluster="y", leaving=True)
+    assert out.getvalue() == ""
+    log_event(log, Event(kind), cluster="y")
+    assert kind in out.getvalue()

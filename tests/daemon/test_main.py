@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import selectors
 import signal
 import socket
 import subprocess
@@ -145,7 +146,9 @@ def test_two_sealed_sidecars_find_each_other_and_one_takes_leave(processes: Any,
 
 def test_another_cluster_and_another_key_are_told_in_words(processes: Any) -> None:
     a = processes("a", cluster="x", key=KEY)
-    processes("b", cluster="y", key=KEY, seeds=[a.gossip]).wait_log("answered by cluster 'x', not 'y'")
+    b = processes("b", cluster="y", key=KEY, seeds=[a.gossip])
+    b.wait_log("answered by cluster 'x', not 'y'")
+    assert "answered by cluster 'x', not 'y'" in b.call("info")["troubles"][0]["message"]
     other_key = base64.b64encode(bytes(32)).decode()
     processes("c", cluster="x", key=other_key, seeds=[a.gossip]).wait_log(f"{a.gossip} does not accept our key")
 
@@ -161,6 +164,25 @@ def test_sighup_reads_the_keys_again_and_a_bad_file_changes_nothing(processes: A
     sidecar.process.send_signal(signal.SIGHUP)
     assert "stay in use" in sidecar.wait_log("keys_not_read")
     assert sidecar.call("info")["sealed"] is True
+
+
+def test_a_key_file_that_takes_its_time_holds_up_nobody_who_asks(processes: Any, tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text(KEY)
+    sidecar = processes(key_file=str(key_file))
+    key_file.unlink()
+    os.mkfifo(key_file)
+    writer = os.open(key_file, os.O_RDWR)
+    sidecar.process.send_signal(signal.SIGHUP)
+    os.write(writer, KEY[:10].encode())
+    with selectors.DefaultSelector() as selector:
+        selector.register(writer, selectors.EVENT_READ)
+        while selector.select(0):  # until it has taken what there is: then it waits for the rest
+            sidecar.call("info")
+    assert sidecar.call("info")["sealed"] is True
+    os.write(writer, KEY[10:].encode())
+    os.close(writer)
+    assert sidecar.wait_log("info keys_read ")
 
 
 def test_systemd_is_told_ready_when_in_step_and_stopping_at_the_end(

@@ -45,12 +45,19 @@ def test_a_seed_is_a_host_or_an_srv_name(text: str, seed: Seed) -> None:
     "text",
     ["", "host", "host:", ":7940", "host:0", "host:65536", "host:http", "host:-1", "host:\u0661", "::1:7940", "[::1]",
      "[::1]7940", "[host]:7940", "a b:1", "http://host:1", "srv:", "srv:example.org",
-     "srv:_gossip._tcp.example.org", "srv:_g._udp"],
+     "srv:_gossip._tcp.example.org", "srv:_g._udp", "224.0.0.1:1", "[ff02::1]:7940"],
 )  # fmt: skip
 def test_anything_else_is_an_error_that_names_it(text: str) -> None:
     with pytest.raises(BadConfig) as raised:
         parse_seed(text)
     assert repr(text) in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["a" * 64, ".".join(["a" * 60] * 5)])
+def test_a_name_that_no_host_can_have_is_refused_at_once(host: str) -> None:
+    with pytest.raises(BadConfig, match="no host has so long a name"):
+        parse_seed(f"{host}:1")
+    assert parse_seed("a" * 63 + ":1") == HostSeed("a" * 63, 1)
 
 
 @given(st.text())
@@ -71,24 +78,13 @@ def test_only_what_must_be_this_machine_is_certainly_loopback(text: str, loopbac
     assert certainly_loopback(parse_seed(text)) is loopback
 
 
-class Resolver(trio.abc.HostnameResolver):
-    """Every name has these addresses, as the system gives them: (host, port), or (host, port, flow, zone)."""
-
-    def __init__(self, *found: tuple[Any, ...]) -> None:
-        self._found = found
-
-    async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
-        return [(socket.AF_UNSPEC, socket.SOCK_DGRAM, 0, "", sockaddr) for sockaddr in self._found]
-
-    async def getnameinfo(self, *_: Any) -> Any:
-        raise NotImplementedError
-
-
-async def test_what_means_something_on_one_link_alone_is_not_called() -> None:
+async def test_what_means_something_on_one_link_alone_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[tuple[Any, ...]] = [("fe80::1", 7940, 0, 2), ("fd00::1", 7940, 0, 0), A]
+    asked = [(socket.AF_UNSPEC, socket.SOCK_DGRAM, 0, "", sockaddr) for sockaddr in found]
+    monkeypatch.setattr(seeds_module, "_ask_host", lambda *_: asked)
     seed = parse_seed("db-1.example:7940")
-    trio.socket.set_custom_hostname_resolver(Resolver(("fe80::1", 7940, 0, 2), ("fd00::1", 7940, 0, 0), A))
     assert await resolve(seed) == [Address("fd00::1", 7940), A]
-    trio.socket.set_custom_hostname_resolver(Resolver(("fe80::1", 7940, 0, 2)))
+    del asked[1:]
     with pytest.raises(Unresolved, match=r"db-1\.example: .* one link"):
         await resolve(seed)
 

@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
 from gossipreg.daemon.data_directory import DataDirectory, KeptService, keep_service
+from gossipreg.daemon.services import ALL_LINES_A_MINUTE
 from gossipreg.errors import BadConfig, NotFound, Refused, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
 from tests.daemon.conftest import Inside
@@ -27,6 +28,10 @@ ME: dict[str, Any] = {"uid": 0, "trusted": True, "holder": None}
 @dataclass(eq=False)
 class Holder:
     gone: bool = False
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    def lost(self, id: str, why: str) -> None:
+        self.told.append((id, why))
 
 
 @dataclass
@@ -55,8 +60,8 @@ class Started:
         self.inside = Inside(MemoryNetwork(), "tested", database=data)
         self.services = self.inside.services
         self.services.checks = Checks(
-            changed=self.services.checked, expired=self.services.expired, rng=random.Random(1),
-            bug=self.inside.pump.bug, runners={"tcp": self.tcp},
+            changed=self.services.checked, expired=self.services.expired, kept_out=self.services.kept_out,
+            rng=random.Random(1), bug=self.inside.pump.bug, runners={"tcp": self.tcp},
         )  # fmt: skip
         try:
             self.services.start(data.services(), flags, file)
@@ -354,13 +359,97 @@ async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_go
         assert one.inside.node.catalog.index("web") == before  # nothing changed, nobody is woken
         await one.services.deregister("web-1")
         await one.services.follow_file([a, {**b, "weight": 5}, c])
-        assert sorted(one.found()) == ["web-2", "web-3"]  # the first was taken out by hand, and stays so
-        assert one.inside.node.catalog.lookup("web")[0].service.weight == 5
+        assert sorted(one.found()) == ["web-1", "web-2", "web-3"]  # the first was taken out by hand, and is back
+        assert one.inside.node.catalog.lookup("web")[1].service.weight == 5
         await one.services.register({**c, "weight": 9}, **ME)
         await one.services.follow_file([])
         assert sorted(one.found()) == ["web-3"]  # taken over through the socket
 
     await started.run(use, file=[a, b])
+
+
+async def test_who_attached_a_service_is_told_when_another_takes_it(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        first, second, third = Holder(), Holder(), Holder()
+        await one.services.register(WEB, uid=0, trusted=True, holder=first)
+        await one.services.register({**WEB, "weight": 2}, uid=0, trusted=True, holder=first)
+        await one.services.register(WEB, uid=0, trusted=True, holder=second)
+        assert first.told == [("web-80", "was registered anew by another")]
+        await one.services.deregister("web-80")
+        assert second.told == [("web-80", "was deregistered")]
+        await one.services.register(WEB, uid=0, trusted=True, holder=third)
+        third.gone = True
+        one.services.detach(third)
+        assert third.told == []
+
+    await started.run(use)
+
+
+async def test_a_service_of_the_file_comes_back_when_who_took_it_over_is_gone(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    def weights(one: Started) -> list[int]:
+        return [found.service.weight for found in one.inside.node.catalog.lookup("web", all=True)]
+
+    async def use(one: Started) -> None:
+        holder = Holder()
+        await one.services.register({**WEB, "weight": 9}, uid=0, trusted=True, holder=holder)
+        assert weights(one) == [9]
+        assert await one.services.follow_file([WEB]) == (0, 0, 0)
+        assert weights(one) == [9]
+        one.services.detach(holder)
+        assert weights(one) == [1]
+        await one.services.register({**WEB, "weight": 8}, uid=0, trusted=True, holder=holder)
+        assert await one.services.follow_file([]) == (0, 0, 0)
+        one.services.detach(holder)
+        assert weights(one) == []  # the file has it no longer
+
+    await started.run(use, file=[WEB])
+
+
+async def test_registrations_and_what_keeps_a_service_out_stand_in_the_log(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    started.tcp.health = Health.CRITICAL
+
+    def lines(one: Started) -> list[str]:
+        return [line.split(" ", 1)[1] for line in one.inside.log.getvalue().splitlines()]
+
+    async def use(one: Started) -> None:
+        for _ in range(3):
+            await one.services.register(CHECKED, **ME)
+            await trio.sleep(20)
+        await one.services.register({**CHECKED, "weight": 2}, **ME)
+        await one.services.deregister("web-80")
+        address = f"{one.inside.node.addresses[0].host}:80"
+        kept_out = f'warning service_health id=web-80 health=critical message="{CHECKED["checks"][0]}: as told"'
+        told = f"id=web-80 name=web address={address} source=socket checks=1 health=critical"
+        assert lines(one) == [
+            f"info service_registered {told}", kept_out, f"info service_updated {told}",
+            "info service_deregistered id=web-80",
+        ]  # fmt: skip
+
+    await started.run(use)
+
+
+async def test_one_dead_dependency_of_many_services_is_summed_up(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+    started.tcp.health = Health.CRITICAL
+
+    async def use(one: Started) -> None:
+        for number in range(300):
+            await one.services.register({**CHECKED, "id": f"s{number}", "weight": number + 1}, **ME)
+        await trio.sleep(60)
+        assert set(one.found().values()) == {Health.CRITICAL}
+        for kind in ("service_registered", "service_health"):
+            assert one.inside.log.getvalue().count(kind) == ALL_LINES_A_MINUTE
+
+    await started.run(use)
 
 
 async def test_what_of_the_file_cannot_be_done_is_said_and_done_at_the_next_reading(

@@ -86,6 +86,31 @@ async def test_what_nobody_waits_for_is_written_once_as_it_is_by_then_and_tried_
     assert disk.commits == [["second", "third"]]  # what is about to change comes last
 
 
+async def test_a_disk_that_could_not_be_written_is_tried_until_it_can_and_that_is_told(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    assert autojump_clock.autojump_threshold == 0
+    disk = Disk()
+    disk.gate.set()
+    disk.fails = True
+    told: list[str] = []
+    store = Store(disk, told.append, lambda: told.append("again"), [("trial", ())])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run)
+        with pytest.raises(Refused):
+            await store.commit([("a", ())], lambda: None)
+        await trio.sleep(60)
+        assert set(told) == {"disk full"}
+        disk.fails = False
+        with trio.fail_after(3600):
+            while told[-1] != "again":
+                await trio.sleep(1)
+        assert disk.commits == [["trial"]]
+        await store.commit([("b", ())], lambda: None)
+        assert told.count("again") == 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_an_error_of_what_follows_goes_to_who_asked_alone() -> None:
     disk = Disk()
     disk.gate.set()

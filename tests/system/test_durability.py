@@ -130,6 +130,11 @@ def test_a_full_disk_refuses_registrations_and_keeps_what_was_told(cluster: Side
         assert "disk is full" in refused or "disk I/O error" in refused
         assert taken > 1
         assert len(sidecar.lookup("web")) == taken
+        assert "registrations are refused until it can be written" in sidecar.call("info")["troubles"][0]["message"]
+        subprocess.run(["mount", "-o", "remount,size=400k", disk], check=True)
+        wait_for(lambda: sidecar.call("info")["troubles"] == [])
+        assert "info kept_again" in sidecar.log.read_text()
+        subprocess.run(["mount", "-o", "remount,size=160k", disk], check=True)
         sidecar.kill()
         again = cluster.start("n", "--data-dir", str(disk)).wait_ready()
         assert len(again.lookup("web")) == taken

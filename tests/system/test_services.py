@@ -126,6 +126,20 @@ def test_an_attached_service_lives_as_long_as_its_process_and_comes_back_with_th
     wait_for(lambda: one.lookup("web") == [])
 
 
+@pytest.mark.parametrize("how", ["deregister", "register"])
+def test_an_attached_client_whose_service_another_takes_says_so_and_ends(cluster: Sidecars, how: str) -> None:
+    one = cluster.start("one").wait_ready()
+    client = start_cli(one, "register", "web", "--port", "80", "--attach")
+    wait_for(lambda: len(one.lookup("web")) == 1)
+    cli(one, *(["deregister", "web-80"] if how == "deregister" else ["register", "web", "--port", "80"]))
+    _, said = client.communicate(timeout=BOUND_S)
+    assert client.returncode == 1
+    assert said.startswith(
+        "web-80 was deregistered" if how == "deregister" else "web-80 was registered anew by another"
+    )
+    assert len(one.lookup("web")) == int(how == "register")
+
+
 SERVER = """if True:
     import signal, socket, sys
     def end(*_):

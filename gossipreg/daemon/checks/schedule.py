@@ -86,6 +86,7 @@ class Checks:
         *,
         changed: Callable[[str, Health], None],
         expired: Callable[[str, str], None],
+        kept_out: Callable[[str], None] = lambda _: None,
         rng: random.Random,
         bug: Callable[[str, Exception], None],
         runners: Mapping[Kind, Runner] = RUNNERS,
@@ -93,9 +94,11 @@ class Checks:
         commands_max: int = COMMANDS_MAX,
     ) -> None:
         """`changed(id, health)`: the health of this service is another one. `expired(id, why)`: one of its checks was
-        critical for as long as it may be. `bug` is told of what runners and these two raise."""
+        critical for as long as it may be. `kept_out(id)`: a check of it has spoken for the first time, and not passed.
+        `bug` is told of what runners and these raise."""
         self._changed = changed
         self._expired = expired
+        self._kept_out = kept_out
         self._rng = rng
         self._bug = bug
         self._runners = runners
@@ -149,7 +152,7 @@ class Checks:
         now = trio.current_time()
         return tuple(
             CheckStatus(
-                check.spec, check.health, check.output, now - check.since,
+                check.spec, check.health, _shown(check), now - check.since,
                 None if check.checked_at is None else now - check.checked_at,
             )
             for check in checks
@@ -187,7 +190,8 @@ class Checks:
         now = trio.current_time()
         check = _Check(service_id, spec, health, now)
         self._set_due(check, now + spec.interval_s if spec.kind == "ttl" else now)
-        self._watch_expiry(check)
+        if spec.kind != "ttl":
+            self._watch_expiry(check)
         return check
 
     def _end(self, check: _Check) -> None:
@@ -203,6 +207,9 @@ class Checks:
         if check.gone or check.due != when:
             return
         if check.spec.kind == "ttl":
+            if check.checked_at is None:  # it may be critical from now on; until now it could not be otherwise
+                check.since = trio.current_time()
+                self._watch_expiry(check)
             self._said(check, Outcome(Health.CRITICAL, f"no heartbeat for {check.spec.interval_s:g}s"), at_once=True)
             return
         self._lane(check).waiting.append(check)
@@ -257,7 +264,7 @@ class Checks:
     # -- what follows ------------------------------------------------------------------------------------------------
 
     def _said(self, check: _Check, outcome: Outcome, *, at_once: bool = False) -> None:
-        now = trio.current_time()
+        now, first = trio.current_time(), check.checked_at is None
         check.checked_at, check.output = now, outcome.output
         check.streak, health = damped(check.health, outcome.health, check.streak, check.spec)
         if at_once:
@@ -266,6 +273,8 @@ class Checks:
             check.health, check.since = health, now
             self._watch_expiry(check)
             self._tell(check.service_id)
+        elif first and health is not Health.PASSING:
+            self._kept_out(check.service_id)
 
     def _tell(self, service_id: str) -> None:
         """Say it where the health of the service is another one than was said."""
@@ -290,6 +299,17 @@ class Checks:
                     self._bug("check", error)
 
         self._at(since + limit_s, look)
+
+
+def _shown(check: _Check) -> str:
+    """What it said last, and how far it is on its way to another health."""
+    if check.checked_at is None:
+        return "no heartbeat yet" if check.spec.kind == "ttl" else "no result yet"
+    if check.streak < 0:
+        return f"{check.output}; {-check.streak} of {check.spec.passes} in a row"
+    if check.streak > 0:
+        return f"{check.output}; {check.streak} of {check.spec.fails} in a row"
+    return check.output
 
 
 def damped(health: Health, said: Health, streak: int, spec: CheckSpec) -> tuple[int, Health]:

@@ -247,6 +247,41 @@ async def test_a_ttl_passes_while_heartbeats_come(autojump_clock: MockClock) -> 
             checks.heartbeat("t", P, "")
 
 
+async def test_a_ttl_service_expires_after_its_time_was_up_and_not_before(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks() as checks:
+        checks.set("s", (spec("ttl:2s,deregister_after=1s"),), C)
+        assert checks.statuses("s")[0].output == "no heartbeat yet"
+        await trio.sleep(2.9)
+        assert world.expired == []
+        await trio.sleep(0.2)
+        assert [id for id, _ in world.expired] == ["s"]
+        checks.set("t", (spec("ttl:2s,deregister_after=1s"),), C)
+        for _ in range(5):
+            await trio.sleep(1.5)
+            checks.heartbeat("t", P, "fine")
+        await trio.sleep(2.9)
+        assert len(world.expired) == 1
+        await trio.sleep(0.2)
+        assert [id for id, _ in world.expired] == ["s", "t"]
+
+
+async def test_what_is_on_its_way_to_another_health_says_how_far(autojump_clock: MockClock) -> None:
+    world = World(autojump_clock)
+    async with world.checks() as checks:
+        checks.set("s", (spec("tcp://a:1,interval=1s,passes=3,fails=2"),), C)
+        assert checks.statuses("s")[0].output == "no result yet"
+        await trio.sleep(0.1)
+        assert checks.statuses("s")[0].output == "it is PASSING; 1 of 3 in a row"
+        await trio.sleep(4)
+        assert checks.statuses("s")[0].output == "it is PASSING"
+        world.says["a:1"] = C
+        await trio.sleep(1)
+        assert checks.statuses("s")[0].output == "it is CRITICAL; 1 of 2 in a row"
+        await trio.sleep(1)
+        assert checks.statuses("s")[0].output == "it is CRITICAL"
+
+
 async def test_a_service_that_is_critical_for_too_long_expires_once(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:

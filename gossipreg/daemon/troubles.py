@@ -1,0 +1,82 @@
+"""What troubles this sidecar now, for `info`: the log says it once, and who looks later must find it too.
+
+Owns for how long something counts as going on. What is seen again and again (a seed that does not answer) is over when
+it was not seen for a while; what has an end of its own (a disk that cannot be written) is over when that is told.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from errno import errorcode
+
+from gossipreg.core.effects import Event
+from gossipreg.wire.shapes import Shape
+
+RECENT_S = 60.0
+"""Calls and looks come several times in this time, whatever the backoff."""
+KINDS_MAX = 32
+"""Different troubles at once; beyond it the one that began first is not shown any more."""
+OF_EVENTS = (
+    "wrong_cluster", "not_our_key", "key_needed", "seed_silent", "seed_unusable", "duplicate_identity", "table_full",
+)  # fmt: skip
+UNTIL_IN_STEP = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent")
+"""... of these, what may keep us from getting in step: it is over then."""
+_NUMBERS = {name: number for number, name in errorcode.items()}
+
+
+@dataclass(slots=True)
+class _Trouble:
+    message: str
+    since: float
+    seen_at: float
+    lasting: bool
+
+
+class Troubles:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._held: dict[str, _Trouble] = {}
+        self._unsent: Counter[str] = Counter()
+
+    def saw(self, key: str, message: str, *, lasting: bool = False) -> None:
+        """This is going on; with `lasting` until `over` is called."""
+        now = self._now()
+        held = self._held.get(key)
+        since = held.since if held is not None and self._goes_on(held, now) else now
+        self._held[key] = _Trouble(message, since, now, lasting)
+        if len(self._held) > KINDS_MAX:
+            del self._held[min(self._held, key=lambda key: self._held[key].since)]
+
+    def over(self, key: str) -> None:
+        self._held.pop(key, None)
+
+    def on_event(self, event: Event, message: str) -> None:
+        """What the core tells, and how it is put in words."""
+        if event.kind in OF_EVENTS:
+            self.saw(f"{event.kind} {dict(event.fields).get('address', '')}", message)
+        elif event.kind == "synced":
+            for key in [key for key in self._held if key.split(" ")[0] in UNTIL_IN_STEP]:
+                del self._held[key]
+
+    def look_at_unsent(self, dropped: Counter[str]) -> str:
+        """From what the network has dropped so far: what could not be sent since the last look, in words, if any."""
+        failed = Counter({name[5:]: count for name, count in dropped.items() if name.startswith("send_E")})
+        new, self._unsent = failed - self._unsent, failed
+        if not new:
+            return ""
+        [(name, _)] = new.most_common(1)
+        message = f"{new.total()} datagrams could not be sent: {os.strerror(_NUMBERS.get(name, 0)).lower()}"
+        self.saw("unsent", message)
+        return message
+
+    def shapes(self) -> list[Shape]:
+        """For `info`, the one that began last first."""
+        now = self._now()
+        held = sorted(self._held.values(), key=lambda one: -one.since)
+        return [
+            {"message": one.message, "since_s": round(now - one.since, 3)} for one in held if self._goes_on(one, now)
+        ]
+
+    def _goes_on(self, trouble: _Trouble, now: float) -> bool:
+        return trouble.lasting or now - trouble.seen_at <= RECENT_S

@@ -1,0 +1,68 @@
+"""What goes wrong is there for who asks later, as long as it goes on."""
+
+from collections import Counter
+
+import pytest
+
+from gossipreg.core.effects import Event
+from gossipreg.daemon import troubles
+from gossipreg.daemon.troubles import Troubles
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_is_seen_again_and_again_goes_on_and_is_over_when_it_is_not() -> None:
+    clock = Clock()
+    held = Troubles(clock)
+    for _ in range(3):
+        held.saw("a", "no answer")
+        clock.now += troubles.RECENT_S / 2
+    assert held.shapes() == [{"message": "no answer", "since_s": 1.5 * troubles.RECENT_S}]
+    clock.now += troubles.RECENT_S
+    assert held.shapes() == []
+    held.saw("a", "no answer")
+    assert held.shapes() == [{"message": "no answer", "since_s": 0}], "it began anew"
+
+
+def test_what_has_an_end_lasts_until_then() -> None:
+    clock = Clock()
+    held = Troubles(clock)
+    held.saw("disk", "full", lasting=True)
+    clock.now += 100 * troubles.RECENT_S
+    assert [one["message"] for one in held.shapes()] == ["full"]
+    held.over("disk")
+    assert held.shapes() == []
+
+
+@pytest.mark.parametrize("kind", ["wrong_cluster", "not_our_key", "key_needed", "seed_silent"])
+def test_why_we_are_not_in_step_is_shown_until_we_are(kind: str) -> None:
+    held = Troubles(Clock())
+    held.on_event(Event(kind, (("address", "10.0.0.1:7940"),)), "the reason")
+    held.on_event(Event("member_alive"), "")
+    assert [one["message"] for one in held.shapes()] == ["the reason"]
+    held.on_event(Event("synced"), "")
+    assert held.shapes() == []
+
+
+def test_what_cannot_be_sent_is_said_once_for_what_is_new() -> None:
+    held = Troubles(Clock())
+    dropped = Counter({"send_buffer_full": 9, "send_EMSGSIZE": 1, "send_ENETUNREACH": 4})
+    assert held.look_at_unsent(dropped) == "5 datagrams could not be sent: network is unreachable"
+    assert [one["message"] for one in held.shapes()] == ["5 datagrams could not be sent: network is unreachable"]
+    assert held.look_at_unsent(dropped) == ""
+
+
+def test_the_memory_of_troubles_is_bounded() -> None:
+    clock = Clock()
+    held = Troubles(clock)
+    for number in range(3 * troubles.KINDS_MAX):
+        clock.now += 0.001
+        held.saw(str(number), str(number), lasting=True)
+    assert len(held.shapes()) == troubles.KINDS_MAX
+    assert held.shapes()[0]["message"] == str(3 * troubles.KINDS_MAX - 1)
