@@ -18,6 +18,9 @@ def bound_s(config: Config, members: int, longest_lag_s: float = 0.0) -> float:
     - spreading: a comparison takes a period at most, log2(n) rounds of them, twice (claims, then the rows), and a
       refutation after each
     - the backoff of comparisons that moved nothing, which a change of either table ends: a few periods
+
+    It is what the worst of all these together may take, and so is wide: the longest seen in several hundred seeds of
+    swarm was 7.6 periods, and `swarm` reports what each run took.
     """
     verdict_s = 2 * config.floor_silent_s * (1 + config.local_health_max if config.local_health else 1)
     rounds = 24 + 4 * math.ceil(math.log2(max(members, 2))) + 8
