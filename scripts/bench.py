@@ -1,168 +1,232 @@
-"""Measure sealed sidecars: how soon is a change known to the last of the others?
+"""Measure real sealed sidecars on this machine: how soon is a change known to the last of the others, at what cost.
 
-    scripts/bench                         register and kill, at 3, 8 and 16 sidecars, 20 repetitions each
-    scripts/bench register --n 16 --reps 50 --json
-    scripts/bench --virtual               the same protocol in virtual time, on links of 0.2 to 0.5 ms
+    scripts/bench                              every row at 32 sidecars; about an hour
+    scripts/bench update crash --n 16 --reps 50 --json
+    scripts/bench update crash idle --peers    the same with Serf, in turn, and the ratio
 
-`register`: from sending `register` to one sidecar's socket until the watch on the last of the others has told it.
-`kill`: from SIGKILL of one sidecar until the watch on the last of the others has told that its service is gone, which
-each does when it takes the member for dead. A new sidecar takes the killed one's place before the next repetition.
+{rows}
 
-Times are wall-clock on one machine, which the sidecars share with this script and, if it is virtual, with strangers:
-read them beside what is printed before each row, the load and how much of a core a spinning loop got, and beside the
-column `here`: the median until the registering sidecar's own watch told it, which takes no network at all. In virtual
-time nothing takes time but the links, so it shows what the protocol does and is the same on every machine.
+With --peers also Serf (Debian's package, fetched into .venv on first use) runs {peer_rows};
+with --memberlist PROGRAM memberlist does, through a program that speaks what the head of scripts/bench_peers.py says. A
+ratio is the peer's p50 over ours. As root all runs in a network namespace of its own; elsewhere there are no partitions
+and no idle bytes.
+
+Times are wall-clock on one machine, which the members share with this script and, if it is virtual, with strangers:
+read them beside what is printed before each row, the load and how much of a core a spinning loop got. `lost` counts
+repetitions in which somebody learned of it late or never; they are in no other column. All that is started here is
+ended, also on Ctrl-C and SIGTERM. A line of --json: row, of (whose it is), n, reps, p50_ms, p99_ms, max_ms, lost, and
+more by row; where the unit is not milliseconds, p50, p99, max and unit.
 """
 
 import argparse
 import json
 import os
 import random
+import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from tests.core.cluster import Cluster
-from tests.system.sidecars import Sidecar, Sidecars, Watchers, wait_for
+from scripts import bench_own_rows as own
+from scripts import bench_rows as rows
+from scripts.bench_cluster import Cluster, Failed, SidecarCluster
+from scripts.bench_costs import machine, members_that_fit, percentile
+from scripts.bench_peers import MemberlistCluster, SerfCluster
+from scripts.bench_rows import Figures, Run
+from scripts.bench_stop import Stop, Stopped
 
-LATE_S = 10.0
-"""What has not arrived by then is counted as lost."""
+ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
+    "update": (rows.update, 200),
+    "crash": (rows.crash, 20),
+    "pause": (rows.pause, 10),
+    "leave": (rows.leave, 20),
+    "join": (rows.join, 20),
+    "start": (rows.start, 20),
+    "idle": (rows.idle, 3),
+    "lookup": (own.lookup, 20),
+    "massjoin": (own.massjoin, 5),
+    "partition": (own.partition, 5),
+    "stress": (own.stress, 1),
+}
+"""And how often each is repeated where --reps does not say."""
+PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
+N = 32
+LEAST = {"partition": 4, "stress": 4}
+"""So many members at least; the others need 2."""
+PROGRESS_S = 15.0
+"""Where stderr is no terminal, so often a line."""
+ALONE = "GOSSIPREG_BENCH_ALONE"
+"""Set by ourselves for ourselves: we are in the network namespace that was made for us."""
+FROM = "GOSSIPREG_BENCH_FROM"
+"""Set by scripts/bench, which goes to the project's folder: where the user is."""
 
-
-Times = list[float | None]
-"""Seconds until the last of the others knew, for each repetition; None where somebody did not in time."""
-
-
-def measure_register(n: int, reps: int) -> tuple[Times, Times]:
-    """Times at the last of the others, and at the registering sidecar itself."""
-    with Sidecars() as sidecars:
-        members = sidecars.grow(n)
-        watchers = Watchers(members)
-        both = [_register_once(random.choice(members), watchers, rep, n) for rep in range(reps)]
-        watchers.close()
-    return [last for last, _ in both], [here for _, here in both]
-
-
-def _register_once(one: Sidecar, watchers: Watchers, rep: int, n: int) -> tuple[float | None, float | None]:
-    watchers.drain(0.2 + random.random() * 0.3)
-    start = time.perf_counter()
-    one.call("register", name="bench", port=1 + rep, id=f"bench-{rep}")
-    seen = watchers.arrivals("added", f"bench-{rep}", n, start, LATE_S)
-    here = seen.pop(one.name, None)
-    return max(seen.values()) if len(seen) == n - 1 else None, here
-
-
-def measure_kill(n: int, reps: int) -> tuple[Times, Times]:
-    with Sidecars() as sidecars:
-        members = sidecars.grow(n)
-        worst: Times = []
-        for rep in range(reps):
-            victim = random.choice(members)
-            victim.call("register", name="victim", port=1, id=f"victim-{rep}")
-            others = [one for one in members if one is not victim]
-            wait_for(lambda others=others: all(one.lookup("victim") for one in others))
-            watchers = Watchers(others)
-            watchers.drain(random.random())  # any moment within a period
-            start = time.perf_counter()
-            victim.kill()
-            seen = watchers.arrivals("removed", f"victim-{rep}", n - 1, start, LATE_S)
-            worst.append(max(seen.values()) if len(seen) == n - 1 else None)
-            watchers.close()
-            members = [*others, sidecars.start(f"n{n + rep}", "--seed", others[0].gossip).wait_ready()]
-            wait_for(lambda members=members: all(_alive(one) == n for one in members))
-    return worst, []
+Make = Callable[[Stop], Cluster]
 
 
-def virtual_register(n: int, reps: int) -> tuple[Times, Times]:
-    cluster = Cluster(seed=n)
-    hosts = cluster.grow(n)
-    times: Times = []
-    for rep in range(reps):
-        cluster.run(0.2 + cluster.rng.random())
-        start, name = cluster.now, f"bench-{rep}"
-        cluster.register(cluster.rng.choice(hosts), name)
-        known = cluster.until(lambda name=name: all(cluster.found(host, name) for host in hosts), LATE_S, 0.0001)
-        times.append(cluster.now - start if known else None)
-    return times, []
+def main(arguments: list[str]) -> int:
+    given = _arguments(arguments)
+    _go_alone(arguments)
+    stop = Stop()
+    try:
+        return Bench(given, stop).run()
+    except Stopped as stopped:
+        print(f"\nstopped by {stopped}: all that was started has been ended", file=sys.stderr)
+        return stopped.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
 
 
-def virtual_kill(n: int, reps: int) -> tuple[Times, Times]:
-    cluster = Cluster(seed=n)
-    hosts = cluster.grow(n)
-    times: Times = []
-    for rep in range(reps):
-        victim = cluster.rng.choice(hosts)
-        cluster.register(victim, f"victim-{rep}")
-        cluster.run(1 + cluster.rng.random())
-        start = cluster.now
-        cluster.crash(victim)
-        hosts.remove(victim)
-        gone = lambda name=f"victim-{rep}": not any(cluster.found(host, name) for host in hosts)  # noqa: E731
-        times.append(cluster.now - start if cluster.until(gone, LATE_S) else None)
-        hosts.append(cluster.join(hosts[0]))
-        cluster.run(2)
-    return times, []
-
-
-def _alive(one: Sidecar) -> int:
-    return sum(state == "alive" for state in one.states().values())
-
-
-ROWS = {"register": (measure_register, virtual_register), "kill": (measure_kill, virtual_kill)}
-
-
-def machine() -> str:
-    """How quiet the machine is: the load, and for how much of a second a loop that only looks at the clock was run."""
-    start = last = time.perf_counter()
-    lost_s = 0.0
-    while last < start + 1.0:
-        now = time.perf_counter()
-        lost_s += now - last if now - last > 0.001 else 0.0
-        last = now
-    got = 1 - lost_s / (last - start)
-    return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}, a spinning loop got {got:.0%} of its core"
-
-
-def percentile(values: list[float], part: float) -> float | None:
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 2) if ordered else None
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default all")
-    parser.add_argument("--n", type=int, action="append", help="sidecars; repeatable; default 3, 8 and 16")
-    parser.add_argument("--reps", type=int, default=20)
-    parser.add_argument("--virtual", action="store_true", help="whole clusters in virtual time instead of processes")
-    parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
-    options = parser.parse_args()
-    if unknown := [row for row in options.rows if row not in ROWS]:
-        parser.error(f"no row {unknown[0]!r}: choose from {', '.join(ROWS)}")
-    if not options.json:
-        print(f"{'row':10} {'n':>3} {'reps':>5} {'p10 ms':>9} {'p50 ms':>9} {'max ms':>9} {'lost':>5} {'here p50':>9}")
-    for row in options.rows or list(ROWS):
-        for n in options.n or [3, 8, 16]:
-            if not options.virtual:
-                print(f"  {row}, {n} sidecars, {options.reps} repetitions; {machine()}", file=sys.stderr, flush=True)
-            report(row, n, *ROWS[row][options.virtual](n, options.reps), as_json=options.json)
-
-
-def report(row: str, n: int, worst: Times, here: Times, *, as_json: bool) -> None:
-    times = [value * 1000 for value in worst if value is not None]
-    figures: dict[str, float | None] = {
-        "p10_ms": percentile(times, 0.1), "p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99),
-        "max_ms": percentile(times, 1.0), "lost": len(worst) - len(times),
-        "here_p50_ms": percentile([value * 1000 for value in here if value is not None], 0.5),
-    }  # fmt: skip
-    if as_json:
-        print(json.dumps({"row": row, "n": n, "reps": len(worst), **figures}), flush=True)
-        return
-    shown = [figures[name] for name in ("p10_ms", "p50_ms", "max_ms")]
-    columns = " ".join(
-        f"{'-' if value is None else format(value, '.1f'):>9}" for value in (*shown, figures["here_p50_ms"])
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    told = "\n".join(f"    {row:10} {measure.__doc__}" for row, (measure, _) in ROWS.items())
+    about = (__doc__ or "").replace("{rows}", told).replace("{peer_rows}", ", ".join(PEER_ROWS))
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    first, last = columns[:29], columns[30:]
-    print(f"{row:10} {n:3} {len(worst):5} {first} {figures['lost']:5} {last}", flush=True)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)} (all)")
+    parser.add_argument("--n", type=int, action="append", help=f"members; repeatable ({N}, or as many as memory takes)")
+    reps = ", ".join(f"{row} {count}" for row, (_, count) in ROWS.items() if row != "stress")
+    parser.add_argument("--reps", type=int, help=f"repetitions ({reps})")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long stress lasts (10)")
+    parser.add_argument("--seed", type=int, help="of what is drawn: who, and when (random)")
+    parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
+    parser.add_argument("--peers", action="store_true", help="also Serf, where a row can be measured on it")
+    parser.add_argument("--memberlist", metavar="PROGRAM", help="also memberlist, through this program")
+    given = parser.parse_args(arguments)
+    if unknown := [row for row in given.rows if row not in ROWS]:
+        parser.error(f"no row {unknown[0]!r}: choose from {', '.join(ROWS)}")
+    given.rows = given.rows or list(ROWS)
+    least = max(LEAST.get(row, 2) for row in given.rows)
+    if given.n and min(given.n) < least:
+        parser.error(f"--n {min(given.n)}: at least {least} for {', '.join(given.rows)}")
+    if given.reps is not None and given.reps < 1:
+        parser.error(f"--reps {given.reps}: at least 1")
+    if not given.minutes > 0:
+        parser.error(f"--minutes {given.minutes:g}: more than 0")
+    if given.peers and shutil.which("serf") is None:
+        parser.error("--peers: there is no `serf` here: on Debian and Ubuntu scripts/bench fetches it with apt-get")
+    if given.memberlist is not None:
+        given.memberlist = os.path.join(os.environ.get(FROM, ""), given.memberlist)
+        if shutil.which(given.memberlist) is None:
+            parser.error(f"--memberlist {given.memberlist}: no program is there")
+    return given
+
+
+def _go_alone(arguments: list[str]) -> None:
+    """Where root allows, begin again in a network namespace that has nothing but `lo`. Returns where we stay."""
+    if ALONE in os.environ or os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("ip") is None:
+        return
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode != 0:
+        return
+    command = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "bench", sys.executable, "-m"]
+    os.execvpe("unshare", [*command, "scripts.bench", *arguments], {**os.environ, ALONE: "1"})
+
+
+class Bench:
+    def __init__(self, given: argparse.Namespace, stop: Stop) -> None:
+        self._given = given
+        self._stop = stop
+        self._seed = random.randrange(1 << 32) if given.seed is None else given.seed
+        self._shown_at = 0.0
+        self._as_json: bool = given.json
+
+    def run(self) -> int:
+        """1 where a row could not be measured."""
+        if not self._as_json:
+            print(
+                f"{'row':12} {'of':10} {'n':>3} {'reps':>5} {'p50':>9} {'p99':>9} {'max':>9} {'lost':>5}  unit",
+                flush=True,
+            )
+        failed = 0
+        for row in self._given.rows:
+            for n in self._given.n or [min(N, max(4, members_that_fit()))]:
+                failed += not self._row(row, n)
+        return 1 if failed else 0
+
+    def _row(self, row: str, n: int) -> bool:
+        """Ours, then each peer's, with the ratio."""
+        measure, reps = ROWS[row]
+        ours: dict[str, Figures] = {}
+        for who, make in self._clusters(row):
+            self._say(f"{row}, {n} of {who}; {machine()}")
+            run = Run(
+                n=n, reps=self._given.reps or reps, rng=random.Random(f"{self._seed} {row} {n}"), stop=self._stop,
+                cluster=lambda make=make: make(self._stop), alone=ALONE in os.environ, progress=self._progress,  # type: ignore[misc]
+                seconds=self._given.minutes * 60,
+            )  # fmt: skip
+            try:
+                found = measure(run)
+            except Failed as failed:
+                self._say(f"{row}: {failed}")
+                return False
+            self._clear()
+            for figures in found:
+                ours.setdefault(figures.row, figures)
+                self._report(who, figures, _ratio(ours[figures.row], figures) if who != SidecarCluster.who else None)
+        return True
+
+    def _clusters(self, row: str) -> Iterator[tuple[str, Make]]:
+        yield SidecarCluster.who, SidecarCluster
+        if row in PEER_ROWS and self._given.peers:
+            yield SerfCluster.who, lambda stop: SerfCluster(stop, "serf")
+        if row in PEER_ROWS and self._given.memberlist:
+            yield MemberlistCluster.who, lambda stop: MemberlistCluster(stop, self._given.memberlist)
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def _report(self, who: str, figures: Figures, ratio: float | None) -> None:
+        values = [value for value in figures.values if value is not None]
+        lost = len(figures.values) - len(values) if figures.lost is None else figures.lost
+        reps = len(figures.values) if figures.reps is None else figures.reps
+        three = [percentile(values, part) for part in (0.5, 0.99, 1.0)]
+        if self._as_json:
+            names = [name + ("_ms" if figures.unit == "ms" else "") for name in ("p50", "p99", "max")]
+            line: dict[str, Any] = {"row": figures.row, "of": who, "n": figures.n, "reps": reps}
+            line |= dict(zip(names, map(_rounded, three), strict=True)) | {"lost": lost}
+            line |= {} if figures.unit == "ms" else {"unit": figures.unit}
+            line |= {name: _rounded(value) for name, value in figures.also.items()}
+            print(json.dumps(line | ({} if ratio is None else {"ratio": _rounded(ratio)})), flush=True)
+            return
+        shown = " ".join(f"{_shown(value):>9}" for value in three)
+        also = [f"{name} {_shown(value)}" for name, value in figures.also.items()]
+        also += [] if ratio is None else [f"{_shown(ratio)} x ours"]
+        tail = f"; {', '.join(also)}" if also else ""
+        print(f"{figures.row:12} {who:10} {figures.n:3} {reps:5} {shown} {lost:5}  {figures.unit}{tail}", flush=True)
+
+    def _progress(self, text: str) -> None:
+        """What is being done now. Text that ends a line stays."""
+        if text.endswith("\n"):
+            self._say(text.rstrip())
+        elif sys.stderr.isatty():
+            print(f"\r\033[K  {text}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._shown_at > PROGRESS_S:
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        self._clear()
+        print(f"  {text}", file=sys.stderr, flush=True)
+        self._shown_at = time.monotonic()
+
+    def _clear(self) -> None:
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _ratio(ours: Figures, theirs: Figures) -> float | None:
+    mine, other = (percentile([value for value in one.values if value is not None], 0.5) for one in (ours, theirs))
+    return other / mine if mine and other is not None else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4 if abs(value) < 1 else 2)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if abs(value) < 1 else f"{value:,.1f}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

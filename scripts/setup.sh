@@ -91,3 +91,14 @@ need_tools() { # what tests with several hosts on one machine use, and those of 
     { apt-get install -qq -y "${missing[@]}" || { apt-get update -qq && apt-get install -qq -y "${missing[@]}"; }; } \
         >/dev/null 2>&1 </dev/null || say "could not install ${missing[*]}: tests that need them are skipped"
 }
+
+need_peer() { # PACKAGE: the program of that name, out of Debian's package into .venv/peers: installed, it would be started
+    command -v "$1" >/dev/null && return
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 0
+    say "fetching $1 from Debian..."
+    (
+        mkdir -p "$root/.venv/peers" && cd "$root/.venv/peers" || exit
+        apt-get download -qq "$1" || { [[ $EUID == 0 ]] && apt-get update -qq && apt-get download -qq "$1"; } || exit
+        dpkg-deb -x "$1"_*.deb . && rm "$1"_*.deb
+    ) >/dev/null 2>&1 </dev/null || say "could not fetch $1"
+}

@@ -219,6 +219,6 @@ def test_a_newer_python_beside_an_old_python3_is_taken(clone: Clone) -> None:
 
 
 def test_the_scripts_can_be_run_and_ci_runs_the_tests() -> None:
-    for script in ("scripts/gossipreg", "scripts/test", ".ci/run"):
+    for script in ("scripts/gossipreg", "scripts/test", "scripts/bench", ".ci/run"):
         assert os.access(ROOT / script, os.X_OK), script
     assert "exec scripts/test" in (ROOT / ".ci" / "run").read_text()
