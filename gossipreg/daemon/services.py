@@ -268,9 +268,11 @@ class Services:
         return found
 
     def _health_line(self, id: str, health: Health, **fields: Field) -> None:
+        if why := self._why(id):
+            fields["message"] = why
         self._log.line(
             "info" if health is Health.PASSING else "warning", "service_health",
-            {"id": id, "health": HEALTH_NAMES[health], **fields, **({"message": why} if (why := self._why(id)) else {})},
+            {"id": id, "health": HEALTH_NAMES[health], **fields},
             repeat_key=f"service_health {id}", burst=LINES_A_MINUTE, kind_burst=ALL_LINES_A_MINUTE,
         )  # fmt: skip
 
