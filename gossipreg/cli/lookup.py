@@ -45,6 +45,8 @@ def lookup(
 
 
 def _why(instance: dict[str, Any]) -> str:
-    """What its checks say, where it is registered with this sidecar: others do not know."""
-    failing = [one for one in instance.get("checks", ()) if one["health"] != "passing"]
+    """What its checks say, where it is registered with this sidecar; else with which one, since others do not know."""
+    if "checks" not in instance:
+        return "" if instance["health"] == "passing" else f"  registered at {printable(instance['node_name'])}"
+    failing = [one for one in instance["checks"] if one["health"] != "passing"]
     return "".join(f"  {printable(one['check'])}: {printable(one['output'])}" for one in failing)

@@ -85,6 +85,11 @@ class Commons:
         self.outbox.put(address, message, on_sent)
         return True
 
+    def name(self, id: NodeId) -> str:
+        """For people; the id of who has none here."""
+        row = self.replica.rows.get(id)
+        return id.hex() if row is None or row.member is None else row.member.name
+
     def zone(self, id: NodeId) -> str:
         row = self.replica.rows.get(id)
         return "" if row is None or row.member is None else row.member.zone

@@ -117,6 +117,7 @@ class Node(View):
         else:
             self._suspicions = GossipedSuspicions(commons, self._detector, self._intake.claim, self._intake.declare)
         self._detector.suspicions = self._suspicions
+        self._roster.observed = self._suspicions.why
         self._detector.declare = self._intake.declare
         self._unproven = Unproven(commons, self._detector)
         self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._twins.met_process)
@@ -138,7 +139,8 @@ class Node(View):
         if opened.boot_id == self._boot_id:
             commons.count("drop.own")
             self._lost.own_seed(source)
-            if self._lost.only_ourselves:
+            if self._lost.only_ourselves and not self.synced:
+                commons.event("own_seed", address=str(source))
                 self._joining.without_others()
             return self._end()
         peer = commons.peers.of_boot(opened.boot_id)

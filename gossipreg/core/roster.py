@@ -43,7 +43,9 @@ class Roster:
         self._hidden: dict[NodeId, dict[str, None]] = {}
         """Members out of our answers, and for which reasons."""
         self.why: dict[NodeId, str] = {}
-        """For a member declared dead by us: on what grounds."""
+        """For a member declared dead by us: on what grounds; by another: what we had seen of it ourselves."""
+        self.observed: Callable[[NodeId], str] = lambda _: ""
+        """What a suspicion held here rests on."""
 
     def refresh(self) -> None:
         """Follow the table. Ends with one Changed effect for all that this input changed in the answers."""
@@ -73,6 +75,8 @@ class Roster:
         if belongs or id == commons.id:
             commons.ring.add(id)
         elif id in commons.ring:
+            if row.dead and (seen := self.observed(id)):
+                self.why.setdefault(id, seen)
             commons.ring.remove(id)
             self._gone(id)
         if not row.unproven:
@@ -111,11 +115,11 @@ class Roster:
         """Why it is not alive, and who said so."""
         if not row.dead:
             return ""
+        why = self.why.get(row.id, "")
         if row.reporter == self._commons.id:
-            return self.why.get(row.id, "declared here")
-        reporter = None if row.reporter is None else self._commons.replica.rows.get(row.reporter)
-        name = row.reporter.hex() if row.reporter is not None else "somebody"
-        return f"reported by {reporter.member.name if reporter and reporter.member else name}"
+            return why or "declared here"
+        by = "somebody" if row.reporter is None else self._commons.name(row.reporter)
+        return f"reported by {by}; {why}" if why else f"reported by {by}"
 
     def _forget(self, id: NodeId) -> None:
         commons = self._commons

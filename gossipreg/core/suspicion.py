@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector
-from gossipreg.model import Liveness, NodeId
+from gossipreg.model import Liveness, NodeId, Status
 from gossipreg.wire.messages import Ask, Claim
 
 _STALE_BOUNDS = 3
@@ -102,7 +102,9 @@ class PrivateSuspicions:
             return ""
         how = "its port is refused" if suspicion.refused else "it does not answer us"
         others = len(suspicion.reports) - (self._commons.id in suspicion.reports)
-        return f"{how}; asked {len(suspicion.used)} others, {others} do not reach it either"
+        if not suspicion.used:
+            return f"{how}, and there is nobody else to ask"
+        return f"{how}, nor do {others} of {len(suspicion.used)} others who were asked reach it"
 
     def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:
         suspicion = self._held.get(id)
@@ -265,5 +267,13 @@ class PrivateSuspicions:
                 self._round(id, suspicion)
                 commons.timers.set(Verdict(id), commons.now + commons.bound_s(id))
                 return
-            how = "refused" if suspicion.refused else "silent"
-            self._declare(id, f"{how} for {commons.now - suspicion.since:.2f} s, {len(suspicion.reports)} reports")
+            self._declare(id, self._grounds(id, suspicion))
+
+    def _grounds(self, id: NodeId, suspicion: _Suspicion) -> str:
+        commons, member = self._commons, self._commons.replica.rows[id].member
+        how = "its port is refused" if suspicion.refused else "silent"
+        by = ", ".join("this sidecar" if one == commons.id else commons.name(one) for one in suspicion.reports)
+        seen = f"{how} for {commons.now - suspicion.since:.1f} s, as seen by {by}"
+        if member is None or member.status is not Status.RESTARTING:
+            return seen
+        return f"it did not come back within the {member.hold_s:g} s that it had announced; {seen}"

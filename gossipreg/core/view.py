@@ -93,6 +93,9 @@ class View:
         suspected = self._suspicions.since(id)
         if row.hidden:
             state, reason = "dead", "seen from here only: nobody is heard to confirm it"
+        elif state == "restarting" and row.hold_until > now:  # that it is not heard is as it said
+            since = row.hold_until - row.member.hold_s
+            reason = f"restarting, to be back within {row.hold_until - now:.0f} s"
         elif suspected is not None and not row.dead:
             state, since, reason = "suspect", suspected, self._suspicions.why(id)
         rtt = self.rtt_s(id)

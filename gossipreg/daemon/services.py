@@ -178,10 +178,11 @@ class Services:
     def detach(self, holder: Holder) -> None:
         """This connection is gone, and what lived on it goes too; what stands in the file comes back."""
         for id in [id for id, entry in self._entries.items() if entry.holder is holder]:
-            self._line("service_detached", id=id, message="the program that registered it is gone")
+            gone = "the program that registered it is gone"
             if id not in self._file:
-                self._drop(id)
+                self._drop(id, "service_detached", message=gone)
                 continue
+            self._line("service_detached", id=id, message=f"{gone}: as the file says from now on")
             try:
                 self._apply(_Entry(self._read(unpackb(self._file[id]), trusted=True), "file", True, Health.CRITICAL))
             except RequestError as error:
@@ -249,8 +250,7 @@ class Services:
 
     def expired(self, id: str, why: str) -> None:
         """It failed for so long that it is to be taken out."""
-        self._line("service_expired", level="warning", id=id, message=why)
-        self._drop(id)
+        self._drop(id, "service_expired", "warning", message=why)
         self._keep_later(id)
 
     def report(self, id: str) -> list[Shape]:
@@ -268,9 +268,11 @@ class Services:
         return found
 
     def _health_line(self, id: str, health: Health, **fields: Field) -> None:
+        if why := self._why(id):
+            fields["message"] = why
         self._log.line(
             "info" if health is Health.PASSING else "warning", "service_health",
-            {"id": id, "health": HEALTH_NAMES[health], **fields, "message": self._why(id)},
+            {"id": id, "health": HEALTH_NAMES[health], **fields},
             repeat_key=f"service_health {id}", burst=LINES_A_MINUTE, kind_burst=ALL_LINES_A_MINUTE,
         )  # fmt: skip
 
@@ -320,10 +322,11 @@ class Services:
         service, health = entry.registration.service, entry.health
         return self._pump.command(lambda now: self._node.register(service, health, now))
 
-    def _drop(self, id: str) -> None:
+    def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", **fields: Field) -> None:
+        """Take it out; `kind` and so on is the line that says so."""
         entry = self._entries.pop(id, None)
         if entry is not None:  # two clients may have asked
-            self._line("service_deregistered", id=id)
+            self._line(kind, level, id=id, **fields)
             _tell_holder(entry, "was deregistered")
             self.checks.remove(id)
             self._pump.order(lambda now: self._node.deregister(id, now))

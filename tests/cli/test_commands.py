@@ -29,7 +29,7 @@ def test_lookup_asks_for_what_its_flags_say(sidecar: FakeSidecar, command: Comma
 
 def test_lookup_all_shows_the_health(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["lookup"] = lambda _: [instance(health="critical")]
-    assert command("lookup", "--all", "web").out == "10.0.0.1:8080 critical\n"
+    assert command("lookup", "--all", "web").out == "10.0.0.1:8080 critical  registered at web-1\n"
 
 
 @pytest.mark.parametrize("args", [("lookup", "--one", "web"), ("lookup", "web", "--one")])

@@ -94,7 +94,10 @@ def test_a_seed_that_is_ourselves_makes_no_member_and_stays_a_seed() -> None:
     """Anyone who saw it can send our datagram back to us, from whatever address."""
     node = a_node(synced=False)
     _, datagram = called_by(node, ELSEWHERE)
-    assert node.receive(datagram, ELSEWHERE, START) == [Event("synced")], "there is nobody else to be in step with"
+    told = Event("own_seed", (("address", str(ELSEWHERE)),))
+    assert node.receive(datagram, ELSEWHERE, START) == [told, Event("synced")], (
+        "there is nobody else to be in step with"
+    )
     assert counted(node, "drop.own") == 1
     assert len(node.members(START)) == 1
     sends = [effect for effect in node.advance(START + 1) if isinstance(effect, Send)]

@@ -1,6 +1,7 @@
 """The detector in whole clusters, in virtual time: crashes, pauses, cut cables, and its configurations."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from gossipreg.config import Config, lan, lifeguard, swim
 from gossipreg.core.node import Node
 from gossipreg.core.swim import GossipedSuspicions
-from gossipreg.wire.messages import Ask, Nack
+from gossipreg.model import Rank
+from gossipreg.wire.messages import Ask, Claim, Nack
 from tests.core.cluster import START, Cluster, Host
 from tests.core.speaker import GENERATION, Speaker, a_node
 
@@ -285,11 +287,51 @@ def test_a_suspicion_says_what_it_rests_on() -> None:
     cluster.run(1.2)
     info = watcher[0].node.member(hosts[2].id, cluster.now)
     assert info is not None
-    assert info.reason == "it does not answer us; asked 2 others, 2 do not reach it either"
+    assert info.reason == "it does not answer us, nor do 2 of 2 others who were asked reach it"
     assert cluster.until(lambda: cluster.state_at(watcher[0], hosts[2]) == "dead", 5)
     cluster.run(1)
     told = [info.reason for host in hosts if host.up and (info := host.node.member(hosts[2].id, cluster.now))]
     assert any(reason.startswith("reported by n") for reason in told)
+    [verdict, *_] = [reason for reason in told if reason.startswith("silent for ")]
+    assert re.fullmatch(r"silent for \d\.\d s, as seen by (this sidecar|n\d)(, (this sidecar|n\d))+", verdict)
+
+
+def test_who_hears_of_a_death_says_also_what_it_saw_itself() -> None:
+    cluster = Cluster(seed=10)
+    hosts = cluster.grow(2)
+    watcher, victim = hosts
+    cluster.crash(victim, refuses=False)
+    assert cluster.until(lambda: cluster.state_at(watcher, victim) == "suspect", 3)
+    info = watcher.node.member(victim.id, cluster.now)
+    assert info is not None
+    assert info.reason == "it does not answer us, and there is nobody else to ask"
+    liveness = watcher.node.replica.rows[victim.id].liveness
+    other = Speaker(3)
+    other.greets(watcher.node, cluster.now)
+    other.says(watcher.node, cluster.now, Claim(victim.id, liveness.generation, 0, Rank.DEAD, other.id))
+    info = watcher.node.member(victim.id, cluster.now)
+    assert info is not None
+    assert (info.state, info.reason) == (
+        "dead", "reported by speaker-3; it does not answer us, and there is nobody else to ask",
+    )  # fmt: skip
+
+
+def test_a_restarting_member_says_until_when_and_one_that_did_not_come_back_that_it_had_said_so() -> None:
+    cluster = Cluster(seed=11)
+    hosts = cluster.grow(3)
+    cluster.run(60)
+    cluster.leave(hosts[2], hold_s=20.0)
+    assert cluster.until(lambda: hosts[2].departed, 5)
+    cluster.crash(hosts[2])
+    cluster.run(5)
+    info = hosts[0].node.member(hosts[2].id, cluster.now)
+    assert info is not None
+    assert info.state == "alive"
+    assert info.since_s < 10
+    assert re.fullmatch(r"restarting, to be back within 1\d s", info.reason)
+    assert cluster.until(lambda: cluster.state_at(hosts[0], hosts[2]) == "dead", 30)
+    reasons = [info.reason for host in hosts[:2] if (info := host.node.member(hosts[2].id, cluster.now))]
+    assert any(reason.startswith("it did not come back within the 20 s that it had announced; ") for reason in reasons)
 
 
 @pytest.mark.parametrize("starts_again", [False, True])

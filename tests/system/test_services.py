@@ -57,7 +57,7 @@ def test_a_check_takes_a_service_out_of_everybodys_answers_and_says_why_at_home(
     assert f"127.0.0.1:{port} critical  {check}: HTTP 503 Service Unavailable queue is long" in cli(
         one, "lookup", "web", "--all"
     )
-    assert cli(two, "lookup", "web", "--all") == f"127.0.0.1:{port} critical\n"
+    assert cli(two, "lookup", "web", "--all") == f"127.0.0.1:{port} critical  registered at one\n"
     assert one.call("info")["failing_checks"][0]["service"] == f"web-{port}"
     assert "queue is long" in cli(one, "info")
     web.status = 200  # type: ignore[attr-defined]
