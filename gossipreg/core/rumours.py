@@ -3,7 +3,8 @@
 Owns: the news gathered for the next few milliseconds, and what ring neighbours have been told without having shown
 that they know. Never knows: why a thing is news, or how a row is merged.
 
-Each member tells a piece of news once, when it learns it, after at most `gather_s`: to its neighbours on the ring,
+Each member tells a piece of news once: the first after a pause at once, and what comes within `gather_s` of that
+together, since a wait at each hop is most of the way. It tells its neighbours on the ring,
 which makes it certain, and to `fanout_random` random members, which makes it fast. A neighbour shows that it knows by
 a Receipt naming the datagram, by sending that version or a higher one, or by an equal fingerprint; else it is told
 once more after its round-trip bound, and after that anti-entropy has the word. A row is told as a delta cut when the
@@ -79,6 +80,7 @@ class Rumours:
         self._news: dict[Topic, _News] = {}
         self._told: dict[NodeId, dict[Topic, _Told]] = {}
         self._told_size = 0
+        self._told_at = float("-inf")
         self._receipts: dict[NodeId, dict[int, None]] = {}
 
     # -- what is news ------------------------------------------------------------------------------------------------
@@ -104,7 +106,9 @@ class Rumours:
             news.known_to.clear()  # they told us an earlier state of it
         if told_by is not None:
             news.known_to[told_by] = None
-        self._commons.timers.set_earlier(Tell(), self._commons.now + self._commons.config.gather_s)
+        commons = self._commons
+        since = self._told_at if commons.config.first_at_once else commons.now
+        commons.timers.set_earlier(Tell(), max(commons.now, since + commons.config.gather_s))
 
     def gathers(self, id: NodeId) -> bool:
         """Whether news of this row waits to be told."""
@@ -115,6 +119,7 @@ class Rumours:
     def on_tell(self) -> None:
         """The gathered news goes out, to neighbours and random members."""
         commons = self._commons
+        self._told_at = commons.now
         claims, rows = (commons.outbox.room(klass, commons.now) for klass in (Class.CLAIM, Class.DELTA))
         news = {
             topic: item
