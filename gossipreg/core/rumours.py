@@ -6,10 +6,10 @@ that they know. Never knows: why a thing is news, or how a row is merged.
 Each member tells a piece of news once: the first after a pause at once, and what comes within `gather_s` of that
 together, since a wait at each hop would be most of the way. It tells its neighbours on the ring, which makes it
 certain, and `fanout_random` random members, which makes it fast. A neighbour shows that it knows by a Receipt naming
-the datagram, by sending that version or a higher one, or by an equal fingerprint; else it is told again,
-twice, each time after its round-trip bound, and after that anti-entropy has the word. A row is told as a delta cut when the datagram is packed,
-on what the receiver most likely has; a receiver that lacks the base pulls. What does not fit a datagram is announced
-by version and pulled.
+the datagram, by sending that version or a higher one, or by an equal fingerprint; else it is told again, twice, each
+time after its round-trip bound, and after that anti-entropy has the word. A row is told as a delta cut when the
+datagram is packed, on what the receiver most likely has; a receiver that lacks the base pulls. What does not fit a
+datagram is announced by version and pulled.
 """
 
 from collections.abc import Iterable
