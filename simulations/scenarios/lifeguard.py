@@ -31,7 +31,7 @@ from simulations.world import World
 
 QUIET_S = 5.0
 """Before the first anomaly."""
-PROCESSING_S = 50e-6
+PROCESSING_S = 20e-6
 """What a datagram takes a slow member in the blocked model, once it reads again. The paper does not say; it is the
 order of what a system call, a decoding and a lock take. A stalled member reads all that waits before a timer fires."""
 
@@ -46,7 +46,7 @@ def run(case: Case) -> list[Figure]:
     slow = world.streams.of("faults").sample(hosts, min(int(case.value("c", 1)), case.nodes - 1))
     slow.sort(key=lambda host: host.number)
     for host in slow:
-        host.processing_s = 0.0 if stalled else PROCESSING_S
+        host.processing_s = 0.0 if stalled else case.value("p", PROCESSING_S)
     world.run(QUIET_S)
     before, began = world.traffic(), world.now
     gap_s = case.value("i", -1.0)  # below 0: once
