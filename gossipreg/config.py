@@ -199,13 +199,14 @@ PROFILES = {"local": local, "lan": lan, "wan": wan}
 
 def swim(base: Config = lan) -> Config:
     """Plain SWIM with suspicion (paper, section 4): fixed bound, random order, gossiped suspicion, nothing local.
-    Timing is memberlist's: probe timeout 500 ms; gossip goes out every 200 ms, so news waits for 100 ms on average."""
+    Timing is memberlist's: probe timeout 500 ms; gossip goes out every 200 ms to 3 members, so news waits for 100 ms on
+    average."""
     return replace(
         base, probe_order="shuffle", suspicion="gossiped", adaptive_bound=False,
         rtt_initial_s=min(0.5, base.rtt_ceiling_s), local_health=False, nacks=False, buddy=False,
         suspicion_max_multiplier=1.0, suspicion_confirmations=0, hear_nobody=False,
         refused_ports=False, stall_s=60.0, random_compare_periods=1000, gather_s=0.1,
-        first_at_once=False, receipt_gather_s=min(0.1, base.rtt_floor_s / 2),
+        first_at_once=False, receipt_gather_s=min(0.1, base.rtt_floor_s / 2), fanout_random=3,
     )  # fmt: skip
 
 
