@@ -1,4 +1,4 @@
-"""The command line: `python -m simulations list | run NAME | sweep NAME | selftest`, from a checkout of the project.
+"""The command line: `python -m simulations list | run NAME | sweep NAME | selftest | speed`, from a checkout.
 
 Owns: options, what is printed, exit codes. Never knows: any one scenario. The table goes to stdout, JSON lines and
 plots to `--out`, progress to stderr.
@@ -190,6 +190,15 @@ def selftest() -> int:
     """Break each invariant on purpose, and see that its checker fires."""
     code: int | None = import_module("simulations.selftest").main()
     return code or 0
+
+
+@simulations.command()
+@click.option("--nodes", type=click.IntRange(2), help="Members.")
+def speed(nodes: int | None) -> int:
+    """How many datagrams a second this machine's core can hand over."""
+    module = import_module("simulations.speed")
+    code: int = module.main(nodes or module.MEMBERS)
+    return code
 
 
 def _local(jobs: int, ahead: int = sweeps.AHEAD) -> AbstractContextManager[sweeps.Workers]:
