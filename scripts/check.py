@@ -1,4 +1,5 @@
-"""What takes longer than all tests may: fuzzing (`scripts/check --fuzz`) and floods (`scripts/check --flood 20000`).
+"""What takes longer than all tests may: fuzzing (`scripts/check --fuzz`), floods (`scripts/check --flood 20000`), real
+clients of the gateways (`scripts/check --clients`), and crowds of questions that wait (`scripts/check --waiting N`).
 
 Each target gets its share of the time in a process of its own. An input that fails is kept in the corpus and the way to
 repeat it is printed. Where atheris is not there, inputs are drawn without guidance.
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
+WITH_CLIENTS = "clients or haproxy or dig or node"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/check", description="Checks that take longer than scripts/test may.")
     parser.add_argument("--fuzz", action="store_true", help="run the fuzz targets")
     parser.add_argument("--flood", type=float, metavar="RATE", help="lookups under so many hostile datagrams a second")
+    parser.add_argument(
+        "--clients", action="store_true", help="install HAProxy, Prometheus, Node; run the tests with them"
+    )
+    parser.add_argument("--waiting", type=int, metavar="N", help="what N blocked HTTP questions weigh and cost")
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together, or of flood (60)")
     parser.add_argument("--input", type=Path, help="run the one target named on this file, once")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="some of them (all)")
@@ -32,6 +38,14 @@ def main() -> int:
     names = sorted(path.name for path in CORPUS.iterdir())
     if unknown := [name for name in given.targets if name not in names]:
         parser.error(f"no target {unknown[0]!r}: there are {', '.join(names)}")
+    if given.clients:
+        tests = ["tests/gateway", "tests/system/test_haproxy.py"]
+        command = [sys.executable, "-m", "pytest", *tests, "-k", WITH_CLIENTS, "-rs"]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
+    if given.waiting:
+        from scripts.waiting import waiting
+
+        return waiting(given.waiting)
     if given.flood:
         return flood(given.flood, given.seconds)
     if not given.fuzz:
