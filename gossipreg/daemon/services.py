@@ -170,8 +170,8 @@ class Services:
         new = [text for text in checks if text not in {check.text for check in before.registration.checks}]
         self._read({**params, "checks": new}, trusted=trusted, who=f"user {uid}")
         registration = self._read(params, trusted=True)
-        return await self._take(replace(before, registration=registration, trusted=before.trusted or trusted,
-                                        health=fresh))  # fmt: skip
+        after = replace(before, registration=registration, trusted=before.trusted or trusted, health=fresh)
+        return await self._take(after, known=True)
 
     async def maintain(self, id: str | None, reason: str | None) -> None:
         """Take a service, or all that this sidecar has (None), out of the answers, with a reason, or (None) back in.
@@ -180,21 +180,20 @@ class Services:
             await self._maintenance.set(EVERYTHING, reason, lambda: None)
         else:
             self._entry(id)
-            await self._maintenance.set(id, reason, lambda: self._show_again(id))
+            await self._maintenance.set(id, reason, lambda: self._maintained(id))
 
     def maintenance(self, id: str | None) -> str | None:
         """Why a service, or this sidecar (None), is in maintenance; None where it is not."""
         return self._maintenance.reason(EVERYTHING if id is None else id)
 
-    def params(self, id: str) -> Params | None:
-        """What a service was registered with."""
-        entry = self._entries.get(id)
-        return None if entry is None else unpackb(entry.registration.params)
-
-    async def _take(self, entry: _Entry) -> Answer:
+    async def _take(self, entry: _Entry, *, known: bool = False) -> Answer:
+        """`known`: only where it is registered still when it is on the disk."""
         id = entry.registration.service.id
 
         def then() -> Answer:
+            if known and id not in self._entries:
+                self._keep_later(id)
+                raise NotFound(f"the service {id!r} was deregistered meanwhile")
             if entry.holder is not None and entry.holder.gone:
                 raise Refused("the connection that this was attached to has ended")
             try:
@@ -360,6 +359,12 @@ class Services:
         service = entry.registration.service
         health = self._maintenance.shown(service.id, entry.health)
         return self._pump.command(lambda now: self._node.register(service, health, now))
+
+    def _maintained(self, id: str) -> None:
+        if id in self._entries:
+            self._show_again(id)
+        else:  # deregistered meanwhile
+            self._maintenance.forget(id)
 
     def _show_again(self, id: str) -> None:
         if id in self._entries:

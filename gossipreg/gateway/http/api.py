@@ -207,7 +207,7 @@ class Api:
             return Route(path, summary, handle, WRITE, takes, "nothing", body, statuses=(404, 413, 503))
 
         note = Param("note", "what to show of it")
-        enable, reason = Param("enable", "true or false", "boolean"), Param("reason", "why")
+        enable, reason = Param("enable", "true or false", "boolean", required=True), Param("reason", "why")
 
         def beats(health: Health) -> Callable[..., Any]:
             return lambda request, check: w.heartbeat(request, check, health)

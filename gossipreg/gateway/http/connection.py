@@ -151,7 +151,7 @@ def response_bytes(response: Response, head: Head | None, *, now: float | None =
     lines = [
         f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Error')}",
         f"Date: {http_date(time.time() if now is None else now)}",
-        f"Content-Type: {response.content_type}",
+        *([f"Content-Type: {response.content_type}"] if response.body else []),
         "X-Content-Type-Options: nosniff",
         *(f"{name}: {value}" for name, value in response.headers),
     ]

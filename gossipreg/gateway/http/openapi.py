@@ -34,7 +34,6 @@ SCHEMAS: dict[str, Schema] = {
     "list": {"type": "array"},
     "text": TEXT,
     "texts": TEXTS,
-    "nothing": {"maxLength": 0},
     "error": _object(error=_object(code=TEXT, message=TEXT)),
     "names": {"type": "object", "additionalProperties": TEXTS},
     "node_entry": _object(ID={"type": "string", "format": "uuid"}, Node=TEXT, Address=TEXT, Datacenter=TEXT,
@@ -77,8 +76,7 @@ def describe(routes: list[Route], version: str) -> Schema:
     for route in routes:
         operations = paths.setdefault(route.path, {})
         for method in route.methods:
-            if method != "HEAD":
-                operations[method.lower()] = _operation(route)
+            operations[method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {"title": "gossipreg", "version": version,
@@ -91,7 +89,9 @@ def describe(routes: list[Route], version: str) -> Schema:
 def _operation(route: Route) -> Schema:
     names = [segment[1:-1] for segment in route.segments if segment.startswith("{")]
     in_path = [{"name": name, "in": "path", "required": True, "schema": {**TEXT, "minLength": 1}} for name in names]
-    answer: Schema = {"description": "as asked", "content": {route.media: {"schema": _ref(route.gives)}}}
+    answer: Schema = {"description": "as asked"}
+    if route.gives != "nothing":
+        answer["content"] = {route.media: {"schema": _ref(route.gives)}}
     if route.blocks:
         answer["headers"] = INDEX_HEADER
     error = {"content": {"application/json": {"schema": _ref("error")}}}
@@ -121,4 +121,4 @@ def _param(param: Param) -> Schema:
     schema: Schema = {"type": param.kind}
     if param.name in ("tag", "node-meta") or "repeatable" in param.text:
         schema = {"type": "array", "items": schema}
-    return {"name": param.name, "in": "query", "required": False, "schema": schema, "description": param.text}
+    return {"name": param.name, "in": "query", "required": param.required, "schema": schema, "description": param.text}

@@ -13,6 +13,8 @@ from gossipreg.gateway.http.message import HttpError, Request, Response
 
 READ = ("GET", "HEAD")
 WRITE = ("PUT",)
+WRITES = ("PUT", "POST", "DELETE", "PATCH")
+"""What stands beside reads that there are may be something that cannot be had."""
 
 Handler = Callable[..., Any]
 
@@ -22,6 +24,7 @@ class Param:
     name: str
     text: str
     kind: str = "string"
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Route:
     @property
     def segments(self) -> tuple[str, ...]:
         return tuple(self.path.strip("/").split("/"))
+
+    @property
+    def spelled_out(self) -> int:
+        """How many of its segments stand for themselves."""
+        return sum(not segment.startswith("{") for segment in self.segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +82,13 @@ class Router:
             for route in self._by_first.get(path[:2], [])
             if (args := _match(route.segments, path)) is not None
         ]
+        # What is spelled out goes before what stands for anything: `service/register` is no service of that id.
+        most = max((route.spelled_out for route, _ in found), default=0)
+        found = [(route, args) for route, args in found if route.spelled_out == most]
         for route, args in found:
             if request.method in route.methods:
                 return route, args
-        for refusal in self._refusals:
+        for refusal in self._refusals if not found or request.method in WRITES else ():
             if path[: len(refusal.segments)] == refusal.segments:
                 raise HttpError(501, "not_here", refusal.why)
         if found:
