@@ -74,8 +74,10 @@ class Config:
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
-    gather_s: float = 0.002
-    """News is gathered so long before it is sent. Longer saves datagrams under load, and is paid for at each hop."""
+    gather_s: float = 0.005
+    """News is told at most once in this time; what comes meanwhile is gathered. Longer saves datagrams under load."""
+    first_at_once: bool = True
+    """What comes after a pause is told at once. Off: it waits for `gather_s`, which is paid for at each hop."""
     receipt_gather_s: float = 0.01
     """Receipts are gathered so long. Well below the round-trip floor, or senders repeat for nothing."""
     fanout_random: int = 1
@@ -197,13 +199,14 @@ PROFILES = {"local": local, "lan": lan, "wan": wan}
 
 def swim(base: Config = lan) -> Config:
     """Plain SWIM with suspicion (paper, section 4): fixed bound, random order, gossiped suspicion, nothing local.
-    Timing is memberlist's: probe timeout 500 ms; gossip goes out every 200 ms, so news waits for 100 ms on average."""
+    Timing is memberlist's: probe timeout 500 ms; gossip goes out every 200 ms to 3 members, so news waits for 100 ms on
+    average."""
     return replace(
         base, probe_order="shuffle", suspicion="gossiped", adaptive_bound=False,
         rtt_initial_s=min(0.5, base.rtt_ceiling_s), local_health=False, nacks=False, buddy=False,
         suspicion_max_multiplier=1.0, suspicion_confirmations=0, hear_nobody=False,
         refused_ports=False, stall_s=60.0, random_compare_periods=1000, gather_s=0.1,
-        receipt_gather_s=min(0.1, base.rtt_floor_s / 2),
+        first_at_once=False, receipt_gather_s=min(0.1, base.rtt_floor_s / 2), fanout_random=3,
     )  # fmt: skip
 
 

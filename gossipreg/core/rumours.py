@@ -3,10 +3,11 @@
 Owns: the news gathered for the next few milliseconds, and what ring neighbours have been told without having shown
 that they know. Never knows: why a thing is news, or how a row is merged.
 
-Each member tells a piece of news once, when it learns it, after at most `gather_s`: to its neighbours on the ring,
-which makes it certain, and to `fanout_random` random members, which makes it fast. A neighbour shows that it knows by
-a Receipt naming the datagram, by sending that version or a higher one, or by an equal fingerprint; else it is told
-once more after its round-trip bound, and after that anti-entropy has the word. A row is told as a delta cut when the
+Each member tells a piece of news once: the first after a pause at once, and what comes within `gather_s` of that
+together, since a wait at each hop would be most of the way. It tells its neighbours on the ring, which makes it
+certain, and `fanout_random` random members, which makes it fast. A neighbour shows that it knows by a Receipt naming
+the datagram, by sending that version or a higher one, or by an equal fingerprint; else it is told again, twice, each
+time after its round-trip bound, and after that anti-entropy has the word. A row is told as a delta cut when the
 datagram is packed, on what the receiver most likely has; a receiver that lacks the base pulls. What does not fit a
 datagram is announced by version and pulled.
 """
@@ -23,6 +24,9 @@ from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 _THROTTLED_S = 0.02
 """How long news waits before the budget is looked at again."""
 
+_REPEATS = 2
+"""What a neighbour has not shown to know is told so often again. At 20 % loss the last of 1,000 members is reached in
+1.6 s (worst of 20), with one repeat in 3.0, with three in 2.0."""
 _UNRECEIPTED_MAX = 4096
 """Told and unreceipted pairs of (neighbour, topic) kept; beyond it the oldest is given up to anti-entropy."""
 
@@ -70,7 +74,8 @@ class _Told:
     base: Version
     counter: int
     """Of the datagram, 0 until it is sealed."""
-    repeated: bool
+    repeats: int
+    """How often it was told again."""
 
 
 class Rumours:
@@ -79,6 +84,7 @@ class Rumours:
         self._news: dict[Topic, _News] = {}
         self._told: dict[NodeId, dict[Topic, _Told]] = {}
         self._told_size = 0
+        self._told_at = float("-inf")
         self._receipts: dict[NodeId, dict[int, None]] = {}
 
     # -- what is news ------------------------------------------------------------------------------------------------
@@ -104,7 +110,9 @@ class Rumours:
             news.known_to.clear()  # they told us an earlier state of it
         if told_by is not None:
             news.known_to[told_by] = None
-        self._commons.timers.set_earlier(Tell(), self._commons.now + self._commons.config.gather_s)
+        commons = self._commons
+        since = self._told_at if commons.config.first_at_once else commons.now
+        commons.timers.set_earlier(Tell(), max(commons.now, since + commons.config.gather_s))
 
     def gathers(self, id: NodeId) -> bool:
         """Whether news of this row waits to be told."""
@@ -115,6 +123,7 @@ class Rumours:
     def on_tell(self) -> None:
         """The gathered news goes out, to neighbours and random members."""
         commons = self._commons
+        self._told_at = commons.now
         claims, rows = (commons.outbox.room(klass, commons.now) for klass in (Class.CLAIM, Class.DELTA))
         news = {
             topic: item
@@ -163,15 +172,13 @@ class Rumours:
         for peer in peers:
             self._tell(peer, topic, base, self._message(topic, base))
 
-    def _tell(
-        self, peer: NodeId, topic: Topic, base: Version, message: Message | None, *, repeated: bool = False
-    ) -> None:
+    def _tell(self, peer: NodeId, topic: Topic, base: Version, message: Message | None, repeats: int = 0) -> None:
         """Tell a neighbour, and remember that it has to show that it knows."""
         commons = self._commons
         row = commons.replica.rows.get(topic.id)
         if row is None or message is None or peer == commons.id:
             return
-        told = _Told(row.liveness if topic.claim else row.version, base, 0, repeated)
+        told = _Told(row.liveness if topic.claim else row.version, base, 0, repeats)
 
         def on_sent(counter: int) -> None:
             told.counter = counter
@@ -206,22 +213,22 @@ class Rumours:
         self._commons.timers.set_earlier(Repeat(peer), self._commons.now + bound_s)
 
     def on_repeat(self, peer: NodeId) -> None:
-        """What this neighbour has not shown to know is told it once more."""
+        """What this neighbour has not shown to know is told it again."""
         unsettled = self._told.pop(peer, {})
         self._told_size -= len(unsettled)
         if peer not in self._commons.ring:
             return
         for topic, told in unsettled.items():
-            if not told.repeated:
+            if told.repeats < _REPEATS:
                 self._commons.count("rumours_repeated")
-                self._tell(peer, topic, told.base, self._message(topic, told.base), repeated=True)
+                self._tell(peer, topic, told.base, self._message(topic, told.base), told.repeats + 1)
             else:
                 self._commons.count("rumours_unreceipted")
 
     def on_not_understood(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped what we told: tell it again at once."""
         for topic, told in list(self._told.get(peer, {}).items()):
-            self._tell(peer, topic, told.base, self._message(topic, told.base), repeated=told.repeated)
+            self._tell(peer, topic, told.base, self._message(topic, told.base), told.repeats)
 
     # -- who knows ---------------------------------------------------------------------------------------------------
 

@@ -19,14 +19,13 @@ import trio
 
 from gossipreg.core.effects import Changed, Departed, Effect, Event, Send, Stop
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.udp import Transport
+from gossipreg.daemon.udp import BATCH, Transport
 from gossipreg.errors import RequestError
 from gossipreg.model import Address, Change
 
-BATCH = 64
-"""So many datagrams between two looks at the deadline, so that a flood never starves the timers."""
 DRAIN_MAX = 4096
-"""... and after the loop was late, up to so many: more than a socket's buffer holds."""
+"""So many datagrams between two looks at the deadline where the loop was late: more than a socket's buffer holds. Else
+BATCH, so that a flood never starves the timers."""
 AFTER_BUG_S = 0.1
 """A node whose `advance` fails is not called again sooner: its deadline may stay in the past."""
 LAG_DECAY = 0.95
@@ -82,13 +81,19 @@ class Pump:
     async def run(self) -> None:
         """Until the node says Stop, or cancelled. Goes on after Departed: the last datagrams may still be answered."""
         while self.stopped is None:
-            more = self._turn()
-            if self.stopped is not None:
-                return
-            if more:
-                await trio.lowlevel.checkpoint()  # more has arrived, but others want their turn too
-            else:
-                await self._wait()
+            with trio.CancelScope() as self._sleep:  # for many turns, until a deadline comes: to make one costs a hop
+                while True:
+                    await self._turns()
+                    if self.stopped is not None:
+                        break
+                    self._wake()
+                    await self._transport.wait_readable()
+        self._sleep = None
+
+    async def _turns(self) -> None:
+        """Turns until nothing is left to do at once."""
+        while self._turn() and self.stopped is None:
+            await trio.lowlevel.checkpoint()  # more has arrived, but others want their turn too
 
     def command(self, call: Callable[[float], tuple[Result, list[Effect]]]) -> Result:
         """Call the node with the time, carry out what it asks for, return its result.
@@ -144,10 +149,10 @@ class Pump:
         taken = 0
         while taken < limit:
             batch = self._transport.receive_nowait()
-            if not batch:
-                return False
             for datagram, source in batch:
                 self._receive_one(datagram, source)
+            if len(batch) < BATCH:
+                return False
             taken += len(batch)
         return True
 
@@ -194,13 +199,6 @@ class Pump:
 
     def _deadline(self) -> float:
         return -inf if self.stopped is not None else max(self._node.next_deadline(), self._not_before)
-
-    async def _wait(self) -> None:
-        """For input or the deadline, whichever comes first. The deadline is moved by commands meanwhile."""
-        with trio.CancelScope() as self._sleep:
-            self._wake()
-            await self._transport.wait_readable()
-        self._sleep = None
 
     def _wake(self) -> None:
         """Let the sleep, if there is one, end at the node's deadline as it is now: trio has a clock of its own."""

@@ -5,8 +5,8 @@ does raises out of here: what cannot be sent is dropped and counted under the er
 drop it.
 
 On Linux, IP_RECVERR makes the kernel keep ICMP errors with the address that they are about, in an error queue: from it
-comes `refused`. A pending error is also returned by the next call on the socket, about whatever: so the queue is read
-and the call made again. Elsewhere everything works but `refused`.
+comes `refused`. That there is one is told by the next call on the socket, about whatever: then the queue is read, and
+the call made again. Elsewhere everything works but `refused`.
 """
 
 import errno
@@ -25,7 +25,8 @@ from gossipreg.errors import CannotStart
 from gossipreg.model import Address
 
 BATCH = 64
-"""So many datagrams are taken at one call: a flood must not keep the caller from its timers."""
+"""So many datagrams are taken at one call, so that a flood never keeps the caller from its timers; fewer: there are no
+more."""
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Asked for; the kernel gives what net.core.rmem_max allows."""
 FREE_PORT_TRIES = 32
@@ -154,8 +155,6 @@ class UdpTransport:
                     return
 
     def refused(self) -> list[Address]:
-        for sock in self._sockets.values():
-            self._read_errors(sock)
         refused, self._refused = self._refused, []
         return refused
 

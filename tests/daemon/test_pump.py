@@ -12,7 +12,8 @@ from trio.testing import MockClock
 
 from gossipreg.core.effects import Changed, Departed, Effect, Event, Send, Stop
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.pump import BATCH, Pump
+from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.udp import BATCH
 from gossipreg.errors import NotFound
 from gossipreg.model import Address, Change
 from tests.daemon.memory_network import MemoryNetwork, MemoryTransport
