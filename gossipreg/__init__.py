@@ -11,7 +11,7 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     core/            the protocol: replica, detector, rumours, reconcile, catalog, node. Pure: time and bytes go in,
                      effects come out; no clock, no socket, no global randomness, so one seed replays a cluster
     daemon/          trio: the UDP pump, the local socket, persistence, start and stop
-    gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/
+    gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
     client/          for programs: errors, model, socket_path and wire.rpc are all that it knows of the rest
     cli/             the commands: parse, call, print. Only `join` loads the daemon
 
@@ -21,6 +21,8 @@ What flows where:
                      catalog) -> effects -> UDP socket
     lookup           unix socket -> wire.rpc -> core.catalog -> wire.shapes, wire.rpc -> unix socket
     DNS question     UDP or TCP socket -> gateway.dns.responder (wire, names, answers, compose) -> the same socket
+    HTTP request     TCP or unix socket -> gateway.http.server (connection, guard, routes, then catalog, agent or
+                     writes) -> the same socket; a question that waits stands in blocking until its answer changes
     registration     unix socket -> wire.rpc -> persist -> core.node.register -> a rumour at once, and the reply
 
 Programs use `gossipreg.Client`; see `client/connection.py`.

@@ -81,9 +81,11 @@ install_all() { # [test | sim]
     say ".venv is ready"
 }
 
-need_tools() { # what tests with several hosts on one machine use, and those of DNS; what they cannot have, they skip
+need_tools() { # [COMMAND:PACKAGE...] what tests with several hosts on one machine use, or these; where it cannot be had,
+    # the tests say so and are skipped
     local tool missing=()
-    for tool in ip:iproute2 nft:nftables dig:bind9-dnsutils; do
+    (($#)) || set -- ip:iproute2 nft:nftables dig:bind9-dnsutils
+    for tool in "$@"; do
         command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
     done
     ((${#missing[@]})) && [[ $EUID == 0 ]] && command -v apt-get >/dev/null || return 0

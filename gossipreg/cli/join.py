@@ -59,6 +59,8 @@ FILE = click.Path(readable=False)
 @click.option("--dns", metavar="HOST:PORT", help="Answer DNS there too, as Consul does (port 8600).")
 @click.option("--dns-domain", metavar="NAME", help="The same names under this domain, beside consul.")
 @click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long its answers may be kept (0).")
+@click.option("--http", metavar="HOST:PORT|unix:PATH", multiple=True, help="Answer as a Consul agent (port 8500).")
+@click.option("--http-host", metavar="NAME", multiple=True, help="A name that --http goes by; repeatable.")
 @click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next seven.")
 @service_options(required=False)
 @client_options
@@ -71,12 +73,16 @@ def join(chosen: Chosen, /, **flags: Any) -> int:
     service = _take_service(flags)
     dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl")}
     from gossipreg.daemon.logs import Log
+
+    http, http_names = flags.pop("http"), flags.pop("http_host")
+    if http_names and not http:
+        raise click.UsageError("--http-host is about HTTP: say where to answer it with --http HOST:PORT.")
     from gossipreg.daemon.main import run
     from gossipreg.daemon.settings import Settings
 
     log_format = flags.pop("log_format") or ("json" if chosen.json else "text")
     labels = tuple(sorted(flags.pop("labels").items()))
-    gateways = _gateways(dns, flags["cluster"])
+    gateways = [*_gateways(dns, flags["cluster"]), *_http_gateway(http, http_names, flags["socket_group"])]
     settings = Settings(
         **flags,
         labels=labels,
@@ -106,6 +112,29 @@ def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
 
     where = listen_rule(dns["dns"], what="--dns", default_port=DEFAULT_PORT)
     return [DnsGateway(where.hosts, where.port, cluster=cluster, domain=dns["domain"], ttl_s=dns["ttl"] or 0.0)]
+
+
+def _http_gateway(where: tuple[str, ...], names: tuple[str, ...], group: str | None) -> "list[Gateway]":
+    if not where:
+        return []
+    from pathlib import Path
+
+    from gossipreg.daemon.addresses import listen_rule
+    from gossipreg.daemon.start import bind_gateway_socket
+    from gossipreg.gateway.http.gateway import DEFAULT_PORT, HttpGateway
+    from gossipreg.gateway.http.ports import Listener
+
+    def listen_unix(path: Path) -> Listener:
+        file = bind_gateway_socket(path, group, "--http unix:PATH")
+        return Listener(file.listener, True, file.close, f"unix:{path}")
+
+    tcp: list[tuple[str, int]] = []
+    for text in where:
+        if not text.startswith("unix:"):
+            bind = listen_rule(text, what="--http", default_port=DEFAULT_PORT)
+            tcp += [(host, bind.port) for host in bind.hosts]
+    unix = [Path(text.removeprefix("unix:")) for text in where if text.startswith("unix:")]
+    return [HttpGateway(tcp, unix, listen_unix, names=names)]
 
 
 def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:

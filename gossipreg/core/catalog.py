@@ -241,6 +241,11 @@ class Catalog:
         for name in sorted(self._names):
             yield from self.lookup(name, all=True)
 
+    def of_node(self, id: NodeId) -> tuple[Instance, ...]:
+        """A member's instances of whatever health, by id of the service."""
+        shown = self._shown.get(id)
+        return () if shown is None else tuple(sorted(shown.instances.values(), key=lambda one: one.service.id))
+
     def services(self) -> list[ServiceSummary]:
         """The names known, in order."""
         return [_summary(name, self._names[name]) for name in sorted(self._names)]

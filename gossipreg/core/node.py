@@ -246,6 +246,12 @@ class Node(View):
         self._own.reachable_at(addresses)
         return self._end()
 
+    def drain(self, on: bool, now: float) -> list[Effect]:
+        """All our services are in maintenance, or no longer."""
+        self._begin(now)
+        self._own.drain(on)
+        return self._end()
+
     def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:
         """Tell the cluster that we go (or, with `hold_s`, that we will be back within that time); ends in Departed."""
         self._begin(now)

@@ -13,7 +13,7 @@ from gossipreg.core.commons import Commons
 from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.rumours import Rumours
 from gossipreg.errors import GossipregError, NotFound, TooLarge
-from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, NodeId, Service, Version
+from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, NodeId, Service, Status, Version
 from gossipreg.wire import values
 from gossipreg.wire.messages import MAX_VERSION
 
@@ -50,6 +50,11 @@ class Own:
     def reachable_at(self, addresses: tuple[Address, ...]) -> None:
         """These are our addresses now, best first; what is more than a few is let go from the end."""
         self.update(replace(self.member, addresses=addresses[:_ADDRESSES_MAX]))
+
+    def drain(self, on: bool) -> None:
+        """Whether all our services are in maintenance. Nothing changes where we are leaving."""
+        if self.member.status in (Status.UP, Status.DRAINING):
+            self.update(replace(self.member, status=Status.DRAINING if on else Status.UP))
 
     # -- our identity ------------------------------------------------------------------------------------------------
 

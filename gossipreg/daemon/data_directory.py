@@ -47,6 +47,9 @@ CREATE TABLE services (id TEXT PRIMARY KEY, source TEXT NOT NULL, trusted INTEGE
                        health INTEGER NOT NULL) STRICT;
 CREATE TABLE peers (id BLOB PRIMARY KEY, host TEXT NOT NULL, port INTEGER NOT NULL) STRICT;
 """,
+    """
+CREATE TABLE maintenance (id TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT;
+""",
 )
 """What each version of the layout added. `user_version` says how many of them a database has; it gets the others."""
 LAYOUT = len(_LAYOUTS)
@@ -73,6 +76,14 @@ def keep_service(kept: KeptService) -> Statement:
 
 def drop_service(id: str) -> Statement:
     return "DELETE FROM services WHERE id = ?", (id,)
+
+
+def keep_maintenance(id: str, reason: str) -> Statement:
+    return "INSERT OR REPLACE INTO maintenance VALUES (?, ?)", (id, reason)
+
+
+def drop_maintenance(id: str) -> Statement:
+    return "DELETE FROM maintenance WHERE id = ?", (id,)
 
 
 def keep_peers(peers: Peers) -> list[Statement]:
@@ -154,6 +165,10 @@ class DataDirectory:
     def peers(self) -> Peers:
         rows = self._database.execute("SELECT * FROM peers ORDER BY rowid").fetchall()
         return {NodeId(id): Address(host, port) for id, host, port in rows}
+
+    def maintenance(self) -> dict[str, str]:
+        """The reasons, by id of the service."""
+        return dict(self._database.execute("SELECT id, reason FROM maintenance ORDER BY rowid").fetchall())
 
     def close(self) -> None:
         self._database.close()

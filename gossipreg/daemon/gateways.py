@@ -5,13 +5,15 @@ wrong in one of them goes any further: it is logged as a bug, and the gateway be
 what they speak: they stand beside the daemon, and neither imports the other.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import trio
 
 from gossipreg.core.view import View
-from gossipreg.model import Address, Change
+from gossipreg.daemon.services import Services
+from gossipreg.model import Change
 
 AGAIN_S = 1.0
 """So long after it failed a gateway begins anew."""
@@ -24,8 +26,8 @@ class Gateway(Protocol):
     """In the ready line and in `info`."""
 
     @property
-    def addresses(self) -> tuple[Address, ...]:
-        """Where it listens, once it is open."""
+    def addresses(self) -> Sequence[object]:
+        """Where it listens, once it is open; each can be shown to people."""
 
     def open(self) -> None:
         """Take what is exclusive. Raises CannotStart."""
@@ -45,12 +47,42 @@ class Gateway(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The sidecar, for gateways that do more than show its registry."""
+
+    view: View
+    registrations: Services
+    cluster: str
+    version: str
+    now: Callable[[], float]
+    """The time as the view has it."""
+    leave: Callable[[float], Awaitable[None]]
+    """`leave(hold_s)` returns when it is done."""
+    seek: Callable[[str], Awaitable[None]]
+    """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
+    figures: Callable[[], Awaitable[dict[str, Any]]]
+    """What `info` says."""
+    bug: Bug
+
+
+@runtime_checkable
+class Curious(Protocol):
+    """A gateway that wants to know it."""
+
+    def meet(self, inside: Inside) -> None:
+        """Before it is attached."""
+
+
 class Gateways:
-    def __init__(self, gateways: Sequence[Gateway], view: View, bug: Bug) -> None:
+    def __init__(self, gateways: Sequence[Gateway], view: View, bug: Bug, inside: Inside | None = None) -> None:
+        """`inside` is for those that want it."""
         self._gateways = gateways
         self._view = view
         self._bug = bug
         for gateway in gateways:
+            if inside is not None and isinstance(gateway, Curious):
+                gateway.meet(inside)
             gateway.attach(view, bug)
 
     def changed(self, changes: tuple[Change, ...]) -> None:

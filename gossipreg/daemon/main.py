@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import trio
 
@@ -24,14 +25,14 @@ from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
 from gossipreg.daemon.events import in_words, log_event
-from gossipreg.daemon.gateways import Gateway, Gateways
+from gossipreg.daemon.gateways import Gateway, Gateways, Inside
 from gossipreg.daemon.keys import exposed, read_keyring
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.names import Names
 from gossipreg.daemon.notify import READY, STOPPING, notify
 from gossipreg.daemon.pump import Pump
-from gossipreg.daemon.seeds import Seed, keep_resolving
+from gossipreg.daemon.seeds import Seed, Unresolved, certainly_loopback, keep_resolving, parse_seed, resolve
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
@@ -39,7 +40,7 @@ from gossipreg.daemon.start import Opened, opened
 from gossipreg.daemon.store import Store
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
-from gossipreg.errors import CannotStart, GossipregError, Refused
+from gossipreg.errors import BadConfig, BadParams, CannotStart, GossipregError, Refused
 from gossipreg.model import Address, Change, Instance
 
 READY_AT_LATEST_S = 10.0
@@ -124,7 +125,6 @@ class Sidecar:
             changed=self._changed,
             event=self._event,
         )
-        self._gateways = Gateways(open_things.gateways, self._node, self._pump.bug)
         data = open_things.data
         self._troubles = Troubles(boot_s)
         self._store = Store(data, self._not_kept, self._kept_again, TRIAL)
@@ -136,6 +136,7 @@ class Sidecar:
             rng=random.Random(os.urandom(16)),
             bug=self._pump.bug,
         )
+        self._gateways = Gateways(open_things.gateways, self._node, self._pump.bug, self._inside())
         self._methods = Methods(
             self._node,
             self._pump,
@@ -149,11 +150,14 @@ class Sidecar:
                 "seeds": list(settings.seeds),
                 **self._gateways.addresses(),
             },
-            more_counts=self._gateways.counts,
+            more_counts=self._more_counts,
         )
         if data is not None:
             self._pump.order(lambda now: self._node.remember(data.peers(), now))
-        self._services.start(() if data is None else data.services(), settings.service, open_things.file)
+        self._services.start(
+            () if data is None else data.services(), settings.service, open_things.file,
+            {} if data is None else data.maintenance(),
+        )  # fmt: skip
 
     async def run(self) -> int:
         self._log.info(
@@ -251,6 +255,33 @@ class Sidecar:
         self._over.set()
 
     # -- what they do --------------------------------------------------------------------------------------------------
+
+    def _inside(self) -> Inside:
+        """What gateways may ask of it."""
+        return Inside(
+            view=self._node, registrations=self._services, cluster=self._settings.cluster, version=__version__,
+            now=self._pump.now, leave=self.leave, seek=self._call, figures=self._figures, bug=self._pump.bug,
+        )  # fmt: skip
+
+    async def _figures(self) -> dict[str, Any]:
+        return await self._methods.figures()
+
+    def _more_counts(self) -> dict[str, int]:
+        return {"watches": len(self._watches), **self._gateways.counts()}
+
+    async def _call(self, text: str) -> None:
+        """Call one more seed. Raises BadParams or Refused."""
+        try:
+            seed = parse_seed(text)
+        except BadConfig as error:
+            raise BadParams(str(error)) from None
+        if self._open.keyring is None and not self._settings.insecure and not certainly_loopback(seed):
+            raise Refused(f"no key, and {text} is not loopback: start this sidecar with --key-file")
+        try:
+            addresses = await resolve(seed)
+        except Unresolved as error:
+            raise Refused(str(error)) from None
+        self._found(tuple(addresses))
 
     def _instances(self, name: str | None) -> tuple[Instance, ...]:
         catalog = self._node.catalog

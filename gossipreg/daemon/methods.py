@@ -100,6 +100,7 @@ class Methods:
         self._more_counts = more_counts
         self._started_at = pump.now()
         self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+        self.lookups = 0
         self.dropped: Counter[str] = Counter()
         """Connections that were not taken or were cut off, by reason."""
         self.handlers: dict[str, Handler] = {
@@ -115,6 +116,7 @@ class Methods:
     # -- questions -----------------------------------------------------------------------------------------------------
 
     def lookup(self, params: Params) -> bytes:
+        self.lookups += 1
         given = take_untrusted("lookup", params, _LOOKUP, "name")
         name = given["name"]
         tags, all, zone = given.get("tags", ()), given.get("all", False), given.get("zone")
@@ -171,10 +173,13 @@ class Methods:
 
     async def info(self, params: Params) -> bytes:
         take_untrusted("info", params, {})
-        return pack(self._told(await _in_pieces(sorted(self._node.replica.rows), self._member)))
+        return pack(await self.figures())
+
+    async def figures(self) -> Shape:
+        """What `info` says."""
+        return self._told(await _in_pieces(sorted(self._node.replica.rows), self._member))
 
     def _told(self, members: list[MemberInfo]) -> Shape:
-        """What `info` says."""
         node, now = self._node, self._pump.now()
         statistics = dict(node.statistics(now))
         own = next(member for member in members if member.id == node.id)
@@ -207,6 +212,7 @@ class Methods:
                 **self._pump.counts,
                 **self._services.checks.counts(),
                 **self._more_counts(),
+                "lookups": self.lookups,
                 "tasks": trio.lowlevel.current_statistics().tasks_living,
             },
         }

@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from msgpack import unpackb
 
 from gossipreg.daemon.checks.schedule import Checks, CheckStatus
-from gossipreg.daemon.checks.spec import CheckSpec
+from gossipreg.daemon.checks.spec import CheckSpec, check_ids
 from gossipreg.daemon.data_directory import KeptService, Statement, drop_service, keep_service
 from gossipreg.daemon.logs import Field, Log
+from gossipreg.daemon.maintenance import EVERYTHING, Maintenance
 from gossipreg.daemon.params import Registration, registration_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store
@@ -98,12 +99,15 @@ class Services:
         self._file: dict[str, bytes] = {}
         """The services file as it was read last: the parameters by id."""
         self._closed = False
+        self._maintenance = Maintenance(node, pump, store)
         self.checks: Checks
 
     # -- the start, before anything runs -----------------------------------------------------------------------------
 
-    def start(self, kept: Sequence[KeptService], flags: Params | None, file: Sequence[Params]) -> None:
+    def start(self, kept: Sequence[KeptService], flags: Params | None, file: Sequence[Params],
+              maintenance: Mapping[str, str] | None = None) -> None:  # fmt: skip
         """Raises BadConfig for what the flags or the file ask for and cannot be done."""
+        self._maintenance.start(maintenance or {})
         before = {one.id: one for one in kept}
         for one in kept:
             if one.source == "socket":
@@ -145,19 +149,51 @@ class Services:
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    async def register(self, params: dict[str, Any], *, uid: int, trusted: bool, holder: Holder | None) -> Answer:
-        """Durable where there is a data directory, unless it is attached to `holder`. Raises RequestError; then
-        nothing changed."""
+    async def register(self, params: dict[str, Any], *, uid: int, trusted: bool, holder: Holder | None,
+                       fresh: Health = Health.CRITICAL) -> Answer:  # fmt: skip
+        """Durable where there is a data directory, unless it is attached to `holder`. Checks that it did not have
+        before begin as `fresh`. Raises RequestError; then nothing changed."""
         if self._closed:
             raise Refused("this sidecar is leaving: register with the one that comes after it")
         registration = self._read(params, trusted=trusted, who=f"user {uid}")
         source = "socket" if holder is None else "attached"
-        return await self._take(_Entry(registration, source, trusted, Health.CRITICAL, holder))
+        return await self._take(_Entry(registration, source, trusted, fresh, holder))
 
-    async def _take(self, entry: _Entry) -> Answer:
+    async def set_checks(self, id: str, checks: list[str], *, uid: int, trusted: bool,
+                         fresh: Health = Health.CRITICAL) -> Answer:  # fmt: skip
+        """The checks of a service that is registered here are these from now on. Raises RequestError."""
+        if self._closed:
+            raise Refused("this sidecar is leaving")
+        before = self._entry(id)
+        params = {**unpackb(before.registration.params), "checks": checks}
+        # A command that was taken from a trusted user stays, though another sets a check beside it.
+        new = [text for text in checks if text not in {check.text for check in before.registration.checks}]
+        self._read({**params, "checks": new}, trusted=trusted, who=f"user {uid}")
+        registration = self._read(params, trusted=True)
+        after = replace(before, registration=registration, trusted=before.trusted or trusted, health=fresh)
+        return await self._take(after, known=True)
+
+    async def maintain(self, id: str | None, reason: str | None) -> None:
+        """Take a service, or all that this sidecar has (None), out of the answers, with a reason, or (None) back in.
+        Durable. Raises RequestError."""
+        if id is None:
+            await self._maintenance.set(EVERYTHING, reason, lambda: None)
+        else:
+            self._entry(id)
+            await self._maintenance.set(id, reason, lambda: self._maintained(id))
+
+    def maintenance(self, id: str | None) -> str | None:
+        """Why a service, or this sidecar (None), is in maintenance; None where it is not."""
+        return self._maintenance.reason(EVERYTHING if id is None else id)
+
+    async def _take(self, entry: _Entry, *, known: bool = False) -> Answer:
+        """`known`: only where it is registered still when it is on the disk."""
         id = entry.registration.service.id
 
         def then() -> Answer:
+            if known and id not in self._entries:
+                self._keep_later(id)
+                raise NotFound(f"the service {id!r} was deregistered meanwhile")
             if entry.holder is not None and entry.holder.gone:
                 raise Refused("the connection that this was attached to has ended")
             try:
@@ -171,8 +207,7 @@ class Services:
 
     async def deregister(self, id: str) -> None:
         """Raises NotFound."""
-        if id not in self._entries:
-            raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
+        self._entry(id)
         await self._store.commit([drop_service(id)], lambda: self._drop(id))
 
     def detach(self, holder: Holder) -> None:
@@ -190,9 +225,9 @@ class Services:
                 self._log.error("service_not_followed", id=id, message=str(error))
             self._keep_later(id)
 
-    def heartbeat(self, id: str, health: Health, note: str) -> None:
-        """Raises NotFound where there is no such service, or none of its checks is a ttl."""
-        self.checks.heartbeat(id, health, note)
+    def heartbeat(self, id: str, health: Health, note: str, check: str | None = None) -> None:
+        """Raises NotFound where there is no such service, or none of its checks (or not this one) is a ttl."""
+        self.checks.heartbeat(id, health, note, check)
 
     def close(self) -> None:
         """We are leaving: nothing more is taken."""
@@ -241,7 +276,7 @@ class Services:
         entry = self._entries[id]
         self._health_line(id, health, before=HEALTH_NAMES[entry.health])
         entry.health = health
-        self._pump.command(lambda now: self._node.set_health(id, health, now))
+        self._show_again(id)
         self._keep_later(id)
 
     def kept_out(self, id: str) -> None:
@@ -255,7 +290,9 @@ class Services:
 
     def report(self, id: str) -> list[Shape]:
         """What is known of the checks of a service of ours, for `lookup --all`. Never gossiped."""
-        return [_status_shape(status) for status in self.checks.statuses(id)]
+        statuses = self.checks.statuses(id)
+        ids = check_ids(id, [status.spec for status in statuses])
+        return [_status_shape(called, status) for called, status in zip(ids, statuses, strict=True)]
 
     def failing(self) -> list[Shape]:
         """The checks that do not pass, for `info`; no more than a few."""
@@ -319,13 +356,32 @@ class Services:
         return self.checks.health(entry.registration.service.id, entry.registration.checks, entry.health)
 
     def _tell(self, entry: _Entry) -> Version:
-        service, health = entry.registration.service, entry.health
+        service = entry.registration.service
+        health = self._maintenance.shown(service.id, entry.health)
         return self._pump.command(lambda now: self._node.register(service, health, now))
+
+    def _maintained(self, id: str) -> None:
+        if id in self._entries:
+            self._show_again(id)
+        else:  # deregistered meanwhile
+            self._maintenance.forget(id)
+
+    def _show_again(self, id: str) -> None:
+        if id in self._entries:
+            health = self._maintenance.shown(id, self._entries[id].health)
+            self._pump.command(lambda now: self._node.set_health(id, health, now))
+
+    def _entry(self, id: str) -> _Entry:
+        entry = self._entries.get(id)
+        if entry is None:
+            raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
+        return entry
 
     def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", **fields: Field) -> None:
         """Take it out; `kind` and so on is the line that says so."""
         entry = self._entries.pop(id, None)
         if entry is not None:  # two clients may have asked
+            self._maintenance.forget(id)
             self._line(kind, level, id=id, **fields)
             _tell_holder(entry, "was deregistered")
             self.checks.remove(id)
@@ -343,9 +399,13 @@ def _tell_holder(entry: _Entry, why: str) -> None:
         entry.holder.lost(entry.registration.service.id, why)
 
 
-def _status_shape(status: CheckStatus) -> Shape:
+def _status_shape(id: str, status: CheckStatus) -> Shape:
     return {
         "check": status.spec.text,
+        "id": id,
+        "name": status.spec.name,
+        "notes": status.spec.notes,
+        "type": status.spec.kind,
         "health": HEALTH_NAMES[status.health],
         "output": status.output,
         "since_s": round(status.since_s, 3),

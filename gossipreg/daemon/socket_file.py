@@ -18,7 +18,7 @@ from gossipreg.errors import CannotStart
 BACKLOG = 128
 """So many may connect while the sidecar is busy; the next ones wait."""
 
-_LIVE = "a sidecar already answers at {path}: stop that one, or choose another --name or --socket"
+_LIVE = "a sidecar already answers at {path}: stop that one, or choose another {flag}"
 
 
 class SocketFile:
@@ -39,13 +39,13 @@ class SocketFile:
         _unlock(self._lock_fd, self.path)
 
 
-def bind_socket_file(path: Path, *, group: int | None) -> SocketFile:
+def bind_socket_file(path: Path, *, group: int | None, flag: str = "--name or --socket") -> SocketFile:
     """Listen at `path`, mode 0600, or 0660 with that group. A dead sidecar's socket is taken over; raises CannotStart
     where a live one answers there, or the file is none of ours."""
-    lock_fd = _lock(path)
+    lock_fd = _lock(path, flag)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        _bind(listener, path)
+        _bind(listener, path, flag)
         if group is not None:
             os.chown(path, -1, group)
             path.chmod(0o660)
@@ -56,30 +56,30 @@ def bind_socket_file(path: Path, *, group: int | None) -> SocketFile:
         listener.close()
         _unlock(lock_fd, path)
         if isinstance(error, OSError):
-            raise _cannot_listen(path, error) from None
+            raise _cannot_listen(path, error, flag) from None
         raise
 
 
-def _cannot_listen(path: Path, error: OSError) -> CannotStart:
-    return CannotStart(f"cannot listen on {path}: {error.strerror or error}; choose --socket PATH")
+def _cannot_listen(path: Path, error: OSError, flag: str) -> CannotStart:
+    return CannotStart(f"cannot listen on {path}: {error.strerror or error}; choose another {flag}")
 
 
 def _lock_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, flag: str) -> int:
     lock_path = _lock_path(path)
     while True:
         try:
             fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _cannot_listen(path, error) from None
+            raise _cannot_listen(path, error, flag) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(fd)
-            raise CannotStart(_LIVE.format(path=path)) from None
+            raise CannotStart(_LIVE.format(path=path, flag=flag)) from None
         with suppress(OSError):
             if os.fstat(fd).st_ino == lock_path.stat().st_ino:
                 return fd
@@ -92,7 +92,7 @@ def _unlock(fd: int, path: Path) -> None:
     os.close(fd)
 
 
-def _bind(listener: socket.socket, path: Path) -> None:
+def _bind(listener: socket.socket, path: Path, flag: str) -> None:
     before = os.umask(0o177)  # from the first moment nobody else can connect
     try:
         try:
@@ -100,16 +100,16 @@ def _bind(listener: socket.socket, path: Path) -> None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            _remove_dead(path)
+            _remove_dead(path, flag)
             listener.bind(os.fspath(path))
     finally:
         os.umask(before)
 
 
-def _remove_dead(path: Path) -> None:
+def _remove_dead(path: Path, flag: str) -> None:
     """Unlink a socket at which nobody listens."""
     if not stat.S_ISSOCK(path.lstat().st_mode):
-        raise CannotStart(f"{path} is there and is no socket: take it away, or choose --socket PATH")
+        raise CannotStart(f"{path} is there and is no socket: take it away, or choose another {flag}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
         probe.setblocking(False)
         try:
@@ -119,7 +119,7 @@ def _remove_dead(path: Path) -> None:
             return
         except BlockingIOError:
             pass  # its backlog is full: somebody is there
-    raise CannotStart(_LIVE.format(path=path))
+    raise CannotStart(_LIVE.format(path=path, flag=flag))
 
 
 def _identity_of(path: Path) -> tuple[int, int]:

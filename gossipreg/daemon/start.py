@@ -150,6 +150,15 @@ def _bind_socket_file(settings: Settings) -> SocketFile:
     return bind_socket_file(path, group=group)
 
 
+def bind_gateway_socket(path: Path, socket_group: str | None, flag: str) -> SocketFile:
+    """A unix socket for a gateway, for the same users as the local one. Raises CannotStart."""
+    if not path.name:
+        raise BadConfig(f"{flag}: name the PATH")
+    if fault := path_fault(path):
+        raise CannotStart(fault)
+    return bind_socket_file(path, group=None if socket_group is None else _group(socket_group), flag=flag)
+
+
 def _group(text: str) -> int:
     if text.isascii() and text.isdigit():
         return int(text)

@@ -199,11 +199,11 @@ def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, versio
 def test_a_database_of_the_first_layout_gets_what_was_added(tmp_path: Path) -> None:
     id, _ = open_closed(tmp_path)
     path = tmp_path / DATABASE
-    for table in ("services", "peers"):
+    for table in ("services", "peers", "maintenance"):
         _execute(path, f"DROP TABLE {table}")
     _execute(path, "PRAGMA user_version = 1")
     data = DataDirectory(str(tmp_path))
-    assert (data.identity().id, data.services(), data.peers()) == (id, [], {})
+    assert (data.identity().id, data.services(), data.peers(), data.maintenance()) == (id, [], {}, {})
     data.close()
 
 

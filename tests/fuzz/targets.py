@@ -5,6 +5,7 @@ with all tests). The corpus beside them holds a few good inputs for each, and ea
 """
 
 import math
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -24,6 +25,11 @@ from gossipreg.durations import parse_duration
 from gossipreg.errors import BadConfig, BadParams, CannotStart, RequestError
 from gossipreg.gateway.dns import responder
 from gossipreg.gateway.dns.names import make_zones
+from gossipreg.gateway.http import ask, definitions
+from gossipreg.gateway.http.connection import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
+from gossipreg.gateway.http.filter import compile_filter_untrusted
+from gossipreg.gateway.http.guard import Guard
+from gossipreg.gateway.http.message import Caller, Head, HttpError, Request, target_untrusted
 from gossipreg.model import Address, Health, Service
 from gossipreg.wire.rpc import Decoder
 from gossipreg.wire.seal import Keyring
@@ -152,8 +158,55 @@ def _registry() -> Registry:
     return registry
 
 
+def http(data: bytes) -> None:
+    """The HTTP gateway: bytes in two pieces to requests, targets, routes' options and definitions. Whatever it is, a
+    request comes out or an error with a status, and what waits for its rest is bounded."""
+    guard = Guard(["registry.lan"])
+    reader = Reader(Caller(), guard.check_untrusted)
+    with suppress(HttpError):
+        for half in (data[: len(data) // 2], data[len(data) // 2 :]):
+            reader.feed(half)
+            while (found := reader.next_untrusted()) is not None:
+                _http_request(*found)
+            assert reader.held_bytes <= HEAD_MAX_BYTES + BODY_MAX_BYTES
+            assert not reader.between or reader.held_bytes == 0
+
+
+def _http_request(head: Head, body: bytes) -> None:
+    with suppress(HttpError):
+        target = target_untrusted(head.target)
+        request = Request(head.method, target.path, target.query, body)
+        for look in (ask.waited_index, lambda one: ask.wait_s(one, random.Random(1)), ask.pretty, ask.check_namespace):
+            with suppress(HttpError):
+                look(request)
+        given = definitions.body_untrusted(body)
+        with suppress(HttpError, BadParams):
+            params, checks = definitions.service_untrusted(given)
+            texts = [definitions.check_text_untrusted(check, definitions.check_id(check)) for check in checks]
+            registration_untrusted("register", {**params, "checks": texts}, default_host="10.0.0.1")
+        with suppress(HttpError):
+            definitions.status_untrusted(given)
+
+
+def filter(data: bytes) -> None:
+    """A filter is refused, or says yes or no of an entry."""
+    with suppress(HttpError):
+        assert compile_filter_untrusted(data.decode(errors="surrogateescape"), "entry")(ENTRY) in (True, False)
+
+
+ENTRY = {
+    "Node": {"ID": "u", "Node": "one", "Address": "10.0.0.1", "Datacenter": "d", "TaggedAddresses": {}, "Meta": {}},
+    "Service": {"ID": "w", "Service": "web", "Tags": ["v2"], "Address": "h", "Meta": {"v": "1"}, "Port": 80,
+                "Weights": {"Passing": 1, "Warning": 1}, "EnableTagOverride": False, "Datacenter": "d",
+                "TaggedAddresses": {}},
+    "Checks": [{"Node": "one", "CheckID": "c", "Name": "n", "Status": "critical", "Notes": "", "Output": "",
+                "ServiceID": "", "ServiceName": "", "ServiceTags": [], "Type": ""}],
+}  # fmt: skip
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
+    "http": http, "filter": filter,
 }  # fmt: skip
 
 

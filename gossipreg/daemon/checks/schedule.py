@@ -25,7 +25,7 @@ from math import ceil, inf
 import trio
 
 from gossipreg.daemon.checks import command, http, tcp
-from gossipreg.daemon.checks.spec import CheckSpec, Kind, Outcome, Progress, shortened
+from gossipreg.daemon.checks.spec import CheckSpec, Kind, Outcome, Progress, check_ids, shortened
 from gossipreg.errors import NotFound
 from gossipreg.model import Health
 
@@ -136,9 +136,15 @@ class Checks:
         """Check it no more; what is running is ended."""
         self.set(service_id, (), Health.PASSING)
 
-    def heartbeat(self, service_id: str, health: Health, note: str) -> None:
-        """The answer to its ttl checks. Raises NotFound where it has none."""
-        checks = [check for check in self._services.get(service_id, ()) if check.spec.kind == "ttl"]
+    def heartbeat(self, service_id: str, health: Health, note: str, check_id: str | None = None) -> None:
+        """The answer to its ttl checks, or to one of them. Raises NotFound where it has none."""
+        known = self._services.get(service_id, [])
+        called = check_ids(service_id, [check.spec for check in known])
+        checks = [
+            check
+            for check, id in zip(known, called, strict=True)
+            if check.spec.kind == "ttl" and check_id in (None, id)
+        ]
         if not checks:
             raise NotFound(f"no service {service_id!r} with a ttl check is registered here: see `gossipreg info`")
         for check in checks:

@@ -13,13 +13,16 @@ almost known (`,intervall=5s`) is an error, but in a command, which may mean it.
     server_name=NAME  for https: the name that is asked for and that the certificate must have, where the URL has
                       another one, or an address
     verify=no         for https: any certificate will do
+    check_id=ID  check_name=TEXT  check_notes=TEXT
+                      what it is called, for programs and for people; percent-encoded where there is a comma in it
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gossipreg.durations import parse_duration
 from gossipreg.errors import BadParams
@@ -33,6 +36,7 @@ MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 86_400.0
 """Ten times a second is a load on what is checked; less than once a day is no check."""
 MIN_TIMEOUT_S = 0.01
 MAX_IN_A_ROW = 100
+MAX_LABEL_BYTES = 255
 DEFAULT_INTERVAL_S = 10.0
 DEFAULT_TIMEOUT_S = 5.0
 OUTPUT_MAX = 512
@@ -63,6 +67,10 @@ class CheckSpec:
     """For https: whether the certificate must be good."""
     server_name: str = ""
     """For https: the name that is asked for, and that the certificate must have. Empty: the URL's host."""
+    id: str = ""
+    """Empty: see `check_ids`."""
+    name: str = ""
+    notes: str = ""
 
 
 @dataclass(slots=True)
@@ -76,6 +84,16 @@ class Progress:
 class Outcome:
     health: Health
     output: str
+
+
+def check_ids(service_id: str, checks: Sequence[CheckSpec]) -> list[str]:
+    """What the checks of a service are called: as they were given, else `service:ID`, or `service:ID:1` and so on
+    where there are several."""
+    alone = len(checks) == 1
+    return [
+        check.id or (f"service:{service_id}" if alone else f"service:{service_id}:{number}")
+        for number, check in enumerate(checks, 1)
+    ]
 
 
 def shortened(text: str) -> str:
@@ -183,6 +201,13 @@ def _server_name(option: str, value: str) -> str:
     return value
 
 
+def _label(option: str, value: str) -> str:
+    text = unquote(value, errors="strict")
+    if not text.isprintable() or not 0 < len(text.encode()) <= MAX_LABEL_BYTES:
+        raise ValueError(f"{option} is {value[:80]!r}: give 1 to {MAX_LABEL_BYTES} bytes without control characters")
+    return text
+
+
 _FIELDS = {
     "interval": ("interval_s", _interval),
     "timeout": ("timeout_s", _timeout),
@@ -191,10 +216,15 @@ _FIELDS = {
     "deregister_after": ("deregister_after_s", _deregister_after),
     "verify": ("verify", _verify),
     "server_name": ("server_name", _server_name),
+    "check_id": ("id", _label),
+    "check_name": ("name", _label),
+    "check_notes": ("notes", _label),
 }
-_RUN = ("interval", "timeout", "passes", "fails", "deregister_after")
+_CALLED = ("check_id", "check_name", "check_notes")
+_RUN = ("interval", "timeout", "passes", "fails", "deregister_after", *_CALLED)
 _ALLOWED: dict[Kind, tuple[str, ...]] = {
-    "http": _RUN, "https": (*_RUN, "server_name", "verify"), "tcp": _RUN, "cmd": _RUN, "ttl": ("deregister_after",),
+    "http": _RUN, "https": (*_RUN, "server_name", "verify"), "tcp": _RUN, "cmd": _RUN,
+    "ttl": ("deregister_after", *_CALLED),
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, parse_check_untrusted, shortened
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, check_ids, parse_check_untrusted, shortened
 from gossipreg.errors import BadParams
 
 targets = st.sampled_from(
@@ -124,3 +124,20 @@ def test_what_a_check_said_is_shown_short_and_on_one_line(text: str) -> None:
     shown = shortened(text)
     assert len(shown) <= OUTPUT_MAX
     assert shown.isprintable()
+
+
+def test_a_check_may_have_an_id_a_name_and_notes_with_anything_in_them() -> None:
+    spec = parse_check_untrusted("checks", "ttl:5s,check_id=a:1,check_name=Disk%2C 100%25 full,check_notes=x=y")
+    assert (spec.id, spec.name, spec.notes) == ("a:1", "Disk, 100% full", "x=y")
+    for text in ("ttl:5s,check_id=", "ttl:5s,check_id=%0a", "ttl:5s,check_name=%ff", "ttl:5s,check_id=" + "x" * 256):
+        with pytest.raises(BadParams, match="checks is"):
+            parse_check_untrusted("checks", text)
+
+
+def test_checks_are_called_as_they_were_or_by_their_service() -> None:
+    def ids(*texts: str) -> list[str]:
+        return check_ids("web", [parse_check_untrusted("checks", text) for text in texts])
+
+    assert ids("ttl:5s") == ["service:web"]
+    assert ids("ttl:5s", "tcp://h:1", "ttl:6s,check_id=mine") == ["service:web:1", "service:web:2", "mine"]
+    assert ids() == []

@@ -1,0 +1,20 @@
+"""HTTP: the registry for programs that ask as they ask a Consul agent, for Prometheus, and for people with curl.
+
+    serve       what the sidecar runs: opened, shown the registry, run, closed
+    ports       where it listens
+    server      connections: accepted, bounded, read, cut off when slow
+    connection  one of them: bytes to requests, responses to bytes
+    message     requests and responses as values
+    guard       which hosts and origins may ask
+    routes      which question is where; `openapi` describes the same table
+    blocking    questions that wait until their answer changes, and the index of each answer
+    ask         what a question may say beside its path
+    shapes      members and instances as Consul has them
+    catalog     the reads of what all know;  agent: of what is registered here
+    writes      registering, checks, maintenance, leaving;  definitions: Consul's words for them
+    filter      filter expressions;  pattern: their regular expressions
+    metrics     for Prometheus;  events: changes as they come
+    outside     what it needs of the sidecar
+
+A request goes server -> connection -> guard -> routes -> catalog, agent or writes -> connection -> server.
+"""

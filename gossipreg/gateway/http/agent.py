@@ -1,0 +1,124 @@
+"""The reads of what is registered with this sidecar, and of how it sees the cluster: /v1/agent and /v1/status."""
+
+from hashlib import blake2b
+from typing import Any
+
+from gossipreg.gateway.http.catalog import Catalog
+from gossipreg.gateway.http.filter import compile_filter_untrusted
+from gossipreg.gateway.http.message import HttpError, json_bytes
+from gossipreg.gateway.http.outside import Outside
+from gossipreg.gateway.http.shapes import (
+    NODE_MAINTENANCE,
+    Node,
+    Shape,
+    agent_service,
+    known_node,
+    member_shape,
+    own_checks,
+)
+from gossipreg.model import Health, Instance
+
+AGGREGATED = {
+    Health.PASSING: "passing", Health.WARNING: "warning", Health.CRITICAL: "critical",
+    Health.MAINTENANCE: "maintenance",
+}  # fmt: skip
+
+
+class Agent:
+    def __init__(self, outside: Outside, catalog: Catalog) -> None:
+        self._outside = outside
+        self._view = outside.view
+        self._catalog = catalog
+
+    def own_node(self) -> Node:
+        node = known_node(self._view, self._view.id)
+        if node is None:
+            raise HttpError(503, "leaving", "this sidecar is leaving")
+        return node
+
+    def instances(self) -> tuple[Instance, ...]:
+        return self._view.catalog.of_node(self._view.id)
+
+    def services(self, filter: str) -> Shape:
+        found = {one.service.id: agent_service(one, self._outside.cluster) for one in self.instances()}
+        return _filtered_map(found, filter, "service")
+
+    def service(self, id: str) -> Shape:
+        instance = self.instance(id)
+        shape = agent_service(instance, self._outside.cluster)
+        return {**shape, "ContentHash": blake2b(json_bytes(shape), digest_size=8).hexdigest()}
+
+    def instance(self, id: str) -> Instance:
+        found = next((one for one in self.instances() if one.service.id == id), None)
+        if found is None:
+            raise HttpError(404, "not_found", f"unknown service ID {id[:200]!r}: it is not registered with this agent")
+        return found
+
+    def checks_of(self, instance: Instance) -> list[Shape]:
+        registrations, id = self._outside.registrations, instance.service.id
+        return own_checks(self.own_node(), instance, registrations.report(id), registrations.maintenance(id))
+
+    def checks(self, filter: str) -> Shape:
+        found = {check["CheckID"]: check for one in self.instances() for check in self.checks_of(one)}
+        reason = self._outside.registrations.maintenance(None)
+        if reason is not None:
+            found[NODE_MAINTENANCE] = {
+                "Node": self.own_node().name, "CheckID": NODE_MAINTENANCE, "Name": "Node Maintenance Mode",
+                "Status": "critical", "Notes": reason, "Output": "", "ServiceID": "", "ServiceName": "",
+                "ServiceTags": [], "Type": "maintenance",
+            }  # fmt: skip
+        return _filtered_map(found, filter, "check")
+
+    def health(self, instance: Instance) -> Shape:
+        """Of /v1/agent/health/service."""
+        return {
+            "AggregatedStatus": AGGREGATED[instance.health],
+            "Service": agent_service(instance, self._outside.cluster),
+            "Checks": self.checks_of(instance),
+        }
+
+    def members(self, filter: str) -> list[Shape]:
+        outside = self._outside
+        found = [member_shape(member, outside.cluster, outside.version) for member in self._view.members(outside.now())]
+        if not filter:
+            return found
+        admits = compile_filter_untrusted(filter, "member")
+        return [one for one in found if admits(one)]
+
+    def self(self) -> Shape:
+        outside, node = self._outside, self.own_node()
+        own = self._view.member(self._view.id, outside.now())
+        assert own is not None, "a member knows itself"
+        return {
+            "Config": {
+                "Datacenter": outside.cluster, "PrimaryDatacenter": outside.cluster, "NodeName": node.name,
+                "NodeID": node.uuid, "Server": False, "Revision": "", "Version": outside.version,
+                "BuildDate": "1970-01-01T00:00:00Z",
+            },
+            "Coord": None,
+            "Member": member_shape(own, outside.cluster, outside.version),
+            "Meta": node.meta,
+            "Stats": {
+                "agent": {"services": str(len(self.instances()))},
+                "runtime": {"version": f"gossipreg {outside.version}"},
+                "serf_lan": {"members": str(len(self._view.replica.rows))},
+            },
+            "DebugConfig": {},
+            "xDS": {},
+        }  # fmt: skip
+
+    def leader(self) -> str:
+        """There is none, and none is needed: who answers is good enough. Clients ask in order to see that the cluster
+        works, and wait as long as it is empty."""
+        return str(self._view.addresses[0])
+
+    def peers(self) -> list[str]:
+        members = self._view.members(self._outside.now())
+        return [str(one.address) for one in members if one.address is not None and one.state in ("alive", "suspect")]
+
+
+def _filtered_map(found: Shape, filter: str, kind: str) -> dict[str, Any]:
+    if not filter:
+        return found
+    admits = compile_filter_untrusted(filter, kind)
+    return {key: one for key, one in found.items() if admits(one)}

@@ -1,0 +1,285 @@
+"""The table of all there is below this gateway, and how each question comes to its answer.
+
+Owns the wiring: which read has which index, which may wait, and the sentences for what cannot be had here.
+"""
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import trio
+
+from gossipreg.core.view import View
+from gossipreg.gateway.http import ask
+from gossipreg.gateway.http.agent import Agent
+from gossipreg.gateway.http.ask import How, flag, one
+from gossipreg.gateway.http.blocking import Answers, Question, Topic
+from gossipreg.gateway.http.catalog import Catalog
+from gossipreg.gateway.http.filter import compile_filter_untrusted
+from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response
+from gossipreg.gateway.http.monitoring import Monitoring
+from gossipreg.gateway.http.openapi import describe
+from gossipreg.gateway.http.outside import Outside
+from gossipreg.gateway.http.routes import READ, WRITE, Param, Refusal, Route, Router
+from gossipreg.gateway.http.server import Answer
+from gossipreg.gateway.http.writes import Writes
+from gossipreg.model import Health
+
+FILTERS = {
+    "health_service": "entry", "health_checks": "check", "health_state": "check", "health_node": "check",
+    "catalog_service": "catalog", "catalog_services": "catalog", "catalog_nodes": "node", "catalog_node": "service",
+    "catalog_node_services": "service",
+}  # fmt: skip
+NEARABLE = ("health_service", "catalog_service", "catalog_nodes")
+STATES = ("any", "passing", "warning", "critical")
+META_MAX = 16
+"""So many tags or node-meta a question may have."""
+
+PRETTY = Param("pretty", "indented", "boolean")
+SHOWN = (
+    PRETTY, Param("dc", "the cluster's name, or nothing"), Param("stale", "without effect", "boolean"),
+    Param("consistent", "without effect", "boolean"), Param("cached", "without effect", "boolean"),
+)  # fmt: skip
+BLOCKING = (
+    Param("index", "wait until the answer's index is another one", "integer"),
+    Param("wait", "so long at most, as 30s (5m; at most 10m)"),
+)
+FILTER = Param("filter", "an expression, as Node.Node == one")
+META = Param("node-meta", "KEY:VALUE of the member's labels; repeatable")
+TAG = Param("tag", "all of them must be there; repeatable")
+NEAR = Param("near", "_agent: the nearest first")
+
+
+class Api:
+    def __init__(self, outside: Outside, *, rng: random.Random, clock_us: Callable[[], int], monitoring: Monitoring,
+                 ) -> None:  # fmt: skip
+        self._outside = outside
+        self._view: View = outside.view
+        self._rng = rng
+        self.catalog = Catalog(outside.view, outside.cluster)
+        self.agent = Agent(outside, self.catalog)
+        self._writes = Writes(outside)
+        self._monitoring = monitoring
+        self.answers = Answers(self._render, self._topics, clock_us=clock_us, bug=outside.bug)
+        self._agent_reads: dict[str, Callable[..., Any]] = {
+            "agent_self": self.agent.self,
+            "agent_members": self.agent.members,
+            "agent_services": self.agent.services,
+            "agent_service": self.agent.service,
+            "agent_checks": self.agent.checks,
+            "status_leader": self.agent.leader,
+            "status_peers": self.agent.peers,
+            "catalog_datacenters": lambda: [outside.cluster],
+        }
+        self.router = Router([*self._reads(), *self._agent(), *self._writing(), *self._other()], REFUSALS)
+        self._description = describe(self.router.routes, outside.version)
+
+    def handle(self, request: Request) -> Answer:
+        answer: Answer = self.router.answer(request)
+        return answer
+
+    # -- reads ---------------------------------------------------------------------------------------------------------
+
+    def _render(self, question: Question) -> Any:
+        read = self._agent_reads.get(question.name)
+        return self.catalog.render(question) if read is None else read(*question.args)
+
+    def _topics(self, question: Question) -> tuple[Topic, ...]:
+        return () if question.name in self._agent_reads else self.catalog.topics(question)
+
+    def _read(self, name: str, request: Request, *args: str) -> Answer:
+        """A read that may wait."""
+        ask.check_datacenter(request, self._outside.cluster)
+        ask.check_namespace(request)
+        node = self.agent.own_node()
+        near = name in NEARABLE and ask.near(request, node.name, node.uuid)
+        if name == "health_state" and args[0] not in STATES:
+            raise bad_request(f"the state is {args[0][:40]!r}: give {', '.join(STATES)}")
+        question = Question(name, args, self._options(name, request))
+        how = How(self._view, ask.pretty(request), near, 404 if name == "kv" else 200)
+        index = ask.waited_index(request)
+        found = self.answers.ask(question)
+        if index is None or found.index != index:
+            return how(found)
+        return self.answers.wait(question, how, trio.current_time() + ask.wait_s(request, self._rng))
+
+    def _options(self, name: str, request: Request) -> tuple[Any, ...]:
+        filter = one(request, "filter") or ""
+        if filter:
+            kind = FILTERS.get(name)
+            if kind is None:
+                raise bad_request("filter: this question takes none")
+            compile_filter_untrusted(filter, kind)
+        tags = request.query.get("tag", []) if name in ("health_service", "catalog_service") else []
+        meta = request.query.get("node-meta", [])
+        if len(tags) > META_MAX or len(meta) > META_MAX:
+            raise bad_request(f"more than {META_MAX} tags or node-meta: at most {META_MAX}")
+        passing = name == "health_service" and flag(request, "passing")
+        pairs = tuple(sorted((key, value) for key, _, value in (text.partition(":") for text in meta)))
+        if not (filter or tags or passing or pairs):
+            return ()
+        return filter, tuple(sorted(tags)), passing, pairs
+
+    def _local(self, name: str, request: Request, *args: str) -> Answer:
+        """A read of what is here; it has an index, and does not wait, with Consul either."""
+        ask.check_namespace(request)
+        filter = one(request, "filter")
+        if name in ("agent_members", "agent_services", "agent_checks"):
+            if filter:
+                compile_filter_untrusted(
+                    filter, {"agent_members": "member", "agent_services": "service", "agent_checks": "check"}[name]
+                )
+            args = (*args, filter or "")
+        elif filter:
+            raise bad_request("filter: this question takes none")
+        return How(self._view, ask.pretty(request))(self.answers.ask(Question(name, args)))
+
+    def _health_of(self, by: str, request: Request, wanted: str) -> Response:
+        """Of one's own services by id or by name: 200, 429 or 503, for load balancers."""
+        mine = self.agent.instances()
+        found = [one for one in mine if wanted == (one.service.id if by == "id" else one.service.name)]
+        if not found:
+            raise HttpError(404, "not_found", f"no service of the {by} {wanted[:200]!r} is registered here")
+        worst = max(one.health for one in found)
+        status = {Health.PASSING: 200, Health.WARNING: 429}.get(worst, 503)
+        shapes = [self.agent.health(one) for one in found]
+        if one(request, "format") == "text":
+            return Response(status, shapes[0]["AggregatedStatus"].encode(), "text/plain; charset=utf-8")
+        return json_response(shapes[0] if by == "id" else shapes, status=status, pretty=ask.pretty(request))
+
+    def _reads(self) -> list[Route]:
+        def read(
+            path: str, name: str, summary: str, *takes: Param, gives: str, statuses: tuple[int, ...] = ()
+        ) -> Route:
+            return Route(path, summary, partial(self._read, name), READ, (*takes, *BLOCKING, *SHOWN), gives,
+                         blocks=True, statuses=statuses)  # fmt: skip
+
+        return [
+            read("/v1/health/service/{service}", "health_service", "The instances of a service, with node and checks",
+                 Param("passing", "passing ones only", "boolean"), TAG, META, NEAR, FILTER, gives="health_entries"),
+            read("/v1/health/checks/{service}", "health_checks", "The checks of a service", META, FILTER,
+                 gives="checks"),
+            read("/v1/health/state/{state}", "health_state", "The checks in a state: any, passing, warning, critical",
+                 META, FILTER, gives="checks"),
+            read("/v1/health/node/{node}", "health_node", "The checks of a node", FILTER, gives="checks"),
+            read("/v1/catalog/services", "catalog_services", "The names of all services, with their tags", META, FILTER,
+                 gives="names"),
+            read("/v1/catalog/service/{service}", "catalog_service", "The instances of a service, of whatever health",
+                 TAG, META, NEAR, FILTER, gives="catalog_entries"),
+            read("/v1/catalog/nodes", "catalog_nodes", "The members", META, NEAR, FILTER, gives="nodes"),
+            read("/v1/catalog/node/{node}", "catalog_node", "A member and its services, by id", FILTER, gives="node"),
+            read("/v1/catalog/node-services/{node}", "catalog_node_services", "A member and its services, as a list",
+                 FILTER, gives="any"),
+            read("/v1/kv", "kv", "There are no keys: not found, and a wait lasts", gives="any", statuses=(404,)),
+            read("/v1/kv/{key}", "kv", "There are no keys: not found, and a wait lasts", gives="any", statuses=(404,)),
+        ]  # fmt: skip
+
+    def _agent(self) -> list[Route]:
+        def local(
+            path: str, name: str, summary: str, *takes: Param, gives: str, statuses: tuple[int, ...] = ()
+        ) -> Route:
+            return Route(path, summary, partial(self._local, name), READ, (*takes, PRETTY), gives, statuses=statuses)
+
+        return [
+            local("/v1/agent/self", "agent_self", "This sidecar", gives="object"),
+            local("/v1/agent/members", "agent_members", "The members as it sees them", FILTER, gives="members"),
+            local("/v1/agent/services", "agent_services", "What is registered here, by id", FILTER, gives="services"),
+            local("/v1/agent/service/{id}", "agent_service", "One of these", gives="service", statuses=(404,)),
+            local("/v1/agent/checks", "agent_checks", "The checks that run here, by id", FILTER, gives="check_map"),
+            local("/v1/catalog/datacenters", "catalog_datacenters", "The cluster's name", gives="texts"),
+            local("/v1/status/leader", "status_leader", "Who answers: this sidecar", gives="text"),
+            local("/v1/status/peers", "status_peers", "The members that live", gives="texts"),
+            Route("/v1/agent/health/service/id/{id}", "The health of one of these, also as the status",
+                  partial(self._health_of, "id"), READ, (Param("format", "text or json"), PRETTY), "object",
+                  statuses=(404, 429, 503)),
+            Route("/v1/agent/health/service/name/{name}", "The health of those of a name, also as the status",
+                  partial(self._health_of, "name"), READ, (Param("format", "text or json"), PRETTY), "list",
+                  statuses=(404, 429, 503)),
+        ]  # fmt: skip
+
+    # -- the rest ------------------------------------------------------------------------------------------------------
+
+    def _writing(self) -> list[Route]:
+        w = self._writes
+
+        def write(path: str, summary: str, handle: Callable[..., Any], *takes: Param, body: str | None = None) -> Route:
+            return Route(path, summary, handle, WRITE, takes, "nothing", body, statuses=(404, 413, 503))
+
+        note = Param("note", "what to show of it")
+        enable, reason = Param("enable", "true or false", "boolean", required=True), Param("reason", "why")
+
+        def beats(health: Health) -> Callable[..., Any]:
+            return lambda request, check: w.heartbeat(request, check, health)
+
+        return [
+            write("/v1/agent/service/register", "Register a service, or update it", w.register,
+                  Param("replace-existing-checks", "those not named go", "boolean"), body="registration"),
+            write("/v1/agent/service/deregister/{id}", "Take a service out", w.deregister),
+            write("/v1/agent/service/maintenance/{id}", "Take a service out of the answers for a while", w.maintain,
+                  enable, reason),
+            write("/v1/agent/maintenance", "Take all services of this sidecar out of the answers for a while",
+                  lambda request: w.maintain(request, None), enable, reason),
+            write("/v1/agent/check/register", "Add a check to a service, or change it", w.register_check, body="check"),
+            write("/v1/agent/check/deregister/{id}", "Take a check away", w.deregister_check),
+            write("/v1/agent/check/pass/{id}", "A TTL check passes", beats(Health.PASSING), note),
+            write("/v1/agent/check/warn/{id}", "A TTL check warns", beats(Health.WARNING), note),
+            write("/v1/agent/check/fail/{id}", "A TTL check fails", beats(Health.CRITICAL), note),
+            write("/v1/agent/check/update/{id}", "What a TTL check says", w.update, body="update"),
+            write("/v1/agent/join/{address}", "Call a member", w.join, Param("wan", "false")),
+            write("/v1/agent/leave", "Leave the cluster and stop", w.leave),
+        ]  # fmt: skip
+
+    def _other(self) -> list[Route]:
+        m = self._monitoring
+        text = "text/plain"
+        return [
+            Route("/metrics", "Figures for Prometheus", m.metrics, media=text, gives="text"),
+            Route("/healthz", "It runs", m.alive, media=text, gives="text"),
+            Route("/readyz", "It is in step with the cluster", m.ready, media=text, gives="text", statuses=(503,)),
+            Route("/sd/prometheus", "Targets for Prometheus (http_sd)", m.targets, gives="list",
+                  takes=(Param("service", "of this name only; repeatable"), TAG,
+                         Param("passing", "passing ones only", "boolean"))),
+            Route("/events", "Changes of the answers as they come (server-sent events)", m.events, ("GET",),
+                  (Param("service", "of this name only"),), "text", media="text/event-stream", statuses=(503,)),
+            Route("/openapi.json", "This description", lambda _request: json_response(self._description),
+                  gives="object"),
+        ]  # fmt: skip
+
+
+REFUSALS = [
+    Refusal("/v1/kv", "there is no key-value store here, only an empty one to be read: keep values in a database"),
+    Refusal("/v1/session", "there are no sessions and no locks here: where one truth is needed, use a database"),
+    Refusal("/v1/txn", "there are no transactions here: register and deregister one by one"),
+    Refusal("/v1/acl", "there are no ACLs here: who has the cluster's key, or this address, may read and write"),
+    Refusal("/v1/connect", "there is no service mesh here"),
+    Refusal("/v1/agent/connect", "there is no service mesh here"),
+    Refusal("/v1/catalog/connect", "there is no service mesh here"),
+    Refusal("/v1/health/connect", "there is no service mesh here"),
+    Refusal("/v1/health/ingress", "there is no service mesh here"),
+    Refusal("/v1/catalog/gateway-services", "there is no service mesh here"),
+    Refusal("/v1/config", "there are no configuration entries here"),
+    Refusal("/v1/discovery-chain", "there is no service mesh here"),
+    Refusal("/v1/intentions", "there is no service mesh here"),
+    Refusal("/v1/exported-services", "there are no peers and partitions here"),
+    Refusal("/v1/peering", "there are no peers and partitions here"),
+    Refusal("/v1/peerings", "there are no peers and partitions here"),
+    Refusal("/v1/namespaces", "there is one namespace here"),
+    Refusal("/v1/namespace", "there is one namespace here"),
+    Refusal("/v1/partitions", "there is one partition here"),
+    Refusal("/v1/partition", "there is one partition here"),
+    Refusal("/v1/query", "there are no prepared queries here: ask /v1/health/service with passing and near"),
+    Refusal("/v1/event", "there are no user events here"),
+    Refusal("/v1/coordinate", "there are no coordinates here: near=_agent sorts by measured round trips"),
+    Refusal("/v1/operator", "there are no servers and no Raft here"),
+    Refusal("/v1/snapshot", "there is nothing to be saved: each sidecar keeps what is registered with it"),
+    Refusal("/v1/catalog/register", "every sidecar registers its own: ask /v1/agent/service/register of that one"),
+    Refusal("/v1/catalog/deregister", "every sidecar takes out its own: ask /v1/agent/service/deregister of that one"),
+    Refusal("/v1/agent/force-leave", "nobody can speak for another: a dead member is forgotten by itself"),
+    Refusal("/v1/agent/token", "there are no ACLs here"),
+    Refusal("/v1/agent/reload", "send SIGHUP to the sidecar: it reads its keys and services again"),
+    Refusal("/v1/agent/metrics", "ask /metrics, for Prometheus"),
+    Refusal("/v1/agent/monitor", "the log goes to stderr"),
+    Refusal("/v1/agent/host", "this sidecar tells nothing of its host"),
+    Refusal("/v1/internal", "this is for Consul's own page"),
+]

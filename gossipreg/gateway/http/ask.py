@@ -1,0 +1,146 @@
+"""What a question may say beside its path: how it is filtered, shown, and how long it may wait.
+
+Owns Consul's rules for `index`, `wait`, flags and durations. Accepted without effect, since every answer here is local
+and as fresh as this sidecar is: `stale`, `consistent`, `cached`, `token`.
+"""
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from gossipreg.core.view import View
+from gossipreg.gateway.http.blocking import MAX_INDEX, Found
+from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_bytes
+from gossipreg.model import NodeId
+
+WAIT_DEFAULT_S = 300.0
+WAIT_MAX_S = 600.0
+JITTER = 1 / 16
+"""Of the wait, added at random, so that those who began together do not all come back together."""
+
+_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PIECE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
+MAX_DURATION_S = 10 * 365 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How an answer is shown. Equal ones show it alike, so that it is made once for all who wait."""
+
+    view: View
+    pretty: bool = False
+    near: bool = False
+    missing: int = 200
+    """The status where the answer is None."""
+
+    def __call__(self, found: Found) -> Response:
+        headers = (
+            ("X-Consul-Index", str(found.index)),
+            ("X-Consul-KnownLeader", "false" if self.view.alone else "true"),
+            ("X-Consul-LastContact", "0"),
+            ("X-Consul-Effective-Consistency", "stale"),
+        )
+        value, body = found.value, found.body
+        if body == b"null" and self.missing != 200:
+            return Response(self.missing, b"", headers=headers)
+        if self.near or self.pretty:
+            if value is None:
+                value = _read(body)
+            if self.near:
+                value = sorted(value, key=self._distance)
+            body = json_bytes(value, pretty=self.pretty)
+        return Response(200, body, headers=headers)
+
+    def _distance(self, entry: dict[str, Any]) -> float:
+        node = entry["Node"] if isinstance(entry["Node"], dict) else entry
+        rtt_s = self.view.rtt_s(NodeId(bytes.fromhex(node["ID"].replace("-", "")))) if "ID" in node else None
+        return float("inf") if rtt_s is None else rtt_s
+
+
+def _read(body: bytes) -> Any:
+    import json
+
+    return json.loads(body)
+
+
+def one(request: Request, name: str) -> str | None:
+    """The value of a field that may be given once."""
+    values = request.query.get(name, [])
+    if len(values) > 1:
+        raise bad_request(f"{name} is given {len(values)} times")
+    return values[0] if values else None
+
+
+def flag(request: Request, name: str, *, default: bool = False) -> bool:
+    """`?passing` alone says yes; with a value it is read as Go reads truth."""
+    value = one(request, name)
+    if value is None:
+        return default
+    if value in ("", "1", "t", "T", "TRUE", "true", "True"):
+        return True
+    if value in ("0", "f", "F", "FALSE", "false", "False"):
+        return False
+    raise bad_request(f"{name} is {value[:80]!r}: give true or false")
+
+
+def pretty(request: Request) -> bool:
+    return flag(request, "pretty")
+
+
+def check_datacenter(request: Request, cluster: str) -> None:
+    asked = one(request, "dc")
+    if asked and asked.lower() != cluster.lower():
+        raise HttpError(
+            400, "no_datacenter", f"No path to datacenter {asked[:80]!r}: this sidecar knows {cluster!r} alone"
+        )  # fmt: skip
+
+
+def check_namespace(request: Request) -> None:
+    for name in ("ns", "partition", "peer", "peer-name", "sg", "merge-central-config"):
+        if one(request, name) not in (None, "", "default", "false"):
+            raise bad_request(f"{name} is not here: there is one namespace, in one partition, without peers")
+
+
+def near(request: Request, own_name: str, own_uuid: str) -> bool:
+    asked = one(request, "near")
+    if not asked:
+        return False
+    if asked not in ("_agent", own_name, own_uuid):
+        raise bad_request(f"near is {asked[:80]!r}: give _agent, since distances between others are not known here")
+    return True
+
+
+def waited_index(request: Request) -> int | None:
+    """The index to wait beyond; None where the answer is wanted at once."""
+    text = one(request, "index")
+    if text is None or text == "":
+        return None
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
+        raise bad_request(f"index is {text[:80]!r}: give a number, as X-Consul-Index had it")
+    index = int(text)
+    return index if 0 < index <= MAX_INDEX else None
+
+
+def wait_s(request: Request, rng: random.Random) -> float:
+    text = one(request, "wait")
+    wait = WAIT_DEFAULT_S if not text else duration_untrusted("wait", text)
+    if wait <= 0:
+        wait = WAIT_DEFAULT_S
+    wait = min(wait, WAIT_MAX_S)
+    return wait + wait * JITTER * rng.random()
+
+
+def duration_untrusted(name: str, text: str) -> float:
+    """Seconds, written as Go writes them: `1m30s`, `250ms`, `0`. Raises HttpError, 400."""
+    sign, rest = (-1.0, text[1:]) if text.startswith("-") else (1.0, text)
+    at, seconds = 0, 0.0
+    while match := _PIECE.match(rest, at):
+        seconds += float(match[1]) * _UNITS_S[match[2]]
+        at = match.end()
+    if rest == "0":
+        return 0.0
+    if at == 0 or at < len(rest) or len(text) > 64 or seconds > MAX_DURATION_S:
+        raise bad_request(f"{name} is {text[:80]!r}: give a duration, 250ms, 10s, 5m or 1h30m")
+    return sign * seconds

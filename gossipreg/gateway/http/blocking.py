@@ -1,0 +1,253 @@
+"""Questions that wait until their answer changes, and the index of each answer (X-Consul-Index).
+
+Owns, for each question asked lately, its answer's digest and index, and who waits for another answer. Never knows what
+a question means: `render` gives the answer, `topics` what it depends on.
+
+An answer's index grows when the answer changes, and at no other time: changes that leave it as it is wake nobody.
+Indexes are drawn from one counter that starts at the clock, in microseconds, so a restarted sidecar goes on above what
+it gave out, below 2^53 (JavaScript) until the year 2255. What was forgotten gets the newest index: whoever asks with an
+older one is answered at once, possibly with what he has. So is who asks with a larger one: it is from another sidecar.
+
+Bounds: as many questions with waiters as there are connections, and 4,096 without.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import inf
+from typing import Any, NamedTuple
+
+import trio
+
+from gossipreg.gateway.http.message import Response, json_bytes
+
+KEPT_MAX = 4096
+"""Answers without waiters whose index is kept."""
+KEPT_BODY_BYTES = 4096
+"""A body up to this size is kept as long as nothing that it depends on changes."""
+FRESH_S = 1.0
+"""A kept body is given out for so long: what members say of themselves changes without notice."""
+BROAD_S = 0.1
+"""Questions about everything are looked at again no more often than that."""
+TURN = 32
+"""So many are answered before others on the loop have their turn."""
+MAX_INDEX = (1 << 53) - 1
+
+Topic = tuple[str, str]
+ALL: Topic = ("all", "")
+"""Whoever depends on this is looked at after any change."""
+
+
+class Question(NamedTuple):
+    """The same question is answered once for all who ask it."""
+
+    name: str
+    args: tuple[str, ...]
+    options: tuple[Hashable, ...] = ()
+
+
+class Record:
+    __slots__ = ("body", "digest", "index", "looked_at", "question", "topics", "waiting")
+
+    def __init__(self, question: Question, topics: tuple[Topic, ...]) -> None:
+        self.question = question
+        self.topics = topics
+        self.digest = b""
+        self.index = 0
+        self.body: bytes | None = None
+        self.looked_at = 0.0
+        self.waiting: dict[Any, Waiting] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    index: int
+    value: Any
+    """None where `body` was kept."""
+    body: bytes
+
+
+Present = Callable[[Found], Response]
+"""Makes the response; equal ones make equal responses, so that it is made once for all of them."""
+
+
+class Waiting:
+    """A question that waits; what the server parks a connection with."""
+
+    __slots__ = ("_answers", "deadline", "index", "present", "record")
+
+    def __init__(self, answers: "Answers", record: Record, present: Present, deadline: float) -> None:
+        self._answers = answers
+        self.record = record
+        self.index = record.index
+        """Of the answer that it has seen."""
+        self.present = present
+        self.deadline = deadline
+
+    def park(self, connection: Any) -> None:
+        self._answers.park(self, connection)
+
+    def leave(self, connection: Any) -> None:
+        self._answers.leave(self, connection)
+
+    def now(self) -> Response:
+        return self.present(self._answers.ask(self.record.question))
+
+
+class Answers:
+    def __init__(
+        self, render: Callable[[Question], Any], topics: Callable[[Question], tuple[Topic, ...]],
+        *, clock_us: Callable[[], int], bug: Callable[[str, Exception], None],
+    ) -> None:  # fmt: skip
+        """`render` gives a question's answer as it is now, ready for JSON; `tell(connection, waiting, response)` is set
+        by who serves them."""
+        self.tell: Callable[[Any, Waiting, Response], None] = lambda _connection, _waiting, _response: None
+        self.woken = 0
+        """So many waiters were answered because their answer changed."""
+        self._render = render
+        self._topics = topics
+        self._clock_us = clock_us
+        self._bug = bug
+        self._last = min(clock_us(), MAX_INDEX)
+        self._records: dict[Question, Record] = {}
+        """Those without waiters in the order in which they were asked, oldest first, among the others."""
+        self._by_topic: dict[Topic, dict[Record, None]] = {}
+        self._kept = 0
+        self._dirty: dict[Record, None] = {}
+        self._broad: dict[Record, None] = {}
+        self._wake = trio.Event()
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(record.waiting) for record in self._records.values())
+
+    def ask(self, question: Question) -> Found:
+        record = self._record(question)
+        now = trio.current_time()
+        if record.body is not None and now - record.looked_at < FRESH_S:
+            return Found(record.index, None, record.body)
+        return self._look(record, now)
+
+    def wait(self, question: Question, present: Present, deadline: float) -> Waiting:
+        """Wait for another answer than the one that was given just now."""
+        return Waiting(self, self._record(question), present, deadline)
+
+    def park(self, waiting: Waiting, connection: Any) -> None:
+        if not waiting.record.waiting:
+            self._kept -= 1
+        waiting.record.waiting[connection] = waiting
+
+    def leave(self, waiting: Waiting, connection: Any) -> None:
+        record = waiting.record
+        if record.waiting.get(connection) is waiting:
+            del record.waiting[connection]
+            if not record.waiting:
+                self._idle(record)
+
+    def changed(self, topics: Iterable[Topic]) -> None:
+        """What these topics tell may be something else now."""
+        for topic in (*topics, ALL):
+            for record in self._by_topic.get(topic, ()):
+                record.body = None
+                if record.waiting:
+                    (self._broad if topic == ALL else self._dirty)[record] = None
+        if self._dirty or self._broad:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Look at what changed, and tell those who wait. Until cancelled."""
+        broad_at = -inf
+        while True:
+            with trio.move_on_at(broad_at if self._broad else inf):
+                await self._wake.wait()
+            self._wake = trio.Event()
+            dirty, self._dirty = self._dirty, {}
+            await self._look_at(dirty)
+            if self._broad and trio.current_time() >= broad_at:
+                broad, self._broad = self._broad, {}
+                await self._look_at(broad)
+                broad_at = trio.current_time() + BROAD_S
+
+    # -- leaves --------------------------------------------------------------------------------------------------------
+
+    def _record(self, question: Question) -> Record:
+        record = self._records.get(question)
+        if record is None:
+            record = self._records[question] = Record(question, self._topics(question))
+            record.index = self._last
+            for topic in record.topics:
+                self._by_topic.setdefault(topic, {})[record] = None
+            self._kept += 1
+            self._forget_some()
+        elif not record.waiting:
+            self._records[question] = self._records.pop(question)  # asked last
+        return record
+
+    def _look(self, record: Record, now: float) -> Found:
+        value = self._render(record.question)
+        body = json_bytes(value)
+        digest = blake2b(body, digest_size=16).digest()
+        if digest != record.digest:
+            if record.digest:
+                record.index = self._last = min(max(self._last + 1, self._clock_us()), MAX_INDEX)
+                if record.waiting:
+                    self._dirty[record] = None
+                    self._wake.set()
+            record.digest = digest
+        record.looked_at = now
+        record.body = body if record.topics and len(body) <= KEPT_BODY_BYTES else None
+        return Found(record.index, value, body)
+
+    async def _look_at(self, records: dict[Record, None]) -> None:
+        told = 0
+        for record in records:
+            if not record.waiting:
+                continue
+            try:
+                told = await self._look_again(record, told)
+            except Exception as error:
+                self._bug("http_blocking", error)
+            await trio.lowlevel.checkpoint()
+
+    async def _look_again(self, record: Record, told: int) -> int:
+        found = self._look(record, trio.current_time())
+        self._dirty.pop(record, None)
+        waiting = {connection: one for connection, one in record.waiting.items() if one.index != record.index}
+        if not waiting:
+            return told
+        made: dict[Present, Response] = {}
+        for connection, one in waiting.items():
+            response = made.get(one.present)
+            if response is None:
+                response = made[one.present] = one.present(found)
+            self.leave(one, connection)
+            self.woken += 1
+            self.tell(connection, one, response)
+            told += 1
+            if told % TURN == 0:
+                await trio.lowlevel.checkpoint()
+        return told
+
+    def _idle(self, record: Record) -> None:
+        """Nobody waits for it any more."""
+        self._dirty.pop(record, None)
+        self._broad.pop(record, None)
+        self._kept += 1
+        self._records[record.question] = self._records.pop(record.question)
+        self._forget_some()
+
+    def _forget_some(self) -> None:
+        """The longest not asked goes first, where nobody waits for it."""
+        if self._kept <= KEPT_MAX:
+            return
+        for question, record in list(self._records.items()):
+            if not record.waiting:
+                del self._records[question]
+                for topic in record.topics:
+                    of_topic = self._by_topic[topic]
+                    del of_topic[record]
+                    if not of_topic:
+                        del self._by_topic[topic]
+                self._kept -= 1
+                if self._kept <= KEPT_MAX * 3 // 4:
+                    return

@@ -1,0 +1,167 @@
+"""The reads of what all sidecars know: nodes, services by name, and their health.
+
+Owns what each question means (`render`) and what its answer depends on (`topics`). Never knows HTTP, nor who waits.
+
+Members that left are in no answer; those that are dead are among the nodes, with a critical serfHealth, and their
+services are not: that is what a lookup says, too. Where several members have a name, the one that lives, and then the
+one with the smallest id, is the node of that name; every node can be asked for by its ID.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+from gossipreg.core.view import View
+from gossipreg.gateway.http.blocking import Question, Topic
+from gossipreg.gateway.http.filter import compile_filter_untrusted
+from gossipreg.gateway.http.shapes import (
+    STATUSES,
+    Node,
+    Shape,
+    catalog_entry,
+    health_entry,
+    known_node,
+    node_shape,
+    serf_check,
+    service_checks,
+    service_shape,
+)
+from gossipreg.model import Health, Instance, NodeId
+
+EVERYTHING: Topic = ("all", "")
+
+
+class Options:
+    """Of a question: hashable, as `Question.options` has them."""
+
+    def __init__(self, options: tuple[Any, ...]) -> None:
+        self.filter, self.tags, self.passing, self.meta = options or ("", (), False, ())
+
+    def admit(self, node: Node) -> bool:
+        return all(node.meta.get(key) == value for key, value in self.meta)
+
+
+class Catalog:
+    def __init__(self, view: View, cluster: str) -> None:
+        self._view = view
+        self._cluster = cluster
+        self._renders: dict[str, Callable[[tuple[str, ...], Options], Any]] = {
+            "health_service": self._health_service,
+            "health_checks": self._health_checks,
+            "health_state": self._health_state,
+            "health_node": self._health_node,
+            "catalog_services": self._services,
+            "catalog_service": self._service,
+            "catalog_nodes": self._nodes,
+            "catalog_node": self._node,
+            "catalog_node_services": self._node_services,
+            "kv": lambda _args, _options: None,
+        }
+
+    def render(self, question: Question) -> Any:
+        return self._renders[question.name](question.args, Options(question.options))
+
+    def topics(self, question: Question) -> tuple[Topic, ...]:
+        match question.name:
+            case "health_service" | "health_checks" | "catalog_service":
+                return (("name", question.args[0]),)
+            case "kv":
+                return (("kv", ""),)
+            case _:
+                return (EVERYTHING,)
+
+    # -- of a service --------------------------------------------------------------------------------------------------
+
+    def _instances(self, name: str, options: Options) -> Iterator[tuple[Node, Instance]]:
+        for instance in self._view.catalog.lookup(name, tags=options.tags, all=True):
+            if options.passing and instance.health is not Health.PASSING:
+                continue
+            node = known_node(self._view, instance.node)
+            if node is not None and options.admit(node):
+                yield node, instance
+
+    def _health_service(self, args: tuple[str, ...], options: Options) -> list[Shape]:
+        found = self._instances(args[0], options)
+        return _filtered([health_entry(node, one, self._cluster) for node, one in found], options, "entry")
+
+    def _health_checks(self, args: tuple[str, ...], options: Options) -> list[Shape]:
+        found = (check for node, one in self._instances(args[0], options) for check in service_checks(node, one))
+        return _filtered([check for check in found if check["ServiceID"]], options, "check")
+
+    def _service(self, args: tuple[str, ...], options: Options) -> list[Shape]:
+        found = self._instances(args[0], options)
+        return _filtered([catalog_entry(node, one, self._cluster) for node, one in found], options, "catalog")
+
+    def _services(self, _args: tuple[str, ...], options: Options) -> dict[str, list[str]]:
+        if not (options.meta or options.filter):
+            return {summary.name: list(summary.tags) for summary in self._view.catalog.services()}
+        tags: dict[str, dict[str, None]] = {}
+        for summary in self._view.catalog.services():
+            for entry in self._service((summary.name,), options):
+                tags.setdefault(summary.name, {}).update(dict.fromkeys(entry["ServiceTags"]))
+        return {name: sorted(of_name) for name, of_name in tags.items()}
+
+    # -- of nodes ------------------------------------------------------------------------------------------------------
+
+    def _all_nodes(self, options: Options) -> Iterator[Node]:
+        for id in sorted(self._view.replica.rows):
+            node = known_node(self._view, id)
+            if node is not None and options.admit(node):
+                yield node
+
+    def node_named(self, name: str) -> Node | None:
+        try:
+            id = NodeId(UUID(name).bytes)
+        except ValueError:
+            pass
+        else:
+            return known_node(self._view, id)
+        named = [node for node in self._all_nodes(Options(())) if node.name == name]
+        return min(named, key=lambda node: (node.status != "passing", node.id), default=None)
+
+    def _nodes(self, _args: tuple[str, ...], options: Options) -> list[Shape]:
+        return _filtered([node_shape(node, self._cluster) for node in self._all_nodes(options)], options, "node")
+
+    def _node_parts(self, name: str, options: Options) -> tuple[Shape, list[Shape]] | None:
+        node = self.node_named(name)
+        if node is None:
+            return None
+        services = [service_shape(instance) for instance in self._view.catalog.of_node(node.id)]
+        return node_shape(node, self._cluster), _filtered(services, options, "service")
+
+    def _node(self, args: tuple[str, ...], options: Options) -> Shape | None:
+        parts = self._node_parts(args[0], options)
+        return None if parts is None else {"Node": parts[0], "Services": {one["ID"]: one for one in parts[1]}}
+
+    def _node_services(self, args: tuple[str, ...], options: Options) -> Shape | None:
+        parts = self._node_parts(args[0], options)
+        return {"Node": None, "Services": []} if parts is None else {"Node": parts[0], "Services": parts[1]}
+
+    # -- checks --------------------------------------------------------------------------------------------------------
+
+    def _checks_of(self, node: Node) -> Iterator[Shape]:
+        yield serf_check(node)
+        seen: dict[str, None] = {}
+        for instance in self._view.catalog.of_node(node.id):
+            for check in service_checks(node, instance):
+                if check["CheckID"] not in seen:  # a member in maintenance has one check for all
+                    seen[check["CheckID"]] = None
+                    yield check
+
+    def _health_node(self, args: tuple[str, ...], options: Options) -> list[Shape]:
+        node = self.node_named(args[0])
+        return [] if node is None else _filtered(list(self._checks_of(node)), options, "check")
+
+    def _health_state(self, args: tuple[str, ...], options: Options) -> list[Shape]:
+        wanted = (args[0],) if args[0] != "any" else tuple(dict.fromkeys(STATUSES.values()))
+        found = [
+            check for node in self._all_nodes(options) for check in self._checks_of(node) if check["Status"] in wanted
+        ]
+        return _filtered(found, options, "check")
+
+
+def _filtered(found: list[Shape], options: Options, kind: str) -> list[Shape]:
+    if not options.filter:
+        return found
+    admits = compile_filter_untrusted(options.filter, kind)
+    return [one for one in found if admits(one)]

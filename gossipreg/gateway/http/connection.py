@@ -1,0 +1,173 @@
+"""One connection: bytes to requests, responses to bytes. No socket and no clock here.
+
+Owns where one request ends and the next begins, and the limits of each. h11 reads the requests; it is made anew for
+each, and let go once the request is whole, since it weighs more than all the rest of a connection that waits.
+Responses are written here: their framing is always a Content-Length.
+
+The limits, and what happens at each:
+- a head of 16 KiB: 431, and the connection ends
+- a body of 1 MiB, as a request on the local socket may have: 413, and the connection ends
+- what is no HTTP/1.1 or 1.0: 400 (or what h11 finds more fitting), and the connection ends
+"""
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+import h11
+
+from gossipreg.gateway.http.message import Caller, Head, HttpError, Response
+
+HEAD_MAX_BYTES = 16 * 1024
+BODY_MAX_BYTES = 1024 * 1024
+_ENDS = (b"\n\r\n", b"\n\n")
+"""Of a head, as h11 takes it."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Reader:
+    """The requests in a stream of bytes."""
+
+    __slots__ = ("_body", "_buffer", "_check", "_head", "_parser", "_size", "caller")
+
+    def __init__(self, caller: Caller, check: Callable[[Head], None]) -> None:
+        """`check` may refuse a head, with an HttpError, before its body is read."""
+        self.caller = caller
+        self._check = check
+        self._buffer = b""
+        self._parser: h11.Connection | None = None
+        self._head: Head | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits here for the rest of a request."""
+        return len(self._buffer) + self._size
+
+    @property
+    def between(self) -> bool:
+        """Nothing of a next request has arrived."""
+        return self._parser is None and not self._buffer
+
+    def feed(self, data: bytes) -> None:
+        if self._parser is None:
+            self._buffer += data
+        else:
+            self._parser.receive_data(data)
+
+    def next_untrusted(self) -> tuple[Head, bytes] | None:
+        """The next whole request, its head and its body; None: more is needed. Raises HttpError only: what follows is
+        then no request any more."""
+        if self._parser is None and not self._begin():
+            return None
+        assert self._parser is not None
+        try:
+            while True:
+                event = self._parser.next_event()
+                match event:
+                    case h11.Request():
+                        self._take_head(event)
+                    case h11.Data():
+                        self._take_body(bytes(event.data))
+                    case h11.EndOfMessage():
+                        return self._whole()
+                    case _:  # NEED_DATA
+                        return None
+        except h11.RemoteProtocolError as error:
+            raise self._broken(error) from None
+
+    def continue_wanted(self) -> bool:
+        """Whether the client waits to be told that it may send the body; true once a request."""
+        parser = self._parser
+        if parser is None or not parser.they_are_waiting_for_100_continue:
+            return False
+        parser.send(h11.InformationalResponse(status_code=100, headers=[]))
+        return True
+
+    def _begin(self) -> bool:
+        self._buffer = self._buffer.lstrip(b"\r\n")  # RFC 9112 section 2.2: clients put empty lines there
+        ends = [end for end in (self._buffer.find(mark, 0, HEAD_MAX_BYTES) for mark in _ENDS) if end >= 0]
+        if not ends:
+            if len(self._buffer) < HEAD_MAX_BYTES:
+                return False
+            raise _head_too_large()
+        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MAX_BYTES)
+        self._parser.receive_data(self._buffer)
+        self._buffer = b""
+        return True
+
+    def _take_head(self, event: h11.Request) -> None:
+        headers: dict[bytes, list[bytes]] = {}
+        for name, value in event.headers:
+            headers.setdefault(name, []).append(value)
+        self._head = Head(event.method.decode("ascii"), event.target, event.http_version, headers)
+        if event.http_version not in (b"1.1", b"1.0"):
+            raise HttpError(505, "bad_version", "speak HTTP/1.1", close=True)
+        if b"content-length" in headers and b"transfer-encoding" in headers:  # RFC 9112 section 6.1: a smuggler's trick
+            raise HttpError(400, "bad_request", "Content-Length and Transfer-Encoding are both given", close=True)
+        self._check(self._head)
+        length = self._head.one(b"content-length")  # h11 has seen that it is a number
+        if length is not None and int(length) > BODY_MAX_BYTES:
+            raise _too_large()
+
+    def _take_body(self, data: bytes) -> None:
+        self._body.append(data)
+        self._size += len(data)
+        if self._size > BODY_MAX_BYTES:
+            raise _too_large()
+
+    def _whole(self) -> tuple[Head, bytes]:
+        assert self._parser is not None
+        assert self._head is not None
+        head, body = self._head, b"".join(self._body)
+        self._buffer = self._parser.trailing_data[0]
+        self._parser = self._head = None
+        self._body, self._size = [], 0
+        return head, body
+
+    def _broken(self, error: h11.RemoteProtocolError) -> HttpError:
+        status = error.error_status_hint
+        if status == 431:
+            return _head_too_large()
+        return HttpError(status, "bad_request", f"this is no request: {error}", close=True)
+
+
+def _head_too_large() -> HttpError:
+    return HttpError(431, "head_too_large", f"the head of the request passes {HEAD_MAX_BYTES} bytes", close=True)
+
+
+def _too_large() -> HttpError:
+    return HttpError(413, "too_large", f"the body of the request passes {BODY_MAX_BYTES} bytes", close=True)
+
+
+def response_bytes(response: Response, head: Head | None, *, now: float | None = None) -> tuple[bytes, bool]:
+    """The response to a request of this head (None: it could not be read), and whether the connection goes on."""
+    keep = head is not None and head.keep_alive and not response.close
+    lines = [
+        f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Error')}",
+        f"Date: {http_date(time.time() if now is None else now)}",
+        *([f"Content-Type: {response.content_type}"] if response.body else []),
+        "X-Content-Type-Options: nosniff",
+        *(f"{name}: {value}" for name, value in response.headers),
+    ]
+    if response.status not in (204, 304):
+        lines.append(f"Content-Length: {len(response.body)}")
+    if not keep:
+        lines.append("Connection: close")
+    text = "\r\n".join(lines) + "\r\n\r\n"
+    body = b"" if head is not None and head.method == "HEAD" else response.body
+    return text.encode("latin-1", "replace") + body, keep
+
+
+def http_date(now: float) -> str:
+    """RFC 9110 section 5.6.7, whatever the locale."""
+    t = time.gmtime(now)
+    return (
+        f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year} "
+        f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} GMT"
+    )

@@ -1,0 +1,134 @@
+"""The HTTP gateway as the sidecar runs it: made from what the user chose, opened, shown the registry, run, closed."""
+
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from gossipreg.core.view import View
+from gossipreg.gateway.http.api import Api
+from gossipreg.gateway.http.blocking import Topic
+from gossipreg.gateway.http.events import Events
+from gossipreg.gateway.http.guard import Guard
+from gossipreg.gateway.http.message import Head
+from gossipreg.gateway.http.monitoring import Monitoring, clock_us
+from gossipreg.gateway.http.outside import Outside
+from gossipreg.gateway.http.ports import Listener, listen_tcp
+from gossipreg.gateway.http.server import Server
+from gossipreg.model import Change
+
+DEFAULT_PORT = 8500
+MEMBERS_S = 1.0
+"""So often members are looked at for what they say of themselves, while somebody waits: it changes without notice."""
+
+ListenUnix = Callable[[Path], Listener]
+
+
+class HttpGateway:
+    """See `daemon.gateways.Gateway`. Not opened by its making."""
+
+    name = "http"
+
+    def __init__(self, tcp: Sequence[tuple[str, int]], unix: Sequence[Path], listen_unix: ListenUnix,
+                 *, names: Iterable[str] = ()) -> None:  # fmt: skip
+        """Where to listen: literal addresses with their ports (0: any), and paths; `names` that it goes by beside
+        addresses and localhost."""
+        self._tcp = tcp
+        self._unix = unix
+        self._listen_unix = listen_unix
+        self._guard = Guard(names)
+        self._listeners: list[Listener] = []
+        self._outside: Outside | None = None
+        self._counts: Counter[str] = Counter()
+        self._api: Api | None = None
+        self._events: Events | None = None
+        self._server: Server | None = None
+        self._members: dict[object, object] = {}
+        self._fingerprint = -1
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens, once it is open."""
+        return tuple(listener.text for listener in self._listeners)
+
+    def open(self) -> None:
+        """Raises CannotStart: port taken, path too long, ..."""
+        for host, port in self._tcp:
+            self._listeners.append(listen_tcp(host, port))
+        for path in self._unix:
+            self._listeners.append(self._listen_unix(path))
+
+    def meet(self, outside: Outside) -> None:
+        """What else it may ask of the sidecar."""
+        self._outside = outside
+
+    def attach(self, view: View, bug: Callable[[str, Exception], None]) -> None:
+        """Answer from this registry as it is now, and as `changed` says later. Called again, begins anew."""
+        assert self._outside is not None, "meet comes first"
+        self._events = Events(view)
+        monitoring = Monitoring(self._outside, self._events)
+        self._api = Api(self._outside, rng=random.Random(os.urandom(16)), clock_us=clock_us, monitoring=monitoring)
+        self._server = Server(self._listeners, self._api.handle, self._check, counts=self._counts, bug=bug)
+        self._api.answers.tell = self._server.answer
+        monitoring.gauges = partial(_gauges, self._server, self._api, self._events)
+
+    def _check(self, listener: Listener, head: Head) -> None:
+        if not listener.unix:
+            self._guard.check_untrusted(head)
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        assert self._api is not None, "attach comes first"
+        assert self._events is not None, "attach comes first"
+        names = dict.fromkeys(change.instance.service.name for change in changes)
+        self._api.answers.changed([("name", name) for name in names])
+        self._events.changed(changes)
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        assert self._api is not None, "attach comes first"
+        assert self._events is not None, "attach comes first"
+        assert self._server is not None, "attach comes first"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._api.answers.run)
+            nursery.start_soon(self._events.run)
+            nursery.start_soon(self._watch_members)
+            nursery.start_soon(self._server.run)
+
+    async def _watch_members(self) -> None:
+        """What members say of themselves (names, addresses, labels) changes without notice. Whether anything did is
+        one number to compare; what, is looked for only then, and only while somebody waits."""
+        assert self._api is not None, "attach comes first"
+        while True:
+            await trio.sleep(MEMBERS_S)
+            if self._api.answers.waiting and (topics := self._changed_members()) is not None:
+                self._api.answers.changed(topics)
+
+    def _changed_members(self) -> list[Topic] | None:
+        """What depends on those that changed; None where none did."""
+        assert self._outside is not None, "meet comes first"
+        view = self._outside.view
+        if view.fingerprint == self._fingerprint:
+            return None
+        self._fingerprint = view.fingerprint
+        before, self._members = self._members, {id: row.member for id, row in view.replica.rows.items()}
+        moved = [id for id, row in view.replica.rows.items() if before.get(id) is not row.member]
+        names = {one.service.name: None for id in moved for one in view.catalog.of_node(id)}
+        return [("name", name) for name in names]
+
+    def counts(self) -> dict[str, int]:
+        return dict(self._counts)
+
+    def close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+
+def _gauges(server: Server, api: Api, events: Events) -> dict[str, float]:
+    return {
+        "connections": len(server), "waiting": api.answers.waiting, "woken": api.answers.woken,
+        "event_streams": len(events.streams),
+    }  # fmt: skip

@@ -1,0 +1,73 @@
+"""Who may ask: the names that this gateway goes by, and the pages that may use it.
+
+A page that somebody reads in a browser can send requests to this machine. Two tricks make that dangerous, and each has
+its check:
+
+    DNS rebinding   the page's own name suddenly means 127.0.0.1, so the browser thinks that we are its server. The Host
+                    header still says the name: names that are not ours are refused. Literal addresses are nobody's
+                    trick, since a page at a literal address came from there
+    cross-site      the page sends a request to us without being allowed to read the answer. Browsers say so in Origin
+                    or Sec-Fetch-Site: what does not come from ourselves is refused
+
+On a unix socket no browser can ask, and programs put any name there: nothing is checked.
+"""
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from gossipreg.gateway.http.message import Head, HttpError
+
+LOCAL_NAMES = ("localhost",)
+
+
+class Guard:
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """`names`: host names that this gateway may be called by, beside literal addresses and localhost."""
+        self._names = frozenset(name.lower().rstrip(".") for name in (*LOCAL_NAMES, *names))
+
+    def check_untrusted(self, head: Head) -> None:
+        """Raises HttpError only."""
+        host = head.one(b"host")
+        if host is not None and not self._ours(host):
+            raise HttpError(
+                403, "wrong_host", f"this gateway is not called {_shown(host)}: use an address, or allow the name with "
+                "--http-host"
+            )  # fmt: skip
+        origin = head.one(b"origin")
+        if origin is not None and (host is None or origin.lower() not in (b"http://" + host.lower(),)):
+            raise HttpError(403, "wrong_origin", f"pages of {_shown(origin)} may not use this gateway")
+        if head.one(b"sec-fetch-site") not in (None, b"same-origin", b"none"):
+            raise HttpError(403, "wrong_origin", "pages of other sites may not use this gateway")
+
+    def _ours(self, host: bytes) -> bool:
+        try:
+            name = split_host_untrusted(host.decode("ascii")).lower()
+        except ValueError:  # also what is not ASCII
+            return False
+        if name.rstrip(".") in self._names or name.endswith(".localhost"):
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def split_host_untrusted(text: str) -> str:
+    """The host of a Host header, without its port and brackets. ValueError where it is none."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or ":" not in host:
+            raise ValueError
+    else:
+        host, colon, port = text.partition(":")
+        rest = colon + port
+    if rest and not (rest[0] == ":" and (rest[1:] == "" or (rest[1:].isascii() and rest[1:].isdigit()))):
+        raise ValueError
+    if not host or any(char in host for char in " /@?#%\\"):
+        raise ValueError
+    return host
+
+
+def _shown(value: bytes) -> str:
+    return repr(value[:80].decode("ascii", "backslashreplace"))

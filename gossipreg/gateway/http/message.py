@@ -1,0 +1,148 @@
+"""Requests and responses as values, and what is wrong with a request.
+
+Owns how a target is taken apart: split first and percent-decoded then, so that `%2F` in a name is no slash of the path.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gossipreg.errors import GossipregError
+
+FIELDS_MAX = 64
+"""So many fields a query may have; the longest question that makes sense has ten."""
+PATH_MAX = 16
+"""So many segments of a path: ids may have slashes, but not that many."""
+
+_HEX = b"0123456789abcdefABCDEF"
+
+
+class HttpError(GossipregError):
+    """A request that cannot be answered as it is. The client is at fault unless the status says otherwise."""
+
+    def __init__(self, status: int, code: str, message: str, *headers: tuple[str, str], close: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers
+        self.close = close
+        """What follows on this connection cannot be trusted to be a request."""
+
+
+def bad_request(message: str) -> HttpError:
+    return HttpError(400, "bad_request", message)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    path: tuple[str, ...]
+    """Its segments, decoded."""
+    query: Mapping[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    uid: int = -1
+    """Of the process at the other end, where the kernel says it; -1: unknown."""
+    trusted: bool = False
+    """Whether it is of our user, or root, as the kernel says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    path: tuple[str, ...]
+    query: Mapping[str, list[str]]
+    body: bytes = b""
+    caller: Caller = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    close: bool = False
+
+
+def json_response(value: Any, *headers: tuple[str, str], status: int = 200, pretty: bool = False) -> Response:
+    return Response(status, json_bytes(value, pretty=pretty), headers=headers)
+
+
+def json_bytes(value: Any, *, pretty: bool = False) -> bytes:
+    text = json.dumps(value, indent=4) if pretty else json.dumps(value, separators=(",", ":"))
+    return text.encode() + (b"\n" if pretty else b"")
+
+
+def error_response(error: HttpError) -> Response:
+    body = json_bytes({"error": {"code": error.code, "message": str(error)}})
+    return Response(error.status, body + b"\n", headers=error.headers, close=error.close)
+
+
+def target_untrusted(target: bytes) -> Target:
+    """A request's target in origin or absolute form (RFC 9112 section 3.2). Raises HttpError."""
+    if not target.startswith(b"/"):
+        scheme, mark, rest = target.partition(b"://")
+        if not mark or scheme.lower() not in (b"http", b"https"):
+            raise bad_request("the target is no path: begin it with a slash")
+        slash = rest.find(b"/")
+        target = b"/" if slash < 0 else rest[slash:]
+    path, _, query = target.partition(b"?")
+    segments = path[1:].split(b"/")
+    if len(segments) > PATH_MAX:
+        raise bad_request(f"the path has {len(segments)} segments: at most {PATH_MAX}")
+    return Target(tuple(_decoded(segment, "path") for segment in segments), _query(query))
+
+
+def _query(query: bytes) -> Mapping[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    pieces = [piece for piece in query.split(b"&") if piece]
+    if len(pieces) > FIELDS_MAX:
+        raise bad_request(f"the query has {len(pieces)} fields: at most {FIELDS_MAX}")
+    for piece in pieces:
+        name, _, value = piece.replace(b"+", b" ").partition(b"=")
+        fields.setdefault(_decoded(name, "query"), []).append(_decoded(value, "query"))
+    return fields
+
+
+def _decoded(data: bytes, where: str) -> str:
+    """Percent-decoded once. What is no escape, no UTF-8, or a control character has no place in any name."""
+    first, *escaped = data.split(b"%")
+    out = bytearray(first)
+    for piece in escaped:
+        if len(piece) < 2 or piece[0] not in _HEX or piece[1] not in _HEX:
+            raise bad_request(f"a percent sign in the {where} that is no escape: write it as %25")
+        out.append(int(piece[:2], 16))
+        out += piece[2:]
+    try:
+        text = out.decode()
+    except UnicodeDecodeError:
+        raise bad_request(f"the {where} is not UTF-8") from None
+    if not text.isprintable():
+        raise bad_request(f"a control character in the {where}")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a request says before its body."""
+
+    method: str
+    target: bytes
+    version: bytes
+    headers: Mapping[bytes, list[bytes]] = field(default_factory=dict)
+    """By lower-case name."""
+
+    def one(self, name: bytes) -> bytes | None:
+        """The value of a header that may be there once. Raises HttpError where it is there more often."""
+        values = self.headers.get(name, [])
+        if len(values) > 1:
+            raise HttpError(400, "bad_request", f"{name.decode()} is given {len(values)} times", close=True)
+        return values[0] if values else None
+
+    @property
+    def keep_alive(self) -> bool:
+        tokens = b",".join(self.headers.get(b"connection", [])).lower().split(b",")
+        return self.version == b"1.1" and all(token.strip() != b"close" for token in tokens)

@@ -1,0 +1,137 @@
+"""What a sidecar counts, in Prometheus's text format (version 0.0.4).
+
+Owns the names, types and labels. A counter of the core that has no line here is shown all the same, as
+`gossipreg_core_total{event=...}`, so that nothing new is lost.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from gossipreg.model import Health, Instance, MemberInfo
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+RTT_QUANTILES = (0.0, 0.5, 0.9, 1.0)
+
+Sample = tuple[str, Mapping[str, str], float]
+
+_GAUGES = {
+    "health_score": ("gossipreg_health_score", "How slow this sidecar thinks that it is itself: 0 is well"),
+    "uptime_s": ("gossipreg_uptime_seconds", "Since it was started"),
+    "services": ("gossipreg_services", "Names of services known"),
+}
+_COUNTER_GAUGES = {
+    "rows": ("gossipreg_table_rows", "Rows in the table, dead ones included"),
+    "table_bytes": ("gossipreg_table_bytes", "Size of the table's content"),
+    "lost": ("gossipreg_lost_members", "Members that are called until they answer"),
+    "timers": ("gossipreg_timers", "Timers that wait in the core"),
+    "unreceipted": ("gossipreg_queue_unreceipted", "Rumours that neighbours have not confirmed yet"),
+    "heard_s": ("gossipreg_heard_seconds", "Since a member was heard"),
+    "loop_lag_s": ("gossipreg_core_lag_seconds", "How late the last timer of the core was"),
+    "checks": ("gossipreg_checks", "Health checks of services registered here"),
+    "checks_running": ("gossipreg_checks_running", "Health checks that run now"),
+    "checks_waiting": ("gossipreg_queue_checks", "Health checks that are due and wait for a place"),
+    "tasks": ("gossipreg_tasks", "Tasks on the event loop"),
+    "watches": ("gossipreg_watches", "Watches of the local socket's clients"),
+}
+_COUNTERS = {
+    "probes": ("gossipreg_probes_total", "Probes sent"),
+    "suspicions": ("gossipreg_suspicions_total", "Members that did not answer a probe in time"),
+    "suspicions_cleared": ("gossipreg_suspicions_cleared_total", "Suspicions that an answer ended"),
+    "verdicts": ("gossipreg_verdicts_total", "Members declared dead by this sidecar"),
+    "refutations": ("gossipreg_refutations_total", "Claims about this sidecar that it refuted"),
+    "rumours_repeated": ("gossipreg_rumours_repeated_total", "Rumours told again for want of a receipt"),
+    "rumours_unreceipted": ("gossipreg_rumours_unreceipted_total", "Rumours never confirmed"),
+    "comparisons": ("gossipreg_comparisons_total", "Comparisons of tables begun"),
+    "pulls": ("gossipreg_pulls_total", "Rows asked for"),
+    "checks_run": ("gossipreg_checks_run_total", "Health checks run"),
+    "lookups": ("gossipreg_lookups_total", "Lookups through the local socket"),
+    "sent.datagrams": ("gossipreg_sent_datagrams_total", "Datagrams sent"),
+    "sent.bytes": ("gossipreg_sent_bytes_total", "Bytes sent, UDP payload"),
+    "sent.withheld": ("gossipreg_sent_withheld_total", "Datagrams not sent, since their receiver was not proven"),
+    "sent.throttled": ("gossipreg_sent_throttled_total", "Messages put off by the budget"),
+}
+_FAMILIES = {
+    "drop.": ("gossipreg_drops_total", "reason", "What was dropped, by reason"),
+    "sent.": ("gossipreg_sent_messages_total", "kind", "Messages sent, by kind"),
+    "bug.": ("gossipreg_bugs_total", "where", "Failures that should not be: see the log"),
+    "dns.": ("gossipreg_dns_total", "event", "The DNS gateway's counters"),
+    "http.": ("gossipreg_http_total", "event", "The HTTP gateway's counters"),
+    "table.": ("gossipreg_table_total", "event", "What the table refused or threw out"),
+    "": ("gossipreg_core_total", "event", "Other counters"),
+}
+
+
+def metrics_text(info: Mapping[str, Any], members: Iterable[MemberInfo], instances: Iterable[Instance],
+                 own: Mapping[str, float]) -> str:  # fmt: skip
+    """`info` is what `gossipreg info` says; `own` are gauges of this gateway, by name."""
+    lines: list[str] = []
+    for name, kind, text, samples in _families(info, list(members), list(instances), own):
+        lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+        lines += [f"{metric}{_labels(labels)} {value:.16g}" for metric, labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _families(info: Mapping[str, Any], members: list[MemberInfo], instances: list[Instance],
+              own: Mapping[str, float]) -> Iterator[tuple[str, str, str, list[Sample]]]:  # fmt: skip
+    about = {key: str(info[key]) for key in ("version", "id", "name", "cluster")}
+    yield _one("gossipreg_info", "gauge", "Who this sidecar is", [(about, 1)])
+    states = [({"state": state}, count) for state, count in info["members"].items()]
+    yield _one("gossipreg_members", "gauge", "Members by state", states)
+    healths = dict.fromkeys(Health, 0)
+    for instance in instances:
+        healths[instance.health] += 1
+    shown = [({"health": health.name.lower()}, count) for health, count in healths.items()]
+    yield _one("gossipreg_instances", "gauge", "Instances of services by health", shown)
+    yield _round_trips(members)
+    for key in ("synced", "alone"):
+        yield _one(f"gossipreg_{key}", "gauge", f"Whether it is {key}", [({}, int(info[key]))])
+    for key, (name, text) in _GAUGES.items():
+        yield _one(name, "gauge", text, [({}, info[key])])
+    yield _one("gossipreg_loop_lag_seconds", "gauge", "The worst delay of the event loop lately",
+               [({}, info["loop_lag_ms"] / 1000)])  # fmt: skip
+    for key, value in own.items():
+        yield _one(f"gossipreg_http_{key}", "gauge", "Of the HTTP gateway", [({}, value)])
+    yield from _counted(info["counters"])
+
+
+def _counted(counters: Mapping[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+    families: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+    for key, value in counters.items():
+        if not isinstance(value, int | float):
+            continue
+        if key in _COUNTER_GAUGES:
+            yield _one(_COUNTER_GAUGES[key][0], "gauge", _COUNTER_GAUGES[key][1], [({}, value)])
+        elif key not in _COUNTERS:
+            prefix = next(prefix for prefix in _FAMILIES if key.startswith(prefix))
+            label = {_FAMILIES[prefix][1]: key.removeprefix(prefix)}
+            families.setdefault(prefix, []).append((label, value))
+    for key, (name, text) in _COUNTERS.items():  # also those that never happened yet: a graph wants a zero
+        yield _one(name, "counter", text, [({}, counters.get(key, 0))])
+    for prefix, samples in families.items():
+        name, _, text = _FAMILIES[prefix]
+        yield _one(name, "counter", text, samples)
+
+
+def _round_trips(members: list[MemberInfo]) -> tuple[str, str, str, list[Sample]]:
+    rtts = sorted(one.rtt_ms / 1000 for one in members if one.rtt_ms)
+    name = "gossipreg_rtt_seconds"
+    samples: list[Sample] = [
+        (name, {"quantile": f"{q:g}"}, rtts[round(q * (len(rtts) - 1))]) for q in RTT_QUANTILES if rtts
+    ]
+    samples += [(f"{name}_sum", {}, sum(rtts)), (f"{name}_count", {}, len(rtts))]
+    return name, "summary", "Smoothed round trips to the members that were measured", samples
+
+
+def _one(name: str, kind: str, text: str, samples: Sequence[tuple[Mapping[str, str], float]],
+         ) -> tuple[str, str, str, list[Sample]]:  # fmt: skip
+    return name, kind, text, [(name, labels, value) for labels, value in samples]
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,85 @@
+"""For those who look after a sidecar: figures, whether it runs and is in step, targets for Prometheus, events."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from gossipreg.gateway.http.ask import flag, one, pretty
+from gossipreg.gateway.http.events import Events, Stream
+from gossipreg.gateway.http.message import Request, Response, bad_request, json_response
+from gossipreg.gateway.http.metrics import CONTENT_TYPE, metrics_text
+from gossipreg.gateway.http.outside import Outside
+from gossipreg.model import Health, Instance
+
+TEXT = "text/plain; charset=utf-8"
+TARGETS_LIMIT = 64
+"""So many names or tags may be asked for at once."""
+
+
+class Monitoring:
+    def __init__(self, outside: Outside, events: Events) -> None:
+        self._outside = outside
+        self._view = outside.view
+        self._events = events
+        self.gauges: Callable[[], Mapping[str, float]] = dict
+        """Of the gateway, by name."""
+
+    def alive(self, _request: Request) -> Response:
+        return Response(200, b"ok\n", TEXT)
+
+    def ready(self, _request: Request) -> Response:
+        """In step, or the first of its cluster: before that, answers may be incomplete."""
+        if self._view.synced:
+            return Response(200, b"ok\n", TEXT)
+        return Response(503, b"not in step with the cluster yet\n", TEXT)
+
+    async def metrics(self, _request: Request) -> Response:
+        outside = self._outside
+        members = self._view.members(outside.now())
+        info = {"cluster": outside.cluster, **await outside.figures()}
+        text = metrics_text(info, members, self._view.catalog.instances(), self.gauges())
+        return Response(200, text.encode(), CONTENT_TYPE)
+
+    def targets(self, request: Request) -> Response:
+        names, tags = request.query.get("service", []), request.query.get("tag", [])
+        if len(names) > TARGETS_LIMIT or len(tags) > TARGETS_LIMIT:
+            raise bad_request(f"more than {TARGETS_LIMIT} services or tags")
+        passing = flag(request, "passing")
+        catalog = self._view.catalog
+        if names:
+            found = [one for name in names for one in catalog.lookup(name, tags=tuple(tags), all=True)]
+        else:
+            found = [one for one in catalog.instances() if set(tags) <= set(one.service.tags)]
+        shown = [target(one) for one in found if not passing or one.health is Health.PASSING]
+        return json_response(shown, pretty=pretty(request))
+
+    def events(self, request: Request) -> Stream:
+        return self._events.open(one(request, "service"))
+
+
+def target(instance: Instance) -> dict[str, object]:
+    """One of http_sd: https://prometheus.io/docs/prometheus/latest/http_sd/"""
+    service = instance.service
+    host = f"[{service.address}]" if ":" in service.address else service.address
+    return {
+        "targets": [f"{host}:{service.port}"],
+        "labels": {
+            "__meta_gossipreg_service": service.name,
+            "__meta_gossipreg_service_id": service.id,
+            "__meta_gossipreg_node": instance.node_name,
+            "__meta_gossipreg_node_id": instance.node.hex(),
+            "__meta_gossipreg_zone": instance.zone,
+            "__meta_gossipreg_health": instance.health.name.lower(),
+            # With the separator at both ends, as Prometheus does it itself, so that a rule can look for ,tag,
+            "__meta_gossipreg_tags": f",{','.join(service.tags)},",
+            **{f"__meta_gossipreg_service_meta_{label_name(key)}": value for key, value in service.meta},
+        },
+    }
+
+
+def label_name(key: str) -> str:
+    """A key as Prometheus allows it in the name of a label."""
+    return "".join(char if char.isascii() and (char.isalnum() or char == "_") else "_" for char in key)
+
+
+def clock_us() -> int:
+    return time.time_ns() // 1000

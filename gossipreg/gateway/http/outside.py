@@ -1,0 +1,60 @@
+"""What this gateway needs of the sidecar beside it, handed in by who starts both: neither imports the other."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol
+
+from gossipreg.core.view import View
+from gossipreg.model import Health
+
+Shape = dict[str, Any]
+
+
+class Registrations(Protocol):
+    """The services registered here. See `daemon.services.Services`; what raises, raises RequestError, and then nothing
+    has changed."""
+
+    async def register(
+        self, params: dict[str, Any], *, uid: int, trusted: bool, holder: None, fresh: Health = ...
+    ) -> Any: ...
+
+    async def deregister(self, id: str) -> None: ...
+
+    async def set_checks(self, id: str, checks: list[str], *, uid: int, trusted: bool, fresh: Health = ...) -> Any: ...
+
+    async def maintain(self, id: str | None, reason: str | None) -> None: ...
+
+    def maintenance(self, id: str | None) -> str | None: ...
+
+    def heartbeat(self, id: str, health: Health, note: str, check: str | None = ...) -> None: ...
+
+    def report(self, id: str) -> list[Shape]: ...
+
+
+class Outside(Protocol):
+    @property
+    def view(self) -> View: ...
+
+    @property
+    def registrations(self) -> Registrations: ...
+
+    @property
+    def cluster(self) -> str:
+        """It is the datacenter in Consul's words."""
+
+    @property
+    def version(self) -> str: ...
+
+    def now(self) -> float:
+        """The time as the view has it."""
+
+    def leave(self, hold_s: float) -> Awaitable[None]:
+        """Returns when it is done."""
+
+    def seek(self, seed: str) -> Awaitable[None]:
+        """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
+
+    def figures(self) -> Awaitable[Mapping[str, Any]]:
+        """What `gossipreg info` says."""
+
+    def bug(self, where: str, error: Exception) -> None:
+        """Log what should not be."""

@@ -1,0 +1,86 @@
+"""Where the gateway listens: TCP addresses and unix sockets, and who is at the other end of a connection.
+
+Owns opening them, and the errors for whoever starts the sidecar. Never knows HTTP.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from gossipreg.errors import CannotStart
+from gossipreg.gateway.http.message import Caller
+
+BACKLOG = 1024
+"""So many may connect while the sidecar is busy. The kernel may allow less (net.core.somaxconn)."""
+
+
+@dataclass(slots=True)
+class Listener:
+    sock: socket.socket
+    unix: bool
+    close: Callable[[], None]
+    text: str
+    """Where it is, for people."""
+
+    def caller_of(self, sock: socket.socket) -> Caller:
+        """As the kernel knows the other end; nobody where it does not say."""
+        if not self.unix or not hasattr(socket, "SO_PEERCRED"):
+            return Caller()
+        _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return Caller(uid, trusted=uid in (0, os.geteuid()))
+
+
+def listen_tcp(host: str, port: int) -> Listener:
+    """`host` is a literal address; port 0: any. Raises CannotStart."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        hint = "something listens there already" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise CannotStart(f"cannot listen for HTTP on {shown}: {hint}; choose another --http HOST:PORT") from None
+    bound = sock.getsockname()[1]
+    return Listener(sock, False, sock.close, f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}")
+
+
+async def accept(listener: Listener) -> socket.socket | None:
+    try:
+        sock, _ = listener.sock.accept()
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
+            await trio.sleep(0.1)  # it stays readable: do not spin until somebody closes a descriptor
+        return None
+    sock.setblocking(False)
+    if not listener.unix:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def descriptors_left(wanted: int) -> int:
+    """How many descriptors this process may have; raised to `wanted` where the system lets it. What it starts later (a
+    command that checks) has the same limit, and nothing of ours open."""
+    try:
+        import resource
+    except ImportError:
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    better = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (better, hard))
+    except (OSError, ValueError):
+        return soft
+    return better

@@ -1,0 +1,475 @@
+"""The connections of the gateway: accepted, bounded, read, answered, cut off when slow.
+
+Owns the sockets and the time that each may take. Never knows what a request asks. One task serves all connections: a
+task for each would cost more than the 6 KiB that a question which waits may take. Sockets stand in a selector of our
+own, whose descriptor trio waits for; only what takes time by itself (a registration on its way to the disk) becomes a
+task.
+
+The bounds, and what happens at each:
+- 16,384 connections, or what the process may have descriptors for: the one idle for longest gives way; where none is
+  idle, the next one is told and closed
+- a request that is not whole after 10 s, a response that is not read for 30 s, a connection without a request for 2
+  minutes: closed
+- 16 MiB of requests that are not whole, of all connections together: who passes it is told and closed
+- 1 MiB that a reader of a stream has not taken: closed
+"""
+
+import selectors
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+from typing import Protocol, runtime_checkable
+
+import trio
+
+from gossipreg.gateway.http.connection import CONTINUE, Reader, response_bytes
+from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
+from gossipreg.gateway.http.ports import Listener, accept, descriptors_left
+
+CONNECTIONS_MAX = 16_384
+DESCRIPTORS_KEPT = 1_024
+"""Of those that the process may have: for the local socket (512), checks (144), files."""
+REQUEST_S = 10.0
+SEND_S = 30.0
+IDLE_S = 120.0
+"""Longer than clients commonly keep a connection (Go 90 s), so that they close it and no request meets a close."""
+HELD_MAX_BYTES = 16 * 1024 * 1024
+STREAM_MAX_BYTES = 1024 * 1024
+READ_BYTES = 64 * 1024
+TURN = 16
+"""So many events are served before others on the loop have their turn: a few milliseconds."""
+PIPELINED_TURN = 8
+"""So many requests of one connection are answered before all others have their turn."""
+
+
+@runtime_checkable
+class Parked(Protocol):
+    """A request that waits. The server is told the answer through `Server.answer`, or gives up waiting."""
+
+    deadline: float
+
+    def park(self, connection: "Connection") -> None:
+        """The connection waits from now on."""
+
+    def leave(self, connection: "Connection") -> None:
+        """It does so no longer."""
+
+    def now(self) -> Response:
+        """What it is answered when its time is up."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A response without an end. Told by `begin` where to write, by `end` that nobody reads any more."""
+
+    def begin(self, write: Callable[[bytes], None]) -> Response: ...
+    def end(self) -> None: ...
+
+
+Answer = Response | Parked | Streaming | Awaitable[Response]
+
+
+class Connection:
+    __slots__ = (
+        "busy",
+        "closing",
+        "deadline",
+        "head",
+        "held",
+        "mask",
+        "out",
+        "parked",
+        "queued",
+        "reader",
+        "sock",
+        "stream",
+    )
+
+    def __init__(self, sock: socket.socket, reader: Reader) -> None:
+        self.sock = sock
+        self.reader = reader
+        self.out = b""
+        """Written and not yet taken by the kernel."""
+        self.mask = 0
+        self.held = 0
+        """Bytes of a request that is not whole."""
+        self.head: Head | None = None
+        """Of the request that is being answered."""
+        self.parked: Parked | None = None
+        self.stream: Streaming | None = None
+        self.busy = False
+        """A task answers it."""
+        self.closing = False
+        self.deadline = inf
+        self.queued = inf
+        """When the server looks at the deadline next."""
+
+
+class Server:
+    def __init__(
+        self, listeners: list[Listener], handle: Callable[[Request], Answer], check: Callable[[Listener, Head], None],
+        *, counts: Counter[str], bug: Callable[[str, Exception], None],
+    ) -> None:  # fmt: skip
+        """`handle` answers a request; it raises HttpError only, anything else is a bug and the answer a 500."""
+        self._listeners = listeners
+        self._handle = handle
+        self._check = check
+        self._counts = counts
+        self._bug = bug
+        self._selector = selectors.DefaultSelector()
+        self._connections: dict[Connection, None] = {}
+        self._idle: dict[Connection, None] = {}
+        """Those that wait for a next request, longest first."""
+        self._ready: dict[Connection, None] = {}
+        """Those that have more whole requests and wait for their turn."""
+        self._timers: list[tuple[float, int, Connection]] = []
+        self._order = count()
+        self._held_bytes = 0
+        self._sleep: trio.CancelScope | None = None
+        self._nursery: trio.Nursery | None = None
+        self._most = CONNECTIONS_MAX
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    async def run(self) -> None:
+        """Until cancelled; then nothing of it is left open but the listeners."""
+        self._most = max(
+            64, min(CONNECTIONS_MAX, descriptors_left(CONNECTIONS_MAX + DESCRIPTORS_KEPT) - DESCRIPTORS_KEPT)
+        )
+        try:
+            async with trio.open_nursery() as self._nursery:
+                for listener in self._listeners:
+                    self._nursery.start_soon(self._accept, listener)
+                await self._serve()
+        finally:
+            for connection in list(self._connections):
+                self._close(connection)
+            self._selector.close()
+            self._selector = selectors.DefaultSelector()
+            self._timers.clear()
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        while True:
+            if self._ready:
+                await trio.lowlevel.checkpoint()
+            else:
+                with trio.CancelScope() as self._sleep:
+                    self._sleep.deadline = self._timers[0][0] if self._timers else inf
+                    await trio.lowlevel.wait_readable(self._selector.fileno())
+                self._sleep = None
+            ready, self._ready = self._ready, {}
+            for connection in ready:
+                self._guarded(connection, self._proceed)
+            for number, (key, mask) in enumerate(self._selector.select(0)):
+                if number % TURN == TURN - 1:
+                    await trio.lowlevel.checkpoint()
+                if key.data.mask:  # it may have been closed meanwhile
+                    self._guarded(key.data, partial(self._on_event, mask))
+            self._expire(trio.current_time())
+
+    def _guarded(self, connection: Connection, call: Callable[[Connection], None]) -> None:
+        """A bug in one connection ends that one."""
+        try:
+            call(connection)
+        except Exception as error:
+            self._bug("http_connection", error)
+            self._close(connection)
+
+    def _on_event(self, mask: int, connection: Connection) -> None:
+        if mask & selectors.EVENT_WRITE:
+            self._flush(connection)
+            if not connection.out and connection in self._connections:
+                self._proceed(connection)
+        if mask & selectors.EVENT_READ and connection in self._connections:
+            self._read(connection)
+
+    def _read(self, connection: Connection) -> None:
+        try:
+            data = connection.sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close(connection)
+            return
+        if connection.stream is not None:
+            return  # nothing that follows such a request is of interest
+        if connection.reader.between and connection.parked is None and not connection.busy:
+            self._due(connection, REQUEST_S)
+        self._idle.pop(connection, None)
+        connection.reader.feed(data)
+        self._proceed(connection)
+
+    def _proceed(self, connection: Connection) -> None:
+        """Answer what has arrived, as far as it is whole and the one before is answered."""
+        for _ in range(PIPELINED_TURN):
+            if connection not in self._connections or self._occupied(connection):
+                break
+            try:
+                found = connection.reader.next_untrusted()
+            except HttpError as error:
+                connection.head = None
+                self._counts[f"refused.{error.status}"] += 1
+                self._respond(connection, error_response(error), last=True)
+                return
+            if found is None:
+                if connection.reader.continue_wanted():
+                    self._write(connection, CONTINUE)
+                break
+            connection.head, body = found
+            self._begin(connection, connection.head, body)
+        else:
+            if connection in self._connections and not self._occupied(connection) and not connection.reader.between:
+                self._ready[connection] = None
+                self._wake()
+        if connection in self._connections and self._hold(connection):
+            self._watch(connection)
+
+    def _occupied(self, connection: Connection) -> bool:
+        return bool(connection.out or connection.busy or connection.parked or connection.stream or connection.closing)
+
+    def _begin(self, connection: Connection, head: Head, body: bytes) -> None:
+        self._counts["requests"] += 1
+        try:
+            target = target_untrusted(head.target)
+            request = Request(head.method, target.path, target.query, body, connection.reader.caller)
+            answer = self._handle(request)
+        except HttpError as error:
+            self._counts[f"refused.{error.status}"] += 1
+            answer = error_response(error)
+        except Exception as error:
+            self._bug("http_request", error)
+            answer = _failed()
+        if isinstance(answer, Response):
+            self._respond(connection, answer)
+        elif isinstance(answer, Parked):
+            connection.parked = answer
+            connection.deadline = inf
+            self._due_at(connection, answer.deadline)
+            answer.park(connection)
+        elif isinstance(answer, Streaming):
+            connection.stream = answer
+            self._due_at(connection, inf)
+            opening = answer.begin(lambda data: self._stream(connection, data))
+            self._write(connection, stream_head(opening))
+        else:
+            assert self._nursery is not None
+            connection.busy = True
+            self._due_at(connection, inf)
+            self._nursery.start_soon(self._answer_later, connection, answer)
+
+    async def _answer_later(self, connection: Connection, awaited: Awaitable[Response]) -> None:
+        try:
+            response = await awaited
+        except HttpError as error:
+            self._counts[f"refused.{error.status}"] += 1
+            response = error_response(error)
+        except Exception as error:
+            self._bug("http_request", error)
+            response = _failed()
+        connection.busy = False
+        if connection in self._connections:
+            self._guarded(connection, lambda c: self._finish(c, response))
+
+    def answer(self, connection: Connection, parked: Parked, response: Response) -> None:
+        """What a connection waited for, unless it does so no longer."""
+        if connection.parked is parked:
+            connection.parked = None
+            self._guarded(connection, lambda c: self._finish(c, response))
+
+    def _finish(self, connection: Connection, response: Response) -> None:
+        self._respond(connection, response)
+        if connection in self._connections:
+            self._proceed(connection)
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _respond(self, connection: Connection, response: Response, *, last: bool = False) -> None:
+        data, keep = response_bytes(response, connection.head)
+        connection.closing = last or not keep
+        connection.head = None
+        self._write(connection, data)
+        if connection in self._connections and not connection.out:
+            self._due(connection, IDLE_S if connection.reader.between else REQUEST_S)
+
+    def _write(self, connection: Connection, data: bytes) -> None:
+        fresh = not connection.out
+        connection.out += data
+        if fresh:
+            self._flush(connection)
+
+    def _flush(self, connection: Connection) -> None:
+        try:
+            sent = connection.sock.send(connection.out)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._close(connection)
+            return
+        connection.out = connection.out[sent:]
+        if not connection.out and connection.closing:
+            self._end(connection)
+        elif not connection.out:
+            self._due(connection, inf if connection.stream is not None else IDLE_S)
+        elif sent or connection.deadline == inf:
+            self._due(connection, SEND_S)
+        if connection in self._connections:
+            self._watch(connection)
+
+    def _stream(self, connection: Connection, data: bytes) -> None:
+        if connection not in self._connections:
+            return
+        if len(connection.out) + len(data) > STREAM_MAX_BYTES:
+            self._counts["cut.stream_too_slow"] += 1
+            self._close(connection)
+        else:
+            self._write(connection, data)
+
+    def _end(self, connection: Connection) -> None:
+        """Close, when the last response is out. What the client still sends is taken first, as far as it is there: else
+        the kernel answers it with a reset, which may overtake the response."""
+        with suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_WR)
+            for _ in range(16):
+                if not connection.sock.recv(READ_BYTES):
+                    break
+        self._close(connection)
+
+    # -- bounds --------------------------------------------------------------------------------------------------------
+
+    def _hold(self, connection: Connection) -> bool:
+        """Count what waits for the rest of a request; False where that was too much, and it is closed."""
+        held = connection.reader.held_bytes
+        self._held_bytes += held - connection.held
+        connection.held = held
+        if self._held_bytes > HELD_MAX_BYTES and held:
+            self._counts["cut.held_too_much"] += 1
+            self._close(connection)
+            return False
+        return True
+
+    def _watch(self, connection: Connection) -> None:
+        """Have the selector look for what this connection can do now."""
+        mask = selectors.EVENT_WRITE if connection.out else 0
+        full = connection.parked is not None and connection.reader.held_bytes >= READ_BYTES
+        if connection.stream is not None or not (
+            connection.out or connection.busy or connection in self._ready or full
+        ):
+            mask |= selectors.EVENT_READ
+        if mask != connection.mask:
+            if connection.mask == 0:
+                self._selector.register(connection.sock, mask, connection)
+            elif mask == 0:
+                self._selector.unregister(connection.sock)
+            else:
+                self._selector.modify(connection.sock, mask, connection)
+            connection.mask = mask
+        if mask == selectors.EVENT_READ and not self._occupied(connection) and connection.reader.between:
+            self._idle[connection] = None
+
+    def _due(self, connection: Connection, seconds: float) -> None:
+        self._due_at(connection, trio.current_time() + seconds)
+
+    def _due_at(self, connection: Connection, when: float) -> None:
+        connection.deadline = when
+        if when < connection.queued:
+            connection.queued = when
+            heappush(self._timers, (when, next(self._order), connection))
+            if self._sleep is not None and when < self._sleep.deadline:
+                self._sleep.deadline = when
+
+    def _wake(self) -> None:
+        if self._sleep is not None:
+            self._sleep.cancel()
+
+    def _expire(self, now: float) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            when, _, connection = heappop(self._timers)
+            if connection not in self._connections or connection.queued != when:
+                continue
+            connection.queued = inf
+            if connection.deadline > now:
+                self._due_at(connection, connection.deadline)
+            else:
+                self._guarded(connection, self._on_time)
+
+    def _on_time(self, connection: Connection) -> None:
+        connection.deadline = inf
+        if connection.parked is not None:
+            parked, connection.parked = connection.parked, None
+            parked.leave(connection)
+            self._finish(connection, parked.now())
+            return
+        if not connection.reader.between or connection.out:
+            self._counts["cut.too_slow"] += 1
+        self._close(connection)
+
+    # -- coming and going ----------------------------------------------------------------------------------------------
+
+    async def _accept(self, listener: Listener) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listener.sock)
+            for _ in range(TURN):
+                sock = await accept(listener)
+                if sock is None:
+                    break
+                self._admit(listener, sock)
+
+    def _admit(self, listener: Listener, sock: socket.socket) -> None:
+        if len(self._connections) >= self._most:
+            if not self._idle:
+                self._counts["cut.too_many"] += 1
+                with sock, suppress(OSError):
+                    sock.send(response_bytes(_too_many(), None)[0])
+                return
+            self._counts["cut.idle_longest"] += 1
+            self._close(next(iter(self._idle)))
+        reader = Reader(listener.caller_of(sock), lambda head: self._check(listener, head))
+        connection = Connection(sock, reader)
+        self._connections[connection] = None
+        self._counts["connections"] += 1
+        self._due(connection, IDLE_S)
+        self._watch(connection)
+
+    def _close(self, connection: Connection) -> None:
+        if connection not in self._connections:
+            return
+        del self._connections[connection]
+        self._held_bytes -= connection.held
+        for known in (self._idle, self._ready):
+            known.pop(connection, None)
+        if connection.mask:
+            self._selector.unregister(connection.sock)
+            connection.mask = 0
+        connection.sock.close()
+        if connection.parked is not None:
+            connection.parked.leave(connection)
+            connection.parked = None
+        if connection.stream is not None:
+            connection.stream.end()
+            connection.stream = None
+
+
+def stream_head(opening: Response) -> bytes:
+    """Without a length: it ends with the connection."""
+    lines = ["HTTP/1.1 200 OK", f"Content-Type: {opening.content_type}", "Cache-Control: no-store",
+             "Connection: close", *(f"{name}: {value}" for name, value in opening.headers)]  # fmt: skip
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + opening.body
+
+
+def _failed() -> Response:
+    message = "this failed inside the sidecar, and its log says how: please report it"
+    return error_response(HttpError(500, "failed", message))
+
+
+def _too_many() -> Response:
+    return error_response(HttpError(503, "busy", "there are too many connections: close some"))

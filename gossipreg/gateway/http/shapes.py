@@ -1,0 +1,189 @@
+"""Members and instances as Consul has them in JSON. Field names are those of its API documentation.
+
+What we do not have is left out or empty: no ACLs, no proxies, no namespaces. What is the same for all (Datacenter) is
+the cluster's name. A node's ID is its member id in the form of a UUID.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from gossipreg.core.view import View
+from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId
+
+Shape = dict[str, Any]
+
+SERF = "serfHealth"
+"""The check that tells whether a member is alive. Consul's agents have it from Serf, and clients look for its name."""
+STATUSES = {
+    Health.PASSING: "passing", Health.WARNING: "warning", Health.CRITICAL: "critical", Health.MAINTENANCE: "critical",
+}  # fmt: skip
+NODE_MAINTENANCE = "_node_maintenance"
+SERVICE_MAINTENANCE = "_service_maintenance:"
+ALIVE_OUTPUT = "Agent alive and reachable"
+DEAD_OUTPUT = "Agent not live or unreachable"
+
+
+class Node:
+    """What the entries of one member repeat."""
+
+    __slots__ = ("address", "draining", "id", "meta", "name", "output", "status", "uuid")
+
+    def __init__(self, id: NodeId, member: Member, *, alive: bool) -> None:
+        self.id = id
+        self.uuid = str(UUID(bytes=bytes(id)))
+        self.name = member.name
+        self.address = member.addresses[0].host if member.addresses else ""
+        self.meta = dict(member.labels)
+        self.draining = member.status.name == "DRAINING"
+        self.status = "passing" if alive else "critical"
+        self.output = ALIVE_OUTPUT if alive else DEAD_OUTPUT
+
+
+def known_node(view: View, id: NodeId) -> Node | None:
+    """None where nothing is believed of it yet, or it has left."""
+    row = view.replica.rows.get(id)
+    if row is None or row.member is None or row.unproven:
+        return None
+    if row.member.status.name == "LEFT":
+        return None
+    return Node(id, row.member, alive=not (row.dead or row.hidden))
+
+
+def tagged(host: str) -> Shape:
+    family = "ipv6" if ":" in host else "ipv4"
+    return {"lan": host, f"lan_{family}": host, "wan": host, f"wan_{family}": host}
+
+
+def node_shape(node: Node, cluster: str) -> Shape:
+    return {
+        "ID": node.uuid,
+        "Node": node.name,
+        "Address": node.address,
+        "Datacenter": cluster,
+        "TaggedAddresses": tagged(node.address),
+        "Meta": node.meta,
+    }
+
+
+def serf_check(node: Node) -> Shape:
+    return _check(node, SERF, "Serf Health Status", node.status, output=node.output)
+
+
+def _check(node: Node, id: str, name: str, status: str, *, output: str = "", notes: str = "", kind: str = "",
+           service: Instance | None = None) -> Shape:  # fmt: skip
+    return {
+        "Node": node.name,
+        "CheckID": id,
+        "Name": name,
+        "Status": status,
+        "Notes": notes,
+        "Output": output,
+        "ServiceID": "" if service is None else service.service.id,
+        "ServiceName": "" if service is None else service.service.name,
+        "ServiceTags": [] if service is None else list(service.service.tags),
+        "Type": kind,
+    }
+
+
+def service_checks(node: Node, instance: Instance) -> list[Shape]:
+    """What all know of an instance's health: one check. What each of its checks says only its own sidecar knows."""
+    service = instance.service
+    if instance.health is not Health.MAINTENANCE:
+        name = f"Service '{service.name}' check"
+        return [_check(node, f"service:{service.id}", name, STATUSES[instance.health], service=instance)]
+    if node.draining:
+        return [_check(node, NODE_MAINTENANCE, "Node Maintenance Mode", "critical")]
+    id = f"{SERVICE_MAINTENANCE}{service.id}"
+    return [_check(node, id, "Service Maintenance Mode", "critical", service=instance)]
+
+
+def own_checks(node: Node, instance: Instance, report: list[Shape], maintenance: str | None) -> list[Shape]:
+    """The checks of an instance that is ours, one by one."""
+    found = [
+        _check(node, said["id"], said["name"] or f"Service '{instance.service.name}' check", said["health"],
+               output=said["output"], notes=said["notes"], kind=said["type"], service=instance)
+        for said in report
+    ]  # fmt: skip
+    if maintenance is not None:
+        id = f"{SERVICE_MAINTENANCE}{instance.service.id}"
+        found.append(_check(node, id, "Service Maintenance Mode", "critical", notes=maintenance, service=instance))
+    return found
+
+
+def health_entry(node: Node, instance: Instance, cluster: str) -> Shape:
+    """Of /v1/health/service."""
+    return {
+        "Node": node_shape(node, cluster),
+        "Service": service_shape(instance),
+        "Checks": [serf_check(node), *service_checks(node, instance)],
+    }
+
+
+def service_shape(instance: Instance) -> Shape:
+    service = instance.service
+    return {
+        "ID": service.id,
+        "Service": service.name,
+        "Tags": list(service.tags),
+        "Address": service.address,
+        "TaggedAddresses": _tagged_service(service.address, service.port),
+        "Meta": dict(service.meta),
+        "Port": service.port,
+        "Weights": weights(service.weight),
+        "EnableTagOverride": False,
+    }
+
+
+def weights(weight: int) -> Shape:
+    return {"Passing": weight, "Warning": 1}
+
+
+def _tagged_service(host: str, port: int) -> Shape:
+    return {name: {"Address": host, "Port": port} for name in ("lan", "wan")}
+
+
+def catalog_entry(node: Node, instance: Instance, cluster: str) -> Shape:
+    """Of /v1/catalog/service: node and service in one."""
+    service = instance.service
+    return {
+        "ID": node.uuid,
+        "Node": node.name,
+        "Address": node.address,
+        "Datacenter": cluster,
+        "TaggedAddresses": tagged(node.address),
+        "NodeMeta": node.meta,
+        "ServiceKind": "",
+        "ServiceID": service.id,
+        "ServiceName": service.name,
+        "ServiceTags": list(service.tags),
+        "ServiceAddress": service.address,
+        "ServiceTaggedAddresses": _tagged_service(service.address, service.port),
+        "ServiceWeights": weights(service.weight),
+        "ServiceMeta": dict(service.meta),
+        "ServicePort": service.port,
+        "ServiceEnableTagOverride": False,
+    }
+
+
+def agent_service(instance: Instance, cluster: str) -> Shape:
+    """Of /v1/agent/services."""
+    return {**service_shape(instance), "Datacenter": cluster}
+
+
+_SERF_STATES = {"alive": 1, "suspect": 1, "left": 3, "dead": 4}
+"""Serf's numbers: 1 alive, 3 left, 4 failed."""
+
+
+def member_shape(member: MemberInfo, cluster: str, version: str) -> Shape:
+    """Of /v1/agent/members."""
+    return {
+        "Name": member.name,
+        "Addr": "" if member.address is None else member.address.host,
+        "Port": 0 if member.address is None else member.address.port,
+        "Tags": {
+            **dict(member.labels), "dc": cluster, "id": str(UUID(bytes=bytes(member.id))), "role": "node",
+            "build": version, **({"zone": member.zone} if member.zone else {}),
+        },
+        "Status": _SERF_STATES[member.state],
+        "ProtocolMin": 1, "ProtocolMax": 5, "ProtocolCur": 2, "DelegateMin": 2, "DelegateMax": 5, "DelegateCur": 4,
+    }  # fmt: skip

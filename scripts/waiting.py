@@ -1,0 +1,127 @@
+"""What many blocked questions weigh and cost: `scripts/check --waiting 10000`.
+
+A real sidecar; half of the questions ask for one service, half each for one of its own. Printed are private memory
+a question, how long a change takes to reach all who wait for it, who was woken, and what lookups take meanwhile.
+"""
+
+import os
+import re
+import resource
+import selectors
+import socket
+import time
+from typing import TYPE_CHECKING
+from urllib.request import urlopen
+
+from gossipreg.client.connection import Client
+
+if TYPE_CHECKING:
+    from tests.system.sidecars import Sidecar
+
+ROUND = 250
+"""So many connect before their answers are read."""
+
+
+def waiting(number: int) -> int:
+    from scripts.soak_world import usage
+    from tests.system.sidecars import Sidecars, wait_for
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, number + 1000)), hard))
+    with Sidecars() as sidecars:
+        one = sidecars.start("one", "--http", "127.0.0.1:0").wait_ready()
+        host, _, port = one.ready["http"].rpartition(":")
+        where = (host, int(port))
+        asked = _Asked(where)
+        asked.ask(range(100))  # what is made once
+        os.sync()
+        before = usage(one)["memory_kib"]
+        asked.ask(range(100, 100 + number))
+        wait_for(lambda: _gauge(where, "waiting") == number + 100)
+        os.sync()
+        weight = (usage(one)["memory_kib"] - before) / number
+        print(f"{number} questions wait: {weight:.2f} KiB each; lookup {_lookup_ms(one):.2f} ms (p50)", flush=True)
+        mine = [sock for sock, name in asked.waiting.items() if name == "shared"]
+        start = time.perf_counter()
+        one.call("register", name="shared", port=80)
+        worst = asked.answers(mine)
+        print(f"a change reached {len(mine)} of them in {worst - start:.2f} s, and woke {_gauge(where, 'woken'):.0f}")
+        start = time.perf_counter()
+        one.call("register", name="s7", port=80)
+        alone = asked.answers([sock for sock, name in asked.waiting.items() if name == "s7"])
+        print(f"a change reached the one who waits in {(alone - start) * 1000:.1f} ms, woken in all "
+              f"{_gauge(where, 'woken'):.0f}; {_gauge(where, 'waiting'):.0f} wait on")  # fmt: skip
+        asked.close()
+        return 0 if weight <= 6 else 1
+
+
+class _Asked:
+    def __init__(self, where: tuple[str, int]) -> None:
+        self._where = where
+        self.waiting: dict[socket.socket, str] = {}
+
+    def ask(self, numbers: range) -> None:
+        """Ask, and wait with the index that is told."""
+        for first in range(numbers.start, numbers.stop, ROUND):
+            fresh: dict[socket.socket, str] = {}
+            for number in range(first, min(first + ROUND, numbers.stop)):
+                name = "shared" if number % 2 == 0 else f"s{number}"
+                sock = socket.create_connection(self._where)
+                sock.sendall(_request(name, 0))
+                fresh[sock] = name
+            for sock, name in fresh.items():
+                index = re.search(rb"X-Consul-Index: (\d+)", _response(sock))
+                assert index is not None
+                sock.sendall(_request(name, int(index[1])))
+            self.waiting |= fresh
+
+    def answers(self, socks: list[socket.socket]) -> float:
+        """Read one answer of each; when the last came."""
+        with selectors.DefaultSelector() as selector:
+            for sock in socks:
+                selector.register(sock, selectors.EVENT_READ)
+            left = len(socks)
+            while left:
+                ready = selector.select(30)
+                assert ready, f"{left} heard nothing"
+                for key, _ in ready:
+                    assert b'"Service"' in _response(key.fileobj)  # type: ignore[arg-type]
+                    selector.unregister(key.fileobj)
+                    left -= 1
+        return time.perf_counter()
+
+    def close(self) -> None:
+        for sock in self.waiting:
+            sock.close()
+
+
+def _request(name: str, index: int) -> bytes:
+    path = f"/v1/health/service/{name}?passing=1&index={index}&wait=10m"
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: waiting\r\nAccept: */*\r\n\r\n".encode()
+
+
+def _response(sock: socket.socket) -> bytes:
+    data = b""
+    while True:
+        data += sock.recv(65536)
+        head, end, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        if end and length and len(body) >= int(length[1]):
+            return data
+
+
+def _gauge(where: tuple[str, int], name: str) -> float:
+    with urlopen(f"http://{where[0]}:{where[1]}/metrics", timeout=30) as reply:
+        found = re.search(rf"^gossipreg_http_{name} (\S+)$", reply.read().decode(), re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def _lookup_ms(sidecar: "Sidecar") -> float:
+    took = []
+    with Client(str(sidecar.socket)) as client:
+        for _ in range(200):
+            start = time.perf_counter()
+            client.call("lookup", name="shared")
+            took.append(1000 * (time.perf_counter() - start))
+    return sorted(took)[100]

@@ -1,0 +1,200 @@
+"""A real node with the HTTP gateway on a real port of loopback, and clients that read responses with h11."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import h11
+import pytest
+import trio
+
+from gossipreg.daemon.gateways import Inside as Asked
+from gossipreg.daemon.socket_file import bind_socket_file
+from gossipreg.daemon.store import Database
+from gossipreg.gateway.http.gateway import HttpGateway
+from gossipreg.gateway.http.ports import Listener
+from gossipreg.model import Change
+from tests.daemon.conftest import Inside
+from tests.daemon.memory_network import MemoryNetwork
+
+
+class Reply:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def index(self) -> int:
+        return int(self.headers["x-consul-index"])
+
+    @property
+    def error(self) -> str:
+        return str(self.json["error"]["message"])
+
+
+class Client:
+    """One connection. Real time bounds every wait, whatever clock the test has."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._h11 = h11.Connection(h11.CLIENT)
+
+    async def send(self, data: bytes) -> None:
+        await self.stream.send_all(data)
+
+    async def request(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+        await self.send(request_bytes(method, path, body, **headers))
+        return await self.reply(method)
+
+    async def get(self, path: str, **headers: str) -> Reply:
+        return await self.request("GET", path, **headers)
+
+    async def put(self, path: str, body: Any = None, **headers: str) -> Reply:
+        return await self.request("PUT", path, body, **headers)
+
+    async def reply(self, method: str = "GET") -> Reply:
+        """The next response. EOFError where there is none."""
+        if self._h11.our_state is h11.DONE:
+            if self._h11.their_state is h11.MUST_CLOSE:
+                raise EOFError
+            self._h11.start_next_cycle()
+        if self._h11.our_state is h11.IDLE:
+            self._h11.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
+            self._h11.send(h11.EndOfMessage())
+        status, headers, body = 0, {}, b""
+        while True:
+            event = self._h11.next_event()
+            match event:
+                case h11.Response():
+                    status = event.status_code
+                    headers = {name.decode(): value.decode() for name, value in event.headers}
+                case h11.Data():
+                    body += bytes(event.data)
+                case h11.EndOfMessage():
+                    return Reply(status, headers, body)
+                case h11.ConnectionClosed():
+                    raise EOFError
+                case h11.InformationalResponse():
+                    continue
+                case _:
+                    await self._more(status)
+
+    async def _more(self, status: int) -> None:
+        data = bytes(await self.stream.receive_some(65536))
+        if not data and not status:
+            raise EOFError
+        self._h11.receive_data(data)
+
+    async def rest(self) -> bytes:
+        """All that comes until the end."""
+        data = self._h11.trailing_data[0]
+        while more := await self.stream.receive_some(65536):
+            data += bytes(more)
+        return data
+
+    async def closed(self) -> bool:
+        """The server ends the connection, without a word."""
+        try:
+            return not await self.stream.receive_some(1)
+        except trio.BrokenResourceError:
+            return True
+
+
+def request_bytes(method: str, path: str, body: Any = None, **headers: str) -> bytes:
+    data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    given = {"Host": "127.0.0.1", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    if data:
+        given.setdefault("Content-Length", str(len(data)))
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+
+
+class Served(Inside):
+    """A member with the gateway; its tasks are run by the fixture."""
+
+    def __init__(self, folder: Path, network: MemoryNetwork, name: str, number: int = 1,
+                 database: Database | None = None) -> None:  # fmt: skip
+        super().__init__(network, name, number, durable=database is not None, database=database)
+        self.called: list[str] = []
+        self.gateway = HttpGateway([("127.0.0.1", 0)], [folder / f"{name}.sock"], self._listen, names=["registry.lan"])
+        self.gateway.open()
+        self.bugs: list[tuple[str, Exception]] = []
+        asked = Asked(
+            view=self.node, registrations=self.services, cluster="default", version="1.2.3", now=trio.current_time,
+            leave=self._leave, seek=self._seek, figures=self.methods.figures, bug=self._bug,
+        )  # fmt: skip
+        self.gateway.meet(asked)
+        self.gateway.attach(self.node, self._bug)
+        self.pump._changed = self._changed
+        self.clients: list[Client] = []
+
+    @staticmethod
+    def _listen(path: Path) -> Listener:
+        file = bind_socket_file(path, group=None)
+        return Listener(file.listener, True, file.close, str(path))
+
+    def _bug(self, where: str, error: Exception) -> None:
+        self.bugs.append((where, error))
+        self.pump.bug(where, error)
+
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        self.gateway.changed(changes)
+
+    async def _seek(self, seed: str) -> None:
+        self.called.append(seed)
+
+    @property
+    def port(self) -> int:
+        return int(self.gateway.addresses[0].rpartition(":")[2])
+
+    @property
+    def path(self) -> str:
+        return self.gateway.addresses[1]
+
+    async def client(self) -> Client:
+        client = Client(await trio.open_tcp_stream("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
+
+    async def local_client(self) -> Client:
+        client = Client(await trio.open_unix_socket(self.path))
+        self.clients.append(client)
+        return client
+
+    async def get(self, path: str) -> Reply:
+        return await (await self.client()).get(path)
+
+    async def put(self, path: str, body: Any = None) -> Reply:
+        return await (await self.client()).put(path, body)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.pump.run)
+            nursery.start_soon(self.services.checks.run)
+            nursery.start_soon(self.gateway.run)
+            self.seek()
+            task_status.started()
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.stream.socket.close()
+        self.gateway.close()
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    served = Served(tmp_path, MemoryNetwork(), "one")
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(served.run)
+            yield served
+            nursery.cancel_scope.cancel()
+    finally:
+        served.close()
+    assert served.bugs == []
