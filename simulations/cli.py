@@ -6,7 +6,6 @@ plots to `--out`, progress to stderr.
 0 done   1 a check failed (the seed, and the command that repeats it, are printed)   2 wrong usage   130 interrupted
 """
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -215,13 +214,21 @@ def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: d
             same = [case for case in chosen if getattr(case, field) == value]
             chosen = same or [replace(case, **{field: value}) for case in chosen]
     for part in given.get("label", "").split():
-        key, _, number = part.partition("=")
-        same = [case for case in chosen if case.value(key, math.nan) == float(number)]
+        key, _, value = part.partition("=")
+        same = [case for case in chosen if _alike(case.word(key, ""), value)]
         chosen = same or [replace(case, label=_with(case.label, part)) for case in chosen]
     first: dict[reports.Kind, Case] = {}
     for case in chosen:
         first.setdefault(reports.kind_of(case), case)
     return list(first.values())
+
+
+def _alike(said: str, asked: str) -> bool:
+    """1 and 1.0 are the same number."""
+    try:
+        return float(said) == float(asked)
+    except ValueError:
+        return said == asked
 
 
 def _with(label: str, part: str) -> str:
