@@ -60,15 +60,21 @@ def told(effect: Effect) -> str:
 
 
 def command(case: Case, scenario: str = "swarm") -> str:
-    """The one command that repeats this case."""
-    words = [f"python -m simulations run {scenario} --seed {case.seed}"]
+    """The one command that repeats this case. Zeros cannot be asked for: they are some scenarios' defaults."""
+    words = [f"scripts/simulate run {scenario} --seed {case.seed}"]
     words += [f"--nodes {case.nodes}"] if case.nodes else []
-    words += [f"--duration {case.duration_s:g}", f"--detector {case.detector}"]
-    words += [f"--loss {case.loss:g}"] if case.loss else []
+    words += [f"--duration {_exactly(case.duration_s)}"] if case.duration_s else []
+    words += [f"--detector {case.detector}"]
+    words += [f"--loss {_exactly(case.loss)}"] if case.loss else []
     labels = case.label.split()
     words += [f"--only {label.removeprefix('only=')}" for label in labels if label.startswith("only=")]
     others = " ".join(label for label in labels if not label.startswith("only="))
     return " ".join([*words, f"--label {shlex.quote(others)}"] if others else words)
+
+
+def _exactly(value: float) -> str:
+    """As short as it can be and still be read back as the same."""
+    return repr(value).removesuffix(".0")
 
 
 def from_exception(error: Exception, at_s: float) -> Broken:

@@ -15,8 +15,8 @@ machine refuses what is sent to the port, or with `silent=1` in the label says n
                      time half a period is to be added
 """
 
-import math
 from dataclasses import replace
+from math import e, inf
 
 from simulations.knowing import Knowing
 from simulations.scenario import Case, Detector, Figure, Scenario
@@ -63,7 +63,7 @@ def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
     if case.config.probe_order == "ring" or not first_suspicion:
         return []
     mean = sum(first_suspicion) / len(first_suspicion)
-    expected = math.e / (math.e - 1) * case.config.period_s
+    expected = e / (e - 1) * case.config.period_s
     return [Figure("mean_suspicion", "s", (mean,)), Figure("theory", "s", (expected,))]
 
 
@@ -80,4 +80,7 @@ def cases(case: Case) -> list[Case]:
     ]
 
 
-SCENARIO = Scenario("crash", "how soon does everybody know that a member is gone?", run, Case(duration_s=180.0), cases)
+SCENARIO = Scenario(
+    "crash", "how soon does everybody know that a member is gone?", run, Case(duration_s=180.0), cases,
+    numbers={"times": (1, inf), "silent": (0, 1)},
+)  # fmt: skip

@@ -12,6 +12,7 @@ long is waited for each step; label also: `times=N`, 10 unless said otherwise.
 """
 
 from dataclasses import replace
+from math import inf
 
 from simulations.knowing import Knowing
 from simulations.scenario import Case, Figure, Scenario
@@ -76,5 +77,5 @@ def cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "pause", "how soon does everybody know that a member stands still, and that it is back?", run,
-    Case(duration_s=180.0), cases,
+    Case(duration_s=180.0), cases, numbers={"times": (1, inf), "blocked": (0, 1), "for_s": (0, inf)},
 )  # fmt: skip
