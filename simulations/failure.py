@@ -77,16 +77,22 @@ def _exactly(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def from_exception(error: Exception, at_s: float) -> Broken:
-    """A member raised something: whatever it is, that is the failure (invariant 7)."""
+def from_exception(error: Exception, world: World) -> Broken:
+    """A member raised something: whatever it is, that is the failure (invariant 7). What is raised where is part of the
+    checker's name, so that it does not shrink to something else."""
     where = traceback.extract_tb(error.__traceback__)[-1]
-    what = f"{type(error).__name__}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno} {where.name})"
-    return Broken("no_exception", (), at_s, what)
+    raised = type(error).__name__
+    what = f"{raised}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno} {where.name})"
+    members = () if world.at_work is None else (world.at_work.name,)
+    return Broken(f"no_exception ({raised} in {where.name})", members, world.now - START, what)
 
 
 def described(broken: Broken, case: Case, plan: Plan, options: list[str], recorder: Recorder) -> Broken:
     """The same failure with all that is known about it in its message."""
-    lines = [str(broken), "options", *(f"  {option}" for option in options)]
+    lines = [str(broken)]
+    if broken.__cause__ is not None:
+        lines += ["".join(traceback.format_exception(broken.__cause__)).rstrip()]
+    lines += ["options", *(f"  {option}" for option in options)]
     before = [action for action in plan if action.at_s <= broken.at_s and action.what not in _WORK]
     lines += [f"plan, {len(plan)} actions; faults so far:", *(f"  {action}" for action in before[-_ACTIONS_SHOWN:])]
     events = recorder.of(broken.members)

@@ -21,7 +21,7 @@ from simulations.plan import Part, Plan, numbered
 from simulations.scenario import DETECTORS, Case, Detector, Figure, Scenario
 from simulations.streams import Streams
 from simulations.workload import draw_workload
-from simulations.world import START, World
+from simulations.world import World
 
 _ZONES = ("us", "eu", "ap")
 _SETTLING_PERIODS = 8
@@ -147,7 +147,7 @@ class Run:
         except Broken:
             raise
         except Exception as error:
-            raise from_exception(error, world.now - START) from error
+            raise from_exception(error, world) from error
 
     def _come_to_rest(self) -> None:
         world, config = self.world, self.drawn.config

@@ -1,9 +1,11 @@
 """A failure is told with all that is needed to repeat it, and shrinks to fewer actions and members."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from gossipreg.core.detector import Detector
 from simulations import shrink
 from simulations.checkers.checker import Broken
 from simulations.cli import main
@@ -11,7 +13,8 @@ from simulations.failure import command
 from simulations.plan import Action, Part, numbered
 from simulations.scenario import Case
 from simulations.scenarios import swarm
-from simulations.selftest import BREAKS, broken
+from simulations.selftest import BREAKS, Break, broken
+from simulations.world import START
 
 TOMBSTONE = next(one for one in BREAKS if one.what == "a tombstone is lost")
 CASE = Case(nodes=6, seed=2, duration_s=40.0)
@@ -74,6 +77,25 @@ def test_a_failure_tells_its_seed_its_plan_its_last_events_and_the_command_that_
     assert "faults so far:" in told
     assert "answers: added" in told
     assert told.endswith("scripts/simulate run swarm --seed 2 --nodes 6 --duration 40 --detector ours")
+
+
+def test_an_exception_of_a_member_is_a_failure_with_its_traceback_at_that_member() -> None:
+    def raises(on_period: Any) -> Any:
+        def broken_period(self: Detector, due: float) -> None:
+            on_period(self, due)
+            if self._commons.now > START + 5:
+                raise KeyError("no such row")
+
+        return broken_period
+
+    with broken(Break("an exception escapes", (), Detector, "on_period", raises)):
+        found = failure(CASE)
+    assert found.checker == "no_exception (KeyError in broken_period)"
+    (name,) = found.members
+    told = str(found)
+    assert f"members {name}; at " in told
+    assert "Traceback (most recent call last):" in told
+    assert f"{name}  member_alive name=" in told, "its last events"
 
 
 def test_a_failure_shrinks_and_the_shrunk_case_fails_in_the_same_way() -> None:
