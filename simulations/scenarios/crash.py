@@ -18,7 +18,7 @@ machine refuses what is sent to the port, or with `silent=1` in the label says n
 from dataclasses import replace
 from math import e, inf
 
-from simulations.knowing import Knowing
+from simulations.knowing import Knowing, Losses
 from simulations.scenario import Case, Detector, Figure, Scenario
 from simulations.world import World
 
@@ -28,11 +28,7 @@ def run(case: Case) -> list[Figure]:
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
     rng = world.streams.of("faults")
-    knowing = Knowing(world)
-    first_suspicion: list[float] = []
-    first: list[float] = []
-    known: list[float] = []
-    last: list[float] = []
+    knowing, losses = Knowing(world), Losses()
     never: list[float] = []
     refuses = not case.value("silent", 0)
     world.run(1.0)
@@ -42,20 +38,9 @@ def run(case: Case) -> list[Figure]:
         knowing.about(victim)
         world.crash(victim, refuses=refuses)
         world.until(knowing.all_know(others), case.duration_s)
-        times = [at - start for at in knowing.dead.values()]
-        known += times
-        first_suspicion += [min(knowing.suspected.values()) - start] if knowing.suspected else []
-        first += [min(times)] if times else []
-        last += [max(times)] if len(times) == others else []
-        never.append(others - len(times))
-    figures = [
-        Figure("first_suspicion", "s", tuple(first_suspicion)),
-        Figure("first", "s", tuple(first)),
-        Figure("known", "s", tuple(known)),
-        Figure("last", "s", tuple(last)),
-        Figure("never", "1", tuple(never)),
-    ]
-    return figures + theory(case, first_suspicion)
+        losses.add(knowing, start, others)
+        never.append(others - losses.knew[-1])
+    return [*losses.figures(), Figure("never", "1", tuple(never)), *theory(case, losses.first_suspicion)]
 
 
 def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
