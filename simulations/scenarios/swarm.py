@@ -155,6 +155,7 @@ class Run:
         up = [host for host in self.hosts.values() if host.up]
         if len(up) > 1:
             world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
+            self.checkers.at_rest()  # within the bound, not after all that follows
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
         before = world.traffic(up)
