@@ -6,6 +6,7 @@ plots to `--out`, progress to stderr.
 0 done   1 a check failed (the seed, and the command that repeats it, are printed)   2 wrong usage   130 interrupted
 """
 
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -169,8 +170,12 @@ def simulations() -> None:
 
 
 @simulations.command(name="list")
-def list_() -> None:
-    """The scenarios, and what each asks."""
+@click.argument("name", required=False)
+def list_(name: str | None) -> None:
+    """The scenarios, and what each asks; or all about one: its label, its figures."""
+    if name is not None:
+        click.echo(inspect.getdoc(inspect.getmodule(_scenario(name).run)))
+        return
     known = all_scenarios()
     width = max(map(len, known))
     for scenario in known.values():

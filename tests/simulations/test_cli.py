@@ -54,9 +54,18 @@ def test_list_says_each_scenarios_question(capsys: pytest.CaptureFixture[str]) -
     assert [re.split("  +", line) for line in said] == [[one.name, one.asks] for one in all_scenarios().values()]
 
 
+@pytest.mark.parametrize("name", all_scenarios())
+def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", name]) == 0
+    told, scenario = capsys.readouterr().out, all_scenarios()[name]
+    assert told.strip()
+    assert [key for key in [*scenario.words, *(scenario.numbers or ())] if key not in told] == []
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
+        ("list nothing", "there is no scenario 'nothing'"),
         ("run nothing", "there is no scenario 'nothing': choose from .*crash, .*update"),
         ("sweep nothing", "choose from"),
         ("run update --plot", "--plot needs --out"),
