@@ -93,7 +93,7 @@ def _case_options(command: _F) -> _F:
         click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="all cores",
                      help="Processes."),
         click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                     help="Write NAME.jsonl there."),
+                     help="Write NAME.jsonl there, anew."),
         click.option("--plot", is_flag=True, help="... and NAME-*.png."),
     )):  # fmt: skip
         command = option(command)
@@ -319,6 +319,7 @@ def _execute(
                 _tell(scenario, outcome)
                 failures.append(outcome)
                 if len(failures) == _FAILURES:
+                    click.echo(f"{_FAILURES} runs have failed: what has not begun is not run", err=True)
                     break
                 continue
             pool.add(outcome.case, outcome.figures)
