@@ -1,4 +1,4 @@
-"""The command line: `python -m simulations list | run NAME | sweep NAME | selftest | speed`, from a checkout.
+"""The command line: `scripts/simulate list | run NAME | sweep NAME | selftest | speed`, from a checkout.
 
 Owns: options, what is printed, exit codes. Never knows: any one scenario. The table goes to stdout, JSON lines and
 plots to `--out`, progress to stderr.
@@ -6,26 +6,28 @@ plots to `--out`, progress to stderr.
 0 done   1 a check failed (the seed, and the command that repeats it, are printed)   2 wrong usage   130 interrupted
 """
 
+import inspect
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from simulations import plots, reports, sweeps
+from simulations import plots, reports, selftest, shrink, speed, sweeps
+from simulations.checkers import Broken
 from simulations.failure import command
 from simulations.progress import Progress
 from simulations.scenario import DETECTORS, Case, Scenario, at_seed
 from simulations.scenarios import all_scenarios
 
 _FAILURES = 3
-"""So many failed runs are told of before a sweep ends."""
+"""A sweep ends after so many failed runs."""
 _AHEAD_TIMED = 2
 """As `sweeps.AHEAD`, where the time decides: what is under way at the end is waited for."""
 
@@ -58,6 +60,12 @@ def _label(_: click.Context, param: click.Parameter, value: str | None) -> str |
     return " ".join(value.split())
 
 
+def _finite(_: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value!r} is no time that ends", param=param)
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chosen:
     """The options that `run` and `sweep` share."""
@@ -76,15 +84,16 @@ def _case_options(command: _F) -> _F:
         click.option("--nodes", type=click.IntRange(1), help="Members."),
         click.option("--seed", type=click.IntRange(0), help="The first seed; the runs take the next ones."),
         click.option("--runs", type=click.IntRange(1), help="So many seeds.  [default: 1]"),
-        click.option("--duration", "duration_s", type=click.FloatRange(0, min_open=True),
+        click.option("--duration", "duration_s", type=click.FloatRange(0, min_open=True), callback=_finite,
                      help="Seconds of virtual time; what they are, each scenario says."),
         click.option("--detector", type=click.Choice(list(DETECTORS))),
         click.option("--loss", callback=_share, help="The share of datagrams that the network loses: 0.05, or 5%."),
-        click.option("--label", callback=_label, metavar="'KEY=NUMBER ...'", help="The scenario's own options."),
+        click.option("--label", callback=_label, metavar="'KEY=NUMBER ...'",
+                     help="The scenario's own options, in place of those that it has by default."),
         click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="all cores",
                      help="Processes."),
         click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                     help="Write NAME.jsonl there."),
+                     help="Write NAME.jsonl there, anew."),
         click.option("--plot", is_flag=True, help="... and NAME-*.png."),
     )):  # fmt: skip
         command = option(command)
@@ -102,17 +111,47 @@ def _chosen(runs: int | None, jobs: int, out: Path | None, plot: bool, **given: 
     )  # fmt: skip
 
 
-def _check_label(scenario: Scenario, label: str) -> None:
-    for part in label.split():
-        key, _equals, said = part.partition("=")
-        if key in scenario.words:
-            if said not in scenario.words[key]:
-                raise click.UsageError(f"{part!r}: choose {key} from {', '.join(scenario.words[key])}")
-            continue
-        try:
-            float(said)
-        except ValueError:
-            raise click.UsageError(f"{part!r} is not KEY=NUMBER") from None
+def _check(scenario: Scenario, given: dict[str, Any]) -> None:
+    """What is right or wrong with one scenario only."""
+    if given.get("nodes", scenario.nodes_min) < scenario.nodes_min:
+        raise click.UsageError(f"{scenario.name} takes {scenario.nodes_min} members or more")
+    for part in given.get("label", "").split():
+        _check_part(scenario, part)
+
+
+def _check_part(scenario: Scenario, part: str) -> None:
+    """One key=value of the label."""
+    key, _equals, said = part.partition("=")
+    if key in scenario.words:
+        if said not in scenario.words[key]:
+            raise click.UsageError(f"{part!r}: choose {key} from {', '.join(scenario.words[key])}")
+        return
+    if scenario.numbers is not None and key not in scenario.numbers:
+        known = ", ".join([*scenario.words, *scenario.numbers])
+        raise click.UsageError(
+            f"the label of {scenario.name} has no {key}" + (f": choose from {known}" if known else "")
+        )
+    try:
+        number = float(said)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise click.UsageError(f"{part!r} is not KEY=NUMBER")
+    least, most = (scenario.numbers or {}).get(key, (-math.inf, math.inf))
+    if not least <= number <= most:
+        raise click.UsageError(f"{part!r}: {key} is from {least:g}" + (f" to {most:g}" if most < math.inf else " on"))
+
+
+def _only(scenario: Scenario, base: Case, only: str) -> Case:
+    """This case with a part of its plan."""
+    if scenario.draw is None:
+        raise click.UsageError(f"{scenario.name} has no plan of which a part could be run")
+    part = replace(base, label=f"{base.label} only={''.join(only.split())}".strip())
+    try:
+        scenario.draw(part)
+    except ValueError as error:
+        raise click.UsageError(f"--only: {error}") from None
+    return part
 
 
 def _scenario(name: str) -> Scenario:
@@ -131,8 +170,12 @@ def simulations() -> None:
 
 
 @simulations.command(name="list")
-def list_() -> None:
-    """The scenarios, and what each asks."""
+@click.argument("name", required=False)
+def list_(name: str | None) -> None:
+    """The scenarios, and what each asks; or all about one: its label, its figures."""
+    if name is not None:
+        click.echo(inspect.getdoc(inspect.getmodule(_scenario(name).run)))
+        return
     known = all_scenarios()
     width = max(map(len, known))
     for scenario in known.values():
@@ -147,10 +190,10 @@ def run(name: str, only: str | None, **options: Any) -> int:
     """One case of a scenario, for one seed or several."""
     scenario = _scenario(name)
     chosen = _chosen(**options)
-    _check_label(scenario, chosen.given.get("label", ""))
+    _check(scenario, chosen.given)
     base = replace(scenario.defaults, **chosen.given)
     if only is not None:
-        base = replace(base, label=f"{base.label} only={only}".strip())
+        base = _only(scenario, base, only)
     cases = [at_seed(base, number) for number in range(chosen.runs or 1)]
     return _execute(scenario, cases, _local(min(chosen.jobs, len(cases))), Progress(len(cases)), chosen)
 
@@ -159,14 +202,19 @@ def run(name: str, only: str | None, **options: Any) -> int:
 @click.argument("name")
 @_case_options
 @click.option("--long", is_flag=True, help="The full grid, where the standard sweep is a part of one.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Seed after seed until the time is over.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    callback=_finite,
+    help="Seed after seed until the time is over.",
+)
 @click.option("--dask", metavar="SCHEDULER", help="Run on the workers of this dask.distributed scheduler.")
 def sweep(name: str, long: bool, minutes: float | None, dask: str | None, **options: Any) -> int:
     """A scenario's standard sweep, for each seed. What an option says holds for all cases; where some of them are so
     already, only these are run."""
     scenario = _scenario(name)
     chosen = _chosen(**options)
-    _check_label(scenario, chosen.given.get("label", ""))
+    _check(scenario, chosen.given)
     if minutes is not None and chosen.runs is not None:
         raise click.UsageError("choose --minutes or --runs")
     made_by = scenario.cases
@@ -184,20 +232,17 @@ def sweep(name: str, long: bool, minutes: float | None, dask: str | None, **opti
     return _execute(scenario, cases, where, Progress(len(cases)), chosen)
 
 
-@simulations.command()
-def selftest() -> int:
+@simulations.command(name="selftest")
+def selftest_() -> int:
     """Break each invariant on purpose, and see that its checker fires."""
-    code: int | None = import_module("simulations.selftest").main()
-    return code or 0
+    return selftest.main()
 
 
-@simulations.command()
-@click.option("--nodes", type=click.IntRange(2), help="Members.")
-def speed(nodes: int | None) -> int:
+@simulations.command(name="speed")
+@click.option("--nodes", type=click.IntRange(2), default=speed.MEMBERS, show_default=True, help="Members.")
+def speed_(nodes: int) -> int:
     """How many datagrams a second this machine's core can hand over."""
-    module = import_module("simulations.speed")
-    code: int = module.main(nodes or module.MEMBERS)
-    return code
+    return speed.main(nodes)
 
 
 def _local(jobs: int, ahead: int = sweeps.AHEAD) -> AbstractContextManager[sweeps.Workers]:
@@ -214,8 +259,7 @@ def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: d
             same = [case for case in chosen if getattr(case, field) == value]
             chosen = same or [replace(case, **{field: value}) for case in chosen]
     for part in given.get("label", "").split():
-        key, _, value = part.partition("=")
-        same = [case for case in chosen if _alike(case.word(key, ""), value)]
+        same = [case for case in chosen if _says(case, part)]
         chosen = same or [replace(case, label=_with(case.label, part)) for case in chosen]
     first: dict[reports.Kind, Case] = {}
     for case in chosen:
@@ -223,12 +267,14 @@ def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: d
     return list(first.values())
 
 
-def _alike(said: str, asked: str) -> bool:
-    """1 and 1.0 are the same number."""
+def _says(case: Case, part: str) -> bool:
+    """Whether the label says so, be it as 1 or as 1.0."""
+    key, _, said = part.partition("=")
+    has = case.word(key, "")
     try:
-        return float(said) == float(asked)
+        return float(has) == float(said)
     except ValueError:
-        return said == asked
+        return has == said
 
 
 def _with(label: str, part: str) -> str:
@@ -255,10 +301,12 @@ def _execute(
     progress: Progress,
     chosen: _Chosen,
 ) -> int:
-    """Run the cases, write and print what they found; the exit code."""
+    """Run the cases, write and print what they found; the exit code. Failures are told at once, and the table comes
+    also where a sweep is interrupted: it may have run for an hour."""
     pool = reports.Pool()
     failures: list[sweeps.Outcome] = []
     with ExitStack() as stack:
+        stack.callback(lambda: click.echo(reports.table(pool) if pool.series() else "", nl=False))
         lines = None
         if chosen.out is not None:
             chosen.out.mkdir(parents=True, exist_ok=True)
@@ -267,37 +315,38 @@ def _execute(
         stack.callback(progress.clear)
         for outcome in sweeps.outcomes(workers, scenario.name, cases, progress):
             if not outcome.good:
+                progress.clear()
+                _tell(scenario, outcome)
                 failures.append(outcome)
                 if len(failures) == _FAILURES:
+                    click.echo(f"{_FAILURES} runs have failed: what has not begun is not run", err=True)
                     break
                 continue
             pool.add(outcome.case, outcome.figures)
             if lines is not None:
                 lines.write(reports.lines(scenario.name, outcome.case, outcome.figures))
                 lines.flush()
-    if pool.series():
-        click.echo(reports.table(pool), nl=False)
     if chosen.plot and chosen.out is not None:
-        for path in plots.draw(scenario.name, pool.series(), chosen.out):
-            click.echo(path, err=True)
+        drawn = plots.draw(scenario.name, pool.series(), chosen.out)
+        click.echo(
+            "\n".join(map(str, drawn)) or "no plot: too few samples for a curve, too few sizes for a line", err=True
+        )
     for failure in failures:
-        _tell(scenario, failure)
+        if scenario.draw is not None and isinstance(failure.failed, Broken):
+            click.echo(shrink.report(scenario, failure.case, failure.failed))
     return FAILED if failures else 0
 
 
 def _tell(scenario: Scenario, outcome: sweeps.Outcome) -> None:
-    """Of a run that failed."""
-    if outcome.failed is None:
-        click.echo(f"{outcome.crashed.rstrip()}\nrepeat it with: {command(outcome.case, scenario.name)}")
-        return
-    click.echo(str(outcome.failed))
-    click.echo(import_module("simulations.shrink").report(scenario, outcome.case, outcome.failed))
+    """Of a run that failed, and how to repeat it, where that is not said yet."""
+    what, again = outcome.crashed.rstrip() or str(outcome.failed), command(outcome.case, scenario.name)
+    click.echo(what if again in what else f"{what}\nto repeat it:\n  {again}")
 
 
 def main(args: list[str] | None = None) -> int:
     """Run one command line (of the process, where none is given); the exit code. What is wrong is said in one line."""
     try:
-        code = simulations.main(args, prog_name="python -m simulations", standalone_mode=False)
+        code = simulations.main(args, prog_name="scripts/simulate", standalone_mode=False)
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()}", err=True)
         return USAGE

@@ -60,27 +60,39 @@ def told(effect: Effect) -> str:
 
 
 def command(case: Case, scenario: str = "swarm") -> str:
-    """The one command that repeats this case."""
-    words = [f"python -m simulations run {scenario} --seed {case.seed}"]
+    """The one command that repeats this case. Zeros cannot be asked for: they are some scenarios' defaults."""
+    words = [f"scripts/simulate run {scenario} --seed {case.seed}"]
     words += [f"--nodes {case.nodes}"] if case.nodes else []
-    words += [f"--duration {case.duration_s:g}", f"--detector {case.detector}"]
-    words += [f"--loss {case.loss:g}"] if case.loss else []
+    words += [f"--duration {_exactly(case.duration_s)}"] if case.duration_s else []
+    words += [f"--detector {case.detector}"]
+    words += [f"--loss {_exactly(case.loss)}"] if case.loss else []
     labels = case.label.split()
     words += [f"--only {label.removeprefix('only=')}" for label in labels if label.startswith("only=")]
     others = " ".join(label for label in labels if not label.startswith("only="))
     return " ".join([*words, f"--label {shlex.quote(others)}"] if others else words)
 
 
-def from_exception(error: Exception, at_s: float) -> Broken:
-    """A member raised something: whatever it is, that is the failure (invariant 7)."""
+def _exactly(value: float) -> str:
+    """As short as it can be and still be read back as the same."""
+    return repr(value).removesuffix(".0")
+
+
+def from_exception(error: Exception, world: World) -> Broken:
+    """A member raised something: whatever it is, that is the failure (invariant 7). What is raised where is part of the
+    checker's name, so that it does not shrink to something else."""
     where = traceback.extract_tb(error.__traceback__)[-1]
-    what = f"{type(error).__name__}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno} {where.name})"
-    return Broken("no_exception", (), at_s, what)
+    raised = type(error).__name__
+    what = f"{raised}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno} {where.name})"
+    members = () if world.at_work is None else (world.at_work.name,)
+    return Broken(f"no_exception ({raised} in {where.name})", members, world.now - START, what)
 
 
 def described(broken: Broken, case: Case, plan: Plan, options: list[str], recorder: Recorder) -> Broken:
     """The same failure with all that is known about it in its message."""
-    lines = [str(broken), "options", *(f"  {option}" for option in options)]
+    lines = [str(broken)]
+    if broken.__cause__ is not None:
+        lines += ["".join(traceback.format_exception(broken.__cause__)).rstrip()]
+    lines += ["options", *(f"  {option}" for option in options)]
     before = [action for action in plan if action.at_s <= broken.at_s and action.what not in _WORK]
     lines += [f"plan, {len(plan)} actions; faults so far:", *(f"  {action}" for action in before[-_ACTIONS_SHOWN:])]
     events = recorder.of(broken.members)

@@ -1,13 +1,16 @@
 """When the members come to know what happened to one of them.
 
-Owns: the times at which each suspects it, takes it for dead, and takes it for alive again. Never knows: what was done.
+Owns: the times at which each suspects it, takes it for dead, and takes it for alive again, and what several such losses
+add up to. Never knows: what was done.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from gossipreg.core.effects import Effect, Event
 from gossipreg.model import Rank
 from simulations.host import Host
+from simulations.scenario import Figure
 from simulations.world import Observer, World
 
 
@@ -53,3 +56,36 @@ class Knowing(Observer):
             row = host.node.replica.rows.get(subject.id)
             if row is not None and row.liveness.rank is Rank.SUSPECT:
                 self.suspected.setdefault(host.number, self._world.now)
+
+
+@dataclass(slots=True)
+class Losses:
+    """How soon several members, lost one after the other, were known to be."""
+
+    first_suspicion: list[float] = field(default_factory=list)
+    """Seconds from the loss until one other member suspects it."""
+    first: list[float] = field(default_factory=list)
+    """... until one takes it for dead."""
+    known: list[float] = field(default_factory=list)
+    """... until each other member does."""
+    last: list[float] = field(default_factory=list)
+    """... until the last of them does, where all do."""
+    knew: list[int] = field(default_factory=list)
+    """How many took it for dead."""
+
+    def add(self, knowing: Knowing, start: float, others: int) -> None:
+        """What came of the loss that began then."""
+        times = [at - start for at in knowing.dead.values()]
+        self.first_suspicion += [min(knowing.suspected.values()) - start] if knowing.suspected else []
+        self.first += [min(times)] if times else []
+        self.known += times
+        self.last += [max(times)] if len(times) == others else []
+        self.knew.append(len(times))
+
+    def figures(self) -> list[Figure]:
+        return [
+            Figure("first_suspicion", "s", tuple(self.first_suspicion)),
+            Figure("first", "s", tuple(self.first)),
+            Figure("known", "s", tuple(self.known)),
+            Figure("last", "s", tuple(self.last)),
+        ]

@@ -7,6 +7,7 @@ An action that begins something also says when it ends, so that any part of a pl
 restart, or a partition that nobody heals, cannot be left over.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ class Action:
     at_s: float
     """Virtual seconds since the beginning."""
     what: str
-    """One of `doer.DOES`."""
+    """What `doer.Doer` knows how to do."""
     hosts: tuple[int, ...] = ()
     """Whom it is about; what it needs is the first. None: the network."""
     for_s: float = 0.0
@@ -57,11 +58,24 @@ class Part:
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """`3,7,12` keeps these actions, `n0,n4` these members, `3,n0,n4` both, `none` no action at all."""
+        """`3,7,12` keeps these actions, `n0,n4` these members, `3,n0,n4` both, `none` no action at all. Raises
+        ValueError."""
         words = [word for word in text.split(",") if word]
+        for word in words:
+            if not re.fullmatch("none|n?[0-9]+", word):
+                raise ValueError(f"{word!r} is neither an action's number nor a member: say 3,7,n0,n4")
         actions = tuple(int(word) for word in words if word.isdigit())
         members = tuple(int(word[1:]) for word in words if word.startswith("n") and word != "none")
         return cls(actions if actions or "none" in words else None, members or None)
+
+    def check(self, plan: Plan, members: int) -> None:
+        """Raises ValueError where it names what there is not."""
+        for number in self.actions or ():
+            if number >= len(plan):
+                raise ValueError(f"there is no action {number}: the plan has {len(plan)}")
+        for number in self.members or ():
+            if number >= members:
+                raise ValueError(f"there is no member n{number}: there are {members}")
 
     def __str__(self) -> str:
         actions = [] if self.actions is None else [str(number) for number in self.actions] or ["none"]

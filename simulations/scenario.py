@@ -63,7 +63,14 @@ class Scenario:
     long_cases: Callable[[Case], Sequence[Case]] | None = None
     """The full grid, where the standard sweep is a subset."""
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Keys of its label that take one of these words; all others take a number."""
+    """Keys of its label that take one of these words."""
+    numbers: Mapping[str, tuple[float, float]] | None = None
+    """Keys of its label that take a number between these two; None: any key takes any number."""
+    nodes_min: int = 2
+    """Of fewer members the question makes no sense."""
+    draw: Callable[[Case], object] | None = None
+    """What the seed decides beforehand, where that is a plan: a part of it can be run alone (`only=` in the label, see
+    `plan.Part`), and a failure be shrunk to one. Raises ValueError where there is no such part."""
 
 
 class CheckFailed(AssertionError):

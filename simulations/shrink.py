@@ -83,13 +83,12 @@ def _with(case: Case, part: Part) -> Case:
     return replace(case, label=" ".join([*others, f"only={part}"]))
 
 
-def report(scenario: Scenario, case: Case, error: CheckFailed) -> str:
-    """What a failure shrinks to, and the command that repeats that; for people. Only swarm's plans can be shrunk."""
-    if scenario.name != swarm.SCENARIO.name or not isinstance(error, Broken):
-        return f"to repeat it:\n  {command(case, scenario.name)}"
-    shrunk = shrink(scenario, case, error, ATTEMPTS_MAX)
+def report(scenario: Scenario, case: Case, broken: Broken) -> str:
+    """What a failure of a plan shrinks to, and the command that repeats that; for people."""
+    shrunk = shrink(scenario, case, broken, ATTEMPTS_MAX)
     lines = [
-        f"after {shrunk.attempts} attempts it still fails with {shrunk.actions} actions and {shrunk.members} members:",
+        f"after {shrunk.attempts} attempts seed {case.seed} still fails"
+        f" with {shrunk.actions} actions and {shrunk.members} members:",
         *(f"  {action}" for action in swarm.draw(shrunk.case).plan),
         "to repeat that:",
         f"  {command(shrunk.case)}",

@@ -84,24 +84,21 @@ def outcomes(
     given = 0
 
     def first() -> Outcome:
+        nonlocal given
         while not waiting[0].done():
             wait((waiting[0],), timeout=_LOOK_S)
             on_progress(given + sum(future.done() for future in waiting))
+        on_progress(given + sum(future.done() for future in waiting))
+        given += 1
         return waiting.popleft().result()
 
     try:
         for case in cases:
             waiting.append(workers.executor.submit(run_case, name, case, workers.sources))
             if len(waiting) >= workers.ahead * workers.count:
-                outcome = first()
-                given += 1
-                on_progress(given)
-                yield outcome
+                yield first()
         while waiting:
-            outcome = first()
-            given += 1
-            on_progress(given)
-            yield outcome
+            yield first()
     finally:
         for future in waiting:
             future.cancel()

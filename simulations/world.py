@@ -67,6 +67,8 @@ class World:
         self.now = START
         self.hosts: list[Host] = []
         self.by_id: dict[NodeId, Host] = {}
+        self.at_work: Host | None = None
+        """Whose datagram or timer is being handled; None: a call is."""
         self.delivered = 0
         """Datagrams handed to a node."""
         self._by_address: dict[Address, Host] = {}
@@ -272,6 +274,7 @@ class World:
         heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= end:
             self.now, _, host, datagram, source = pop(heap)
+            self.at_work = host
             if host is None:
                 datagram()
             elif datagram is None:

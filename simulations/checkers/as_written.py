@@ -2,7 +2,7 @@
 
 from gossipreg.core.content import Content, key_of, split_key
 from gossipreg.core.row import Row
-from simulations.checkers.checker import Checker
+from simulations.checkers.checker import Checker, stored
 from simulations.checkers.ledger import Ledger
 from simulations.host import Host
 from simulations.world import World
@@ -23,14 +23,9 @@ class AsWritten(Checker):
         self._ledger = ledger
 
     def after(self, host: Host) -> None:
-        node = host.node
-        for id in node.touched:
-            row = node.replica.rows.get(id)
-            if row is None or row is node.replica.own:
-                continue
-            for content in (row.content, row.shadow):
-                if content is not None and content.head >= 0:
-                    self._look(host, row, content)
+        for row in self.changed(host):
+            for content in stored(row):
+                self._look(host, row, content)
 
     def _look(self, host: Host, row: Row, content: Content) -> None:
         written = self._ledger.of(row.id, content.generation)

@@ -7,9 +7,12 @@ Owns: the three moments at which checkers look, and the words of a failure. Neve
     at_rest    faults have stopped and the bound is over: what must hold then
 """
 
+from collections.abc import Iterator
 from typing import ClassVar, NoReturn
 
+from gossipreg.core.content import Content
 from gossipreg.core.node import Node
+from gossipreg.core.row import Row
 from gossipreg.model import NodeId
 from simulations.host import Host
 from simulations.scenario import CheckFailed
@@ -65,6 +68,19 @@ class Checker(Observer):
         host = self.world.by_id.get(id)
         return [] if host is None else [host]
 
+    def changed(self, host: Host) -> Iterator[Row]:
+        """The rows of others that this member's last input has changed."""
+        replica = host.node.replica
+        for id in host.node.touched:
+            row = replica.rows.get(id)
+            if row is not None and row is not replica.own:
+                yield row
+
     def running(self) -> list[tuple[Host, Node]]:
         """The members that are up, with their nodes."""
         return [(host, host.node) for host in self.world.hosts if host.up]
+
+
+def stored(row: Row) -> list[Content]:
+    """What is kept of a row: its content, and the snapshot that is on its way to take its place."""
+    return [content for content in (row.content, row.shadow) if content is not None and content.head >= 0]

@@ -2,7 +2,7 @@
 
 Owns: for each (owner, generation) the entries by key and change, and when each service was taken out. It is no checker;
 those that need the truth share one. The owner's own content is read after every input of its member, so nothing that
-another member says can get in here, unless it changes the owner's own row, and then `unasked` fails.
+another member says can get in here, unless it changes the owner's own row, and then `owners_bytes` fails.
 """
 
 from dataclasses import dataclass, field

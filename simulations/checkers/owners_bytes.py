@@ -2,7 +2,7 @@
 
 from gossipreg.core.content import Content
 from gossipreg.core.row import Row
-from simulations.checkers.checker import Checker
+from simulations.checkers.checker import Checker, stored
 from simulations.checkers.ledger import Ledger
 from simulations.host import Host
 from simulations.world import World
@@ -20,15 +20,10 @@ class OwnersBytes(Checker):
         self._ledger = ledger
 
     def after(self, host: Host) -> None:
-        node = host.node
-        for id in node.touched:
-            row = node.replica.rows.get(id)
-            if row is None or row is node.replica.own:
-                continue
+        for row in self.changed(host):
             self._look_at_life(host, row)
-            for content in (row.content, row.shadow):
-                if content is not None and content.head >= 0:
-                    self._look(host, row, content)
+            for content in stored(row):
+                self._look(host, row, content)
 
     def _look_at_life(self, host: Host, row: Row) -> None:
         written = self._ledger.of(row.id, row.liveness.generation)

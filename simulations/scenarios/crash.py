@@ -15,10 +15,10 @@ machine refuses what is sent to the port, or with `silent=1` in the label says n
                      time half a period is to be added
 """
 
-import math
 from dataclasses import replace
+from math import e, inf
 
-from simulations.knowing import Knowing
+from simulations.knowing import Knowing, Losses
 from simulations.scenario import Case, Detector, Figure, Scenario
 from simulations.world import World
 
@@ -28,11 +28,7 @@ def run(case: Case) -> list[Figure]:
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
     rng = world.streams.of("faults")
-    knowing = Knowing(world)
-    first_suspicion: list[float] = []
-    first: list[float] = []
-    known: list[float] = []
-    last: list[float] = []
+    knowing, losses = Knowing(world), Losses()
     never: list[float] = []
     refuses = not case.value("silent", 0)
     world.run(1.0)
@@ -42,20 +38,9 @@ def run(case: Case) -> list[Figure]:
         knowing.about(victim)
         world.crash(victim, refuses=refuses)
         world.until(knowing.all_know(others), case.duration_s)
-        times = [at - start for at in knowing.dead.values()]
-        known += times
-        first_suspicion += [min(knowing.suspected.values()) - start] if knowing.suspected else []
-        first += [min(times)] if times else []
-        last += [max(times)] if len(times) == others else []
-        never.append(others - len(times))
-    figures = [
-        Figure("first_suspicion", "s", tuple(first_suspicion)),
-        Figure("first", "s", tuple(first)),
-        Figure("known", "s", tuple(known)),
-        Figure("last", "s", tuple(last)),
-        Figure("never", "1", tuple(never)),
-    ]
-    return figures + theory(case, first_suspicion)
+        losses.add(knowing, start, others)
+        never.append(others - losses.knew[-1])
+    return [*losses.figures(), Figure("never", "1", tuple(never)), *theory(case, losses.first_suspicion)]
 
 
 def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
@@ -63,7 +48,7 @@ def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
     if case.config.probe_order == "ring" or not first_suspicion:
         return []
     mean = sum(first_suspicion) / len(first_suspicion)
-    expected = math.e / (math.e - 1) * case.config.period_s
+    expected = e / (e - 1) * case.config.period_s
     return [Figure("mean_suspicion", "s", (mean,)), Figure("theory", "s", (expected,))]
 
 
@@ -80,4 +65,7 @@ def cases(case: Case) -> list[Case]:
     ]
 
 
-SCENARIO = Scenario("crash", "how soon does everybody know that a member is gone?", run, Case(duration_s=180.0), cases)
+SCENARIO = Scenario(
+    "crash", "how soon does everybody know that a member is gone?", run, Case(duration_s=180.0), cases,
+    numbers={"times": (1, inf), "silent": (0, 1)},
+)  # fmt: skip

@@ -28,4 +28,12 @@ def cases(case: Case) -> list[Case]:
     return [replace(case, nodes=nodes, duration_s=60.0 if nodes < 5000 else 10.0) for nodes in SIZES]
 
 
-SCENARIO = Scenario("idle", "what does it cost when nothing happens?", run, Case(nodes=100, duration_s=60.0), cases)
+SCENARIO = Scenario(
+    "idle",
+    "what does it cost when nothing happens?",
+    run,
+    Case(nodes=100, duration_s=60.0),
+    cases,
+    numbers={},
+    nodes_min=1,
+)

@@ -12,8 +12,9 @@ long is waited for each step; label also: `times=N`, 10 unless said otherwise.
 """
 
 from dataclasses import replace
+from math import inf
 
-from simulations.knowing import Knowing
+from simulations.knowing import Knowing, Losses
 from simulations.scenario import Case, Figure, Scenario
 from simulations.scenarios.crash import DETECTORS, theory
 from simulations.world import World
@@ -24,12 +25,7 @@ def run(case: Case) -> list[Figure]:
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
     rng = world.streams.of("faults")
-    knowing = Knowing(world)
-    first_suspicion: list[float] = []
-    first: list[float] = []
-    known: list[float] = []
-    last: list[float] = []
-    missing: list[float] = []
+    knowing, losses = Knowing(world), Losses()
     back: list[float] = []
     never_back: list[float] = []
     others, for_s = case.nodes - 1, case.value("for_s", 0)
@@ -48,24 +44,18 @@ def run(case: Case) -> list[Figure]:
         world.resume(victim)
         world.run(case.config.period_s)  # some hear of its death only now
         world.until(lambda: len(knowing.back) == len(knowing.dead) and world.in_step(), case.duration_s)
-        times = [at - start for at in knowing.dead.values()]
-        known += times
-        first_suspicion += [min(knowing.suspected.values()) - start] if knowing.suspected else []
-        first += [min(times)] if times else []
-        last += [max(times)] if len(times) == others else []
-        missing.append(len(times) if for_s else others - len(times))
+        losses.add(knowing, start, others)
         back += [at - resumed for at in knowing.back.values()]
         never_back.append(len(knowing.dead) - len(knowing.back))
-    figures = [
-        Figure("first_suspicion", "s", tuple(first_suspicion)),
-        Figure("first", "s", tuple(first)),
-        Figure("known", "s", tuple(known)),
-        Figure("last", "s", tuple(last)),
-        Figure("taken_for_dead" if for_s else "never", "1", tuple(missing)),
+    taken = Figure("taken_for_dead", "1", tuple(losses.knew))
+    never = Figure("never", "1", tuple(others - knew for knew in losses.knew))
+    return [
+        *losses.figures(),
+        taken if for_s else never,
         Figure("back", "s", tuple(back)),
         Figure("never_back", "1", tuple(never_back)),
+        *theory(case, losses.first_suspicion),
     ]
-    return figures + theory(case, first_suspicion)
 
 
 def cases(case: Case) -> list[Case]:
@@ -76,5 +66,5 @@ def cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "pause", "how soon does everybody know that a member stands still, and that it is back?", run,
-    Case(duration_s=180.0), cases,
+    Case(duration_s=180.0), cases, numbers={"times": (1, inf), "blocked": (0, 1), "for_s": (0, inf)},
 )  # fmt: skip

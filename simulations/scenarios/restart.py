@@ -19,6 +19,7 @@ tables are waited for. The label says how:
 
 from dataclasses import replace
 from functools import partial
+from math import inf
 
 from gossipreg.core.effects import Changed, Effect
 from gossipreg.model import ChangeKind, NodeId
@@ -108,4 +109,8 @@ def long_cases(case: Case) -> list[Case]:
 SCENARIO = Scenario(
     "restart", "how soon are all tables equal again after restarts, and is there a ghost?", run,
     Case(duration_s=60.0), cases, long_cases,
+    numbers={
+        "part": (0, 1), "apart_s": (0, inf), "down_s": (0, inf), "hold_s": (0, inf), "lost": (0, 1),
+        "clock_s": (-inf, inf),
+    },
 )  # fmt: skip

@@ -21,7 +21,7 @@ from simulations.plan import Part, Plan, numbered
 from simulations.scenario import DETECTORS, Case, Detector, Figure, Scenario
 from simulations.streams import Streams
 from simulations.workload import draw_workload
-from simulations.world import START, World
+from simulations.world import World
 
 _ZONES = ("us", "eu", "ap")
 _SETTLING_PERIODS = 8
@@ -62,6 +62,7 @@ class Drawn:
 
 
 def draw(case: Case) -> Drawn:
+    """Raises ValueError where the label's `only=` names what there is not."""
     streams = Streams(case.seed)
     rng = streams.of("plan", "topology")
     profile, base = ("lan", lan) if rng.random() < 0.7 else ("wan", wan)
@@ -74,7 +75,8 @@ def draw(case: Case) -> Drawn:
     each = [streams.of("plan", "member", number) for number in range(members)]
     faults = draw_faults(streams.of("plan", "faults"), config, members, phase_s)
     work = draw_workload(streams.of("plan", "workload"), config.period_s, members, phase_s)
-    part = Part.parse(_label(case, "only"))
+    plan, part = numbered(faults, work), Part.parse(case.word("only", ""))
+    part.check(plan, members)
     return Drawn(
         profile,
         config,
@@ -84,7 +86,7 @@ def draw(case: Case) -> Drawn:
         tuple(one.choice([0.0, 0.0, 0.0, one.uniform(-3, 3), one.uniform(-3600, 3600)]) for one in each),
         loss,
         phase_s,
-        part.of(numbered(faults, work)),
+        part.of(plan),
         part,
     )
 
@@ -99,10 +101,6 @@ def _config(rng: random.Random, base: Config) -> Config:
         brief_s = rng.uniform(10, 20) * base.period_s
         config = replace(config, dead_row_brief_s=brief_s, dead_row_s=brief_s * rng.uniform(1, 3))
     return config
-
-
-def _label(case: Case, key: str) -> str:
-    return dict(part.split("=", 1) for part in case.label.split()).get(key, "")
 
 
 class Run:
@@ -149,7 +147,7 @@ class Run:
         except Broken:
             raise
         except Exception as error:
-            raise from_exception(error, world.now - START) from error
+            raise from_exception(error, world) from error
 
     def _come_to_rest(self) -> None:
         world, config = self.world, self.drawn.config
@@ -157,6 +155,7 @@ class Run:
         up = [host for host in self.hosts.values() if host.up]
         if len(up) > 1:
             world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
+            self.checkers.at_rest()  # within the bound, not after all that follows
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
         before = world.traffic(up)
@@ -173,6 +172,7 @@ class Run:
             Figure("held_dead", "periods", (checkers.taken_for_dead.longest_s / config.period_s,)),
             Figure("verdicts", "", (float(checkers.taken_for_dead.verdicts),)),
             Figure("peak_sent", "B/s", (checkers.traffic.peak_bytes_s,)),
+            Figure("peak_packets", "1/s", (checkers.traffic.peak_packets_s,)),
             Figure("at_rest_sent", "B/period", (self.quiet_bytes,)),
         ]
 
@@ -193,4 +193,12 @@ def cases(case: Case) -> list[Case]:
     return [case, *(replace(case, detector=other, duration_s=case.duration_s / 2) for other in others)]
 
 
-SCENARIO = Scenario("swarm", "does everything hold, whatever happens?", run, Case(nodes=0, duration_s=40.0), cases)
+SCENARIO = Scenario(
+    "swarm",
+    "does everything hold, whatever happens?",
+    run,
+    Case(nodes=0, duration_s=40.0),
+    cases,
+    numbers={},
+    draw=draw,
+)

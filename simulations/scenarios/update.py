@@ -12,6 +12,7 @@ said otherwise.
 """
 
 from dataclasses import replace
+from math import inf
 
 from gossipreg.core.effects import Changed, Effect
 from gossipreg.model import Address, ChangeKind, Version
@@ -114,5 +115,6 @@ def long_cases(case: Case) -> list[Case]:
 
 
 SCENARIO = Scenario(
-    "update", "how soon is a registration seen by all others?", run, Case(duration_s=30.0), cases, long_cases
-)
+    "update", "how soon is a registration seen by all others?", run, Case(duration_s=30.0), cases, long_cases,
+    numbers={"times": (1, inf)},
+)  # fmt: skip

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,18 +15,20 @@ from typing import Any
 
 import pytest
 
-from simulations import cli, progress, sweeps
+from simulations import cli, progress, selftest, shrink, sweeps
+from simulations.checkers import Broken
 from simulations.progress import Progress
-from simulations.scenario import Case, CheckFailed, Figure, Scenario
+from simulations.scenario import Case, Figure, Scenario
 from simulations.scenarios import all_scenarios
 
 ROOT = Path(__file__).parent.parent.parent
-TINY = ("--nodes", "5", "--duration", "3", "--label", "times=1")
+TINY = ("--nodes", "5", "--duration", "3")
+ONCE = ("--label", "times=1")
 
 
 def told(case: Case) -> list[Figure]:
     if case.value("fails", 0) and case.seed % 2:
-        raise CheckFailed(f"an invariant at seed {case.seed}")
+        raise Broken("rises", (), 0.0, f"it fell at seed {case.seed}")
     if case.value("crashes", 0):
         raise KeyError("no such row")
     return [Figure("seed", "1", (float(case.seed),))]
@@ -38,11 +41,10 @@ def told_cases(case: Case) -> list[Case]:
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> Scenario:
     """One scenario that takes no time, and what is told of its failures."""
-    scenario = Scenario("told", "what was it told?", told, Case(nodes=7), told_cases)
+    scenario = Scenario("told", "what was it told?", told, Case(nodes=7), told_cases, draw=lambda _: None)
     for module in (cli, sweeps):
         monkeypatch.setattr(module, "all_scenarios", lambda: {"told": scenario})
-    report = lambda of, case, error: f"shrunk {of.name} {case.seed}: {error}"  # noqa: E731
-    monkeypatch.setitem(sys.modules, "simulations.shrink", SimpleNamespace(report=report))
+    monkeypatch.setattr(shrink, "report", lambda _, case, broken: f"shrunk {case.seed}: {broken.what}")
     return scenario
 
 
@@ -52,9 +54,18 @@ def test_list_says_each_scenarios_question(capsys: pytest.CaptureFixture[str]) -
     assert [re.split("  +", line) for line in said] == [[one.name, one.asks] for one in all_scenarios().values()]
 
 
+@pytest.mark.parametrize("name", all_scenarios())
+def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", name]) == 0
+    told, scenario = capsys.readouterr().out, all_scenarios()[name]
+    assert told.strip()
+    assert [key for key in [*scenario.words, *(scenario.numbers or ())] if key not in told] == []
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
+        ("list nothing", "there is no scenario 'nothing'"),
         ("run nothing", "there is no scenario 'nothing': choose from .*crash, .*update"),
         ("sweep nothing", "choose from"),
         ("run update --plot", "--plot needs --out"),
@@ -64,6 +75,18 @@ def test_list_says_each_scenarios_question(capsys: pytest.CaptureFixture[str]) -
         ("run update --label times=x", "'times=x' is not KEY=NUMBER"),
         ("sweep update --label times=x", "'times=x' is not KEY=NUMBER"),
         ("run oneway --label way=up", "'way=up': choose way from in, out"),
+        ("run crash --label silnt=1", "the label of crash has no silnt: choose from times, silent"),
+        ("run swarm --label times=1", "the label of swarm has no times"),
+        ("run crash --label times=0", "'times=0': times is from 1 on"),
+        ("run restart --label part=7", "'part=7': part is from 0 to 1"),
+        ("run crash --label times=inf", "'times=inf' is not KEY=NUMBER"),
+        ("run crash --nodes 1", "crash takes 2 members or more"),
+        ("run update --only 3", "update has no plan"),
+        ("run swarm --only x", "'x' is neither an action's number nor a member"),
+        ("run swarm --nodes 5 --only 3,n9", "there is no member n9: there are 5"),
+        ("run swarm --only 99999", "there is no action 99999"),
+        ("run update --duration nan", "nan is no time that ends"),
+        ("sweep update --minutes inf", "inf is no time that ends"),
         ("run update --nodes 0", "--nodes"),
         ("run update --detector best", "'best' is not one of 'ours'"),
         ("run update --long", "No such option.*--long"),
@@ -142,6 +165,7 @@ def some_cases(case: Case) -> list[Case]:
         ({"label": "a=1.0 b=3"}, ["10 1 a=1 b=3", "20 2 a=1 b=3"]),
         ({"label": "b=3"}, ["10 1 b=3", "10 1 a=1 b=3", "20 2 b=3", "20 2 a=1 b=3"]),
         ({"label": "c=5", "nodes": 10}, ["10 1 c=5", "10 1 a=1 c=5", "10 60 b=2 c=5"]),
+        ({"label": "b=far"}, ["10 1 b=far", "10 1 a=1 b=far", "20 2 b=far", "20 2 a=1 b=far"]),  # a word
         ({"seed": 9, "detector": "swim"}, ["10 1 ", "10 1 a=1", "20 2 ", "20 2 a=1", "10 60 b=2"]),
     ],
 )
@@ -172,7 +196,7 @@ def test_for_so_many_minutes_seed_after_seed_is_run(
 def test_the_output_is_the_same_for_any_number_of_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = []
     for jobs in ("1", "2"):
-        sweep = ["sweep", "update", *TINY, "--runs", "2", "--jobs", jobs, "--out", str(tmp_path / jobs)]
+        sweep = ["sweep", "update", *TINY, *ONCE, "--runs", "2", "--jobs", jobs, "--out", str(tmp_path / jobs)]
         assert cli.main(sweep) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
@@ -195,6 +219,15 @@ def test_the_output_is_the_same_under_any_hash_seed(name: str, tmp_path: Path) -
     assert all(said[0])
 
 
+def test_the_script_runs_from_any_folder_and_writes_to_that_one(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "simulate"
+    if not (ROOT / ".venv" / ".set-up-sim").exists():
+        pytest.skip("the extra `sim` is not installed by this script")
+    (tmp_path / "simulations.py").write_text("raise AssertionError('not these')")
+    subprocess.run([script, "run", "update", *TINY, *ONCE, "--out", "here"], cwd=tmp_path, timeout=60, check=True)
+    assert (tmp_path / "here" / "update.jsonl").read_text()
+
+
 # -- failures ---------------------------------------------------------------------------------------------------------
 
 
@@ -202,8 +235,10 @@ def test_a_failed_check_is_told_with_what_was_found_about_it(
     made_up: Scenario, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["run", made_up.name, "--seed", "7", "--label", "fails=1"]) == 1
-    said = capsys.readouterr().out
-    assert said == "an invariant at seed 7\nshrunk told 7: an invariant at seed 7\n"
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "rises: it fell at seed 7"
+    again = "  scripts/simulate run told --seed 7 --nodes 7 --duration 60 --detector ours --label fails=1"
+    assert said[-3:] == ["to repeat it:", again, "shrunk 7: it fell at seed 7"]
 
 
 def test_a_sweep_goes_on_after_a_failure_but_not_for_ever(
@@ -211,10 +246,27 @@ def test_a_sweep_goes_on_after_a_failure_but_not_for_ever(
 ) -> None:
     sweep = ["sweep", made_up.name, "--nodes", "10", "--label", "fails=1", "--jobs", "1", "--out", str(tmp_path)]
     assert cli.main([*sweep, "--runs", "4"]) == 1
-    assert re.findall("shrunk told ([0-9]+)", capsys.readouterr().out) == ["1", "3"]
+    assert re.findall("shrunk ([0-9]+)", capsys.readouterr().out) == ["1", "3"]
     assert len((tmp_path / "told.jsonl").read_text().splitlines()) == 2
     assert cli.main([*sweep, "--runs", "100"]) == 1
-    assert re.findall("shrunk told ([0-9]+)", capsys.readouterr().out) == ["1", "3", "5"]
+    said = capsys.readouterr()
+    assert re.findall("shrunk ([0-9]+)", said.out) == ["1", "3", "5"]
+    assert said.err == "3 runs have failed: what has not begun is not run\n"
+
+
+def test_who_interrupts_a_sweep_has_what_was_found_until_then(
+    made_up: Scenario, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def outcomes(*_: Any) -> Iterator[sweeps.Outcome]:
+        yield sweeps.run_case(made_up.name, Case(label="fails=1"))
+        yield sweeps.run_case(made_up.name, Case(seed=2, label="fails=1"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "outcomes", outcomes)
+    assert cli.main(["sweep", made_up.name, "--minutes", "60", "--jobs", "1"]) == 130
+    failure, _, table = capsys.readouterr().out.partition("--label fails=1\n")
+    assert failure.startswith("rises: it fell at seed 1\n")
+    assert table.splitlines()[-1].split()[-3:] == ["2", "1", "1"]
 
 
 def test_an_exception_is_told_with_the_command_that_repeats_it(
@@ -224,15 +276,15 @@ def test_an_exception_is_told_with_the_command_that_repeats_it(
     assert cli.main(args) == 1
     first = capsys.readouterr().out
     assert "KeyError: 'no such row'" in first
-    words = shlex.split(first.splitlines()[-1].removeprefix("repeat it with: "))
-    assert words[:3] == ["python", "-m", "simulations"]
-    assert cli.main(words[3:]) == 1
+    words = shlex.split(first.splitlines()[-1])
+    assert words[0] == "scripts/simulate"
+    assert cli.main(words[1:]) == 1
     assert capsys.readouterr().out == first
 
 
-@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
-def test_selftest_ends_with_its_own_code(returned: int | None, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "simulations.selftest", SimpleNamespace(main=lambda: returned))
+@pytest.mark.parametrize("code", [0, 1])
+def test_selftest_ends_with_its_own_code(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "main", lambda: code)
     assert cli.main(["selftest"]) == code
 
 

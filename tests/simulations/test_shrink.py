@@ -1,17 +1,20 @@
 """A failure is told with all that is needed to repeat it, and shrinks to fewer actions and members."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from gossipreg.core.detector import Detector
 from simulations import shrink
 from simulations.checkers.checker import Broken
 from simulations.cli import main
 from simulations.failure import command
 from simulations.plan import Action, Part, numbered
-from simulations.scenario import Case, CheckFailed
-from simulations.scenarios import idle, swarm
-from simulations.selftest import BREAKS, broken
+from simulations.scenario import Case
+from simulations.scenarios import swarm
+from simulations.selftest import BREAKS, Break, broken
+from simulations.world import START
 
 TOMBSTONE = next(one for one in BREAKS if one.what == "a tombstone is lost")
 CASE = Case(nodes=6, seed=2, duration_s=40.0)
@@ -73,7 +76,26 @@ def test_a_failure_tells_its_seed_its_plan_its_last_events_and_the_command_that_
     assert "6 members" in told
     assert "faults so far:" in told
     assert "answers: added" in told
-    assert told.endswith("python -m simulations run swarm --seed 2 --nodes 6 --duration 40 --detector ours")
+    assert told.endswith("scripts/simulate run swarm --seed 2 --nodes 6 --duration 40 --detector ours")
+
+
+def test_an_exception_of_a_member_is_a_failure_with_its_traceback_at_that_member() -> None:
+    def raises(on_period: Any) -> Any:
+        def broken_period(self: Detector, due: float) -> None:
+            on_period(self, due)
+            if self._commons.now > START + 5:
+                raise KeyError("no such row")
+
+        return broken_period
+
+    with broken(Break("an exception escapes", (), Detector, "on_period", raises)):
+        found = failure(CASE)
+    assert found.checker == "no_exception (KeyError in broken_period)"
+    (name,) = found.members
+    told = str(found)
+    assert f"members {name}; at " in told
+    assert "Traceback (most recent call last):" in told
+    assert f"{name}  member_alive name=" in told, "its last events"
 
 
 def test_a_failure_shrinks_and_the_shrunk_case_fails_in_the_same_way() -> None:
@@ -99,13 +121,16 @@ def test_the_command_of_a_shrunk_case_runs_that_case(capsys: pytest.CaptureFixtu
     one = next(action for action in swarm.draw(CASE).plan if action.hosts[:1] == (1,))
     case = replace(CASE, label=f"only={one.number},n0,n1")
     words = command(case).split()
-    assert words[:3] == ["python", "-m", "simulations"]
-    assert main([*words[3:], "--jobs", "1"]) == 0
+    assert words[0] == "scripts/simulate"
+    assert main([*words[1:], "--jobs", "1"]) == 0
     members, actions = (line.split()[-2] for line in capsys.readouterr().out.splitlines()[1:3])
     assert (members, actions) == ("2", "1")
 
 
-def test_a_failure_of_another_scenario_is_not_shrunk_but_can_be_repeated() -> None:
-    case = Case(nodes=5, seed=3, label="gap=1")
-    told = shrink.report(idle.SCENARIO, case, CheckFailed("it fell"))
-    assert told.splitlines()[-1].endswith("run idle --seed 3 --nodes 5 --duration 60 --detector ours --label gap=1")
+def test_a_command_asks_for_exactly_what_was_run() -> None:
+    case = Case(nodes=5, seed=3, duration_s=12.34567891, loss=0.123456789, label="shape=halves for=20")
+    assert command(case, "partition") == (
+        "scripts/simulate run partition --seed 3 --nodes 5 --duration 12.34567891 --detector ours --loss 0.123456789"
+        " --label 'shape=halves for=20'"
+    )
+    assert "--duration" not in command(replace(case, duration_s=0.0), "partition"), "it cannot be asked for"
