@@ -259,7 +259,8 @@ def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: d
             same = [case for case in chosen if getattr(case, field) == value]
             chosen = same or [replace(case, **{field: value}) for case in chosen]
     for part in given.get("label", "").split():
-        same = [case for case in chosen if _says(case, part)]
+        key, _, value = part.partition("=")
+        same = [case for case in chosen if _alike(case.word(key, ""), value)]
         chosen = same or [replace(case, label=_with(case.label, part)) for case in chosen]
     first: dict[reports.Kind, Case] = {}
     for case in chosen:
@@ -267,14 +268,12 @@ def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: d
     return list(first.values())
 
 
-def _says(case: Case, part: str) -> bool:
-    """Whether the label says so, be it as 1 or as 1.0."""
-    key, _, said = part.partition("=")
-    has = case.word(key, "")
+def _alike(said: str, asked: str) -> bool:
+    """1 and 1.0 are the same number."""
     try:
-        return float(has) == float(said)
+        return float(said) == float(asked)
     except ValueError:
-        return has == said
+        return said == asked
 
 
 def _with(label: str, part: str) -> str:

@@ -325,3 +325,11 @@ def test_elsewhere_there_is_a_plain_line_now_and_then(clock: list[float]) -> Non
     assert not shown.over
     clock[0] = 7200.0
     assert shown.over
+
+
+def test_a_word_in_a_label_narrows_a_sweep_as_a_number_does() -> None:
+    scenario = all_scenarios()["lifeguard"]
+    found = cli.narrowed(scenario.cases, scenario.defaults, {"label": "model=stalled c=8.0"})
+    assert found
+    assert all((case.word("model", "blocked"), case.value("c", 0)) == ("stalled", 8) for case in found)
+    assert len(found) < len(list(scenario.cases(scenario.defaults))) / 4
