@@ -259,8 +259,7 @@ def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: d
             same = [case for case in chosen if getattr(case, field) == value]
             chosen = same or [replace(case, **{field: value}) for case in chosen]
     for part in given.get("label", "").split():
-        key, _, value = part.partition("=")
-        same = [case for case in chosen if _alike(case.word(key, ""), value)]
+        same = [case for case in chosen if _says(case, part)]
         chosen = same or [replace(case, label=_with(case.label, part)) for case in chosen]
     first: dict[reports.Kind, Case] = {}
     for case in chosen:
@@ -268,12 +267,14 @@ def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: d
     return list(first.values())
 
 
-def _alike(said: str, asked: str) -> bool:
-    """1 and 1.0 are the same number."""
+def _says(case: Case, part: str) -> bool:
+    """Whether the label says so, be it as 1 or as 1.0."""
+    key, _, said = part.partition("=")
+    has = case.word(key, "")
     try:
-        return float(said) == float(asked)
+        return float(has) == float(said)
     except ValueError:
-        return said == asked
+        return has == said
 
 
 def _with(label: str, part: str) -> str:
