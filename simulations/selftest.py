@@ -129,6 +129,16 @@ def tombstone_unseen(read: Any) -> Any:
     return broken
 
 
+def answers_kept(lookup: Any) -> Any:
+    kept: dict[tuple[Catalog, str], Any] = {}
+
+    def broken(self: Catalog, name: str, **how: Any) -> Any:
+        answer = lookup(self, name, **how)
+        return answer if how else kept.setdefault((self, name), answer)
+
+    return broken
+
+
 def dead_listed(_: Any) -> Any:
     def on_list(self: Joining, peer: NodeId, message: Any) -> None:  # noqa: ARG001 (all at once)
         rows = self._commons.replica.rows
@@ -180,6 +190,7 @@ BREAKS: tuple[Break, ...] = (
     Break("others raise an incarnation", ("owners_bytes",), Replica, "merge_claim", others_refute),
     Break("a tombstone is lost", ("as_written",), Content, "_apply", tombstone_lost),
     Break("a deregistered service is given out", ("comes_back",), Catalog, "_read", tombstone_unseen),
+    Break("an answer kept for good", ("equal_tables",), Catalog, "lookup", answers_kept),
     Break("a fingerprint that forgets buckets", ("equal_tables",), Replica, "_put_hash", buckets_forgotten),
     Break("tables are never compared", ("equal_tables",), Reconcile, "seen_fingerprint", _nothing),
     Break("the lost are not called on", ("equal_tables", "taken_for_dead"), Lost, "on_period", _nothing, LATER),

@@ -92,6 +92,7 @@ def outcomes(
         given += 1
         return waiting.popleft().result()
 
+    on_progress(0)  # one run may take half an hour
     try:
         for case in cases:
             waiting.append(workers.executor.submit(run_case, name, case, workers.sources))

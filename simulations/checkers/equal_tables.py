@@ -82,3 +82,17 @@ class EqualTables(Checker):
                     if given.get((node, id)) != right.get((node, id))
                 )
                 self.fail(f"{host.name} gives other answers than what is registered: {wrong[:5]}", host)
+            self._look_at_lookups(host, right)
+
+    def _look_at_lookups(self, host: Host, right: dict[tuple[NodeId, str], tuple[Service, Health]]) -> None:
+        """What a client gets, which may have been made long ago and kept."""
+        names: dict[str, list[tuple[NodeId, str]]] = {service.name: [] for service, _ in right.values()}
+        for key, (service, health) in right.items():
+            if health is Health.PASSING:
+                names[service.name].append(key)
+        for name, passing in names.items():
+            given = [(one.node, one.service.id) for one in host.node.catalog.lookup(name)]
+            if given != sorted(passing):
+                self.fail(
+                    f"{host.name} answers a lookup of {name} with {len(given)} instances, not as registered", host
+                )
