@@ -380,8 +380,7 @@ class World:
         """Read what waits, all of it, and then let its timers fire."""
         if host.processing_s:
             self._read_one(host)
-            return
-        while host.up and host.inbox:
+        while host.up and host.inbox and not host.processing_s:
             datagram, source = host.read()
             self._hand_over(host, datagram, source)
         host.look()
