@@ -41,6 +41,9 @@ class Config:
     """... where there was only silence. A process that is paused for less keeps its services."""
     hear_nobody: bool = True
     """Who hears nobody claims nothing. Off: as in SWIM."""
+    own_fault: bool = True
+    """Who finds that it is at fault itself claims nothing of others, and where it is taken for dead again and again it
+    waits before it refutes that. Off: as in SWIM."""
     alone_small_s: float = 30.0
     """How long a member that hears nobody goes on answering with what it knew, in a cluster of up to 3."""
     alone_s: float = 900.0
@@ -204,7 +207,7 @@ def swim(base: Config = lan) -> Config:
     return replace(
         base, probe_order="shuffle", suspicion="gossiped", adaptive_bound=False,
         rtt_initial_s=min(0.5, base.rtt_ceiling_s), local_health=False, nacks=False, buddy=False,
-        suspicion_max_multiplier=1.0, suspicion_confirmations=0, hear_nobody=False,
+        suspicion_max_multiplier=1.0, suspicion_confirmations=0, hear_nobody=False, own_fault=False,
         refused_ports=False, stall_s=60.0, random_compare_periods=1000, gather_s=0.1,
         first_at_once=False, receipt_gather_s=min(0.1, base.rtt_floor_s / 2), fanout_random=3,
     )  # fmt: skip

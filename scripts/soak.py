@@ -146,7 +146,9 @@ class Soak:
                 trouble.kind == "cut" and trouble.ended > time.time() for trouble in world.troubles
             ):
                 return None
-            return world.cut(self._rng.sample(world.hosts, self._rng.randrange(1, len(world.hosts)))), world.heal
+            few = min(2, len(world.hosts) // 2)  # who is cut off alone again and again comes back slowly, as it should
+            many = self._rng.randrange(few, len(world.hosts) - few + 1)
+            return world.cut(self._rng.sample(world.hosts, many)), world.heal
         if len(young) < 2:
             return None
         host = self._rng.choice(young)

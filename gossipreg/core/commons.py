@@ -43,6 +43,8 @@ class Commons:
 
     speaks: Callable[[Address], bool] = lambda _: True
     """Whether we have a socket of this address's family."""
+    out: bool = False
+    """Taken for dead for a fault of our own, and not back yet: see `returning.py`."""
     in_step: bool = False
     """This member holds what its first peer listed, or there was nobody to list."""
     started_at: float = field(init=False)

@@ -26,6 +26,12 @@ _SUSPICIONS_MAX = 32
 """So many members are suspected here at one time, of our own accord; whoever finds more silent is more likely cut off
 itself. Without a bound one whose every probe was refused went through the whole ring at once, at quadratic cost."""
 
+_WEIGHT, _FEW = 1 / 16, 0.3
+"""Of one probe in the part that is answered; and few are below this. Of a link that loses 80 % one way it is 0.2 (where
+all lose 30 %, 0.5); of a half that is cut from the other and still counts it, 0.5."""
+_ACCUSED = 3
+"""In periods: so long what others think of us counts."""
+
 _NACK_PART = 0.8
 """Where the asker waits for the rest of its period only, a nack is sent this early: else it comes too late (Lifeguard
 3.1)."""
@@ -86,6 +92,9 @@ class Detector:
         """Gossiped suspicion only: whom the last period probed, until that has come to an end."""
         self._periods = commons.rng.randrange(commons.config.random_compare_periods)
         self._score = 0
+        self._answered = 1.0
+        """The part of our first probes that were answered in time, of late."""
+        self._accused_at = float("-inf")
 
     def start(self) -> None:
         """The first period begins at a random moment, so that members started together are not in step."""
@@ -181,6 +190,8 @@ class Detector:
             commons.to(asker, commons.ack_of(number))
         elif not probe.missed:
             self.healthier(1)
+            if not self.suspicions.suspects(peer):
+                self._answered += (1 - self._answered) * _WEIGHT
         self.suspicions.reached(peer)
         return True
 
@@ -203,7 +214,7 @@ class Detector:
         commons.count("probes_refused" if refused else "probes_missed")
         if probe.asked_by is not None:
             asker, number = probe.asked_by
-            if commons.config.nacks:
+            if commons.config.nacks and not self.at_fault:
                 commons.to(asker, Nack(number, refused))
             return
         if probe.target not in commons.ring:
@@ -212,6 +223,8 @@ class Detector:
         if not known and self.suspicions.held() >= _SUSPICIONS_MAX:
             commons.count("suspicions_put_off")
             return
+        if not known and not refused:
+            self._answered -= self._answered * _WEIGHT
         self.suspicions.missed(probe.target, probe.sent_at, refused=refused)
         if not known and commons.config.probe_order == "ring":
             following = self._next_target()
@@ -315,6 +328,18 @@ class Detector:
     def score(self) -> int:
         """Local health: 0 is well."""
         return self._score
+
+    def accused(self) -> None:
+        """Somebody tells us that it suspects us, or takes us for dead."""
+        self._accused_at = self._commons.now
+
+    @property
+    def at_fault(self) -> bool:
+        """Whether what we see says more of us than of others: few answer us, and some find that we do not answer. Each
+        alone may be the others' fault."""
+        commons = self._commons
+        lately = commons.now - self._accused_at <= _ACCUSED * commons.config.period_s
+        return commons.config.own_fault and (commons.out or (lately and self._answered < _FEW))
 
     # -- the end of things -------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from gossipreg.core.lost import Lost
 from gossipreg.core.own import Own
 from gossipreg.core.reconcile import Reconcile
 from gossipreg.core.replica import Outcome
+from gossipreg.core.returning import Returning
 from gossipreg.core.roster import Roster
 from gossipreg.core.rumours import Rumours, Topic
 from gossipreg.core.twins import Twins
@@ -37,6 +38,7 @@ class Intake:
         lost: Lost,
         detector: Detector,
         roster: Roster,
+        returning: Returning,
     ) -> None:
         self._commons = commons
         self._own = own
@@ -48,6 +50,7 @@ class Intake:
         self._lost = lost
         self._detector = detector
         self._roster = roster
+        self._returning = returning
         self._called_at: dict[NodeId, float] = {}
         """When we last asked a member itself for its generation."""
 
@@ -143,7 +146,7 @@ class Intake:
         """What somebody says of a member's life."""
         commons = self._commons
         if claim.id == commons.id:
-            self._refute(peer, claim)
+            self._on_ourselves(peer, claim)
             return
         if claim.rank is Rank.SUSPECT and commons.config.suspicion == "private":
             commons.count("drop.suspect_of_another")
@@ -163,28 +166,46 @@ class Intake:
             commons.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or commons.id))
         self._hold_gossiped(claim)
 
-    def _refute(self, peer: NodeId, claim: Claim) -> None:
+    def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:
         """A claim about ourselves. A private suspicion is answered by the ack alone."""
         commons = self._commons
         if claim.generation > commons.generation:
             self._twins.met_generation(claim.generation)
-        elif claim.rank is Rank.DEAD or (claim.rank is Rank.SUSPECT and commons.config.suspicion == "gossiped"):
-            refuted = commons.replica.refute(claim.generation, claim.incarnation, commons.now)
-            if refuted is not None:
-                commons.count("refutations")
-                self._detector.unhealthier(1)
-                by = commons.replica.rows.get(claim.by)
-                name = by.member.name if by is not None and by.member is not None else claim.by.hex()
-                commons.event("refuted", by=name, incarnation=refuted.incarnation)
-                self._rumours.tell_claim(commons.id)
-            own = commons.replica.own
-            exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == commons.generation
-            if exhausted and not own.left:
-                self._own.raise_above(commons.generation)  # nothing in this one is above what is claimed of us
-            if own.liveness > (claim.generation, claim.incarnation, claim.rank):
-                commons.to(peer, Claim(commons.id, *own.liveness, by=commons.id))
-            elif own.left:  # a claim of ours would only be answered with theirs, for ever
-                self._about_ourselves(peer, NOTHING)
+            return
+        if claim.rank is Rank.ALIVE:
+            return
+        self._detector.accused()
+        if claim.rank is Rank.SUSPECT and commons.config.suspicion == "private":
+            return
+        if self._returning.waits(claim, at_fault=self._detector.at_fault):
+            return
+        self._refute(claim)
+        own = commons.replica.own
+        if own.liveness > (claim.generation, claim.incarnation, claim.rank):
+            commons.to(peer, Claim(commons.id, *own.liveness, by=commons.id))
+        elif own.left:  # a claim of ours would only be answered with theirs, for ever
+            self._about_ourselves(peer, NOTHING)
+
+    def _refute(self, claim: Claim) -> None:
+        """Rise above it, where we do not stand above it already."""
+        commons = self._commons
+        refuted = commons.replica.refute(claim.generation, claim.incarnation, commons.now)
+        if refuted is not None:
+            commons.count("refutations")
+            self._detector.unhealthier(1)
+            by = commons.replica.rows.get(claim.by)
+            name = by.member.name if by is not None and by.member is not None else claim.by.hex()
+            commons.event("refuted", by=name, incarnation=refuted.incarnation)
+            self._rumours.tell_claim(commons.id)
+        exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == commons.generation
+        if exhausted and not commons.replica.own.left:
+            self._own.raise_above(commons.generation)  # nothing in this one is above what is claimed of us
+
+    def on_return(self) -> None:
+        """We were out for long enough."""
+        claim = self._returning.on_return()
+        if claim is not None:
+            self._refute(claim)
 
     # -- our own word ------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Who hears nobody claims nothing: whether this member is cut off, and what its answers are worth then.
 
-Owns: the note that we are alone. Never knows: who suspects whom.
+Owns: when we heard nobody, and the note that we are alone. Never knows: who suspects whom.
 
 Where there was only silence all around, it is probably we who are cut off. The answers stay as they were, marked stale,
 for `alone_s`; after that the others' services are taken out, until any member is heard again. So a lookup never turns
@@ -29,10 +29,16 @@ class Listener:
         self._roster = roster
         self._hidden: list[NodeId] = []
         self.alone = False
+        self.silent_until = float("-inf")
+        """When we last heard somebody again after we had heard nobody for as long as a silent member is given."""
+        self._awake_since = commons.now
 
     def heard(self) -> None:
         """A fresh datagram of a member was opened."""
-        self._commons.heard_at = self._commons.now
+        commons = self._commons
+        if commons.now - max(commons.heard_at, self._awake_since) > commons.config.floor_silent_s:
+            self.silent_until = commons.now
+        commons.heard_at = commons.now
         if self.alone:
             self.alone = False
             self._commons.timers.cancel(AloneOver())
@@ -41,6 +47,10 @@ class Listener:
             self._hidden = []
             self._roster.stale(False)
             self._commons.event("not_alone")
+
+    def slept(self) -> None:
+        """That nobody was heard meanwhile says nothing."""
+        self._awake_since = self._commons.now
 
     def cut_off(self, since: float) -> None:
         """Silence all around since then: nobody else was heard, and a probe was missed."""

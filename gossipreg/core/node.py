@@ -27,6 +27,7 @@ from gossipreg.core.own import Own
 from gossipreg.core.peers import Peer, Peers
 from gossipreg.core.reconcile import Compare, Reconcile
 from gossipreg.core.replica import Replica
+from gossipreg.core.returning import Return, Returning
 from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster
 from gossipreg.core.rtt import RoundTrips
@@ -108,7 +109,7 @@ class Node(View):
         self._twins = Twins(commons, self._own, self._lost.call)
         self._intake = Intake(
             commons, self._own, self._twins, self._rumours, self._fetch, self._joining, self._reconcile, self._lost,
-            self._detector, self._roster,
+            self._detector, self._roster, Returning(commons, self._listener),
         )  # fmt: skip
         if config.suspicion == "private":
             self._suspicions = PrivateSuspicions(
@@ -270,6 +271,7 @@ class Node(View):
         commons.now = max(now, commons.now)
         if late_s > self.config.stall_s:
             self._detector.slept(late_s)
+            self._listener.slept()
         return commons
 
     def _end(self) -> list[Effect]:
@@ -432,6 +434,8 @@ class Node(View):
                 self._twins.on_rise()
             case AloneOver():
                 self._listener.on_alone_over()
+            case Return():
+                self._intake.on_return()
             case Departing():
                 self._departure.on_departing(name)
             case _:

@@ -11,6 +11,7 @@ silent is replaced in the next round. Any ack ends it. The verdict needs all of
 - reports: so many members found it unreachable (our own probe, or a helper's nack), where more than two members live;
 - a voice: a datagram opened from anybody since that probe. Who hears nobody claims nothing. Where the port was refused
   the suspect is then only taken out of our own answers; where there was silence we are probably the ones cut off.
+  Nor does he claim anything who is at fault himself (see `detector.py`).
 
 Only the verdict is told to all.
 """
@@ -259,7 +260,7 @@ class PrivateSuspicions:
             commons.timers.set(Verdict(id), ripe_at)
             return
         commons.timers.cancel(Verdict(id))
-        if self._hears_nobody(suspicion):
+        if self._hears_nobody(suspicion) or self._detector.at_fault:
             return  # the rounds go on
         needed = commons.config.reports_needed if commons.alive_members() > 2 else 1
         if len(suspicion.reports) >= needed:

@@ -47,6 +47,11 @@ class View:
         return self._listener.alone
 
     @property
+    def out(self) -> bool:
+        """Whether others take it for dead, again and again by its own fault, and it has not come back yet."""
+        return self._commons.out
+
+    @property
     def addresses(self) -> tuple[Address, ...]:
         """Where others reach us, as we announce it."""
         return self._own.member.addresses
@@ -111,6 +116,7 @@ class View:
         fixed: dict[str, int | float | str] = {
             "synced": self.synced, "members": len(commons.ring), "fingerprint": f"{commons.replica.fingerprint:016x}",
             "health_score": self._detector.score, "rows": len(commons.replica.rows), "lost": len(self._lost),
+            "out": commons.out,
             "table_bytes": commons.replica.size_bytes, "timers": len(commons.timers), "loop_lag_s": self._lag_s,
             "unreceipted": self._rumours.unsettled(), "heard_s": round(min(now - commons.heard_at, now), 3),
             "sent.datagrams": commons.outbox.sent_datagrams, "sent.bytes": commons.outbox.sent_bytes,

@@ -16,6 +16,7 @@ LEVELS = {
     "duplicate_identity": "error",
     "table_full": "error",
     "stalled": "warning",
+    "out": "warning",
 }
 """Of the kinds that are not `info`."""
 RARELY = frozenset(
@@ -69,6 +70,9 @@ def in_words(event: Event, *, cluster: str) -> str:
             return f"{other} runs with a copy of this one's data directory: give each its own --data-dir"
         case "alone":
             return "no other member is heard: answers are what was last known"
+        case "out":
+            wait_s = fields.get("wait_s")
+            return f"lost again and again, because it hears nobody or is not heard: out of the answers for {wait_s:g} s"
         case "stalled":
             return "this sidecar was not run for a while: the machine slept or is overloaded"
         case "table_full":

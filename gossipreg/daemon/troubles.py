@@ -55,6 +55,10 @@ class Troubles:
         """What the core tells, and how it is put in words."""
         if event.kind in OF_EVENTS:
             self.saw(f"{event.kind} {dict(event.fields).get('address', '')}", message)
+        elif event.kind == "out":
+            self.saw("out", message, lasting=True)
+        elif event.kind == "returned":
+            self.over("out")
         elif event.kind == "synced":
             for key in [key for key in self._held if key.split(" ")[0] in UNTIL_IN_STEP]:
                 del self._held[key]

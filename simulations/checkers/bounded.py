@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
-from gossipreg.core import catalog, detector, fetch, join, peers, reconcile, rumours
+from gossipreg.core import catalog, detector, fetch, join, peers, reconcile, returning, rumours
 from gossipreg.core.node import Node
 from gossipreg.core.row import Row
 from gossipreg.core.timers import Timers
@@ -97,6 +97,7 @@ BOUNDS: dict[str, Bound] = {
     "Replica.bucket_hash": _exactly(256),
     "Replica.counts": _exactly(32),
     "Replica.rows": _known,
+    "Returning._returns": _exactly(returning._RETURNS_MAX),
     "Ring._ids": lambda node, _ever: len(node.replica.rows),
     "Roster._changes": _exactly(0),
     "Roster._hidden": _known,

@@ -25,8 +25,9 @@ class TakenForDead(Checker):
     """Who is up, reachable and responsive, and has been for a while, is not held dead by another such member for longer
     than a refutation takes; and no such member declares another one dead at all.
 
-    Well is: up, not slow in any way, no rule of the network between it and anybody who is up, and the network itself
-    in order. `longest_s` is the longest that anybody well was held dead by anybody well, counted from when both were.
+    Well is: up, not slow in any way, not out for faults of its own that came again and again (`core/returning.py`), no
+    rule of the network between it and anybody who is up, and the network itself in order. `longest_s` is the longest
+    that anybody well was held dead by anybody well, counted from when both were.
     """
 
     name = "taken_for_dead"
@@ -76,7 +77,7 @@ class TakenForDead(Checker):
     def _is_well(self, host: Host) -> bool:
         network = self.world.network
         slow = host.stalled or host.blocked or host.processing_s or host.inbox
-        if not host.up or slow or network.loss > _LOSS or network.link is not None:
+        if not host.up or host.node.out or slow or network.loss > _LOSS or network.link is not None:
             return False
         if network.mtu < self.world.config.datagram_bytes + TAG_BYTES + IP_BYTES:
             return False

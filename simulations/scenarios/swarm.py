@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, replace
 
 from gossipreg.config import Config, lan, wan
+from gossipreg.core.returning import WAITS
 from simulations.checkers import Broken, Checkers, bound_s
 from simulations.doer import Doer
 from simulations.failure import Recorder, described, from_exception
@@ -151,8 +152,9 @@ class Run:
 
     def _come_to_rest(self) -> None:
         world, config = self.world, self.drawn.config
-        healed = world.now
         up = [host for host in self.hosts.values() if host.up]
+        world.until(lambda: not any(host.node.out for host in up), WAITS[-1] * config.period_s, config.period_s)
+        healed = world.now
         if len(up) > 1:
             world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
             self.checkers.at_rest()  # within the bound, not after all that follows

@@ -179,12 +179,12 @@ def test_a_flood_of_strangers_gets_bounded_answers_and_leaves_no_memory() -> Non
     sizes = {name: len(part) for name, part in parts_that_hold(node).items()}
     rng = random.Random(1)
     answers = 0
-    for number in range(1500):
+    for number in range(4500):
         stranger = Speaker(number, address=Address(f"10.{number % 250}.3.4", 1 + rng.randrange(60_000)))
         message: Message = stranger.hello(number=5) if number % 2 else stranger.row
-        answers += len(stranger.says(node, START + number / 3000, message))
-    assert answers <= 200 + 100 + 1, "a bucket of 200, and 200 a second"
-    assert counted(node, "drop.strangers_throttled") >= 1100
+        answers += len(stranger.says(node, START + number / 9000, message))
+    assert answers <= 2000 + 250 + 1, "a bucket of 2,000, and 500 a second"
+    assert counted(node, "drop.strangers_throttled") >= 2200
     assert {name: len(part) for name, part in parts_that_hold(node).items()} == sizes
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon import troubles
+from gossipreg.daemon.events import in_words
 from gossipreg.daemon.troubles import Troubles
 
 
@@ -47,6 +48,18 @@ def test_why_we_are_not_in_step_is_shown_until_we_are(kind: str) -> None:
     held.on_event(Event("member_alive"), "")
     assert [one["message"] for one in held.shapes()] == ["the reason"]
     held.on_event(Event("synced"), "")
+    assert held.shapes() == []
+
+
+def test_that_others_hold_us_for_dead_is_shown_until_we_return() -> None:
+    clock = Clock()
+    held = Troubles(clock)
+    out = Event("out", (("wait_s", 120.0),))
+    held.on_event(out, in_words(out, cluster="c"))
+    clock.now += 100
+    [trouble] = held.shapes()
+    assert trouble["message"].endswith("out of the answers for 120 s")
+    held.on_event(Event("returned"), "")
     assert held.shapes() == []
 
 

@@ -1,0 +1,81 @@
+"""Coming back: when we refute that we are dead.
+
+Owns: the returns of this process after faults of its own, and the one that waits. Never knows: who took us for dead, or
+how a refutation is made (`intake.py`).
+
+Who was taken for dead wrongly refutes at once, always. But who was lost because it heard nobody, or was not heard
+itself, and comes back, and is lost again, and so on, makes all change their minds without end. The first such return is
+at once too; each further one waits longer, and is forgotten after `_REMEMBERED` (route flap damping, RFC 2439; ejection
+times in Envoy's outlier detection). Who waits is out: for the others it is dead, its services are not in their answers,
+and it claims nothing about anybody.
+
+Its own fault it is where it heard nothing from anyone for as long as a silent member is given, although it ran, or
+where few answer it and some find that it does not answer (`Detector.at_fault`). A process that slept is no such case,
+nor are the members of a part that was cut off. A restart forgets all.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.listener import Listener
+from gossipreg.wire.messages import Claim
+
+WAITS = 0, 30, 120, 240
+"""In periods: how long the first return after a fault of our own waits, the second, ... and all after the last. Two
+changes of opinion in the longest wait are less than one in 60 periods."""
+_REMEMBERED = 1800
+"""In periods."""
+_RETURNS_MAX = len(WAITS) + _REMEMBERED // WAITS[-1]
+"""So many fit into that time."""
+_RECENT = 10
+"""In periods: a silence that ended so long ago may be why we are taken for dead now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Timer: we have waited for long enough."""
+
+
+class Returning:
+    def __init__(self, commons: Commons, listener: Listener) -> None:
+        self._commons = commons
+        self._listener = listener
+        self._returns: list[float] = []
+        """When we came back after a fault of our own, those not forgotten yet."""
+        self._claim: Claim | None = None
+        """The highest of the claims that wait for an answer."""
+
+    def waits(self, claim: Claim, *, at_fault: bool) -> bool:
+        """Whether this claim that we are dead is not to be refuted yet."""
+        commons = self._commons
+        own = commons.replica.own
+        if (claim.generation, claim.incarnation) < own.liveness[:2] or own.left or not commons.config.own_fault:
+            return False
+        if self._claim is not None and self._claim.generation == commons.generation:
+            self._claim = max(self._claim, claim, key=lambda one: one.incarnation)
+            return True
+        period_s = commons.config.period_s
+        silent_lately = commons.now - self._listener.silent_until <= _RECENT * period_s
+        if not at_fault and not silent_lately:
+            return False
+        self._returns = [at for at in self._returns if commons.now - at <= _REMEMBERED * period_s]
+        wait_s = WAITS[min(len(self._returns), len(WAITS) - 1)] * period_s
+        if not wait_s:
+            self._returns.append(commons.now)
+            return False
+        self._claim, commons.out = claim, True
+        commons.count("returns_put_off")
+        commons.event("out", wait_s=wait_s)
+        commons.timers.set(Return(), commons.now + wait_s)
+        return True
+
+    def on_return(self) -> Claim | None:
+        """We have waited; the claim that is to be refuted now, or None where we hear nobody even now."""
+        commons = self._commons
+        if commons.now - commons.heard_at > commons.config.period_s:
+            commons.timers.set(Return(), commons.now + commons.config.period_s)
+            return None
+        claim, self._claim, commons.out = self._claim, None, False
+        self._returns.append(commons.now)
+        commons.event("returned")
+        return claim

@@ -1,0 +1,153 @@
+"""Who is lost again and again by its own fault comes back slowly; who is well comes back at once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gossipreg.config import lan, lifeguard, swim
+from gossipreg.core.returning import WAITS
+from gossipreg.model import Rank
+from gossipreg.wire.messages import Claim
+from simulations.network import Rule, into, out_of
+from simulations.opinions import Opinions
+from tests.core.cluster import Cluster, Host
+
+LOST_S = 4.0
+"""A member that is silent for so long is lost."""
+
+
+def _deafen(cluster: Cluster, host: Host, seconds: float) -> None:
+    cluster.network.rules["deaf"] = into(frozenset({host.number}))
+    cluster.run(seconds)
+    del cluster.network.rules["deaf"]
+
+
+def _lost_once(cluster: Cluster, host: Host, others: list[Host]) -> None:
+    _deafen(cluster, host, LOST_S)
+    assert all(cluster.state_at(other, host) == "dead" for other in others)
+    assert cluster.until(cluster.in_step, 5), "the first time it is back at once"
+
+
+def _claim(host: Host, by: Host) -> Claim:
+    generation, incarnation, _ = host.node.replica.own.liveness
+    return Claim(host.id, generation, incarnation, Rank.DEAD, by.id)
+
+
+def test_who_hears_nobody_again_is_out_for_longer_each_time() -> None:
+    cluster = Cluster()
+    faulty, *others = cluster.form(8)
+    cluster.register(faulty, "web")
+    cluster.run(3)
+    _lost_once(cluster, faulty, others)
+    for wait_s in WAITS[1:]:
+        cluster.run(10)
+        _deafen(cluster, faulty, LOST_S)
+        cluster.run(wait_s - 1)
+        assert faulty.node.out
+        assert all(cluster.state_at(other, faulty) == "dead" for other in others)
+        assert not any(cluster.found(other, "web") for other in others)
+        assert cluster.until(cluster.in_step, 5)
+        assert not faulty.node.out
+        assert all(cluster.found(other, "web") for other in others)
+
+
+@pytest.mark.parametrize("rule", [into, out_of])
+def test_a_link_that_loses_most_of_one_direction_changes_few_minds(
+    rule: Callable[..., Rule],
+) -> None:
+    cluster = Cluster(seed=4)
+    faulty, *others = cluster.form(30)
+    opinions = Opinions(cluster)
+    cluster.watch(opinions)
+    cluster.run(3)
+    cluster.network.rules["thin"] = rule(frozenset({faulty.number}), 0.8)
+    cluster.run(600)
+    of_others = [change for change in opinions.changes if change.observer == others[0].number]
+    assert {change.subject for change in of_others} == {faulty.number}, "no healthy one is lost"
+    assert 2 <= len(of_others) <= 12
+
+
+def test_who_is_well_refutes_at_once_however_often_it_is_taken_for_dead() -> None:
+    cluster = Cluster()
+    well, *others = cluster.form(8)
+    cluster.run(3)
+    for _ in range(12):
+        others[2].node._intake.claim(_claim(well, others[2]))
+        cluster.act(others[2], others[2].node.advance(cluster.now))
+        assert cluster.until(cluster.in_step, 2)
+        cluster.run(2)
+    assert well.node.statistics(cluster.now)["refutations"] == 12
+    assert "out" not in cluster.events(well)
+
+
+def test_who_slept_is_back_at_once_each_time() -> None:
+    cluster = Cluster()
+    sleeper, *others = cluster.form(8)
+    cluster.run(3)
+    for _ in range(4):
+        cluster.stall(sleeper)
+        cluster.run(LOST_S)
+        assert all(cluster.state_at(other, sleeper) == "dead" for other in others)
+        cluster.resume(sleeper)
+        assert cluster.until(cluster.in_step, 5)
+    assert "out" not in cluster.events(sleeper)
+
+
+def test_halves_that_are_parted_again_and_again_are_one_at_once_each_time() -> None:
+    cluster = Cluster()
+    hosts = cluster.form(8)
+    cluster.run(3)
+    for _ in range(4):
+        cluster.cut = lambda sender, receiver: (sender.number < 4) != (receiver.number < 4)
+        cluster.run(8)
+        cluster.cut = lambda _sender, _receiver: False
+        assert cluster.until(cluster.in_step, 15)
+    assert not any("out" in cluster.events(host) for host in hosts)
+
+
+def test_who_is_out_claims_nothing_about_others() -> None:
+    cluster = Cluster(seed=2)
+    faulty, *others = cluster.form(8)
+    cluster.run(3)
+    _lost_once(cluster, faulty, others)
+    _deafen(cluster, faulty, LOST_S)
+    cluster.run(1)
+    assert faulty.node.out
+    gone = next(host for host in others if next(faulty.node.ring.successors()) == host.id)
+    cluster.cut = lambda sender, receiver: {sender.number, receiver.number} == {faulty.number, gone.number}
+    before = faulty.node.statistics(cluster.now).get("verdicts", 0)
+    cluster.run(15)
+    assert faulty.node.statistics(cluster.now).get("verdicts", 0) == before
+    assert all(cluster.state_at(other, gone) == "alive" for other in others if other is not gone)
+
+
+def test_who_is_out_and_hears_nobody_stays_out_until_it_does() -> None:
+    cluster = Cluster()
+    faulty, *others = cluster.form(8)
+    cluster.run(3)
+    _lost_once(cluster, faulty, others)
+    _deafen(cluster, faulty, LOST_S)
+    cluster.run(WAITS[1] - 5)
+    _deafen(cluster, faulty, 20)
+    assert faulty.node.out
+    assert all(cluster.state_at(other, faulty) == "dead" for other in others)
+    assert cluster.until(cluster.in_step, 5)
+
+
+def test_a_restart_forgets_what_was_before() -> None:
+    cluster = Cluster()
+    faulty, *others = cluster.form(8)
+    cluster.run(3)
+    _lost_once(cluster, faulty, others)
+    _deafen(cluster, faulty, LOST_S)
+    cluster.run(1)
+    assert faulty.node.out
+    cluster.crash(faulty)
+    cluster.start(faulty, others[:1])
+    assert cluster.until(cluster.in_step, 5)
+
+
+@pytest.mark.parametrize("config", [swim(), lifeguard(), replace(lan, own_fault=False)])
+def test_it_can_be_switched_off_and_is_no_part_of_what_we_compare_with(config: object) -> None:
+    assert config.own_fault is False  # type: ignore[attr-defined]
