@@ -126,7 +126,7 @@ def _check_part(scenario: Scenario, part: str) -> None:
         if said not in scenario.words[key]:
             raise click.UsageError(f"{part!r}: choose {key} from {', '.join(scenario.words[key])}")
         return
-    if scenario.numbers is not None and key not in scenario.numbers:
+    if key not in scenario.numbers:
         known = ", ".join([*scenario.words, *scenario.numbers])
         raise click.UsageError(
             f"the label of {scenario.name} has no {key}" + (f": choose from {known}" if known else "")
@@ -137,7 +137,7 @@ def _check_part(scenario: Scenario, part: str) -> None:
         number = math.nan
     if not math.isfinite(number):
         raise click.UsageError(f"{part!r} is not KEY=NUMBER")
-    least, most = (scenario.numbers or {}).get(key, (-math.inf, math.inf))
+    least, most = scenario.numbers[key]
     if not least <= number <= most:
         raise click.UsageError(f"{part!r}: {key} is from {least:g}" + (f" to {most:g}" if most < math.inf else " on"))
 

@@ -64,8 +64,8 @@ class Scenario:
     """The full grid, where the standard sweep is a subset."""
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Keys of its label that take one of these words."""
-    numbers: Mapping[str, tuple[float, float]] | None = None
-    """Keys of its label that take a number between these two; None: any key takes any number."""
+    numbers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Keys of its label that take a number between these two."""
     nodes_min: int = 2
     """Of fewer members the question makes no sense."""
     draw: Callable[[Case], object] | None = None

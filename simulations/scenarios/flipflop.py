@@ -1,10 +1,12 @@
 """Who is lost, where one in a hundred hears nothing for 20 s, hears again for 20 s, and so on?
 
 From the Rapid paper (Suresh et al. 2018, section 7): 1 % of 1,000 members lose all that is sent to them, in turns of
-20 s. Healthy members should never be lost; the faulty ones should be taken out once and not flap.
+20 s. Healthy members should never be lost; the faulty ones should be taken out once and not flap. The label may say
+which `part` of the members is faulty (0.01), and how long a `turn` is (20 s).
 """
 
 from dataclasses import replace
+from math import inf
 
 from simulations.network import into
 from simulations.opinions import Opinions, judge
@@ -44,4 +46,6 @@ SCENARIO = Scenario(
     run,
     Case(nodes=1000, duration_s=80.0),
     cases,
+    numbers={"part": (0, 1), "turn": (0.001, inf)},
+    nodes_min=3,
 )

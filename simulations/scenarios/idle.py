@@ -34,6 +34,5 @@ SCENARIO = Scenario(
     run,
     Case(nodes=100, duration_s=60.0),
     cases,
-    numbers={},
     nodes_min=1,
 )

@@ -29,6 +29,7 @@ i = 0.001 (then with one member told at random) SWIM had 0, 51 and 55, Lifeguard
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 from gossipreg.core.swim import GossipedSuspicions
 from simulations.host import Host
@@ -147,4 +148,6 @@ SCENARIO = Scenario(
     cases,
     long_cases,
     {"model": ("blocked", "stalled")},
+    {"c": (0, inf), "d": (0.001, inf), "i": (0, inf), "p": (0, 1)},
+    nodes_min=3,
 )

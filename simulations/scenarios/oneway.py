@@ -1,7 +1,8 @@
 """Who is lost, where one in a hundred loses 80 % of what it receives, or of what it sends?
 
 From the Rapid paper (Suresh et al. 2018, section 7). `way=in` or `way=out`. A lasting fault of one direction is where
-detectors flap: the faulty member refutes what it happens to hear, or accuses those whom it does not.
+detectors flap: the faulty member refutes what it happens to hear, or accuses those whom it does not. The label may also
+say which `part` of the members is faulty (0.01), and the `chance` that a datagram is lost (0.8).
 """
 
 from dataclasses import replace
@@ -47,4 +48,6 @@ SCENARIO = Scenario(
     Case(nodes=1000, duration_s=60.0, label="way=in"),
     cases,
     words={"way": ("in", "out")},
+    numbers={"part": (0, 1), "chance": (0, 1)},
+    nodes_min=3,
 )

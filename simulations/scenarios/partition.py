@@ -11,6 +11,7 @@ small where the partition is long: 64 for a minute, 16 for half an hour, 4 for t
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 
 from simulations.host import Host
 from simulations.network import End, Rule, between, bridged
@@ -149,4 +150,6 @@ SCENARIO = Scenario(
     cases,
     long_cases,
     {"shape": tuple(SHAPES)},
+    {"for": (1, inf)},
+    nodes_min=4,
 )

@@ -201,6 +201,5 @@ SCENARIO = Scenario(
     run,
     Case(nodes=0, duration_s=40.0),
     cases,
-    numbers={},
     draw=draw,
 )

@@ -41,7 +41,10 @@ def told_cases(case: Case) -> list[Case]:
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> Scenario:
     """One scenario that takes no time, and what is told of its failures."""
-    scenario = Scenario("told", "what was it told?", told, Case(nodes=7), told_cases, draw=lambda _: None)
+    numbers = dict.fromkeys(["a", "b", "x", "fails", "crashes"], (0, 9))
+    scenario = Scenario(
+        "told", "what was it told?", told, Case(nodes=7), told_cases, numbers=numbers, draw=lambda _: None
+    )
     for module in (cli, sweeps):
         monkeypatch.setattr(module, "all_scenarios", lambda: {"told": scenario})
     monkeypatch.setattr(shrink, "report", lambda _, case, broken: f"shrunk {case.seed}: {broken.what}")
@@ -80,7 +83,14 @@ def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest
         ("run crash --label times=0", "'times=0': times is from 1 on"),
         ("run restart --label part=7", "'part=7': part is from 0 to 1"),
         ("run crash --label times=inf", "'times=inf' is not KEY=NUMBER"),
+        ("run flipflop --label turns=1", "the label of flipflop has no turns: choose from part, turn"),
+        ("run oneway --label chanse=1", "the label of oneway has no chanse: choose from way, part, chance"),
+        ("run partition --label four=60", "the label of partition has no four: choose from shape, for"),
+        ("sweep lifeguard --label gap=1", "the label of lifeguard has no gap: choose from model, c, d, i, p"),
+        ("run idle --label times=1", "the label of idle has no times"),
+        ("run flipflop --label turn=0", "'turn=0': turn is from 0.001 on"),
         ("run crash --nodes 1", "crash takes 2 members or more"),
+        ("run partition --nodes 3", "partition takes 4 members or more"),
         ("run update --only 3", "update has no plan"),
         ("run swarm --only x", "'x' is neither an action's number nor a member"),
         ("run swarm --nodes 5 --only 3,n9", "there is no member n9: there are 5"),
