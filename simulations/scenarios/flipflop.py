@@ -8,43 +8,37 @@ which `part` of the members is faulty (0.01), and how long a `turn` is (20 s).
 from dataclasses import replace
 from math import inf
 
+from simulations.faulty import with_faulty
 from simulations.network import into
-from simulations.opinions import Opinions, judge
 from simulations.scenario import Case, Figure, Scenario
 from simulations.world import World
 
 TURN_S = 20.0
-PART = 0.01
-QUIET_S = 3.0
 
 
 def run(case: Case) -> list[Figure]:
-    world = World(case.seed, config=case.config)
-    world.network.loss = case.loss
-    hosts = world.form(case.nodes)
-    opinions = Opinions(world)
-    world.watch(opinions)
-    world.run(QUIET_S)
-    many = max(1, round(case.value("part", PART) * case.nodes))
-    faulty = frozenset(host.number for host in world.streams.of("faults").sample(hosts, many))
-    began, end, turn_s = world.now, world.now + case.duration_s, case.value("turn", TURN_S)
-    while world.now < end:
-        world.network.rules["deaf"] = into(faulty)
-        world.run(min(turn_s, end - world.now))
-        del world.network.rules["deaf"]
-        world.run(min(turn_s, end - world.now))
-    return judge(opinions, hosts, faulty, began, case.duration_s)
+    turn_s = case.value("turn", TURN_S)
+
+    def deaf_in_turns(world: World, faulty: frozenset[int]) -> None:
+        end = world.now + case.duration_s
+        while world.now < end:
+            world.network.rules["deaf"] = into(faulty)
+            world.run(min(turn_s, end - world.now))
+            del world.network.rules["deaf"]
+            world.run(min(turn_s, end - world.now))
+
+    return with_faulty(case, deaf_in_turns)
 
 
 def cases(case: Case) -> list[Case]:
-    return [replace(case, nodes=nodes, duration_s=200.0 if nodes < 1000 else 80.0) for nodes in (100, 1000)]
+    return [replace(case, nodes=nodes) for nodes in (100, 1000)]
 
 
 SCENARIO = Scenario(
     "flipflop",
     "who is lost, where one in a hundred is deaf for 20 s in every 40?",
     run,
-    Case(nodes=1000, duration_s=80.0),
+    Case(nodes=1000, duration_s=400.0),
     cases,
     numbers={"part": (0, 1), "turn": (0.001, inf)},
     nodes_min=3,

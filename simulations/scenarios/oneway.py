@@ -7,45 +7,33 @@ say which `part` of the members is faulty (0.01), and the `chance` that a datagr
 
 from dataclasses import replace
 
+from simulations.faulty import with_faulty
 from simulations.network import into, out_of
-from simulations.opinions import Opinions, judge
 from simulations.scenario import Case, Figure, Scenario
 from simulations.world import World
 
 CHANCE = 0.8
-PART = 0.01
-QUIET_S = 3.0
 
 
 def run(case: Case) -> list[Figure]:
-    world = World(case.seed, config=case.config)
-    world.network.loss = case.loss
-    hosts = world.form(case.nodes)
-    opinions = Opinions(world)
-    world.watch(opinions)
-    world.run(QUIET_S)
-    many = max(1, round(case.value("part", PART) * case.nodes))
-    faulty = frozenset(host.number for host in world.streams.of("faults").sample(hosts, many))
-    began = world.now
     rule = {"in": into, "out": out_of}[case.word("way", "in")]
-    world.network.rules["oneway"] = rule(faulty, case.value("chance", CHANCE))
-    world.run(case.duration_s)
-    return judge(opinions, hosts, faulty, began, case.duration_s)
+
+    def lose(world: World, faulty: frozenset[int]) -> None:
+        world.network.rules["oneway"] = rule(faulty, case.value("chance", CHANCE))
+        world.run(case.duration_s)
+
+    return with_faulty(case, lose)
 
 
 def cases(case: Case) -> list[Case]:
-    return [
-        replace(case, nodes=nodes, duration_s=180.0 if nodes < 1000 else 60.0, label=f"way={way}")
-        for nodes in (100, 1000)
-        for way in ("in", "out")
-    ]
+    return [replace(case, nodes=nodes, label=f"way={way}") for nodes in (100, 1000) for way in ("in", "out")]
 
 
 SCENARIO = Scenario(
     "oneway",
     "who is lost, where one in a hundred loses 80 % one way?",
     run,
-    Case(nodes=1000, duration_s=60.0, label="way=in"),
+    Case(nodes=1000, duration_s=240.0, label="way=in"),
     cases,
     words={"way": ("in", "out")},
     numbers={"part": (0, 1), "chance": (0, 1)},

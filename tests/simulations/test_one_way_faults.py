@@ -3,8 +3,9 @@
 import pytest
 
 from gossipreg.config import lan
+from simulations.faulty import judge
 from simulations.network import into
-from simulations.opinions import Opinions, judge
+from simulations.opinions import Opinions
 from simulations.scenario import Case, Detector
 from simulations.scenarios import flipflop, oneway
 from simulations.world import World
