@@ -100,7 +100,6 @@ class Doer:
         if action.what == "slow":
             for host in hosts:
                 host.processing_s = action.value
-                host.look()
             self.world.fault("slow", *hosts)
             self._end(action, lambda: self._quick(hosts))
             return
@@ -109,7 +108,6 @@ class Doer:
     def _quick(self, hosts: list[Host]) -> None:
         for host in hosts:
             host.processing_s = 0.0
-            host.look()
         self.world.fault("quick", *hosts)
 
     def _pulse(self, action: Action, hosts: list[Host], end: float) -> None:

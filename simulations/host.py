@@ -43,8 +43,6 @@ class Host:
     """When it is not up: whether its port is refused, or there is silence."""
     stalled: bool = False
     blocked: bool = False
-    open: bool = False
-    """Whether a datagram can be handed to the node as it comes: up, and in no way slow. Kept by `look`."""
     processing_s: float = 0.0
     """What one datagram takes it; while it is at work others wait in the socket."""
     busy_until: float = 0.0
@@ -68,8 +66,10 @@ class Host:
     sent_before: tuple[int, int] = (0, 0)
     """Datagrams and bytes sent by processes before this one."""
 
-    def look(self) -> None:
-        self.open = self.up and not (self.stalled or self.blocked or self.processing_s or self.inbox)
+    @property
+    def open(self) -> bool:
+        """Whether a datagram can be handed to the node as it comes: up, and in no way slow."""
+        return self.up and not (self.stalled or self.blocked or self.processing_s or self.inbox)
 
     def local(self, now: float) -> float:
         """What its clock shows."""

@@ -163,7 +163,6 @@ class World:
         host.up, host.stalled, host.blocked, host.departed, host.stopped = True, False, False, False, ""
         host.clear()
         host.wake_at = float("inf")
-        host.look()
         return remembers
 
     def form(self, n: int, *, zones: tuple[str, ...] = ("",), services: int = 0, durable: bool = True) -> list[Host]:
@@ -219,17 +218,14 @@ class World:
     def _end(self, host: Host, *, refuses: bool) -> None:
         host.up, host.refuses = False, refuses
         host.clear()
-        host.look()
 
     def stall(self, host: Host) -> None:
         self.fault("stall", host)
         host.stalled = True
-        host.look()
 
     def block(self, host: Host) -> None:
         self.fault("block", host)
         host.blocked = True
-        host.look()
 
     def resume(self, host: Host) -> None:
         """It is slow no longer: what it could not send goes out, what waited is read, then its timers fire."""
@@ -374,7 +370,6 @@ class World:
             return
         if host.queue(datagram, source) and not (host.stalled or host.blocked) and len(host.inbox) == 1:
             self.at(max(self.now, host.busy_until), lambda: self._read_one(host))
-        host.look()
 
     def _read(self, host: Host) -> None:
         """Read what waits, all of it, and then let its timers fire."""
@@ -383,21 +378,18 @@ class World:
         while host.up and host.inbox and not host.processing_s:
             datagram, source = host.read()
             self._hand_over(host, datagram, source)
-        host.look()
         if host.up:
             self._wake(host)
 
     def _read_one(self, host: Host) -> None:
         """Read one datagram, which takes the member `processing_s`, and come back for the next."""
         if not host.up or host.stalled or host.blocked or not host.inbox:
-            host.look()
             return
         datagram, source = host.read()
         host.busy_until = self.now + host.processing_s
         self._hand_over(host, datagram, source)
         if host.inbox:
             self.at(host.busy_until, lambda: self._read_one(host))
-        host.look()
 
     # -- traffic -----------------------------------------------------------------------------------------------------
 

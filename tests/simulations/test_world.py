@@ -13,7 +13,6 @@ def test_who_was_stalled_is_woken_when_it_goes_on_though_nothing_waits_for_it(pr
     world.start(host)
     world.run(0.1)
     host.processing_s = processing_s
-    host.look()
     world.stall(host)
     world.run(5.0)
     world.resume(host)
