@@ -10,9 +10,10 @@ from collections import deque
 from gossipreg.core.effects import Changed, Effect, Event
 from simulations.checkers.checker import Broken
 from simulations.host import Host
+from simulations.observer import Observer
 from simulations.plan import Plan
 from simulations.scenario import Case
-from simulations.world import START, Observer, World
+from simulations.world import START, World
 
 _EVENTS_KEPT = 40
 """Of each member."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from gossipreg.core.effects import Effect, Event
 from gossipreg.model import Rank
 from simulations.host import Host
+from simulations.observer import Observer
 from simulations.scenario import Figure
-from simulations.world import Observer, World
+from simulations.world import World
 
 
 class Knowing(Observer):

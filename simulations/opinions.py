@@ -8,7 +8,8 @@ A member takes another for lost when it is no longer in its answers: its row say
 from dataclasses import dataclass
 
 from simulations.host import Host
-from simulations.world import Observer, World
+from simulations.observer import Observer
+from simulations.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from gossipreg.wire.seal import TAG_BYTES, Keyring
 from simulations.formed import join_all
 from simulations.host import Host
 from simulations.network import FRAME_BYTES, Network
+from simulations.observer import Observer
 from simulations.streams import Streams
 
 START = 1000.0
@@ -38,22 +39,6 @@ _AGAIN_S = 0.0001
 """A member whose clock runs slow is woken a trifle early, and then once more."""
 
 Call = Callable[[], None]
-
-
-class Observer:
-    """Looks on. The world calls; what is not of interest is not overridden."""
-
-    def on_effect(self, host: Host, effect: Effect) -> None:
-        """Anything but a Send."""
-
-    def on_arrival(self, host: Host, datagram: bytes, source: Address) -> None:
-        """This datagram is handed to the member next."""
-
-    def after(self, host: Host) -> None:
-        """An input of this member was handled; `host.node.touched` are the rows that it changed."""
-
-    def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:
-        """Something was done to these members."""
 
 
 class World:

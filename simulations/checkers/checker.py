@@ -15,8 +15,9 @@ from gossipreg.core.node import Node
 from gossipreg.core.row import Row
 from gossipreg.model import NodeId
 from simulations.host import Host
+from simulations.observer import Observer
 from simulations.scenario import CheckFailed
-from simulations.world import START, Observer, World
+from simulations.world import START, World
 
 
 class Broken(CheckFailed):

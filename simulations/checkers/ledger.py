@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gossipreg.core.content import Content
 from gossipreg.model import NodeId
 from simulations.host import Host
-from simulations.world import Observer
+from simulations.observer import Observer
 
 Entry = tuple[int, bytes | None]
 """Counter at the change, and the value, or None where the key was taken out or dropped."""

@@ -22,8 +22,9 @@ from random import Random
 from gossipreg.model import Address, Health
 from simulations.frames import sizes
 from simulations.host import Host
+from simulations.observer import Observer
 from simulations.scenario import Case, Figure, Scenario
-from simulations.world import Observer, World
+from simulations.world import World
 
 COMPARING = ("buckets", "hashes", "want", "versions")
 OTHERS = {"pull": ("pull",), "delta": ("delta",), "receipt": ("receipt",), "probing": ("probe", "ack")}

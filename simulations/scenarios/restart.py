@@ -24,8 +24,9 @@ from math import inf
 from gossipreg.core.effects import Changed, Effect
 from gossipreg.model import ChangeKind, NodeId
 from simulations.host import Host
+from simulations.observer import Observer
 from simulations.scenario import Case, Figure, Scenario
-from simulations.world import Observer, World
+from simulations.world import World
 
 
 class Answers(Observer):

@@ -18,8 +18,9 @@ from gossipreg.core.effects import Changed, Effect
 from gossipreg.model import Address, ChangeKind, Version
 from simulations.frames import deltas_of
 from simulations.host import Host
+from simulations.observer import Observer
 from simulations.scenario import Case, Figure, Scenario
-from simulations.world import Observer, World
+from simulations.world import World
 
 
 class Following(Observer):

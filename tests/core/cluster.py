@@ -12,7 +12,8 @@ from gossipreg.model import Address, Change, NodeId
 from gossipreg.wire.seal import Keyring
 from simulations.host import Host
 from simulations.network import End
-from simulations.world import KEY, START, WALL_MS, Observer, World
+from simulations.observer import Observer
+from simulations.world import KEY, START, WALL_MS, World
 
 __all__ = ["KEY", "START", "WALL_MS", "Cluster", "Host"]
 
