@@ -3,6 +3,9 @@
 Owns: what each action does to members and network, how it ends, and what heals everything. Never knows: how actions
 were drawn, or what must hold. What cannot be done (to crash who is down, to register where nothing runs) is left
 undone, so that every part of a plan can be carried out.
+
+Faults of one kind may overlap. What there is follows from those that have not ended, so that the end of one takes
+away only its own: of several the worst holds.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +28,11 @@ class Doer:
         self.hosts = hosts
         self._base_loss = base_loss
         self._leaving: dict[int, None] = {}
+        self._slowed: dict[int, dict[int, Action]] = {number: {} for number in hosts}
+        """By member: what slows it down now, by the action's number."""
+        self._thinned: dict[int, Action] = {}
+        """What is wrong with the whole network now."""
+        world.network.reorder_s = world.config.rtt_floor_s
 
     def begin(self, plan: Plan) -> None:
         for action in plan:
@@ -32,11 +40,11 @@ class Doer:
 
     def heal(self) -> None:
         """Everything that hurts is over. Who is down stays down."""
-        network = self.world.network
-        network.rules.clear()
-        network.loss, network.duplication, network.reorder = self._base_loss, 0.0, 0.0
-        network.mtu, network.link = 65_535, None
+        self.world.network.rules.clear()
+        self._thinned.clear()
+        self._thin()
         for host in self.hosts.values():
+            self._slowed[host.number].clear()
             host.processing_s = 0.0
             if host.stalled or host.blocked or host.inbox:
                 self.world.resume(host)
@@ -44,6 +52,8 @@ class Doer:
 
     def start(self, host: Host, seeds: tuple[int, ...]) -> None:
         self._leaving.pop(host.number, None)
+        slowed = self._slowed[host.number]  # a new process is slow only where its machine is
+        self._slowed[host.number] = {number: one for number, one in slowed.items() if one.what == "slow"}
         known = [self.hosts[number] for number in seeds if number in self.hosts] or [self.hosts[min(self.hosts)]]
         self.world.start(host, known)
 
@@ -97,34 +107,47 @@ class Doer:
 
     def _slow(self, action: Action) -> None:
         hosts = [self.hosts[number] for number in action.hosts if self.hosts[number].up]
-        if action.what == "slow":
-            for host in hosts:
-                host.processing_s = action.value
-            self.world.fault("slow", *hosts)
-            self._end(action, lambda: self._quick(hosts))
-            return
         self._pulse(action, hosts, self.world.now + action.for_s)
 
-    def _quick(self, hosts: list[Host]) -> None:
-        for host in hosts:
-            host.processing_s = 0.0
-        self.world.fault("quick", *hosts)
-
     def _pulse(self, action: Action, hosts: list[Host], end: float) -> None:
-        """Slow until the end, or (with a value) in pulses of so many seconds with a quarter of it between them."""
+        """Slow until the end, or stalled or blocked (with a value) in pulses of so many seconds with a quarter of it
+        between them."""
         world = self.world
         for host in hosts:
-            if host.up:
-                (world.stall if action.what == "stall" else world.block)(host)
-        over = min(end, world.now + action.value) if action.value else end
-        world.at(over, lambda: self._resume(hosts))
-        following = over + action.value / 4
-        if action.value and following < end:
+            self._hold(action, host)
+        pulse_s = 0.0 if action.what == "slow" else action.value
+        over = min(end, world.now + pulse_s) if pulse_s else end
+        world.at(over, lambda: self._release(action, hosts))
+        following = over + pulse_s / 4
+        if pulse_s and following < end:
             world.at(following, lambda: self._pulse(action, hosts, end))
 
-    def _resume(self, hosts: list[Host]) -> None:
+    def _hold(self, action: Action, host: Host) -> None:
+        if not host.up:
+            return
+        self._slowed[host.number][action.number] = action
+        if action.what == "slow":
+            self._take_time(host)
+        elif action.what == "stall":
+            self.world.stall(host)
+        else:
+            self.world.block(host)
+
+    def _release(self, action: Action, hosts: list[Host]) -> None:
         for host in hosts:
-            self.world.resume(host)
+            slowed = self._slowed[host.number]
+            if slowed.pop(action.number, None) is None:
+                continue  # that process is gone, or all is healed
+            kinds = [one.what for one in slowed.values()]
+            if action.what == "slow":
+                self._take_time(host)
+            elif action.what not in kinds:
+                self.world.resume(host, stalled="stall" in kinds, blocked="block" in kinds)
+
+    def _take_time(self, host: Host) -> None:
+        slow = [one.value for one in self._slowed[host.number].values() if one.what == "slow"]
+        host.processing_s = max(slow, default=0.0)
+        self.world.fault("slow" if slow else "quick", host)
 
     # -- the network -------------------------------------------------------------------------------------------------
 
@@ -140,37 +163,34 @@ class Doer:
         self._end(action, end)
 
     def _network(self, action: Action) -> None:
-        network, value = self.world.network, action.value
-        match action.what:
-            case "loss":
-                network.loss = value
-            case "duplication":
-                network.duplication = value
-            case "reorder":
-                network.reorder, network.reorder_s = value, self.world.config.rtt_floor_s
-            case "mtu":
-                network.mtu = int(value)
-            case "bandwidth":
-                network.link = Link(value, _QUEUE_BYTES)
-            case _:
-                raise ValueError(f"nobody knows how to do {action}")
+        if action.what not in ("loss", "duplication", "reorder", "mtu", "bandwidth"):
+            raise ValueError(f"nobody knows how to do {action}")
+        self._thinned[action.number] = action
+        self._thin()
         self._all_hurt(str(action))
-        self._end(action, lambda: self._network_again(action))
 
-    def _network_again(self, action: Action) -> None:
+        def end() -> None:
+            self._thinned.pop(action.number, None)
+            self._thin()
+            self._all_hurt(f"end of #{action.number}")
+
+        self._end(action, end)
+
+    def _thin(self) -> None:
         network = self.world.network
-        match action.what:
-            case "loss":
-                network.loss = self._base_loss
-            case "duplication":
-                network.duplication = 0.0
-            case "reorder":
-                network.reorder = 0.0
-            case "mtu":
-                network.mtu = 65_535
-            case "bandwidth":
-                network.link = None
-        self._all_hurt(f"end of #{action.number}")
+
+        def of(what: str) -> list[float]:
+            return [one.value for one in self._thinned.values() if one.what == what]
+
+        network.loss = max([self._base_loss, *of("loss")])
+        network.duplication = max(of("duplication"), default=0.0)
+        network.reorder = max(of("reorder"), default=0.0)
+        network.mtu = int(min(of("mtu"), default=65_535))
+        bytes_s = min(of("bandwidth"), default=0.0)
+        if not bytes_s:
+            network.link = None
+        elif network.link is None or network.link.bytes_s != bytes_s:
+            network.link = Link(bytes_s, _QUEUE_BYTES)
 
     # -- services ----------------------------------------------------------------------------------------------------
 

@@ -212,11 +212,15 @@ class World:
         self.fault("block", host)
         host.blocked = True
 
-    def resume(self, host: Host) -> None:
-        """It is slow no longer: what it could not send goes out, what waited is read, then its timers fire."""
+    def resume(self, host: Host, *, stalled: bool = False, blocked: bool = False) -> None:
+        """It is slow no longer, or only in this way: what it could not send goes out, what waited is read, then its
+        timers fire."""
         self.fault("resume", host)
-        host.stalled = host.blocked = False
-        if not host.up:
+        host.stalled, host.blocked = stalled, blocked
+        if not host.up or stalled:
+            return
+        if blocked:
+            self._wake(host)
             return
         held, host.held = host.held, []
         for send in held:
