@@ -17,6 +17,8 @@ IP_BYTES = 28
 """IPv4 and UDP headers."""
 FRAME_BYTES = 42
 """... and Ethernet's: what a datagram takes on the wire beside its payload."""
+ICMP_BYTES = 28
+"""What a port-unreachable message quotes at least of the datagram that it is about: its IP and UDP headers."""
 
 LAN = (0.0002, 0.0005)
 """Latency within a data centre, seconds: uniform between these."""
@@ -97,10 +99,6 @@ class Network:
     def delay_s(self) -> float:
         """The latency of one datagram on a plain network."""
         return self.low_s + self._rng.random() * (self.high_s - self.low_s)
-
-    def reaches(self, sender: End, receiver: End) -> bool:
-        """Whether anything at all can pass from one to the other."""
-        return all(rule(sender, receiver) < 1 for rule in self.rules.values())
 
     def carry(self, sender: End, receiver: End, size: int, now: float) -> list[float]:
         """Delays after which a datagram of `size` bytes (UDP payload) arrives, seconds; empty where it is lost."""

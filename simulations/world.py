@@ -23,7 +23,7 @@ from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
 from gossipreg.wire.seal import TAG_BYTES, Keyring
 from simulations.formed import join_all
 from simulations.host import Host
-from simulations.network import FRAME_BYTES, Network
+from simulations.network import FRAME_BYTES, ICMP_BYTES, Network
 from simulations.observer import Observer
 from simulations.streams import Streams
 
@@ -33,6 +33,9 @@ WALL_MS = 1_760_000_000_000
 """What a right wall clock shows then."""
 PORT = 7940
 KEY = Keyring((bytes(range(32)),))
+REFUSAL = b""
+"""In place of a datagram: what was sent to the source has found no process there. It takes the way of a datagram, and
+waits in the socket of one who is slow."""
 _STEP_S = 0.005
 """How often `until` looks at its condition."""
 _AGAIN_S = 0.0001
@@ -59,7 +62,7 @@ class World:
         self._by_address: dict[Address, Host] = {}
         self._heap: list[tuple[float, int, Any, Any, Any]] = []
         """(when, order, host, datagram, source); without a datagram it is a wake-up of the host, without a host the
-        datagram is a call to be made."""
+        datagram is a call to be made, and `REFUSAL` is a port-unreachable message."""
         self._order = count()
         self._effect_observers: list[Observer] = []
         self._arrival_observers: list[Observer] = []
@@ -344,6 +347,9 @@ class World:
             heapq.heappush(self._heap, event)
 
     def _hand_over(self, host: Host, datagram: bytes, source: Address) -> None:
+        if datagram is REFUSAL:
+            self.act(host, host.node.refused(source, host.local(self.now)))
+            return
         self.delivered += 1
         for observer in self._arrival_observers:
             observer.on_arrival(host, datagram, source)
@@ -354,8 +360,10 @@ class World:
         """It cannot be handed over now: nobody is there, or it has to wait in the socket."""
         if not host.up:
             sender = self._by_address.get(source)
-            if host.refuses and sender is not None and sender.open and self.network.reaches(host, sender):
-                self.act(sender, sender.node.refused(host.address, sender.local(self.now)))
+            if host.refuses and sender is not None and datagram is not REFUSAL:
+                for delay in self.network.carry(host, sender, ICMP_BYTES, self.now):
+                    event = (self.now + delay, next(self._order), sender, REFUSAL, host.address)
+                    heapq.heappush(self._heap, event)
             return
         if host.queue(datagram, source) and not (host.stalled or host.blocked) and len(host.inbox) == 1:
             self.at(max(self.now, host.busy_until), lambda: self._read_one(host))
