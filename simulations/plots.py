@@ -8,7 +8,7 @@ Owns: the kinds of plot, and which of them each scenario gets. Never knows: how 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -138,22 +138,22 @@ def _against_n(title: str, series: Sequence[Series], figure: Any) -> None:
 def _heat_map(title: str, series: Sequence[Series], figure: Any, x: str, y: str) -> None:
     from matplotlib.colors import LogNorm
 
-    groups = list(dict.fromkeys((one.case.nodes, one.case.detector, one.case.loss) for one in series))
-    words = {(n, detector, loss): _parts(Case(nodes=n, detector=detector, loss=loss)) for n, detector, loss in groups}
-    differ = [len(set(column)) > 1 for column in zip(*words.values(), strict=True)]
+    of = [_parts(replace(one.case, label=_words(one.case.label))) for one in series]
+    groups = list(dict.fromkeys(of))
+    differ = [len(set(column)) > 1 for column in zip(*groups, strict=True)]
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
     figure.set_size_inches(3 + 5 * len(groups), 5.5)
-    at = [(one.case.value(x, float("nan")), one.case.value(y, float("nan"))) for one in series]
-    xs, ys = sorted({of for of, _ in at}), sorted({of for _, of in at})
+    at = [(one.case.value(x, 0.0), one.case.value(y, 0.0)) for one in series]
+    xs, ys = sorted({across for across, _ in at}), sorted({up for _, up in at})
     positive = [value for one in series for value in one.values if value > 0]
     norm = LogNorm(min(positive), max(positive)) if positive and _wide(positive) else None
     image = None
     for axes, group in zip(panels, groups, strict=True):
         cells: dict[tuple[float, float], list[float]] = {}
-        for one, where in zip(series, at, strict=True):
-            if (one.case.nodes, one.case.detector, one.case.loss) == group:
+        for one, words, where in zip(series, of, at, strict=True):
+            if words == group:
                 cells.setdefault(where, []).extend(one.values)
-        grid = [[_median(cells.get((across, up), [])) for across in xs] for up in ys]
+        grid = [[_mean(cells.get((across, up), [])) for across in xs] for up in ys]
         limits = {} if norm else {"vmin": 0.0, "vmax": max(positive, default=1.0)}
         image = axes.imshow(grid, origin="lower", aspect="auto", cmap="viridis", norm=norm, **limits)
         for row, line in enumerate(grid):
@@ -161,15 +161,20 @@ def _heat_map(title: str, series: Sequence[Series], figure: Any, x: str, y: str)
                 if value == value:
                     axes.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8,
                               bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1})  # fmt: skip
-        axes.set_title(", ".join(part for part, told in zip(words[group], differ, strict=True) if told))
+        axes.set_title(", ".join(part for part, told in zip(group, differ, strict=True) if told))
         axes.set_xticks(range(len(xs)), [f"{value:g}" for value in xs], rotation=45)
         axes.set_yticks(range(len(ys)), [f"{value:g}" for value in ys])
         axes.set_xlabel(_key(x))
     panels[0].set_ylabel(_key(y))
     figure.suptitle(title)
-    bar = figure.colorbar(image, ax=list(panels), label=f"median{_unit(series)}")
+    bar = figure.colorbar(image, ax=list(panels), label=f"mean{_unit(series)}")
     if norm:
         _plain_ticks(bar.ax.yaxis)
+
+
+def _words(label: str) -> str:
+    """What a label says in words, not in numbers."""
+    return " ".join(part for part in label.split() if part[-1].isalpha())
 
 
 def _key(key: str) -> str:
@@ -250,8 +255,8 @@ def _plain_ticks(axis: Any, *, at: Sequence[float] = ()) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _median(values: Sequence[float]) -> float:
-    return sorted(values)[(len(values) - 1) // 2] if values else float("nan")
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
 
 
 # -- which scenario gets which ----------------------------------------------------------------------------------------
@@ -266,12 +271,19 @@ def against_n(metric: str) -> Plot:
 
 
 def heat_map(metric: str, x: str, y: str) -> Plot:
-    """Over the label's keys `x` and `y`; median of what else differs."""
+    """Over the label's keys `x` and `y`, of the cases that have both; a panel for each word in the label, mean of what
+    else differs: a median of counts that are rare would show nothing."""
+
+    def of_both(series: Sequence[Series]) -> list[Series]:
+        return [one for one in series if one.case.word(x, "") and one.case.word(y, "")]
 
     def fits(series: Sequence[Series]) -> bool:
-        return all(len({one.case.value(key, float("nan")) for one in series}) > 1 for key in (x, y))
+        return all(len({one.case.word(key, "") for one in of_both(series)}) > 1 for key in (x, y))
 
-    return Plot(lambda title, series, figure: _heat_map(title, series, figure, x, y), metric, f"{x}-{y}", fits)
+    def draw_it(title: str, series: Sequence[Series], figure: Any) -> None:
+        _heat_map(title, of_both(series), figure, x, y)
+
+    return Plot(draw_it, metric, f"{x}-{y}", fits)
 
 
 CHOSEN: dict[str, tuple[Plot, ...]] = {
@@ -281,6 +293,12 @@ CHOSEN: dict[str, tuple[Plot, ...]] = {
     "pause": (cdf("known"), cdf("back"), against_n("known")),
     "massjoin": (cdf("full"), against_n("full"), against_n("seed_bytes")),
     "restart": (cdf("equal"), against_n("equal")),
+    "lifeguard": (
+        heat_map("false_positives", "d", "i"),
+        heat_map("false_positives_at_healthy", "d", "i"),
+        cdf("first_detection"),
+        cdf("full_dissemination"),
+    ),
     "churn": (cdf("behind"), against_n("comparing"), against_n("behind")),
 }
 """By scenario. One that is not named here gets `against_n` or `cdf` of each of its metrics, what fits."""

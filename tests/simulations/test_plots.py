@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simulations import plots
+from simulations import cli, plots
 from simulations.reports import Series
 from simulations.scenario import Case
 
@@ -40,6 +40,16 @@ def test_a_grid_of_two_options_is_a_heat_map(tmp_path: Path, monkeypatch: pytest
     series = [Series(Case(label=f"x={x} y={y}"), "a", "1", [x * y]) for x, y in cells]
     assert drawn("grid", series, tmp_path) == ["grid-a-x-y.png"]
     assert drawn("grid", series[:2], tmp_path) == []  # one column is no grid
+    beside = [Series(Case(label=f"x={x}"), "a", "1", [1.0]) for x in (1, 2)]
+    assert drawn("grid", [*series[:2], *beside], tmp_path) == [], "a case that has only one of them is not in it"
+
+
+def test_a_sweep_of_lifeguard_draws_false_positives_over_how_long_and_how_far_apart(tmp_path: Path) -> None:
+    sweep = ["sweep", "lifeguard", "--nodes", "4", "--duration", "1", "--label", "c=1", "--jobs", "1"]
+    assert cli.main([*sweep, "--out", str(tmp_path), "--plot"]) == 0
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "lifeguard-false_positives-d-i.png", "lifeguard-false_positives_at_healthy-d-i.png"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("values", [SPREAD, [0.0] * 30, [5.0] * 30, [0.001, 1000.0] * 15])
