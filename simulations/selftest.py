@@ -178,6 +178,10 @@ def chatter(on_period: Any) -> Any:
     return broken
 
 
+def forgotten_early(expire: Any) -> Any:
+    return lambda self, now: expire(self, now + 5)
+
+
 def _nothing(_: Any) -> Any:
     return lambda _self, *_given, **_named: None
 
@@ -196,6 +200,8 @@ BREAKS: tuple[Break, ...] = (
     Break("the lost are not called on", ("equal_tables", "taken_for_dead"), Lost, "on_period", _nothing, LATER),
     Break("a claim believed too early", ("taken_for_dead",), PrivateSuspicions, "_judge", no_floor, LOSSY),
     Break("nobody refutes", ("taken_for_dead",), Replica, "refute", _nothing),
+    Break("rows of the dead are kept for good", ("forgotten",), Replica, "_time_forgetting", _nothing),
+    Break("rows of the dead are forgotten too soon", ("forgotten",), Replica, "expire", forgotten_early),
     Break("a queue without bound", ("bounded",), reconcile, "_ANSWERED_MAX", lambda _: 1_000_000),
     Break("chatter at rest", ("traffic",), Detector, "on_period", chatter),
 )

@@ -8,6 +8,7 @@ from simulations.checkers.bounded import Bounded
 from simulations.checkers.checker import Broken, Checker
 from simulations.checkers.comes_back import ComesBack
 from simulations.checkers.equal_tables import EqualTables, bound_s
+from simulations.checkers.forgotten import Forgotten
 from simulations.checkers.ledger import Ledger
 from simulations.checkers.owners_bytes import OwnersBytes
 from simulations.checkers.rises import Rises
@@ -32,7 +33,7 @@ class Checkers:
         self.traffic = Traffic(world)
         every: list[Checker] = [
             Rises(world), OwnersBytes(world, ledger), AsWritten(world, ledger), ComesBack(world, ledger),
-            self.taken_for_dead, Bounded(world), self.traffic, EqualTables(world),
+            Forgotten(world), self.taken_for_dead, Bounded(world), self.traffic, EqualTables(world),
         ]  # fmt: skip
         self.all = [checker for checker in every if ours or checker.also_for_swim]
         for checker in self.all:

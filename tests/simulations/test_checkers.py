@@ -1,12 +1,14 @@
 """The checkers see what they are for: each way of breaking the core is noticed, and the core as it is passes."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
 from gossipreg.config import Config, lan, swim
 from simulations.checkers.bounded import BOUNDS, Bounded, containers
 from simulations.checkers.checker import Broken
+from simulations.checkers.forgotten import Forgotten
 from simulations.checkers.rises import Rises
 from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
@@ -57,6 +59,25 @@ def test_a_member_cut_off_is_not_well_and_may_be_taken_for_dead_but_not_after_th
         checker.tick()
     assert 0 < len(hosts[1].node.ring) == 5
     assert checker.longest_s <= 3
+
+
+def test_who_stood_still_forgets_the_dead_when_it_goes_on_and_is_not_blamed_before() -> None:
+    """Found by swarm: a tick in the very moment of going on, before its timers fired."""
+    world = World(1, config=replace(lan, dead_row_brief_s=10.0))
+    hosts = world.form(4, durable=False)
+    checker = Forgotten(world)
+    world.watch(checker)
+    world.crash(hosts[0])
+    world.run(5)
+    world.stall(hosts[1])
+    world.run(15)
+    checker.tick()
+    world.resume(hosts[1])
+    checker.tick()
+    assert hosts[0].id in hosts[1].node.replica.rows
+    world.run(3)
+    checker.tick()
+    assert hosts[0].id not in hosts[1].node.replica.rows
 
 
 def test_what_one_process_held_is_not_held_against_the_next_one() -> None:
