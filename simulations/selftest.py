@@ -116,6 +116,10 @@ def no_floor(_: Any) -> Any:
     return broken
 
 
+def floor_of_a_fifth(floor_s: Any) -> Any:
+    return lambda self, suspicion: floor_s(self, suspicion) / 5
+
+
 def tombstone_unseen(read: Any) -> Any:
     known: dict[tuple[int, int], Service] = {}
 
@@ -199,6 +203,7 @@ BREAKS: tuple[Break, ...] = (
     Break("tables are never compared", ("equal_tables",), Reconcile, "seen_fingerprint", _nothing),
     Break("the lost are not called on", ("equal_tables", "taken_for_dead"), Lost, "on_period", _nothing, LATER),
     Break("a claim believed too early", ("taken_for_dead",), PrivateSuspicions, "_judge", no_floor, LOSSY),
+    Break("a floor cut to a fifth", ("paused",), PrivateSuspicions, "_floor_s", floor_of_a_fifth),
     Break("nobody refutes", ("taken_for_dead",), Replica, "refute", _nothing),
     Break("rows of the dead are kept for good", ("forgotten",), Replica, "_time_forgetting", _nothing),
     Break("rows of the dead are forgotten too soon", ("forgotten",), Replica, "expire", forgotten_early),

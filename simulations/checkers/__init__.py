@@ -11,6 +11,7 @@ from simulations.checkers.equal_tables import EqualTables, bound_s
 from simulations.checkers.forgotten import Forgotten
 from simulations.checkers.ledger import Ledger
 from simulations.checkers.owners_bytes import OwnersBytes
+from simulations.checkers.paused import Paused
 from simulations.checkers.rises import Rises
 from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
@@ -33,7 +34,7 @@ class Checkers:
         self.traffic = Traffic(world)
         every: list[Checker] = [
             Rises(world), OwnersBytes(world, ledger), AsWritten(world, ledger), ComesBack(world, ledger),
-            Forgotten(world), self.taken_for_dead, Bounded(world), self.traffic, EqualTables(world),
+            Forgotten(world), self.taken_for_dead, Paused(world), Bounded(world), self.traffic, EqualTables(world),
         ]  # fmt: skip
         self.all = [checker for checker in every if ours or checker.also_for_swim]
         for checker in self.all:

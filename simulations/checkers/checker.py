@@ -12,7 +12,7 @@ from typing import ClassVar, NoReturn
 
 from gossipreg.core.content import Content
 from gossipreg.core.node import Node
-from gossipreg.core.row import Row
+from gossipreg.core.row import Row, State
 from gossipreg.model import NodeId
 from simulations.host import Host
 from simulations.observer import Observer
@@ -76,6 +76,16 @@ class Checker(Observer):
             row = replica.rows.get(id)
             if row is not None and row is not replica.own:
                 yield row
+
+    def verdicts(self, host: Host) -> Iterator[NodeId]:
+        """Whom this member has declared dead in its last input."""
+        node = host.node
+        for id in node.touched:
+            row = node.replica.rows.get(id)
+            if row is None or row.state is not State.DEAD:
+                continue
+            if row.reporter == host.id and row.changed_at == node._commons.now:
+                yield id
 
     def running(self) -> list[tuple[Host, Node]]:
         """The members that are up, with their nodes."""

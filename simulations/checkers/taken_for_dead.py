@@ -3,7 +3,6 @@
 from math import inf
 
 from gossipreg.config import Config
-from gossipreg.model import NodeId
 from gossipreg.wire.seal import TAG_BYTES
 from simulations.checkers.checker import Checker
 from simulations.host import Host
@@ -41,33 +40,18 @@ class TakenForDead(Checker):
         """By (who holds it, who is held dead): since when."""
         self._limit_s = refuted_within_s(world.config)
         self.longest_s = 0.0
-        self.verdicts = 0
+        self.declared = 0
 
     def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:  # noqa: ARG002 (whatever it is)
         for host in hosts:
             self._well_since[host.number] = inf
 
     def after(self, host: Host) -> None:
-        node = host.node
-        for id in node.touched:
-            row = node.replica.rows.get(id)
-            if row is None or not row.dead or row.settled_state.value != "dead":
-                continue
-            other = self.world.by_id[id]
-            if row.reporter == host.id and row.changed_at == node._commons.now:
-                self.verdicts += 1
-                if (
-                    other.id == id
-                    and self._well(host)
-                    and self._well(other)
-                    and "its address" not in self._why(host, id)
-                ):
-                    self.fail(
-                        f"{host.name} declares {other.name} dead, and both are well: {self._why(host, id)}", host, other
-                    )
-
-    def _why(self, host: Host, id: NodeId) -> str:
-        return host.node._roster.why.get(id, "")
+        for id in self.verdicts(host):
+            self.declared += 1
+            other, why = self.world.by_id[id], host.node._roster.why.get(id, "")
+            if other.id == id and self._well(host) and self._well(other) and "its address" not in why:
+                self.fail(f"{host.name} declares {other.name} dead, and both are well: {why}", host, other)
 
     def _well(self, host: Host) -> bool:
         """For long enough that what went before does not matter."""

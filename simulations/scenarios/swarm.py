@@ -172,7 +172,7 @@ class Run:
             Figure("datagrams", "", (float(self.world.delivered),)),
             Figure("converged", "periods", (self.converged_s / config.period_s,)),
             Figure("held_dead", "periods", (checkers.taken_for_dead.longest_s / config.period_s,)),
-            Figure("verdicts", "", (float(checkers.taken_for_dead.verdicts),)),
+            Figure("verdicts", "", (float(checkers.taken_for_dead.declared),)),
             Figure("peak_sent", "B/s", (checkers.traffic.peak_bytes_s,)),
             Figure("peak_packets", "1/s", (checkers.traffic.peak_packets_s,)),
             Figure("at_rest_sent", "B/period", (self.quiet_bytes,)),

@@ -52,7 +52,7 @@ def test_a_member_cut_off_is_not_well_and_may_be_taken_for_dead_but_not_after_th
     for _ in range(40):
         world.run(0.5)
         checker.tick()
-    assert checker.verdicts
+    assert checker.declared
     world.network.rules.clear()
     for _ in range(40):
         world.run(0.5)

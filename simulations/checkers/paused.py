@@ -1,0 +1,66 @@
+"""Who only pauses keeps its services: no verdict comes before the floor."""
+
+from dataclasses import dataclass
+
+from gossipreg.core.node import Node
+from gossipreg.model import NodeId
+from simulations.checkers.checker import Checker
+from simulations.host import Host
+from simulations.world import World
+
+_FLOOR = 0.95
+"""A clock may run faster than the world's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    began: float
+    node: Node
+    """The process that pauses."""
+    watchers: dict[int, Node]
+    """By member: the processes that had nothing against it then."""
+
+
+def _trusts(node: Node, id: NodeId) -> bool:
+    """It neither suspects this member nor waits for an answer from it."""
+    probes = node._detector._probes.values()
+    return (
+        id in node.ring
+        and not node._suspicions.suspects(id)
+        and not any(probe.target == id and not probe.missed for probe in probes)
+    )
+
+
+class Paused(Checker):
+    """A process that pauses is declared dead by nobody before `floor_silent_s` has passed: not by those to whom it was
+    well when the pause began, whatever the network does. Who was slow itself then, or waited for an answer of it, is
+    not judged."""
+
+    name = "paused"
+    also_for_swim = False
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._pauses: dict[int, _Pause] = {}
+        """By member: its last."""
+
+    def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:
+        if what not in ("stall", "block"):
+            return
+        now, period_s = self.world.now, self.world.config.period_s
+        for host in hosts:
+            if host.open and now - host.since > period_s:  # what refused its port before it started has been heard of
+                others = {other.number: other.node for other in self.world.hosts if other.open and other is not host}
+                watchers = {number: node for number, node in others.items() if _trusts(node, host.id)}
+                self._pauses[host.number] = _Pause(now, host.node, watchers)
+
+    def after(self, host: Host) -> None:
+        for id in self.verdicts(host):
+            other = self.world.by_id[id]
+            pause = self._pauses.get(other.number)
+            if pause is None or not other.up or other.node is not pause.node:
+                continue
+            passed_s = self.world.now - pause.began
+            if pause.watchers.get(host.number) is host.node and passed_s < _FLOOR * host.node.config.floor_silent_s:
+                what = f"{host.name} declares {other.name} dead, {passed_s:.2f} s after it began to pause"
+                self.fail(what, host, other)
