@@ -31,8 +31,8 @@ def idle_bytes(config: Config, members: int, periods: int, lost: int, loss: floa
 
 class Traffic(Checker):
     """In any second nobody sends more bytes than the token bucket can give (its depth, what a second fills, and its
-    debt) beside what is never throttled. `measure` begins a quiet time; at its end the mean over all members is within
-    the idle budget of a period."""
+    debt) beside what is never throttled. In a quiet time the mean over all members is within the idle budget of
+    a period."""
 
     name = "traffic"
     also_for_swim = False
@@ -58,13 +58,26 @@ class Traffic(Checker):
             if size - size_before > most * (now - since):
                 self.fail(f"{host.name} has sent {size - size_before} bytes in {now - since:.1f} s", host)
 
-    def quiet(self, before: tuple[int, int], after: tuple[int, int], periods: int, members: list[Host]) -> float:
-        """Judge a quiet time by the traffic of these members before and after it; bytes a period a member."""
-        mean = (after[1] - before[1]) / periods / len(members)
+    def called_on(self, members: list[Host]) -> dict[Address, None]:
+        """The addresses of the lost on whom these call now."""
         lost: dict[Address, None] = {}
         for host in members:
             lost |= dict.fromkeys(host.node._lost._members.values())
             lost |= {at: None for at, id in host.node._lost._seeds.items() if id is None or id not in host.node.ring}
+        return lost
+
+    def quiet(
+        self,
+        before: tuple[int, int],
+        after: tuple[int, int],
+        periods: int,
+        members: list[Host],
+        called_on: dict[Address, None],
+    ) -> float:
+        """Judge a quiet time by the traffic of these members before and after it, and whom they `called_on` when it
+        began: of some they may have let go since. Bytes a period a member."""
+        mean = (after[1] - before[1]) / periods / len(members)
+        lost = called_on | self.called_on(members)
         most = idle_bytes(self.world.config, len(members), periods, len(lost), self.world.network.loss)
         if mean > most and len(members) > 1:
             packets = (after[0] - before[0]) / periods / len(members)

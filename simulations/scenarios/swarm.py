@@ -160,9 +160,10 @@ class Run:
             self.checkers.at_rest()  # within the bound, not after all that follows
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
-        before = world.traffic(up)
+        traffic, before = self.checkers.traffic, world.traffic(up)
+        called_on = traffic.called_on(up)
         world.run(_QUIET_PERIODS * config.period_s)
-        self.quiet_bytes = self.checkers.traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up)
+        self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, called_on)
 
     def figures(self) -> list[Figure]:
         config, checkers = self.drawn.config, self.checkers

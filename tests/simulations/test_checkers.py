@@ -100,9 +100,18 @@ def test_chatter_at_rest_is_told_from_calls_on_the_lost() -> None:
     before = world.traffic(hosts)
     world.run(16)
     after = world.traffic(hosts)
-    assert 150 < checker.quiet(before, after, 16, hosts) <= 200
+    assert 150 < checker.quiet(before, after, 16, hosts, {}) <= 200
     with pytest.raises(Broken, match="at rest a member sends"):
-        checker.quiet(before, (after[0], after[1] + 16 * 4 * 60), 16, hosts)
+        checker.quiet(before, (after[0], after[1] + 16 * 4 * 60), 16, hosts, {})
+
+
+def test_calls_on_the_lost_of_whom_they_let_go_meanwhile_are_no_chatter() -> None:
+    """Found by swarm, seed 1092: the old self of a member that had lost its state."""
+    world = World(1)
+    hosts = world.form(4)
+    checker = Traffic(world)
+    calls = 16 * 4 * 60
+    assert 200 < checker.quiet((0, 0), (0, 16 * 4 * 200 + calls), 16, hosts, {hosts[0].address: None}) <= 260
 
 
 def test_a_failure_comes_whole_from_another_process() -> None:
