@@ -153,10 +153,10 @@ class Run:
     def _come_to_rest(self) -> None:
         world, config = self.world, self.drawn.config
         up = [host for host in self.hosts.values() if host.up]
-        world.until(lambda: not any(host.node.out for host in up), WAITS[-1] * config.period_s, config.period_s)
-        healed = world.now
+        healed = self._all_return(up)
         if len(up) > 1:
-            world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
+            while not world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S) and self._out(up):
+                healed = self._all_return(up)
             self.checkers.at_rest()  # within the bound, not after all that follows
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
@@ -164,6 +164,14 @@ class Run:
         called_on = traffic.called_on(up)
         world.run(_QUIET_PERIODS * config.period_s)
         self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, called_on)
+
+    def _out(self, up: list[Host]) -> bool:
+        """Whether anybody is out by its own fault, and so waits before it is in step with all."""
+        return any(host.node.out for host in up)
+
+    def _all_return(self, up: list[Host]) -> float:
+        self.world.until(lambda: not self._out(up), WAITS[-1] * self.drawn.config.period_s, self.drawn.config.period_s)
+        return self.world.now
 
     def figures(self) -> list[Figure]:
         config, checkers = self.drawn.config, self.checkers
