@@ -118,7 +118,7 @@ class Node(View):
         else:
             self._suspicions = GossipedSuspicions(commons, self._detector, self._intake.claim, self._intake.declare)
         self._detector.suspicions = self._suspicions
-        self._roster.observed = self._suspicions.why
+        self._roster.observed, self._roster.hidden_changed = self._suspicions.why, self._suspicions.look_at
         self._detector.declare = self._intake.declare
         self._unproven = Unproven(commons, self._detector)
         self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._twins.met_process)

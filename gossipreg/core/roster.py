@@ -46,6 +46,8 @@ class Roster:
         """For a member declared dead by us: on what grounds; by another: what we had seen of it ourselves."""
         self.observed: Callable[[NodeId], str] = lambda _: ""
         """What a suspicion held here rests on."""
+        self.hidden_changed: Callable[[NodeId], None] = lambda _: None
+        """The row of a hidden member has changed: is there still a reason?"""
 
     def refresh(self) -> None:
         """Follow the table. Ends with one Changed effect for all that this input changed in the answers."""
@@ -66,6 +68,8 @@ class Roster:
 
     def _follow(self, id: NodeId, row: Row) -> None:
         commons = self._commons
+        if row.hidden:
+            self.hidden_changed(id)
         member = row.member
         if member is not None and id != commons.id and row.member_generation >= row.liveness.generation:
             home = member.addresses[0] if member.addresses else None

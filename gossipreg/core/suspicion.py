@@ -176,6 +176,12 @@ class PrivateSuspicions:
         if id in self._held:
             self._end(id)
 
+    def look_at(self, id: NodeId) -> None:
+        """The row of somebody who is out of our answers has changed: it may have started again."""
+        suspicion = self._held.get(id)
+        if suspicion is not None:
+            self._outlived(id, suspicion)
+
     def _outlived(self, id: NodeId, suspicion: _Suspicion) -> bool:
         """Whether it has started again since; then the suspicion is over."""
         if self._commons.replica.rows[id].liveness.generation == suspicion.generation:

@@ -124,6 +124,9 @@ class GossipedSuspicions:
     def slept(self, late_s: float) -> None:
         """Plain SWIM does not know that it slept."""
 
+    def look_at(self, id: NodeId) -> None:
+        """Nobody is out of our answers for a suspicion of this kind."""
+
     def forget(self, id: NodeId) -> None:
         self.reached(id)
         self._let_go(id)

@@ -9,7 +9,7 @@ import pytest
 from gossipreg.config import Config, lan, lifeguard, swim
 from gossipreg.core.node import Node
 from gossipreg.core.swim import GossipedSuspicions
-from gossipreg.model import Rank
+from gossipreg.model import NodeId, Rank
 from gossipreg.wire.messages import Ask, Claim, Nack
 from tests.core.cluster import START, Cluster, Host
 from tests.core.speaker import GENERATION, Speaker, a_node
@@ -122,6 +122,22 @@ def test_who_is_cut_off_claims_nothing_and_answers_with_what_it_knew_until_alone
     assert cluster.until(lambda: cluster.in_step(hosts), 15)
     assert not hosts[0].node.alone
     assert [one.stale for one in hosts[0].node.catalog.lookup("billing")] == [False]
+
+
+def test_one_hidden_for_its_refused_port_is_back_as_soon_as_its_next_start_is_whole() -> None:
+    """Found by swarm: the suspicion of the process before it was only looked at in its next round."""
+    cluster = Cluster(seed=1)
+    watcher = cluster.join()
+    other = cluster.join(watcher, id=NodeId(b"o" * 16))
+    cluster.register(other, "billing")
+    cluster.run(3)
+    cluster.crash(other)
+    assert cluster.until(lambda: not cluster.found(watcher, "billing"), 3)
+    cluster.run(5)
+    assert watcher.node.replica.rows[other.id].hidden
+    cluster.start(other, (watcher,))
+    assert cluster.until(lambda: watcher.node.replica.rows[other.id].told == other.node.replica.own.told, 3, 0.0005)
+    assert cluster.found(watcher, "billing")
 
 
 def test_a_refused_port_alone_kills_nobody_that_answers() -> None:
