@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gossipreg.core.commons import Commons
 from gossipreg.core.outbox import Class
 from gossipreg.model import NOTHING, NodeId, Version
-from gossipreg.wire.messages import Pull
+from gossipreg.wire.messages import Claim, Pull
 
 _TRIES = 4
 _WAITING_MAX = 200_000
@@ -126,6 +126,7 @@ class Fetch:
             return
         if pulling.tries >= _TRIES:
             self._commons.count("pulls_failed")
+            self._commons.replica.doubt(id, self._commons.now)
             self.done(id)
             return
         commons = self._commons
@@ -151,7 +152,10 @@ class Fetch:
             return
         since = Version(message.generation, message.counter)
         page = commons.replica.page(message.id, since, commons.outbox.message_limit)
-        if page is None:
-            commons.count("pulls_of_nothing")
+        if page is not None:
+            commons.to(peer, page)
             return
-        commons.to(peer, page)
+        commons.count("pulls_of_nothing")
+        row = commons.replica.rows.get(message.id)
+        if row is not None and row.dead and message.generation <= row.liveness.generation:
+            commons.to(peer, Claim(row.id, *row.liveness, by=row.reporter or commons.id))  # that is why

@@ -387,7 +387,8 @@ class Node(View):
                 self._on_peers(message)
 
     def _prove_if_in_doubt(self, id: NodeId) -> None:
-        """A page of an unproven row came, or a claim that it lives after all: its owner is to answer for it."""
+        """A page of an unproven row came, or a claim that it lives after all, or nobody gives its rest: its owner is to
+        answer for it."""
         row = self._commons.replica.rows.get(id)
         if row is not None and row.unproven and not row.dead:
             self._unproven.add(id)
@@ -419,6 +420,7 @@ class Node(View):
                 self._rumours.on_give_receipts(name.peer)
             case PullAgain():
                 self._fetch.on_pull_again(name.id)
+                self._prove_if_in_doubt(name.id)
                 self._joining.arrived(name.id)
             case Compare():
                 self._reconcile.on_compare(name)

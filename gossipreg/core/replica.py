@@ -308,11 +308,12 @@ class Replica:
             row.unproven = False
             self._settle(row, answered=False, now=now)
 
-    def drop(self, id: NodeId, now: float) -> None:
-        """Forget an unproven row: its owner did not answer."""
-        row = self.rows.get(id)
-        if row is not None and row.unproven:
-            self._remove(row, now)
+    def doubt(self, id: NodeId, now: float) -> None:
+        """Nobody gives the rest of this row: where it was never whole, its owner is to answer for it."""
+        row = self.writable(id)
+        if row is not None and row.active and row.content is None:
+            row.unproven = True
+            self._settle(row, answered=False, now=now)
 
     def expire(self, now: float) -> list[NodeId]:
         """Forget what is due, our own old tombstones too. The ids of rows gone since last asked, for lack of room

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import Config, lan
+from gossipreg.core.content import KIND_SERVICE
 from gossipreg.core.effects import Effect
 from gossipreg.core.node import Node
-from gossipreg.model import NodeId
+from gossipreg.model import NodeId, Rank
 from gossipreg.wire import messages as m
-from gossipreg.wire.messages import Delta, Pull
+from gossipreg.wire.messages import Claim, Delta, Pull
 from tests.core.cluster import START
 from tests.core.speaker import GENERATION, Speaker, a_node, counted
 
@@ -159,6 +160,34 @@ def test_announcing_and_refusing_in_turn_leaves_nothing_behind() -> None:
         node._fetch.done(one)
     assert len(node._fetch._waiting) == 0
     assert len(node._fetch._pulling) == 1
+
+
+def test_a_pull_of_one_who_is_dead_is_answered_with_that() -> None:
+    """Found by swarm: who had a first page of its row kept it as a member, and nobody watched it."""
+    node, speaker, other = a_node(), Speaker(1), Speaker(2)
+    for one in (speaker, other):
+        one.greets(node, START)
+    speaker.says(node, START, Claim(other.id, other.generation, 0, Rank.DEAD, speaker.id))
+    claim = Claim(other.id, other.generation, 0, Rank.DEAD, speaker.id)
+    assert speaker.heard(speaker.says(node, START, Pull(other.id, other.generation, 1))) == [claim]
+    newer = Pull(other.id, other.generation + 1, 0)
+    assert speaker.heard(speaker.says(node, START, newer)) == [], "of a later start it knows nothing"
+
+
+def test_a_row_whose_rest_nobody_gives_is_no_member_until_its_owner_answers() -> None:
+    node, speaker = a_node(), Speaker(1)
+    speaker.greets(node, START)
+    gone = Speaker(9)
+    for slot in range(60):
+        gone.content.put(KIND_SERVICE, slot, b"s" * 100)
+    page = gone.content.cut(gone.id, 0, 1000)
+    assert page.reached < page.head
+    speaker.says(node, START, page)
+    assert gone.id in node.ring
+    run(node, START + 5, [speaker])
+    assert counted(node, "pulls_failed") == 1
+    assert gone.id not in node.ring
+    assert node.member(gone.id, START + 5) is None or node.replica.rows[gone.id].dead
 
 
 def test_a_pull_of_what_we_do_not_have_is_counted_and_not_answered() -> None:

@@ -455,14 +455,19 @@ def test_an_unproven_row_that_is_admitted_counts_and_answers(way: str) -> None:
     assert one.fingerprint == two.fingerprint
 
 
-def test_an_unproven_row_can_be_dropped_and_others_cannot() -> None:
-    one, three, two = owner(1, b"a", generation=7), owner(3, b"c"), table(2)
-    pull(two, one, node(1), from_owner=False)
+def test_a_row_that_was_never_whole_can_be_doubted_and_others_cannot() -> None:
+    large = b"x" * 5000
+    one, three, two = owner(1, large), owner(3, b"c"), table(2)
+    first = one.page(node(1), Version(0, 0), 600)
+    assert first is not None
+    two.merge_delta(first, from_owner=False, in_step=True, now=0.0)
     pull(two, three, node(3))
+    assert two.rows[node(1)].active
     for id in (node(1), node(2), node(3), node(4)):
-        two.drop(id, 0.0)
-    assert list(two.rows) == [node(2), node(3)]
-    assert two.expire(1e9) == []
+        two.doubt(id, 0.0)
+    assert [id for id, row in two.rows.items() if row.unproven] == [node(1)]
+    pull(two, one, node(1))
+    assert two.rows[node(1)].active, "its owner has spoken"
 
 
 def test_an_unproven_row_of_which_nothing_is_heard_is_forgotten() -> None:
