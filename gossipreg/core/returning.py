@@ -4,10 +4,10 @@ Owns: the returns of this process after faults of its own, and the one that wait
 how a refutation is made (`intake.py`).
 
 Who was taken for dead wrongly refutes at once, always. But who was lost because it heard nobody, or was not heard
-itself, and comes back, and is lost again, and so on, makes all change their minds without end. The first such return is
-at once too; each further one waits longer, and is forgotten after `_REMEMBERED` (route flap damping, RFC 2439; ejection
-times in Envoy's outlier detection). Who waits is out: for the others it is dead, its services are not in their answers,
-and it claims nothing about anybody.
+itself, and comes back, and is lost again, and so on, makes all change their minds without end. The first such returns
+are at once too; further ones wait, for longer each time, until the first are forgotten (route flap damping, RFC 2439;
+ejection times in Envoy's outlier detection). Who waits is out: for the others it is dead, its services are not in their
+answers, and it claims nothing about anybody.
 
 Its own fault it is where it heard nothing from anyone for as long as a silent member is given, although it ran, or
 where few answer it and some find that it does not answer (`Detector.at_fault`). A process that slept is no such case,
@@ -20,9 +20,9 @@ from gossipreg.core.commons import Commons
 from gossipreg.core.listener import Listener
 from gossipreg.wire.messages import Claim
 
-WAITS = 0, 30, 120, 240
-"""In periods: how long the first return after a fault of our own waits, the second, ... and all after the last. Two
-changes of opinion in the longest wait are less than one in 60 periods."""
+WAITS = 0, 0, 60, 240
+"""In periods: how long the first return after a fault of our own waits, the second, ... and all after the last. A cable
+that is pulled twice costs nothing more; two changes of opinion in the longest wait are less than one in 60 periods."""
 _REMEMBERED = 1800
 """In periods."""
 _RETURNS_MAX = len(WAITS) + _REMEMBERED // WAITS[-1]

@@ -1,7 +1,7 @@
 """Who is lost, where one in a hundred hears nothing for 20 s, hears again for 20 s, and so on?
 
 From the Rapid paper (Suresh et al. 2018, section 7): 1 % of 1,000 members lose all that is sent to them, in turns of
-20 s. Healthy members should never be lost; the faulty ones should be taken out once and not flap. The label may say
+20 s. Healthy members should never be lost; the faulty ones should be taken out and not flap. The label may say
 which `part` of the members is faulty (0.01), and how long a `turn` is (20 s).
 """
 
@@ -38,7 +38,7 @@ SCENARIO = Scenario(
     "flipflop",
     "who is lost, where one in a hundred is deaf for 20 s in every 40?",
     run,
-    Case(nodes=1000, duration_s=400.0),
+    Case(nodes=1000, duration_s=600.0),
     cases,
     numbers={"part": (0, 1), "turn": (0.001, inf)},
     nodes_min=3,

@@ -33,7 +33,7 @@ SCENARIO = Scenario(
     "oneway",
     "who is lost, where one in a hundred loses 80 % one way?",
     run,
-    Case(nodes=1000, duration_s=240.0, label="way=in"),
+    Case(nodes=1000, duration_s=600.0, label="way=in"),
     cases,
     words={"way": ("in", "out")},
     numbers={"part": (0, 1), "chance": (0, 1)},

@@ -23,10 +23,16 @@ def _deafen(cluster: Cluster, host: Host, seconds: float) -> None:
     del cluster.network.rules["deaf"]
 
 
-def _lost_once(cluster: Cluster, host: Host, others: list[Host]) -> None:
-    _deafen(cluster, host, LOST_S)
-    assert all(cluster.state_at(other, host) == "dead" for other in others)
-    assert cluster.until(cluster.in_step, 5), "the first time it is back at once"
+WAITED = [wait_s for wait_s in WAITS if wait_s]
+AT_ONCE = len(WAITS) - len(WAITED)
+
+
+def _lost_at_first(cluster: Cluster, host: Host, others: list[Host]) -> None:
+    for _ in range(AT_ONCE):
+        cluster.run(5)
+        _deafen(cluster, host, LOST_S)
+        assert all(cluster.state_at(other, host) == "dead" for other in others)
+        assert cluster.until(cluster.in_step, 5), "it is back at once"
 
 
 def _claim(host: Host, by: Host) -> Claim:
@@ -39,8 +45,8 @@ def test_who_hears_nobody_again_is_out_for_longer_each_time() -> None:
     faulty, *others = cluster.form(8)
     cluster.register(faulty, "web")
     cluster.run(3)
-    _lost_once(cluster, faulty, others)
-    for wait_s in WAITS[1:]:
+    _lost_at_first(cluster, faulty, others)
+    for wait_s in WAITED:
         cluster.run(10)
         _deafen(cluster, faulty, LOST_S)
         cluster.run(wait_s - 1)
@@ -65,7 +71,7 @@ def test_a_link_that_loses_most_of_one_direction_changes_few_minds(
     cluster.run(600)
     of_others = [change for change in opinions.changes if change.observer == others[0].number]
     assert {change.subject for change in of_others} == {faulty.number}, "no healthy one is lost"
-    assert 2 <= len(of_others) <= 12
+    assert 2 <= len(of_others) <= 14, "30 to 80 without"
 
 
 def test_who_is_well_refutes_at_once_however_often_it_is_taken_for_dead() -> None:
@@ -110,7 +116,7 @@ def test_who_is_out_claims_nothing_about_others() -> None:
     cluster = Cluster(seed=2)
     faulty, *others = cluster.form(8)
     cluster.run(3)
-    _lost_once(cluster, faulty, others)
+    _lost_at_first(cluster, faulty, others)
     _deafen(cluster, faulty, LOST_S)
     cluster.run(1)
     assert faulty.node.out
@@ -126,9 +132,9 @@ def test_who_is_out_and_hears_nobody_stays_out_until_it_does() -> None:
     cluster = Cluster()
     faulty, *others = cluster.form(8)
     cluster.run(3)
-    _lost_once(cluster, faulty, others)
+    _lost_at_first(cluster, faulty, others)
     _deafen(cluster, faulty, LOST_S)
-    cluster.run(WAITS[1] - 5)
+    cluster.run(WAITED[0] - 5)
     _deafen(cluster, faulty, 20)
     assert faulty.node.out
     assert all(cluster.state_at(other, faulty) == "dead" for other in others)
@@ -139,7 +145,7 @@ def test_a_restart_forgets_what_was_before() -> None:
     cluster = Cluster()
     faulty, *others = cluster.form(8)
     cluster.run(3)
-    _lost_once(cluster, faulty, others)
+    _lost_at_first(cluster, faulty, others)
     _deafen(cluster, faulty, LOST_S)
     cluster.run(1)
     assert faulty.node.out
