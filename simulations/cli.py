@@ -19,12 +19,15 @@ from typing import Any, TypeVar
 
 import click
 
+from gossipreg.config import lan
+from gossipreg.errors import BadConfig
 from simulations import plots, reports, selftest, shrink, speed, sweeps
 from simulations.checkers import Broken
 from simulations.failure import command
 from simulations.progress import Progress
 from simulations.scenario import DETECTORS, Case, Scenario, at_seed
 from simulations.scenarios import all_scenarios
+from simulations.settings import applied
 
 _FAILURES = 3
 """A sweep ends after so many failed runs."""
@@ -60,6 +63,16 @@ def _label(_: click.Context, param: click.Parameter, value: str | None) -> str |
     return " ".join(value.split())
 
 
+def _settings(_: click.Context, param: click.Parameter, value: tuple[str, ...]) -> str | None:
+    """field=value field=value."""
+    text = " ".join("".join(one.split()) for one in value)
+    try:
+        applied(lan, text)
+    except BadConfig as error:
+        raise click.BadParameter(str(error), param=param) from None
+    return text or None
+
+
 def _finite(_: click.Context, param: click.Parameter, value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value!r} is no time that ends", param=param)
@@ -90,6 +103,8 @@ def _case_options(command: _F) -> _F:
         click.option("--loss", callback=_share, help="The share of datagrams that the network loses: 0.05, or 5%."),
         click.option("--label", callback=_label, metavar="'KEY=NUMBER ...'",
                      help="The scenario's own options, in place of those that it has by default."),
+        click.option("--set", "settings", callback=_settings, multiple=True, metavar="FIELD=VALUE",
+                     help="A field of gossipreg.config.Config set otherwise; repeatable."),
         click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="all cores",
                      help="Processes."),
         click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",

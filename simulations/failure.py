@@ -67,6 +67,7 @@ def command(case: Case, scenario: str = "swarm") -> str:
     words += [f"--duration {_exactly(case.duration_s)}"] if case.duration_s else []
     words += [f"--detector {case.detector}"]
     words += [f"--loss {_exactly(case.loss)}"] if case.loss else []
+    words += [f"--set {shlex.quote(setting)}" for setting in case.settings.split()]
     labels = case.label.split()
     words += [f"--only {label.removeprefix('only=')}" for label in labels if label.startswith("only=")]
     others = " ".join(label for label in labels if not label.startswith("only="))

@@ -188,7 +188,7 @@ def _key(key: str) -> str:
 
 def _parts(case: Case) -> tuple[str, str, str, str]:
     """What distinguishes a case, in words."""
-    return f"n = {case.nodes:,}", case.detector, f"{case.loss:.3g} lost" if case.loss else "no loss", case.label
+    return f"n = {case.nodes:,}", case.detector, f"{case.loss:.3g} lost" if case.loss else "no loss", case.says
 
 
 def _names(series: Sequence[Series], *, but_nodes: bool) -> list[str]:

@@ -3,8 +3,8 @@
 Owns: the layout of both, and the pooling of runs that differ in nothing but their seed. Never knows: where runs took
 place. Nothing of the wall clock and of the machine stands in either, so the same seeds give the same bytes.
 
-A JSON line has: scenario, seed, nodes, detector, loss and label where they are set, metric, unit, p50, p99, p999, max,
-n (the number of samples; without any the others are null). Values have six significant digits.
+A JSON line has: scenario, seed, nodes, detector, loss, label and settings where they are set, metric, unit, p50, p99,
+p999, max, n (the number of samples; without any the others are null). Values have six significant digits.
 """
 
 import json
@@ -16,12 +16,12 @@ from simulations.scenario import Case, Figure, percentile
 PARTS = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
 _HEADS = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
 
-Kind = tuple[int, str, float, str]
-"""What distinguishes a case in a report, its seed aside: nodes, detector, loss, label."""
+Kind = tuple[int, str, float, str, str]
+"""What distinguishes a case in a report, its seed aside: nodes, detector, loss, label, settings."""
 
 
 def kind_of(case: Case) -> Kind:
-    return case.nodes, case.detector, case.loss, case.label
+    return case.nodes, case.detector, case.loss, case.label, case.settings
 
 
 @dataclass(slots=True)
@@ -71,6 +71,8 @@ def _record(scenario: str, case: Case, figure: Figure) -> dict[str, str | int | 
         record["loss"] = case.loss
     if case.label:
         record["label"] = case.label
+    if case.settings:
+        record["settings"] = case.settings
     record |= {"metric": figure.metric, "unit": figure.unit}
     ordered = sorted(figure.values)
     for name, part in PARTS.items():
@@ -94,7 +96,7 @@ def table(pool: Pool) -> str:
         ("nodes", [f"{one.case.nodes:,}" for one in series]),
         ("detector", [one.case.detector for one in series]),
         ("loss", [f"{one.case.loss:.3g}" if one.case.loss else "" for one in series]),
-        ("label", [one.case.label for one in series]),
+        ("label", [one.case.says for one in series]),
         ("metric", [one.metric for one in series]),
     ]
     columns += [(_HEADS[name], [_number(one.at(part)) for one in series]) for name, part in PARTS.items()]

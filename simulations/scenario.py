@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gossipreg.config import Config, lan, lifeguard, swim
+from simulations.settings import applied
 
 Detector = Literal["ours", "lifeguard", "swim"]
 DETECTORS: dict[str, Callable[[Config], Config]] = {"ours": lambda base: base, "lifeguard": lifeguard, "swim": swim}
@@ -28,10 +29,21 @@ class Case:
     loss: float = 0.0
     label: str = ""
     """What else distinguishes this case within its scenario, as `key=value key=value`; the scenario reads it back."""
+    settings: str = ""
+    """What is set otherwise in its Config, as `field=value field=value` (`settings.py`)."""
 
     @property
     def config(self) -> Config:
-        return DETECTORS[self.detector](lan)
+        return self.config_on(lan)
+
+    def config_on(self, profile: Config) -> Config:
+        """Its Config, made of this profile."""
+        return applied(DETECTORS[self.detector](profile), self.settings)
+
+    @property
+    def says(self) -> str:
+        """Its label and settings, for people."""
+        return f"{self.label} {self.settings}".strip()
 
     def value(self, key: str, default: float) -> float:
         """What the label says of a key."""

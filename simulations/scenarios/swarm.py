@@ -19,7 +19,7 @@ from simulations.faults import ANCHOR, draw_faults
 from simulations.host import Host
 from simulations.network import WAN, by_region
 from simulations.plan import Part, Plan, numbered
-from simulations.scenario import DETECTORS, Case, Detector, Figure, Scenario
+from simulations.scenario import Case, Detector, Figure, Scenario
 from simulations.streams import Streams
 from simulations.workload import draw_workload
 from simulations.world import World
@@ -68,7 +68,7 @@ def draw(case: Case) -> Drawn:
     rng = streams.of("plan", "topology")
     profile, base = ("lan", lan) if rng.random() < 0.7 else ("wan", wan)
     members = 3 + int(38 * rng.random() ** 2)
-    config = _config(rng, DETECTORS[case.detector](base))
+    config = _config(rng, case.config_on(base))
     loss = rng.choice([0.0, 0.0, 0.001, 0.01])
     members, loss = case.nodes or members, case.loss or loss
     durable = rng.random()

@@ -17,6 +17,7 @@ import pytest
 
 from simulations import cli, progress, selftest, shrink, sweeps
 from simulations.checkers import Broken
+from simulations.failure import command
 from simulations.progress import Progress
 from simulations.scenario import Case, Figure, Scenario
 from simulations.scenarios import all_scenarios
@@ -89,6 +90,11 @@ def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest
         ("sweep lifeguard --label gap=1", "the label of lifeguard has no gap: choose from model, c, d, i, p"),
         ("run idle --label times=1", "the label of idle has no times"),
         ("run flipflop --label turn=0", "'turn=0': turn is from 0.001 on"),
+        ("run update --set speed=3", "there is no setting 'speed': choose from datagram_bytes, "),
+        ("run update --set helpers=2.5", "'helpers=2.5': helpers is a whole number"),
+        ("run update --set helpers=99", "helpers is 99: choose from 0 to 16"),
+        ("run update --set nacks=yes", "'nacks=yes': choose nacks from on, off"),
+        ("run update --set probe_order=star", "'probe_order=star': choose probe_order from ring, shuffle"),
         ("run crash --nodes 1", "crash takes 2 members or more"),
         ("run partition --nodes 3", "partition takes 4 members or more"),
         ("run update --only 3", "update has no plan"),
@@ -112,6 +118,19 @@ def test_what_is_wrong_is_said_in_one_line(line: str, says: str, capsys: pytest.
     said = capsys.readouterr()
     assert said.out == ""
     assert re.fullmatch(f"error: .*{says}.*\n", said.err)
+
+
+def test_settings_are_in_what_runs_what_is_told_and_the_command_that_repeats_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "run idle --nodes 3 --duration 2 --set helpers=2 --set hear_nobody=off --jobs 1"
+    assert cli.main([*line.split(), "--out", str(tmp_path)]) == 0
+    assert "helpers=2 hear_nobody=off" in capsys.readouterr().out
+    [record, *_] = [json.loads(line) for line in (tmp_path / "idle.jsonl").read_text().splitlines()]
+    assert record["settings"] == "helpers=2 hear_nobody=off"
+    case = Case(settings=record["settings"], detector="swim")
+    assert (case.config.helpers, case.config.hear_nobody, case.config.suspicion) == (2, False, "gossiped")
+    assert "--set helpers=2 --set hear_nobody=off" in command(case)
 
 
 def test_without_the_extra_the_missing_package_is_named(

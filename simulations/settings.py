@@ -1,0 +1,35 @@
+"""Settings: a Config of which some fields are set otherwise, as `field=value field=value` says.
+
+This is how the protocol was tuned: each alternative is a value of a Config field, so that everybody can try it again.
+"""
+
+from dataclasses import fields, replace
+from typing import Any, get_args, get_type_hints
+
+from gossipreg.config import Config, lan
+from gossipreg.errors import BadConfig
+
+_KINDS = get_type_hints(Config)
+_BUT = ("cluster",)
+"""Nothing is decided by it."""
+
+
+def applied(base: Config, text: str) -> Config:
+    """Raises BadConfig where a field is unknown, or the value is none of its kind or out of bounds."""
+    return replace(base, **dict(map(_read, text.split()))) if text else base
+
+
+def _read(part: str) -> tuple[str, Any]:
+    field, _equals, said = part.partition("=")
+    if field not in _KINDS or field in _BUT:
+        known = ", ".join(one.name for one in fields(Config) if one.name not in _BUT)
+        raise BadConfig(f"there is no setting {field!r}: choose from {known}")
+    words = {"on": True, "off": False} if _KINDS[field] is bool else {word: word for word in get_args(_KINDS[field])}
+    if words:
+        if said not in words:
+            raise BadConfig(f"{part!r}: choose {field} from {', '.join(words)}")
+        return field, words[said]
+    try:
+        return field, type(getattr(lan, field))(said)
+    except ValueError:
+        raise BadConfig(f"{part!r}: {field} is a {'whole ' if _KINDS[field] is int else ''}number") from None
