@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from gossipreg.gateway.http.message import Response, json_bytes
+from gossipreg.gateway.http.message import HttpError, Response, error_response, json_bytes
 
 KEPT_MAX = 4096
 """Answers without waiters whose index is kept."""
@@ -91,7 +91,10 @@ class Waiting:
         self._answers.leave(self, connection)
 
     def now(self) -> Response:
-        return self.present(self._answers.ask(self.record.question))
+        try:
+            return self.present(self._answers.ask(self.record.question))
+        except HttpError as error:
+            return error_response(error)
 
 
 class Answers:
@@ -210,16 +213,21 @@ class Answers:
             await trio.lowlevel.checkpoint()
 
     async def _look_again(self, record: Record, told: int) -> int:
-        found = self._look(record, trio.current_time())
+        found: Found | HttpError
+        try:
+            found = self._look(record, trio.current_time())
+        except HttpError as error:  # a filter that has become too much work
+            found = error
+            waiting = dict(record.waiting)
+        else:
+            waiting = {connection: one for connection, one in record.waiting.items() if one.index != record.index}
         self._dirty.pop(record, None)
-        waiting = {connection: one for connection, one in record.waiting.items() if one.index != record.index}
-        if not waiting:
-            return told
         made: dict[Present, Response] = {}
         for connection, one in waiting.items():
             response = made.get(one.present)
             if response is None:
-                response = made[one.present] = one.present(found)
+                response = error_response(found) if isinstance(found, HttpError) else one.present(found)
+                made[one.present] = response
             self.leave(one, connection)
             self.woken += 1
             self.tell(connection, one, response)

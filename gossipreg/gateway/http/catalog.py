@@ -7,7 +7,7 @@ services are not: that is what a lookup says, too. Where several members have a 
 one with the smallest id, is the node of that name; every node can be asked for by its ID.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -96,9 +96,12 @@ class Catalog:
         if not (options.meta or options.filter):
             return {summary.name: list(summary.tags) for summary in self._view.catalog.services()}
         tags: dict[str, dict[str, None]] = {}
-        for summary in self._view.catalog.services():
-            for entry in self._service((summary.name,), options):
-                tags.setdefault(summary.name, {}).update(dict.fromkeys(entry["ServiceTags"]))
+        names = [summary.name for summary in self._view.catalog.services()]
+        every = (
+            catalog_entry(node, one, self._cluster) for name in names for node, one in self._instances(name, options)
+        )
+        for entry in _filtered(every, options, "catalog"):
+            tags.setdefault(entry["ServiceName"], {}).update(dict.fromkeys(entry["ServiceTags"]))
         return {name: sorted(of_name) for name, of_name in tags.items()}
 
     # -- of nodes ------------------------------------------------------------------------------------------------------
@@ -160,8 +163,8 @@ class Catalog:
         return _filtered(found, options, "check")
 
 
-def _filtered(found: list[Shape], options: Options, kind: str) -> list[Shape]:
+def _filtered(found: Iterable[Shape], options: Options, kind: str) -> list[Shape]:
     if not options.filter:
-        return found
+        return list(found)
     admits = compile_filter_untrusted(options.filter, kind)
     return [one for one in found if admits(one)]

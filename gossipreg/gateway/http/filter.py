@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from gossipreg.gateway.http.message import bad_request
-from gossipreg.gateway.http.pattern import BadPattern, Pattern
+from gossipreg.gateway.http.message import HttpError, bad_request
+from gossipreg.gateway.http.pattern import STEPS_MAX, BadPattern, Pattern, Work
 
 TEXT_MAX = 1024
 DEPTH_MAX = 32
-COMPILED_MAX = 256
+COMPILED_MAX = 64
 
 Kind = Any
 """What is filtered: `str`, `int`, `bool`, a map of any keys ("map", kind), a list ["list", kind], or a dict by key."""
@@ -76,15 +76,36 @@ class _Bad(Exception):
     """What is wrong with an expression."""
 
 
-@lru_cache(maxsize=COMPILED_MAX)
 def compile_filter_untrusted(text: str, kind: str) -> Evaluate:
-    """What says of one of this kind (see KINDS) whether it passes. Raises HttpError, 400."""
+    """What says of those of this kind (see KINDS) which pass, for one question: what its expressions may cost is
+    counted from now. Raises HttpError, 400, and so does what it gives."""
     if len(text) > TEXT_MAX:
         raise bad_request(f"the filter has {len(text)} characters: at most {TEXT_MAX}")
-    try:
-        return _Parser(list(_tokens(text)), KINDS[kind]).whole()
-    except (_Bad, BadPattern) as error:
-        raise bad_request(f"the filter {text[:200]!r} cannot be read: {error}") from None
+    found = _compiled(text, kind)
+    found.work.steps = STEPS_MAX
+    return found
+
+
+class _Filter:
+    def __init__(self, text: str, kind: str) -> None:
+        self._text = text
+        self.work = Work()
+        try:
+            self._admits = _Parser(list(_tokens(text)), KINDS[kind], self.work).whole()
+        except (_Bad, BadPattern) as error:
+            raise self._bad(error) from None
+
+    def __call__(self, one: Any) -> bool:
+        try:
+            return self._admits(one)
+        except BadPattern as error:
+            raise self._bad(error) from None
+
+    def _bad(self, error: Exception) -> HttpError:
+        return bad_request(f"the filter {self._text[:200]!r} cannot be used: {error}")
+
+
+_compiled = lru_cache(maxsize=COMPILED_MAX)(_Filter)
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -98,8 +119,9 @@ def _tokens(text: str) -> Iterator[Token]:
 
 
 class _Parser:
-    def __init__(self, tokens: list[Token], kind: Kind) -> None:
+    def __init__(self, tokens: list[Token], kind: Kind, work: Work) -> None:
         self._tokens = tokens
+        self._work = work
         self._kind = kind
         self._at = 0
         self._depth = 0
@@ -217,7 +239,7 @@ class _Parser:
         path, kind = self._selected(selector)
         if kind is not str:
             raise _Bad(f"{selector[1]} is no text: it cannot match")
-        pattern = Pattern(_text(value))
+        pattern = Pattern(_text(value), self._work)
         return _each(path, lambda found: pattern.found_in(found) is wanted, absent=not wanted)
 
     def _selected(self, token: Token) -> tuple[list[str], Kind]:

@@ -2,27 +2,47 @@
 
 Python's own `re` backtracks: a filter of twenty characters would hold the sidecar for hours, and anybody may send one.
 Here an expression becomes a small automaton, of which all states that are possible are followed at once (Thompson 1968;
-as RE2, whose language clients of Consul write). Understood are literals, `.`, classes, `\\d \\w \\s` and their
-opposites, `^`, `$`, groups, `|`, and `* + ? {m,n}`, also lazy: whether there is a match does not depend on it. What
-else RE2 has (flags, word boundaries, Unicode classes) is refused, never ignored.
+as RE2, whose language clients of Consul write). Where they lead with a character is worked out once and kept, as a
+state of a larger automaton. All that is worked out is counted, and bounded by who asks (`Work`).
+
+Understood are literals, `.`, classes, `\\d \\w \\s` and their opposites, `^`, `$`, groups, `|`, and `* + ? {m,n}`,
+also lazy: whether there is a match does not depend on it. What else RE2 has (flags, word boundaries, Unicode classes)
+is refused, never ignored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 PATTERN_MAX = 256
 """Characters."""
 STATES_MAX = 2048
-"""Of an automaton, after `{m,n}` is written out. Times the text's length is the work of a match."""
+"""Of the automata of one filter, after `{m,n}` is written out."""
 DEPTH_MAX = 32
 REPEAT_MAX = 1000
 """As RE2 has it."""
+STEPS_MAX = 100_000
+"""States that one question may have looked at: some 20 ms. What is written for people takes a few hundred, however many
+texts it is held against."""
+KEPT_MAX = 10_000
+"""States that are kept in all sets of a pattern; then all are let go."""
 
 Test = Callable[[str], bool]
 
 
 class BadPattern(ValueError):
     """What is wrong, for who wrote it."""
+
+
+class Work:
+    """What the patterns of one filter may cost together."""
+
+    __slots__ = ("states", "steps")
+
+    def __init__(self) -> None:
+        self.states = STATES_MAX
+        """So many more they may have."""
+        self.steps = STEPS_MAX
+        """So many more they may look at for the question that is answered now."""
 
 
 @dataclass(slots=True)
@@ -32,6 +52,19 @@ class _State:
     at: str = ""
     """`^` or `$`: passes there alone."""
     then: "list[int]" = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Set:
+    """States that are possible at once."""
+
+    states: tuple[int, ...]
+    """Those that wait for a character or for the end."""
+    found: bool
+    """The last one is among them."""
+    at_end: bool | None = None
+    """Whether it is where the text ends here; None: not worked out yet."""
+    then: "dict[str, _Set]" = field(default_factory=dict)
 
 
 _Part = tuple[int, int]
@@ -45,53 +78,92 @@ _LITERALS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
 
 
 class Pattern:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, work: Work | None = None) -> None:
         """Raises BadPattern only."""
         if len(text) > PATTERN_MAX:
             raise BadPattern(f"the expression has {len(text)} characters: at most {PATTERN_MAX}")
         self._text = text
+        self._work = Work() if work is None else work
         self._at = 0
         self._depth = 0
         self._states: list[_State] = []
         self._first, self._last = self._alternatives()
         if self._at < len(text):
             raise BadPattern(f"{text!r}: a closing parenthesis too many")
+        self._sets: dict[tuple[int, ...], _Set] = {}
+        self._kept = 0
+        self._start = self._set(self._reached([self._first], begin=True))
+        self._empty = self._last in self._reached([self._first], begin=True, end=True)
 
     def found_in(self, text: str) -> bool:
-        """Whether it matches anywhere."""
-        now: dict[int, None] = {}
-        for position in range(len(text) + 1):
-            self._enter(now, self._first, position, len(text))
-            if self._last in now:
+        """Whether it matches anywhere. Raises BadPattern where that would take too long."""
+        if not text:
+            return self._empty
+        now = self._start
+        for char in text:
+            if now.found:
                 return True
-            if position == len(text):
-                break
-            char = text[position]
-            after: dict[int, None] = {}
-            for number in now:
-                state = self._states[number]
-                if state.test is not None and state.test(char):
-                    for following in state.then:
-                        self._enter(after, following, position + 1, len(text))
-            now = after
-        return False
+            after = now.then.get(char)
+            now = self._after(now, char) if after is None else after
+        if now.at_end is None:
+            now.at_end = self._last in self._reached(now.states, end=True)
+        return now.found or now.at_end
 
-    def _enter(self, states: dict[int, None], first: int, position: int, end: int) -> None:
-        """Add this state, and all that are reached from it without a character."""
-        waiting = [first]
+    # -- following -----------------------------------------------------------------------------------------------------
+
+    def _after(self, now: _Set, char: str) -> _Set:
+        led: list[int] = [self._first]  # it may begin anywhere
+        for number in now.states:
+            test = self._states[number].test
+            if test is not None and test(char):
+                led += self._states[number].then
+        after = self._set(self._reached(led, steps=len(now.states)))
+        now.then[char] = after
+        return after
+
+    def _reached(self, first: Iterable[int], *, begin: bool = False, end: bool = False, steps: int = 1,
+                 ) -> dict[int, None]:  # fmt: skip
+        """These states, and all that are reached from them without a character. `steps` were taken before."""
+        reached: dict[int, None] = {}
+        waiting = list(first)
         while waiting:
             number = waiting.pop()
             state = self._states[number]
-            if number in states or (state.at == "^" and position != 0) or (state.at == "$" and position != end):
+            if number in reached or (state.at == "^" and not begin):
                 continue
-            states[number] = None
-            if state.test is None:
+            reached[number] = None
+            if state.test is None and (state.at != "$" or end):
                 waiting += state.then
+        self._work.steps -= steps + len(reached)
+        if self._work.steps < 0:
+            raise BadPattern(f"{self._text!r} takes too long on what it is held against: write it simpler")
+        return reached
+
+    def _set(self, reached: dict[int, None]) -> _Set:
+        found = self._last in reached
+        states = tuple(sorted(one for one in reached if self._states[one].test or self._states[one].at == "$"))
+        key = (*states, -1) if found else states
+        kept = self._sets.get(key)
+        self._kept += 1
+        if kept is None:
+            self._kept += len(states)
+            kept = self._sets[key] = _Set(states, found)
+        if self._kept > KEPT_MAX:
+            self._forget()
+        return kept
+
+    def _forget(self) -> None:
+        for one in self._sets.values():
+            one.then.clear()  # they lead to each other
+        self._start.then.clear()
+        self._sets.clear()
+        self._kept = 0
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def _new(self, test: Test | None = None, at: str = "") -> int:
-        if len(self._states) >= STATES_MAX:
+        self._work.states -= 1
+        if self._work.states < 0:
             raise BadPattern(f"{self._text!r} is too complicated: write it shorter, or with smaller repetitions")
         self._states.append(_State(test, at))
         return len(self._states) - 1

@@ -5,6 +5,7 @@ import os
 import socket
 import tracemalloc
 from typing import Any
+from urllib.parse import quote
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -65,6 +66,17 @@ async def test_only_who_has_another_answer_is_woken(served: Served) -> None:
     await wait_all_tasks_blocked(0.2)
     assert served.gateway._api.answers.waiting == len(same)
     assert served.gateway._api.answers.woken == len(other)
+
+
+async def test_who_waits_with_a_filter_that_becomes_too_much_work_is_told(served: Served) -> None:
+    path = "/v1/health/service/web?filter=" + quote('Service.ID matches "([ab]{20}){30}$"')
+    client = await served.client()
+    index = (await client.get(path)).index
+    await client.send(request_bytes("GET", f"{path}&index={index}"))
+    await waits(served)
+    await served.put("/v1/agent/service/register", {"Name": "web", "ID": "ab" * 127, "Port": 80})
+    reply = await client.reply()
+    assert (reply.status, "takes too long" in reply.error) == (400, True)
 
 
 async def test_an_index_is_left_alone_by_unrelated_changes_and_by_asking(served: Served) -> None:

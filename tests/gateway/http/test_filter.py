@@ -113,6 +113,20 @@ def test_anything_else_is_a_400_that_says_what_is_wrong(text: str, why: str) -> 
     assert caught.value.status == 400
 
 
+def test_the_expressions_of_one_filter_share_what_they_may_cost() -> None:
+    with pytest.raises(HttpError, match="too complicated"):
+        holds(" or ".join(f'Node.Node matches "{char}{{900}}"' for char in "abc"))
+
+
+def test_a_filter_that_takes_too_long_is_a_400_each_time_and_spoils_no_other() -> None:
+    costly = 'Node.Node matches "([ab]{20}){30}$"'
+    for _ in range(2):
+        with pytest.raises(HttpError, match="takes too long") as caught:
+            compile_filter_untrusted(costly, "entry")({"Node": {"Node": "ab" * 127}})
+        assert caught.value.status == 400
+        assert holds('Node.Node matches "^o"')
+
+
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="`"), max_size=20)
 
 

@@ -2,12 +2,13 @@
 
 import re
 import time
+import uuid
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gossipreg.gateway.http.pattern import PATTERN_MAX, BadPattern, Pattern
+from gossipreg.gateway.http.pattern import KEPT_MAX, PATTERN_MAX, STEPS_MAX, BadPattern, Pattern, Work
 
 ATOMS = st.sampled_from(["a", "b", ".", "[ab]", "[^a]", "[a-c]", r"\d", r"\w", r"\s", r"\D", r"\.", "c", "-"])
 REPEATS = st.sampled_from(["", "*", "+", "?", "{2}", "{0}", "{1,2}", "{2,}", "{0,0}", "{0,1}", "*?", "+?"])
@@ -62,3 +63,37 @@ def test_expressions_that_hold_python_for_hours_take_no_time(expression: str) ->
     start = time.process_time()
     assert not pattern.found_in("a" * 4096)
     assert time.process_time() - start < 5
+
+
+COSTLY = ["([ab]{20}){30}$", "(a*){100}(b*){100}(.*){50}x", "(.{0,30}b){20}c"]
+
+
+@pytest.mark.parametrize("expression", COSTLY)
+def test_an_expression_whose_states_are_many_is_refused_before_it_holds_the_sidecar(expression: str) -> None:
+    pattern = Pattern(expression)
+    texts = (f"{number:b}".replace("0", "a").replace("1", "b") * 20 for number in range(1 << 20, (1 << 20) + 10_000))
+    start = time.process_time()
+    try:
+        for text in texts:
+            pattern.found_in(text)
+    except BadPattern as error:
+        assert "too long" in str(error)  # noqa: PT017
+    assert time.process_time() - start < 5
+
+
+def test_what_people_write_is_held_against_any_number_of_texts() -> None:
+    work = Work()
+    pattern = Pattern("^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$", work)
+    assert all(pattern.found_in(str(uuid.UUID(int=number << 64 | number * 7919))) for number in range(20_000))
+    assert not pattern.found_in("x" + str(uuid.UUID(int=1)))
+    assert work.steps > STEPS_MAX * 0.9
+
+
+def test_what_is_kept_of_a_pattern_is_bounded_and_may_be_forgotten_at_any_time() -> None:
+    work = Work()
+    pattern = Pattern("[^x]{20}x", work)
+    for number in range(0x4E00, 0x4E00 + 3 * KEPT_MAX):  # each character is one more that leads on
+        work.steps = STEPS_MAX
+        assert pattern.found_in(chr(number) * 20 + "x")
+        assert not pattern.found_in(chr(number) * 19 + "x")
+        assert pattern._kept <= KEPT_MAX
