@@ -93,7 +93,7 @@ def target_untrusted(target: bytes) -> Target:
     segments = path[1:].split(b"/")
     if len(segments) > PATH_MAX:
         raise bad_request(f"the path has {len(segments)} segments: at most {PATH_MAX}")
-    return Target(tuple(_decoded(segment, "path") for segment in segments), _query(query))
+    return Target(tuple(_name(segment, "path") for segment in segments), _query(query))
 
 
 def _query(query: bytes) -> Mapping[str, list[str]]:
@@ -103,12 +103,24 @@ def _query(query: bytes) -> Mapping[str, list[str]]:
         raise bad_request(f"the query has {len(pieces)} fields: at most {FIELDS_MAX}")
     for piece in pieces:
         name, _, value = piece.replace(b"+", b" ").partition(b"=")
-        fields.setdefault(_decoded(name, "query"), []).append(_decoded(value, "query"))
+        text = _decoded(value, "query")
+        if any(char < " " and char not in "\t\n\r" for char in text):
+            raise bad_request("a control character in the query")
+        fields.setdefault(_name(name, "query"), []).append(text)
     return fields
 
 
+def _name(data: bytes, where: str) -> str:
+    """What a part of the path or a field is called; nothing that is registered has other characters in its name. What
+    a field says (a note, a filter) may have more lines than one."""
+    text = _decoded(data, where)
+    if not text.isprintable():
+        raise bad_request(f"a control character in the {where}")
+    return text
+
+
 def _decoded(data: bytes, where: str) -> str:
-    """Percent-decoded once. What is no escape, no UTF-8, or a control character has no place in any name."""
+    """Percent-decoded once."""
     first, *escaped = data.split(b"%")
     out = bytearray(first)
     for piece in escaped:
@@ -117,12 +129,9 @@ def _decoded(data: bytes, where: str) -> str:
         out.append(int(piece[:2], 16))
         out += piece[2:]
     try:
-        text = out.decode()
+        return out.decode()
     except UnicodeDecodeError:
         raise bad_request(f"the {where} is not UTF-8") from None
-    if not text.isprintable():
-        raise bad_request(f"a control character in the {where}")
-    return text
 
 
 @dataclass(frozen=True, slots=True)

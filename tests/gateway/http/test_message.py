@@ -27,6 +27,11 @@ def test_any_target_is_taken_apart_or_a_400(data: bytes) -> None:
         assert all(segment.isprintable() for segment in target_untrusted(b"/" + data).path)
 
 
+@pytest.mark.parametrize("value", ["one\nline\tmore\r\n", "\u200d\U0001f468", "\u00a0", "\x7f"])
+def test_what_a_field_says_may_have_lines_and_any_character_of_text(value: str) -> None:
+    assert target_untrusted(b"/?note=" + quote(value).encode()).query == {"note": [value]}
+
+
 def test_an_encoded_slash_is_part_of_a_name_and_is_decoded_once() -> None:
     assert target_untrusted(b"/v1/agent/service/a%2Fb").path == ("v1", "agent", "service", "a/b")
     assert target_untrusted(b"/a%252Fb").path == ("a%2Fb",)
@@ -36,7 +41,7 @@ def test_an_encoded_slash_is_part_of_a_name_and_is_decoded_once() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    [b"/%", b"/%4", b"/%zz", b"/%00", b"/a%0d%0aX:1", b"/%ff", b"/%c0%ae", b"/%ed%a0%80", b"/\xff", b"/?a=%", b"x",
+    [b"/%", b"/%4", b"/%zz", b"/%00", b"/a%0d%0aX:1", b"/%ff", b"/%c0%ae", b"/%ed%a0%80", b"/\xff", b"/?a=%", b"x", b"/?a=%00", b"/?a=%1b", b"/?a%0a=1",
      b"*", b"ftp://x/", b"/" + b"a/" * 40, b"/?" + b"&".join(b"a=1" for _ in range(65)), b"/%E2%80%AE"],
 )  # fmt: skip
 def test_tricks_of_encoding_are_a_400(target: bytes) -> None:
