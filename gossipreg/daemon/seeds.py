@@ -51,8 +51,9 @@ class Unresolved(Exception):
     """The name has no address now. The text says why."""
 
 
-def parse_seed(text: str) -> Seed:
-    """`host:port`, `[v6]:port` or `srv:_name._udp.domain`. Raises BadConfig naming the seed."""
+def parse_seed(text: str, *, default_port: int | None = None) -> Seed:
+    """`host:port`, `[v6]:port` or `srv:_name._udp.domain`; the port may be left out where there is a default. Raises
+    BadConfig naming the seed."""
     if text.startswith("srv:"):
         name = text.removeprefix("srv:").rstrip(".")
         labels = name.split(".")
@@ -60,6 +61,7 @@ def parse_seed(text: str) -> Seed:
             raise BadConfig(f"seed {text!r}: write srv:_NAME._udp.DOMAIN")
         return SrvSeed(name)
     host, port = split_host_port(text, what="seed")
+    port = default_port if port is None else port
     if not host or not port:
         raise BadConfig(f"seed {text!r}: write HOST:PORT, [V6ADDRESS]:PORT or srv:_NAME._udp.DOMAIN")
     if is_literal(host) and of_many(host):

@@ -41,6 +41,14 @@ def test_a_seed_is_a_host_or_an_srv_name(text: str, seed: Seed) -> None:
     assert parse_seed(text) == seed
 
 
+def test_the_port_may_be_left_out_where_there_is_a_default() -> None:
+    for text, host in (("10.0.0.2", "10.0.0.2"), ("db-1.example", "db-1.example"), ("2001:db8::1", "2001:db8::1")):
+        assert parse_seed(text, default_port=7940) == HostSeed(host, 7940)
+    assert parse_seed("10.0.0.2:1", default_port=7940) == HostSeed("10.0.0.2", 1)
+    with pytest.raises(BadConfig):
+        parse_seed("10.0.0.2:0", default_port=7940)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "host", "host:", ":7940", "host:0", "host:65536", "host:http", "host:-1", "host:\u0661", "::1:7940", "[::1]",
