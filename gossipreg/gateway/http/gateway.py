@@ -120,7 +120,7 @@ class HttpGateway:
         return [("name", name) for name in names]
 
     def counts(self) -> dict[str, int]:
-        return dict(self._counts)
+        return {f"http.{name}": count for name, count in self._counts.items()}
 
     def close(self) -> None:
         for listener in self._listeners:

@@ -128,9 +128,9 @@ async def test_a_reader_of_events_that_does_not_read_is_cut_off_and_harms_nobody
     for number in range(400):
         body = {"Name": "web", "Port": 80, "Meta": {**meta, "n": str(number)}}
         assert (await client.put("/v1/agent/service/register", body)).status == 200
-        if served.gateway.counts().get("cut.stream_too_slow"):
+        if served.gateway.counts().get("http.cut.stream_too_slow"):
             break
-    assert served.gateway.counts()["cut.stream_too_slow"] == 1
+    assert served.gateway.counts()["http.cut.stream_too_slow"] == 1
 
 
 async def test_readers_of_events_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ async def test_slow_loris_is_cut_off_and_costs_no_task(served: Served, mock_cloc
     mock_clock.jump(REQUEST_S + 0.1)
     for client in clients:
         assert await client.closed()
-    assert served.gateway.counts()["cut.too_slow"] == 50
+    assert served.gateway.counts()["http.cut.too_slow"] == 50
 
 
 async def test_a_body_that_does_not_come_is_cut_off(served: Served, mock_clock: MockClock) -> None:
@@ -183,7 +183,7 @@ async def test_who_does_not_read_its_responses_is_cut_off(served: Served, mock_c
             nursery.start_soon(_flood, client)
             await wait_all_tasks_blocked(0.5)  # both buffers of the kernel are full
             mock_clock.jump(SEND_S + 0.1)
-    assert served.gateway.counts()["cut.too_slow"] == 1
+    assert served.gateway.counts()["http.cut.too_slow"] == 1
 
 
 async def _flood(client: Any) -> None:
@@ -226,7 +226,7 @@ async def test_all_that_is_not_whole_is_bounded_together(served: Served, monkeyp
         await client.send(request_bytes("PUT", "/v1/agent/service/register", Content_Length="50000") + b" " * 30_000)
         clients.append(client)
     await wait_all_tasks_blocked(0.05)
-    assert served.gateway.counts()["cut.held_too_much"] == 2
+    assert served.gateway.counts()["http.cut.held_too_much"] == 2
     for client in clients[:3]:
         await client.send(b" " * 20_000)
         assert (await client.reply("PUT")).status == 400  # blanks are no JSON
