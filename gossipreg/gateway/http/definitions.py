@@ -177,7 +177,9 @@ def _what(given: Given) -> tuple[str, str]:
         raise bad_request(f"a check is one of TTL, HTTP, TCP and Args: this one is {' and '.join(ways) or 'none'}")
     match ways[0]:
         case "ttl":
-            return f"ttl:{_seconds(given, 'ttl')}", "ttl"
+            if (seconds := _seconds(given, "ttl")) is None:
+                raise bad_request("TTL is 0: give a duration above 0")
+            return f"ttl:{seconds}", "ttl"
         case "http":
             _refuse_value(given, "method", ("", "GET", "get"), "a check sends GET")
             url = _text(given, "http")
@@ -208,6 +210,8 @@ def _seconds(given: Given, key: str) -> str | None:
     if value in (None, "", 0, "0"):
         return None
     if type(value) in (int, float):
+        if not 0 < value < 1e18:
+            raise bad_request(f"{key} is {value!r:.80}: a number counts nanoseconds, give a duration, as 10s")
         seconds = value / 1e9
     elif type(value) is str:
         seconds = duration_untrusted(key, value)

@@ -62,7 +62,7 @@ class Writes:
         return DONE
 
     async def maintain(self, request: Request, id: str | None) -> Response:
-        if one(request, "enable") is None:
+        if not one(request, "enable"):
             raise bad_request("Missing value for enable: give true or false")
         enable = flag(request, "enable")
         reason = one(request, "reason") or NO_REASON

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -84,6 +85,8 @@ async def test_keys_are_taken_in_any_case_and_with_underscores(served: Served, b
         ({"Checks": {"a": 1}}, "no list"), ({"Checks": [1]}, "no JSON object"), ({"name": "twice"}, "twice"),
         ({"Check": {"TCP": "x"}}, "tcp"),
         ({"Check": {"HTTP": "http://x/", "FailuresBeforeWarning": 2}}, "leave it out"),
+        ({"Check": {"TTL": 10**400}}, "nanoseconds"), ({"Check": {"TTL": -1.5}}, "nanoseconds"),
+        ({"Check": {"TTL": "0"}}, "above 0"), ({"Check": {"TTL": "0s"}}, "above 0"),
         ({"Check": {"TTL": "10s", "Notes": "\ud800"}}, "UTF-8"), ({"Meta": {"a": 1}}, "meta"),
     ],
     ids=str,
@@ -175,6 +178,14 @@ async def test_each_ttl_check_is_answered_by_itself(served: Served) -> None:
     assert health_of(served) is Health.CRITICAL
 
 
+async def test_what_is_said_of_a_check_may_have_lines(served: Served) -> None:
+    await registered(served, Check={"TTL": "10s"})
+    note = quote("all is well\nand \U0001f468\u200d\U0001f469 too")
+    assert (await served.put(f"/v1/agent/check/pass/service:web?note={note}")).status == 200
+    assert "all is well and" in (await served.get("/v1/agent/checks")).json["service:web"]["Output"]
+    assert (await served.put(f"/v1/agent/service/maintenance/web?enable=true&reason={note}")).status == 200
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -241,7 +252,8 @@ async def test_maintenance_wants_a_known_service_and_a_clear_word(served: Served
     assert (await served.put("/v1/agent/service/maintenance/none?enable=true")).status == 404
     for query in ("", "?enable=", "?enable=perhaps", "?enable=true&enable=false"):
         status = (await served.put(f"/v1/agent/service/maintenance/web{query}")).status
-        assert status == (200 if query == "?enable=" else 400)
+        assert status == 400
+    assert served.services.maintenance("web") is None
 
 
 @pytest.fixture
