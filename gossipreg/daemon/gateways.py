@@ -33,7 +33,7 @@ class Gateway(Protocol):
         """Take what is exclusive. Raises CannotStart."""
 
     def attach(self, view: View, bug: Bug) -> None:
-        """Answer from this registry, as it is now. Called again after a failure."""
+        """Answer from this registry, as it is now. Called again after a failure, and `run` then begins anew."""
 
     def changed(self, changes: tuple[Change, ...]) -> None:
         """The answers to lookups changed. Must not block."""
@@ -80,6 +80,7 @@ class Gateways:
         self._gateways = gateways
         self._view = view
         self._bug = bug
+        self._runs: dict[Gateway, trio.CancelScope] = {}
         for gateway in gateways:
             if inside is not None and isinstance(gateway, Curious):
                 gateway.meet(inside)
@@ -92,6 +93,8 @@ class Gateways:
             except Exception as error:
                 self._bug(f"gateway_{gateway.name}", error)
                 self._attach(gateway)
+                if gateway in self._runs:  # what it runs knows the registry as it was before
+                    self._runs[gateway].cancel()
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -100,12 +103,13 @@ class Gateways:
 
     async def _run_one(self, gateway: Gateway) -> None:
         while True:
-            try:
-                await gateway.run()
-            except Exception as error:
-                self._bug(f"gateway_{gateway.name}", error)
-            await trio.sleep(AGAIN_S)
-            self._attach(gateway)
+            with trio.CancelScope() as self._runs[gateway]:
+                try:
+                    await gateway.run()
+                except Exception as error:
+                    self._bug(f"gateway_{gateway.name}", error)
+                await trio.sleep(AGAIN_S)
+                self._attach(gateway)
 
     def _attach(self, gateway: Gateway) -> None:
         try:

@@ -78,6 +78,24 @@ def test_a_change_that_a_gateway_cannot_take_makes_it_look_at_everything_anew() 
     assert fragile.went_wrong == ["gateway_fragile"]
 
 
+async def test_a_gateway_that_could_not_take_a_change_runs_anew_at_once_with_what_it_looked_at(
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001  # sleeping takes no time with it
+) -> None:
+    fragile = Fragile()
+    gateways = Gateways([fragile], a_node(), fragile.bug())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gateways.run)
+        await fragile.serving.wait()
+        fragile.serving = trio.Event()
+        fragile.breaks = ["changed"]
+        start = trio.current_time()
+        gateways.changed(CHANGES)
+        await fragile.serving.wait()
+        assert trio.current_time() == start
+        nursery.cancel_scope.cancel()
+    assert (fragile.attached, fragile.runs, fragile.went_wrong) == (2, 2, ["gateway_fragile"])
+
+
 def test_their_counters_and_addresses_are_told() -> None:
     gateways = Gateways([Fragile()], a_node(), lambda *_: None)
     assert gateways.counts() == {"fragile.queries": 3}
