@@ -3,7 +3,8 @@
     serve       what the sidecar runs: opened, shown the registry, run, closed
     ports       where it listens
     server      connections: accepted, bounded, read, cut off when slow
-    connection  one of them: bytes to requests, responses to bytes
+    client      one of them, as the server keeps it;  deadlines: when to look at which
+    connection  bytes to requests, responses to bytes
     message     requests and responses as values
     guard       which hosts and origins may ask
     routes      which question is where; `openapi` describes the same table

@@ -16,13 +16,13 @@ from gossipreg.gateway.http.agent import Agent
 from gossipreg.gateway.http.ask import How, flag, one
 from gossipreg.gateway.http.blocking import Answers, Question, Topic
 from gossipreg.gateway.http.catalog import Catalog
+from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.openapi import describe
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.routes import READ, WRITE, Param, Refusal, Route, Router
-from gossipreg.gateway.http.server import Answer
 from gossipreg.gateway.http.writes import Writes
 from gossipreg.model import Health
 

@@ -22,6 +22,8 @@ HEAD_MAX_BYTES = 16 * 1024
 BODY_MAX_BYTES = 1024 * 1024
 _ENDS = (b"\n\r\n", b"\n\n")
 """Of a head, as h11 takes it."""
+EVENTS_TURN = 256
+"""So many pieces of a body are taken before others have their turn: pieces of a byte each take their time."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -32,7 +34,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class Reader:
     """The requests in a stream of bytes."""
 
-    __slots__ = ("_body", "_buffer", "_check", "_head", "_parser", "_size", "caller")
+    __slots__ = ("_body", "_buffer", "_check", "_head", "_parser", "caller", "more")
 
     def __init__(self, caller: Caller, check: Callable[[Head], None]) -> None:
         """`check` may refuse a head, with an HttpError, before its body is read."""
@@ -41,13 +43,14 @@ class Reader:
         self._buffer = b""
         self._parser: h11.Connection | None = None
         self._head: Head | None = None
-        self._body: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
+        self.more = False
+        """What was fed is not all looked at: ask again."""
 
     @property
     def held_bytes(self) -> int:
         """What waits here for the rest of a request."""
-        return len(self._buffer) + self._size
+        return len(self._buffer) + len(self._body)
 
     @property
     def between(self) -> bool:
@@ -63,11 +66,12 @@ class Reader:
     def next_untrusted(self) -> tuple[Head, bytes] | None:
         """The next whole request, its head and its body; None: more is needed. Raises HttpError only: what follows is
         then no request any more."""
+        self.more = False
         if self._parser is None and not self._begin():
             return None
         assert self._parser is not None
         try:
-            while True:
+            for _ in range(EVENTS_TURN):
                 event = self._parser.next_event()
                 match event:
                     case h11.Request():
@@ -80,6 +84,8 @@ class Reader:
                         return None
         except h11.RemoteProtocolError as error:
             raise self._broken(error) from None
+        self.more = True
+        return None
 
     def continue_wanted(self) -> bool:
         """Whether the client waits to be told that it may send the body; true once a request."""
@@ -116,25 +122,25 @@ class Reader:
             raise _too_large()
 
     def _take_body(self, data: bytes) -> None:
-        self._body.append(data)
-        self._size += len(data)
-        if self._size > BODY_MAX_BYTES:
+        self._body += data
+        if len(self._body) > BODY_MAX_BYTES:
             raise _too_large()
 
     def _whole(self) -> tuple[Head, bytes]:
         assert self._parser is not None
         assert self._head is not None
-        head, body = self._head, b"".join(self._body)
+        head, body = self._head, bytes(self._body)
         self._buffer = self._parser.trailing_data[0]
         self._parser = self._head = None
-        self._body, self._size = [], 0
+        self._body = bytearray()
         return head, body
 
     def _broken(self, error: h11.RemoteProtocolError) -> HttpError:
         status = error.error_status_hint
         if status == 431:
             return _head_too_large()
-        return HttpError(status, "bad_request", f"this is no request: {error}", close=True)
+        why = str(error).partition(": bytearray")[0]  # what h11 quotes it shows as Python does
+        return HttpError(status, "bad_request", f"this is no request: {why}", close=True)
 
 
 def _head_too_large() -> HttpError:
@@ -162,6 +168,13 @@ def response_bytes(response: Response, head: Head | None, *, now: float | None =
     text = "\r\n".join(lines) + "\r\n\r\n"
     body = b"" if head is not None and head.method == "HEAD" else response.body
     return text.encode("latin-1", "replace") + body, keep
+
+
+def stream_head(opening: Response) -> bytes:
+    """Without a length: it ends with the connection."""
+    lines = ["HTTP/1.1 200 OK", f"Content-Type: {opening.content_type}", "Cache-Control: no-store",
+             "Connection: close", *(f"{name}: {value}" for name, value in opening.headers)]  # fmt: skip
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + opening.body
 
 
 def http_date(now: float) -> str:

@@ -20,14 +20,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from heapq import heappop, heappush
-from itertools import count
 from math import inf
-from typing import Protocol, runtime_checkable
 
 import trio
 
-from gossipreg.gateway.http.connection import CONTINUE, Reader, response_bytes
+from gossipreg.gateway.http.client import Answer, Connection, Parked, Streaming
+from gossipreg.gateway.http.connection import CONTINUE, Reader, response_bytes, stream_head
+from gossipreg.gateway.http.deadlines import Deadlines
 from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
 from gossipreg.gateway.http.ports import Listener, accept, descriptors_left
 
@@ -47,69 +46,6 @@ PIPELINED_TURN = 8
 """So many requests of one connection are answered before all others have their turn."""
 
 
-@runtime_checkable
-class Parked(Protocol):
-    """A request that waits. The server is told the answer through `Server.answer`, or gives up waiting."""
-
-    deadline: float
-
-    def park(self, connection: "Connection") -> None:
-        """The connection waits from now on."""
-
-    def leave(self, connection: "Connection") -> None:
-        """It does so no longer."""
-
-    def now(self) -> Response:
-        """What it is answered when its time is up."""
-
-
-@runtime_checkable
-class Streaming(Protocol):
-    """A response without an end. Told by `begin` where to write, by `end` that nobody reads any more."""
-
-    def begin(self, write: Callable[[bytes], None]) -> Response: ...
-    def end(self) -> None: ...
-
-
-Answer = Response | Parked | Streaming | Awaitable[Response]
-
-
-class Connection:
-    __slots__ = (
-        "busy",
-        "closing",
-        "deadline",
-        "head",
-        "held",
-        "mask",
-        "out",
-        "parked",
-        "queued",
-        "reader",
-        "sock",
-        "stream",
-    )
-
-    def __init__(self, sock: socket.socket, reader: Reader) -> None:
-        self.sock = sock
-        self.reader = reader
-        self.out = b""
-        """Written and not yet taken by the kernel."""
-        self.mask = 0
-        self.held = 0
-        """Bytes of a request that is not whole."""
-        self.head: Head | None = None
-        """Of the request that is being answered."""
-        self.parked: Parked | None = None
-        self.stream: Streaming | None = None
-        self.busy = False
-        """A task answers it."""
-        self.closing = False
-        self.deadline = inf
-        self.queued = inf
-        """When the server looks at the deadline next."""
-
-
 class Server:
     def __init__(
         self, listeners: list[Listener], handle: Callable[[Request], Answer], check: Callable[[Listener, Head], None],
@@ -121,14 +57,14 @@ class Server:
         self._check = check
         self._counts = counts
         self._bug = bug
-        self._selector = selectors.DefaultSelector()
+        self._selector: selectors.DefaultSelector
+        """As long as it runs."""
         self._connections: dict[Connection, None] = {}
         self._idle: dict[Connection, None] = {}
         """Those that wait for a next request, longest first."""
         self._ready: dict[Connection, None] = {}
         """Those that have more whole requests and wait for their turn."""
-        self._timers: list[tuple[float, int, Connection]] = []
-        self._order = count()
+        self._deadlines = Deadlines()
         self._held_bytes = 0
         self._sleep: trio.CancelScope | None = None
         self._nursery: trio.Nursery | None = None
@@ -142,6 +78,7 @@ class Server:
         self._most = max(
             64, min(CONNECTIONS_MAX, descriptors_left(CONNECTIONS_MAX + DESCRIPTORS_KEPT) - DESCRIPTORS_KEPT)
         )
+        self._selector = selectors.DefaultSelector()
         try:
             async with trio.open_nursery() as self._nursery:
                 for listener in self._listeners:
@@ -151,8 +88,6 @@ class Server:
             for connection in list(self._connections):
                 self._close(connection)
             self._selector.close()
-            self._selector = selectors.DefaultSelector()
-            self._timers.clear()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -162,7 +97,7 @@ class Server:
                 await trio.lowlevel.checkpoint()
             else:
                 with trio.CancelScope() as self._sleep:
-                    self._sleep.deadline = self._timers[0][0] if self._timers else inf
+                    self._sleep.deadline = self._deadlines.next
                     await trio.lowlevel.wait_readable(self._selector.fileno())
                 self._sleep = None
             ready, self._ready = self._ready, {}
@@ -173,7 +108,8 @@ class Server:
                     await trio.lowlevel.checkpoint()
                 if key.data.mask:  # it may have been closed meanwhile
                     self._guarded(key.data, partial(self._on_event, mask))
-            self._expire(trio.current_time())
+            for connection in self._deadlines.due(trio.current_time()):
+                self._guarded(connection, self._on_time)
 
     def _guarded(self, connection: Connection, call: Callable[[Connection], None]) -> None:
         """A bug in one connection ends that one."""
@@ -224,15 +160,23 @@ class Server:
             if found is None:
                 if connection.reader.continue_wanted():
                     self._write(connection, CONTINUE)
+                if connection.reader.more:
+                    self._again(connection)
                 break
             connection.head, body = found
             self._begin(connection, connection.head, body)
         else:
-            if connection in self._connections and not self._occupied(connection) and not connection.reader.between:
-                self._ready[connection] = None
-                self._wake()
+            if not connection.reader.between:
+                self._again(connection)
         if connection in self._connections and self._hold(connection):
             self._watch(connection)
+
+    def _again(self, connection: Connection) -> None:
+        """It has more that can be answered at once: when others had their turn."""
+        if connection in self._connections and not self._occupied(connection):
+            self._ready[connection] = None
+            if self._sleep is not None:
+                self._sleep.cancel()
 
     def _occupied(self, connection: Connection) -> bool:
         return bool(connection.out or connection.busy or connection.parked or connection.stream or connection.closing)
@@ -253,14 +197,15 @@ class Server:
             self._respond(connection, answer)
         elif isinstance(answer, Parked):
             connection.parked = answer
-            connection.deadline = inf
             self._due_at(connection, answer.deadline)
             answer.park(connection)
         elif isinstance(answer, Streaming):
             connection.stream = answer
             self._due_at(connection, inf)
-            opening = answer.begin(lambda data: self._stream(connection, data))
-            self._write(connection, stream_head(opening))
+            most = STREAM_MAX_BYTES
+            opening = stream_head(answer.begin(lambda data: self._stream(connection, data, most)))
+            most += len(opening)  # however large the registry is, its first reading is not what is too slow
+            self._write(connection, opening)
         else:
             assert self._nursery is not None
             connection.busy = True
@@ -298,8 +243,6 @@ class Server:
         connection.closing = last or not keep
         connection.head = None
         self._write(connection, data)
-        if connection in self._connections and not connection.out:
-            self._due(connection, IDLE_S if connection.reader.between else REQUEST_S)
 
     def _write(self, connection: Connection, data: bytes) -> None:
         fresh = not connection.out
@@ -319,16 +262,17 @@ class Server:
         if not connection.out and connection.closing:
             self._end(connection)
         elif not connection.out:
-            self._due(connection, inf if connection.stream is not None else IDLE_S)
+            quiet_s = IDLE_S if connection.reader.between else REQUEST_S
+            self._due(connection, inf if connection.stream is not None else quiet_s)
         elif sent or connection.deadline == inf:
             self._due(connection, SEND_S)
         if connection in self._connections:
             self._watch(connection)
 
-    def _stream(self, connection: Connection, data: bytes) -> None:
+    def _stream(self, connection: Connection, data: bytes, most: int) -> None:
         if connection not in self._connections:
             return
-        if len(connection.out) + len(data) > STREAM_MAX_BYTES:
+        if len(connection.out) + len(data) > most:
             self._counts["cut.stream_too_slow"] += 1
             self._close(connection)
         else:
@@ -380,30 +324,11 @@ class Server:
         self._due_at(connection, trio.current_time() + seconds)
 
     def _due_at(self, connection: Connection, when: float) -> None:
-        connection.deadline = when
-        if when < connection.queued:
-            connection.queued = when
-            heappush(self._timers, (when, next(self._order), connection))
-            if self._sleep is not None and when < self._sleep.deadline:
-                self._sleep.deadline = when
-
-    def _wake(self) -> None:
-        if self._sleep is not None:
-            self._sleep.cancel()
-
-    def _expire(self, now: float) -> None:
-        while self._timers and self._timers[0][0] <= now:
-            when, _, connection = heappop(self._timers)
-            if connection not in self._connections or connection.queued != when:
-                continue
-            connection.queued = inf
-            if connection.deadline > now:
-                self._due_at(connection, connection.deadline)
-            else:
-                self._guarded(connection, self._on_time)
+        self._deadlines.set(connection, when)
+        if self._sleep is not None and when < self._sleep.deadline:
+            self._sleep.deadline = when
 
     def _on_time(self, connection: Connection) -> None:
-        connection.deadline = inf
         if connection.parked is not None:
             parked, connection.parked = connection.parked, None
             parked.leave(connection)
@@ -445,6 +370,7 @@ class Server:
             return
         del self._connections[connection]
         self._held_bytes -= connection.held
+        self._deadlines.forget(connection)
         for known in (self._idle, self._ready):
             known.pop(connection, None)
         if connection.mask:
@@ -457,13 +383,6 @@ class Server:
         if connection.stream is not None:
             connection.stream.end()
             connection.stream = None
-
-
-def stream_head(opening: Response) -> bytes:
-    """Without a length: it ends with the connection."""
-    lines = ["HTTP/1.1 200 OK", f"Content-Type: {opening.content_type}", "Cache-Control: no-store",
-             "Connection: close", *(f"{name}: {value}" for name, value in opening.headers)]  # fmt: skip
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + opening.body
 
 
 def _failed() -> Response:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,28 @@ async def test_a_quiet_stream_of_events_shows_that_it_lives(served: Served, mock
     await wait_all_tasks_blocked(0.05)
     mock_clock.jump(events.KEEP_ALIVE_S + 0.1)
     assert bytes(await client.stream.receive_some(65536)).startswith(b": ")
+
+
+async def test_a_first_reading_larger_than_what_a_reader_may_leave_is_read_to_its_end(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STREAM_MAX_BYTES", 50_000)
+    meta = {f"k{n}": "v" * 4000 for n in range(16)}
+    client, slow = await served.client(), await served.client()
+    for number in range(20):
+        body = {"Name": "web", "ID": str(number), "Port": 80, "Meta": meta}
+        assert (await client.put("/v1/agent/service/register", body)).status == 200
+    assert served.gateway._server is not None
+    for one in served.gateway._server._connections:  # so that the kernel does not take all of it at once
+        one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    await slow.send(request_bytes("GET", "/events"))
+    await wait_all_tasks_blocked(0.05)
+    assert any(len(one.out) > 50_000 for one in served.gateway._server._connections)
+    await served.register("other", 1)
+    told = read_events(slow)
+    assert len((await anext(told))[1]["instances"]) == 20
+    assert (await anext(told))[1]["instance"]["id"] == "other-1"
+    await told.aclose()
 
 
 async def test_a_reader_of_events_that_does_not_read_is_cut_off_and_harms_nobody(

@@ -127,6 +127,18 @@ async def test_a_body_of_chunks_without_an_end_is_cut_at_the_limit(served: Serve
     assert not served.services.report("web")
 
 
+async def test_a_body_in_chunks_of_a_byte_leaves_others_their_turn(served: Served) -> None:
+    slow, other = await served.client(), await served.client()
+    assert (await other.get("/healthz")).status == 200
+    head = request_bytes("PUT", "/v1/agent/service/register", Transfer_Encoding="chunked")
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"Name":"web","Port":80}'.ljust(10_000)) + b"0\r\n\r\n"
+    await slow.send(head + chunks)  # all of it is read at once
+    assert (await other.get("/healthz")).status == 200
+    assert served.node.catalog.of_node(served.node.id) == ()
+    assert (await slow.reply()).status == 200
+    assert [one.service.name for one in served.node.catalog.of_node(served.node.id)] == ["web"]
+
+
 async def test_a_wrong_path_of_one_request_does_not_end_the_connection(served: Served) -> None:
     client = await served.client()
     assert (await client.get("/nowhere")).status == 404
@@ -158,6 +170,15 @@ async def test_slow_loris_is_cut_off_and_costs_no_task(served: Served, mock_cloc
 async def test_a_body_that_does_not_come_is_cut_off(served: Served, mock_clock: MockClock) -> None:
     client = await served.client()
     await client.send(request_bytes("PUT", "/v1/agent/service/register", Content_Length="100") + b"{")
+    await wait_all_tasks_blocked(0.05)
+    mock_clock.jump(REQUEST_S + 0.1)
+    assert await client.closed()
+
+
+async def test_a_body_that_was_waited_for_has_no_more_time_than_another(served: Served, mock_clock: MockClock) -> None:
+    client = await served.client()
+    await client.send(request_bytes("PUT", "/v1/agent/service/register", Content_Length="100", Expect="100-continue"))
+    assert (await client.stream.receive_some(100)).startswith(b"HTTP/1.1 100")
     await wait_all_tasks_blocked(0.05)
     mock_clock.jump(REQUEST_S + 0.1)
     assert await client.closed()
