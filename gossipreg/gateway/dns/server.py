@@ -111,24 +111,26 @@ class Server:
         scope.deadline = trio.current_time() + MESSAGE_S
         while data := await stream.receive_some(READ_BYTES):
             received += data
-            answers, length = bytearray(), 0
-            while len(received) >= LENGTH_BYTES:
+            answers, over = bytearray(), False
+            while len(received) >= LENGTH_BYTES and not over:
                 length = int.from_bytes(received[:LENGTH_BYTES], "big")
-                if length > QUERY_MAX_BYTES or len(received) < LENGTH_BYTES + length:
+                if length > QUERY_MAX_BYTES:
+                    self.responder.count("drop.dns_tcp_long")
+                    over = True
+                elif len(received) < LENGTH_BYTES + length:
                     break
-                answer = await self._answer(bytes(received[LENGTH_BYTES : LENGTH_BYTES + length]), host)
-                del received[: LENGTH_BYTES + length]
-                if answer is None:
-                    return  # what follows a message that could not be read is not to be trusted either
-                answers += len(answer).to_bytes(LENGTH_BYTES, "big") + answer
-                if len(answers) > READ_BYTES:
-                    await self._send(stream, answers, scope)
-                    answers.clear()
-            if length > QUERY_MAX_BYTES:
-                self.responder.count("drop.dns_tcp_long")
-                return
+                else:
+                    answer = await self._answer(bytes(received[LENGTH_BYTES : LENGTH_BYTES + length]), host)
+                    del received[: LENGTH_BYTES + length]
+                    over = answer is None  # what follows a message that could not be read is not to be trusted either
+                    answers += b"" if answer is None else len(answer).to_bytes(LENGTH_BYTES, "big") + answer
+                    if len(answers) > READ_BYTES:
+                        await self._send(stream, answers, scope)
+                        answers.clear()
             if answers:
                 await self._send(stream, answers, scope)
+            if over:
+                return
 
     async def _answer(self, message: bytes, host: str) -> bytes | None:
         while not self.responder.rates.allow(host, now := time.monotonic()):

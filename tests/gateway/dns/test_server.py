@@ -144,11 +144,15 @@ async def test_malformed_datagrams_are_dropped_and_counted_and_the_next_is_answe
         (b"\xff\xff" + b"\0" * 100, "drop.dns_tcp_long"), (b"\0\0", "drop.dns_short"),
     ],
 )  # fmt: skip
-async def test_a_stream_that_brings_what_is_no_query_ends(running: Running, data: bytes, reason: str) -> None:
+async def test_a_stream_that_brings_what_is_no_query_ends_when_what_came_before_is_answered(
+    running: Running, data: bytes, reason: str
+) -> None:
+    short = dns.message.make_query("web.service.consul", "MX")
     stream = await running.connect()
     async with stream:
-        await stream.send_all(framed(QUERY.to_wire()) + data)
-        assert QUERY.is_response(dns.message.from_wire(await receive(stream)))
+        await stream.send_all(framed(short.to_wire()) + framed(QUERY.to_wire()) + framed(short.to_wire()) + data)
+        for query in (short, QUERY, short):
+            assert query.is_response(dns.message.from_wire(await receive(stream)))
         with pytest.raises(EOFError):
             await receive(stream)
     assert running.counts[reason] == 1
