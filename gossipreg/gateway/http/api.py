@@ -33,6 +33,8 @@ FILTERS = {
 }  # fmt: skip
 NEARABLE = ("health_service", "catalog_service", "catalog_nodes")
 STATES = ("any", "passing", "warning", "critical")
+QUESTION_MAX = 2048
+"""Characters of names, tags and filter in a question; thousands of questions are kept."""
 META_MAX = 16
 """So many tags or node-meta a question may have."""
 
@@ -96,15 +98,15 @@ class Api:
         near = name in NEARABLE and ask.near(request, node.name, node.uuid)
         if name == "health_state" and args[0] not in STATES:
             raise bad_request(f"the state is {args[0][:40]!r}: give {', '.join(STATES)}")
-        question = Question(name, args, self._options(name, request))
+        question = Question(name, args, self._options(name, request, args))
         how = How(self._view, ask.pretty(request), near, 404 if name == "kv" else 200)
-        index = ask.waited_index(request)
+        index, wait_s = ask.waited_index(request), ask.wait_s(request, self._rng)
         found = self.answers.ask(question)
         if index is None or found.index != index:
             return how(found)
-        return self.answers.wait(question, how, trio.current_time() + ask.wait_s(request, self._rng))
+        return self.answers.wait(question, how, trio.current_time() + wait_s)
 
-    def _options(self, name: str, request: Request) -> tuple[Any, ...]:
+    def _options(self, name: str, request: Request, args: tuple[str, ...]) -> tuple[Any, ...]:
         filter = one(request, "filter") or ""
         if filter:
             kind = FILTERS.get(name)
@@ -115,6 +117,7 @@ class Api:
         meta = request.query.get("node-meta", [])
         if len(tags) > META_MAX or len(meta) > META_MAX:
             raise bad_request(f"more than {META_MAX} tags or node-meta: at most {META_MAX}")
+        _check_size(filter, *args, *tags, *meta)
         passing = name == "health_service" and flag(request, "passing")
         pairs = tuple(sorted((key, value) for key, _, value in (text.partition(":") for text in meta)))
         if not (filter or tags or passing or pairs):
@@ -123,6 +126,7 @@ class Api:
 
     def _local(self, name: str, request: Request, *args: str) -> Answer:
         """A read of what is here; it has an index, and does not wait, with Consul either."""
+        _check_size(*args)
         ask.check_namespace(request)
         filter = one(request, "filter")
         if name in ("agent_members", "agent_services", "agent_checks"):
@@ -245,6 +249,12 @@ class Api:
             Route("/openapi.json", "This description", lambda _request: json_response(self._description),
                   gives="object"),
         ]  # fmt: skip
+
+
+def _check_size(*texts: str) -> None:
+    size = sum(map(len, texts))
+    if size > QUESTION_MAX:
+        raise bad_request(f"the question has {size} characters of names and filter: at most {QUESTION_MAX}")
 
 
 REFUSALS = [

@@ -29,6 +29,8 @@ FRESH_S = 1.0
 """A kept body is given out for so long: what members say of themselves changes without notice."""
 BROAD_S = 0.1
 """Questions about everything are looked at again no more often than that."""
+BROAD_SHARE = 0.1
+"""And no more than that of the time goes into it: in a large registry one such answer takes tens of milliseconds."""
 TURN = 32
 """So many are answered before others on the loop have their turn."""
 MAX_INDEX = (1 << 53) - 1
@@ -168,8 +170,10 @@ class Answers:
             await self._look_at(dirty)
             if self._broad and trio.current_time() >= broad_at:
                 broad, self._broad = self._broad, {}
+                start = trio.current_time()
                 await self._look_at(broad)
-                broad_at = trio.current_time() + BROAD_S
+                end = trio.current_time()
+                broad_at = end + max(BROAD_S, (end - start) * (1 / BROAD_SHARE - 1))
 
     # -- leaves --------------------------------------------------------------------------------------------------------
 

@@ -4,15 +4,19 @@ import gc
 import os
 import socket
 import tracemalloc
+from itertools import pairwise
+from math import inf
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import blocking
 from gossipreg.gateway.http.ask import WAIT_DEFAULT_S, WAIT_MAX_S
-from gossipreg.gateway.http.blocking import MAX_INDEX, Answers, Question
+from gossipreg.gateway.http.blocking import ALL, MAX_INDEX, Answers, Question
+from gossipreg.gateway.http.message import Response
 from gossipreg.model import Health, Status
 from tests.gateway.http.conftest import Client, Served, request_bytes
 
@@ -140,6 +144,7 @@ async def test_a_wait_ends_with_the_same_answer_and_some_jitter(served: Served, 
 async def test_a_wait_that_is_no_duration_is_a_400(served: Served) -> None:
     index = (await served.get("/v1/catalog/nodes")).index
     for wait in ("5", "x", "1d", "-", "5 m", "1e9s"):
+        assert (await served.get(f"/v1/catalog/nodes?wait={wait.replace(' ', '%20')}")).status == 400  # at once, too
         assert (await served.get(f"/v1/catalog/nodes?index={index}&wait={wait.replace(' ', '%20')}")).status == 400
 
 
@@ -198,6 +203,42 @@ async def test_what_nobody_asks_any_more_is_forgotten_within_the_bound(served: S
     assert answers.waiting == 1
     again = await served.get(f"/v1/health/service/s0?index={(await served.get('/v1/health/service/s99')).index - 1}")
     assert again.status == 200
+
+
+async def test_a_question_of_more_text_than_any_makes_sense_is_a_400_and_is_not_kept(served: Served) -> None:
+    long = "x" * 3000
+    for path in (f"health/service/{long}", f"health/service/web?tag={long}", f"catalog/nodes?node-meta=a:{long}",
+                 f"kv/{long}", f"agent/service/{long}"):  # fmt: skip
+        reply = await served.get(f"/v1/{path}")
+        assert (reply.status, "at most 2048" in reply.error) == (400, True)
+    assert served.gateway._api is not None
+    assert not any("x" in str(question) for question in served.gateway._api.answers._records)
+
+
+async def test_answers_about_everything_take_no_more_than_their_share_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,  # noqa: ARG001  # sleeping takes no time with it
+) -> None:
+    answers = Answers(lambda _: 0, lambda _: (ALL,), clock_us=lambda: 1, bug=lambda _where, _error: None)
+    answers.ask(Question("catalog_nodes", ()))
+    answers.wait(Question("catalog_nodes", ()), lambda _: Response(200, b""), inf).park("somebody")
+    looked: list[float] = []
+
+    async def look_at(records: Any) -> None:
+        if records:
+            looked.append(trio.current_time())
+            await trio.sleep(1.0)
+
+    monkeypatch.setattr(answers, "_look_at", look_at)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answers.run)
+        for _ in range(60):
+            answers.changed([])
+            await trio.sleep(0.5)
+        nursery.cancel_scope.cancel()
+    between = [later - before for before, later in pairwise(looked)]
+    assert between
+    assert min(between) >= 1.0 / blocking.BROAD_SHARE
 
 
 async def test_maintenance_of_the_sidecar_is_a_change_of_its_services(served: Served) -> None:
