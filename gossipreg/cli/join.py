@@ -128,11 +128,11 @@ def _http_gateway(where: tuple[str, ...], names: tuple[str, ...], group: str | N
         file = bind_gateway_socket(path, group, "--http unix:PATH")
         return Listener(file.listener, True, file.close, f"unix:{path}")
 
-    tcp: list[tuple[str, int]] = []
+    tcp: list[tuple[tuple[str, ...], int]] = []
     for text in where:
         if not text.startswith("unix:"):
             bind = listen_rule(text, what="--http", default_port=DEFAULT_PORT)
-            tcp += [(host, bind.port) for host in bind.hosts]
+            tcp.append((bind.hosts, bind.port))
     unix = [Path(text.removeprefix("unix:")) for text in where if text.startswith("unix:")]
     return [HttpGateway(tcp, unix, listen_unix, names=names)]
 

@@ -55,6 +55,8 @@ def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
                         "all members can reach")  # fmt: skip
     if any(char.isspace() or not char.isprintable() or char == "/" for char in host):
         raise BadConfig(f"{what} {text!r}: {host!r} is not a host")
+    if host.isdigit():
+        raise BadConfig(f"{what} {text!r}: {host} is no host, write HOST:PORT")
     if port_text is None:
         return host, None
     if not (port_text.isascii() and port_text.isdigit() and len(port_text) <= 5) or int(port_text) > 65535:

@@ -46,6 +46,8 @@ def test_a_host_and_a_port_are_split(text: str, host: str, port: int | None) -> 
         "[h]:1",
         "[::1",
         "[::1]x",
+        "8500",
+        "7940:1",
         "a b:1",
         "a\x00b:1",
         "a/b:1",

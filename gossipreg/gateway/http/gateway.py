@@ -33,10 +33,10 @@ class HttpGateway:
 
     name = "http"
 
-    def __init__(self, tcp: Sequence[tuple[str, int]], unix: Sequence[Path], listen_unix: ListenUnix,
+    def __init__(self, tcp: Sequence[tuple[Sequence[str], int]], unix: Sequence[Path], listen_unix: ListenUnix,
                  *, names: Iterable[str] = ()) -> None:  # fmt: skip
-        """Where to listen: literal addresses with their ports (0: any), and paths; `names` that it goes by beside
-        addresses and localhost."""
+        """Where to listen: literal addresses with the port on all of them (0: any), and paths; `names` that it goes by
+        beside addresses and localhost. Raises BadConfig."""
         self._tcp = tcp
         self._unix = unix
         self._listen_unix = listen_unix
@@ -57,8 +57,8 @@ class HttpGateway:
 
     def open(self) -> None:
         """Raises CannotStart: port taken, path too long, ..."""
-        for host, port in self._tcp:
-            self._listeners.append(listen_tcp(host, port))
+        for hosts, port in self._tcp:
+            self._listeners += listen_tcp(hosts, port)
         for path in self._unix:
             self._listeners.append(self._listen_unix(path))
 

@@ -15,6 +15,7 @@ On a unix socket no browser can ask, and programs put any name there: nothing is
 from collections.abc import Iterable
 from ipaddress import ip_address
 
+from gossipreg.errors import BadConfig
 from gossipreg.gateway.http.message import Head, HttpError
 
 LOCAL_NAMES = ("localhost",)
@@ -22,7 +23,12 @@ LOCAL_NAMES = ("localhost",)
 
 class Guard:
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """`names`: host names that this gateway may be called by, beside literal addresses and localhost."""
+        """`names`: host names that this gateway may be called by, beside literal addresses and localhost. Raises
+        BadConfig."""
+        names = tuple(names)
+        for name in names:
+            if not _is_name(name):
+                raise BadConfig(f"--http-host {name!r}: write the name of a host alone, such as registry.example.org")
         self._names = frozenset(name.lower().rstrip(".") for name in (*LOCAL_NAMES, *names))
 
     def check_untrusted(self, head: Head) -> None:
@@ -51,6 +57,13 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return text.isascii() and text.isprintable() and split_host_untrusted(text) == text
+    except ValueError:
+        return False
 
 
 def split_host_untrusted(text: str) -> str:

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -35,10 +35,30 @@ class Listener:
         return Caller(uid, trusted=uid in (0, os.geteuid()))
 
 
-def listen_tcp(host: str, port: int) -> Listener:
-    """`host` is a literal address; port 0: any. Raises CannotStart."""
+def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:
+    """On each of these literal addresses, all on one port; 0: any that is free. Those after the first may be missing on
+    this machine (no IPv6). Raises CannotStart."""
+    found: list[Listener] = []
+    for host in hosts:
+        try:
+            sock = _listening(host, port)
+        except OSError as error:
+            if found and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                continue
+            for listener in found:
+                listener.close()
+            taken = error.errno == errno.EADDRINUSE
+            hint = "something listens there already" if taken else error.strerror or str(error)
+            raise CannotStart(
+                f"cannot listen for HTTP on {_shown(host, port)}: {hint}; choose another --http HOST:PORT"
+            ) from None
+        port = sock.getsockname()[1]
+        found.append(Listener(sock, False, sock.close, _shown(host, port)))
+    return found
+
+
+def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -47,12 +67,14 @@ def listen_tcp(host: str, port: int) -> Listener:
         sock.bind((host, port))
         sock.listen(BACKLOG)
         sock.setblocking(False)
-    except OSError as error:
+    except OSError:
         sock.close()
-        hint = "something listens there already" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise CannotStart(f"cannot listen for HTTP on {shown}: {hint}; choose another --http HOST:PORT") from None
-    bound = sock.getsockname()[1]
-    return Listener(sock, False, sock.close, f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}")
+        raise
+    return sock
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def accept(listener: Listener) -> socket.socket | None:

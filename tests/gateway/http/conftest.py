@@ -122,7 +122,9 @@ class Served(Inside):
                  database: Database | None = None) -> None:  # fmt: skip
         super().__init__(network, name, number, durable=database is not None, database=database)
         self.called: list[str] = []
-        self.gateway = HttpGateway([("127.0.0.1", 0)], [folder / f"{name}.sock"], self._listen, names=["registry.lan"])
+        self.gateway = HttpGateway(
+            [(["127.0.0.1"], 0)], [folder / f"{name}.sock"], self._listen, names=["registry.lan"]
+        )
         self.gateway.open()
         self.bugs: list[tuple[str, Exception]] = []
         asked = Asked(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gossipreg.errors import BadConfig
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.message import Head, HttpError, target_untrusted
 
@@ -49,6 +50,14 @@ def test_tricks_of_encoding_are_a_400(target: bytes) -> None:
     with pytest.raises(HttpError) as caught:
         target_untrusted(target)
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "http://registry.lan", "registry.lan:8500", "a/b", "r\u00e9g.lan", "[::1]"]
+)
+def test_a_name_to_go_by_that_no_request_could_have_is_refused_at_the_start(name: str) -> None:
+    with pytest.raises(BadConfig, match="--http-host"):
+        Guard([name])
 
 
 def _refused(**headers: str) -> bool:
