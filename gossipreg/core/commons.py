@@ -38,6 +38,9 @@ class Commons:
     """What the current input has led to so far."""
     counts: dict[str, int] = field(default_factory=dict)
     """Named counters: drops by reason, probes, suspicions, refutations, comparisons, ..."""
+    received_datagrams: int = 0
+    """Whatever was in them."""
+    received_bytes: int = 0
     stretch: int = 1
     """Bounds and floors are multiplied by this: 1 plus the local health score."""
 

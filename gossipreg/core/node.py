@@ -132,6 +132,8 @@ class Node(View):
     def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]:
         """A datagram came from `source`. Whatever is in it, nothing is raised; each drop is counted with its reason."""
         commons = self._begin(now)
+        commons.received_datagrams += 1
+        commons.received_bytes += len(datagram)
         try:
             opened = self._opener.open_untrusted(datagram)
         except BadDatagram as error:

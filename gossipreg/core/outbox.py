@@ -55,6 +55,8 @@ class Outbox:
         self.throttled = 0
         """How often a class was refused room."""
         self.sent_kinds: dict[str, int] = {}
+        self.sent_kind_bytes: dict[str, int] = {}
+        """Of the messages themselves, before they are packed and sealed."""
         self.sent_datagrams = 0
         self.sent_bytes = 0
         self.withheld = 0
@@ -74,6 +76,7 @@ class Outbox:
         name = type(message).__name__
         self.sent_kinds[name] = self.sent_kinds.get(name, 0) + 1
         body = codec.encode(message)
+        self.sent_kind_bytes[name] = self.sent_kind_bytes.get(name, 0) + len(body)
         self._waiting.setdefault(to, []).append((body, on_sent))
         self._waiting_bytes += len(body)
 

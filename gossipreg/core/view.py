@@ -120,8 +120,10 @@ class View:
             "table_bytes": commons.replica.size_bytes, "timers": len(commons.timers), "loop_lag_s": self._lag_s,
             "unreceipted": self._rumours.unsettled(), "heard_s": round(min(now - commons.heard_at, now), 3),
             "sent.datagrams": commons.outbox.sent_datagrams, "sent.bytes": commons.outbox.sent_bytes,
+            "received.datagrams": commons.received_datagrams, "received.bytes": commons.received_bytes,
             "sent.withheld": commons.outbox.withheld, "sent.throttled": commons.outbox.throttled,
         }  # fmt: skip
         fixed |= {f"sent.{kind}": number for kind, number in commons.outbox.sent_kinds.items()}
+        fixed |= {f"sent_bytes.{kind}": number for kind, number in commons.outbox.sent_kind_bytes.items()}
         fixed |= {f"table.{what}": number for what, number in commons.replica.counts.items()}
         return fixed | commons.counts

@@ -75,6 +75,7 @@ BOUNDS: dict[str, Bound] = {
     "Outbox._allowance": _exactly(0),
     "Outbox._waiting": _exactly(0),
     "Outbox.sent_kinds": _exactly(32),
+    "Outbox.sent_kind_bytes": _exactly(32),
     "Own._free": _exactly(MAX_SERVICES_A_ROW),
     "Own._observed": _exactly(16),
     "Own._slots": _exactly(MAX_SERVICES_A_ROW),

@@ -198,7 +198,7 @@ def parts_that_hold(node: Node) -> dict[str, dict[object, object]]:
     ]  # fmt: skip
     for part in parts:
         for name, value in vars(part).items():
-            if isinstance(value, dict) and name not in ("sent_kinds", "counts"):
+            if isinstance(value, dict) and name not in ("sent_kinds", "sent_kind_bytes", "counts"):
                 found[f"{type(part).__name__}.{name}"] = value
     return found
 

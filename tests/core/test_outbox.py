@@ -55,6 +55,8 @@ def test_nothing_is_lost_or_reordered_and_no_datagram_is_above_the_limit(
         told = [message for datagram in found.get(address, []) for message in datagram]
         assert told == [message for to, message in said if to == address]
     assert outbox.flush(0.0) == []
+    assert sum(outbox.sent_kinds.values()) == len(said)
+    assert sum(outbox.sent_kind_bytes.values()) == outbox.sent_bytes - len(sends) * outbox._sealer.overhead
 
 
 @settings(max_examples=30, deadline=None)

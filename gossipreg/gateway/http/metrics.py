@@ -25,6 +25,7 @@ _COUNTER_GAUGES = {
     "lost": ("gossipreg_lost_members", "Members that are called until they answer"),
     "timers": ("gossipreg_timers", "Timers that wait in the core"),
     "unreceipted": ("gossipreg_queue_unreceipted", "Rumours that neighbours have not confirmed yet"),
+    "out": ("gossipreg_out", "Whether the others took it for dead by its own fault, and it is not back yet"),
     "heard_s": ("gossipreg_heard_seconds", "Since a member was heard"),
     "loop_lag_s": ("gossipreg_core_lag_seconds", "How late the last timer of the core was"),
     "checks": ("gossipreg_checks", "Health checks of services registered here"),
@@ -47,12 +48,15 @@ _COUNTERS = {
     "lookups": ("gossipreg_lookups_total", "Lookups through the local socket"),
     "sent.datagrams": ("gossipreg_sent_datagrams_total", "Datagrams sent"),
     "sent.bytes": ("gossipreg_sent_bytes_total", "Bytes sent, UDP payload"),
+    "received.datagrams": ("gossipreg_received_datagrams_total", "Datagrams received, whatever was in them"),
+    "received.bytes": ("gossipreg_received_bytes_total", "Bytes received, UDP payload"),
     "sent.withheld": ("gossipreg_sent_withheld_total", "Datagrams not sent, since their receiver was not proven"),
     "sent.throttled": ("gossipreg_sent_throttled_total", "Messages put off by the budget"),
 }
 _FAMILIES = {
     "drop.": ("gossipreg_drops_total", "reason", "What was dropped, by reason"),
     "sent.": ("gossipreg_sent_messages_total", "kind", "Messages sent, by kind"),
+    "sent_bytes.": ("gossipreg_sent_messages_bytes_total", "kind", "Bytes of messages sent, by kind, before sealing"),
     "bug.": ("gossipreg_bugs_total", "where", "Failures that should not be: see the log"),
     "dns.": ("gossipreg_dns_total", "event", "The DNS gateway's counters"),
     "http.": ("gossipreg_http_total", "event", "The HTTP gateway's counters"),

@@ -42,7 +42,8 @@ async def test_metrics_are_prometheus_text_and_every_sample_has_its_type(served:
     assert samples['gossipreg_instances{health="passing"}'] == 1
     for name in (
         "services", "probes_total", "suspicions_total", "refutations_total", "comparisons_total", "sent_bytes_total",
-        "sent_datagrams_total", "queue_unreceipted", "queue_checks", "loop_lag_seconds", "lookups_total",
+        "sent_datagrams_total", "received_bytes_total", "received_datagrams_total", "out",
+        "queue_unreceipted", "queue_checks", "loop_lag_seconds", "lookups_total",
         "rtt_seconds_count", "http_waiting", "http_connections",
     ):  # fmt: skip
         assert f"gossipreg_{name}" in samples, name
