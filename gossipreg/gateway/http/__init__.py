@@ -12,6 +12,7 @@
     ask         what a question may say beside its path
     shapes      members and instances as Consul has them
     catalog     the reads of what all know;  agent: of what is registered here
+    spellings   names in any case
     writes      registering, checks, maintenance, leaving;  definitions: Consul's words for them
     filter      filter expressions;  pattern: their regular expressions
     metrics     for Prometheus;  events: changes as they come

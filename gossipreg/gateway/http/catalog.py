@@ -4,7 +4,8 @@ Owns what each question means (`render`) and what its answer depends on (`topics
 
 Members that left are in no answer; those that are dead are among the nodes, with a critical serfHealth, and their
 services are not: that is what a lookup says, too. Where several members have a name, the one that lives, and then the
-one with the smallest id, is the node of that name; every node can be asked for by its ID.
+one with the smallest id, is the node of that name; every node can be asked for by its ID. Who asks for a name or a tag
+may write it in any case, as with Consul.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ from gossipreg.gateway.http.shapes import (
     service_checks,
     service_shape,
 )
+from gossipreg.gateway.http.spellings import Spellings, folded
 from gossipreg.model import Health, Instance, NodeId
 
 EVERYTHING: Topic = ("all", "")
@@ -45,6 +47,7 @@ class Catalog:
     def __init__(self, view: View, cluster: str) -> None:
         self._view = view
         self._cluster = cluster
+        self.spellings = Spellings(view.catalog)
         self._renders: dict[str, Callable[[tuple[str, ...], Options], Any]] = {
             "health_service": self._health_service,
             "health_checks": self._health_checks,
@@ -64,7 +67,7 @@ class Catalog:
     def topics(self, question: Question) -> tuple[Topic, ...]:
         match question.name:
             case "health_service" | "health_checks" | "catalog_service":
-                return (("name", question.args[0]),)
+                return (("name", folded(question.args[0])),)
             case "kv":
                 return (("kv", ""),)
             case _:
@@ -73,8 +76,14 @@ class Catalog:
     # -- of a service --------------------------------------------------------------------------------------------------
 
     def _instances(self, name: str, options: Options) -> Iterator[tuple[Node, Instance]]:
-        for instance in self._view.catalog.lookup(name, tags=options.tags, all=True):
+        return (found for spelled in self.spellings.of(name) for found in self._spelled(spelled, options))
+
+    def _spelled(self, name: str, options: Options) -> Iterator[tuple[Node, Instance]]:
+        tags = {folded(tag) for tag in options.tags}
+        for instance in self._view.catalog.lookup(name, all=True):
             if options.passing and instance.health is not Health.PASSING:
+                continue
+            if tags and not tags <= {folded(tag) for tag in instance.service.tags}:
                 continue
             node = known_node(self._view, instance.node)
             if node is not None and options.admit(node):
@@ -98,7 +107,7 @@ class Catalog:
         tags: dict[str, dict[str, None]] = {}
         names = [summary.name for summary in self._view.catalog.services()]
         every = (
-            catalog_entry(node, one, self._cluster) for name in names for node, one in self._instances(name, options)
+            catalog_entry(node, one, self._cluster) for name in names for node, one in self._spelled(name, options)
         )
         for entry in _filtered(every, options, "catalog"):
             tags.setdefault(entry["ServiceName"], {}).update(dict.fromkeys(entry["ServiceTags"]))
@@ -119,7 +128,7 @@ class Catalog:
             pass
         else:
             return known_node(self._view, id)
-        named = [node for node in self._all_nodes(Options(())) if node.name == name]
+        named = [node for node in self._all_nodes(Options(())) if folded(node.name) == folded(name)]
         return min(named, key=lambda node: (node.status != "passing", node.id), default=None)
 
     def _nodes(self, _args: tuple[str, ...], options: Options) -> list[Shape]:

@@ -19,6 +19,7 @@ from gossipreg.gateway.http.monitoring import Monitoring, clock_us
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.ports import Listener, listen_tcp
 from gossipreg.gateway.http.server import Server
+from gossipreg.gateway.http.spellings import folded
 from gossipreg.model import Change
 
 DEFAULT_PORT = 8500
@@ -83,7 +84,8 @@ class HttpGateway:
     def changed(self, changes: Sequence[Change]) -> None:
         assert self._api is not None, "attach comes first"
         assert self._events is not None, "attach comes first"
-        names = dict.fromkeys(change.instance.service.name for change in changes)
+        self._api.catalog.spellings.changed(changes)
+        names = dict.fromkeys(folded(change.instance.service.name) for change in changes)
         self._api.answers.changed([("name", name) for name in names])
         self._events.changed(changes)
 
@@ -116,7 +118,7 @@ class HttpGateway:
         self._fingerprint = view.fingerprint
         before, self._members = self._members, {id: row.member for id, row in view.replica.rows.items()}
         moved = [id for id, row in view.replica.rows.items() if before.get(id) is not row.member]
-        names = {one.service.name: None for id in moved for one in view.catalog.of_node(id)}
+        names = {folded(one.service.name): None for id in moved for one in view.catalog.of_node(id)}
         return [("name", name) for name in names]
 
     def counts(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ import trio
 
 from gossipreg.model import NodeId
 from tests.daemon.memory_network import MemoryNetwork
-from tests.gateway.http.conftest import Served
+from tests.gateway.http.conftest import Served, request_bytes
 
 
 @pytest.fixture
@@ -133,6 +133,37 @@ async def test_what_cannot_be_answered_as_asked_is_a_400_never_ignored(served: S
 async def test_a_filter_where_there_is_none_is_a_400(served: Served, path: str) -> None:
     await served.register("web", 80)
     assert (await served.get(f"/v1/{path}?filter=ID==x")).status == 400
+
+
+async def test_names_and_tags_are_asked_for_in_any_case(served: Served) -> None:
+    for id, name, tags in (("w1", "Web", ["V1"]), ("w2", "web", ["v1", "b"]), ("w3", "web", [])):
+        body = {"Name": name, "ID": id, "Port": 80, "Tags": tags}
+        assert (await served.put("/v1/agent/service/register", body)).status == 200
+    for path, id in (
+        ("health/service", "Service.ID"),
+        ("catalog/service", "ServiceID"),
+        ("health/checks", "ServiceID"),
+    ):
+        for name in ("web", "WEB", "Web"):
+            found = (await served.get(f"/v1/{path}/{name}")).json
+            assert [one[id] if "." not in id else one["Service"]["ID"] for one in found] == ["w1", "w2", "w3"]
+    found = (await served.get("/v1/health/service/wEB?tag=V1&filter=Service.Service==web")).json
+    assert [one["Service"]["ID"] for one in found] == ["w2"]
+    assert set((await served.get("/v1/catalog/services")).json) == {"Web", "web"}
+    assert set((await served.get("/v1/catalog/services?filter=ServiceName==Web")).json) == {"Web"}
+    assert (await served.get("/v1/catalog/node/ONE")).json["Node"]["Node"] == "one"
+
+
+async def test_a_change_wakes_who_wrote_the_name_in_another_case(served: Served) -> None:
+    client = await served.client()
+    empty = await client.get("/v1/health/service/WEB")
+    await client.send(request_bytes("GET", f"/v1/health/service/WEB?index={empty.index}"))
+    await served.register("web", 80)
+    assert [one["Service"]["ID"] for one in (await client.reply()).json] == ["web-80"]
+    await served.services.deregister("web-80")
+    assert (await client.get("/v1/health/service/WEB")).json == []
+    assert served.gateway._api is not None
+    assert served.gateway._api.catalog.spellings.of("web") == ()
 
 
 async def test_tags_meta_and_filters_choose(served: Served) -> None:
