@@ -17,7 +17,8 @@ QUERY_MAX_BYTES = 4_096
 """Longer datagrams are cut, and are no queries then; questions have at most some 300 bytes."""
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Asked for: what comes while gossip has its turn waits here."""
-BACKLOG = 128
+BACKLOG = 1024
+"""So many may connect while gossip has its turn; who comes beyond it tries again after a second."""
 PORT_TRIES = 32
 _IP_PKTINFO = 8
 """Of linux/in.h; Python's socket module has it from 3.14."""

@@ -78,20 +78,24 @@ class Server:
     async def _serve_tcp(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         while True:
             await trio.lowlevel.wait_readable(listener)
-            try:
-                sock, source = listener.accept()
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                    await trio.sleep(0.1)  # it stays readable: do not spin until somebody closes a descriptor
-                continue
-            scope = trio.CancelScope()
-            while len(self._connections) >= CONNECTIONS_MAX:
-                oldest = next(iter(self._connections))
-                del self._connections[oldest]
-                oldest.cancel()
-                self.responder.count("drop.dns_tcp_crowded")
-            self._connections[scope] = None
-            nursery.start_soon(self._serve_connection, sock, source[0], scope)
+            for _ in range(TURN):
+                try:
+                    sock, source = listener.accept()
+                except OSError as error:
+                    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
+                        await trio.sleep(0.1)  # it stays readable: do not spin until somebody closes a descriptor
+                    break
+                self._admit(sock, source[0], nursery)
+
+    def _admit(self, sock: socket.socket, host: str, nursery: trio.Nursery) -> None:
+        scope = trio.CancelScope()
+        while len(self._connections) >= CONNECTIONS_MAX:
+            oldest = next(iter(self._connections))
+            del self._connections[oldest]
+            oldest.cancel()
+            self.responder.count("drop.dns_tcp_crowded")
+        self._connections[scope] = None
+        nursery.start_soon(self._serve_connection, sock, host, scope)
 
     async def _serve_connection(self, sock: socket.socket, host: str, scope: trio.CancelScope) -> None:
         try:

@@ -4,6 +4,7 @@ import errno
 import random
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import dns.flags
@@ -307,6 +308,20 @@ def test_port_zero_finds_one_that_is_free_for_both(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(socket.socket, "bind", crowded)
     ports = open_ports(("127.0.0.1",), 0)
     assert ports.tcp[0].getsockname() == ports.udp[0].sock.getsockname()
+    ports.close()
+
+
+def test_many_may_connect_at_once_before_the_sidecar_has_its_turn() -> None:
+    most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    if most < 400:
+        pytest.skip(f"this system lets {most} wait")
+    ports = open_ports(("127.0.0.1",), 0)
+    clients = [socket.socket() for _ in range(300)]
+    for client in clients:
+        client.settimeout(0.5)  # who finds no place is let in after a second at the earliest
+        client.connect(ports.tcp[0].getsockname())
+    for client in clients:
+        client.close()
     ports.close()
 
 
