@@ -11,6 +11,7 @@ The bounds, and what happens at each:
 - a request that is not whole after 10 s, a response that is not read for 30 s, a connection without a request for 2
   minutes: closed
 - 16 MiB of requests that are not whole, of all connections together: who passes it is told and closed
+- 64 MiB of responses that are not read, of all connections together: who passes it is closed
 - 1 MiB that a reader of a stream has not taken: closed
 """
 
@@ -38,6 +39,7 @@ SEND_S = 30.0
 IDLE_S = 120.0
 """Longer than clients commonly keep a connection (Go 90 s), so that they close it and no request meets a close."""
 HELD_MAX_BYTES = 16 * 1024 * 1024
+UNREAD_MAX_BYTES = 64 * 1024 * 1024
 STREAM_MAX_BYTES = 1024 * 1024
 READ_BYTES = 64 * 1024
 TURN = 16
@@ -66,6 +68,7 @@ class Server:
         """Those that have more whole requests and wait for their turn."""
         self._deadlines = Deadlines()
         self._held_bytes = 0
+        self._unread_bytes = 0
         self._sleep: trio.CancelScope | None = None
         self._nursery: trio.Nursery | None = None
         self._most = CONNECTIONS_MAX
@@ -247,8 +250,12 @@ class Server:
     def _write(self, connection: Connection, data: bytes) -> None:
         fresh = not connection.out
         connection.out += data
+        self._unread_bytes += len(data)
         if fresh:
             self._flush(connection)
+        if self._unread_bytes > UNREAD_MAX_BYTES and connection.out:
+            self._counts["cut.unread_too_much"] += 1
+            self._close(connection)
 
     def _flush(self, connection: Connection) -> None:
         try:
@@ -259,6 +266,7 @@ class Server:
             self._close(connection)
             return
         connection.out = connection.out[sent:]
+        self._unread_bytes -= sent
         if not connection.out and connection.closing:
             self._end(connection)
         elif not connection.out:
@@ -370,6 +378,8 @@ class Server:
             return
         del self._connections[connection]
         self._held_bytes -= connection.held
+        self._unread_bytes -= len(connection.out)
+        connection.out = b""
         self._deadlines.forget(connection)
         for known in (self._idle, self._ready):
             known.pop(connection, None)

@@ -207,6 +207,29 @@ async def test_who_does_not_read_its_responses_is_cut_off(served: Served, mock_c
     assert served.gateway.counts()["http.cut.too_slow"] == 1
 
 
+async def test_responses_that_nobody_reads_have_a_bound_in_all(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "UNREAD_MAX_BYTES", 100_000)
+    reader = await served.client()
+    body = {"Name": "web", "Port": 80, "Meta": {f"k{n}": "v" * 4000 for n in range(10)}}
+    assert (await reader.put("/v1/agent/service/register", body)).status == 200
+    assert served.gateway._server is not None
+    slow = [await served.client() for _ in range(5)]
+    await wait_all_tasks_blocked(0.05)
+    for one in served.gateway._server._connections:
+        one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    for client in slow:
+        client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await client.send(request_bytes("GET", "/v1/health/service/web") * 20)
+    await wait_all_tasks_blocked(0.05)
+    assert served.gateway.counts()["http.cut.unread_too_much"] >= 1
+    assert served.gateway._server._unread_bytes <= 100_000
+    assert (await reader.get("/healthz")).status == 200
+    for client in slow:
+        await client.stream.aclose()
+    await wait_all_tasks_blocked(0.05)
+    assert served.gateway._server._unread_bytes == 0
+
+
 async def _flood(client: Any) -> None:
     with suppress(trio.BrokenResourceError):
         while True:
