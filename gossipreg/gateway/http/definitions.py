@@ -159,7 +159,8 @@ def check_text_untrusted(given: Given, id: str) -> str:
             text += ",verify=no"
         if name := _text(given, "tlsservername"):
             text += f",server_name={name}"
-    for option, value in (("id", id), ("name", _text(given, "name")), ("notes", _text(given, "notes"))):
+    notes = " ".join(_text(given, "notes").split())  # they may have lines
+    for option, value in (("id", id), ("name", _text(given, "name")), ("notes", notes)):
         if value:
             text += f",check_{option}={quote(value, safe=_PLAIN)}"
     return text

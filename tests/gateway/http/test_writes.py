@@ -140,6 +140,7 @@ async def test_registering_again_keeps_checks_unless_they_are_to_be_replaced(ser
           "FailuresBeforeCritical": 2}, "https://h/,passes=3,fails=2,verify=no,server_name=n"),
         ({"TCP": "[::1]:5", "Interval": "10s", "SuccessBeforePassing": 1}, "tcp://[::1]:5,interval=10s"),
         ({"Args": ["sh", "-c", "exit 1"], "Interval": "1h"}, "cmd:sh -c 'exit 1',interval=3600s"),
+        ({"TTL": "10s", "Notes": "two\n  lines"}, "ttl:10s,check_notes=two lines"),
         ({"ScriptArgs": ["x"], "Name": "a, b", "Notes": "100%"}, "cmd:x,check_name=a%2C b,check_notes=100%25"),
         ({"Definition": {"TCP": "h:1", "Interval": "5s"}, "Status": "passing"}, "tcp://h:1,interval=5s"),
     ],
