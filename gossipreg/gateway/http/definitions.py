@@ -6,6 +6,7 @@ What is empty, false or null says nothing, whatever its key.
 """
 
 import json
+import re
 import shlex
 from typing import Any
 from urllib.parse import quote
@@ -166,6 +167,10 @@ def check_text_untrusted(given: Given, id: str) -> str:
     return text
 
 
+_OPTION = re.compile(",(?=[a-z_]+=)")
+"""A comma in a URL or an argument that `register` would take for the begin of an option."""
+_COMMA_AND_NOTHING = ",''"
+"""Means a comma in a shell's words, in quotes and outside."""
 _PLAIN = ":/@!$&'()*+;=?# "
 
 
@@ -186,13 +191,15 @@ def _what(given: Given) -> tuple[str, str]:
             url = _text(given, "http")
             if not url.startswith(("http://", "https://")):
                 raise bad_request(f"HTTP is {url[:80]!r}: give an http:// or https:// URL")
-            return url, url.partition(":")[0]
+            return _OPTION.sub("%2C", url), url.partition(":")[0]
         case "tcp":
-            return f"tcp://{_text(given, 'tcp')}", "tcp"
+            if "," in (address := _text(given, "tcp")):
+                raise bad_request(f"TCP is {address[:80]!r}: give HOST:PORT")
+            return f"tcp://{address}", "tcp"
     args = given.get("args") or given.get("scriptargs")
     if type(args) is not list or not all(type(arg) is str for arg in args):
         raise bad_request("Args is no list of texts")
-    return f"cmd:{shlex.join(args)}", "cmd"
+    return f"cmd:{_OPTION.sub(_COMMA_AND_NOTHING, shlex.join(args))}", "cmd"
 
 
 def _in_a_row(given: Given, kind: str) -> str:

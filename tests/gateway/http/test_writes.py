@@ -1,5 +1,6 @@
 """Registering, checks, maintenance, joining, leaving; and what cannot be had."""
 
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,10 @@ from urllib.parse import quote
 
 import pytest
 import trio
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from gossipreg.daemon.checks.spec import DEFAULT_TIMEOUT_S, parse_check_untrusted
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.gateway.http.ask import duration_untrusted
 from gossipreg.gateway.http.definitions import check_text_untrusted, keys
@@ -83,7 +87,7 @@ async def test_keys_are_taken_in_any_case_and_with_underscores(served: Served, b
         ({"Check": {"Args": ["true"]}}, "--allow-cmd-checks"),
         ({"Checks": [{"TTL": "1s", "ID": "a"}] * 2}, "two checks"),
         ({"Checks": {"a": 1}}, "no list"), ({"Checks": [1]}, "no JSON object"), ({"name": "twice"}, "twice"),
-        ({"Check": {"TCP": "x"}}, "tcp"),
+        ({"Check": {"TCP": "x"}}, "tcp"), ({"Check": {"TCP": "h:1,passes=2"}}, "HOST:PORT"),
         ({"Check": {"HTTP": "http://x/", "FailuresBeforeWarning": 2}}, "leave it out"),
         ({"Check": {"TTL": 10**400}}, "nanoseconds"), ({"Check": {"TTL": -1.5}}, "nanoseconds"),
         ({"Check": {"TTL": "0"}}, "above 0"), ({"Check": {"TTL": "0s"}}, "above 0"),
@@ -140,6 +144,9 @@ async def test_registering_again_keeps_checks_unless_they_are_to_be_replaced(ser
           "FailuresBeforeCritical": 2}, "https://h/,passes=3,fails=2,verify=no,server_name=n"),
         ({"TCP": "[::1]:5", "Interval": "10s", "SuccessBeforePassing": 1}, "tcp://[::1]:5,interval=10s"),
         ({"Args": ["sh", "-c", "exit 1"], "Interval": "1h"}, "cmd:sh -c 'exit 1',interval=3600s"),
+        ({"HTTP": "http://h/?a=1,timeout=2s,b=3", "Interval": "5s"},
+         "http://h/?a=1%2Ctimeout=2s%2Cb=3,interval=5s"),
+        ({"Args": ["x", "a,timeout=1s", "b c,fails=2"]}, "cmd:x a,''timeout=1s 'b c,''fails=2'"),
         ({"TTL": "10s", "Notes": "two\n  lines"}, "ttl:10s,check_notes=two lines"),
         ({"ScriptArgs": ["x"], "Name": "a, b", "Notes": "100%"}, "cmd:x,check_name=a%2C b,check_notes=100%25"),
         ({"Definition": {"TCP": "h:1", "Interval": "5s"}, "Status": "passing"}, "tcp://h:1,interval=5s"),
@@ -147,6 +154,14 @@ async def test_registering_again_keeps_checks_unless_they_are_to_be_replaced(ser
 )  # fmt: skip
 def test_consuls_words_for_a_check_in_ours(check: Any, text: str) -> None:
     assert check_text_untrusted(keys(check), "") == text
+
+
+@given(st.lists(st.text(min_size=1).filter(str.isprintable), min_size=1, max_size=4))
+@example(["x", "a,timeout=1s", "it's, b,fails=2"])
+def test_arguments_of_a_command_are_given_to_it_as_they_were_said(args: list[str]) -> None:
+    spec = parse_check_untrusted("check", check_text_untrusted({"args": args}, "id"))
+    assert shlex.split(spec.target) == args
+    assert (spec.id, spec.timeout_s, spec.fails) == ("id", DEFAULT_TIMEOUT_S, 1)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("1h2m3s", 3723), ("1.5m", 90), ("0", 0), ("250ms", 0.25)])
