@@ -19,6 +19,12 @@ BACKLOG = 1024
 """So many may connect while the sidecar is busy. The kernel may allow less (net.core.somaxconn)."""
 
 
+_WHY = {
+    errno.EADDRINUSE: "something listens there already",
+    errno.EACCES: "ports below 1024 are for root and CAP_NET_BIND_SERVICE",
+}
+
+
 @dataclass(slots=True)
 class Listener:
     sock: socket.socket
@@ -47,10 +53,9 @@ def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:
                 continue
             for listener in found:
                 listener.close()
-            taken = error.errno == errno.EADDRINUSE
-            hint = "something listens there already" if taken else error.strerror or str(error)
+            why = _WHY.get(error.errno or 0, error.strerror or str(error))
             raise CannotStart(
-                f"cannot listen for HTTP on {_shown(host, port)}: {hint}; choose another --http HOST:PORT"
+                f"cannot listen for HTTP on {_shown(host, port)}: {why}; choose another --http HOST:PORT"
             ) from None
         port = sock.getsockname()[1]
         found.append(Listener(sock, False, sock.close, _shown(host, port)))
