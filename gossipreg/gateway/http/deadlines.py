@@ -1,21 +1,28 @@
 """When to look at which connection.
 
-Owns a heap with at most one entry for each that has a deadline, so that a deadline which is put off costs nothing: its
-entry is moved when it comes up.
+Owns a heap. A deadline that is put off costs nothing: its entry is moved when it comes up. Entries that mean nothing
+any more, since the connection has an earlier one or is gone, are never more than the others, and a few.
 """
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 
 from gossipreg.gateway.http.client import Connection
+
+VOID_MIN = 64
 
 
 class Deadlines:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Connection]] = []
         self._order = count()
+        self._void = 0
+        """So many entries mean nothing any more."""
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     @property
     def next(self) -> float:
@@ -26,17 +33,21 @@ class Deadlines:
         """Instead of the one that it had; inf: none."""
         connection.deadline = when
         if when < connection.queued:
+            self._drop_entry(connection)
             connection.queued = when
             heappush(self._heap, (when, next(self._order), connection))
 
     def forget(self, connection: Connection) -> None:
-        connection.queued = connection.deadline = inf
+        """It is gone."""
+        connection.deadline = inf
+        self._drop_entry(connection)
 
     def due(self, now: float) -> Iterator[Connection]:
         """Those whose time is up; they have no deadline then."""
         while self._heap and self._heap[0][0] <= now:
             when, _, connection = heappop(self._heap)
             if connection.queued != when:
+                self._void -= 1
                 continue
             connection.queued = inf
             if connection.deadline > now:
@@ -44,3 +55,13 @@ class Deadlines:
             else:
                 connection.deadline = inf
                 yield connection
+
+    def _drop_entry(self, connection: Connection) -> None:
+        if connection.queued == inf:
+            return
+        connection.queued = inf
+        self._void += 1
+        if self._void > VOID_MIN and self._void > len(self._heap) // 2:
+            self._heap = [entry for entry in self._heap if entry[2].queued == entry[0]]
+            heapify(self._heap)
+            self._void = 0
