@@ -193,6 +193,7 @@ class Methods:
             "version": __version__,
             "synced": node.synced,
             "alone": node.alone,
+            "out": node.out,
             "members": {state: states[state] for state in MEMBER_STATES},
             "services": len(node.catalog.services()),
             "fingerprint": statistics.pop("fingerprint", None),
@@ -207,7 +208,7 @@ class Methods:
             "failing_checks": self._services.failing(),
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {
-                **{name: value for name, value in statistics.items() if name not in ("synced", "members")},
+                **{name: value for name, value in statistics.items() if name not in ("synced", "members", "out")},
                 **{f"drop.{reason}": count for reason, count in (self._pump.dropped + self.dropped).items()},
                 **self._pump.counts,
                 **self._services.checks.counts(),

@@ -135,6 +135,7 @@ async def test_info_says_who_and_how_it_is(sidecar: Sidecar) -> None:
     assert info["address"] == "10.0.0.1:7940"
     assert info["synced"] is True
     assert info["sealed"] is False
+    assert info["out"] is False
     assert info["members"] == {"alive": 1, "suspect": 0, "dead": 0, "left": 0}
     assert isinstance(info["counters"], dict)
 

@@ -18,6 +18,7 @@ _GAUGES = {
     "health_score": ("gossipreg_health_score", "How slow this sidecar thinks that it is itself: 0 is well"),
     "uptime_s": ("gossipreg_uptime_seconds", "Since it was started"),
     "services": ("gossipreg_services", "Names of services known"),
+    "out": ("gossipreg_out", "Whether the others take it for dead by its own fault, and it is not back yet"),
 }
 _COUNTER_GAUGES = {
     "rows": ("gossipreg_table_rows", "Rows in the table, dead ones included"),
@@ -25,7 +26,6 @@ _COUNTER_GAUGES = {
     "lost": ("gossipreg_lost_members", "Members that are called until they answer"),
     "timers": ("gossipreg_timers", "Timers that wait in the core"),
     "unreceipted": ("gossipreg_queue_unreceipted", "Rumours that neighbours have not confirmed yet"),
-    "out": ("gossipreg_out", "Whether the others took it for dead by its own fault, and it is not back yet"),
     "heard_s": ("gossipreg_heard_seconds", "Since a member was heard"),
     "loop_lag_s": ("gossipreg_core_lag_seconds", "How late the last timer of the core was"),
     "checks": ("gossipreg_checks", "Health checks of services registered here"),
@@ -90,7 +90,7 @@ def _families(info: Mapping[str, Any], members: list[MemberInfo], instances: lis
     for key in ("synced", "alone"):
         yield _one(f"gossipreg_{key}", "gauge", f"Whether it is {key}", [({}, int(info[key]))])
     for key, (name, text) in _GAUGES.items():
-        yield _one(name, "gauge", text, [({}, info[key])])
+        yield _one(name, "gauge", text, [({}, float(info[key]))])
     yield _one("gossipreg_loop_lag_seconds", "gauge", "The worst delay of the event loop lately",
                [({}, info["loop_lag_ms"] / 1000)])  # fmt: skip
     for key, value in own.items():
