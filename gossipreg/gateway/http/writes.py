@@ -130,11 +130,14 @@ class Writes:
         return DONE
 
     def _find(self, check_id: str) -> tuple[str, str]:
-        """The service that this check belongs to, and its kind."""
-        for instance in self._outside.view.catalog.of_node(self._outside.view.id):
-            for said in self._registrations.report(instance.service.id):
+        """The service that this check belongs to, and its kind. A check that was given no id is called after its service:
+        that one is looked at first, since heartbeats are many."""
+        own = self._outside.view.catalog.of_node(self._outside.view.id)
+        ids = sorted((one.service.id for one in own), key=lambda id: not check_id.startswith(f"service:{id}"))
+        for id in ids:
+            for said in self._registrations.report(id):
                 if said["id"] == check_id:
-                    return instance.service.id, said["type"]
+                    return id, said["type"]
         raise HttpError(
             404, "not_found", f"Unknown check ID {check_id[:200]!r}: give the id of a check, not its name; "
             "/v1/agent/checks lists them"
