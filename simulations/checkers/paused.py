@@ -34,7 +34,7 @@ def _trusts(node: Node, id: NodeId) -> bool:
 class Paused(Checker):
     """A process that pauses is declared dead by nobody before `floor_silent_s` has passed: not by those to whom it was
     well when the pause began, whatever the network does. Who was slow itself then, or waited for an answer of it, is
-    not judged."""
+    not judged; nor is a verdict on an identity that its machine has given up."""
 
     name = "paused"
     also_for_swim = False
@@ -58,7 +58,7 @@ class Paused(Checker):
         for id in self.verdicts(host):
             other = self.world.by_id[id]
             pause = self._pauses.get(other.number)
-            if pause is None or not other.up or other.node is not pause.node:
+            if pause is None or not other.up or other.node is not pause.node or other.id != id:
                 continue
             passed_s = self.world.now - pause.began
             if pause.watchers.get(host.number) is host.node and passed_s < _FLOOR * host.node.config.floor_silent_s:

@@ -26,6 +26,13 @@ def test_what_holds_of_the_table_holds_under_other_detectors_too(seed: int, dete
     swarm.run(replace(swarm.SCENARIO.defaults, seed=seed, detector=detector, duration_s=20.0))
 
 
+@pytest.mark.parametrize(("seed", "part"), [(26, ""), (1021, "4,14,n0,n3"), (294, "19,32,44,n0,n2")])
+def test_what_swarm_once_found_holds(seed: int, part: str) -> None:
+    """A ghost of a row that was never whole; one that stayed hidden; and a checker that took a pause for one of the
+    identity that the machine had before."""
+    swarm.run(replace(swarm.SCENARIO.defaults, seed=seed, label=f"only={part}" if part else ""))
+
+
 def test_faults_and_workload_are_drawn_from_streams_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more fault must not change what services do."""
 
