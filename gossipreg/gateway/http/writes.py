@@ -130,10 +130,10 @@ class Writes:
         return DONE
 
     def _find(self, check_id: str) -> tuple[str, str]:
-        """The service that this check belongs to, and its kind. A check that was given no id is called after its service:
-        that one is looked at first, since heartbeats are many."""
+        """The service that this check belongs to, and its kind. A check that was given no id is called after its
+        service: that one is looked at first, since heartbeats are many."""
         own = self._outside.view.catalog.of_node(self._outside.view.id)
-        ids = sorted((one.service.id for one in own), key=lambda id: not check_id.startswith(f"service:{id}"))
+        ids = sorted((one.service.id for one in own), key=lambda one: not check_id.startswith(f"service:{one}"))
         for id in ids:
             for said in self._registrations.report(id):
                 if said["id"] == check_id:
