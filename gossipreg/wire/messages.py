@@ -171,7 +171,8 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What is said of a member's life; merged by precedence. Rank SUSPECT goes to the suspect itself (so that it can
-    refute), and to all only where suspicion is configured to be gossiped."""
+    refute), and to all only where suspicion is configured to be gossiped. Whom it is about answers DEAD with ALIVE and
+    a higher incarnation, at once unless it is at fault itself again and again (`core/returning.py`)."""
 
     id: NodeId
     generation: int
