@@ -11,7 +11,7 @@ answers, and it claims nothing about anybody.
 
 Its own fault it is where it heard nothing from anyone for as long as a silent member is given, although it ran, or
 where few answer it and some find that it does not answer (`Detector.at_fault`). A process that slept is no such case,
-nor are the members of a part that was cut off. A restart forgets all.
+nor are the members of a part that was cut off, unless it was a very small one. A restart forgets all.
 """
 
 from dataclasses import dataclass
