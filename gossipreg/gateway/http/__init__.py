@@ -1,13 +1,14 @@
 """HTTP: the registry for programs that ask as they ask a Consul agent, for Prometheus, and for people with curl.
 
-    serve       what the sidecar runs: opened, shown the registry, run, closed
+    gateway     what the sidecar runs: opened, shown the registry, run, closed
     ports       where it listens
     server      connections: accepted, bounded, read, cut off when slow
     client      one of them, as the server keeps it;  deadlines: when to look at which
     connection  bytes to requests, responses to bytes
     message     requests and responses as values
     guard       which hosts and origins may ask
-    routes      which question is where; `openapi` describes the same table
+    api         the table of all questions, and how each comes to its answer
+    routes      how a path is found in that table;  openapi: its description
     blocking    questions that wait until their answer changes, and the index of each answer
     ask         what a question may say beside its path
     shapes      members and instances as Consul has them
@@ -15,8 +16,9 @@
     spellings   names in any case
     writes      registering, checks, maintenance, leaving;  definitions: Consul's words for them
     filter      filter expressions;  pattern: their regular expressions
-    metrics     for Prometheus;  events: changes as they come
+    monitoring  whether it runs and is in step, targets;  metrics: for Prometheus;  events: changes as they come
     outside     what it needs of the sidecar
 
-A request goes server -> connection -> guard -> routes -> catalog, agent or writes -> connection -> server.
+A request goes server -> connection -> guard -> api (routes) -> catalog, agent, writes or monitoring -> connection ->
+server.
 """

@@ -29,7 +29,7 @@ DEPTH_MAX = 32
 COMPILED_MAX = 64
 
 Kind = Any
-"""What is filtered: `str`, `int`, `bool`, a map of any keys ("map", kind), a list ["list", kind], or a dict by key."""
+"""What is filtered: `str`, `int`, `bool`, a map of any keys ("map", kind), a list ("list", kind), or a dict by key."""
 Evaluate = Callable[[Any], bool]
 
 MAP: Kind = ("map", str)
