@@ -157,8 +157,7 @@ class Server:
                 found = connection.reader.next_untrusted()
             except HttpError as error:
                 connection.head = None
-                self._counts[f"refused.{error.status}"] += 1
-                self._respond(connection, error_response(error), last=True)
+                self._respond(connection, self._instead(error), last=True)
                 return
             if found is None:
                 if connection.reader.continue_wanted():
@@ -190,12 +189,8 @@ class Server:
             target = target_untrusted(head.target)
             request = Request(head.method, target.path, target.query, body, connection.reader.caller)
             answer = self._handle(request)
-        except HttpError as error:
-            self._counts[f"refused.{error.status}"] += 1
-            answer = error_response(error)
         except Exception as error:
-            self._bug("http_request", error)
-            answer = _failed()
+            answer = self._instead(error)
         if isinstance(answer, Response):
             self._respond(connection, answer)
         elif isinstance(answer, Parked):
@@ -218,15 +213,20 @@ class Server:
     async def _answer_later(self, connection: Connection, awaited: Awaitable[Response]) -> None:
         try:
             response = await awaited
-        except HttpError as error:
-            self._counts[f"refused.{error.status}"] += 1
-            response = error_response(error)
         except Exception as error:
-            self._bug("http_request", error)
-            response = _failed()
+            response = self._instead(error)
         connection.busy = False
         if connection in self._connections:
             self._guarded(connection, lambda c: self._finish(c, response))
+
+    def _instead(self, error: Exception) -> Response:
+        """What is answered where there is no answer: an HttpError says it itself, all else is a bug of ours."""
+        if isinstance(error, HttpError):
+            self._counts[f"refused.{error.status}"] += 1
+            return error_response(error)
+        self._bug("http_request", error)
+        message = "this failed inside the sidecar, and its log says how: please report it"
+        return error_response(HttpError(500, "failed", message))
 
     def answer(self, connection: Connection, parked: Parked, response: Response) -> None:
         """What a connection waited for, unless it does so no longer."""
@@ -393,11 +393,6 @@ class Server:
         if connection.stream is not None:
             connection.stream.end()
             connection.stream = None
-
-
-def _failed() -> Response:
-    message = "this failed inside the sidecar, and its log says how: please report it"
-    return error_response(HttpError(500, "failed", message))
 
 
 def _too_many() -> Response:
