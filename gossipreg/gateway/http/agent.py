@@ -3,7 +3,6 @@
 from hashlib import blake2b
 from typing import Any
 
-from gossipreg.gateway.http.catalog import Catalog
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.message import HttpError, json_bytes
 from gossipreg.gateway.http.outside import Outside
@@ -16,19 +15,13 @@ from gossipreg.gateway.http.shapes import (
     member_shape,
     own_checks,
 )
-from gossipreg.model import Health, Instance
-
-AGGREGATED = {
-    Health.PASSING: "passing", Health.WARNING: "warning", Health.CRITICAL: "critical",
-    Health.MAINTENANCE: "maintenance",
-}  # fmt: skip
+from gossipreg.model import Instance
 
 
 class Agent:
-    def __init__(self, outside: Outside, catalog: Catalog) -> None:
+    def __init__(self, outside: Outside) -> None:
         self._outside = outside
         self._view = outside.view
-        self._catalog = catalog
 
     def own_node(self) -> Node:
         node = known_node(self._view, self._view.id)
@@ -72,7 +65,7 @@ class Agent:
     def health(self, instance: Instance) -> Shape:
         """Of /v1/agent/health/service."""
         return {
-            "AggregatedStatus": AGGREGATED[instance.health],
+            "AggregatedStatus": instance.health.name.lower(),
             "Service": agent_service(instance, self._outside.cluster),
             "Checks": self.checks_of(instance),
         }

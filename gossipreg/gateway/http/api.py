@@ -60,7 +60,7 @@ class Api:
         self._view: View = outside.view
         self._rng = rng
         self.catalog = Catalog(outside.view, outside.cluster)
-        self.agent = Agent(outside, self.catalog)
+        self.agent = Agent(outside)
         self._writes = Writes(outside)
         self._monitoring = monitoring
         self.answers = Answers(self._render, self._topics, clock_us=clock_us, bug=outside.bug)

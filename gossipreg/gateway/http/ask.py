@@ -4,6 +4,7 @@ Owns Consul's rules for `index`, `wait`, flags and durations. Accepted without e
 and as fresh as this sidecar is: `stale`, `consistent`, `cached`, `token`.
 """
 
+import json
 import random
 import re
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class How:
             return Response(self.missing, b"", headers=headers)
         if self.near or self.pretty:
             if value is None:
-                value = _read(body)
+                value = json.loads(body)
             if self.near:
                 value = sorted(value, key=self._distance)
             body = json_bytes(value, pretty=self.pretty)
@@ -56,12 +57,6 @@ class How:
         node = entry["Node"] if isinstance(entry["Node"], dict) else entry
         rtt_s = self.view.rtt_s(NodeId(bytes.fromhex(node["ID"].replace("-", "")))) if "ID" in node else None
         return float("inf") if rtt_s is None else rtt_s
-
-
-def _read(body: bytes) -> Any:
-    import json
-
-    return json.loads(body)
 
 
 def one(request: Request, name: str) -> str | None:

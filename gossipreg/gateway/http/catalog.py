@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from gossipreg.core.view import View
-from gossipreg.gateway.http.blocking import Question, Topic
+from gossipreg.gateway.http.blocking import ALL, Question, Topic
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.shapes import (
     STATUSES,
@@ -29,8 +29,6 @@ from gossipreg.gateway.http.shapes import (
 )
 from gossipreg.gateway.http.spellings import Spellings, folded
 from gossipreg.model import Health, Instance, NodeId
-
-EVERYTHING: Topic = ("all", "")
 
 
 class Options:
@@ -71,7 +69,7 @@ class Catalog:
             case "kv":
                 return (("kv", ""),)
             case _:
-                return (EVERYTHING,)
+                return (ALL,)
 
     # -- of a service --------------------------------------------------------------------------------------------------
 

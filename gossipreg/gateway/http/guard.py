@@ -40,7 +40,7 @@ class Guard:
                 "--http-host"
             )  # fmt: skip
         origin = head.one(b"origin")
-        if origin is not None and (host is None or origin.lower() not in (b"http://" + host.lower(),)):
+        if origin is not None and (host is None or origin.lower() != b"http://" + host.lower()):
             raise HttpError(403, "wrong_origin", f"pages of {_shown(origin)} may not use this gateway")
         if head.one(b"sec-fetch-site") not in (None, b"same-origin", b"none"):
             raise HttpError(403, "wrong_origin", "pages of other sites may not use this gateway")

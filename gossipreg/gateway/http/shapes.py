@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from gossipreg.core.view import View
-from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId
+from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId, Status
 
 Shape = dict[str, Any]
 
@@ -34,7 +34,7 @@ class Node:
         self.name = member.name
         self.address = member.addresses[0].host if member.addresses else ""
         self.meta = dict(member.labels)
-        self.draining = member.status.name == "DRAINING"
+        self.draining = member.status is Status.DRAINING
         self.status = "passing" if alive else "critical"
         self.output = ALIVE_OUTPUT if alive else DEAD_OUTPUT
 
@@ -44,7 +44,7 @@ def known_node(view: View, id: NodeId) -> Node | None:
     row = view.replica.rows.get(id)
     if row is None or row.member is None or row.unproven:
         return None
-    if row.member.status.name == "LEFT":
+    if row.member.status is Status.LEFT:
         return None
     return Node(id, row.member, alive=not (row.dead or row.hidden))
 
