@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from gossipreg.gateway.http.blocking import Topic
 from gossipreg.gateway.http.events import Events
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.message import Head
-from gossipreg.gateway.http.monitoring import Monitoring, clock_us
+from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.ports import Listener, listen_tcp
 from gossipreg.gateway.http.server import Server
@@ -72,7 +73,7 @@ class HttpGateway:
         assert self._outside is not None, "meet comes first"
         self._events = Events(view)
         monitoring = Monitoring(self._outside, self._events)
-        self._api = Api(self._outside, rng=random.Random(os.urandom(16)), clock_us=clock_us, monitoring=monitoring)
+        self._api = Api(self._outside, rng=random.Random(os.urandom(16)), clock_us=_clock_us, monitoring=monitoring)
         self._server = Server(self._listeners, self._api.handle, self._check, counts=self._counts, bug=bug)
         self._api.answers.tell = self._server.answer
         monitoring.gauges = partial(_gauges, self._server, self._api, self._events)
@@ -127,6 +128,10 @@ class HttpGateway:
     def close(self) -> None:
         for listener in self._listeners:
             listener.close()
+
+
+def _clock_us() -> int:
+    return time.time_ns() // 1000
 
 
 def _gauges(server: Server, api: Api, events: Events) -> dict[str, float]:

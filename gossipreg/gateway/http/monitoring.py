@@ -1,6 +1,5 @@
 """For those who look after a sidecar: figures, whether it runs and is in step, targets for Prometheus, events."""
 
-import time
 from collections.abc import Callable, Mapping
 
 from gossipreg.gateway.http.ask import flag, one, pretty
@@ -79,7 +78,3 @@ def target(instance: Instance) -> dict[str, object]:
 def label_name(key: str) -> str:
     """A key as Prometheus allows it in the name of a label."""
     return "".join(char if char.isascii() and (char.isalnum() or char == "_") else "_" for char in key)
-
-
-def clock_us() -> int:
-    return time.time_ns() // 1000
