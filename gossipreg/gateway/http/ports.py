@@ -14,6 +14,7 @@ import trio
 
 from gossipreg.errors import CannotStart
 from gossipreg.gateway.http.message import Caller
+from gossipreg.model import Address
 
 BACKLOG = 1024
 """So many may connect while the sidecar is busy. The kernel may allow less (net.core.somaxconn)."""
@@ -55,10 +56,10 @@ def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:
                 listener.close()
             why = _WHY.get(error.errno or 0, error.strerror or str(error))
             raise CannotStart(
-                f"cannot listen for HTTP on {_shown(host, port)}: {why}; choose another --http HOST:PORT"
+                f"cannot listen for HTTP on {Address(host, port)}: {why}; choose another --http HOST:PORT"
             ) from None
         port = sock.getsockname()[1]
-        found.append(Listener(sock, False, sock.close, _shown(host, port)))
+        found.append(Listener(sock, False, sock.close, str(Address(host, port))))
     return found
 
 
@@ -78,10 +79,6 @@ def _listening(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _shown(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 async def accept(listener: Listener) -> socket.socket | None:
     try:
         sock, _ = listener.sock.accept()
@@ -95,9 +92,9 @@ async def accept(listener: Listener) -> socket.socket | None:
     return sock
 
 
-def descriptors_left(wanted: int) -> int:
-    """How many descriptors this process may have; raised to `wanted` where the system lets it. What it starts later (a
-    command that checks) has the same limit, and nothing of ours open."""
+def raise_descriptors(wanted: int) -> int:
+    """Have the limit raised to so many where the system lets it; how many this process may have then. What it starts
+    later (a command that checks) has the same limit, and nothing of ours open."""
     try:
         import resource
     except ImportError:

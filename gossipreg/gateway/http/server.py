@@ -29,9 +29,11 @@ from gossipreg.gateway.http.client import Answer, Connection, Parked, Streaming
 from gossipreg.gateway.http.connection import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.gateway.http.deadlines import Deadlines
 from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
-from gossipreg.gateway.http.ports import Listener, accept, descriptors_left
+from gossipreg.gateway.http.ports import Listener, accept, raise_descriptors
 
 CONNECTIONS_MAX = 16_384
+CONNECTIONS_MIN = 64
+"""Served also where the process may have hardly any descriptors."""
 DESCRIPTORS_KEPT = 1_024
 """Of those that the process may have: for the local socket (512), checks (144), files."""
 REQUEST_S = 10.0
@@ -78,9 +80,8 @@ class Server:
 
     async def run(self) -> None:
         """Until cancelled; then nothing of it is left open but the listeners."""
-        self._most = max(
-            64, min(CONNECTIONS_MAX, descriptors_left(CONNECTIONS_MAX + DESCRIPTORS_KEPT) - DESCRIPTORS_KEPT)
-        )
+        descriptors = raise_descriptors(CONNECTIONS_MAX + DESCRIPTORS_KEPT)
+        self._most = max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, descriptors - DESCRIPTORS_KEPT))
         self._selector = selectors.DefaultSelector()
         try:
             async with trio.open_nursery() as self._nursery:
