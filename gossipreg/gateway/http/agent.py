@@ -1,9 +1,8 @@
 """The reads of what is registered with this sidecar, and of how it sees the cluster: /v1/agent and /v1/status."""
 
 from hashlib import blake2b
-from typing import Any
 
-from gossipreg.gateway.http.filter import compile_filter_untrusted
+from gossipreg.gateway.http.filter import filtered_untrusted
 from gossipreg.gateway.http.message import HttpError, json_bytes
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.shapes import (
@@ -33,8 +32,8 @@ class Agent:
         return self._view.catalog.of_node(self._view.id)
 
     def services(self, filter: str) -> Shape:
-        found = {one.service.id: agent_service(one, self._outside.cluster) for one in self.instances()}
-        return _filtered_map(found, filter, "service")
+        found = (agent_service(one, self._outside.cluster) for one in self.instances())
+        return {one["ID"]: one for one in filtered_untrusted(found, filter, "service")}
 
     def service(self, id: str) -> Shape:
         instance = self.instance(id)
@@ -60,7 +59,7 @@ class Agent:
                 "Status": "critical", "Notes": reason, "Output": "", "ServiceID": "", "ServiceName": "",
                 "ServiceTags": [], "Type": "maintenance",
             }  # fmt: skip
-        return _filtered_map(found, filter, "check")
+        return {one["CheckID"]: one for one in filtered_untrusted(found.values(), filter, "check")}
 
     def health(self, instance: Instance) -> Shape:
         """Of /v1/agent/health/service."""
@@ -72,11 +71,8 @@ class Agent:
 
     def members(self, filter: str) -> list[Shape]:
         outside = self._outside
-        found = [member_shape(member, outside.cluster, outside.version) for member in self._view.members(outside.now())]
-        if not filter:
-            return found
-        admits = compile_filter_untrusted(filter, "member")
-        return [one for one in found if admits(one)]
+        found = (member_shape(member, outside.cluster, outside.version) for member in self._view.members(outside.now()))
+        return filtered_untrusted(found, filter, "member")
 
     def self(self) -> Shape:
         outside, node = self._outside, self.own_node()
@@ -108,10 +104,3 @@ class Agent:
     def peers(self) -> list[str]:
         members = self._view.members(self._outside.now())
         return [str(one.address) for one in members if one.address is not None and one.state in ("alive", "suspect")]
-
-
-def _filtered_map(found: Shape, filter: str, kind: str) -> dict[str, Any]:
-    if not filter:
-        return found
-    admits = compile_filter_untrusted(filter, kind)
-    return {key: one for key, one in found.items() if admits(one)}

@@ -15,7 +15,7 @@ from gossipreg.gateway.http import ask
 from gossipreg.gateway.http.agent import Agent
 from gossipreg.gateway.http.ask import How, flag, one
 from gossipreg.gateway.http.blocking import Answers, Question, Topic
-from gossipreg.gateway.http.catalog import Catalog
+from gossipreg.gateway.http.catalog import Catalog, Options
 from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response
@@ -30,7 +30,9 @@ FILTERS = {
     "health_service": "entry", "health_checks": "check", "health_state": "check", "health_node": "check",
     "catalog_service": "catalog", "catalog_services": "catalog", "catalog_nodes": "node", "catalog_node": "service",
     "catalog_node_services": "service",
+    "agent_members": "member", "agent_services": "service", "agent_checks": "check",
 }  # fmt: skip
+"""The questions that take a filter, and the kind of what it chooses from: see `filter.KINDS`."""
 NEARABLE = ("health_service", "catalog_service", "catalog_nodes")
 STATES = ("any", "passing", "warning", "critical")
 QUESTION_MAX = 2048
@@ -106,13 +108,8 @@ class Api:
             return how(found)
         return self.answers.wait(question, how, trio.current_time() + wait_s)
 
-    def _options(self, name: str, request: Request, args: tuple[str, ...]) -> tuple[Any, ...]:
-        filter = one(request, "filter") or ""
-        if filter:
-            kind = FILTERS.get(name)
-            if kind is None:
-                raise bad_request("filter: this question takes none")
-            compile_filter_untrusted(filter, kind)
+    def _options(self, name: str, request: Request, args: tuple[str, ...]) -> Options:
+        filter = _filter(name, request)
         tags = request.query.get("tag", []) if name in ("health_service", "catalog_service") else []
         meta = request.query.get("node-meta", [])
         if len(tags) > META_MAX or len(meta) > META_MAX:
@@ -120,23 +117,15 @@ class Api:
         _check_size(filter, *args, *tags, *meta)
         passing = name == "health_service" and flag(request, "passing")
         pairs = tuple(sorted((key, value) for key, _, value in (text.partition(":") for text in meta)))
-        if not (filter or tags or passing or pairs):
-            return ()
-        return filter, tuple(sorted(tags)), passing, pairs
+        return Options(filter, tuple(sorted(tags)), passing, pairs)
 
     def _local(self, name: str, request: Request, *args: str) -> Answer:
         """A read of what is here; it has an index, and does not wait, with Consul either."""
         _check_size(*args)
         ask.check_namespace(request)
-        filter = one(request, "filter")
-        if name in ("agent_members", "agent_services", "agent_checks"):
-            if filter:
-                compile_filter_untrusted(
-                    filter, {"agent_members": "member", "agent_services": "service", "agent_checks": "check"}[name]
-                )
-            args = (*args, filter or "")
-        elif filter:
-            raise bad_request("filter: this question takes none")
+        filter = _filter(name, request)
+        if name in FILTERS:
+            args = (*args, filter)
         return How(self._view, ask.pretty(request))(self.answers.ask(Question(name, args)))
 
     def _health_of(self, by: str, request: Request, wanted: str) -> Response:
@@ -249,6 +238,16 @@ class Api:
             Route("/openapi.json", "This description", lambda _request: json_response(self._description),
                   gives="object"),
         ]  # fmt: skip
+
+
+def _filter(name: str, request: Request) -> str:
+    """The filter of this question, one that can be used; empty: none."""
+    filter = one(request, "filter") or ""
+    if filter:
+        if name not in FILTERS:
+            raise bad_request("filter: this question takes none")
+        compile_filter_untrusted(filter, FILTERS[name])
+    return filter
 
 
 def _check_size(*texts: str) -> None:

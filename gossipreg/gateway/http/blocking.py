@@ -11,7 +11,7 @@ older one is answered at once, possibly with what he has. So is who asks with a 
 Bounds: as many questions with waiters as there are connections, and 4,096 without.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import inf
@@ -45,7 +45,8 @@ class Question(NamedTuple):
 
     name: str
     args: tuple[str, ...]
-    options: tuple[Hashable, ...] = ()
+    options: tuple[Any, ...] = ()
+    """Hashable ones."""
 
 
 class Record:

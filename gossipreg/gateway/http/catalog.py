@@ -8,13 +8,13 @@ one with the smallest id, is the node of that name; every node can be asked for 
 may write it in any case, as with Consul.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gossipreg.core.view import View
 from gossipreg.gateway.http.blocking import ALL, Question, Topic
-from gossipreg.gateway.http.filter import compile_filter_untrusted
+from gossipreg.gateway.http.filter import filtered_untrusted
 from gossipreg.gateway.http.shapes import (
     STATUSES,
     Node,
@@ -31,11 +31,14 @@ from gossipreg.gateway.http.spellings import Spellings, folded
 from gossipreg.model import Health, Instance, NodeId
 
 
-class Options:
-    """Of a question: hashable, as `Question.options` has them."""
+class Options(NamedTuple):
+    """Of a question, as `Question.options` has them."""
 
-    def __init__(self, options: tuple[Any, ...]) -> None:
-        self.filter, self.tags, self.passing, self.meta = options or ("", (), False, ())
+    filter: str = ""
+    tags: tuple[str, ...] = ()
+    passing: bool = False
+    meta: tuple[tuple[str, str], ...] = ()
+    """Of the node, by key."""
 
     def admit(self, node: Node) -> bool:
         return all(node.meta.get(key) == value for key, value in self.meta)
@@ -60,7 +63,7 @@ class Catalog:
         }
 
     def render(self, question: Question) -> Any:
-        return self._renders[question.name](question.args, Options(question.options))
+        return self._renders[question.name](question.args, Options(*question.options))
 
     def topics(self, question: Question) -> tuple[Topic, ...]:
         match question.name:
@@ -88,16 +91,17 @@ class Catalog:
                 yield node, instance
 
     def _health_service(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        found = self._instances(args[0], options)
-        return _filtered([health_entry(node, one, self._cluster) for node, one in found], options, "entry")
+        found = (health_entry(node, one, self._cluster) for node, one in self._instances(args[0], options))
+        return filtered_untrusted(found, options.filter, "entry")
 
     def _health_checks(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        found = (check for node, one in self._instances(args[0], options) for check in service_checks(node, one))
-        return _filtered([check for check in found if check["ServiceID"]], options, "check")
+        checks = (check for node, one in self._instances(args[0], options) for check in service_checks(node, one))
+        found = (check for check in checks if check["ServiceID"])
+        return filtered_untrusted(found, options.filter, "check")
 
     def _service(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        found = self._instances(args[0], options)
-        return _filtered([catalog_entry(node, one, self._cluster) for node, one in found], options, "catalog")
+        found = (catalog_entry(node, one, self._cluster) for node, one in self._instances(args[0], options))
+        return filtered_untrusted(found, options.filter, "catalog")
 
     def _services(self, _args: tuple[str, ...], options: Options) -> dict[str, list[str]]:
         if not (options.meta or options.filter):
@@ -107,7 +111,7 @@ class Catalog:
         every = (
             catalog_entry(node, one, self._cluster) for name in names for node, one in self._spelled(name, options)
         )
-        for entry in _filtered(every, options, "catalog"):
+        for entry in filtered_untrusted(every, options.filter, "catalog"):
             tags.setdefault(entry["ServiceName"], {}).update(dict.fromkeys(entry["ServiceTags"]))
         return {name: sorted(of_name) for name, of_name in tags.items()}
 
@@ -126,18 +130,19 @@ class Catalog:
             pass
         else:
             return known_node(self._view, id)
-        named = [node for node in self._all_nodes(Options(())) if folded(node.name) == folded(name)]
+        named = [node for node in self._all_nodes(Options()) if folded(node.name) == folded(name)]
         return min(named, key=lambda node: (node.status != "passing", node.id), default=None)
 
     def _nodes(self, _args: tuple[str, ...], options: Options) -> list[Shape]:
-        return _filtered([node_shape(node, self._cluster) for node in self._all_nodes(options)], options, "node")
+        found = (node_shape(node, self._cluster) for node in self._all_nodes(options))
+        return filtered_untrusted(found, options.filter, "node")
 
     def _node_parts(self, name: str, options: Options) -> tuple[Shape, list[Shape]] | None:
         node = self.node_named(name)
         if node is None:
             return None
         services = [service_shape(instance) for instance in self._view.catalog.of_node(node.id)]
-        return node_shape(node, self._cluster), _filtered(services, options, "service")
+        return node_shape(node, self._cluster), filtered_untrusted(services, options.filter, "service")
 
     def _node(self, args: tuple[str, ...], options: Options) -> Shape | None:
         parts = self._node_parts(args[0], options)
@@ -160,18 +165,11 @@ class Catalog:
 
     def _health_node(self, args: tuple[str, ...], options: Options) -> list[Shape]:
         node = self.node_named(args[0])
-        return [] if node is None else _filtered(list(self._checks_of(node)), options, "check")
+        return [] if node is None else filtered_untrusted(self._checks_of(node), options.filter, "check")
 
     def _health_state(self, args: tuple[str, ...], options: Options) -> list[Shape]:
         wanted = (args[0],) if args[0] != "any" else tuple(dict.fromkeys(STATUSES.values()))
         found = [
             check for node in self._all_nodes(options) for check in self._checks_of(node) if check["Status"] in wanted
         ]
-        return _filtered(found, options, "check")
-
-
-def _filtered(found: Iterable[Shape], options: Options, kind: str) -> list[Shape]:
-    if not options.filter:
-        return list(found)
-    admits = compile_filter_untrusted(options.filter, kind)
-    return [one for one in found if admits(one)]
+        return filtered_untrusted(found, options.filter, "check")

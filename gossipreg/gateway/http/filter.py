@@ -17,7 +17,7 @@ false. A selector through a list (Checks.Status) is true where it is for one ele
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -84,6 +84,11 @@ def compile_filter_untrusted(text: str, kind: str) -> Evaluate:
     found = _compiled(text, kind)
     found.work.steps = STEPS_MAX
     return found
+
+
+def filtered_untrusted(found: Iterable[dict[str, Any]], text: str, kind: str) -> list[dict[str, Any]]:
+    """Those that the filter admits; all where there is none. Raises HttpError, 400."""
+    return list(filter(compile_filter_untrusted(text, kind), found)) if text else list(found)
 
 
 class _Filter:
@@ -226,11 +231,8 @@ class _Parser:
 
     def _contains(self, selector: Token, value: Token, *, wanted: bool) -> Evaluate:
         path, kind = self._selected(selector)
-        if (
-            kind in (int, bool)
-            or isinstance(kind, dict)
-            or ((kind[0] == "list" if kind is not str else False) and (kind[1] is not str))
-        ):
+        holds_texts = kind is str or (isinstance(kind, tuple) and (kind[0] == "map" or kind[1] is str))
+        if not holds_texts:
             raise _Bad(f"{selector[1]} has nothing in it that a value could be")
         wished = _text(value)
         return _each(path, lambda found: (wished in found) is wanted, absent=not wanted)
