@@ -22,7 +22,7 @@ from gossipreg.gateway.http.message import HttpError, Request, Response, bad_req
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.openapi import describe
 from gossipreg.gateway.http.outside import Outside
-from gossipreg.gateway.http.routes import READ, WRITE, Param, Refusal, Route, Router
+from gossipreg.gateway.http.routes import READ, WRITE, Handler, Param, Refusal, Route, Router
 from gossipreg.gateway.http.writes import Writes
 from gossipreg.model import Health
 
@@ -78,10 +78,6 @@ class Api:
         }
         self.router = Router([*self._reads(), *self._agent(), *self._writing(), *self._other()], REFUSALS)
         self._description = describe(self.router.routes, outside.version)
-
-    def handle(self, request: Request) -> Answer:
-        answer: Answer = self.router.answer(request)
-        return answer
 
     # -- reads ---------------------------------------------------------------------------------------------------------
 
@@ -196,13 +192,13 @@ class Api:
     def _writing(self) -> list[Route]:
         w = self._writes
 
-        def write(path: str, summary: str, handle: Callable[..., Any], *takes: Param, body: str | None = None) -> Route:
+        def write(path: str, summary: str, handle: Handler, *takes: Param, body: str | None = None) -> Route:
             return Route(path, summary, handle, WRITE, takes, "nothing", body, statuses=(404, 413, 503))
 
         note = Param("note", "what to show of it")
         enable, reason = Param("enable", "true or false", "boolean", required=True), Param("reason", "why")
 
-        def beats(health: Health) -> Callable[..., Any]:
+        def beats(health: Health) -> Handler:
             return lambda request, check: w.heartbeat(request, check, health)
 
         return [

@@ -74,7 +74,7 @@ class HttpGateway:
         self._events = Events(view)
         monitoring = Monitoring(self._outside, self._events)
         self._api = Api(self._outside, rng=random.Random(os.urandom(16)), clock_us=_clock_us, monitoring=monitoring)
-        self._server = Server(self._listeners, self._api.handle, self._check, counts=self._counts, bug=bug)
+        self._server = Server(self._listeners, self._api.router.answer, self._check, counts=self._counts, bug=bug)
         self._api.answers.tell = self._server.answer
         monitoring.gauges = partial(_gauges, self._server, self._api, self._events)
 

@@ -5,18 +5,18 @@ Owns the paths, the methods and what each takes. Never knows what the answers ar
 A segment in braces stands for anything; the last one of a path for all that follows, since ids may have slashes.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from gossipreg.gateway.http.message import HttpError, Request, Response
+from gossipreg.gateway.http.client import Answer
+from gossipreg.gateway.http.message import HttpError, Request
 
 READ = ("GET", "HEAD")
 WRITE = ("PUT",)
 WRITES = ("PUT", "POST", "DELETE", "PATCH")
 """What stands beside reads that there are may be something that cannot be had."""
 
-Handler = Callable[..., Any]
+Handler = Callable[..., Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ class Router:
             raise HttpError(405, "wrong_method", message, ("Allow", allowed))
         raise HttpError(404, "no_such_path", "there is nothing here: /openapi.json says what there is")
 
-    def answer(self, request: Request) -> Response | Awaitable[Response] | Any:
+    def answer(self, request: Request) -> Answer:
+        """Raises HttpError."""
         route, args = self.find(request)
         return route.handle(request, *args)
 
