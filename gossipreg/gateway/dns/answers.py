@@ -16,6 +16,7 @@ from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.compose import Answer, Record
 from gossipreg.gateway.dns.directory import Directory, Entry, folded, packed_address
 from gossipreg.gateway.dns.names import (
+    INSTANCE_BYTES,
     Asked,
     Kind,
     Zone,
@@ -30,7 +31,6 @@ from gossipreg.model import Instance, Member
 
 _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
 _REFUSED = Answer(rcode=wire.REFUSED, authoritative=False)
-INSTANCE_BYTES = 6
 RFC1035 = "rfc1035-"
 """Keys of meta and labels that begin with this have their value alone in TXT, as at Consul; others `key=value`."""
 

@@ -27,7 +27,8 @@ DOMAIN_MAX_BYTES = 128
 """Of `--dns-domain`: room for names in front of it."""
 _ARPA = ((b"in-addr", b"arpa"), (b"ip6", b"arpa"))
 _DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", re.ASCII | re.IGNORECASE)
-_INSTANCE = re.compile(rb"[0-9a-f]{12}")
+INSTANCE_BYTES = 6
+_INSTANCE = re.compile(rb"[0-9a-f]{%d}" % (2 * INSTANCE_BYTES))
 """The label that tells the instances at one address apart."""
 _HEX = re.compile(rb"(?:[0-9a-f]{8}|[0-9a-f]{32})")
 
@@ -129,8 +130,8 @@ def spelled_address(parts: tuple[bytes, ...]) -> bytes | None:
 
 
 def instance_target(instance: bytes, address: bytes, zone: Zone) -> bytes:
-    """The name, as it goes into messages, that `spelled_address` reads again. `instance` are 6 bytes, `address` is
-    packed."""
+    """The name, as it goes into messages, that `spelled_address` reads again. `instance` are INSTANCE_BYTES, `address`
+    is packed."""
     name = encode_name((instance.hex().encode(), address.hex().encode(), b"addr"))
     assert name is not None
     return name[:-1] + zone.name
@@ -140,9 +141,9 @@ def reverse_address(parts: tuple[bytes, ...], zone: Zone) -> bytes | None:
     """The packed address that these labels before in-addr.arpa or ip6.arpa spell (RFC 1035 section 3.5, RFC 3596
     section 2.5); None where they are not all of one."""
     if zone.labels == _ARPA[0]:
-        plain = len(parts) == 4 and all(part.isdigit() and len(part) <= 3 and int(part) < 256 for part in parts)
+        plain = len(parts) == 4 and all(map(_is_octet, parts))
         return bytes(int(part) for part in reversed(parts)) if plain else None
-    plain = len(parts) == 32 and all(len(part) == 1 and part in b"0123456789abcdef" for part in parts)
+    plain = len(parts) == 32 and all(map(_is_nibble, parts))
     return bytes.fromhex(b"".join(reversed(parts)).decode()) if plain else None
 
 
@@ -150,8 +151,16 @@ def may_be_reverse(parts: tuple[bytes, ...], zone: Zone) -> bool:
     """Whether they are the upper part of such a name: who asks label by label must not be told that there is nothing
     (RFC 8020)."""
     if zone.labels == _ARPA[0]:
-        return len(parts) < 4 and all(part.isdigit() and len(part) <= 3 and int(part) < 256 for part in parts)
-    return len(parts) < 32 and all(len(part) == 1 and part in b"0123456789abcdef" for part in parts)
+        return len(parts) < 4 and all(map(_is_octet, parts))
+    return len(parts) < 32 and all(map(_is_nibble, parts))
+
+
+def _is_octet(label: bytes) -> bool:
+    return label.isdigit() and len(label) <= 3 and int(label) < 256
+
+
+def _is_nibble(label: bytes) -> bool:
+    return len(label) == 1 and label in b"0123456789abcdef"
 
 
 def _ends_with(labels: tuple[bytes, ...], end: tuple[bytes, ...]) -> bool:
