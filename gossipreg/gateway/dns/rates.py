@@ -27,7 +27,7 @@ class Rates:
         if now >= self._until:
             counts.clear()
             self._until = now + WINDOW_S
-        loopback = host.startswith("127.") or host == "::1"
+        loopback = is_loopback(host)
         client = _network(host) if ":" in host and not loopback else host
         count = counts.get(client, 0) + 1
         if count == 1 and len(counts) >= CLIENTS_MAX:
@@ -39,6 +39,10 @@ class Rates:
     def again_in_s(self, now: float) -> float:
         """Until the next window begins."""
         return max(0.0, self._until - now)
+
+
+def is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "::1"
 
 
 def _network(host: str) -> str:

@@ -14,7 +14,7 @@ from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.answers import Answers
 from gossipreg.gateway.dns.compose import Answer, compose, mark_of
 from gossipreg.gateway.dns.directory import Directory
-from gossipreg.gateway.dns.rates import Rates
+from gossipreg.gateway.dns.rates import Rates, is_loopback
 from gossipreg.model import Change
 
 KEPT_ANSWERS_MAX = 8_192
@@ -30,8 +30,8 @@ LOOPBACK_UDP_BYTES = 4_096
 """On loopback nothing is fragmented."""
 TCP_BYTES = 65_535
 SLIP = 2
-"""Every so manieth client beyond its rate is sent to TCP, where nobody can use another's address (as response rate
-limiting does elsewhere); the others get nothing."""
+"""Of the datagrams beyond a client's rate every so manieth is sent to TCP, where nobody can use another's address (as
+response rate limiting does elsewhere); the others get nothing."""
 
 _FAST = {
     bytes((flags >> 8, low)) + b"\0\1\0\0\0\0\0" + bytes((additionals,)): (flags, additionals)
@@ -139,7 +139,7 @@ class Responder:
         elif edns is None:
             limit = wire.UDP_BYTES
         else:
-            most = LOOPBACK_UDP_BYTES if host.startswith("127.") or host == "::1" else OUR_UDP_BYTES
+            most = LOOPBACK_UDP_BYTES if is_loopback(host) else OUR_UDP_BYTES
             limit = max(wire.UDP_BYTES, min(edns.udp_bytes, most))
         self.counts[answer.counted_as] += 1
         opt = wire.opt(edns, OUR_UDP_BYTES, answer.rcode)
@@ -163,9 +163,8 @@ class Responder:
         size = max(1, len(answer.records))
         if len(self._kept) >= KEPT_ANSWERS_MAX or self._kept_records + size > KEPT_RECORDS_MAX:
             self._forget()
-        if (
-            size > KEPT_RECORDS_MAX or b"\0" in question[:-5]
-        ):  # a label may have a zero, which `_fast` takes for the end
+        ends_early = b"\0" in question[:-5]  # a label may have a zero, which `_fast` takes for the end
+        if size > KEPT_RECORDS_MAX or ends_early:
             return
         key = question[:-4].lower() + question[-4:]
         before = self._kept.get(key)
