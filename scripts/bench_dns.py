@@ -124,9 +124,7 @@ def _dnsmasq(folder: Path, services: int) -> Iterator[list[Server]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     lines = ["no-resolv", "no-hosts", "no-daemon", f"port={port}", "listen-address=127.0.0.1", "bind-interfaces"]
-    lines += (
-        ["user=root", f"pid-file={folder}/dnsmasq.pid"] if os.geteuid() == 0 else [f"pid-file={folder}/dnsmasq.pid"]
-    )
+    lines += [f"pid-file={folder}/dnsmasq.pid", *(["user=root"] if os.geteuid() == 0 else [])]
     for service in range(services):
         for instance in range(INSTANCES):
             target = f"i{service}-{instance}.node.consul"
