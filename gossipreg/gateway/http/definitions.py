@@ -41,6 +41,12 @@ _CANNOT = {
     "ports": "register each port as a service",
 }  # fmt: skip
 """What is not to be had, and what to do."""
+_OPTION = re.compile(",(?=[a-z_]+=)")
+"""A comma in a URL or an argument that `register` would take for the begin of an option."""
+_COMMA_AND_NOTHING = ",''"
+"""Means a comma in a shell's words, in quotes and outside."""
+_PLAIN = ":/@!$&'()*+;=?# "
+"""What is not percent-encoded in names and notes, so that people can read them. A comma is."""
 
 
 def body_untrusted(body: bytes) -> Given:
@@ -133,6 +139,22 @@ def check_id(given: Given) -> str:
     return _text(given, "checkid") or _text(given, "id")
 
 
+def check_name(given: Given) -> str:
+    name = _text(given, "name")
+    if not name:
+        raise bad_request("Missing check name")
+    return name
+
+
+def check_service(given: Given) -> str:
+    return _text(given, "serviceid")
+
+
+def check_output(given: Given) -> str:
+    """What a program says of its check. Longer than it is shown: cut."""
+    return _text(given, "output")[:1024]
+
+
 def status_untrusted(given: Given) -> Health | None:
     """The health that a check begins with; None where it is not said."""
     status = _text(given, "status")
@@ -165,13 +187,6 @@ def check_text_untrusted(given: Given, id: str) -> str:
         if value:
             text += f",check_{option}={quote(value, safe=_PLAIN)}"
     return text
-
-
-_OPTION = re.compile(",(?=[a-z_]+=)")
-"""A comma in a URL or an argument that `register` would take for the begin of an option."""
-_COMMA_AND_NOTHING = ",''"
-"""Means a comma in a shell's words, in quotes and outside."""
-_PLAIN = ":/@!$&'()*+;=?# "
 
 
 def _what(given: Given) -> tuple[str, str]:
@@ -267,19 +282,3 @@ def _refuse_value(given: Given, key: str, fine: tuple[Any, ...], why: str) -> No
     value = given.get(key)
     if value is not None and value not in fine:
         raise bad_request(f"{key} is {value!r:.40}: {why}")
-
-
-def check_name(given: Given) -> str:
-    name = _text(given, "name")
-    if not name:
-        raise bad_request("Missing check name")
-    return name
-
-
-def check_service(given: Given) -> str:
-    return _text(given, "serviceid")
-
-
-def check_output(given: Given) -> str:
-    """What a program says of its check. Longer than it is shown: cut."""
-    return _text(given, "output")[:1024]

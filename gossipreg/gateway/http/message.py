@@ -42,6 +42,29 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """What a request says before its body."""
+
+    method: str
+    target: bytes
+    version: bytes
+    headers: Mapping[bytes, list[bytes]] = field(default_factory=dict)
+    """By lower-case name."""
+
+    def one(self, name: bytes) -> bytes | None:
+        """The value of a header that may be there once. Raises HttpError where it is there more often."""
+        values = self.headers.get(name, [])
+        if len(values) > 1:
+            raise HttpError(400, "bad_request", f"{name.decode()} is given {len(values)} times", close=True)
+        return values[0] if values else None
+
+    @property
+    def keep_alive(self) -> bool:
+        tokens = b",".join(self.headers.get(b"connection", [])).lower().split(b",")
+        return self.version == b"1.1" and all(token.strip() != b"close" for token in tokens)
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     uid: int = -1
     """Of the process at the other end, where the kernel says it; -1: unknown."""
@@ -132,26 +155,3 @@ def _decoded(data: bytes, where: str) -> str:
         return out.decode()
     except UnicodeDecodeError:
         raise bad_request(f"the {where} is not UTF-8") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a request says before its body."""
-
-    method: str
-    target: bytes
-    version: bytes
-    headers: Mapping[bytes, list[bytes]] = field(default_factory=dict)
-    """By lower-case name."""
-
-    def one(self, name: bytes) -> bytes | None:
-        """The value of a header that may be there once. Raises HttpError where it is there more often."""
-        values = self.headers.get(name, [])
-        if len(values) > 1:
-            raise HttpError(400, "bad_request", f"{name.decode()} is given {len(values)} times", close=True)
-        return values[0] if values else None
-
-    @property
-    def keep_alive(self) -> bool:
-        tokens = b",".join(self.headers.get(b"connection", [])).lower().split(b",")
-        return self.version == b"1.1" and all(token.strip() != b"close" for token in tokens)
