@@ -95,7 +95,7 @@ async def test_an_index_is_left_alone_by_unrelated_changes_and_by_asking(served:
     assert (await served.get("/v1/health/service/web?pretty")).index == after
 
 
-async def test_index_zero_below_and_nonsense(served: Served) -> None:
+async def test_an_index_of_zero_or_below_waits_for_nothing_and_nonsense_is_a_400(served: Served) -> None:
     for index in ("0", "-1", "-99999999999", ""):
         assert (await served.get(f"/v1/catalog/nodes?index={index}")).status == 200
     for index in ("x", "1.5", "1" * 30, "0x1"):

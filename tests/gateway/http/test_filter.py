@@ -83,7 +83,7 @@ def holds(text: str) -> bool:
         (r'Node.Node == "\u006fne"', True),
     ],
 )
-def test_an_expression_means(text: str, wanted: bool) -> None:
+def test_an_expression_admits_what_it_says(text: str, wanted: bool) -> None:
     assert holds(text) is wanted
 
 

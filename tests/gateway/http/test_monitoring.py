@@ -62,7 +62,7 @@ async def test_healthz_is_there_at_once_and_readyz_when_it_is_in_step(served: Se
     alone.close()
 
 
-async def test_targets_for_prometheus(served: Served) -> None:
+async def test_prometheus_is_given_the_instances_that_it_asks_for_with_their_labels(served: Served) -> None:
     body = {"Name": "web", "ID": "w", "Port": 80, "Address": "fd00::1", "Tags": ["a", "b"], "Meta": {"path-x": "/m"}}
     await served.put("/v1/agent/service/register", body)
     await served.put("/v1/agent/service/register", {"Name": "ill", "Port": 81, "Check": {"TTL": "1h"}})

@@ -152,7 +152,7 @@ async def test_registering_again_keeps_checks_unless_they_are_to_be_replaced(ser
         ({"Definition": {"TCP": "h:1", "Interval": "5s"}, "Status": "passing"}, "tcp://h:1,interval=5s"),
     ],
 )  # fmt: skip
-def test_consuls_words_for_a_check_in_ours(check: Any, text: str) -> None:
+def test_a_check_in_consuls_words_is_put_in_ours(check: Any, text: str) -> None:
     assert check_text_untrusted(keys(check), "") == text
 
 
@@ -165,11 +165,11 @@ def test_arguments_of_a_command_are_given_to_it_as_they_were_said(args: list[str
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("1h2m3s", 3723), ("1.5m", 90), ("0", 0), ("250ms", 0.25)])
-def test_durations_are_gos(text: str, seconds: float) -> None:
+def test_durations_are_read_as_go_writes_them(text: str, seconds: float) -> None:
     assert duration_untrusted("x", text) == pytest.approx(seconds)
 
 
-async def test_check_ids_are_consuls(served: Served) -> None:
+async def test_checks_have_the_ids_that_consul_gives_them(served: Served) -> None:
     await registered(served, Check={"TTL": "10s"})
     await registered(served, Name="two", Checks=[{"TTL": "10s"}, {"TTL": "20s"}, {"TTL": "5s", "CheckID": "mine"}])
     checks = (await served.get("/v1/agent/checks")).json
