@@ -26,8 +26,8 @@ from gossipreg.errors import BadConfig, BadParams, CannotStart, RequestError
 from gossipreg.gateway.dns import responder
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.http import ask, definitions
-from gossipreg.gateway.http.connection import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.gateway.http.filter import compile_filter_untrusted
+from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.message import Caller, Head, HttpError, Request, target_untrusted
 from gossipreg.model import Address, Health, Service

@@ -3,8 +3,8 @@
     gateway     what the sidecar runs: opened, shown the registry, run, closed
     ports       where it listens
     server      connections: accepted, bounded, read, cut off when slow
-    client      one of them, as the server keeps it;  deadlines: when to look at which
-    connection  bytes to requests, responses to bytes
+    client      the other end of one of them, as the server keeps it;  deadlines: when to look at which
+    framing     bytes to requests, responses to bytes
     message     requests and responses as values
     guard       which hosts and origins may ask
     api         the table of all questions, and how each comes to its answer
@@ -19,6 +19,5 @@
     monitoring  whether it runs and is in step, targets;  metrics: for Prometheus;  events: changes as they come
     outside     what it needs of the sidecar
 
-A request goes server -> connection -> guard -> api (routes) -> catalog, agent, writes or monitoring -> connection ->
-server.
+A request goes server -> framing -> guard -> api (routes) -> catalog, agent, writes or monitoring -> framing -> server.
 """

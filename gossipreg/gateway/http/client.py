@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Protocol, runtime_checkable
 
-from gossipreg.gateway.http.connection import Reader
+from gossipreg.gateway.http.framing import Reader
 from gossipreg.gateway.http.message import Head, Response
 
 

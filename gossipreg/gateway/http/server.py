@@ -26,8 +26,8 @@ from math import inf
 import trio
 
 from gossipreg.gateway.http.client import Answer, Connection, Parked, Streaming
-from gossipreg.gateway.http.connection import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.gateway.http.deadlines import Deadlines
+from gossipreg.gateway.http.framing import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
 from gossipreg.gateway.http.ports import Listener, accept, raise_descriptors
 

@@ -5,8 +5,8 @@ import socket
 from math import inf
 
 from gossipreg.gateway.http.client import Connection
-from gossipreg.gateway.http.connection import Reader
 from gossipreg.gateway.http.deadlines import VOID_MIN, Deadlines
+from gossipreg.gateway.http.framing import Reader
 from gossipreg.gateway.http.message import Caller
 
 SOCK = socket.socket()

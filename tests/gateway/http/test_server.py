@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import server
-from gossipreg.gateway.http.connection import BODY_MAX_BYTES, HEAD_MAX_BYTES
+from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES
 from gossipreg.gateway.http.server import IDLE_S, REQUEST_S, SEND_S
 from tests.gateway.http.conftest import Served, request_bytes
 

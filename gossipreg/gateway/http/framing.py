@@ -1,4 +1,4 @@
-"""One connection: bytes to requests, responses to bytes. No socket and no clock here.
+"""Bytes to requests, responses to bytes, of one connection. No socket here, and no clock but for the Date header.
 
 Owns where one request ends and the next begins, and the limits of each. h11 reads the requests; it is made anew for
 each, and let go once the request is whole, since it weighs more than all the rest of a connection that waits.
