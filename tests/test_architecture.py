@@ -71,6 +71,15 @@ def test_a_file_holds_one_idea_and_stays_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES, "split it by ideas"
 
 
+@pytest.mark.parametrize("folder", ["dns", "http"])
+def test_the_map_of_a_gateway_names_the_files_that_are_there_and_no_others(folder: str) -> None:
+    package = PACKAGE / "gateway" / folder
+    text = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    named = re.findall(r"^    (\w+)  |;  (\w+):", text, re.MULTILINE)
+    files = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    assert sorted(first or other for first, other in named) == sorted(files)
+
+
 def test_every_reason_for_a_drop_has_a_meaning_and_every_meaning_is_counted() -> None:
     counted = {
         reason: f"{path.relative_to(ROOT)}:{line}"
