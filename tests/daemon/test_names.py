@@ -64,7 +64,7 @@ async def test_localhost_is_asked_of_nobody_while_every_thread_hangs(resolver: R
             for host in ("localhost", "LocalHost.", "web.localhost", "127.0.0.1"):
                 await trio.aclose_forcefully(await trio.open_tcp_stream(host, port))
         nursery.cancel_scope.cancel()
-    assert all(b"hang" in host for host in resolver.asked)
+    assert all(b"hang" in host for host in list(resolver.asked))  # threads that begin only now still add to it
     await trio.aclose_forcefully(listeners[0])
 
 
