@@ -11,6 +11,7 @@ from an address which is not in its row is asked to echo a number from there, an
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.effects import Send
@@ -22,11 +23,35 @@ from gossipreg.wire import seal
 from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
 
 _STRANGERS_A_SECOND, _STRANGERS_AT_ONCE = 500, 2000
-"""Answers to those who have proven nothing (numbers, notices); more are dropped and counted. An answer takes some 50 us
-of a core, and so many at once let a cluster start in one moment: with 200 of either, the last of 500 members that had
-one seed was answered after 2 s, of 1,000 after 5."""
+"""Numbers for those who have proven nothing; more are dropped and counted. An answer takes some 50 us of a core, and so
+many at once let a cluster start in one moment: with 200 of either, the last of 500 members that had one seed was
+answered after 2 s, of 1,000 after 5."""
+_NOTICES_A_SECOND = 200
+"""Apart from those: who has no key can ask for any number of notices, and must not keep out who has one."""
 _NOTICE_S = 1.0
 """Anyone can write a notice, so an operator is told of one in this time."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """So many answers at once, and so many a second."""
+
+    at_once: float
+    a_second: float
+    filled_at: float
+    left: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.at_once
+
+    def take(self, now: float) -> bool:
+        """Whether there is one left."""
+        self.left = min(self.at_once, self.left + (now - self.filled_at) * self.a_second)
+        self.filled_at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
 
 
 class Contact:
@@ -45,8 +70,8 @@ class Contact:
         self._met = met
         self._not_understood = not_understood
         self._met_twin = met_twin
-        self._answers_left = float(_STRANGERS_AT_ONCE)
-        self._answers_at = commons.now
+        self._numbers = _Bucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, commons.now)
+        self._notices = _Bucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, commons.now)
         self._noticed_at = float("-inf")
 
     # -- greeting ----------------------------------------------------------------------------------------------------
@@ -55,7 +80,7 @@ class Contact:
         commons, peers = self._commons, self._commons.peers
         if hello.cluster != commons.config.cluster:
             commons.count("drop.wrong_cluster")
-            if hello.number and self._may_answer():
+            if hello.number and self._may_answer(self._numbers):
                 commons.outbox.put(source, Mismatch(commons.config.cluster, hello.number))
             return
         peer = peers.of_boot(boot_id)
@@ -103,14 +128,14 @@ class Contact:
 
     def _answer_hello(self, boot_id: BootId, source: Address, number: int, *, known: bool) -> None:
         commons = self._commons
-        if not known and not self._may_answer():
+        if not known and not self._may_answer(self._numbers):
             return
         ask = 0 if known else commons.peers.challenge(boot_id, source, commons.now)
         commons.outbox.put(source, commons.hello(ask, number))
 
     def ask_who(self, boot_id: BootId, source: Address) -> None:
         """Unbound, or at an address that proves nothing: give it a number to echo from there."""
-        if self._may_answer():
+        if self._may_answer(self._numbers):
             commons = self._commons
             number = commons.peers.challenge(boot_id, source, commons.now)
             commons.outbox.put(source, commons.hello(number, 0))
@@ -129,7 +154,7 @@ class Contact:
     def on_unknown_key(self, datagram: bytes, source: Address) -> None:
         """Sealed with a key that we do not have, or clear where we have one, or sealed where we have none: say so in
         the clear, no longer than what came."""
-        if self._may_answer():
+        if self._may_answer(self._notices):
             self._commons.effects.append(Send(seal.notice_for(datagram), source))
 
     def on_notice(self, datagram: bytes, source: Address) -> None:
@@ -145,13 +170,8 @@ class Contact:
             self._noticed_at = commons.now
             commons.event("key_needed" if key_id == seal.NO_KEY else "not_our_key", address=str(source))
 
-    def _may_answer(self) -> bool:
-        now = self._commons.now
-        earned = (now - self._answers_at) * _STRANGERS_A_SECOND
-        self._answers_left = min(float(_STRANGERS_AT_ONCE), self._answers_left + earned)
-        self._answers_at = now
-        if self._answers_left < 1:
-            self._commons.count("drop.strangers_throttled")
-            return False
-        self._answers_left -= 1
-        return True
+    def _may_answer(self, bucket: _Bucket) -> bool:
+        if bucket.take(self._commons.now):
+            return True
+        self._commons.count("drop.strangers_throttled")
+        return False

@@ -188,6 +188,17 @@ def test_a_flood_of_strangers_gets_bounded_answers_and_leaves_no_memory() -> Non
     assert {name: len(part) for name, part in parts_that_hold(node).items()} == sizes
 
 
+def test_a_flood_without_the_key_keeps_out_nobody_who_has_it() -> None:
+    node, crowd = a_node(keyring=KEY), Speaker(keyring=OTHER_KEY)
+    for number in range(6000):
+        now = START + number / 1000
+        crowd.says(node, now, at=ELSEWHERE)
+        if number % 100 == 0:
+            stranger = Speaker(number)
+            assert stranger.heard(stranger.says(node, now, stranger.hello(number=5)))
+    assert counted(node, "drop.strangers_throttled") >= 4500
+
+
 def parts_that_hold(node: Node) -> dict[str, dict[object, object]]:
     """Everything in the parts of a node that can grow, but for counters (whose names are fixed)."""
     found: dict[str, dict[object, object]] = {}
