@@ -33,7 +33,7 @@ _RECENT = 10
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Timer: we have waited for long enough."""
+    """Timer: have we waited for long enough? Once a period."""
 
 
 class Returning:
@@ -44,6 +44,7 @@ class Returning:
         """When we came back after a fault of our own, those not forgotten yet."""
         self._claim: Claim | None = None
         """The highest of the claims that wait for an answer."""
+        self._until = float("-inf")
 
     def waits(self, claim: Claim, *, at_fault: bool) -> bool:
         """Whether this claim that we are dead is not to be refuted yet."""
@@ -66,16 +67,19 @@ class Returning:
         self._claim, commons.out = claim, True
         commons.count("returns_put_off")
         commons.event("out", wait_s=wait_s)
-        commons.timers.set(Return(), commons.now + wait_s)
+        self._until = commons.now + wait_s
+        commons.timers.set(Return(), commons.now + period_s)
         return True
 
     def on_return(self) -> Claim | None:
-        """We have waited; the claim that is to be refuted now, or None where we hear nobody even now."""
-        commons = self._commons
-        if commons.now - commons.heard_at > commons.config.period_s:
-            commons.timers.set(Return(), commons.now + commons.config.period_s)
+        """The claim that is to be refuted now; None where it is too soon, or we hear nobody even now."""
+        commons, claim = self._commons, self._claim
+        period_s = commons.config.period_s
+        early = commons.now < self._until or commons.now - commons.heard_at > period_s
+        if early and claim is not None and claim.generation == commons.generation:  # a newer one of ours is not dead
+            commons.timers.set(Return(), commons.now + period_s)
             return None
-        claim, self._claim, commons.out = self._claim, None, False
+        self._claim, commons.out = None, False
         self._returns.append(commons.now)
         commons.event("returned")
         return claim

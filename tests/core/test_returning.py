@@ -141,6 +141,22 @@ def test_who_is_out_and_hears_nobody_stays_out_until_it_does() -> None:
     assert cluster.until(cluster.in_step, 5)
 
 
+def test_who_is_out_and_rises_above_a_twin_is_out_no_longer() -> None:
+    cluster = Cluster()
+    faulty, *others = cluster.form(8)
+    cluster.run(3)
+    _lost_at_first(cluster, faulty, others)
+    _deafen(cluster, faulty, LOST_S)
+    cluster.run(1)
+    assert faulty.node.out
+    generation = faulty.node.replica.own.liveness.generation
+    others[0].node._intake.claim(Claim(faulty.id, generation + 1, 0, Rank.DEAD, others[0].id))
+    cluster.act(others[0], others[0].node.advance(cluster.now))
+    assert cluster.until(cluster.in_step, 5)
+    assert cluster.until(lambda: not faulty.node.out, 2)
+    assert cluster.events(faulty).count("returned") == 1
+
+
 def test_a_restart_forgets_what_was_before() -> None:
     cluster = Cluster()
     faulty, *others = cluster.form(8)
