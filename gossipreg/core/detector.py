@@ -27,8 +27,8 @@ _SUSPICIONS_MAX = 32
 itself. Without a bound one whose every probe was refused went through the whole ring at once, at quadratic cost."""
 
 _WEIGHT, _FEW = 1 / 16, 0.3
-"""Of one probe in the part that is answered; and few are below this. Of a link that loses 80 % one way it is 0.2 (where
-all lose 30 %, 0.5); of a half that is cut from the other and still counts it, 0.5."""
+"""Of one probe in the part that is answered; and few are below this. Of a link that loses 80 % one way it is 0.2; where
+all lose 30 %, 0.5."""
 _ACCUSED = 3
 """In periods: so long what others think of us counts."""
 
@@ -94,7 +94,7 @@ class Detector:
         self._periods = commons.rng.randrange(commons.config.random_compare_periods)
         self._score = 0
         self._answered = 1.0
-        """The part of our first probes that were answered in time, of late."""
+        """The part of our first probes of those who live that were answered in time, of late."""
         self._accused_at = float("-inf")
 
     def start(self) -> None:
@@ -224,8 +224,6 @@ class Detector:
         if not known and self.suspicions.held() >= _SUSPICIONS_MAX:
             commons.count("suspicions_put_off")
             return
-        if not known and not refused:
-            self._answered -= self._answered * _WEIGHT
         self.suspicions.missed(probe.target, probe.sent_at, refused=refused)
         if not known and commons.config.probe_order == "ring":
             following = self._next_target()
@@ -329,6 +327,11 @@ class Detector:
     def score(self) -> int:
         """Local health: 0 is well."""
         return self._score
+
+    def answered_late(self) -> None:
+        """Somebody whom we suspected lives. A miss says nothing of us before that: of a part that was cut off nobody
+        else answers."""
+        self._answered -= self._answered * _WEIGHT
 
     def accused(self) -> None:
         """Somebody tells us that it suspects us, or takes us for dead."""

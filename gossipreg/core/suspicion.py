@@ -134,6 +134,8 @@ class PrivateSuspicions:
         suspicion = self._held.get(id)
         if suspicion is not None:
             self._commons.count("suspicions_cleared")
+            if self._commons.id in suspicion.reports and not suspicion.refused:
+                self._detector.answered_late()
             self._end(id)
 
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:

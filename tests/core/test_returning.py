@@ -112,6 +112,19 @@ def test_halves_that_are_parted_again_and_again_are_one_at_once_each_time() -> N
     assert not any("out" in cluster.events(host) for host in hosts)
 
 
+def test_a_small_part_that_is_cut_off_again_and_again_is_back_at_once_each_time() -> None:
+    """It missed many answers of members who lived, and was accused when it was back; but of its own nobody was late."""
+    cluster = Cluster(seed=3)
+    hosts = cluster.form(40)
+    cluster.run(3)
+    for _ in range(4):
+        cluster.cut = lambda sender, receiver: (sender.number < 4) != (receiver.number < 4)
+        cluster.run(15)
+        cluster.cut = lambda _sender, _receiver: False
+        assert cluster.until(cluster.in_step, 15, 0.05)
+    assert not any("out" in cluster.events(host) for host in hosts)
+
+
 def test_who_is_out_claims_nothing_about_others() -> None:
     cluster = Cluster(seed=2)
     faulty, *others = cluster.form(8)
