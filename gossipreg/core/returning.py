@@ -11,7 +11,8 @@ answers, and it claims nothing about anybody.
 
 Its own fault it is where it heard nothing from anyone for as long as a silent member is given, although it ran, or
 where few answer it and some find that it does not answer (`Detector.at_fault`). A process that slept is no such case,
-nor are the members of a part that was cut off, unless it was a very small one. A restart forgets all.
+nor are the members of a part that was cut off, unless it was a very small one. Nor is it where many others were lost
+at the same time: then it waits for a period or two only. A restart forgets all.
 """
 
 from dataclasses import dataclass
@@ -20,15 +21,17 @@ from gossipreg.core.commons import Commons
 from gossipreg.core.listener import Listener
 from gossipreg.wire.messages import Claim
 
-WAITS = 0, 0, 60, 240
-"""In periods: how long the first return after a fault of our own waits, the second, ... and all after the last. A cable
-that is pulled twice costs nothing more; two changes of opinion in the longest wait are less than one in 60 periods."""
-_REMEMBERED = 1800
-"""In periods."""
-_RETURNS_MAX = len(WAITS) + _REMEMBERED // WAITS[-1]
+WAITS_S = 0, 0, 60, 240
+"""How long the first return after a fault of our own waits, the second, ... and all after the last. A cable that is
+pulled twice costs nothing more; two changes of opinion in the longest wait are less than one a minute."""
+_REMEMBERED_S = 1800
+_RETURNS_MAX = len(WAITS_S) + _REMEMBERED_S // WAITS_S[-1]
 """So many fit into that time."""
 _RECENT = 10
 """In periods: a silence that ended so long ago may be why we are taken for dead now."""
+_MANY = 8
+"""Where one in so many members was lost when we were, it was the network: a switch that fails again and again must not
+keep out those whom it parted. (Of 5 members of which two share a machine the three others were out for minutes.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Returning:
         """When we came back after a fault of our own, those not forgotten yet."""
         self._claim: Claim | None = None
         """The highest of the claims that wait for an answer."""
-        self._until = float("-inf")
+        self._since = self._until = float("-inf")
 
     def waits(self, claim: Claim, *, at_fault: bool) -> bool:
         """Whether this claim that we are dead is not to be refuted yet."""
@@ -59,15 +62,15 @@ class Returning:
         silent_lately = commons.now - self._listener.silent_until <= _RECENT * period_s
         if not at_fault and not silent_lately:
             return False
-        self._returns = [at for at in self._returns if commons.now - at <= _REMEMBERED * period_s]
-        wait_s = WAITS[min(len(self._returns), len(WAITS) - 1)] * period_s
+        self._returns = [at for at in self._returns if commons.now - at <= _REMEMBERED_S]
+        wait_s = WAITS_S[min(len(self._returns), len(WAITS_S) - 1)]
         if not wait_s:
             self._returns.append(commons.now)
             return False
         self._claim, commons.out = claim, True
         commons.count("returns_put_off")
         commons.event("out", wait_s=wait_s)
-        self._until = commons.now + wait_s
+        self._since, self._until = commons.now, commons.now + wait_s
         commons.timers.set(Return(), commons.now + period_s)
         return True
 
@@ -75,11 +78,20 @@ class Returning:
         """The claim that is to be refuted now; None where it is too soon, or we hear nobody even now."""
         commons, claim = self._commons, self._claim
         period_s = commons.config.period_s
-        early = commons.now < self._until or commons.now - commons.heard_at > period_s
+        network = self._many_lost()
+        early = (commons.now < self._until and not network) or commons.now - commons.heard_at > period_s
         if early and claim is not None and claim.generation == commons.generation:  # a newer one of ours is not dead
             commons.timers.set(Return(), commons.now + period_s)
             return None
         self._claim, commons.out = None, False
-        self._returns.append(commons.now)
+        if not network:
+            self._returns.append(commons.now)
         commons.event("returned")
         return claim
+
+    def _many_lost(self) -> bool:
+        """Whether many others are dead since about the time when we were taken for it."""
+        commons = self._commons
+        since = self._since - _RECENT * commons.config.period_s
+        lost = sum(row.dead and row.changed_at >= since for row in commons.replica.rows.values())
+        return lost * _MANY >= commons.alive_members() + lost

@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass, replace
 
 from gossipreg.config import Config, lan, wan
-from gossipreg.core.returning import WAITS
+from gossipreg.core.returning import WAITS_S
 from simulations.checkers import Broken, Checkers, bound_s
 from simulations.doer import Doer
 from simulations.failure import Recorder, described, from_exception
@@ -170,7 +170,7 @@ class Run:
         return any(host.node.out for host in up)
 
     def _all_return(self, up: list[Host]) -> float:
-        self.world.until(lambda: not self._out(up), WAITS[-1] * self.drawn.config.period_s, self.drawn.config.period_s)
+        self.world.until(lambda: not self._out(up), WAITS_S[-1], self.drawn.config.period_s)
         return self.world.now
 
     def figures(self) -> list[Figure]:
