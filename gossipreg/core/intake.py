@@ -177,7 +177,7 @@ class Intake:
         self._detector.accused()
         if claim.rank is Rank.SUSPECT and commons.config.suspicion == "private":
             return
-        if self._returning.waits(claim, at_fault=self._detector.at_fault):
+        if self._returning.puts_off(claim, at_fault=self._detector.at_fault):
             return
         self._refute(claim)
         own = commons.replica.own

@@ -29,7 +29,7 @@ class Listener:
         self._roster = roster
         self._hidden: list[NodeId] = []
         self.alone = False
-        self.silent_until = float("-inf")
+        self.heard_again_at = float("-inf")
         """When we last heard somebody again after we had heard nobody for as long as a silent member is given."""
         self._awake_since = commons.now
 
@@ -37,7 +37,7 @@ class Listener:
         """A fresh datagram of a member was opened."""
         commons = self._commons
         if commons.now - max(commons.heard_at, self._awake_since) > commons.config.floor_silent_s:
-            self.silent_until = commons.now
+            self.heard_again_at = commons.now
         commons.heard_at = commons.now
         if self.alone:
             self.alone = False

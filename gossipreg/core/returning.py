@@ -49,8 +49,8 @@ class Returning:
         """The highest of the claims that wait for an answer."""
         self._since = self._until = float("-inf")
 
-    def waits(self, claim: Claim, *, at_fault: bool) -> bool:
-        """Whether this claim that we are dead is not to be refuted yet."""
+    def puts_off(self, claim: Claim, *, at_fault: bool) -> bool:
+        """Whether the answer to this claim that we are dead is put off; if so it is kept for then."""
         commons = self._commons
         own = commons.replica.own
         if (claim.generation, claim.incarnation) < own.liveness[:2] or own.left or not commons.config.own_fault:
@@ -59,7 +59,7 @@ class Returning:
             self._claim = max(self._claim, claim, key=lambda one: one.incarnation)
             return True
         period_s = commons.config.period_s
-        silent_lately = commons.now - self._listener.silent_until <= _RECENT * period_s
+        silent_lately = commons.now - self._listener.heard_again_at <= _RECENT * period_s
         if not at_fault and not silent_lately:
             return False
         self._returns = [at for at in self._returns if commons.now - at <= _REMEMBERED_S]

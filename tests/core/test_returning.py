@@ -35,6 +35,18 @@ def _lost_at_first(cluster: Cluster, host: Host, others: list[Host]) -> None:
         assert cluster.until(cluster.in_step, 5), "it is back at once"
 
 
+def _one_out(seed: int = 1) -> tuple[Cluster, Host, list[Host]]:
+    """Eight members, of which one has just gone out."""
+    cluster = Cluster(seed=seed)
+    faulty, *others = cluster.form(8)
+    cluster.run(3)
+    _lost_at_first(cluster, faulty, others)
+    _deafen(cluster, faulty, LOST_S)
+    cluster.run(1)
+    assert faulty.node.out
+    return cluster, faulty, others
+
+
 def _claim(host: Host, by: Host) -> Claim:
     generation, incarnation, _ = host.node.replica.own.liveness
     return Claim(host.id, generation, incarnation, Rank.DEAD, by.id)
@@ -144,13 +156,7 @@ def test_a_switch_that_fails_again_and_again_keeps_nobody_out(config: Config) ->
 
 
 def test_who_is_out_claims_nothing_about_others() -> None:
-    cluster = Cluster(seed=2)
-    faulty, *others = cluster.form(8)
-    cluster.run(3)
-    _lost_at_first(cluster, faulty, others)
-    _deafen(cluster, faulty, LOST_S)
-    cluster.run(1)
-    assert faulty.node.out
+    cluster, faulty, others = _one_out(seed=2)
     gone = next(host for host in others if next(faulty.node.ring.successors()) == host.id)
     cluster.cut = lambda sender, receiver: {sender.number, receiver.number} == {faulty.number, gone.number}
     before = faulty.node.statistics(cluster.now).get("verdicts", 0)
@@ -160,11 +166,7 @@ def test_who_is_out_claims_nothing_about_others() -> None:
 
 
 def test_who_is_out_and_hears_nobody_stays_out_until_it_does() -> None:
-    cluster = Cluster()
-    faulty, *others = cluster.form(8)
-    cluster.run(3)
-    _lost_at_first(cluster, faulty, others)
-    _deafen(cluster, faulty, LOST_S)
+    cluster, faulty, others = _one_out()
     cluster.run(WAITED[0] - 5)
     _deafen(cluster, faulty, 20)
     assert faulty.node.out
@@ -173,13 +175,7 @@ def test_who_is_out_and_hears_nobody_stays_out_until_it_does() -> None:
 
 
 def test_who_is_out_and_rises_above_a_twin_is_out_no_longer() -> None:
-    cluster = Cluster()
-    faulty, *others = cluster.form(8)
-    cluster.run(3)
-    _lost_at_first(cluster, faulty, others)
-    _deafen(cluster, faulty, LOST_S)
-    cluster.run(1)
-    assert faulty.node.out
+    cluster, faulty, others = _one_out()
     generation = faulty.node.replica.own.liveness.generation
     others[0].node._intake.claim(Claim(faulty.id, generation + 1, 0, Rank.DEAD, others[0].id))
     cluster.act(others[0], others[0].node.advance(cluster.now))
@@ -189,13 +185,7 @@ def test_who_is_out_and_rises_above_a_twin_is_out_no_longer() -> None:
 
 
 def test_a_restart_forgets_what_was_before() -> None:
-    cluster = Cluster()
-    faulty, *others = cluster.form(8)
-    cluster.run(3)
-    _lost_at_first(cluster, faulty, others)
-    _deafen(cluster, faulty, LOST_S)
-    cluster.run(1)
-    assert faulty.node.out
+    cluster, faulty, others = _one_out()
     cluster.crash(faulty)
     cluster.start(faulty, others[:1])
     assert cluster.until(cluster.in_step, 5)
