@@ -15,6 +15,7 @@ nor are the members of a part that was cut off, unless it was a very small one. 
 at the same time: then it waits for a period or two only. A restart forgets all.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
@@ -26,7 +27,7 @@ WAITS_S = 0, 0, 60, 240
 pulled twice costs nothing more; two changes of opinion in the longest wait are less than one a minute."""
 _REMEMBERED_S = 1800
 _RETURNS_MAX = len(WAITS_S) + _REMEMBERED_S // WAITS_S[-1]
-"""So many fit into that time."""
+"""So many fit into that time, where each waits."""
 _RECENT = 10
 """In periods: a silence that ended so long ago may be why we are taken for dead now."""
 _MANY = 8
@@ -43,7 +44,7 @@ class Returning:
     def __init__(self, commons: Commons, listener: Listener) -> None:
         self._commons = commons
         self._listener = listener
-        self._returns: list[float] = []
+        self._returns: deque[float] = deque(maxlen=_RETURNS_MAX)
         """When we came back after a fault of our own, those not forgotten yet."""
         self._claim: Claim | None = None
         """The highest of the claims that wait for an answer."""
@@ -62,7 +63,8 @@ class Returning:
         silent_lately = commons.now - self._listener.heard_again_at <= _RECENT * period_s
         if not at_fault and not silent_lately:
             return False
-        self._returns = [at for at in self._returns if commons.now - at <= _REMEMBERED_S]
+        while self._returns and commons.now - self._returns[0] > _REMEMBERED_S:
+            self._returns.popleft()
         wait_s = WAITS_S[min(len(self._returns), len(WAITS_S) - 1)]
         if not wait_s:
             self._returns.append(commons.now)
