@@ -82,7 +82,10 @@ class Config:
     first_at_once: bool = True
     """What comes after a pause is told at once. Off: it waits for `gather_s`, which is paid for at each hop."""
     receipt_gather_s: float = 0.01
-    """Receipts are gathered so long. Well below the round-trip floor, or senders repeat for nothing."""
+    """Receipts are gathered so long. Well below the repeat's floor, or senders repeat for nothing."""
+    repeat_floor_s: float = 0.05
+    """A ring neighbour is told again no sooner than this, however short its round trips were. Far below the probe's
+    floor, since a repeat for nothing costs a datagram, and one that comes late costs all behind it the wait."""
     fanout_random: int = 1
     """So many random members are told, beside the neighbours."""
     fanout_ring: int = 1
@@ -140,8 +143,12 @@ class Config:
             raise BadConfig(
                 f"reports_needed is {self.reports_needed}, and nobody else would report: choose nacks, and helpers >= 1"
             )
-        if self.receipt_gather_s >= self.rtt_floor_s:
-            raise BadConfig(f"receipt_gather_s is {self.receipt_gather_s}: choose less than {self.rtt_floor_s}")
+        if self.receipt_gather_s >= self.repeat_floor_s:
+            raise BadConfig(f"receipt_gather_s is {self.receipt_gather_s}: choose less than {self.repeat_floor_s}")
+        if self.repeat_floor_s > self.rtt_ceiling_s:
+            raise BadConfig(
+                f"repeat_floor_s is {self.repeat_floor_s}: choose at most rtt_ceiling_s, {self.rtt_ceiling_s}"
+            )
 
 
 BOUNDS: dict[str, tuple[float, float]] = {
@@ -164,6 +171,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "suspicion_confirmations": (0, 16),
     "gather_s": (0, 1),
     "receipt_gather_s": (0, 1),
+    "repeat_floor_s": (0.001, 10),
     "fanout_random": (0, 16),
     "fanout_ring": (0, 4),
     "send_bytes_s": (10_000, 10_000_000_000),
@@ -187,7 +195,7 @@ lan = Config()
 
 wan = Config(
     period_s=3.0, rtt_floor_s=0.4, rtt_initial_s=1.0, rtt_ceiling_s=2.5, floor_refused_s=1.0, floor_silent_s=5.0,
-    compare_s=3.0, settle_s=0.5, receipt_gather_s=0.02, stall_s=0.3,
+    compare_s=3.0, settle_s=0.5, receipt_gather_s=0.02, repeat_floor_s=0.1, stall_s=0.3,
 )  # fmt: skip
 """Members on several continents."""
 
@@ -209,7 +217,8 @@ def swim(base: Config = lan) -> Config:
         rtt_initial_s=min(0.5, base.rtt_ceiling_s), local_health=False, nacks=False, buddy=False,
         suspicion_max_multiplier=1.0, suspicion_confirmations=0, hear_nobody=False, own_fault=False,
         refused_ports=False, stall_s=60.0, random_compare_periods=1000, gather_s=0.1,
-        first_at_once=False, receipt_gather_s=min(0.1, base.rtt_floor_s / 2), fanout_random=3,
+        first_at_once=False, receipt_gather_s=min(0.1, base.rtt_floor_s / 2), repeat_floor_s=base.rtt_floor_s,
+        fanout_random=3,
     )  # fmt: skip
 
 

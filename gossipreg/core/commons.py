@@ -100,8 +100,14 @@ class Commons:
         return "" if row is None or row.member is None else row.member.zone
 
     def bound_s(self, id: NodeId) -> float:
-        """How long to wait for this member's answer, stretched by local health."""
-        return self.round_trips.bound_s(id, self.zone(id)) * self.stretch
+        """How long to wait for this member's answer to a probe, stretched by local health."""
+        return self.round_trips.bound_s(id, self.zone(id), self.config.rtt_floor_s) * self.stretch
+
+    def repeat_s(self, id: NodeId) -> float:
+        """How long to wait for this member's receipt, likewise: a repeat for nothing accuses nobody, so it may come
+        sooner than a probe is given up."""
+        bound_s = self.round_trips.bound_s(id, self.zone(id), self.config.repeat_floor_s)
+        return bound_s * self.stretch + self.config.receipt_gather_s
 
     def hello(self, number: int, echo: int) -> Hello:
         """Who we are; see `Hello`."""

@@ -87,8 +87,7 @@ class Fetch:
         pulling.have = have
         self._commons.count("pulls")
         self._commons.to(pulling.peer, Pull(id, *have))
-        bound_s = max(self._commons.bound_s(pulling.peer), self._commons.config.rtt_floor_s)
-        self._commons.timers.set(PullAgain(id), self._commons.now + bound_s)
+        self._commons.timers.set(PullAgain(id), self._commons.now + self._commons.bound_s(pulling.peer))
 
     def progressed(self, id: NodeId) -> None:
         """A page of this row came: go on with the next, or be done with it. One that moved nothing (an old one, or a

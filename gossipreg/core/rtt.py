@@ -1,7 +1,8 @@
 """How long to wait for an answer: round-trip bounds after RFC 6298.
 
 Owns: one estimate a member and one a zone. Never knows: what was asked. A member never measured gets its zone's bound,
-a zone never measured the initial one. All bounds are clamped to the profile's floor and ceiling.
+a zone never measured the initial one. All bounds are clamped, below by the
+asker's floor and above by the profile's ceiling.
 """
 
 from typing import TypeVar
@@ -59,13 +60,13 @@ class RoundTrips:
         estimate = self._members.get(id)
         return None if estimate is None else estimate.smoothed_s
 
-    def bound_s(self, id: NodeId, zone: str) -> float:
-        """How long to wait for an answer of this member before it counts as missed."""
+    def bound_s(self, id: NodeId, zone: str, floor_s: float) -> float:
+        """How long to wait for an answer of this member, at least `floor_s`, before it counts as missed."""
         if not self._config.adaptive_bound:
             return self._config.rtt_initial_s
         estimate = self._members.get(id) or self._zones.get(zone)
         raw = self._config.rtt_initial_s if estimate is None else estimate.bound_s
-        return min(max(raw, self._config.rtt_floor_s), self._config.rtt_ceiling_s)
+        return min(max(raw, floor_s), self._config.rtt_ceiling_s)
 
     def forget(self, id: NodeId) -> None:
         self._members.pop(id, None)

@@ -209,8 +209,7 @@ class Rumours:
         if self._told_size > _UNRECEIPTED_MAX:
             self._commons.count("unreceipted_given_up")
             self._settle_all(next(iter(self._told)))
-        bound_s = self._commons.bound_s(peer) + self._commons.config.receipt_gather_s
-        self._commons.timers.set_earlier(Repeat(peer), self._commons.now + bound_s)
+        self._commons.timers.set_earlier(Repeat(peer), self._commons.now + self._commons.repeat_s(peer))
 
     def on_repeat(self, peer: NodeId) -> None:
         """What this neighbour has not shown to know is told it again."""

@@ -219,7 +219,7 @@ class PrivateSuspicions:
                 suspicion.asks[number] = helper
                 suspicion.used[helper] = None
         # The question, the helper's own bound, and its answer. Once a verdict was due, nothing is in a hurry.
-        wait_s = 2 * suspicion.stretch * commons.round_trips.bound_s(id, commons.zone(id))
+        wait_s = 2 * suspicion.stretch * commons.round_trips.bound_s(id, commons.zone(id), commons.config.rtt_floor_s)
         if commons.now > suspicion.since + self._floor_s(suspicion):
             wait_s = max(wait_s, commons.config.period_s)
         commons.timers.set(Round(id), commons.now + wait_s)

@@ -23,7 +23,7 @@ def test_a_bound_is_never_below_the_floor_or_above_the_ceiling(measured: list[tu
         trips.sample(id, zone, rtt_s)
     for id in (A, B):
         for zone in ("x", "y", "", "unknown"):
-            assert lan.rtt_floor_s <= trips.bound_s(id, zone) <= lan.rtt_ceiling_s
+            assert lan.rtt_floor_s <= trips.bound_s(id, zone, lan.rtt_floor_s) <= lan.rtt_ceiling_s
 
 
 @settings(max_examples=30, deadline=None)
@@ -39,21 +39,21 @@ def test_it_computes_as_rfc_6298_says(measured: list[float]) -> None:
             variation = 3 / 4 * variation + 1 / 4 * abs(smoothed - rtt_s)
             smoothed = 7 / 8 * smoothed + 1 / 8 * rtt_s
     assert trips.smoothed_s(A) == pytest.approx(smoothed)
-    assert trips.bound_s(A, "") == pytest.approx(min(max(smoothed + 4 * variation, 0.02), 0.9))
+    assert trips.bound_s(A, "", WIDE.rtt_floor_s) == pytest.approx(min(max(smoothed + 4 * variation, 0.02), 0.9))
 
 
 def test_who_was_never_measured_has_the_bound_of_the_zone_and_a_new_zone_the_initial_one() -> None:
     trips = RoundTrips(WIDE)
     trips.sample(A, "far", 0.2)
-    assert trips.bound_s(B, "far") == trips.bound_s(A, "far") == pytest.approx(0.6)
-    assert trips.bound_s(B, "near") == WIDE.rtt_initial_s
+    assert trips.bound_s(B, "far", WIDE.rtt_floor_s) == trips.bound_s(A, "far", WIDE.rtt_floor_s) == pytest.approx(0.6)
+    assert trips.bound_s(B, "near", WIDE.rtt_floor_s) == WIDE.rtt_initial_s
     assert trips.smoothed_s(B) is None
 
 
 def test_without_adaptive_bounds_all_have_the_initial_one() -> None:
     trips = RoundTrips(replace(WIDE, adaptive_bound=False))
     trips.sample(A, "", 0.8)
-    assert trips.bound_s(A, "") == WIDE.rtt_initial_s
+    assert trips.bound_s(A, "", WIDE.rtt_floor_s) == WIDE.rtt_initial_s
 
 
 def test_zones_invented_without_end_take_no_memory_without_end() -> None:

@@ -80,6 +80,27 @@ def test_a_lossy_network_costs_a_second_not_half_a_minute(loss: float) -> None:
     assert cluster.until(lambda: cluster.in_step(hosts), 5)
 
 
+def test_a_neighbour_that_missed_a_rumour_is_told_again_long_before_a_probe_is_given_up() -> None:
+    cluster = Cluster(seed=6)
+    hosts = cluster.grow(2)
+    cluster.run(3)
+    cluster.network.loss = 1.0
+    cluster.register(hosts[0], "billing", port=1)
+    cluster.network.loss = 0.0
+    assert cluster.until(lambda: _all_find(cluster, hosts, "billing"), lan.rtt_floor_s / 2)
+
+
+def test_a_far_neighbour_is_not_told_again_before_its_receipt_can_come() -> None:
+    cluster = Cluster(seed=6)
+    cluster.network.low_s, cluster.network.high_s = 0.06, 0.07
+    hosts = cluster.grow(2)
+    cluster.run(30)
+    before = hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0)
+    cluster.register(hosts[0], "billing", port=1)
+    cluster.run(3)
+    assert hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0) == before
+
+
 def test_halves_that_were_cut_apart_are_equal_soon_after_they_meet_again() -> None:
     cluster = Cluster(seed=7)
     hosts = cluster.grow(12)
