@@ -268,7 +268,7 @@ class World:
             elif datagram is None:
                 self._on_wake(host)
             elif host.open:
-                self._hand_over(host, datagram, source)
+                self.hand_over(host, datagram, source)
             else:
                 self._not_open(host, datagram, source)
         self.now = end
@@ -346,7 +346,8 @@ class World:
             event = (self.now + delay, next(self._order), receiver, send.datagram, host.address)
             heapq.heappush(self._heap, event)
 
-    def _hand_over(self, host: Host, datagram: bytes, source: Address) -> None:
+    def hand_over(self, host: Host, datagram: bytes, source: Address) -> None:
+        """Have its process read this now, past whatever waits in the socket."""
         if datagram is REFUSAL:
             self.act(host, host.node.refused(source, host.local(self.now)))
             return
@@ -374,7 +375,7 @@ class World:
             self._read_one(host)
         while host.up and host.inbox and not host.processing_s:
             datagram, source = host.read()
-            self._hand_over(host, datagram, source)
+            self.hand_over(host, datagram, source)
         if host.up:
             self._wake(host)
 
@@ -384,7 +385,7 @@ class World:
             return
         datagram, source = host.read()
         host.busy_until = self.now + host.processing_s
-        self._hand_over(host, datagram, source)
+        self.hand_over(host, datagram, source)
         if host.inbox:
             self.at(host.busy_until, lambda: self._read_one(host))
 

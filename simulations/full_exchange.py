@@ -1,0 +1,65 @@
+"""memberlist's push/pull: now and then two members tell each other all that they think of everybody, over TCP.
+
+Owns: who does so with whom and when, and exchanges that wait until neither is slow. Never knows: what comes of it.
+
+It goes around the socket in which a slow member's datagrams queue, so its news is fresh where theirs is a minute old.
+The Lifeguard paper measured memberlist, with SWIM's and with Lifeguard's suspicion; both have it. As there (state.go,
+util.go): every 30 s, times 1 + log2(n / 32) in a cluster of more than 32, at a random time of its own, with a random
+member that is thought alive; given up after 10 s; who is dead for the other is only suspected on its word.
+"""
+
+import math
+from collections.abc import Sequence
+
+from gossipreg.model import Rank
+from gossipreg.wire.messages import Claim
+from simulations.host import Host
+from simulations.world import World
+
+EVERY_S = 30.0
+SCALE_FROM = 32
+TIMEOUT_S = 10.0
+
+
+class FullExchange:
+    def __init__(self, world: World, hosts: Sequence[Host]) -> None:
+        """From now on these do so, each for the first time within the first interval."""
+        self._world = world
+        self._rng = world.streams.of("full exchange")
+        self._waiting: list[tuple[float, Host, Host]] = []
+        scale = math.ceil(math.log2(len(hosts) / SCALE_FROM)) + 1 if len(hosts) > SCALE_FROM else 1
+        self._every_s = EVERY_S * scale
+        for host in hosts:
+            world.after(self._rng.random() * self._every_s, lambda host=host: self._begin(host))  # type: ignore[misc]
+
+    def go_on(self) -> None:
+        """Some are slow no longer: what waited for them takes place, unless it has waited for too long."""
+        waiting, self._waiting = self._waiting, []
+        for since, one, other in waiting:
+            if self._world.now - since <= TIMEOUT_S:
+                self._exchange(since, one, other)
+
+    def _begin(self, host: Host) -> None:
+        self._world.after(self._every_s, lambda: self._begin(host))
+        rows = host.node.replica.rows
+        alive = [id for id in host.node.ring if id != host.id and rows[id].liveness.rank is Rank.ALIVE]
+        if alive:
+            self._exchange(self._world.now, host, self._world.by_id[self._rng.choice(alive)])
+
+    def _exchange(self, since: float, one: Host, other: Host) -> None:
+        if any(host.stalled or host.blocked for host in (one, other)):
+            self._waiting.append((since, one, other))
+            return
+        self._tell(one, other)
+        self._tell(other, one)
+
+    def _tell(self, teller: Host, listener: Host) -> None:
+        """All that the teller thinks, as datagrams that the listener has at once."""
+        commons = teller.node._commons
+        for id, row in commons.replica.rows.items():
+            claim = Claim(id, *row.liveness, by=row.reporter or teller.id)
+            if row.dead:
+                claim = Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=teller.id)
+            commons.outbox.put(listener.address, claim)
+        for send in commons.outbox.flush(teller.local(self._world.now)):
+            self._world.hand_over(listener, send.datagram, teller.address)
