@@ -1,4 +1,4 @@
-"""What many blocked questions weigh and cost: `scripts/check --waiting 10000`.
+"""What many HTTP questions that wait weigh and cost: `scripts/check --waiting 10000`. It fails above WEIGHT_MAX_KIB.
 
 A real sidecar; half of the questions ask for one service, half each for one of its own. Printed are private memory
 a question, how long a change takes to reach all who wait for it, who was woken, and what lookups take meanwhile.
@@ -18,6 +18,8 @@ from gossipreg.client.connection import Client
 if TYPE_CHECKING:
     from tests.system.sidecars import Sidecar
 
+WEIGHT_MAX_KIB = 6
+"""Private memory a question. `tests/gateway/http/test_blocking.py` has the same bound for the heap alone."""
 ROUND = 250
 """So many connect before their answers are read."""
 
@@ -52,7 +54,7 @@ def waiting(number: int) -> int:
         print(f"a change reached the one who waits in {(alone - start) * 1000:.1f} ms, woken in all "
               f"{_gauge(where, 'woken'):.0f}; {_gauge(where, 'waiting'):.0f} wait on")  # fmt: skip
         asked.close()
-        return 0 if weight <= 6 else 1
+        return 0 if weight <= WEIGHT_MAX_KIB else 1
 
 
 class _Asked:
