@@ -11,14 +11,13 @@ import sys
 from contextlib import ExitStack
 
 from gossipreg.errors import CannotStart
+from gossipreg.gateway.sockets import address_of, no_such_family, open_socket
 from gossipreg.model import Address
 
 QUERY_MAX_BYTES = 4_096
 """Longer datagrams are cut, and are no queries then; questions have at most some 300 bytes."""
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Asked for: what comes while gossip has its turn waits here."""
-BACKLOG = 1024
-"""So many may connect while gossip has its turn; who comes beyond it tries again after a second."""
 PORT_TRIES = 32
 _IP_PKTINFO = 8
 """Of linux/in.h; Python's socket module has it from 3.14."""
@@ -72,7 +71,7 @@ class Ports:
         self.udp = [UdpPort(sock) for sock in udp]
         self.tcp = tcp
         self.wildcard = any(port.wildcard for port in self.udp)
-        self.addresses = tuple(Address(*sock.getsockname()[:2]) for sock in udp)
+        self.addresses = tuple(address_of(sock) for sock in udp)
 
     def close(self) -> None:
         for sock in (*(port.sock for port in self.udp), *self.tcp):
@@ -98,30 +97,17 @@ def _open_once(hosts: tuple[str, ...], port: int) -> Ports:
         for host in hosts:
             for kind, sockets in ((socket.SOCK_DGRAM, udp), (socket.SOCK_STREAM, tcp)):
                 try:
-                    sock = undo.enter_context(_socket(host, kind))
-                    sock.bind((host, port))
+                    sock = undo.enter_context(open_socket(host, port, kind))
                 except OSError as error:
-                    if udp and host != hosts[0] and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                        break  # the second family, which this machine does not have
+                    if udp and host != hosts[0] and no_such_family(error):
+                        break
                     raise
-                port = sock.getsockname()[1]
+                port = address_of(sock).port
                 sockets.append(sock)
-                if kind == socket.SOCK_STREAM:
-                    sock.listen(BACKLOG)
+        for sock in udp:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         undo.pop_all()
         return Ports(udp, tcp)
-
-
-def _socket(host: str, kind: socket.SocketKind) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind | socket.SOCK_CLOEXEC)
-    sock.setblocking(False)
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    if kind == socket.SOCK_STREAM:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier sidecar may linger
-    else:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    return sock
 
 
 def _why_not(hosts: tuple[str, ...], port: int, error: OSError) -> str:

@@ -14,11 +14,8 @@ import trio
 
 from gossipreg.errors import CannotStart
 from gossipreg.gateway.http.message import Caller
+from gossipreg.gateway.sockets import address_of, no_such_family, open_socket
 from gossipreg.model import Address
-
-BACKLOG = 1024
-"""So many may connect while the sidecar is busy. The kernel may allow less (net.core.somaxconn)."""
-
 
 _WHY = {
     errno.EADDRINUSE: "something listens there already",
@@ -48,9 +45,9 @@ def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:
     found: list[Listener] = []
     for host in hosts:
         try:
-            sock = _listening(host, port)
+            sock = open_socket(host, port, socket.SOCK_STREAM)
         except OSError as error:
-            if found and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            if found and no_such_family(error):
                 continue
             for listener in found:
                 listener.close()
@@ -58,25 +55,9 @@ def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:
             raise CannotStart(
                 f"cannot listen for HTTP on {Address(host, port)}: {why}; choose another --http HOST:PORT"
             ) from None
-        port = sock.getsockname()[1]
+        port = address_of(sock).port
         found.append(Listener(sock, False, sock.close, str(Address(host, port))))
     return found
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 async def accept(listener: Listener) -> socket.socket | None:
