@@ -9,8 +9,6 @@ silent is replaced in the next round. Any ack ends it. The verdict needs all of
 - time: `floor_refused_s` since the first missed probe where the port was refused, `floor_silent_s` where there was only
   silence, stretched by local health; and the suspect's own `restarting` hold must be over;
 - reports: so many members found it unreachable (our own probe, or a helper's nack), where more than two members live;
-- everybody's word, where this process has lately refuted two verdicts and we did not reach it since: then the network
-  is parted, and somebody reaches both us and it. All are asked first, or a wait is over (`_REFUTED_WAITS_S`);
 - a voice: a datagram opened from anybody since that probe. Who hears nobody claims nothing. Where the port was refused
   the suspect is then only taken out of our own answers; where there was silence we are probably the ones cut off.
   Nor does he claim anything who is at fault himself (see `detector.py`).
@@ -30,13 +28,6 @@ _STALE_BOUNDS = 3
 """No verdict on looks that are older than so many bounds. Rounds are two apart by the health that there was when the
 suspicion began; who has become well since looks once more first. Without it a watcher that had been cut off took a
 member for dead 11 s after the cable was back, by the one look that it had made before."""
-_REFUTED_WAITS_S = 0, 0, 60, 240
-"""How long a verdict waits at most for the word of all others, by how many were refuted: where only one of 64 members
-reached both sides of a partition, each of them was declared dead and refuted it 17 times a minute."""
-_REFUTED_REMEMBERED_S = 600
-"""Since it died first. After it two more verdicts are made at once."""
-_REFUTED_MAX = 1024
-"""So many that died are remembered for it; beyond it the first is forgotten."""
 REFUSED = "its port is refused, and nobody else is heard to confirm it"
 
 
@@ -92,8 +83,6 @@ class PrivateSuspicions:
         self._hide = hide
         self._cut_off = cut_off
         self._held: dict[NodeId, _Suspicion] = {}
-        self._died: dict[NodeId, tuple[Liveness, float]] = {}
-        """What they refuted if they live, and when they died first, of those that we have not reached since."""
 
     def suspects(self, id: NodeId) -> bool:
         return id in self._held
@@ -142,10 +131,6 @@ class PrivateSuspicions:
             self._judge(id, suspicion)
 
     def reached(self, id: NodeId) -> None:
-        self._died.pop(id, None)
-        self._clear(id)
-
-    def _clear(self, id: NodeId) -> None:
         suspicion = self._held.get(id)
         if suspicion is not None:
             self._commons.count("suspicions_cleared")
@@ -160,8 +145,7 @@ class PrivateSuspicions:
         suspicion = self._held[id]
         del suspicion.asks[number]
         if reached:
-            self._detector.vouched_for(id)
-            self._clear(id)
+            self.reached(id)
             return True
         suspicion.reports[helper] = None
         suspicion.refused = suspicion.refused or refused
@@ -191,14 +175,6 @@ class PrivateSuspicions:
             self._commons.timers.set(Round(id), self._commons.now)
 
     def forget(self, id: NodeId) -> None:
-        row = self._commons.replica.rows.get(id)
-        if row is None:
-            self._died.pop(id, None)
-        elif row.dead and not self._refuted(id):
-            self._died.pop(id, None)
-            self._died[id] = row.liveness, self._commons.now
-            if len(self._died) > _REFUTED_MAX:
-                del self._died[next(iter(self._died))]
         if id in self._held:
             self._end(id)
 
@@ -295,29 +271,12 @@ class PrivateSuspicions:
         if self._hears_nobody(suspicion) or self._detector.at_fault:
             return  # the rounds go on
         needed = commons.config.reports_needed if commons.alive_members() > 2 else 1
-        if len(suspicion.reports) < needed or self._waits_for_all(id, suspicion):
-            return
-        if commons.now - suspicion.asked_at > _STALE_BOUNDS * commons.bound_s(id):
-            self._round(id, suspicion)
-            commons.timers.set(Verdict(id), commons.now + commons.bound_s(id))
-            return
-        self._declare(id, self._grounds(id, suspicion))
-
-    def _refuted(self, id: NodeId) -> int:
-        """How many verdicts this process has lately refuted, while we did not reach it ourselves."""
-        died, since = self._died.get(id, (None, 0.0))
-        held = self._commons.replica.rows[id].liveness
-        if died is None or died.generation != held.generation or self._commons.now - since > _REFUTED_REMEMBERED_S:
-            return 0
-        return held.incarnation - died.incarnation
-
-    def _waits_for_all(self, id: NodeId, suspicion: _Suspicion) -> bool:
-        """Whether others are to be asked first, since it has refuted what was said before."""
-        commons = self._commons
-        wait_s = _REFUTED_WAITS_S[min(self._refuted(id), len(_REFUTED_WAITS_S) - 1)]
-        if commons.now >= suspicion.since + self._floor_s(suspicion) + wait_s:
-            return False
-        return any(one not in suspicion.used and one not in self._held for one in commons.ring if one != commons.id)
+        if len(suspicion.reports) >= needed:
+            if commons.now - suspicion.asked_at > _STALE_BOUNDS * commons.bound_s(id):
+                self._round(id, suspicion)
+                commons.timers.set(Verdict(id), commons.now + commons.bound_s(id))
+                return
+            self._declare(id, self._grounds(id, suspicion))
 
     def _grounds(self, id: NodeId, suspicion: _Suspicion) -> str:
         commons, member = self._commons, self._commons.replica.rows[id].member

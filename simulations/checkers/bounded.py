@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
-from gossipreg.core import catalog, detector, fetch, join, peers, reconcile, returning, rumours, suspicion
+from gossipreg.core import catalog, detector, fetch, join, peers, reconcile, returning, rumours
 from gossipreg.core.node import Node
 from gossipreg.core.row import Row
 from gossipreg.core.timers import Timers
@@ -87,7 +87,6 @@ BOUNDS: dict[str, Bound] = {
     "Peers._calls": _exactly(_CALLS),
     "Peers._guests": lambda _node, ever: min(ever, _GUESTS),
     "Peers._known": _known,
-    "PrivateSuspicions._died": _exactly(suspicion._REFUTED_MAX),
     "PrivateSuspicions._held": _SUSPECTS,
     "Reconcile._answered": _exactly(reconcile._ANSWERED_MAX),
     "Reconcile._begun": _known,
