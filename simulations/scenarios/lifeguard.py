@@ -23,7 +23,7 @@ thousands, nearly all at healthy members; the paper has 4 of 1,000 there):
 - A slow member that works off less in a gap than comes in an anomaly reads what is a minute old, or what the socket had
   no room for is lost; then Lifeguard's wait for a refutation (10.5 s to 63 s) is over as well. In the paper's system a
   full exchange over TCP goes around that queue (`full_exchange.py`). Without it Lifeguard had 13 % of SWIM's with 16
-  slow members, nearly all in gaps of 1 and 4 ms; at c=16 d=8.192 i=0.001 149 of SWIM's 374, with it 12 of 255. What was
+  slow members, nearly all in gaps of 1 and 4 ms; at c=16 d=8.192 i=0.001 149 of SWIM's 374, with it 15 of 248. What was
   not it: `PROCESSING_S` (5 to 50 us: 20 to 26 %), a buffer of 4 MiB (20 %), and news told twelve times to three members
   in all instead of once to three each (12 %).
 """
