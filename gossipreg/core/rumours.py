@@ -76,6 +76,8 @@ class _Told:
     """Of the datagram, 0 until it is sealed."""
     repeats: int
     """How often it was told again."""
+    due: float
+    """When it is told again, unless it is shown to be known by then."""
 
 
 class Rumours:
@@ -178,7 +180,8 @@ class Rumours:
         row = commons.replica.rows.get(topic.id)
         if row is None or message is None or peer == commons.id:
             return
-        told = _Told(row.liveness if topic.claim else row.version, base, 0, repeats)
+        due = commons.now + commons.repeat_s(peer)
+        told = _Told(row.liveness if topic.claim else row.version, base, 0, repeats, due)
 
         def on_sent(counter: int) -> None:
             told.counter = counter
@@ -209,20 +212,26 @@ class Rumours:
         if self._told_size > _UNRECEIPTED_MAX:
             self._commons.count("unreceipted_given_up")
             self._settle_all(next(iter(self._told)))
-        self._commons.timers.set_earlier(Repeat(peer), self._commons.now + self._commons.repeat_s(peer))
+        self._commons.timers.set_earlier(Repeat(peer), told.due)
 
     def on_repeat(self, peer: NodeId) -> None:
-        """What this neighbour has not shown to know is told it again."""
-        unsettled = self._told.pop(peer, {})
-        self._told_size -= len(unsettled)
-        if peer not in self._commons.ring:
+        """What this neighbour has had its time to show that it knows, and has not, is told it again."""
+        commons = self._commons
+        if peer not in commons.ring:
+            self._settle_all(peer)
             return
-        for topic, told in unsettled.items():
+        topics = self._told.get(peer, {})
+        overdue = {topic: told for topic, told in topics.items() if told.due <= commons.now}
+        if overdue:
+            self._settle(peer, list(overdue))
+        if topics:
+            commons.timers.set(Repeat(peer), min(told.due for told in topics.values()))
+        for topic, told in overdue.items():
             if told.repeats < _REPEATS:
-                self._commons.count("rumours_repeated")
+                commons.count("rumours_repeated")
                 self._tell(peer, topic, told.base, self._message(topic, told.base), told.repeats + 1)
             else:
-                self._commons.count("rumours_unreceipted")
+                commons.count("rumours_unreceipted")
 
     def on_not_understood(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped what we told: tell it again at once."""

@@ -101,6 +101,19 @@ def test_a_far_neighbour_is_not_told_again_before_its_receipt_can_come() -> None
     assert hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0) == before
 
 
+def test_of_a_stream_of_news_none_is_told_again_before_its_receipt_can_come() -> None:
+    """All that was told to a neighbour was told again when the first of it was due: 24 of 200 tellings."""
+    cluster = Cluster(seed=6)
+    cluster.network.low_s, cluster.network.high_s = 0.02, 0.021
+    hosts = cluster.grow(3)
+    cluster.run(30)
+    before = hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0)
+    for port in range(1, 101):
+        cluster.register(hosts[0], "billing", port=port)
+        cluster.run(0.01)
+    assert hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0) == before
+
+
 def test_halves_that_were_cut_apart_are_equal_soon_after_they_meet_again() -> None:
     cluster = Cluster(seed=7)
     hosts = cluster.grow(12)
