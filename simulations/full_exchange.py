@@ -4,8 +4,8 @@ Owns: who does so with whom and when, and exchanges that wait until neither is s
 
 It goes around the socket in which a slow member's datagrams queue, so its news is fresh where theirs is a minute old.
 The Lifeguard paper measured memberlist, with SWIM's and with Lifeguard's suspicion; both have it. As there (state.go,
-util.go): every 30 s, times 1 + log2(n / 32) in a cluster of more than 32, at a random time of its own, with a random
-member that is thought alive; given up after 10 s; who is dead for the other is only suspected on its word.
+util.go): every 30 s, in a cluster of more than 32 times 1 + log2(n / 32), rounded up, at a time of its own, with
+a random member that is thought alive; given up after 10 s; who is dead for the other is only suspected on its word.
 """
 
 import math
