@@ -171,6 +171,14 @@ class Detector:
             if probe.target == peer and not probe.missed:
                 self._commons.outbox.put(probe.address, self._commons.probe_of(number))
 
+    def vouched_for(self, id: NodeId) -> None:
+        """Another member reaches it, so a probe of ours that is still under way accuses it of nothing: we look again in
+        the next period. (Where that member was the first one asked, doubt and word took turns five times a second.)"""
+        for number, probe in self._probes.items():
+            if probe.target == id and probe.asked_by is None and not probe.missed:
+                probe.missed = True  # its late ack still counts
+                self._commons.timers.cancel(ProbeDue(number))
+
     def on_ack(self, peer: NodeId, ack: Ack, source: Address) -> bool:
         """An answer to a probe of ours (True), or a helper's word that it reached whom we suspect."""
         commons = self._commons

@@ -7,7 +7,7 @@ moves 80 KB, a few microseconds, and neighbours are an index away.
 
 import random
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gossipreg.model import NodeId
 
@@ -63,17 +63,18 @@ class Ring:
         found.pop(self._own, None)
         return list(found)
 
-    def sample(self, rng: random.Random, wanted: int, but: tuple[NodeId, ...] | list[NodeId] = ()) -> list[NodeId]:
+    def sample(self, rng: random.Random, wanted: int, but: Sequence[NodeId] = ()) -> list[NodeId]:
         """Up to `wanted` different others at random, none of `but`."""
         others = len(self._ids) - 1
         if wanted <= 0 or others <= 0:
             return []
+        barred = frozenset((self._own, *but))
         if others <= 4 * (wanted + len(but)):
-            rest = [id for id in self._ids if id != self._own and id not in but]
+            rest = [id for id in self._ids if id not in barred]
             return rng.sample(rest, min(wanted, len(rest)))
         chosen: dict[NodeId, None] = {}
         while len(chosen) < wanted:  # at least three draws in four hit
             id = self._ids[rng.randrange(len(self._ids))]
-            if id != self._own and id not in but:
+            if id not in barred:
                 chosen[id] = None
         return list(chosen)

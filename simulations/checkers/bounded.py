@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
-from gossipreg.core import catalog, detector, fetch, join, peers, reconcile, returning, rumours
+from gossipreg.core import catalog, detector, fetch, join, peers, reconcile, returning, rumours, suspicion
 from gossipreg.core.node import Node
 from gossipreg.core.row import Row
 from gossipreg.core.timers import Timers
@@ -87,7 +87,9 @@ BOUNDS: dict[str, Bound] = {
     "Peers._calls": _exactly(_CALLS),
     "Peers._guests": lambda _node, ever: min(ever, _GUESTS),
     "Peers._known": _known,
+    "PrivateSuspicions._died": _exactly(suspicion._REFUTED_MAX),
     "PrivateSuspicions._held": _SUSPECTS,
+    "PrivateSuspicions._reaching": _exactly(suspicion._REACHING_MAX),
     "Reconcile._answered": _exactly(reconcile._ANSWERED_MAX),
     "Reconcile._begun": _known,
     "Reconcile._open": _exactly(reconcile._ANSWERED_MAX),
@@ -118,7 +120,7 @@ BOUNDS: dict[str, Bound] = {
     "_Held.by": _known,
     "_News.known_to": _known,
     "_Shown.instances": _exactly(MAX_SERVICES_A_ROW),
-    "_Suspicion.asks": lambda node, _ever: node.config.helpers,
+    "_Suspicion.asks": lambda node, _ever: node.config.helpers * (1 + suspicion._REFUTED_COUNT),
     "_Suspicion.reports": _known,
     "_Suspicion.used": _known,
     "GossipedSuspicions._asks[]": lambda node, _ever: node.config.helpers,
