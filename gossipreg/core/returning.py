@@ -22,7 +22,7 @@ from gossipreg.core.commons import Commons
 from gossipreg.core.listener import Listener
 from gossipreg.wire.messages import Claim
 
-WAITS_S = 0, 0, 60, 240
+WAITS_S = 0, 0, 60, 300
 """How long the first return after a fault of our own waits, the second, ... and all after the last. A cable that is
 pulled twice costs nothing more; two changes of opinion in the longest wait are less than one a minute."""
 _REMEMBERED_S = 1800
