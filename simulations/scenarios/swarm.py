@@ -155,8 +155,10 @@ class Run:
         up = [host for host in self.hosts.values() if host.up]
         healed = self._all_return(up)
         if len(up) > 1:
-            while not world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S) and self._out(up):
+            world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
+            while self._out(up):  # who is out may be in step as well: its row, dead and forgotten, came from itself
                 healed = self._all_return(up)
+                world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
             self.checkers.at_rest()  # within the bound, not after all that follows
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
