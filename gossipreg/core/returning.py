@@ -26,8 +26,8 @@ from gossipreg.wire.messages import Claim
 WAITS_S = 0, 0, 60, 300
 """How long the first return waits where it was our own fault, the second, ... and all after the last. A cable that is
 pulled twice costs nothing more; two changes of opinion in the longest wait are less than one a minute. With 240 s for
-the last, and only faults of our own counted, the worst of ten members that lose 80 % one way changed all minds 13 times
-in ten minutes; now 10."""
+the last, and only faults of our own counted, the worst of ten members that lose 80 % one way changed all minds 11 to 13
+times in ten minutes; now 9."""
 _REMEMBERED_S = 1800
 _RETURNS_MAX = len(WAITS_S) + _REMEMBERED_S // WAITS_S[-1]
 """So many fit into that time, where each waits."""

@@ -8,7 +8,7 @@ from tests.core.cluster import KEY, Cluster, Host
 
 
 def _sent(cluster: Cluster, host: Host, kind: str) -> int:
-    return host.node.statistics(cluster.now).get(f"sent.{kind}", 0)
+    return int(host.node.statistics(cluster.now).get(f"sent.{kind}", 0))
 
 
 def _all_find(cluster: Cluster, hosts: list[Host], name: str) -> bool:
