@@ -1,7 +1,11 @@
 """Verdicts that are refuted by somebody whom we do not reach: a network that is parted, but not for all."""
 
+from dataclasses import replace
+
 import pytest
 
+from gossipreg.config import lan
+from gossipreg.core.suspicion import PrivateSuspicions
 from simulations.network import between, bridged
 from simulations.opinions import Opinions
 from tests.core.cluster import Cluster, Host
@@ -116,3 +120,39 @@ def test_a_suspect_that_another_reaches_is_looked_at_again_in_the_next_period() 
     cluster.run(20)
     assert 15 <= watcher.node._commons.counts["suspicions"] <= 25
     assert _all_say(cluster, [host for host in hosts if host is not watcher], suspect, "alive")
+
+
+def _helped(n: int, helpers: int) -> tuple[Cluster, list[Host], list[Host]]:
+    """`n` members in order of the ring, all well, and those who reached the second for the first not long ago."""
+    cluster = Cluster(seed=1, config=replace(lan, helpers=helpers))
+    hosts = sorted(cluster.form(n), key=lambda host: host.id)
+    cut = [{hosts[1].number, hosts[0].number}, {hosts[1].number, hosts[2].number}]
+    cluster.cut = lambda one, other: {one.number, other.number} in cut
+    cluster.run(12)
+    cluster.cut = lambda _one, _other: False
+    cluster.run(3)
+    suspicions = hosts[0].node._suspicions
+    assert isinstance(suspicions, PrivateSuspicions)
+    return cluster, hosts, [cluster.by_id[id] for id in suspicions._reaching]
+
+
+def test_those_who_reached_a_suspect_before_and_are_silent_now_put_off_no_verdict() -> None:
+    """Each round asked the one that had reached somebody, and nobody else: 4.2 s."""
+    cluster, hosts, helped = _helped(12, helpers=1)
+    cluster.cut = lambda one, other: hosts[0] in (one, other) and (one in helped or other in helped)
+    gone = hosts[1:3]
+    for host in gone:
+        cluster.crash(host, refuses=False)
+    rest = [host for host in hosts if host.up]
+    assert cluster.until(lambda: all(_all_say(cluster, rest, host, "dead") for host in gone), 3.6)
+
+
+@pytest.mark.parametrize(("later_s", "asked"), [(3, True), (90, False)])
+def test_who_reached_a_suspect_is_asked_first_about_the_next_but_not_for_ever(later_s: float, asked: bool) -> None:
+    cluster, hosts, helped = _helped(48, helpers=3)
+    cluster.run(later_s)
+    cluster.crash(hosts[1], refuses=False)
+    suspicions = hosts[0].node._suspicions
+    assert isinstance(suspicions, PrivateSuspicions)
+    assert cluster.until(lambda: suspicions.suspects(hosts[1].id), 2)
+    assert (helped[-1].id in suspicions._held[hosts[1].id].used) is asked
