@@ -29,6 +29,7 @@ class Departure:
         self._own = own
         self._before: Version | None = None
         self._told: list[NodeId] = []
+        self._told_again = False
         self.done = False
 
     def begin(self, hold_s: float) -> None:
@@ -45,17 +46,21 @@ class Departure:
 
     def on_departing(self, timer: Departing) -> None:
         if timer.again and not self.done and self._before is not None:
+            self._told_again = True
             self._rumours.tell_now(self._waiting(), self._commons.id, self._before)
             self._commons.timers.set(timer, self._commons.now + self._commons.config.rtt_floor_s)
         else:
             self._finish()
 
     def look(self) -> None:
-        """At the end of each input: has everyone who was told shown that they know?"""
+        """At the end of each input: have enough of those who were told shown that they know? All; once they were told
+        again one, who tells the others. (A neighbour that had just died kept a farewell for two seconds.)"""
         if self._before is None or self.done:
             return
         gathers = len(self._commons.ring) > 1 and self._rumours.gathers(self._commons.id)
-        if not gathers and not self._waiting():
+        waiting = self._waiting()
+        one_knows = any(id in self._commons.ring and id not in waiting for id in self._told)
+        if not gathers and (not waiting or (self._told_again and one_knows)):
             self._finish()
 
     def _waiting(self) -> list[NodeId]:

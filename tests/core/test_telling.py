@@ -193,6 +193,18 @@ def test_the_last_member_departs_at_once() -> None:
     assert host.departed
 
 
+def test_a_farewell_beside_one_that_is_silent_is_over_once_the_other_neighbour_has_heard_it() -> None:
+    """It waited for the bound, 2 s."""
+    cluster = Cluster(seed=12)
+    hosts = sorted(cluster.form(8), key=lambda host: host.id)
+    cluster.run(3)
+    cluster.crash(hosts[3], refuses=False)
+    cluster.leave(hosts[2])
+    assert cluster.until(lambda: hosts[2].departed, 1.5 * lan.rtt_floor_s)
+    others = [host for host in hosts if host.up]
+    assert all(cluster.state_at(host, hosts[2]) == "left" for host in others)
+
+
 def test_a_farewell_that_nobody_can_hear_is_over_after_its_bound() -> None:
     cluster = Cluster(seed=12)
     hosts = cluster.grow(3)
