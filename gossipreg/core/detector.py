@@ -246,22 +246,23 @@ class Detector:
             return
         hit = [number for number, probe in self._probes.items() if probe.address == address]
         targets: dict[NodeId, None] = {}
+        under_way = False
         for number in hit:
             probe = self._probes.get(number)
             if probe is None:  # a verdict on the way here dropped it
                 continue
             targets[probe.target] = None
             if not probe.missed:
-                probe.missed = True
+                under_way = probe.missed = True
                 commons.timers.cancel(ProbeDue(number))
                 self._failed(probe, refused=True)
         for target in targets:
             self.suspicions.refused(target)
-        if not targets:
+        if not under_way and not any(map(self.suspicions.suspects, targets)):
             self._check(address)
 
     def _check(self, address: Address) -> None:
-        """Something else than a probe was refused: probe whoever has that address, once a period."""
+        """Something else than a probe under way was refused: probe whoever has that address, once a period."""
         commons = self._commons
         if address in self._checked:
             return

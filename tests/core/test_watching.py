@@ -441,3 +441,24 @@ def test_who_missed_that_a_member_restarts_hears_it_from_those_it_asks_for_help(
         assert not any(cluster.state_at(host, gone) == "dead" for host in hosts if host is not gone)
         cluster.start(gone, [hosts[0]])
         assert cluster.until(lambda hosts=hosts, cluster=cluster: cluster.in_step(hosts), 5)  # type: ignore[misc]
+
+
+def test_a_probe_that_was_lost_long_ago_does_not_keep_us_from_looking_at_once_where_a_port_is_refused() -> None:
+    """It stays known for its late ack, and what was refused was taken for it: 1.3 s instead of 0.41."""
+    for seed in range(4):
+        _lose_probes_and_crash(seed)
+
+
+def _lose_probes_and_crash(seed: int) -> None:
+    cluster = Cluster(seed=seed)
+    hosts = sorted(cluster.form(8), key=lambda host: host.id)
+    gone = hosts[3]
+    cluster.cut = lambda _from, to: to is gone
+    cluster.run(1.2)
+    cluster.cut = lambda _from, _to: False
+    cluster.run(10 + seed / 4)
+    others = _others(hosts, gone)
+    assert _all_say(cluster, others, gone, "alive")
+    cluster.crash(gone)
+    cluster.register(hosts[2], "billing", port=1)
+    assert cluster.until(lambda: _all_say(cluster, others, gone, "dead"), 0.5)
