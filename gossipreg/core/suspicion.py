@@ -6,8 +6,8 @@ A suspicion begins with a probe of ours that was missed or refused. In rounds, a
 again and told that it is suspected, and `helpers` members are asked to probe it and answer us alone; one that stays
 silent is replaced in the next round. Any ack ends it.
 
-A network may be parted, but not for all. So in each round those are asked who lately reached a suspect of ours; and
-where this process has lately refuted verdicts, and we did not reach it since, more are asked from the second round on,
+A network may be parted, but not for all. So in each round those are asked too who lately reached a suspect of ours; and
+about a process that lately refuted verdicts, and that we did not reach since, more are asked from the second round on,
 until one is found who reaches it. That takes no time: who is really gone is declared dead as soon as ever.
 
 The verdict needs all of
@@ -46,9 +46,9 @@ _REFUTED_COUNT = 3
 """For each of so many verdicts that were refuted as many helpers more are asked as at first. Where only one of 64
 members reached both sides of a partition, each of them was declared dead and refuted it 17 times a minute."""
 _REFUTED_REMEMBERED_S = 600
-"""Since it died first."""
+"""For so long after the first of these verdicts."""
 _REFUTED_MAX = 1024
-"""So many that died are remembered for it; beyond it the first is forgotten."""
+"""Of so many members it is remembered; beyond it the first is forgotten."""
 REFUSED = "its port is refused, and nobody else is heard to confirm it"
 
 
@@ -105,7 +105,8 @@ class PrivateSuspicions:
         self._cut_off = cut_off
         self._held: dict[NodeId, _Suspicion] = {}
         self._died: dict[NodeId, tuple[Liveness, float]] = {}
-        """What they refuted if they live, and when they died first, of those that we have not reached since."""
+        """Of members that were taken for dead, and that we have not reached since: what they were the first time, and
+        when. How far their incarnation has risen above that says how many verdicts they refuted."""
         self._reaching: dict[NodeId, float] = {}
         """Who reached a suspect for us, and when; the last one last."""
 
