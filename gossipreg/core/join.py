@@ -11,6 +11,7 @@ same order everywhere. A busy member names others, and whichever of them answers
 holds every version that was listed, or has found that nobody gives it; and whoever has no seed but itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
@@ -53,6 +54,8 @@ class Joining:
         self._missing: dict[NodeId, Version] = {}
         """What was listed and is not here yet."""
         self._served: dict[NodeId, float] = {}
+        self.has_joined: Callable[[], None]
+        """We are in step. Set by the node, once who needs us is made."""
 
     @property
     def synced(self) -> bool:
@@ -146,6 +149,7 @@ class Joining:
         self._commons.timers.cancel(ListAgain())
         self._commons.event("synced")
         self._rumours.tell_row(self._commons.id, NOTHING)
+        self.has_joined()
 
     # -- the member that is listed ---------------------------------------------------------------------------------
 

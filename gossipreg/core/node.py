@@ -102,6 +102,7 @@ class Node(View):
         self._fetch = Fetch(commons)
         self._joining = Joining(commons, self._rumours, self._fetch)
         self._reconcile = Reconcile(commons, self._rumours, self._fetch, self._joining)
+        self._joining.has_joined = self._reconcile.has_joined
         self._detector = Detector(commons)
         self._roster = Roster(commons, self.catalog, self._lost, self._gone)
         self._listener = Listener(commons, self._roster)
@@ -329,7 +330,7 @@ class Node(View):
             if own is not None:
                 commons.to(id, own)
         elif self.synced:
-            commons.timers.set_earlier(Compare(id), commons.now + 2 * self.config.settle_s)
+            self._reconcile.soon(id)
         self._joining.list_from(id)
 
     def _not_understood(self, id: NodeId) -> None:

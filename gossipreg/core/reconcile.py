@@ -13,7 +13,9 @@ Equal fingerprints, carried by every probe and ack, end a comparison before it b
 Who is ahead answers Versions with its own, so that the other pulls; who knows a row as dead or left answers with that
 claim. A bucket that changed within `settle_s` is left out and looked at again once it has settled: under churn tables
 are never equal, and what is being told needs no comparing. A comparison that moved nothing is not repeated until a
-fingerprint changes. Who took many rows compares soon with two others, so a healed partition spreads in log n rounds.
+fingerprint changes. Who took many rows compares soon with two others, so a healed partition spreads in log n rounds; a
+few are told on like news, since who missed them here is seldom the only one. Who has joined compares with its
+neighbours soon: where many join at once, not all that they tell each other is understood.
 """
 
 from collections.abc import Iterator
@@ -120,6 +122,16 @@ class Reconcile:
             times += 1
         wait_s = commons.config.compare_s * (2.0 ** min(times, _BACKOFF_MAX) - 0.5)
         return commons.now - begun.at >= wait_s
+
+    def soon(self, peer: NodeId) -> None:
+        """Begin one with this member, once what is being told has settled."""
+        commons = self._commons
+        commons.timers.set_earlier(Compare(peer), commons.now + 2 * commons.config.settle_s)
+
+    def has_joined(self) -> None:
+        """We are in step with whom we listed."""
+        for peer in self._commons.ring.neighbours(self._commons.config.fanout_ring):
+            self.soon(peer)
 
     def on_compare(self, timer: Compare) -> None:
         if timer.peer in self._commons.ring:
@@ -261,7 +273,7 @@ class Reconcile:
         self._send_versions(peer, list(lacking))
         if len(wanted) >= _MANY:
             for other in commons.ring.sample(commons.rng, 2, [peer]):
-                commons.timers.set_earlier(Compare(other), commons.now + 2 * commons.config.settle_s)
+                self.soon(other)
 
     def on_want(self, peer: NodeId, message: Want) -> None:
         answer = self._answered.get(message.salt)
@@ -282,27 +294,28 @@ class Reconcile:
 
     def on_versions(self, peer: NodeId, message: Versions) -> None:
         ahead: list[NodeId] = []
+        few = message.next is None and len(message.rows) < _MANY
         for id, generation, counter in message.rows:
-            self._weigh(peer, id, Version(generation, counter), ahead)
+            self._weigh(peer, id, Version(generation, counter), ahead, few)
         if message.next is None:
             self._send_versions(peer, ahead)
         else:
             self._joining.on_page(peer, message)
 
-    def _weigh(self, peer: NodeId, id: NodeId, theirs: Version, ahead: list[NodeId]) -> None:
+    def _weigh(self, peer: NodeId, id: NodeId, theirs: Version, ahead: list[NodeId], few: bool) -> None:
         """One row that the peer holds at `theirs`."""
         commons = self._commons
         self._rumours.shown_row(peer, id, theirs)
         row = commons.replica.rows.get(id)
         if row is None:
-            self._fetch.want(id, peer, theirs, NOTHING, rumour=False)
+            self._fetch.want(id, peer, theirs, NOTHING, rumour=few)
         elif id == commons.id:
             if theirs < row.version:
                 ahead.append(id)
         elif (row.dead or row.left) and theirs.generation <= row.liveness.generation:
             self.answer_gone(peer, id, theirs)
         elif row.pull_from < theirs:
-            self._fetch.want(id, peer, theirs, row.pull_from, rumour=False)
+            self._fetch.want(id, peer, theirs, row.pull_from, rumour=few)
         elif theirs < row.version:
             ahead.append(id)
 
