@@ -251,8 +251,9 @@ class PrivateSuspicions:
             return
         if commons.now >= self._ripe_at(id, suspicion) and self._hears_nobody(suspicion):
             self._unheard(id, suspicion)
-        # A missed nack is no sign that we are slow, as it is in Lifeguard 3.1: whom we asked may be gone as well. Where
-        # four in five of 200 members vanished, the rest agreed after 20 s, waiting for nothing; now after 6.
+        # Lifeguard 3.1: missed nacks say that we are slow. Where others are heard, those whom we asked are gone too.
+        if suspicion.asks and commons.heard_at <= min(suspicion.asked_at, commons.now - commons.config.period_s):
+            self._detector.unhealthier(len(suspicion.asks))
         suspicion.asks.clear()
         suspicion.asked_at = commons.now
         self._detector.probe(id, tell=True)

@@ -43,6 +43,17 @@ def _crash_one(seed: int, n: int, refuses: bool, limit_s: float) -> None:
     assert not any(cluster.found(host, "billing") for host in others)
 
 
+def test_half_of_many_that_vanish_in_silence_are_known_to_be_gone_nearly_as_soon_as_one() -> None:
+    """Helpers that were gone as well were taken for a sign that we are slow: it took up to 10 s."""
+    cluster = Cluster(seed=6)
+    hosts = cluster.form(200)
+    cluster.run(2)
+    gone = cluster.rng.sample(hosts, 100)
+    for host in gone:
+        cluster.crash(host, refuses=False)
+    assert cluster.until(lambda: all(len(host.node.ring) == 100 for host in hosts if host.up), 5, 0.1)
+
+
 def test_a_process_paused_for_a_second_and_a_half_keeps_its_services() -> None:
     for seed in range(5):
         cluster = Cluster(seed=seed)

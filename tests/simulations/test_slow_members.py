@@ -10,8 +10,10 @@ from simulations.scenarios.lifeguard import cases, long_cases, run
 _SLOW = "c=4 d=16.384 i=0.001"
 
 
-def figures(detector: Detector, label: str, *, seed: int = 1, duration_s: float = 60.0) -> dict[str, tuple[float, ...]]:
-    case = Case(nodes=24, seed=seed, duration_s=duration_s, detector=detector, label=label)
+def figures(
+    detector: Detector, label: str, *, nodes: int = 24, seed: int = 1, duration_s: float = 60.0
+) -> dict[str, tuple[float, ...]]:
+    case = Case(nodes=nodes, seed=seed, duration_s=duration_s, detector=detector, label=label)
     return {figure.metric: figure.values for figure in run(case)}
 
 
@@ -26,6 +28,12 @@ def test_lifeguard_has_fewer_false_positives_than_swim_and_hardly_any_at_healthy
 def test_ours_takes_no_healthy_member_for_dead_where_others_are_slow(model: str) -> None:
     found = figures("ours", f"{_SLOW} model={model}", duration_s=40)
     assert found["false_positives_at_healthy"] == (0.0,)
+
+
+def test_two_that_are_slow_do_not_bear_each_other_witness_against_a_third() -> None:
+    """Helpers that were silent as well must count against our own health: without it one was lost, by all."""
+    found = figures("ours", "c=32 d=8.192 i=1.024 model=blocked", nodes=128, duration_s=12)
+    assert found["false_positives"] == (0.0,)
 
 
 @pytest.mark.parametrize("detector", sorted(DETECTORS))
