@@ -286,6 +286,8 @@ def heat_map(metric: str, x: str, y: str) -> Plot:
     return Plot(draw_it, metric, f"{x}-{y}", fits)
 
 
+_ABOUT_FAULTY = cdf("changes_about_faulty"), against_n("changes_about_faulty"), against_n("healthy_lost")
+
 CHOSEN: dict[str, tuple[Plot, ...]] = {
     "idle": (against_n("bytes_sent"), against_n("packets_sent")),
     "update": (cdf("seen"), cdf("hops"), against_n("seen"), against_n("redundancy")),
@@ -300,5 +302,8 @@ CHOSEN: dict[str, tuple[Plot, ...]] = {
         cdf("full_dissemination"),
     ),
     "churn": (cdf("behind"), against_n("comparing"), against_n("behind")),
+    "flipflop": _ABOUT_FAULTY,
+    "oneway": _ABOUT_FAULTY,
+    "partition": (cdf("heal_to_equal"), cdf("changes_while_cut")),
 }
 """By scenario. One that is not named here gets `against_n` or `cdf` of each of its metrics, what fits."""
