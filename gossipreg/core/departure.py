@@ -3,7 +3,8 @@
 Owns: whom the farewell was told to, and whether it is over. Never knows: what happens to the process then.
 
 Our own entry becomes `left` (or `restarting`, with how long to hold our place), which is news like any other. Once both
-neighbours on the ring have shown that they know, or after `leave_s`, it is over. No fixed sleep.
+neighbours on the ring have shown that they know, or one after it was told again, or after `leave_s`, it is over. No
+fixed sleep.
 """
 
 from dataclasses import dataclass, replace

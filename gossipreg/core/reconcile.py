@@ -38,7 +38,7 @@ _HASHES_MAX_BYTES = 16 * 1024
 _ANSWERED_MAX = 8
 """Answers to Buckets whose hashes are kept, to know what a Want means."""
 _MANY = 8
-"""Who took so many rows in one comparison compares with others soon."""
+"""Who took so many rows in one comparison compares with others soon; of fewer in one datagram each is told on."""
 _BACKOFF_MAX = 6
 _ANSWER_S = 0.02
 """One member's Buckets are answered once in this time: an answer may cost a walk over many rows."""
