@@ -26,10 +26,9 @@ _SUSPICIONS_MAX = 32
 """So many members are suspected here at one time, of our own accord; whoever finds more silent is more likely cut off
 itself. Without a bound one whose every probe was refused went through the whole ring at once, at quadratic cost."""
 
-_WEIGHT, _FEW = 1 / 32, 0.3
+_WEIGHT, _FEW = 1 / 16, 0.3
 """Of one probe in the part that is answered; and few are below this. Of a link that loses 80 % one way it is 0.2; where
-all lose 30 %, 0.5. (With a weight of 1/16 chance was as large as what is told apart: at an even loss of 40 %, where it
-is 0.36, 16 to 24 of 30 members were out at times within ten minutes; now 15 to 18, at 30 % nobody.)"""
+all lose 30 %, 0.5."""
 _ACCUSED = 3
 """In periods: so long what others think of us counts."""
 

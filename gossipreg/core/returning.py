@@ -1,13 +1,13 @@
 """Coming back: when we refute that we are dead.
 
-Owns: the returns of this process, and the one that waits. Never knows: who took us for dead, or
+Owns: the returns of this process after faults of its own, and the one that waits. Never knows: who took us for dead, or
 how a refutation is made (`intake.py`).
 
 Who was taken for dead wrongly refutes at once, always. But who was lost because it heard nobody, or was not heard
-itself, and comes back, and is lost again, and so on, makes all change their minds without end. The first returns are at
-once too. After those, who is lost by its own fault waits, for longer each time, until the first are forgotten (route
-flap damping, RFC 2439; ejection times in Envoy's outlier detection). Who waits is out: for the others it is dead, its
-services are not in their answers, and it claims nothing about anybody.
+itself, and comes back, and is lost again, and so on, makes all change their minds without end. The first such returns
+are at once too; further ones wait, for longer each time, until the first are forgotten (route flap damping, RFC 2439;
+ejection times in Envoy's outlier detection). Who waits is out: for the others it is dead, its services are not in their
+answers, and it claims nothing about anybody.
 
 Its own fault it is where it heard nothing from anyone for as long as a silent member is given, although it ran, or
 where few answer it and some find that it does not answer (`Detector.at_fault`). A process that slept is no such case,
@@ -23,11 +23,11 @@ from gossipreg.core.listener import Listener
 from gossipreg.wire.messages import Claim
 
 WAITS_S = 0, 0, 60, 300
-"""How long the first return waits where it was our own fault, the second, ... and all after the last. A cable that is
+"""How long the first return after a fault of our own waits, the second, ... and all after the last. A cable that is
 pulled twice costs nothing more; two changes of opinion in the longest wait are less than one a minute."""
 _REMEMBERED_S = 1800
-_RETURNS_MAX = 32
-"""So many are remembered; beyond it the first is forgotten."""
+_RETURNS_MAX = len(WAITS_S) + _REMEMBERED_S // WAITS_S[-1]
+"""So many fit into that time, where each waits."""
 _RECENT = 10
 """In periods: a silence that ended so long ago may be why we are taken for dead now."""
 _MANY = 8
@@ -44,8 +44,10 @@ class Returning:
     def __init__(self, commons: Commons, listener: Listener) -> None:
         self._commons = commons
         self._listener = listener
-        self._returns: deque[tuple[float, bool]] = deque(maxlen=_RETURNS_MAX)
-        """When we came back, and whether it had been our own fault; those not forgotten yet."""
+        self._returns: deque[float] = deque(maxlen=_RETURNS_MAX)
+        """When we came back after a fault of our own, those not forgotten yet. (It shows only after some periods. But
+        to count the returns before that as well, which changed fewer minds, kept well members out for minutes: each
+        side of a partition refutes what the other one thought, and across a bridge again and again.)"""
         self._claim: Claim | None = None
         """The highest of the claims that wait for an answer."""
         self._since = self._until = float("-inf")
@@ -61,15 +63,13 @@ class Returning:
             return True
         period_s = commons.config.period_s
         silent_lately = commons.now - self._listener.heard_again_at <= _RECENT * period_s
-        while self._returns and commons.now - self._returns[0][0] > _REMEMBERED_S:
+        if not at_fault and not silent_lately:
+            return False
+        while self._returns and commons.now - self._returns[0] > _REMEMBERED_S:
             self._returns.popleft()
-        # That few answer shows only after some periods, so what was before may belong to it as well (the worst of ten
-        # members that lose 80 % of what they send was lost four times before that). Silence shows at once, and says
-        # nothing of what was before: after partitions and pauses it is the first.
-        counted = sum(at_fault or ours for _, ours in self._returns)
-        wait_s = WAITS_S[min(counted, len(WAITS_S) - 1)]
-        if not wait_s or not (at_fault or silent_lately):
-            self._returns.append((commons.now, at_fault or silent_lately))
+        wait_s = WAITS_S[min(len(self._returns), len(WAITS_S) - 1)]
+        if not wait_s:
+            self._returns.append(commons.now)
             return False
         self._claim, commons.out = claim, True
         commons.count("returns_put_off")
@@ -89,7 +89,7 @@ class Returning:
             return None
         self._claim, commons.out = None, False
         if not network:
-            self._returns.append((commons.now, True))
+            self._returns.append(commons.now)
         commons.event("returned")
         return claim
 

@@ -156,3 +156,13 @@ def test_who_reached_a_suspect_is_asked_first_about_the_next_but_not_for_ever(la
     assert isinstance(suspicions, PrivateSuspicions)
     assert cluster.until(lambda: suspicions.suspects(hosts[1].id), 2)
     assert (helped[-1].id in suspicions._held[hosts[1].id].used) is asked
+
+
+def test_when_a_partition_that_one_member_bridged_is_healed_all_are_equal_at_once() -> None:
+    """Each has refuted verdicts again and again. Where they counted, some found themselves at fault and stayed out."""
+    cluster = Cluster(seed=3)
+    hosts = cluster.form(64)
+    cluster.network.rules["cut"] = bridged(32, frozenset(range(32)))
+    cluster.run(60)
+    del cluster.network.rules["cut"]
+    assert cluster.until(lambda: cluster.in_step(hosts), 3)
