@@ -1,8 +1,7 @@
 """How long to wait for an answer: round-trip bounds after RFC 6298.
 
 Owns: one estimate a member and one a zone. Never knows: what was asked. A member never measured gets its zone's bound,
-a zone never measured the initial one. All bounds are clamped, to the asker's floor and the
-profile's ceiling.
+a zone never measured the initial one. All bounds are clamped, to the asker's floor and the profile's ceiling.
 """
 
 from typing import TypeVar

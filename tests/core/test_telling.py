@@ -5,10 +5,7 @@ import pytest
 from gossipreg.config import lan
 from gossipreg.model import Address, Health, NodeId, Service
 from tests.core.cluster import KEY, Cluster, Host
-
-
-def _sent(cluster: Cluster, host: Host, kind: str) -> int:
-    return int(host.node.statistics(cluster.now).get(f"sent.{kind}", 0))
+from tests.core.speaker import counted
 
 
 def _all_find(cluster: Cluster, hosts: list[Host], name: str) -> bool:
@@ -100,13 +97,13 @@ def test_a_neighbour_that_missed_it_three_times_is_told_once_more_and_waits_for_
     hosts = cluster.grow(2)
     cluster.run(3)
     cluster.cut = lambda sender, _to: sender is hosts[0]
-    told = _sent(cluster, hosts[0], "Delta")
-    compared = _sent(cluster, hosts[0], "Buckets")
+    told = counted(hosts[0].node, "sent.Delta")
+    compared = counted(hosts[0].node, "sent.Buckets")
     cluster.register(hosts[0], "billing", port=1)
-    assert cluster.until(lambda: _sent(cluster, hosts[0], "Delta") == told + 3, 0.2)
+    assert cluster.until(lambda: counted(hosts[0].node, "sent.Delta") == told + 3, 0.2)
     cluster.cut = lambda _from, _to: False
     assert cluster.until(lambda: _all_find(cluster, hosts, "billing"), 0.3)
-    assert _sent(cluster, hosts[0], "Buckets") == compared
+    assert counted(hosts[0].node, "sent.Buckets") == compared
 
 
 def test_a_far_neighbour_is_not_told_again_before_its_receipt_can_come() -> None:
@@ -114,10 +111,10 @@ def test_a_far_neighbour_is_not_told_again_before_its_receipt_can_come() -> None
     cluster.network.low_s, cluster.network.high_s = 0.06, 0.07
     hosts = cluster.grow(2)
     cluster.run(30)
-    before = hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0)
+    before = counted(hosts[0].node, "rumours_repeated")
     cluster.register(hosts[0], "billing", port=1)
     cluster.run(3)
-    assert hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0) == before
+    assert counted(hosts[0].node, "rumours_repeated") == before
 
 
 def test_of_a_stream_of_news_none_is_told_again_before_its_receipt_can_come() -> None:
@@ -126,11 +123,11 @@ def test_of_a_stream_of_news_none_is_told_again_before_its_receipt_can_come() ->
     cluster.network.low_s, cluster.network.high_s = 0.02, 0.021
     hosts = cluster.grow(3)
     cluster.run(30)
-    before = hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0)
+    before = counted(hosts[0].node, "rumours_repeated")
     for port in range(1, 101):
         cluster.register(hosts[0], "billing", port=port)
         cluster.run(0.01)
-    assert hosts[0].node.statistics(cluster.now).get("rumours_repeated", 0) == before
+    assert counted(hosts[0].node, "rumours_repeated") == before
 
 
 def test_halves_that_were_cut_apart_are_equal_soon_after_they_meet_again() -> None:
