@@ -3,8 +3,8 @@
 Owns: whom the farewell was told to, and whether it is over. Never knows: what happens to the process then.
 
 Our own entry becomes `left` (or `restarting`, with how long to hold our place), which is news like any other. Once both
-neighbours on the ring have shown that they know, or one after it was told again, or after `leave_s`, it is over. No
-fixed sleep.
+neighbours on the ring have shown that they know, it is over. Then it is told again: now one of them is enough, and where
+nobody answers even that, or after `leave_s`, it is over as well: where all leave at once, they are gone. No fixed sleep.
 """
 
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ class Departure:
         commons.timers.set(Departing(again=True), commons.now + commons.config.rtt_floor_s)
 
     def on_departing(self, timer: Departing) -> None:
-        if timer.again and not self.done and self._before is not None:
+        if timer.again and not self._told_again and self._before is not None:
             self._told_again = True
             self._rumours.tell_now(self._waiting(), self._commons.id, self._before)
             self._commons.timers.set(timer, self._commons.now + self._commons.config.rtt_floor_s)

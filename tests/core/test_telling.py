@@ -202,6 +202,17 @@ def test_a_farewell_beside_one_that_is_silent_is_over_once_the_other_neighbour_h
     assert all(cluster.state_at(host, hosts[2]) == "left" for host in others)
 
 
+def test_where_all_leave_one_right_after_another_nobody_waits_for_those_who_are_gone() -> None:
+    """Whoever left last waited for its bound, 2 s: those who would have heard it had stopped."""
+    cluster = Cluster(seed=1)
+    hosts = cluster.form(8)
+    cluster.run(3)
+    for host in hosts:
+        cluster.leave(host)
+        cluster.run(0.0002)
+    assert cluster.until(lambda: all(host.departed for host in hosts), 2.1 * lan.rtt_floor_s)
+
+
 def test_a_farewell_that_nobody_can_hear_is_over_after_its_bound() -> None:
     cluster = Cluster(seed=12)
     hosts = cluster.grow(3)
