@@ -3,8 +3,8 @@
 Owns: whom the farewell was told to, and whether it is over. Never knows: what happens to the process then.
 
 Our own entry becomes `left` (or `restarting`, with how long to hold our place), which is news like any other. Once both
-neighbours on the ring have shown that they know, it is over. Then it is told again: now one of them is enough, and where
-nobody answers even that, or after `leave_s`, it is over as well: where all leave at once, they are gone. No fixed sleep.
+neighbours on the ring have shown that they know, it is over. Else it is told again, and then one of them is enough;
+where nobody answers that, or after `leave_s`, it is over too: where all leave at once, they are gone. No fixed sleep.
 """
 
 from dataclasses import dataclass, replace
