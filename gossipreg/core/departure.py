@@ -41,7 +41,8 @@ class Departure:
         self._before = self._own.version
         status = Status.RESTARTING if hold_s > 0 else Status.LEFT
         self._own.update(replace(self._own.member, status=status, hold_s=hold_s))
-        self._told = commons.ring.neighbours(commons.config.fanout_ring)
+        neighbours = commons.ring.neighbours(commons.config.fanout_ring)
+        self._told = [id for id in neighbours if commons.address(id) is not None]
         commons.timers.set(Departing(again=False), commons.now + commons.config.leave_s)
         commons.timers.set(Departing(again=True), commons.now + commons.config.rtt_floor_s)
 

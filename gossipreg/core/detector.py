@@ -13,6 +13,7 @@ sent anew, give no round-trip sample, and after `voided_probes` in a row for one
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol
 
 from gossipreg.core.commons import Commons
@@ -20,17 +21,22 @@ from gossipreg.model import Address, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Ack, Ask, Claim, Nack, Versions
 
 _PROBES_MAX = 4096
-"""Probes kept waiting for an ack; beyond it the oldest is forgotten (its late ack then means nothing)."""
+_PROBES_KEPT = 60
+"""Probes kept waiting for an ack, and for how many periods; beyond it the oldest is forgotten (its late ack then means
+nothing)."""
 
 _SUSPICIONS_MAX = 32
 """So many members are suspected here at one time, of our own accord; whoever finds more silent is more likely cut off
 itself. Without a bound one whose every probe was refused went through the whole ring at once, at quadratic cost."""
 
-_WEIGHT, _FEW = 1 / 16, 0.3
-"""Of one probe in the part that is answered; and few are below this. Of a link that loses 80 % one way it is 0.2; where
-all lose 30 %, 0.5."""
-_ACCUSED = 3
-"""In periods: so long what others think of us counts."""
+_WEIGHT, _FEWER = 1 / 16, 0.3
+"""Of one probe in the part that is answered, or of one word of a helper; and by how much fewer of ours must be answered
+than of the helpers' before the fault is ours. Behind a link that loses 80 % one way a fifth of ours is answered, and
+the helpers reach everybody; where all lose 40 %, both have a third. A bound on ours alone (0.3) is no measure: 3 to 5
+of 30 members that lost 40 % everywhere found themselves at fault within ten minutes, now nobody."""
+_ACCUSED = 10
+"""In periods: so long what others think of us counts. With 3, one of 15 among 300 that lost 80 % one way forgot it and
+took a healthy member for dead."""
 
 _NACK_PART = 0.8
 """Where the asker waits for the rest of its period only, a nack is sent this early: else it comes too late (Lifeguard
@@ -74,6 +80,7 @@ class Suspicions(Protocol):
     def on_claim(self, claim: Claim, held: Liveness) -> bool: ...
     def on_timer(self, name: object) -> bool: ...
     def slept(self, late_s: float) -> None: ...
+    def heard_again(self) -> None: ...
     def look_at(self, id: NodeId) -> None: ...
     def forget(self, id: NodeId) -> None: ...
 
@@ -95,6 +102,8 @@ class Detector:
         self._score = 0
         self._answered = 1.0
         """The part of our first probes of those who live that were answered in time, of late."""
+        self._others_reach = 1.0
+        """The part of the helpers' words on our suspects that they reached them, of late."""
         self._accused_at = float("-inf")
 
     def start(self) -> None:
@@ -109,6 +118,9 @@ class Detector:
         following = due + config.period_s
         commons.timers.set(Period(), following if following > commons.now else commons.now + config.period_s)
         self._checked.clear()
+        old = commons.now - _PROBES_KEPT * config.period_s
+        for number in list(takewhile(lambda number: self._probes[number].sent_at < old, self._probes)):
+            self._drop(number)
         target = self._next_target() if self._waits_for is None else None
         if target is not None:
             sent = self.probe(target, tell=self.suspicions.suspects(target))
@@ -342,17 +354,21 @@ class Detector:
         else answers."""
         self._answered -= self._answered * _WEIGHT
 
+    def others_reach(self, reached: bool) -> None:
+        """A helper's word on somebody who did not answer us."""
+        self._others_reach += (reached - self._others_reach) * _WEIGHT
+
     def accused(self) -> None:
         """Somebody tells us that it suspects us, or takes us for dead."""
         self._accused_at = self._commons.now
 
     @property
     def at_fault(self) -> bool:
-        """Whether what we see says more of us than of others: few answer us, and some find that we do not answer. Each
-        alone may be the others' fault."""
+        """Whether what we see says more of us than of others: fewer answer us than answer our helpers, and some find
+        that we do not answer. Each alone may be the others' fault, or the network's."""
         commons = self._commons
         lately = commons.now - self._accused_at <= _ACCUSED * commons.config.period_s
-        return commons.config.own_fault and (commons.out or (lately and self._answered < _FEW))
+        return commons.config.own_fault and (commons.out or (lately and self._answered < self._others_reach - _FEWER))
 
     # -- the end of things -------------------------------------------------------------------------------------------
 

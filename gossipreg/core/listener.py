@@ -33,10 +33,12 @@ class Listener:
         """When we last heard somebody again after we had heard nobody for as long as a silent member is given."""
         self._awake_since = commons.now
 
-    def heard(self) -> None:
-        """A fresh datagram of a member was opened."""
+    def heard(self) -> bool:
+        """A fresh datagram of a member was opened. True where that ends a silence as long as a silent member is
+        given."""
         commons = self._commons
-        if commons.now - max(commons.heard_at, self._awake_since) > commons.config.floor_silent_s:
+        again = commons.now - max(commons.heard_at, self._awake_since) > commons.config.floor_silent_s
+        if again:
             self.heard_again_at = commons.now
         commons.heard_at = commons.now
         if self.alone:
@@ -47,6 +49,7 @@ class Listener:
             self._hidden = []
             self._roster.stale(False)
             self._commons.event("not_alone")
+        return again
 
     def slept(self) -> None:
         """That nobody was heard meanwhile says nothing."""

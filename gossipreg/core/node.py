@@ -306,7 +306,8 @@ class Node(View):
                 if now - peer.heard_at >= self.config.rtt_floor_s or peer.source is None:
                     self._contact.ask_who(peer.boot_id, source)
         peer.heard_at = now
-        self._listener.heard()
+        if self._listener.heard():
+            self._suspicions.heard_again()
         if row is not None and row.dead and row.liveness.generation == peer.generation:
             told = self._told_dead_at.get(peer.id)
             if told is None or now - told >= self.config.period_s:

@@ -6,9 +6,8 @@ A suspicion begins with a probe of ours that was missed or refused. In rounds, a
 again and told that it is suspected, and `helpers` members are asked to probe it and answer us alone; one that stays
 silent is replaced in the next round. Any ack ends it.
 
-A network may be parted, but not for all. So in each round those are asked too who lately reached a suspect of ours; and
-about a process that lately refuted verdicts, and that we did not reach since, more are asked from the second round on,
-until one is found who reaches it. That takes no time: who is really gone is declared dead as soon as ever.
+A network may be parted, but not for all. So in each round those are asked first who lately reached a suspect of ours.
+That takes no time: who is really gone is declared dead as soon as ever.
 
 The verdict needs all of
 
@@ -42,13 +41,8 @@ _REACHING_LATELY = 60
 """In periods: who reached a suspect longer ago is asked no sooner than others. Any lost packet makes such a one. Where
 they were kept for good, and 24 of 32 members vanished, the rest took 20 s to know it (p90 of 24), else 15. With 10
 periods those who are parted, but not from all, forgot who helps: 10 changes of opinion a minute instead of none."""
-_REFUTED_COUNT = 3
-"""For each of so many verdicts that were refuted as many helpers more are asked as at first. Where only one of 64
-members reached both sides of a partition, each of them was declared dead and refuted it 17 times a minute."""
-_REFUTED_REMEMBERED_S = 600
-"""For so long after the first of these verdicts."""
-_REFUTED_MAX = 1024
-"""Of so many members it is remembered; beyond it the first is forgotten."""
+_ASKED_MAX = 1024
+"""So many questions are remembered; an answer to an earlier one counts as unasked."""
 REFUSED = "its port is refused, and nobody else is heard to confirm it"
 
 
@@ -78,8 +72,8 @@ class _Suspicion:
     were spaced for a longer one: at 30 % loss that gave verdicts on a single round of looks."""
     reports: dict[NodeId, None] = field(default_factory=dict)
     """Who found it unreachable."""
-    asks: dict[int, NodeId] = field(default_factory=dict)
-    """Questions to helpers that wait for an answer: number -> helper."""
+    asks: dict[int, None] = field(default_factory=dict)
+    """Of this round's questions those that wait for an answer."""
     asked_at: float = 0.0
     """When the last round began."""
     used: dict[NodeId, None] = field(default_factory=dict)
@@ -104,9 +98,8 @@ class PrivateSuspicions:
         self._hide = hide
         self._cut_off = cut_off
         self._held: dict[NodeId, _Suspicion] = {}
-        self._died: dict[NodeId, tuple[Liveness, float]] = {}
-        """Of members that were taken for dead, and that we have not reached since: what they were the first time, and
-        when. How far their incarnation has risen above that says how many verdicts they refuted."""
+        self._asked: dict[int, tuple[NodeId, NodeId]] = {}
+        """Questions without an answer: number -> helper and suspect."""
         self._reaching: dict[NodeId, float] = {}
         """Who reached a suspect for us, and when; the last one last."""
 
@@ -157,10 +150,6 @@ class PrivateSuspicions:
             self._judge(id, suspicion)
 
     def reached(self, id: NodeId) -> None:
-        self._died.pop(id, None)
-        self._clear(id)
-
-    def _clear(self, id: NodeId) -> None:
         suspicion = self._held.get(id)
         if suspicion is not None:
             self._commons.count("suspicions_cleared")
@@ -169,10 +158,16 @@ class PrivateSuspicions:
             self._end(id)
 
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:
-        id = next((id for id, suspicion in self._held.items() if suspicion.asks.get(number) == helper), None)
-        if id is None:
+        asked, id = self._asked.get(number, (None, None))
+        if asked != helper or id is None:
             return False
-        suspicion = self._held[id]
+        del self._asked[number]
+        if helper not in self._reaching:  # who was asked because it reaches those whom we do not is not any helper
+            self._detector.others_reach(reached)
+        suspicion = self._held.get(id)
+        if suspicion is None or number not in suspicion.asks:
+            self._commons.count("answers_late")
+            return True
         del suspicion.asks[number]
         if reached:
             self._reaching.pop(helper, None)
@@ -180,7 +175,7 @@ class PrivateSuspicions:
             if len(self._reaching) > _REACHING_MAX:
                 del self._reaching[next(iter(self._reaching))]
             self._detector.vouched_for(id)
-            self._clear(id)
+            self.reached(id)
             return True
         suspicion.reports[helper] = None
         suspicion.refused = suspicion.refused or refused
@@ -210,16 +205,14 @@ class PrivateSuspicions:
             self._commons.timers.set(Round(id), self._commons.now)
 
     def forget(self, id: NodeId) -> None:
-        row = self._commons.replica.rows.get(id)
-        if row is None:
-            self._died.pop(id, None)
-        elif row.dead and not self._refuted(id):
-            self._died.pop(id, None)
-            self._died[id] = row.liveness, self._commons.now
-            if len(self._died) > _REFUTED_MAX:
-                del self._died[next(iter(self._died))]
         if id in self._held:
             self._end(id)
+
+    def heard_again(self) -> None:
+        """After a silence: it may be all that there was against them, and by the health that it cost us their next
+        round is far off. (On a WAN one that had been deaf asked others about them 50 s later.)"""
+        for id in self._held:
+            self._detector.probe(id, tell=True)
 
     def look_at(self, id: NodeId) -> None:
         """The row of somebody who is out of our answers has changed: it may have started again."""
@@ -260,7 +253,10 @@ class PrivateSuspicions:
         for helper in self._helpers(id, suspicion):
             number = commons.rng.getrandbits(32)
             if commons.to(helper, Ask(number, id)):
-                suspicion.asks[number] = helper
+                suspicion.asks[number] = None
+                self._asked[number] = helper, id
+                if len(self._asked) > _ASKED_MAX:
+                    del self._asked[next(iter(self._asked))]
                 suspicion.used[helper] = None
         # The question, the helper's own bound, and its answer. Once a verdict was due, nothing is in a hurry.
         wait_s = 2 * suspicion.stretch * commons.round_trips.bound_s(id, commons.zone(id), commons.config.rtt_floor_s)
@@ -273,8 +269,6 @@ class PrivateSuspicions:
         round those who lately reached one for us, and at least one more."""
         commons = self._commons
         wanted = commons.config.helpers
-        if suspicion.used:
-            wanted *= 1 + min(self._refuted(id), _REFUTED_COUNT)
         barred = [id, *self._held]
         unused = [*barred, *suspicion.used]
         successor = commons.ring.successor_of(id)
@@ -328,14 +322,6 @@ class PrivateSuspicions:
                 commons.timers.set(Verdict(id), commons.now + commons.bound_s(id))
                 return
             self._declare(id, self._grounds(id, suspicion))
-
-    def _refuted(self, id: NodeId) -> int:
-        """How many verdicts this process has lately refuted, while we did not reach it ourselves."""
-        died, since = self._died.get(id, (None, 0.0))
-        held = self._commons.replica.rows[id].liveness
-        if died is None or died.generation != held.generation or self._commons.now - since > _REFUTED_REMEMBERED_S:
-            return 0
-        return held.incarnation - died.incarnation
 
     def _grounds(self, id: NodeId, suspicion: _Suspicion) -> str:
         commons, member = self._commons, self._commons.replica.rows[id].member

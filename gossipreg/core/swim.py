@@ -124,6 +124,9 @@ class GossipedSuspicions:
     def slept(self, late_s: float) -> None:
         """Plain SWIM does not know that it slept."""
 
+    def heard_again(self) -> None:
+        """Nor that it heard nobody."""
+
     def look_at(self, id: NodeId) -> None:
         """Nobody is out of our answers for a suspicion of this kind."""
 

@@ -83,7 +83,30 @@ def test_a_link_that_loses_most_of_one_direction_changes_few_minds(
     cluster.run(600)
     of_others = [change for change in opinions.changes if change.observer == others[0].number]
     assert {change.subject for change in of_others} == {faulty.number}, "no healthy one is lost"
-    assert 2 <= len(of_others) <= 14, "30 to 80 without"
+    assert 2 <= len(of_others) <= 10, "30 to 80 without"
+
+
+def test_where_all_lose_much_nobody_takes_it_for_a_fault_of_its_own() -> None:
+    """At 40 % a third of all probes is answered, whoever asks. Where only that part counted, 3 to 5 of 30 went out."""
+    cluster = Cluster(seed=1)
+    hosts = cluster.form(12)
+    cluster.run(3)
+    cluster.network.loss = 0.4
+    cluster.run(300)
+    assert not any("out" in cluster.events(host) for host in hosts)
+
+
+def test_what_others_think_counts_for_some_periods() -> None:
+    """Who is told it but now and then forgot it after three, and took a healthy member for dead."""
+    cluster = Cluster()
+    faulty, *_others = cluster.form(8)
+    detector = faulty.node._detector
+    detector._answered = 0.2
+    assert not detector.at_fault
+    detector.accused()
+    assert detector.at_fault
+    faulty.node._commons.now += 8 * lan.period_s
+    assert detector.at_fault
 
 
 def test_who_is_well_refutes_at_once_however_often_it_is_taken_for_dead() -> None:

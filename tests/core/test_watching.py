@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gossipreg.config import Config, lan, lifeguard, swim
+from gossipreg.config import Config, lan, lifeguard, swim, wan
 from gossipreg.core.node import Node
 from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire.messages import Ask, Claim, Nack
+from simulations.network import into
 from tests.core.cluster import START, Cluster, Host
 from tests.core.speaker import GENERATION, Speaker, a_node
 
@@ -473,3 +474,26 @@ def _lose_probes_and_crash(seed: int) -> None:
     cluster.crash(gone)
     cluster.register(hosts[2], "billing", port=1)
     assert cluster.until(lambda: _all_say(cluster, others, gone, "dead"), 0.5)
+
+
+def test_who_hears_again_after_a_silence_looks_at_its_suspects_at_once() -> None:
+    """By the health that the silence cost it their next round was 50 s away; then it asked twelve others about each."""
+    cluster = Cluster(seed=3, config=wan)
+    deaf, *others = cluster.form(12)
+    cluster.run(30)
+    cluster.network.rules["deaf"] = into(frozenset({deaf.number}))
+    cluster.run(60)
+    assert deaf.node._suspicions.held()
+    del cluster.network.rules["deaf"]
+    cluster.run(wan.period_s)
+    assert not deaf.node._suspicions.held()
+    assert all(cluster.state_at(deaf, other) == "alive" for other in others)
+
+
+def test_a_probe_that_nobody_answered_is_forgotten_in_time() -> None:
+    cluster = Cluster(seed=3)
+    hosts = cluster.form(12)
+    cluster.network.loss = 0.3
+    cluster.run(100)
+    asked = [probe.sent_at for host in hosts for probe in host.node._detector._probes.values()]
+    assert cluster.now - 61 * lan.period_s < min(asked) < cluster.now - 55 * lan.period_s

@@ -1,4 +1,4 @@
-"""Verdicts that are refuted by somebody whom we do not reach: a network that is parted, but not for all."""
+"""Verdicts where a network is parted, but not for all: those whom we do not reach refute them."""
 
 from dataclasses import replace
 
@@ -29,11 +29,11 @@ def _all_say(cluster: Cluster, hosts: list[Host], of: Host, state: str) -> bool:
     return all(cluster.state_at(host, of) == state for host in hosts if host is not of)
 
 
-@pytest.mark.parametrize(("loss", "changes"), [(0.0, 6), (0.1, 30)])
+@pytest.mark.parametrize(("loss", "changes"), [(0.0, 6), (0.1, 40)])
 def test_where_one_member_reaches_both_sides_the_others_soon_cease_to_change_their_minds(
     loss: float, changes: int
 ) -> None:
-    """It was 324 times a minute each, at 10 % loss 477; now 2 and 7 to 11."""
+    """It was 324 times a minute each, at 10 % loss 477; now 1 and 19."""
     cluster, hosts, opinions = _bridged(24, frozenset(range(12, 24)), loss=loss)
     before = len(opinions.changes)
     cluster.run(60)
