@@ -17,6 +17,7 @@ from itertools import takewhile
 from typing import Protocol
 
 from gossipreg.core.commons import Commons
+from gossipreg.core.own_fault import OwnFault
 from gossipreg.model import Address, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Ack, Ask, Claim, Nack, Versions
 
@@ -28,15 +29,6 @@ nothing)."""
 _SUSPICIONS_MAX = 32
 """So many members are suspected here at one time, of our own accord; whoever finds more silent is more likely cut off
 itself. Without a bound one whose every probe was refused went through the whole ring at once, at quadratic cost."""
-
-_WEIGHT, _FEWER = 1 / 16, 0.3
-"""Of one probe in the part that is answered, or of one word of a helper; and by how much fewer of ours must be answered
-than of the helpers' before the fault is ours. Behind a link that loses 80 % one way a fifth of ours is answered, and
-the helpers reach everybody; where all lose 40 %, both have a third. A bound on ours alone (0.3) is no measure: 3 to 5
-of 30 members that lost 40 % everywhere found themselves at fault within ten minutes, now nobody."""
-_ACCUSED = 10
-"""In periods: so long what others think of us counts. With 3, one of 15 among 300 that lost 80 % one way forgot it and
-took a healthy member for dead."""
 
 _NACK_PART = 0.8
 """Where the asker waits for the rest of its period only, a nack is sent this early: else it comes too late (Lifeguard
@@ -88,6 +80,7 @@ class Suspicions(Protocol):
 class Detector:
     def __init__(self, commons: Commons) -> None:
         self._commons = commons
+        self.own_fault = OwnFault(commons)
         self.suspicions: Suspicions
         self.declare: Callable[[NodeId, str], None]
         """The verdict. This and `suspicions` are set by the node, once those who need the detector are made."""
@@ -100,11 +93,6 @@ class Detector:
         """Gossiped suspicion only: whom the last period probed, until that has come to an end."""
         self._periods = commons.rng.randrange(commons.config.random_compare_periods)
         self._score = 0
-        self._answered = 1.0
-        """The part of our first probes of those who live that were answered in time, of late."""
-        self._others_reach = 1.0
-        """The part of the helpers' words on our suspects that they reached them, of late."""
-        self._accused_at = float("-inf")
 
     def start(self) -> None:
         """The first period begins at a random moment, so that members started together are not in step."""
@@ -212,7 +200,7 @@ class Detector:
         elif not probe.missed:
             self.healthier(1)
             if not self.suspicions.suspects(peer):
-                self._answered += (1 - self._answered) * _WEIGHT
+                self.own_fault.lives(in_time=True)
         self.suspicions.reached(peer)
         return True
 
@@ -235,7 +223,7 @@ class Detector:
         commons.count("probes_refused" if refused else "probes_missed")
         if probe.asked_by is not None:
             asker, number = probe.asked_by
-            if commons.config.nacks and not self.at_fault:
+            if commons.config.nacks and not self.own_fault.at_fault:
                 commons.to(asker, Nack(number, refused))
             return
         if probe.target not in commons.ring:
@@ -348,27 +336,6 @@ class Detector:
     def score(self) -> int:
         """Local health: 0 is well."""
         return self._score
-
-    def answered_late(self) -> None:
-        """Somebody whom we suspected lives. A miss says nothing of us before that: of a part that was cut off nobody
-        else answers."""
-        self._answered -= self._answered * _WEIGHT
-
-    def others_reach(self, reached: bool) -> None:
-        """A helper's word on somebody who did not answer us."""
-        self._others_reach += (reached - self._others_reach) * _WEIGHT
-
-    def accused(self) -> None:
-        """Somebody tells us that it suspects us, or takes us for dead."""
-        self._accused_at = self._commons.now
-
-    @property
-    def at_fault(self) -> bool:
-        """Whether what we see says more of us than of others: fewer answer us than answer our helpers, and some find
-        that we do not answer. Each alone may be the others' fault, or the network's."""
-        commons = self._commons
-        lately = commons.now - self._accused_at <= _ACCUSED * commons.config.period_s
-        return commons.config.own_fault and (commons.out or (lately and self._answered < self._others_reach - _FEWER))
 
     # -- the end of things -------------------------------------------------------------------------------------------
 

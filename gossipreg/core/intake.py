@@ -174,10 +174,10 @@ class Intake:
             return
         if claim.rank is Rank.ALIVE:
             return
-        self._detector.accused()
+        self._detector.own_fault.accused()
         if claim.rank is Rank.SUSPECT and commons.config.suspicion == "private":
             return
-        if self._returning.puts_off(claim, at_fault=self._detector.at_fault):
+        if self._returning.puts_off(claim, at_fault=self._detector.own_fault.at_fault):
             return
         self._refute(claim)
         own = commons.replica.own

@@ -16,7 +16,7 @@ The verdict needs all of
 - reports: so many members found it unreachable (our own probe, or a helper's nack), where more than two members live;
 - a voice: a datagram opened from anybody since that probe. Who hears nobody claims nothing. Where the port was refused
   the suspect is then only taken out of our own answers; where there was silence we are probably the ones cut off.
-  Nor does he claim anything who is at fault himself (see `detector.py`).
+  Nor does he claim anything who is at fault himself (`own_fault.py`).
 
 Only the verdict is told to all.
 """
@@ -154,7 +154,7 @@ class PrivateSuspicions:
         if suspicion is not None:
             self._commons.count("suspicions_cleared")
             if self._commons.id in suspicion.reports and not suspicion.refused:
-                self._detector.answered_late()
+                self._detector.own_fault.lives(in_time=False)
             self._end(id)
 
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:
@@ -163,7 +163,7 @@ class PrivateSuspicions:
             return False
         del self._asked[number]
         if helper not in self._reaching:  # who was asked because it reaches those whom we do not is not any helper
-            self._detector.others_reach(reached)
+            self._detector.own_fault.helper_says(reached=reached)
         suspicion = self._held.get(id)
         if suspicion is None or number not in suspicion.asks:
             self._commons.count("answers_late")
@@ -313,7 +313,7 @@ class PrivateSuspicions:
             commons.timers.set(Verdict(id), ripe_at)
             return
         commons.timers.cancel(Verdict(id))
-        if self._hears_nobody(suspicion) or self._detector.at_fault:
+        if self._hears_nobody(suspicion) or self._detector.own_fault.at_fault:
             return  # the rounds go on
         needed = commons.config.reports_needed if commons.alive_members() > 2 else 1
         if len(suspicion.reports) >= needed:

@@ -100,13 +100,13 @@ def test_what_others_think_counts_for_some_periods() -> None:
     """Who is told it but now and then forgot it after three, and took a healthy member for dead."""
     cluster = Cluster()
     faulty, *_others = cluster.form(8)
-    detector = faulty.node._detector
-    detector._answered = 0.2
-    assert not detector.at_fault
-    detector.accused()
-    assert detector.at_fault
+    own_fault = faulty.node._detector.own_fault
+    own_fault._ours = 0.2
+    assert not own_fault.at_fault
+    own_fault.accused()
+    assert own_fault.at_fault
     faulty.node._commons.now += 8 * lan.period_s
-    assert detector.at_fault
+    assert own_fault.at_fault
 
 
 def test_who_is_well_refutes_at_once_however_often_it_is_taken_for_dead() -> None:
