@@ -23,6 +23,7 @@ Only the verdict is told to all.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector
@@ -41,8 +42,8 @@ _REACHING_LATELY = 60
 """In periods: who reached a suspect longer ago is asked no sooner than others. Any lost packet makes such a one. Where
 they were kept for good, and 24 of 32 members vanished, the rest took 20 s to know it (p90 of 24), else 15. With 10
 periods those who are parted, but not from all, forgot who helps: 10 changes of opinion a minute instead of none."""
-_ASKED_MAX = 1024
-"""So many questions are remembered; an answer to an earlier one counts as unasked."""
+_QUESTIONS_MAX = 1024
+"""So many unanswered questions are remembered; an answer to an earlier one counts as unasked."""
 REFUSED = "its port is refused, and nobody else is heard to confirm it"
 
 
@@ -60,6 +61,11 @@ class Verdict:
     id: NodeId
 
 
+class _Question(NamedTuple):
+    helper: NodeId
+    suspect: NodeId
+
+
 @dataclass(slots=True)
 class _Suspicion:
     generation: int
@@ -72,8 +78,8 @@ class _Suspicion:
     were spaced for a longer one: at 30 % loss that gave verdicts on a single round of looks."""
     reports: dict[NodeId, None] = field(default_factory=dict)
     """Who found it unreachable."""
-    asks: dict[int, None] = field(default_factory=dict)
-    """Of this round's questions those that wait for an answer."""
+    unanswered: dict[int, None] = field(default_factory=dict)
+    """The numbers of this round's questions that wait for an answer."""
     asked_at: float = 0.0
     """When the last round began."""
     used: dict[NodeId, None] = field(default_factory=dict)
@@ -98,8 +104,9 @@ class PrivateSuspicions:
         self._hide = hide
         self._cut_off = cut_off
         self._held: dict[NodeId, _Suspicion] = {}
-        self._asked: dict[int, tuple[NodeId, NodeId]] = {}
-        """Questions without an answer: number -> helper and suspect."""
+        self._questions: dict[int, _Question] = {}
+        """By number, those without an answer: of earlier rounds too, and of suspicions that are over. A late word is no
+        report, but it says whom the helpers reach."""
         self._reaching: dict[NodeId, float] = {}
         """Who reached a suspect for us, and when; the last one last."""
 
@@ -158,29 +165,32 @@ class PrivateSuspicions:
             self._end(id)
 
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:
-        asked, id = self._asked.get(number, (None, None))
-        if asked != helper or id is None:
+        question = self._questions.get(number)
+        if question is None or question.helper != helper:
             return False
-        del self._asked[number]
+        del self._questions[number]
         if helper not in self._reaching:  # who was asked because it reaches those whom we do not is not any helper
             self._detector.own_fault.helper_says(reached=reached)
-        suspicion = self._held.get(id)
-        if suspicion is None or number not in suspicion.asks:
+        suspicion = self._held.get(question.suspect)
+        if suspicion is None or number not in suspicion.unanswered:
             self._commons.count("answers_late")
             return True
-        del suspicion.asks[number]
+        del suspicion.unanswered[number]
         if reached:
-            self._reaching.pop(helper, None)
-            self._reaching[helper] = self._commons.now
-            if len(self._reaching) > _REACHING_MAX:
-                del self._reaching[next(iter(self._reaching))]
-            self._detector.vouched_for(id)
-            self.reached(id)
-            return True
-        suspicion.reports[helper] = None
-        suspicion.refused = suspicion.refused or refused
-        self._judge(id, suspicion)
+            self._remember_reaching(helper)
+            self._detector.vouched_for(question.suspect)
+            self.reached(question.suspect)
+        else:
+            suspicion.reports[helper] = None
+            suspicion.refused = suspicion.refused or refused
+            self._judge(question.suspect, suspicion)
         return True
+
+    def _remember_reaching(self, helper: NodeId) -> None:
+        self._reaching.pop(helper, None)
+        self._reaching[helper] = self._commons.now
+        if len(self._reaching) > _REACHING_MAX:
+            del self._reaching[next(iter(self._reaching))]
 
     def on_claim(self, claim: Claim, held: Liveness) -> bool:  # noqa: ARG002 (one protocol for both)
         """What others claim is no matter of ours: only verdicts are told."""
@@ -245,18 +255,18 @@ class PrivateSuspicions:
         if commons.now >= self._ripe_at(id, suspicion) and self._hears_nobody(suspicion):
             self._unheard(id, suspicion)
         # Lifeguard 3.1: missed nacks say that we are slow. Where others are heard, those whom we asked are gone too.
-        if suspicion.asks and commons.heard_at <= min(suspicion.asked_at, commons.now - commons.config.period_s):
-            self._detector.unhealthier(len(suspicion.asks))
-        suspicion.asks.clear()
+        if suspicion.unanswered and commons.heard_at <= min(suspicion.asked_at, commons.now - commons.config.period_s):
+            self._detector.unhealthier(len(suspicion.unanswered))
+        suspicion.unanswered.clear()
         suspicion.asked_at = commons.now
         self._detector.probe(id, tell=True)
         for helper in self._helpers(id, suspicion):
             number = commons.rng.getrandbits(32)
             if commons.to(helper, Ask(number, id)):
-                suspicion.asks[number] = None
-                self._asked[number] = helper, id
-                if len(self._asked) > _ASKED_MAX:
-                    del self._asked[next(iter(self._asked))]
+                suspicion.unanswered[number] = None
+                self._questions[number] = _Question(helper, id)
+                if len(self._questions) > _QUESTIONS_MAX:
+                    del self._questions[next(iter(self._questions))]
                 suspicion.used[helper] = None
         # The question, the helper's own bound, and its answer. Once a verdict was due, nothing is in a hurry.
         wait_s = 2 * suspicion.stretch * commons.round_trips.bound_s(id, commons.zone(id), commons.config.rtt_floor_s)
