@@ -1,22 +1,23 @@
 """Private suspicion: from the first missed probe to a verdict, or to an ack.
 
-Owns: the suspicions held by this member, notes outside the replica. Never knows: who is probed when.
+Owns: the suspicions held by this member, notes outside the replica, and the questions to helpers. Never knows: whom the
+detector probes next, or how a verdict is told.
 
-A suspicion begins with a probe of ours that was missed or refused. In rounds, a bound apart, the suspect is probed
-again and told that it is suspected, and `helpers` members are asked to probe it and answer us alone; one that stays
-silent is replaced in the next round. Any ack ends it.
+A suspicion begins with a probe of ours that was missed or refused. In rounds, two bounds apart (once a verdict was due,
+a period), the suspect is probed again and told that it is suspected, and `helpers` members are asked to probe it and
+answer us alone; one that stays silent is replaced in the next round. Any ack ends it.
 
-A network may be parted, but not for all. So in each round those are asked first who lately reached a suspect of ours.
-That takes no time: who is really gone is declared dead as soon as ever.
+A network may be parted, but not for all. So among those who are asked, in each round, are some who lately reached a
+suspect of ours. That takes no time: who is really gone is declared dead as soon as ever.
 
 The verdict needs all of
 
 - time: `floor_refused_s` since the first missed probe where the port was refused, `floor_silent_s` where there was only
   silence, stretched by local health; and the suspect's own `restarting` hold must be over;
-- reports: so many members found it unreachable (our own probe, or a helper's nack), where more than two members live;
+- reports: `reports_needed` members found it unreachable (our own probe, or a helper's nack); one where only two live;
 - a voice: a datagram opened from anybody since that probe. Who hears nobody claims nothing. Where the port was refused
   the suspect is then only taken out of our own answers; where there was silence we are probably the ones cut off.
-  Nor does he claim anything who is at fault himself (`own_fault.py`).
+  Who is at fault himself claims nothing either (`own_fault.py`).
 
 Only the verdict is told to all.
 """
@@ -35,13 +36,13 @@ _STALE_BOUNDS = 3
 suspicion began; who has become well since looks once more first. Without it a watcher that had been cut off took a
 member for dead 11 s after the cable was back, by the one look that it had made before."""
 _REACHING_MAX = 2
-"""So many of those who reached a suspect for us last are asked about the next ones, in each round. Asked once for each
-suspect, at 10 % loss a third of their answers never came; and so they must leave a place for somebody new, since one
-that is silent would be asked again and again."""
-_REACHING_LATELY = 60
-"""In periods: who reached a suspect longer ago is asked no sooner than others. Any lost packet makes such a one. Where
-they were kept for good, and 24 of 32 members vanished, the rest took 20 s to know it (p90 of 24), else 15. With 10
-periods those who are parted, but not from all, forgot who helps: 10 changes of opinion a minute instead of none."""
+"""Of those who reached a suspect for us the last so many are asked about the next ones, in each round anew: asked once
+for each suspect, at 10 % loss a third of their answers never came. One place is always left for somebody new: one of
+them that is silent now is asked again and again."""
+_REACHING_PERIODS = 60
+"""Who reached a suspect longer ago is asked no sooner than others. Any lost packet makes such a one. Where they were
+kept for good, and 24 of 32 members vanished, the rest took 20 s to know it (p90 of 24), else 15. With 10 periods those
+who are parted, but not from all, forgot who helps: 10 changes of opinion a minute instead of none."""
 _QUESTIONS_MAX = 1024
 """So many unanswered questions are remembered; an answer to an earlier one counts as unasked."""
 REFUSED = "its port is refused, and nobody else is heard to confirm it"
@@ -169,7 +170,7 @@ class PrivateSuspicions:
         if question is None or question.helper != helper:
             return False
         del self._questions[number]
-        if helper not in self._reaching:  # who was asked because it reaches those whom we do not is not any helper
+        if helper not in self._reaching:  # asked because it reaches whom we do not, it is no measure
             self._detector.own_fault.helper_says(reached=reached)
         suspicion = self._held.get(question.suspect)
         if suspicion is None or number not in suspicion.unanswered:
@@ -219,8 +220,8 @@ class PrivateSuspicions:
             self._end(id)
 
     def heard_again(self) -> None:
-        """After a silence: it may be all that there was against them, and by the health that it cost us their next
-        round is far off. (On a WAN one that had been deaf asked others about them 50 s later.)"""
+        """A silence is over. It may be all that there was against the suspects; and it cost us so much health that
+        their next round is far off. (On a WAN one that had been deaf asked others about them 50 s later.)"""
         for id in self._held:
             self._detector.probe(id, tell=True)
 
@@ -275,15 +276,15 @@ class PrivateSuspicions:
         commons.timers.set(Round(id), commons.now + wait_s)
 
     def _helpers(self, id: NodeId, suspicion: _Suspicion) -> list[NodeId]:
-        """Living members as far as we know; first the suspect's own successor, which it was last to probe, and in each
-        round those who lately reached one for us, and at least one more."""
+        """Living members as far as we know: once the suspect's own successor, whom it probes; in each round those who
+        lately reached one for us; and for the last place, at least, one at random, of those not asked yet first."""
         commons = self._commons
         wanted = commons.config.helpers
         barred = [id, *self._held]
         unused = [*barred, *suspicion.used]
         successor = commons.ring.successor_of(id)
         chosen = [] if successor in unused or successor == commons.id or wanted == 0 else [successor]
-        lately = commons.now - _REACHING_LATELY * commons.config.period_s
+        lately = commons.now - _REACHING_PERIODS * commons.config.period_s
         reaching = [one for one, at in reversed(self._reaching.items()) if at >= lately and one in commons.ring]
         reaching = [one for one in reaching if one not in (*barred, *chosen)]
         chosen += reaching[: max(wanted - 1 - len(chosen), 0)]
