@@ -13,7 +13,6 @@ sent anew, give no round-trip sample, and after `voided_probes` in a row for one
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Protocol
 
 from gossipreg.core.commons import Commons
@@ -22,9 +21,9 @@ from gossipreg.model import Address, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Ack, Ask, Claim, Nack, Versions
 
 _PROBES_MAX = 4096
-_PROBES_KEPT = 60
-"""Probes kept waiting for an ack, and for how many periods; beyond it the oldest is forgotten (its late ack then means
-nothing)."""
+"""Probes kept waiting for an ack; beyond it the oldest is forgotten (its late ack then means nothing)."""
+_PROBES_KEPT_PERIODS = 60
+"""For so long."""
 
 _SUSPICIONS_MAX = 32
 """So many members are suspected here at one time, of our own accord; whoever finds more silent is more likely cut off
@@ -106,9 +105,7 @@ class Detector:
         following = due + config.period_s
         commons.timers.set(Period(), following if following > commons.now else commons.now + config.period_s)
         self._checked.clear()
-        old = commons.now - _PROBES_KEPT * config.period_s
-        for number in list(takewhile(lambda number: self._probes[number].sent_at < old, self._probes)):
-            self._drop(number)
+        self._forget_old()
         target = self._next_target() if self._waits_for is None else None
         if target is not None:
             sent = self.probe(target, tell=self.suspicions.suspects(target))
@@ -118,6 +115,11 @@ class Detector:
         if self._periods % config.random_compare_periods == 0:
             for other in commons.ring.sample(commons.rng, 1, [] if target is None else [target]):
                 self.probe(other)
+
+    def _forget_old(self) -> None:
+        sent_before = self._commons.now - _PROBES_KEPT_PERIODS * self._commons.config.period_s
+        while self._probes and next(iter(self._probes.values())).sent_at < sent_before:  # the oldest is the first
+            self._drop(next(iter(self._probes)))
 
     def _next_target(self) -> NodeId | None:
         commons = self._commons
