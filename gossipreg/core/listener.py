@@ -30,12 +30,11 @@ class Listener:
         self._hidden: list[NodeId] = []
         self.alone = False
         self.heard_again_at = float("-inf")
-        """When we last heard somebody again after we had heard nobody for as long as a silent member is given."""
+        """When the last silence ended that was longer than `floor_silent_s`, what a silent member is given."""
         self._awake_since = commons.now
 
     def heard(self) -> bool:
-        """A fresh datagram of a member was opened. True where that ends a silence as long as a silent member is
-        given."""
+        """A fresh datagram of a member was opened. True where that ends a silence longer than `floor_silent_s`."""
         commons = self._commons
         again = commons.now - max(commons.heard_at, self._awake_since) > commons.config.floor_silent_s
         if again:
@@ -43,12 +42,12 @@ class Listener:
         commons.heard_at = commons.now
         if self.alone:
             self.alone = False
-            self._commons.timers.cancel(AloneOver())
+            commons.timers.cancel(AloneOver())
             for id in self._hidden:
                 self._roster.hide(id, ALONE, False)
             self._hidden = []
             self._roster.stale(False)
-            self._commons.event("not_alone")
+            commons.event("not_alone")
         return again
 
     def slept(self) -> None:
@@ -69,9 +68,10 @@ class Listener:
 
     def on_alone_over(self) -> None:
         if self.alone:
-            self._commons.event("alone_over")
-            rows = self._commons.replica.rows
-            held = self._commons.now
-            self._hidden = [id for id in self._commons.ring if id != self._commons.id and rows[id].hold_until <= held]
+            commons = self._commons
+            commons.event("alone_over")
+            rows = commons.replica.rows
+            others = (id for id in commons.ring if id != commons.id)
+            self._hidden = [id for id in others if rows[id].hold_until <= commons.now]
             for id in self._hidden:
                 self._roster.hide(id, ALONE, True)
