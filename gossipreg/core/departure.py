@@ -2,9 +2,10 @@
 
 Owns: whom the farewell was told to, and whether it is over. Never knows: what happens to the process then.
 
-Our own entry becomes `left` (or `restarting`, with how long to hold our place), which is news like any other. Once both
-neighbours on the ring have shown that they know, it is over. Else it is told again, and then one of them is enough;
-where nobody answers that, or after `leave_s`, it is over too: where all leave at once, they are gone. No fixed sleep.
+Our own entry becomes `left` (or `restarting`, with how long to hold our place), which is news like any other. Once the
+neighbours on the ring whose address we know have shown that they know, it is over. Else it is told again, and then one
+of them is enough; where nobody answers that, or after `leave_s`, it is over too: where all leave at once, they are
+gone. No fixed sleep.
 """
 
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ class Departure:
         self._rumours = rumours
         self._own = own
         self._before: Version | None = None
+        """Of our row, before it said that we go; None until then."""
         self._told: list[NodeId] = []
         self._told_again = False
         self.done = False
@@ -66,8 +68,8 @@ class Departure:
             self._finish()
 
     def _waiting(self) -> list[NodeId]:
-        own = self._commons.replica.own
-        return [id for id in self._told if id in self._commons.ring and not self._rumours.knows(id, own.id)]
+        commons = self._commons
+        return [id for id in self._told if id in commons.ring and not self._rumours.knows(id, commons.id)]
 
     def _finish(self) -> None:
         if not self.done:
