@@ -56,6 +56,7 @@ class GossipedSuspicions:
         self._claim = claim
         self._declare = declare
         self._asks: dict[NodeId, dict[int, NodeId]] = {}
+        """By suspect the questions without an answer: number -> helper."""
         self._asked: dict[NodeId, None] = {}
         """Suspects for whose sake anybody was asked: only then do missing nacks say something."""
         self._held: dict[NodeId, _Held] = {}
@@ -150,8 +151,8 @@ class GossipedSuspicions:
         commons = self._commons
         self._detector.over(id)
         asks = self._asks.pop(id, {})
-        nobody_asked = id not in self._asked
-        self._detector.unhealthier(len(asks) if commons.config.nacks and not nobody_asked else 1)
+        anybody_asked = id in self._asked
+        self._detector.unhealthier(len(asks) if commons.config.nacks and anybody_asked else 1)
         self._asked.pop(id, None)
         row = commons.replica.rows.get(id)
         if row is not None and row.active:
