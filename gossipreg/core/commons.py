@@ -1,7 +1,8 @@
 """What the parts of one node have in common: the table, the ring, the bindings, timers, round trips and the outbox.
 
-Owns nothing itself: it is handed to detector, rumours and reconcile, so that each says whom it speaks to by id and
-leaves addresses to one place. `now` is the time of the current input, set by the node before anything else runs.
+It is handed to all of them, so that each says whom it speaks to by id and leaves addresses to one place. Decides
+nothing: what it says of this member (`heard_at`, `stretch`, `out`, `in_step`) is set by one part each and read by many.
+`now` is the time of the current input, set by the node before anything else runs.
 """
 
 import random
@@ -33,7 +34,7 @@ class Commons:
     rng: random.Random
     now: float
     heard_at: float
-    """When a datagram was last opened from any member."""
+    """When a datagram was last opened from any member: see `listener.py`."""
     effects: list[Effect] = field(default_factory=list)
     """What the current input has led to so far."""
     counts: dict[str, int] = field(default_factory=dict)
@@ -42,14 +43,13 @@ class Commons:
     """Whatever was in them."""
     received_bytes: int = 0
     stretch: int = 1
-    """Bounds and floors are multiplied by this: 1 plus the local health score."""
-
+    """Bounds and floors are multiplied by this: 1 plus the local health score of `detector.py`."""
     speaks: Callable[[Address], bool] = lambda _: True
     """Whether we have a socket of this address's family."""
     out: bool = False
     """Taken for dead for a fault of our own, and not back yet: see `returning.py`."""
     in_step: bool = False
-    """This member holds what its first peer listed, or there was nobody to list."""
+    """This member holds what its first peer listed, or there was nobody to list: see `join.py`."""
     started_at: float = field(init=False)
 
     def __post_init__(self) -> None:
