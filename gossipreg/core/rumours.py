@@ -86,9 +86,13 @@ class Rumours:
         self._commons = commons
         self._news: dict[Topic, _News] = {}
         self._told: dict[NodeId, dict[Topic, _Told]] = {}
+        """By neighbour, what it has not shown to know."""
         self._told_size = 0
-        self._told_at = float("-inf")
+        """Pairs of (neighbour, topic) in it."""
+        self._last_at = float("-inf")
+        """When gathered news last went out."""
         self._receipts: dict[NodeId, dict[int, None]] = {}
+        """By member, the counters of its datagrams that we owe it a receipt for."""
 
     # -- what is news ------------------------------------------------------------------------------------------------
 
@@ -114,7 +118,7 @@ class Rumours:
         if told_by is not None:
             news.known_to[told_by] = None
         commons = self._commons
-        since = self._told_at if commons.config.first_at_once else commons.now
+        since = self._last_at if commons.config.first_at_once else commons.now
         commons.timers.set_earlier(Tell(), max(commons.now, since + commons.config.gather_s))
 
     def gathers(self, id: NodeId) -> bool:
@@ -126,7 +130,7 @@ class Rumours:
     def on_tell(self) -> None:
         """The gathered news goes out, to neighbours and random members."""
         commons = self._commons
-        self._told_at = commons.now
+        self._last_at = commons.now
         claims, rows = (commons.outbox.room(klass, commons.now) for klass in (Class.CLAIM, Class.DELTA))
         news = {
             topic: item
@@ -163,8 +167,7 @@ class Rumours:
         return row is not None and row.dead and row.reporter == self._commons.id
 
     def _spared(self, topic: Topic) -> NodeId:
-        """Whom a rumour is about needs not be told; but that it is suspected reaches it like any other. Then it is only
-        ourselves that are spared."""
+        """Whom a rumour is about needs not be told, unless it is that it is suspected: then we spare only ourselves."""
         row = self._commons.replica.rows.get(topic.id)
         suspected = topic.claim and row is not None and row.liveness.rank is Rank.SUSPECT
         return self._commons.id if suspected else topic.id
@@ -202,8 +205,8 @@ class Rumours:
         page = commons.replica.page(id, base, commons.outbox.message_limit)
         if page is None or page.reached == page.head:
             return page
-        held = commons.replica.rows[id].told  # not page.head: the rest of it may still be on its way to us
-        return Announce(id, held.generation, held.counter)
+        # What we were told of, not page.head: the rest of it may still be on its way to us.
+        return Announce(id, row.told.generation, row.told.counter)
 
     def _remember(self, peer: NodeId, topic: Topic, told: _Told) -> None:
         topics = self._told.setdefault(peer, {})
