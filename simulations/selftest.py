@@ -207,7 +207,7 @@ BREAKS: tuple[Break, ...] = (
     Break("nobody refutes", ("taken_for_dead",), Replica, "refute", _nothing),
     Break("rows of the dead are kept for good", ("forgotten",), Replica, "_time_forgetting", _nothing),
     Break("rows of the dead are forgotten too soon", ("forgotten",), Replica, "expire", forgotten_early),
-    Break("a queue without bound", ("bounded",), reconcile, "_ANSWERED_MAX", lambda _: 1_000_000),
+    Break("a queue without bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
     Break("chatter at rest", ("traffic",), Detector, "on_period", chatter),
 )
 

@@ -12,10 +12,10 @@ Equal fingerprints, carried by every probe and ack, end a comparison before it b
 
 Who is ahead answers Versions with its own, so that the other pulls; who knows a row as dead or left answers with that
 claim. A bucket that changed within `settle_s` is left out and looked at again once it has settled: under churn tables
-are never equal, and what is being told needs no comparing. A comparison that moved nothing is not repeated until a
-fingerprint changes. Who took many rows compares soon with two others, so a healed partition spreads in log n rounds; a
-few are told on like news, since who missed them here is seldom the only one. Who has joined compares with its
-neighbours soon: where many join at once, not all that they tell each other is understood.
+are never equal, and what is being told needs no comparing. A comparison that moved nothing is repeated ever more
+seldom, until a fingerprint changes. Who took many rows compares soon with two others, so a healed partition spreads in
+log n rounds; a few are told on like news, since who missed them here is seldom the only one. Who has joined compares
+with its neighbours soon: where many join at once, not all that they tell each other is understood.
 """
 
 from collections.abc import Iterator
@@ -35,11 +35,12 @@ _ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hashin
 _BITS_MIN, _BITS_MAX = 4, 8
 _HASHES_MAX_BYTES = 16 * 1024
 """An answer to Buckets takes at most so much; what it leaves out is found by the next comparison."""
-_ANSWERED_MAX = 8
-"""Answers to Buckets whose hashes are kept, to know what a Want means."""
+_KEPT_MAX = 8
+"""Comparisons that we began, to know whose Hashes come; and answers to Buckets, to know what a Want means."""
 _MANY = 8
 """Who took so many rows in one comparison compares with others soon; of fewer in one datagram each is told on."""
 _BACKOFF_MAX = 6
+"""How often at most the wait for the next comparison with one member is doubled."""
 _ANSWER_S = 0.02
 """One member's Buckets are answered once in this time: an answer may cost a walk over many rows."""
 
@@ -149,7 +150,7 @@ class Reconcile:
             bits -= 1
         salt = commons.rng.getrandbits(64) | 1
         self._open[salt] = (peer, bits)
-        while len(self._open) > _ANSWERED_MAX:
+        if len(self._open) > _KEPT_MAX:
             del self._open[next(iter(self._open))]
         hashes, settled = self._bucket_hashes(bits)
         digests = b"".join(
@@ -218,7 +219,7 @@ class Reconcile:
             answered.update(rows)
             groups += self._groups(at, sorted(rows))
         self._answered[salt] = _Answer(peer, commons.now, answered)
-        while len(self._answered) > _ANSWERED_MAX:
+        if len(self._answered) > _KEPT_MAX:
             del self._answered[next(iter(self._answered))]
         self._send_groups(peer, salt, bits, groups)
 
@@ -249,8 +250,7 @@ class Reconcile:
 
     def on_hashes(self, peer: NodeId, message: Hashes) -> None:
         commons = self._commons
-        begun = self._open.get(message.salt)
-        if begun != (peer, message.bits):
+        if self._open.get(message.salt) != (peer, message.bits):
             commons.count("hashes_unasked")
             return
         if peer in self._begun:
