@@ -88,7 +88,7 @@ def test_halves_that_are_parted_for_the_third_time_know_it_as_soon_as_the_first_
 
 
 def test_neighbours_that_vanish_after_two_pauses_are_known_to_be_gone_as_soon_as_ever() -> None:
-    """Whoever watches the second of them has not reached it since, only the first one has."""
+    """What they refuted gives neither of them more time: also not the second, whose watcher vanishes with it."""
     cluster = Cluster(seed=1)
     hosts = cluster.form(64)
     first = min(hosts, key=lambda host: host.id)
@@ -155,7 +155,8 @@ def test_who_reached_a_suspect_is_asked_first_about_the_next_but_not_for_ever(la
 
 
 def test_when_a_partition_that_one_member_bridged_is_healed_all_are_equal_at_once() -> None:
-    """Each has refuted verdicts again and again. Where they counted, some found themselves at fault and stayed out."""
+    """Each has refuted verdicts again and again. Where each such return counted, some were out for minutes; where the
+    words of those counted who are asked because they reach whom we do not, for 15 s."""
     cluster = Cluster(seed=3)
     hosts = cluster.form(64)
     cluster.network.rules["cut"] = bridged(32, frozenset(range(32)))

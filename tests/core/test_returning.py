@@ -15,16 +15,15 @@ from tests.core.cluster import Cluster, Host
 
 LOST_S = 4.0
 """A member that is silent for so long is lost."""
+WAITED = [wait_s for wait_s in WAITS_S if wait_s]
+AT_ONCE = len(WAITS_S) - len(WAITED)
+"""So many returns after a fault of one's own wait for nothing."""
 
 
 def _deafen(cluster: Cluster, host: Host, seconds: float) -> None:
     cluster.network.rules["deaf"] = into(frozenset({host.number}))
     cluster.run(seconds)
     del cluster.network.rules["deaf"]
-
-
-WAITED = [wait_s for wait_s in WAITS_S if wait_s]
-AT_ONCE = len(WAITS_S) - len(WAITED)
 
 
 def _lost_at_first(cluster: Cluster, host: Host, others: list[Host]) -> None:
