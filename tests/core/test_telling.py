@@ -1,9 +1,12 @@
 """What several whole nodes do together, in virtual time: finding each other, telling, comparing, leaving."""
 
+from dataclasses import replace
+
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.model import Address, Health, NodeId, Service
+from gossipreg.model import Address, Health, NodeId, Rank, Service
+from gossipreg.wire.messages import Claim
 from tests.core.cluster import KEY, Cluster, Host
 from tests.core.speaker import counted
 
@@ -57,7 +60,7 @@ def test_a_row_far_larger_than_a_datagram_reaches_everyone() -> None:
 
 
 def test_a_value_in_parts_reaches_everyone_through_small_datagrams() -> None:
-    cluster = Cluster(seed=5, config=lan.__class__(datagram_bytes=576))
+    cluster = Cluster(seed=5, config=replace(lan, datagram_bytes=576))
     hosts = cluster.grow(4)
     meta = tuple((f"key-{number:03}", "x" * 60) for number in range(40))
     cluster.act(
@@ -292,9 +295,6 @@ def test_watchers_see_each_change_once_and_refutations_wake_nobody() -> None:
     cluster.run(2)
     assert [change.instance.service.name for change in cluster.changes(hosts[3])] == ["billing"]
     own = hosts[0].node
-    from gossipreg.model import Rank
-    from gossipreg.wire.messages import Claim
-
     liveness = own._commons.replica.own.liveness
     teller = hosts[1].node
     teller._commons.outbox.put(hosts[0].address, Claim(own.id, *liveness[:2], Rank.DEAD, NodeId(bytes(16))))
