@@ -390,34 +390,6 @@ def _state(node: Node, of: Speaker, now: float) -> str | None:
     return None if info is None else info.state
 
 
-# -- many at once ----------------------------------------------------------------------------------------------------
-
-
-def test_one_whose_every_probe_is_refused_says_little_and_suspects_few() -> None:
-    """As where its own way out is gone: a router close by refuses for all. It went through the whole ring at once."""
-    cluster = Cluster(seed=15)
-    hosts = cluster.form(300)
-    lonely = hosts[7]
-    for host in _others(hosts, lonely):
-        cluster.crash(host)
-    before = lonely.sent()[0]
-    cluster.run(20)
-    assert lonely.sent()[0] - before < 20 * 400
-    assert sum(lonely.node._suspicions.suspects(host.id) for host in hosts) == 32
-    assert "verdicts" not in lonely.node.statistics(cluster.now), "it hears nobody"
-
-
-@pytest.mark.parametrize(("refuses", "gone", "limit_s"), [(True, 100, 3), (True, 180, 5), (False, 100, 12)])
-def test_who_is_left_of_a_cluster_that_loses_most_of_it_at_once_soon_agrees_on_who_is_left(
-    refuses: bool, gone: int, limit_s: float
-) -> None:
-    """A rack, or a zone. Helpers that are gone themselves were taken for a sign that we are slow: 20 s, now 4 to 11."""
-    cluster = Cluster(seed=16)
-    for host in cluster.rng.sample(cluster.form(200), gone):
-        cluster.crash(host, refuses=refuses)
-    assert cluster.until(cluster.in_step, limit_s, 0.05)
-
-
 def test_who_is_well_again_makes_no_verdict_on_looks_from_before() -> None:
     """Found by swarm: rounds keep the spacing that they began with, and the next one was to come after the verdict."""
     cluster = Cluster(seed=1)
@@ -497,3 +469,31 @@ def test_a_probe_that_nobody_answered_is_forgotten_in_time() -> None:
     cluster.run(100)
     asked = [probe.sent_at for host in hosts for probe in host.node._detector._probes.values()]
     assert cluster.now - 61 * lan.period_s < min(asked) < cluster.now - 55 * lan.period_s
+
+
+# -- many at once ----------------------------------------------------------------------------------------------------
+
+
+def test_one_whose_every_probe_is_refused_says_little_and_suspects_few() -> None:
+    """As where its own way out is gone: a router close by refuses for all. It went through the whole ring at once."""
+    cluster = Cluster(seed=15)
+    hosts = cluster.form(300)
+    lonely = hosts[7]
+    for host in _others(hosts, lonely):
+        cluster.crash(host)
+    before = lonely.sent()[0]
+    cluster.run(20)
+    assert lonely.sent()[0] - before < 20 * 400
+    assert sum(lonely.node._suspicions.suspects(host.id) for host in hosts) == 32
+    assert "verdicts" not in lonely.node.statistics(cluster.now), "it hears nobody"
+
+
+@pytest.mark.parametrize(("refuses", "gone", "limit_s"), [(True, 100, 3), (True, 180, 5), (False, 100, 12)])
+def test_who_is_left_of_a_cluster_that_loses_most_of_it_at_once_soon_agrees_on_who_is_left(
+    refuses: bool, gone: int, limit_s: float
+) -> None:
+    """A rack, or a zone. Helpers that are gone themselves were taken for a sign that we are slow: 20 s, now 4 to 11."""
+    cluster = Cluster(seed=16)
+    for host in cluster.rng.sample(cluster.form(200), gone):
+        cluster.crash(host, refuses=refuses)
+    assert cluster.until(cluster.in_step, limit_s, 0.05)
