@@ -80,6 +80,7 @@ class Detector:
     def __init__(self, commons: Commons) -> None:
         self._commons = commons
         self.own_fault = OwnFault(commons)
+        """Told by all who see something of it."""
         self.suspicions: Suspicions
         self.declare: Callable[[NodeId, str], None]
         """The verdict. This and `suspicions` are set by the node, once those who need the detector are made."""
@@ -276,8 +277,8 @@ class Detector:
     # -- for others --------------------------------------------------------------------------------------------------
 
     def on_ask(self, peer: NodeId, ask: Ask) -> None:
-        """Probe the target for `peer`; where we know better than to expect an answer it is told why; one that we do not
-        know is no report, so there is no answer."""
+        """Probe the target for `peer`. Of one that left or restarts it is told that instead; of one that we do not know
+        nothing, for that would be no report."""
         commons = self._commons
         row = commons.replica.rows.get(ask.target)
         if ask.target == commons.id:

@@ -28,8 +28,8 @@ pulled twice costs nothing more; two changes of opinion in the longest wait are 
 _REMEMBERED_S = 1800
 _RETURNS_MAX = len(WAITS_S) + _REMEMBERED_S // WAITS_S[-1]
 """So many fit into that time, where each waits."""
-_RECENT = 10
-"""In periods: a silence that ended so long ago may be why we are taken for dead now."""
+_RECENT_PERIODS = 10
+"""A silence that ended so long ago may be why we are taken for dead now."""
 _MANY = 8
 """Where one in so many members was lost when we were, it was the network: a switch that fails again and again must not
 keep out those whom it parted. (Of 5 members of which two share a machine the three others were out for minutes.)"""
@@ -62,7 +62,7 @@ class Returning:
             self._claim = max(self._claim, claim, key=lambda one: one.incarnation)
             return True
         period_s = commons.config.period_s
-        silent_lately = commons.now - self._listener.heard_again_at <= _RECENT * period_s
+        silent_lately = commons.now - self._listener.heard_again_at <= _RECENT_PERIODS * period_s
         if not at_fault and not silent_lately:
             return False
         while self._returns and commons.now - self._returns[0] > _REMEMBERED_S:
@@ -96,6 +96,6 @@ class Returning:
     def _many_lost(self) -> bool:
         """Whether many others are dead since about the time when we were taken for it."""
         commons = self._commons
-        since = self._since - _RECENT * commons.config.period_s
+        since = self._since - _RECENT_PERIODS * commons.config.period_s
         lost = sum(row.dead and row.changed_at >= since for row in commons.replica.rows.values())
         return lost * _MANY >= commons.alive_members() + lost

@@ -135,6 +135,7 @@ class PrivateSuspicions:
         return f"{how}, nor do {others} of {len(suspicion.used)} others who were asked reach it"
 
     def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:
+        """A probe sent at `since` was missed or refused. Without `own_report` that is only a reason to ask others."""
         suspicion = self._held.get(id)
         if suspicion is not None and self._outlived(id, suspicion):
             suspicion = None
@@ -166,6 +167,7 @@ class PrivateSuspicions:
             self._end(id)
 
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:
+        """A helper's ack or nack. False where we did not ask it."""
         question = self._questions.get(number)
         if question is None or question.helper != helper:
             return False
@@ -210,6 +212,7 @@ class PrivateSuspicions:
         return True
 
     def slept(self, late_s: float) -> None:
+        """That time is held against nobody, nor is what we missed ourselves; the next round is now."""
         for id, suspicion in self._held.items():
             suspicion.since += late_s
             suspicion.reports.pop(self._commons.id, None)
@@ -299,7 +302,7 @@ class PrivateSuspicions:
         return self._commons.config.hear_nobody and self._commons.heard_at <= suspicion.since
 
     def _unheard(self, id: NodeId, suspicion: _Suspicion) -> None:
-        """A whole round brought no word from anybody."""
+        """The floor is over, and since the first missed probe there was no word from anybody."""
         if not suspicion.refused:
             self._cut_off(suspicion.since)
         elif not suspicion.hidden:
