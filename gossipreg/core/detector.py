@@ -226,7 +226,7 @@ class Detector:
         commons.count("probes_refused" if refused else "probes_missed")
         if probe.asked_by is not None:
             asker, number = probe.asked_by
-            if commons.config.nacks and not self.own_fault.at_fault:
+            if commons.config.nacks:
                 commons.to(asker, Nack(number, refused))
             return
         if probe.target not in commons.ring:

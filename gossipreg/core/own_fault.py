@@ -1,11 +1,12 @@
 """Our own fault: whether what we see says more of us than of others.
 
 Owns: how many answer us of late, how many answer our helpers, and when we were last accused. Never knows: who is
-suspected, or what follows for whoever is at fault: no verdict (`suspicion.py`), no nack (`detector.py`), a return that
-waits (`returning.py`).
+suspected, or what follows for whoever is at fault: no verdict (`suspicion.py`), a return that waits (`returning.py`).
 
 A bad link of our own looks to us like many bad members. Two things together tell it: far fewer answer us than answer
 the helpers that we ask, and some find that we do not answer. Each alone may be the others' fault, or the network's.
+Who is at fault gives its nacks all the same: they are a measure for others. Without them three members of which each
+lost 30 % heard of their helpers' successes alone, took the fault for theirs, and left a dead one there for a minute.
 """
 
 from gossipreg.core.commons import Commons

@@ -190,7 +190,10 @@ class PrivateSuspicions:
         return True
 
     def _remember_reaching(self, helper: NodeId) -> None:
+        """Of many it is to be asked first about the next one. Of few all are asked anyway."""
         self._reaching.pop(helper, None)
+        if len(self._commons.ring) - len(self._held) <= self._commons.config.helpers + 1:
+            return
         self._reaching[helper] = self._commons.now
         if len(self._reaching) > _REACHING_MAX:
             del self._reaching[next(iter(self._reaching))]

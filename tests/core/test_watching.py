@@ -471,6 +471,22 @@ def test_a_probe_that_nobody_answered_is_forgotten_in_time() -> None:
     assert cluster.now - 61 * lan.period_s < min(asked) < cluster.now - 55 * lan.period_s
 
 
+@pytest.mark.parametrize("n", [3, 4])
+@pytest.mark.parametrize("loss", [0.2, 0.3])
+def test_a_crash_among_few_is_soon_known_where_all_lose_much(n: int, loss: float) -> None:
+    """Those who were left took the loss for a fault of their own, and said nothing for a minute: who found itself at
+    fault gave no nack, so of the helpers' words only those came that had reached somebody."""
+    for seed in range(4, 9):
+        cluster = Cluster(seed=seed)
+        gone, *rest = cluster.form(n)
+        cluster.run(3)
+        cluster.network.loss = loss
+        cluster.run(60)
+        cluster.crash(gone, refuses=False)
+        cluster.run(6)
+        assert _all_say(cluster, rest, gone, "dead")
+
+
 # -- many at once ----------------------------------------------------------------------------------------------------
 
 
