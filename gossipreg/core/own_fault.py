@@ -13,6 +13,9 @@ from gossipreg.core.commons import Commons
 
 _WEIGHT = 1 / 16
 """Of one answer in the two parts: about the last sixteen count."""
+_FEW = 0.5
+"""Of ours that are answered, at most, where the fault is ours. Two of 16 that are cut off together for 2.5 s again and
+again miss a third, and the helpers on the other side reach all: by the comparison alone they were out for a minute."""
 _FEWER = 0.3
 """By so much fewer of ours must be answered than of the helpers' before the fault is ours. Behind a link that loses
 80 % one way a fifth of ours is answered, and the helpers reach everybody; where all lose 40 %, both have a third. A
@@ -52,4 +55,4 @@ class OwnFault:
         if not commons.config.own_fault:
             return False
         lately = commons.now - self._accused_at <= _ACCUSED_PERIODS * commons.config.period_s
-        return commons.out or (lately and self._ours < self._helpers - _FEWER)
+        return commons.out or (lately and self._ours < min(_FEW, self._helpers - _FEWER))

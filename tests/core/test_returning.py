@@ -95,6 +95,46 @@ def test_where_all_lose_much_nobody_takes_it_for_a_fault_of_its_own() -> None:
     assert not any("out" in cluster.events(host) for host in hosts)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("faulty", [False, True], ids=["all lose 30 %", "one loses half of what comes in"])
+def test_of_three_a_crash_is_soon_known_to_the_two_left_where_much_is_lost(seed: int, faulty: bool) -> None:
+    """The one helper reached a suspect once, and its words never counted again: both found themselves at fault, and
+    most of these crashes were known after more than two minutes."""
+    cluster = Cluster(seed=seed)
+    watcher, gone, other = sorted(cluster.form(3), key=lambda host: host.id)
+    cluster.network.loss = 0.0 if faulty else 0.3
+    if faulty:
+        cluster.network.rules["thin"] = into(frozenset({watcher.number}), 0.5)
+    cluster.run(120)
+    cluster.crash(gone, refuses=False)
+    assert cluster.until(lambda: all(cluster.state_at(host, gone) == "dead" for host in (watcher, other)), 6)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_of_three_a_member_at_fault_helps_the_other_to_know_of_a_crash(seed: int) -> None:
+    """There is no other helper. One that kept its word to itself left the other without a verdict for minutes."""
+    cluster = Cluster(seed=seed)
+    faulty, gone, well = sorted(cluster.form(3), key=lambda host: host.id)
+    cluster.network.rules["thin"] = out_of(frozenset({faulty.number}), 0.8)
+    cluster.run(60)
+    cluster.crash(gone, refuses=False)
+    assert cluster.until(lambda: cluster.state_at(well, gone) == "dead", 30)
+
+
+@pytest.mark.parametrize("seed", [3, 7, 8])
+def test_a_crash_is_known_within_its_bound_although_its_watcher_was_at_fault_two_seconds_ago(seed: int) -> None:
+    """Of 4 members both helpers had reached a suspect once, so that no word counted; it took 7 to 9 s."""
+    cluster = Cluster(seed=seed)
+    faulty, gone, *rest = sorted(cluster.form(4), key=lambda host: host.id)
+    cluster.network.rules["thin"] = out_of(frozenset({faulty.number}), 0.8)
+    cluster.run(60)
+    assert faulty.node._detector.own_fault.at_fault
+    del cluster.network.rules["thin"]
+    cluster.run(2)
+    cluster.crash(gone, refuses=False)
+    assert cluster.until(lambda: all(cluster.state_at(host, gone) == "dead" for host in rest), 3.6)
+
+
 def test_what_others_think_counts_for_some_periods() -> None:
     """Who is told it but now and then forgot it after three, and took a healthy member for dead."""
     cluster = Cluster()
@@ -156,6 +196,21 @@ def test_a_small_part_that_is_cut_off_again_and_again_is_back_at_once_each_time(
         cluster.run(15)
         cluster.cut = lambda _sender, _receiver: False
         assert cluster.until(cluster.in_step, 15, 0.05)
+    assert not any("out" in cluster.events(host) for host in hosts)
+
+
+@pytest.mark.parametrize("seed", [1, 3, 7])
+def test_two_that_are_cut_off_together_for_moments_again_and_again_are_never_out(seed: int) -> None:
+    """Half of theirs is answered late, and helpers of the large part reach all. By that comparison alone they were out
+    in each of these runs."""
+    cluster = Cluster(seed=seed)
+    hosts = cluster.form(16)
+    cluster.run(3)
+    for _ in range(10):
+        cluster.cut = lambda sender, receiver: (sender.number < 2) != (receiver.number < 2)
+        cluster.run(2.5)
+        cluster.cut = lambda _sender, _receiver: False
+        cluster.run(6)
     assert not any("out" in cluster.events(host) for host in hosts)
 
 
