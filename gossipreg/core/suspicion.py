@@ -172,7 +172,7 @@ class PrivateSuspicions:
         if question is None or question.helper != helper:
             return False
         del self._questions[number]
-        if helper not in self._reaching:  # asked because it reaches whom we do not, it is no measure
+        if self._is_a_measure(helper):
             self._detector.own_fault.helper_says(reached=reached)
         suspicion = self._held.get(question.suspect)
         if suspicion is None or number not in suspicion.unanswered:
@@ -180,7 +180,10 @@ class PrivateSuspicions:
             return True
         del suspicion.unanswered[number]
         if reached:
-            self._remember_reaching(helper)
+            self._reaching.pop(helper, None)
+            self._reaching[helper] = self._commons.now
+            if len(self._reaching) > _REACHING_MAX:
+                del self._reaching[next(iter(self._reaching))]
             self._detector.vouched_for(question.suspect)
             self.reached(question.suspect)
         else:
@@ -189,14 +192,10 @@ class PrivateSuspicions:
             self._judge(question.suspect, suspicion)
         return True
 
-    def _remember_reaching(self, helper: NodeId) -> None:
-        """Of many it is to be asked first about the next one. Of few all are asked anyway."""
-        self._reaching.pop(helper, None)
-        if len(self._commons.ring) - len(self._held) <= self._commons.config.helpers + 1:
-            return
-        self._reaching[helper] = self._commons.now
-        if len(self._reaching) > _REACHING_MAX:
-            del self._reaching[next(iter(self._reaching))]
+    def _is_a_measure(self, helper: NodeId) -> bool:
+        """Who is asked because it reaches whom we do not is none, unless there are so few that all are asked."""
+        others = len(self._commons.ring) - 1 - len(self._held)
+        return others <= self._commons.config.helpers or helper not in self._reaching
 
     def on_claim(self, claim: Claim, held: Liveness) -> bool:  # noqa: ARG002 (one protocol for both)
         """What others claim is no matter of ours: only verdicts are told."""
