@@ -21,9 +21,9 @@ _FEWER = 0.3
 80 % one way a fifth of ours is answered, and the helpers reach everybody; where all lose 40 %, both have a third. A
 bound on ours alone (0.3) is no measure: 3 to 5 of 30 members that lost 40 % everywhere found themselves at fault within
 ten minutes, now nobody."""
-_ACCUSED_PERIODS = 10
-"""So long what others think of us counts. With 3, one of 15 among 300 that lost 80 % one way forgot it and took a
-healthy member for dead."""
+_ACCUSED_PERIODS = 60
+"""So long what others think of us counts. With 3, and with 10, one of 15 among 300 that lost 80 % one way forgot it and
+took a healthy member for dead. Whose fault is over is not held up by it: soon half of its own is answered."""
 
 
 class OwnFault:

@@ -30,6 +30,9 @@ _RETURNS_MAX = len(WAITS_S) + _REMEMBERED_S // WAITS_S[-1]
 """So many fit into that time, where each waits."""
 _RECENT_PERIODS = 10
 """A silence that ended so long ago may be why we are taken for dead now."""
+_SHOWS_PERIODS = 60
+"""So long a fault may take to show: a return before that counts with the first one after it. (Some that lose 80 % one
+way are lost after three periods, when half of their answers were still those from before.)"""
 _MANY = 8
 """Where one in so many members was lost when we were, it was the network: a switch that fails again and again must not
 keep out those whom it parted. (Of 5 members of which two share a machine the three others were out for minutes.)"""
@@ -48,6 +51,8 @@ class Returning:
         """When we came back after a fault of our own, those not forgotten yet. (It shows only after some periods. But
         to count the returns before that as well, which changed fewer minds, kept well members out for minutes: each
         side of a partition refutes what the other one thought, and across a bridge again and again.)"""
+        self._unexplained_at = float("-inf")
+        """When we last came back without a sign of such a fault."""
         self._claim: Claim | None = None
         """The highest of the claims that wait for an answer."""
         self._since = self._until = float("-inf")
@@ -64,7 +69,11 @@ class Returning:
         period_s = commons.config.period_s
         silent_lately = commons.now - self._listener.heard_again_at <= _RECENT_PERIODS * period_s
         if not at_fault and not silent_lately:
+            self._unexplained_at = commons.now
             return False
+        if at_fault and commons.now - self._unexplained_at <= _SHOWS_PERIODS * period_s:
+            self._returns.append(self._unexplained_at)
+            self._unexplained_at = float("-inf")
         while self._returns and commons.now - self._returns[0] > _REMEMBERED_S:
             self._returns.popleft()
         wait_s = WAITS_S[min(len(self._returns), len(WAITS_S) - 1)]

@@ -136,7 +136,7 @@ def test_a_crash_is_known_within_its_bound_although_its_watcher_was_at_fault_two
 
 
 def test_what_others_think_counts_for_some_periods() -> None:
-    """Who is told it but now and then forgot it after three, and took a healthy member for dead."""
+    """Who is told it but now and then forgot it after ten, and took a healthy member for dead."""
     cluster = Cluster()
     faulty, *_others = cluster.form(8)
     own_fault = faulty.node._detector.own_fault
@@ -144,8 +144,22 @@ def test_what_others_think_counts_for_some_periods() -> None:
     assert not own_fault.at_fault
     own_fault.accused()
     assert own_fault.at_fault
-    faulty.node._commons.now += 8 * lan.period_s
+    faulty.node._commons.now += 50 * lan.period_s
     assert own_fault.at_fault
+
+
+def test_a_return_before_the_fault_showed_counts_once_it_shows() -> None:
+    """Some are lost after three periods, when half of their answers were still those from before."""
+    cluster = Cluster()
+    faulty, *others = cluster.form(8)
+    cluster.run(3)
+    own_fault = faulty.node._detector.own_fault
+    for ours in (0.7, 0.2, 0.2):
+        own_fault._ours = ours
+        others[2].node._intake.claim(_claim(faulty, others[2]))
+        cluster.act(others[2], others[2].node.advance(cluster.now))
+        cluster.run(1)
+    assert faulty.node.out
 
 
 def test_who_is_well_refutes_at_once_however_often_it_is_taken_for_dead() -> None:
