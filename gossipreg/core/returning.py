@@ -48,11 +48,11 @@ class Returning:
         self._commons = commons
         self._listener = listener
         self._returns: deque[float] = deque(maxlen=_RETURNS_MAX)
-        """When we came back after a fault of our own, those not forgotten yet. (It shows only after some periods. But
-        to count the returns before that as well, which changed fewer minds, kept well members out for minutes: each
-        side of a partition refutes what the other one thought, and across a bridge again and again.)"""
+        """When we came back after a fault of our own, those not forgotten yet. (To count all returns of who is at fault
+        once kept well members out for minutes: each side of a partition refutes what the other one thought, and across
+        a bridge again and again.)"""
         self._unexplained_at = float("-inf")
-        """When we last came back without a sign of such a fault."""
+        """When we last came back without a sign of such a fault; only this one may count later."""
         self._claim: Claim | None = None
         """The highest of the claims that wait for an answer."""
         self._since = self._until = float("-inf")

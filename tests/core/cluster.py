@@ -68,5 +68,9 @@ class Cluster(World):
         info = host.node.member(of.id, self.now)
         return None if info is None else info.state
 
+    def all_say(self, hosts: list[Host], of: Host, state: str) -> bool:
+        """Whether each of these but the one in question finds it in that state."""
+        return all(self.state_at(host, of) == state for host in hosts if host is not of)
+
     def found(self, host: Host, name: str) -> set[str]:
         return {f"{one.service.address}:{one.service.port}" for one in host.node.catalog.lookup(name)}

@@ -25,10 +25,6 @@ def _bridged(
     return cluster, hosts, opinions
 
 
-def _all_say(cluster: Cluster, hosts: list[Host], of: Host, state: str) -> bool:
-    return all(cluster.state_at(host, of) == state for host in hosts if host is not of)
-
-
 @pytest.mark.parametrize(("loss", "changes"), [(0.0, 6), (0.1, 40)])
 def test_where_one_member_reaches_both_sides_the_others_soon_cease_to_change_their_minds(
     loss: float, changes: int
@@ -45,7 +41,7 @@ def test_a_crash_on_one_side_is_soon_known_on_both() -> None:
     for gone in (hosts[5], hosts[17]):
         cluster.crash(gone, refuses=False)
         rest = [host for host in hosts if host.up]
-        assert cluster.until(lambda rest=rest, gone=gone: _all_say(cluster, rest, gone, "dead"), 6)  # type: ignore[misc]
+        assert cluster.until(lambda rest=rest, gone=gone: cluster.all_say(rest, gone, "dead"), 6)  # type: ignore[misc]
 
 
 def test_the_crash_of_one_that_only_one_other_reached_is_soon_known() -> None:
@@ -57,7 +53,7 @@ def test_the_crash_of_one_that_only_one_other_reached_is_soon_known() -> None:
     assert cluster.until(lambda: all(gone is host or gone.id in host.node.ring for host in hosts), 5)
     cluster.crash(gone, refuses=False)
     rest = [host for host in hosts if host.up]
-    assert cluster.until(lambda: _all_say(cluster, rest, gone, "dead"), 6)
+    assert cluster.until(lambda: cluster.all_say(rest, gone, "dead"), 6)
 
 
 def test_who_was_paused_twice_and_is_reached_again_is_given_no_further_time() -> None:
@@ -67,12 +63,12 @@ def test_who_was_paused_twice_and_is_reached_again_is_given_no_further_time() ->
     rest = [host for host in hosts if host is not gone]
     for _ in range(3):
         cluster.stall(gone)
-        assert cluster.until(lambda: _all_say(cluster, rest, gone, "dead"), 3.6)
+        assert cluster.until(lambda: cluster.all_say(rest, gone, "dead"), 3.6)
         cluster.resume(gone)
-        assert cluster.until(lambda: _all_say(cluster, rest, gone, "alive"), 1)
+        assert cluster.until(lambda: cluster.all_say(rest, gone, "alive"), 1)
         cluster.run(3)
     cluster.crash(gone, refuses=False)
-    assert cluster.until(lambda: _all_say(cluster, rest, gone, "dead"), 3.6)
+    assert cluster.until(lambda: cluster.all_say(rest, gone, "dead"), 3.6)
 
 
 def test_halves_that_are_parted_for_the_third_time_know_it_as_soon_as_the_first_time() -> None:
@@ -97,13 +93,13 @@ def test_neighbours_that_vanish_after_two_pauses_are_known_to_be_gone_as_soon_as
     for _ in range(2):
         for host in gone:
             cluster.stall(host)
-        assert cluster.until(lambda: all(_all_say(cluster, rest, host, "dead") for host in gone), 6)
+        assert cluster.until(lambda: all(cluster.all_say(rest, host, "dead") for host in gone), 6)
         for host in gone:
             cluster.resume(host)
         cluster.run(10)
     for host in gone:
         cluster.crash(host, refuses=False)
-    assert cluster.until(lambda: all(_all_say(cluster, rest, host, "dead") for host in gone), 6)
+    assert cluster.until(lambda: all(cluster.all_say(rest, host, "dead") for host in gone), 6)
 
 
 def test_a_suspect_that_another_reaches_is_looked_at_again_in_the_next_period() -> None:
@@ -115,7 +111,7 @@ def test_a_suspect_that_another_reaches_is_looked_at_again_in_the_next_period() 
     cluster.cut = lambda one, other: {one.number, other.number} == {watcher.number, suspect.number}
     cluster.run(20)
     assert 15 <= watcher.node._commons.counts["suspicions"] <= 25
-    assert _all_say(cluster, [host for host in hosts if host is not watcher], suspect, "alive")
+    assert cluster.all_say([host for host in hosts if host is not watcher], suspect, "alive")
 
 
 def _helped(n: int, helpers: int) -> tuple[Cluster, list[Host], list[Host]]:
@@ -140,7 +136,7 @@ def test_those_who_reached_a_suspect_before_and_are_silent_now_put_off_no_verdic
     for host in gone:
         cluster.crash(host, refuses=False)
     rest = [host for host in hosts if host.up]
-    assert cluster.until(lambda: all(_all_say(cluster, rest, host, "dead") for host in gone), 3.6)
+    assert cluster.until(lambda: all(cluster.all_say(rest, host, "dead") for host in gone), 3.6)
 
 
 @pytest.mark.parametrize(("later_s", "asked"), [(3, True), (90, False)])

@@ -15,6 +15,8 @@ from tests.core.cluster import Cluster, Host
 
 LOST_S = 4.0
 """A member that is silent for so long is lost."""
+
+
 WAITED = [wait_s for wait_s in WAITS_S if wait_s]
 AT_ONCE = len(WAITS_S) - len(WAITED)
 """So many returns after a fault of one's own wait for nothing."""
@@ -24,6 +26,13 @@ def _deafen(cluster: Cluster, host: Host, seconds: float) -> None:
     cluster.network.rules["deaf"] = into(frozenset({host.number}))
     cluster.run(seconds)
     del cluster.network.rules["deaf"]
+
+
+def _part(cluster: Cluster, first: int, seconds: float) -> None:
+    """So many of the members are cut off from the others, and then no longer."""
+    cluster.cut = lambda sender, receiver: (sender.number < first) != (receiver.number < first)
+    cluster.run(seconds)
+    cluster.cut = lambda _sender, _receiver: False
 
 
 def _lost_at_first(cluster: Cluster, host: Host, others: list[Host]) -> None:
@@ -193,9 +202,7 @@ def test_halves_that_are_parted_again_and_again_are_one_at_once_each_time() -> N
     hosts = cluster.form(8)
     cluster.run(3)
     for _ in range(4):
-        cluster.cut = lambda sender, receiver: (sender.number < 4) != (receiver.number < 4)
-        cluster.run(8)
-        cluster.cut = lambda _sender, _receiver: False
+        _part(cluster, 4, 8)
         assert cluster.until(cluster.in_step, 15)
     assert not any("out" in cluster.events(host) for host in hosts)
 
@@ -206,9 +213,7 @@ def test_a_small_part_that_is_cut_off_again_and_again_is_back_at_once_each_time(
     hosts = cluster.form(40)
     cluster.run(3)
     for _ in range(4):
-        cluster.cut = lambda sender, receiver: (sender.number < 4) != (receiver.number < 4)
-        cluster.run(15)
-        cluster.cut = lambda _sender, _receiver: False
+        _part(cluster, 4, 15)
         assert cluster.until(cluster.in_step, 15, 0.05)
     assert not any("out" in cluster.events(host) for host in hosts)
 
@@ -221,9 +226,7 @@ def test_two_that_are_cut_off_together_for_moments_again_and_again_are_never_out
     hosts = cluster.form(16)
     cluster.run(3)
     for _ in range(10):
-        cluster.cut = lambda sender, receiver: (sender.number < 2) != (receiver.number < 2)
-        cluster.run(2.5)
-        cluster.cut = lambda _sender, _receiver: False
+        _part(cluster, 2, 2.5)
         cluster.run(6)
     assert not any("out" in cluster.events(host) for host in hosts)
 

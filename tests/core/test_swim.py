@@ -1,5 +1,7 @@
 """SWIM and Lifeguard as they are in their papers, for a fair comparison: what is told, when, and to whom."""
 
+import math
+
 import pytest
 
 from gossipreg.config import Config, lifeguard, swim
@@ -88,3 +90,27 @@ def test_a_prober_whose_sends_block_accuses_one_member_and_only_when_they_go_on(
     suspicions(host).blocked(cluster.now, blocked=False)
     cluster.act(host, host.node.advance(cluster.now))
     assert count(cluster, host, "suspicions") == 1
+
+
+@BOTH
+def test_plain_swim_and_lifeguard_are_configurations(config: Config) -> None:
+    cluster = Cluster(seed=12, config=config)
+    hosts = cluster.grow(12)
+    cluster.stall(hosts[1])
+    assert cluster.until(lambda: cluster.all_say(hosts, hosts[1], "suspect"), 5)
+    cluster.resume(hosts[1])
+    assert cluster.until(lambda: cluster.all_say(hosts, hosts[1], "alive"), 2), "a gossiped suspicion is refuted"
+    assert hosts[1].node.statistics(cluster.now)["refutations"] == 1
+    cluster.crash(hosts[2])
+    assert not cluster.until(lambda: cluster.all_say(hosts, hosts[2], "dead"), 4)
+    assert cluster.until(lambda: cluster.all_say(hosts, hosts[2], "dead"), 40)
+
+
+def test_the_time_to_refute_shrinks_from_its_most_to_its_least_with_confirmations() -> None:
+    cluster = Cluster(seed=13, config=lifeguard())
+    held = suspicions(cluster.grow(12)[0])
+    times = [held._refute_s(confirmations) for confirmations in range(5)]
+    least = 5.0 * math.log10(12)
+    assert times[0] == pytest.approx(6 * least)
+    assert times[3:] == pytest.approx([least, least])
+    assert times[0] > times[1] > times[2] > times[3]

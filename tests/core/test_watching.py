@@ -1,14 +1,12 @@
-"""The detector in whole clusters, in virtual time: crashes, pauses, cut cables, and its configurations."""
+"""The detector in whole clusters, in virtual time: crashes, pauses, cut cables."""
 
-import math
 import re
 from dataclasses import replace
 
 import pytest
 
-from gossipreg.config import Config, lan, lifeguard, swim, wan
+from gossipreg.config import lan, wan
 from gossipreg.core.node import Node
-from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire.messages import Ask, Claim, Nack
 from simulations.network import into
@@ -18,10 +16,6 @@ from tests.core.speaker import GENERATION, Speaker, a_node
 
 def _others(hosts: list[Host], but: Host) -> list[Host]:
     return [host for host in hosts if host is not but]
-
-
-def _all_say(cluster: Cluster, hosts: list[Host], of: Host, state: str) -> bool:
-    return all(cluster.state_at(host, of) == state for host in hosts)
 
 
 @pytest.mark.parametrize("n", [3, 8, 24])
@@ -40,7 +34,7 @@ def _crash_one(seed: int, n: int, refuses: bool, limit_s: float) -> None:
     cluster.run(0.5)
     cluster.crash(victim, refuses=refuses)
     others = _others(hosts, victim)
-    assert cluster.until(lambda: _all_say(cluster, others, victim, "dead"), limit_s)
+    assert cluster.until(lambda: cluster.all_say(others, victim, "dead"), limit_s)
     assert not any(cluster.found(host, "billing") for host in others)
 
 
@@ -65,7 +59,7 @@ def test_a_process_paused_for_a_second_and_a_half_keeps_its_services() -> None:
         cluster.run(1.5)
         cluster.resume(hosts[2])
         cluster.run(10)
-        assert _all_say(cluster, hosts, hosts[2], "alive")
+        assert cluster.all_say(hosts, hosts[2], "alive")
         assert all(len(cluster.changes(host)) == 1 for host in hosts), "nobody ever lost it"
 
 
@@ -73,7 +67,7 @@ def test_one_that_was_taken_for_dead_and_wakes_is_back_within_a_refutation() -> 
     cluster = Cluster(seed=3)
     hosts = cluster.grow(8)
     cluster.stall(hosts[2])
-    assert cluster.until(lambda: _all_say(cluster, _others(hosts, hosts[2]), hosts[2], "dead"), 4)
+    assert cluster.until(lambda: cluster.all_say(_others(hosts, hosts[2]), hosts[2], "dead"), 4)
     cluster.resume(hosts[2])
     assert cluster.until(lambda: cluster.in_step(hosts), 0.5)
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in [hosts[2]]), "it accused nobody"
@@ -97,7 +91,7 @@ def test_a_member_whose_links_to_one_other_are_cut_is_not_declared_dead() -> Non
     pair = {ring[0].address, ring[1].address}  # the one probes the other
     cluster.cut = lambda sender, to: {sender.address, to.address} == pair
     cluster.run(30)
-    assert all(_all_say(cluster, hosts, host, "alive") or _suspected_by_one(cluster, hosts, host) for host in hosts)
+    assert all(cluster.all_say(hosts, host, "alive") or _suspected_by_one(cluster, hosts, host) for host in hosts)
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
 
 
@@ -159,7 +153,7 @@ def test_a_refused_port_alone_kills_nobody_that_answers() -> None:
         for host in _others(hosts, hosts[0]):
             cluster.act(host, host.node.refused(hosts[0].address, cluster.now))
         cluster.run(0.2)
-    assert _all_say(cluster, hosts, hosts[0], "alive")
+    assert cluster.all_say(hosts, hosts[0], "alive")
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
 
 
@@ -183,7 +177,7 @@ def test_two_that_die_at_once_are_both_found_out() -> None:
     for victim in ring[2:4]:  # next to each other: the one would have watched the other
         cluster.crash(victim, refuses=False)
     others = [host for host in hosts if host not in ring[2:4]]
-    assert cluster.until(lambda: all(_all_say(cluster, others, victim, "dead") for victim in ring[2:4]), 4)
+    assert cluster.until(lambda: all(cluster.all_say(others, victim, "dead") for victim in ring[2:4]), 4)
 
 
 def test_at_thirty_percent_loss_nobody_is_lost_for_longer_than_a_refutation() -> None:
@@ -199,32 +193,6 @@ def test_at_thirty_percent_loss_nobody_is_lost_for_longer_than_a_refutation() ->
     assert worst_s < 3.0
     cluster.network.loss = 0
     assert cluster.until(lambda: cluster.in_step(hosts), 5)
-
-
-@pytest.mark.parametrize("config", [swim(), lifeguard()], ids=["swim", "lifeguard"])
-def test_plain_swim_and_lifeguard_are_configurations(config: Config) -> None:
-    cluster = Cluster(seed=12, config=config)
-    hosts = cluster.grow(12)
-    cluster.stall(hosts[1])
-    assert cluster.until(lambda: _all_say(cluster, _others(hosts, hosts[1]), hosts[1], "suspect"), 5)
-    cluster.resume(hosts[1])
-    assert cluster.until(lambda: _all_say(cluster, hosts, hosts[1], "alive"), 2), "a gossiped suspicion is refuted"
-    assert hosts[1].node.statistics(cluster.now)["refutations"] == 1
-    cluster.crash(hosts[2])
-    assert not cluster.until(lambda: _all_say(cluster, _others(hosts, hosts[2]), hosts[2], "dead"), 4)
-    assert cluster.until(lambda: _all_say(cluster, _others(hosts, hosts[2]), hosts[2], "dead"), 40)
-
-
-def test_the_time_to_refute_shrinks_from_its_most_to_its_least_with_confirmations() -> None:
-    cluster = Cluster(seed=13, config=lifeguard())
-    node = cluster.grow(12)[0].node
-    suspicions = node._suspicions
-    assert isinstance(suspicions, GossipedSuspicions)
-    times = [suspicions._refute_s(confirmations) for confirmations in range(5)]
-    least = 5.0 * math.log10(12)
-    assert times[0] == pytest.approx(6 * least)
-    assert times[3:] == pytest.approx([least, least])
-    assert times[0] > times[1] > times[2] > times[3]
 
 
 def test_when_a_suspicion_ends_no_timer_or_probe_is_left() -> None:
@@ -407,7 +375,7 @@ def test_who_is_well_again_makes_no_verdict_on_looks_from_before() -> None:
     cluster.run(5)
     assert watcher.node._suspicions.suspects(suspect.id), "nobody has asked it to look"
     cluster.run(20)
-    assert _all_say(cluster, hosts, suspect, "alive")
+    assert cluster.all_say(hosts, suspect, "alive")
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
 
 
@@ -442,10 +410,10 @@ def _lose_probes_and_crash(seed: int) -> None:
     cluster.cut = lambda _from, _to: False
     cluster.run(10 + seed / 4)
     others = _others(hosts, gone)
-    assert _all_say(cluster, others, gone, "alive")
+    assert cluster.all_say(others, gone, "alive")
     cluster.crash(gone)
     cluster.register(hosts[2], "billing", port=1)
-    assert cluster.until(lambda: _all_say(cluster, others, gone, "dead"), 0.5)
+    assert cluster.until(lambda: cluster.all_say(others, gone, "dead"), 0.5)
 
 
 def test_who_hears_again_after_a_silence_looks_at_its_suspects_at_once() -> None:
@@ -484,7 +452,7 @@ def test_a_crash_among_few_is_soon_known_where_all_lose_much(n: int, loss: float
         cluster.run(60)
         cluster.crash(gone, refuses=False)
         cluster.run(6)
-        assert _all_say(cluster, rest, gone, "dead")
+        assert cluster.all_say(rest, gone, "dead")
 
 
 # -- many at once ----------------------------------------------------------------------------------------------------
