@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gossipreg.model import Address, Change
+from gossipreg.model import Address, Change, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,17 @@ class Departed:
 
 
 @dataclass(frozen=True, slots=True)
+class RowAcked:
+    """Every living member holds our row at this version, or a later one; see `Node.await_acks`."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The member cannot go on (duplicate identity). `message` is one line for the user."""
 
     message: str
 
 
-Effect = Send | Changed | Event | Departed | Stop
+Effect = Send | Changed | Event | Departed | RowAcked | Stop

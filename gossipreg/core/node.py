@@ -30,6 +30,7 @@ from gossipreg.core.replica import Replica
 from gossipreg.core.returning import Return, Returning
 from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster
+from gossipreg.core.row_acks import AskForAcks, RowAcks
 from gossipreg.core.rtt import RoundTrips
 from gossipreg.core.rumours import GiveReceipts, Repeat, Rumours, Tell
 from gossipreg.core.suspicion import PrivateSuspicions
@@ -124,6 +125,7 @@ class Node(View):
         self._unproven = Unproven(commons, self._detector)
         self._contact = Contact(commons, self._lost, self._met, self._not_understood, self._twins.met_process)
         self._departure = Departure(commons, self._rumours, self._own)
+        self._row_acks = RowAcks(commons)
         self._told_dead_at: dict[NodeId, float] = {}
         self._detector.start()
         self._roster.refresh()
@@ -256,6 +258,17 @@ class Node(View):
         self._own.drain(on)
         return self._end()
 
+    def await_acks(self, version: Version, now: float) -> list[Effect]:
+        """Ask every living member whether it holds our row at this version; the effect RowAcked says that all do.
+        `acks_missing` lists those that have not answered. `stop_awaiting_acks` ends it."""
+        self._begin(now)
+        self._row_acks.begin(version)
+        return self._end()
+
+    def stop_awaiting_acks(self) -> None:
+        """Nobody waits for them any more."""
+        self._row_acks.end()
+
     def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:
         """Tell the cluster that we go (or, with `hold_s`, that we will be back within that time); ends in Departed."""
         self._begin(now)
@@ -281,6 +294,7 @@ class Node(View):
         commons = self._commons
         self._roster.refresh()
         self._departure.look()
+        self._row_acks.look()
         sends = commons.outbox.flush(commons.now)
         effects: list[Effect] = [*sends, *commons.effects]
         commons.effects = []
@@ -353,11 +367,15 @@ class Node(View):
             case Ack():
                 if self._detector.on_ack(id, message, source):
                     self._unproven.acked(id)
+                    if message.fingerprint == commons.replica.fingerprint:
+                        self._row_acks.equal_fingerprint(id)
                     self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=True)
                     if message.observed is not None and self._own.seen_at(id, message.observed):
                         for other in commons.ring.sample(commons.rng, 1, [id]):
                             self._detector.probe(other)  # else a second witness may take many periods
             case Delta():
+                if message.id == self.id:
+                    self._row_acks.acked(id, Version(message.generation, message.reached))
                 self._intake.on_delta(id, message, counter)
                 self._prove_if_in_doubt(message.id)
             case Claim():
@@ -444,5 +462,7 @@ class Node(View):
                 self._intake.on_return()
             case Departing():
                 self._departure.on_departing(name)
+            case AskForAcks():
+                self._row_acks.on_ask()
             case _:
                 self._suspicions.on_timer(name)

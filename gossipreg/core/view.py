@@ -13,8 +13,9 @@ from gossipreg.core.own import Own
 from gossipreg.core.replica import Replica
 from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster, state_of
+from gossipreg.core.row_acks import RowAcks
 from gossipreg.core.rumours import Rumours
-from gossipreg.model import Address, MemberInfo, NodeId
+from gossipreg.model import Address, MemberInfo, NodeId, Version
 
 _SHOWN = ("suspect", "dead", "left")
 """States that members are listed under; the others count as alive."""
@@ -32,6 +33,7 @@ class View:
     _lost: Lost
     _own: Own
     _roster: Roster
+    _row_acks: RowAcks
     _rumours: Rumours
     _suspicions: Suspicions
     _lag_s = 0.0
@@ -70,6 +72,15 @@ class View:
     def touched(self) -> list[NodeId]:
         """The rows that the last input changed, or took out."""
         return self._roster.touched
+
+    @property
+    def version(self) -> Version:
+        """Of our own row."""
+        return self._own.version
+
+    def acks_missing(self) -> list[NodeId]:
+        """Living members that have not shown that they hold our row as `await_acks` asks; empty where nobody waits."""
+        return self._row_acks.missing()
 
     @property
     def sent(self) -> tuple[int, int]:

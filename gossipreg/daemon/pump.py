@@ -17,11 +17,11 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from gossipreg.core.effects import Changed, Departed, Effect, Event, Send, Stop
+from gossipreg.core.effects import Changed, Departed, Effect, Event, RowAcked, Send, Stop
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.udp import BATCH, Transport
 from gossipreg.errors import RequestError
-from gossipreg.model import Address, Change
+from gossipreg.model import NOTHING, Address, Change
 
 DRAIN_MAX = 4096
 """So many datagrams between two looks at the deadline where the loop was late: more than a socket's buffer holds. Else
@@ -61,6 +61,10 @@ class Pump:
         self.counts: Counter[str] = Counter()
         self.lag_s = 0.0
         self.departed = trio.Event()
+        self.acked_version = NOTHING
+        """Every living member holds our row at this version, the last one that somebody waited for."""
+        self.acked = trio.Event()
+        """Set, and made anew, whenever that rises."""
         self.stopped: str | None = None
         """Why the node cannot go on; set at the latest when `run` returns for that reason."""
         self._node = node
@@ -191,6 +195,10 @@ class Pump:
                 self._event(effect)
             case Departed():
                 self.departed.set()
+            case RowAcked():
+                self.acked_version = effect.version
+                self.acked.set()
+                self.acked = trio.Event()
             case Stop():
                 self.stopped = effect.message
                 self._wake()

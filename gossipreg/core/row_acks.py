@@ -1,0 +1,114 @@
+"""Which living members hold our row at a version: for whoever must know that a change has reached everybody.
+
+Owns: the version that is waited for, and which members have acked it (shown that they hold it). Must never know: what
+the change was, or who waits for it.
+
+Gossip acks only between neighbours on the ring, so the others are asked one by one, with messages that every release
+knows: the change itself (Delta) and a Pull for it, in one datagram. A member that holds our row at that version answers
+the Pull with its copy of the change, which is the ack; one that has not got it takes it from the Delta first. A member
+whose fingerprint equals ours has acked too. Whoever does not answer is asked again, at growing intervals, until it
+answers, is no longer on the ring, or nobody waits any more.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.effects import RowAcked
+from gossipreg.core.outbox import Class
+from gossipreg.model import NodeId, Version
+from gossipreg.wire.messages import Pull
+
+ASKED_AT_ONCE = 32
+"""Members asked in one go; the next ones `PAUSE_S` later. 1,000 members take 0.6 s and 150 KB."""
+PAUSE_S = 0.02
+INTERVAL_MAX_S = 1.0
+"""A member that does not answer is asked again after its round-trip timeout, then after twice that, up to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskForAcks:
+    """Timer: some members have not acked our row, and it is time to ask them (again)."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    due: float
+    interval_s: float
+
+
+class RowAcks:
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self._goal: Version | None = None
+        """None: nobody waits."""
+        self._acked: set[NodeId] = set()
+        self._asked: dict[NodeId, _Asked] = {}
+
+    def begin(self, version: Version) -> None:
+        """Ask every living member until all hold our row at `version`; then the effect RowAcked comes. While another
+        version is waited for, the higher one of the two is."""
+        if self._goal is None or version > self._goal:
+            self._goal = version
+            self._acked.clear()
+            self._asked.clear()
+            self._commons.timers.set(AskForAcks(), self._commons.now)
+
+    def end(self) -> None:
+        """Nobody waits any more."""
+        self._goal = None
+        self._acked.clear()
+        self._asked.clear()
+        self._commons.timers.cancel(AskForAcks())
+
+    def missing(self) -> list[NodeId]:
+        """The living members that have not acked, in order of the ring; empty where nobody waits."""
+        commons = self._commons
+        if self._goal is None:
+            return []
+        return [id for id in commons.ring if id != commons.id and id not in self._acked]
+
+    def acked(self, peer: NodeId, version: Version) -> None:
+        """This member has sent our own row, at that version."""
+        if self._goal is not None and version >= self._goal:
+            self._acked.add(peer)
+
+    def equal_fingerprint(self, peer: NodeId) -> None:
+        """This member's table is equal to ours."""
+        if self._goal is not None:
+            self._acked.add(peer)
+
+    def on_ask(self) -> None:
+        """Ask those whose time has come."""
+        commons, goal = self._commons, self._goal
+        if goal is None:
+            return
+        asked, next_due = 0, float("inf")
+        for id in self.missing():
+            before = self._asked.get(id)
+            if before is None or before.due <= commons.now:
+                if asked == ASKED_AT_ONCE or not commons.outbox.room(Class.DELTA, commons.now):
+                    next_due = commons.now + PAUSE_S
+                    break
+                asked += 1
+                before = self._ask(id, goal, before)
+            next_due = min(next_due, before.due)
+        # One that joins meanwhile has nothing due yet: look again at the latest after the longest interval.
+        commons.timers.set(AskForAcks(), min(next_due, commons.now + INTERVAL_MAX_S))
+
+    def _ask(self, id: NodeId, goal: Version, before: _Asked | None) -> _Asked:
+        commons = self._commons
+        interval_s = commons.bound_s(id) if before is None else min(2 * before.interval_s, INTERVAL_MAX_S)
+        asked = self._asked[id] = _Asked(commons.now + interval_s, interval_s)
+        since = Version(goal.generation, goal.counter - 1)
+        change = commons.replica.page(commons.id, since, commons.outbox.message_limit // 2)
+        if change is not None:
+            commons.to(id, change)
+        commons.to(id, Pull(commons.id, *since))
+        return asked
+
+    def look(self) -> None:
+        """At the end of each input: have all acked?"""
+        goal = self._goal
+        if goal is not None and len(self._acked) >= len(self._commons.ring) - 1 and not self.missing():
+            self.end()
+            self._commons.effects.append(RowAcked(goal))
