@@ -72,6 +72,13 @@ class Busy(RequestError):
     code = "busy"
 
 
+class NotSynced(RequestError):
+    """The sidecar does not know the cluster's table yet, so it cannot say what there is. Nobody is at fault; the same
+    request succeeds once it is synced."""
+
+    code = "not_synced"
+
+
 class Unreachable(GossipregError):
     """The local sidecar does not answer: not running, or another socket is meant. Nothing changed, as far as known."""
 
@@ -91,6 +98,6 @@ class BadConfig(GossipregError):
 
 
 REQUEST_ERRORS: dict[str, type[RequestError]] = {
-    cls.code: cls for cls in (BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy)
+    cls.code: cls for cls in (BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced)
 }
 """From the code on the socket back to the class, for clients."""

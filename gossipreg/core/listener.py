@@ -29,6 +29,10 @@ class Listener:
         self._roster = roster
         self._hidden: list[NodeId] = []
         self.alone = False
+        self.given_up = False
+        """Isolated for so long that the others' services are no longer answered with, in a cluster that is too large
+        for all the others to be gone: what they have is not known."""
+        self._small = True
         self.heard_again_at = float("-inf")
         """When the last silence ended that was longer than `floor_silent_s`, what a silent member is given."""
         self._awake_since = commons.now
@@ -41,7 +45,7 @@ class Listener:
             self.heard_again_at = commons.now
         commons.heard_at = commons.now
         if self.alone:
-            self.alone = False
+            self.alone = self.given_up = False
             commons.timers.cancel(AloneOver())
             for id in self._hidden:
                 self._roster.hide(id, ALONE, False)
@@ -61,7 +65,8 @@ class Listener:
         commons = self._commons
         self.alone = True
         members = commons.alive_members()
-        limit_s = commons.config.alone_small_s if members <= _SMALL else commons.config.alone_s
+        self._small = members <= _SMALL
+        limit_s = commons.config.alone_small_s if self._small else commons.config.alone_s
         commons.timers.set(AloneOver(), since + limit_s)
         commons.event("alone", members=members - 1, stale_for_s=limit_s)
         self._roster.stale(True)
@@ -69,6 +74,7 @@ class Listener:
     def on_alone_over(self) -> None:
         if self.alone:
             commons = self._commons
+            self.given_up = not self._small
             commons.event("alone_over")
             rows = commons.replica.rows
             others = (id for id in commons.ring if id != commons.id)

@@ -7,6 +7,7 @@ from gossipreg.core.catalog import Catalog
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector, Suspicions
 from gossipreg.core.join import Joining
+from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.listener import Listener
 from gossipreg.core.lost import Lost
 from gossipreg.core.own import Own
@@ -47,6 +48,15 @@ class View:
     def alone(self) -> bool:
         """Whether it hears nobody, and answers with what it knew last."""
         return self._listener.alone
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """How much is known of the whole cluster: ask this before an answer says that there is nothing."""
+        if not self.synced:
+            return Knowledge.NOT_SYNCED
+        if self._listener.given_up:
+            return Knowledge.NOT_SYNCED
+        return Knowledge.ISOLATED if self.alone else Knowledge.SYNCED
 
     @property
     def out(self) -> bool:
