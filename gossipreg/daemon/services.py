@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgpack import unpackb
 
-from gossipreg.daemon.checks.schedule import Checks, CheckStatus
-from gossipreg.daemon.checks.spec import CheckSpec, check_ids
+from gossipreg.daemon.checks.schedule import Checks
+from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.daemon.data_directory import KeptService, Statement, drop_service, keep_service
+from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE, failing, log_health, report
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.maintenance import EVERYTHING, Maintenance
 from gossipreg.daemon.params import Registration, registration_untrusted
@@ -42,13 +43,6 @@ if TYPE_CHECKING:
     from gossipreg.core.node import Node
 
 Params = Mapping[str, Any]
-
-LINES_A_MINUTE = 6
-"""So many changes of health of a service are written; one that flaps faster is summed up."""
-ALL_LINES_A_MINUTE = 60
-"""So many lines of a kind are written for all services together, and then how many more there were."""
-SHOWN_MAX = 20
-"""So many failing checks `info` lists; it is for a person, who will mend these first."""
 
 
 class Holder(Protocol):
@@ -290,38 +284,17 @@ class Services:
 
     def report(self, id: str) -> list[Shape]:
         """What is known of the checks of a service of ours, for `lookup --all`. Never gossiped."""
-        statuses = self.checks.statuses(id)
-        ids = check_ids(id, [status.spec for status in statuses])
-        return [_status_shape(called, status) for called, status in zip(ids, statuses, strict=True)]
+        return report(self.checks, id)
 
     def failing(self) -> list[Shape]:
         """The checks that do not pass, for `info`; no more than a few."""
-        found: list[Shape] = []
-        for id, entry in self._entries.items():
-            if entry.health is not Health.PASSING and entry.registration.checks:
-                found += [{"service": id, **one} for one in self.report(id) if one["health"] != "passing"]
-                if len(found) >= SHOWN_MAX:
-                    return found[:SHOWN_MAX]
-        return found
+        return failing(self.checks, (id for id, entry in self._entries.items() if entry.health is not Health.PASSING))
 
     def _health_line(self, id: str, health: Health, **fields: Field) -> None:
-        if why := self._why(id):
-            fields["message"] = why
-        self._log.line(
-            "info" if health is Health.PASSING else "warning", "service_health",
-            {"id": id, "health": HEALTH_NAMES[health], **fields},
-            repeat_key=f"service_health {id}", burst=LINES_A_MINUTE, kind_burst=ALL_LINES_A_MINUTE,
-        )  # fmt: skip
+        log_health(self._log, self.checks, id, health, **fields)
 
     def _line(self, kind: str, level: str = "info", **fields: Field) -> None:
         self._log.line(level, kind, fields, kind_burst=ALL_LINES_A_MINUTE)
-
-    def _why(self, id: str) -> str:
-        return "; ".join(
-            f"{status.spec.text}: {status.output}"
-            for status in self.checks.statuses(id)
-            if status.health is not Health.PASSING
-        )
 
     # -- leaves ------------------------------------------------------------------------------------------------------
 
@@ -397,20 +370,6 @@ class Services:
 def _tell_holder(entry: _Entry, why: str) -> None:
     if entry.holder is not None and not entry.holder.gone:
         entry.holder.lost(entry.registration.service.id, why)
-
-
-def _status_shape(id: str, status: CheckStatus) -> Shape:
-    return {
-        "check": status.spec.text,
-        "id": id,
-        "name": status.spec.name,
-        "notes": status.spec.notes,
-        "type": status.spec.kind,
-        "health": HEALTH_NAMES[status.health],
-        "output": status.output,
-        "since_s": round(status.since_s, 3),
-        "checked_s": None if status.checked_s is None else round(status.checked_s, 3),
-    }
 
 
 def _shown(check: CheckSpec) -> str:

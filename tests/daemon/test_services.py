@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
 from gossipreg.daemon.data_directory import DataDirectory, KeptService, keep_service
-from gossipreg.daemon.services import ALL_LINES_A_MINUTE
+from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE
 from gossipreg.errors import BadConfig, NotFound, Refused, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
 from tests.daemon.conftest import Inside

@@ -25,7 +25,7 @@ from gossipreg.durations import parse_duration
 from gossipreg.errors import BadConfig, BadParams, CannotStart, RequestError
 from gossipreg.gateway.dns import responder
 from gossipreg.gateway.dns.names import make_zones
-from gossipreg.gateway.http import ask, definitions
+from gossipreg.gateway.http import ask, check_definitions, definitions
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.gateway.http.guard import Guard
@@ -182,10 +182,12 @@ def _http_request(head: Head, body: bytes) -> None:
         given = definitions.body_untrusted(body)
         with suppress(HttpError, BadParams):
             params, checks = definitions.service_untrusted(given)
-            texts = [definitions.check_text_untrusted(check, definitions.check_id(check)) for check in checks]
+            texts = [
+                check_definitions.check_text_untrusted(check, check_definitions.check_id(check)) for check in checks
+            ]
             registration_untrusted("register", {**params, "checks": texts}, default_host="10.0.0.1")
         with suppress(HttpError):
-            definitions.status_untrusted(given)
+            check_definitions.status_untrusted(given)
 
 
 def filter(data: bytes) -> None:

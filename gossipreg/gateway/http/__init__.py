@@ -14,7 +14,8 @@
     shapes      members and instances as Consul has them
     catalog     the reads of what all know;  agent: of what is registered here
     spellings   names in any case
-    writes      registering, checks, maintenance, leaving;  definitions: Consul's words for them
+    writes      registering, checks, maintenance, leaving;  definitions: Consul's words for a service
+    check_definitions  Consul's words for a check
     filter      filter expressions;  pattern: their regular expressions
     monitoring  whether it runs and is in step, targets;  metrics: for Prometheus;  events: changes as they come
     outside     what it needs of the sidecar

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from gossipreg.errors import Busy, GossipregError, NotFound, TooLarge
-from gossipreg.gateway.http import definitions
+from gossipreg.gateway.http import check_definitions, definitions
 from gossipreg.gateway.http.ask import flag, one
 from gossipreg.gateway.http.definitions import Given
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request
@@ -34,7 +34,7 @@ class Writes:
         texts = self._named(params["id"], checks)
         kept = [] if replace else self._kept(params["id"], texts)
         params["checks"] = [*kept, *texts.values()]
-        said = [definitions.status_untrusted(check) for check in checks]
+        said = [check_definitions.status_untrusted(check) for check in checks]
         await self._try(
             self._registrations.register(
                 params, uid=request.caller.uid, trusted=request.caller.trusted, holder=None, fresh=_fresh(said)
@@ -47,10 +47,10 @@ class Writes:
         texts: dict[str, str] = {}
         for number, check in enumerate(checks, 1):
             default = f"service:{service_id}" if len(checks) == 1 else f"service:{service_id}:{number}"
-            id = definitions.check_id(check) or default
+            id = check_definitions.check_id(check) or default
             if id in texts:
                 raise bad_request(f"two checks have the id {id[:80]!r}")
-            texts[id] = definitions.check_text_untrusted(check, id)
+            texts[id] = check_definitions.check_text_untrusted(check, id)
         return texts
 
     def _kept(self, service_id: str, texts: dict[str, str]) -> list[str]:
@@ -75,14 +75,14 @@ class Writes:
 
     async def register_check(self, request: Request) -> Response:
         given = definitions.body_untrusted(request.body)
-        name = definitions.check_name(given)
-        service_id = definitions.check_service(given)
+        name = check_definitions.check_name(given)
+        service_id = check_definitions.check_service(given)
         if not service_id:
             raise bad_request("ServiceID is missing: a check belongs to a service here, none to the node alone")
-        id = definitions.check_id(given) or name
-        texts = {id: definitions.check_text_untrusted(given, id)}
+        id = check_definitions.check_id(given) or name
+        texts = {id: check_definitions.check_text_untrusted(given, id)}
         self._refuse_taken(id, service_id)
-        status = definitions.status_untrusted(given)
+        status = check_definitions.status_untrusted(given)
         await self._try(
             self._registrations.set_checks(
                 service_id, [*self._kept(service_id, texts), *texts.values()],
@@ -114,10 +114,10 @@ class Writes:
 
     async def update(self, request: Request, check_id: str) -> Response:
         given = definitions.body_untrusted(request.body)
-        health = definitions.status_untrusted(given)
+        health = check_definitions.status_untrusted(given)
         if health is None:
             raise bad_request("Status is missing: give passing, warning or critical")
-        return self._say(check_id, health, definitions.check_output(given))
+        return self._say(check_id, health, check_definitions.check_output(given))
 
     def _say(self, check_id: str, health: Health, note: str) -> Response:
         service_id, kind = self._find(check_id)

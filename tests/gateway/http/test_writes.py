@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from gossipreg.daemon.checks.spec import DEFAULT_TIMEOUT_S, parse_check_untrusted
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.gateway.http.ask import duration_untrusted
-from gossipreg.gateway.http.definitions import check_text_untrusted, keys
+from gossipreg.gateway.http.check_definitions import check_text_untrusted
+from gossipreg.gateway.http.definitions import keys
 from gossipreg.model import Health
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Served, request_bytes
