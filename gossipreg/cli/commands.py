@@ -16,8 +16,8 @@ from gossipreg.cli.output import ReaderGone, flush, say_error
 from gossipreg.errors import BadConfig, CannotSend, CannotStart, GossipregError, Unreachable
 
 COMMANDS = (
-    "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "info", "leave",
-    "keygen", "exec",
+    "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "info", "config",
+    "leave", "keygen", "exec",
 )  # fmt: skip
 """In the order of the help. Each is the function of its name in the module of its name."""
 

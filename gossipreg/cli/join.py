@@ -1,12 +1,14 @@
 """`gossipreg join`: runs the sidecar. The one command that loads the daemon, and only when it starts."""
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gossipreg.cli.exit_codes import NOT_STARTED, USAGE
 from gossipreg.cli.options import Chosen, client_options, in_flags, pairs, pass_chosen, service_options, service_params
+from gossipreg.cli.sources import ConfiguredCommand, config_option, in_force, reread, sources_of
 from gossipreg.cli.units import Duration
 from gossipreg.errors import BadConfig, CannotStart
 
@@ -18,12 +20,19 @@ FILE = click.Path(readable=False)
 
 
 @click.command(
+    cls=ConfiguredCommand,
     epilog="""\b
     Example:
       gossipreg join --name web-1 --service web --port 8080
       gossipreg join --seed 10.0.0.5:7940 --key-file cluster.key --data-dir /var/lib/gossipreg
-    """
+
+    Every flag is also a variable (--key-file: GOSSIPREG_KEY_FILE) and a key of the file of --config (key-file = "k").
+    The flag goes before the variable, the variable before the file. A repeatable one is a text with white space
+    between its values in a variable, a list in the file. --no-SWITCH turns off what a variable or the file turns on.
+    The command `config` shows what is in force.
+    """,
 )
+@config_option
 @click.option("--seed", "seeds", metavar="HOST:PORT", multiple=True, help="A member to begin with; repeatable.")
 @click.option("--bind", metavar="HOST:PORT", help="Where to gossip (port 7940; all addresses with a key).")
 @click.option("--advertise", metavar="HOST[:PORT]", help="Where others reach it (the address towards the seed).")
@@ -65,7 +74,8 @@ FILE = click.Path(readable=False)
 @service_options(required=False)
 @client_options
 @pass_chosen
-def join(chosen: Chosen, /, **flags: Any) -> int:
+@click.pass_context
+def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     """Run the sidecar in the foreground, until SIGTERM, SIGINT or `gossipreg leave`.
 
     Prints one line, `ready ...`, when its socket answers. Without --seed it is the first member of a cluster.
@@ -82,14 +92,21 @@ def join(chosen: Chosen, /, **flags: Any) -> int:
 
     log_format = flags.pop("log_format") or ("json" if chosen.json else "text")
     labels = tuple(sorted(flags.pop("labels").items()))
+    sources, key = sources_of(ctx), os.environ.get("GOSSIPREG_KEY") or None
+    if key is not None and sources.found_in.get("key_file", ("", ""))[0] == "file":
+        flags["key_file"] = None  # a variable goes before the file
     gateways = [*_gateways(dns, flags["cluster"]), *_http_gateway(http, http_names, flags["socket_group"])]
     settings = Settings(
         **flags,
         labels=labels,
-        key=os.environ.get("GOSSIPREG_KEY") or None,
-        socket=chosen.socket or os.environ.get("GOSSIPREG_SOCKET") or None,
+        key=key,
+        socket=chosen.socket,
         log_format=log_format,
         service=service,
+        config=sources.file,
+        options=in_force(ctx),
+        ignored_variables=tuple(sources.ignored),
+        read_options_again=partial(reread, ctx),
     )
     try:
         return run(settings, *gateways)

@@ -4,11 +4,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from gossipreg.errors import BadParams
 
 if TYPE_CHECKING:
     from gossipreg.client import Client
+
+
+DEFAULT_MAP = ParameterSource.DEFAULT_MAP
+"""What a variable or the file of `join` says: a flag before the command goes before it."""
 
 
 class Chosen:
@@ -34,8 +39,9 @@ pass_chosen = click.make_pass_decorator(Chosen)
 def _choose_socket(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value == "":
         raise click.UsageError("--socket is empty: name a path, or leave it out.")
-    if value is not None:
-        ctx.ensure_object(Chosen).socket = value
+    chosen = ctx.ensure_object(Chosen)
+    if value is not None and (chosen.socket is None or ctx.get_parameter_source("socket") is not DEFAULT_MAP):
+        chosen.socket = value
 
 
 def _choose_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

@@ -26,6 +26,7 @@ from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
 from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.gateways import Gateway, Gateways, Inside
+from gossipreg.daemon.in_force import config_method
 from gossipreg.daemon.keys import exposed, read_keyring
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
@@ -151,6 +152,7 @@ class Sidecar:
                 **self._gateways.addresses(),
             },
             more_counts=self._more_counts,
+            more={"config": config_method(settings, self._came_to, self._key_fingerprints)},
         )
         if data is not None:
             self._pump.order(lambda now: self._node.remember(data.peers(), now))
@@ -170,6 +172,8 @@ class Sidecar:
                 "data_set_aside", files=" ".join(aside),
                 message="what was kept before they were damaged is not in use: put a backup back, or remove them",
             )  # fmt: skip
+        for variable, why in self._settings.ignored_variables:
+            self._log.warning("variable_ignored", variable=variable, message=why)
         if fault := exposed(self._settings.key_file):
             self._log.warning("key_exposed", message=fault)
         trio.socket.set_custom_hostname_resolver(Names())
@@ -283,6 +287,19 @@ class Sidecar:
         except Unresolved as error:
             raise Refused(str(error)) from None
         self._found(tuple(addresses))
+
+    def _came_to(self) -> dict[str, Any]:
+        """What options that were left at their default came to."""
+        bind = self._open.bind
+        return {
+            "name": self._name,
+            "bind": [str(Address(host, self._open.transport.local_addresses[0].port)) for host in bind.hosts],
+            "advertise": str(self._node.addresses[0]),
+            "socket": str(self._open.local_socket.path),
+        }
+
+    def _key_fingerprints(self) -> list[str]:
+        return [] if self._node.keyring is None else self._node.keyring.fingerprints()
 
     def _instances(self, name: str | None) -> tuple[Instance, ...]:
         catalog = self._node.catalog

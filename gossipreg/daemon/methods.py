@@ -9,7 +9,7 @@ kept until the catalog says that another would be given.
 import os
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -87,9 +87,10 @@ class Methods:
         durable: bool,
         about: dict[str, Any],
         more_counts: Callable[[], dict[str, int]] = dict,
+        more: Mapping[str, Handler] | None = None,
     ) -> None:
         """`leave(hold_s)` returns when it is done; `troubles()` is what goes wrong now; `about` is what `info` shows of
-        the sidecar beside what the node says, and `more_counts` counters of others."""
+        the sidecar beside what the node says, `more_counts` counters of others, `more` methods of others."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -111,6 +112,7 @@ class Methods:
             "heartbeat": self.heartbeat,
             "info": self.info,
             "leave": self.leave,
+            **(more or {}),
         }
 
     # -- questions -----------------------------------------------------------------------------------------------------

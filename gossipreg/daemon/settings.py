@@ -4,9 +4,22 @@ The command line fills it in. It knows the names and defaults of `join` and no r
 uses it, with an error that names it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class OptionInForce(NamedTuple):
+    """An option as the user chose it, and where."""
+
+    name: str
+    """The flag without its dashes."""
+    value: Any
+    """As it is written in a file; None where nothing is chosen."""
+    source: str
+    """`flag`, `variable`, `file` or `default`."""
+    where: str
+    """The flag, the variable's name or the file's path; empty for a default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +57,11 @@ class Settings:
     """Whether users of the socket other than ours and root may have commands run as checks."""
     on_sigterm: str = "leave"
     """`leave`, or `hold`: SIGTERM is a leave that holds the services for 30 s."""
+    options: tuple[OptionInForce, ...] = field(default=(), compare=False)
+    """Every option and where it is from, for people."""
+    ignored_variables: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """Variables that begin like ours and are not used, and why."""
+    config: str | None = field(default=None, compare=False)
+    """Path of the file with options."""
+    read_options_again: Callable[[], tuple[OptionInForce, ...]] | None = field(default=None, compare=False)
+    """`options` as they would be after a restart. Raises BadConfig or CannotStart."""

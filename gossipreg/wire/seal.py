@@ -83,6 +83,10 @@ class Keyring:
             keys.append(key)
         return cls(tuple(keys))
 
+    def fingerprints(self) -> list[str]:
+        """What may be shown of the keys, in their order: the key ids that datagrams carry in the clear, in hex."""
+        return [key_id(key).hex() for key in self.keys]
+
 
 def key_id(key: bytes) -> bytes:
     """What a header says of the key. Tells nothing about it."""

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +22,8 @@ Command = Callable[..., Ended]
 def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test meets a sidecar of this machine."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    for name in ("GOSSIPREG_SOCKET", "GOSSIPREG_KEY"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("GOSSIPREG_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
