@@ -103,6 +103,8 @@ class Member:
     status: Status = Status.UP
     hold_s: float = 0.0
     """With RESTARTING: for how long others make no verdict about it."""
+    reason: str = ""
+    """With DRAINING: why, as the operator said; "" where nothing was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Instance:
     """Of the last change of this instance: (generation, counter) at its service or health entry."""
     stale: bool = False
     """True while this sidecar hears nobody and answers with what it knew last."""
+    reason: str = ""
+    """Why it is in maintenance, as the operator said; "" where it is not, or nothing was said."""
 
 
 class ChangeKind(IntEnum):
@@ -169,6 +173,8 @@ class MemberInfo:
     """How long it has been in this state, seconds."""
     reason: str = ""
     """Why it is not alive, and who said so; empty where it is."""
+    maintenance: str | None = None
+    """Why all its services are in maintenance, "" where nothing was said; None: they are not."""
 
 
 @dataclass(frozen=True, slots=True)

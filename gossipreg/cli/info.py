@@ -8,7 +8,7 @@ from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, printable, short_duration
 from gossipreg.drops import meaning
 
-LISTED = ("troubles", "not_alive", "failing_checks")
+LISTED = ("troubles", "not_alive", "failing_checks", "maintenance")
 """Shown as troubles, one a line."""
 
 
@@ -35,10 +35,10 @@ def info(chosen: Chosen) -> None:
     counters = [name for value in found.values() if isinstance(value, dict) for name in value]
     width = max(map(len, [*found, *counters]), default=0)
     for key, value in found.items():
-        if not isinstance(value, dict) and key not in LISTED:
+        if not isinstance(value, dict):
             print_line(f"{printable(key):{width}}  {_shown(value)}")
     for key, value in found.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key not in LISTED:
             print_line(f"{printable(key)}:")
             for name in sorted(value):
                 print_line(f"  {printable(name):{width}}  {_shown(value[name]):6}  {_meaning(name)}".rstrip())
@@ -52,6 +52,10 @@ def _troubles(found: dict[str, Any]) -> list[str]:
     if not found.get("synced", True):
         lines.append("! not in step with the cluster yet")
     lines += [f"! {printable(one['message'])} (for {_since(one)})" for one in found.get("troubles", ())]
+    for one in found.get("maintenance", ()):
+        id, why = printable(one["service"]), f": {printable(one['reason'])}" if one["reason"] else ""
+        what, end = ("this sidecar", "") if one["service"] is None else (f"the service {id}", f" --service {id}")
+        lines.append(f"! {what} is in maintenance{why}; `gossipreg maint --off{end}` ends it")
     for one in found.get("not_alive", ()):
         why = f": {printable(one['reason'])}" if one["reason"] else ""
         lines.append(f"! {printable(one['name'])} {one['address']} {one['state']} for {_since(one)}{why}")

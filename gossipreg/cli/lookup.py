@@ -46,6 +46,8 @@ def lookup(
 
 def _why(instance: dict[str, Any]) -> str:
     """What its checks say, where it is registered with this sidecar; else with which one, since others do not know."""
+    if instance["health"] == "maintenance":
+        return f"  {printable(instance['reason'])}" if instance.get("reason") else ""
     if "checks" not in instance:
         return "" if instance["health"] == "passing" else f"  registered at {printable(instance['node_name'])}"
     failing = [one for one in instance["checks"] if one["health"] != "passing"]

@@ -1,5 +1,7 @@
 """`gossipreg members`."""
 
+from typing import Any
+
 import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
@@ -36,8 +38,15 @@ def members(chosen: Chosen) -> None:
                 one["zone"],
                 None if one["rtt_ms"] is None else f"{one['rtt_ms']:.1f}ms",
                 one["services"],
-                one["reason"],
+                _why(one),
             )
             for one in found
         ),
     )
+
+
+def _why(one: dict[str, Any]) -> str:
+    """Why it is not alive, or why none of its services is in the answers."""
+    if one["state"] != "alive" or one.get("maintenance") is None:
+        return str(one["reason"])
+    return f"maintenance: {one['maintenance']}" if one["maintenance"] else "maintenance"

@@ -64,6 +64,27 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def maintenance_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What `maint` and `drain` share."""
+    for option in (
+        click.option("--reason", metavar="TEXT", help="Why: shown by lookup --all, members and info."),
+        click.option("--off", is_flag=True, help="End it."),
+        click.option("--service", metavar="ID", help="The service with this id (all of this sidecar)."),
+    ):
+        command = option(command)
+    return command
+
+
+def maintenance_params(service: str | None, off: bool, reason: str | None) -> dict[str, Any]:
+    """As parameters of the methods `maint` and `drain`. Raises UsageError."""
+    if off and reason is not None:
+        raise click.UsageError("--off takes no --reason.")
+    if service == "":
+        raise click.UsageError("--service is empty: name an id, or leave it out for the whole sidecar.")
+    given = {"service": service, "off": off or None, "reason": reason}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """Callback of options that take K=V."""
     found = {}

@@ -29,7 +29,7 @@ from gossipreg.model import (
     Status,
     Version,
 )
-from gossipreg.wire.values import decode_health_untrusted, decode_service_untrusted
+from gossipreg.wire.values import decode_health_untrusted, decode_reason_untrusted, decode_service_untrusted
 
 ANSWERS_MAX = 4096
 """So many answers are kept; beyond it all are made anew."""
@@ -43,7 +43,7 @@ _Query = tuple[str, tuple[str, ...], bool, str | None]
 class _Shown:
     """What is given out of one row."""
 
-    __slots__ = ("content", "instances", "name", "overrides", "zone")
+    __slots__ = ("content", "instances", "name", "overrides", "reason", "zone")
 
     def __init__(self) -> None:
         self.content: Content | None = None
@@ -53,14 +53,17 @@ class _Shown:
         self.zone = ""
         self.overrides: Health | None = None
         """The health of all its services, whatever they say."""
+        self.reason = ""
+        """Why that is so."""
 
     def describe(self, member: Member | None) -> bool:
         """Take over what instances repeat of their member; whether it changed."""
-        before = self.name, self.zone, self.overrides
+        before = self.name, self.zone, self.overrides, self.reason
         if member is not None:
             self.name, self.zone = member.name, member.zone
             self.overrides = Health.MAINTENANCE if member.status is Status.DRAINING else None
-        return before != (self.name, self.zone, self.overrides)
+            self.reason = "" if self.overrides is None else member.reason
+        return before != (self.name, self.zone, self.overrides, self.reason)
 
 
 class Catalog:
@@ -123,15 +126,17 @@ class Catalog:
             self.undecodable += 1
             return None
 
-    def _read_health(self, content: Content, slot: int) -> Health:
+    def _read_health(self, content: Content, slot: int) -> tuple[Health, str]:
+        """The health in this slot, and why it is in maintenance."""
         value = content.view(KIND_HEALTH, slot)
         if value is None:
-            return Health.CRITICAL
+            return Health.CRITICAL, ""
         try:
-            return decode_health_untrusted(value)
+            health = decode_health_untrusted(value)
         except BadDatagram:
             self.undecodable += 1
-            return Health.CRITICAL
+            return Health.CRITICAL, ""
+        return health, decode_reason_untrusted(value) if health is Health.MAINTENANCE else ""
 
     def _show(self, id: NodeId, shown: _Shown, slot: int, service: Service | None, changes: list[Change]) -> None:
         """Give out this service in this slot from now on."""
@@ -140,7 +145,9 @@ class Catalog:
             self._put(id, shown, slot, None, changes)
             return
         counter = max(content.changed_at(KIND_SERVICE, slot), content.changed_at(KIND_HEALTH, slot))
-        health = self._read_health(content, slot) if shown.overrides is None else shown.overrides
+        health, reason = self._read_health(content, slot)
+        if shown.overrides is not None:
+            health, reason = shown.overrides, shown.reason
         instance = Instance(
             service=service,
             health=health,
@@ -149,6 +156,7 @@ class Catalog:
             zone=shown.zone,
             version=Version(content.generation, counter),
             stale=self.stale and id != self.own_id,
+            reason=reason,
         )
         self._put(id, shown, slot, instance, changes)
 

@@ -41,8 +41,10 @@ class Departure:
             return
         commons = self._commons
         self._before = self._own.version
-        status = Status.RESTARTING if hold_s > 0 else Status.LEFT
-        self._own.update(replace(self._own.member, status=status, hold_s=hold_s))
+        # A hold keeps services in the answers; those of a member in maintenance must stay out of them.
+        holds = hold_s > 0 and self._own.member.status is not Status.DRAINING
+        status = Status.RESTARTING if holds else Status.LEFT
+        self._own.update(replace(self._own.member, status=status, hold_s=hold_s if holds else 0.0))
         neighbours = commons.ring.neighbours(commons.config.fanout_ring)
         self._told = [id for id in neighbours if commons.address(id) is not None]
         commons.timers.set(Departing(again=False), commons.now + commons.config.leave_s)

@@ -228,10 +228,11 @@ class Node(View):
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
-    def register(self, service: Service, health: Health, now: float) -> tuple[Version, list[Effect]]:
-        """Add a service of our own, or update the one of that id. Raises TooLarge; then nothing changed."""
+    def register(self, service: Service, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
+        """Add a service of our own, or update the one of that id; `reason`: why it is in maintenance. Raises TooLarge;
+        then nothing changed."""
         self._begin(now)
-        version = self._own.register(service, health)
+        version = self._own.register(service, health, reason)
         return version, self._end()
 
     def deregister(self, service_id: str, now: float) -> list[Effect]:
@@ -240,10 +241,10 @@ class Node(View):
         self._own.deregister(service_id)
         return self._end()
 
-    def set_health(self, service_id: str, health: Health, now: float) -> tuple[Version, list[Effect]]:
-        """Raises NotFound."""
+    def set_health(self, service_id: str, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
+        """`reason`: why it is in maintenance. Raises NotFound."""
         self._begin(now)
-        version = self._own.set_health(service_id, health)
+        version = self._own.set_health(service_id, health, reason)
         return version, self._end()
 
     def reachable_at(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
@@ -252,10 +253,10 @@ class Node(View):
         self._own.reachable_at(addresses)
         return self._end()
 
-    def drain(self, on: bool, now: float) -> list[Effect]:
-        """All our services are in maintenance, or no longer."""
+    def drain(self, on: bool, now: float, reason: str = "") -> list[Effect]:
+        """All our services are in maintenance, for this reason, or no longer."""
         self._begin(now)
-        self._own.drain(on)
+        self._own.drain(on, reason)
         return self._end()
 
     def await_acks(self, version: Version, now: float) -> list[Effect]:

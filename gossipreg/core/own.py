@@ -31,7 +31,8 @@ class Own:
         self._free: list[int] = []
         self._observed: dict[NodeId, Address] = {}
         self.services: dict[str, Service] = {}
-        self.health: dict[str, Health] = {}
+        self.health: dict[str, tuple[Health, str]] = {}
+        """Of each service, and why it is in maintenance."""
         self.member = member
         commons.replica.write(KIND_MEMBER, 0, values.encode_member(member), commons.now)
 
@@ -51,10 +52,11 @@ class Own:
         """These are our addresses now, best first; what is more than a few is let go from the end."""
         self.update(replace(self.member, addresses=addresses[:_ADDRESSES_MAX]))
 
-    def drain(self, on: bool) -> None:
-        """Whether all our services are in maintenance. Nothing changes where we are leaving."""
+    def drain(self, on: bool, reason: str = "") -> None:
+        """Whether all our services are in maintenance, and why. Nothing changes where we are leaving."""
         if self.member.status in (Status.UP, Status.DRAINING):
-            self.update(replace(self.member, status=Status.DRAINING if on else Status.UP))
+            status = Status.DRAINING if on else Status.UP
+            self.update(replace(self.member, status=status, reason=reason if on else ""))
 
     # -- our identity ------------------------------------------------------------------------------------------------
 
@@ -75,28 +77,29 @@ class Own:
 
     # -- services ----------------------------------------------------------------------------------------------------
 
-    def register(self, service: Service, health: Health) -> Version:
-        """Add, or update the one of that id; the version after it. Raises TooLarge, then nothing changed."""
+    def register(self, service: Service, health: Health, reason: str = "") -> Version:
+        """Add, or update the one of that id; the version after it. `reason`: why it is in maintenance. Raises TooLarge,
+        then nothing changed."""
         slot = self._slots.get(service.id)
         if slot is None:
             slot = self._free[0] if self._free else len(self._slots)
             if slot >= MAX_SERVICES_A_ROW:
                 raise TooLarge(f"this sidecar has {MAX_SERVICES_A_ROW} services already: deregister some")
         before, replica, now = self.version, self._commons.replica, self._commons.now
-        if self.health.get(service.id) is not health:
-            replica.write(KIND_HEALTH, slot, values.encode_health(health), now)
+        if self.health.get(service.id) != (health, reason):
+            replica.write(KIND_HEALTH, slot, values.encode_health(health, reason), now)
         try:
             if self.services.get(service.id) != service:
                 replica.write(KIND_SERVICE, slot, values.encode_service(service), now)
         except GossipregError:  # too large, or a value that others would refuse
             was = self.health.get(service.id)
-            replica.write(KIND_HEALTH, slot, None if was is None else values.encode_health(was), now)
+            replica.write(KIND_HEALTH, slot, None if was is None else values.encode_health(*was), now)
             raise
         if service.id not in self._slots:
             if self._free:
                 heapq.heappop(self._free)
             self._slots[service.id] = slot
-        self.services[service.id], self.health[service.id] = service, health
+        self.services[service.id], self.health[service.id] = service, (health, reason)
         if self.version != before:
             self._rumours.tell_row(self._commons.id, before)
         return self.version
@@ -110,12 +113,12 @@ class Own:
         heapq.heappush(self._free, slot)
         self._rumours.tell_row(self._commons.id, before)
 
-    def set_health(self, service_id: str, health: Health) -> Version:
+    def set_health(self, service_id: str, health: Health, reason: str = "") -> Version:
         slot = self._slot(service_id)
         before = self.version
-        if self.health[service_id] is not health:
-            self._commons.replica.write(KIND_HEALTH, slot, values.encode_health(health), self._commons.now)
-            self.health[service_id] = health
+        if self.health[service_id] != (health, reason):
+            self._commons.replica.write(KIND_HEALTH, slot, values.encode_health(health, reason), self._commons.now)
+            self.health[service_id] = health, reason
             self._rumours.tell_row(self._commons.id, before)
         return self.version
 

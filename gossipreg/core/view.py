@@ -16,7 +16,7 @@ from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster, state_of
 from gossipreg.core.row_acks import RowAcks
 from gossipreg.core.rumours import Rumours
-from gossipreg.model import Address, MemberInfo, NodeId, Version
+from gossipreg.model import Address, MemberInfo, NodeId, Status, Version
 
 _SHOWN = ("suspect", "dead", "left")
 """States that members are listed under; the others count as alive."""
@@ -101,6 +101,10 @@ class View:
         """Members to call after a restart, for `remember`; a bounded number."""
         return self._lost.worth_remembering()
 
+    def name(self, id: NodeId) -> str:
+        """Of a member, for people; the id of who has none here."""
+        return self._commons.name(id)
+
     def rtt_s(self, id: NodeId) -> float | None:
         return 0.0 if id == self.id else self._commons.round_trips.smoothed_s(id)
 
@@ -129,6 +133,7 @@ class View:
             id, row.member.name, self._commons.address(id), state if state in _SHOWN else "alive",
             row.member.zone, row.member.labels, None if rtt is None else rtt * 1000, self.catalog.service_count(id),
             row.version, max(0.0, now - since), reason or ("" if state in ("alive", "left") else state),
+            row.member.reason if row.member.status is Status.DRAINING else None,
         )  # fmt: skip
 
     def statistics(self, now: float) -> dict[str, int | float | str]:

@@ -49,6 +49,8 @@ class Connection:
         self._handlers: dict[str, Handler] = {
             **methods.handlers,
             "register": lambda params: methods.register(params, caller),
+            "maint": lambda params: methods.maint(params, caller),
+            "drain": lambda params: methods.drain(params, caller),
             "watch": self._watch,
             "unwatch": self._unwatch,
         }

@@ -1,15 +1,21 @@
-"""Services, or this whole sidecar, taken out of the answers by an operator until told otherwise, over restarts too.
+"""Services, or this whole sidecar, that an operator has taken out of the answers until maintenance is ended.
 
-Owns which they are and why. A service in maintenance has that health whatever its checks say, which go on; a sidecar in
-maintenance says so in its own entry (draining), and everybody takes all its services to be.
+Owns: which they are, and why. A service in maintenance has that health whatever its checks say; the checks go on. A
+sidecar in maintenance says so in its own entry (draining), and every member takes all its services to be so.
+
+Maintenance belongs to an id, not to a registration: a service whose program ended and comes back, under `exec` or
+`register --attach`, is in maintenance still, and so is everything after a restart with a data directory. Only
+`deregister` ends it with the service.
 """
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gossipreg.daemon.data_directory import Statement, drop_maintenance, keep_maintenance
+from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store
+from gossipreg.errors import NotFound, TooLarge
 from gossipreg.model import Health
 
 if TYPE_CHECKING:
@@ -17,44 +23,72 @@ if TYPE_CHECKING:
 
 EVERYTHING = ""
 """In place of a service's id: the sidecar itself."""
+KEPT_MAX = 8192
+"""Ids in maintenance at once: twice as many as there can be services, since some wait for a program to come back."""
 
 
 class Maintenance:
-    def __init__(self, node: "Node", pump: Pump, store: Store) -> None:
+    def __init__(self, node: "Node", pump: Pump, store: Store, log: Log) -> None:
         self._node = node
         self._pump = pump
         self._store = store
+        self._log = log
         self._reasons: dict[str, str] = {}
 
     def start(self, kept: Mapping[str, str]) -> None:
         """As it was when this sidecar ended; before any service is announced."""
         self._reasons = dict(kept)
         if EVERYTHING in self._reasons:
-            self._pump.order(lambda now: self._node.drain(True, now))
+            reason = self._reasons[EVERYTHING]
+            self._pump.order(lambda now: self._node.drain(True, now, reason))
+            self._log.warning("maintenance", message="this sidecar starts in maintenance: all its services are out of "
+                              "the answers until `gossipreg maint --off`", reason=reason)  # fmt: skip
 
     def reason(self, id: str) -> str | None:
         """Why; None where it is not."""
         return self._reasons.get(id)
 
-    def shown(self, id: str, health: Health) -> Health:
-        """What is told of a service that is well or ill like this."""
-        return Health.MAINTENANCE if id in self._reasons else health
+    def all(self) -> dict[str, str]:
+        """Every id in maintenance, the oldest first, with the reason."""
+        return dict(self._reasons)
 
-    async def set(self, id: str, reason: str | None, then: Callable[[], None]) -> None:
-        """None: it is over. `then` tells it, when it is on the disk."""
+    def shown(self, id: str, health: Health) -> tuple[Health, str]:
+        """The health to announce of a service that is well or ill like this, and why it is in maintenance."""
+        reason = self._reasons.get(id)
+        return (health, "") if reason is None else (Health.MAINTENANCE, reason)
+
+    def check(self, id: str, reason: str | None, *, registered: bool) -> None:
+        """Raise NotFound for a service that is neither registered nor in maintenance, TooLarge where no more fit."""
+        if id != EVERYTHING and not registered and (reason is not None or id not in self._reasons):
+            raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
+        if reason is not None and id not in self._reasons and len(self._reasons) >= KEPT_MAX:
+            raise TooLarge(f"{KEPT_MAX} services of this sidecar are in maintenance already: end some with --off")
+
+    async def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: str) -> None:
+        """None: it is over. `then` tells it, when it is on the disk; `by` says for the log who asked."""
 
         def apply() -> None:
+            changed = self._reasons.get(id) != reason
             self._reasons.pop(id, None)
             if reason is not None:
                 self._reasons[id] = reason
             if id == EVERYTHING:
-                self._pump.order(lambda now: self._node.drain(reason is not None, now))
+                self._pump.order(lambda now: self._node.drain(reason is not None, now, reason or ""))
+            if changed:
+                self._write_line(id, reason, by)
             then()
 
         await self._store.commit([drop_maintenance(id) if reason is None else keep_maintenance(id, reason)], apply)
 
+    def _write_line(self, id: str, reason: str | None, by: str) -> None:
+        what = "this sidecar, with all its services" if id == EVERYTHING else f"the service {id}"
+        if reason is None:
+            self._log.info("maintenance_over", id=id, by=by, message=f"{what}, is back in the answers")
+        else:
+            self._log.warning("maintenance", id=id, by=by, reason=reason, message=f"{what}, is out of the answers")
+
     def forget(self, id: str) -> None:
-        """There is no such service any more."""
+        """The service was deregistered."""
         if self._reasons.pop(id, None) is not None:
             self._store.commit_later(f"maintenance {id}", lambda: self._as_kept(id))
 

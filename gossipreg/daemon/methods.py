@@ -20,8 +20,10 @@ from msgpack import Packer, packb
 
 from gossipreg import __version__
 from gossipreg.daemon import params as check
+from gossipreg.daemon.maintenance_methods import MaintenanceMethods
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.row_acks import RowAckWaits
 from gossipreg.daemon.services import Services
 from gossipreg.errors import Refused
 from gossipreg.model import Health, Instance, MemberInfo, NodeId
@@ -99,6 +101,7 @@ class Methods:
         self._durable = durable
         self._about = about
         self._more_counts = more_counts
+        self._maintenance = MaintenanceMethods(services, RowAckWaits(node, pump), node.name)
         self._started_at = pump.now()
         self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
         self.lookups = 0
@@ -208,6 +211,7 @@ class Methods:
                 for member in islice(troubles, TROUBLES_MAX)
             ],
             "failing_checks": self._services.failing(),
+            "maintenance": self._services.in_maintenance(),
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {
                 **{name: value for name, value in statistics.items() if name not in ("synced", "members", "out")},
@@ -245,6 +249,12 @@ class Methods:
         given = take_untrusted("heartbeat", params, _HEARTBEAT, "id")
         self._services.heartbeat(given["id"], given.get("status", Health.PASSING), given.get("note", ""))
         return _EMPTY
+
+    async def maint(self, params: Params, caller: Caller) -> bytes:
+        return pack(await self._maintenance.maint(params, f"uid {caller.uid}"))
+
+    async def drain(self, params: Params, caller: Caller) -> bytes:
+        return pack(await self._maintenance.drain(params, f"uid {caller.uid}"))
 
     def gone(self, caller: Caller) -> None:
         """This connection has ended."""

@@ -29,6 +29,7 @@ MAX_NOTE_BYTES = 4096
 REPORTED = {health.name.lower(): health for health in (Health.PASSING, Health.WARNING, Health.CRITICAL)}
 MAX_WEIGHT = 65_535
 MAX_HOLD_S = 60.0
+MAX_WAIT_S = 3600.0
 PAGE_DEFAULT = 1000
 PAGE_MAX = 10_000
 """Of `services` and `members`: some 2 MB in MessagePack."""
@@ -76,6 +77,13 @@ def seconds(name: str, value: Any) -> float:
     if type(value) in (int, float) and 0 <= value <= MAX_HOLD_S:
         return float(value)
     raise _bad(name, value, f"seconds, from 0 to {MAX_HOLD_S:g}")
+
+
+def wait_seconds(name: str, value: Any) -> float:
+    """How long a request may wait."""
+    if type(value) in (int, float) and 0 <= value <= MAX_WAIT_S:
+        return float(value)
+    raise _bad(name, value, f"seconds, from 0 to {MAX_WAIT_S:g}")
 
 
 def text(name: str, value: Any, *, most_bytes: int = MAX_NAME_BYTES, least_bytes: int = 1) -> str:

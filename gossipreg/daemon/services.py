@@ -93,7 +93,7 @@ class Services:
         self._file: dict[str, bytes] = {}
         """The services file as it was read last: the parameters by id."""
         self._closed = False
-        self._maintenance = Maintenance(node, pump, store)
+        self._maintenance = Maintenance(node, pump, store, log)
         self.checks: Checks
 
     # -- the start, before anything runs -----------------------------------------------------------------------------
@@ -167,18 +167,23 @@ class Services:
         after = replace(before, registration=registration, trusted=before.trusted or trusted, health=fresh)
         return await self._take(after, known=True)
 
-    async def maintain(self, id: str | None, reason: str | None) -> None:
+    async def maintain(self, id: str | None, reason: str | None, *, by: str) -> None:
         """Take a service, or all that this sidecar has (None), out of the answers, with a reason, or (None) back in.
-        Durable. Raises RequestError."""
+        Durable. `by` says for the log who asked. Raises RequestError."""
         if id is None:
-            await self._maintenance.set(EVERYTHING, reason, lambda: None)
+            await self._maintenance.set(EVERYTHING, reason, lambda: None, by=by)
         else:
-            self._entry(id)
-            await self._maintenance.set(id, reason, lambda: self._maintained(id))
+            entry = self._entries.get(id)
+            self._maintenance.check(id, reason, registered=entry is not None)
+            await self._maintenance.set(id, reason, lambda: self._maintained(id, entry), by=by)
 
     def maintenance(self, id: str | None) -> str | None:
         """Why a service, or this sidecar (None), is in maintenance; None where it is not."""
         return self._maintenance.reason(EVERYTHING if id is None else id)
+
+    def in_maintenance(self) -> list[Shape]:
+        """What is in maintenance here, and why; `service` is None for the sidecar itself."""
+        return [{"service": id or None, "reason": reason} for id, reason in self._maintenance.all().items()]
 
     async def _take(self, entry: _Entry, *, known: bool = False) -> Answer:
         """`known`: only where it is registered still when it is on the disk."""
@@ -209,7 +214,7 @@ class Services:
         for id in [id for id, entry in self._entries.items() if entry.holder is holder]:
             gone = "the program that registered it is gone"
             if id not in self._file:
-                self._drop(id, "service_detached", message=gone)
+                self._drop(id, "service_detached", keeps_maintenance=True, message=gone)
                 continue
             self._line("service_detached", id=id, message=f"{gone}: as the file says from now on")
             try:
@@ -330,19 +335,18 @@ class Services:
 
     def _tell(self, entry: _Entry) -> Version:
         service = entry.registration.service
-        health = self._maintenance.shown(service.id, entry.health)
-        return self._pump.command(lambda now: self._node.register(service, health, now))
+        health, reason = self._maintenance.shown(service.id, entry.health)
+        return self._pump.command(lambda now: self._node.register(service, health, now, reason))
 
-    def _maintained(self, id: str) -> None:
-        if id in self._entries:
-            self._show_again(id)
-        else:  # deregistered meanwhile
-            self._maintenance.forget(id)
+    def _maintained(self, id: str, before: _Entry | None) -> None:
+        if id not in self._entries and before is not None and before.holder is None:
+            self._maintenance.forget(id)  # it was deregistered meanwhile
+        self._show_again(id)
 
     def _show_again(self, id: str) -> None:
         if id in self._entries:
-            health = self._maintenance.shown(id, self._entries[id].health)
-            self._pump.command(lambda now: self._node.set_health(id, health, now))
+            health, reason = self._maintenance.shown(id, self._entries[id].health)
+            self._pump.command(lambda now: self._node.set_health(id, health, now, reason))
 
     def _entry(self, id: str) -> _Entry:
         entry = self._entries.get(id)
@@ -350,11 +354,13 @@ class Services:
             raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
         return entry
 
-    def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", **fields: Field) -> None:
+    def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", *,
+              keeps_maintenance: bool = False, **fields: Field) -> None:  # fmt: skip
         """Take it out; `kind` and so on is the line that says so."""
         entry = self._entries.pop(id, None)
         if entry is not None:  # two clients may have asked
-            self._maintenance.forget(id)
+            if not keeps_maintenance:
+                self._maintenance.forget(id)
             self._line(kind, level, id=id, **fields)
             _tell_holder(entry, "was deregistered")
             self.checks.remove(id)

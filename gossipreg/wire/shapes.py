@@ -34,6 +34,7 @@ def instance_shape(instance: Instance) -> Shape:
         "stale": instance.stale,
         "zone": instance.zone,
         "version": version_shape(instance.version),
+        **({"reason": instance.reason} if instance.reason else {}),
     }
 
 
@@ -50,6 +51,7 @@ def member_shape(member: MemberInfo) -> Shape:
         "version": version_shape(member.version),
         "since_s": member.since_s,
         "reason": member.reason,
+        "maintenance": member.maintenance,
     }
 
 

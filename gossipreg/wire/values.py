@@ -4,10 +4,13 @@ Owns: the layout and the bounds of the three values, and of an address. Never kn
 value. Each is one msgpack array, with room at the end: elements behind the known ones are ignored.
 
     member   [name, boot id, [address ...], public key, zone, [[label, text] ...], [oldest, newest protocol],
-              [role ...], durable, status, hold in ms]
+              [role ...], durable, status, hold in ms, reason]
     service  [id, name, address, port, [tag ...], [[key, text] ...], weight]
-    health   [health]
+    health   [health, reason]
     address  [packed IP, 4 or 16 bytes; port]
+
+A reason says why an operator put the member or the service in maintenance. It is left out where there is none, and
+read as none where it is not a reason: it is for people, and must not make the rest unreadable.
 
 One check serves both directions. So what all others would refuse is refused where it is written, with an error to
 whoever wrote it, and what was written can be read.
@@ -39,6 +42,8 @@ MAX_ROLES = 16
 MAX_ITEMS = 256
 """Tags, labels or meta of one value. Headers nested to msgpack's depth of 1,024 then cost at most 2 MiB and 2 ms."""
 MAX_HOLD_S = 60.0
+MAX_REASON_BYTES = 255
+"""Of UTF-8; a longer reason is cut for the others, and whole at its own sidecar."""
 MAX_WEIGHT = 65_535
 """As in a DNS SRV record."""
 PUBLIC_KEY_BYTES = 32
@@ -103,6 +108,7 @@ def _member_fields(member: Member) -> tuple[object, ...]:
     return (
         member.name, member.boot_id, tuple(address_fields(address) for address in member.addresses),
         member.public_key, member.zone, labels, member.protocol, member.roles, member.durable, member.status, hold_ms,
+        *_reason_fields(member.reason),
     )  # fmt: skip
 
 
@@ -121,6 +127,7 @@ def _member_of(raw: object) -> Member:
         durable=durable,
         status=Status(_check_int("status", status, 0, max(Status))),
         hold_s=hold_ms / 1000,
+        reason=_reason_of(raw, 11),
     )
     _check_member(member, member.labels, hold_ms)
     return member
@@ -190,14 +197,38 @@ def _check_service(service: Service, tags: tuple[str, ...], meta: tuple[tuple[st
 # -- health ----------------------------------------------------------------------------------------------------------
 
 
-def encode_health(health: Health) -> bytes:
-    """The value of a health entry: two bytes."""
-    return _pack((health,))
+def encode_health(health: Health, reason: str = "") -> bytes:
+    """The value of a health entry: two bytes, and the reason behind them."""
+    return _pack((health, *_reason_fields(reason)))
 
 
 def decode_health_untrusted(value: bytes) -> Health:
     """BadDatagram("bad_value") where it is none."""
     return _decoded(lambda raw: Health(_check_int("health", known(raw, 1)[0], 0, max(Health))), value)
+
+
+def decode_reason_untrusted(value: bytes) -> str:
+    """The reason in a health entry that can be read; "" where there is none."""
+    return _reason_of(msgpack.unpackb(value, use_list=False, max_array_len=MAX_ITEMS, max_map_len=0, max_ext_len=0), 1)
+
+
+# -- reasons ---------------------------------------------------------------------------------------------------------
+
+
+def _reason_fields(reason: str) -> tuple[str, ...]:
+    """As the last element of a value: cut to its bound, without control characters."""
+    cut = _CONTROL.sub(" ", reason).encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
+    return (cut,) if cut else ()
+
+
+def _reason_of(raw: object, at: int) -> str:
+    if type(raw) is not tuple or len(raw) <= at:
+        return ""
+    try:
+        _check_name("reason", raw[at], least=0)
+    except ValueError:
+        return ""
+    return str(raw[at])
 
 
 # -- both directions -------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from gossipreg.errors import BadDatagram, BadParams, TooLarge
 from gossipreg.model import Address, BootId, Health, Member, Service, Status
 from gossipreg.wire.values import (
+    MAX_REASON_BYTES,
     address_fields,
     decode_health_untrusted,
     decode_member_untrusted,
+    decode_reason_untrusted,
     decode_service_untrusted,
     encode_health,
     encode_member,
@@ -47,6 +49,7 @@ members = st.builds(
     durable=st.booleans(),
     status=st.sampled_from(Status),
     hold_s=st.integers(0, 60_000).map(lambda ms: ms / 1000),
+    reason=texts,
 )
 services = st.builds(
     Service,
@@ -231,13 +234,31 @@ def test_each_health_is_checked(wrong: object) -> None:
 
 def test_fields_of_a_later_version_are_ignored() -> None:
     more = ["added", [1, [2]], None]
-    member = [*MEMBER_ARRAY, *more]
+    member = [*MEMBER_ARRAY, "", *more]
     member[2] = [[*address, "quic"] for address in member[2]]
     member[5] = [[*label, 1] for label in member[5]]
     member[6] = [*member[6], 3]
     assert decode_member_untrusted(msgpack.packb(member)) == MEMBER
     assert decode_service_untrusted(msgpack.packb([*SERVICE_ARRAY, *more])) == SERVICE
     assert decode_health_untrusted(msgpack.packb([2, *more])) is Health.CRITICAL
+
+
+@pytest.mark.parametrize("junk", [7, None, [], "line\nbreak", "x" * 256, b"bytes", True])
+def test_what_is_no_reason_is_read_as_none(junk: object) -> None:
+    assert decode_member_untrusted(msgpack.packb([*MEMBER_ARRAY, junk])) == MEMBER
+    health = msgpack.packb([3, junk])
+    assert decode_health_untrusted(health) is Health.MAINTENANCE
+    assert decode_reason_untrusted(health) == ""
+
+
+@given(st.text(max_size=400))
+def test_a_reason_is_cut_and_cleaned_and_then_comes_back(reason: str) -> None:
+    told = decode_reason_untrusted(encode_health(Health.MAINTENANCE, reason))
+    assert len(told.encode()) <= MAX_REASON_BYTES
+    assert decode_reason_untrusted(encode_health(Health.MAINTENANCE, told)) == told
+    assert decode_member_untrusted(encode_member(replace(MEMBER, reason=reason))).reason == told
+    if len(reason.encode(errors="replace")) <= MAX_REASON_BYTES and reason.isprintable():
+        assert told == reason
 
 
 DECODERS = (decode_member_untrusted, decode_service_untrusted, decode_health_untrusted)

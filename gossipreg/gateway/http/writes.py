@@ -68,7 +68,7 @@ class Writes:
         reason = one(request, "reason") or NO_REASON
         if len(reason.encode()) > 4096:
             raise bad_request("the reason has more than 4096 bytes")
-        await self._try(self._registrations.maintain(id, reason if enable else None))
+        await self._try(self._registrations.maintain(id, reason if enable else None, by="HTTP"))
         return DONE
 
     # -- checks --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,44 @@
+"""`gossipreg drain`: maintenance that returns once every living member has acked it."""
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, maintenance_options, maintenance_params, pass_chosen
+from gossipreg.cli.output import print_json, printable, say
+from gossipreg.cli.units import Duration
+
+ANSWER_S = 10.0
+"""Beyond the timeout: for the disk, and the way to the sidecar."""
+SHOWN_MAX = 5
+"""Names of members that a line for a person carries."""
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg drain --service billing-8080 --reason deploy && systemctl restart billing
+      gossipreg drain --service billing-8080 --off
+    """
+)
+@maintenance_options
+@click.option(
+    "--timeout", metavar="DURATION", type=Duration(3600.0), default="10s", help="Wait for members at most this (10s)."
+)
+@client_options
+@pass_chosen
+def drain(chosen: Chosen, service: str | None, off: bool, reason: str | None, timeout: float) -> int:
+    """Put a service, or without --service this whole sidecar, in maintenance and return once all living members have
+    acknowledged it: then no lookup anywhere gives it out. Exit code 1 where some had not at --timeout; the maintenance
+    stays, and they will learn of it.
+    """
+    with chosen.client(timeout + ANSWER_S) as client:
+        result = client.call("drain", timeout=timeout, **maintenance_params(service, off, reason))
+    if chosen.json:
+        print_json(result)
+    if result["acked"]:
+        return 0
+    if not chosen.json:
+        named = ", ".join(printable(name) for name in result["members"][:SHOWN_MAX])
+        more = ", ..." if result["missing"] > SHOWN_MAX else ""
+        say(f"{result['missing']} living members have not acknowledged it after {timeout:g}s: {named}{more}; they may "
+            "give it out until they do")  # fmt: skip
+    return 1

@@ -1,0 +1,53 @@
+"""The methods `maint` and `drain`: take a service, or this whole sidecar, out of the answers, and back in.
+
+Owns what their parameters and results are. `maint` answers when it is on the disk and announced; `drain` does the same
+and then waits until every living member has acked it, so that nobody gives the service out any more.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gossipreg.daemon import params as check
+from gossipreg.daemon.params import Check, take_untrusted
+from gossipreg.daemon.row_acks import RowAckWaits
+from gossipreg.daemon.services import Services
+from gossipreg.model import NodeId
+from gossipreg.wire.shapes import Shape
+
+DRAIN_TIMEOUT_S = 10.0
+NAMED_MAX = 100
+"""Members without an ack that an answer names; their number is exact."""
+
+_MAINT: dict[str, Check] = {"service": check.word, "off": check.boolean, "reason": check.note}
+_DRAIN: dict[str, Check] = {**_MAINT, "timeout": check.wait_seconds}
+
+
+class MaintenanceMethods:
+    def __init__(self, services: Services, acks: RowAckWaits, name: Callable[[NodeId], str]) -> None:
+        """`name` of a member, for people."""
+        self._services = services
+        self._acks = acks
+        self._name = name
+
+    def maint(self, params: dict[str, Any], by: str) -> Awaitable[Shape]:
+        """{service, off, reason}: without `service` the whole sidecar. Answered when it is durable."""
+        return self._maint(take_untrusted("maint", params, _MAINT), by)
+
+    def drain(self, params: dict[str, Any], by: str) -> Awaitable[Shape]:
+        """As `maint`, and {timeout} in seconds: answered once all living members have acked it, or at the timeout.
+        The result: {acked: whether all have, missing: how many have not, members: the names of those}."""
+        return self._drain(take_untrusted("drain", params, _DRAIN), by)
+
+    async def _maint(self, given: dict[str, Any], by: str) -> Shape:
+        reason = None if given.get("off", False) else given.get("reason", "")
+        await self._services.maintain(given.get("service"), reason, by=by)
+        return {}
+
+    async def _drain(self, given: dict[str, Any], by: str) -> Shape:
+        await self._maint(given, by)
+        missing = await self._acks.wait(given.get("timeout", DRAIN_TIMEOUT_S))
+        return {
+            "acked": not missing,
+            "missing": len(missing),
+            "members": sorted(self._name(id) for id in missing[:NAMED_MAX]),
+        }
