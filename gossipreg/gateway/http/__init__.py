@@ -18,6 +18,7 @@
     check_definitions  Consul's words for a check
     filter      filter expressions;  pattern: their regular expressions
     monitoring  whether it runs and is in step, targets;  metrics: for Prometheus;  events: changes as they come
+    eureka/     the same registry for Eureka's clients
     outside     what it needs of the sidecar
 
 A request goes server -> framing -> guard -> api (routes) -> catalog, agent, writes or monitoring -> framing -> server.

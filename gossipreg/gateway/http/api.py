@@ -4,9 +4,9 @@ Owns the wiring: which read has which index, which may wait, and the sentences f
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -17,6 +17,8 @@ from gossipreg.gateway.http.ask import How, flag, one
 from gossipreg.gateway.http.blocking import Answers, Question, Topic
 from gossipreg.gateway.http.catalog import Catalog, Options
 from gossipreg.gateway.http.client import Answer
+from gossipreg.gateway.http.eureka.routes import REFUSALS as EUREKA_REFUSALS
+from gossipreg.gateway.http.eureka.routes import eureka_routes
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response
 from gossipreg.gateway.http.monitoring import Monitoring
@@ -24,7 +26,10 @@ from gossipreg.gateway.http.openapi import describe
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.routes import READ, WRITE, Handler, Param, Refusal, Route, Router
 from gossipreg.gateway.http.writes import Writes
-from gossipreg.model import Health
+from gossipreg.model import Change, Health
+
+if TYPE_CHECKING:
+    from gossipreg.gateway.http.eureka.resources import Resources
 
 FILTERS = {
     "health_service": "entry", "health_checks": "check", "health_state": "check", "health_node": "check",
@@ -76,8 +81,24 @@ class Api:
             "status_peers": self.agent.peers,
             "catalog_datacenters": lambda: [outside.cluster],
         }
-        self.router = Router([*self._reads(), *self._agent(), *self._writing(), *self._other()], REFUSALS)
+        self._eureka: Resources | None = None
+        """Once somebody has asked for it."""
+        routes = [*self._reads(), *self._agent(), *self._writing(), *self._other(), *eureka_routes(self._resources)]
+        self.router = Router(routes, [*REFUSALS, *EUREKA_REFUSALS])
         self._description = describe(self.router.routes, outside.version)
+
+    def changed(self, changes: Iterable[Change]) -> None:
+        """The catalog's answers have changed."""
+        self.catalog.spellings.changed(changes)
+        if self._eureka is not None:
+            self._eureka.changed(changes)
+
+    def _resources(self) -> "Resources":
+        if self._eureka is None:
+            from gossipreg.gateway.http.eureka.resources import Resources
+
+            self._eureka = Resources(self._outside, self.catalog.spellings)
+        return self._eureka
 
     # -- reads ---------------------------------------------------------------------------------------------------------
 

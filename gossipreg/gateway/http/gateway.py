@@ -85,7 +85,7 @@ class HttpGateway:
     def changed(self, changes: Sequence[Change]) -> None:
         assert self._api is not None, "attach comes first"
         assert self._events is not None, "attach comes first"
-        self._api.catalog.spellings.changed(changes)
+        self._api.changed(changes)
         names = dict.fromkeys(folded(change.instance.service.name) for change in changes)
         self._api.answers.changed([("name", name) for name in names])
         self._events.changed(changes)

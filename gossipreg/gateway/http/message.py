@@ -58,6 +58,10 @@ class Head:
             raise HttpError(400, "bad_request", f"{name.decode()} is given {len(values)} times", close=True)
         return values[0] if values else None
 
+    def text(self, name: bytes) -> str:
+        """All values of a header, with commas between; empty where there is none."""
+        return ", ".join(value.decode("latin-1") for value in self.headers.get(name, []))
+
     @property
     def keep_alive(self) -> bool:
         tokens = b",".join(self.headers.get(b"connection", [])).lower().split(b",")
@@ -79,6 +83,15 @@ class Request:
     query: Mapping[str, list[str]]
     body: bytes = b""
     caller: Caller = Caller()
+    accept: str = ""
+    """The Accept header; empty where there is none."""
+    content_type: str = ""
+    """Of the body, as its header says; empty where there is none."""
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether the Accept header asks for JSON by name, as Eureka's servers read it."""
+        return "json" in self.accept.lower()
 
 
 @dataclass(frozen=True, slots=True)

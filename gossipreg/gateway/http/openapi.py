@@ -73,7 +73,7 @@ INDEX_HEADER: Schema = {
 
 def describe(routes: list[Route], version: str) -> Schema:
     paths: Schema = {}
-    for route in routes:
+    for route in (one for one in routes if one.described):
         operations = paths.setdefault(route.path, {})
         for method in route.methods:
             operations[method.lower()] = _operation(route)

@@ -43,6 +43,8 @@ class Route:
     statuses: tuple[int, ...] = ()
     """Beside 200 and 400."""
     media: str = "application/json"
+    described: bool = True
+    """Whether it is in the description of all paths."""
 
     @property
     def segments(self) -> tuple[str, ...]:

@@ -188,7 +188,8 @@ class Server:
         self._counts["requests"] += 1
         try:
             target = target_untrusted(head.target)
-            request = Request(head.method, target.path, target.query, body, connection.reader.caller)
+            request = Request(head.method, target.path, target.query, body, connection.reader.caller,
+                              head.text(b"accept"), head.text(b"content-type"))  # fmt: skip
             answer = self._handle(request)
         except Exception as error:
             answer = self._instead(error)

@@ -1,0 +1,72 @@
+"""The changes of the answers in the last three minutes, for `apps/delta`.
+
+Eureka's servers keep changes for so long, and a client asks every 30 s. eureka-js-client takes a delta as it is, so a
+delta has to name the instances that are gone; py-eureka-client and Java's compare the hash code and fetch everything
+where it differs. A sidecar that has not followed the changes for three minutes yet cannot know which are gone: its
+delta holds all instances that there are, beside the changes that it knows.
+"""
+
+from collections.abc import Iterable
+
+from gossipreg.gateway.http.eureka.applications import Action
+from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId
+
+KEPT_S = 180.0
+KEPT_MAX = 16_384
+"""Changes. Beyond it they are all forgotten, and a delta holds everything for three minutes."""
+
+_Key = tuple[NodeId, str, str]
+
+
+class Recent:
+    def __init__(self, instances: Iterable[Instance], now: float, *, version: int) -> None:
+        """`version` is the first number of the registry's states; it grows with each change."""
+        self.version = version
+        self._passing = {_key(one): one for one in instances if one.health is Health.PASSING}
+        self._changes: dict[_Key, tuple[float, str, Instance]] = {}
+        """The last change of each instance, oldest first."""
+        self._complete_at = now + KEPT_S
+
+    def changed(self, changes: Iterable[Change], now: float) -> None:
+        for change in changes:
+            self._take(change, now)
+        self._expire(now)
+
+    def _take(self, change: Change, now: float) -> None:
+        key = _key(change.instance)
+        answered = change.kind is not ChangeKind.REMOVED and change.instance.health is Health.PASSING
+        before = self._passing.pop(key, None)
+        if answered:
+            self._passing[key] = change.instance
+        elif before is None:
+            return
+        self.version += 1
+        action = "DELETED" if not answered else "ADDED" if before is None else "MODIFIED"
+        self._changes.pop(key, None)
+        self._changes[key] = now, action, change.instance if answered or before is None else before
+        if len(self._changes) > KEPT_MAX:
+            self._changes.clear()
+            self._complete_at = now + KEPT_S
+
+    def delta(self, now: float) -> list[Action]:
+        """What to tell a client that has the state of some time ago."""
+        self._expire(now)
+        actions = {key: (action, instance) for key, (_, action, instance) in self._changes.items()}
+        if now < self._complete_at:
+            actions = {key: ("ADDED", instance) for key, instance in self._passing.items()} | actions
+        return list(actions.values())
+
+    @property
+    def passing(self) -> Iterable[Instance]:
+        return self._passing.values()
+
+    def _expire(self, now: float) -> None:
+        while self._changes:
+            key = next(iter(self._changes))
+            if self._changes[key][0] > now - KEPT_S:
+                break
+            del self._changes[key]
+
+
+def _key(instance: Instance) -> _Key:
+    return instance.node, instance.service.name, instance.service.id
