@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 import trio
 
+from gossipreg.core.knowledge import Knowledge
 from gossipreg.gateway.http.eureka.recent import KEPT_S
 from gossipreg.model import Health, Instance
 from tests.gateway.http.conftest import Reply, Served
@@ -391,6 +392,17 @@ async def test_a_sidecar_that_is_not_in_sync_answers_503(served: Served, monkeyp
         assert (await send(served, "GET", path)).status == 503, path
     assert (await send(served, "GET", "/apps/WEB/w1")).status == 200, "its own it knows"
     assert (await send(served, "PUT", "/apps/WEB/w1")).status == 200
+
+
+async def test_with_answers_of_the_last_run_an_empty_one_is_503(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(served.node), "knowledge", Knowledge.LAST_KNOWN)
+    assert (await send(served, "GET", "/apps")).status == 503
+    await register(served)
+    assert len(await listed(served)) == 1
+    for path in ("/apps/none", "/vips/none", "/svips/none", "/instances/none", "/apps/WEB/none"):
+        assert (await send(served, "GET", path)).status == 503, path
 
 
 async def test_replication_between_eureka_servers_is_refused_with_a_word(served: Served) -> None:

@@ -68,7 +68,7 @@ class Resources:
         return self._answered("apps", "", request)
 
     def delta(self, request: Request) -> Response:
-        self._check_synced()
+        self._check_known()
         found = applications(self._recent.delta(self._outside.now()), version=self._recent.version,
                              hash_code=hash_code(self._recent.passing))  # fmt: skip
         return _shown("applications", found, request)
@@ -83,7 +83,7 @@ class Resources:
         return self._answered("svip", vip, request)
 
     def _answered(self, what: str, name: str, request: Request) -> Response:
-        self._check_synced()
+        self._check_known()
         key = what, folded(name), request.wants_json
         kept = self._kept.get(key)
         if kept is None:
@@ -97,12 +97,16 @@ class Resources:
         if what == "app":
             found = passing(self._named(name))
             if not found:
+                self._check_known(empty=True)
                 raise HttpError(404, "not_found", f"no instance of the application {name[:200]!r} is up")
             return _shown("application", application(name, found), request)
         listed = list(self._recent.passing)
+        if not listed:
+            self._check_known(empty=True)
         if what != "apps":
             listed = [one for one in listed if has_vip(one, name, secure=what == "svip")]
             if not listed:
+                self._check_known(empty=True)
                 raise HttpError(404, "not_found", f"no instance with the VIP address {name[:200]!r} is up")
         found_all = applications((("", one) for one in listed), version=self._recent.version,
                                  hash_code=hash_code(listed))  # fmt: skip
@@ -119,15 +123,18 @@ class Resources:
     def _instance(self, request: Request, found: list[Instance], id: str) -> Response:
         own = next((one for one in found if one.node == self._view.id), None)
         if own is None:
-            self._check_synced()
+            self._check_known(empty=not found)
         chosen = own or min(found, key=lambda one: one.node, default=None)
         if chosen is None:
             raise HttpError(404, "not_found", f"there is no instance {id[:200]!r}")
         document = document_of(chosen, own_status=self._own_status(chosen) if own else "")
         return _shown("instance", document, request)
 
-    def _check_synced(self) -> None:
-        if not self._view.synced:
+    def _check_known(self, *, empty: bool = False) -> None:
+        """Raises HttpError, 503, where the cluster is not known well enough for the answer: clients keep what they have
+        then. An empty answer needs more than others: it would empty their pools."""
+        knowledge = self._view.knowledge
+        if knowledge.refuses or (empty and knowledge.partial):
             raise HttpError(
                 503, "not_synced", "this sidecar is not in sync with its cluster yet: ask again", ("Retry-After", "1")
             )
@@ -141,7 +148,7 @@ class Resources:
             id = await self._register(lease, request)
         await self._try(self._say(id, lease.status))
         if lease.override and lease.override != "UP" and self._registrations.maintenance(id) is None:
-            await self._try(self._registrations.maintain(id, _reason(lease.override)))
+            await self._try(self._registrations.maintain(id, _reason(lease.override), by="Eureka"))
         return REGISTERED
 
     async def _register(self, lease: leases.Lease, request: Request) -> str:
@@ -191,7 +198,7 @@ class Resources:
             raise bad_request(f"value is missing: give one of {', '.join(STATUSES)}")
         if status == "UP":
             return await self._end_override(instance)
-        await self._try(self._registrations.maintain(instance.service.id, _reason(status)))
+        await self._try(self._registrations.maintain(instance.service.id, _reason(status), by="Eureka"))
         return DONE
 
     async def end_override(self, request: Request, app: str, id: str) -> Response:  # noqa: ARG002
@@ -200,7 +207,7 @@ class Resources:
     async def _end_override(self, instance: Instance) -> Response:
         id = instance.service.id
         if self._registrations.maintenance(id) is not None:
-            await self._try(self._registrations.maintain(id, None))
+            await self._try(self._registrations.maintain(id, None, by="Eureka"))
         if self._own_status(instance) == "OUT_OF_SERVICE":  # its client had taken itself out; this ends that too
             await self._try(self._say(id, "UP"))
         return DONE
