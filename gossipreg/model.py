@@ -36,6 +36,11 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def is_loopback_host(host: str) -> bool:
+    """Whether a literal address as `Address` has it (normalised, IPv4-mapped ones as IPv4) is this machine's own."""
+    return host.startswith("127.") or host == "::1"
+
+
 class Version(NamedTuple):
     """Of a row's content: which start of its owner wrote it, and its how-manieth change. Tuple order is precedence."""
 

@@ -72,4 +72,4 @@ def _bind_first(node: Node, first: Node) -> None:
     member = first.replica.own.member
     assert member is not None, "an owner knows itself"
     if node is not first:
-        node._commons.peers.know(member.boot_id, first.id, first.replica.own.liveness.generation, member.addresses[0])
+        node._commons.peers.know(member.boot_id, first.id, first.replica.own.liveness.generation, member.addresses)

@@ -24,6 +24,7 @@ from gossipreg.core.listener import AloneOver, Listener
 from gossipreg.core.lost import Forsaken, Lost, Seek
 from gossipreg.core.outbox import Outbox
 from gossipreg.core.own import Own
+from gossipreg.core.own_address import OwnAddress
 from gossipreg.core.peers import Peer, Peers
 from gossipreg.core.reconcile import Compare, Reconcile
 from gossipreg.core.replica import Replica
@@ -107,7 +108,8 @@ class Node(View):
         self._detector = Detector(commons)
         self._roster = Roster(commons, self.catalog, self._lost, self._gone)
         self._listener = Listener(commons, self._roster)
-        self._own = Own(commons, self._rumours, member, address_fixed=address_fixed)
+        self._own = Own(commons, self._rumours, member)
+        self._own_address = OwnAddress(commons, self._own, fixed=address_fixed)
         self._twins = Twins(commons, self._own, self._lost.call)
         self._intake = Intake(
             commons, self._own, self._twins, self._rumours, self._fetch, self._joining, self._reconcile, self._lost,
@@ -371,7 +373,7 @@ class Node(View):
                     if message.fingerprint == commons.replica.fingerprint:
                         self._row_acks.equal_fingerprint(id)
                     self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=True)
-                    if message.observed is not None and self._own.seen_at(id, message.observed):
+                    if self._own_address.seen_at(id, message.observed, source):
                         for other in commons.ring.sample(commons.rng, 1, [id]):
                             self._detector.probe(other)  # else a second witness may take many periods
             case Delta():

@@ -1,6 +1,7 @@
 """Our own row: our entry, our services and their health, written and told.
 
-Owns: which slot each service of ours has, and what two others say our address is. Never knows: who reads it.
+Owns: which slot each service of ours has, and our entry. Never knows: who reads it, or how our address is found out
+(`own_address.py`, and the daemon).
 
 A change is written once, and told within the gathering time as one delta. Writing what
 stands there already changes nothing: no counter, no rumour, no watcher woken.
@@ -13,23 +14,17 @@ from gossipreg.core.commons import Commons
 from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.rumours import Rumours
 from gossipreg.errors import GossipregError, NotFound, TooLarge
-from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, NodeId, Service, Status, Version
+from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, Service, Status, Version
 from gossipreg.wire import values
 from gossipreg.wire.messages import MAX_VERSION
 
-_ADDRESSES_MAX = 8
-_WITNESSES = 2
-"""So many members must have seen us at the same new address before we believe it."""
-
 
 class Own:
-    def __init__(self, commons: Commons, rumours: Rumours, member: Member, *, address_fixed: bool) -> None:
+    def __init__(self, commons: Commons, rumours: Rumours, member: Member) -> None:
         self._commons = commons
         self._rumours = rumours
-        self._address_fixed = address_fixed
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
-        self._observed: dict[NodeId, Address] = {}
         self.services: dict[str, Service] = {}
         self.health: dict[str, tuple[Health, str]] = {}
         """Of each service, and why it is in maintenance."""
@@ -49,8 +44,11 @@ class Own:
             self._rumours.tell_row(self._commons.id, before)
 
     def reachable_at(self, addresses: tuple[Address, ...]) -> None:
-        """These are our addresses now, best first; what is more than a few is let go from the end."""
-        self.update(replace(self.member, addresses=addresses[:_ADDRESSES_MAX]))
+        """Announce these as our addresses, best first: the present one of each family, and no former ones. Readers
+        would be sent to an address where nobody is, or by now somebody else."""
+        if addresses != self.member.addresses:
+            self._commons.event("moved", address=" ".join(map(str, addresses)))
+            self.update(replace(self.member, addresses=addresses))
 
     def drain(self, on: bool, reason: str = "") -> None:
         """Whether all our services are in maintenance, and why. Nothing changes where we are leaving."""
@@ -127,21 +125,3 @@ class Own:
         if slot is None:
             raise NotFound(f"no service {service_id!r} is registered here: see `gossipreg services`")
         return slot
-
-    # -- moving ------------------------------------------------------------------------------------------------------
-
-    def seen_at(self, by: NodeId, address: Address) -> bool:
-        """A member saw us speak from an address that is not in our row: two who agree are believed, and one where
-        there is but one. True: another's word is wanted."""
-        if self._address_fixed or address in self.member.addresses:
-            return False
-        self._observed[by] = address
-        wanted = min(_WITNESSES, len(self._commons.ring) - 1)
-        if sum(seen == address for seen in self._observed.values()) >= wanted:
-            self._observed.clear()
-            self._commons.event("moved", address=str(address))
-            self.reachable_at((address, *self.member.addresses))
-            return False
-        if len(self._observed) > 16:
-            del self._observed[next(iter(self._observed))]
-        return True

@@ -39,8 +39,8 @@ class Peer:
         self.window = ReplayWindow()
         self.source: Address | None = None
         """Where it was last proven to speak from; None until then."""
-        self.home: Address | None = None
-        """The first address in its row, as it was known last."""
+        self.home: tuple[Address, ...] = ()
+        """The addresses in its row, as they were known last."""
         self.heard_at = float("-inf")
         self.asked_at = float("-inf")
         """When it last had to ask who we are."""
@@ -51,7 +51,7 @@ class _Known(NamedTuple):
 
     id: NodeId
     generation: int
-    home: Address | None
+    home: tuple[Address, ...]
 
 
 class Peers:
@@ -83,8 +83,8 @@ class Peers:
         peer = self._by_id.get(id)
         return None if peer is None else peer.source
 
-    def know(self, boot_id: BootId, id: NodeId, generation: int, home: Address | None) -> None:
-        """Its row says that it is bound to this boot id, and that `home` is where it is reached first."""
+    def know(self, boot_id: BootId, id: NodeId, generation: int, home: tuple[Address, ...]) -> None:
+        """Its row says that it is bound to this boot id, and that it is reached at `home`, best first."""
         if id in self._by_id or id in self._boot_of or boot_id in self._by_boot or boot_id in self._known:
             if self.bind(boot_id, id, generation) is not None or id in self._by_id:
                 self._moved(id, home)
@@ -128,11 +128,12 @@ class Peers:
                 self.forget(next(iter(self._guests)))
         return peer
 
-    def _moved(self, id: NodeId, home: Address | None) -> None:
-        """This is the first address in its row. Where that changed, it spoke from elsewhere before it moved."""
+    def _moved(self, id: NodeId, home: tuple[Address, ...]) -> None:
+        """These are the addresses in its row. Where they changed, an address that is not among them was proven before
+        it moved, and is not used any more."""
         peer = self._by_id.get(id)
         if peer is not None and peer.home != home:
-            if peer.home is not None:
+            if peer.home and peer.source not in home:
                 peer.source = None
             peer.home = home
 

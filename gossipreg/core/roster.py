@@ -72,8 +72,7 @@ class Roster:
             self.hidden_changed(id)
         member = row.member
         if member is not None and id != commons.id and row.member_generation >= row.liveness.generation:
-            home = member.addresses[0] if member.addresses else None
-            commons.peers.know(member.boot_id, id, row.member_generation, home)
+            commons.peers.know(member.boot_id, id, row.member_generation, member.addresses)
         known_as = self._states.get(id) or (_PLAIN if id in commons.ring else None)
         belongs = row.active and (member is not None and bool(member.addresses))
         if belongs or id == commons.id:

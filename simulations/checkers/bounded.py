@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
-from gossipreg.core import catalog, detector, fetch, join, peers, reconcile, returning, rumours, suspicion
+from gossipreg.core import catalog, detector, fetch, join, own_address, peers, reconcile, returning, rumours, suspicion
 from gossipreg.core.node import Node
 from gossipreg.core.row import Row
 from gossipreg.core.timers import Timers
@@ -77,10 +77,11 @@ BOUNDS: dict[str, Bound] = {
     "Outbox.sent_kinds": _exactly(32),
     "Outbox.sent_kind_bytes": _exactly(32),
     "Own._free": _exactly(MAX_SERVICES_A_ROW),
-    "Own._observed": _exactly(16),
     "Own._slots": _exactly(MAX_SERVICES_A_ROW),
     "Own.health": _exactly(MAX_SERVICES_A_ROW),
     "Own.services": _exactly(MAX_SERVICES_A_ROW),
+    "OwnAddress._confirmed_at": _exactly(2),
+    "OwnAddress._words": _exactly(own_address._WORDS_MAX),
     "Peers._boot_of": _known,
     "Peers._by_boot": _ROWS_OR_GUESTS,
     "Peers._by_id": _ROWS_OR_GUESTS,

@@ -9,9 +9,10 @@ by CNAME; where some instances have addresses, those alone are given out.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 
+from gossipreg.core.own_address import present
 from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.compose import Answer, Record
 from gossipreg.gateway.dns.directory import Directory, Entry, folded, packed_address
@@ -39,14 +40,20 @@ Records = tuple[Record, ...]
 
 class Answers:
     def __init__(
-        self, directory: Directory, zones: tuple[Zone, ...], *, cluster: str, ttl_s: int, hosts: tuple[str, ...]
+        self,
+        directory: Directory,
+        zones: tuple[Zone, ...],
+        *,
+        cluster: str,
+        ttl_s: int,
+        hosts: Callable[[], Iterable[str]],
     ) -> None:
-        """`hosts` are the addresses at which we are asked, for `ns` in the zone."""
+        """`hosts()` gives the addresses at which we are asked now, for `ns` in the zone."""
         self._directory = directory
         self._zones = zones
         self._cluster = folded(cluster)
         self._ttl_s = ttl_s
-        self._hosts = tuple(packed for host in hosts if (packed := packed_address(host)) and any(packed))
+        self._hosts = hosts
 
     def answer(self, query: wire.Query) -> Answer:
         asked = None if query.class_ != wire.IN else read_name(query.labels, self._zones)
@@ -82,7 +89,8 @@ class Answers:
             case Kind.APEX:
                 return None, self._apex(asked, type)
             case Kind.NAME_SERVER:
-                return None, self._address_records(self._hosts, type)
+                packed = tuple(one for host in self._hosts() if (one := packed_address(host)) and any(one))
+                return None, self._address_records(packed, type)
             case Kind.OTHER:
                 return None, () if self._is_place(b".".join(asked.parts)) else None
 
@@ -195,7 +203,7 @@ class Answers:
 
 
 def _addresses(members: list[Member]) -> tuple[bytes, ...]:
-    packed = (packed_address(address.host) for member in members for address in member.addresses)
+    packed = (packed_address(address.host) for member in members for address in present(member.addresses))
     return tuple(dict.fromkeys(one for one in packed if one is not None))
 
 

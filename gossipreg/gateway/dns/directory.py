@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gossipreg.core.catalog import Catalog
+from gossipreg.core.own_address import present
 from gossipreg.core.view import View
 from gossipreg.model import Change, ChangeKind, Health, Member
 
@@ -146,7 +147,7 @@ def list_members(view: View) -> Members:
         while b"." in name:
             name = name.partition(b".")[2]
             members.inner[name] = None
-        for address in row.member.addresses:
+        for address in present(row.member.addresses):
             packed = packed_address(address.host)
             if packed is not None:
                 members.by_address.setdefault(packed, []).append(row.member.name)

@@ -52,8 +52,11 @@ class DnsGateway:
         """Answer from this registry as it is now, and as `changed` says later. Called again, begins anew."""
         assert self._ports is not None, "open comes first"
         directory = Directory(view)
-        own = self._ports.addresses if not self._ports.wildcard else view.addresses
-        hosts = tuple(address.host for address in own)
+        ports = self._ports
+
+        def hosts() -> list[str]:
+            return [address.host for address in (view.addresses if ports.wildcard else ports.addresses)]
+
         answers = Answers(directory, self._zones, cluster=self._cluster, ttl_s=self._ttl_s, hosts=hosts)
         before = self._responder
         self._responder = Responder(directory, answers, salt=view.id, rng=random.Random(os.urandom(16)), bug=bug)

@@ -15,7 +15,7 @@ from gossipreg.gateway.dns.answers import Answers
 from gossipreg.gateway.dns.directory import Directory
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.dns.responder import Responder
-from gossipreg.model import Change, Health, Service, Status
+from gossipreg.model import Address, Change, Health, Service, Status
 from gossipreg.wire import values
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node
@@ -36,7 +36,7 @@ class Registry:
         """One that has kept nothing yet."""
         self.directory = Directory(self.node, clock=self._clock)
         answers = Answers(
-            self.directory, make_zones(self.domain), cluster=self.cluster, ttl_s=self.ttl_s, hosts=("127.0.0.1",)
+            self.directory, make_zones(self.domain), cluster=self.cluster, ttl_s=self.ttl_s, hosts=lambda: ["127.0.0.1"]
         )
         rng = random.Random(self.seed)
         return Responder(self.directory, answers, salt=self.node.id, rng=rng, bug=lambda _, error: self._bug(error))
@@ -74,6 +74,13 @@ class Registry:
             speaker.content.put(KIND_HEALTH, slot, values.encode_health(Health.PASSING))
         self.tell(speaker.greets(self.node, START))
         return speaker
+
+    def announces(self, speaker: Speaker, *addresses: Address) -> None:
+        """These are its addresses from now on."""
+        member = self.node.replica.rows[speaker.id].member
+        assert member is not None
+        speaker.content.put(KIND_MEMBER, 0, values.encode_member(replace(member, addresses=addresses)))
+        self.tell(speaker.says(self.node, START, speaker.row))
 
     def leave(self, speaker: Speaker) -> None:
         """It says that it goes."""

@@ -6,7 +6,7 @@ import dns.rdatatype
 import dns.reversename
 import pytest
 
-from gossipreg.model import Health, Service
+from gossipreg.model import Address, Health, Service
 from tests.gateway.dns.registry import Registry, data_of, outcome
 
 
@@ -199,6 +199,17 @@ def test_addresses_are_read_back_to_members_and_else_to_services(registry: Regis
     assert outcome(registry.ask("5.0.2.10.in-addr.arpa", "A")) == "NODATA"
     assert outcome(registry.ask("2.10.in-addr.arpa", "PTR")) == "NODATA"
     assert outcome(registry.ask("256.0.2.10.in-addr.arpa", "PTR")) == "NXDOMAIN"
+
+
+def test_a_node_has_its_present_address_of_each_family(registry: Registry) -> None:
+    """A member of an earlier release announces the addresses that it had before, behind the present ones."""
+    speaker, (now, before) = registry.member(4), (Address("10.2.0.77", 7940), Address("10.2.0.5", 7940))
+    registry.announces(speaker, now, before, Address("fd00::7", 7940), Address("127.0.0.1", 7940))
+    assert registry.found("speaker-4.node.consul") == ["10.2.0.77"]
+    assert registry.found("speaker-4.node.consul", "AAAA") == ["fd00::7"]
+    assert registry.found(str(dns.reversename.from_address("fd00::7")), "PTR") == ["speaker-4.node.consul."]
+    for former in ("10.2.0.5", "127.0.0.1"):
+        assert outcome(registry.ask(str(dns.reversename.from_address(former)), "PTR")) == "NXDOMAIN"
 
 
 def test_hex_addresses_are_spelled_out(registry: Registry) -> None:

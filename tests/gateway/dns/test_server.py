@@ -17,7 +17,7 @@ from gossipreg.errors import BadConfig, CannotStart
 from gossipreg.gateway.dns import rates, server
 from gossipreg.gateway.dns.gateway import DnsGateway
 from gossipreg.gateway.dns.ports import open_ports
-from gossipreg.model import Change, Health, Service
+from gossipreg.model import Address, Change, Health, Service
 from tests.core.cluster import START
 from tests.core.speaker import a_node
 from tests.gateway.dns.registry import data_of
@@ -272,6 +272,9 @@ async def test_bound_to_all_addresses_it_answers_from_the_one_that_was_asked(eve
 async def test_bound_to_all_addresses_ns_has_the_announced_ones(everywhere: Running) -> None:
     reply = await everywhere.ask_udp(dns.message.make_query("ns.consul", "A").to_wire())
     assert data_of(dns.message.from_wire(reply)) == ["10.1.0.1"]
+    everywhere.node.reachable_at((Address("10.1.0.99", 7940),), START)
+    reply = await everywhere.ask_udp(dns.message.make_query("ns.consul", "A").to_wire())
+    assert data_of(dns.message.from_wire(reply)) == ["10.1.0.99"], "it moved"
 
 
 # -- not starting, and failing later -----------------------------------------------------------------------------------

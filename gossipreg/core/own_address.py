@@ -1,0 +1,97 @@
+"""Our own address: what other members see of it, and when that is believed.
+
+Owns: the words of witnesses (a witness is a member that answered a probe of ours and said from where it came), and the
+rule by which a new address takes the place of the old one. Never knows: interfaces, routes (the daemon follows those
+and calls `Own.reachable_at`), or how the row is told.
+
+One address of each family is announced, the present one. A witness that finds the probe at an announced address says
+nothing, which counts as a word for that address. Another address of the same family takes its place when
+
+- `_WITNESSES` members name it (one is enough where there is but one other member), and
+- no member has seen us at the announced address since, nor within `_QUIET_PERIODS`.
+
+The second rule keeps a host with two uplinks in place: while one half of the cluster sees it at one address and the
+other half at another, both are present, and changing between them would be a change for every reader each second.
+After a real move nobody sees the old address, so the rule costs two periods at most, whichever way the address changes.
+"""
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.own import Own
+from gossipreg.model import Address, NodeId, is_loopback_host
+
+_WITNESSES = 2
+"""So many members must have seen us at the same new address before we believe it: one alone may be wrong, or lie."""
+_QUIET_PERIODS = 1.5
+"""Our ring successor is probed once a period, so a present address is confirmed more often than this."""
+_WORDS_MAX = 16
+"""Words of so many witnesses are kept; beyond it the oldest is forgotten."""
+
+
+class OwnAddress:
+    def __init__(self, commons: Commons, own: Own, *, fixed: bool) -> None:
+        """`fixed`: the user named our address, so it does not follow what others see."""
+        self._commons = commons
+        self._own = own
+        self.fixed = fixed
+        self._words: dict[NodeId, Address] = {}
+        """By witness, an address that we do not announce."""
+        self._confirmed_at: dict[bool, float] = {}
+        """When a member last saw us at the announced address, by whether that is IPv6."""
+
+    def seen_at(self, by: NodeId, observed: Address | None, answered_from: Address) -> bool:
+        """A member answered our probe from `answered_from`, and saw us at `observed`; None: at an address of our row.
+        Returns whether the word of one more member would decide."""
+        if self.fixed:
+            return False
+        announced = self._own.member.addresses
+        if observed is None or observed in announced:
+            self._confirm(_is_v6(answered_from if observed is None else observed))
+            return False
+        if is_loopback_host(observed.host) and any(not is_loopback_host(one.host) for one in announced):
+            return False  # the witness is on this host, the other members need not be
+        self._words.pop(by, None)
+        self._words[by] = observed
+        if len(self._words) > _WORDS_MAX:
+            del self._words[next(iter(self._words))]
+        quiet_s = _QUIET_PERIODS * self._commons.config.period_s
+        if self._commons.now - self._confirmed_at.get(_is_v6(observed), float("-inf")) < quiet_s:
+            return False
+        wanted = min(_WITNESSES, len(self._commons.ring) - 1)
+        if sum(word == observed for word in self._words.values()) < wanted:
+            return True
+        self._move(observed)
+        return False
+
+    def _confirm(self, v6: bool) -> None:
+        """The announced address of this family is the present one, so words against it count no more."""
+        self._confirmed_at[v6] = self._commons.now
+        if self._words:
+            self._words = {by: word for by, word in self._words.items() if _is_v6(word) != v6}
+
+    def _move(self, address: Address) -> None:
+        self._confirm(_is_v6(address))
+        self._own.reachable_at(with_present(self._own.member.addresses, address))
+
+
+def with_present(announced: tuple[Address, ...], address: Address) -> tuple[Address, ...]:
+    """What is announced once `address` is the present one of its family: it takes the place of the former one, or the
+    last place. Loopback addresses give way to any other."""
+    if not is_loopback_host(address.host):
+        announced = tuple(one for one in announced if not is_loopback_host(one.host))
+    if not any(_is_v6(one) == _is_v6(address) for one in announced):
+        return (*announced, address)
+    return present(tuple(address if _is_v6(one) == _is_v6(address) else one for one in announced))
+
+
+def present(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """The first address of each family, in order. Members of earlier releases announce former addresses behind it."""
+    if len(addresses) < 2:
+        return addresses
+    first: dict[bool, Address] = {}
+    for address in addresses:
+        first.setdefault(_is_v6(address), address)
+    return tuple(first.values())
+
+
+def _is_v6(address: Address) -> bool:
+    return ":" in address.host
