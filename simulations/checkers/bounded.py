@@ -110,6 +110,8 @@ BOUNDS: dict[str, Bound] = {
     "Roster.why": _known,
     "RoundTrips._members": _ROWS_OR_GUESTS,
     "RoundTrips._zones": _exactly(256),
+    "RowAcks._acked": _known,
+    "RowAcks._asked": _known,
     "Rumours._news": lambda node, ever: ever * (2 + node.config.suspicion_confirmations),
     "Rumours._receipts": _known,
     "Rumours._told": lambda _node, ever: min(ever, rumours._UNRECEIPTED_MAX),
