@@ -6,6 +6,7 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     drops            why something is dropped: every reason that is counted, and what it means
     durations        250ms, 5s, 2m, 1h
     socket_path      where the local socket is
+    callers, rights  who asks, as the kernel says; which verb is for whom
     config           everything that can be chosen about a member
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
     core/            the protocol: replica, detector, rumours, reconcile, catalog, node. Pure: time and bytes go in,

@@ -60,6 +60,10 @@ class Refused(RequestError):
     code = "refused"
 
 
+class NotAllowed(Refused):
+    """Refused because of who asks: somebody else may do it (see `rights.py`)."""
+
+
 class TooLarge(RequestError):
     """Beyond a documented limit (a value, a row, a request)."""
 

@@ -50,6 +50,7 @@ FILE = click.Path(readable=False)
 @click.option("--data-dir", metavar="DIR", type=FILE, help="Keeps its identity and services over restarts.")
 @click.option("--profile", type=click.Choice(["local", "lan", "wan"]), default="lan", help="Timing (lan).")
 @click.option("--socket-group", metavar="GROUP", help="Who else may use the socket.")
+@click.option("--socket-admin-group", metavar="GROUP", help="Who else may operate: leave, reload, others' services.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of logs and the ready line (text).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option(

@@ -18,7 +18,7 @@ import trio
 from msgpack import packb
 
 from gossipreg.daemon import params as check
-from gossipreg.daemon.methods import Caller, Handler, Methods, pack
+from gossipreg.daemon.methods import Command, Handler, Methods, SocketClient, pack
 from gossipreg.daemon.outgoing import Outgoing
 from gossipreg.daemon.params import take_untrusted
 from gossipreg.daemon.watches import Watch, Watches, notification
@@ -38,19 +38,17 @@ LET_READ_BYTES = 64 * 1024
 
 
 class Connection:
-    def __init__(self, sock: socket.socket, caller: Caller, outgoing: Outgoing, methods: Methods, watches: Watches,
-                 instances: Callable[[str | None], tuple[Instance, ...]],
+    def __init__(self, sock: socket.socket, client: SocketClient, outgoing: Outgoing, methods: Methods,
+                 watches: Watches, instances: Callable[[str | None], tuple[Instance, ...]],
                  bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
-        self.caller = caller
-        caller.tell = outgoing.push
+        self.client = client
+        client.tell = outgoing.push
         self._sock = sock
         self._outgoing = outgoing
         self._methods = methods
         self._handlers: dict[str, Handler] = {
             **methods.handlers,
-            "register": lambda params: methods.register(params, caller),
-            "maint": lambda params: methods.maint(params, caller),
-            "drain": lambda params: methods.drain(params, caller),
+            **{name: _asked_by(client, command) for name, command in methods.commands.items()},
             "watch": self._watch,
             "unwatch": self._unwatch,
         }
@@ -70,7 +68,7 @@ class Connection:
     @property
     def idle(self) -> bool:
         """Nothing is lost but time where it ends and comes again."""
-        return self._runs and self._answered.is_set() and not (self._watching or self.caller.attached)
+        return self._runs and self._answered.is_set() and not (self._watching or self.client.attached)
 
     def make_room(self) -> None:
         """End, for another: say so, and do not wait for who does not read."""
@@ -89,7 +87,7 @@ class Connection:
                 nursery.cancel_scope.cancel()
         finally:
             self._drop_watches()
-            self._methods.gone(self.caller)
+            self._methods.gone(self.client)
             self._outgoing.close()
             self._sock.close()
 
@@ -150,6 +148,7 @@ class Connection:
             handler = self._handlers.get(method)
             if handler is None:
                 raise UnknownMethod(f"no method {method[:80]!r}: there are {', '.join(sorted(self._handlers))}")
+            self._methods.rights.check(method, self.client.caller, params)
             result = handler(params)
             return packed_reply(id, result) if isinstance(result, bytes) else self._reply_later(id, method, result)
         except Exception as error:
@@ -193,6 +192,10 @@ class Connection:
         for watch in self._watching.values():
             self._watches.remove(watch)
         self._watching.clear()
+
+
+def _asked_by(client: SocketClient, command: Command) -> Handler:
+    return lambda params: command(params, client)
 
 
 def packed_reply(id: int, packed_result: bytes) -> bytes:

@@ -50,6 +50,9 @@ CREATE TABLE peers (id BLOB PRIMARY KEY, host TEXT NOT NULL, port INTEGER NOT NU
     """
 CREATE TABLE maintenance (id TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT;
 """,
+    """
+ALTER TABLE services ADD COLUMN owner INTEGER;
+""",
 )
 """What each version of the layout added. `user_version` says how many of them a database has; it gets the others."""
 LAYOUT = len(_LAYOUTS)
@@ -68,10 +71,14 @@ class KeptService(NamedTuple):
     """The parameters of `register`, in MessagePack."""
     health: Health
     """The one known last."""
+    owner: int | None = None
+    """The uid that registered it, -1 for one that came over TCP; None: written by a release that did not keep it."""
 
 
 def keep_service(kept: KeptService) -> Statement:
-    return "INSERT OR REPLACE INTO services VALUES (?, ?, ?, ?, ?)", (*kept[:2], int(kept[2]), kept[3], int(kept[4]))
+    columns = "(id, source, trusted, params, health, owner)"
+    values = (kept.id, kept.source, int(kept.trusted), kept.params, int(kept.health), kept.owner)
+    return f"INSERT OR REPLACE INTO services {columns} VALUES (?, ?, ?, ?, ?, ?)", values
 
 
 def drop_service(id: str) -> Statement:
@@ -156,10 +163,11 @@ class DataDirectory:
 
     def services(self) -> list[KeptService]:
         """In the order in which they were registered first."""
-        rows = self._database.execute("SELECT * FROM services ORDER BY rowid").fetchall()
+        columns = "id, source, trusted, params, health, owner"
+        rows = self._database.execute(f"SELECT {columns} FROM services ORDER BY rowid").fetchall()
         return [
-            KeptService(id, source, bool(trusted), params, Health(health))
-            for id, source, trusted, params, health in rows
+            KeptService(id, source, bool(trusted), params, Health(health), owner)
+            for id, source, trusted, params, health, owner in rows
         ]
 
     def peers(self) -> Peers:

@@ -11,9 +11,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import trio
 
+from gossipreg.callers import Caller
 from gossipreg.core.view import View
 from gossipreg.daemon.services import Services
 from gossipreg.model import Change
+from gossipreg.rights import Rights
 
 AGAIN_S = 1.0
 """So long after it failed a gateway begins anew."""
@@ -53,12 +55,13 @@ class Inside:
 
     view: View
     registrations: Services
+    rights: Rights
     cluster: str
     version: str
     now: Callable[[], float]
     """The time as the view has it."""
-    leave: Callable[[float], Awaitable[None]]
-    """`leave(hold_s)` returns when it is done."""
+    leave: Callable[[float, Caller], Awaitable[None]]
+    """`leave(hold_s, by)` returns when it is done."""
     seek: Callable[[str], Awaitable[None]]
     """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
     figures: Callable[[], Awaitable[dict[str, Any]]]

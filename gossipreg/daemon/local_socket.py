@@ -10,15 +10,15 @@ The file is `socket_file.py`, a client's connection `connection.py`, what it is 
 import errno
 import os
 import socket
-import struct
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
 import trio
 
+from gossipreg.callers import caller_at
 from gossipreg.daemon.connection import Connection
-from gossipreg.daemon.methods import Caller, Methods
+from gossipreg.daemon.methods import Methods, SocketClient
 from gossipreg.daemon.outgoing import Outgoing, Queues
 from gossipreg.daemon.socket_file import SocketFile
 from gossipreg.daemon.watches import Watches
@@ -53,29 +53,29 @@ class LocalSocket:
                 sock = await self._accept()
                 if sock is None:
                     continue
-                caller = _caller_of(sock)
-                if fault := self._no_place(caller, methods.dropped, crowded):
+                client = SocketClient(caller_at(sock, "socket"))
+                if fault := self._no_place(client, methods.dropped, crowded):
                     with sock, suppress(OSError):
                         sock.send(encode_error(None, "busy", fault))
                     continue
                 outgoing = Outgoing(sock, self._queues, methods.dropped)
-                connection = Connection(sock, caller, outgoing, methods, watches, instances, bug)
+                connection = Connection(sock, client, outgoing, methods, watches, instances, bug)
                 self._connections[connection] = None
                 nursery.start_soon(self._serve_one, connection, bug)
 
-    def _no_place(self, caller: Caller, dropped: Counter[str], crowded: Callable[[str], None]) -> str:
+    def _no_place(self, client: SocketClient, dropped: Counter[str], crowded: Callable[[str], None]) -> str:
         """Why one more connection of this client is not taken, and counted; empty where it is."""
-        same = sum(connection.caller.pid == caller.pid for connection in self._connections)
+        same = sum(connection.client.pid == client.pid for connection in self._connections)
         if same >= MAX_CLIENTS_A_PROCESS:
             dropped["client_process_too_many"] += 1
-            return f"process {caller.pid} has {same} connections: close some"
-        users = Counter(connection.caller.uid for connection in self._connections)
-        kept_for_us = caller.uid in (0, os.geteuid())
-        if not kept_for_us and users[caller.uid] >= MAX_CLIENTS_A_USER:
-            to_blame = [caller.uid]
+            return f"process {client.pid} has {same} connections: close some"
+        users = Counter(connection.client.uid for connection in self._connections)
+        kept_for_us = client.uid in (0, os.geteuid())
+        if not kept_for_us and users[client.uid] >= MAX_CLIENTS_A_USER:
+            to_blame = [client.uid]
         elif users.total() >= MAX_CLIENTS - (0 if kept_for_us else KEPT_CLIENTS):
             to_blame = [
-                uid for uid, number in users.most_common() if uid == caller.uid or number > users[caller.uid] + 1
+                uid for uid, number in users.most_common() if uid == client.uid or number > users[client.uid] + 1
             ]
         else:
             return ""
@@ -91,7 +91,7 @@ class LocalSocket:
 
     def _make_room(self, uid: int) -> bool:
         """End the connection of this user that has been idle for longest. False: there is none."""
-        idle = [one for one in self._connections if one.caller.uid == uid and one.idle]
+        idle = [one for one in self._connections if one.client.uid == uid and one.idle]
         if not idle:
             return False
         longest = min(idle, key=lambda one: one.asked_at)
@@ -125,11 +125,3 @@ class LocalSocket:
     def close(self) -> None:
         """Stop listening."""
         self._file.close()
-
-
-def _caller_of(sock: socket.socket) -> Caller:
-    """The process at the other end and its user, as the kernel knows them; nobody's where it does not say."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return Caller(0, -1)
-    pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return Caller(pid, uid)

@@ -18,6 +18,7 @@ from typing import Any
 import trio
 
 from gossipreg import __version__
+from gossipreg.callers import Caller, the_sidecar
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import DEFAULT_PORT, own_addresses
@@ -129,7 +130,10 @@ class Sidecar:
         data = open_things.data
         self._troubles = Troubles(boot_s)
         self._store = Store(data, self._not_kept, self._kept_again, TRIAL)
-        self._services = Services(self._node, self._pump, self._store, log, allow_cmd_checks=settings.allow_cmd_checks)
+        self._services = Services(
+            self._node, self._pump, self._store, log, allow_cmd_checks=settings.allow_cmd_checks,
+            rights=open_things.rights,
+        )  # fmt: skip
         self._services.checks = self._checks = Checks(
             changed=self._services.checked,
             expired=self._services.expired,
@@ -225,7 +229,7 @@ class Sidecar:
                 told_to_end = True
                 hold = number == signal.SIGTERM and self._settings.on_sigterm == "hold"
                 self._log.info("signal", signal=signal.Signals(number).name)
-                nursery.start_soon(self.leave, SIGTERM_HOLD_S if hold else 0.0)
+                nursery.start_soon(self.leave, SIGTERM_HOLD_S if hold else 0.0, the_sidecar())
 
     async def _seek(self) -> None:
         if not self._open.seeds:
@@ -244,12 +248,12 @@ class Sidecar:
             await self._synced.wait()
         notify(READY)
 
-    async def leave(self, hold_s: float) -> None:
+    async def leave(self, hold_s: float, by: Caller) -> None:
         """Take leave of the cluster; returns when that is done. Called again, waits for the first."""
         if not self._leaving:
             self._leaving = True
             notify(STOPPING)
-            self._log.info("leaving", hold_s=hold_s)
+            self._log.info("leaving", hold_s=hold_s, **self._services.audit.record("leave", "", by))
             self._services.close()
             with trio.move_on_after(LEAVE_MARGIN_S):
                 await self._store.flushed()
@@ -263,7 +267,8 @@ class Sidecar:
     def _inside(self) -> Inside:
         """What gateways may ask of it."""
         return Inside(
-            view=self._node, registrations=self._services, cluster=self._settings.cluster, version=__version__,
+            view=self._node, registrations=self._services, rights=self._open.rights,
+            cluster=self._settings.cluster, version=__version__,
             now=self._pump.now, leave=self.leave, seek=self._call, figures=self._figures, bug=self._pump.bug,
         )  # fmt: skip
 

@@ -11,6 +11,8 @@ Maintenance belongs to an id, not to a registration: a service whose program end
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from gossipreg.callers import Caller
+from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.data_directory import Statement, drop_maintenance, keep_maintenance
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
@@ -28,11 +30,12 @@ KEPT_MAX = 8192
 
 
 class Maintenance:
-    def __init__(self, node: "Node", pump: Pump, store: Store, log: Log) -> None:
+    def __init__(self, node: "Node", pump: Pump, store: Store, log: Log, audit: Audit) -> None:
         self._node = node
         self._pump = pump
         self._store = store
         self._log = log
+        self._audit = audit
         self._reasons: dict[str, str] = {}
 
     def start(self, kept: Mapping[str, str]) -> None:
@@ -64,8 +67,8 @@ class Maintenance:
         if reason is not None and id not in self._reasons and len(self._reasons) >= KEPT_MAX:
             raise TooLarge(f"{KEPT_MAX} services of this sidecar are in maintenance already: end some with --off")
 
-    async def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: str) -> None:
-        """None: it is over. `then` tells it, when it is on the disk; `by` says for the log who asked."""
+    async def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: Caller) -> None:
+        """None: it is over. `then` tells it, when it is on the disk."""
 
         def apply() -> None:
             changed = self._reasons.get(id) != reason
@@ -80,12 +83,13 @@ class Maintenance:
 
         await self._store.commit([drop_maintenance(id) if reason is None else keep_maintenance(id, reason)], apply)
 
-    def _write_line(self, id: str, reason: str | None, by: str) -> None:
+    def _write_line(self, id: str, reason: str | None, by: Caller) -> None:
+        who = self._audit.record("maint on" if reason is not None else "maint off", id, by)
         what = "this sidecar, with all its services" if id == EVERYTHING else f"the service {id}"
         if reason is None:
-            self._log.info("maintenance_over", id=id, by=by, message=f"{what}, is back in the answers")
+            self._log.info("maintenance_over", id=id, message=f"{what}, is back in the answers", **who)
         else:
-            self._log.warning("maintenance", id=id, by=by, reason=reason, message=f"{what}, is out of the answers")
+            self._log.warning("maintenance", id=id, reason=reason, message=f"{what}, is out of the answers", **who)
 
     def forget(self, id: str) -> None:
         """The service was deregistered."""

@@ -7,6 +7,7 @@ and then waits until every living member has acked it, so that nobody gives the 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gossipreg.callers import Caller
 from gossipreg.daemon import params as check
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.row_acks import RowAckWaits
@@ -29,21 +30,21 @@ class MaintenanceMethods:
         self._acks = acks
         self._name = name
 
-    def maint(self, params: dict[str, Any], by: str) -> Awaitable[Shape]:
+    def maint(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
         """{service, off, reason}: without `service` the whole sidecar. Answered when it is durable."""
         return self._maint(take_untrusted("maint", params, _MAINT), by)
 
-    def drain(self, params: dict[str, Any], by: str) -> Awaitable[Shape]:
+    def drain(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
         """As `maint`, and {timeout} in seconds: answered once all living members have acked it, or at the timeout.
         The result: {acked: whether all have, missing: how many have not, members: the names of those}."""
         return self._drain(take_untrusted("drain", params, _DRAIN), by)
 
-    async def _maint(self, given: dict[str, Any], by: str) -> Shape:
+    async def _maint(self, given: dict[str, Any], by: Caller) -> Shape:
         reason = None if given.get("off", False) else given.get("reason", "")
         await self._services.maintain(given.get("service"), reason, by=by)
         return {}
 
-    async def _drain(self, given: dict[str, Any], by: str) -> Shape:
+    async def _drain(self, given: dict[str, Any], by: Caller) -> Shape:
         await self._maint(given, by)
         missing = await self._acks.wait(given.get("timeout", DRAIN_TIMEOUT_S))
         return {

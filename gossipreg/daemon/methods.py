@@ -6,7 +6,6 @@ Results have the JSON shapes of `wire.shapes`, already in MessagePack. `lookup` 
 kept until the catalog says that another would be given.
 """
 
-import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +18,7 @@ import trio
 from msgpack import Packer, packb
 
 from gossipreg import __version__
+from gossipreg.callers import Caller
 from gossipreg.daemon import params as check
 from gossipreg.daemon.maintenance_methods import MaintenanceMethods
 from gossipreg.daemon.params import Check, take_untrusted
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Params = dict[str, Any]
 Handler = Callable[[Params], bytes | Awaitable[bytes]]
+Command = Callable[[Params, "SocketClient"], bytes | Awaitable[bytes]]
 Made = TypeVar("Made")
 
 KEPT_ANSWERS_MAX = 1024
@@ -61,16 +62,23 @@ _EMPTY: bytes = packb({})
 
 
 @dataclass(slots=True, eq=False)
-class Caller:
-    """A client's connection: which process of which user, as the kernel says. Each is itself alone."""
+class SocketClient:
+    """A client's connection to the local socket, and who is at its other end. Each is itself alone."""
 
-    pid: int
-    uid: int
+    caller: Caller
     gone: bool = False
     attached: bool = False
     """A service lives, or lived, on it."""
     tell: Callable[[bytes], None] = lambda _: None
     """Write to it, beside the answers."""
+
+    @property
+    def uid(self) -> int:
+        return self.caller.uid
+
+    @property
+    def pid(self) -> int:
+        return self.caller.pid
 
     def lost(self, id: str, why: str) -> None:
         """A service that was attached to it is not any more."""
@@ -84,15 +92,15 @@ class Methods:
         pump: Pump,
         services: Services,
         *,
-        leave: Callable[[float], Awaitable[None]],
+        leave: Callable[[float, Caller], Awaitable[None]],
         troubles: Callable[[], list[Shape]] = list,
         durable: bool,
         about: dict[str, Any],
         more_counts: Callable[[], dict[str, int]] = dict,
         more: Mapping[str, Handler] | None = None,
     ) -> None:
-        """`leave(hold_s)` returns when it is done; `troubles()` is what goes wrong now; `about` is what `info` shows of
-        the sidecar beside what the node says, `more_counts` counters of others, `more` methods of others."""
+        """`leave(hold_s, by)` returns when it is done; `troubles()` is what goes wrong now; `about` is what `info`
+        shows of the sidecar beside what the node says, `more_counts` counters of others, `more` methods of others."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -102,6 +110,7 @@ class Methods:
         self._about = about
         self._more_counts = more_counts
         self._maintenance = MaintenanceMethods(services, RowAckWaits(node, pump), node.name)
+        self.rights = services.rights
         self._started_at = pump.now()
         self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
         self.lookups = 0
@@ -111,12 +120,18 @@ class Methods:
             "lookup": self.lookup,
             "services": self.services,
             "members": self.members,
-            "deregister": self.deregister,
-            "heartbeat": self.heartbeat,
             "info": self.info,
-            "leave": self.leave,
             **(more or {}),
         }
+        self.commands: dict[str, Command] = {
+            "register": self.register,
+            "deregister": self.deregister,
+            "heartbeat": self.heartbeat,
+            "leave": self.leave,
+            "maint": self.maint,
+            "drain": self.drain,
+        }
+        """Those that need to know who asks."""
 
     # -- questions -----------------------------------------------------------------------------------------------------
 
@@ -206,6 +221,7 @@ class Methods:
             "uptime_s": round(now - self._started_at, 3),
             "sealed": node.keyring is not None,
             "troubles": self._troubles(),
+            "operations": self._services.audit.shapes(),
             "not_alive": [
                 {key: value for key, value in member_shape(member).items() if key in _TROUBLE}
                 for member in islice(troubles, TROUBLES_MAX)
@@ -226,51 +242,51 @@ class Methods:
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def register(self, params: Params, caller: Caller) -> Awaitable[bytes]:
+    def register(self, params: Params, client: SocketClient) -> Awaitable[bytes]:
         """What `params.SERVICE` allows, and {attach}: as long as the connection lives. Answered when it is durable."""
         attach = check.boolean("attach", params.get("attach") or False)
         wanted = {name: value for name, value in params.items() if name != "attach"}
-        return self._registered(wanted, caller, attach)
+        return self._registered(wanted, client, attach)
 
-    async def _registered(self, params: Params, caller: Caller, attach: bool) -> bytes:
-        caller.attached = caller.attached or attach
-        id, version = await self._services.register(
-            params, uid=caller.uid, trusted=caller.uid in (0, os.geteuid()), holder=caller if attach else None
-        )
+    async def _registered(self, params: Params, client: SocketClient, attach: bool) -> bytes:
+        client.attached = client.attached or attach
+        holder = client if attach else None
+        id, version = await self._services.register(params, by=client.caller, holder=holder)
         return pack({"id": id, "version": version_shape(version)})
 
-    async def deregister(self, params: Params) -> bytes:
+    async def deregister(self, params: Params, client: SocketClient) -> bytes:
         given = take_untrusted("deregister", params, {"id": check.word}, "id")
-        await self._services.deregister(given["id"])
+        await self._services.deregister(given["id"], by=client.caller)
         return _EMPTY
 
-    def heartbeat(self, params: Params) -> bytes:
+    def heartbeat(self, params: Params, client: SocketClient) -> bytes:
         """{id, status, note}: answers the `ttl` checks of a service."""
         given = take_untrusted("heartbeat", params, _HEARTBEAT, "id")
-        self._services.heartbeat(given["id"], given.get("status", Health.PASSING), given.get("note", ""))
+        status, note = given.get("status", Health.PASSING), given.get("note", "")
+        self._services.heartbeat(given["id"], status, note, by=client.caller)
         return _EMPTY
 
-    async def maint(self, params: Params, caller: Caller) -> bytes:
-        return pack(await self._maintenance.maint(params, f"uid {caller.uid}"))
+    async def maint(self, params: Params, client: SocketClient) -> bytes:
+        return pack(await self._maintenance.maint(params, client.caller))
 
-    async def drain(self, params: Params, caller: Caller) -> bytes:
-        return pack(await self._maintenance.drain(params, f"uid {caller.uid}"))
+    async def drain(self, params: Params, client: SocketClient) -> bytes:
+        return pack(await self._maintenance.drain(params, client.caller))
 
-    def gone(self, caller: Caller) -> None:
+    def gone(self, client: SocketClient) -> None:
         """This connection has ended."""
-        caller.gone = True
-        self._services.detach(caller)
+        client.gone = True
+        self._services.detach(client)
 
-    def leave(self, params: Params) -> Awaitable[bytes]:
+    def leave(self, params: Params, client: SocketClient) -> Awaitable[bytes]:
         """{hold}: seconds for which the services stay in the answers. Answered when the leave is done."""
         given = take_untrusted("leave", params, {"hold": check.seconds})
         hold_s = given.get("hold", 0.0)
         if hold_s and not self._durable:
             raise Refused("hold needs a data directory: without one this sidecar comes back as another member")
-        return self._left(hold_s)
+        return self._left(hold_s, client.caller)
 
-    async def _left(self, hold_s: float) -> bytes:
-        await self._leave(hold_s)
+    async def _left(self, hold_s: float, by: Caller) -> bytes:
+        await self._leave(hold_s, by)
         return _EMPTY
 
 

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgpack import unpackb
 
+from gossipreg.callers import NO_UID, Caller, the_sidecar
+from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.daemon.data_directory import KeptService, Statement, drop_service, keep_service
@@ -37,6 +39,7 @@ from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store
 from gossipreg.errors import BadConfig, GossipregError, NotFound, Refused, RequestError
 from gossipreg.model import Address, Health, Version
+from gossipreg.rights import Rights
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
 if TYPE_CHECKING:
@@ -75,15 +78,21 @@ class _Entry:
     """Whether who registered it may have commands run without --allow-cmd-checks."""
     health: Health
     holder: Holder | None = None
+    owner: int | None = None
+    """The uid that registered it: see `rights.py`."""
 
     def kept(self) -> KeptService:
         service = self.registration.service
-        return KeptService(service.id, self.source, self.trusted, self.registration.params, self.health)
+        return KeptService(service.id, self.source, self.trusted, self.registration.params, self.health, self.owner)
 
 
 class Services:
-    def __init__(self, node: "Node", pump: Pump, store: Store, log: Log, *, allow_cmd_checks: bool) -> None:
+    def __init__(self, node: "Node", pump: Pump, store: Store, log: Log, *, allow_cmd_checks: bool,
+                 rights: Rights) -> None:  # fmt: skip
         """`checks` is set by whoever makes the schedule, before anything is registered."""
+        self.rights = rights
+        self.audit = Audit(pump.now)
+        self._sidecar = the_sidecar()
         self._node = node
         self._pump = pump
         self._store = store
@@ -93,7 +102,7 @@ class Services:
         self._file: dict[str, bytes] = {}
         """The services file as it was read last: the parameters by id."""
         self._closed = False
-        self._maintenance = Maintenance(node, pump, store, log)
+        self._maintenance = Maintenance(node, pump, store, log, self.audit)
         self.checks: Checks
 
     # -- the start, before anything runs -----------------------------------------------------------------------------
@@ -120,7 +129,7 @@ class Services:
             if type(params) is not dict:
                 raise ValueError("what was kept of it is no registration: register it again")
             registration = self._read(params, trusted=kept.trusted)
-            self._apply(_Entry(registration, "socket", kept.trusted, kept.health))
+            self._apply(_Entry(registration, "socket", kept.trusted, kept.health, owner=kept.owner), self._sidecar)
         except (GossipregError, ValueError) as error:
             self._log.error("service_not_restored", id=kept.id, message=str(error))
 
@@ -136,45 +145,59 @@ class Services:
                                       f"deregister {id}` and a restart bring back what the {source} say")  # fmt: skip
                 return
             same = id in kept and kept[id].params == registration.params
-            self._apply(_Entry(registration, source, True, kept[id].health if same else Health.CRITICAL))
+            health = kept[id].health if same else Health.CRITICAL
+            self._apply(_Entry(registration, source, True, health, owner=self._sidecar.uid), self._sidecar)
         except RequestError as error:
             raise BadConfig(f"the service beside this sidecar: {error}") from None
         self._keep_later(id)
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    async def register(self, params: dict[str, Any], *, uid: int, trusted: bool, holder: Holder | None,
+    async def register(self, params: dict[str, Any], *, by: Caller, holder: Holder | None,
                        fresh: Health = Health.CRITICAL) -> Answer:  # fmt: skip
-        """Durable where there is a data directory, unless it is attached to `holder`. Checks that it did not have
-        before begin as `fresh`. Raises RequestError; then nothing changed."""
+        """It belongs to the caller from now on. Durable where there is a data directory, unless it is attached to
+        `holder`. Checks that it did not have before begin as `fresh`. Raises RequestError; then nothing changed."""
         if self._closed:
             raise Refused("this sidecar is leaving: register with the one that comes after it")
-        registration = self._read(params, trusted=trusted, who=f"user {uid}")
+        registration = self._read(params, trusted=by.trusted, who=str(by))
+        owner = self._claim("register", registration.service.id, by)
         source = "socket" if holder is None else "attached"
-        return await self._take(_Entry(registration, source, trusted, fresh, holder))
+        return await self._take(_Entry(registration, source, by.trusted, fresh, holder, owner), by)
 
-    async def set_checks(self, id: str, checks: list[str], *, uid: int, trusted: bool,
+    def _claim(self, verb: str, id: str, by: Caller) -> int | None:
+        """Who owns this id once the caller has registered it. Raises NotAllowed."""
+        before = self._entries.get(id)
+        if before is None or by.door == "sidecar":
+            return by.uid
+        self.rights.check_owner(verb, id, before.owner, by)
+        return self.rights.owner_after(before.owner, by)
+
+    async def set_checks(self, id: str, checks: list[str], *, by: Caller,
                          fresh: Health = Health.CRITICAL) -> Answer:  # fmt: skip
         """The checks of a service that is registered here are these from now on. Raises RequestError."""
         if self._closed:
             raise Refused("this sidecar is leaving")
         before = self._entry(id)
+        owner = self._claim("a change of the checks", id, by)
         params = {**unpackb(before.registration.params), "checks": checks}
         # A command that was taken from a trusted user stays, though another sets a check beside it.
         new = [text for text in checks if text not in {check.text for check in before.registration.checks}]
-        self._read({**params, "checks": new}, trusted=trusted, who=f"user {uid}")
+        self._read({**params, "checks": new}, trusted=by.trusted, who=str(by))
         registration = self._read(params, trusted=True)
-        after = replace(before, registration=registration, trusted=before.trusted or trusted, health=fresh)
-        return await self._take(after, known=True)
+        trusted = before.trusted or by.trusted
+        after = replace(before, registration=registration, trusted=trusted, health=fresh, owner=owner)
+        return await self._take(after, by, known=True)
 
-    async def maintain(self, id: str | None, reason: str | None, *, by: str) -> None:
+    async def maintain(self, id: str | None, reason: str | None, *, by: Caller) -> None:
         """Take a service, or all that this sidecar has (None), out of the answers, with a reason, or (None) back in.
-        Durable. `by` says for the log who asked. Raises RequestError."""
+        Durable. Raises RequestError."""
         if id is None:
+            self.rights.check("maint", by)
             await self._maintenance.set(EVERYTHING, reason, lambda: None, by=by)
         else:
             entry = self._entries.get(id)
             self._maintenance.check(id, reason, registered=entry is not None)
+            self.rights.check_owner("maint", id, NO_UID if entry is None else entry.owner, by)
             await self._maintenance.set(id, reason, lambda: self._maintained(id, entry), by=by)
 
     def maintenance(self, id: str | None) -> str | None:
@@ -185,7 +208,7 @@ class Services:
         """What is in maintenance here, and why; `service` is None for the sidecar itself."""
         return [{"service": id or None, "reason": reason} for id, reason in self._maintenance.all().items()]
 
-    async def _take(self, entry: _Entry, *, known: bool = False) -> Answer:
+    async def _take(self, entry: _Entry, by: Caller, *, known: bool = False) -> Answer:
         """`known`: only where it is registered still when it is on the disk."""
         id = entry.registration.service.id
 
@@ -196,7 +219,11 @@ class Services:
             if entry.holder is not None and entry.holder.gone:
                 raise Refused("the connection that this was attached to has ended")
             try:
-                return Answer(id, self._apply(entry))
+                owner = self._claim("register", id, by)  # another may have registered it meanwhile
+                if owner != entry.owner:
+                    entry.owner = owner
+                    self._keep_later(id)
+                return Answer(id, self._apply(entry, by))
             except RequestError:
                 self._keep_later(id)  # the disk has it already
                 raise
@@ -204,10 +231,10 @@ class Services:
         kept = replace(entry, health=self._health(entry))
         return await self._store.commit(self._as_kept(id, kept), then)
 
-    async def deregister(self, id: str) -> None:
-        """Raises NotFound."""
-        self._entry(id)
-        await self._store.commit([drop_service(id)], lambda: self._drop(id))
+    async def deregister(self, id: str, *, by: Caller) -> None:
+        """Raises NotFound, NotAllowed."""
+        self.rights.check_owner("deregister", id, self._entry(id).owner, by)
+        await self._store.commit([drop_service(id)], lambda: self._drop(id, by=by))
 
     def detach(self, holder: Holder) -> None:
         """This connection is gone, and what lived on it goes too; what stands in the file comes back."""
@@ -218,14 +245,18 @@ class Services:
                 continue
             self._line("service_detached", id=id, message=f"{gone}: as the file says from now on")
             try:
-                self._apply(_Entry(self._read(unpackb(self._file[id]), trusted=True), "file", True, Health.CRITICAL))
+                as_in_file = self._read(unpackb(self._file[id]), trusted=True)
+                owner = self._sidecar.uid
+                self._apply(_Entry(as_in_file, "file", True, Health.CRITICAL, owner=owner), self._sidecar)
             except RequestError as error:
                 self._drop(id)
                 self._log.error("service_not_followed", id=id, message=str(error))
             self._keep_later(id)
 
-    def heartbeat(self, id: str, health: Health, note: str, check: str | None = None) -> None:
-        """Raises NotFound where there is no such service, or none of its checks (or not this one) is a ttl."""
+    def heartbeat(self, id: str, health: Health, note: str, check: str | None = None, *, by: Caller) -> None:
+        """Raises NotFound where there is no such service, or none of its checks (or not this one) is a ttl, and
+        NotAllowed where it is another's."""
+        self.rights.check_owner("heartbeat", id, self._entry(id).owner, by)
         self.checks.heartbeat(id, health, note, check)
 
     def close(self) -> None:
@@ -250,12 +281,12 @@ class Services:
         if wanted is None:
             ours = id in self._entries and self._entries[id].source == "file"
             if ours:
-                await self.deregister(id)
+                await self.deregister(id, by=self._sidecar)
             self._file.pop(id, None)
             return FileChanges(deregistered=int(ours))
         if id in self._entries and self._file.get(id) == wanted.params:
             return FileChanges()
-        await self._take(_Entry(wanted, "file", True, Health.CRITICAL))
+        await self._take(_Entry(wanted, "file", True, Health.CRITICAL, owner=self._sidecar.uid), self._sidecar)
         self._file[id] = wanted.params
         return FileChanges(registered=1)
 
@@ -298,7 +329,7 @@ class Services:
     def _health_line(self, id: str, health: Health, **fields: Field) -> None:
         log_health(self._log, self.checks, id, health, **fields)
 
-    def _line(self, kind: str, level: str = "info", **fields: Field) -> None:
+    def _line(self, kind: str, level: str = "info", /, **fields: Field) -> None:
         self._log.line(level, kind, fields, kind_burst=ALL_LINES_A_MINUTE)
 
     # -- leaves ------------------------------------------------------------------------------------------------------
@@ -311,7 +342,7 @@ class Services:
                           "start that with --allow-cmd-checks, or use another kind of check")  # fmt: skip
         return registration
 
-    def _apply(self, entry: _Entry) -> Version:
+    def _apply(self, entry: _Entry, by: Caller) -> Version:
         """Tell the cluster, begin the checks; those that are new begin with the entry's health, and what comes of all
         of them is its health from now on. Raises RequestError; then nothing changed."""
         id, fresh = entry.registration.service.id, entry.health
@@ -326,6 +357,7 @@ class Services:
                 "service_registered" if before is None else "service_updated", id=id, name=service.name,
                 address=str(Address(service.address, service.port)), source=entry.source,
                 checks=len(entry.registration.checks), health=HEALTH_NAMES[entry.health],
+                **self.audit.record("register", id, by),
             )  # fmt: skip
         self.checks.set(id, entry.registration.checks, fresh)
         return version
@@ -354,14 +386,14 @@ class Services:
             raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
         return entry
 
-    def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", *,
+    def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", *, by: Caller | None = None,
               keeps_maintenance: bool = False, **fields: Field) -> None:  # fmt: skip
-        """Take it out; `kind` and so on is the line that says so."""
+        """Take it out; `kind` and so on is the line that says so; `by`: who asked for it, where somebody did."""
         entry = self._entries.pop(id, None)
         if entry is not None:  # two clients may have asked
             if not keeps_maintenance:
                 self._maintenance.forget(id)
-            self._line(kind, level, id=id, **fields)
+            self._line(kind, level, id=id, **fields, **self.audit.record("deregister", id, by or self._sidecar))
             _tell_holder(entry, "was deregistered")
             self.checks.remove(id)
             self._pump.order(lambda now: self._node.deregister(id, now))

@@ -47,6 +47,8 @@ class Settings:
     """Path of the local socket. None: see `gossipreg.socket_path`."""
     socket_group: str | None = None
     """Name or number of a group that may use the local socket as well."""
+    socket_admin_group: str | None = None
+    """Name or number of a group whose members may operate: see `gossipreg.rights`."""
     log_format: str = "text"
     log_level: str = "info"
     service: Mapping[str, Any] | None = None

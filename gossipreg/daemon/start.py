@@ -30,6 +30,7 @@ from gossipreg.daemon.socket_file import SocketFile, bind_socket_file
 from gossipreg.daemon.udp import UdpTransport, bind_udp
 from gossipreg.errors import BadConfig, BadParams, CannotStart
 from gossipreg.model import BOOT_ID_BYTES, BootId, Member
+from gossipreg.rights import Rights
 from gossipreg.socket_path import default_socket, path_fault, prepare_folder
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Opened:
     file: tuple[dict[str, Any], ...]
     """The services of `--services`."""
     gateways: tuple[Gateway, ...]
+    rights: Rights
 
 
 @contextmanager
@@ -66,6 +68,7 @@ def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[O
     seeds = tuple(parse_seed(text) for text in settings.seeds)
     file = () if settings.services is None else read_services(settings.services)
     keyring = read_keyring(settings)
+    rights = _rights(settings)
     bind = bind_rule(settings.bind, everywhere=keyring is not None or settings.insecure)
     if keyring is None and not settings.insecure:
         refuse_clear_text(bind, tuple(str(seed) for seed in seeds if not certainly_loopback(seed)))
@@ -100,7 +103,7 @@ def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[O
         yield Opened(
             settings, config, keyring, seeds, bind, identity, generation, member,
             settings.advertise is not None or not bind.wildcard, transport, local_socket,
-            data, file, gateways,
+            data, file, gateways, rights,
         )  # fmt: skip
 
 
@@ -131,6 +134,11 @@ def _who(settings: Settings) -> tuple[str, str, tuple[tuple[str, str], ...]]:
     return name, zone, tuple(sorted(dict(settings.labels).items()))
 
 
+def _rights(settings: Settings) -> Rights:
+    group = settings.socket_admin_group
+    return Rights(os.geteuid(), None if group is None else _group(group, "--socket-admin-group"))
+
+
 def _bind_socket_file(settings: Settings) -> SocketFile:
     group = None if settings.socket_group is None else _group(settings.socket_group)
     if settings.socket is not None:
@@ -159,10 +167,10 @@ def bind_gateway_socket(path: Path, socket_group: str | None, flag: str) -> Sock
     return bind_socket_file(path, group=None if socket_group is None else _group(socket_group), flag=flag)
 
 
-def _group(text: str) -> int:
+def _group(text: str, flag: str = "--socket-group") -> int:
     if text.isascii() and text.isdigit():
         return int(text)
     try:
         return grp.getgrnam(text).gr_gid
     except KeyError:
-        raise CannotStart(f"--socket-group {text!r}: there is no such group") from None
+        raise CannotStart(f"{flag} {text!r}: there is no such group") from None

@@ -13,22 +13,25 @@ import trio
 import trio.testing
 from hypothesis import settings
 
+from gossipreg.callers import Caller
 from gossipreg.config import local
 from gossipreg.core.node import Node
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.methods import Caller, Methods
+from gossipreg.daemon.methods import Methods, SocketClient
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.socket_file import bind_socket_file
 from gossipreg.daemon.store import Database, Store
 from gossipreg.daemon.watches import Watches
 from gossipreg.model import Address, BootId, Instance, Member, NodeId
+from gossipreg.rights import Rights
 from gossipreg.wire.rpc import MAX_REPLY_BYTES, Decoder, encode_request
 from tests.daemon.memory_network import MemoryNetwork
 
 GENEROUS_S = 10
+ME = Caller(os.geteuid(), os.getpid(), door="socket", trusted=True)
 
 settings.register_profile("daemon", deadline=None)  # the machine may be busy
 settings.load_profile("daemon")
@@ -59,7 +62,8 @@ class Inside:
         self.may_leave = trio.Event()
         log = Log(stream=self.log)
         self.store = Store(database, log.error)
-        self.services = Services(self.node, self.pump, self.store, log, allow_cmd_checks=False)
+        self.rights = Rights(os.geteuid())
+        self.services = Services(self.node, self.pump, self.store, log, allow_cmd_checks=False, rights=self.rights)
         self.services.checks = Checks(
             changed=self.services.checked, expired=self.services.expired, rng=random.Random(number), bug=self.pump.bug
         )
@@ -67,13 +71,14 @@ class Inside:
             self.node, self.pump, self.services, leave=self._leave, durable=durable, about={"name": name}
         )
 
-    async def _leave(self, hold_s: float) -> None:
+    async def _leave(self, hold_s: float, by: Caller) -> None:
+        assert self.rights.operates(by)
         self.left.append(hold_s)
         await self.may_leave.wait()
 
     async def register(self, name: str, port: int) -> None:
         """As a client of the same user does."""
-        await self.methods.register({"name": name, "port": port}, Caller(1, os.geteuid()))
+        await self.methods.register({"name": name, "port": port}, SocketClient(ME))
 
     def instances(self, name: str | None) -> tuple[Instance, ...]:
         return tuple(self.node.catalog.instances()) if name is None else self.node.catalog.lookup(name, all=True)

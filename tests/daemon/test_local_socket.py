@@ -2,19 +2,22 @@
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import trio
 import trio.testing
 from msgpack import packb, unpackb
 
+from gossipreg.callers import Caller
 from gossipreg.core.effects import Changed
 from gossipreg.daemon import local_socket
 from gossipreg.daemon.connection import packed_reply
-from gossipreg.daemon.methods import PIECE, Caller
+from gossipreg.daemon.methods import PIECE
 from gossipreg.daemon.params import PAGE_DEFAULT
 from gossipreg.daemon.watches import notification
 from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId, Service, Version
+from gossipreg.rights import RIGHTS
 from gossipreg.wire.rpc import (
     MAX_QUEUE_BYTES,
     MAX_REQUEST_BYTES,
@@ -422,7 +425,7 @@ async def test_no_user_locks_out_another_and_places_are_kept_for_root_and_our_ow
     for name, value in (("MAX_CLIENTS", 6), ("MAX_CLIENTS_A_USER", 3), ("KEPT_CLIENTS", 2)):
         monkeypatch.setattr(local_socket, name, value)
     users = iter([1001, 1001, 1001, 1001, 1002, 1003, os.geteuid()])
-    monkeypatch.setattr(local_socket, "_caller_of", lambda _: Caller(1, next(users)))
+    monkeypatch.setattr(local_socket, "caller_at", lambda _sock, door: Caller(next(users), 1, door=door))
     busy = [await sidecar.client() for _ in range(3)]
     for client in busy:
         await client.call("watch")
@@ -434,3 +437,63 @@ async def test_no_user_locks_out_another_and_places_are_kept_for_root_and_our_ow
     assert (await second.next())[2][0] == "busy"
     for client in (await sidecar.client(), other):
         assert (await client.call("info"))["name"] == "tested"
+
+
+# -- rights ------------------------------------------------------------------------------------------------------------
+
+
+def become(monkeypatch: pytest.MonkeyPatch, caller: Caller) -> None:
+    """Connections that are made from now on are this caller's."""
+    monkeypatch.setattr(local_socket, "caller_at", lambda _sock, door: replace(caller, door=door))
+
+
+APP, OTHER = Caller(1000, 11), Caller(1001, 12)
+
+
+async def test_a_user_changes_only_what_that_user_registered(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    become(monkeypatch, APP)
+    app = await sidecar.client()
+    await app.call("register", name="web", port=80, checks=["ttl:30s"])
+    become(monkeypatch, OTHER)
+    other = await sidecar.client()
+    for verb, params in (
+        ("register", {"name": "web", "port": 80, "weight": 9}), ("deregister", {"id": "web-80"}),
+        ("heartbeat", {"id": "web-80"}),
+    ):  # fmt: skip
+        code, message = await other.call(verb, **params)
+        assert code == "refused"
+        assert message.startswith(f"{verb} of 'web-80' is not allowed for user 1001: it belongs to user 1000; ask root")
+    assert (await other.call("lookup", name="web", all=True))[0]["weight"] == 1
+    await other.call("register", name="web", port=81)  # another id is free
+    assert await app.call("heartbeat", id="web-80") == {}
+    assert await app.call("deregister", id="web-80") == {}
+
+
+async def test_leave_is_for_operators(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    become(monkeypatch, APP)
+    code, message = await (await sidecar.client()).call("leave")
+    assert (code, sidecar.left) == ("refused", [])
+    assert message.startswith("leave is not allowed for user 1000: ask root")
+    become(monkeypatch, Caller(0, 1))
+    sidecar.may_leave.set()
+    assert await (await sidecar.client()).call("leave") == {}
+
+
+async def test_info_and_the_log_say_who_did_what(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    become(monkeypatch, APP)
+    app = await sidecar.client()
+    await app.call("register", name="web", port=80)
+    await app.call("register", name="web", port=80)  # changes nothing, so it is no operation
+    await app.call("deregister", id="web-80")
+    operations = (await app.call("info"))["operations"]
+    assert [(one["verb"], one["target"], one["uid"], one["pid"], one["via"]) for one in operations] == [
+        ("deregister", "web-80", 1000, 11, "socket"), ("register", "web-80", 1000, 11, "socket"),
+    ]  # fmt: skip
+    lines = [line for line in sidecar.log.getvalue().splitlines() if " service_" in line]
+    assert [line.split()[2] for line in lines] == ["service_registered", "service_deregistered"]
+    assert all(line.endswith("via=socket uid=1000 pid=11") for line in lines)
+
+
+async def test_every_method_has_a_right(sidecar: Sidecar) -> None:
+    names = {*sidecar.methods.handlers, *sidecar.methods.commands, "watch", "unwatch"}
+    assert names - RIGHTS.keys() == set()

@@ -11,18 +11,20 @@ import trio
 from msgpack import packb
 from trio.testing import MockClock
 
+from gossipreg.callers import Caller
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
 from gossipreg.daemon.data_directory import DataDirectory, KeptService, keep_service
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE
-from gossipreg.errors import BadConfig, NotFound, Refused, TooLarge
+from gossipreg.errors import BadConfig, NotAllowed, NotFound, Refused, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
 from tests.daemon.conftest import Inside
 from tests.daemon.memory_network import MemoryNetwork
 
 WEB: dict[str, Any] = {"name": "web", "port": 80}
 CHECKED: dict[str, Any] = {**WEB, "checks": ["tcp://127.0.0.1:80,interval=10s"]}
-ME: dict[str, Any] = {"uid": 0, "trusted": True, "holder": None}
+ROOT = Caller(0, 1, door="socket", trusted=True)
+ME: dict[str, Any] = {"by": ROOT, "holder": None}
 
 
 @dataclass(eq=False)
@@ -95,7 +97,7 @@ async def test_what_was_registered_is_there_after_a_kill_and_what_was_taken_out_
     async def before(one: Started) -> None:
         assert (await one.services.register({**WEB, "tags": ["v2"]}, **ME)).id == "web-80"
         await one.services.register({"name": "web", "port": 81}, **ME)
-        await one.services.deregister("web-81")
+        await one.services.deregister("web-81", by=ROOT)
 
     async def after(one: Started) -> None:
         assert one.found() == {"web-80": Health.PASSING}
@@ -222,15 +224,15 @@ async def test_an_attached_service_goes_with_its_connection_and_is_not_kept(
     async def before(one: Started) -> None:
         await one.services.register(WEB, **ME)
         holder, other = Holder(), Holder()
-        await one.services.register(WEB, uid=0, trusted=True, holder=holder)
+        await one.services.register(WEB, by=ROOT, holder=holder)
         one.services.detach(other)
         assert one.found() == {"web-80": Health.PASSING}
         one.services.detach(holder)
         assert one.found() == {}
         holder.gone = True
         with pytest.raises(Refused, match="ended"):
-            await one.services.register(WEB, uid=0, trusted=True, holder=holder)
-        await one.services.register({**WEB, "port": 81}, uid=0, trusted=True, holder=other)
+            await one.services.register(WEB, by=ROOT, holder=holder)
+        await one.services.register({**WEB, "port": 81}, by=ROOT, holder=other)
 
     async def after(one: Started) -> None:
         assert one.found() == {}
@@ -245,7 +247,7 @@ async def test_a_command_is_taken_from_the_same_user_only(autojump_clock: MockCl
 
     async def use(one: Started) -> None:
         with pytest.raises(Refused, match=r"cmd:true.*user 1000.*--allow-cmd-checks"):
-            await one.services.register(wanted, uid=1000, trusted=False, holder=None)
+            await one.services.register(wanted, by=Caller(1000, 1, door="socket"), holder=None)
         assert one.found() == {}
 
     await started.run(use)
@@ -340,7 +342,7 @@ async def test_a_full_disk_refuses_and_changes_nothing(
         with pytest.raises(Refused, match="full"):
             await one.services.register({**WEB, "weight": 9}, **ME)
         with pytest.raises(Refused, match="full"):
-            await one.services.deregister("web-80")
+            await one.services.deregister("web-80", by=ROOT)
         assert one.inside.node.catalog.lookup("web")[0].service.weight == 1
         monkeypatch.undo()
 
@@ -357,7 +359,7 @@ async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_go
         before = one.inside.node.catalog.index("web")
         await one.services.follow_file([a, b])
         assert one.inside.node.catalog.index("web") == before  # nothing changed, nobody is woken
-        await one.services.deregister("web-1")
+        await one.services.deregister("web-1", by=ROOT)
         await one.services.follow_file([a, {**b, "weight": 5}, c])
         assert sorted(one.found()) == ["web-1", "web-2", "web-3"]  # the first was taken out by hand, and is back
         assert one.inside.node.catalog.lookup("web")[1].service.weight == 5
@@ -373,13 +375,13 @@ async def test_who_attached_a_service_is_told_when_another_takes_it(autojump_clo
 
     async def use(one: Started) -> None:
         first, second, third = Holder(), Holder(), Holder()
-        await one.services.register(WEB, uid=0, trusted=True, holder=first)
-        await one.services.register({**WEB, "weight": 2}, uid=0, trusted=True, holder=first)
-        await one.services.register(WEB, uid=0, trusted=True, holder=second)
+        await one.services.register(WEB, by=ROOT, holder=first)
+        await one.services.register({**WEB, "weight": 2}, by=ROOT, holder=first)
+        await one.services.register(WEB, by=ROOT, holder=second)
         assert first.told == [("web-80", "was registered anew by another")]
-        await one.services.deregister("web-80")
+        await one.services.deregister("web-80", by=ROOT)
         assert second.told == [("web-80", "was deregistered")]
-        await one.services.register(WEB, uid=0, trusted=True, holder=third)
+        await one.services.register(WEB, by=ROOT, holder=third)
         third.gone = True
         one.services.detach(third)
         assert third.told == []
@@ -397,13 +399,13 @@ async def test_a_service_of_the_file_comes_back_when_who_took_it_over_is_gone(
 
     async def use(one: Started) -> None:
         holder = Holder()
-        await one.services.register({**WEB, "weight": 9}, uid=0, trusted=True, holder=holder)
+        await one.services.register({**WEB, "weight": 9}, by=ROOT, holder=holder)
         assert weights(one) == [9]
         assert await one.services.follow_file([WEB]) == (0, 0, 0)
         assert weights(one) == [9]
         one.services.detach(holder)
         assert weights(one) == [1]
-        await one.services.register({**WEB, "weight": 8}, uid=0, trusted=True, holder=holder)
+        await one.services.register({**WEB, "weight": 8}, by=ROOT, holder=holder)
         assert await one.services.follow_file([]) == (0, 0, 0)
         one.services.detach(holder)
         assert weights(one) == []  # the file has it no longer
@@ -425,13 +427,13 @@ async def test_registrations_and_what_keeps_a_service_out_stand_in_the_log(
             await one.services.register(CHECKED, **ME)
             await trio.sleep(20)
         await one.services.register({**CHECKED, "weight": 2}, **ME)
-        await one.services.deregister("web-80")
+        await one.services.deregister("web-80", by=ROOT)
         address = f"{one.inside.node.addresses[0].host}:80"
         kept_out = f'warning service_health id=web-80 health=critical message="{CHECKED["checks"][0]}: as told"'
-        told = f"id=web-80 name=web address={address} source=socket checks=1 health=critical"
+        told = f"id=web-80 name=web address={address} source=socket checks=1 health=critical via=socket uid=0 pid=1"
         assert lines(one) == [
             f"info service_registered {told}", kept_out, f"info service_updated {told}",
-            "info service_deregistered id=web-80",
+            "info service_deregistered id=web-80 via=socket uid=0 pid=1",
         ]  # fmt: skip
 
     await started.run(use)
@@ -510,9 +512,79 @@ async def test_an_unknown_id_is_not_found(autojump_clock: MockClock, tmp_path: P
 
     async def use(one: Started) -> None:
         with pytest.raises(NotFound, match="nobody"):
-            await one.services.deregister("nobody")
+            await one.services.deregister("nobody", by=ROOT)
         await one.services.register(WEB, **ME)
         with pytest.raises(NotFound, match="ttl"):
-            one.services.heartbeat("web-80", Health.PASSING, "")
+            one.services.heartbeat("web-80", Health.PASSING, "", by=ROOT)
 
     await started.run(use)
+
+
+async def test_the_owner_of_a_service_is_kept_over_a_restart(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+    app, other = Caller(1000, 1, door="socket"), Caller(1001, 1, door="socket")
+
+    async def before(one: Started) -> None:
+        await one.services.register(WEB, by=app, holder=None)
+        await one.services.register({"name": "tcp", "port": 81}, by=Caller(), holder=None)
+        await one.services.register({**WEB, "weight": 2}, **ME)  # root changes it, and it stays the app's
+
+    async def after(one: Started) -> None:
+        for id in ("web-80", "tcp-81", "flag-82"):
+            with pytest.raises(NotAllowed):
+                await one.services.deregister(id, by=other)
+        with pytest.raises(NotAllowed):
+            await one.services.deregister("tcp-81", by=app)
+        await one.services.deregister("web-80", by=app)
+        await one.services.deregister("tcp-81", by=Caller())
+
+    await started.run(before)
+    await started.run(after, flags={"name": "flag", "port": 82})
+
+
+async def test_a_service_that_an_older_release_kept_becomes_whose_changes_it_first(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    app, other = Caller(1000, 1, door="socket"), Caller(1001, 1, door="socket")
+    kept = KeptService("web-80", "socket", False, packb(WEB), Health.PASSING)
+    data = DataDirectory(str(tmp_path))
+    data.write([keep_service(kept)])
+    data.close()
+
+    async def use(one: Started) -> None:
+        await one.services.register({**WEB, "weight": 2}, **ME)  # an operator does not make it his
+        await one.services.register({**WEB, "weight": 3}, by=app, holder=None)
+        with pytest.raises(NotAllowed, match="belongs to user 1000"):
+            await one.services.register(WEB, by=other, holder=None)
+
+    await started.run(use)
+
+
+async def test_two_users_who_register_one_id_at_once_do_not_both_get_it(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    refused: list[int] = []
+
+    async def use(one: Started) -> None:
+        async def register(uid: int) -> None:
+            try:
+                await one.services.register({**WEB, "weight": uid}, by=Caller(uid, 1, door="socket"), holder=None)
+            except NotAllowed:
+                refused.append(uid)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(register, 1000)
+            nursery.start_soon(register, 1001)
+        await one.inside.store.flushed()
+
+    async def after(one: Started) -> None:
+        (loser,) = refused
+        [instance] = one.inside.node.catalog.lookup("web")
+        assert instance.service.weight == 2001 - loser
+        with pytest.raises(NotAllowed):
+            await one.services.deregister("web-80", by=Caller(loser, 1, door="socket"))
+
+    await started.run(use)
+    await started.run(after)

@@ -8,7 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.daemon.conftest import Inside
+from gossipreg.daemon.methods import SocketClient
+from tests.daemon.conftest import ME, Inside
 from tests.daemon.memory_network import Faults, MemoryNetwork
 
 NAMES = ("a", "b", "c")
@@ -64,7 +65,7 @@ async def test_three_sidecars_find_each_other_over_a_bad_network(autojump_clock:
         assert await all_find(sidecars, NAMES) < 15
         await sidecars[1].register("later", 81)
         assert await all_find(sidecars, ("later",)) < 15
-        await sidecars[1].methods.deregister({"id": "later-81"})
+        await sidecars[1].methods.deregister({"id": "later-81"}, SocketClient(ME))
         assert await all_find(sidecars, ("later",), count=0) < 15
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import dns.flags
 import dns.message
 
+from gossipreg.callers import Caller
 from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import advertise_rule, bind_rule
 from gossipreg.daemon.checks.spec import parse_check_untrusted, shortened
@@ -29,7 +30,7 @@ from gossipreg.gateway.http import ask, check_definitions, definitions
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.gateway.http.guard import Guard
-from gossipreg.gateway.http.message import Caller, Head, HttpError, Request, target_untrusted
+from gossipreg.gateway.http.message import Head, HttpError, Request, target_untrusted
 from gossipreg.model import Address, Health, Service
 from gossipreg.wire.rpc import Decoder
 from gossipreg.wire.seal import Keyring

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gossipreg.callers import Caller
 from gossipreg.errors import GossipregError
 
 FIELDS_MAX = 64
@@ -68,12 +69,7 @@ class Head:
         return self.version == b"1.1" and all(token.strip() != b"close" for token in tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    uid: int = -1
-    """Of the process at the other end, where the kernel says it; -1: unknown."""
-    trusted: bool = False
-    """Whether it is of our user, or root, as the kernel says."""
+TCP_CALLER = Caller()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class Request:
     path: tuple[str, ...]
     query: Mapping[str, list[str]]
     body: bytes = b""
-    caller: Caller = Caller()
+    caller: Caller = TCP_CALLER
     accept: str = ""
     """The Accept header; empty where there is none."""
     content_type: str = ""

@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
+from gossipreg.callers import Caller
 from gossipreg.core.view import View
 from gossipreg.model import Health
+from gossipreg.rights import Rights
 
 Shape = dict[str, Any]
 
@@ -13,19 +15,17 @@ class Registrations(Protocol):
     """The services registered here. See `daemon.services.Services`; what raises, raises RequestError, and then nothing
     has changed."""
 
-    async def register(
-        self, params: dict[str, Any], *, uid: int, trusted: bool, holder: None, fresh: Health = ...
-    ) -> Any: ...
+    async def register(self, params: dict[str, Any], *, by: Caller, holder: None, fresh: Health = ...) -> Any: ...
 
-    async def deregister(self, id: str) -> None: ...
+    async def deregister(self, id: str, *, by: Caller) -> None: ...
 
-    async def set_checks(self, id: str, checks: list[str], *, uid: int, trusted: bool, fresh: Health = ...) -> Any: ...
+    async def set_checks(self, id: str, checks: list[str], *, by: Caller, fresh: Health = ...) -> Any: ...
 
-    async def maintain(self, id: str | None, reason: str | None, *, by: str) -> None: ...
+    async def maintain(self, id: str | None, reason: str | None, *, by: Caller) -> None: ...
 
     def maintenance(self, id: str | None) -> str | None: ...
 
-    def heartbeat(self, id: str, health: Health, note: str, check: str | None = ...) -> None: ...
+    def heartbeat(self, id: str, health: Health, note: str, check: str | None = ..., *, by: Caller) -> None: ...
 
     def report(self, id: str) -> list[Shape]: ...
 
@@ -47,7 +47,10 @@ class Outside(Protocol):
     def now(self) -> float:
         """The time as the view has it."""
 
-    def leave(self, hold_s: float) -> Awaitable[None]:
+    @property
+    def rights(self) -> Rights: ...
+
+    def leave(self, hold_s: float, by: Caller) -> Awaitable[None]:
         """Returns when it is done."""
 
     def seek(self, seed: str) -> Awaitable[None]:

@@ -4,16 +4,14 @@ Owns opening them, and the errors for whoever starts the sidecar. Never knows HT
 """
 
 import errno
-import os
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
 
+from gossipreg.callers import Caller, caller_at
 from gossipreg.errors import CannotStart
-from gossipreg.gateway.http.message import Caller
 from gossipreg.gateway.sockets import address_of, no_such_family, open_socket
 from gossipreg.model import Address
 
@@ -32,11 +30,8 @@ class Listener:
     """Where it is, for people."""
 
     def caller_of(self, sock: socket.socket) -> Caller:
-        """As the kernel knows the other end; nobody where it does not say."""
-        if not self.unix or not hasattr(socket, "SO_PEERCRED"):
-            return Caller()
-        _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return Caller(uid, trusted=uid in (0, os.geteuid()))
+        """As the kernel knows the other end."""
+        return caller_at(sock, "http") if self.unix else Caller()
 
 
 def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:

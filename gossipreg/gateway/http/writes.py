@@ -8,7 +8,7 @@ A check belongs to a service here: one of the node alone is refused. Checks have
 from collections.abc import Awaitable
 from typing import Any
 
-from gossipreg.errors import Busy, GossipregError, NotFound, TooLarge
+from gossipreg.errors import Busy, GossipregError, NotAllowed, NotFound, TooLarge
 from gossipreg.gateway.http import check_definitions, definitions
 from gossipreg.gateway.http.ask import flag, one
 from gossipreg.gateway.http.definitions import Given
@@ -35,11 +35,7 @@ class Writes:
         kept = [] if replace else self._kept(params["id"], texts)
         params["checks"] = [*kept, *texts.values()]
         said = [check_definitions.status_untrusted(check) for check in checks]
-        await self._try(
-            self._registrations.register(
-                params, uid=request.caller.uid, trusted=request.caller.trusted, holder=None, fresh=_fresh(said)
-            )
-        )
+        await self._try(self._registrations.register(params, by=request.caller, holder=None, fresh=_fresh(said)))
         return DONE
 
     def _named(self, service_id: str, checks: list[Given]) -> dict[str, str]:
@@ -57,8 +53,8 @@ class Writes:
         """The checks that the service has already and that these do not replace: they stay, as with Consul."""
         return [said["check"] for said in self._registrations.report(service_id) if said["id"] not in texts]
 
-    async def deregister(self, request: Request, id: str) -> Response:  # noqa: ARG002  # as all of them
-        await self._try(self._registrations.deregister(id))
+    async def deregister(self, request: Request, id: str) -> Response:
+        await self._try(self._registrations.deregister(id, by=request.caller))
         return DONE
 
     async def maintain(self, request: Request, id: str | None) -> Response:
@@ -68,7 +64,7 @@ class Writes:
         reason = one(request, "reason") or NO_REASON
         if len(reason.encode()) > 4096:
             raise bad_request("the reason has more than 4096 bytes")
-        await self._try(self._registrations.maintain(id, reason if enable else None, by="HTTP"))
+        await self._try(self._registrations.maintain(id, reason if enable else None, by=request.caller))
         return DONE
 
     # -- checks --------------------------------------------------------------------------------------------------------
@@ -86,7 +82,7 @@ class Writes:
         await self._try(
             self._registrations.set_checks(
                 service_id, [*self._kept(service_id, texts), *texts.values()],
-                uid=request.caller.uid, trusted=request.caller.trusted, fresh=_fresh([status]),
+                by=request.caller, fresh=_fresh([status]),
             )
         )  # fmt: skip
         return DONE
@@ -102,29 +98,25 @@ class Writes:
     async def deregister_check(self, request: Request, check_id: str) -> Response:
         service_id, _ = self._find(check_id)
         rest = [said["check"] for said in self._registrations.report(service_id) if said["id"] != check_id]
-        await self._try(
-            self._registrations.set_checks(
-                service_id, rest, uid=request.caller.uid, trusted=request.caller.trusted, fresh=Health.CRITICAL
-            )
-        )
+        await self._try(self._registrations.set_checks(service_id, rest, by=request.caller, fresh=Health.CRITICAL))
         return DONE
 
     async def heartbeat(self, request: Request, check_id: str, health: Health) -> Response:
-        return self._say(check_id, health, one(request, "note") or "")
+        return self._say(request, check_id, health, one(request, "note") or "")
 
     async def update(self, request: Request, check_id: str) -> Response:
         given = definitions.body_untrusted(request.body)
         health = check_definitions.status_untrusted(given)
         if health is None:
             raise bad_request("Status is missing: give passing, warning or critical")
-        return self._say(check_id, health, check_definitions.check_output(given))
+        return self._say(request, check_id, health, check_definitions.check_output(given))
 
-    def _say(self, check_id: str, health: Health, note: str) -> Response:
+    def _say(self, request: Request, check_id: str, health: Health, note: str) -> Response:
         service_id, kind = self._find(check_id)
         if kind != "ttl":
             raise bad_request(f"CheckID {check_id[:80]!r} does not have associated TTL: this sidecar runs it by itself")
         try:
-            self._registrations.heartbeat(service_id, health, note, check_id)
+            self._registrations.heartbeat(service_id, health, note, check_id, by=request.caller)
         except GossipregError as error:
             raise in_http(error) from None
         return DONE
@@ -148,12 +140,20 @@ class Writes:
     async def join(self, request: Request, address: str) -> Response:
         if flag(request, "wan"):
             raise bad_request("wan: there is one cluster")
+        self._check("join", request)
         await self._try(self._outside.seek(address))
         return DONE
 
-    async def leave(self, request: Request) -> Response:  # noqa: ARG002
-        await self._outside.leave(0.0)
+    async def leave(self, request: Request) -> Response:
+        self._check("leave", request)
+        await self._outside.leave(0.0, request.caller)
         return Response(200, b"", close=True)
+
+    def _check(self, verb: str, request: Request) -> None:
+        try:
+            self._outside.rights.check(verb, request.caller)
+        except NotAllowed as error:
+            raise in_http(error) from None
 
     async def _try(self, done: Awaitable[Any]) -> None:
         try:
@@ -162,7 +162,7 @@ class Writes:
             raise in_http(error) from None
 
 
-_STATUSES = ((NotFound, 404), (TooLarge, 413), (Busy, 503))
+_STATUSES = ((NotAllowed, 403), (NotFound, 404), (TooLarge, 413), (Busy, 503))
 
 
 def in_http(error: GossipregError) -> HttpError:

@@ -128,7 +128,8 @@ class Served(Inside):
         self.gateway.open()
         self.bugs: list[tuple[str, Exception]] = []
         asked = Asked(
-            view=self.node, registrations=self.services, cluster="default", version="1.2.3", now=trio.current_time,
+            view=self.node, registrations=self.services, rights=self.rights, cluster="default", version="1.2.3",
+            now=trio.current_time,
             leave=self._leave, seek=self._seek, figures=self.methods.figures, bug=self._bug,
         )  # fmt: skip
         self.gateway.meet(asked)

@@ -4,10 +4,10 @@ import random
 import socket
 from math import inf
 
+from gossipreg.callers import Caller
 from gossipreg.gateway.http.client import Connection
 from gossipreg.gateway.http.deadlines import VOID_MIN, Deadlines
 from gossipreg.gateway.http.framing import Reader
-from gossipreg.gateway.http.message import Caller
 
 SOCK = socket.socket()
 SOCK.close()

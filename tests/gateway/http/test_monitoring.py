@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import events, server
 from gossipreg.gateway.http.api import REFUSALS
+from tests.daemon.conftest import ME
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Client, Served, request_bytes
 
@@ -102,7 +103,7 @@ async def test_events_begin_with_what_is_and_go_on_with_what_changes(served: Ser
     await served.register("other", 1)
     await served.register("web", 81)
     assert (await anext(told))[1]["instance"]["id"] == "web-81"
-    await served.services.deregister("web-80")
+    await served.services.deregister("web-80", by=ME)
     kind, value = await anext(told)
     assert (kind, value["instance"]["id"]) == ("removed", "web-80")
     await told.aclose()

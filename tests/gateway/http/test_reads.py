@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from gossipreg.model import NodeId
+from tests.daemon.conftest import ME
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Served, request_bytes
 
@@ -160,7 +161,7 @@ async def test_a_change_wakes_who_wrote_the_name_in_another_case(served: Served)
     await client.send(request_bytes("GET", f"/v1/health/service/WEB?index={empty.index}"))
     await served.register("web", 80)
     assert [one["Service"]["ID"] for one in (await client.reply()).json] == ["web-80"]
-    await served.services.deregister("web-80")
+    await served.services.deregister("web-80", by=ME)
     assert (await client.get("/v1/health/service/WEB")).json == []
     assert served.gateway._api is not None
     assert served.gateway._api.catalog.spellings.of("web") == ()

@@ -146,9 +146,9 @@ class Resources:
         lease = leases.lease_untrusted(app, given)
         async with self._registering:  # two applications may call their instances alike, both at once
             id = await self._register(lease, request)
-        await self._try(self._say(id, lease.status))
+        await self._try(self._say(id, lease.status, request))
         if lease.override and lease.override != "UP" and self._registrations.maintenance(id) is None:
-            await self._try(self._registrations.maintain(id, _reason(lease.override), by="Eureka"))
+            await self._try(self._registrations.maintain(id, _reason(lease.override), by=request.caller))
         return REGISTERED
 
     async def _register(self, lease: leases.Lease, request: Request) -> str:
@@ -162,7 +162,7 @@ class Resources:
         if before is None or not self._is_registered(before.service, params):
             await self._try(
                 self._registrations.register(
-                    params, uid=request.caller.uid, trusted=request.caller.trusted, holder=None,
+                    params, by=request.caller, holder=None,
                     fresh=leases.health_of(lease.status),
                 )
             )  # fmt: skip
@@ -183,11 +183,11 @@ class Resources:
         status = leases.status_untrusted(one(request, "status")) or self._own_status(instance)
         if not status:
             raise _unknown(app, id)
-        await self._try(self._say(instance.service.id, status))
+        await self._try(self._say(instance.service.id, status, request))
         return DONE
 
-    async def deregister(self, request: Request, app: str, id: str) -> Response:  # noqa: ARG002  # as all of them
-        await self._try(self._registrations.deregister(self._own_or_404(app, id).service.id))
+    async def deregister(self, request: Request, app: str, id: str) -> Response:
+        await self._try(self._registrations.deregister(self._own_or_404(app, id).service.id, by=request.caller))
         return DONE
 
     async def override(self, request: Request, app: str, id: str) -> Response:
@@ -197,19 +197,19 @@ class Resources:
         if not status:
             raise bad_request(f"value is missing: give one of {', '.join(STATUSES)}")
         if status == "UP":
-            return await self._end_override(instance)
-        await self._try(self._registrations.maintain(instance.service.id, _reason(status), by="Eureka"))
+            return await self._end_override(request, instance)
+        await self._try(self._registrations.maintain(instance.service.id, _reason(status), by=request.caller))
         return DONE
 
-    async def end_override(self, request: Request, app: str, id: str) -> Response:  # noqa: ARG002
-        return await self._end_override(self._own_or_404(app, id))
+    async def end_override(self, request: Request, app: str, id: str) -> Response:
+        return await self._end_override(request, self._own_or_404(app, id))
 
-    async def _end_override(self, instance: Instance) -> Response:
+    async def _end_override(self, request: Request, instance: Instance) -> Response:
         id = instance.service.id
         if self._registrations.maintenance(id) is not None:
-            await self._try(self._registrations.maintain(id, None, by="Eureka"))
+            await self._try(self._registrations.maintain(id, None, by=request.caller))
         if self._own_status(instance) == "OUT_OF_SERVICE":  # its client had taken itself out; this ends that too
-            await self._try(self._say(id, "UP"))
+            await self._try(self._say(id, "UP", request))
         return DONE
 
     async def change_metadata(self, request: Request, app: str, id: str) -> Response:
@@ -224,9 +224,7 @@ class Resources:
             "tags": list(service.tags), "meta": {**dict(service.meta), **given}, "weight": service.weight,
             "checks": self._checks(service.id),
         }  # fmt: skip
-        await self._try(
-            self._registrations.register(params, uid=request.caller.uid, trusted=request.caller.trusted, holder=None)
-        )
+        await self._try(self._registrations.register(params, by=request.caller, holder=None))
         return DONE
 
     # -- leaves --------------------------------------------------------------------------------------------------------
@@ -254,8 +252,8 @@ class Resources:
         said = [check["output"] for check in self._registrations.report(instance.service.id) if check["type"] == "ttl"]
         return next((text for text in said if text in STATUSES), "")
 
-    async def _say(self, service_id: str, status: str) -> None:
-        self._registrations.heartbeat(service_id, leases.health_of(status), status)
+    async def _say(self, service_id: str, status: str, request: Request) -> None:
+        self._registrations.heartbeat(service_id, leases.health_of(status), status, by=request.caller)
 
     async def _try(self, done: Awaitable[Any]) -> None:
         try:

@@ -1,0 +1,96 @@
+"""Who may do what: one table from each verb to its right, and the rule who has that right.
+
+    read      everyone whom the door lets in
+    own       everyone whom the door lets in, for what belongs to the same uid: services are registered by a uid, and
+              only that uid changes them
+    operate   root, the sidecar's own user, members of the group of --socket-admin-group, and who writes over TCP
+
+Over TCP the kernel names no user, so what is registered there belongs to no uid: operators and TCP clients may change
+it. Whoever gets through the TCP door may operate, as with a Consul agent without ACLs; --http-token-file closes it.
+
+A refusal is NotAllowed: one line with the verb, the uid, and what would allow it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gossipreg.callers import NO_UID, Caller
+from gossipreg.errors import NotAllowed
+
+
+class Right(Enum):
+    READ = "read"
+    OWN = "own"
+    OPERATE = "operate"
+
+
+RIGHTS: dict[str, Right] = {
+    "lookup": Right.READ,
+    "services": Right.READ,
+    "members": Right.READ,
+    "watch": Right.READ,
+    "unwatch": Right.READ,
+    "info": Right.READ,
+    "config": Right.READ,
+    "register": Right.OWN,
+    "deregister": Right.OWN,
+    "heartbeat": Right.OWN,
+    "maint": Right.OWN,
+    "drain": Right.OWN,
+    "join": Right.OPERATE,
+    "leave": Right.OPERATE,
+    "reload": Right.OPERATE,
+    "force-leave": Right.OPERATE,
+}
+"""Of each verb, on the local socket and over HTTP. A verb that does not stand here is for operators."""
+NODE_WIDE = ("maint", "drain")
+"""Verbs that mean the whole sidecar where they name no service: that is for operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The rule, as this sidecar was started."""
+
+    uid: int
+    """The user that the sidecar runs as."""
+    admin_group: int | None = None
+    """The gid of --socket-admin-group."""
+
+    def operates(self, caller: Caller) -> bool:
+        if caller.door == "tcp":
+            return True
+        return caller.uid in (0, self.uid) or self.admin_group in caller.groups
+
+    def check(self, verb: str, caller: Caller, params: Mapping[str, Any] | None = None) -> None:
+        """Raises NotAllowed where this caller may not use the verb at all; `params` say what it is used on."""
+        right = RIGHTS.get(verb, Right.OPERATE)
+        whole_node = verb in NODE_WIDE and not (params and (params.get("id") or params.get("service")))
+        if right is not Right.OPERATE and not whole_node:
+            return
+        if not self.operates(caller):
+            what = f"{verb} of the whole node" if whole_node else verb
+            raise NotAllowed(f"{what} is not allowed for {caller}: ask {self._operators()}")
+
+    def check_owner(self, verb: str, id: str, owner: int | None, caller: Caller) -> None:
+        """Raises NotAllowed where the service is another's. `owner` None: an older release kept it without its uid,
+        so whoever changes it first becomes its owner."""
+        if owner is None or (owner == caller.uid and owner != NO_UID) or self.operates(caller):
+            return
+        whose = (
+            "belongs to no user (it came over TCP, or is not registered now)"
+            if owner == NO_UID
+            else f"belongs to user {owner}"
+        )
+        raise NotAllowed(f"{verb} of {id!r} is not allowed for {caller}: it {whose}; ask {self._operators(owner)}")
+
+    def owner_after(self, owner: int | None, caller: Caller) -> int | None:
+        """Who owns a service that this caller registers, where `owner` had it before. An operator who changes
+        another's service does not take it away."""
+        return owner if self.operates(caller) else caller.uid
+
+    def _operators(self, owner: int = NO_UID) -> str:
+        users = ["root", *(f"user {uid}" for uid in dict.fromkeys((self.uid, owner)) if uid not in (0, NO_UID))]
+        group = "the group of --socket-admin-group" if self.admin_group is None else f"the group {self.admin_group}"
+        return f"{', '.join(users)} or a member of {group}"
