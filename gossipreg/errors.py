@@ -4,6 +4,8 @@ Whatever is raised on purpose derives from GossipregError and carries one line f
 value, what to do) and, where a program has to tell cases apart, a `code`.
 """
 
+import errno
+
 
 class GossipregError(Exception):
     """The root. Never raised itself."""
@@ -93,6 +95,24 @@ class CannotStart(GossipregError):
     """The sidecar could not start: the environment is at fault (address in use, key unreadable, ...). Nothing runs."""
 
     code = "cannot_start"
+
+
+class CannotStartYet(CannotStart):
+    """The sidecar could not start for a reason that may mend itself: the same start may succeed later."""
+
+    code = "cannot_start_yet"
+
+
+MAY_MEND = frozenset((
+    errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EBUSY, errno.EDQUOT, errno.EMFILE, errno.ENFILE,
+    errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.ESTALE, errno.ETIMEDOUT,
+))  # fmt: skip
+"""Errors of the system which pass: a port or an address, space, descriptors, memory, a file server."""
+
+
+def cannot_start(message: str, number: int | None) -> CannotStart:
+    """The class for what the system said with this errno."""
+    return CannotStartYet(message) if number in MAY_MEND else CannotStart(message)
 
 
 class BadConfig(GossipregError):

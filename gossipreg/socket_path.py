@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gossipreg.errors import BadParams, CannotStart, Unreachable
+from gossipreg.errors import BadParams, CannotStart, Unreachable, cannot_start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,8 @@ def prepare_folder(folder: "Path") -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()  # lstat: a link that another user put into the temp folder is not followed
     except OSError as error:
-        raise CannotStart(f"cannot make the socket folder {folder}: {error.strerror}; choose --socket PATH") from None
+        message = f"cannot make the socket folder {folder}: {error.strerror}; choose --socket PATH"
+        raise cannot_start(message, error.errno) from None
     if not folder.is_dir() or folder.is_symlink():
         raise CannotStart(f"{folder} is no folder: take it away, or choose --socket PATH")
     if status.st_uid != os.getuid():

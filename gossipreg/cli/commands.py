@@ -1,7 +1,7 @@
 """The group `gossipreg`, and the way from what went wrong to one line on stderr and an exit code.
 
 0 done   1 a plain no   2 wrong usage   3 the sidecar cannot be reached   4 it refused   5 could not start
-130 interrupted
+6 could not start for a reason that may mend itself   130 interrupted
 """
 
 import sys
@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from gossipreg import __version__
-from gossipreg.cli.exit_codes import INTERRUPTED, NOT_STARTED, READER_GONE, REFUSED, UNREACHABLE, USAGE
+from gossipreg.cli.exit_codes import INTERRUPTED, READER_GONE, REFUSED, UNREACHABLE, USAGE, of_start
 from gossipreg.cli.options import Chosen, client_options, in_flags
 from gossipreg.cli.output import ReaderGone, flush, say_error
 from gossipreg.errors import BadConfig, CannotSend, CannotStart, GossipregError, Unreachable
@@ -76,6 +76,6 @@ def run(args: list[str] | None = None) -> int:
             case BadConfig() | CannotSend():
                 return USAGE
             case CannotStart():
-                return NOT_STARTED
+                return of_start(error)
             case _:
                 return REFUSED

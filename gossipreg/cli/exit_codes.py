@@ -1,3 +1,12 @@
 """What a command ends with, beside 0 (done) and 1 (a plain no)."""
 
-USAGE, UNREACHABLE, REFUSED, NOT_STARTED, INTERRUPTED, READER_GONE = 2, 3, 4, 5, 130, 141
+from gossipreg.errors import BadConfig, CannotStartYet, GossipregError
+
+USAGE, UNREACHABLE, REFUSED, NOT_STARTED, NOT_STARTED_YET, INTERRUPTED, READER_GONE = 2, 3, 4, 5, 6, 130, 141
+
+
+def of_start(error: GossipregError) -> int:
+    """What `join` ends with where it cannot start: 2 and 5 need a person, 6 may mend itself."""
+    if isinstance(error, BadConfig):
+        return USAGE
+    return NOT_STARTED_YET if isinstance(error, CannotStartYet) else NOT_STARTED

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gossipreg.cli.exit_codes import NOT_STARTED, USAGE
+from gossipreg.cli.exit_codes import of_start
 from gossipreg.cli.options import Chosen, client_options, in_flags, pairs, pass_chosen, service_options, service_params
 from gossipreg.cli.sources import ConfiguredCommand, config_option, in_force, reread, sources_of
 from gossipreg.cli.units import Duration
@@ -33,7 +33,9 @@ FILE = click.Path(readable=False)
     """,
 )
 @config_option
-@click.option("--seed", "seeds", metavar="HOST:PORT", multiple=True, help="A member to begin with; repeatable.")
+@click.option(
+    "--seed", "seeds", metavar="HOST[:PORT]", multiple=True, help="A member to begin with (port 7940); repeatable."
+)
 @click.option("--bind", metavar="HOST:PORT", help="Where to gossip (port 7940; all addresses with a key).")
 @click.option("--advertise", metavar="HOST[:PORT]", help="Where others reach it (the address towards the seed).")
 @click.option("--name", metavar="NAME", help="For people; may repeat (HOSTNAME, or SERVICE-HOSTNAME).")
@@ -115,7 +117,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
         if log_format == "text" or chosen.json:
             raise
         Log(log_format).error(error.code, message=in_flags(str(error)))  # who reads JSON reads nothing else
-        return USAGE if isinstance(error, BadConfig) else NOT_STARTED
+        return of_start(error)
 
 
 def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":

@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from gossipreg.cli.options import Chosen, pairs
 from gossipreg.cli.units import Duration
 from gossipreg.daemon.settings import OptionInForce
-from gossipreg.errors import BadConfig, CannotStart
+from gossipreg.errors import BadConfig, cannot_start
 
 PREFIX = "GOSSIPREG_"
 WITHOUT_FLAG = {"GOSSIPREG_KEY": "keys in base64, one a line; --key-file and its variable go before it"}
@@ -161,8 +161,8 @@ def _toml(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise CannotStart(f"config file {path}: {why}") from None
+        number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (None, error)
+        raise cannot_start(f"config file {path}: {why}", number) from None
     if len(data) > MAX_FILE_BYTES:
         raise BadConfig(f"config file {path}: over {MAX_FILE_BYTES} bytes")
     try:

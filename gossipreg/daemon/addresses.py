@@ -7,7 +7,7 @@ for resolving a host name that the user wrote. What goes to others is always a l
 import socket
 from dataclasses import dataclass
 
-from gossipreg.errors import BadConfig, CannotStart
+from gossipreg.errors import BadConfig, CannotStart, CannotStartYet
 from gossipreg.model import Address
 
 DEFAULT_PORT = 7940
@@ -15,6 +15,8 @@ WILDCARDS = ("0.0.0.0", "::")
 LOOPBACKS = ("127.0.0.1", "::1")
 _OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Addresses kept for documentation: never ours, so their route is the default route."""
+_RESOLVED_LATER = (socket.EAI_AGAIN, socket.EAI_SYSTEM, socket.EAI_MEMORY)
+"""The name server was not reached; other errors say that it knows no such name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,16 @@ class Bind:
     """Literal addresses. Where there are two, the second may be missing on this machine (no IPv6)."""
     port: int
     """0: any that is free on all hosts."""
-    port_asked: bool
-    """False: if the port is taken, a free one will do."""
 
     @property
     def wildcard(self) -> bool:
         return any(host in WILDCARDS for host in self.hosts)
+
+    @property
+    def shown_host(self) -> str:
+        """As `--bind` takes it."""
+        host = self.hosts[0]
+        return "*" if self.wildcard and len(self.hosts) > 1 else f"[{host}]" if ":" in host else host
 
 
 def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
@@ -67,19 +73,19 @@ def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
 def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
     """What `--bind` asks for. Without it: all addresses where `everywhere`, else loopback."""
     if text is None:
-        return Bind(WILDCARDS if everywhere else LOOPBACKS, DEFAULT_PORT, port_asked=False)
+        return Bind(WILDCARDS if everywhere else LOOPBACKS, DEFAULT_PORT)
     host, port = split_host_port(text, what="--bind")
     if is_literal(host) and of_many(host):
         raise BadConfig(f"--bind {text!r}: that is the address of many, name one of this machine")
     hosts = WILDCARDS if host in ("", "*") else (resolve_own(host, what="--bind"),)
-    return Bind(hosts, DEFAULT_PORT if port is None else port, port_asked=port is not None)
+    return Bind(hosts, DEFAULT_PORT if port is None else port)
 
 
 def listen_rule(text: str, *, what: str, default_port: int) -> Bind:
     """Where a gateway listens, as `what` asks for it: one address, or all of them where it says so (`*`, `:PORT`)."""
     host, port = split_host_port(text, what=what)
     hosts = WILDCARDS if host in ("", "*") else (resolve_own(host, what=what),)
-    return Bind(hosts, default_port if port is None else port, port_asked=True)
+    return Bind(hosts, default_port if port is None else port)
 
 
 def advertise_rule(text: str, bound_port: int) -> Address:
@@ -140,7 +146,9 @@ def resolve_own(host: str, *, what: str) -> str:
     try:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
     except (OSError, UnicodeError) as error:
-        raise CannotStart(f"{what} {host!r}: the name does not resolve ({error}), write an address") from None
+        message = f"{what} {host!r}: the name does not resolve ({error}), write an address"
+        later = isinstance(error, socket.gaierror) and error.errno in _RESOLVED_LATER
+        raise (CannotStartYet if later else CannotStart)(message) from None
 
 
 def family_of(host: str) -> socket.AddressFamily:

@@ -28,7 +28,7 @@ from gossipreg.daemon.identity import (
     draw_identity,
     identity_of,
 )
-from gossipreg.errors import CannotStart, Refused
+from gossipreg.errors import CannotStart, CannotStartYet, Refused, cannot_start
 from gossipreg.model import NODE_ID_BYTES, Address, Health, NodeId
 
 if TYPE_CHECKING:
@@ -125,11 +125,14 @@ class DataDirectory:
         import sqlite3
 
         try:
-            with self._one_at_a_time, self._database:
-                for statement, values in statements:
-                    self._database.execute(statement, values)
+            self._write(statements)
         except sqlite3.Error as error:
             raise Refused(f"cannot write {self.path / DATABASE}: {error}; nothing was changed") from None
+
+    def _write(self, statements: Iterable[Statement]) -> None:
+        with self._one_at_a_time, self._database:
+            for statement, values in statements:
+                self._database.execute(statement, values)
 
     # -- read at the start -------------------------------------------------------------------------------------------
 
@@ -152,10 +155,13 @@ class DataDirectory:
         return generation
 
     def _write_at_start(self, statement: str, value: bytes | str) -> None:
+        import sqlite3
+
+        path = self.path / DATABASE
         try:
-            self.write([(statement, (value,))])
-        except Refused as error:
-            raise CannotStart(f"{str(error).removesuffix('; nothing was changed')}; {_MEND}") from None
+            self._write([(statement, (value,))])
+        except sqlite3.Error as error:
+            raise _cannot_use(path, f"cannot write {path}: {error}; {_MEND}", error) from None
 
     def keep_generation(self, generation: int) -> None:
         """This one is in use; durable when this returns. Raises Refused."""
@@ -193,16 +199,36 @@ def _lock(folder: Path) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise CannotStart(f"data directory {folder}: {why}; choose another --data-dir") from None
+        number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (None, error)
+        raise cannot_start(f"data directory {folder}: {why}; choose another --data-dir", number) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(fd)
-        raise CannotStart(
+        raise CannotStartYet(
             f"data directory {folder} is locked: another sidecar uses it; stop that one or choose another --data-dir"
         ) from None
     return fd
+
+
+def _cannot_use(path: Path, message: str, error: Exception) -> CannotStart:
+    """The class for what SQLite or the system says: a full disk and a busy file may mend themselves."""
+    import sqlite3
+
+    if isinstance(error, sqlite3.Error):
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of it says more about the same
+        later = primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM)
+        return CannotStartYet(message) if later or _is_full(path.parent) else CannotStart(message)
+    return cannot_start(message, error.errno if isinstance(error, OSError) else None)
+
+
+def _is_full(folder: Path) -> bool:
+    """SQLite says no more than "unable to open" where its journal finds no room."""
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return False
+    return room.f_bavail == 0 or (room.f_files > 0 and room.f_favail == 0)
 
 
 def _note(lock_fd: int, id: str) -> None:
@@ -232,12 +258,12 @@ def _open(path: Path, lock_fd: int) -> "sqlite3.Connection":
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # so that it is nobody else's to read
         database = sqlite3.connect(path, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
-        raise CannotStart(f"cannot open {path}: {error}; {_MEND}") from None
+        raise _cannot_use(path, f"cannot open {path}: {error}; {_MEND}", error) from None
     try:
         fault = _prepare(database, path)
     except sqlite3.OperationalError as error:  # the disk is full, or not writable: nothing is wrong with the data
         database.close()
-        raise CannotStart(f"cannot use {path}: {error}; {_MEND}") from None
+        raise _cannot_use(path, f"cannot use {path}: {error}; {_MEND}", error) from None
     except sqlite3.DatabaseError as error:
         fault = str(error)
     except BaseException:

@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from gossipreg.daemon.settings import Settings
-from gossipreg.errors import BadConfig, CannotStart
+from gossipreg.errors import BadConfig, CannotStart, cannot_start
 
 if TYPE_CHECKING:
     from gossipreg.wire.seal import Keyring
@@ -66,6 +66,7 @@ def _read(path: str) -> str:
             raise CannotStart(f"key file {path}: over {MAX_KEY_FILE_BYTES} bytes, that is no key file")
         return data.decode("utf-8-sig")  # editors on Windows put a mark first
     except OSError as error:
-        raise CannotStart(f"key file {path}: {error.strerror}; make one with `gossipreg keygen`") from None
+        message = f"key file {path}: {error.strerror}; make one with `gossipreg keygen`"
+        raise cannot_start(message, error.errno) from None
     except ValueError:
         raise CannotStart(f"key file {path}: not base64; make one with `gossipreg keygen`") from None

@@ -21,7 +21,7 @@ from gossipreg import __version__
 from gossipreg.callers import Caller, the_sidecar
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
-from gossipreg.daemon.addresses import DEFAULT_PORT, own_addresses
+from gossipreg.daemon.addresses import own_addresses
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
@@ -279,10 +279,9 @@ class Sidecar:
         return {"watches": len(self._watches), **self._gateways.counts()}
 
     async def _call(self, text: str) -> None:
-        """Call one more seed, at our usual port where none is named, as Consul's clients do. Raises BadParams or
-        Refused."""
+        """Call one more seed. Raises BadParams or Refused."""
         try:
-            seed = parse_seed(text, default_port=DEFAULT_PORT)
+            seed = parse_seed(text)
         except BadConfig as error:
             raise BadParams(str(error)) from None
         if self._open.keyring is None and not self._settings.insecure and not certainly_loopback(seed):

@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from gossipreg.daemon.addresses import is_literal, is_loopback, of_many, split_host_port
+from gossipreg.daemon.addresses import DEFAULT_PORT, is_literal, is_loopback, of_many, split_host_port
 from gossipreg.daemon.names import is_localhost
 from gossipreg.errors import BadConfig
 from gossipreg.model import Address
@@ -51,9 +51,9 @@ class Unresolved(Exception):
     """The name has no address now. The text says why."""
 
 
-def parse_seed(text: str, *, default_port: int | None = None) -> Seed:
-    """`host:port`, `[v6]:port` or `srv:_name._udp.domain`; the port may be left out where there is a default. Raises
-    BadConfig naming the seed."""
+def parse_seed(text: str) -> Seed:
+    """`host`, `host:port`, `v6`, `[v6]:port` or `srv:_name._udp.domain`; without a port it is the usual one, 7940.
+    Raises BadConfig naming the seed."""
     if text.startswith("srv:"):
         name = text.removeprefix("srv:").rstrip(".")
         labels = name.split(".")
@@ -61,9 +61,9 @@ def parse_seed(text: str, *, default_port: int | None = None) -> Seed:
             raise BadConfig(f"seed {text!r}: write srv:_NAME._udp.DOMAIN")
         return SrvSeed(name)
     host, port = split_host_port(text, what="seed")
-    port = default_port if port is None else port
+    port = DEFAULT_PORT if port is None else port
     if not host or not port:
-        raise BadConfig(f"seed {text!r}: write HOST:PORT, [V6ADDRESS]:PORT or srv:_NAME._udp.DOMAIN")
+        raise BadConfig(f"seed {text!r}: write HOST[:PORT], [V6ADDRESS]:PORT or srv:_NAME._udp.DOMAIN")
     if is_literal(host) and of_many(host):
         raise BadConfig(f"seed {text!r}: that is the address of many, name a member's")
     if len(host) > MAX_NAME_CHARS or any(len(label) > MAX_LABEL_CHARS for label in host.split(".")):

@@ -15,7 +15,7 @@ import stat
 from typing import Any
 
 from gossipreg.daemon.params import registration_untrusted
-from gossipreg.errors import BadParams, CannotStart
+from gossipreg.errors import BadParams, CannotStart, cannot_start
 from gossipreg.model import MAX_ROW_BYTES, MAX_SERVICES_A_ROW
 
 MAX_BYTES = 2 * MAX_ROW_BYTES
@@ -30,8 +30,8 @@ def read_services(path: str) -> tuple[dict[str, Any], ...]:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise CannotStart(f"--services {path}: {why}") from None
+        number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (None, error)
+        raise cannot_start(f"--services {path}: {why}", number) from None
     return parse_services_untrusted(data, f"--services {path}")
 
 
@@ -42,7 +42,7 @@ def parse_services_untrusted(data: bytes, where: str) -> tuple[dict[str, Any], .
     if len(data) > MAX_BYTES:
         raise CannotStart(f"{where}: more than {MAX_BYTES} bytes")
     try:
-        found = tomllib.loads(data.decode())
+        found = tomllib.loads(data.decode("utf-8-sig"))  # editors on Windows put a mark first
     except UnicodeDecodeError as error:
         raise CannotStart(f"{where}: not UTF-8 at byte {error.start}") from None
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:

@@ -25,7 +25,7 @@ class OptionInForce(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     seeds: tuple[str, ...] = ()
-    """`host:port`, `[v6]:port` or `srv:_name._udp.domain`; none: the first member of a cluster."""
+    """`host[:port]`, `[v6]:port` or `srv:_name._udp.domain`; none: the first member of a cluster."""
     bind: str | None = None
     """`HOST:PORT`, `[V6]:PORT`, `HOST`, `:PORT` or `*:PORT`. None: all addresses with a key, else loopback."""
     advertise: str | None = None

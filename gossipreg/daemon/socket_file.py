@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from gossipreg.errors import CannotStart
+from gossipreg.errors import CannotStart, CannotStartYet, cannot_start
 
 BACKLOG = 128
 """So many may connect while the sidecar is busy; the next ones wait."""
@@ -61,7 +61,7 @@ def bind_socket_file(path: Path, *, group: int | None, flag: str = "--name or --
 
 
 def _cannot_listen(path: Path, error: OSError, flag: str) -> CannotStart:
-    return CannotStart(f"cannot listen on {path}: {error.strerror or error}; choose another {flag}")
+    return cannot_start(f"cannot listen on {path}: {error.strerror or error}; choose another {flag}", error.errno)
 
 
 def _lock_path(path: Path) -> Path:
@@ -79,7 +79,7 @@ def _lock(path: Path, flag: str) -> int:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(fd)
-            raise CannotStart(_LIVE.format(path=path, flag=flag)) from None
+            raise CannotStartYet(_LIVE.format(path=path, flag=flag)) from None
         with suppress(OSError):
             if os.fstat(fd).st_ino == lock_path.stat().st_ino:
                 return fd
@@ -119,7 +119,7 @@ def _remove_dead(path: Path, flag: str) -> None:
             return
         except BlockingIOError:
             pass  # its backlog is full: somebody is there
-    raise CannotStart(_LIVE.format(path=path, flag=flag))
+    raise CannotStartYet(_LIVE.format(path=path, flag=flag))
 
 
 def _identity_of(path: Path) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.socket_file import SocketFile, bind_socket_file
 from gossipreg.daemon.udp import UdpTransport, bind_udp
-from gossipreg.errors import BadConfig, BadParams, CannotStart
+from gossipreg.errors import BadConfig, BadParams, CannotStart, CannotStartYet, cannot_start
 from gossipreg.model import BOOT_ID_BYTES, BootId, Member
 from gossipreg.rights import Rights
 from gossipreg.socket_path import default_socket, path_fault, prepare_folder
@@ -152,9 +152,8 @@ def _bind_socket_file(settings: Settings) -> SocketFile:
             os.chown(path.parent, -1, group)
             path.parent.chmod(0o710)  # the group has to get through, and no more
         except OSError as error:
-            raise CannotStart(
-                f"cannot give {path.parent} to the group {settings.socket_group}: {error.strerror}"
-            ) from None
+            message = f"cannot give {path.parent} to the group {settings.socket_group}: {error.strerror}"
+            raise cannot_start(message, error.errno) from None
     return bind_socket_file(path, group=group)
 
 
@@ -173,4 +172,5 @@ def _group(text: str, flag: str = "--socket-group") -> int:
     try:
         return grp.getgrnam(text).gr_gid
     except KeyError:
-        raise CannotStart(f"{flag} {text!r}: there is no such group") from None
+        message = f"{flag} {text!r}: there is no such group (see `getent group`), or its directory is not up yet"
+        raise CannotStartYet(message) from None

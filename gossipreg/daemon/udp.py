@@ -21,7 +21,7 @@ from typing import Protocol
 import trio
 
 from gossipreg.daemon.addresses import Bind, family_of, is_literal
-from gossipreg.errors import CannotStart
+from gossipreg.errors import cannot_start
 from gossipreg.model import Address
 
 BATCH = 64
@@ -191,12 +191,7 @@ def bind_udp(bind: Bind) -> UdpTransport:
     try:
         return UdpTransport(_open_all(bind.hosts, bind.port))
     except OSError as error:
-        if bind.port_asked or error.errno != errno.EADDRINUSE:
-            raise CannotStart(_why_not(bind, error)) from None
-    try:
-        return UdpTransport(_open_all(bind.hosts, 0))
-    except OSError as error:
-        raise CannotStart(_why_not(bind, error)) from None
+        raise cannot_start(_why_not(bind, error), error.errno) from None
 
 
 def _open_all(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
@@ -233,8 +228,9 @@ def _open_once(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
 def _why_not(bind: Bind, error: OSError) -> str:
     where = " and ".join(str(Address(host, bind.port)) for host in bind.hosts)
     advice = {
-        errno.EADDRINUSE: "take another port with --bind, or port 0 for any",
-        errno.EADDRNOTAVAIL: "it is not an address of this machine",
+        errno.EADDRINUSE: "another program, perhaps another sidecar, has that port. A second sidecar on this host "
+        f"needs its own port and socket: --bind {bind.shown_host}:0 (any free port) with --name NAME or --socket PATH",
+        errno.EADDRNOTAVAIL: "it is not an address of this machine, or not yet",
         errno.EACCES: "ports below 1024 are for root, take another with --bind",
     }.get(error.errno or 0, "choose another with --bind")
     return f"cannot bind UDP to {where}: {error.strerror}; {advice}"

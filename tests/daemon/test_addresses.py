@@ -80,18 +80,18 @@ def test_loopback_is_what_ipaddress_says(ip: IPv4Address | IPv6Address) -> None:
 
 
 def test_without_bind_a_sidecar_with_a_key_listens_everywhere_and_one_without_on_loopback() -> None:
-    assert bind_rule(None, everywhere=True) == Bind(WILDCARDS, DEFAULT_PORT, port_asked=False)
-    assert bind_rule(None, everywhere=False) == Bind(LOOPBACKS, DEFAULT_PORT, port_asked=False)
+    assert bind_rule(None, everywhere=True) == Bind(WILDCARDS, DEFAULT_PORT)
+    assert bind_rule(None, everywhere=False) == Bind(LOOPBACKS, DEFAULT_PORT)
 
 
 @pytest.mark.parametrize(
     ("text", "bind"),
     [
-        ("127.0.0.1:0", Bind(("127.0.0.1",), 0, port_asked=True)),
-        ("10.0.0.1", Bind(("10.0.0.1",), DEFAULT_PORT, port_asked=False)),
-        (":9", Bind(WILDCARDS, 9, port_asked=True)),
-        ("*:9", Bind(WILDCARDS, 9, port_asked=True)),
-        ("0.0.0.0:9", Bind(("0.0.0.0",), 9, port_asked=True)),
+        ("127.0.0.1:0", Bind(("127.0.0.1",), 0)),
+        ("10.0.0.1", Bind(("10.0.0.1",), DEFAULT_PORT)),
+        (":9", Bind(WILDCARDS, 9)),
+        ("*:9", Bind(WILDCARDS, 9)),
+        ("0.0.0.0:9", Bind(("0.0.0.0",), 9)),
     ],
 )
 def test_bind_says_where_to_listen(text: str, bind: Bind) -> None:
@@ -114,7 +114,7 @@ def test_what_others_cannot_reach_is_not_advertised(text: str) -> None:
 
 def test_a_bound_address_is_the_one_told_to_others() -> None:
     bound = (Address("10.0.0.1", 7940),)
-    assert own_addresses(Bind(("10.0.0.1",), 0, port_asked=True), bound, (Address("127.0.0.1", 1),)) == bound
+    assert own_addresses(Bind(("10.0.0.1",), 0), bound, (Address("127.0.0.1", 1),)) == bound
 
 
 EVERYWHERE = (Address("0.0.0.0", 7940), Address("::", 7940))
@@ -136,7 +136,7 @@ def test_bound_everywhere_the_route_to_the_seed_decides_and_then_the_default_rou
     monkeypatch: pytest.MonkeyPatch, routes: dict[str, str], seeds: tuple[str, ...], told: list[Address]
 ) -> None:
     monkeypatch.setattr(addresses, "route_source", lambda target: routes.get(target.host))
-    bind = Bind(WILDCARDS, 7940, port_asked=False)
+    bind = Bind(WILDCARDS, 7940)
     assert list(own_addresses(bind, EVERYWHERE, tuple(Address(host, 1) for host in seeds))) == told
 
 
@@ -149,8 +149,8 @@ def test_clear_text_off_loopback_is_refused_with_the_way_to_a_key(
     hosts: tuple[str, ...], seeds: tuple[str, ...]
 ) -> None:
     with pytest.raises(CannotStart, match=r"gossipreg keygen.*--key-file.*--insecure"):
-        refuse_clear_text(Bind(hosts, 0, port_asked=False), seeds)
+        refuse_clear_text(Bind(hosts, 0), seeds)
 
 
 def test_clear_text_on_loopback_is_allowed() -> None:
-    refuse_clear_text(Bind(LOOPBACKS, 0, port_asked=False), ())
+    refuse_clear_text(Bind(LOOPBACKS, 0), ())

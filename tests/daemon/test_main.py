@@ -19,7 +19,7 @@ import pytest
 
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.start import opened
-from gossipreg.errors import BadConfig, CannotStart
+from gossipreg.errors import BadConfig, CannotStart, CannotStartYet
 from gossipreg.wire.rpc import Decoder, encode_request
 
 GENEROUS_S = 60
@@ -29,12 +29,13 @@ SCRIPT = """
 import json, sys
 from gossipreg.daemon.main import run
 from gossipreg.daemon.settings import Settings
+from gossipreg.cli.exit_codes import of_start
 from gossipreg.errors import CannotStart
 try:
     code = run(Settings(**json.loads(sys.argv[1])))
 except CannotStart as error:
     print("cannot start:", error)
-    code = 5
+    code = of_start(error)
 print(json.dumps(sorted(sys.modules)))
 sys.exit(code)
 """
@@ -249,7 +250,7 @@ def start_error(tmp_path: Path, **settings: Any) -> str:
     [
         ({"bind": "0.0.0.0:0"}, "gossipreg keygen"),
         ({"seeds": ("10.0.0.1:7940",)}, "gossipreg keygen"),
-        ({"seeds": ("nonsense",)}, "'nonsense'"),
+        ({"seeds": ("no host",)}, "'no host'"),
         ({"seeds": ("srv:_g._udp.example.org",)}, "gossipreg keygen"),
         ({"profile": "moon"}, "'moon'"),
         ({"cluster": ""}, "cluster name ''"),
@@ -279,6 +280,51 @@ def test_what_cannot_start_says_why_in_one_line(tmp_path: Path, settings: dict[s
     assert words in start_error(tmp_path, **settings)
 
 
+MAY_MEND: list[tuple[dict[str, Any], str]] = [
+    ({"bind": "192.0.2.1:0", "key": KEY}, "not an address of this machine, or not yet"),
+    ({"socket_group": "no-such-group"}, "no-such-group"),
+    ({"bind": "later.example:0", "key": KEY}, "later.example"),
+    ({"advertise": "later.example:1"}, "later.example"),
+]
+NEEDS_A_PERSON: list[tuple[dict[str, Any], str]] = [
+    ({"bind": "never.example:0", "key": KEY}, "never.example"),
+    ({"key_file": "/nowhere/key"}, "/nowhere/key"),
+    ({"services": "/nowhere/f"}, "/nowhere/f"),
+    ({"socket": "/nowhere/s"}, "/nowhere/s"),
+    ({"data_dir": "/proc/nowhere"}, "/proc/nowhere"),
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "cls"),
+    [*((*one, CannotStartYet) for one in MAY_MEND), *((*one, CannotStart) for one in NEEDS_A_PERSON)],
+)
+def test_only_what_may_mend_itself_is_to_be_tried_again(
+    settings: dict[str, Any], words: str, cls: type[CannotStart], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(host: str, *_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_AGAIN if "later" in host else socket.EAI_NONAME, "not now")
+
+    monkeypatch.setattr(socket, "getaddrinfo", ask)
+    chosen = {"name": "x", "bind": "127.0.0.1:0", "socket": str(tmp_path / "x.sock"), **settings}
+    with pytest.raises(CannotStart, match=words) as raised, opened(Settings(**chosen)):
+        pass
+    assert type(raised.value) is cls
+
+
+def test_a_taken_port_a_lock_and_a_live_socket_are_to_be_tried_again(tmp_path: Path) -> None:
+    first = Settings(bind="127.0.0.1:0", socket=str(tmp_path / "a"), data_dir=str(tmp_path / "data"))
+    with opened(first) as running:
+        taken = str(running.transport.local_addresses[0])
+        for second in (
+            Settings(bind=taken, socket=str(tmp_path / "b")),
+            Settings(bind="127.0.0.1:0", socket=str(tmp_path / "a")),
+            Settings(bind="127.0.0.1:0", socket=str(tmp_path / "b"), data_dir=str(tmp_path / "data")),
+        ):
+            with pytest.raises(CannotStartYet), opened(second):
+                pass
+
+
 @pytest.mark.parametrize("text", ["", "AAAA", "not base64!", KEY[:-8], KEY + "\n" + KEY[4:], "\x00\xff" * 100])
 def test_a_bad_key_file_is_named_and_its_content_never_shown(tmp_path: Path, text: str) -> None:
     path = tmp_path / "cluster.key"
@@ -302,7 +348,7 @@ def test_the_socket_of_a_live_sidecar_stops_a_second_one(processes: Any) -> None
     first = processes()
     second = processes()
     assert "already answers" in second.ready
-    assert second.end()[0] == 5
+    assert second.end()[0] == 6
     assert first.call("info")["name"] == "a"
 
 

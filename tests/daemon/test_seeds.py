@@ -33,6 +33,10 @@ from gossipreg.model import Address
         ("db-1.example:1", HostSeed("db-1.example", 1)),
         ("[fd00::5]:7940", HostSeed("fd00::5", 7940)),
         ("[::1]:65535", HostSeed("::1", 65535)),
+        ("10.0.0.2", HostSeed("10.0.0.2", 7940)),
+        ("db-1.example", HostSeed("db-1.example", 7940)),
+        ("fd77::1", HostSeed("fd77::1", 7940)),
+        ("[::1]", HostSeed("::1", 7940)),
         ("srv:_gossip._udp.example.org", SrvSeed("_gossip._udp.example.org")),
         ("srv:_gossip._udp.example.org.", SrvSeed("_gossip._udp.example.org")),
     ],
@@ -41,17 +45,9 @@ def test_a_seed_is_a_host_or_an_srv_name(text: str, seed: Seed) -> None:
     assert parse_seed(text) == seed
 
 
-def test_the_port_may_be_left_out_where_there_is_a_default() -> None:
-    for text, host in (("10.0.0.2", "10.0.0.2"), ("db-1.example", "db-1.example"), ("2001:db8::1", "2001:db8::1")):
-        assert parse_seed(text, default_port=7940) == HostSeed(host, 7940)
-    assert parse_seed("10.0.0.2:1", default_port=7940) == HostSeed("10.0.0.2", 1)
-    with pytest.raises(BadConfig):
-        parse_seed("10.0.0.2:0", default_port=7940)
-
-
 @pytest.mark.parametrize(
     "text",
-    ["", "host", "host:", ":7940", "host:0", "host:65536", "host:http", "host:-1", "host:\u0661", "::1:7940", "[::1]",
+    ["", "7940", "host:", ":7940", "host:0", "host:65536", "host:http", "host:-1", "host:\u0661", "::1:7940",
      "[::1]7940", "[host]:7940", "a b:1", "http://host:1", "srv:", "srv:example.org",
      "srv:_gossip._tcp.example.org", "srv:_g._udp", "224.0.0.1:1", "[ff02::1]:7940"],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from gossipreg.daemon.addresses import LOOPBACKS, Bind
 from gossipreg.daemon.udp import BATCH, RECEIVE_BUFFER_BYTES, Transport, UdpTransport, bind_udp
-from gossipreg.errors import CannotStart
+from gossipreg.errors import CannotStart, CannotStartYet
 from gossipreg.model import Address
 from tests.daemon.memory_network import Faults, MemoryNetwork
 
@@ -23,7 +23,7 @@ NewTransport = Callable[[], Transport]
 
 
 def _udp(host: str) -> NewTransport:
-    return lambda: bind_udp(Bind((host,), 0, port_asked=True))
+    return lambda: bind_udp(Bind((host,), 0))
 
 
 @pytest.fixture(params=["udp_v4", "udp_v6", "udp_both", "memory"])
@@ -32,7 +32,7 @@ def new_transport(request: pytest.FixtureRequest) -> Iterator[NewTransport]:
     makers: dict[str, NewTransport] = {
         "udp_v4": _udp("127.0.0.1"),
         "udp_v6": _udp("::1"),
-        "udp_both": lambda: bind_udp(Bind(LOOPBACKS, 0, port_asked=True)),
+        "udp_both": lambda: bind_udp(Bind(LOOPBACKS, 0)),
         "memory": network.bind,
     }
     with ExitStack() as stack:
@@ -145,12 +145,12 @@ async def test_waiting_ends_when_a_datagram_comes(new_transport: NewTransport) -
 # -- real sockets only -------------------------------------------------------------------------------------------------
 
 
-def bound(host: str = "127.0.0.1", port: int = 0, *, port_asked: bool = True) -> UdpTransport:
-    return bind_udp(Bind((host,), port, port_asked=port_asked))
+def bound(host: str = "127.0.0.1", port: int = 0) -> UdpTransport:
+    return bind_udp(Bind((host,), port))
 
 
 def test_both_families_share_one_port() -> None:
-    transport = bind_udp(Bind(LOOPBACKS, 0, port_asked=True))
+    transport = bind_udp(Bind(LOOPBACKS, 0))
     try:
         v4, v6 = transport.local_addresses
         assert (v4.host, v6.host) == LOOPBACKS
@@ -165,19 +165,12 @@ def test_a_taken_port_that_was_asked_for_is_an_error_that_names_it() -> None:
     try:
         with pytest.raises(CannotStart, match=rf"127\.0\.0\.1:{port}.*--bind"):
             bound(port=port)
+        with pytest.raises(
+            CannotStartYet, match=r"second sidecar.*--bind 127\.0\.0\.1:0 .*--name NAME or --socket PATH"
+        ):
+            bound(port=port)
     finally:
         first.close()
-
-
-def test_a_taken_default_port_is_replaced_by_a_free_one() -> None:
-    first = bound()
-    port = first.local_addresses[0].port
-    second = bound(port=port, port_asked=False)
-    try:
-        assert second.local_addresses[0].port not in (0, port)
-    finally:
-        first.close()
-        second.close()
 
 
 def test_an_address_of_another_machine_is_an_error() -> None:
@@ -226,7 +219,7 @@ def test_whatever_the_kernel_says_to_a_send_is_counted_under_its_name(number: in
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not say it elsewhere")
 @pytest.mark.parametrize("hosts", [("127.0.0.1",), ("::1",), LOOPBACKS])
 def test_what_a_full_receive_buffer_did_not_take_is_counted(hosts: tuple[str, ...]) -> None:
-    one, other = (bind_udp(Bind(hosts, 0, port_asked=True)) for _ in range(2))
+    one, other = (bind_udp(Bind(hosts, 0)) for _ in range(2))
     try:
         assert one.dropped == {}
         count = 3 * RECEIVE_BUFFER_BYTES // 1000  # the kernel doubles what it is asked for

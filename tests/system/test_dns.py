@@ -192,7 +192,7 @@ def test_a_port_in_use_ends_the_start_with_one_line(cluster: Sidecars, kind: soc
         where = f"127.0.0.1:{taken.getsockname()[1]}"
         command = [*COMMAND, "join", "--bind", "127.0.0.1:0", "--socket", str(cluster.folder / "s"), "--dns", where]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=BOUND_S)
-    assert ended.returncode == 5
+    assert ended.returncode == 6
     assert ended.stdout == ""
     assert ended.stderr == (
         f"Error: cannot listen for DNS at {where}: Address already in use; "

@@ -147,7 +147,7 @@ def test_a_full_disk_refuses_registrations_and_keeps_what_was_told(cluster: Side
             [*COMMAND, "join", "--data-dir", str(disk), "--socket", str(cluster.folder / "x")],
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        assert ended.returncode == 5
+        assert ended.returncode == 6
         assert "full" in ended.stderr
         assert len(ended.stderr.splitlines()) == 1
         assert not list(disk.glob("*damaged*"))

@@ -29,14 +29,14 @@ def refused_start(*arguments: str) -> tuple[int, str]:
     return ended.returncode, lines[0]
 
 
-def test_a_gateway_that_cannot_start_is_a_clear_error_and_exit_5(tmp_path: Path) -> None:
+def test_a_gateway_that_cannot_start_is_a_clear_error(tmp_path: Path) -> None:
     path = ("--socket", str(tmp_path / "s"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         code, line = refused_start(*path, "--http", f"127.0.0.1:{port}")
-        assert (code, f"127.0.0.1:{port}" in line, "--http" in line) == (5, True, True)
+        assert (code, f"127.0.0.1:{port}" in line, "--http" in line) == (6, True, True)
     code, line = refused_start(*path, "--http", f"unix:{tmp_path}/{'x' * 110}")
     assert (code, "107" in line) == (5, True)
     code, line = refused_start(*path, "--http", f"unix:{tmp_path}/none/h")
@@ -44,7 +44,7 @@ def test_a_gateway_that_cannot_start_is_a_clear_error_and_exit_5(tmp_path: Path)
     code, line = refused_start(*path, "--http", "unix:")  # what is said wrongly is 2, as everywhere
     assert (code, "PATH" in line) == (2, True)
     code, line = refused_start(*path, "--http", "192.0.2.1:8500")  # no address of this machine
-    assert (code, "192.0.2.1:8500" in line) == (5, True)
+    assert (code, "192.0.2.1:8500" in line) == (6, True)
     (tmp_path / "file").write_text("mine")
     code, line = refused_start(*path, "--http", f"unix:{tmp_path}/file")
     assert (code, "is no socket" in line) == (5, True)
@@ -60,7 +60,7 @@ def test_a_unix_socket_of_a_killed_sidecar_is_taken_over_and_of_a_live_one_is_no
         two = cluster.start("two", "--http", f"unix:{path}").wait_ready()
         assert path.stat().st_mode & 0o777 == 0o600
         other = cluster.start("three", "--http", f"unix:{path}", seed=False)
-        assert other.process.wait(BOUND_S) == 5
+        assert other.process.wait(BOUND_S) == 6
         assert two.end() == 0
         assert not path.exists()
 

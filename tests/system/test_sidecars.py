@@ -110,10 +110,10 @@ def test_ipv6_alone_is_enough(sidecars: Sidecars) -> None:
 def test_a_second_sidecar_on_a_live_socket_or_port_cannot_start(sidecars: Sidecars) -> None:
     first = sidecars.start("first").wait_ready()
     on_socket = _run("join", "--bind", "127.0.0.1:0", "--socket", str(first.socket))
-    assert on_socket.returncode == 5
+    assert on_socket.returncode == 6
     assert len(on_socket.stderr.splitlines()) == 1
     on_port = _run("join", "--bind", first.gossip, "--socket", str(sidecars.folder / "x.sock"))
-    assert on_port.returncode == 5
+    assert on_port.returncode == 6
     assert first.gossip.rpartition(":")[2] in on_port.stderr
     assert first.lookup("anything") == []
 

@@ -10,7 +10,7 @@ import struct
 import sys
 from contextlib import ExitStack
 
-from gossipreg.errors import CannotStart
+from gossipreg.errors import cannot_start
 from gossipreg.gateway.sockets import address_of, no_such_family, open_socket
 from gossipreg.model import Address
 
@@ -86,7 +86,7 @@ def open_ports(hosts: tuple[str, ...], port: int) -> Ports:
             return _open_once(hosts, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not tries_left:
-                raise CannotStart(_why_not(hosts, port, error)) from None
+                raise cannot_start(_why_not(hosts, port, error), error.errno) from None
     raise AssertionError("the last try raises or returns")
 
 
@@ -114,7 +114,7 @@ def _why_not(hosts: tuple[str, ...], port: int, error: OSError) -> str:
     where = " and ".join(str(Address(host, port)) for host in hosts)
     advice = {
         errno.EADDRINUSE: "another program answers there, stop it or take another port with --dns",
-        errno.EADDRNOTAVAIL: "it is not an address of this machine",
+        errno.EADDRNOTAVAIL: "it is not an address of this machine, or not yet",
         errno.EACCES: "ports below 1024 are for root and CAP_NET_BIND_SERVICE, take another with --dns",
     }.get(error.errno or 0, "choose another with --dns")
     return f"cannot listen for DNS at {where}: {error.strerror}; {advice}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import trio
 
 from gossipreg.callers import Caller, caller_at
-from gossipreg.errors import CannotStart
+from gossipreg.errors import cannot_start
 from gossipreg.gateway.sockets import address_of, no_such_family, open_socket
 from gossipreg.model import Address
 
@@ -47,9 +47,8 @@ def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:
             for listener in found:
                 listener.close()
             why = _WHY.get(error.errno or 0, error.strerror or str(error))
-            raise CannotStart(
-                f"cannot listen for HTTP on {Address(host, port)}: {why}; choose another --http HOST:PORT"
-            ) from None
+            message = f"cannot listen for HTTP on {Address(host, port)}: {why}; choose another --http HOST:PORT"
+            raise cannot_start(message, error.errno) from None
         port = address_of(sock).port
         found.append(Listener(sock, False, sock.close, str(Address(host, port))))
     return found
