@@ -104,3 +104,16 @@ need_peer() { # PACKAGE: the program of that name, out of Debian's package into 
         dpkg-deb -x "$1"_*.deb . && rm "$1"_*.deb
     ) >/dev/null 2>&1 </dev/null || say "could not fetch $1"
 }
+
+need_npm() { # PACKAGE@VERSION...: these of npm into .venv/peers/node_modules, with what they need; nothing of them is run
+    local package missing=()
+    command -v npm >/dev/null || { say "npm is not there: tests with ${*} are skipped"; return 0; }
+    for package; do
+        [[ -d $root/.venv/peers/node_modules/${package%@*} ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    say "fetching ${missing[*]} from npm..."
+    mkdir -p "$root/.venv/peers"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$root/.venv/peers" "${missing[@]}" \
+        >/dev/null 2>&1 </dev/null || say "could not fetch ${missing[*]}: tests that need them are skipped"
+}
