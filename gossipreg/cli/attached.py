@@ -4,8 +4,13 @@ The sidecar takes it out when the connection ends, however this process ended. W
 registers again with the one that comes after it.
 """
 
+import os
 import select
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
+
+from click import UsageError
 
 from gossipreg.cli.options import Chosen
 from gossipreg.cli.output import printable, say
@@ -16,6 +21,10 @@ if TYPE_CHECKING:
 
 FIRST_S, GROWTH, LONGEST_S = 0.1, 1.6, 5.0
 """Backoff of tries to reach a sidecar."""
+TAKE_OUT_S = 0.2
+"""A sidecar that lives takes it out within this, even on a busy machine."""
+TRY_S = 2.0
+"""For a try to register again: signals and the end of the program are not seen meanwhile."""
 
 
 class Attached:
@@ -25,9 +34,9 @@ class Attached:
         self._params = params
         self._client: Client | None = None
 
-    def register(self) -> dict[str, Any]:
+    def register(self, timeout_s: float = 10.0) -> dict[str, Any]:
         """The sidecar's answer. Raises Unreachable, or what it refuses with."""
-        client = self._chosen.client()
+        client = self._chosen.client(timeout_s)
         try:
             result: dict[str, Any] = client.call("register", **self._params, attach=True)
         except BaseException:
@@ -36,10 +45,10 @@ class Attached:
         self._client = client
         return result
 
-    def keep(self, until: int | None = None) -> bool:
-        """Stay registered until this descriptor is readable (True); without one, until interrupted. False: somebody
-        else took it out, or has it now; and that is said."""
-        watched: list[Any] = [] if until is None else [until]
+    def keep(self, *until: int) -> bool:
+        """Stay registered until one of these descriptors is readable (True); without one, until interrupted. False:
+        somebody else took it out, or has it now; and that is said."""
+        watched: list[Any] = list(until)
         while True:
             if self._client is None and not self._again(watched):
                 return True
@@ -48,7 +57,7 @@ class Attached:
                 if self._taken_out(self._client):
                     return False
                 readable, _, _ = select.select([self._client, *watched], [], [])
-                if until in readable:
+                if readable != [self._client]:
                     return True
             except (Unreachable, RequestError):
                 self.close()
@@ -68,7 +77,7 @@ class Attached:
         wait_s, said = FIRST_S, ""
         while True:
             try:
-                self.register()
+                self.register(TRY_S)
             except (Unreachable, RequestError) as error:
                 if isinstance(error, RequestError) and str(error) != said:  # one that is leaving refuses, or for good
                     said = str(error)
@@ -78,6 +87,27 @@ class Attached:
                 wait_s = min(wait_s * GROWTH, LONGEST_S)
             else:
                 return True
+
+    def take_out(self, bound_s: float) -> bool:
+        """End the registration and wait, at most so long, until the sidecar has taken it out: its maintenance stays.
+        False: nothing was registered."""
+        if self._client is None:
+            return False
+        with suppress(OSError), socket.socket(fileno=os.dup(self._client.fileno())) as stream:
+            # The sidecar takes out what lived on a connection, and closes it then.
+            stream.shutdown(socket.SHUT_WR)
+            stream.settimeout(max(bound_s, TAKE_OUT_S))
+            while stream.recv(4096):
+                pass
+        self.close()
+        return True
+
+    def environment(self) -> dict[str, str]:
+        """What the program under it is told of the sidecar."""
+        try:
+            return {"GOSSIPREG_SOCKET": os.path.abspath(self._chosen.client().path)}
+        except (Unreachable, RequestError, UsageError):
+            return {}
 
     def close(self) -> None:
         if self._client is not None:

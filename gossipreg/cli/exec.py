@@ -1,8 +1,11 @@
 """`gossipreg exec --service NAME --port P -- CMD...`: a program, registered for as long as it runs."""
 
 import os
+import select
 import signal
 import subprocess
+from contextlib import suppress
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -11,10 +14,14 @@ import click
 from gossipreg.cli.attached import Attached
 from gossipreg.cli.options import Chosen, client_options, pass_chosen, service_options, service_params
 from gossipreg.cli.output import say
+from gossipreg.cli.pid_one import split_where_pid_one
+from gossipreg.cli.units import Duration
 from gossipreg.errors import Unreachable
 from gossipreg.model import Address
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+"""Programs end on these: the service leaves the answers first."""
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 """At a terminal the program gets these itself: it would get them twice."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -30,46 +37,120 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 )
 @click.option("--service", metavar="NAME", required=True, help="Under this name.")
 @service_options(required=True)
+@click.option(
+    "--drain", metavar="DURATION", type=Duration(3600.0), default="1s",
+    help="From leaving the answers until the program gets SIGTERM, SIGINT or SIGQUIT (1s).",
+)  # fmt: skip
 @click.argument("command", nargs=-1, required=True, metavar="CMD...")
 @client_options
 @pass_chosen
-def exec(chosen: Chosen, /, service: str, command: tuple[str, ...], **flags: Any) -> int:
+def exec(chosen: Chosen, /, service: str, command: tuple[str, ...], drain: float, **flags: Any) -> int:
     """Run CMD; register it when it is healthy (without --check: when its port takes connections), take it out when it
-    ends. Passes signals and the exit code on. Where no sidecar answers, CMD runs all the same, and is registered when
-    there is one."""
+    ends. Passes signals and the exit code on.
+
+    SIGTERM, SIGINT and SIGQUIT take the service out of the answers first and reach CMD after --drain, so that clients
+    have stopped connecting when it stops listening; a second one reaches it at once. Where no sidecar answers, CMD runs
+    all the same, and is registered when there is one. CMD finds the sidecar's socket in GOSSIPREG_SOCKET.
+    """
+    split_where_pid_one()
     params = {"name": service, **service_params(flags)}
     params.setdefault("checks", [f"tcp://{Address(params.get('address', '127.0.0.1'), params['port'])}"])
+    signals = Signals()
     with Attached(chosen, params) as attached:
         try:
             attached.register()
         except Unreachable as error:
             say(f"{error}; running the program all the same")
-        return _run(command, attached)
+        environment = {**os.environ, **attached.environment()}
+        try:
+            process = subprocess.Popen(command, env=environment)
+        except OSError as error:
+            say(f"Error: cannot run {command[0]!r}: {error.strerror}")
+            return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        return Program(process, attached, signals, drain).follow()
 
 
-def _run(command: tuple[str, ...], attached: Attached) -> int:
-    process: subprocess.Popen[bytes] | None = None
-    early: list[int] = []
+class Signals:
+    """The signals that are passed on, as they come, with a descriptor that is readable when there are some."""
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        if process is None:
-            early.append(number)
-        elif number not in FROM_THE_TERMINAL or not os.isatty(0):
-            process.send_signal(number)
+    def __init__(self) -> None:
+        self._got: list[int] = []
+        self._readable, self._written = os.pipe()
+        os.set_blocking(self._readable, False)
+        os.set_blocking(self._written, False)
+        for number in PASSED_ON:
+            signal.signal(number, self._on_signal)
 
-    for number in PASSED_ON:
-        signal.signal(number, pass_on)
-    try:
-        process = subprocess.Popen(command)
-    except OSError as error:
-        say(f"Error: cannot run {command[0]!r}: {error.strerror}")
-        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-    for missed in early:
-        process.send_signal(missed)
-    ended = os.pidfd_open(process.pid)
-    try:
-        attached.keep(ended)
-    finally:
-        os.close(ended)
-    code = process.wait()
-    return code if code >= 0 else 128 - code
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._got.append(number)
+        with suppress(BlockingIOError):  # it is readable already
+            os.write(self._written, b"x")
+
+    def fileno(self) -> int:
+        return self._readable
+
+    def take(self) -> list[int]:
+        """Those that came since the last call."""
+        with suppress(BlockingIOError):
+            os.read(self._readable, 4096)
+        got, self._got = self._got, []
+        return got
+
+
+class Program:
+    """The program from its start to its end."""
+
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", attached: Attached, signals: Signals, drain_s: float
+    ) -> None:
+        self._process = process
+        self._attached = attached
+        self._signals = signals
+        self._drain_s = drain_s
+        self._registered = True
+        """It is to be registered, as long as nothing says otherwise."""
+        self._held_back: int | None = None
+        """The signal that it gets at `_pass_at`."""
+        self._pass_at = 0.0
+
+    def follow(self) -> int:
+        """Until it has ended; its exit code."""
+        ended = os.pidfd_open(self._process.pid)
+        try:
+            while self._process.poll() is None:
+                self._wait(ended)
+                for number in self._signals.take():
+                    self._on_signal(number)
+                if self._held_back is not None and monotonic() >= self._pass_at:
+                    self._pass_held_back()
+        finally:
+            os.close(ended)
+        code = self._process.wait()
+        return code if code >= 0 else 128 - code
+
+    def _wait(self, ended: int) -> None:
+        """Until it ended, a signal came, or it is time to pass one on. Meanwhile it stays registered."""
+        if self._registered:
+            # False: somebody else took it out, and it is only waited for from now on.
+            self._registered = self._attached.keep(ended, self._signals.fileno())
+        else:
+            bound_s = None if self._held_back is None else max(0.0, self._pass_at - monotonic())
+            select.select([ended, self._signals.fileno()], [], [], bound_s)
+
+    def _on_signal(self, number: int) -> None:
+        at_terminal = number in FROM_THE_TERMINAL and os.isatty(0)
+        if number in ENDING and self._registered:
+            self._registered = False
+            self._pass_at = monotonic() + self._drain_s
+            if self._attached.take_out(self._drain_s) and not at_terminal:
+                self._held_back = number
+                return
+        if self._held_back is not None and number in ENDING:
+            self._pass_held_back()  # the second one says that it is enough
+        if not at_terminal:
+            self._process.send_signal(number)
+
+    def _pass_held_back(self) -> None:
+        number, self._held_back = self._held_back, None
+        if number is not None:
+            self._process.send_signal(number)

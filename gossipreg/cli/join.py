@@ -8,6 +8,7 @@ import click
 
 from gossipreg.cli.exit_codes import of_start
 from gossipreg.cli.options import Chosen, client_options, in_flags, pairs, pass_chosen, service_options, service_params
+from gossipreg.cli.pid_one import split_where_pid_one
 from gossipreg.cli.sources import ConfiguredCommand, config_option, in_force, reread, sources_of
 from gossipreg.cli.units import Duration
 from gossipreg.errors import BadConfig, CannotStart
@@ -83,6 +84,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
 
     Prints one line, `ready ...`, when its socket answers. Without --seed it is the first member of a cluster.
     """
+    split_where_pid_one()
     service = _take_service(flags)
     dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl")}
     from gossipreg.daemon.logs import Log

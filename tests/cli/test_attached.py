@@ -29,7 +29,7 @@ def test_a_refusal_is_said_once_while_it_is_tried_again(
     full, leaving = TooLarge("this sidecar has 4096 services already"), RequestError("this sidecar is leaving")
     answers = iter([Unreachable("nobody"), leaving, full, full, full, None])
     monkeypatch.setattr(attached, "FIRST_S", 0.0)
-    monkeypatch.setattr(Chosen, "client", lambda _: Client(next(answers)))
+    monkeypatch.setattr(Chosen, "client", lambda *_: Client(next(answers)))
     assert Attached(Chosen(), {"name": "web", "port": 80})._again([])
     assert capsys.readouterr().err.splitlines() == [
         f"not registered: {leaving}; trying again", f"not registered: {full}; trying again",

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -138,58 +137,3 @@ def test_an_attached_client_whose_service_another_takes_says_so_and_ends(cluster
         "web-80 was deregistered" if how == "deregister" else "web-80 was registered anew by another"
     )
     assert len(one.lookup("web")) == int(how == "register")
-
-
-SERVER = """if True:
-    import signal, socket, sys
-    def end(*_):
-        sys.exit(7)
-    signal.signal(signal.SIGTERM, end)
-    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-    print(listener.getsockname()[1], flush=True)
-    while True:
-        listener.accept()[0].close()
-"""
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def test_exec_registers_a_program_when_it_is_healthy_and_passes_signals_and_the_exit_code_on(
-    cluster: Sidecars,
-) -> None:
-    one = cluster.start("one").wait_ready()
-    port = str(free_port())
-    program = [sys.executable, "-c", SERVER, port]
-    client = start_cli(
-        one, "exec", "--service", "web", "--port", port, "--check", f"tcp://127.0.0.1:{port},interval=100ms", "--",
-        *program,
-    )  # fmt: skip
-    try:
-        wait_for(lambda: len(one.lookup("web")) == 1)
-        assert client.stdout is not None
-        assert client.stdout.readline() == f"{port}\n"
-        client.send_signal(signal.SIGTERM)
-        client.communicate(timeout=BOUND_S)
-        assert client.returncode == 7
-    finally:
-        client.kill()
-        client.communicate()
-    wait_for(lambda: one.call("lookup", name="web", all=True) == [])
-
-
-def test_exec_says_what_cannot_be_run_and_runs_without_a_sidecar(cluster: Sidecars) -> None:
-    one = cluster.start("one").wait_ready()
-    line = ["exec", "--service", "web", "--port", "80", "--"]
-    assert "no-such-program" in cli(one, *line, "no-such-program", code=127)
-    assert "port" in cli(one, "exec", "--service", "web", "--port", "0", "--", "true", code=2)
-    assert "name" in cli(one, "exec", "--service", "a/b", "--port", "1", "--", "touch", "/nowhere/x", code=4)
-    assert cli(one, *line, "sh", "-c", "kill -9 $$", code=137) == ""
-    one.kill()
-    assert "ran" in cli(one, *line, "sh", "-c", "echo ran; exit 3", code=3)
