@@ -55,7 +55,7 @@ DROPS: dict[str, str] = {
     "dns_cut_record": "a record behind the question is longer than what is there",
     "dns_trailing": "there is more than the header counts",
     "dns_no_port": "from port 0, where nothing can be sent: forged",
-    "dns_rate": "a client address that asks for more than its share a second: some are sent to TCP",
+    "dns_rate": "no plain question, from a client address that asks for more than its share a second",
     "dns_tcp_crowded": "a connection that gave way to a newer one: there were too many",
     "dns_tcp_long": "a message over TCP longer than any question: the connection was closed",
 }

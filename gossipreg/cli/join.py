@@ -71,7 +71,8 @@ FILE = click.Path(readable=False)
 @click.option("--allow-cmd-checks", is_flag=True, help="Run cmd: checks of all who may use the socket.")
 @click.option("--dns", metavar="HOST:PORT", help="Answer DNS there too, as Consul does (port 8600).")
 @click.option("--dns-domain", metavar="NAME", help="The same names under this domain, beside consul.")
-@click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long its answers may be kept (0).")
+@click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep its records (0).")
+@click.option("--dns-negative-ttl", metavar="TIME", type=Duration(), help="How long, that there is no such name (0).")
 @click.option("--http", metavar="HOST:PORT|unix:PATH", multiple=True, help="Answer as a Consul agent (port 8500).")
 @click.option("--http-host", metavar="NAME", multiple=True, help="A name that --http goes by; repeatable.")
 @click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next seven.")
@@ -86,7 +87,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     """
     split_where_pid_one()
     service = _take_service(flags)
-    dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl")}
+    dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl", "dns_negative_ttl")}
     from gossipreg.daemon.logs import Log
 
     http, http_names = flags.pop("http"), flags.pop("http_host")
@@ -125,15 +126,20 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
 def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
     """Those that were asked for. What they need is loaded for them alone."""
     if dns["dns"] is None:
-        for key in ("domain", "ttl"):
+        for key in ("domain", "ttl", "negative_ttl"):
             if dns[key] is not None:
-                raise click.UsageError(f"--dns-{key} is about DNS: say where to answer it with --dns HOST:PORT.")
+                flag = key.replace("_", "-")
+                raise click.UsageError(f"--dns-{flag} is about DNS: say where to answer it with --dns HOST:PORT.")
         return []
     from gossipreg.daemon.addresses import listen_rule
     from gossipreg.gateway.dns.gateway import DEFAULT_PORT, DnsGateway
 
     where = listen_rule(dns["dns"], what="--dns", default_port=DEFAULT_PORT)
-    return [DnsGateway(where.hosts, where.port, cluster=cluster, domain=dns["domain"], ttl_s=dns["ttl"] or 0.0)]
+    ttl_s, negative_ttl_s = dns["ttl"] or 0.0, dns["negative_ttl"] or 0.0
+    gateway = DnsGateway(
+        where.hosts, where.port, cluster=cluster, domain=dns["domain"], ttl_s=ttl_s, negative_ttl_s=negative_ttl_s
+    )
+    return [gateway]
 
 
 def _http_gateway(where: tuple[str, ...], names: tuple[str, ...], group: str | None) -> "list[Gateway]":

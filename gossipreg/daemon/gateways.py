@@ -67,6 +67,8 @@ class Inside:
     figures: Callable[[], Awaitable[dict[str, Any]]]
     """What `info` says."""
     bug: Bug
+    trouble: Callable[[str, str], None] = lambda _key, _message: None
+    """`trouble(key, message)`: this is going on now; `info` shows it for a minute after it was told last."""
 
 
 @runtime_checkable

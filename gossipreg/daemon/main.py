@@ -270,6 +270,7 @@ class Sidecar:
             view=self._node, registrations=self._services, rights=self._open.rights,
             cluster=self._settings.cluster, version=__version__,
             now=self._pump.now, leave=self.leave, seek=self._call, figures=self._figures, bug=self._pump.bug,
+            trouble=self._troubles.saw,
         )  # fmt: skip
 
     async def _figures(self) -> dict[str, Any]:

@@ -89,10 +89,11 @@ def test_a_dns_gateway_is_made_where_one_is_asked_for(command: Command, monkeypa
         return 0
 
     monkeypatch.setattr(main, "run", run)
-    line = "--dns 127.0.0.1 --dns-domain svc.example.org --dns-ttl 5s --cluster c"
+    line = "--dns 127.0.0.1 --dns-domain svc.example.org --dns-ttl 5s --dns-negative-ttl 2s --cluster c"
     assert command("join", *line.split()) == (0, "", "")
     (gateway,) = made
     assert (gateway._hosts, gateway._port, gateway._cluster, gateway._ttl_s) == (("127.0.0.1",), 8600, "c", 5)
+    assert gateway._negative_ttl_s == 2
     assert [zone.name for zone in gateway._zones] == [b"\x06consul\0", b"\x03svc\x07example\x03org\0"]
     made.clear()
     assert command("join", "--dns", "[::1]:53").code == 0
@@ -104,6 +105,8 @@ def test_a_dns_gateway_is_made_where_one_is_asked_for(command: Command, monkeypa
     ("line", "words"),
     [
         ("--dns-ttl 5s", "--dns HOST:PORT"),
+        ("--dns-negative-ttl 5s", "--dns-negative-ttl is about DNS"),
+        ("--dns 127.0.0.1 --dns-negative-ttl 48h", "--dns-negative-ttl 172800s"),
         ("--dns-domain example.org", "--dns HOST:PORT"),
         ("--dns 127.0.0.1:99999", "--dns '127.0.0.1:99999'"),
         ("--dns 127.0.0.1 --dns-domain a..b", "--dns-domain 'a..b'"),

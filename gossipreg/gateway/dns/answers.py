@@ -32,6 +32,9 @@ from gossipreg.model import Instance, Member
 
 _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
 _REFUSED = Answer(rcode=wire.REFUSED, authoritative=False)
+DEFAULT_CLUSTER, CONSUL_DATACENTER = b"default", b"dc1"
+"""The names that a cluster has here, and a datacenter at Consul, where nobody chose one: programs that were written for
+Consul ask for NAME.service.dc1.consul."""
 RFC1035 = "rfc1035-"
 """Keys of meta and labels that begin with this have their value alone in TXT, as at Consul; others `key=value`."""
 
@@ -46,13 +49,16 @@ class Answers:
         *,
         cluster: str,
         ttl_s: int,
+        negative_ttl_s: int = 0,
         hosts: Callable[[], Iterable[str]],
     ) -> None:
-        """`hosts()` gives the addresses at which we are asked now, for `ns` in the zone."""
+        """`ttl_s` is for how long records may be kept, `negative_ttl_s` for how long the answer that there is none.
+        `hosts()` gives the addresses at which we are asked now, for `ns` in the zone."""
         self._directory = directory
         self._zones = zones
         self._cluster = folded(cluster)
         self._ttl_s = ttl_s
+        self._negative_ttl_s = negative_ttl_s
         self._hosts = hosts
 
     def answer(self, query: wire.Query) -> Answer:
@@ -73,7 +79,7 @@ class Answers:
 
     def _soa(self, query: wire.Query, zone: Zone) -> bytes:
         name_end = wire.HEADER.size + len(query.question) - 4
-        return wire.soa(self._ttl_s, int(time.time()), name_end - len(zone.name))
+        return wire.soa(self._negative_ttl_s, self._negative_ttl_s, int(time.time()), name_end - len(zone.name))
 
     def _find(self, asked: Asked, type: int) -> tuple[Entry | None, Records | None]:
         """The service, if it is one, and its records of this type; None: there is no such name."""
@@ -95,10 +101,16 @@ class Answers:
                 return None, () if self._is_place(b".".join(asked.parts)) else None
 
     def _is_place(self, place: bytes) -> bool:
-        return place in (b"", self._cluster) or place in self._directory.members().zones
+        return self._is_cluster(place) or place in self._directory.members().zones
 
     def _in_place(self, place: bytes, zone: str) -> bool:
-        return place in (b"", self._cluster) or folded(zone) == place
+        return self._is_cluster(place) or folded(zone) == place
+
+    def _is_cluster(self, place: bytes) -> bool:
+        """Consul's default datacenter stands for the default cluster, unless a zone has that name."""
+        if place == CONSUL_DATACENTER and self._cluster == DEFAULT_CLUSTER:
+            return place not in self._directory.members().zones
+        return place in (b"", self._cluster)
 
     # -- services ------------------------------------------------------------------------------------------------------
 
@@ -193,13 +205,10 @@ class Answers:
         return tuple(Record(wire.record(wire.PTR, self._ttl_s, name), name) for name in pointed)
 
     def _apex(self, asked: Asked, type: int) -> Records:
-        zone_name = asked.zone.name
-        if type == wire.SOA:
-            soa = wire.soa(self._ttl_s, int(time.time()), wire.HEADER.size)
-            return (Record(soa, b""),)
-        if type == wire.NS:
-            return (Record(wire.record(wire.NS, self._ttl_s, b"\x02ns" + zone_name), b""),)
-        return ()
+        soa = wire.soa(self._ttl_s, self._negative_ttl_s, int(time.time()), wire.HEADER.size)
+        name_server = wire.record(wire.NS, self._ttl_s, b"\x02ns" + asked.zone.name)
+        found = ((wire.SOA, soa), (wire.NS, name_server))
+        return tuple(Record(record, b"") for its_type, record in found if type in (its_type, wire.ANY))
 
 
 def _addresses(members: list[Member]) -> tuple[bytes, ...]:

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from gossipreg.core.view import View
 from gossipreg.errors import BadConfig
@@ -18,6 +19,16 @@ DEFAULT_PORT = 8600
 TTL_MAX_S = 86_400
 """A day: who wants registrations to be seen later than that does not want a registry."""
 
+Trouble = Callable[[str, str], None]
+
+
+class Outside(Protocol):
+    """What this gateway needs of the sidecar beside it."""
+
+    @property
+    def trouble(self) -> Trouble:
+        """`trouble(key, message)`: this is going on now; `gossipreg info` shows it."""
+
 
 class DnsGateway:
     """See `daemon.gateways.Gateway`. Not opened by its making."""
@@ -25,16 +36,17 @@ class DnsGateway:
     name = "dns"
 
     def __init__(
-        self, hosts: tuple[str, ...], port: int, *, cluster: str, domain: str | None = None, ttl_s: float = 0.0
-    ) -> None:
+        self, hosts: tuple[str, ...], port: int, *, cluster: str, domain: str | None = None, ttl_s: float = 0.0,
+        negative_ttl_s: float = 0.0,
+    ) -> None:  # fmt: skip
         """Literal addresses, and the port on all of them, 0: any. `cluster` is the DC. Raises BadConfig."""
-        if not 0 <= ttl_s <= TTL_MAX_S or ttl_s != int(ttl_s):
-            raise BadConfig(f"--dns-ttl {ttl_s:g}s: DNS counts in whole seconds, at most 24h")
         self._zones = make_zones(domain)
         self._hosts = hosts
         self._port = port
         self._cluster = cluster
-        self._ttl_s = int(ttl_s)
+        self._ttl_s = _whole_seconds("--dns-ttl", ttl_s)
+        self._negative_ttl_s = _whole_seconds("--dns-negative-ttl", negative_ttl_s)
+        self._trouble: Trouble = _unheard
         self._ports: Ports | None = None
         self._responder: Responder | None = None
         self._server: Server | None = None
@@ -48,6 +60,10 @@ class DnsGateway:
         """Raises CannotStart: port taken, address not of this machine, ..."""
         self._ports = open_ports(self._hosts, self._port)
 
+    def meet(self, outside: Outside) -> None:
+        """Where it tells what an operator should know."""
+        self._trouble = outside.trouble
+
     def attach(self, view: View, bug: Callable[[str, Exception], None]) -> None:
         """Answer from this registry as it is now, and as `changed` says later. Called again, begins anew."""
         assert self._ports is not None, "open comes first"
@@ -57,9 +73,14 @@ class DnsGateway:
         def hosts() -> list[str]:
             return [address.host for address in (view.addresses if ports.wildcard else ports.addresses)]
 
-        answers = Answers(directory, self._zones, cluster=self._cluster, ttl_s=self._ttl_s, hosts=hosts)
+        answers = Answers(
+            directory, self._zones, cluster=self._cluster, ttl_s=self._ttl_s, negative_ttl_s=self._negative_ttl_s,
+            hosts=hosts,
+        )  # fmt: skip
         before = self._responder
-        self._responder = Responder(directory, answers, salt=view.id, rng=random.Random(os.urandom(16)), bug=bug)
+        self._responder = Responder(
+            directory, answers, salt=view.id, rng=random.Random(os.urandom(16)), bug=bug, trouble=self._trouble
+        )
         if before is not None:
             self._responder.counts.update(before.counts)
         if self._server is None:
@@ -81,3 +102,14 @@ class DnsGateway:
     def close(self) -> None:
         if self._ports is not None:
             self._ports.close()
+
+
+def _whole_seconds(flag: str, seconds: float) -> int:
+    """Raises BadConfig."""
+    if not 0 <= seconds <= TTL_MAX_S or seconds != int(seconds):
+        raise BadConfig(f"{flag} {seconds:g}s: DNS counts in whole seconds, at most 24h")
+    return int(seconds)
+
+
+def _unheard(_key: str, _message: str) -> None:
+    """Nobody has asked to be told."""

@@ -1,8 +1,8 @@
-"""How many answers one client may have: whoever asks with somebody else's address must not make us his weapon, and one
+"""How many answers one client may have: a stranger who forges a victim's address must not make us flood it, and one
 client must not take the sidecar's time from the others.
 
-Clients are told apart by address, those of IPv6 by their /64. Of loopback addresses nobody can make use from outside,
-and all programs of the machine share one: they have a bound of their own, above what any of them needs.
+Clients are told apart by address, those of IPv6 by their /64. Nobody outside can forge a loopback address, and all
+programs of the machine share one: loopback has a bound of its own, above what any program needs.
 """
 
 import socket
@@ -34,11 +34,16 @@ class Rates:
             client = OTHERS
             count = counts.get(client, 0) + 1
         counts[client] = count
-        return count <= (LOOPBACK_ANSWERS_A_SECOND if loopback else ANSWERS_A_SECOND)
+        return count <= share(host)
 
     def again_in_s(self, now: float) -> float:
         """Until the next window begins."""
         return max(0.0, self._until - now)
+
+
+def share(host: str) -> int:
+    """So many answers a second may this client have."""
+    return LOOPBACK_ANSWERS_A_SECOND if is_loopback(host) else ANSWERS_A_SECOND
 
 
 def is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.answers import Answers
 from gossipreg.gateway.dns.compose import Answer, compose, mark_of
 from gossipreg.gateway.dns.directory import Directory
-from gossipreg.gateway.dns.rates import Rates, is_loopback
+from gossipreg.gateway.dns.rates import Rates, is_loopback, share
 from gossipreg.model import Change
 
 KEPT_ANSWERS_MAX = 8_192
@@ -29,9 +29,8 @@ OUR_UDP_BYTES = 1_232
 LOOPBACK_UDP_BYTES = 4_096
 """On loopback nothing is fragmented."""
 TCP_BYTES = 65_535
-SLIP = 2
-"""Of the datagrams beyond a client's rate every so manieth is sent to TCP, where nobody can use another's address (as
-response rate limiting does elsewhere); the others get nothing."""
+TROUBLE_EVERY_S = 10.0
+"""The operator is told so often that a client asks more than its share, as long as it does."""
 
 _FAST = {
     bytes((flags >> 8, low)) + b"\0\1\0\0\0\0\0" + bytes((additionals,)): (flags, additionals)
@@ -51,8 +50,10 @@ class Responder:
         salt: bytes,
         rng: random.Random,
         bug: Callable[[str, Exception], None],
+        trouble: Callable[[str, str], None] = lambda _key, _message: None,
     ) -> None:
-        """`salt` is this sidecar's own, and the same after a restart; `bug` is told of failures that should not be."""
+        """`salt` is this sidecar's own, and the same after a restart; `bug` is told of failures that should not be,
+        `trouble` of what the operator should know."""
         self.counts: Counter[str] = Counter({"dns.queries": 0})
         """For `info`; what is dropped, as `drop.REASON`: see `gossipreg.drops`."""
         self.rates = Rates()
@@ -61,6 +62,8 @@ class Responder:
         self._salt = salt
         self._rng = rng
         self._bug = bug
+        self._trouble = trouble
+        self._trouble_due_at = 0.0
         self._kept: dict[bytes, Answer] = {}
         self._kept_records = 0
         self._client_marks: dict[str, int] = {}
@@ -73,6 +76,7 @@ class Responder:
     def respond_udp(self, data: bytes, host: str, now: float) -> bytes | None:
         """The answer to a datagram from this address; None: none. Never raises."""
         if not self.rates.allow(host, now):
+            self._tell_of_rate(host, now)
             return self._beyond_rate(data)
         return self._respond(data, host, False)
 
@@ -149,13 +153,25 @@ class Responder:
         return message
 
     def _beyond_rate(self, data: bytes) -> bytes | None:
-        """Nothing, or an empty answer that sends the client to TCP; never longer than what came."""
-        self.count("drop.dns_rate")
+        """An empty answer that sends the client to TCP, where it waits for its turn and nobody can use another's
+        address. It is never longer than what came, so that it is no use for amplification. Nothing where the datagram
+        is no plain question: that one is dropped."""
         plain = _FAST.get(data[2:12])
         end = data.find(0, wire.HEADER.size) + 5
-        if plain is None or not wire.HEADER.size < end <= len(data) or self.counts["drop.dns_rate"] % SLIP:
+        if plain is None or not wire.HEADER.size < end <= len(data):
+            self.count("drop.dns_rate")
             return None
+        self.count("dns.sent_to_tcp")
         return data[:2] + wire.header(0, plain[0] | wire.TC, 0, 1, 0, 0, 0)[2:] + data[12:end]
+
+    def _tell_of_rate(self, host: str, now: float) -> None:
+        if now >= self._trouble_due_at:
+            self._trouble_due_at = now + TROUBLE_EVERY_S
+            self._trouble(
+                f"dns_rate {host}",
+                f"{host} asks more than {share(host):,} DNS questions a second: those beyond are answered over TCP "
+                "alone, in the next second; let its resolver keep answers (--dns-ttl), or ask fewer",
+            )
 
     # -- what is kept --------------------------------------------------------------------------------------------------
 

@@ -184,12 +184,12 @@ def srv(ttl_s: int, weight: int, port: int, target: bytes) -> bytes:
     return record(SRV, ttl_s, _SRV.pack(1, weight, port) + target)
 
 
-def soa(ttl_s: int, serial: int, zone_at: int) -> bytes:
-    """Of the zone whose name begins at this place of the message, as the end of the question's name. What is not there
-    may be kept as long as what is there (RFC 2308)."""
+def soa(ttl_s: int, negative_ttl_s: int, serial: int, zone_at: int) -> bytes:
+    """Of the zone whose name begins at this place of the message, as the end of the question's name. A resolver keeps
+    a negative answer for the smaller one of `ttl_s` and `negative_ttl_s` (RFC 2308 section 5)."""
     zone = pointer(zone_at)
     names = b"\x02ns" + zone + b"\x0ahostmaster" + zone
-    return record(SOA, ttl_s, names + _SOA.pack(serial & 0xFFFFFFFF, 3600, 600, 86400, ttl_s), zone)
+    return record(SOA, ttl_s, names + _SOA.pack(serial & 0xFFFFFFFF, 3600, 600, 86400, negative_ttl_s), zone)
 
 
 def txt(ttl_s: int, text: bytes) -> bytes:

@@ -22,10 +22,13 @@ from tests.core.speaker import Speaker, a_node
 
 
 class Registry:
-    def __init__(self, *, cluster: str = "default", domain: str | None = None, ttl_s: int = 0, seed: int = 1) -> None:
+    def __init__(self, *, cluster: str = "default", domain: str | None = None, ttl_s: int = 0, negative_ttl_s: int = 0,
+                 seed: int = 1) -> None:  # fmt: skip
         self.node = a_node()
         self.cluster = cluster
         self.ttl_s = ttl_s
+        self.negative_ttl_s = negative_ttl_s
+        self.troubles: list[str] = []
         self.domain = domain
         self.seed = seed
         self.bugs: list[Exception] = []
@@ -36,10 +39,12 @@ class Registry:
         """One that has kept nothing yet."""
         self.directory = Directory(self.node, clock=self._clock)
         answers = Answers(
-            self.directory, make_zones(self.domain), cluster=self.cluster, ttl_s=self.ttl_s, hosts=lambda: ["127.0.0.1"]
-        )
+            self.directory, make_zones(self.domain), cluster=self.cluster, ttl_s=self.ttl_s,
+            negative_ttl_s=self.negative_ttl_s, hosts=lambda: ["127.0.0.1"],
+        )  # fmt: skip
         rng = random.Random(self.seed)
-        return Responder(self.directory, answers, salt=self.node.id, rng=rng, bug=lambda _, error: self._bug(error))
+        return Responder(self.directory, answers, salt=self.node.id, rng=rng, bug=lambda _, error: self._bug(error),
+                         trouble=lambda _, message: self.troubles.append(message))  # fmt: skip
 
     def _clock(self) -> float:
         self.now += 0.001

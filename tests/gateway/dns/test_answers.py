@@ -7,7 +7,7 @@ import dns.reversename
 import pytest
 
 from gossipreg.model import Address, Health, Service
-from tests.gateway.dns.registry import Registry, data_of, outcome
+from tests.gateway.dns.registry import Registry, outcome
 
 
 @pytest.fixture
@@ -239,15 +239,42 @@ def test_the_zone_has_soa_and_ns_and_the_server_an_address(registry: Registry) -
     assert registry.found("ns.svc.example.org") == ["127.0.0.1"]
 
 
-def test_the_time_to_live_is_what_was_chosen_for_all_that_is_said() -> None:
-    for ttl_s in (0, 30):
-        registry = Registry(ttl_s=ttl_s)
-        registry.put("web", "10.0.0.1")
-        for name, type in (("web.service.consul", "SRV"), ("web.service.consul", "AAAA"), ("x.consul", "A")):
-            reply = registry.ask(name, type)
-            sections = (*reply.answer, *reply.authority, *reply.additional)
-            assert {rrset.ttl for rrset in sections} == {ttl_s}
-        assert data_of(registry.ask("consul", "SOA"))[0].endswith(f" {ttl_s}")
+def test_any_of_the_apex_is_soa_and_ns(registry: Registry) -> None:
+    soa, ns = sorted(registry.found("consul", "ANY"), key=len, reverse=True)
+    assert soa.startswith("ns.consul. hostmaster.consul. ")
+    assert ns == "ns.consul."
+    assert registry.found("ns.consul", "ANY") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(("ttl_s", "negative_ttl_s"), [(0, 0), (30, 0), (0, 7), (30, 7)])
+def test_records_and_their_absence_have_each_their_time_to_live(ttl_s: int, negative_ttl_s: int) -> None:
+    registry = Registry(ttl_s=ttl_s, negative_ttl_s=negative_ttl_s)
+    registry.put("web", "10.0.0.1")
+    found = registry.ask("web.service.consul", "SRV")
+    assert {rrset.ttl for rrset in (*found.answer, *found.additional)} == {ttl_s}
+    for name, type in (("web.service.consul", "AAAA"), ("x.consul", "A"), ("none.service.consul", "A")):
+        (soa,) = registry.ask(name, type).authority
+        assert (soa.ttl, soa[0].minimum) == (negative_ttl_s, negative_ttl_s)
+    (apex,) = registry.ask("consul", "SOA").answer
+    assert (apex.ttl, apex[0].minimum) == (ttl_s, negative_ttl_s)
+
+
+def test_dc1_stands_for_the_default_cluster() -> None:
+    registry = Registry()
+    registry.put("web", "10.0.0.1", tags=("v1",))
+    for name in ("web.service.dc1.consul", "v1.web.service.DC1.consul", "_web._tcp.service.dc1.consul"):
+        assert registry.found(name, "A") == ["10.0.0.1"], name
+    assert outcome(registry.ask("dc1.consul")) == "NODATA"
+    assert outcome(registry.ask("none.service.dc1.consul")) == "NXDOMAIN"
+    assert registry.ask("speaker.node.dc1.consul").rcode() == dns.rcode.NXDOMAIN
+
+
+def test_dc1_is_no_other_clusters_name() -> None:
+    registry = Registry(cluster="prod")
+    registry.put("web", "10.0.0.1")
+    assert registry.found("web.service.prod.consul") == ["10.0.0.1"]
+    assert outcome(registry.ask("web.service.dc1.consul")) == "NXDOMAIN"
+    assert outcome(registry.ask("web.service.default.consul")) == "NXDOMAIN"
 
 
 # -- refused -----------------------------------------------------------------------------------------------------------

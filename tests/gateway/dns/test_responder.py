@@ -248,19 +248,27 @@ def asks(registry: Registry, host: str, times: int) -> list[bytes | None]:
     return [registry.responder.respond_udp(query, host, 1.0) for _ in range(times)]
 
 
-def test_beyond_its_rate_a_client_is_dropped_or_sent_to_tcp_and_others_are_not() -> None:
+@pytest.mark.parametrize("host", ["192.0.2.1", "127.0.0.1"])
+def test_beyond_its_rate_every_question_is_sent_to_tcp(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "LOOPBACK_ANSWERS_A_SECOND", 100)
+    monkeypatch.setattr(rates, "ANSWERS_A_SECOND", 100)
     registry = standing()
-    replies = asks(registry, "192.0.2.1", rates.ANSWERS_A_SECOND)
-    assert None not in replies
-    beyond = asks(registry, "192.0.2.1", 100)
-    told = [dns.message.from_wire(reply) for reply in beyond if reply is not None]
-    assert len(told) == 50
+    assert None not in asks(registry, host, 100)
+    assert registry.troubles == []
+    beyond = [reply for reply in asks(registry, host, 100) if reply is not None]
+    told = [dns.message.from_wire(reply) for reply in beyond]
+    assert len(told) == 100
     assert all(reply.flags & dns.flags.TC and not reply.answer for reply in told)
-    assert registry.responder.counts["drop.dns_rate"] == 100
-    assert None not in asks(registry, "192.0.2.2", 1)
-    assert registry.responder.respond_udp(b"x", "192.0.2.1", 1.5) is None
+    assert registry.responder.counts["dns.sent_to_tcp"] == 100
+    (message,) = registry.troubles
+    assert message.startswith(f"{host} asks more than 100 DNS questions a second")
+    other = asks(registry, "192.0.2.2", 1)[0]
+    assert other is not None
+    assert data_of(dns.message.from_wire(other)), "other clients are answered as before"
+    assert registry.responder.respond_udp(b"x", host, 1.5) is None
+    assert registry.responder.counts["drop.dns_rate"] == 1
     query = dns.message.make_query("web.service.consul", "A").to_wire()
-    answer = registry.responder.respond_udp(query, "192.0.2.1", 2.5)
+    answer = registry.responder.respond_udp(query, host, 2.5)
     assert answer is not None
     assert data_of(dns.message.from_wire(answer))
 
@@ -268,7 +276,6 @@ def test_beyond_its_rate_a_client_is_dropped_or_sent_to_tcp_and_others_are_not()
 @given(st.binary(max_size=100))
 def test_beyond_its_rate_nothing_is_longer_than_what_came(data: bytes) -> None:
     registry = Registry()
-    registry.responder.counts["drop.dns_rate"] = 1
     reply = registry.responder._beyond_rate(data)
     assert reply is None or len(reply) <= len(data)
 

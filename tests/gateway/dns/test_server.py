@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from gossipreg.daemon.gateways import Gateways
+from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import BadConfig, CannotStart
 from gossipreg.gateway.dns import rates, server
 from gossipreg.gateway.dns.gateway import DnsGateway
@@ -332,3 +333,20 @@ def test_many_may_connect_at_once_before_the_sidecar_has_its_turn() -> None:
 def test_a_time_to_live_that_dns_cannot_say_is_refused(ttl_s: float) -> None:
     with pytest.raises(BadConfig, match="--dns-ttl"):
         DnsGateway(("127.0.0.1",), 0, cluster="default", ttl_s=ttl_s)
+    with pytest.raises(BadConfig, match="--dns-negative-ttl"):
+        DnsGateway(("127.0.0.1",), 0, cluster="default", negative_ttl_s=ttl_s)
+
+
+async def test_info_is_told_of_a_client_that_asks_too_much(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "LOOPBACK_ANSWERS_A_SECOND", 5)
+    troubles = Troubles(lambda: 100.0)
+
+    class Beside:
+        trouble = staticmethod(troubles.saw)
+
+    running.gateway.meet(Beside())
+    running.gateway.attach(running.node, lambda _where, _error: None)
+    replies = [dns.message.from_wire(await running.ask_udp(QUERY.to_wire())) for _ in range(30)]
+    assert any(reply.flags & dns.flags.TC and not reply.answer for reply in replies)
+    (shown,) = troubles.shapes()
+    assert shown["message"].startswith("127.0.0.1 asks more than 5 DNS questions a second")

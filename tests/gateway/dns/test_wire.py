@@ -127,10 +127,10 @@ def parsed(record: bytes, question: bytes = QUESTION) -> str:
 @given(st.integers(0, 2**31 - 1), st.integers(0, 65535), st.integers(0, 65535))
 def test_records_are_read_as_they_were_meant(ttl_s: int, weight: int, port: int) -> None:
     assert parsed(wire.srv(ttl_s, weight, port, b"\1a\1b\0")) == f"{ttl_s} 1 {weight} {port} a.b."
-    soa = wire.header(1, wire.AA, 0, 1, 0, 1, 0) + QUESTION + wire.soa(ttl_s, 5, 12 + 12)
+    soa = wire.header(1, wire.AA, 0, 1, 0, 1, 0) + QUESTION + wire.soa(ttl_s, 9, 5, 12 + 12)
     (rrset,) = dns.message.from_wire(soa).authority
     assert f"{rrset.name} {rrset.ttl} {rrset[0]}" == (
-        f"consul. {ttl_s} ns.consul. hostmaster.consul. 5 3600 600 86400 {ttl_s}"
+        f"consul. {ttl_s} ns.consul. hostmaster.consul. 5 3600 600 86400 9"
     )
 
 
