@@ -3,6 +3,8 @@
 Owns: how the parts' state is put in words and figures. `Node` is a View with inputs.
 """
 
+from collections.abc import Mapping
+
 from gossipreg.core.catalog import Catalog
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector, Suspicions
@@ -16,7 +18,7 @@ from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster, state_of
 from gossipreg.core.row_acks import RowAcks
 from gossipreg.core.rumours import Rumours
-from gossipreg.model import Address, MemberInfo, NodeId, Status, Version
+from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Version
 
 _SHOWN = ("suspect", "dead", "left")
 """States that members are listed under; the others count as alive."""
@@ -65,8 +67,18 @@ class View:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where others reach us, as we announce it."""
+        """Where others reach us, as we announce it: one of each family, best first; none while it is not known."""
         return self._own.member.addresses
+
+    @property
+    def version(self) -> Version:
+        """Of our own row."""
+        return self._own.version
+
+    @property
+    def own_services(self) -> Mapping[str, Service]:
+        """What our row announces, by id."""
+        return self._own.services
 
     @property
     def fingerprint(self) -> int:
@@ -82,11 +94,6 @@ class View:
     def touched(self) -> list[NodeId]:
         """The rows that the last input changed, or took out."""
         return self._roster.touched
-
-    @property
-    def version(self) -> Version:
-        """Of our own row."""
-        return self._own.version
 
     def acks_missing(self) -> list[NodeId]:
         """Living members that have not shown that they hold our row as `await_acks` asks; empty where nobody waits."""

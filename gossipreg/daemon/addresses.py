@@ -1,4 +1,4 @@
-"""Where a sidecar listens and what it tells others: the rules for `--bind`, `--advertise` and clear text.
+"""Addresses as the user writes them: the rules for `--bind`, `--advertise` and clear text, and what a literal is.
 
 Pure but for asking the kernel which source address a route would use (a UDP connect sends nothing) and, at the start,
 for resolving a host name that the user wrote. What goes to others is always a literal address, never a wildcard.
@@ -13,8 +13,6 @@ from gossipreg.model import Address
 DEFAULT_PORT = 7940
 WILDCARDS = ("0.0.0.0", "::")
 LOOPBACKS = ("127.0.0.1", "::1")
-_OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-"""Addresses kept for documentation: never ours, so their route is the default route."""
 _RESOLVED_LATER = (socket.EAI_AGAIN, socket.EAI_SYSTEM, socket.EAI_MEMORY)
 """The name server was not reached; other errors say that it knows no such name."""
 
@@ -101,23 +99,6 @@ def advertise_rule(text: str, bound_port: int) -> Address:
     return Address(literal, port or bound_port)
 
 
-def own_addresses(bind: Bind, bound: tuple[Address, ...], seeds: tuple[Address, ...]) -> tuple[Address, ...]:
-    """Where others reach us, best first: the source of the route to the first seed that has one, else of the default
-    route, then the same for the other family. The bound addresses themselves where they are no wildcards."""
-    if not bind.wildcard:
-        return bound
-    ports = {family_of(address.host): address.port for address in bound}
-    found: list[Address] = []
-    for target in (*seeds, *(Address(_OUTSIDE[family], 9) for family in ports)):
-        family = family_of(target.host)
-        if family not in ports or any(family_of(known.host) == family for known in found):
-            continue
-        source = route_source(target)
-        if source is not None and not (is_link_local(source) or (target not in seeds and is_loopback(source))):
-            found.append(Address(source, ports[family]))
-    return tuple(found) or tuple(Address(_loopback_of(address.host), address.port) for address in bound[:1])
-
-
 def route_source(target: Address) -> str | None:
     """The local address that datagrams to `target` would leave from; None: no route."""
     with socket.socket(family_of(target.host), socket.SOCK_DGRAM) as probe:
@@ -178,7 +159,3 @@ def is_loopback(host: str) -> bool:
 
 def is_link_local(host: str) -> bool:
     return host.lower().startswith(("fe8", "fe9", "fea", "feb", "169.254."))
-
-
-def _loopback_of(host: str) -> str:
-    return "::1" if ":" in host else "127.0.0.1"

@@ -21,7 +21,6 @@ from gossipreg import __version__
 from gossipreg.callers import Caller, the_sidecar
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
-from gossipreg.daemon.addresses import own_addresses
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
@@ -33,8 +32,9 @@ from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.names import Names
 from gossipreg.daemon.notify import READY, STOPPING, notify
+from gossipreg.daemon.own_addresses import UNKNOWN, FollowAddresses
 from gossipreg.daemon.pump import Pump
-from gossipreg.daemon.seeds import Seed, Unresolved, certainly_loopback, keep_resolving, parse_seed, resolve
+from gossipreg.daemon.seeds import Seed, Unresolved, certainly_loopback, keep_resolving, literals, parse_seed, resolve
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
@@ -100,7 +100,6 @@ class Sidecar:
         self._watches = Watches()
         self._synced = trio.Event()
         self._over = trio.Event()
-        self._moved = trio.Event()
         self._reading = trio.Lock()
         """Files are read again by one at a time; a pipe may take its time."""
         self._leaving = False
@@ -160,6 +159,16 @@ class Sidecar:
         )
         if data is not None:
             self._pump.order(lambda now: self._node.remember(data.peers(), now))
+        self._addresses = FollowAddresses(
+            open_things.bind,
+            open_things.transport.local_addresses,
+            fixed=open_things.address_fixed,
+            seeds=literals(open_things.seeds),
+            announced=lambda: self._node.addresses,
+            announce=self._announce,
+            moved=self._services.follow_address,
+            known=self._address_known,
+        )
         self._services.start(
             () if data is None else data.services(), settings.service, open_things.file,
             {} if data is None else data.maintenance(),
@@ -187,7 +196,7 @@ class Sidecar:
                 nursery.start_soon(self._store.run)
                 nursery.start_soon(self._checks.run)
                 nursery.start_soon(self._gateways.run)
-                nursery.start_soon(self._follow_address)
+                nursery.start_soon(self._addresses.run)
                 nursery.start_soon(self._keep_peers)
                 nursery.start_soon(self._keep_house)
                 nursery.start_soon(
@@ -318,29 +327,26 @@ class Sidecar:
         if event.kind == "synced":
             self._synced.set()
         elif event.kind == "moved":
-            self._moved.set()
+            self._addresses.changed()
         elif event.kind == "generation_raised":
             self._keep_generation(int(dict(event.fields)["generation"]))
         self._troubles.on_event(event, in_words(event, cluster=self._settings.cluster))
         log_event(self._log, event, cluster=self._settings.cluster, leaving=self._leaving)
 
     def _found(self, addresses: tuple[Address, ...]) -> None:
-        """The seeds' names gave new addresses: the route to them may show a better address of our own."""
-        if not self._open.address_fixed:
-            own = own_addresses(self._open.bind, self._open.transport.local_addresses, addresses)
-            if own != self._open.member.addresses:
-                self._pump.order(lambda now: self._node.reachable_at(own, now))
-                self._moved.set()
+        """The seeds' names gave new addresses."""
+        self._addresses.seeds_found(addresses)
         self._pump.order(lambda now: self._node.seek(addresses, now))
 
-    async def _follow_address(self) -> None:
-        """Services whose address was not named have ours, also after we moved."""
-        while True:
-            host = self._node.addresses[0].host
-            await self._moved.wait()
-            self._moved = trio.Event()
-            if self._node.addresses[0].host != host:
-                self._services.follow_address()
+    def _announce(self, addresses: tuple[Address, ...]) -> None:
+        self._pump.order(lambda now: self._node.reachable_at(addresses, now))
+
+    def _address_known(self, known: bool) -> None:
+        if known:
+            self._troubles.over("no_address")
+        else:
+            self._troubles.saw("no_address", UNKNOWN, lasting=True)
+            self._log.warning("no_address", message=UNKNOWN)
 
     async def _keep_house(self) -> None:
         while True:
@@ -417,7 +423,7 @@ class Sidecar:
         fields = {
             "name": self._name,
             "id": self._open.identity.id.hex(),
-            "gossip": str(self._node.addresses[0]),
+            "gossip": str(next(iter(self._node.addresses), self._open.transport.local_addresses[0])),
             "socket": str(self._open.local_socket.path),
             **self._gateways.addresses(),
         }

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from msgpack import unpackb
 
 from gossipreg.callers import NO_UID, Caller, the_sidecar
+from gossipreg.daemon.announced import Announced
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec
@@ -93,8 +94,7 @@ class Services:
         self.rights = rights
         self.audit = Audit(pump.now)
         self._sidecar = the_sidecar()
-        self._node = node
-        self._pump = pump
+        self._announced = Announced(node, pump)
         self._store = store
         self._log = log
         self._allow_cmd_checks = allow_cmd_checks
@@ -292,12 +292,15 @@ class Services:
 
     def follow_address(self) -> None:
         """Our address changed: services whose address was not named follow it."""
-        host = self._node.addresses[0].host
-        for entry in self._entries.values():
+        host = self._announced.host()
+        for id, entry in self._entries.items():
             if not entry.registration.host_given and entry.registration.service.address != host:
                 params = unpackb(entry.registration.params)
                 entry.registration = registration_untrusted("register", params, default_host=host)
-                self._tell(entry)
+                try:
+                    self._tell(entry)
+                except RequestError as error:  # it was withheld, and now there is no room for it
+                    self._log.error("service_not_announced", id=id, message=str(error))
 
     # -- what checks say ---------------------------------------------------------------------------------------------
 
@@ -335,7 +338,7 @@ class Services:
     # -- leaves ------------------------------------------------------------------------------------------------------
 
     def _read(self, params: Params, *, trusted: bool, who: str = "this user") -> Registration:
-        registration = registration_untrusted("register", dict(params), default_host=self._node.addresses[0].host)
+        registration = registration_untrusted("register", dict(params), default_host=self._announced.host())
         commands = [check for check in registration.checks if check.kind == "cmd"]
         if commands and not (trusted or self._allow_cmd_checks):
             raise Refused(f"{_shown(commands[0])} is not taken from {who}, since it runs as the user of the sidecar: "
@@ -355,7 +358,7 @@ class Services:
                 _tell_holder(before, "was registered anew by another")
             self._line(
                 "service_registered" if before is None else "service_updated", id=id, name=service.name,
-                address=str(Address(service.address, service.port)), source=entry.source,
+                address=str(Address(service.address or "(not known yet)", service.port)), source=entry.source,
                 checks=len(entry.registration.checks), health=HEALTH_NAMES[entry.health],
                 **self.audit.record("register", id, by),
             )  # fmt: skip
@@ -368,7 +371,7 @@ class Services:
     def _tell(self, entry: _Entry) -> Version:
         service = entry.registration.service
         health, reason = self._maintenance.shown(service.id, entry.health)
-        return self._pump.command(lambda now: self._node.register(service, health, now, reason))
+        return self._announced.register(service, health, reason)
 
     def _maintained(self, id: str, before: _Entry | None) -> None:
         if id not in self._entries and before is not None and before.holder is None:
@@ -378,7 +381,7 @@ class Services:
     def _show_again(self, id: str) -> None:
         if id in self._entries:
             health, reason = self._maintenance.shown(id, self._entries[id].health)
-            self._pump.command(lambda now: self._node.set_health(id, health, now, reason))
+            self._announced.set_health(id, health, reason)
 
     def _entry(self, id: str) -> _Entry:
         entry = self._entries.get(id)
@@ -396,7 +399,7 @@ class Services:
             self._line(kind, level, id=id, **fields, **self.audit.record("deregister", id, by or self._sidecar))
             _tell_holder(entry, "was deregistered")
             self.checks.remove(id)
-            self._pump.order(lambda now: self._node.deregister(id, now))
+            self._announced.deregister(id)
 
     def _as_kept(self, id: str, entry: _Entry | None) -> list[Statement]:
         return [drop_service(id) if entry is None or entry.source == "attached" else keep_service(entry.kept())]

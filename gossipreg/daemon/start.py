@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from gossipreg.config import PROFILES, Config
 from gossipreg.daemon import params
-from gossipreg.daemon.addresses import Bind, advertise_rule, bind_rule, own_addresses, refuse_clear_text
+from gossipreg.daemon.addresses import Bind, advertise_rule, bind_rule, refuse_clear_text
 from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.gateways import Gateway
 from gossipreg.daemon.identity import Identity, draw_generation, draw_identity
+from gossipreg.daemon.interfaces import local_addresses
 from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.local_socket import LocalSocket
+from gossipreg.daemon.own_addresses import own_addresses
 from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_seed
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
@@ -86,7 +88,7 @@ def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[O
             stack.callback(gateway.close)
             gateway.open()
         if settings.advertise is None:
-            addresses = own_addresses(bind, transport.local_addresses, literals(seeds))
+            addresses = own_addresses(bind, transport.local_addresses, literals(seeds), local_addresses())
         else:
             addresses = (advertise_rule(settings.advertise, transport.local_addresses[0].port),)
         identity = draw_identity() if data is None else data.identity()

@@ -16,7 +16,6 @@ from gossipreg.daemon.addresses import (
     bind_rule,
     is_literal,
     is_loopback,
-    own_addresses,
     refuse_clear_text,
     split_host_port,
 )
@@ -110,34 +109,6 @@ def test_advertise_takes_the_bound_port_where_it_names_none() -> None:
 def test_what_others_cannot_reach_is_not_advertised(text: str) -> None:
     with pytest.raises(BadConfig, match="--advertise"):
         advertise_rule(text, 5)
-
-
-def test_a_bound_address_is_the_one_told_to_others() -> None:
-    bound = (Address("10.0.0.1", 7940),)
-    assert own_addresses(Bind(("10.0.0.1",), 0), bound, (Address("127.0.0.1", 1),)) == bound
-
-
-EVERYWHERE = (Address("0.0.0.0", 7940), Address("::", 7940))
-
-
-@pytest.mark.parametrize(
-    ("routes", "seeds", "told"),
-    [
-        ({"192.0.2.1": "10.0.0.1"}, (), [("10.0.0.1", 7940)]),
-        ({"192.0.2.1": "10.0.0.1", "2001:db8::1": "fd00::1"}, (), [("10.0.0.1", 7940), ("fd00::1", 7940)]),
-        ({"192.0.2.1": "10.0.0.1", "10.9.0.5": "10.9.0.1"}, ("10.9.0.5",), [("10.9.0.1", 7940)]),
-        ({"192.0.2.1": "10.0.0.1", "fd00::5": "fd00::1"}, ("fd00::5",), [("fd00::1", 7940), ("10.0.0.1", 7940)]),
-        ({"192.0.2.1": "10.0.0.1", "127.0.0.1": "127.0.0.1"}, ("127.0.0.1",), [("127.0.0.1", 7940)]),
-        ({"2001:db8::1": "fe80::1"}, (), [("127.0.0.1", 7940)]),
-        ({}, (), [("127.0.0.1", 7940)]),
-    ],
-)
-def test_bound_everywhere_the_route_to_the_seed_decides_and_then_the_default_route(
-    monkeypatch: pytest.MonkeyPatch, routes: dict[str, str], seeds: tuple[str, ...], told: list[Address]
-) -> None:
-    monkeypatch.setattr(addresses, "route_source", lambda target: routes.get(target.host))
-    bind = Bind(WILDCARDS, 7940)
-    assert list(own_addresses(bind, EVERYWHERE, tuple(Address(host, 1) for host in seeds))) == told
 
 
 def test_the_route_to_loopback_is_loopback() -> None:

@@ -99,7 +99,7 @@ class Agent:
     def leader(self) -> str:
         """There is none, and none is needed: who answers is good enough. Clients ask in order to see that the cluster
         works, and wait as long as it is empty."""
-        return str(self._view.addresses[0])
+        return str(next(iter(self._view.addresses), "127.0.0.1:7940"))
 
     def peers(self) -> list[str]:
         members = self._view.members(self._outside.now())

@@ -1,0 +1,49 @@
+"""What of the services registered here stands in our row, for others to see.
+
+Owns which services are withheld: those whose address is ours, while no address of ours is known. To give them out with
+a loopback address would send every reader on another host to itself.
+"""
+
+from typing import TYPE_CHECKING
+
+from gossipreg.daemon.pump import Pump
+from gossipreg.model import Health, Service, Version
+
+if TYPE_CHECKING:
+    from gossipreg.core.node import Node
+
+
+class Announced:
+    def __init__(self, node: "Node", pump: Pump) -> None:
+        self._node = node
+        self._pump = pump
+        self._withheld: dict[str, None] = {}
+        """By id."""
+
+    def host(self) -> str:
+        """The host that services have whose address was not named; empty while none is known."""
+        addresses = self._node.addresses
+        return addresses[0].host if addresses else ""
+
+    def register(self, service: Service, health: Health, reason: str) -> Version:
+        """Raises TooLarge; then nothing changed. A service without an address waits here until it comes with one."""
+        id = service.id
+        if service.address:
+            version = self._pump.command(lambda now: self._node.register(service, health, now, reason))
+            self._withheld.pop(id, None)
+            return version
+        if id not in self._withheld:
+            if id in self._node.own_services:
+                self._pump.order(lambda now: self._node.deregister(id, now))
+            self._withheld[id] = None
+        return self._node.version
+
+    def set_health(self, id: str, health: Health, reason: str) -> None:
+        if id not in self._withheld:
+            self._pump.command(lambda now: self._node.set_health(id, health, now, reason))
+
+    def deregister(self, id: str) -> None:
+        if id in self._withheld:
+            del self._withheld[id]
+        else:
+            self._pump.order(lambda now: self._node.deregister(id, now))
