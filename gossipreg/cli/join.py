@@ -74,6 +74,8 @@ FILE = click.Path(readable=False)
 @click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep its records (0).")
 @click.option("--dns-negative-ttl", metavar="TIME", type=Duration(), help="How long, that there is no such name (0).")
 @click.option("--http", metavar="HOST:PORT|unix:PATH", multiple=True, help="Answer as a Consul agent (port 8500).")
+@click.option("--http-token-file", metavar="FILE", type=FILE, help="Tokens for --http, one a line (off loopback).")
+@click.option("--insecure-http", is_flag=True, help="Open --http off loopback without a token, reads only.")
 @click.option("--http-host", metavar="NAME", multiple=True, help="A name that --http goes by; repeatable.")
 @click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next seven.")
 @service_options(required=False)
@@ -90,9 +92,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl", "dns_negative_ttl")}
     from gossipreg.daemon.logs import Log
 
-    http, http_names = flags.pop("http"), flags.pop("http_host")
-    if http_names and not http:
-        raise click.UsageError("--http-host is about HTTP: say where to answer it with --http HOST:PORT.")
+    http = {key: flags.pop(key) for key in ("http", "http_host", "http_token_file", "insecure_http")}
     from gossipreg.daemon.main import run
     from gossipreg.daemon.settings import Settings
 
@@ -101,7 +101,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     sources, key = sources_of(ctx), os.environ.get("GOSSIPREG_KEY") or None
     if key is not None and sources.found_in.get("key_file", ("", ""))[0] == "file":
         flags["key_file"] = None  # a variable goes before the file
-    gateways = [*_gateways(dns, flags["cluster"]), *_http_gateway(http, http_names, flags["socket_group"])]
+    gateways = [*_gateways(dns, flags["cluster"]), *_http_gateway(http, flags["socket_group"])]
     settings = Settings(
         **flags,
         labels=labels,
@@ -142,8 +142,13 @@ def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
     return [gateway]
 
 
-def _http_gateway(where: tuple[str, ...], names: tuple[str, ...], group: str | None) -> "list[Gateway]":
+def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[Gateway]":
+    where: tuple[str, ...] = flags["http"]
     if not where:
+        for key in ("http_host", "http_token_file", "insecure_http"):
+            if flags[key]:
+                flag = f"--{key.replace('_', '-')}"
+                raise click.UsageError(f"{flag} is about HTTP: say where to answer it with --http HOST:PORT.")
         return []
     from pathlib import Path
 
@@ -162,7 +167,12 @@ def _http_gateway(where: tuple[str, ...], names: tuple[str, ...], group: str | N
             bind = listen_rule(text, what="--http", default_port=DEFAULT_PORT)
             tcp.append((bind.hosts, bind.port))
     unix = [Path(text.removeprefix("unix:")) for text in where if text.startswith("unix:")]
-    return [HttpGateway(tcp, unix, listen_unix, names=names)]
+    return [
+        HttpGateway(
+            tcp, unix, listen_unix, names=flags["http_host"], token_file=flags["http_token_file"],
+            open_reads=flags["insecure_http"],
+        )
+    ]  # fmt: skip
 
 
 def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:

@@ -80,9 +80,18 @@ def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
 
 
 def listen_rule(text: str, *, what: str, default_port: int) -> Bind:
-    """Where a gateway listens, as `what` asks for it: one address, or all of them where it says so (`*`, `:PORT`)."""
+    """Where a gateway listens, as `what` asks for it: one address, or all of them where it says so (`*`). Raises
+    BadConfig."""
+    if not text.strip():
+        raise BadConfig(f"{what} is empty: write an address, {what} 127.0.0.1:{default_port}, or leave it out")
     host, port = split_host_port(text, what=what)
-    hosts = WILDCARDS if host in ("", "*") else (resolve_own(host, what=what),)
+    if not host:
+        shown = default_port if port is None else port
+        raise BadConfig(
+            f"{what} {text!r} names no address: write {what} 127.0.0.1:{shown} for this machine alone, or "
+            f"{what} '*:{shown}' for every address"
+        )
+    hosts = WILDCARDS if host == "*" else (resolve_own(host, what=what),)
     return Bind(hosts, default_port if port is None else port)
 
 

@@ -7,12 +7,14 @@ what they speak: they stand beside the daemon, and neither imports the other.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import trio
 
 from gossipreg.callers import Caller
 from gossipreg.core.view import View
+from gossipreg.daemon.logs import Field
 from gossipreg.daemon.services import Services
 from gossipreg.model import Change
 from gossipreg.rights import Rights
@@ -79,6 +81,18 @@ class Curious(Protocol):
         """Before it is attached."""
 
 
+@runtime_checkable
+class Rereads(Protocol):
+    """A gateway with a file that can change while it runs."""
+
+    def reread(self) -> dict[str, Field]:
+        """Read and apply it; called in a thread. Returns what was found, as fields of a log line. Raises CannotStart;
+        what was read before stays in use then."""
+
+    def warnings(self) -> list[str]:
+        """What is wrong with it and stops nothing."""
+
+
 class Gateways:
     def __init__(self, gateways: Sequence[Gateway], view: View, bug: Bug, inside: Inside | None = None) -> None:
         """`inside` is for those that want it."""
@@ -121,6 +135,14 @@ class Gateways:
             gateway.attach(self._view, self._bug)
         except Exception as error:
             self._bug(f"gateway_{gateway.name}", error)
+
+    def parts(self) -> dict[str, Callable[[], Awaitable[dict[str, Field]]]]:
+        """What is read again on a reload, by name. Each raises CannotStart, and changes nothing then."""
+        found = (one for one in self._gateways if isinstance(one, Rereads))
+        return {f"{one.name}_tokens": partial(trio.to_thread.run_sync, one.reread) for one in found}
+
+    def warnings(self) -> list[str]:
+        return [text for one in self._gateways if isinstance(one, Rereads) for text in one.warnings()]
 
     def counts(self) -> dict[str, int]:
         return {name: count for gateway in self._gateways for name, count in gateway.counts().items()}

@@ -189,6 +189,8 @@ class Sidecar:
             self._log.warning("variable_ignored", variable=variable, message=why)
         if fault := exposed(self._settings.key_file):
             self._log.warning("key_exposed", message=fault)
+        for fault in self._gateways.warnings():
+            self._log.warning("http_tokens", message=fault)
         trio.socket.set_custom_hostname_resolver(Names())
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
@@ -392,6 +394,13 @@ class Sidecar:
 
     async def _read_again(self) -> None:
         async with self._reading:
+            for name, read in self._gateways.parts().items():
+                try:
+                    fields = await read()
+                except CannotStart as error:
+                    self._log.error(f"{name}_not_read", message=f"{error}; what was read before stays in use")
+                else:
+                    self._log.info(f"{name}_read", **fields)
             await self._read_keys_again()
             await self._read_services_again()
 

@@ -97,7 +97,7 @@ def test_a_dns_gateway_is_made_where_one_is_asked_for(command: Command, monkeypa
     assert [zone.name for zone in gateway._zones] == [b"\x06consul\0", b"\x03svc\x07example\x03org\0"]
     made.clear()
     assert command("join", "--dns", "[::1]:53").code == 0
-    assert command("join", "--dns", ":53").code == 0
+    assert command("join", "--dns", "*:53").code == 0
     assert [(one._hosts, one._port) for one in made] == [(("::1",), 53), (("0.0.0.0", "::"), 53)]
 
 
@@ -124,3 +124,9 @@ def test_a_wrong_dns_flag_is_named_in_one_line(line: str, words: str, given: lis
 def test_what_the_daemon_returns_is_the_exit_code(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main, "run", lambda _settings: 42)
     assert command("join").code == 42
+
+
+@pytest.mark.parametrize("flag", ["--http-token-file=x", "--insecure-http", "--http-host=x"])
+def test_what_is_about_http_needs_http(command: Command, flag: str) -> None:
+    code, _, err = command("join", flag)
+    assert (code, "say where to answer it with --http HOST:PORT" in err) == (2, True)

@@ -43,7 +43,8 @@ def test_a_gateway_that_cannot_start_is_a_clear_error(tmp_path: Path) -> None:
     assert (code, "--http" in line) == (5, True)
     code, line = refused_start(*path, "--http", "unix:")  # what is said wrongly is 2, as everywhere
     assert (code, "PATH" in line) == (2, True)
-    code, line = refused_start(*path, "--http", "192.0.2.1:8500")  # no address of this machine
+    insecure = "--insecure-http"
+    code, line = refused_start(*path, "--http", "192.0.2.1:8500", insecure)  # no address of this machine
     assert (code, "192.0.2.1:8500" in line) == (6, True)
     (tmp_path / "file").write_text("mine")
     code, line = refused_start(*path, "--http", f"unix:{tmp_path}/file")

@@ -7,6 +7,7 @@
     framing     bytes to requests, responses to bytes
     message     requests and responses as values
     guard       which hosts and origins may ask
+    doors       what a request needs to get in;  tokens: those of --http-token-file
     api         the table of all questions, and how each comes to its answer
     routes      how a path is found in that table;  openapi: its description
     blocking    questions that wait until their answer changes, and the index of each answer
@@ -21,5 +22,6 @@
     eureka/     the same registry for Eureka's clients
     outside     what it needs of the sidecar
 
-A request goes server -> framing -> guard -> api (routes) -> catalog, agent, writes or monitoring -> framing -> server.
+A request goes server -> framing -> guard, doors -> api (routes) -> catalog, agent, writes or monitoring -> framing ->
+server.
 """

@@ -35,6 +35,9 @@ TURN = 32
 """So many are answered before others on the loop have their turn."""
 MAX_INDEX = (1 << 53) - 1
 
+BELOW = b"/v1/"
+"""Where all questions are that may wait."""
+
 Topic = tuple[str, str]
 ALL: Topic = ("all", "")
 """Whoever depends on this is looked at after any change."""
@@ -97,7 +100,7 @@ class Waiting:
         try:
             return self.present(self._answers.ask(self.record.question))
         except HttpError as error:
-            return error_response(error)
+            return error_response(error, BELOW)
 
 
 class Answers:
@@ -231,7 +234,7 @@ class Answers:
         for connection, one in waiting.items():
             response = made.get(one.present)
             if response is None:
-                response = error_response(found) if isinstance(found, HttpError) else one.present(found)
+                response = error_response(found, BELOW) if isinstance(found, HttpError) else one.present(found)
                 made[one.present] = response
             self.leave(one, connection)
             self.woken += 1

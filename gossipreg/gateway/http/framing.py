@@ -12,6 +12,7 @@ The limits, and what happens at each:
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 
 import h11
@@ -35,16 +36,18 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class Reader:
     """The requests in a stream of bytes."""
 
-    __slots__ = ("_body", "_buffer", "_check", "_head", "_parser", "caller", "more")
+    __slots__ = ("_body", "_buffer", "_check", "_head", "_parser", "_taken", "caller", "more")
 
     def __init__(self, caller: Caller, check: Callable[[Head], None]) -> None:
-        """`check` may refuse a head, with an HttpError, before its body is read."""
+        """`check` may refuse a head, with an HttpError: then its body is dropped as it comes."""
         self.caller = caller
         self._check = check
         self._buffer = b""
         self._parser: h11.Connection | None = None
         self._head: Head | None = None
         self._body = bytearray()
+        self._taken = 0
+        """Bytes of the body so far."""
         self.more = False
         """What was fed is not all looked at: ask again."""
 
@@ -52,6 +55,14 @@ class Reader:
     def held_bytes(self) -> int:
         """What waits here for the rest of a request."""
         return len(self._buffer) + len(self._body)
+
+    @property
+    def target(self) -> bytes:
+        """What the request asks for, as far as it can be read."""
+        if self._head is not None:
+            return self._head.target
+        words = self._buffer[:200].split(b" ", 2)
+        return words[1] if len(words) > 1 else b""
 
     @property
     def between(self) -> bool:
@@ -117,15 +128,25 @@ class Reader:
             raise HttpError(505, "bad_version", "speak HTTP/1.1", close=True)
         if b"content-length" in headers and b"transfer-encoding" in headers:  # RFC 9112 section 6.1: a smuggler's trick
             raise HttpError(400, "bad_request", "Content-Length and Transfer-Encoding are both given", close=True)
-        self._check(self._head)
+        self._refuse_unless_allowed(self._head)
         length = self._head.one(b"content-length")  # h11 has seen that it is a number
         if length is not None and int(length) > BODY_MAX_BYTES:
             raise _too_large()
 
+    def _refuse_unless_allowed(self, head: Head) -> None:
+        try:
+            self._check(head)
+        except HttpError as error:
+            if error.close:
+                raise
+            self._head = replace(head, refused=error)
+
     def _take_body(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > BODY_MAX_BYTES:
+        self._taken += len(data)
+        if self._taken > BODY_MAX_BYTES:
             raise _too_large()
+        if self._head is not None and self._head.refused is None:
+            self._body += data
 
     def _whole(self) -> tuple[Head, bytes]:
         assert self._parser is not None
@@ -133,7 +154,7 @@ class Reader:
         head, body = self._head, bytes(self._body)
         self._buffer = self._parser.trailing_data[0]
         self._parser = self._head = None
-        self._body = bytearray()
+        self._body, self._taken = bytearray(), 0
         return head, body
 
     def _broken(self, error: h11.RemoteProtocolError) -> HttpError:

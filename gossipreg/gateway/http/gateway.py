@@ -13,6 +13,7 @@ import trio
 from gossipreg.core.view import View
 from gossipreg.gateway.http.api import Api
 from gossipreg.gateway.http.blocking import Topic
+from gossipreg.gateway.http.doors import Door, Doors
 from gossipreg.gateway.http.events import Events
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.message import Head
@@ -21,6 +22,7 @@ from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.ports import Listener, listen_tcp
 from gossipreg.gateway.http.server import Server
 from gossipreg.gateway.http.spellings import folded
+from gossipreg.gateway.http.tokens import SHORT_BYTES, exposed_to_everybody, read_tokens
 from gossipreg.model import Change
 
 DEFAULT_PORT = 8500
@@ -36,13 +38,16 @@ class HttpGateway:
     name = "http"
 
     def __init__(self, tcp: Sequence[tuple[Sequence[str], int]], unix: Sequence[Path], listen_unix: ListenUnix,
-                 *, names: Iterable[str] = ()) -> None:  # fmt: skip
+                 *, names: Iterable[str] = (), token_file: str | None = None,
+                 open_reads: bool = False) -> None:  # fmt: skip
         """Where to listen: literal addresses with the port on all of them (0: any), and paths; `names` that it goes by
-        beside addresses and localhost. Raises BadConfig."""
+        beside addresses and localhost; `open_reads` lets other machines read without a token. Raises BadConfig."""
         self._tcp = tcp
         self._unix = unix
         self._listen_unix = listen_unix
         self._guard = Guard(names)
+        self._token_file = token_file
+        self._doors = Doors(tokens=None, open_reads=open_reads)
         self._listeners: list[Listener] = []
         self._outside: Outside | None = None
         self._counts: Counter[str] = Counter()
@@ -58,11 +63,32 @@ class HttpGateway:
         return tuple(listener.text for listener in self._listeners)
 
     def open(self) -> None:
-        """Raises CannotStart: port taken, path too long, ..."""
+        """Raises CannotStart: port taken, path too long, no token file where one is needed, ..."""
+        self.reread()
+        for hosts, port in self._tcp:
+            self._doors.check_listening(hosts, port)
         for hosts, port in self._tcp:
             self._listeners += listen_tcp(hosts, port)
         for path in self._unix:
             self._listeners.append(self._listen_unix(path))
+
+    def reread(self) -> dict[str, str | int | float | bool | None]:
+        """Read the token file again. Returns what was read, for the log. Raises CannotStart; the tokens read before
+        stay in use then."""
+        if self._token_file is None:
+            return {"tokens": 0}
+        self._doors.tokens = tokens = read_tokens(self._token_file)
+        return {"tokens": len(tokens)}
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the token file and stops nothing."""
+        path, tokens = self._token_file, self._doors.tokens
+        if path is None or tokens is None:
+            return []
+        found = [f"everybody can read {path}: chmod 600 it"] if exposed_to_everybody(path) else []
+        if tokens.short:
+            found.append(f"{tokens.short} tokens of {path} have fewer than {SHORT_BYTES} characters and can be guessed")
+        return found
 
     def meet(self, outside: Outside) -> None:
         """What else it may ask of the sidecar."""
@@ -78,9 +104,10 @@ class HttpGateway:
         self._api.answers.tell = self._server.answer
         monitoring.gauges = partial(_gauges, self._server, self._api, self._events)
 
-    def _check(self, listener: Listener, head: Head) -> None:
-        if not listener.unix:
+    def _check(self, door: Door, head: Head) -> None:
+        if not door.unix:
             self._guard.check_untrusted(head)
+        self._doors.check_untrusted(door, head)
 
     def changed(self, changes: Sequence[Change]) -> None:
         assert self._api is not None, "attach comes first"

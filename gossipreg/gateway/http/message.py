@@ -16,6 +16,7 @@ FIELDS_MAX = 64
 PATH_MAX = 16
 """So many segments of a path: ids may have slashes, but not that many."""
 
+PLAIN = "text/plain; charset=utf-8"
 _HEX = b"0123456789abcdefABCDEF"
 
 
@@ -51,6 +52,8 @@ class Head:
     version: bytes
     headers: Mapping[bytes, list[bytes]] = field(default_factory=dict)
     """By lower-case name."""
+    refused: "HttpError | None" = None
+    """Why it is not answered; its body is read all the same, so that the client reads this and not a reset."""
 
     def one(self, name: bytes) -> bytes | None:
         """The value of a header that may be there once. Raises HttpError where it is there more often."""
@@ -108,7 +111,11 @@ def json_bytes(value: Any, *, pretty: bool = False) -> bytes:
     return text.encode() + (b"\n" if pretty else b"")
 
 
-def error_response(error: HttpError) -> Response:
+def error_response(error: HttpError, target: bytes = b"") -> Response:
+    """Below /v1 the sentence alone, as Consul's agents answer: its clients show the body, some the first 80 characters
+    of it. Elsewhere JSON."""
+    if target == b"/v1" or target.startswith(b"/v1/"):
+        return Response(error.status, str(error).encode(), PLAIN, error.headers, error.close)
     body = json_bytes({"error": {"code": error.code, "message": str(error)}})
     return Response(error.status, body + b"\n", headers=error.headers, close=error.close)
 

@@ -94,7 +94,8 @@ def _operation(route: Route) -> Schema:
         answer["content"] = {route.media: {"schema": _ref(route.gives)}}
     if route.blocks:
         answer["headers"] = INDEX_HEADER
-    error = {"content": {"application/json": {"schema": _ref("error")}}}
+    plain = {"content": {"text/plain": {"schema": TEXT}}}
+    error = plain if route.path.startswith("/v1/") else {"content": {"application/json": {"schema": _ref("error")}}}
     failures = {str(status): {"description": _WHY[status], **error} for status in (400, 403, *route.statuses)}
     operation: Schema = {
         "summary": route.summary,

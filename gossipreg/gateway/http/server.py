@@ -27,6 +27,7 @@ import trio
 
 from gossipreg.gateway.http.client import Answer, Connection, Parked, Streaming
 from gossipreg.gateway.http.deadlines import Deadlines
+from gossipreg.gateway.http.doors import Door, door_of
 from gossipreg.gateway.http.framing import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
 from gossipreg.gateway.http.ports import Listener, accept, raise_descriptors
@@ -52,7 +53,7 @@ PIPELINED_TURN = 8
 
 class Server:
     def __init__(
-        self, listeners: list[Listener], handle: Callable[[Request], Answer], check: Callable[[Listener, Head], None],
+        self, listeners: list[Listener], handle: Callable[[Request], Answer], check: Callable[[Door, Head], None],
         *, counts: Counter[str], bug: Callable[[str, Exception], None],
     ) -> None:  # fmt: skip
         """`handle` answers a request; it raises HttpError only, anything else is a bug and the answer a 500."""
@@ -158,7 +159,7 @@ class Server:
                 found = connection.reader.next_untrusted()
             except HttpError as error:
                 connection.head = None
-                self._respond(connection, self._instead(error), last=True)
+                self._respond(connection, self._instead(error, connection.reader.target), last=True)
                 return
             if found is None:
                 if connection.reader.continue_wanted():
@@ -187,12 +188,14 @@ class Server:
     def _begin(self, connection: Connection, head: Head, body: bytes) -> None:
         self._counts["requests"] += 1
         try:
+            if head.refused is not None:
+                raise head.refused
             target = target_untrusted(head.target)
             request = Request(head.method, target.path, target.query, body, connection.reader.caller,
                               head.text(b"accept"), head.text(b"content-type"))  # fmt: skip
             answer = self._handle(request)
         except Exception as error:
-            answer = self._instead(error)
+            answer = self._instead(error, head.target)
         if isinstance(answer, Response):
             self._respond(connection, answer)
         elif isinstance(answer, Parked):
@@ -216,19 +219,19 @@ class Server:
         try:
             response = await awaited
         except Exception as error:
-            response = self._instead(error)
+            response = self._instead(error, b"" if connection.head is None else connection.head.target)
         connection.busy = False
         if connection in self._connections:
             self._guarded(connection, lambda c: self._finish(c, response))
 
-    def _instead(self, error: Exception) -> Response:
+    def _instead(self, error: Exception, target: bytes) -> Response:
         """What is answered where there is no answer: an HttpError says it itself, all else is a bug of ours."""
         if isinstance(error, HttpError):
             self._counts[f"refused.{error.status}"] += 1
-            return error_response(error)
+            return error_response(error, target)
         self._bug("http_request", error)
         message = "this failed inside the sidecar, and its log says how: please report it"
-        return error_response(HttpError(500, "failed", message))
+        return error_response(HttpError(500, "failed", message), target)
 
     def answer(self, connection: Connection, parked: Parked, response: Response) -> None:
         """What a connection waited for, unless it does so no longer."""
@@ -368,7 +371,12 @@ class Server:
                 return
             self._counts["cut.idle_longest"] += 1
             self._close(next(iter(self._idle)))
-        reader = Reader(listener.caller_of(sock), lambda head: self._check(listener, head))
+        try:
+            door = door_of(sock)
+        except OSError:  # the client is gone already
+            sock.close()
+            return
+        reader = Reader(listener.caller_of(sock), lambda head: self._check(door, head))
         connection = Connection(sock, reader)
         self._connections[connection] = None
         self._counts["connections"] += 1

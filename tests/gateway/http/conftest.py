@@ -35,6 +35,9 @@ class Reply:
 
     @property
     def error(self) -> str:
+        """The sentence."""
+        if self.headers["content-type"].startswith("text/plain"):
+            return self.body.decode()
         return str(self.json["error"]["message"])
 
 
@@ -119,12 +122,10 @@ class Served(Inside):
     """A member with the gateway; its tasks are run by the fixture."""
 
     def __init__(self, folder: Path, network: MemoryNetwork, name: str, number: int = 1,
-                 database: Database | None = None) -> None:  # fmt: skip
+                 database: Database | None = None, token_file: str | None = None) -> None:  # fmt: skip
         super().__init__(network, name, number, durable=database is not None, database=database)
         self.called: list[str] = []
-        self.gateway = HttpGateway(
-            [(["127.0.0.1"], 0)], [folder / f"{name}.sock"], self._listen, names=["registry.lan"]
-        )
+        self.gateway = self.gateway_of(folder, name, token_file=token_file)
         self.gateway.open()
         self.bugs: list[tuple[str, Exception]] = []
         asked = Asked(
@@ -136,6 +137,11 @@ class Served(Inside):
         self.gateway.attach(self.node, self._bug)
         self.pump._changed = self._changed
         self.clients: list[Client] = []
+
+    @classmethod
+    def gateway_of(cls, folder: Path, name: str, *, token_file: str | None = None) -> HttpGateway:
+        tcp = [(["127.0.0.1"], 0)]
+        return HttpGateway(tcp, [folder / f"{name}.sock"], cls._listen, names=["registry.lan"], token_file=token_file)
 
     @staticmethod
     def _listen(path: Path) -> Listener:

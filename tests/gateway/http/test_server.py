@@ -10,6 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import server
 from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES
+from gossipreg.gateway.http.message import HttpError
 from gossipreg.gateway.http.server import IDLE_S, REQUEST_S, SEND_S
 from tests.gateway.http.conftest import Served, request_bytes
 
@@ -296,7 +297,7 @@ async def test_a_bug_in_one_answer_is_a_500_for_one_request(served: Served, monk
     monkeypatch.setitem(served.gateway._api._agent_reads, "status_peers", broken)
     client = await served.client()
     reply = await client.get("/v1/status/peers")
-    assert (reply.status, reply.json["error"]["code"]) == (500, "failed")
+    assert (reply.status, reply.error.startswith("this failed inside the sidecar")) == (500, True)
     assert (await client.get("/v1/status/leader")).status == 200
     assert [where for where, _ in served.bugs] == ["http_request"]
     served.bugs.clear()
@@ -323,3 +324,53 @@ async def test_unix_and_tcp_answer_alike_and_unix_knows_its_caller(served: Serve
     refused = await served.put("/v1/agent/service/register", {**service, "Name": "other"})
     assert refused.status == 400
     assert "--allow-cmd-checks" in refused.error
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+async def test_errors_below_v1_are_the_sentence_alone(served: Served) -> None:
+    for method, path, headers, status, sentence in (
+        ("GET", "/v1/agent/service/none", {}, 404, "unknown service ID 'none'"),
+        ("GET", "/v1/nothing", {}, 404, "there is nothing here"),
+        ("PUT", "/v1/kv/a", {}, 501, "there is no key-value store here"),
+        ("POST", "/v1/agent/services", {}, 405, "POST is not for this path"),
+        ("GET", "/v1/health/state/odd", {}, 400, "the state is 'odd'"),
+        ("GET", "/v1/catalog/nodes", {"Host": "evil.example"}, 403, "this gateway is not called 'evil.example'"),
+        ("PUT", "/v1/agent/service/register", {"Content-Length": "9999999"}, 413, "the body of the request"),
+        ("GET", "/v1/catalog/nodes", {"X-Long": "x" * 20_000}, 431, "the head of the request"),
+    ):
+        reply = await (await served.client()).request(method, path, **headers)
+        assert (reply.status, reply.headers["content-type"]) == (status, "text/plain; charset=utf-8"), path
+        assert reply.body.decode().startswith(sentence)
+        assert b"\n" not in reply.body
+
+
+async def test_errors_elsewhere_are_json(served: Served) -> None:
+    for path in ("/none", "/events?service=a&service=b", "/sd/prometheus?passing=x", "/v1x"):
+        reply = await served.get(path)
+        assert (reply.headers["content-type"], list(reply.json["error"])) == ("application/json", ["code", "message"])
+
+
+async def test_a_key_that_is_not_there_is_a_404_with_an_empty_body(served: Served) -> None:
+    for path in ("/v1/kv/a", "/v1/kv/a/b?raw", "/v1/kv/?keys", "/v1/kv/a?recurse", "/v1/kv/a?pretty"):
+        reply = await served.get(path)
+        assert (reply.status, reply.body, "x-consul-index" in reply.headers) == (404, b"", True), path
+
+
+async def test_a_waiting_question_that_becomes_too_much_work_is_told_in_one_sentence(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await served.client()
+    index = (await client.get("/v1/catalog/services")).index
+    await client.send(request_bytes("GET", f"/v1/catalog/services?index={index}"))
+    await wait_all_tasks_blocked()
+    assert served.gateway._api is not None
+
+    def too_much(_question: object) -> Any:
+        raise HttpError(400, "too_much", "this filter takes too long: ask for less")
+
+    monkeypatch.setattr(served.gateway._api.answers, "_render", too_much)
+    await served.register("web", 80)
+    reply = await client.reply()
+    assert (reply.status, reply.body) == (400, b"this filter takes too long: ask for less")

@@ -1,0 +1,87 @@
+"""Which door a connection came through, and what a request needs to get in.
+
+    unix socket                    no token: the mode of the file says who connects, and rights go by uid
+    TCP, both ends on loopback     reads are open; writes need a token where there is a token file
+    TCP, an end off loopback       every request needs a token, but for /healthz and /readyz; with --insecure-http reads
+                                   need none
+
+A write is every request that is neither GET nor HEAD. A request that is kept out gets 403 with Consul's words below
+/v1, where Consul's clients ask, since some take a 401 for "ACLs are off"; elsewhere 401 with WWW-Authenticate, which
+browsers and HTTP libraries answer with a password.
+"""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from gossipreg.errors import CannotStart
+from gossipreg.gateway.http.message import Head, HttpError
+from gossipreg.gateway.http.tokens import Tokens, carried_untrusted
+
+READS = ("GET", "HEAD")
+OPEN_TO_ALL = (b"/healthz", b"/readyz")
+_CHALLENGE = ("WWW-Authenticate", 'Basic realm="gossipreg", charset="UTF-8"')
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Of one connection."""
+
+    unix: bool
+    loopback: bool
+    """TCP, and both ends are on loopback."""
+
+
+def door_of(sock: socket.socket) -> Door:
+    """Raises OSError where the other end is gone already."""
+    if sock.family == socket.AF_UNIX:
+        return Door(unix=True, loopback=False)
+    return Door(unix=False, loopback=is_loopback(sock.getsockname()[0]) and is_loopback(sock.getpeername()[0]))
+
+
+def is_loopback(host: str) -> bool:
+    return ip_address(host.partition("%")[0]).is_loopback
+
+
+class Doors:
+    def __init__(self, *, tokens: Tokens | None, open_reads: bool) -> None:
+        """`open_reads` is --insecure-http."""
+        self.tokens = tokens
+        self._open_reads = open_reads
+
+    def check_listening(self, hosts: Iterable[str], port: int) -> None:
+        """Raises CannotStart where other machines could come in and nothing was said about tokens."""
+        outside = [host for host in hosts if not is_loopback(host)]
+        if outside and self.tokens is None and not self._open_reads:
+            raise CannotStart(
+                f"--http: other machines reach {outside[0]} port {port}, and could read and change everything. Give "
+                "--http-token-file with a token a line, or --insecure-http to open reads only"
+            )
+
+    def check_untrusted(self, door: Door, head: Head) -> None:
+        """Raises HttpError where this request needs a token and carries none that opens."""
+        path = head.target.partition(b"?")[0]
+        read = head.method in READS
+        if door.unix or (read and (door.loopback or self._open_reads or path in OPEN_TO_ALL)):
+            return
+        if self.tokens is None:
+            if door.loopback:
+                return
+            raise _kept_out(path, "this sidecar opens reads only off loopback: it has no --http-token-file")
+        carried = carried_untrusted(head)
+        if self.tokens.admit(carried):
+            return
+        if carried:
+            raise _kept_out(path, "the token is none of those in --http-token-file")
+        raise _kept_out(
+            path, "no token. Send one of --http-token-file in X-Consul-Token, as Authorization: Bearer, or as the "
+            "password of Authorization: Basic"
+        )  # fmt: skip
+
+
+def _kept_out(path: bytes, why: str) -> HttpError:
+    message = f"Permission denied: {why}"
+    if path.startswith(b"/v1/"):
+        return HttpError(403, "permission_denied", message)
+    return HttpError(401, "permission_denied", message, _CHALLENGE)
