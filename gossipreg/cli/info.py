@@ -49,8 +49,8 @@ def _troubles(found: dict[str, Any]) -> list[str]:
     lines = []
     if found.get("alone"):
         lines.append("! no other member is heard: the answers are those known last")
-    if not found.get("synced", True):
-        lines.append("! not in step with the cluster yet")
+    if not found.get("synced", True) or found.get("not_synced_because"):
+        lines.append(f"! {_not_synced(found)}")
     lines += [f"! {printable(one['message'])} (for {_since(one)})" for one in found.get("troubles", ())]
     for one in found.get("maintenance", ()):
         id, why = printable(one["service"]), f": {printable(one['reason'])}" if one["reason"] else ""
@@ -65,6 +65,13 @@ def _troubles(found: dict[str, Any]) -> list[str]:
         for one in found.get("failing_checks", ())
     ]
     return lines
+
+
+def _not_synced(found: dict[str, Any]) -> str:
+    because = printable(found.get("not_synced_because") or "a sidecar of an older version does not say why")
+    if found.get("knowledge") == "last_known":
+        return f"not synced: the answers are those known last; {because}"
+    return f"not synced: only what is registered here is known; {because}"
 
 
 def _meaning(counter: str) -> str:

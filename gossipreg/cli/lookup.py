@@ -6,6 +6,7 @@ import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import address_of, print_json, print_line, printable, say
+from gossipreg.cli.synced import ask_when_synced, timeout_option, warn_if_partial
 
 
 @click.command(
@@ -21,15 +22,19 @@ from gossipreg.cli.output import address_of, print_json, print_line, printable, 
 @click.option("--near", is_flag=True, help="Nearest first, by round trip.")
 @click.option("--zone", metavar="Z", help="Only those in this zone.")
 @click.option("--one", is_flag=True, help="Only the first.")
+@timeout_option
 @client_options
 @pass_chosen
 def lookup(
-    chosen: Chosen, name: str, tags: tuple[str, ...], all_: bool, near: bool, zone: str | None, one: bool
-) -> int:
-    """Print where NAME is: `address:port` a line. Exit code 1 where no instance passes."""
+    chosen: Chosen, name: str, tags: tuple[str, ...], all_: bool, near: bool, zone: str | None, one: bool,
+    timeout: float,
+) -> int:  # fmt: skip
+    """Print where NAME is: `address:port` a line. Exit code 1 where no instance passes, 4 where the sidecar is not
+    synced yet and so cannot tell."""
     params = {"tags": list(tags), "all": all_, "near": near, "zone": zone}
+    given = {key: value for key, value in params.items() if value}
     with chosen.client() as client:
-        instances = client.call("lookup", name=name, **{key: value for key, value in params.items() if value})
+        instances = ask_when_synced(lambda: client.call("lookup", name=name, **given), timeout)
     if one:
         del instances[1:]
     if chosen.json:
@@ -38,7 +43,8 @@ def lookup(
         for instance in instances:
             print_line(address_of(instance) + (f" {printable(instance['health'])}{_why(instance)}" if all_ else ""))
     if any(instance["stale"] for instance in instances):
-        say("Warning: this sidecar hears no other: these are the instances known last, and may be gone")
+        say("Warning: this sidecar hears no other member: these are the instances known last, and may be gone")
+    warn_if_partial(instances, "instances")
     if not instances and not chosen.json:
         say(f"no {'' if all_ else 'passing '}instance of {printable(name)}")
     return 0 if instances else 1

@@ -6,6 +6,7 @@ import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_table, short_duration
+from gossipreg.cli.synced import warn_if_partial
 
 ID_SHOWN = 12
 """Hex digits of an id: enough to tell members apart; the JSON has all 32."""
@@ -23,6 +24,7 @@ def members(chosen: Chosen) -> None:
     """List the members of the cluster as this sidecar sees them."""
     with chosen.client() as client:
         found = client.call_paged("members", key="id")
+    warn_if_partial(found, "members")
     if chosen.json:
         print_json(found)
         return

@@ -4,6 +4,7 @@ import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_table
+from gossipreg.cli.synced import ask_when_synced, timeout_option, warn_if_partial
 
 
 @click.command(
@@ -12,12 +13,14 @@ from gossipreg.cli.output import print_json, print_table
       gossipreg services
     """
 )
+@timeout_option
 @client_options
 @pass_chosen
-def services(chosen: Chosen) -> None:
+def services(chosen: Chosen, timeout: float) -> None:
     """List the names of services, with how many instances there are and how many pass."""
     with chosen.client() as client:
-        found = client.call_paged("services", key="name")
+        found = ask_when_synced(lambda: client.call_paged("services", key="name"), timeout)
+    warn_if_partial(found, "services and instances")
     if chosen.json:
         print_json(found)
     else:

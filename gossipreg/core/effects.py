@@ -15,7 +15,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The answers to lookups changed, in this order. For watchers."""
+    """The answers to lookups changed, in this order. Also sent, possibly without changes, when it changed what the
+    answers are worth (`core/knowledge.py`). For watchers."""
 
     changes: tuple[Change, ...]
 

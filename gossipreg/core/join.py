@@ -61,6 +61,17 @@ class Joining:
     def synced(self) -> bool:
         return self._commons.in_step
 
+    @property
+    def progress(self) -> str:
+        """What is missing before this member is synced, in words; empty where it is."""
+        if self.synced:
+            return ""
+        if self._missing:
+            return f"{len(self._missing)} rows that a member listed are not here yet"
+        if self._listing is not None:
+            return f"the member at {self._commons.address(self._listing.peer)} has not listed its whole table yet"
+        return "no other member has answered yet"
+
     # -- the joiner ------------------------------------------------------------------------------------------------
 
     def list_from(self, peer: NodeId) -> None:

@@ -16,7 +16,7 @@ from gossipreg.core.commons import Commons
 from gossipreg.core.contact import Contact
 from gossipreg.core.departure import Departing, Departure
 from gossipreg.core.detector import Detector, Period, ProbeDue
-from gossipreg.core.effects import Effect
+from gossipreg.core.effects import Changed, Effect
 from gossipreg.core.fetch import Fetch, PullAgain
 from gossipreg.core.intake import Intake
 from gossipreg.core.join import Joining, ListAgain
@@ -131,6 +131,7 @@ class Node(View):
         self._told_dead_at: dict[NodeId, float] = {}
         self._detector.start()
         self._roster.refresh()
+        self._told_knowledge = self.knowledge
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -296,6 +297,10 @@ class Node(View):
     def _end(self) -> list[Effect]:
         commons = self._commons
         self._roster.refresh()
+        knowledge = self.knowledge
+        if knowledge is not self._told_knowledge:
+            self._told_knowledge = knowledge
+            commons.effects.append(Changed(()))
         self._departure.look()
         self._row_acks.look()
         sends = commons.outbox.flush(commons.now)

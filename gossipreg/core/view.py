@@ -60,6 +60,14 @@ class View:
             return Knowledge.NOT_SYNCED
         return Knowledge.ISOLATED if self.alone else Knowledge.SYNCED
 
+    def why_not_synced(self, now: float) -> str:
+        """Why questions about the whole cluster have no certain answer, in words; empty where they have one."""
+        if not self.synced:
+            return self._joining.progress
+        if self.knowledge.refuses:
+            return f"no other member has been heard for {now - self._commons.heard_at:.0f} s"
+        return ""
+
     @property
     def out(self) -> bool:
         """Whether others take it for dead, again and again by its own fault, and it has not come back yet."""

@@ -21,11 +21,9 @@ from gossipreg.daemon import params as check
 from gossipreg.daemon.methods import Command, Handler, Methods, SocketClient, pack
 from gossipreg.daemon.outgoing import Outgoing
 from gossipreg.daemon.params import take_untrusted
-from gossipreg.daemon.watches import Watch, Watches, notification
+from gossipreg.daemon.watches import Watch, Watches
 from gossipreg.errors import Busy, GossipregError, NotFound, Refused, UnknownMethod
-from gossipreg.model import Instance
 from gossipreg.wire.rpc import MAX_WATCHES, Decoder, encode_error
-from gossipreg.wire.shapes import current_shape
 
 READ_BYTES = 8 * 1024
 """Read at one time. The shortest request takes 9 bytes, so no more than 910 are ever in hand and unanswered."""
@@ -39,8 +37,7 @@ LET_READ_BYTES = 64 * 1024
 
 class Connection:
     def __init__(self, sock: socket.socket, client: SocketClient, outgoing: Outgoing, methods: Methods,
-                 watches: Watches, instances: Callable[[str | None], tuple[Instance, ...]],
-                 bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
+                 watches: Watches, bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
         self.client = client
         client.tell = outgoing.push
         self._sock = sock
@@ -53,7 +50,6 @@ class Connection:
             "unwatch": self._unwatch,
         }
         self._watches = watches
-        self._instances = instances
         self._bug = bug
         self._watching: dict[int, Watch] = {}
         self._next_watch = 1
@@ -174,11 +170,11 @@ class Connection:
             raise Busy(f"this connection has {MAX_WATCHES} watches: end one with unwatch, or open another connection")
         number, self._next_watch = self._next_watch, self._next_watch + 1
         watch = self._watching[number] = Watch(number, given.get("name"), self._outgoing.push)
-        current = pack(current_shape(self._instances(watch.name)))
         # Nothing can change before both are pushed: changes come between two requests only.
-        self._after_reply = notification(number, current)
-        self._watches.add(watch)
-        return pack({"watch": number})
+        self._after_reply = self._watches.add(watch)
+        if self._after_reply:
+            return pack({"watch": number})
+        return pack({"watch": number, "not_synced_because": self._methods.why_not_synced()})
 
     def _unwatch(self, params: dict[str, Any]) -> bytes:
         number = take_untrusted("unwatch", params, {"watch": check.Whole(1, 1 << 62)}, "watch")["watch"]

@@ -22,7 +22,6 @@ from gossipreg.daemon.methods import Methods, SocketClient
 from gossipreg.daemon.outgoing import Outgoing, Queues
 from gossipreg.daemon.socket_file import SocketFile
 from gossipreg.daemon.watches import Watches
-from gossipreg.model import Instance
 from gossipreg.wire.rpc import encode_error
 
 MAX_CLIENTS = 512
@@ -42,11 +41,10 @@ class LocalSocket:
         self._connections: dict[Connection, None] = {}
         self._queues = Queues()
 
-    async def serve(self, methods: Methods, watches: Watches, instances: Callable[[str | None], tuple[Instance, ...]],
-                    bug: Callable[[str, Exception], None],
+    async def serve(self, methods: Methods, watches: Watches, bug: Callable[[str, Exception], None],
                     crowded: Callable[[str], None] = lambda _: None) -> None:  # fmt: skip
-        """Answer clients until cancelled. `instances` are those of a service, or all, of whatever health; `bug` is
-        told of failures that should not be, `crowded` in words of each client for whom there was no free place."""
+        """Answer clients until cancelled. `bug` is told of failures that should not be, `crowded` in words of each
+        client for whom there was no free place."""
         async with trio.open_nursery() as nursery:
             while True:
                 await trio.lowlevel.wait_readable(self._file.listener)
@@ -59,7 +57,7 @@ class LocalSocket:
                         sock.send(encode_error(None, "busy", fault))
                     continue
                 outgoing = Outgoing(sock, self._queues, methods.dropped)
-                connection = Connection(sock, client, outgoing, methods, watches, instances, bug)
+                connection = Connection(sock, client, outgoing, methods, watches, bug)
                 self._connections[connection] = None
                 nursery.start_soon(self._serve_one, connection, bug)
 

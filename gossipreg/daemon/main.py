@@ -43,7 +43,7 @@ from gossipreg.daemon.store import Store
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
 from gossipreg.errors import BadConfig, BadParams, CannotStart, GossipregError, Refused
-from gossipreg.model import Address, Change, Instance
+from gossipreg.model import Address, Change
 
 READY_AT_LATEST_S = 10.0
 """systemd is told READY by then, in step or not: a first member whose seed is down must not be killed for it."""
@@ -97,7 +97,6 @@ class Sidecar:
         self._settings = settings = open_things.settings
         self._log = log
         self._name = open_things.member.name
-        self._watches = Watches()
         self._synced = trio.Event()
         self._over = trio.Event()
         self._reading = trio.Lock()
@@ -117,6 +116,7 @@ class Sidecar:
             address_fixed=open_things.address_fixed,
             speaks=open_things.transport.speaks,
         )
+        self._watches = Watches(self._node)
         self._pump = Pump(
             self._node,
             open_things.transport,
@@ -202,12 +202,7 @@ class Sidecar:
                 nursery.start_soon(self._keep_peers)
                 nursery.start_soon(self._keep_house)
                 nursery.start_soon(
-                    self._open.local_socket.serve,
-                    self._methods,
-                    self._watches,
-                    self._instances,
-                    self._pump.bug,
-                    self._crowded,
+                    self._open.local_socket.serve, self._methods, self._watches, self._pump.bug, self._crowded
                 )
                 nursery.start_soon(self._obey, signals, nursery)
                 nursery.start_soon(self._seek)
@@ -316,10 +311,6 @@ class Sidecar:
 
     def _key_fingerprints(self) -> list[str]:
         return [] if self._node.keyring is None else self._node.keyring.fingerprints()
-
-    def _instances(self, name: str | None) -> tuple[Instance, ...]:
-        catalog = self._node.catalog
-        return tuple(catalog.instances()) if name is None else catalog.lookup(name, all=True)
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
         self._gateways.changed(changes)

@@ -22,6 +22,7 @@ from gossipreg.callers import Caller
 from gossipreg.daemon import params as check
 from gossipreg.daemon.maintenance_methods import MaintenanceMethods
 from gossipreg.daemon.params import Check, take_untrusted
+from gossipreg.daemon.partial import lookup_shapes, not_synced
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.row_acks import RowAckWaits
 from gossipreg.daemon.services import Services
@@ -141,6 +142,12 @@ class Methods:
         name = given["name"]
         tags, all, zone = given.get("tags", ()), given.get("all", False), given.get("zone")
         catalog = self._node.catalog
+        if self._node.knowledge.partial:
+            found = catalog.lookup(name, tags=tags, all=all, zone=zone)
+            if given.get("near", False):
+                found = tuple(sorted(found, key=self._distance))
+            shape = self._with_checks if all else instance_shape
+            return pack(lookup_shapes(self._node, name, found, shape, self.why_not_synced))
         if all or given.get("near", False):  # what checks say and distances change without notice: not kept
             found = catalog.lookup(name, tags=tags, all=all, zone=zone)
             if given.get("near", False):
@@ -171,12 +178,18 @@ class Methods:
         rtt_s = self._node.rtt_s(instance.node)
         return inf if rtt_s is None else rtt_s
 
+    def why_not_synced(self) -> str:
+        return self._node.why_not_synced(self._pump.now())
+
     def services(self, params: Params) -> bytes:
         given = take_untrusted("services", params, {"limit": _PAGE, "after": check.service_name})
+        partial = self._node.knowledge.partial
+        if self._node.knowledge.refuses:
+            raise not_synced("the names of all services", self.why_not_synced())
         summaries = self._node.catalog.services()
         first = bisect_right(summaries, given["after"], key=lambda summary: summary.name) if "after" in given else 0
         page = summaries[first : first + given.get("limit", check.PAGE_DEFAULT)]
-        return pack([service_shape(summary) for summary in page])
+        return pack([service_shape(summary, partial) for summary in page])
 
     async def members(self, params: Params) -> bytes:
         given = take_untrusted("members", params, {"limit": _PAGE, "after": check.member_id})
@@ -186,7 +199,7 @@ class Methods:
 
     def _packed_member(self, id: NodeId) -> bytes | None:
         member = self._member(id)
-        return None if member is None else pack(member_shape(member))
+        return None if member is None else pack(member_shape(member, self._node.knowledge.partial))
 
     def _member(self, id: NodeId) -> MemberInfo | None:
         return self._node.member(id, self._pump.now())
@@ -212,6 +225,8 @@ class Methods:
             "address": None if own.address is None else str(own.address),
             "version": __version__,
             "synced": node.synced,
+            "knowledge": node.knowledge.value,
+            "not_synced_because": node.why_not_synced(now),
             "alone": node.alone,
             "out": node.out,
             "members": {state: states[state] for state in MEMBER_STATES},

@@ -1,7 +1,8 @@
-"""Who is told of which changes: the watches of all clients, by service name.
+"""Who is told of which changes: the watches of all clients.
 
-A change is brought into bytes once, however many watch. Each watch gets its changes of one step in one piece. Never
-knows what a connection is: a watch ends in a function that takes bytes and must not block.
+A change is brought into bytes once, however many watch. Each watch gets its changes of one step in one piece. Who is
+told what is decided in `core.followers`. Never knows what a connection is: a watch ends in a function that takes bytes
+and must not block.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 
 from msgpack import packb
 
+from gossipreg.core.followers import Current, Followers
+from gossipreg.core.view import View
 from gossipreg.model import Change
-from gossipreg.wire.shapes import change_shape
+from gossipreg.wire.shapes import change_shape, current_shape
 
 _HEAD = b"\x93\x02" + packb("watch") + b"\x82" + packb("watch")
 _CHANGE = packb("change")
@@ -26,34 +29,35 @@ class Watch:
 
 
 class Watches:
-    def __init__(self) -> None:
-        self._by_name: dict[str | None, dict[Watch, None]] = {}
+    def __init__(self, view: View) -> None:
+        self._followers: Followers[Watch] = Followers(view)
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_name.values()))
+        return len(self._followers)
 
-    def add(self, watch: Watch) -> None:
-        self._by_name.setdefault(watch.name, {})[watch] = None
+    def add(self, watch: Watch) -> bytes:
+        """The notification that it begins with; empty where nothing is known yet, and it comes later."""
+        current = self._followers.add(watch, watch.name)
+        return b"" if current is None else notification(watch.number, packed(current))
 
     def remove(self, watch: Watch) -> None:
-        watches = self._by_name[watch.name]
-        del watches[watch]
-        if not watches:
-            del self._by_name[watch.name]
+        self._followers.remove(watch, watch.name)
 
     def publish(self, changes: Iterable[Change]) -> None:
-        if not self._by_name:
-            return
+        """The answers changed; or, where `changes` is empty, what they are worth."""
         pieces: dict[Watch, list[bytes]] = {}
-        everything = self._by_name.get(None, {})
-        for change in changes:
-            of_name = self._by_name.get(change.instance.service.name, {})
-            if of_name or everything:
-                packed = packb(change_shape(change))
-                for watch in (*of_name, *everything):
-                    pieces.setdefault(watch, []).append(notification(watch.number, packed))
+        for what, watches in self._followers.changed(changes):
+            data = packed(what)
+            for watch in watches:
+                pieces.setdefault(watch, []).append(notification(watch.number, data))
         for watch, told in pieces.items():
             watch.tell(b"".join(told))
+
+
+def packed(what: Current | Change) -> bytes:
+    shape = current_shape(what.instances, what.partial) if isinstance(what, Current) else change_shape(what)
+    data: bytes = packb(shape)
+    return data
 
 
 def notification(number: int, packed_change: bytes) -> bytes:

@@ -38,8 +38,9 @@ def instance_shape(instance: Instance) -> Shape:
     }
 
 
-def member_shape(member: MemberInfo) -> Shape:
-    return {
+def member_shape(member: MemberInfo, partial: bool = False) -> Shape:
+    """`partial`: this sidecar is not synced, so there may be more members; it is marked only then."""
+    shape: Shape = {
         "id": member.id.hex(),
         "name": member.name,
         "address": None if member.address is None else str(member.address),
@@ -53,21 +54,25 @@ def member_shape(member: MemberInfo) -> Shape:
         "reason": member.reason,
         "maintenance": member.maintenance,
     }
+    return {**shape, "partial": True} if partial else shape
 
 
-def service_shape(summary: ServiceSummary) -> Shape:
-    return {
+def service_shape(summary: ServiceSummary, partial: bool = False) -> Shape:
+    """`partial`: this sidecar is not synced, so there may be more services and instances; it is marked only then."""
+    shape: Shape = {
         "name": summary.name,
         "instances": summary.instances,
         "passing": summary.passing,
         "tags": list(summary.tags),
     }
+    return {**shape, "partial": True} if partial else shape
 
 
 def change_shape(change: Change) -> Shape:
     return {"kind": change.kind.name.lower(), "instance": instance_shape(change.instance)}
 
 
-def current_shape(instances: tuple[Instance, ...]) -> Shape:
-    """What a watch begins with."""
-    return {"kind": "current", "instances": [instance_shape(instance) for instance in instances]}
+def current_shape(instances: tuple[Instance, ...], partial: bool = False) -> Shape:
+    """What a watch begins with. `partial`: there may be more; it is marked only then."""
+    shape: Shape = {"kind": "current", "instances": [instance_shape(instance) for instance in instances]}
+    return {**shape, "partial": True} if partial else shape

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import Config, lan
-from gossipreg.core.effects import Effect, Event, Send
+from gossipreg.core.effects import Changed, Effect, Event, Send
 from gossipreg.core.node import Node
 from gossipreg.model import Address, BootId, Rank
 from gossipreg.wire import seal
@@ -95,9 +95,8 @@ def test_a_seed_that_is_ourselves_makes_no_member_and_stays_a_seed() -> None:
     node = a_node(synced=False)
     _, datagram = called_by(node, ELSEWHERE)
     told = Event("own_seed", (("address", str(ELSEWHERE)),))
-    assert node.receive(datagram, ELSEWHERE, START) == [told, Event("synced")], (
-        "there is nobody else to be in step with"
-    )
+    effects = node.receive(datagram, ELSEWHERE, START)
+    assert effects == [told, Event("synced"), Changed(())], "there is nobody else to be in step with"
     assert counted(node, "drop.own") == 1
     assert len(node.members(START)) == 1
     sends = [effect for effect in node.advance(START + 1) if isinstance(effect, Send)]

@@ -4,6 +4,7 @@ import io
 import os
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from tests.daemon.memory_network import MemoryNetwork
 
 GENEROUS_S = 10
 ME = Caller(os.geteuid(), os.getpid(), door="socket", trusted=True)
+NOWHERE = Address("10.9.9.9", 7940)
+"""A seed that is down."""
 
 settings.register_profile("daemon", deadline=None)  # the machine may be busy
 settings.load_profile("daemon")
@@ -52,7 +55,7 @@ class Inside:
             rng=random.Random(number), entropy=random.Random(-number).randbytes, now=trio.current_time(),
             wall_ms=number,
         )  # fmt: skip
-        self.watches = Watches()
+        self.watches = Watches(self.node)
         self.events: list[str] = []
         self.pump = Pump(
             self.node, self.transport, Log(stream=self.log), now=trio.current_time, stall_s=local.stall_s,
@@ -143,14 +146,27 @@ class Sidecar(Inside):
             client.stream.socket.close()
 
 
-@pytest.fixture
-async def sidecar(tmp_path: Path) -> AsyncIterator[Sidecar]:
+@asynccontextmanager
+async def _running(tmp_path: Path, *seeds: Address) -> AsyncIterator[Sidecar]:
     async with trio.open_nursery() as nursery:
         sidecar = Sidecar(tmp_path)
         nursery.start_soon(sidecar.pump.run)
-        nursery.start_soon(sidecar.socket.serve, sidecar.methods, sidecar.watches, sidecar.instances, sidecar.pump.bug)
-        sidecar.seek()
+        nursery.start_soon(sidecar.socket.serve, sidecar.methods, sidecar.watches, sidecar.pump.bug)
+        sidecar.seek(*seeds)
         yield sidecar
         nursery.cancel_scope.cancel()
     sidecar.close()
     assert not sidecar.pump.counts
+
+
+@pytest.fixture
+async def sidecar(tmp_path: Path) -> AsyncIterator[Sidecar]:
+    async with _running(tmp_path) as sidecar:
+        yield sidecar
+
+
+@pytest.fixture
+async def unsynced(tmp_path: Path) -> AsyncIterator[Sidecar]:
+    """Its seed is down. `unsynced.seek()` makes it the first of its cluster."""
+    async with _running(tmp_path, NOWHERE) as sidecar:
+        yield sidecar

@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from gossipreg.daemon.methods import SocketClient
+from gossipreg.errors import NotSynced
 from tests.daemon.conftest import ME, Inside
 from tests.daemon.memory_network import Faults, MemoryNetwork
 
@@ -36,7 +37,11 @@ async def three(clock: MockClock, seed: int, faults: Faults) -> AsyncIterator[li
 
 
 def found(sidecar: Inside, name: str) -> int:
-    return len(msgpack.unpackb(sidecar.methods.lookup({"name": name})))
+    """How many instances; -1: it is not synced."""
+    try:
+        return len(msgpack.unpackb(sidecar.methods.lookup({"name": name})))
+    except NotSynced:
+        return -1
 
 
 async def all_find(sidecars: list[Inside], names: tuple[str, ...], count: int = 1) -> float:

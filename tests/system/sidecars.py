@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gossipreg.client.connection import Client
-from gossipreg.errors import Unreachable
+from gossipreg.errors import NotSynced, Unreachable
 from gossipreg.wire import rpc
 
 COMMAND = [sys.executable, "-m", "gossipreg.cli"]
@@ -151,13 +151,14 @@ class Sidecars:
 
 
 def wait_for(condition: Callable[[], bool], bound_s: float = BOUND_S, pause_s: float = 0.02) -> float:
-    """Wait until the condition holds; how long it took. A sidecar that does not answer yet does not hold it."""
+    """Wait until the condition holds; how long it took. A sidecar that does not answer yet, or is not synced, does not
+    hold it."""
     start = time.perf_counter()
     while True:
         try:
             if condition():
                 return time.perf_counter() - start
-        except Unreachable:
+        except (Unreachable, NotSynced):
             pass
         if time.perf_counter() - start > bound_s:
             raise AssertionError(f"not within {bound_s} s")

@@ -4,6 +4,10 @@ Owns which types a name has, and whether there is such a name at all: NXDOMAIN w
 has no passing instance (as at Consul), and NODATA where there is but not of this type; both with the zone's SOA. Names
 on the way to others, such as `service.consul`, are there (RFC 8020). Never knows of messages, sizes or clients.
 
+While the cluster's table is not known (`View.knowledge`), nothing is denied: what would be NXDOMAIN, or a service
+without a passing instance, is SERVFAIL, which resolvers do not keep as an answer. So is a service that is not
+registered here, of which only a part may be known.
+
 A service's address may be a host name. Then its SRV target is that name, and who asks for its addresses is sent there
 by CNAME; where some instances have addresses, those alone are given out.
 """
@@ -31,6 +35,7 @@ from gossipreg.gateway.dns.names import (
 from gossipreg.model import Instance, Member
 
 _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
+_UNKNOWN = Answer(rcode=wire.SERVFAIL, authoritative=False)
 _REFUSED = Answer(rcode=wire.REFUSED, authoritative=False)
 DEFAULT_CLUSTER, CONSUL_DATACENTER = b"default", b"dc1"
 """The names that a cluster has here, and a datacenter at Consul, where nobody chose one: programs that were written for
@@ -68,6 +73,8 @@ class Answers:
         if query.type == wire.OPT:
             return Answer(rcode=wire.FORMERR, authoritative=False)
         entry, records = self._find(asked, query.type)
+        if self._directory.knowledge.partial and self._unknown(asked, entry, records):
+            return _UNKNOWN
         if records:
             one_of = len(records) > 1 and query.type != wire.CNAME and _is_cname(records[0])
             return Answer(records, one_of=one_of, entry=entry)
@@ -76,6 +83,17 @@ class Answers:
             authority=self._soa(query, asked.zone),
             entry=entry,
         )
+
+    def _unknown(self, asked: Asked, entry: Entry | None, records: Records | None) -> bool:
+        """Whether others may have what is asked for, and this sidecar cannot tell."""
+        if asked.kind not in (Kind.SERVICE, Kind.NODE, Kind.REVERSE, Kind.OTHER):
+            return False
+        if records is None or entry is None:
+            return records is None
+        if not self._directory.knowledge.refuses:
+            return False
+        passing = (one for name in entry.names for one in self._directory.catalog.lookup(name))
+        return not any(map(self._directory.is_own, passing))
 
     def _soa(self, query: wire.Query, zone: Zone) -> bytes:
         name_end = wire.HEADER.size + len(query.question) - 4

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gossipreg.core.catalog import Catalog
+from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.own_address import present
 from gossipreg.core.view import View
-from gossipreg.model import Change, ChangeKind, Health, Member
+from gossipreg.model import Change, ChangeKind, Health, Instance, Member
 
 LISTING_SHARE = 0.05
 """Of the time may go into listing anew: at 10,000 members one listing takes some 20 ms, so it may be 0.4 s old."""
@@ -169,11 +170,20 @@ class Directory:
 
     def __init__(self, view: View, clock: Callable[[], float] = time.monotonic) -> None:
         catalog = view.catalog
+        self._view = view
         self.catalog = catalog
         self.services = Services(catalog)
         # Who is hidden is known here alone and is not in the fingerprint, so a second's age counts as a change.
         self._members = Listing(lambda: list_members(view), lambda: (view.fingerprint, int(clock())), clock)
         self._at_address = Listing(lambda: list_services_by_address(catalog), catalog.index, clock)
+
+    @property
+    def knowledge(self) -> Knowledge:
+        return self._view.knowledge
+
+    def is_own(self, instance: Instance) -> bool:
+        """Whether it is registered here."""
+        return instance.node == self._view.id
 
     def members(self) -> Members:
         return self._members.get()

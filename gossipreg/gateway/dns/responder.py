@@ -110,6 +110,8 @@ class Responder:
         answer = self._kept.get(data[12 : end - 4].lower() + data[end - 4 : end])
         if answer is None or answer.entry is None or answer.revision != answer.entry.revision:
             return None
+        if not answer.records and self._directory.knowledge.partial:
+            return None
         tail = data[end:]
         edns = None
         if plain[1]:

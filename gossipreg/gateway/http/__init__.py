@@ -11,7 +11,7 @@
     api         the table of all questions, and how each comes to its answer
     routes      how a path is found in that table;  openapi: its description
     blocking    questions that wait until their answer changes, and the index of each answer
-    ask         what a question may say beside its path
+    ask         what a question may say beside its path;  knowing: what an answer says while the table is not known
     shapes      members and instances as Consul has them
     catalog     the reads of what all know;  agent: of what is registered here
     spellings   names in any case

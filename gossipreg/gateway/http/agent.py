@@ -98,7 +98,9 @@ class Agent:
 
     def leader(self) -> str:
         """There is none, and none is needed: who answers is good enough. Clients ask in order to see that the cluster
-        works, and wait as long as it is empty."""
+        works, and wait as long as it is empty: so it is until the cluster's table is known."""
+        if self._view.knowledge.refuses:
+            return ""
         return str(next(iter(self._view.addresses), "127.0.0.1:7940"))
 
     def peers(self) -> list[str]:

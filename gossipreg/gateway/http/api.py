@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from gossipreg.core.view import View
-from gossipreg.gateway.http import ask
+from gossipreg.gateway.http import ask, knowing
 from gossipreg.gateway.http.agent import Agent
 from gossipreg.gateway.http.ask import How, flag, one
 from gossipreg.gateway.http.blocking import Answers, Question, Topic
@@ -104,7 +104,13 @@ class Api:
 
     def _render(self, question: Question) -> Any:
         read = self._agent_reads.get(question.name)
-        return self.catalog.render(question) if read is None else read(*question.args)
+        if read is not None:
+            return read(*question.args)
+        now = self._outside.now()
+        knowing.check_question(self._view, question.name, question.args, now)
+        value = self.catalog.render(question)
+        knowing.check_answer(self._view, question.name, value, now)
+        return value
 
     def _topics(self, question: Question) -> tuple[Topic, ...]:
         return () if question.name in self._agent_reads else self.catalog.topics(question)
@@ -118,6 +124,7 @@ class Api:
         if name == "health_state" and args[0] not in STATES:
             raise bad_request(f"the state is {args[0][:40]!r}: give {', '.join(STATES)}")
         question = Question(name, args, self._options(name, request, args))
+        knowing.check_question(self._view, name, args, self._outside.now())
         how = How(self._view, ask.pretty(request), near, 404 if name == "kv" else 200)
         index, wait_s = ask.waited_index(request), ask.wait_s(request, self._rng)
         found = self.answers.ask(question)
@@ -248,6 +255,7 @@ class Api:
             Route("/healthz", "It runs", m.alive, media=text, gives="text"),
             Route("/readyz", "It is in step with the cluster", m.ready, media=text, gives="text", statuses=(503,)),
             Route("/sd/prometheus", "Targets for Prometheus (http_sd)", m.targets, gives="list",
+                  statuses=(503,),
                   takes=(Param("service", "of this name only; repeatable"), TAG,
                          Param("passing", "passing ones only", "boolean"))),
             Route("/events", "Changes of the answers as they come (server-sent events)", m.events, ("GET",),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gossipreg.core.view import View
+from gossipreg.gateway.http import knowing
 from gossipreg.gateway.http.blocking import MAX_INDEX, Found
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_bytes
 from gossipreg.model import NodeId
@@ -38,7 +39,7 @@ class How:
     def __call__(self, found: Found) -> Response:
         headers = (
             ("X-Consul-Index", str(found.index)),
-            ("X-Consul-KnownLeader", "false" if self.view.alone else "true"),
+            *knowing.headers(self.view),
             ("X-Consul-LastContact", "0"),
             ("X-Consul-Effective-Consistency", "stale"),
         )

@@ -1,8 +1,9 @@
 """Changes of the answers as they come, as server-sent events (HTML standard, section 9.2).
 
 It begins with `current`, all instances that there are, and goes on with `added`, `updated`, `removed`, one instance
-each, in the JSON of `gossipreg watch`. A comment every 15 s shows that the connection lives. Whoever reads too slowly
-is cut off, and begins anew with `current`: so events have no ids.
+each, in the JSON of `gossipreg watch`. Where nothing is known yet, `current` comes later (`core/followers.py`). A
+comment every 15 s shows that the connection lives. Whoever reads too slowly is cut off, and begins anew with
+`current`: so events have no ids.
 """
 
 import json
@@ -11,9 +12,10 @@ from typing import Any
 
 import trio
 
+from gossipreg.core.followers import Current, Followers
 from gossipreg.core.view import View
 from gossipreg.gateway.http.message import HttpError, Response
-from gossipreg.model import Change, Instance
+from gossipreg.model import Change
 from gossipreg.wire.shapes import change_shape, current_shape
 
 KEEP_ALIVE_S = 15.0
@@ -31,38 +33,37 @@ class Stream:
 
     def begin(self, write: Callable[[bytes], None]) -> Response:
         self.write = write
-        self._events.streams[self] = None
-        body = b"retry: 1000\n\n" + event_bytes("current", current_shape(self._events.instances(self.name)))
-        return Response(200, body, "text/event-stream")
+        return Response(200, b"retry: 1000\n\n" + self._events.begin(self), "text/event-stream")
 
     def end(self) -> None:
-        self._events.streams.pop(self, None)
+        self._events.end(self)
 
 
 class Events:
     def __init__(self, view: View) -> None:
-        self._view = view
         self.streams: dict[Stream, None] = {}
+        self._followers: Followers[Stream] = Followers(view)
 
     def open(self, name: str | None) -> Stream:
         if len(self.streams) >= STREAMS_MAX:
             raise HttpError(503, "busy", f"there are {STREAMS_MAX} readers of events: close some")
         return Stream(self, name)
 
-    def instances(self, name: str | None) -> tuple[Instance, ...]:
-        catalog = self._view.catalog
-        return tuple(catalog.instances()) if name is None else catalog.lookup(name, all=True)
+    def begin(self, stream: Stream) -> bytes:
+        self.streams[stream] = None
+        current = self._followers.add(stream, stream.name)
+        return b": not synced yet\n\n" if current is None else event_of(current)
+
+    def end(self, stream: Stream) -> None:
+        if self.streams.pop(stream, self) is None:
+            self._followers.remove(stream, stream.name)
 
     def changed(self, changes: Iterable[Change]) -> None:
-        if not self.streams:
-            return
         told: dict[Stream, list[bytes]] = {}
-        for change in changes:
-            data = b""
-            for stream in self.streams:
-                if stream.name in (None, change.instance.service.name):
-                    data = data or event_bytes(change.kind.name.lower(), change_shape(change))
-                    told.setdefault(stream, []).append(data)
+        for what, streams in self._followers.changed(changes):
+            data = event_of(what)
+            for stream in streams:
+                told.setdefault(stream, []).append(data)
         for stream, pieces in told.items():
             stream.write(b"".join(pieces))
 
@@ -72,6 +73,12 @@ class Events:
             await trio.sleep(KEEP_ALIVE_S)
             for stream in list(self.streams):
                 stream.write(b": still here\n\n")
+
+
+def event_of(what: Current | Change) -> bytes:
+    if isinstance(what, Current):
+        return event_bytes("current", current_shape(what.instances, what.partial))
+    return event_bytes(what.kind.name.lower(), change_shape(what))
 
 
 def event_bytes(kind: str, value: Any) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gossipreg.gateway.http.ask import flag, one, pretty
 from gossipreg.gateway.http.events import Events, Stream
-from gossipreg.gateway.http.message import Request, Response, bad_request, json_response
+from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response
 from gossipreg.gateway.http.metrics import CONTENT_TYPE, metrics_text
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.model import Health, Instance
@@ -26,10 +26,13 @@ class Monitoring:
         return Response(200, b"ok\n", TEXT)
 
     def ready(self, _request: Request) -> Response:
-        """In step, or the first of its cluster: before that, answers may be incomplete."""
+        """Synced, or the first of its cluster: before that, answers may be incomplete."""
         if self._view.synced:
             return Response(200, b"ok\n", TEXT)
-        return Response(503, b"not in step with the cluster yet\n", TEXT)
+        return Response(503, f"not synced yet: {self._why()}\n".encode(), TEXT)
+
+    def _why(self) -> str:
+        return self._view.why_not_synced(self._outside.now())
 
     async def metrics(self, _request: Request) -> Response:
         outside = self._outside
@@ -49,6 +52,9 @@ class Monitoring:
         else:
             found = [one for one in catalog.instances() if set(tags) <= set(one.service.tags)]
         shown = [target(one) for one in found if not passing or one.health is Health.PASSING]
+        knowledge = self._view.knowledge
+        if knowledge.refuses or (knowledge.partial and not shown):  # Prometheus keeps the targets that it has
+            raise HttpError(503, "not_synced", f"not synced, so the targets are not known yet: {self._why()}")
         return json_response(shown, pretty=pretty(request))
 
     def events(self, request: Request) -> Stream:
@@ -68,6 +74,7 @@ def target(instance: Instance) -> dict[str, object]:
             "__meta_gossipreg_node_id": instance.node.hex(),
             "__meta_gossipreg_zone": instance.zone,
             "__meta_gossipreg_health": instance.health.name.lower(),
+            "__meta_gossipreg_stale": str(instance.stale).lower(),
             # With the separator at both ends, as Prometheus does it itself, so that a rule can look for ,tag,
             "__meta_gossipreg_tags": f",{','.join(service.tags)},",
             **{f"__meta_gossipreg_service_meta_{label_name(key)}": value for key, value in service.meta},

@@ -1,0 +1,34 @@
+"""Answers to `lookup` while the cluster's table is not known: marked as partial, or refused.
+
+Owns the rule of the local socket: an answer that has something says that there may be more, and one that would be empty
+is the error `not_synced`. While no table was kept from the last run, a name is answered only if it is registered here.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.core.view import View
+from gossipreg.errors import NotSynced
+from gossipreg.model import Instance
+from gossipreg.wire.shapes import Shape
+
+
+def not_synced(what: str, why: str) -> NotSynced:
+    """`what` was asked for, and `why` it is not known."""
+    return NotSynced(f"not synced, so {what} cannot be told yet: {why}")
+
+
+def lookup_shapes(
+    view: View,
+    name: str,
+    found: tuple[Instance, ...],
+    shape: Callable[[Instance], Shape],
+    why: Callable[[], str],
+) -> list[Shape]:
+    """The instances found, each marked. Raises NotSynced where others may have what is asked for, and we do not."""
+    if not found or (view.knowledge.refuses and not registered_here(view, name)):
+        raise not_synced(f"where {name} is", why())
+    return [{**shape(instance), "partial": True} for instance in found]
+
+
+def registered_here(view: View, name: str) -> bool:
+    return any(one.service.name == name for one in view.catalog.of_node(view.id))

@@ -1,0 +1,53 @@
+"""What an answer says of how much this sidecar knows of the cluster.
+
+Owns the rule of this gateway. While the table is not known (`View.knowledge`), reads of what all know get what a
+Consul agent without a leader answers: 500, "No cluster leader", `X-Consul-KnownLeader: false`. Consumers then keep what
+they have, where an empty list would make them throw it away. The exception is a service that is registered here: it is
+answered with what is known of it, and marked (`X-Gossipreg-Partial: true`). While the table kept from the last run
+answers, only an empty answer to a question about one name is refused: that table cannot say that there is none.
+"""
+
+from gossipreg.core.view import View
+from gossipreg.gateway.http.message import HttpError
+from gossipreg.gateway.http.spellings import folded
+
+KNOWN_LEADER = "X-Consul-KnownLeader"
+PARTIAL = "X-Gossipreg-Partial"
+WHY = "X-Gossipreg-Not-Synced"
+OF_A_SERVICE = ("health_service", "health_checks", "catalog_service")
+OF_A_NODE = ("health_node", "catalog_node", "catalog_node_services")
+ALWAYS_KNOWN = ("kv",)
+"""There are no keys, whatever the cluster has."""
+
+
+def headers(view: View) -> tuple[tuple[str, str], ...]:
+    """Of every answer below /v1."""
+    knowledge = view.knowledge
+    known = (KNOWN_LEADER, "true" if knowledge.current else "false")
+    return (known, (PARTIAL, "true")) if knowledge.partial else (known,)
+
+
+def no_leader(view: View, now: float) -> HttpError:
+    """The error itself, in Consul's words: clients know it by them."""
+    why = view.why_not_synced(now).encode("ascii", "replace").decode()
+    return HttpError(500, "not_synced", "No cluster leader", (KNOWN_LEADER, "false"), (WHY, why))
+
+
+def check_question(view: View, name: str, args: tuple[str, ...], now: float) -> None:
+    """Raise HttpError where this question has no answer, whatever is found."""
+    if not view.knowledge.refuses or name in ALWAYS_KNOWN or name in OF_A_NODE:
+        return
+    if name not in OF_A_SERVICE or not registered_here(view, args[0]):
+        raise no_leader(view, now)
+
+
+def check_answer(view: View, name: str, value: object, now: float) -> None:
+    """Raise HttpError where this value would say that there is nothing, and that is not known."""
+    if not view.knowledge.partial or name not in OF_A_SERVICE + OF_A_NODE:
+        return
+    if not value or (isinstance(value, dict) and value.get("Node", True) is None):
+        raise no_leader(view, now)
+
+
+def registered_here(view: View, name: str) -> bool:
+    return any(folded(one.service.name) == folded(name) for one in view.catalog.of_node(view.id))
