@@ -265,6 +265,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         sidecar.answers |= {"register": lambda _: {"id": "web-80"}, "info": lambda _: {"synced": True}}
         sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}
         sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
+        sidecar.answers["reload"] = lambda _: {}
         sidecar.answers["lookup"] = lambda _: [instance()]
         sidecar.changes = [{"kind": "current", "instances": [instance()]}, None]
         line = ["--socket", str(sidecar.path), command, *ARGUMENTS.get(command, [])]

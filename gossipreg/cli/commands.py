@@ -17,7 +17,7 @@ from gossipreg.errors import BadConfig, CannotSend, CannotStart, GossipregError,
 
 COMMANDS = (
     "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "info", "config",
-    "maint", "drain", "leave", "keygen", "exec", "docs",
+    "reload", "maint", "drain", "leave", "keygen", "exec", "docs",
 )  # fmt: skip
 """In the order of the help. Each is the function of its name in the module of its name."""
 

@@ -68,6 +68,7 @@ FILE = click.Path(readable=False)
     type=FILE,
     help="Several services, in TOML; read again on SIGHUP.",
 )
+@click.option("--allow-empty", is_flag=True, help="A reload may find the file of --services without any.")
 @click.option("--allow-cmd-checks", is_flag=True, help="Run cmd: checks of all who may use the socket.")
 @click.option("--dns", metavar="HOST:PORT", help="Answer DNS there too, as Consul does (port 8600).")
 @click.option("--dns-domain", metavar="NAME", help="The same names under this domain, beside consul.")

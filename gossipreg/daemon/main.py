@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -18,38 +17,35 @@ from typing import Any
 import trio
 
 from gossipreg import __version__
-from gossipreg.callers import Caller, the_sidecar
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
+from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.gateways import Gateway, Gateways, Inside
 from gossipreg.daemon.in_force import config_method
-from gossipreg.daemon.keys import exposed, read_keyring
+from gossipreg.daemon.keys import exposed
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.names import Names
-from gossipreg.daemon.notify import READY, STOPPING, notify
+from gossipreg.daemon.notify import READY, notify
 from gossipreg.daemon.own_addresses import UNKNOWN, FollowAddresses
 from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.reload import Reload, parts_of, reload_method
 from gossipreg.daemon.seeds import Seed, Unresolved, certainly_loopback, keep_resolving, literals, parse_seed, resolve
 from gossipreg.daemon.services import Services
-from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.start import Opened, opened
 from gossipreg.daemon.store import Store
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
-from gossipreg.errors import BadConfig, BadParams, CannotStart, GossipregError, Refused
+from gossipreg.errors import BadConfig, BadParams, CannotStart, Refused
 from gossipreg.model import Address, Change
 
 READY_AT_LATEST_S = 10.0
 """systemd is told READY by then, in step or not: a first member whose seed is down must not be killed for it."""
-SIGTERM_HOLD_S = 30.0
-LEAVE_MARGIN_S = 1.0
-"""The core ends a leave after `leave_s`; should it not, we do."""
 HOUSEKEEPING_S = 10.0
 """So often log lines that were left out are summed up, and memory is given back; it takes a millisecond."""
 PEERS_S = 5.0
@@ -98,11 +94,6 @@ class Sidecar:
         self._log = log
         self._name = open_things.member.name
         self._synced = trio.Event()
-        self._over = trio.Event()
-        self._reading = trio.Lock()
-        """Files are read again by one at a time; a pipe may take its time."""
-        self._leaving = False
-        self._exit_code = 0
         self._node = Node(
             open_things.config,
             member=open_things.member,
@@ -140,12 +131,18 @@ class Sidecar:
             rng=random.Random(os.urandom(16)),
             bug=self._pump.bug,
         )
+        self._ending = Ending(
+            self._node, self._pump, self._services, self._store, log,
+            leave_s=open_things.config.leave_s, hold_on_sigterm=settings.on_sigterm == "hold",
+        )  # fmt: skip
         self._gateways = Gateways(open_things.gateways, self._node, self._pump.bug, self._inside())
+        parts = {**parts_of(settings, self._node, self._services), **self._gateways.parts()}
+        self._reload = Reload(log, self._troubles, parts)
         self._methods = Methods(
             self._node,
             self._pump,
             self._services,
-            leave=self.leave,
+            leave=self._ending.leave,
             durable=data is not None,
             troubles=self._troubles.shapes,
             about={
@@ -156,6 +153,7 @@ class Sidecar:
             },
             more_counts=self._more_counts,
             more={"config": config_method(settings, self._came_to, self._key_fingerprints)},
+            more_commands={"reload": reload_method(self._reload, settings, self._services)},
         )
         if data is not None:
             self._pump.order(lambda now: self._node.remember(data.peers(), now))
@@ -204,38 +202,24 @@ class Sidecar:
                 nursery.start_soon(
                     self._open.local_socket.serve, self._methods, self._watches, self._pump.bug, self._crowded
                 )
-                nursery.start_soon(self._obey, signals, nursery)
+                nursery.start_soon(self._ending.obey, signals, self._reload.on_signal, nursery)
                 nursery.start_soon(self._seek)
                 nursery.start_soon(self._tell_ready)
-                await self._over.wait()
-                if self._exit_code == 0:
+                await self._ending.over.wait()
+                if self._ending.exit_code == 0:
                     with trio.move_on_after(LAST_ANSWERS_S):
                         await self._open.local_socket.answered()
                 nursery.cancel_scope.cancel()
         if self._pump.stopped is not None:
             raise CannotStart(self._pump.stopped)
         self._log.info("stopped", name=self._name)
-        return self._exit_code
+        return self._ending.exit_code
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
     async def _run_pump(self) -> None:
         await self._pump.run()
-        self._over.set()
-
-    async def _obey(self, signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
-        told_to_end = False
-        async for number in signals:
-            if number == signal.SIGHUP:
-                nursery.start_soon(self._read_again)
-            elif told_to_end:
-                self._exit_code = 128 + number
-                self._over.set()
-            else:
-                told_to_end = True
-                hold = number == signal.SIGTERM and self._settings.on_sigterm == "hold"
-                self._log.info("signal", signal=signal.Signals(number).name)
-                nursery.start_soon(self.leave, SIGTERM_HOLD_S if hold else 0.0, the_sidecar())
+        self._ending.over.set()
 
     async def _seek(self) -> None:
         if not self._open.seeds:
@@ -254,20 +238,6 @@ class Sidecar:
             await self._synced.wait()
         notify(READY)
 
-    async def leave(self, hold_s: float, by: Caller) -> None:
-        """Take leave of the cluster; returns when that is done. Called again, waits for the first."""
-        if not self._leaving:
-            self._leaving = True
-            notify(STOPPING)
-            self._log.info("leaving", hold_s=hold_s, **self._services.audit.record("leave", "", by))
-            self._services.close()
-            with trio.move_on_after(LEAVE_MARGIN_S):
-                await self._store.flushed()
-            self._pump.order(lambda now: self._node.leave(now, hold_s))
-        with trio.move_on_after(self._open.config.leave_s + LEAVE_MARGIN_S):
-            await self._pump.departed.wait()
-        self._over.set()
-
     # -- what they do --------------------------------------------------------------------------------------------------
 
     def _inside(self) -> Inside:
@@ -275,7 +245,7 @@ class Sidecar:
         return Inside(
             view=self._node, registrations=self._services, rights=self._open.rights,
             cluster=self._settings.cluster, version=__version__,
-            now=self._pump.now, leave=self.leave, seek=self._call, figures=self._figures, bug=self._pump.bug,
+            now=self._pump.now, leave=self._ending.leave, seek=self._call, figures=self._figures, bug=self._pump.bug,
             trouble=self._troubles.saw,
         )  # fmt: skip
 
@@ -305,7 +275,7 @@ class Sidecar:
         return {
             "name": self._name,
             "bind": [str(Address(host, self._open.transport.local_addresses[0].port)) for host in bind.hosts],
-            "advertise": str(self._node.addresses[0]),
+            "advertise": next(map(str, self._node.addresses), None),
             "socket": str(self._open.local_socket.path),
         }
 
@@ -324,7 +294,7 @@ class Sidecar:
         elif event.kind == "generation_raised":
             self._keep_generation(int(dict(event.fields)["generation"]))
         self._troubles.on_event(event, in_words(event, cluster=self._settings.cluster))
-        log_event(self._log, event, cluster=self._settings.cluster, leaving=self._leaving)
+        log_event(self._log, event, cluster=self._settings.cluster, leaving=self._ending.leaving)
 
     def _found(self, addresses: tuple[Address, ...]) -> None:
         """The seeds' names gave new addresses."""
@@ -382,41 +352,6 @@ class Sidecar:
         self._troubles.saw(f"seed_unresolved {seed}", f"the seed {seed} is not resolved: {why}")
         fields = {"seed": str(seed), "reason": why, "message": "trying again"}
         self._log.line("warning", "seed_unresolved", {**fields}, repeat_key=f"seed {seed}")
-
-    async def _read_again(self) -> None:
-        async with self._reading:
-            for name, read in self._gateways.parts().items():
-                try:
-                    fields = await read()
-                except CannotStart as error:
-                    self._log.error(f"{name}_not_read", message=f"{error}; what was read before stays in use")
-                else:
-                    self._log.info(f"{name}_read", **fields)
-            await self._read_keys_again()
-            await self._read_services_again()
-
-    async def _read_keys_again(self) -> None:
-        try:
-            keyring = await trio.to_thread.run_sync(read_keyring, self._settings, abandon_on_cancel=True)
-        except CannotStart as error:
-            self._log.error("keys_not_read", message=f"{error}; the keys read before stay in use")
-            return
-        if keyring is None or self._node.keyring is None:
-            self._log.warning("keys_not_read", message="this sidecar was started without a key file")
-            return
-        self._node.rekey(keyring)
-        self._log.info("keys_read", keys=len(keyring.keys))
-
-    async def _read_services_again(self) -> None:
-        if self._settings.services is None:
-            return
-        try:
-            file = await trio.to_thread.run_sync(read_services, self._settings.services)
-            changes = await self._services.follow_file(file)
-        except GossipregError as error:
-            self._log.error("services_not_read", message=f"{error}; the services read before stay as they are")
-        else:
-            self._log.info("services_read", services=len(file), **changes._asdict())
 
     def _print_ready(self) -> None:
         """The line that says on stdout that the socket answers."""

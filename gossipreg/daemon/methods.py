@@ -99,9 +99,11 @@ class Methods:
         about: dict[str, Any],
         more_counts: Callable[[], dict[str, int]] = dict,
         more: Mapping[str, Handler] | None = None,
+        more_commands: "Mapping[str, Command] | None" = None,
     ) -> None:
         """`leave(hold_s, by)` returns when it is done; `troubles()` is what goes wrong now; `about` is what `info`
-        shows of the sidecar beside what the node says, `more_counts` counters of others, `more` methods of others."""
+        shows of the sidecar beside what the node says, and `more_counts` counters of others; `more` and
+        `more_commands` are methods of others, by name."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -131,6 +133,7 @@ class Methods:
             "leave": self.leave,
             "maint": self.maint,
             "drain": self.drain,
+            **(more_commands or {}),
         }
         """Those that need to know who asks."""
 

@@ -263,9 +263,13 @@ class Services:
         """We are leaving: nothing more is taken."""
         self._closed = True
 
-    async def follow_file(self, file: Sequence[Params]) -> FileChanges:
+    async def follow_file(self, file: Sequence[Params], *, allow_empty: bool = False) -> FileChanges:
         """The services file was read again: what changed changes, what is gone is taken out, what is not registered any
-        more comes back. Raises BadParams before anything is done; what cannot be done later is said in the log."""
+        more comes back. An empty one is taken for a file that is just being written, unless `allow_empty`. Raises
+        RequestError before anything is done; what cannot be done later is said in the log."""
+        if self._file and not file and not allow_empty:
+            raise Refused(f"it names no service, and {len(self._file)} were registered from it: `gossipreg reload "
+                          "--allow-empty` takes them out")  # fmt: skip
         wanted = {one.service.id: one for one in (self._read(params, trusted=True) for params in file)}
         done = FileChanges()
         for id in dict.fromkeys([*self._file, *wanted]):
@@ -311,6 +315,17 @@ class Services:
         entry.health = health
         self._show_again(id)
         self._keep_later(id)
+
+    def endpoints(self) -> list[tuple[str, str, int]]:
+        """(id, host, port) of the services that are in the answers and say where they listen."""
+        services = [entry.registration.service for entry in self._entries.values() if entry.health < Health.CRITICAL]
+        return [(service.id, service.address, service.port) for service in services if service.port]
+
+    def refuses(self, id: str) -> None:
+        """It refused a connection, and nobody will check it for a while: out of the answers."""
+        if id in self._entries:
+            self._log.warning("service_refuses", id=id, message="it takes no connections: not held in the answers")
+            self.checked(id, Health.CRITICAL)
 
     def kept_out(self, id: str) -> None:
         """A check of it has spoken for the first time, and did not let it into the answers."""

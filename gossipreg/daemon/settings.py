@@ -55,6 +55,8 @@ class Settings:
     """The service beside it, as the parameters of `register`."""
     services: str | None = None
     """Path of a file with several: see `services_file.py`."""
+    allow_empty: bool = False
+    """Whether a reload may take out all services of the file because it names none any more."""
     allow_cmd_checks: bool = False
     """Whether users of the socket other than ours and root may have commands run as checks."""
     on_sigterm: str = "leave"

@@ -349,6 +349,22 @@ async def test_a_full_disk_refuses_and_changes_nothing(
     await started.run(use)
 
 
+async def test_an_emptied_file_takes_nothing_out_unless_it_is_allowed(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        with pytest.raises(Refused, match=r"names no service, and 1 were registered from it.*--allow-empty"):
+            await one.services.follow_file([])
+        assert list(one.found()) == ["web-80"]
+        assert await one.services.follow_file([], allow_empty=True) == (0, 1, 0)
+        assert list(one.found()) == []
+        assert await one.services.follow_file([]) == (0, 0, 0)  # there is nothing left to take out
+
+    await started.run(use, file=[{"name": "web", "port": 80}])
+
+
 async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_gone(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
@@ -364,7 +380,7 @@ async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_go
         assert sorted(one.found()) == ["web-1", "web-2", "web-3"]  # the first was taken out by hand, and is back
         assert one.inside.node.catalog.lookup("web")[1].service.weight == 5
         await one.services.register({**c, "weight": 9}, **ME)
-        await one.services.follow_file([])
+        await one.services.follow_file([], allow_empty=True)
         assert sorted(one.found()) == ["web-3"]  # taken over through the socket
 
     await started.run(use, file=[a, b])
@@ -406,7 +422,7 @@ async def test_a_service_of_the_file_comes_back_when_who_took_it_over_is_gone(
         one.services.detach(holder)
         assert weights(one) == [1]
         await one.services.register({**WEB, "weight": 8}, by=ROOT, holder=holder)
-        assert await one.services.follow_file([]) == (0, 0, 0)
+        assert await one.services.follow_file([], allow_empty=True) == (0, 0, 0)
         one.services.detach(holder)
         assert weights(one) == []  # the file has it no longer
 

@@ -2,21 +2,42 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from tests.system.sidecars import BOUND_S, COMMAND, Asker, Sidecar, Sidecars, wait_for
 
+RESTARTED = """if True:
+    import sys
+    from gossipreg.daemon.ending import Ending
+    async def restart_job():
+        return "gossipreg.service"
+    Ending.__init__.__kwdefaults__["restart_job"] = restart_job
+    from gossipreg.cli import main
+    sys.exit(main())
+"""
+"""A sidecar whose unit systemd restarts whenever it is told to end."""
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    """The port of a program that takes connections."""
+    with socket.create_server(("127.0.0.1", 0)) as program:
+        yield int(program.getsockname()[1])
+
 
 @pytest.mark.parametrize("how", ["leave", "sigterm"])
-def test_a_held_restart_takes_no_service_out_of_any_answer(cluster: Sidecars, how: str) -> None:
+def test_a_held_restart_takes_no_service_out_of_any_answer(cluster: Sidecars, how: str, listening: int) -> None:
     other = cluster.start("other").wait_ready()
     data = ("--data-dir", str(cluster.folder / "data"), "--on-sigterm", "hold")
-    web = cluster.start("web", *data).wait_ready()
+    command = [sys.executable, "-c", RESTARTED]
+    web = cluster.start("web", *data, command=command).wait_ready()
     cluster.start("third").wait_ready()
-    web.call("register", name="web", port=80)
+    web.call("register", name="web", port=listening)
     wait_for(lambda: len(other.lookup("web")) == 1)
     with Asker(other):
         for _ in range(2):
@@ -26,9 +47,37 @@ def test_a_held_restart_takes_no_service_out_of_any_answer(cluster: Sidecars, ho
             else:
                 assert web.end() == 0
             generation = int(other.call("lookup", name="web")[0]["version"][0])
-            web = cluster.start("web", *data).wait_ready()
+            web = cluster.start("web", *data, command=command).wait_ready()
             wait_for(lambda before=generation: int(other.call("lookup", name="web")[0]["version"][0]) > before)  # type: ignore[misc]
     wait_for(lambda: other.states() == {"other": "alive", "web": "alive", "third": "alive"})
+
+
+def test_sigterm_without_a_restart_job_takes_held_services_out_at_once(cluster: Sidecars, listening: int) -> None:
+    other = cluster.start("other").wait_ready()
+    web = cluster.start("web", "--data-dir", str(cluster.folder / "data"), "--on-sigterm", "hold").wait_ready()
+    web.call("register", name="web", port=listening)
+    wait_for(lambda: len(other.lookup("web")) == 1)
+    assert web.end() == 0
+    wait_for(lambda: other.states()["web"] == "left")
+    assert other.lookup("web") == []
+    assert "leaving without a hold" in web.log.read_text()
+
+
+def test_a_hold_takes_out_services_that_refuse_connections(cluster: Sidecars, listening: int) -> None:
+    other = cluster.start("other").wait_ready()
+    data = ("--data-dir", str(cluster.folder / "data"))
+    web = cluster.start("web", *data).wait_ready()
+    with socket.create_server(("127.0.0.1", 0)) as ended:
+        dead_port = ended.getsockname()[1]
+    for id, port in (("lives", listening), ("dead", dead_port)):
+        web.call("register", name="web", id=id, port=port, address="127.0.0.1")
+    wait_for(lambda: len(other.lookup("web")) == 2)
+    web.call("leave", hold=30)
+    assert web.process.wait(BOUND_S) == 0
+    assert other.lookup("web") == [f"127.0.0.1:{listening}"]
+    assert "service_refuses id=dead" in web.log.read_text()
+    cluster.start("web", *data).wait_ready()
+    wait_for(lambda: len(other.lookup("web")) == 2)  # it has no check: it is in the answers as it was before
 
 
 N = 16

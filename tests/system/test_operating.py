@@ -2,11 +2,35 @@
 
 import base64
 import json
+import os
+import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from gossipreg.wire.seal import key_id
-from tests.system.sidecars import Sidecars
+from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
+
+
+def cli(sidecar: Sidecar, *args: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COMMAND, "--socket", str(sidecar.socket), *args], capture_output=True, text=True, timeout=BOUND_S
+    )
+
+
+def troubles(sidecar: Sidecar) -> list[str]:
+    return [one["message"] for one in sidecar.call("info")["troubles"]]
+
+
+def new_key() -> str:
+    return base64.b64encode(os.urandom(32)).decode()
+
+
+def services_file(folder: Path, *ports: int) -> Path:
+    path = folder / "services.toml"
+    path.write_text("".join(f'[[service]]\nname = "web"\nport = {port}\n' for port in ports))
+    return path
 
 
 def test_config_says_what_is_in_force_and_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +49,72 @@ def test_config_says_what_is_in_force_and_shows_no_key(monkeypatch: pytest.Monke
     assert options["key"][:2] == ([key_id(base64.b64decode(key)).hex()], "file")
     assert [each["variable"] for each in found["ignored"]] == ["GOSSIPREG_SEEDS"]
     assert key not in json.dumps(found)
+
+
+def test_a_failed_reload_is_a_trouble_until_it_is_mended(cluster: Sidecars) -> None:
+    file = services_file(cluster.folder, 80)
+    one = cluster.start("one", "--services", str(file)).wait_ready()
+    good_key = cluster.key_file.read_text()
+    cluster.key_file.write_text("nonsense")
+    file.write_text("[[service]]\nname = 3\n")
+    one.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(troubles(one)) == 2)
+    assert sorted(message.split(":")[0] for message in troubles(one)) == ["not read again", "not read again"]
+    assert any(str(cluster.key_file) in message for message in troubles(one))
+    assert len(one.lookup("web")) == 1
+    cluster.key_file.write_text(good_key)
+    ended = cli(one, "reload")
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert str(file) in ended.stderr
+    assert [str(file) in message for message in troubles(one)] == [True], "the keys are mended"
+    services_file(cluster.folder, 80, 81)
+    one.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: troubles(one) == [])
+    assert len(one.lookup("web")) == 2
+
+
+def test_reload_answers_with_what_was_read(cluster: Sidecars) -> None:
+    file = services_file(cluster.folder, 80)
+    one = cluster.start("one", "--services", str(file)).wait_ready()
+    services_file(cluster.folder, 81)
+    ended = cli(one, "reload")
+    fingerprint = key_id(base64.b64decode(cluster.key_file.read_text())).hex()
+    assert ended.stdout.splitlines() == [
+        f"keys: keys 1, fingerprints {fingerprint}",
+        "services: services 1, registered 1, deregistered 1, failed 0",
+    ]
+    assert json.loads(cli(one, "reload", "--json").stdout)["services"]["registered"] == 0
+    assert "reload via=socket" in one.log.read_text()
+
+
+def test_an_emptied_services_file_deregisters_nothing_unasked(cluster: Sidecars) -> None:
+    file = services_file(cluster.folder, 80, 81)
+    one = cluster.start("one", "--services", str(file)).wait_ready()
+    file.write_text("# being written\n")
+    one.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: any("names no service" in message for message in troubles(one)))
+    assert len(one.lookup("web")) == 2
+    assert cli(one, "reload").returncode == 4
+    assert cli(one, "reload", "--allow-empty").returncode == 0
+    assert (one.lookup("web"), troubles(one)) == ([], [])
+
+
+def test_a_services_file_may_begin_with_a_byte_order_mark(cluster: Sidecars) -> None:
+    file = services_file(cluster.folder, 80)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    one = cluster.start("one", "--services", str(file)).wait_ready()
+    assert len(one.lookup("web")) == 1
+
+
+def test_reload_names_the_options_that_need_a_restart(cluster: Sidecars) -> None:
+    file = cluster.folder / "join.toml"
+    file.write_text('zone = "a"\n')
+    one = cluster.start("one", "--config", str(file)).wait_ready()
+    file.write_text('zone = "b"\nlabel = ["rack=7"]\n')
+    assert "options: restart_needed_for zone label" in cli(one, "reload").stdout
+    file.write_text("zone = 3\n")
+    assert cli(one, "reload").returncode == 4
+    assert ["zone is '3'" in message for message in troubles(one)] == [True]
+    file.write_text('zone = "a"\n')
+    assert "options: changed 0" in cli(one, "reload").stdout
+    assert troubles(one) == []

@@ -1,0 +1,126 @@
+"""How the sidecar ends: by SIGTERM or SIGINT, or because a client or a gateway told it to leave.
+
+Owns the order of a leave: systemd is told, nothing more is registered, services that take no connections are taken out
+where the others are to be held, what was asked to be written is written, and the cluster is told. A second signal ends
+the sidecar at once.
+
+A hold says that the sidecar will be back, and its services stay in the answers until then. With `--on-sigterm hold`
+SIGTERM is a leave with a hold only where systemd restarts the unit (`systemd_job.py`); stop, poweroff and a SIGTERM
+from anybody else are a plain leave.
+"""
+
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import trio
+
+from gossipreg.callers import Caller, the_sidecar
+from gossipreg.core.node import Node
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.notify import STOPPING, notify
+from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.services import Services
+from gossipreg.daemon.store import Store
+from gossipreg.daemon.systemd_job import restart_job
+
+SIGTERM_HOLD_S = 30.0
+LEAVE_MARGIN_S = 1.0
+"""The core ends a leave after `leave_s`; should it not, we do."""
+CONNECT_S = 0.5
+"""A program that lives accepts within this; one that only drops what comes is left to its checks."""
+
+
+class Ending:
+    def __init__(
+        self,
+        node: Node,
+        pump: Pump,
+        services: Services,
+        store: Store,
+        log: Log,
+        *,
+        leave_s: float,
+        hold_on_sigterm: bool,
+        restart_job: Callable[[], Awaitable[str]] = restart_job,
+    ) -> None:
+        """`leave_s` is how long the core takes at most to tell that we leave; `restart_job` see there."""
+        self._node = node
+        self._pump = pump
+        self._services = services
+        self._store = store
+        self._log = log
+        self._leave_s = leave_s
+        self._hold_on_sigterm = hold_on_sigterm
+        self._restart_job = restart_job
+        self.leaving = False
+        self.over = trio.Event()
+        """The process may end."""
+        self.exit_code = 0
+        """128 and the signal's number where a second signal ended it."""
+
+    async def obey(
+        self, signals: AsyncIterator[int], reload: Callable[[], Awaitable[None]], tasks: trio.Nursery
+    ) -> None:
+        """Do what each signal says."""
+        told_to_end = False
+        async for number in signals:
+            if number == signal.SIGHUP:
+                tasks.start_soon(reload)
+            elif told_to_end:
+                self.exit_code = 128 + number
+                self.over.set()
+            else:
+                told_to_end = True
+                tasks.start_soon(self._end_by, number)
+
+    async def _end_by(self, number: int) -> None:
+        hold_s, message = 0.0, ""
+        if number == signal.SIGTERM and self._hold_on_sigterm:
+            unit = await self._restart_job()
+            hold_s = SIGTERM_HOLD_S if unit else 0.0
+            message = f"systemd restarts {unit}" if unit else "systemd restarts no unit of ours: leaving without a hold"
+        said = {"message": message} if message else {}
+        self._log.info("signal", signal=signal.Signals(number).name, **said)
+        await self.leave(hold_s, the_sidecar())
+
+    async def leave(self, hold_s: float, by: Caller) -> None:
+        """Take leave of the cluster; returns when that is done. Called again, waits for the first."""
+        if not self.leaving:
+            self.leaving = True
+            notify(STOPPING)
+            self._log.info("leaving", hold_s=hold_s, **self._services.audit.record("leave", "", by))
+            self._services.close()
+            if hold_s:
+                await self._take_out_refusing()
+            with trio.move_on_after(LEAVE_MARGIN_S):
+                await self._store.flushed()
+            self._pump.order(lambda now: self._node.leave(now, hold_s))
+        with trio.move_on_after(self._leave_s + LEAVE_MARGIN_S):
+            await self._pump.departed.wait()
+        self.over.set()
+
+    async def _take_out_refusing(self) -> None:
+        """Connect once to each service of ours: one that refuses must not stay in the answers for the time of a hold,
+        in which nobody checks it."""
+        async with trio.open_nursery() as nursery:
+            for id, host, port in self._services.endpoints():
+                nursery.start_soon(self._take_out_if_refusing, id, host, port)
+
+    async def _take_out_if_refusing(self, id: str, host: str, port: int) -> None:
+        try:
+            with trio.move_on_after(CONNECT_S):
+                stream = await trio.open_tcp_stream(host, port)
+                await trio.aclose_forcefully(stream)
+        except OSError as error:
+            if _refused(error):
+                self._services.refuses(id)
+
+
+def _refused(error: BaseException) -> bool:
+    """Whether every address of the service refused; trio keeps what each said as the cause."""
+    if isinstance(error, ConnectionRefusedError):
+        return True
+    cause = error.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        return all(isinstance(one, ConnectionRefusedError) for one in cause.exceptions)
+    return isinstance(cause, ConnectionRefusedError)
