@@ -26,23 +26,57 @@ What flows where:
                      writes) -> the same socket; a question that waits stands in blocking until its answer changes
     registration     unix socket -> wire.rpc -> persist -> core.node.register -> a rumour at once, and the reply
 
-Programs use `gossipreg.Client`; see `client/connection.py`.
+Programs use `gossipreg.Client`; see `client/connection.py`. The exceptions that it raises are to be had here too.
 """
 
 from typing import TYPE_CHECKING
 
+from gossipreg.errors import (
+    BadParams,
+    Busy,
+    CannotSend,
+    ChooseSocket,
+    Forked,
+    GossipregError,
+    NotFound,
+    Refused,
+    RequestError,
+    TooLarge,
+    UnknownMethod,
+    Unreachable,
+)
+
 if TYPE_CHECKING:
-    from gossipreg.client import Client
+    from gossipreg.client import Attachment, Client, Watch
 
 __version__ = "0.1.0"
 
-__all__ = ["Client", "__version__"]
+__all__ = [
+    "Attachment",
+    "BadParams",
+    "Busy",
+    "CannotSend",
+    "ChooseSocket",
+    "Client",
+    "Forked",
+    "GossipregError",
+    "NotFound",
+    "Refused",
+    "RequestError",
+    "TooLarge",
+    "UnknownMethod",
+    "Unreachable",
+    "Watch",
+    "__version__",
+]
+
+_OF_THE_CLIENT = ("Attachment", "Client", "Watch")
 
 
 def __getattr__(name: str) -> object:
-    """`Client` is loaded when it is asked for: the sidecar, which imports this package too, never needs it."""
-    if name == "Client":
-        from gossipreg.client import Client
+    """The client is loaded when it is asked for: the sidecar, which imports this package too, never needs it."""
+    if name in _OF_THE_CLIENT:
+        from gossipreg import client
 
-        return Client
+        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -44,6 +44,10 @@ class CannotSend(BadParams):
     """A parameter that has no form on the socket (text that is not UTF-8): nothing was sent."""
 
 
+class ChooseSocket(BadParams):
+    """It is not clear which sidecar is meant, or its socket cannot have this path: the user has to name one."""
+
+
 class UnknownMethod(RequestError):
     """No such method."""
 
@@ -89,6 +93,13 @@ class Unreachable(GossipregError):
     """The local sidecar does not answer: not running, or another socket is meant. Nothing changed, as far as known."""
 
     code = "unreachable"
+
+
+class Forked(GossipregError):
+    """A watch or a registration is used in a child of the process that opened it. The program is at fault; the parent's
+    goes on."""
+
+    code = "forked"
 
 
 class CannotStart(GossipregError):

@@ -1,26 +1,31 @@
 """Where the local socket is: one rule for the sidecar that makes it and the client that looks for it.
 
-The folder is `gossipreg` under $XDG_RUNTIME_DIR, else under /run where that is writable, else in the temp folder with
-the uid in its name. The file is NAME.sock where `--name` was given to `join`, else gossipreg.sock. A client that is
-told no socket takes the only one there is.
+The folders, in this order: `gossipreg` under $XDG_RUNTIME_DIR, `/run/gossipreg`, and in the temp folder one with the
+uid in its name. A sidecar takes the first that it may use; its file is NAME.sock where `--name` was given to `join`,
+else gossipreg.sock. A client looks into all of them: the first folder with a living sidecar decides.
 
 It is on the start path of every client command, where `pathlib` alone would cost a tenth of the time: clients get text,
 and the sidecar's half imports `pathlib` when it is called.
 """
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
 
-from gossipreg.errors import BadParams, CannotStart, Unreachable, cannot_start
+from gossipreg.errors import CannotStart, ChooseSocket, Unreachable, cannot_start
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "gossipreg"
 SUFFIX = ".sock"
+SYSTEM_FOLDER = f"/run/{FOLDER}"
+"""Whoever owns it may be trusted: only root can make a folder in /run, or have systemd make one for a unit's user."""
 MAX_PATH_BYTES = 107
 """The kernel's `sun_path` less its final zero (Linux 108; other systems may have 104)."""
+
+Probe = Literal["living", "dead", "forbidden"]
+"""What a connection to a socket meets: a sidecar, nobody, or "this user may not"."""
 
 
 def socket_folder() -> "Path":
@@ -62,32 +67,73 @@ def default_socket(name: str | None) -> "Path":
     return path
 
 
-def find_socket(explicit: str | None = None, answers: Callable[[str], bool] | None = None) -> str:
-    """Which socket a client means: the one named, else $GOSSIPREG_SOCKET, else the only one there is.
+def find_socket(explicit: str | None, probe: Callable[[str], Probe]) -> str:
+    """Which socket a client means: the one named, else $GOSSIPREG_SOCKET, else that of the only sidecar in the first
+    folder that has a living one.
 
-    Where there are several files, those that `answers` says no to are what crashed sidecars left behind: they do not
-    count. Raises Unreachable where there is none, BadParams (the user has to choose) where several are left or the
-    path is too long.
+    Where there is one file in all folders, it is not probed: connecting to it will tell. Raises ChooseSocket where
+    several sidecars live in that folder or the path named is too long, Unreachable where there is none that this user
+    may use.
     """
     named = explicit or os.environ.get("GOSSIPREG_SOCKET")
     if named:
         if fault := path_fault(named):
-            raise BadParams(fault)
+            raise ChooseSocket(fault)
         return named
-    folder = _folder()
-    try:
-        if (uid := _owner_uid(folder)) not in (os.getuid(), 0):  # in a temp folder anybody can be first
-            raise Unreachable(f"the socket folder {folder} belongs to uid {uid}: choose a socket with --socket")
-        paths = sorted(f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(SUFFIX))
-    except OSError:
-        paths = []
-    if len(paths) > 1 and answers is not None:
-        paths = [path for path in paths if answers(path)]
-    if not paths:
-        raise Unreachable(f"no sidecar found in {folder}: start one with `gossipreg join`")
-    if len(paths) > 1:
-        raise BadParams(f"several sidecars found, choose one with --socket: {', '.join(paths)}")
-    return paths[0]
+    places = [_Place(folder) for folder in client_folders()]
+    if sum(len(place.paths) for place in places) == 1 and not any(place.closed for place in places):
+        return next(path for place in places for path in place.paths)
+    forbidden = [f"in {place.folder}" for place in places if place.closed]
+    for place in places:
+        found = {path: probe(path) for path in place.paths}
+        living = [path for path in place.paths if found[path] == "living"]
+        if len(living) > 1:
+            raise ChooseSocket(f"several sidecars found, choose one with --socket: {', '.join(living)}")
+        if living:
+            return living[0]
+        forbidden += [path for path in place.paths if found[path] == "forbidden"]
+    if forbidden:
+        raise Unreachable(no_permission(", ".join(forbidden)))
+    *first, last = [place.shown for place in places]
+    raise Unreachable(f"no sidecar found in {', '.join(first)} or {last}: start one with `gossipreg join`")
+
+
+def no_permission(path: str) -> str:
+    """What is said of a socket that is there and that this user may not use."""
+    return f"the socket {path} is there, but this user may not use it: see `join --socket-group`"
+
+
+class _Place:
+    """A folder, as a client that looks for a socket finds it."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = self.shown = folder
+        self.paths: tuple[str, ...] = ()
+        """Of the sockets in it, by name."""
+        self.closed = False
+        """Whether there may be one that this user is kept from."""
+        try:
+            if (owner := _untrusted_owner(folder)) is not None:
+                self.shown = f"{folder} (it belongs to uid {owner} and is not trusted)"
+                return
+            names = [name for name in os.listdir(folder) if name.endswith(SUFFIX)]
+        except PermissionError:
+            # A folder of mode 0711 can be passed and not read: then the usual name is worth a try.
+            names = [f"{FOLDER}{SUFFIX}"] if os.path.exists(f"{folder}/{FOLDER}{SUFFIX}") else []
+            self.closed = folder == SYSTEM_FOLDER and not names
+            self.shown = f"{folder} (this user may not look into it)"
+        except OSError:
+            names = []
+        self.paths = tuple(sorted(f"{folder}/{name}" for name in names))
+
+
+def _untrusted_owner(folder: str) -> int | None:
+    """The user whose folder this is, where that is neither root nor we; None where it may be looked into. In a temp
+    folder anybody can be first to make one, in /run nobody but root, unless it was mounted writable for all."""
+    if folder == SYSTEM_FOLDER and not os.stat(os.path.dirname(folder)).st_mode & 0o022:
+        return None
+    owner = os.lstat(folder).st_uid
+    return None if owner in (os.getuid(), 0) else owner
 
 
 def path_fault(path: "str | Path") -> str:
@@ -98,16 +144,35 @@ def path_fault(path: "str | Path") -> str:
     return f"the socket path {path} takes {size_bytes} bytes, the system allows {MAX_PATH_BYTES}: choose a shorter one"
 
 
-def _owner_uid(folder: str) -> int:
-    return os.stat(folder).st_uid
+def client_folders() -> tuple[str, ...]:
+    """Where a client looks, in this order; none twice."""
+    return tuple(dict.fromkeys(_folders()))
 
 
 def _folder() -> str:
+    """Where a sidecar of this user puts its socket: the first of the folders that it could make."""
+    xdg = _runtime_folder()
+    if xdg:
+        return xdg
+    return SYSTEM_FOLDER if os.access("/run", os.W_OK | os.X_OK) else _own_temp_folder()
+
+
+def _folders() -> Iterator[str]:
+    xdg = _runtime_folder()
+    if xdg:
+        yield xdg
+    yield SYSTEM_FOLDER
+    yield _own_temp_folder()
+
+
+def _runtime_folder() -> str | None:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.path.isabs(runtime):  # the XDG specification says to ignore a relative one
         return os.path.join(runtime, FOLDER)
-    if os.access("/run", os.W_OK | os.X_OK):
-        return f"/run/{FOLDER}"
+    return None
+
+
+def _own_temp_folder() -> str:
     return os.path.join(_temp_folder(), f"{FOLDER}-{os.getuid()}")
 
 

@@ -19,6 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("core",),
     ("daemon", "gateway"),
     ("cli",),
+    ("__main__",),
 )
 """From the ground up: a module imports from its own part and from floors below."""
 
@@ -58,8 +59,8 @@ def _may_import(part: str, inner: str) -> bool:
     target = inner.split(".")[0]
     if part == "client":
         return any(inner == allowed or inner.startswith(f"{allowed}.") for allowed in CLIENT_MAY_IMPORT)
-    if part == "gossipreg":  # the package itself gives out the client
-        return target == "client"
+    if part == "gossipreg":  # the package itself gives out the client and the exceptions
+        return target in ("client", "errors")
     if target == "client":
         return part == "cli"
     if part == "simulations":

@@ -250,6 +250,7 @@ NOT_IN_DAEMON = re.compile(r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
     "heartbeat": ["web-80"], "exec": ["--service", "web", "--port", "80", "true"],
+    "help": ["lookup"],
 }  # fmt: skip
 
 

@@ -2,18 +2,23 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gossipreg import socket_path
-from gossipreg.errors import BadParams, CannotStart, Unreachable
+from gossipreg.errors import CannotStart, ChooseSocket, Unreachable
+from gossipreg.socket_path import Probe, find_socket
 
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run-time folder of this test's own; gives the socket folder in it, not yet made."""
+    """A run-time folder of this test's own; gives the socket folder in it, not yet made. No other folder of this
+    machine is looked into."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(socket_path, "SYSTEM_FOLDER", str(tmp_path / "run" / "gossipreg"))
     monkeypatch.delenv("GOSSIPREG_SOCKET", raising=False)
     return tmp_path / "gossipreg"
 
@@ -54,15 +59,11 @@ def test_a_folder_where_others_may_write_is_refused(runtime: Path) -> None:
         socket_path.prepare_folder(runtime)
 
 
-def test_a_folder_of_somebody_else_is_refused_by_both_sides(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_somebody_else_is_refused_for_a_new_socket(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime.mkdir(0o700)
-    (runtime / "gossipreg.sock").touch()
     monkeypatch.setattr(os, "getuid", lambda: runtime.stat().st_uid + 1)
-    monkeypatch.setattr(socket_path, "_owner_uid", lambda _folder: 4242)
     with pytest.raises(CannotStart, match="belongs to uid"):
         socket_path.prepare_folder(runtime)
-    with pytest.raises(Unreachable, match="belongs to uid 4242"):
-        socket_path.find_socket()
 
 
 def test_a_link_in_place_of_the_folder_is_refused(runtime: Path, tmp_path: Path) -> None:
@@ -93,8 +94,8 @@ def test_a_name_that_makes_no_file_name_is_refused(name: str, runtime: Path) -> 
 def test_a_path_too_long_is_refused_by_both_sides_with_its_length(runtime: Path) -> None:
     with pytest.raises(CannotStart, match=str(len(os.fsencode(runtime)) + 206)):
         socket_path.default_socket("x" * 200)
-    with pytest.raises(BadParams, match="takes 108 bytes"):
-        socket_path.find_socket("x" * 108)
+    with pytest.raises(ChooseSocket, match="takes 108 bytes"):
+        find_socket("x" * 108, living)
 
 
 def test_the_longest_path_allowed_can_be_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,39 +106,170 @@ def test_the_longest_path_allowed_can_be_bound(tmp_path: Path, monkeypatch: pyte
         bound.bind(path)
 
 
+# -- the client's side -------------------------------------------------------------------------------------------------
+
+
+def living(_path: str) -> Probe:
+    return "living"
+
+
+def probes(found: dict[Path, Probe]) -> Callable[[str], Probe]:
+    """What connecting to these would meet; nothing else may be probed."""
+    return lambda path: found[Path(path)]
+
+
+@pytest.fixture
+def run(runtime: Path) -> Path:
+    """In place of /run/gossipreg, not yet made."""
+    folder = runtime.parent / "run" / "gossipreg"
+    folder.parent.mkdir(0o755)
+    return folder
+
+
+def socket_in(folder: Path, name: str = "gossipreg.sock") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).touch()
+    return folder / name
+
+
 def test_a_named_socket_wins_over_the_environment_and_that_over_the_folder(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime.mkdir()
-    (runtime / "only.sock").touch()
-    assert socket_path.find_socket() == str(runtime / "only.sock")
+    only = socket_in(runtime, "only.sock")
+    assert find_socket(None, living) == str(only)
     monkeypatch.setenv("GOSSIPREG_SOCKET", "/env.sock")
-    assert socket_path.find_socket() == "/env.sock"
-    assert socket_path.find_socket("/named.sock") == "/named.sock"
+    assert find_socket(None, living) == "/env.sock"
+    assert find_socket("/named.sock", living) == "/named.sock"
+
+
+def test_the_only_socket_anywhere_is_taken_without_a_probe(runtime: Path, run: Path) -> None:
+    runtime.mkdir()
+    only = socket_in(run)
+    assert find_socket(None, probes({})) == str(only)
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_no_socket_is_unreachable_and_says_what_to_do(exists: bool, runtime: Path) -> None:
+def test_where_there_is_no_socket_it_is_said_where_was_looked_and_what_to_do(exists: bool, runtime: Path) -> None:
     if exists:
         runtime.mkdir()
         (runtime / "web.lock").touch()
-    with pytest.raises(Unreachable, match="gossipreg join"):
-        socket_path.find_socket()
+    with pytest.raises(Unreachable) as caught:
+        find_socket(None, living)
+    base = runtime.parent
+    assert str(caught.value) == (
+        f"no sidecar found in {runtime}, {base}/run/gossipreg or {base}/tmp/gossipreg-{os.getuid()}: "
+        "start one with `gossipreg join`"
+    )
 
 
-def test_several_sockets_are_the_users_to_choose_from(runtime: Path) -> None:
-    runtime.mkdir()
-    for name in ("b.sock", "a.sock"):
-        (runtime / name).touch()
-    with pytest.raises(BadParams) as caught:
-        socket_path.find_socket(answers=lambda _path: True)
-    assert f"{runtime}/a.sock, {runtime}/b.sock" in str(caught.value)
+def test_the_first_folder_with_a_living_socket_decides(runtime: Path, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    own, system = socket_in(runtime), socket_in(run)
+    temp = socket_in(tmp_path / "tmp" / f"gossipreg-{os.getuid()}")
+    assert find_socket(None, probes({own: "living"})) == str(own)
+    assert find_socket(None, probes({own: "dead", system: "living"})) == str(system)
+    assert find_socket(None, probes({own: "dead", system: "forbidden", temp: "living"})) == str(temp)
 
 
-def test_among_several_what_crashed_sidecars_left_does_not_count(runtime: Path) -> None:
-    runtime.mkdir()
-    for name in ("a.sock", "b.sock"):
-        (runtime / name).touch()
-    assert socket_path.find_socket(answers=lambda path: path.endswith("b.sock")) == str(runtime / "b.sock")
+def test_several_sockets_in_the_folder_that_decides_are_the_users_to_choose_from(runtime: Path, run: Path) -> None:
+    a, b, other = socket_in(runtime, "a.sock"), socket_in(runtime, "b.sock"), socket_in(run)
+    with pytest.raises(ChooseSocket) as caught:
+        find_socket(None, living)
+    assert str(caught.value) == f"several sidecars found, choose one with --socket: {a}, {b}"
+    assert find_socket(None, probes({a: "dead", b: "living", other: "living"})) == str(b)
+    assert find_socket(None, probes({a: "forbidden", b: "living", other: "living"})) == str(b)
     with pytest.raises(Unreachable, match="no sidecar found"):
-        socket_path.find_socket(answers=lambda _path: False)
+        find_socket(None, lambda _path: "dead")
+
+
+def test_a_socket_that_is_forbidden_is_no_reason_to_start_a_sidecar(runtime: Path, run: Path) -> None:
+    own, system = socket_in(runtime), socket_in(run)
+    with pytest.raises(Unreachable) as caught:
+        find_socket(None, probes({own: "dead", system: "forbidden"}))
+    assert str(caught.value) == (
+        f"the socket {system} is there, but this user may not use it: see `join --socket-group`"
+    )
+
+
+# A sidecar that systemd runs: /run/gossipreg belongs to the user of the unit.
+
+
+@pytest.fixture
+def of_the_unit(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The uid of the unit, which owns all folders; we are another user."""
+    uid = os.getuid() + 1
+    stat = os.lstat
+
+    def lstat(path: str) -> os.stat_result:
+        return os.stat_result((*stat(path)[:4], uid, *stat(path)[5:10]))
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    return uid
+
+
+def test_a_user_of_the_units_group_finds_its_socket(
+    run: Path, of_the_unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert of_the_unit != os.getuid()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    system = socket_in(run)
+    assert find_socket(None, living) == str(system)
+
+
+def test_a_login_with_a_run_time_folder_finds_the_units_socket(run: Path, of_the_unit: int) -> None:
+    assert of_the_unit != os.getuid()
+    system = socket_in(run)
+    assert find_socket(None, living) == str(system)
+
+
+def test_root_finds_the_units_socket_though_the_folder_is_the_units(
+    run: Path, of_the_unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    assert of_the_unit != 0
+    system = socket_in(run)
+    assert find_socket(None, living) == str(system)
+
+
+def test_a_folder_of_a_stranger_is_not_trusted_where_anybody_can_make_one(
+    runtime: Path, run: Path, of_the_unit: int, tmp_path: Path
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    temp = tmp_path / "tmp" / f"gossipreg-{os.getuid()}"
+    for folder in (runtime, temp, run):
+        socket_in(folder)
+    run.parent.chmod(0o777)  # /run of a container that was mounted for everybody to write
+    with pytest.raises(Unreachable) as caught:
+        find_socket(None, living)
+    for folder in (runtime, temp, run):
+        assert f"{folder} (it belongs to uid {of_the_unit} and is not trusted)" in str(caught.value)
+
+
+def test_in_a_folder_that_cannot_be_read_the_usual_name_is_tried(
+    runtime: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runtime.parent.exists()
+    system, listdir = socket_in(run), os.listdir
+
+    def refuse(folder: str) -> list[str]:
+        if folder == str(run):
+            raise PermissionError(13, "Permission denied")
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert find_socket(None, living) == str(system)
+    system.unlink()
+    with pytest.raises(Unreachable, match=f"the socket in {run} is there, but this user may not use it"):
+        find_socket(None, living)
+
+
+def test_a_client_looks_where_a_sidecar_of_the_same_user_puts_its_socket(
+    runtime: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert str(socket_path.socket_folder()) == str(runtime) == socket_path.client_folders()[0]
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    for writable, folder in ((True, run), (False, runtime.parent / "tmp" / f"gossipreg-{os.getuid()}")):
+        monkeypatch.setattr(os, "access", lambda _path, _mode, writable=writable: writable)
+        assert socket_path.socket_folder() == folder
+        assert str(folder) in socket_path.client_folders()

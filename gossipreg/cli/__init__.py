@@ -12,10 +12,19 @@ from contextlib import suppress
 
 def main() -> int:
     """The console script: runs the command of `sys.argv`; the exit code is returned, or the process ends with it."""
+    import signal
+
+    # Until `run` can turn it into an exit code, Ctrl-C would be a traceback. It may be ignored, as in the background
+    # of a shell: then it stays so.
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     from gossipreg.cli.commands import run
 
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     code = run()
-    if "gossipreg.daemon" not in sys.modules:
+    if "gossipreg.daemon.main" not in sys.modules:
         # Taking the interpreter apart would be a tenth of the time of a lookup, and a client command has nothing that
         # needs it: `run` has written the result out, connections end with the process.
         with suppress(OSError, ValueError, AttributeError):

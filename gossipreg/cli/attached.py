@@ -6,18 +6,14 @@ registers again with the one that comes after it.
 
 import os
 import select
-import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
-
-from click import UsageError
 
 from gossipreg.cli.options import Chosen
 from gossipreg.cli.output import printable, say
 from gossipreg.errors import RequestError, Unreachable
 
 if TYPE_CHECKING:
-    from gossipreg.client import Client
+    from gossipreg.client import Attachment
 
 FIRST_S, GROWTH, LONGEST_S = 0.1, 1.6, 5.0
 """Backoff of tries to reach a sidecar."""
@@ -32,40 +28,34 @@ class Attached:
         """`params` as of the method `register`."""
         self._chosen = chosen
         self._params = params
-        self._client: Client | None = None
+        self._attachment: Attachment | None = None
 
     def register(self, timeout_s: float = 10.0) -> dict[str, Any]:
         """The sidecar's answer. Raises Unreachable, or what it refuses with."""
-        client = self._chosen.client(timeout_s)
-        try:
-            result: dict[str, Any] = client.call("register", **self._params, attach=True)
-        except BaseException:
-            client.close()
-            raise
-        self._client = client
-        return result
+        self._attachment = self._chosen.client(timeout_s).attach(**self._params)
+        return self._attachment.result
 
     def keep(self, *until: int) -> bool:
         """Stay registered until one of these descriptors is readable (True); without one, until interrupted. False:
         somebody else took it out, or has it now; and that is said."""
         watched: list[Any] = list(until)
         while True:
-            if self._client is None and not self._again(watched):
+            if self._attachment is None and not self._again(watched):
                 return True
-            assert self._client is not None
+            assert self._attachment is not None
             try:
-                if self._taken_out(self._client):
+                if self._taken_out(self._attachment):
                     return False
-                readable, _, _ = select.select([self._client, *watched], [], [])
-                if readable != [self._client]:
+                readable, _, _ = select.select([self._attachment, *watched], [], [])
+                if readable != [self._attachment]:
                     return True
             except (Unreachable, RequestError):
                 self.close()
                 say("the sidecar ended: registering again when there is one")
 
-    def _taken_out(self, client: "Client") -> bool:
+    def _taken_out(self, attachment: "Attachment") -> bool:
         """Look at what the sidecar has said. Raises what ends the connection."""
-        while (told := client.notified()) is not None:
+        while (told := attachment.notified()) is not None:
             method, params = told
             if method == "detached":
                 say(f"{printable(params.get('id'))} {printable(params.get('why'))}: it does not live with this process")
@@ -91,28 +81,23 @@ class Attached:
     def take_out(self, bound_s: float) -> bool:
         """End the registration and wait, at most so long, until the sidecar has taken it out: its maintenance stays.
         False: nothing was registered."""
-        if self._client is None:
+        if self._attachment is None:
             return False
-        with suppress(OSError), socket.socket(fileno=os.dup(self._client.fileno())) as stream:
-            # The sidecar takes out what lived on a connection, and closes it then.
-            stream.shutdown(socket.SHUT_WR)
-            stream.settimeout(max(bound_s, TAKE_OUT_S))
-            while stream.recv(4096):
-                pass
-        self.close()
+        self._attachment.take_out(max(bound_s, TAKE_OUT_S))
+        self._attachment = None
         return True
 
     def environment(self) -> dict[str, str]:
         """What the program under it is told of the sidecar."""
         try:
             return {"GOSSIPREG_SOCKET": os.path.abspath(self._chosen.client().path)}
-        except (Unreachable, RequestError, UsageError):
+        except (Unreachable, RequestError):
             return {}
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._attachment is not None:
+            self._attachment.close()
+            self._attachment = None
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@
 """
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -12,12 +13,13 @@ import click
 from gossipreg import __version__
 from gossipreg.cli.exit_codes import INTERRUPTED, READER_GONE, REFUSED, UNREACHABLE, USAGE, of_start
 from gossipreg.cli.options import Chosen, client_options, in_flags
-from gossipreg.cli.output import ReaderGone, flush, say_error
-from gossipreg.errors import BadConfig, CannotSend, CannotStart, GossipregError, Unreachable
+from gossipreg.cli.output import ReaderGone, flush, lost, say_error
+from gossipreg.errors import BadConfig, BadParams, CannotStart, ChooseSocket, GossipregError, Unreachable
 
 COMMANDS = (
     "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "info", "config",
     "reload", "maint", "drain", "leave", "keygen", "exec", "docs",
+    "help",
 )  # fmt: skip
 """In the order of the help. Each is the function of its name in the module of its name."""
 
@@ -53,29 +55,56 @@ def gossipreg() -> None:
 
 def run(args: list[str] | None = None) -> int:
     """Run one command line (of the process, where none is given); return the exit code. Raises nothing."""
-    chosen = Chosen()
-    json = "--json" in (sys.argv[1:] if args is None else args)  # for errors before the options are known
+    chosen, stdout = Chosen(), sys.stdout
+    chosen.json = _asks_for_json(sys.argv[1:] if args is None else args)  # for errors before the options are known
     try:
         code = gossipreg.main(args, prog_name="gossipreg", standalone_mode=False, obj=chosen)
         flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
-        if json:
-            say_error("usage" if error.exit_code == USAGE else "output", error.format_message(), line=False, json=True)
-        return error.exit_code
+        return _show_usage_error(error, chosen.json)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except ReaderGone:
         return READER_GONE
     except GossipregError as error:
-        say_error(error.code, in_flags(str(error)), json=json)
-        match error:
-            case Unreachable():
-                return UNREACHABLE
-            case BadConfig() | CannotSend():
-                return USAGE
-            case CannotStart():
-                return of_start(error)
-            case _:
-                return REFUSED
+        code = _exit_code(error)
+        say_error("usage" if isinstance(error, ChooseSocket) else error.code, in_flags(str(error)), json=chosen.json)
+        return code
+    except OSError as error:  # click writes help and completion by itself
+        if "gossipreg.daemon.main" in sys.modules:
+            raise
+        return _show_usage_error(lost(error), chosen.json)
+    except SystemExit as error:
+        if sys.stdout is not stdout:  # click has put it aside, since nobody reads its help any more
+            return READER_GONE
+        return error.code if isinstance(error.code, int) else 1
+
+
+def _asks_for_json(args: list[str]) -> bool:
+    """Whether --json stands among the options; behind `--` it belongs to the program of `exec`."""
+    return "--json" in (args[: args.index("--")] if "--" in args else args)
+
+
+def _exit_code(error: GossipregError) -> int:
+    match error:
+        case Unreachable():
+            return UNREACHABLE
+        case BadConfig() | BadParams():
+            return USAGE
+        case CannotStart():
+            return of_start(error)
+        case _:
+            return REFUSED
+
+
+def _show_usage_error(error: Exception, json: bool) -> int:
+    """As click prints it, with the usage of the command; with `json` the object alone."""
+    if not isinstance(error, click.ClickException):
+        return READER_GONE
+    if json:
+        say_error("usage" if error.exit_code == USAGE else "output", error.format_message(), json=True)
+    else:
+        with suppress(OSError):  # where stderr cannot be written the exit code has to do
+            error.show()
+    return error.exit_code

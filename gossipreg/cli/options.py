@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from gossipreg.errors import BadParams
-
 if TYPE_CHECKING:
     from gossipreg.client import Client
 
@@ -24,13 +22,10 @@ class Chosen:
         self.json = False
 
     def client(self, timeout_s: float = 10.0) -> "Client":
-        """Raises click.UsageError where the user has to choose a socket, Unreachable where there is none."""
+        """Of the sidecar chosen; nothing is opened yet."""
         from gossipreg.client import Client  # `join`, which stays in memory, has no use for it
 
-        try:
-            return Client(self.socket, timeout_s=timeout_s)
-        except BadParams as error:
-            raise click.UsageError(str(error)) from None
+        return Client(self.socket, timeout_s=timeout_s)
 
 
 pass_chosen = click.make_pass_decorator(Chosen)
@@ -59,7 +54,7 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="PATH",
         expose_value=False,
         callback=_choose_socket,
-        type=click.Path(),
+        type=click.Path(readable=False),  # whether it can be used is for the connection to say
         help="The sidecar's socket ($GOSSIPREG_SOCKET).",
     )(command)
 

@@ -38,7 +38,7 @@ def print_line(text: str) -> None:
         except UnicodeEncodeError:
             sys.stdout.write(f"{ascii(text)[1:-1]}\n")
     except OSError as error:
-        raise _lost(error) from None
+        raise lost(error) from None
 
 
 def flush() -> None:
@@ -47,10 +47,10 @@ def flush() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
-        raise _lost(error) from None
+        raise lost(error) from None
 
 
-def _lost(error: OSError) -> Exception:
+def lost(error: OSError) -> ReaderGone | CannotWrite:
     """What to raise for a result that cannot be written. What is still in the buffer goes nowhere."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -102,11 +102,12 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-def say_error(code: str, message: str, *, json: bool, line: bool = True) -> None:
+def say_error(code: str, message: str, *, json: bool) -> None:
+    """A line for a person; with `json` an object for a program, and nothing else."""
     message = printable(message)
-    if line:
-        say(f"Error: {message}")
     if json:
         from json import dumps
 
         say(dumps({"error": {"code": code, "message": message}}))
+    else:
+        say(f"Error: {message}")

@@ -1,66 +1,71 @@
-"""A synchronous client of the local socket: `Client.call` and `Client.watch`.
+"""A synchronous client of the local socket: calls, watches, and registrations that live with the program.
 
-Owns: connections to one sidecar, and their time-outs. Never knows: what the methods mean; results are as the
-documentation of the local socket gives them, in plain lists and maps.
+Owns: what a program holds in its hands. Never knows: what the methods mean; results are as the documentation of the
+local socket gives them, in plain lists and maps.
 
-How it works: one connection carries the calls, one at a time. Each watch has a connection of its own, so that a call
-never meets a notification, nothing has to be queued here, and who reads slowly slows only himself. A connection that
-failed in any way is closed, because what comes next on it is unknown; the next call opens a new one.
+How it works: each call borrows a stream of its own (`pool.py`), so a client can be shared by threads, and be made
+before a fork. A watch and an attached registration each have a stream for as long as they live: a call never meets a
+notification, nothing has to be queued here, and a program that reads slowly slows only itself.
 
     with Client() as client:
         for instance in client.call("lookup", name="billing"):
             print(instance["address"], instance["port"])
 """
 
-import select
-import socket
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from time import monotonic, sleep
+from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Self
 
-from gossipreg.errors import REQUEST_ERRORS, RequestError, Unreachable
-from gossipreg.socket_path import find_socket, path_fault
-from gossipreg.wire import rpc
+from gossipreg.client.pool import StreamPool
+from gossipreg.client.stream import SidecarStream, answered_error, probe
+from gossipreg.errors import Forked, Unreachable
+from gossipreg.socket_path import find_socket
 
 TIMEOUT_S = 10.0
 """A sidecar answers in well under a millisecond, and `leave` in a few seconds."""
-RECEIVE_BYTES = 64 * 1024
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.002, 0.05
-"""Between tries to get to a sidecar that has many before its door."""
 PAGE = 1000
 """Services or members asked for at once: a few hundred kilobytes."""
 
 
 class Client:
-    """Speaks with the sidecar on `path`; without one, with $GOSSIPREG_SOCKET or the only sidecar of this user.
+    """Speaks with the sidecar on `path`; without one, with that of $GOSSIPREG_SOCKET, or the only one that lives here.
 
-    Every method raises Unreachable where no answer comes, and the RequestError that the sidecar answered with. For
-    one thread at a time.
+    Safe for threads and forks: any thread may call at any time, and so may a child that was forked after the client was
+    made or used. Every method raises Unreachable where no answer comes, ChooseSocket where there are several sidecars,
+    and the RequestError that the sidecar answered with.
     """
 
     def __init__(self, path: str | None = None, *, timeout_s: float | None = TIMEOUT_S) -> None:
-        """Opens nothing yet. Raises Unreachable where there is no socket, BadParams where there are several.
+        """Opens nothing and looks for nothing yet: that there is no sidecar is said by the first call.
 
         `timeout_s` bounds each call; None waits for ever.
         """
-        self.path = find_socket(path, answers)
         self.timeout_s = timeout_s
-        self._connection: _Connection | None = None
-        self._last_id = 0
+        self._named = path
+        self._found: str | None = None
+        self._pool = StreamPool(self._open)
+        self._attached: list[Attachment] = []
 
-    def call(self, method: str, **params: Any) -> Any:
-        """One request, its result. After Unreachable it is not known whether the sidecar did it."""
-        self._last_id += 1
-        if self._connection is not None and self._connection.ended():
-            self.close()  # it was idle, and others needed its place, or the sidecar is another one now
-        if self._connection is None:
-            self._connection = _Connection(self.path, self.timeout_s)
+    @property
+    def path(self) -> str:
+        """Of the socket: the one named, or the one that was used last. Looks for it where nothing was called yet."""
+        return self._named or self._found or find_socket(None, probe)
+
+    def call(self, method: str, /, **params: Any) -> Any:
+        """One request, its result. After Unreachable it is not known whether the sidecar did it.
+
+        `call("register", ..., attach=True)` lasts until the client is closed; see `attach`.
+        """
+        if method == "register" and params.get("attach"):
+            return self._attach_for_life(params)
+        deadline = self._deadline()
+        loan = self._pool.lend(deadline)
         try:
-            return self._connection.call(self._last_id, method, params, self.timeout_s)
+            return loan.stream.call(method, params, deadline, self.timeout_s)
         finally:
-            if not self._connection.in_step:
-                self.close()
+            loan.end()
 
     def call_paged(self, method: str, key: str) -> list[dict[str, Any]]:
         """All of `services` (key "name") or `members` (key "id"), fetched page by page."""
@@ -76,31 +81,41 @@ class Client:
     def watch(self, name: str | None = None) -> "Watch":
         """The instances of service `name`, or of all: first `{"kind": "current", "instances": [..]}`, then each
         change as it comes."""
-        return Watch(self.path, name, self.timeout_s)
+        deadline = self._deadline()
+        with _closed_on_error(self._open(deadline)) as stream:
+            params = {} if name is None else {"name": name}
+            number = stream.call("watch", params, deadline, self.timeout_s)["watch"]
+            return Watch(stream, number)
 
-    def notified(self) -> tuple[str, dict[str, Any]] | None:
-        """What the sidecar has said unasked on the connection of the calls, one at a time; None: nothing (more) yet.
-        Raises Unreachable when it ended."""
-        if self._connection is None:
-            return None
-        match self._connection.receive(monotonic()):
-            case ("notification", str(method), dict(params)):
-                return method, params
-            case ("reply", None, (code, text), _):
-                raise _answered_error(code, text)
-        return None
+    def attach(self, **params: Any) -> "Attachment":
+        """Register a service (parameters of `register`) for as long as the attachment is open: the sidecar takes it
+        out when this process ends, however it ends. A forked child does not keep it alive."""
+        deadline = self._deadline()
+        with _closed_on_error(self._open(deadline)) as stream:
+            result = stream.call("register", {**params, "attach": True}, deadline, self.timeout_s)
+            return Attachment(stream, result)
 
-    def fileno(self) -> int:
-        """For `select`: of the connection of the calls. When no call is under way, it is readable once that ended."""
-        if self._connection is None:
-            raise ValueError("there is no connection: call something first")
-        return self._connection.fileno()
+    def _attach_for_life(self, params: dict[str, Any]) -> Any:
+        attachment = self.attach(**params)
+        self._attached = [one for one in self._attached if one.open] + [attachment]
+        return attachment.result
+
+    def _open(self, deadline: float | None) -> SidecarStream:
+        path = find_socket(self._named, probe)
+        stream = SidecarStream(path, deadline)
+        self._found = path
+        return stream
+
+    def _deadline(self) -> float | None:
+        return None if self.timeout_s is None else monotonic() + self.timeout_s
 
     def close(self) -> None:
-        """End the connection of the calls; a later call opens another. Watches are closed by themselves."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """End the connections of the calls and what was attached by `call`; a later call opens another. Watches and
+        attachments are closed by themselves."""
+        self._pool.close()
+        attached, self._attached = self._attached, []
+        for attachment in attached:
+            attachment.close()
 
     def __enter__(self) -> Self:
         return self
@@ -110,40 +125,70 @@ class Client:
 
 
 class Watch:
-    """An iterator of changes that waits for ever; see `Client.watch`. Raises Unreachable when the sidecar ends."""
+    """An iterator of changes that waits for ever; see `Client.watch`. Raises Unreachable when the sidecar ends.
 
-    def __init__(self, path: str, name: str | None, timeout_s: float | None) -> None:
-        self._connection = _Connection(path, timeout_s)
-        try:
-            params = {} if name is None else {"name": name}
-            self._number = self._connection.call(1, "watch", params, timeout_s)["watch"]
-        except BaseException:
-            self._connection.close()
-            raise
+    Threads take turns: each change goes to one of them. A forked child gets Forked. The iteration ends where another
+    thread closes the watch. An exception from outside in the middle of waiting, KeyboardInterrupt say, closes it.
+    """
+
+    def __init__(self, stream: SidecarStream, number: int) -> None:
+        """Made by `Client.watch`."""
+        self._stream = stream
+        self._number = number
+        self._turn = threading.RLock()  # a signal handler may close the watch that its own thread waits on
+        self._ended = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self
 
     def __next__(self) -> dict[str, Any]:
         change = self.next_within(None)
-        assert change is not None  # without a bound there is no end but an exception
+        if change is None:  # without a bound of time only `close` ends the waiting
+            raise StopIteration
         return change
 
     def next_within(self, timeout_s: float | None) -> dict[str, Any] | None:
-        """The next change, or None where none came in `timeout_s`. The watch goes on either way."""
+        """The next change, or None where none came in `timeout_s`, or the watch was closed. It goes on otherwise."""
         deadline = None if timeout_s is None else monotonic() + timeout_s
-        while (message := self._connection.receive(deadline)) is not None:
+        self._stream.refuse_in_child("this watch")
+        if not self._turn.acquire(timeout=-1 if timeout_s is None else timeout_s):
+            return None
+        try:
+            return None if self._ended else self._next(deadline)
+        except Unreachable:
+            if self._ended:
+                return None
+            raise
+        finally:
+            self._turn.release()
+
+    def _next(self, deadline: float | None) -> dict[str, Any] | None:
+        while (message := self._stream.receive(deadline)) is not None:
             match message:
                 case ("notification", "watch", {"watch": self._number, "change": {"kind": _} as change}):
                     return dict(change)
                 case ("reply", None, (code, text), _):
-                    raise _answered_error(code, text)
+                    raise answered_error(code, text)
                 case _:
                     continue  # another notification: a newer sidecar may have more to say
         return None
 
+    def fileno(self) -> int:
+        """For `select`: readable when there may be more to read. Take what has come with `next_within(0)` until it
+        gives None, then wait."""
+        return self._stream.fileno()
+
     def close(self) -> None:
-        self._connection.close()
+        """End it, also for a thread that waits for the next change. In a forked child the parent's goes on."""
+        try:
+            self._stream.refuse_in_child("this watch")
+        except Forked:
+            self._stream.close()
+            return
+        self._ended = True
+        self._stream.end()
+        with self._turn:  # the descriptor is free for others only when nobody waits on it any more
+            self._stream.close()
 
     def __enter__(self) -> Self:
         return self
@@ -152,133 +197,55 @@ class Watch:
         self.close()
 
 
-def answers(path: str) -> bool:
-    """Whether somebody listens on this socket. One that is merely too busy to take us does."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            return True
-    return True
+class Attachment:
+    """A registration that lives with this process; see `Client.attach`. For one thread at a time."""
 
+    def __init__(self, stream: SidecarStream, result: dict[str, Any]) -> None:
+        """Made by `Client.attach`."""
+        self._stream = stream
+        self.result = result
+        """What `register` answered."""
 
-class _Connection:
-    """One stream to the sidecar."""
+    @property
+    def open(self) -> bool:
+        """Whether the sidecar still holds the connection."""
+        return not self._stream.ended
 
-    def __init__(self, path: str, timeout_s: float | None) -> None:
-        if fault := path_fault(path):
-            raise Unreachable(fault)
-        self._path = path
-        self._decoder = rpc.Decoder(rpc.MAX_REPLY_BYTES)
-        self._messages: Iterator[rpc.Message] = iter(())
-        self.in_step = True
-        """False once an answer may still come that nobody waits for: then only closing helps."""
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(timeout_s)
-        try:
-            self._connect(path, None if timeout_s is None else monotonic() + timeout_s)
-        except OSError as error:
-            self.close()
-            raise Unreachable(_why_not(path, error)) from None
-
-    def _connect(self, path: str, deadline: float | None) -> None:
-        """A crowd before the door (EAGAIN, at once, where the socket has a timeout) is waited for like an answer."""
-        wait_s = FIRST_WAIT_S
-        while True:
-            try:
-                return self._socket.connect(path)
-            except BlockingIOError:
-                if deadline is not None and monotonic() + wait_s > deadline:
-                    raise
-                sleep(wait_s)
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-
-    def ended(self) -> bool:
-        """Whether the sidecar has closed it."""
-        poll = select.poll()
-        poll.register(self._socket, 0)
-        return bool(poll.poll(0))
-
-    def call(self, id: int, method: str, params: rpc.Params, timeout_s: float | None) -> Any:
-        deadline = None if timeout_s is None else monotonic() + timeout_s
-        request = rpc.encode_request(id, method, params)
-        self.in_step = False
-        self._send(request, deadline)
-        while (message := self.receive(deadline)) is not None:
-            match message:
-                case ("reply", answered, (code, text), _) if answered in (id, None):
-                    self.in_step = answered == id
-                    raise _answered_error(code, text)
-                case ("reply", answered, None, result) if answered == id:
-                    self.in_step = True
-                    return result
-                case ("reply", *_):
-                    raise Unreachable(f"what listens on {self._path} answers other requests than ours: no sidecar?")
-        raise Unreachable(f"the sidecar on {self._path} did not answer {method} within {timeout_s:g} s")
-
-    def receive(self, deadline: float | None) -> rpc.Message | None:
-        """The next message; None where it is not here at `deadline` (of `monotonic`)."""
-        while True:
-            try:
-                if (message := next(self._messages, None)) is not None:
-                    return message
-            except RequestError as error:
-                raise Unreachable(f"what listens on {self._path} is no sidecar: {error}") from None
-            try:
-                self._bound(deadline)
-                data = self._socket.recv(RECEIVE_BYTES)
-            except (TimeoutError, BlockingIOError):
-                return None
-            except OSError as error:
-                raise Unreachable(f"the sidecar on {self._path} broke the connection: {error.strerror}") from None
-            if not data:
-                raise Unreachable(f"the sidecar on {self._path} closed the connection")
-            self._messages = self._decoder.feed_untrusted(data)
-
-    def _send(self, data: bytes, deadline: float | None) -> None:
-        try:
-            self._bound(deadline)
-            self._socket.sendall(data)
-        except OSError as error:
-            if isinstance(error, BrokenPipeError | ConnectionResetError):
-                self._raise_last_word()
-            why = "takes no request" if isinstance(error, TimeoutError) else f"is gone ({error.strerror})"
-            raise Unreachable(f"the sidecar on {self._path} {why}") from None
-
-    def _raise_last_word(self) -> None:
-        """A sidecar that turns a client away says why before it closes."""
-        messages: list[rpc.Message] = []
-        with suppress(OSError, RequestError):
-            messages += self._decoder.feed_untrusted(self._socket.recv(RECEIVE_BYTES))
-        for message in messages:
-            match message:
-                case ("reply", None, (code, text), _):
-                    raise _answered_error(code, text)
-
-    def _bound(self, deadline: float | None) -> None:
-        self._socket.settimeout(None if deadline is None else max(0.0, deadline - monotonic()))
+    def notified(self) -> tuple[str, dict[str, Any]] | None:
+        """What the sidecar has said of it, one notification at a time; None: nothing (more) yet. Raises Unreachable
+        when the sidecar ended, Forked in a child."""
+        self._stream.refuse_in_child("this registration")
+        match self._stream.receive(monotonic()):
+            case ("notification", str(method), dict(params)):
+                return method, params
+            case ("reply", None, (code, text), _):
+                raise answered_error(code, text)
+        return None
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        """For `select`: readable when there is something to read, the end of the sidecar included."""
+        return self._stream.fileno()
+
+    def take_out(self, bound_s: float) -> None:
+        """Close it, and wait, at most so long, until the sidecar has taken the service out."""
+        self._stream.refuse_in_child("this registration")
+        self._stream.finish(monotonic() + bound_s)
 
     def close(self) -> None:
-        self._socket.close()
+        """The sidecar takes the service out, soon after."""
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
 
 
-def _answered_error(code: str, text: str) -> RequestError:
-    return REQUEST_ERRORS.get(code, RequestError)(text)
-
-
-def _why_not(path: str, error: OSError) -> str:
-    match error:
-        case FileNotFoundError() | ConnectionRefusedError():
-            return f"no sidecar answers on {path}: start one with `gossipreg join`, or choose another with --socket"
-        case PermissionError():
-            return f"this user may not use the socket {path}: see `join --socket-group`"
-        case TimeoutError() | BlockingIOError():
-            return f"the sidecar on {path} takes no connection: it is too busy, or stopped"
-        case _:
-            return f"cannot connect to {path}: {error.strerror}"
+@contextmanager
+def _closed_on_error(stream: SidecarStream) -> Iterator[SidecarStream]:
+    try:
+        yield stream
+    except BaseException:
+        stream.close()
+        raise

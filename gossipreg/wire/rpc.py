@@ -79,6 +79,11 @@ class Decoder:
         self._pending = bytearray()
         self._pending_offset = 0  # of its first byte in the stream
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of a further message has come."""
+        return not self._pending
+
     def feed_untrusted(self, data: bytes) -> Iterator[Message]:
         """Yield the messages that `data` completes, each built only when it is asked for.
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
+from gossipreg import socket_path
 from gossipreg.cli.commands import run
 from tests.client.fake_sidecar import FakeSidecar
 
@@ -22,6 +23,8 @@ Command = Callable[..., Ended]
 def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test meets a sidecar of this machine."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(socket_path, "SYSTEM_FOLDER", str(tmp_path / "system"))
     for name in [name for name in os.environ if name.startswith("GOSSIPREG_")]:
         monkeypatch.delenv(name)
 

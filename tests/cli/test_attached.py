@@ -1,5 +1,6 @@
 """Registrations that live with a process, where the sidecar that comes after does not want them."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,13 +15,10 @@ class Client:
     def __init__(self, error: Exception | None) -> None:
         self._error = error
 
-    def call(self, _method: str, **_params: Any) -> dict[str, Any]:
+    def attach(self, **_params: Any) -> Any:
         if self._error is not None:
             raise self._error
-        return {"id": "web-80"}
-
-    def close(self) -> None:
-        pass
+        return SimpleNamespace(result={"id": "web-80"})
 
 
 def test_a_refusal_is_said_once_while_it_is_tried_again(

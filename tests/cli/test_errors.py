@@ -23,13 +23,24 @@ def start(*args: str, **options: Any) -> subprocess.Popen[str]:
 def test_no_sidecar_is_3_in_one_line(tmp_path: Path, command: Command) -> None:
     ended = command("lookup", "web")
     assert (ended.code, ended.out) == (3, "")
-    assert ended.err == f"Error: no sidecar found in {tmp_path}/run/gossipreg: start one with `gossipreg join`\n"
+    assert ended.err == (
+        f"Error: no sidecar found in {tmp_path}/run/gossipreg, {tmp_path}/system or "
+        f"{tmp_path}/gossipreg-{os.getuid()}: start one with `gossipreg join`\n"
+    )
 
 
-def test_with_json_the_error_is_an_object_as_well(command: Command) -> None:
-    ended = command("lookup", "web", "--json")
-    line, shape = ended.err.splitlines()
-    assert json.loads(shape) == {"error": {"code": "unreachable", "message": line.removeprefix("Error: ")}}
+@pytest.mark.parametrize("args", [("--json", "lookup", "web"), ("lookup", "web", "--json")])
+def test_with_json_an_error_is_one_object_alone_on_stderr(args: tuple[str, ...], command: Command) -> None:
+    ended = command(*args)
+    error = json.loads(ended.err)["error"]
+    assert (ended.code, ended.out, error["code"]) == (3, "", "unreachable")
+    assert error["message"].startswith("no sidecar found in")
+
+
+def test_json_behind_two_dashes_belongs_to_the_program(command: Command) -> None:
+    ended = command("exec", "--service", "web", "--port", "0", "--", "program", "--json")
+    assert ended.code == 2
+    assert "Error: Invalid value for '--port'" in ended.err
 
 
 def test_what_the_sidecar_refuses_is_4_with_its_reason(sidecar: FakeSidecar, command: Command) -> None:
@@ -39,7 +50,7 @@ def test_what_the_sidecar_refuses_is_4_with_its_reason(sidecar: FakeSidecar, com
     sidecar.answers["deregister"] = refuse
     assert command("deregister", "web-1") == (4, "", "Error: no service web-1 here\n")
     ended = command("--json", "deregister", "web-1")
-    assert json.loads(ended.err.splitlines()[1])["error"]["code"] == "not_found"
+    assert json.loads(ended.err)["error"] == {"code": "not_found", "message": "no service web-1 here"}
 
 
 @pytest.mark.parametrize(
@@ -49,12 +60,14 @@ def test_what_the_sidecar_refuses_is_4_with_its_reason(sidecar: FakeSidecar, com
         ("checks[1] is 5", "checks[1] is 5"), ("a row with checks is full", "a row with checks is full"),
     ],
 )  # fmt: skip
-def test_a_parameter_is_called_as_its_flag(said: str, shown: str, sidecar: FakeSidecar, command: Command) -> None:
+def test_a_parameter_that_the_sidecar_cannot_use_is_2_and_called_as_its_flag(
+    said: str, shown: str, sidecar: FakeSidecar, command: Command
+) -> None:
     def refuse(_: Any) -> Any:
         raise BadParams(said)
 
     sidecar.answers["register"] = refuse
-    assert command("register", "web", "--port", "80") == (4, "", f"Error: {shown}\n")
+    assert command("register", "web", "--port", "80") == (2, "", f"Error: {shown}\n")
 
 
 def test_several_sidecars_are_2_and_are_listed(sidecar: FakeSidecar, tmp_path: Path, command: Command) -> None:
@@ -63,7 +76,7 @@ def test_several_sidecars_are_2_and_are_listed(sidecar: FakeSidecar, tmp_path: P
         ended = command("lookup", "web", "--json")
     assert (ended.code, ended.out) == (2, "")
     assert f"{sidecar.path}, {other}" in ended.err
-    assert json.loads(ended.err.splitlines()[-1])["error"]["code"] == "usage"
+    assert json.loads(ended.err)["error"]["code"] == "usage"
 
 
 def test_a_socket_that_a_crashed_sidecar_left_is_no_choice(
@@ -111,8 +124,8 @@ def test_wrong_usage_is_2_and_nothing_on_stdout(args: list[str], sidecar: FakeSi
     assert sidecar.seen == []
 
 
-def test_wrong_usage_with_json_ends_in_an_object(command: Command) -> None:
-    error = json.loads(command("lookup", "--json").err.splitlines()[-1])["error"]
+def test_wrong_usage_with_json_is_one_object_alone(command: Command) -> None:
+    error = json.loads(command("lookup", "--json").err)["error"]
     assert error["code"] == "usage"
     assert "NAME" in error["message"]
 
@@ -213,3 +226,61 @@ def test_names_beyond_the_encoding_of_the_terminal_are_escaped(sidecar: FakeSide
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "gr\\xf6\\xdfe" in out
+
+
+def test_a_socket_that_this_user_may_not_use_is_3_and_says_so(
+    sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:  # root, who runs these tests in many places, is refused nothing
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    ended = command("--socket", str(sidecar.path), "lookup", "web")
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err == (
+        f"Error: the socket {sidecar.path} is there, but this user may not use it: see `join --socket-group`\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("args", [["--help"], ["lookup", "--help"], ["--version"], ["help"], ["help", "join"]])
+def test_help_that_cannot_be_written_is_an_error_and_no_traceback(args: list[str]) -> None:
+    with open("/dev/full", "w") as full, start(*args, stdout=full, stderr=subprocess.PIPE) as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "Error: cannot write the result: No space left on device\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(("args", "code"), [(["lookup"], 2), (["lookup", "web", "--socket", "/none"], 3)])
+def test_an_error_that_cannot_be_written_is_its_exit_code_alone(args: list[str], code: int) -> None:
+    with open("/dev/full", "w") as full, start(*args, stdout=subprocess.PIPE, stderr=full) as process:
+        out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, "")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["join", "--help"], ["help", "join"]])
+def test_help_whose_reader_goes_away_is_quiet(args: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start(*args, stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, "")
+
+
+@pytest.mark.parametrize("module", ["click", "msgpack", "gossipreg.cli.lookup"])
+def test_an_interrupt_while_modules_are_loaded_is_130_and_quiet(module: str) -> None:
+    program = """if True:
+        import os, signal, sys
+        class Interrupt:
+            def find_spec(self, name, path=None, target=None):
+                if name == module:
+                    os.kill(os.getpid(), signal.SIGINT)
+        module, sys.argv = sys.argv[1], ["gossipreg", "lookup", "web"]
+        sys.meta_path.insert(0, Interrupt())
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from gossipreg.cli import main
+        main()
+    """
+    ended = subprocess.run([sys.executable, "-c", program, module], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (130, "", "")

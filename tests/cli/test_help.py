@@ -68,6 +68,24 @@ def test_the_group_lists_its_commands_and_no_other(command: Command) -> None:
     assert command("os").code == 2
 
 
+@pytest.mark.parametrize("path", EVERY)
+def test_help_is_a_command_too(path: tuple[str, ...], command: Command) -> None:
+    assert command("help", *path) == command(*path, "--help")
+
+
+def test_help_for_a_command_that_is_not_there_is_wrong_usage(command: Command) -> None:
+    ended = command("help", "lokup")
+    assert (ended.code, ended.out) == (2, "")
+    assert "No such command 'lokup'" in ended.err
+
+
+def test_the_package_can_be_run(command: Command) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "gossipreg", "--version"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == command("--version").out
+
+
 def test_version_is_the_packages(command: Command) -> None:
     assert command("--version") == (0, f"gossipreg {gossipreg.__version__}\n", "")
 

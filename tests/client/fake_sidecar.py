@@ -23,7 +23,8 @@ def instance(port: int = 8080, **changed: Any) -> dict[str, Any]:
 
 
 class FakeSidecar:
-    """Answers each method with `answers[method](params)`; what it raises of RequestError goes back as an error.
+    """Answers each method with `answers[method](params)`; what it raises of RequestError goes back as an error. Bytes
+    are sent as they are; a function gives those for the request's id.
 
     A list under `changes` is what every watch is told, one by one; then the connection is kept open, or closed where
     the list ends in None. `seen` has each (method, params).
@@ -82,6 +83,8 @@ class FakeSidecar:
         except RequestError as error:
             connection.sendall(rpc.encode_error(id, error.code, str(error)))
             return True
+        if callable(result):
+            result = result(id)
         if isinstance(result, bytes):  # as it is: what is no answer
             connection.sendall(result)
             return result != b""

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 
 import gossipreg
-from gossipreg.client import Client, connection
-from gossipreg.client.connection import _Connection, answers
+from gossipreg.client import Client, stream
+from gossipreg.client.stream import SidecarStream, probe
 from gossipreg.errors import Busy, NotFound, RequestError, TooLarge, Unreachable
 from gossipreg.wire import rpc
 from tests.client.fake_sidecar import FakeSidecar, instance
@@ -51,9 +52,10 @@ def test_an_answered_error_has_its_class_and_leaves_the_connection_usable(
 
 
 def test_an_error_of_a_code_from_the_future_is_a_request_error(sidecar: FakeSidecar) -> None:
-    sidecar.answers["info"] = lambda _: rpc.encode_error(1, "too_late", "come back tomorrow")
-    with Client(str(sidecar.path)) as client, pytest.raises(RequestError, match="come back tomorrow"):
+    sidecar.answers["info"] = lambda _: lambda own: rpc.encode_error(own, "too_late", "come back tomorrow")
+    with Client(str(sidecar.path)) as client, pytest.raises(RequestError, match="come back tomorrow") as caught:
         client.call("info")
+    assert caught.value.code == "too_late"
 
 
 def test_nobody_listening_is_unreachable_and_says_what_to_do(tmp_path: Path) -> None:
@@ -66,11 +68,14 @@ def test_a_socket_file_left_behind_is_unreachable(tmp_path: Path) -> None:
         bound.bind(str(tmp_path / "left.sock"))
     with pytest.raises(Unreachable, match="no sidecar answers"):
         Client(str(tmp_path / "left.sock")).call("info")
-    assert not answers(str(tmp_path / "left.sock"))
+    assert probe(str(tmp_path / "left.sock")) == "dead"
 
 
-def test_who_listens_answers(sidecar: FakeSidecar) -> None:
-    assert answers(str(sidecar.path))
+def test_a_probe_tells_a_living_sidecar_from_none(sidecar: FakeSidecar, tmp_path: Path) -> None:
+    assert probe(str(sidecar.path)) == "living"
+    assert probe(str(tmp_path / "none.sock")) == "dead"
+    (tmp_path / "file").touch()
+    assert probe(str(tmp_path / "file" / "none.sock")) == "dead"
 
 
 def test_a_sidecar_that_does_not_answer_is_unreachable_after_the_timeout(tmp_path: Path) -> None:
@@ -180,18 +185,17 @@ def test_the_package_gives_out_the_client_and_loads_it_only_then() -> None:
     assert gossipreg.Client is Client
     with pytest.raises(AttributeError, match="Clinet"):
         _ = gossipreg.Clinet
-    program = "import sys, gossipreg; assert 'gossipreg.client' not in sys.modules; gossipreg.Client"
+    program = "import sys, gossipreg; assert 'gossipreg.client' not in sys.modules; gossipreg.Client; gossipreg.Watch"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_a_connection_that_the_sidecar_closed_meanwhile_is_replaced(tmp_path: Path) -> None:
-    with FakeSidecar(tmp_path / "s", {"info": lambda _: 1}), Client(str(tmp_path / "s")) as client:
+def test_an_idle_connection_that_the_sidecar_closed_is_replaced(sidecar: FakeSidecar) -> None:
+    sidecar.answers["info"] = lambda _: 1
+    with Client(str(sidecar.path)) as client:
         assert client.call("info") == 1
-        first = client._connection
-        assert first is not None
-        first._socket.shutdown(socket.SHUT_RDWR)  # as from the other side: what is left is an end
-        assert first.ended()
+        sidecar.open[0].shutdown(socket.SHUT_RDWR)
         assert client.call("info") == 1
+    assert len(sidecar.open) == 2
 
 
 def test_a_crowd_before_the_door_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,18 +209,18 @@ def test_a_crowd_before_the_door_is_waited_for(tmp_path: Path, monkeypatch: pyte
                 crowd[-1].setblocking(False)
                 crowd[-1].connect(str(tmp_path / "s"))
         let_in = []
-        monkeypatch.setattr(connection, "sleep", lambda _: let_in.append(door.accept()[0]))
-        _Connection(str(tmp_path / "s"), 30.0).close()
+        monkeypatch.setattr(stream, "sleep", lambda _: let_in.append(door.accept()[0]))
+        SidecarStream(str(tmp_path / "s"), time.monotonic() + 30).close()
         assert len(let_in) == 1
         let_nobody_in: list[float] = []
-        monkeypatch.setattr(connection, "sleep", let_nobody_in.append)
+        monkeypatch.setattr(stream, "sleep", let_nobody_in.append)
         with suppress(BlockingIOError):
             while True:
                 crowd.append(socket.socket(socket.AF_UNIX))
                 crowd[-1].setblocking(False)
                 crowd[-1].connect(str(tmp_path / "s"))
         with pytest.raises(Unreachable, match="takes no connection"):
-            _Connection(str(tmp_path / "s"), 0.02)
+            SidecarStream(str(tmp_path / "s"), time.monotonic() + 0.02)
         assert let_nobody_in
         for sock in (*crowd, *let_in):
             sock.close()

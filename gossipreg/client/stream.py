@@ -1,0 +1,244 @@
+"""One connection to the sidecar: a request out, its answer in, each within a bound of time.
+
+Owns: a socket, the decoder of what comes on it, the ids of its requests. Never knows: who shares it with whom (that is
+`pool.py`), nor what the methods mean.
+
+Two rules keep an answer from a caller that did not ask for it. A stream has one user at a time, and it is used again
+only when the answer to its last request was read to the end and nothing stands behind it (`usable`). A stream belongs
+to the process that opened it: a forked child closes its copies of the descriptors as the first thing that it does, and
+sends no byte on them, so the parent's streams go on undisturbed.
+"""
+
+import os
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Any
+from weakref import WeakSet
+
+from gossipreg.errors import REQUEST_ERRORS, Forked, RequestError, Unreachable
+from gossipreg.socket_path import Probe, no_permission, path_fault
+from gossipreg.wire import rpc
+
+RECEIVE_BYTES = 64 * 1024
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.002, 0.05
+"""Between attempts to connect to a sidecar whose queue of new connections is full."""
+
+_streams: "WeakSet[SidecarStream]" = WeakSet()
+"""Every stream of this process, those in use by other threads included."""
+
+
+class SidecarStream:
+    def __init__(self, path: str, deadline: float | None) -> None:
+        """Connect by `deadline` (of `monotonic`; None waits for ever). Raises Unreachable."""
+        if fault := path_fault(path):
+            raise Unreachable(fault)
+        self.path = path
+        self.at_rest = True
+        """False while an answer may still come, or bytes of one were lost: then the stream can only be closed."""
+        self._pid = os.getpid()
+        self._last_id = int.from_bytes(os.urandom(4), "big")
+        """Ids begin at random, so that an answer meant for another stream does not fit by chance."""
+        self._decoder = rpc.Decoder(rpc.MAX_REPLY_BYTES)
+        self._messages: Iterator[rpc.Message] = iter(())
+        self._socket = socket.socket(socket.AF_UNIX)
+        _streams.add(self)
+        try:
+            self._bound(deadline)
+            self._connect(path, deadline)
+        except OSError as error:
+            self.close()
+            raise Unreachable(_why_not(path, error)) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, path: str, deadline: float | None) -> None:
+        """A full queue of connections (EAGAIN at once, where the socket has a timeout) is waited for like an answer."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                return self._socket.connect(path)
+            except BlockingIOError:
+                if deadline is not None and monotonic() + wait_s > deadline:
+                    raise
+                sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may go out here: open, of this process, at rest, and with nothing to be read (an
+        answer that nobody waits for, or the end). What was read too much is lost, so close one that is not usable."""
+        if not self.at_rest or self.closed or self._pid != os.getpid():
+            return False
+        with suppress(RequestError):
+            if next(self._messages, None) is not None or not self._decoder.empty:
+                return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed, on this side or the other."""
+        if self.closed:
+            return True
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        return bool(poll.poll(0))
+
+    @property
+    def closed(self) -> bool:
+        return self._socket.fileno() < 0
+
+    def call(self, method: str, params: rpc.Params, deadline: float | None, timeout_s: float | None) -> Any:
+        """The result of one request. `timeout_s` is what the error says of the bound. Raises Unreachable, CannotSend,
+        and what the sidecar answers with."""
+        self.refuse_in_child("this connection")
+        self._last_id += 1
+        id = self._last_id
+        request = rpc.encode_request(id, method, params)
+        self.at_rest = False
+        self._send(request, deadline)
+        while (message := self.receive(deadline)) is not None:
+            match message:
+                case ("reply", answered, (code, text), _) if answered in (id, None):
+                    self.at_rest = answered == id
+                    raise answered_error(code, text)
+                case ("reply", answered, None, result) if answered == id:
+                    self.at_rest = True
+                    return result
+                case ("reply", *_):
+                    raise Unreachable(f"what listens on {self.path} answers other requests than ours: no sidecar?")
+        raise Unreachable(f"the sidecar on {self.path} did not answer {method} within {timeout_s:g} s")
+
+    def receive(self, deadline: float | None) -> rpc.Message | None:
+        """The next message; None where it has not come by `deadline` (of `monotonic`).
+
+        An exception that is not ours, KeyboardInterrupt say, closes the stream: it may have lost bytes.
+        """
+        try:
+            return self._receive_untrusted(deadline)
+        except Unreachable:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _receive_untrusted(self, deadline: float | None) -> rpc.Message | None:
+        while True:
+            try:
+                if (message := next(self._messages, None)) is not None:
+                    return message
+            except RequestError as error:
+                raise Unreachable(f"what listens on {self.path} is no sidecar: {error}") from None
+            try:
+                self._bound(deadline)
+                data = self._socket.recv(RECEIVE_BYTES)
+            except (TimeoutError, BlockingIOError):
+                return None
+            except OSError as error:
+                raise Unreachable(f"the sidecar on {self.path} broke the connection: {error.strerror}") from None
+            if not data:
+                raise Unreachable(f"the sidecar on {self.path} closed the connection")
+            self._messages = self._decoder.feed_untrusted(data)
+
+    def _send(self, data: bytes, deadline: float | None) -> None:
+        try:
+            self._bound(deadline)
+            self._socket.sendall(data)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError | ConnectionResetError):
+                self._raise_last_word()
+            why = "takes no request" if isinstance(error, TimeoutError) else f"is gone ({error.strerror})"
+            raise Unreachable(f"the sidecar on {self.path} {why}") from None
+
+    def _raise_last_word(self) -> None:
+        """A sidecar that turns a client away says why before it closes."""
+        messages: list[rpc.Message] = []
+        with suppress(OSError, RequestError):
+            messages += self._decoder.feed_untrusted(self._socket.recv(RECEIVE_BYTES))
+        for message in messages:
+            match message:
+                case ("reply", None, (code, text), _):
+                    raise answered_error(code, text)
+
+    def _bound(self, deadline: float | None) -> None:
+        self._socket.settimeout(None if deadline is None else max(0.0, deadline - monotonic()))
+
+    def refuse_in_child(self, what: str) -> None:
+        """Raise Forked in a process other than the one that opened the stream."""
+        if self._pid != os.getpid():
+            raise Forked(f"{what} was opened by process {self._pid}: open another in this one ({os.getpid()})")
+
+    def fileno(self) -> int:
+        """For `select`. Raises ValueError once it is closed."""
+        if self.closed:
+            raise ValueError("this connection is closed")
+        return self._socket.fileno()
+
+    def end(self) -> None:
+        """End the connection, also for another thread that waits on it: it sees the end. Then `close`."""
+        if self._pid == os.getpid():  # in a forked child it would end the parent's connection as well
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def finish(self, deadline: float) -> None:
+        """Send no more, and wait for the sidecar to end the connection, at most until `deadline`. Then close it."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            while (rest_s := deadline - monotonic()) > 0:
+                self._socket.settimeout(rest_s)
+                if not self._socket.recv(RECEIVE_BYTES):
+                    break
+        self.close()
+
+    def close(self) -> None:
+        """Close this process's descriptor; nothing is sent."""
+        self.at_rest = False
+        self._socket.close()
+
+
+def probe(path: str) -> Probe:
+    """What a connection to this socket meets. A sidecar that is merely too busy to take one is living."""
+    with socket.socket(socket.AF_UNIX) as attempt:
+        attempt.setblocking(False)
+        try:
+            attempt.connect(path)
+        except PermissionError:
+            return "forbidden"
+        except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
+            return "dead"
+        except OSError:
+            return "living"
+    return "living"
+
+
+def answered_error(code: str, text: str) -> RequestError:
+    """The exception for an error that the sidecar answered with. A code of a newer sidecar is kept as it is."""
+    error = REQUEST_ERRORS.get(code, RequestError)(text)
+    error.code = code
+    return error
+
+
+def _why_not(path: str, error: OSError) -> str:
+    match error:
+        case FileNotFoundError() | ConnectionRefusedError():
+            return f"no sidecar answers on {path}: start one with `gossipreg join`, or choose another with --socket"
+        case PermissionError():
+            return no_permission(path)
+        case TimeoutError() | BlockingIOError():
+            return f"the sidecar on {path} takes no connection: it is too busy, or stopped"
+        case _:
+            return f"cannot connect to {path}: {error.strerror}"
+
+
+def _close_inherited() -> None:
+    for stream in list(_streams):
+        stream.close()
+    _streams.clear()
+
+
+os.register_at_fork(after_in_child=_close_inherited)
