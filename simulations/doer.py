@@ -9,24 +9,32 @@ away only its own: of several the worst holds.
 """
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from gossipreg.model import Health
 from simulations.host import Host
-from simulations.network import Link, Rule, between, bridged, into, out_of
+from simulations.network import Hole, Link, Rule, between, bridged, hole_around, into, out_of
 from simulations.plan import Action, Plan
 from simulations.workload import service_of
 from simulations.world import START, World
+
+R = TypeVar("R", Rule, Hole)
 
 _QUEUE_BYTES = 32_768
 """What waits at a line of limited bandwidth."""
 
 
 class Doer:
-    def __init__(self, world: World, hosts: Mapping[int, Host], base_loss: float) -> None:
-        """`hosts`: who takes part, by number; the lowest is called on where an action names no seed that takes part."""
+    def __init__(
+        self, world: World, hosts: Mapping[int, Host], base_loss: float, base_hole: Hole | None = None
+    ) -> None:
+        """`hosts`: who takes part, by number; the lowest is called on where an action names no seed that takes part.
+        `base_loss` and `base_hole` are there from the beginning, and stay when everything is healed."""
         self.world = world
         self.hosts = hosts
         self._base_loss = base_loss
+        self._base_holes = {} if base_hole is None else {"base": base_hole}
+        world.network.holes |= self._base_holes
         self._leaving: dict[int, None] = {}
         self._slowed: dict[int, dict[int, Action]] = {number: {} for number in hosts}
         """By member: what slows it down now, by the action's number."""
@@ -41,6 +49,7 @@ class Doer:
     def heal(self) -> None:
         """Everything that hurts is over. Who is down stays down."""
         self.world.network.rules.clear()
+        self.world.network.holes = dict(self._base_holes)
         self._thinned.clear()
         self._thin()
         for host in self.hosts.values():
@@ -68,7 +77,10 @@ class Doer:
         elif what in ("stall", "block", "slow"):
             self._slow(action)
         elif what in RULES:
-            self._rule(action)
+            self._rule(action, self.world.network.rules, RULES[what](action))
+        elif what == "hole":
+            hole = hole_around(frozenset(action.hosts), int(action.value), action.flags[0])
+            self._rule(action, self.world.network.holes, hole)
         else:
             self._network(action)
 
@@ -151,9 +163,9 @@ class Doer:
 
     # -- the network -------------------------------------------------------------------------------------------------
 
-    def _rule(self, action: Action) -> None:
-        rules, name = self.world.network.rules, f"#{action.number}"
-        rules[name] = RULES[action.what](action)
+    def _rule(self, action: Action, rules: dict[str, R], rule: R) -> None:
+        name = f"#{action.number}"
+        rules[name] = rule
         self._all_hurt(str(action))
 
         def end() -> None:

@@ -13,6 +13,8 @@ from gossipreg.wire.values import MAX_HOLD_S
 from simulations.plan import Action
 
 ANCHOR = 0
+HOLE_MIN_BYTES = 600
+"""No path carries less: the smallest datagrams that members use are larger than 576 bytes by the seal's tag."""
 _TO_THE_END = 0.2
 """So many faults are there until everything is healed at once: that is what is hard to recover from."""
 
@@ -121,6 +123,13 @@ def _network(what: str, low: float, high: float) -> Callable[[_Draw], Action]:
     return lambda draw: draw.action(what, for_s=draw.lasts(0.5, 15), value=draw.rng.uniform(low, high))
 
 
+def _hole(draw: _Draw) -> Action:
+    """Large datagrams to or from these are lost; every message that a member must send can be made smaller."""
+    way = draw.rng.choice(["both", "both", "into", "out_of"])
+    value = float(draw.rng.randint(HOLE_MIN_BYTES, 1400))
+    return draw.action("hole", hosts=draw.some(0.5), for_s=draw.lasts(1, 25), value=value, flags=(way,))
+
+
 FAULTS: tuple[tuple[int, Callable[[_Draw], Action]], ...] = (
     (6, _crash),
     (3, _leave),
@@ -131,6 +140,7 @@ FAULTS: tuple[tuple[int, Callable[[_Draw], Action]], ...] = (
     (2, _one_way),
     (1, _pair),
     (1, _bridge),
+    (2, _hole),
     (2, _network("loss", 0.01, 0.4)),
     (1, _network("duplication", 0.05, 0.6)),
     (1, _network("reorder", 0.05, 0.9)),

@@ -1,7 +1,8 @@
 """The network: what becomes of a datagram on its way.
 
-Owns: latency, loss, duplication, MTU, links of limited bandwidth, and the rules that cut or thin them. Never knows: who
-is up or what is in a datagram. `carry` returns the delays after which copies of it arrive; none: it is lost.
+Owns: latency, loss, duplication, MTU, links of limited bandwidth, the rules that cut or thin them, and the holes that
+swallow large datagrams. Never knows: who is up or what is in a datagram. `carry` returns the delays after which copies
+of it arrive; none: it is lost.
 
 Reordering comes by itself where latencies are drawn for each datagram; `reorder` holds some back for longer. A rule is
 a function of (sender, receiver) that gives the chance that a datagram of this pair is lost: 1 cuts the link, one way
@@ -32,6 +33,9 @@ class End(Protocol):
 
 
 Rule = Callable[[End, End], float]
+Hole = Callable[[End, End], int]
+"""The largest datagram (UDP payload, bytes) that the path from a sender to a receiver carries: a larger one is dropped
+without a word."""
 Latency = Callable[[End, End, random.Random], float]
 
 
@@ -87,12 +91,15 @@ class Network:
         self.link: Link | None = None
         self.rules: dict[str, Rule] = {}
         """By name, so that a fault can take its own away again."""
+        self.holes: dict[str, Hole] = {}
+        """By name, likewise."""
         self.lost = 0
 
     @property
     def plain(self) -> bool:
         """Whether there is nothing to a datagram but a uniform latency: the fast path."""
-        return not (self.loss or self.duplication or self.reorder or self.rules or self.latency or self.link) and (
+        rules = self.rules or self.holes
+        return not (self.loss or self.duplication or self.reorder or rules or self.latency or self.link) and (
             self.mtu >= 65_535
         )
 
@@ -103,7 +110,7 @@ class Network:
     def carry(self, sender: End, receiver: End, size: int, now: float) -> list[float]:
         """Delays after which a datagram of `size` bytes (UDP payload) arrives, seconds; empty where it is lost."""
         rng = self._rng
-        if size + IP_BYTES > self.mtu:
+        if size + IP_BYTES > self.mtu or any(size > hole(sender, receiver) for hole in self.holes.values()):
             self.lost += 1
             return []
         queued = 0.0
@@ -157,3 +164,20 @@ def bridged(bridge: int, side: frozenset[int]) -> Rule:
         return 0.0 if (sender.number in side) == (receiver.number in side) else 1.0
 
     return rule
+
+
+# -- holes -----------------------------------------------------------------------------------------------------------
+
+ANY_SIZE = 65_535
+
+
+def hole_around(numbers: frozenset[int], most_bytes: int, way: str = "both") -> Hole:
+    """Between these members and the others larger datagrams are lost: `into` them, `out_of` them, or both ways."""
+
+    def hole(sender: End, receiver: End) -> int:
+        inward, outward = receiver.number in numbers, sender.number in numbers
+        if inward == outward or way == ("into" if outward else "out_of"):
+            return ANY_SIZE
+        return most_bytes
+
+    return hole

@@ -50,6 +50,10 @@ class Commons:
     """Taken for dead for a fault of our own, and not back yet: see `returning.py`."""
     in_step: bool = False
     """This member holds what its first peer listed, or there was nobody to list: see `join.py`."""
+    large: dict[NodeId, None] = field(default_factory=dict)
+    """Members to whom the current input says more than the smallest datagram carries: see `path_mtu.py`."""
+    doubt: Callable[[NodeId], None] = lambda _: None
+    """Something large that was sent to this member seems not to have arrived: see `path_mtu.py`."""
     started_at: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,8 +91,14 @@ class Commons:
         address = self.address(id)
         if address is None:
             return False
-        self.outbox.put(address, message, on_sent)
+        if self.outbox.put(address, message, on_sent) > self.outbox.small_bytes:
+            self.large[id] = None
         return True
+
+    def limit(self, id: NodeId) -> int:
+        """The largest encoded message that a datagram to this member may carry, bytes."""
+        address = self.address(id)
+        return self.outbox.message_limit if address is None else self.outbox.limit(address)
 
     def name(self, id: NodeId) -> str:
         """For people; the id of who has none here."""

@@ -5,12 +5,14 @@ row is behind (an announcement, a gap, a comparison, a list), beyond whether it 
 
 At most `pulls_at_once` rows are on their way, so that what comes fits a socket's receive buffer. A row of several pages
 is pulled page by page. A pull that is not answered within its bound is repeated, first with the same member, then with
-others; after that it is left to anti-entropy.
+others. After `_TRIES` it is given up and noted as missing: a member that is not synced lists and pulls again
+(`join.py`), a synced one finds the row again by anti-entropy.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from gossipreg.core.asked_again import AskedAgain
 from gossipreg.core.commons import Commons
 from gossipreg.core.outbox import Class
 from gossipreg.model import NOTHING, NodeId, Version
@@ -19,6 +21,10 @@ from gossipreg.wire.messages import Claim, Pull
 _TRIES = 4
 _WAITING_MAX = 200_000
 """Twice the rows of the largest table; beyond it the rest is left to anti-entropy."""
+_GIVEN_UP_MAX = 1024
+"""Rows noted as missing; of more only these are shown."""
+_GIVEN_UP_S = 150.0
+"""A row that is missing is pulled in vain at least this often: anti-entropy finds it after 64 s at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +34,22 @@ class PullAgain:
     id: NodeId
 
 
+@dataclass(frozen=True, slots=True)
+class _GivenUp:
+    peer: NodeId
+    """Who has it."""
+    goal: Version
+    at: float
+
+
 @dataclass(slots=True)
 class _Pulling:
     peer: NodeId
     goal: Version
     rumour: bool
+    since: float
+    source: NodeId
+    """Who said that it has the row at `goal`."""
     tries: int = 0
     have: Version = NOTHING
     """Where we were when it was last asked for."""
@@ -43,6 +60,8 @@ class Fetch:
         self._commons = commons
         self._pulling: dict[NodeId, _Pulling] = {}
         self._waiting: OrderedDict[NodeId, _Pulling] = OrderedDict()
+        self._given_up: dict[NodeId, _GivenUp] = {}
+        self._answers = AskedAgain()
 
     @property
     def busy(self) -> bool:
@@ -67,9 +86,9 @@ class Fetch:
         if known is not None:
             known.rumour = known.rumour or rumour
             if goal > known.goal:
-                known.goal, known.peer = goal, peer
+                known.goal, known.peer, known.source = goal, peer, peer
             return
-        pulling = _Pulling(peer, goal, rumour)
+        pulling = _Pulling(peer, goal, rumour, self._commons.now, peer)
         if len(self._pulling) < self._at_once():
             self._start(id, pulling, have)
         elif len(self._waiting) < _WAITING_MAX:
@@ -124,9 +143,7 @@ class Fetch:
         if pulling is None:
             return
         if pulling.tries >= _TRIES:
-            self._commons.count("pulls_failed")
-            self._commons.replica.doubt(id, self._commons.now)
-            self.done(id)
+            self._give_up(id, pulling)
             return
         commons = self._commons
         if pulling.tries >= 2:
@@ -135,6 +152,30 @@ class Fetch:
                 pulling.peer = others[0]
         row = commons.replica.rows.get(id)
         self._start(id, pulling, NOTHING if row is None else row.pull_from)
+
+    def _give_up(self, id: NodeId, pulling: _Pulling) -> None:
+        """Nobody answers: say so where the member that has the row was heard meanwhile, since then its pages are lost
+        on the way."""
+        commons, source = self._commons, pulling.source
+        commons.count("pulls_failed")
+        commons.replica.doubt(id, commons.now)
+        if id in self._given_up or len(self._given_up) < _GIVEN_UP_MAX:
+            self._given_up[id] = _GivenUp(source, pulling.goal, commons.now)
+        peer = commons.peers.of_id(source)
+        if peer is not None and peer.heard_at > pulling.since:
+            address = commons.address(source)
+            commons.event("pull_failed", row=commons.name(id), name=commons.name(source), address=str(address or ""))
+        self.done(id)
+
+    def missing(self) -> dict[NodeId, NodeId]:
+        """The rows that were given up and are not here yet, each with the member that has it."""
+        rows, oldest = self._commons.replica.rows, self._commons.now - _GIVEN_UP_S
+        for id, one in list(self._given_up.items()):
+            row = rows.get(id)
+            gone = row is not None and not row.active and not row.unproven
+            if one.at < oldest or gone or (row is not None and row.told >= one.goal):
+                del self._given_up[id]
+        return {id: one.peer for id, one in self._given_up.items()}
 
     def on_not_understood(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped our pulls: send them again at once."""
@@ -150,9 +191,13 @@ class Fetch:
         if not commons.outbox.room(Class.PAGE, commons.now):
             return
         since = Version(message.generation, message.counter)
-        page = commons.replica.page(message.id, since, commons.outbox.message_limit)
+        if self._answers.again(peer, (message.id, since)):
+            commons.doubt(peer)
+        page = commons.replica.page(message.id, since, commons.limit(peer))
         if page is not None:
             commons.to(peer, page)
+            if peer in commons.large:
+                self._answers.answered(peer, (message.id, since))
             return
         commons.count("pulls_of_nothing")
         row = commons.replica.rows.get(message.id)

@@ -115,7 +115,7 @@ class Intake:
         if told.generation > own.generation:
             self._twins.met_generation(told.generation)
         elif told < own:
-            page = self._commons.replica.page(self._commons.id, told, self._commons.outbox.message_limit)
+            page = self._commons.replica.page(self._commons.id, told, self._commons.limit(peer))
             if page is not None:
                 self._commons.to(peer, page)
 
@@ -164,6 +164,8 @@ class Intake:
             pass  # that it left is no contradiction: nobody need hear it
         elif row is not None and row.liveness > level and (row.dead or claim.rank is not Rank.SUSPECT):
             commons.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or commons.id))
+        if claim.rank is Rank.DEAD:
+            self._joining.died(claim.id, claim.generation)
         self._hold_gossiped(claim)
 
     def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:

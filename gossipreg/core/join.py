@@ -1,19 +1,25 @@
 """Joining: a member with an empty table lists a whole one, and pulls. And the other side of it.
 
-Owns: the listing under way, what of it is still missing, and whether this member is in step (`synced`). Never knows:
-how a row is fetched (`fetch.py`).
+Owns: the listing under way, which listed versions are missing here, and whether this member is synced. Never knows: how
+a row is fetched (`fetch.py`).
 
     joiner -> member   List(after)             the versions of all rows, in order of id, a page at a time
     member -> joiner   Versions(rows, next)    pulled as they come; next is b"" on the last page
 
 A page that does not come is asked for again, of another member where there is one, from the same place: ids are in the
-same order everywhere. A busy member names others, and whichever of them answers first is listed instead. In step is who
-holds every version that was listed, or has found that nobody gives it; and whoever has no seed but itself.
+same order everywhere. A busy member names others, and whichever of them answers first is listed instead.
+
+A member is synced once it holds every version that was listed; or at once, where it has no seed but itself. A version
+that cannot be fetched keeps it from being synced, for as long as the first member that it listed has it: the table is
+listed again at growing intervals, missing rows are pulled again, and a row is missed no longer once it is known that
+its member died or left, or once a whole new list does not name it. That list comes from the first member, or from
+another where the first is no member any more.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gossipreg.core.asked_again import AskedAgain
 from gossipreg.core.commons import Commons
 from gossipreg.core.fetch import Fetch
 from gossipreg.core.outbox import Class
@@ -26,6 +32,8 @@ VERSION_BYTES = 38
 _LISTS_AT_ONCE = 8
 """Members listing our table within a period; further ones are sent to others as well."""
 _LIST_AGAIN_S = 1.0
+_MISSING_AGAIN_S, _MISSING_AGAIN_MAX_S = 1.0, 8.0
+"""The wait before the table is listed again while versions are missing: at first, and at most; it doubles."""
 _OFFERED = 8
 _TRIED = 2
 """So many of the others that a busy member names are called."""
@@ -36,12 +44,21 @@ class ListAgain:
     """Timer: the listing made no progress."""
 
 
+@dataclass(frozen=True, slots=True)
+class MissingAgain:
+    """Timer: listed versions are still missing; where nothing is being fetched, list again."""
+
+
 @dataclass(slots=True)
 class _Listing:
     peer: NodeId
     after: bytes = b""
     busy: bool = False
     """The member named others instead of answering."""
+    whole: bool = True
+    """All pages so far came from this member."""
+    named: dict[NodeId, None] = field(default_factory=dict)
+    """The rows on them."""
 
 
 class Joining:
@@ -51,9 +68,13 @@ class Joining:
         self._fetch = fetch
         self._listing: _Listing | None = None
         self._listed = False
+        self._first: NodeId | None = None
+        """The member that was listed first, or the one that took its place."""
         self._missing: dict[NodeId, Version] = {}
         """What was listed and is not here yet."""
+        self._again_s = _MISSING_AGAIN_S
         self._served: dict[NodeId, float] = {}
+        self._answers = AskedAgain()
         self.has_joined: Callable[[], None]
         """We are in step. Set by the node, once who needs us is made."""
 
@@ -78,9 +99,17 @@ class Joining:
         """This member answers: list its table, unless we are in step, or on the way."""
         if self.synced or self._listed or (self._listing is not None and not self._listing.busy):
             return
-        after = b"" if self._listing is None else self._listing.after
-        self._listing = _Listing(peer, after)
+        self._first = self._first or peer
+        self._go_on_with(peer)
         self._ask()
+
+    def _go_on_with(self, peer: NodeId) -> None:
+        """List this member from where the listing is."""
+        before = self._listing
+        if before is None or not before.after:
+            self._listing = _Listing(peer)
+        elif before.peer != peer:
+            self._listing = _Listing(peer, before.after, whole=False)
 
     def without_others(self) -> None:
         """No seed but ourselves: there is nothing to be in step with."""
@@ -96,15 +125,28 @@ class Joining:
             self._commons.count("list_pages_late")
             return
         for id, generation, counter in page.rows:
-            if self._fetch.wants(id):
-                self._missing[id] = Version(generation, counter)
+            listing.named[id] = None
+            goal = Version(generation, counter)
+            if not self._settled(id, goal):
+                self._missing[id] = goal
         listing.after = following
         if following:
             self._ask()
-        else:
-            self._listing, self._listed = None, True
-            self._commons.timers.cancel(ListAgain())
-            self._look()
+            return
+        if listing.whole:
+            for id in [id for id in self._missing if id not in listing.named]:
+                del self._missing[id]
+        self._listing, self._listed = None, True
+        self._commons.timers.cancel(ListAgain())
+        self._look()
+
+    def _settled(self, id: NodeId, goal: Version) -> bool:
+        """Whether nothing is missing of this row: it is here, or its member died or left since it was listed."""
+        row = self._commons.replica.rows.get(id)
+        if row is None:
+            return False
+        gone = (row.dead or row.left) and goal.generation <= row.liveness.generation
+        return id == self._commons.id or gone or row.told >= goal
 
     def on_peers(self) -> None:
         """The member is busy and names others."""
@@ -120,10 +162,36 @@ class Joining:
         """Something of this row came, or its pull was given up."""
         goal = self._missing.get(id)
         if goal is not None:
-            row = self._commons.replica.rows.get(id)
-            if not self._fetch.wants(id) or (row is not None and row.told >= goal):
+            if self._settled(id, goal):
                 del self._missing[id]
-                self._look()
+            self._look()
+
+    def died(self, id: NodeId, generation: int) -> None:
+        """A member says that this start of `id` is dead. Where its row never came here, there is nothing to fetch."""
+        goal = self._missing.get(id)
+        if goal is not None and goal.generation <= generation:
+            del self._missing[id]
+            if id not in self._commons.replica.rows:
+                self._fetch.done(id)
+            self._look()
+
+    def on_missing_again(self) -> None:
+        """List the table again, where nothing more comes by itself."""
+        for id in [id for id, goal in self._missing.items() if self._settled(id, goal)]:
+            del self._missing[id]
+        commons = self._commons
+        if self._missing and self._first is not None and self._listing is None and not self._fetch.busy:
+            row = commons.replica.rows.get(self._first)
+            if row is not None and (row.dead or row.left):
+                self._first = next(iter(commons.ring.sample(commons.rng, 1)), self._first)
+            self._again_s = min(2 * self._again_s, _MISSING_AGAIN_MAX_S)
+            self._go_on_with(self._first)
+            self._ask()
+        self._look()
+
+    def missing(self) -> dict[NodeId, NodeId]:
+        """The rows of which a listed version is not here, each with the member that listed it."""
+        return {} if self._first is None else dict.fromkeys(self._missing, self._first)
 
     def on_list_again(self) -> None:
         """No page for a while."""
@@ -131,7 +199,7 @@ class Joining:
             return
         others = self._commons.ring.sample(self._commons.rng, 1, [self._listing.peer])
         if others:
-            self._listing = _Listing(others[0], self._listing.after)
+            self._go_on_with(others[0])
         self._ask()
 
     def on_not_understood(self, peer: NodeId) -> None:
@@ -149,15 +217,18 @@ class Joining:
             self._commons.timers.set(ListAgain(), self._commons.now + _LIST_AGAIN_S)
 
     def _look(self) -> None:
-        if not self._fetch.busy:
-            self._missing.clear()
-        if self._listed and not self._missing and not self.synced:
+        if not self._listed or self.synced:
+            return
+        if not self._missing:
             self._become_synced()
+        elif MissingAgain() not in self._commons.timers:
+            self._commons.timers.set(MissingAgain(), self._commons.now + self._again_s)
 
     def _become_synced(self) -> None:
         self._commons.in_step = True
         self._listing = None
         self._commons.timers.cancel(ListAgain())
+        self._commons.timers.cancel(MissingAgain())
         self._commons.event("synced")
         self._rumours.tell_row(self._commons.id, NOTHING)
         self.has_joined()
@@ -176,10 +247,14 @@ class Joining:
             if others:
                 commons.to(peer, Peers(tuple(others)))
                 return
-        most = (commons.outbox.message_limit - 64) // VERSION_BYTES
+        if self._answers.again(peer, message.after):
+            commons.doubt(peer)
+        most = (commons.limit(peer) - 64) // VERSION_BYTES
         ids = commons.ring.after(message.after, most + 1)
         rows = [(id, *commons.replica.rows[id].version) for id in ids[:most]]
         commons.to(peer, Versions(tuple(rows), ids[most - 1] if len(ids) > most else b""))
+        if peer in commons.large:
+            self._answers.answered(peer, message.after)
 
     def _too_many(self, peer: NodeId, message: List) -> bool:
         """Whether others began to list our table just now. Who has begun may go on."""

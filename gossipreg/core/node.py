@@ -19,12 +19,13 @@ from gossipreg.core.detector import Detector, Period, ProbeDue
 from gossipreg.core.effects import Changed, Effect
 from gossipreg.core.fetch import Fetch, PullAgain
 from gossipreg.core.intake import Intake
-from gossipreg.core.join import Joining, ListAgain
+from gossipreg.core.join import Joining, ListAgain, MissingAgain
 from gossipreg.core.listener import AloneOver, Listener
 from gossipreg.core.lost import Forsaken, Lost, Seek
 from gossipreg.core.outbox import Outbox
 from gossipreg.core.own import Own
 from gossipreg.core.own_address import OwnAddress
+from gossipreg.core.path_mtu import PathMtu
 from gossipreg.core.peers import Peer, Peers
 from gossipreg.core.reconcile import Compare, Reconcile
 from gossipreg.core.replica import Replica
@@ -100,6 +101,8 @@ class Node(View):
         )  # fmt: skip
         self.catalog = Catalog(id)
         self._lost = Lost(commons)
+        self._paths = PathMtu(commons)
+        commons.doubt = self._paths.doubt
         self._rumours = Rumours(commons)
         self._fetch = Fetch(commons)
         self._joining = Joining(commons, self._rumours, self._fetch)
@@ -204,6 +207,13 @@ class Node(View):
         self._detector.refused(address)
         return self._end()
 
+    def too_large(self, address: Address, now: float) -> list[Effect]:
+        """The kernel says that a datagram to that address was too large for its interface, or a router that it was for
+        a link: perhaps true, so it makes us measure."""
+        self._begin(now)
+        self._paths.too_large(address)
+        return self._end()
+
     def seek(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
         """Call these seeds until somebody answers. With none, and nobody remembered, it is in step from the start."""
         self._begin(now)
@@ -303,6 +313,7 @@ class Node(View):
             commons.effects.append(Changed(()))
         self._departure.look()
         self._row_acks.look()
+        self._paths.look()
         sends = commons.outbox.flush(commons.now)
         effects: list[Effect] = [*sends, *commons.effects]
         commons.effects = []
@@ -343,13 +354,14 @@ class Node(View):
         self._joining.forget(id)
         self._reconcile.forget(id)
         self._intake.forget(id)
+        self._paths.forget(id)
         self._told_dead_at.pop(id, None)
 
     def _met(self, id: NodeId, first: bool) -> None:
         """A member has proven where it is, after a Hello."""
         commons = self._commons
         if first:
-            own = commons.replica.page(self.id, Version(0, 0), commons.outbox.message_limit)
+            own = commons.replica.page(self.id, Version(0, 0), commons.limit(id))
             if own is not None:
                 commons.to(id, own)
         elif self.synced:
@@ -373,7 +385,9 @@ class Node(View):
                 commons.outbox.put(source, commons.ack_of(message.number, None if at_home else source))
                 self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=False)
             case Ack():
-                if self._detector.on_ack(id, message, source):
+                if self._paths.on_ack(id, message.number):
+                    self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=False)
+                elif self._detector.on_ack(id, message, source):
                     self._unproven.acked(id)
                     if message.fingerprint == commons.replica.fingerprint:
                         self._row_acks.equal_fingerprint(id)
@@ -456,6 +470,8 @@ class Node(View):
                 self._reconcile.on_compare(name)
             case ListAgain():
                 self._joining.on_list_again()
+            case MissingAgain():
+                self._joining.on_missing_again()
             case Seek():
                 self._lost.on_seek()
             case Forsaken():
@@ -473,4 +489,5 @@ class Node(View):
             case AskForAcks():
                 self._row_acks.on_ask()
             case _:
-                self._suspicions.on_timer(name)
+                if not self._paths.on_timer(name):
+                    self._suspicions.on_timer(name)

@@ -1,7 +1,8 @@
 """The outbox: what one input makes us say, packed into as few datagrams as it needs.
 
-Owns: the messages waiting for the end of the current input, and the budget of bytes. Never knows: why something is
-said. Each message goes to an address; those for one address are packed together, in order, none above the limit.
+Owns: the messages waiting for the end of the current input, how large a datagram to each address may be, and the budget
+of bytes. Never knows: why something is said, or how the sizes were found (`path_mtu.py` sets them). Each message goes
+to an address; those for one address are packed together, in order, none above the limit of that address.
 
 Sending is classed. The budget is a token bucket of `send_bytes_s`, a second deep; everything sent draws on it, and it
 throttles from the bottom up: pages stop when half of it is gone, deltas when three quarters are, claims when all is.
@@ -12,15 +13,22 @@ An address that has proven nothing may get at most three times the bytes that ca
 for one input, and only what fits is sent to such an address.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gossipreg.config import Config
 from gossipreg.core.effects import Send
 from gossipreg.model import Address, BootId
 from gossipreg.wire import codec
-from gossipreg.wire.messages import Message
+from gossipreg.wire.messages import Message, Padding, Probe
 from gossipreg.wire.seal import Sealer
+
+BASE_BYTES = 1200
+"""The UDP payload that every path is assumed to carry until something else is found (RFC 8899's BASE_PLPMTU): with its
+headers it fits the smallest IPv6 MTU, 1,280, and what VPNs leave of 1,500."""
+FLOOR_BYTES = 576
+"""Used where not even the base arrives. Every message can be cut to it: see "Sizes" in `wire/messages.py`."""
 
 AMPLIFICATION = 3
 """At most so many times the bytes that came from an unproven address are sent to it."""
@@ -42,15 +50,32 @@ OnSent = Callable[[int], None]
 """Called with the counter of the datagram that carries the message."""
 
 
+_PADDING_HEADER_BYTES = 3
+"""Kind and length of a Padding of 128 bytes or more."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What is to be said to one address."""
+
+    messages: list[tuple[bytes, OnSent | None]] = field(default_factory=list)
+    size_bytes: int = 0
+
+
 class Outbox:
     def __init__(self, config: Config, sealer: Sealer, now: float) -> None:
         self._sealer = sealer
-        self._limit = config.datagram_bytes - sealer.overhead
+        self._base = min(BASE_BYTES, config.datagram_bytes)
+        self.small_bytes = min(FLOOR_BYTES, config.datagram_bytes) - sealer.overhead
+        """What the smallest datagrams carry: only more than this can be too large for a path."""
+        self._sizes: dict[Address, int] = {}
+        """The largest datagram for each address for which that is not the base."""
         self._depth = float(config.send_bytes_s)
         self._tokens = self._depth
         self._filled_at = now
-        self._waiting: dict[Address, list[tuple[bytes, OnSent | None]]] = {}
+        self._waiting: dict[Address, _Waiting] = {}
         self._waiting_bytes = 0
+        self._size_probes: list[tuple[Address, bytes]] = []
         self._allowance: dict[Address, int] = {}
         self.throttled = 0
         """How often a class was refused room."""
@@ -68,17 +93,47 @@ class Outbox:
 
     @property
     def message_limit(self) -> int:
-        """The largest encoded message that fits a datagram, bytes."""
-        return self._limit
+        """The largest encoded message that fits a datagram to anybody, bytes."""
+        return self._base - self._sealer.overhead
 
-    def put(self, to: Address, message: Message, on_sent: OnSent | None = None) -> None:
-        """Say `message` to `to` at the end of this input."""
+    def limit(self, to: Address) -> int:
+        """The largest encoded message that fits a datagram to this address, bytes."""
+        return self._sizes.get(to, self._base) - self._sealer.overhead
+
+    def set_size(self, to: Address, datagram_bytes: int | None) -> None:
+        """From now on send datagrams of at most this size to `to`; None: of the base size."""
+        if datagram_bytes is None or datagram_bytes == self._base:
+            self._sizes.pop(to, None)
+        else:
+            self._sizes[to] = datagram_bytes
+
+    def put(self, to: Address, message: Message, on_sent: OnSent | None = None) -> int:
+        """Say `message` to `to` at the end of this input. Returns how many bytes wait for that address now."""
+        body = self._encoded(message)
+        waiting = self._waiting.get(to)
+        if waiting is None:
+            waiting = self._waiting[to] = _Waiting()
+        waiting.messages.append((body, on_sent))
+        waiting.size_bytes += len(body)
+        self._waiting_bytes += len(body)
+        return waiting.size_bytes
+
+    def put_alone(self, to: Address, probe: Probe, datagram_bytes: int = 0) -> None:
+        """Send a probe at the end of this input in a datagram of its own, filled up to this size where it is
+        smaller."""
+        body = self._encoded(probe)
+        filling = datagram_bytes - self._sealer.overhead - len(body) - _PADDING_HEADER_BYTES
+        if filling >= 0x80:  # the length of less takes one byte, which only the smallest probes would want
+            body += self._encoded(Padding(filling))
+        self._size_probes.append((to, body))
+        self._waiting_bytes += len(body)
+
+    def _encoded(self, message: Message) -> bytes:
         name = type(message).__name__
         self.sent_kinds[name] = self.sent_kinds.get(name, 0) + 1
         body = codec.encode(message)
         self.sent_kind_bytes[name] = self.sent_kind_bytes.get(name, 0) + len(body)
-        self._waiting.setdefault(to, []).append((body, on_sent))
-        self._waiting_bytes += len(body)
+        return body
 
     def allow(self, source: Address, received_bytes: int) -> None:
         """`source` has proven nothing and sent so much: in this input it gets at most three times that."""
@@ -97,50 +152,59 @@ class Outbox:
 
     def flush(self, now: float) -> list[Send]:
         """End of the input: everything that waits, as sealed datagrams."""
-        if not self._waiting:
+        if not self._waiting and not self._size_probes:
             self._allowance.clear()
             return []
         self._fill(now)
         sends: list[Send] = []
-        for to, messages in self._waiting.items():
-            for body, callbacks in self._packed(messages):
-                size = len(body) + self._sealer.overhead
-                allowance = self._allowance.get(to)
-                if allowance is not None:
-                    if size > allowance:
-                        self.withheld += 1
-                        continue
-                    self._allowance[to] = allowance - size
-                sends.append(Send(self._sealer.seal(body), to))
-                self.sent_bytes += size
-                self._tokens = max(self._tokens - size, -self._depth)
-                for on_sent in callbacks:
-                    on_sent(self._sealer.counter)
+        for to, body, callbacks in self._datagrams():
+            size = len(body) + self._sealer.overhead
+            allowance = self._allowance.get(to)
+            if allowance is not None:
+                if size > allowance:
+                    self.withheld += 1
+                    continue
+                self._allowance[to] = allowance - size
+            sends.append(Send(self._sealer.seal(body), to))
+            self.sent_bytes += size
+            self._tokens = max(self._tokens - size, -self._depth)
+            for on_sent in callbacks:
+                on_sent(self._sealer.counter)
         self.sent_datagrams += len(sends)
         self._waiting.clear()
+        self._size_probes.clear()
         self._waiting_bytes = 0
         self._allowance.clear()
         return sends
 
-    def _packed(self, messages: list[tuple[bytes, OnSent | None]]) -> list[tuple[bytes, list[OnSent]]]:
-        if len(messages) == 1:  # nearly always
-            body, on_sent = messages[0]
-            return [(body, [] if on_sent is None else [on_sent])]
-        packed: list[tuple[bytes, list[OnSent]]] = []
-        parts: list[bytes] = []
-        callbacks: list[OnSent] = []
-        size = 0
-        for body, on_sent in messages:
-            if parts and size + len(body) > self._limit:
-                packed.append((b"".join(parts), callbacks))
-                parts, callbacks, size = [], [], 0
-            parts.append(body)
-            size += len(body)
-            if on_sent is not None:
-                callbacks.append(on_sent)
-        packed.append((b"".join(parts), callbacks))
-        return packed
+    def _datagrams(self) -> Iterator[tuple[Address, bytes, list[OnSent]]]:
+        for to, waiting in self._waiting.items():
+            for body, callbacks in _packed(waiting.messages, self.limit(to)):
+                yield to, body, callbacks
+        for to, body in self._size_probes:
+            yield to, body, []
 
     def _fill(self, now: float) -> None:
         self._tokens = min(self._depth, self._tokens + max(0.0, now - self._filled_at) * self._depth)
         self._filled_at = now
+
+
+def _packed(messages: list[tuple[bytes, OnSent | None]], limit_bytes: int) -> list[tuple[bytes, list[OnSent]]]:
+    """These messages as the bodies of as few datagrams as hold them in their order."""
+    if len(messages) == 1:  # nearly always
+        body, on_sent = messages[0]
+        return [(body, [] if on_sent is None else [on_sent])]
+    packed: list[tuple[bytes, list[OnSent]]] = []
+    parts: list[bytes] = []
+    callbacks: list[OnSent] = []
+    size = 0
+    for body, on_sent in messages:
+        if parts and size + len(body) > limit_bytes:
+            packed.append((b"".join(parts), callbacks))
+            parts, callbacks, size = [], [], 0
+        parts.append(body)
+        size += len(body)
+        if on_sent is not None:
+            callbacks.append(on_sent)
+    packed.append((b"".join(parts), callbacks))
+    return packed

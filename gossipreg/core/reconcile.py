@@ -146,7 +146,7 @@ class Reconcile:
         self._note_begun(peer, (commons.replica.fingerprint, fingerprint))
         rows = len(commons.ring)
         bits = min(max(rows.bit_length(), _BITS_MIN), _BITS_MAX)
-        while 4 << bits > commons.outbox.message_limit - 64:
+        while 4 << bits > commons.limit(peer) - 64:
             bits -= 1
         salt = commons.rng.getrandbits(64) | 1
         self._open[salt] = (peer, bits)
@@ -217,15 +217,15 @@ class Reconcile:
             if groups and size > _HASHES_MAX_BYTES:
                 break
             answered.update(rows)
-            groups += self._groups(at, sorted(rows))
+            groups += self._groups(peer, at, sorted(rows))
         self._answered[salt] = _Answer(peer, commons.now, answered)
         if len(self._answered) > _KEPT_MAX:
             del self._answered[next(iter(self._answered))]
         self._send_groups(peer, salt, bits, groups)
 
-    def _groups(self, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
+    def _groups(self, peer: NodeId, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
         """A bucket's hashes in pieces that fit a datagram, each complete for its range; of a huge one only some."""
-        most = (self._commons.outbox.message_limit - 64) // ROW_HASH_BYTES
+        most = (self._commons.limit(peer) - 64) // ROW_HASH_BYTES
         groups = []
         low = 0
         for at in range(0, max(len(hashes), 1), most):
@@ -236,7 +236,7 @@ class Reconcile:
         return groups[: _HASHES_MAX_BYTES // (most * ROW_HASH_BYTES) + 1]
 
     def _send_groups(self, peer: NodeId, salt: int, bits: int, groups: list[tuple[int, int, int, bytes]]) -> None:
-        limit = self._commons.outbox.message_limit - 32
+        limit = self._commons.limit(peer) - 32
         batch: list[tuple[int, int, int, bytes]] = []
         size = 0
         for group in groups:
@@ -267,7 +267,7 @@ class Reconcile:
             for value, id in rows.items():
                 if low <= value <= high and value.to_bytes(ROW_HASH_BYTES, "big") not in told:
                     lacking[id] = None
-        most = (commons.outbox.message_limit - 32) // ROW_HASH_BYTES
+        most = (commons.limit(peer) - 32) // ROW_HASH_BYTES
         for at in range(0, len(wanted), most):
             commons.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
         self._send_versions(peer, list(lacking))
@@ -286,7 +286,7 @@ class Reconcile:
         if not ids or not commons.outbox.room(Class.PAGE, commons.now):
             return
         held = [(id, *commons.replica.rows[id].version) for id in ids if id in commons.replica.rows]
-        most = (commons.outbox.message_limit - 48) // VERSION_BYTES
+        most = (commons.limit(peer) - 48) // VERSION_BYTES
         for at in range(0, len(held), most):
             commons.to(peer, Versions(tuple(held[at : at + most])))
 
@@ -324,7 +324,7 @@ class Reconcile:
         commons = self._commons
         row = commons.replica.rows[id]
         if row.left:
-            page = commons.replica.page(id, theirs, commons.outbox.message_limit)
+            page = commons.replica.page(id, theirs, commons.limit(peer))
             if page is not None:  # its last page says that it left; a receiver that lacks more pulls on
                 commons.to(peer, page)
         else:

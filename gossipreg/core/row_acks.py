@@ -100,7 +100,7 @@ class RowAcks:
         interval_s = commons.bound_s(id) if before is None else min(2 * before.interval_s, INTERVAL_MAX_S)
         asked = self._asked[id] = _Asked(commons.now + interval_s, interval_s)
         since = Version(goal.generation, goal.counter - 1)
-        change = commons.replica.page(commons.id, since, commons.outbox.message_limit // 2)
+        change = commons.replica.page(commons.id, since, commons.limit(id) // 2)
         if change is not None:
             commons.to(id, change)
         commons.to(id, Pull(commons.id, *since))

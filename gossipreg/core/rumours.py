@@ -8,7 +8,8 @@ together, since a wait at each hop would be most of the way. It tells its neighb
 certain, and `fanout_random` random members, which makes it fast. A neighbour shows that it knows by a Receipt naming
 the datagram, by sending that version or a higher one, or by an equal fingerprint; else it is told again, a few times,
 and after that anti-entropy has the word. A row is told as a delta cut when the datagram is packed, on what the receiver
-most likely has; a receiver that lacks the base pulls. What does not fit a datagram is announced by version and pulled.
+most likely has; a receiver that lacks the base pulls. What does not fit a datagram to that member is announced by
+version and pulled.
 """
 
 from collections.abc import Iterable
@@ -79,6 +80,8 @@ class _Told:
     """How often it was told again."""
     due: float
     """When it is told again, unless it is shown to be known by then."""
+    large: bool = False
+    """It was a part of more than the smallest datagram carries."""
 
 
 class Rumours:
@@ -140,22 +143,32 @@ class Rumours:
         self._news = {topic: item for topic, item in self._news.items() if topic not in news}
         if self._news:
             commons.timers.set(Tell(), commons.now + _THROTTLED_S)
-        messages = {topic: self._message(topic, item.base) for topic, item in news.items()}
+        messages: dict[tuple[Topic, int], Message | None] = {}
+
+        def message_to(peer: NodeId, topic: Topic) -> Message | None:
+            key = topic, commons.limit(peer)
+            if key not in messages:
+                messages[key] = self._message(topic, news[topic].base, key[1])
+            return messages[key]
+
         spared = {topic: self._spared(topic) for topic in news}
         neighbours = commons.ring.neighbours(commons.config.fanout_ring)
         for peer in neighbours:
             for topic, item in news.items():
                 if peer not in item.known_to and peer != spared[topic]:
-                    self._tell(peer, topic, item.base, messages[topic])
+                    self._tell(peer, topic, item.base, message_to(peer, topic))
         for topic, item in news.items():
-            message = messages[topic]
-            if message is None:
+            if message_to(commons.id, topic) is None:  # gone meanwhile
                 continue
             but = [commons.id, spared[topic], *neighbours, *item.known_to]
             for peer in commons.ring.sample(commons.rng, commons.config.fanout_random, but):
-                commons.to(peer, message)
+                self._say(peer, message_to(peer, topic))
             if topic.claim and self._accuses(topic):
-                commons.to(topic.id, message)
+                self._say(topic.id, message_to(topic.id, topic))
+
+    def _say(self, peer: NodeId, message: Message | None) -> None:
+        if message is not None:
+            self._commons.to(peer, message)
 
     def _refutes(self, topic: Topic) -> bool:
         """Our own word that we live: it never waits for room."""
@@ -176,7 +189,7 @@ class Rumours:
         """Tell these members of a row's content at once, certainly: on leaving."""
         topic = Topic(id, False)
         for peer in peers:
-            self._tell(peer, topic, base, self._message(topic, base))
+            self._tell(peer, topic, base, self._message(topic, base, self._commons.limit(peer)))
 
     def _tell(self, peer: NodeId, topic: Topic, base: Version, message: Message | None, repeats: int = 0) -> None:
         """Tell a neighbour, and remember that it has to show that it knows."""
@@ -191,10 +204,11 @@ class Rumours:
             told.counter = counter
 
         if commons.to(peer, message, on_sent):
+            told.large = peer in commons.large
             self._remember(peer, topic, told)
 
-    def _message(self, topic: Topic, base: Version) -> Message | None:
-        """What is to be said of it to somebody who has `base`; a row that one datagram cannot bring there is announced.
+    def _message(self, topic: Topic, base: Version, limit_bytes: int) -> Message | None:
+        """What is to be said of it to somebody who has `base`; a row that one message cannot bring there is announced.
         None where it is gone, or nothing is known beyond."""
         commons, id = self._commons, topic.id
         row = commons.replica.rows.get(id)
@@ -202,7 +216,7 @@ class Rumours:
             return None
         if topic.claim:
             return Claim(id, *row.liveness, topic.by or row.reporter or commons.id)
-        page = commons.replica.page(id, base, commons.outbox.message_limit)
+        page = commons.replica.page(id, base, limit_bytes)
         if page is None or page.reached == page.head:
             return page
         # What we were told of, not page.head: the rest of it may still be on its way to us.
@@ -230,17 +244,21 @@ class Rumours:
             self._settle(peer, list(overdue))
         if topics:
             commons.timers.set(Repeat(peer), min(told.due for told in topics.values()))
+        if any(told.large for told in overdue.values()):
+            commons.doubt(peer)
         for topic, told in overdue.items():
             if told.repeats + 1 < len(_WAITS):
                 commons.count("rumours_repeated")
-                self._tell(peer, topic, told.base, self._message(topic, told.base), told.repeats + 1)
+                message = self._message(topic, told.base, commons.limit(peer))
+                self._tell(peer, topic, told.base, message, told.repeats + 1)
             else:
                 commons.count("rumours_unreceipted")
 
     def on_not_understood(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped what we told: tell it again at once."""
         for topic, told in list(self._told.get(peer, {}).items()):
-            self._tell(peer, topic, told.base, self._message(topic, told.base), told.repeats)
+            message = self._message(topic, told.base, self._commons.limit(peer))
+            self._tell(peer, topic, told.base, message, told.repeats)
 
     # -- who knows ---------------------------------------------------------------------------------------------------
 

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from gossipreg.core.catalog import Catalog
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector, Suspicions
+from gossipreg.core.fetch import Fetch
 from gossipreg.core.join import Joining
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.listener import Listener
 from gossipreg.core.lost import Lost
 from gossipreg.core.own import Own
+from gossipreg.core.path_mtu import NarrowPath, PathMtu
 from gossipreg.core.replica import Replica
 from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster, state_of
@@ -31,10 +33,12 @@ class View:
     """The table; to be read."""
     _commons: Commons
     _detector: Detector
+    _fetch: Fetch
     _joining: Joining
     _listener: Listener
     _lost: Lost
     _own: Own
+    _paths: PathMtu
     _roster: Roster
     _row_acks: RowAcks
     _rumours: Rumours
@@ -45,6 +49,21 @@ class View:
     def synced(self) -> bool:
         """Whether this member holds every version that one peer listed at first, or was given no seed."""
         return self._joining.synced
+
+    @property
+    def missing(self) -> dict[NodeId, NodeId]:
+        """The rows that others are known to have at a version that could not be fetched so far, each with a member that
+        has it. Before this member is synced: those that its first peer listed, rows on their way included."""
+        return self._fetch.missing() if self.synced else self._joining.missing()
+
+    def missing_from(self) -> list[str]:
+        """The names of the members that have what is missing, for people."""
+        return sorted(map(self._commons.name, dict.fromkeys(self.missing.values())))
+
+    @property
+    def narrow_paths(self) -> list[NarrowPath]:
+        """The members to which the path carries only smaller datagrams than are configured."""
+        return self._paths.narrow()
 
     @property
     def alone(self) -> bool:

@@ -230,6 +230,8 @@ class Methods:
             "synced": node.synced,
             "knowledge": node.knowledge.value,
             "not_synced_because": node.why_not_synced(now),
+            "missing": len(node.missing),
+            "missing_from": node.missing_from(),
             "alone": node.alone,
             "out": node.out,
             "members": {state: states[state] for state in MEMBER_STATES},

@@ -351,6 +351,7 @@ _DECODERS: dict[int, Callable[[bytes], Message]] = {
     m.HELLO: _hello, m.MISMATCH: _mismatch, m.PROBE: _probe, m.ACK: _ack, m.NACK: _nack, m.ASK: _ask,
     m.CLAIM: _claim, m.DELTA: _delta, m.ANNOUNCE: _announce, m.PULL: _pull, m.RECEIPT: _receipt,
     m.BUCKETS: _buckets, m.HASHES: _hashes, m.WANT: _want, m.VERSIONS: _versions, m.LIST: _list, m.PEERS: _peers,
+    m.PADDING: lambda payload: m.Padding(len(payload)),
 }  # fmt: skip
 
 _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
@@ -374,4 +375,5 @@ _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
     m.Versions: (m.VERSIONS, lambda x: _join((x.next,), x.rows)),
     m.List: (m.LIST, lambda x: _pack((x.after,))),
     m.Peers: (m.PEERS, lambda x: _join((), ((id, address_fields(address)) for id, address in x.peers))),
+    m.Padding: (m.PADDING, lambda x: bytes(x.payload_bytes)),
 }

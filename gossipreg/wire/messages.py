@@ -13,6 +13,17 @@ for ever, keeps replays out, and is what receipts name. A body is one or more me
 A length below 128 takes one byte; else two, big-endian, with the top bit set (so at most 32,767). A body is at most
 8,900 bytes. One bad message drops the whole datagram.
 
+Sizes
+-----
+No datagram is ever fragmented, so what is said must fit the path. Everything that can be large is a list that its
+sender cuts to the size that the receiver's path is known to carry (`core/path_mtu.py`): 1,200 bytes of UDP payload
+until more is confirmed, 576 where not even that arrives. An entry of a row takes at most 400 bytes (a larger value is
+stored as several entries, `core/content.py`), so the largest message that cannot be cut, a Delta with one entry, takes
+at most 512 bytes and fits the smallest datagram. That is why there is no message for fragments.
+
+A size probe is a datagram with a Probe and a Padding that fills it up. A receiver that does not know Padding skips it,
+as every unknown kind, and acks the Probe: so the path to every version of a member can be measured.
+
 Payloads
 --------
 Probe and Ack are fixed (`>BIQ`: scope, number, fingerprint), to keep an idle probe at 50 bytes of UDP payload, 92 with
@@ -39,6 +50,7 @@ elements, and nested headers that promise much cannot take memory that the bytes
     Versions  [next or nil] and [id, generation, counter] ...
     List      [after]
     Peers     [] and [id, address] ...
+    Padding   any bytes, which mean nothing
 
     address   [packed IP, 4 or 16 bytes; port, 1 to 65,535]; an IPv4-mapped IPv6 address is IPv4; scopes are left out
 
@@ -73,7 +85,7 @@ from dataclasses import dataclass
 
 from gossipreg.model import Address, NodeId, Rank
 
-HELLO, MISMATCH, PROBE, ACK, NACK, ASK = 1, 2, 3, 4, 5, 6
+HELLO, MISMATCH, PROBE, ACK, NACK, ASK, PADDING = 1, 2, 3, 4, 5, 6, 7
 CLAIM, DELTA, ANNOUNCE, PULL, RECEIPT = 8, 9, 10, 11, 12
 BUCKETS, HASHES, WANT, VERSIONS, LIST, PEERS = 16, 17, 18, 19, 20, 21
 
@@ -293,7 +305,14 @@ class Peers:
     peers: tuple[tuple[NodeId, Address], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """Makes a datagram larger and means nothing: a Probe beside it measures whether that size arrives."""
+
+    payload_bytes: int
+
+
 Message = (
     Hello | Mismatch | Probe | Ack | Nack | Ask | Claim | Delta | Announce | Pull | Receipt
-    | Buckets | Hashes | Want | Versions | List | Peers
+    | Buckets | Hashes | Want | Versions | List | Peers | Padding
 )  # fmt: skip

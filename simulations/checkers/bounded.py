@@ -3,7 +3,20 @@
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
-from gossipreg.core import catalog, detector, fetch, join, own_address, peers, reconcile, returning, rumours, suspicion
+from gossipreg.core import (
+    asked_again,
+    catalog,
+    detector,
+    fetch,
+    join,
+    own_address,
+    path_mtu,
+    peers,
+    reconcile,
+    returning,
+    rumours,
+    suspicion,
+)
 from gossipreg.core.node import Node
 from gossipreg.core.row import Row
 from gossipreg.core.timers import Timers
@@ -38,8 +51,9 @@ _DATAGRAMS_GATHERED = 4096
 
 
 def _timers(node: Node, ever: int) -> float:
-    """One a probe under way, one a pull, and a few for each member: repeats, receipts, comparisons, suspicions."""
-    return _TIMERS + detector._PROBES_MAX + node.config.pulls_at_once + 8 * ever
+    """One a probe under way, one a pull, and a few for each member: repeats, receipts, comparisons, suspicions,
+    size probes."""
+    return _TIMERS + detector._PROBES_MAX + node.config.pulls_at_once + 9 * ever
 
 
 BOUNDS: dict[str, Bound] = {
@@ -52,10 +66,13 @@ BOUNDS: dict[str, Bound] = {
     "Catalog._shown": _known,
     "Commons.counts": _exactly(256),
     "Commons.effects": _exactly(0),
+    "Commons.large": _exactly(0),
     "Departure._told": lambda node, _ever: 2 * node.config.fanout_ring,
     "Detector._checked": _known,
     "Detector._probes": _exactly(detector._PROBES_MAX),
     "Detector._voided": _SUSPECTS,
+    "AskedAgain._answered": _exactly(asked_again.QUESTIONS_MAX),
+    "Fetch._given_up": _exactly(fetch._GIVEN_UP_MAX),
     "Fetch._pulling": lambda node, _ever: min(
         node.config.pulls_at_once, node.config.pull_bytes_at_once // node.config.datagram_bytes
     ),
@@ -66,6 +83,7 @@ BOUNDS: dict[str, Bound] = {
     "GossipedSuspicions._put_off": _SUSPECTS,
     "Intake._called_at": _known,
     "Joining._missing": _known,
+    "_Listing.named": _known,
     "Joining._served": _exactly(join._LISTS_AT_ONCE),
     "Listener._hidden": _known,
     "Lost._members": lambda node, ever: min(ever, node.config.lost_max),
@@ -74,6 +92,8 @@ BOUNDS: dict[str, Bound] = {
     "Opener._keys": lambda node, _ever: 0 if node.keyring is None else len(node.keyring.keys),
     "Outbox._allowance": _exactly(0),
     "Outbox._waiting": _exactly(0),
+    "Outbox._size_probes": _exactly(0),
+    "Outbox._sizes": _exactly(path_mtu.PATHS_MAX),
     "Outbox.sent_kinds": _exactly(32),
     "Outbox.sent_kind_bytes": _exactly(32),
     "Own._free": _exactly(MAX_SERVICES_A_ROW),
@@ -82,6 +102,8 @@ BOUNDS: dict[str, Bound] = {
     "Own.services": _exactly(MAX_SERVICES_A_ROW),
     "OwnAddress._confirmed_at": _exactly(2),
     "OwnAddress._words": _exactly(own_address._WORDS_MAX),
+    "PathMtu._numbers": _exactly(path_mtu._NUMBERS_MAX),
+    "PathMtu._paths": _exactly(path_mtu.PATHS_MAX),
     "Peers._boot_of": _known,
     "Peers._by_boot": _ROWS_OR_GUESTS,
     "Peers._by_id": _ROWS_OR_GUESTS,

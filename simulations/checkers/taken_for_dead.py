@@ -6,7 +6,7 @@ from gossipreg.config import Config
 from gossipreg.wire.seal import TAG_BYTES
 from simulations.checkers.checker import Checker
 from simulations.host import Host
-from simulations.network import IP_BYTES, Rule
+from simulations.network import ANY_SIZE, IP_BYTES, Hole, Rule
 from simulations.world import World
 
 _LOSS = 0.05
@@ -65,7 +65,12 @@ class TakenForDead(Checker):
             return False
         if network.mtu < self.world.config.datagram_bytes + TAG_BYTES + IP_BYTES:
             return False
+        if any(self._narrow(hole, host) for hole in network.holes.values()):
+            return False
         return not any(self._cut(rule, host) for rule in network.rules.values())
+
+    def _narrow(self, hole: Hole, host: Host) -> bool:
+        return any(min(hole(host, other), hole(other, host)) < ANY_SIZE for other in self.world.up if other is not host)
 
     def _cut(self, rule: Rule, host: Host) -> bool:
         return any(rule(host, other) or rule(other, host) for other in self.world.up if other is not host)

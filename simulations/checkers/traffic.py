@@ -12,6 +12,8 @@ IDLE_BYTES = 200
 """What a member may send in a period in which nothing happens, all headers included (design: budgets)."""
 _CALL_BYTES = 600
 """A call on a lost member that is answered, with the comparison that follows; those are outside of the idle budget."""
+_SIZE_PROBE_BYTES = 1700
+"""A size probe, the small one beside it, and an ack, all headers included."""
 _LOOK_BYTES = 3000
 """A probe or ack that is lost: the suspect is probed again, three others are asked and probe it too, the next one on
 the ring is looked at; where a second of those is lost, once more."""
@@ -19,14 +21,17 @@ _UNTHROTTLED_BYTES = 200_000
 """Probes, acks, refutations, receipts and the steps of comparisons are never throttled: in a second no more of them."""
 
 
-def idle_bytes(config: Config, members: int, periods: int, lost: int, loss: float) -> float:
+def idle_bytes(config: Config, members: int, periods: int, lost: int, loss: float, narrow: int = 0) -> float:
     """What each of so many members may send in a period, on average over so many periods, where so many lost ones are
-    called on and this part of all datagrams is lost."""
+    called on, this part of all datagrams is lost, and so many paths are narrow."""
     calls = min(1.0, config.lost_calls / members) if lost else 0.0
     at_the_edges = IDLE_BYTES / periods  # a probe more
     missed = 2 * loss * members * periods
     likely_missed = missed + 4 * sqrt(missed) + 4 if loss else 0.0
-    return IDLE_BYTES + calls * _CALL_BYTES + at_the_edges + likely_missed * _LOOK_BYTES / (members * periods)
+    raises = 2 * narrow  # where all of them are mended; else one a member in RAISE_S
+    measuring = raises * _SIZE_PROBE_BYTES / (members * periods)
+    looks = likely_missed * _LOOK_BYTES / (members * periods)
+    return IDLE_BYTES + calls * _CALL_BYTES + at_the_edges + looks + measuring
 
 
 class Traffic(Checker):
@@ -66,6 +71,10 @@ class Traffic(Checker):
             lost |= {at: None for at, id in host.node._lost._seeds.items() if id is None or id not in host.node.ring}
         return lost
 
+    def narrow(self, members: list[Host]) -> int:
+        """How many paths from these are narrow now, as far as they have found out."""
+        return sum(len(host.node.narrow_paths) for host in members)
+
     def quiet(
         self,
         before: tuple[int, int],
@@ -73,12 +82,13 @@ class Traffic(Checker):
         periods: int,
         members: list[Host],
         called_on: dict[Address, None],
+        narrow: int = 0,
     ) -> float:
-        """Judge a quiet time by the traffic of these members before and after it, and whom they `called_on` when it
-        began: of some they may have let go since. Bytes a period a member."""
+        """Judge a quiet time by the traffic of these members before and after it, whom they `called_on` when it began
+        (they may have let go of some since), and how many of their paths were narrow then. Bytes a period a member."""
         mean = (after[1] - before[1]) / periods / len(members)
         lost = called_on | self.called_on(members)
-        most = idle_bytes(self.world.config, len(members), periods, len(lost), self.world.network.loss)
+        most = idle_bytes(self.world.config, len(members), periods, len(lost), self.world.network.loss, narrow)
         if mean > most and len(members) > 1:
             packets = (after[0] - before[0]) / periods / len(members)
             sends = f"at rest a member sends {mean:.0f} bytes and {packets:.1f} datagrams a period"

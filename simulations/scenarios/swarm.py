@@ -15,9 +15,9 @@ from gossipreg.core.returning import WAITS_S
 from simulations.checkers import Broken, Checkers, bound_s
 from simulations.doer import Doer
 from simulations.failure import Recorder, described, from_exception
-from simulations.faults import ANCHOR, draw_faults
+from simulations.faults import ANCHOR, HOLE_MIN_BYTES, draw_faults
 from simulations.host import Host
-from simulations.network import WAN, by_region
+from simulations.network import WAN, by_region, hole_around
 from simulations.plan import Part, Plan, numbered
 from simulations.scenario import Case, Detector, Figure, Scenario
 from simulations.streams import Streams
@@ -45,6 +45,8 @@ class Drawn:
     wall_errors_s: tuple[float, ...]
     loss: float
     """That of the healed network."""
+    hole: tuple[str, int, tuple[int, ...]] | None
+    """Likewise: which way, the largest datagram that passes, and around whom."""
     phase_s: float
     plan: Plan
     """The part of it that is carried out."""
@@ -59,6 +61,7 @@ class Drawn:
         return [
             f"{self.profile}, {self.members} members, {sum(self.durable)} durable, loss {self.loss:g}",
             ", ".join(f"{name} {value:g}" for name, value in tried.items()),
+            *(["lasting hole {} {} bytes around {}".format(*self.hole)] if self.hole else []),
         ]
 
 
@@ -86,10 +89,20 @@ def draw(case: Case) -> Drawn:
         tuple(1 + one.choice([0.0, 0.0, one.uniform(-1e-4, 1e-4), one.uniform(-0.02, 0.02)]) for one in each),
         tuple(one.choice([0.0, 0.0, 0.0, one.uniform(-3, 3), one.uniform(-3600, 3600)]) for one in each),
         loss,
+        _hole(streams.of("plan", "hole"), members),
         phase_s,
         part.of(plan),
         part,
     )
+
+
+def _hole(rng: random.Random, members: int) -> tuple[str, int, tuple[int, ...]] | None:
+    """Each fourth run has a hole that lasts: large datagrams to or from some never arrive."""
+    if rng.random() >= 0.25:
+        return None
+    most_bytes = rng.choice([1264, 1264, rng.randint(HOLE_MIN_BYTES, 1400)])
+    around = tuple(sorted(rng.sample(range(members), rng.randint(1, max(1, members // 2)))))
+    return rng.choice(["both", "both", "into", "out_of"]), most_bytes, around
 
 
 def _config(rng: random.Random, base: Config) -> Config:
@@ -119,7 +132,11 @@ class Run:
         world.network.loss = drawn.loss
         every = [self._machine(number) for number in range(drawn.members)]
         self.hosts = {host.number: host for host in every if drawn.part.has(host.number)}
-        self.doer = Doer(world, self.hosts, drawn.loss)
+        hole = None
+        if drawn.hole is not None:
+            way, most_bytes, around = drawn.hole
+            hole = hole_around(frozenset(around), most_bytes, way)
+        self.doer = Doer(world, self.hosts, drawn.loss, hole)
         self.converged_s = 0.0
         self.quiet_bytes = 0.0
 
@@ -163,9 +180,9 @@ class Run:
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
         traffic, before = self.checkers.traffic, world.traffic(up)
-        called_on = traffic.called_on(up)
+        called_on, narrow = traffic.called_on(up), traffic.narrow(up)
         world.run(_QUIET_PERIODS * config.period_s)
-        self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, called_on)
+        self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, called_on, narrow)
 
     def _out(self, up: list[Host]) -> bool:
         """Whether anybody is out by its own fault, and so waits before it is in step with all."""

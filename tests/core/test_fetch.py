@@ -123,30 +123,85 @@ def test_a_row_of_many_pages_is_pulled_page_by_page_without_a_pause() -> None:
     assert row.content.whole
 
 
-def test_forged_wants_and_unanswerable_ones_do_not_keep_a_joiner_out_of_step_for_ever() -> None:
-    node, seed = a_node(synced=False), Speaker(1)
+def listing_joiner(seed: Speaker, forged: int, real: list[Speaker]) -> tuple[Node, list[Effect]]:
+    """A joiner to which the seed has listed members, of whom it gives the real ones only."""
+    node = a_node(synced=False)
     node.seek((seed.address,), START)
     seed.greets(node, START)
-    real = [Speaker(number) for number in range(50, 60)]
-    nobody = [(NodeId(bytes([n]) * 16), GENERATION, 9) for n in range(80)]
-    ahead = (seed.id, GENERATION, 10_000)
+    nobody = [(NodeId(bytes([n]) * 16), GENERATION, 9) for n in range(forged)]
     listed = [(one.id, one.generation, one.content.counter) for one in real]
+    return node, seed.says(node, START, m.Versions((*nobody, *listed), b""))
+
+
+def give(
+    node: Node, seed: Speaker, real: list[Speaker], effects: list[Effect], end: float, again: m.Versions | None = None
+) -> float:
+    """The seed acks probes, gives the real rows, and answers a new List with `again`, until the end or synced."""
     by_id = {one.id: one for one in real}
-    effects = seed.says(node, START, m.Versions((*nobody, ahead, *listed), b""))
     now = START
-    while not node.synced and now < START + 60:
-        for pull in pulls_in(seed, effects):
-            if pull.id in by_id:
-                seed.says(node, now, by_id[pull.id].row)
-        now = max(now, node.next_deadline())
-        effects = node.advance(now)
+    while not node.synced and now < end:
+        more: list[Effect] = []
         for message in seed.heard(effects):
-            if isinstance(message, m.Probe):
-                seed.says(node, now, m.Ack(0, message.number, 1))
-    assert node.synced
-    assert now < START + 8
+            if isinstance(message, Pull) and message.id in by_id:
+                more += seed.says(node, now, by_id[message.id].row)
+            elif isinstance(message, m.Probe):
+                more += seed.says(node, now, m.Ack(0, message.number, 1))
+            elif isinstance(message, m.List) and again is not None:
+                more += seed.says(node, now, again)
+        now = max(now, node.next_deadline()) if not more else now
+        effects = more or node.advance(now)
+    return now
+
+
+def test_listed_rows_that_nobody_gives_keep_a_joiner_unsynced() -> None:
+    seed, real = Speaker(1), [Speaker(number) for number in range(50, 60)]
+    node, effects = listing_joiner(seed, 80, real)
+    again = m.Versions(tuple((NodeId(bytes([n]) * 16), GENERATION, 9) for n in range(80)), b"")
+    give(node, seed, real, effects, START + 60, again)
+    assert not node.synced
     assert all(one.id in node._commons.replica.rows for one in real)
-    assert counted(node, "pulls_failed") == 81
+    assert len(node.missing) == 80
+    assert node.missing_from() == ["speaker-1"]
+
+
+def test_rows_that_the_first_member_lists_no_more_are_not_missed() -> None:
+    seed, real = Speaker(1), [Speaker(number) for number in range(50, 60)]
+    node, effects = listing_joiner(seed, 80, real)
+    now = give(node, seed, real, effects, START + 60, m.Versions(((seed.id, seed.generation, 1),), b""))
+    assert node.synced
+    assert now < START + 10
+    assert all(one.id in node._commons.replica.rows for one in real)
+    assert counted(node, "pulls_failed") == 80
+
+
+def test_a_listed_member_that_is_declared_dead_is_not_missed() -> None:
+    seed = Speaker(1)
+    node, effects = listing_joiner(seed, 2, [])
+    assert len(pulls_in(seed, effects)) == 2
+    for n in range(2):
+        assert not node.synced
+        seed.says(node, START, Claim(NodeId(bytes([n]) * 16), GENERATION, 0, Rank.DEAD, seed.id))
+    assert node.synced
+    assert not node._fetch.busy
+
+
+def test_an_older_start_that_is_dead_leaves_the_newer_one_missing() -> None:
+    seed = Speaker(1)
+    node, _ = listing_joiner(seed, 1, [])
+    seed.says(node, START, Claim(NodeId(bytes(16)), GENERATION - 1, 0, Rank.DEAD, seed.id))
+    assert not node.synced
+
+
+def test_a_pull_given_up_is_missing_until_the_row_comes() -> None:
+    node, source = a_node(), Speaker(1)
+    source.greets(node, START)
+    lost = Speaker(9)
+    source.says(node, START, versions_of([lost]))
+    run(node, START + 5, [source])
+    assert node.missing == {lost.id: source.id}
+    assert node.missing_from() == ["speaker-1"]
+    source.says(node, START + 5, lost.row)
+    assert node.missing == {}
 
 
 def test_announcing_and_refusing_in_turn_leaves_nothing_behind() -> None:

@@ -1,0 +1,327 @@
+"""Path MTU: how large a datagram arrives at each member, measured by probes (RFC 8899, DPLPMTUD).
+
+Owns: for each member that large datagrams are sent to, the largest size that is known to arrive and the smallest that
+is known to be lost. Never knows: what is said. It sets the sizes that the outbox packs by.
+
+Links that carry less than they promise drop large datagrams without a word, so only the receiver can say what arrives.
+A size probe is a Probe in a datagram that a Padding fills up to the size in question; its ack says that this size
+arrives. Beside it goes a small probe in a datagram of its own: a round in which the small one is acked and the large
+one is not counts as a loss, and one in which neither is says nothing about sizes. `LOSSES` losses and no ack: that size
+does not arrive. Members of every release ack size probes, since they skip the kind of message that they do not know.
+
+    nothing measured     BASE_BYTES are assumed to arrive
+    search               after a few large datagrams: the configured size first; where that is lost, the base, then
+                         halving the interval, and the size that was lost once more before anybody is told of it
+    confirmation         of the size in use, every `CONFIRM_S` while large datagrams are sent, and at once where one
+                         seems not to have arrived (`doubt`); until it is confirmed the next smaller size is used, the
+                         base or FLOOR_BYTES
+    black hole           the size in use is found lost: back to the base, or the floor below it, and a new search
+    raise                members behind a narrow path are measured again in turn, one every `RAISE_S`
+
+A member to which nothing large is sent costs nothing. Sizes are of UDP payload.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gossipreg.core.commons import Commons
+from gossipreg.core.outbox import BASE_BYTES, FLOOR_BYTES
+from gossipreg.model import Address, NodeId
+
+LOSSES = 3
+"""RFC 8899's MAX_PROBES. At 10 % random loss a size that does arrive is found lost in 1 of 250 searches, and since the
+result is measured once more, believed in 1 of 60,000."""
+SILENT_ROUNDS = 8
+"""After so many rounds in which nothing was acked the member is not there: measure when there is something to send."""
+STEP_BYTES = 32
+"""The search ends where it knows the size this well."""
+USES_BEFORE_SEARCH = 4
+"""Datagrams above the floor that are sent before a search begins: one probe costs more than a few datagrams save."""
+CONFIRM_S = 10.0
+DOUBT_S = 1.0
+"""A size that was confirmed less than this ago is not doubted: what was lost then was lost by chance."""
+RAISE_S = 30.0
+"""Costs 50 bytes a second, and only a member that sends into a narrow path."""
+RAISE_NEXT_S = 0.5
+"""... once one such path is mended: most often all are narrow for the same reason."""
+PATHS_MAX = 4096
+"""Members that large datagrams are sent to; beyond it the one used longest ago is forgotten, and is sent the base."""
+_NUMBERS_MAX = 1024
+"""Size probes whose acks are still taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizeProbeDue:
+    """Timer: the acks of this round of size probes are due."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseDue:
+    """Timer: measure one of the narrow paths again."""
+
+
+class NarrowPath(NamedTuple):
+    """A path that carries less than is configured."""
+
+    peer: NodeId
+    address: Address
+    passes_bytes: int
+    """The largest datagram that is sent there."""
+    lost_bytes: int
+    """The smallest one that was found not to arrive."""
+
+
+@dataclass(slots=True)
+class _Path:
+    address: Address
+    passes: int
+    """The largest size that arrives, measured or (where `confirmed_at` is None) assumed."""
+    confirmed_at: float | None = None
+    fails: int | None = None
+    """The smallest size found lost."""
+    checked: bool = False
+    """It was found lost twice."""
+    doubted: bool = False
+    """Something as large as `passes` seems not to have arrived."""
+    searched: bool = False
+    uses: int = 0
+    narrow: NarrowPath | None = None
+    """What was told of it."""
+    raised_at: float = 0.0
+    # The measurement under way:
+    probing: int | None = None
+    """The size."""
+    losses_needed: int = LOSSES
+    losses: int = 0
+    silent_rounds: int = 0
+    small: int = 0
+    """The number of the small probe of this round."""
+    small_acked: bool = False
+
+
+class PathMtu:
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self._most = commons.config.datagram_bytes
+        self._base = min(BASE_BYTES, self._most)
+        self._floor = min(FLOOR_BYTES, self._most)
+        self._paths: OrderedDict[NodeId, _Path] = OrderedDict()
+        """The one used longest ago first."""
+        self._numbers: OrderedDict[int, tuple[NodeId, int]] = OrderedDict()
+        """By the number of a size probe: to whom, and of what size."""
+
+    def narrow(self) -> list[NarrowPath]:
+        """The paths that carry less than is configured, as measured."""
+        return [path.narrow for path in self._paths.values() if path.narrow is not None]
+
+    # -- what makes us measure ---------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """At the end of each input: measure the paths to those who are sent something large now, where it is time."""
+        commons = self._commons
+        if not commons.large:
+            return
+        large, commons.large = commons.large, {}
+        for id in large:
+            path = self._path(id)
+            if path is None or path.probing is not None:
+                continue
+            path.uses += 1
+            if path.doubted or (path.confirmed_at is not None and commons.now - path.confirmed_at >= CONFIRM_S):
+                self._measure(id, path, path.passes)
+            elif not path.searched and path.uses >= USES_BEFORE_SEARCH:
+                self._go_on(id, path)
+
+    def doubt(self, id: NodeId) -> None:
+        """Something large to this member seems not to have arrived: use a smaller size until this one is confirmed."""
+        path = self._path(id)
+        if path is None or path.passes <= self._floor:
+            return
+        confirmed_at = path.confirmed_at
+        if confirmed_at is not None and self._commons.now - confirmed_at < DOUBT_S:
+            return
+        path.doubted = True
+        self._use(path)
+        if path.probing is None:
+            self._measure(id, path, path.passes)
+
+    def too_large(self, address: Address) -> None:
+        """The kernel or a router says that a datagram to this address was too large. It may be forged: measure."""
+        for id, path in list(self._paths.items()):
+            if path.address == address:
+                self.doubt(id)
+
+    def _path(self, id: NodeId) -> _Path | None:
+        """The path to where this member is now; None where that is not proven."""
+        commons = self._commons
+        address = commons.peers.source_of(id)
+        path = self._paths.get(id)
+        if path is not None and path.address == address:
+            self._paths.move_to_end(id)
+            return path
+        if path is not None:
+            self.forget(id)  # it was the path to another place
+        if address is None:
+            return None
+        path = self._paths[id] = _Path(address, self._base)
+        if len(self._paths) > PATHS_MAX:
+            self.forget(next(iter(self._paths)))
+        return path
+
+    def forget(self, id: NodeId) -> None:
+        """It is no member any more, or somewhere else."""
+        path = self._paths.pop(id, None)
+        if path is not None:
+            self._commons.outbox.set_size(path.address, None)
+            self._commons.timers.cancel(SizeProbeDue(id))
+            self._tell(id, path, None)
+
+    # -- measuring ---------------------------------------------------------------------------------------------------
+
+    def _measure(self, id: NodeId, path: _Path, size: int, losses_needed: int = LOSSES) -> None:
+        """Begin to find out whether this size arrives."""
+        path.probing, path.losses_needed = size, losses_needed
+        path.losses = path.silent_rounds = 0
+        self._round(id, path, size)
+
+    def _round(self, id: NodeId, path: _Path, size: int) -> None:
+        commons = self._commons
+        number, path.small = commons.rng.getrandbits(32), commons.rng.getrandbits(32)
+        path.small_acked = False
+        self._numbers[number] = id, size
+        if len(self._numbers) > _NUMBERS_MAX:
+            self._numbers.popitem(last=False)
+        commons.count("size_probes")
+        commons.outbox.put_alone(path.address, commons.probe_of(number), size)
+        commons.outbox.put_alone(path.address, commons.probe_of(path.small))
+        commons.timers.set(SizeProbeDue(id), commons.now + commons.bound_s(id))
+
+    def on_ack(self, peer: NodeId, number: int) -> bool:
+        """True where this answers a size probe, or the small one beside it."""
+        path = self._paths.get(peer)
+        if path is not None and path.probing is not None and number == path.small:
+            path.small_acked = True
+            return True
+        if self._numbers.get(number, (None, 0))[0] != peer:
+            return False
+        _, size = self._numbers.pop(number)
+        if path is not None and size >= path.passes:
+            path.passes, path.confirmed_at, path.doubted = size, self._commons.now, False
+            if path.fails is not None and path.fails <= size:
+                path.fails, path.checked, path.searched = None, False, False
+            if path.probing is not None and path.probing <= size:
+                self._go_on(peer, path)
+            else:
+                self._use(path)
+        return True
+
+    def on_timer(self, name: Hashable) -> bool:
+        """False where this timer is somebody else's."""
+        match name:
+            case SizeProbeDue():
+                self._on_due(name.peer)
+            case RaiseDue():
+                self._on_raise()
+            case _:
+                return False
+        return True
+
+    def _on_due(self, id: NodeId) -> None:
+        path = self._paths.get(id)
+        if path is None or path.probing is None:
+            return
+        if path.small_acked:
+            path.losses += 1
+            path.silent_rounds = 0
+        else:
+            path.silent_rounds += 1
+        if path.losses >= path.losses_needed:
+            self._lost(id, path, path.probing)
+        elif path.silent_rounds >= SILENT_ROUNDS or path.address != self._commons.peers.source_of(id):
+            path.probing = None
+        else:
+            if path.losses and path.probing <= path.passes:
+                path.doubted = True
+                self._use(path)
+            self._round(id, path, path.probing)
+
+    def _lost(self, id: NodeId, path: _Path, size: int) -> None:
+        """This size does not arrive."""
+        if path.fails is None or size < path.fails:
+            path.fails, path.checked = size, False
+        if size <= path.passes:
+            self._commons.count("black_holes")
+            path.passes = self._base if size > self._base else self._floor
+            path.confirmed_at, path.searched, path.doubted = None, False, False
+        self._go_on(id, path)
+
+    def _go_on(self, id: NodeId, path: _Path) -> None:
+        """Measure the next size, or be done."""
+        size = self._next(path)
+        if size is not None:
+            self._use(path)
+            self._measure(id, path, size)
+            return
+        path.probing, path.searched = None, True
+        self._commons.timers.cancel(SizeProbeDue(id))
+        self._use(path)
+        found = None if path.fails is None else NarrowPath(id, path.address, path.passes, path.fails)
+        self._tell(id, path, found)
+
+    def _next(self, path: _Path) -> int | None:
+        fails = path.fails
+        if path.doubted:
+            return path.passes
+        if fails is None:
+            return self._most if path.passes < self._most or path.confirmed_at is None else None
+        if path.confirmed_at is None and fails > path.passes:
+            return path.passes
+        if fails - path.passes > STEP_BYTES:
+            return (fails + path.passes) // 2
+        if not path.checked:
+            path.checked = True
+            return fails
+        return None
+
+    def _use(self, path: _Path) -> None:
+        size = path.passes
+        if path.doubted:
+            size = self._base if size > self._base else self._floor
+        self._commons.outbox.set_size(path.address, size)
+
+    # -- narrow paths ------------------------------------------------------------------------------------------------
+
+    def _tell(self, id: NodeId, path: _Path, found: NarrowPath | None) -> None:
+        """Say that the path is narrow, where that is new, or that it is no longer."""
+        commons = self._commons
+        before, path.narrow = path.narrow, found
+        if found is not None:
+            commons.timers.set_earlier(RaiseDue(), commons.now + RAISE_S)
+        if found == before:
+            return
+        fields: dict[str, str | int | float] = {"name": commons.name(id), "address": str(path.address)}
+        if found is None:
+            commons.timers.set_earlier(RaiseDue(), commons.now + RAISE_NEXT_S)
+            commons.event("path_mtu_over", **fields)
+        else:
+            path.raised_at = commons.now
+            commons.event("path_mtu", **fields, bytes=found.passes_bytes, lost_bytes=found.lost_bytes)
+
+    def _on_raise(self) -> None:
+        """Measure the narrow path that was not for longest: a single loss shows that it still is."""
+        commons = self._commons
+        narrow = [(path.raised_at, id) for id, path in self._paths.items() if path.narrow is not None]
+        if not narrow:
+            return
+        _, id = min(narrow)
+        path = self._paths[id]
+        if commons.peers.source_of(id) != path.address:
+            self.forget(id)
+        elif path.probing is None and path.fails is not None:
+            path.raised_at = commons.now
+            self._measure(id, path, path.fails, losses_needed=1)
+        commons.timers.set(RaiseDue(), commons.now + RAISE_S)
