@@ -159,7 +159,7 @@ class Fetch:
         commons, source = self._commons, pulling.source
         commons.count("pulls_failed")
         commons.replica.doubt(id, commons.now)
-        if id in self._given_up or len(self._given_up) < _GIVEN_UP_MAX:
+        if id in self._given_up or len(self.missing()) < _GIVEN_UP_MAX:
             self._given_up[id] = _GivenUp(source, pulling.goal, commons.now)
         peer = commons.peers.of_id(source)
         if peer is not None and peer.heard_at > pulling.since:
@@ -169,13 +169,26 @@ class Fetch:
 
     def missing(self) -> dict[NodeId, NodeId]:
         """The rows that were given up and are not here yet, each with the member that has it."""
-        rows, oldest = self._commons.replica.rows, self._commons.now - _GIVEN_UP_S
+        oldest = self._commons.now - _GIVEN_UP_S
         for id, one in list(self._given_up.items()):
-            row = rows.get(id)
-            gone = row is not None and not row.active and not row.unproven
-            if one.at < oldest or gone or (row is not None and row.told >= one.goal):
+            row = self._commons.replica.rows.get(id)
+            if one.at < oldest or (row is not None and (row.dead or row.left or row.told >= one.goal)):
                 del self._given_up[id]
         return {id: one.peer for id, one in self._given_up.items()}
+
+    def died(self, id: NodeId, generation: int) -> None:
+        """A member says that this start of `id` is dead: there is nothing more to fetch of it."""
+        known = self._pulling.get(id) or self._waiting.get(id)
+        if known is not None and known.goal.generation <= generation:
+            self.done(id)
+        given_up = self._given_up.get(id)
+        if given_up is not None and given_up.goal.generation <= generation:
+            del self._given_up[id]
+
+    def forget(self, id: NodeId) -> None:
+        """It left the ring: where its row is gone too, nothing of it is missing."""
+        if id not in self._commons.replica.rows:
+            self._given_up.pop(id, None)
 
     def on_not_understood(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped our pulls: send them again at once."""

@@ -164,7 +164,8 @@ class Intake:
             pass  # that it left is no contradiction: nobody need hear it
         elif row is not None and row.liveness > level and (row.dead or claim.rank is not Rank.SUSPECT):
             commons.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or commons.id))
-        if claim.rank is Rank.DEAD:
+        if claim.rank is Rank.DEAD and (row is None or row.dead):
+            self._fetch.died(claim.id, claim.generation)
             self._joining.died(claim.id, claim.generation)
         self._hold_gossiped(claim)
 

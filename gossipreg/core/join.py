@@ -167,12 +167,10 @@ class Joining:
             self._look()
 
     def died(self, id: NodeId, generation: int) -> None:
-        """A member says that this start of `id` is dead. Where its row never came here, there is nothing to fetch."""
+        """A member says that this start of `id` is dead, so its row is not missed, also where it never came here."""
         goal = self._missing.get(id)
         if goal is not None and goal.generation <= generation:
             del self._missing[id]
-            if id not in self._commons.replica.rows:
-                self._fetch.done(id)
             self._look()
 
     def on_missing_again(self) -> None:

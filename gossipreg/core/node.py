@@ -355,6 +355,7 @@ class Node(View):
         self._reconcile.forget(id)
         self._intake.forget(id)
         self._paths.forget(id)
+        self._fetch.forget(id)
         self._told_dead_at.pop(id, None)
 
     def _met(self, id: NodeId, first: bool) -> None:

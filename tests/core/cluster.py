@@ -51,11 +51,20 @@ class Cluster(World):
         self.start(host, () if seed is None else (seed,), remembers=remembers)
         return host
 
+    def deregister_id(self, host: Host, id: str) -> None:
+        """Take a service out by its id, where there is one."""
+        if id in host.node._own.services:
+            self.act(host, host.node.deregister(id, self.now))
+
     # -- what is known -----------------------------------------------------------------------------------------------
 
     def events(self, host: Host) -> list[str]:
         """The kinds of the events that this member wrote, in order."""
         return [event.kind for event in self._recorder.events.get(host.number, [])]
+
+    def all_events(self, host: Host) -> list[Event]:
+        """The events themselves."""
+        return self._recorder.events.get(host.number, [])
 
     def changes(self, host: Host) -> list[Change]:
         """What this member's watchers were told."""
