@@ -37,6 +37,7 @@ DROPS: dict[str, str] = {
     # the network, as the kernel has it
     "receive_buffer": "the kernel had no room for it: this sidecar got too little time, or net.core.rmem_max is small",
     "send_buffer_full": "not sent: the kernel's buffer was full",
+    "send_too_large": "not sent: larger than the interface carries; smaller ones are sent instead",
     "send_no_such_family": "not sent: an IPv6 address where only IPv4 is bound, or the other way round",
     "send_not_an_address": "not sent: a host name where an address belongs",
     # clients of the local socket

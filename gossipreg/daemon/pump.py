@@ -41,6 +41,7 @@ class Core(Protocol):
     def advance(self, now: float) -> list[Effect]: ...
     def next_deadline(self) -> float: ...
     def refused(self, address: Address, now: float) -> list[Effect]: ...
+    def too_large(self, address: Address, now: float) -> list[Effect]: ...
     def lag(self, seconds: float) -> None: ...
 
 
@@ -140,6 +141,8 @@ class Pump:
         more = self._receive(DRAIN_MAX if late_s > self._stall_s else BATCH)
         for address in self._transport.refused():
             self._attempt("refused", partial(self._node.refused, address))
+        for address in self._transport.too_large():
+            self._attempt("too_large", partial(self._node.too_large, address))
         if self._deadline() <= self.now() and not self._attempt("advance", self._node.advance):
             self._not_before = self.now() + AFTER_BUG_S
         return more or self._deadline() <= self.now()

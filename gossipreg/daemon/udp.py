@@ -5,8 +5,12 @@ does raises out of here: what cannot be sent is dropped and counted under the er
 drop it.
 
 On Linux, IP_RECVERR makes the kernel keep ICMP errors with the address that they are about, in an error queue: from it
-comes `refused`. That there is one is told by the next call on the socket, about whatever: then the queue is read, and
-the call made again. Elsewhere everything works but `refused`.
+come `refused` and `too_large`. That there is one is told by the next call on the socket, about whatever: then the queue
+is read, and the call made again. Elsewhere everything works but these.
+
+No datagram is fragmented, here or on the way, for pieces are what networks drop first: IP_PMTUDISC_PROBE sets "don't
+fragment" and lets a datagram be as large as the interface allows. The kernel's own idea of a path's MTU is not used,
+since anyone can forge the ICMP message that it comes from: such a message only makes the core measure.
 """
 
 import errno
@@ -32,6 +36,9 @@ RECEIVE_BUFFER_BYTES = 1 << 20
 FREE_PORT_TRIES = 32
 MAX_DATAGRAM_BYTES = 65_536
 
+_MTU_DISCOVER = {socket.AF_INET: (socket.IPPROTO_IP, 10), socket.AF_INET6: (socket.IPPROTO_IPV6, 23)}
+"""(level, option) of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, likewise."""
+_PMTUDISC_PROBE = 3
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 """(level, option) of IP_RECVERR and IPV6_RECVERR in linux/in.h and linux/in6.h."""
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
@@ -68,6 +75,9 @@ class Transport(Protocol):
     def refused(self) -> list[Address]:
         """Addresses where the port is said to be closed, since last asked."""
 
+    def too_large(self) -> list[Address]:
+        """Addresses on the way to which a datagram is said to have been too large, since last asked."""
+
     def close(self) -> None: ...
 
 
@@ -78,6 +88,7 @@ class UdpTransport:
         self._dropped: Counter[str] = Counter()
         self._sockets = {sock.family: sock for sock in sockets}
         self._refused: list[Address] = []
+        self._too_large: dict[Address, None] = {}
         self._turn = 0
         # One descriptor to wait on: trio can wait for an epoll (or kqueue) as for any other.
         self._selector = selectors.DefaultSelector() if len(sockets) > 1 else None
@@ -87,6 +98,7 @@ class UdpTransport:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             if sys.platform == "linux":
                 sock.setsockopt(*_RECVERR[socket.AddressFamily(sock.family)], 1)
+                sock.setsockopt(*_MTU_DISCOVER[socket.AddressFamily(sock.family)], _PMTUDISC_PROBE)
             if self._selector is not None:
                 self._selector.register(sock, selectors.EVENT_READ)
         waited_on = sockets[0] if self._selector is None else self._selector
@@ -104,7 +116,7 @@ class UdpTransport:
         return family_of(address.host) in self._sockets
 
     async def wait_readable(self) -> None:
-        if self._refused:  # found while sending: the socket itself has nothing more to say about it
+        if self._refused or self._too_large:  # found while sending: the socket itself has nothing more to say about it
             await trio.lowlevel.checkpoint()
             return
         await trio.lowlevel.wait_readable(self._fd)
@@ -150,9 +162,18 @@ class UdpTransport:
                 return
             except (OSError, OverflowError) as error:
                 # Either it is about this datagram, or a pending error about an earlier one: then try again.
-                if not self._read_errors(sock) or last_try:
+                if self._read_errors(sock) and not last_try:
+                    continue
+                if _name(error) == "EMSGSIZE":
+                    self._dropped["send_too_large"] += 1
+                    self._note_too_large(destination)
+                else:
                     self._dropped[f"send_{_name(error)}"] += 1
-                    return
+                return
+
+    def too_large(self) -> list[Address]:
+        too_large, self._too_large = list(self._too_large), {}
+        return too_large
 
     def refused(self) -> list[Address]:
         refused, self._refused = self._refused, []
@@ -176,8 +197,16 @@ class UdpTransport:
     def _heed(self, number: int, origin: int, destination: tuple[str, int]) -> None:
         if number == errno.ECONNREFUSED and origin in _FROM_NETWORK and len(self._refused) < _ERROR_QUEUE_MAX:
             self._refused.append(Address(destination[0], destination[1]))
-        else:
-            self._dropped[f"network_{errno.errorcode.get(number, str(number))}"] += 1
+            return
+        if number == errno.EMSGSIZE:
+            self._note_too_large(destination)
+            if origin not in _FROM_NETWORK:
+                return  # counted where it was sent
+        self._dropped[f"network_{errno.errorcode.get(number, str(number))}"] += 1
+
+    def _note_too_large(self, destination: tuple[str, int]) -> None:
+        if len(self._too_large) < _ERROR_QUEUE_MAX:
+            self._too_large[Address(destination[0], destination[1])] = None
 
     def close(self) -> None:
         if self._selector is not None:

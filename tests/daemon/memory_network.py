@@ -103,6 +103,9 @@ class MemoryTransport:
         else:
             self._network.carry(datagram, self, destination)
 
+    def too_large(self) -> list[Address]:
+        return []
+
     def refused(self) -> list[Address]:
         refused, self._refused = self._refused, []
         return refused

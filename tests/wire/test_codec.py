@@ -53,6 +53,8 @@ def test_messages_of_one_body_come_back_in_order(several: list[Message]) -> None
         ),
         (m.Receipt((1, 300)), "0c05 90 01 cd012c"),
         (m.Versions(((ID, 5, 6),), None), f"1317 91 c0 93 c410{ID.hex()} 05 06"),
+        (m.Padding(0), "0700"),
+        (m.Padding(200), f"0780c8 {'00' * 200}"),
         (m.Peers(((ID, Address("::1", 1)),)), f"1528 90 92 c410{ID.hex()} 92 c410{'00' * 15}01 01"),
         (m.List(b""), "1403 91 c400"),
     ],

@@ -84,6 +84,7 @@ VALID: dict[int, st.SearchStrategy[Message]] = {
     ),
     m.LIST: st.builds(m.List, st.just(b"") | ids),
     m.PEERS: st.builds(m.Peers, st.lists(st.tuples(ids, addresses), max_size=m.MAX_PEERS).map(tuple)),
+    m.PADDING: st.builds(m.Padding, st.integers(0, 8000)),
 }
 messages = st.one_of(*VALID.values())
 
