@@ -2,6 +2,7 @@
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon.logs import Field, Log
+from gossipreg.daemon.narrow_paths import ADVICE, path_in_words
 
 LEVELS = {
     "member_suspect": "debug",
@@ -17,6 +18,8 @@ LEVELS = {
     "table_full": "error",
     "stalled": "warning",
     "out": "warning",
+    "path_mtu": "warning",
+    "pull_failed": "warning",
 }
 """Of the kinds that are not `info`."""
 RARELY = frozenset(
@@ -29,10 +32,14 @@ RARELY = frozenset(
         "table_full",
         "stalled",
         "refuted",
+        "path_mtu",
+        "pull_failed",
     )
 )
 """Kinds that may come with each datagram or timer: one line a minute for each kind and address."""
 
+KIND_BURSTS = {"path_mtu": 16, "path_mtu_over": 16, "pull_failed": 16}
+"""So many lines a minute of kinds that may come for every member at once."""
 
 OF_OTHERS = frozenset(("member_hidden", "member_dead", "member_suspect", "alone"))
 
@@ -44,7 +51,8 @@ def log_event(log: Log, event: Event, *, cluster: str, leaving: bool = False) ->
         fields["message"] = message
     repeat_key = f"{event.kind} {fields.get('address', '')}" if event.kind in RARELY else None
     level = "debug" if leaving and event.kind in OF_OTHERS else LEVELS.get(event.kind, "info")
-    log.line(level, event.kind, fields, repeat_key=repeat_key)
+    kind_burst = KIND_BURSTS.get(event.kind, 0)
+    log.line(level, event.kind, fields, repeat_key=repeat_key, kind_burst=kind_burst)
 
 
 def in_words(event: Event, *, cluster: str) -> str:
@@ -75,6 +83,13 @@ def in_words(event: Event, *, cluster: str) -> str:
             return f"lost again and again, because it hears nobody or is not heard: out of the answers for {wait_s:g} s"
         case "stalled":
             return "this sidecar was not run for a while: the machine slept or is overloaded"
+        case "path_mtu":
+            return path_in_words(fields)
+        case "path_mtu_over":
+            return f"large datagrams to {fields.get('name')} ({address}) arrive again"
+        case "pull_failed":
+            whom = f"{fields.get('name')} ({address})"
+            return f"{whom} answers, but rows that it was asked for do not arrive: {ADVICE} from there"
         case "table_full":
             return "a limit of the table is reached: new members or services are refused"
     return ""

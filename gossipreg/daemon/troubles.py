@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from errno import errorcode
 
 from gossipreg.core.effects import Event
+from gossipreg.daemon.narrow_paths import NarrowPaths
 from gossipreg.wire.shapes import Shape
 
 RECENT_S = 60.0
@@ -19,8 +20,9 @@ KINDS_MAX = 32
 """Different troubles at once; beyond it the one that began first is not shown any more."""
 OF_EVENTS = (
     "wrong_cluster", "not_our_key", "key_needed", "seed_silent", "seed_unusable", "duplicate_identity", "table_full",
+    "pull_failed",
 )  # fmt: skip
-UNTIL_IN_STEP = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent")
+UNTIL_IN_STEP = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent", "pull_failed")
 """... of these, what may keep us from getting in step: it is over then."""
 _NUMBERS = {name: number for number, name in errorcode.items()}
 
@@ -37,6 +39,7 @@ class Troubles:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._held: dict[str, _Trouble] = {}
+        self._narrow_paths = NarrowPaths()
         self._unsent: Counter[str] = Counter()
 
     def saw(self, key: str, message: str, *, lasting: bool = False) -> None:
@@ -59,6 +62,11 @@ class Troubles:
             self.saw("out", message, lasting=True)
         elif event.kind == "returned":
             self.over("out")
+        elif event.kind in ("path_mtu", "path_mtu_over"):
+            if narrow := self._narrow_paths.on_event(event):
+                self.saw("path_mtu", narrow, lasting=True)
+            else:
+                self.over("path_mtu")
         elif event.kind == "synced":
             for key in [key for key in self._held if key.split(" ")[0] in UNTIL_IN_STEP]:
                 del self._held[key]

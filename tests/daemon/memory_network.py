@@ -68,6 +68,7 @@ class MemoryTransport:
         self._network = network
         self._coming: list[tuple[float, int, bytes | None, Address]] = []  # None for the bytes: refused
         self._refused: list[Address] = []
+        self._too_large: list[Address] = []
         self._news = trio.Event()
 
     def arrive(self, due: float, order: int, datagram: bytes | None, about: Address) -> None:
@@ -97,14 +98,16 @@ class MemoryTransport:
 
     def send(self, datagram: bytes, destination: Address) -> None:
         if len(datagram) > 65_507:
-            self.dropped["send_EMSGSIZE"] += 1
+            self.dropped["send_too_large"] += 1
+            self._too_large.append(destination)
         elif (":" in destination.host) != (":" in self.address.host):
             self.dropped["send_no_such_family"] += 1
         else:
             self._network.carry(datagram, self, destination)
 
     def too_large(self) -> list[Address]:
-        return []
+        too_large, self._too_large = self._too_large, []
+        return too_large
 
     def refused(self) -> list[Address]:
         refused, self._refused = self._refused, []

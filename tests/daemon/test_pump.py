@@ -49,6 +49,10 @@ class NotingNode:
         self.calls.append(("refused", address, now))
         return []
 
+    def too_large(self, address: Address, now: float) -> list[Effect]:
+        self.calls.append(("too_large", address, now))
+        return []
+
     def lag(self, seconds: float) -> None:
         self.calls.append(("lag", seconds))
 
@@ -136,6 +140,15 @@ async def test_a_refused_port_is_told_to_the_node(autojump_clock: MockClock) -> 
         bench.pump.order(lambda _: [Send(b"anyone?", nobody)])
         await trio.sleep(1)
         assert [call[1] for call in bench.node.of("refused")] == [nobody]
+
+
+async def test_a_datagram_that_was_too_large_is_told_to_the_node(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        somebody = Address("10.0.0.1", 9)
+        bench.pump.order(lambda _: [Send(bytes(70_000), somebody)])
+        bench.tell(b"the next turn")
+        await trio.sleep(1)
+        assert [call[1] for call in bench.node.of("too_large")] == [somebody]
 
 
 async def test_a_flood_does_not_keep_the_node_from_advancing(autojump_clock: MockClock) -> None:

@@ -65,7 +65,7 @@ def test_that_others_hold_us_for_dead_is_shown_until_we_return() -> None:
 
 def test_what_cannot_be_sent_is_said_once_for_what_is_new() -> None:
     held = Troubles(Clock())
-    dropped = Counter({"send_buffer_full": 9, "send_EMSGSIZE": 1, "send_ENETUNREACH": 4})
+    dropped = Counter({"send_buffer_full": 9, "send_too_large": 7, "send_EINVAL": 1, "send_ENETUNREACH": 4})
     assert held.look_at_unsent(dropped) == "5 datagrams could not be sent: network is unreachable"
     assert [one["message"] for one in held.shapes()] == ["5 datagrams could not be sent: network is unreachable"]
     assert held.look_at_unsent(dropped) == ""
@@ -79,3 +79,52 @@ def test_the_memory_of_troubles_is_bounded() -> None:
         held.saw(str(number), str(number), lasting=True)
     assert len(held.shapes()) == troubles.KINDS_MAX
     assert held.shapes()[0]["message"] == str(3 * troubles.KINDS_MAX - 1)
+
+
+def narrow(name: str, address: str, passes: int = 1250, lost: int = 1275) -> Event:
+    return Event("path_mtu", (("name", name), ("address", address), ("bytes", passes), ("lost_bytes", lost)))
+
+
+def shown(held: Troubles) -> list[str]:
+    return [one["message"] for one in held.shapes()]
+
+
+def test_a_narrow_path_names_its_peer_and_size_until_it_is_over() -> None:
+    clock = Clock()
+    held = Troubles(clock)
+    told = narrow("web-3", "10.0.0.7:7940")
+    held.on_event(told, in_words(told, cluster="c"))
+    clock.now += 100 * troubles.RECENT_S
+    assert shown(held) == [
+        "datagrams of 1,275 bytes or more to web-3 (10.0.0.7:7940) do not arrive: sending at most 1,250; "
+        "check the MTU of the path"
+    ]
+    held.on_event(Event("path_mtu_over", (("name", "web-3"), ("address", "10.0.0.7:7940"))), "")
+    assert shown(held) == []
+
+
+def test_many_narrow_paths_are_one_trouble() -> None:
+    held = Troubles(Clock())
+    held.saw("disk", "full", lasting=True)
+    for number in range(100):
+        held.on_event(narrow(f"web-{number}", f"10.0.0.{number}:7940", 1250 - number), "")
+    assert sorted(shown(held)) == [
+        "datagrams of 1,275 bytes or more to web-97 (10.0.0.97:7940), web-98 (10.0.0.98:7940), "
+        "web-99 (10.0.0.99:7940) and 97 more do not arrive: sending at most 1,151; check the MTU of the path",
+        "full",
+    ]
+    for number in range(1, 100):
+        held.on_event(Event("path_mtu_over", (("name", "x"), ("address", f"10.0.0.{number}:7940"))), "")
+    assert "to web-0 (10.0.0.0:7940) do not" in shown(held)[-1] + shown(held)[0]
+
+
+def test_rows_that_do_not_arrive_name_the_member_that_has_them() -> None:
+    held = Troubles(Clock())
+    told = Event("pull_failed", (("row", "db-1"), ("name", "web-3"), ("address", "10.0.0.7:7940")))
+    held.on_event(told, in_words(told, cluster="c"))
+    assert shown(held) == [
+        "web-3 (10.0.0.7:7940) answers, but rows that it was asked for do not arrive: "
+        "check the MTU of the path from there"
+    ]
+    held.on_event(Event("synced"), "")
+    assert shown(held) == []

@@ -63,6 +63,11 @@ def test_the_bytes_are_these(message: Message, written: str) -> None:
     assert encode(message).hex(" ") == bytes.fromhex(written).hex(" ")
 
 
+@given(st.binary(max_size=2000))
+def test_padding_is_any_bytes(payload: bytes) -> None:
+    assert decode_untrusted(frame(m.PADDING, payload)) == ([m.Padding(len(payload))], 0)
+
+
 def test_a_probe_takes_15_bytes() -> None:
     assert len(encode(m.Probe(255, m.MAX_NUMBER, m.MAX_HASH))) == 15
 

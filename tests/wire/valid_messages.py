@@ -84,7 +84,7 @@ VALID: dict[int, st.SearchStrategy[Message]] = {
     ),
     m.LIST: st.builds(m.List, st.just(b"") | ids),
     m.PEERS: st.builds(m.Peers, st.lists(st.tuples(ids, addresses), max_size=m.MAX_PEERS).map(tuple)),
-    m.PADDING: st.builds(m.Padding, st.integers(0, 8000)),
+    m.PADDING: st.builds(m.Padding, st.integers(1, 300)),
 }
 messages = st.one_of(*VALID.values())
 

@@ -1,0 +1,50 @@
+"""The members to which the path carries only small datagrams, in words: one trouble for all of them.
+
+Owns: which paths are narrow, as the core tells it. One link that is too narrow most often makes the paths to many
+members narrow, so they are counted and a few are named.
+"""
+
+from collections.abc import Mapping
+
+from gossipreg.core.effects import Event
+
+NAMED_MAX = 3
+ADVICE = "check the MTU of the path"
+
+_Fields = Mapping[str, str | int | float]
+
+
+class NarrowPaths:
+    def __init__(self) -> None:
+        self._by_address: dict[str, _Fields] = {}
+
+    def on_event(self, event: Event) -> str:
+        """Take a `path_mtu` or `path_mtu_over`; what is to be said of all narrow paths now, empty where there are
+        none."""
+        fields = dict(event.fields)
+        address = str(fields.get("address"))
+        if event.kind == "path_mtu":
+            self._by_address[address] = fields
+        else:
+            self._by_address.pop(address, None)
+        return self._in_words()
+
+    def _in_words(self) -> str:
+        paths = list(self._by_address.values())
+        if len(paths) < 2:
+            return "".join(map(path_in_words, paths))
+        lost, passes = (min(int(path[name]) for path in paths) for name in ("lost_bytes", "bytes"))
+        names = ", ".join(f"{path['name']} ({path['address']})" for path in paths[-NAMED_MAX:])
+        more = f" and {len(paths) - NAMED_MAX} more" if len(paths) > NAMED_MAX else ""
+        return (
+            f"datagrams of {lost:,} bytes or more to {names}{more} do not arrive: sending at most {passes:,}; {ADVICE}"
+        )
+
+
+def path_in_words(path: _Fields) -> str:
+    """What is to be said of one narrow path."""
+    lost, passes = int(path["lost_bytes"]), int(path["bytes"])
+    whom = f"{path['name']} ({path['address']})"
+    if lost <= passes:  # the smallest size that there is
+        return f"even datagrams of {lost:,} bytes to {whom} do not arrive, though smaller ones do; {ADVICE}"
+    return f"datagrams of {lost:,} bytes or more to {whom} do not arrive: sending at most {passes:,}; {ADVICE}"
