@@ -87,8 +87,9 @@ class Joining:
         """What is missing before this member is synced, in words; empty where it is."""
         if self.synced:
             return ""
-        if self._missing:
-            return f"{len(self._missing)} rows that a member listed are not here yet"
+        if self._missing and self._first is not None:
+            whose = f"{self._commons.name(self._first)} ({self._commons.address(self._first)})"
+            return f"{len(self._missing)} rows that {whose} listed are not here yet"
         if self._listing is not None:
             return f"the member at {self._commons.address(self._listing.peer)} has not listed its whole table yet"
         return "no other member has answered yet"

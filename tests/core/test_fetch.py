@@ -162,6 +162,7 @@ def test_listed_rows_that_nobody_gives_keep_a_joiner_unsynced() -> None:
     assert all(one.id in node._commons.replica.rows for one in real)
     assert len(node.missing) == 80
     assert node.missing_from() == ["speaker-1"]
+    assert node.why_not_synced(START) == f"80 rows that speaker-1 ({seed.address}) listed are not here yet"
 
 
 def test_rows_that_the_first_member_lists_no_more_are_not_missed() -> None:
