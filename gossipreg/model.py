@@ -18,6 +18,8 @@ NODE_ID_BYTES = 16
 BOOT_ID_BYTES = 8
 
 MAX_NAME_BYTES = 255
+MAX_TAG_BYTES = 1024
+"""Of UTF-8. Proxies' rules are tags, and take a few hundred bytes."""
 MAX_VALUE_BYTES = 64 * 1024
 MAX_SERVICES_A_ROW = 4096
 MAX_ROW_BYTES = 4 * 1024 * 1024

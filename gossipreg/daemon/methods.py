@@ -52,7 +52,7 @@ MEMBER_STATES = ("alive", "suspect", "dead", "left")
 
 _LOOKUP: dict[str, Check] = {
     "name": check.service_name,
-    "tags": check.tags,
+    "tags": check.wanted_tags,
     "all": check.boolean,
     "near": check.boolean,
     "zone": check.zone,

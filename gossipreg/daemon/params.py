@@ -14,12 +14,12 @@ from msgpack import packb
 from gossipreg.daemon.addresses import WILDCARDS, is_literal
 from gossipreg.daemon.checks.spec import CheckSpec, parse_check_untrusted
 from gossipreg.errors import BadParams
-from gossipreg.model import MAX_NAME_BYTES, NODE_ID_BYTES, Health, Service
+from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, NODE_ID_BYTES, Health, Service
 
 Check = Callable[[str, Any], Any]
 """(parameter's name, its value) -> the value to use."""
 
-MAX_TAGS = 64
+MAX_TAGS = 256
 MAX_META = 64
 MAX_META_KEY_BYTES = 128
 MAX_META_VALUE_BYTES = 4096
@@ -130,10 +130,20 @@ def host(name: str, value: Any) -> str:
 
 
 def tags(name: str, value: Any) -> tuple[str, ...]:
-    """Sorted, without duplicates."""
-    if type(value) is not list or len(value) > MAX_TAGS:
+    """In the order in which they are given, without duplicates."""
+    if type(value) is not list:
         raise _bad(name, value, f"a list of at most {MAX_TAGS} texts")
-    return tuple(sorted({text(name, tag) for tag in value}))
+    if len(value) > MAX_TAGS:
+        raise BadParams(f"{len(value)} {name}, at most {MAX_TAGS}: {_short(value[MAX_TAGS])} is the first too many")
+    for tag in value:
+        if type(tag) is str and _size_bytes(tag) > MAX_TAG_BYTES:
+            raise BadParams(f"a tag has {_size_bytes(tag)} bytes, at most {MAX_TAG_BYTES}: {_short(tag)}")
+    return tuple(dict.fromkeys(text(name, tag, most_bytes=MAX_TAG_BYTES) for tag in value))
+
+
+def wanted_tags(name: str, value: Any) -> tuple[str, ...]:
+    """Of a lookup: sorted, so that the same question is the same in whatever order they are asked for."""
+    return tuple(sorted(tags(name, value)))
 
 
 def meta(name: str, value: Any) -> tuple[tuple[str, str], ...]:

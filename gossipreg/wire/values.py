@@ -5,12 +5,16 @@ value. Each is one msgpack array, with room at the end: elements behind the know
 
     member   [name, boot id, [address ...], public key, zone, [[label, text] ...], [oldest, newest protocol],
               [role ...], durable, status, hold in ms, reason]
-    service  [id, name, address, port, [tag ...], [[key, text] ...], weight]
+    service  [id, name, address, port, [tag ...], [[key, text] ...], weight, [long tag ...], order]
     health   [health, reason]
     address  [packed IP, 4 or 16 bytes; port]
 
 A reason says why an operator put the member or the service in maintenance. It is left out where there is none, and
 read as none where it is not a reason: it is for people, and must not make the rest unreadable.
+
+A tag of more than 255 bytes stands among the long ones, since releases before those refuse a service with such a tag;
+they show it without its long tags. Tags and long tags are sorted. Where the owner gave them in another order, `order`
+has a byte for each: its place among the tags with the long ones behind them. Both are left out where they say nothing.
 
 One check serves both directions. So what all others would refuse is refused where it is written, with an error to
 whoever wrote it, and what was written can be read.
@@ -28,6 +32,7 @@ from gossipreg.errors import BadDatagram, BadParams, TooLarge
 from gossipreg.model import (
     BOOT_ID_BYTES,
     MAX_NAME_BYTES,
+    MAX_TAG_BYTES,
     MAX_VALUE_BYTES,
     Address,
     Health,
@@ -156,7 +161,7 @@ def _check_member(member: Member, labels: tuple[tuple[str, str], ...], hold_ms: 
 
 
 def encode_service(service: Service) -> bytes:
-    """The value of a service's entry. Tags and meta are sorted here, double tags dropped.
+    """The value of a service's entry. Meta is sorted here, and double tags are dropped.
 
     BadParams names what is out of bounds, TooLarge the size: the caller is at fault, nothing changed.
     """
@@ -169,29 +174,62 @@ def decode_service_untrusted(value: bytes) -> Service:
 
 
 def _service_fields(service: Service) -> tuple[object, ...]:
-    tags, meta = tuple(sorted(set(service.tags))), tuple(sorted(service.meta))
-    _check_service(service, tags, meta)
-    return (service.id, service.name, service.address, service.port, tags, meta, service.weight)
+    meta = tuple(sorted(service.meta))
+    _check_service(service, meta)
+    short, *more = _tag_fields(tuple(dict.fromkeys(service.tags)))
+    return (service.id, service.name, service.address, service.port, short, meta, service.weight, *more)
 
 
 def _service_of(raw: object) -> Service:
-    id, name, address, port, tags, meta, weight = known(raw, 7)
-    service = Service(id, name, address, port, _array(tags, MAX_ITEMS, "tags"), _pairs(meta, "meta"), weight)
-    _check_service(service, service.tags, service.meta)
+    id, name, address, port, short, meta, weight = known(raw, 7)
+    more: tuple[Any, ...] = raw[7:9] if type(raw) is tuple else ()
+    service = Service(id, name, address, port, _tags_of(short, *more), _pairs(meta, "meta"), weight)
+    _check_service(service, service.meta)
     return service
 
 
-def _check_service(service: Service, tags: tuple[str, ...], meta: tuple[tuple[str, str], ...]) -> None:
+def _check_service(service: Service, meta: tuple[tuple[str, str], ...]) -> None:
     _check_name("service id", service.id)
     _check_name("service name", service.name)
     _check_name("service address", service.address)
     _check_int("service port", service.port, 1, 65_535)
-    _check_count("tags", tags, MAX_ITEMS)
-    for tag in tags:
-        _check_name("tag", tag)
-    _check_rising("tags", tags)
     _check_pairs("meta", meta)
     _check_int("weight", service.weight, 0, MAX_WEIGHT)
+
+
+def _tag_fields(tags: tuple[str, ...]) -> tuple[Any, ...]:
+    """The short tags, and behind them what else has to be said: the long tags, their order."""
+    _check_count("tags", tags, MAX_ITEMS)
+    for tag in tags:
+        _check_name("tag", tag, most=MAX_TAG_BYTES)
+    short = tuple(sorted(tag for tag in tags if not _is_long(tag)))
+    long = tuple(sorted(tag for tag in tags if _is_long(tag)))
+    place = {tag: number for number, tag in enumerate((*short, *long))}
+    if tags != tuple(place):
+        return short, long, bytes(place[tag] for tag in tags)
+    return (short, long) if long else (short,)
+
+
+def _tags_of(short: object, long: object = (), order: object = b"") -> tuple[str, ...]:
+    tags = _array(short, MAX_ITEMS, "tags")
+    longer = _array(long, MAX_ITEMS, "long tags")
+    for tag in tags:
+        _check_name("tag", tag)
+    for tag in longer:
+        _check_name("long tag", tag, least=MAX_NAME_BYTES + 1, most=MAX_TAG_BYTES)
+    _check_rising("tags", tags)
+    _check_rising("long tags", longer)
+    both = (*tags, *longer)
+    _check_count("tags", both, MAX_ITEMS)
+    if order == b"":
+        return both
+    if type(order) is not bytes or sorted(order) != list(range(len(both))):
+        raise ValueError(f"the order of {len(both)} tags is {order!r:.40}: each has one place")
+    return tuple(both[at] for at in order)
+
+
+def _is_long(tag: str) -> bool:
+    return len(tag.encode()) > MAX_NAME_BYTES
 
 
 # -- health ----------------------------------------------------------------------------------------------------------
@@ -297,10 +335,10 @@ def _check_text(what: str, value: object) -> str:
     return value
 
 
-def _check_name(what: str, value: object, least: int = 1) -> None:
+def _check_name(what: str, value: object, least: int = 1, most: int = MAX_NAME_BYTES) -> None:
     name = _check_text(what, value)
-    if not least <= len(name.encode()) <= MAX_NAME_BYTES:
-        raise ValueError(f"{what} is {name!r:.40}: choose {least} to {MAX_NAME_BYTES} bytes")
+    if not least <= len(name.encode()) <= most:
+        raise ValueError(f"{what} is {name!r:.40}: choose {least} to {most} bytes")
     if _CONTROL.search(name):
         raise ValueError(f"{what} is {name!r:.40}: leave out control characters")
 

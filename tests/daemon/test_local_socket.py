@@ -54,7 +54,7 @@ async def test_what_is_registered_is_looked_up(sidecar: Sidecar) -> None:
     [instance] = await client.call("lookup", name="web")
     assert instance == {
         "service": "web", "id": "web-8080", "node": "01" * 16, "node_name": "tested", "address": "10.0.0.1",
-        "port": 8080, "tags": ["blue", "v2"], "meta": {"a": "1", "b": "2"}, "weight": 7, "health": "passing",
+        "port": 8080, "tags": ["v2", "blue"], "meta": {"a": "1", "b": "2"}, "weight": 7, "health": "passing",
         "stale": False, "zone": "", "version": given["version"],
     }  # fmt: skip
     assert await client.call("deregister", id="web-8080") == {}

@@ -57,7 +57,7 @@ def test_good_parameters_make_a_service_that_can_be_told(
             "register", {"name": name, "port": port, "tags": tags, "meta": meta}, default_host="10.0.0.1"
         ).service
         assert (service.name, service.port, service.id) == (name, port, f"{name}-{port}")
-        assert service.tags == tuple(sorted(set(tags)))
+        assert service.tags == tuple(dict.fromkeys(tags))
         assert values.decode_service_untrusted(values.encode_service(service)) == service
 
 
@@ -88,3 +88,12 @@ def test_hosts_that_cannot_be_connected_to_are_refused(host: str) -> None:
 def test_an_unknown_parameter_is_named_beside_those_there_are() -> None:
     with pytest.raises(BadParams, match="lookup has no parameter 'tag': it takes name, tags"):
         take_untrusted("lookup", {"tag": 1}, {"name": params.word, "tags": params.tags})
+
+
+def test_a_tag_beyond_its_bounds_is_named_with_the_limit() -> None:
+    with pytest.raises(BadParams, match=r"a tag has 1025 bytes, at most 1024: 'traefikx"):
+        params.tags("tags", ["a", "traefik" + "x" * 1018])
+    with pytest.raises(BadParams, match="257 tags, at most 256: 't256' is the first too many"):
+        params.tags("tags", [f"t{at}" for at in range(257)])
+    assert params.tags("tags", ["b" * 1024, "a", "b" * 1024]) == ("b" * 1024, "a")
+    assert params.wanted_tags("tags", ["b", "a"]) == ("a", "b")

@@ -51,13 +51,14 @@ members = st.builds(
     hold_s=st.integers(0, 60_000).map(lambda ms: ms / 1000),
     reason=texts,
 )
+long_tags = st.builds(lambda start, more: f"{start}{'é' * more}", names, st.integers(128, 400))
 services = st.builds(
     Service,
     id=names,
     name=names,
     address=names,
     port=st.integers(1, 65_535),
-    tags=st.sets(names, max_size=5).map(lambda tags: tuple(sorted(tags))),
+    tags=st.lists(names | long_tags, max_size=6, unique=True).map(tuple),
     meta=pairs,
     weight=st.integers(0, 65_535),
 )
@@ -79,15 +80,39 @@ def test_a_health_comes_back_as_it_was_written_in_two_bytes(health: Health) -> N
     assert len(encode_health(health)) == 2
 
 
-@given(st.permutations(["c", "a", "b", "a"]), st.permutations([("y", "1"), ("x", "2"), ("é", "3")]))
-def test_the_order_in_which_tags_and_meta_are_given_does_not_show(tags: list[str], meta: list[tuple[str, str]]) -> None:
-    service = replace(SERVICE, tags=tuple(tags), meta=tuple(meta))
-    assert encode_service(service) == encode_service(
-        replace(SERVICE, tags=("a", "b", "c"), meta=(("x", "2"), ("y", "1"), ("é", "3")))
+@given(st.permutations([("y", "1"), ("x", "2"), ("é", "3")]))
+def test_the_order_in_which_meta_is_given_does_not_show(meta: list[tuple[str, str]]) -> None:
+    assert encode_service(replace(SERVICE, meta=tuple(meta))) == encode_service(
+        replace(SERVICE, meta=(("x", "2"), ("y", "1"), ("é", "3")))
     )
     assert encode_member(replace(MEMBER, labels=tuple(meta))) == encode_member(
         replace(MEMBER, labels=tuple(sorted(meta)))
     )
+
+
+@given(st.lists(st.sampled_from(["c", "a", "b", "d" * 300, "b" * 1024]), max_size=8))
+def test_tags_keep_the_order_in_which_they_were_given(tags: list[str]) -> None:
+    written = encode_service(replace(SERVICE, tags=tuple(tags)))
+    assert decode_service_untrusted(written).tags == tuple(dict.fromkeys(tags))
+
+
+@given(services)
+def test_a_release_before_long_tags_can_read_every_service(service: Service) -> None:
+    """It takes seven fields, and tags of 1 to 255 bytes that rise."""
+    fields = msgpack.unpackb(encode_service(service))
+    short = fields[4]
+    assert short == sorted({tag for tag in service.tags if len(tag.encode()) <= 255})
+    assert fields[:4] == [service.id, service.name, service.address, service.port]
+    assert fields[6] == service.weight
+    if service.tags == tuple(short):
+        assert len(fields) == 7  # nothing more is sent than such a release sends
+
+
+def test_tags_up_to_1024_bytes_and_256_of_them_are_written() -> None:
+    tags = tuple(f"{at:03}{'x' * 200}" for at in range(255, -1, -1))
+    assert decode_service_untrusted(encode_service(replace(SERVICE, tags=tags))).tags == tags
+    longest = ("t" * 1024, "é" * 512)
+    assert decode_service_untrusted(encode_service(replace(SERVICE, tags=longest))).tags == longest
 
 
 def test_a_hold_is_kept_to_the_millisecond() -> None:
@@ -151,6 +176,7 @@ def test_a_member_out_of_bounds_is_not_written(field: str, wrong: Any, says: str
         ("port", 65_536, "service port"),
         ("port", True, "service port is True"),
         ("tags", ("",), "tag is ''"),
+        ("tags", ("t" * 1025,), "tag is 't+.*: choose 1 to 1024 bytes"),
         ("tags", tuple(f"{at:03}" for at in range(257)), "257 tags: choose at most 256"),
         ("meta", (("k", "a"), ("k", "b")), "meta keys are double"),
         ("meta", (("k", "\udfff"),), "meta k is .* lone surrogate"),
@@ -219,11 +245,15 @@ def test_each_field_of_a_member_is_checked(place: int, wrongs: tuple[object, ...
         (4, (None, "ab", [""], [1], ["b", "a"], ["a", "a"], [f"{at:03}" for at in range(257)])),
         (5, (None, {}, {"a": "b"}, ["ab"], [["a"]], [["a", 1]], [["b", ""], ["a", ""]], [["a", ""], ["a", ""]])),
         (6, (*NO_INT, 65_536)),
+        (7, (None, "ab", ["short"], ["l" * 1025], ["m" * 300, "l" * 300], ["l" * 300] * 2, ["a\nb" * 90],
+             [f"{at:0300}" for at in range(255)])),
+        (8, (None, [0, 1], "ab", b"\0", b"\0\0", b"\0\2", b"\0\1\2")),
     ],
-)
+)  # fmt: skip
 def test_each_field_of_a_service_is_checked(place: int, wrongs: tuple[object, ...]) -> None:
     for wrong in wrongs:
-        array = [*SERVICE_ARRAY[:place], wrong, *SERVICE_ARRAY[place + 1 :]]
+        whole = [*SERVICE_ARRAY, [], b""]
+        array = [*whole[:place], wrong, *whole[place + 1 :]]
         assert refused(decode_service_untrusted, msgpack.packb(array)), wrong
 
 
@@ -239,7 +269,7 @@ def test_fields_of_a_later_version_are_ignored() -> None:
     member[5] = [[*label, 1] for label in member[5]]
     member[6] = [*member[6], 3]
     assert decode_member_untrusted(msgpack.packb(member)) == MEMBER
-    assert decode_service_untrusted(msgpack.packb([*SERVICE_ARRAY, *more])) == SERVICE
+    assert decode_service_untrusted(msgpack.packb([*SERVICE_ARRAY, [], b"", *more])) == SERVICE
     assert decode_health_untrusted(msgpack.packb([2, *more])) is Health.CRITICAL
 
 

@@ -45,9 +45,9 @@ async def test_what_is_registered_is_found_as_it_was_said(served: Served) -> Non
     (entry,) = (await served.get("/v1/health/service/web?passing")).json
     service = entry["Service"]
     assert (service["ID"], service["Address"], service["Port"], service["Meta"]) == ("w1", "10.1.1.1", 80, {"k": "v"})
-    assert (service["Tags"], service["Weights"]["Passing"]) == (["a", "b"], 7)
+    assert (service["Tags"], service["Weights"]["Passing"]) == (["b", "a"], 7)
     assert [check["CheckID"] for check in entry["Checks"]] == ["serfHealth", "service:w1"]
-    assert entry["Checks"][1]["ServiceTags"] == ["a", "b"]
+    assert entry["Checks"][1]["ServiceTags"] == ["b", "a"]
 
 
 async def test_the_id_defaults_to_the_name_and_the_address_to_ours(served: Served) -> None:
