@@ -30,6 +30,9 @@ def main() -> int:
     parser.add_argument(
         "--clients", action="store_true", help="install HAProxy, Prometheus, Node; run the tests with them"
     )
+    parser.add_argument(
+        "--resolvers", nargs="*", metavar="NAME", help="resolvers and proxies in front, as in docs/dns.md (all)"
+    )
     parser.add_argument("--schemathesis", action="store_true", help="install it; hold /openapi.json against it")
     parser.add_argument("--waiting", type=int, metavar="N", help="what N blocked HTTP questions weigh and cost")
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together, or of flood (60)")
@@ -43,6 +46,10 @@ def main() -> int:
         tests = ["tests/gateway", "tests/system/test_haproxy.py"]
         command = [sys.executable, "-m", "pytest", *tests, "-k", WITH_CLIENTS, "-rs"]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
+    if given.resolvers is not None:
+        from scripts.check_resolvers import check_resolvers
+
+        return check_resolvers([name.lower() for name in given.resolvers])
     if given.schemathesis:
         return schemathesis()
     if given.waiting:

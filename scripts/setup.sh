@@ -117,3 +117,26 @@ need_npm() { # PACKAGE@VERSION...: these of npm into .venv/peers/node_modules, w
     npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$root/.venv/peers" "${missing[@]}" \
         >/dev/null 2>&1 </dev/null || say "could not fetch ${missing[*]}: tests that need them are skipped"
 }
+
+need_peers() { # PACKAGE...: Debian's packages with all that they need, unpacked into .venv/peers, so that nothing is started
+    local package missing=() folder=$root/.venv/peers
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { say "no apt-get: only what is installed"; return 0; }
+    for package; do
+        [[ -e $folder/.unpacked/$package ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    say "fetching ${missing[*]} from Debian..."
+    (
+        mkdir -p "$folder/.unpacked" "$folder/.debs/partial" && cd "$folder" || exit
+        fetch() {
+            apt-get install -qq -y --download-only --no-install-recommends -o Debug::NoLocking=1 \
+                -o Dir::Cache::archives="$folder/.debs" "${missing[@]}"
+        }
+        fetch || { [[ $EUID == 0 ]] && apt-get update -qq && fetch; } || exit
+        for package in .debs/*.deb; do dpkg-deb -x "$package" . || exit; done
+        for folder in bin sbin lib; do # where they are links, as on all systems of today
+            [[ ! -d $folder ]] || { mkdir -p "usr/$folder" && cp -a "$folder/." "usr/$folder/" && rm -r "$folder"; } || exit
+        done
+        rm -r .debs && cd .unpacked && touch "${missing[@]}"
+    ) >/dev/null 2>&1 </dev/null || say "could not fetch ${missing[*]}: what needs them is left out"
+}

