@@ -70,6 +70,19 @@ class NotAllowed(Refused):
     """Refused because of who asks: somebody else may do it (see `rights.py`)."""
 
 
+class Leaving(Refused):
+    """This sidecar is leaving: the one that comes after it will do it. Nobody is at fault."""
+
+    code = "leaving"
+
+
+class CannotKeep(Refused):
+    """What must not be lost cannot be written to the data directory: the disk is at fault, nothing changed, and the
+    same request succeeds once it can be written."""
+
+    code = "cannot_keep"
+
+
 class TooLarge(RequestError):
     """Beyond a documented limit (a value, a row, a request)."""
 
@@ -133,6 +146,7 @@ class BadConfig(GossipregError):
 
 
 REQUEST_ERRORS: dict[str, type[RequestError]] = {
-    cls.code: cls for cls in (BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced)
+    cls.code: cls
+    for cls in (BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced, Leaving, CannotKeep)
 }
 """From the code on the socket back to the class, for clients."""

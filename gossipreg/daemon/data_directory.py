@@ -1,8 +1,8 @@
 """What a sidecar keeps over a restart, in one SQLite database in its data directory.
 
-Owns the lock, the database and its layout: the identity, the last generation, the services registered here with the
-health known last, and where the members last known are. Never knows what a registration means, nor threads: `write` may
-be called from any, one at a time (`store.py` does).
+Owns the lock, the database and its layout: the identity, the last generation, the services registered here, what their
+checks said last and when, maintenance, and where the members last known are. Never knows what a registration means, nor
+threads: `write` may be called from any, one at a time (`store.py` does).
 
 What is written is on the disk when `write` returns. One daemon a directory: a lock on a file in it, which the kernel
 lets go of when the process ends however it ends. A database that cannot be read is renamed, never overwritten, and the
@@ -18,7 +18,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gossipreg.daemon.identity import (
     MAX_GENERATION,
@@ -28,7 +28,8 @@ from gossipreg.daemon.identity import (
     draw_identity,
     identity_of,
 )
-from gossipreg.errors import CannotStart, CannotStartYet, Refused, cannot_start
+from gossipreg.daemon.kept import Hold, Kept, KeptHealth, KeptNodeCheck, KeptService, Moment, Statement
+from gossipreg.errors import CannotKeep, CannotStart, CannotStartYet, cannot_start
 from gossipreg.model import NODE_ID_BYTES, Address, Health, NodeId
 
 if TYPE_CHECKING:
@@ -53,36 +54,19 @@ CREATE TABLE maintenance (id TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT;
     """
 ALTER TABLE services ADD COLUMN owner INTEGER;
 """,
+    """
+ALTER TABLE services DROP COLUMN health;
+CREATE TABLE check_health (service TEXT NOT NULL, key BLOB NOT NULL, health INTEGER NOT NULL, wall_ms INTEGER NOT NULL,
+                           boot_s REAL NOT NULL, boot_id TEXT NOT NULL, PRIMARY KEY (service, key)) STRICT;
+CREATE TABLE hold (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), wall_ms INTEGER NOT NULL, boot_s REAL NOT NULL,
+                   boot_id TEXT NOT NULL, hold_s REAL NOT NULL) STRICT;
+CREATE TABLE node_checks (id TEXT PRIMARY KEY, trusted INTEGER NOT NULL, given BLOB NOT NULL) STRICT;
+""",
 )
 """What each version of the layout added. `user_version` says how many of them a database has; it gets the others."""
 LAYOUT = len(_LAYOUTS)
 
-Statement = tuple[str, tuple[object, ...]]
 Peers = dict[NodeId, Address]
-
-
-class KeptService(NamedTuple):
-    id: str
-    source: str
-    """Where it was registered: `socket`, `flags` or `file`."""
-    trusted: bool
-    """Whether who registered it may have commands run."""
-    params: bytes
-    """The parameters of `register`, in MessagePack."""
-    health: Health
-    """The one known last."""
-    owner: int | None = None
-    """The uid that registered it, -1 for one that came over TCP; None: written by a release that did not keep it."""
-
-
-def keep_service(kept: KeptService) -> Statement:
-    columns = "(id, source, trusted, params, health, owner)"
-    values = (kept.id, kept.source, int(kept.trusted), kept.params, int(kept.health), kept.owner)
-    return f"INSERT OR REPLACE INTO services {columns} VALUES (?, ?, ?, ?, ?, ?)", values
-
-
-def drop_service(id: str) -> Statement:
-    return "DELETE FROM services WHERE id = ?", (id,)
 
 
 def keep_maintenance(id: str, reason: str) -> Statement:
@@ -121,13 +105,13 @@ class DataDirectory:
         return sorted(one.name for one in self.path.glob(f"{DATABASE}.damaged-*") if not one.name.endswith(_PARTS))
 
     def write(self, statements: Iterable[Statement]) -> None:
-        """All of them or none, on the disk when this returns. Raises Refused with what the disk says."""
+        """All of them or none, on the disk when this returns. Raises CannotKeep with what the disk says."""
         import sqlite3
 
         try:
             self._write(statements)
         except sqlite3.Error as error:
-            raise Refused(f"cannot write {self.path / DATABASE}: {error}; nothing was changed") from None
+            raise CannotKeep(f"cannot write {self.path / DATABASE}: {error}; nothing was changed") from None
 
     def _write(self, statements: Iterable[Statement]) -> None:
         with self._one_at_a_time, self._database:
@@ -164,17 +148,30 @@ class DataDirectory:
             raise _cannot_use(path, f"cannot write {path}: {error}; {_MEND}", error) from None
 
     def keep_generation(self, generation: int) -> None:
-        """This one is in use; durable when this returns. Raises Refused."""
+        """This one is in use; durable when this returns. Raises CannotKeep."""
         self.write([(_KEEP_GENERATION, (str(generation),))])
+
+    def kept(self) -> Kept:
+        return Kept(self.services(), self.healths(), self.hold(), self.node_checks(), self.maintenance())
 
     def services(self) -> list[KeptService]:
         """In the order in which they were registered first."""
-        columns = "id, source, trusted, params, health, owner"
+        columns = "id, source, trusted, params, owner"
         rows = self._database.execute(f"SELECT {columns} FROM services ORDER BY rowid").fetchall()
-        return [
-            KeptService(id, source, bool(trusted), params, Health(health), owner)
-            for id, source, trusted, params, health, owner in rows
-        ]
+        return [KeptService(id, source, bool(trusted), params, owner) for id, source, trusted, params, owner in rows]
+
+    def healths(self) -> list[KeptHealth]:
+        """Of the checks of services, and of the sidecar's own."""
+        rows = self._database.execute("SELECT * FROM check_health").fetchall()
+        return [KeptHealth(service, key, Health(health), Moment(*known)) for service, key, health, *known in rows]
+
+    def hold(self) -> Hold | None:
+        row = self._database.execute("SELECT wall_ms, boot_s, boot_id, hold_s FROM hold").fetchone()
+        return None if row is None else Hold(Moment(*row[:3]), row[3])
+
+    def node_checks(self) -> list[KeptNodeCheck]:
+        rows = self._database.execute("SELECT * FROM node_checks ORDER BY rowid").fetchall()
+        return [KeptNodeCheck(id, bool(trusted), given) for id, trusted, given in rows]
 
     def peers(self) -> Peers:
         rows = self._database.execute("SELECT * FROM peers ORDER BY rowid").fetchall()
@@ -318,9 +315,10 @@ def _fault_in_values(database: "sqlite3.Connection") -> str:
         return "the identity is missing"
     if not all(_is_generation(last) for (last,) in generations):
         return "the generation is not a number that it could be"
-    healths = database.execute("SELECT health FROM services").fetchall()
+    database.execute("SELECT id, source, trusted, params, owner FROM services LIMIT 0")  # the columns are there
+    healths = database.execute("SELECT health FROM check_health").fetchall()
     if any(health not in list(Health) for (health,) in healths):
-        return "a service's health is unknown"
+        return "a check's health is unknown"
     peers = database.execute("SELECT id, host, port FROM peers").fetchall()
     if not all(len(id) == NODE_ID_BYTES and _is_address(host, port) for id, host, port in peers):
         return "a member's address is none"

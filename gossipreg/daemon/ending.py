@@ -89,7 +89,7 @@ class Ending:
             self.leaving = True
             notify(STOPPING)
             self._log.info("leaving", hold_s=hold_s, **self._services.audit.record("leave", "", by))
-            self._services.close()
+            self._services.close(hold_s)
             if hold_s:
                 await self._take_out_refusing()
             with trio.move_on_after(LEAVE_MARGIN_S):

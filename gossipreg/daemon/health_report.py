@@ -5,8 +5,9 @@ Owns the shape of a check's status and the line that says that a service's healt
 
 from collections.abc import Iterable
 
-from gossipreg.daemon.checks.schedule import Checks, CheckStatus
+from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import check_ids
+from gossipreg.daemon.checks.state import CheckStatus
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.model import Health
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
@@ -49,13 +50,13 @@ def log_health(log: Log, checks: Checks, id: str, health: Health, **fields: Fiel
 
 def _why(checks: Checks, id: str) -> str:
     return "; ".join(
-        f"{status.spec.text}: {status.output}" for status in checks.statuses(id) if status.health is not Health.PASSING
+        f"{status.spec.shown}: {status.output}" for status in checks.statuses(id) if status.health is not Health.PASSING
     )
 
 
 def _status_shape(id: str, status: CheckStatus) -> Shape:
     return {
-        "check": status.spec.text,
+        "check": status.spec.shown,
         "id": id,
         "name": status.spec.name,
         "notes": status.spec.notes,

@@ -19,13 +19,13 @@ import trio
 from gossipreg import __version__
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
-from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.gateways import Gateway, Gateways, Inside
 from gossipreg.daemon.in_force import config_method
+from gossipreg.daemon.kept import Kept
 from gossipreg.daemon.keys import exposed
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
@@ -122,15 +122,8 @@ class Sidecar:
         self._store = Store(data, self._not_kept, self._kept_again, TRIAL)
         self._services = Services(
             self._node, self._pump, self._store, log, allow_cmd_checks=settings.allow_cmd_checks,
-            rights=open_things.rights,
+            rights=open_things.rights, rng=random.Random(os.urandom(16)),
         )  # fmt: skip
-        self._services.checks = self._checks = Checks(
-            changed=self._services.checked,
-            expired=self._services.expired,
-            kept_out=self._services.kept_out,
-            rng=random.Random(os.urandom(16)),
-            bug=self._pump.bug,
-        )
         self._ending = Ending(
             self._node, self._pump, self._services, self._store, log,
             leave_s=open_things.config.leave_s, hold_on_sigterm=settings.on_sigterm == "hold",
@@ -167,10 +160,7 @@ class Sidecar:
             moved=self._services.follow_address,
             known=self._address_known,
         )
-        self._services.start(
-            () if data is None else data.services(), settings.service, open_things.file,
-            {} if data is None else data.maintenance(),
-        )  # fmt: skip
+        self._services.start(Kept() if data is None else data.kept(), settings.service, open_things.file)
 
     async def run(self) -> int:
         self._log.info(
@@ -194,7 +184,8 @@ class Sidecar:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_pump)
                 nursery.start_soon(self._store.run)
-                nursery.start_soon(self._checks.run)
+                nursery.start_soon(self._services.checks.run)
+                nursery.start_soon(self._services.known.run)
                 nursery.start_soon(self._gateways.run)
                 nursery.start_soon(self._addresses.run)
                 nursery.start_soon(self._keep_peers)
@@ -285,6 +276,7 @@ class Sidecar:
     def _changed(self, changes: tuple[Change, ...]) -> None:
         self._gateways.changed(changes)
         self._watches.publish(changes)
+        self._services.look_at_aliases(changes)
 
     def _event(self, event: Event) -> None:
         if event.kind == "synced":

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from gossipreg.callers import Caller
 from gossipreg.daemon.audit import Audit
-from gossipreg.daemon.data_directory import Statement, drop_maintenance, keep_maintenance
+from gossipreg.daemon.data_directory import drop_maintenance, keep_maintenance
+from gossipreg.daemon.kept import Statement
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store
@@ -67,8 +68,9 @@ class Maintenance:
         if reason is not None and id not in self._reasons and len(self._reasons) >= KEPT_MAX:
             raise TooLarge(f"{KEPT_MAX} services of this sidecar are in maintenance already: end some with --off")
 
-    async def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: Caller) -> None:
-        """None: it is over. `then` tells it, when it is on the disk."""
+    async def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: Caller) -> bool:
+        """None: it is over. `then` tells it, at once, and it is written after that: a full disk must not keep anybody
+        from taking a service out. Returns whether it is durable."""
 
         def apply() -> None:
             changed = self._reasons.get(id) != reason
@@ -81,7 +83,7 @@ class Maintenance:
                 self._write_line(id, reason, by)
             then()
 
-        await self._store.commit([drop_maintenance(id) if reason is None else keep_maintenance(id, reason)], apply)
+        return await self._store.tell_first(f"maintenance {id}", lambda: self._as_kept(id), apply)
 
     def _write_line(self, id: str, reason: str | None, by: Caller) -> None:
         who = self._audit.record("maint on" if reason is not None else "maint off", id, by)

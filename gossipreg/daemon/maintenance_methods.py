@@ -31,23 +31,24 @@ class MaintenanceMethods:
         self._name = name
 
     def maint(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
-        """{service, off, reason}: without `service` the whole sidecar. Answered when it is durable."""
+        """{service, off, reason}: without `service` the whole sidecar. The result: {durable: whether it is on the
+        disk; false where that is full, and is tried again}."""
         return self._maint(take_untrusted("maint", params, _MAINT), by)
 
     def drain(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
         """As `maint`, and {timeout} in seconds: answered once all living members have acked it, or at the timeout.
-        The result: {acked: whether all have, missing: how many have not, members: the names of those}."""
+        The result: {durable, acked: whether all have, missing: how many have not, members: the names of those}."""
         return self._drain(take_untrusted("drain", params, _DRAIN), by)
 
     async def _maint(self, given: dict[str, Any], by: Caller) -> Shape:
         reason = None if given.get("off", False) else given.get("reason", "")
-        await self._services.maintain(given.get("service"), reason, by=by)
-        return {}
+        return {"durable": await self._services.maintain(given.get("service"), reason, by=by)}
 
     async def _drain(self, given: dict[str, Any], by: Caller) -> Shape:
-        await self._maint(given, by)
+        told = await self._maint(given, by)
         missing = await self._acks.wait(given.get("timeout", DRAIN_TIMEOUT_S))
         return {
+            **told,
             "acked": not missing,
             "missing": len(missing),
             "members": sorted(self._name(id) for id in missing[:NAMED_MAX]),

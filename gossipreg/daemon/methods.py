@@ -276,8 +276,7 @@ class Methods:
 
     async def deregister(self, params: Params, client: SocketClient) -> bytes:
         given = take_untrusted("deregister", params, {"id": check.word}, "id")
-        await self._services.deregister(given["id"], by=client.caller)
-        return _EMPTY
+        return pack({"durable": await self._services.deregister(given["id"], by=client.caller)})
 
     def heartbeat(self, params: Params, client: SocketClient) -> bytes:
         """{id, status, note}: answers the `ttl` checks of a service."""

@@ -12,7 +12,8 @@ from typing import Any
 from msgpack import packb
 
 from gossipreg.daemon.addresses import WILDCARDS, is_literal
-from gossipreg.daemon.checks.spec import CheckSpec, parse_check_untrusted
+from gossipreg.daemon.checks.parse import parse_check_untrusted
+from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.errors import BadParams
 from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, NODE_ID_BYTES, Health, Service
 

@@ -13,33 +13,42 @@ A service comes from one of four places, which says how long it stays:
 An id is unique here: whoever registers it again takes it over, whatever it came from. What a client was told is kept
 goes before the flags and the file of the next start; a line in the log says so. What stands in the file and is not
 registered any more, since somebody deregistered it or the connection that had taken it over ended, is registered again
-at the next reading, and after the connection at once. Of all services the health known last
-is kept, so that a restart announces them as they were, where nothing of them was changed.
+at the next reading, and after the connection at once.
 
-With checks a service begins critical, out of the answers, and passes when they do. Registered again, the checks that it
-had go on as they were.
+With checks a service begins critical, out of the answers, and passes when they do. A service that is registered again
+keeps its health until one of its checks says otherwise, whatever was edited; after a restart of the sidecar a health
+counts as long as `known_health.py` says.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any
 
+import trio
 from msgpack import unpackb
 
 from gossipreg.callers import NO_UID, Caller, the_sidecar
+from gossipreg.daemon.admission import Admission
+from gossipreg.daemon.aliases import Aliases
 from gossipreg.daemon.announced import Announced
 from gossipreg.daemon.audit import Audit
-from gossipreg.daemon.checks.schedule import Checks
-from gossipreg.daemon.checks.spec import CheckSpec
-from gossipreg.daemon.data_directory import KeptService, Statement, drop_service, keep_service
+from gossipreg.daemon.checks.schedule import RUNNERS, Checks, Runner
+from gossipreg.daemon.checks.spec import CheckSpec, Kind
+from gossipreg.daemon.checks.state import Beginning
+from gossipreg.daemon.entries import Answer, CheckGiven, Entry, FileChanges, Holder, named, with_checks, without_check
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE, failing, log_health, report
+from gossipreg.daemon.kept import Kept, KeptService, Moment, Statement, drop_service, keep_service
+from gossipreg.daemon.known_health import KnownHealth, moment_now
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.maintenance import EVERYTHING, Maintenance
+from gossipreg.daemon.node_checks import NODE, NodeChecks
 from gossipreg.daemon.params import Registration, registration_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store
-from gossipreg.errors import BadConfig, GossipregError, NotFound, Refused, RequestError
-from gossipreg.model import Address, Health, Version
+from gossipreg.errors import BadConfig, GossipregError, Leaving, NotFound, Refused, RequestError
+from gossipreg.model import Address, Change, Health, Version
 from gossipreg.rights import Rights
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
@@ -49,78 +58,51 @@ if TYPE_CHECKING:
 Params = Mapping[str, Any]
 
 
-class Holder(Protocol):
-    """Whose connection an attached registration lives on; compared by identity."""
-
-    gone: bool
-    """Its connection has ended."""
-
-    def lost(self, id: str, why: str) -> None:
-        """What it registered does not live on it any more, though it is there."""
-        ...
-
-
-class Answer(NamedTuple):
-    id: str
-    version: Version
-
-
-class FileChanges(NamedTuple):
-    registered: int = 0
-    deregistered: int = 0
-    failed: int = 0
-
-
-@dataclass(slots=True)
-class _Entry:
-    registration: Registration
-    source: str
-    trusted: bool
-    """Whether who registered it may have commands run without --allow-cmd-checks."""
-    health: Health
-    holder: Holder | None = None
-    owner: int | None = None
-    """The uid that registered it: see `rights.py`."""
-
-    def kept(self) -> KeptService:
-        service = self.registration.service
-        return KeptService(service.id, self.source, self.trusted, self.registration.params, self.health, self.owner)
-
-
 class Services:
-    def __init__(self, node: "Node", pump: Pump, store: Store, log: Log, *, allow_cmd_checks: bool,
-                 rights: Rights) -> None:  # fmt: skip
-        """`checks` is set by whoever makes the schedule, before anything is registered."""
+    def __init__(self, node: "Node", pump: Pump, store: Store, log: Log, *, allow_cmd_checks: bool, rights: Rights,
+                 rng: Random, runners: Mapping[Kind, Runner] = RUNNERS,
+                 now: Callable[[], Moment] = moment_now) -> None:  # fmt: skip
+        """`rng` spreads the checks, `runners` run them; `now` is for what is kept of their health."""
         self.rights = rights
         self.audit = Audit(pump.now)
         self._sidecar = the_sidecar()
         self._announced = Announced(node, pump)
         self._store = store
         self._log = log
-        self._allow_cmd_checks = allow_cmd_checks
-        self._entries: dict[str, _Entry] = {}
+        self._admission = Admission(self._announced.host, self._checks_of, allow_cmd_checks=allow_cmd_checks)
+        self._entries: dict[str, Entry] = {}
         self._file: dict[str, bytes] = {}
         """The services file as it was read last: the parameters by id."""
         self._closed = False
+        self._merging = trio.Lock()
+        """Whoever adds to the checks that a service has does so one at a time."""
         self._maintenance = Maintenance(node, pump, store, log, self.audit)
-        self.checks: Checks
+        aliases = Aliases(node, lambda: self._node_checks.health)
+        self.checks = Checks(
+            changed=self._checked, expired=self._expired, kept_out=self._kept_out, rng=rng, bug=pump.bug,
+            spoke=lambda *which: self.known.spoke(*which), runners={**runners, "alias": aliases.run},
+        )  # fmt: skip
+        self.known = KnownHealth(store, self.checks.statuses, now)
+        self._node_checks = NodeChecks(store, log, self.checks, self._show_all)
 
     # -- the start, before anything runs -----------------------------------------------------------------------------
 
-    def start(self, kept: Sequence[KeptService], flags: Params | None, file: Sequence[Params],
-              maintenance: Mapping[str, str] | None = None) -> None:  # fmt: skip
+    def start(self, kept: Kept, flags: Params | None, file: Sequence[Params]) -> None:
         """Raises BadConfig for what the flags or the file ask for and cannot be done."""
-        self._maintenance.start(maintenance or {})
-        before = {one.id: one for one in kept}
-        for one in kept:
+        self._maintenance.start(kept.maintenance)
+        self.known.start(kept.healths, kept.hold)
+        self._node_checks.start(kept.node_checks, self._admission.check, partial(self.known.restored, NODE))
+        before = {one.id: one for one in kept.services}
+        for one in kept.services:
             if one.source == "socket":
                 self._restore(one)
         given = [(flags, "flags")] if flags is not None else []
         for params, source in [*given, *((params, "file") for params in file)]:
-            self._start_one(params, source, before)
+            self._start_one(params, source)
         for id, one in before.items():
             if one.source != "socket" and id not in self._entries:
                 self._keep_later(id)
+        self.known.started()
 
     def _restore(self, kept: KeptService) -> None:
         """Take up what was kept. What cannot be done stays on the disk, and is said."""
@@ -128,14 +110,15 @@ class Services:
             params = unpackb(kept.params)
             if type(params) is not dict:
                 raise ValueError("what was kept of it is no registration: register it again")
-            registration = self._read(params, trusted=kept.trusted)
-            self._apply(_Entry(registration, "socket", kept.trusted, kept.health, owner=kept.owner), self._sidecar)
+            registration = self._admission.read(params, trusted=kept.trusted)
+            entry = Entry(registration, "socket", kept.trusted, owner=kept.owner)
+            self._apply(entry, self._restored(kept.id), self._sidecar)
         except (GossipregError, ValueError) as error:
             self._log.error("service_not_restored", id=kept.id, message=str(error))
 
-    def _start_one(self, params: Params, source: str, kept: Mapping[str, KeptService]) -> None:
+    def _start_one(self, params: Params, source: str) -> None:
         try:
-            registration = self._read(params, trusted=True)
+            registration = self._admission.read(params, trusted=True)
             id = registration.service.id
             if source == "file":
                 self._file[id] = registration.params
@@ -144,25 +127,39 @@ class Services:
                     self._log.warning("service_kept", id=id, message=f"registered through the socket: `gossipreg "
                                       f"deregister {id}` and a restart bring back what the {source} say")  # fmt: skip
                 return
-            same = id in kept and kept[id].params == registration.params
-            health = kept[id].health if same else Health.CRITICAL
-            self._apply(_Entry(registration, source, True, health, owner=self._sidecar.uid), self._sidecar)
+            entry = Entry(registration, source, True, owner=self._sidecar.uid)
+            self._apply(entry, self._restored(id), self._sidecar)
         except RequestError as error:
             raise BadConfig(f"the service beside this sidecar: {error}") from None
         self._keep_later(id)
 
+    def _restored(self, id: str) -> Beginning:
+        return Beginning(restored=partial(self.known.restored, id))
+
     # -- requests ----------------------------------------------------------------------------------------------------
 
     async def register(self, params: dict[str, Any], *, by: Caller, holder: Holder | None,
-                       fresh: Health = Health.CRITICAL) -> Answer:  # fmt: skip
+                       fresh: Health | None = None, said: Mapping[str, Health] | None = None,
+                       keeps_checks: bool = False) -> Answer:  # fmt: skip
         """It belongs to the caller from now on. Durable where there is a data directory, unless it is attached to
-        `holder`. Checks that it did not have before begin as `fresh`. Raises RequestError; then nothing changed."""
+        `holder`. A check that it did not have before begins as `said` by its id, else as `fresh`, else as healthy as
+        the service is, critical where that is new. With `keeps_checks` those stay that it has and that are not given
+        anew. Raises RequestError; then nothing changed."""
         if self._closed:
-            raise Refused("this sidecar is leaving: register with the one that comes after it")
-        registration = self._read(params, trusted=by.trusted, who=str(by))
+            raise Leaving("this sidecar is leaving: register with the one that comes after it")
+        registration = self._admission.read(params, trusted=by.trusted, who=str(by))
         owner = self._claim("register", registration.service.id, by)
-        source = "socket" if holder is None else "attached"
-        return await self._take(_Entry(registration, source, by.trusted, fresh, holder, owner), by)
+        entry = Entry(
+            registration, "socket" if holder is None else "attached", by.trusted, Health.CRITICAL, holder, owner
+        )
+        if not keeps_checks:
+            return await self._take(entry, by, fresh, said)
+        async with self._merging:
+            before = self._entries.get(entry.id)
+            if before is not None:
+                entry.registration = self._admission.read(with_checks(params, before.registration), trusted=True)
+                entry.trusted = by.trusted or before.trusted
+            return await self._take(entry, by, fresh, said)
 
     def _claim(self, verb: str, id: str, by: Caller) -> int | None:
         """Who owns this id once the caller has registered it. Raises NotAllowed."""
@@ -172,33 +169,51 @@ class Services:
         self.rights.check_owner(verb, id, before.owner, by)
         return self.rights.owner_after(before.owner, by)
 
-    async def set_checks(self, id: str, checks: list[str], *, by: Caller,
-                         fresh: Health = Health.CRITICAL) -> Answer:  # fmt: skip
-        """The checks of a service that is registered here are these from now on. Raises RequestError."""
+    async def put_check(self, id: str | None, check_id: str, given: CheckGiven, *, by: Caller,
+                        said: Health | None = None) -> None:  # fmt: skip
+        """Set one check of a service that is registered here, or (None) of this sidecar, in the place of the one with
+        that id. Durable. Raises RequestError; then nothing changed."""
         if self._closed:
-            raise Refused("this sidecar is leaving")
-        before = self._entry(id)
-        owner = self._claim("a change of the checks", id, by)
-        params = {**unpackb(before.registration.params), "checks": checks}
-        # A command that was taken from a trusted user stays, though another sets a check beside it.
-        new = [text for text in checks if text not in {check.text for check in before.registration.checks}]
-        self._read({**params, "checks": new}, trusted=by.trusted, who=str(by))
-        registration = self._read(params, trusted=True)
-        trusted = before.trusted or by.trusted
-        after = replace(before, registration=registration, trusted=trusted, health=fresh, owner=owner)
-        return await self._take(after, by, known=True)
+            raise Leaving("this sidecar is leaving: register the check with the one that comes after it")
+        if id is None:
+            self.rights.check("a check of the whole node", by)
+            await self._node_checks.put(check_id, given, said, partial(self._admission.check, who=str(by)),
+                                        trusted=by.trusted)  # fmt: skip
+            return
+        async with self._merging:
+            before = self._entry(id)
+            owner = self._claim("a change of the checks", id, by)
+            params = {**unpackb(before.registration.params), "checks": [named(given, check_id)]}
+            self._admission.read(params, trusted=by.trusted, who=str(by))
+            registration = self._admission.read(with_checks(params, before.registration), trusted=True)
+            after = replace(before, registration=registration, trusted=before.trusted or by.trusted, owner=owner)
+            await self._take(after, by, None, {} if said is None else {check_id: said}, known=True)
 
-    async def maintain(self, id: str | None, reason: str | None, *, by: Caller) -> None:
-        """Take a service, or all that this sidecar has (None), out of the answers, with a reason, or (None) back in.
-        Durable. Raises RequestError."""
+    async def drop_check(self, id: str | None, check_id: str, *, by: Caller) -> bool:
+        """Take one check out; whether that is durable. Raises NotFound, NotAllowed."""
+        if id is None:
+            self.rights.check("a check of the whole node", by)
+            return await self._node_checks.drop(check_id)
+        async with self._merging:
+            before = self._entry(id)
+            owner = self._claim("a change of the checks", id, by)
+            read = self._admission.read(without_check(before.registration, check_id), trusted=True)
+
+            def then() -> None:
+                self._apply(replace(before, registration=read, owner=owner), Beginning(), by)
+
+            return await self._store.tell_first(f"service {id}", partial(self._kept_now, id), then)
+
+    async def maintain(self, id: str | None, reason: str | None, *, by: Caller) -> bool:
+        """Take a service, or all that this sidecar has (None), out of the answers, with a reason, or (None) back in;
+        whether that is durable. Raises RequestError."""
         if id is None:
             self.rights.check("maint", by)
-            await self._maintenance.set(EVERYTHING, reason, lambda: None, by=by)
-        else:
-            entry = self._entries.get(id)
-            self._maintenance.check(id, reason, registered=entry is not None)
-            self.rights.check_owner("maint", id, NO_UID if entry is None else entry.owner, by)
-            await self._maintenance.set(id, reason, lambda: self._maintained(id, entry), by=by)
+            return await self._maintenance.set(EVERYTHING, reason, lambda: None, by=by)
+        entry = self._entries.get(id)
+        self._maintenance.check(id, reason, registered=entry is not None)
+        self.rights.check_owner("maint", id, NO_UID if entry is None else entry.owner, by)
+        return await self._maintenance.set(id, reason, lambda: self._maintained(id, entry), by=by)
 
     def maintenance(self, id: str | None) -> str | None:
         """Why a service, or this sidecar (None), is in maintenance; None where it is not."""
@@ -208,9 +223,10 @@ class Services:
         """What is in maintenance here, and why; `service` is None for the sidecar itself."""
         return [{"service": id or None, "reason": reason} for id, reason in self._maintenance.all().items()]
 
-    async def _take(self, entry: _Entry, by: Caller, *, known: bool = False) -> Answer:
+    async def _take(self, entry: Entry, by: Caller, fresh: Health | None = None,
+                    said: Mapping[str, Health] | None = None, *, known: bool = False) -> Answer:  # fmt: skip
         """`known`: only where it is registered still when it is on the disk."""
-        id = entry.registration.service.id
+        id = entry.id
 
         def then() -> Answer:
             if known and id not in self._entries:
@@ -223,18 +239,31 @@ class Services:
                 if owner != entry.owner:
                     entry.owner = owner
                     self._keep_later(id)
-                return Answer(id, self._apply(entry, by))
+                return Answer(id, self._apply(entry, self._beginning(entry, fresh, said or {}), by))
             except RequestError:
                 self._keep_later(id)  # the disk has it already
                 raise
 
-        kept = replace(entry, health=self._health(entry))
-        return await self._store.commit(self._as_kept(id, kept), then)
+        if entry.must_be_durable:
+            return await self._store.commit([keep_service(entry.kept())], then)
+        answers: list[Answer] = []
+        await self._store.tell_first(f"service {id}", partial(self._kept_now, id), lambda: answers.append(then()))
+        return answers[0]
 
-    async def deregister(self, id: str, *, by: Caller) -> None:
-        """Raises NotFound, NotAllowed."""
+    def _beginning(self, entry: Entry, fresh: Health | None, said: Mapping[str, Health]) -> Beginning:
+        """How the checks begin that this service did not have before."""
+        before = self._entries.get(entry.id)
+        if before is None and entry.holder is not None and self.known.knows(entry.id):
+            return self._restored(entry.id)  # the sidecar was restarted, and the program has found it again
+        if fresh is None:
+            fresh = Health.CRITICAL if before is None else before.health
+        return Beginning(fresh, dict(said))
+
+    async def deregister(self, id: str, *, by: Caller) -> bool:
+        """Out of the answers at once; whether that is durable. Raises NotFound, NotAllowed."""
         self.rights.check_owner("deregister", id, self._entry(id).owner, by)
-        await self._store.commit([drop_service(id)], lambda: self._drop(id, by=by))
+        dropped = partial(self._kept_now, id)
+        return await self._store.tell_first(f"service {id}", dropped, lambda: self._drop(id, by=by))
 
     def detach(self, holder: Holder) -> None:
         """This connection is gone, and what lived on it goes too; what stands in the file comes back."""
@@ -245,9 +274,9 @@ class Services:
                 continue
             self._line("service_detached", id=id, message=f"{gone}: as the file says from now on")
             try:
-                as_in_file = self._read(unpackb(self._file[id]), trusted=True)
-                owner = self._sidecar.uid
-                self._apply(_Entry(as_in_file, "file", True, Health.CRITICAL, owner=owner), self._sidecar)
+                as_in_file = self._admission.read(unpackb(self._file[id]), trusted=True)
+                entry = Entry(as_in_file, "file", True, owner=self._sidecar.uid)
+                self._apply(entry, Beginning(), self._sidecar)
             except RequestError as error:
                 self._drop(id)
                 self._log.error("service_not_followed", id=id, message=str(error))
@@ -255,13 +284,17 @@ class Services:
 
     def heartbeat(self, id: str, health: Health, note: str, check: str | None = None, *, by: Caller) -> None:
         """Raises NotFound where there is no such service, or none of its checks (or not this one) is a ttl, and
-        NotAllowed where it is another's."""
-        self.rights.check_owner("heartbeat", id, self._entry(id).owner, by)
+        NotAllowed where it is another's. An empty id means the checks of this sidecar."""
+        if id == NODE:
+            self.rights.check("a heartbeat of the whole node", by)
+        else:
+            self.rights.check_owner("heartbeat", id, self._entry(id).owner, by)
         self.checks.heartbeat(id, health, note, check)
 
-    def close(self) -> None:
-        """We are leaving: nothing more is taken."""
+    def close(self, hold_s: float = 0.0) -> None:
+        """We are leaving, and will be back within `hold_s` where that is above 0: nothing more is taken."""
         self._closed = True
+        self.known.settle(hold_s)
 
     async def follow_file(self, file: Sequence[Params], *, allow_empty: bool = False) -> FileChanges:
         """The services file was read again: what changed changes, what is gone is taken out, what is not registered any
@@ -270,7 +303,7 @@ class Services:
         if self._file and not file and not allow_empty:
             raise Refused(f"it names no service, and {len(self._file)} were registered from it: `gossipreg reload "
                           "--allow-empty` takes them out")  # fmt: skip
-        wanted = {one.service.id: one for one in (self._read(params, trusted=True) for params in file)}
+        wanted = {one.service.id: one for one in (self._admission.read(params, trusted=True) for params in file)}
         done = FileChanges()
         for id in dict.fromkeys([*self._file, *wanted]):
             try:
@@ -290,7 +323,7 @@ class Services:
             return FileChanges(deregistered=int(ours))
         if id in self._entries and self._file.get(id) == wanted.params:
             return FileChanges()
-        await self._take(_Entry(wanted, "file", True, Health.CRITICAL, owner=self._sidecar.uid), self._sidecar)
+        await self._take(Entry(wanted, "file", True, owner=self._sidecar.uid), self._sidecar)
         self._file[id] = wanted.params
         return FileChanges(registered=1)
 
@@ -308,13 +341,22 @@ class Services:
 
     # -- what checks say ---------------------------------------------------------------------------------------------
 
-    def checked(self, id: str, health: Health) -> None:
+    def look_at_aliases(self, changes: Sequence[Change]) -> None:
+        """These instances changed: checks that alias them follow at once."""
+        for change in changes:
+            self.checks.look_at_aliases(change.instance.service.id)
+
+    def _checked(self, id: str, health: Health) -> None:
         """Its checks make this its health from now on."""
-        entry = self._entries[id]
-        self._health_line(id, health, before=HEALTH_NAMES[entry.health])
-        entry.health = health
-        self._show_again(id)
-        self._keep_later(id)
+        before = self._node_checks.health if id == NODE else self._entries[id].health
+        self._health_line(id, health, before=HEALTH_NAMES[before])
+        if id == NODE:
+            self._node_checks.health = health
+            self._show_all()
+        else:
+            self._entries[id].health = health
+            self._show_again(id)
+        self.known.changed(id)
 
     def endpoints(self) -> list[tuple[str, str, int]]:
         """(id, host, port) of the services that are in the answers and say where they listen."""
@@ -325,24 +367,28 @@ class Services:
         """It refused a connection, and nobody will check it for a while: out of the answers."""
         if id in self._entries:
             self._log.warning("service_refuses", id=id, message="it takes no connections: not held in the answers")
-            self.checked(id, Health.CRITICAL)
+            self._checked(id, Health.CRITICAL)
+            self.known.forget(id)  # what its checks said before is worth nothing after the restart
 
-    def kept_out(self, id: str) -> None:
-        """A check of it has spoken for the first time, and did not let it into the answers."""
-        self._health_line(id, self._entries[id].health)
+    def _kept_out(self, id: str) -> None:
+        """The first result of a check of it did not let it into the answers."""
+        self._health_line(id, self._node_checks.health if id == NODE else self._entries[id].health)
 
-    def expired(self, id: str, why: str) -> None:
-        """It failed for so long that it is to be taken out."""
-        self._drop(id, "service_expired", "warning", message=why)
-        self._keep_later(id)
+    def _expired(self, id: str, why: str) -> None:
+        """It failed for so long that it is to be taken out. A check of the sidecar itself takes out nothing for good,
+        as with Consul's agents."""
+        if id != NODE:
+            self._drop(id, "service_expired", "warning", message=why)
+            self._keep_later(id)
 
     def report(self, id: str) -> list[Shape]:
-        """What is known of the checks of a service of ours, for `lookup --all`. Never gossiped."""
+        """What is known of the checks of a service of ours, or ("") of this sidecar's. Never gossiped."""
         return report(self.checks, id)
 
     def failing(self) -> list[Shape]:
         """The checks that do not pass, for `info`; no more than a few."""
-        return failing(self.checks, (id for id, entry in self._entries.items() if entry.health is not Health.PASSING))
+        ill = (id for id, entry in self._entries.items() if entry.health is not Health.PASSING)
+        return failing(self.checks, [NODE, *ill])
 
     def _health_line(self, id: str, health: Health, **fields: Field) -> None:
         log_health(self._log, self.checks, id, health, **fields)
@@ -352,81 +398,77 @@ class Services:
 
     # -- leaves ------------------------------------------------------------------------------------------------------
 
-    def _read(self, params: Params, *, trusted: bool, who: str = "this user") -> Registration:
-        registration = registration_untrusted("register", dict(params), default_host=self._announced.host())
-        commands = [check for check in registration.checks if check.kind == "cmd"]
-        if commands and not (trusted or self._allow_cmd_checks):
-            raise Refused(f"{_shown(commands[0])} is not taken from {who}, since it runs as the user of the sidecar: "
-                          "start that with --allow-cmd-checks, or use another kind of check")  # fmt: skip
-        return registration
+    def _checks_of(self, id: str) -> tuple[CheckSpec, ...]:
+        entry = self._entries.get(id)
+        return () if entry is None else entry.registration.checks
 
-    def _apply(self, entry: _Entry, by: Caller) -> Version:
-        """Tell the cluster, begin the checks; those that are new begin with the entry's health, and what comes of all
-        of them is its health from now on. Raises RequestError; then nothing changed."""
-        id, fresh = entry.registration.service.id, entry.health
-        entry.health = self._health(entry)
+    def _apply(self, entry: Entry, beginning: Beginning, by: Caller) -> Version:
+        """Tell the cluster, begin the checks; what comes of all of them is its health from now on. Raises RequestError;
+        then nothing changed."""
+        id, checks = entry.id, entry.registration.checks
+        entry.health = self.checks.health(id, checks, beginning)
         version = self._tell(entry)
         before, self._entries[id] = self._entries.get(id), entry
         if before is None or (before.registration.params, before.source) != (entry.registration.params, entry.source):
             service = entry.registration.service
             if before is not None and before.holder is not entry.holder:
-                _tell_holder(before, "was registered anew by another")
+                before.tell_holder("was registered anew by another")
             self._line(
                 "service_registered" if before is None else "service_updated", id=id, name=service.name,
                 address=str(Address(service.address or "(not known yet)", service.port)), source=entry.source,
-                checks=len(entry.registration.checks), health=HEALTH_NAMES[entry.health],
+                checks=len(checks), health=HEALTH_NAMES[entry.health],
                 **self.audit.record("register", id, by),
             )  # fmt: skip
-        self.checks.set(id, entry.registration.checks, fresh)
+        self.checks.set(id, checks, beginning)
+        self.known.changed(id)
         return version
 
-    def _health(self, entry: _Entry) -> Health:
-        return self.checks.health(entry.registration.service.id, entry.registration.checks, entry.health)
-
-    def _tell(self, entry: _Entry) -> Version:
+    def _tell(self, entry: Entry) -> Version:
         service = entry.registration.service
-        health, reason = self._maintenance.shown(service.id, entry.health)
+        health, reason = self._health_of(entry)
         return self._announced.register(service, health, reason)
 
-    def _maintained(self, id: str, before: _Entry | None) -> None:
+    def _health_of(self, entry: Entry) -> tuple[Health, str]:
+        """The health to announce, and why it is in maintenance."""
+        return self._maintenance.shown(entry.id, max(entry.health, self._node_checks.health))
+
+    def _maintained(self, id: str, before: Entry | None) -> None:
         if id not in self._entries and before is not None and before.holder is None:
             self._maintenance.forget(id)  # it was deregistered meanwhile
         self._show_again(id)
 
     def _show_again(self, id: str) -> None:
         if id in self._entries:
-            health, reason = self._maintenance.shown(id, self._entries[id].health)
+            health, reason = self._health_of(self._entries[id])
             self._announced.set_health(id, health, reason)
 
-    def _entry(self, id: str) -> _Entry:
+    def _show_all(self) -> None:
+        """This sidecar's own checks have another health."""
+        for id in self._entries:
+            self._show_again(id)
+
+    def _entry(self, id: str) -> Entry:
         entry = self._entries.get(id)
         if entry is None:
             raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
         return entry
 
-    def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", *, by: Caller | None = None,
-              keeps_maintenance: bool = False, **fields: Field) -> None:  # fmt: skip
-        """Take it out; `kind` and so on is the line that says so; `by`: who asked for it, where somebody did."""
+    def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", *,
+              keeps_maintenance: bool = False, by: Caller | None = None, **fields: Field) -> None:  # fmt: skip
+        """Take it out; `kind` and so on is the line that says so."""
         entry = self._entries.pop(id, None)
         if entry is not None:  # two clients may have asked
             if not keeps_maintenance:
                 self._maintenance.forget(id)
             self._line(kind, level, id=id, **fields, **self.audit.record("deregister", id, by or self._sidecar))
-            _tell_holder(entry, "was deregistered")
+            entry.tell_holder("was deregistered")
             self.checks.remove(id)
+            self.known.forget(id)
             self._announced.deregister(id)
 
-    def _as_kept(self, id: str, entry: _Entry | None) -> list[Statement]:
+    def _kept_now(self, id: str) -> list[Statement]:
+        entry = self._entries.get(id)
         return [drop_service(id) if entry is None or entry.source == "attached" else keep_service(entry.kept())]
 
     def _keep_later(self, id: str) -> None:
-        self._store.commit_later(f"service {id}", lambda: self._as_kept(id, self._entries.get(id)))
-
-
-def _tell_holder(entry: _Entry, why: str) -> None:
-    if entry.holder is not None and not entry.holder.gone:
-        entry.holder.lost(entry.registration.service.id, why)
-
-
-def _shown(check: CheckSpec) -> str:
-    return f"the check {check.text[:60]!r}"
+        self._store.commit_later(f"service {id}", partial(self._kept_now, id))

@@ -1,7 +1,8 @@
 """What must be durable is written here, in a thread, in the order asked for; many at a time share one commit.
 
 Owns the queue, and the rule that nothing is done or answered before it is on the disk: `commit` calls `then` once the
-write is committed, in the order of the calls, and returns what that returns. Never knows what is written. Without a
+write is committed, in the order of the calls, and returns what that returns. The exception is `tell_first`, for what
+takes something out of the answers. Never knows what is written. Without a
 data directory there is nothing to wait for, and `then` is called at once.
 
 Bounds: a client waits for its one write, so the queue is as long as there are clients; what nobody waits for is kept
@@ -14,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
-from gossipreg.daemon.data_directory import Statement
+from gossipreg.daemon.kept import Statement
 from gossipreg.errors import Refused
 
 AGAIN_S = 5.0
@@ -79,6 +80,18 @@ class Store:
             raise waiting.error
         result: Result = waiting.result
         return result
+
+    async def tell_first(self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]) -> bool:
+        """Call `then` at once and write what `statements` gives after that: for what takes something out of the
+        answers, which no full disk may keep from happening. Returns whether it is on the disk; where not, it is tried
+        again under this name until it is. Raises what `then` raises; then nothing is written."""
+        then()
+        try:
+            await self.commit(statements(), lambda: None)
+        except Refused:
+            self.commit_later(name, statements)
+            return False
+        return True
 
     def commit_later(self, name: str, statements: Callable[[], list[Statement]]) -> None:
         """Write soon what the function gives by then; asked again under this name before that, it is written once."""

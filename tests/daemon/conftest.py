@@ -3,7 +3,7 @@
 import io
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,9 @@ from hypothesis import settings
 from gossipreg.callers import Caller
 from gossipreg.config import local
 from gossipreg.core.node import Node
-from gossipreg.daemon.checks.schedule import Checks
+from gossipreg.daemon.checks.schedule import RUNNERS, Runner
+from gossipreg.daemon.checks.spec import Kind
+from gossipreg.daemon.kept import Moment
 from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.methods import Methods, SocketClient
@@ -44,7 +46,7 @@ class Inside:
     """A member whose tasks are run by the test: pump, node, methods and watches, without sockets of its own."""
 
     def __init__(self, network: MemoryNetwork, name: str, number: int = 1, *, durable: bool = False,
-                 database: Database | None = None) -> None:  # fmt: skip
+                 database: Database | None = None, runners: Mapping[Kind, Runner] = RUNNERS) -> None:  # fmt: skip
         self.transport = network.bind(f"10.0.0.{number}", 7940)
         self.log = io.StringIO()
         member = Member(
@@ -66,10 +68,13 @@ class Inside:
         log = Log(stream=self.log)
         self.store = Store(database, log.error)
         self.rights = Rights(os.geteuid())
-        self.services = Services(self.node, self.pump, self.store, log, allow_cmd_checks=False, rights=self.rights)
-        self.services.checks = Checks(
-            changed=self.services.checked, expired=self.services.expired, rng=random.Random(number), bug=self.pump.bug
-        )
+        self.moment = Moment(1_000_000_000, 1000.0, "this boot")
+        """What time it is for the health that is kept: virtual time passes while the disk is written."""
+        self.services = Services(
+            self.node, self.pump, self.store, log, allow_cmd_checks=False, rights=self.rights,
+            rng=random.Random(number), runners=runners,
+            now=lambda: self.moment,
+        )  # fmt: skip
         self.methods = Methods(
             self.node, self.pump, self.services, leave=self._leave, durable=durable, about={"name": name}
         )

@@ -12,9 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.data_directory import DATABASE, DataDirectory
-from gossipreg.daemon.identity import draw_generation, draw_identity
+from gossipreg.daemon.data_directory import _LAYOUTS, DATABASE, DataDirectory
+from gossipreg.daemon.identity import draw_generation, draw_identity, identity_of
+from gossipreg.daemon.kept import (
+    Hold,
+    Kept,
+    KeptHealth,
+    KeptNodeCheck,
+    KeptService,
+    Moment,
+    drop_healths,
+    drop_hold,
+    drop_node_check,
+    keep_health,
+    keep_hold,
+    keep_node_check,
+)
 from gossipreg.errors import CannotStart
+from gossipreg.model import Health
 
 WALL_MS = 1_795_000_000_000
 
@@ -127,7 +142,7 @@ def test_a_damaged_database_is_set_aside_and_never_overwritten(tmp_path: Path, d
         case "no_table":
             _execute(path, "DROP TABLE peers")
         case "no_column":
-            _execute(path, "ALTER TABLE services DROP COLUMN health")
+            _execute(path, "ALTER TABLE services DROP COLUMN params")
         case "format":
             _execute(path, "PRAGMA user_version = -1")
     damaged = path.read_bytes()
@@ -196,14 +211,47 @@ def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, versio
     assert not list(tmp_path.glob("*.damaged*"))
 
 
-def test_a_database_of_the_first_layout_gets_what_was_added(tmp_path: Path) -> None:
-    id, _ = open_closed(tmp_path)
+@pytest.mark.parametrize("layout", [1, 2, 3, 4])
+def test_a_database_of_each_older_layout_gets_what_was_added(tmp_path: Path, layout: int) -> None:
     path = tmp_path / DATABASE
-    for table in ("services", "peers", "maintenance"):
-        _execute(path, f"DROP TABLE {table}")
-    _execute(path, "PRAGMA user_version = 1")
+    database = sqlite3.connect(path)
+    database.executescript(" ".join(_LAYOUTS[:layout]))
+    database.execute("INSERT INTO identity VALUES (1, ?)", (bytes(range(32)),))
+    database.execute("INSERT INTO generation VALUES (1, '70000')")
+    if layout > 1:
+        database.execute(
+            "INSERT INTO services (id, source, trusted, params, health) VALUES ('a', 'socket', 1, x'80', 0)"
+        )
+        database.execute("INSERT INTO peers VALUES (?, '10.0.0.1', 7940)", (bytes(16),))
+    if layout > 2:
+        database.execute("INSERT INTO maintenance VALUES ('a', 'why')")
+    database.execute(f"PRAGMA user_version = {layout}")
+    database.commit()
+    database.close()
+    for _ in range(2):
+        data = DataDirectory(str(tmp_path))
+        assert data.identity().id == identity_of(bytes(range(32))).id
+        kept = [KeptService("a", "socket", True, b"\x80")] if layout > 1 else []
+        assert data.kept() == Kept(kept, [], None, [], {"a": "why"} if layout > 2 else {})
+        assert len(data.peers()) == (layout > 1)
+        data.close()
+
+
+def test_what_checks_said_and_when_is_kept(tmp_path: Path) -> None:
     data = DataDirectory(str(tmp_path))
-    assert (data.identity().id, data.services(), data.peers(), data.maintenance()) == (id, [], {}, {})
+    data.identity()
+    moment, hold = Moment(5, 2.5, "boot"), Hold(Moment(6, 3.5, "boot"), 30.0)
+    health = KeptHealth("a", b"key", Health.WARNING, moment)
+    check = KeptNodeCheck("disk", True, b"\xa0")
+    data.write(
+        [keep_health(health), keep_health(health._replace(service="b")), keep_hold(hold), keep_node_check(check)]
+    )
+    data.close()
+    data = DataDirectory(str(tmp_path))
+    assert data.healths() == [health, health._replace(service="b")]
+    assert (data.hold(), data.node_checks()) == (hold, [check])
+    data.write([drop_healths("a"), drop_hold(), drop_node_check("disk")])
+    assert data.kept() == Kept([], [health._replace(service="b")], None, [], {})
     data.close()
 
 

@@ -57,7 +57,7 @@ async def test_what_is_registered_is_looked_up(sidecar: Sidecar) -> None:
         "port": 8080, "tags": ["v2", "blue"], "meta": {"a": "1", "b": "2"}, "weight": 7, "health": "passing",
         "stale": False, "zone": "", "version": given["version"],
     }  # fmt: skip
-    assert await client.call("deregister", id="web-8080") == {}
+    assert await client.call("deregister", id="web-8080") == {"durable": True}
     assert await client.call("lookup", name="web") == []
 
 
@@ -466,7 +466,7 @@ async def test_a_user_changes_only_what_that_user_registered(sidecar: Sidecar, m
     assert (await other.call("lookup", name="web", all=True))[0]["weight"] == 1
     await other.call("register", name="web", port=81)  # another id is free
     assert await app.call("heartbeat", id="web-80") == {}
-    assert await app.call("deregister", id="web-80") == {}
+    assert await app.call("deregister", id="web-80") == {"durable": True}
 
 
 async def test_leave_is_for_operators(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import trio.testing
 
 from gossipreg.daemon import names
 from gossipreg.daemon.checks import tcp
-from gossipreg.daemon.checks.spec import Progress, parse_check_untrusted
+from gossipreg.daemon.checks.parse import parse_check_untrusted
+from gossipreg.daemon.checks.spec import Progress
 from gossipreg.daemon.names import Names
 
 GENEROUS_S = 30

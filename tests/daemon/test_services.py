@@ -1,6 +1,5 @@
 """Registrations: kept before they are told, taken up again, and taken out with what they came from."""
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,11 @@ from msgpack import packb
 from trio.testing import MockClock
 
 from gossipreg.callers import Caller
-from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
-from gossipreg.daemon.data_directory import DataDirectory, KeptService, keep_service
+from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE
-from gossipreg.errors import BadConfig, NotAllowed, NotFound, Refused, TooLarge
+from gossipreg.daemon.kept import KeptService, keep_service
+from gossipreg.errors import BadConfig, CannotKeep, NotAllowed, NotFound, Refused, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
 from tests.daemon.conftest import Inside
 from tests.daemon.memory_network import MemoryNetwork
@@ -59,17 +58,14 @@ class Started:
         """`use` it from a start to a kill, in virtual time."""
         assert self.clock.autojump_threshold == 0
         data = DataDirectory(str(self.folder))
-        self.inside = Inside(MemoryNetwork(), "tested", database=data)
+        self.inside = Inside(MemoryNetwork(), "tested", database=data, runners={"tcp": self.tcp})
         self.services = self.inside.services
-        self.services.checks = Checks(
-            changed=self.services.checked, expired=self.services.expired, kept_out=self.services.kept_out,
-            rng=random.Random(1), bug=self.inside.pump.bug, runners={"tcp": self.tcp},
-        )  # fmt: skip
         try:
-            self.services.start(data.services(), flags, file)
+            self.services.start(data.kept(), flags, file)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.inside.store.run)
                 nursery.start_soon(self.services.checks.run)
+                nursery.start_soon(self.services.known.run)
                 await use(self)
                 nursery.cancel_scope.cancel()
         finally:
@@ -207,7 +203,7 @@ async def test_registered_again_with_the_checks_it_had_it_goes_on_as_it_was(
         await one.services.register({**CHECKED, "tags": ["v2"]}, **ME)
         assert one.found() == {"web-80": Health.PASSING}
         await one.services.register({**CHECKED, "checks": [*CHECKED["checks"], "tcp://127.0.0.1:81"]}, **ME)
-        assert one.found() == {"web-80": Health.CRITICAL}
+        await one.until(lambda: one.found() == {"web-80": Health.CRITICAL})
         await one.services.register(CHECKED, **ME)
         assert one.found() == {"web-80": Health.PASSING}
         await one.services.register(WEB, **ME)
@@ -258,7 +254,7 @@ async def test_a_command_of_another_user_is_not_run_after_a_restart_without_the_
 ) -> None:
     started = Started(autojump_clock, tmp_path)
     data = DataDirectory(str(tmp_path))
-    kept = KeptService("x", "socket", False, packb({**WEB, "id": "x", "checks": ["cmd:true"]}), Health.PASSING)
+    kept = KeptService("x", "socket", False, packb({**WEB, "id": "x", "checks": ["cmd:true"]}))
     data.write([keep_service(kept)])
     data.close()
 
@@ -278,7 +274,7 @@ async def test_a_kept_registration_that_is_none_is_said_and_hurts_no_other(
     started = Started(autojump_clock, tmp_path)
     data = DataDirectory(str(tmp_path))
     good = packb({**WEB, "id": "good"})
-    data.write([keep_service(KeptService(id, "socket", True, kept, Health.PASSING))
+    data.write([keep_service(KeptService(id, "socket", True, kept))
                 for id, kept in (("bad", params), ("good", good))])  # fmt: skip
     data.close()
 
@@ -328,10 +324,10 @@ async def test_the_last_of_two_updates_at_once_is_the_one_that_is_kept(
 
 
 def full(*_: object) -> None:
-    raise Refused("cannot write gossipreg.db: database or disk is full; nothing was changed")
+    raise CannotKeep("cannot write gossipreg.db: database or disk is full; nothing was changed")
 
 
-async def test_a_full_disk_refuses_and_changes_nothing(
+async def test_a_full_disk_refuses_what_must_not_be_lost(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = Started(autojump_clock, tmp_path)
@@ -339,10 +335,10 @@ async def test_a_full_disk_refuses_and_changes_nothing(
     async def use(one: Started) -> None:
         await one.services.register(WEB, **ME)
         monkeypatch.setattr(DataDirectory, "write", full)
-        with pytest.raises(Refused, match="full"):
+        with pytest.raises(CannotKeep, match="full"):
             await one.services.register({**WEB, "weight": 9}, **ME)
-        with pytest.raises(Refused, match="full"):
-            await one.services.deregister("web-80", by=ROOT)
+        with pytest.raises(CannotKeep, match="full"):
+            await one.services.put_check("web-80", "c", "ttl:5s", by=ROOT)
         assert one.inside.node.catalog.lookup("web")[0].service.weight == 1
         monkeypatch.undo()
 
@@ -363,6 +359,50 @@ async def test_an_emptied_file_takes_nothing_out_unless_it_is_allowed(
         assert await one.services.follow_file([]) == (0, 0, 0)  # there is nothing left to take out
 
     await started.run(use, file=[{"name": "web", "port": 80}])
+
+
+async def test_a_full_disk_keeps_nobody_from_taking_a_service_out(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        for port in (80, 81, 82):
+            await one.services.register({**WEB, "port": port, "checks": ["ttl:1h", "ttl:2h"]}, **ME)
+        monkeypatch.setattr(DataDirectory, "write", full)
+        assert not await one.services.deregister("web-80", by=ROOT)
+        assert not await one.services.maintain("web-81", "why", by=ROOT)
+        assert not await one.services.drop_check("web-82", "service:web-82:1", by=ROOT)
+        assert one.found() == {"web-81": Health.MAINTENANCE, "web-82": Health.CRITICAL}
+        assert [check["id"] for check in one.services.report("web-82")] == ["service:web-82:2"]
+        assert not await one.services.maintain(None, "all", by=ROOT)
+        assert one.found()["web-82"] is Health.MAINTENANCE
+        assert not await one.services.maintain(None, None, by=ROOT)
+        assert one.found()["web-82"] is Health.CRITICAL
+        monkeypatch.undo()
+        await one.inside.store.flushed()  # it was tried again all the time, and now it can be written
+
+    async def after(one: Started) -> None:
+        assert one.found() == {"web-81": Health.MAINTENANCE, "web-82": Health.CRITICAL}
+        assert [check["id"] for check in one.services.report("web-82")] == ["service:web-82:2"]
+
+    await started.run(use)
+    await started.run(after)
+
+
+async def test_a_services_file_is_followed_on_a_full_disk(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    a, b = ({"name": "web", "port": port} for port in (1, 2))
+
+    async def use(one: Started) -> None:
+        monkeypatch.setattr(DataDirectory, "write", full)
+        await one.services.follow_file([{**b, "weight": 5}])
+        assert [one.service.weight for one in one.inside.node.catalog.lookup("web")] == [5]
+        monkeypatch.undo()
+
+    await started.run(use, file=[a, b])
 
 
 async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_gone(
@@ -470,6 +510,10 @@ async def test_one_dead_dependency_of_many_services_is_summed_up(autojump_clock:
     await started.run(use)
 
 
+def too_large(*_: object) -> None:
+    raise TooLarge("a row of more than 1 byte: take something out first")
+
+
 async def test_what_of_the_file_cannot_be_done_is_said_and_done_at_the_next_reading(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -477,10 +521,10 @@ async def test_what_of_the_file_cannot_be_done_is_said_and_done_at_the_next_read
     a, b = ({"name": "web", "port": port} for port in (1, 2))
 
     async def use(one: Started) -> None:
-        monkeypatch.setattr(DataDirectory, "write", full)
-        await one.services.follow_file([{**b, "weight": 5}])
+        monkeypatch.setattr(type(one.inside.node), "register", too_large)
+        await one.services.follow_file([a, {**b, "weight": 5}])
         assert sorted(one.found()) == ["web-1", "web-2"]
-        assert one.inside.log.getvalue().count("service_not_followed") == 2
+        assert one.inside.log.getvalue().count("service_not_followed") == 1
         monkeypatch.undo()
         await one.services.follow_file([{**b, "weight": 5}])
         assert [one.service.weight for one in one.inside.node.catalog.lookup("web")] == [5]
@@ -563,7 +607,7 @@ async def test_a_service_that_an_older_release_kept_becomes_whose_changes_it_fir
 ) -> None:
     started = Started(autojump_clock, tmp_path)
     app, other = Caller(1000, 1, door="socket"), Caller(1001, 1, door="socket")
-    kept = KeptService("web-80", "socket", False, packb(WEB), Health.PASSING)
+    kept = KeptService("web-80", "socket", False, packb(WEB))
     data = DataDirectory(str(tmp_path))
     data.write([keep_service(kept)])
     data.close()

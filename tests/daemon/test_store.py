@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from gossipreg.daemon.data_directory import Statement
+from gossipreg.daemon.kept import Statement
 from gossipreg.daemon.store import Store
 from gossipreg.errors import Refused
 

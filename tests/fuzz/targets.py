@@ -17,7 +17,8 @@ import dns.message
 from gossipreg.callers import Caller
 from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import advertise_rule, bind_rule
-from gossipreg.daemon.checks.spec import parse_check_untrusted, shortened
+from gossipreg.daemon.checks.parse import parse_check_untrusted
+from gossipreg.daemon.checks.spec import shortened
 from gossipreg.daemon.logs import text_value
 from gossipreg.daemon.params import registration_untrusted, take_untrusted
 from gossipreg.daemon.seeds import parse_seed
@@ -183,9 +184,7 @@ def _http_request(head: Head, body: bytes) -> None:
         given = definitions.body_untrusted(body)
         with suppress(HttpError, BadParams):
             params, checks = definitions.service_untrusted(given)
-            texts = [
-                check_definitions.check_text_untrusted(check, check_definitions.check_id(check)) for check in checks
-            ]
+            texts = [check_definitions.check_untrusted(check, check_definitions.check_id(check)) for check in checks]
             registration_untrusted("register", {**params, "checks": texts}, default_host="10.0.0.1")
         with suppress(HttpError):
             check_definitions.status_untrusted(given)

@@ -1,19 +1,16 @@
-"""`http` and `https` checks: one GET on a connection of its own. Redirects are not followed: 3xx is no answer of a
-program that is well."""
+"""`http` and `https` checks: one request on a connection of its own. Redirects are not followed: a program that is well
+does not answer 3xx to its health check."""
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import trio
 
 from gossipreg import __version__
+from gossipreg.daemon.checks import tls
 from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Outcome, Progress, shortened
 from gossipreg.daemon.checks.tcp import CannotConnect, connect, reason_of
 from gossipreg.model import Health
-
-if TYPE_CHECKING:
-    import ssl
 
 TOO_MANY_REQUESTS = 429
 READ_BYTES = 4096
@@ -29,7 +26,7 @@ async def run(spec: CheckSpec, progress: Progress) -> Outcome:
     except CannotConnect as error:
         return Outcome(Health.CRITICAL, str(error))
     try:
-        status, said = await _get(stream, spec)
+        status, said = await _ask(stream, spec)
     except h11.RemoteProtocolError as error:
         return Outcome(Health.CRITICAL, shortened(f"no HTTP: {error}"))
     except (trio.BrokenResourceError, OSError) as error:
@@ -52,28 +49,7 @@ async def _open(spec: CheckSpec, progress: Progress) -> "trio.SocketStream | tri
     stream = await connect(parts.hostname, parts.port or (443 if spec.kind == "https" else 80), progress)
     if spec.kind == "http":
         return stream
-    name = spec.server_name or parts.hostname
-    secured = trio.SSLStream(stream, _context(spec.verify), server_hostname=name, https_compatible=True)
-    try:
-        await secured.do_handshake()
-    except BaseException as error:
-        await trio.aclose_forcefully(stream)
-        if isinstance(error, trio.BrokenResourceError):
-            why = getattr(error.__cause__, "verify_message", "") or error.__cause__
-            raise CannotConnect(shortened(f"TLS: {why}")) from None
-        raise
-    return secured
-
-
-@cache
-def _context(verify: bool) -> "ssl.SSLContext":
-    import ssl
-
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return await tls.secured(stream, spec, parts.hostname)
 
 
 def _host(spec: CheckSpec) -> str:
@@ -84,17 +60,23 @@ def _host(spec: CheckSpec) -> str:
     return spec.server_name if parts.port is None else f"{spec.server_name}:{parts.port}"
 
 
-async def _get(stream: Any, spec: CheckSpec) -> tuple[int, bytes]:
+def _headers(spec: CheckSpec, body: bytes) -> list[tuple[str, str]]:
+    """Ours, where the check has none of that name, then the check's."""
+    ours = [("Host", _host(spec)), ("User-Agent", f"gossipreg/{__version__}"), ("Accept", "*/*")]
+    named = {name.lower() for name, _ in spec.headers}
+    framing = [("Connection", "close"), *([("Content-Length", str(len(body)))] if body else [])]
+    return [*((name, value) for name, value in ours if name.lower() not in named), *spec.headers, *framing]
+
+
+async def _ask(stream: Any, spec: CheckSpec) -> tuple[int, bytes]:
     """The status; its words and the beginning of the body."""
     import h11
 
-    parts = urlsplit(spec.target)
-    headers = [
-        ("Host", _host(spec)), ("User-Agent", f"gossipreg/{__version__}"), ("Accept", "*/*"), ("Connection", "close"),
-    ]  # fmt: skip
+    parts, sent = urlsplit(spec.target), spec.body.encode()
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     talk = h11.Connection(h11.CLIENT)
-    asked = talk.send(h11.Request(method="GET", target=target, headers=headers)) or b""
+    asked = talk.send(h11.Request(method=spec.method, target=target, headers=_headers(spec, sent))) or b""
+    asked += (talk.send(h11.Data(sent)) or b"") if sent else b""
     await stream.send_all(asked + (talk.send(h11.EndOfMessage()) or b""))
     status, body = 0, b""
     while True:

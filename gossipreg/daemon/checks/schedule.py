@@ -1,17 +1,19 @@
-"""When checks run, and what follows from what they say.
+"""When checks run, and what follows from their results.
 
-Owns the health of each check and of each service with checks (the worst of its checks), when each is due, and the
-bounds: so many run at once, in the order in which they fell due, so that none is starved; commands apart from the
-others, since they are dear. Never knows how a check is run, or what a service is beyond its id.
+Owns the health of each service with checks (the worst of its checks), when each check is due, and the bounds: at most
+so many run at once, in the order in which they fell due, so that none is starved; commands apart from the others,
+since they are dear. Never knows how a check is run, or what a service is beyond its id.
 
-A check runs when it is set; where it is critical then, again soon, ever less often, until it has passed for the first
-time or that would be as seldom as its interval: what starts beside its sidecar is found when it is up. Then it runs
-once at a random moment of its interval, so that many set together are spread, and from there on at every interval. What
-was missed because all places were taken is not made up for.
+A check runs when it is set. While it is critical it runs again soon, ever less often, until it has passed for the first
+time or that would be as seldom as its interval: a program that starts beside its sidecar is found when it is up. Then
+it runs once at a random moment of its interval, so that many set together are spread, and from there on at every
+interval. Runs of one check never overlap: one that takes longer than the interval is followed by the next moment of its
+interval after its end.
 
-A result that is better than the health so far counts towards `passes`, one that is worse towards `fails`; enough of
-them in a row, and the last one is the health. A result that agrees begins both counts anew. A ttl check hears
-heartbeats instead, each of which counts at once.
+A result that is better than the health so far counts towards `passes`, one that is worse towards `fails`; after enough
+of them in a row the last one is the health. A result that agrees begins both counts anew. A ttl check hears heartbeats
+instead, each of which counts at once. The first result after a start of the sidecar counts at once too, and so does the
+first one of a check that took over a health which it has not found itself (see `state.py`).
 """
 
 import heapq
@@ -24,60 +26,37 @@ from math import ceil, inf
 
 import trio
 
-from gossipreg.daemon.checks import command, http, tcp
+from gossipreg.daemon.checks import command, grpc, http, tcp
 from gossipreg.daemon.checks.spec import CheckSpec, Kind, Outcome, Progress, check_ids, shortened
+from gossipreg.daemon.checks.state import Beginning, CheckStatus, Restored, ScheduledCheck, damped, paired
 from gossipreg.errors import NotFound
 from gossipreg.model import Health
 
 Runner = Callable[[CheckSpec, Progress], Awaitable[Outcome]]
-RUNNERS: Mapping[Kind, Runner] = {"http": http.run, "https": http.run, "tcp": tcp.run, "cmd": command.run}
+RUNNERS: Mapping[Kind, Runner] = {
+    "http": http.run, "https": http.run, "tcp": tcp.run, "grpc": grpc.run, "grpcs": grpc.run, "cmd": command.run,
+}  # fmt: skip
+"""All but `alias`, which asks the sidecar itself."""
 
 CONNECTIONS_MAX = 128
 """Each takes a descriptor; and twelve thousand a second can be begun where each takes 10 ms."""
 COMMANDS_MAX = 16
 """Each is a process or more, and a pipe."""
 
-SOON_S, SOON_GROWTH = 0.2, 1.6
+SOON_GROWTH = 1.6
 SOON_A_SECOND = 200
 """Where more services are checked than that, those that never passed are tried again no sooner than this allows."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckStatus:
-    spec: CheckSpec
-    health: Health
-    output: str
-    since_s: float
-    """How long it has been of this health."""
-    checked_s: float | None
-    """How long ago it spoke last; None: never."""
-
-
-@dataclass(slots=True, eq=False)
-class _Check:
-    service_id: str
-    spec: CheckSpec
-    health: Health
-    since: float
-    output: str = ""
-    checked_at: float | None = None
-    streak: int = 0
-    """Results in a row on the same side of the health: below 0 better, above 0 worse."""
-    due: float = inf
-    """When it runs next; for a ttl, when its time is up."""
-    soon_s: float = SOON_S
-    """How long until it runs again, as long as it has not passed."""
-    settled: bool = False
-    """It runs at its interval."""
-    runs: trio.CancelScope | None = None
-    gone: bool = False
+FIRST_A_SECOND = 2000
+"""At a start of the sidecar so many first runs begin in a second."""
 
 
 @dataclass(slots=True)
 class _Lane:
     places: int
     running: int = 0
-    waiting: deque[_Check] = field(default_factory=deque)
+    waiting: deque[ScheduledCheck] = field(default_factory=deque)
 
 
 class Checks:
@@ -87,6 +66,7 @@ class Checks:
         changed: Callable[[str, Health], None],
         expired: Callable[[str, str], None],
         kept_out: Callable[[str], None] = lambda _: None,
+        spoke: Callable[[str, int], None] = lambda *_: None,
         rng: random.Random,
         bug: Callable[[str, Exception], None],
         runners: Mapping[Kind, Runner] = RUNNERS,
@@ -94,15 +74,16 @@ class Checks:
         commands_max: int = COMMANDS_MAX,
     ) -> None:
         """`changed(id, health)`: the health of this service is another one. `expired(id, why)`: one of its checks was
-        critical for as long as it may be. `kept_out(id)`: a check of it has spoken for the first time, and not passed.
-        `bug` is told of what runners and these raise."""
+        critical for as long as it may be. `kept_out(id)`: the first result of a check of it did not pass. `spoke(id,
+        n)`: its check number n gave a result, or had a heartbeat. `bug` is told of what runners and these raise."""
         self._changed = changed
         self._expired = expired
         self._kept_out = kept_out
+        self._spoke = spoke
         self._rng = rng
         self._bug = bug
         self._runners = runners
-        self._services: dict[str, list[_Check]] = {}
+        self._services: dict[str, list[ScheduledCheck]] = {}
         self._told: dict[str, Health] = {}
         self._connections, self._commands = _Lane(connections_max), _Lane(commands_max)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -113,28 +94,50 @@ class Checks:
 
     # -- what is checked ---------------------------------------------------------------------------------------------
 
-    def health(self, service_id: str, checks: tuple[CheckSpec, ...], fresh: Health) -> Health:
-        """The health that this service would have with these checks; those that are new to it begin as `fresh`."""
-        known = {check.spec: check.health for check in self._services.get(service_id, ())}
-        return max((known.get(spec, fresh) for spec in checks), default=Health.PASSING)
+    def health(self, service_id: str, specs: tuple[CheckSpec, ...], beginning: Beginning) -> Health:
+        """The health that this service would have with these checks."""
+        return max((check.health for check in self._planned(service_id, specs, beginning)), default=Health.PASSING)
 
-    def set(self, service_id: str, checks: tuple[CheckSpec, ...], fresh: Health) -> None:
-        """Check this service so from now on. Checks that it has already go on as they are, new ones are `fresh` until
-        they have spoken."""
-        health = self.health(service_id, checks, fresh)
-        before = {check.spec: check for check in self._services.pop(service_id, ())}
+    def set(self, service_id: str, specs: tuple[CheckSpec, ...], beginning: Beginning) -> None:
+        """Check this service so from now on. Checks that ask what an earlier one asked go on with its health; those
+        that ask something else in its place keep its health until their own first result."""
+        now, planned = trio.current_time(), self._planned(service_id, specs, beginning)
+        spread_s = 0.0 if beginning.restored is None else len(self._services) / FIRST_A_SECOND
+        before = self._services.pop(service_id, [])
         self._told.pop(service_id, None)
-        if checks:
-            self._services[service_id] = [
-                before.pop(spec) if spec in before else self._new(service_id, spec, fresh) for spec in checks
-            ]
-            self._told[service_id] = health
-        for check in before.values():
-            self._end(check)
+        if planned:
+            self._services[service_id] = planned
+            self._told[service_id] = max(check.health for check in planned)
+        for check in before:
+            if check not in planned:
+                self._end(check)
+        for check, spec in zip(planned, specs, strict=True):
+            if check not in before:
+                self._begin(check, now, spread_s)
+            elif check.spec != spec:
+                self._edit(check, spec, now)
+
+    def _planned(self, service_id: str, specs: tuple[CheckSpec, ...], beginning: Beginning) -> list[ScheduledCheck]:
+        """The checks for these specs: those that go on, as they are, and new ones that have not begun."""
+        now, before = trio.current_time(), self._services.get(service_id, [])
+        places = paired(service_id, [check.spec for check in before], specs)
+        restored = [None] * len(specs) if beginning.restored is None else beginning.restored(specs)
+        planned: list[ScheduledCheck] = []
+        for spec, id, place, known in zip(specs, check_ids(service_id, specs), places, restored, strict=True):
+            old = None if place is None else before[place]
+            if old is not None and old.spec.asked == spec.asked:
+                planned.append(old)
+            elif beginning.restored is not None:
+                planned.append(_restored(service_id, spec, known, now))
+            else:
+                health = beginning.said.get(id, beginning.fresh) if old is None else old.health
+                unproven = health is not Health.CRITICAL
+                planned.append(ScheduledCheck(service_id, spec, health, now, unproven=unproven))
+        return planned
 
     def remove(self, service_id: str) -> None:
         """Check it no more; what is running is ended."""
-        self.set(service_id, (), Health.PASSING)
+        self.set(service_id, (), Beginning())
 
     def heartbeat(self, service_id: str, health: Health, note: str, check_id: str | None = None) -> None:
         """The answer to its ttl checks, or to one of them. Raises NotFound where it has none."""
@@ -151,6 +154,13 @@ class Checks:
             self._set_due(check, trio.current_time() + check.spec.interval_s)
             self._said(check, Outcome(health, shortened(note)), at_once=True)
 
+    def look_at_aliases(self, service_id: str) -> None:
+        """Something about the service with this id changed: run the checks that alias it now."""
+        for checks in self._services.values():
+            for check in checks:
+                if check.spec.kind == "alias" and check.spec.target == service_id and check.runs is None:
+                    self._set_due(check, trio.current_time())
+
     def statuses(self, service_id: str) -> tuple[CheckStatus, ...]:
         checks = self._services.get(service_id)
         if checks is None:
@@ -158,7 +168,7 @@ class Checks:
         now = trio.current_time()
         return tuple(
             CheckStatus(
-                check.spec, check.health, _shown(check), now - check.since,
+                check.spec, check.health, check.shown(), now - check.since,
                 None if check.checked_at is None else now - check.checked_at,
             )
             for check in checks
@@ -192,24 +202,36 @@ class Checks:
         heapq.heappush(self._timers, (when, next(self._order), call))
         self._wake.set()
 
-    def _new(self, service_id: str, spec: CheckSpec, health: Health) -> _Check:
-        now = trio.current_time()
-        check = _Check(service_id, spec, health, now)
-        self._set_due(check, now + spec.interval_s if spec.kind == "ttl" else now)
-        if spec.kind != "ttl":
-            self._watch_expiry(check)
-        return check
+    def _begin(self, check: ScheduledCheck, now: float, spread_s: float) -> None:
+        if check.spec.kind == "ttl":
+            self._set_due(check, check.due if check.due < inf else now + check.spec.interval_s)
+            if check.checked_at is None:
+                return
+        else:
+            self._set_due(check, now + self._rng.random() * min(check.spec.interval_s, spread_s))
+        self._watch_expiry(check)
 
-    def _end(self, check: _Check) -> None:
+    def _edit(self, check: ScheduledCheck, spec: CheckSpec, now: float) -> None:
+        """The same question, otherwise put: its health, its counts and a run that is going on stay."""
+        before, check.spec = check.spec, spec
+        if spec.kind == "ttl" and spec.interval_s != before.interval_s:
+            began = check.since if check.checked_at is None else check.checked_at
+            self._set_due(check, max(began + spec.interval_s, min(check.due, now + spec.interval_s)))
+        elif check.settled and check.runs is None and not check.waiting:
+            self._set_due(check, min(check.due, now + spec.interval_s))
+        if spec.deregister_after_s != before.deregister_after_s:
+            self._watch_expiry(check)
+
+    def _end(self, check: ScheduledCheck) -> None:
         check.gone = True
         if check.runs is not None:
             check.runs.cancel()
 
-    def _set_due(self, check: _Check, when: float) -> None:
+    def _set_due(self, check: ScheduledCheck, when: float) -> None:
         check.due = when
         self._at(when, lambda: self._on_due(check, when))
 
-    def _on_due(self, check: _Check, when: float) -> None:
+    def _on_due(self, check: ScheduledCheck, when: float) -> None:
         if check.gone or check.due != when:
             return
         if check.spec.kind == "ttl":
@@ -218,9 +240,10 @@ class Checks:
                 self._watch_expiry(check)
             self._said(check, Outcome(Health.CRITICAL, f"no heartbeat for {check.spec.interval_s:g}s"), at_once=True)
             return
+        check.waiting = True
         self._lane(check).waiting.append(check)
 
-    def _next_due(self, check: _Check, passed: bool) -> float:
+    def _next_due(self, check: ScheduledCheck, passed: bool) -> float:
         now, interval_s = trio.current_time(), check.spec.interval_s
         if check.settled:
             return check.due + interval_s * max(1, ceil((now - check.due) / interval_s))
@@ -231,18 +254,19 @@ class Checks:
         check.settled = True
         return now + self._rng.random() * interval_s
 
-    def _lane(self, check: _Check) -> _Lane:
+    def _lane(self, check: ScheduledCheck) -> _Lane:
         return self._commands if check.spec.kind == "cmd" else self._connections
 
     def _fill(self, lane: _Lane) -> None:
         """Start what waits, as far as there are places."""
         while self._nursery is not None and lane.waiting and lane.running < lane.places:
             check = lane.waiting.popleft()
+            check.waiting = False
             if not check.gone:
                 lane.running += 1
                 self._nursery.start_soon(self._run_one, check)
 
-    async def _run_one(self, check: _Check) -> None:
+    async def _run_one(self, check: ScheduledCheck) -> None:
         lane = self._lane(check)
         self._runs += 1
         try:
@@ -269,18 +293,20 @@ class Checks:
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
-    def _said(self, check: _Check, outcome: Outcome, *, at_once: bool = False) -> None:
-        now, first = trio.current_time(), check.checked_at is None
-        check.checked_at, check.output = now, outcome.output
+    def _said(self, check: ScheduledCheck, outcome: Outcome, *, at_once: bool = False) -> None:
+        now, first = trio.current_time(), check.checked_at is None or check.unproven
         check.streak, health = damped(check.health, outcome.health, check.streak, check.spec)
-        if at_once:
+        if at_once or check.unproven:
             check.streak, health = 0, outcome.health
+        check.checked_at, check.output, check.unproven = now, outcome.output, False
         if health is not check.health:
             check.health, check.since = health, now
             self._watch_expiry(check)
             self._tell(check.service_id)
         elif first and health is not Health.PASSING:
             self._kept_out(check.service_id)
+        if not check.gone:
+            self._spoke(check.service_id, self._services[check.service_id].index(check))
 
     def _tell(self, service_id: str) -> None:
         """Say it where the health of the service is another one than was said."""
@@ -292,36 +318,28 @@ class Checks:
             except Exception as error:
                 self._bug("check", error)
 
-    def _watch_expiry(self, check: _Check) -> None:
+    def _watch_expiry(self, check: ScheduledCheck) -> None:
         limit_s, since = check.spec.deregister_after_s, check.since
         if limit_s is None or check.health is not Health.CRITICAL:
             return
 
         def look() -> None:
-            if not check.gone and check.health is Health.CRITICAL and check.since == since:
+            if (check.since, check.spec.deregister_after_s) != (since, limit_s) or check.health is not Health.CRITICAL:
+                return
+            if not check.gone:
                 try:
-                    self._expired(check.service_id, f"{check.spec.text} was critical for {limit_s:g}s")
+                    self._expired(check.service_id, f"{check.spec.shown} was critical for {limit_s:g}s")
                 except Exception as error:
                     self._bug("check", error)
 
         self._at(since + limit_s, look)
 
 
-def _shown(check: _Check) -> str:
-    """What it said last, and how far it is on its way to another health."""
-    if check.checked_at is None:
-        return "no heartbeat yet" if check.spec.kind == "ttl" else "no result yet"
-    if check.streak < 0:
-        return f"{check.output}; {-check.streak} of {check.spec.passes} in a row"
-    if check.streak > 0:
-        return f"{check.output}; {check.streak} of {check.spec.fails} in a row"
-    return check.output
-
-
-def damped(health: Health, said: Health, streak: int, spec: CheckSpec) -> tuple[int, Health]:
-    """The streak and the health after a result."""
-    if said is health:
-        return 0, health
-    streak = min(streak, 0) - 1 if said < health else max(streak, 0) + 1
-    enough = streak <= -spec.passes or streak >= spec.fails
-    return (0, said) if enough else (streak, health)
+def _restored(service_id: str, spec: CheckSpec, known: Restored | None, now: float) -> ScheduledCheck:
+    """A check at a start of the sidecar."""
+    if known is None:
+        return ScheduledCheck(service_id, spec, Health.CRITICAL, now, unproven=True)
+    check = ScheduledCheck(service_id, spec, known.health, now, checked_at=now - known.age_s, unproven=True)
+    if spec.kind == "ttl":
+        check.due = now + known.left_s
+    return check

@@ -1,27 +1,29 @@
-"""Consul's words for a health check, in those of `register`. Services are read in `definitions.py`."""
+"""Consul's words for a health check, as a table of `register` (see `daemon/checks/parse.py`). Services are read in
+`definitions.py`."""
 
-import re
 import shlex
-from urllib.parse import quote
+from typing import Any
 
 from gossipreg.gateway.http.ask import duration_untrusted
-from gossipreg.gateway.http.definitions import Given, keys, refuse, refuse_value, text_of
+from gossipreg.gateway.http.definitions import Given, keys, refuse, text_of
 from gossipreg.gateway.http.message import bad_request
 from gossipreg.model import Health
 
 STATUSES = {"passing": Health.PASSING, "warning": Health.WARNING, "critical": Health.CRITICAL}
 _CHECK = frozenset(
-    ("id", "checkid", "name", "notes", "status", "ttl", "http", "tcp", "args", "scriptargs", "interval", "timeout",
-     "method", "tlsskipverify", "tlsservername", "deregistercriticalserviceafter", "successbeforepassing",
+    ("id", "checkid", "name", "notes", "status", "ttl", "http", "tcp", "args", "scriptargs", "grpc", "grpcusetls",
+     "aliasnode", "aliasservice", "interval", "timeout", "method", "header", "body", "disableredirects",
+     "tlsskipverify", "tlsservername", "deregistercriticalserviceafter", "successbeforepassing",
      "failuresbeforecritical", "failuresbeforewarning", "serviceid", "servicename", "servicetags", "token", "namespace",
      "partition", "outputmaxsize", "node", "type", "definition")
 )  # fmt: skip
-_OPTION = re.compile(",(?=[a-z_]+=)")
-"""A comma in a URL or an argument that `register` would take for the begin of an option."""
-_COMMA_AND_NOTHING = ",''"
-"""Means a comma in a shell's words, in quotes and outside."""
-_PLAIN = ":/@!$&'()*+;=?# "
-"""What is not percent-encoded in names and notes, so that people can read them. A comma is."""
+_WAYS = {
+    "ttl": ("ttl",), "http": ("http",), "tcp": ("tcp",), "grpc": ("grpc",), "args": ("args", "scriptargs"),
+    "alias": ("aliasservice", "aliasnode"),
+}  # fmt: skip
+"""What a check may be, and the keys that say so."""
+
+Check = dict[str, Any]
 
 
 def check_id(given: Given) -> str:
@@ -54,72 +56,84 @@ def status_untrusted(given: Given) -> Health | None:
     return STATUSES[status]
 
 
-def check_text_untrusted(given: Given, id: str) -> str:
+def check_untrusted(given: Given, id: str) -> Check:
     """The check as `register` takes it, under this id. Raises HttpError, 400, for what cannot be said so; what is out
     of range is for `register` to say."""
     given = {**given, **(keys(given["definition"]) if type(given.get("definition")) is dict else {})}
     refuse(given, _CHECK, "a check")
-    text, kind = _what(given)
-    for key, option in (("interval", "interval"), ("timeout", "timeout")):
-        if kind != "ttl" and (seconds := _seconds(given, key)) is not None:
-            text += f",{option}={seconds}"
-    if (seconds := _seconds(given, "deregistercriticalserviceafter")) is not None:
-        text += f",deregister_after={seconds}"
-    text += _in_a_row(given, kind)
-    if kind == "https":
-        if given.get("tlsskipverify"):
-            text += ",verify=no"
-        if name := text_of(given, "tlsservername"):
-            text += f",server_name={name}"
+    way = _way(given)
+    check: Check = _WHAT[way](given)
+    if way not in ("ttl", "alias"):
+        check |= _some(interval=_seconds(given, "interval"), timeout=_seconds(given, "timeout"))
+        passes, fails = _whole(given, "successbeforepassing"), _whole(given, "failuresbeforecritical")
+        check |= _some(passes=passes if passes > 1 else None, fails=fails if fails > 1 else None)
+    if check["check"].startswith(("https:", "grpcs:")):
+        check |= _some(server_name=text_of(given, "tlsservername") or None)
+        check |= {"verify": False} if given.get("tlsskipverify") else {}
     notes = " ".join(text_of(given, "notes").split())  # they may have lines
-    for option, value in (("id", id), ("name", text_of(given, "name")), ("notes", notes)):
-        if value:
-            text += f",check_{option}={quote(value, safe=_PLAIN)}"
-    return text
+    return check | _some(
+        deregister_after=_seconds(given, "deregistercriticalserviceafter"),
+        check_id=id or None, check_name=text_of(given, "name") or None, check_notes=notes or None,
+    )  # fmt: skip
 
 
-def _what(given: Given) -> tuple[str, str]:
-    """What is checked, and how."""
-    ways = [
-        way for way in ("ttl", "http", "tcp", "args") if given.get(way) or (way == "args" and given.get("scriptargs"))
-    ]
+def _some(**options: Any) -> Check:
+    """Those that are given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _way(given: Given) -> str:
+    ways = [way for way, named in _WAYS.items() if any(given.get(key) for key in named)]
     if len(ways) != 1:
-        raise bad_request(f"a check is one of TTL, HTTP, TCP and Args: this one is {' and '.join(ways) or 'none'}")
-    match ways[0]:
-        case "ttl":
-            if (seconds := _seconds(given, "ttl")) is None:
-                raise bad_request("TTL is 0: give a duration above 0")
-            return f"ttl:{seconds}", "ttl"
-        case "http":
-            refuse_value(given, "method", ("", "GET", "get"), "a check sends GET")
-            url = text_of(given, "http")
-            if not url.startswith(("http://", "https://")):
-                raise bad_request(f"HTTP is {url[:80]!r}: give an http:// or https:// URL")
-            return _OPTION.sub("%2C", url), url.partition(":")[0]
-        case "tcp":
-            if "," in (address := text_of(given, "tcp")):
-                raise bad_request(f"TCP is {address[:80]!r}: give HOST:PORT")
-            return f"tcp://{address}", "tcp"
+        raise bad_request(
+            f"a check is one of TTL, HTTP, TCP, GRPC, Args and AliasService: this one is {' and '.join(ways) or 'none'}"
+        )
+    return ways[0]
+
+
+def _ttl(given: Given) -> Check:
+    if (seconds := _seconds(given, "ttl")) is None:
+        raise bad_request("TTL is 0: give a duration above 0")
+    return {"check": f"ttl:{seconds}"}
+
+
+def _http(given: Given) -> Check:
+    url = text_of(given, "http")
+    if not url.startswith(("http://", "https://")):
+        raise bad_request(f"HTTP is {url[:80]!r}: give an http:// or https:// URL")
+    header = given.get("header") or None
+    if header is not None and type(header) is not dict:
+        raise bad_request('Header is no JSON object: give {"Name": ["value"]}')
+    method, body = text_of(given, "method") or None, text_of(given, "body") or None
+    return {"check": url, **_some(method=method, body=body, header=header)}
+
+
+def _tcp(given: Given) -> Check:
+    return {"check": f"tcp://{text_of(given, 'tcp')}"}
+
+
+def _grpc(given: Given) -> Check:
+    return {"check": f"{'grpcs' if given.get('grpcusetls') else 'grpc'}://{text_of(given, 'grpc')}"}
+
+
+def _args(given: Given) -> Check:
     args = given.get("args") or given.get("scriptargs")
     if type(args) is not list or not all(type(arg) is str for arg in args):
         raise bad_request("Args is no list of texts")
-    return f"cmd:{_OPTION.sub(_COMMA_AND_NOTHING, shlex.join(args))}", "cmd"
+    return {"check": f"cmd:{shlex.join(args)}"}
 
 
-def _in_a_row(given: Given, kind: str) -> str:
-    passes, fails = (_whole(given, key) for key in ("successbeforepassing", "failuresbeforecritical"))
-    warning = _whole(given, "failuresbeforewarning")
-    if warning not in (0, fails):
-        raise bad_request("FailuresBeforeWarning is FailuresBeforeCritical here: leave it out")
-    if kind == "ttl":  # each heartbeat counts at once, with Consul as well
-        return ""
-    return (f",passes={passes}" if passes > 1 else "") + (f",fails={fails}" if fails > 1 else "")
+def _alias(given: Given) -> Check:
+    return {"check": f"alias:{text_of(given, 'aliasservice')}", **_some(node=text_of(given, "aliasnode") or None)}
+
+
+_WHAT = {"ttl": _ttl, "http": _http, "tcp": _tcp, "grpc": _grpc, "args": _args, "alias": _alias}
 
 
 def _seconds(given: Given, key: str) -> str | None:
     """As `register` takes durations; JSON numbers are Go's nanoseconds."""
     value = given.get(key)
-    if value in (None, "", 0, "0"):
+    if value in (None, "", 0):
         return None
     if type(value) in (int, float):
         if not 0 < value < 1e18:
@@ -129,6 +143,8 @@ def _seconds(given: Given, key: str) -> str | None:
         seconds = duration_untrusted(key, value)
     else:
         raise bad_request(f"{key} is {value!r:.80}: give a duration, as 10s")
+    if seconds == 0:  # "0s": how Go writes that there is none
+        return None
     if not 0 < seconds < 1e9:
         raise bad_request(f"{key} is {value!r:.80}: give a duration above 0")
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"

@@ -1,23 +1,28 @@
 """Registering, checks, maintenance, joining and leaving: what Consul's agents let programs do, done as the local socket
 does it, by the same code: on the disk before it is answered.
 
-A check belongs to a service here: one of the node alone is refused. Checks have the ids that Consul gives them
-(`service:ID`, `service:ID:1`), or those that they were given.
+A check belongs to a service, or without a ServiceID to this sidecar. Checks have the ids that Consul gives them
+(`service:ID`, `service:ID:1`), or those that they were given. What takes something out of the answers is done even
+where it cannot be written; the answer then has the header `X-Gossipreg-Durable: false`.
 """
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import TypeVar
 
-from gossipreg.errors import Busy, GossipregError, NotAllowed, NotFound, TooLarge
+from gossipreg.errors import Busy, CannotKeep, GossipregError, Leaving, NotAllowed, NotFound, TooLarge
 from gossipreg.gateway.http import check_definitions, definitions
 from gossipreg.gateway.http.ask import flag, one
+from gossipreg.gateway.http.check_definitions import Check
 from gossipreg.gateway.http.definitions import Given
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.model import Health
 
 DONE = Response(200, b"")
+NOT_DURABLE = (("X-Gossipreg-Durable", "false"),)
 NO_REASON = "Maintenance mode is enabled, without a reason"
+
+Result = TypeVar("Result")
 
 
 class Writes:
@@ -31,31 +36,30 @@ class Writes:
         given = definitions.body_untrusted(request.body)
         params, checks = definitions.service_untrusted(given)
         replace = flag(request, "replace-existing-checks") or bool(given.get("replaceexistingchecks"))
-        texts = self._named(params["id"], checks)
-        kept = [] if replace else self._kept(params["id"], texts)
-        params["checks"] = [*kept, *texts.values()]
-        said = [check_definitions.status_untrusted(check) for check in checks]
-        await self._try(self._registrations.register(params, by=request.caller, holder=None, fresh=_fresh(said)))
+        named = self._named(params["id"], checks)
+        params["checks"] = list(named.values())
+        said = dict(zip(named, map(check_definitions.status_untrusted, checks), strict=True))
+        await self._try(
+            self._registrations.register(
+                params, by=request.caller, holder=None, keeps_checks=not replace,
+                said={id: health for id, health in said.items() if health is not None},
+            )
+        )  # fmt: skip
         return DONE
 
-    def _named(self, service_id: str, checks: list[Given]) -> dict[str, str]:
+    def _named(self, service_id: str, checks: list[Given]) -> dict[str, Check]:
         """The checks as `register` takes them, by id."""
-        texts: dict[str, str] = {}
+        named: dict[str, Check] = {}
         for number, check in enumerate(checks, 1):
             default = f"service:{service_id}" if len(checks) == 1 else f"service:{service_id}:{number}"
             id = check_definitions.check_id(check) or default
-            if id in texts:
+            if id in named:
                 raise bad_request(f"two checks have the id {id[:80]!r}")
-            texts[id] = check_definitions.check_text_untrusted(check, id)
-        return texts
-
-    def _kept(self, service_id: str, texts: dict[str, str]) -> list[str]:
-        """The checks that the service has already and that these do not replace: they stay, as with Consul."""
-        return [said["check"] for said in self._registrations.report(service_id) if said["id"] not in texts]
+            named[id] = check_definitions.check_untrusted(check, id)
+        return named
 
     async def deregister(self, request: Request, id: str) -> Response:
-        await self._try(self._registrations.deregister(id, by=request.caller))
-        return DONE
+        return done(await self._try(self._registrations.deregister(id, by=request.caller)))
 
     async def maintain(self, request: Request, id: str | None) -> Response:
         if not one(request, "enable"):
@@ -64,8 +68,7 @@ class Writes:
         reason = one(request, "reason") or NO_REASON
         if len(reason.encode()) > 4096:
             raise bad_request("the reason has more than 4096 bytes")
-        await self._try(self._registrations.maintain(id, reason if enable else None, by=request.caller))
-        return DONE
+        return done(await self._try(self._registrations.maintain(id, reason if enable else None, by=request.caller)))
 
     # -- checks --------------------------------------------------------------------------------------------------------
 
@@ -73,18 +76,11 @@ class Writes:
         given = definitions.body_untrusted(request.body)
         name = check_definitions.check_name(given)
         service_id = check_definitions.check_service(given)
-        if not service_id:
-            raise bad_request("ServiceID is missing: a check belongs to a service here, none to the node alone")
         id = check_definitions.check_id(given) or name
-        texts = {id: check_definitions.check_text_untrusted(given, id)}
+        check = check_definitions.check_untrusted(given, id)
         self._refuse_taken(id, service_id)
-        status = check_definitions.status_untrusted(given)
-        await self._try(
-            self._registrations.set_checks(
-                service_id, [*self._kept(service_id, texts), *texts.values()],
-                by=request.caller, fresh=_fresh([status]),
-            )
-        )  # fmt: skip
+        said = check_definitions.status_untrusted(given)
+        await self._try(self._registrations.put_check(service_id or None, id, check, by=request.caller, said=said))
         return DONE
 
     def _refuse_taken(self, check_id: str, service_id: str) -> None:
@@ -93,13 +89,12 @@ class Writes:
         except HttpError:
             return
         if owner != service_id:
-            raise bad_request(f"the check {check_id[:80]!r} belongs to the service {owner[:80]!r}: choose another ID")
+            whose = f"the service {owner[:80]!r}" if owner else "this node"
+            raise bad_request(f"the check {check_id[:80]!r} belongs to {whose}: choose another ID")
 
     async def deregister_check(self, request: Request, check_id: str) -> Response:
         service_id, _ = self._find(check_id)
-        rest = [said["check"] for said in self._registrations.report(service_id) if said["id"] != check_id]
-        await self._try(self._registrations.set_checks(service_id, rest, by=request.caller, fresh=Health.CRITICAL))
-        return DONE
+        return done(await self._try(self._registrations.drop_check(service_id or None, check_id, by=request.caller)))
 
     async def heartbeat(self, request: Request, check_id: str, health: Health) -> Response:
         return self._say(request, check_id, health, one(request, "note") or "")
@@ -122,11 +117,11 @@ class Writes:
         return DONE
 
     def _find(self, check_id: str) -> tuple[str, str]:
-        """The service that this check belongs to, and its kind. A check that was given no id is called after its
-        service: that one is looked at first, since heartbeats are many."""
+        """The service that this check belongs to ("": this sidecar), and its kind. A check that was given no id is
+        called after its service: that one is looked at first, since heartbeats are many."""
         own = self._outside.view.catalog.of_node(self._outside.view.id)
         ids = sorted((one.service.id for one in own), key=lambda one: not check_id.startswith(f"service:{one}"))
-        for id in ids:
+        for id in [*ids, ""]:
             for said in self._registrations.report(id):
                 if said["id"] == check_id:
                     return id, said["type"]
@@ -155,14 +150,19 @@ class Writes:
         except NotAllowed as error:
             raise in_http(error) from None
 
-    async def _try(self, done: Awaitable[Any]) -> None:
+    async def _try(self, awaited: Awaitable[Result]) -> Result:
         try:
-            await done
+            return await awaited
         except GossipregError as error:
             raise in_http(error) from None
 
 
-_STATUSES = ((NotAllowed, 403), (NotFound, 404), (TooLarge, 413), (Busy, 503))
+_STATUSES = ((NotAllowed, 403), (Leaving, 503), (CannotKeep, 507), (NotFound, 404), (TooLarge, 413), (Busy, 503))
+
+
+def done(durable: bool) -> Response:
+    """The answer to what is done, whether or not it could be written."""
+    return DONE if durable else Response(200, b"", headers=NOT_DURABLE)
 
 
 def in_http(error: GossipregError) -> HttpError:
@@ -170,8 +170,3 @@ def in_http(error: GossipregError) -> HttpError:
         return error
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 400)
     return HttpError(status, error.code, str(error))
-
-
-def _fresh(said: list[Health | None]) -> Health:
-    """The health that new checks begin with: the worst that is said of one; critical where nothing is said."""
-    return max((Health.CRITICAL if health is None else health for health in said), default=Health.CRITICAL)

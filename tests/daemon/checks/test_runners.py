@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from gossipreg.daemon.checks import command, http
+from gossipreg.daemon.checks import command
+from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.schedule import RUNNERS
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, Outcome, Progress, parse_check_untrusted
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, Outcome, Progress
 from gossipreg.model import Health
 
 GENEROUS_S = 30
@@ -191,7 +192,7 @@ async def test_a_server_of_another_name_than_the_urls_is_asked_for_by_its_own(
     named: list[str | None] = []
     presented.sni_callback = lambda _socket, name, _context: named.append(name)
     trusting = ssl.create_default_context(cafile=str(tmp_path / "pem"))
-    monkeypatch.setattr(http, "_context", lambda _: trusting)
+    monkeypatch.setattr("gossipreg.daemon.checks.tls._context", lambda *_: trusting)
     requests: list[str] = []
     async with server(tls(presented, requests)) as port:
         by_address = await said(f"https://127.0.0.1:{port}/")
@@ -331,8 +332,8 @@ async def test_what_a_command_had_said_when_its_time_was_up_is_known() -> None:
 async def test_a_command_ends_with_the_sidecar_that_was_killed() -> None:
     unique = own_time()
     program = (
-        "import trio; from gossipreg.daemon.checks import command, spec; "
-        f"check = spec.parse_check_untrusted('checks', 'cmd:sleep {unique}; true'); "
+        "import trio; from gossipreg.daemon.checks import command, parse, spec; "
+        f"check = parse.parse_check_untrusted('checks', 'cmd:sleep {unique}; true'); "
         "trio.run(command.run, check, spec.Progress())"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as sidecar:

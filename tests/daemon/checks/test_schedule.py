@@ -10,8 +10,10 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from gossipreg.daemon.checks.schedule import Checks, damped
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress, parse_check_untrusted
+from gossipreg.daemon.checks.parse import parse_check_untrusted
+from gossipreg.daemon.checks.schedule import Checks
+from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
+from gossipreg.daemon.checks.state import Beginning, damped
 from gossipreg.errors import NotFound
 from gossipreg.model import Health
 
@@ -84,7 +86,7 @@ async def test_a_new_service_is_critical_until_all_its_checks_have_passed(autoju
     world = World(autojump_clock)
     async with world.checks() as checks:
         world.says["b:2"] = C
-        checks.set("s", (spec("tcp://a:1"), spec("tcp://b:2,interval=5s")), C)
+        checks.set("s", (spec("tcp://a:1"), spec("tcp://b:2,interval=5s")), Beginning(C))
         await trio.sleep(60)
         assert world.changes == []
         world.says["b:2"] = P
@@ -96,7 +98,8 @@ async def test_a_new_service_is_critical_until_all_its_checks_have_passed(autoju
 async def test_flapping_changes_nothing_until_it_lasts(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,interval=1s,passes=2,fails=3"),), P)
+        checks.set("s", (spec("tcp://a:1,interval=1s,passes=2,fails=3"),), Beginning(P))
+        await trio.sleep(0.1)
         for _ in range(20):
             world.says["a:1"] = C if world.says.get("a:1", P) is P else P
             await trio.sleep(1)
@@ -113,7 +116,7 @@ async def test_checks_set_together_run_at_once_and_then_spread_over_their_interv
     world = World(autojump_clock)
     async with world.checks(places=1000) as checks:
         for number in range(1000):
-            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), C)
+            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), Beginning(C))
         start = trio.current_time()
         await trio.sleep(30)
         assert len(world.changes) == 1000
@@ -133,7 +136,7 @@ async def test_a_program_that_comes_up_after_its_service_is_found_soon(
     world = World(autojump_clock)
     async with world.checks() as checks:
         world.says["a:1"] = C
-        checks.set("s", (spec("tcp://a:1,interval=10s"),), before)
+        checks.set("s", (spec("tcp://a:1,interval=10s"),), Beginning(before))
         await trio.sleep(up_after_s)
         world.says["a:1"] = P
         start = trio.current_time()
@@ -148,7 +151,7 @@ async def test_many_that_never_pass_are_not_tried_more_often_than_at_their_inter
     async with world.checks(places=5000) as checks:
         for number in range(4000):
             world.says[f"h:{number + 1}"] = C
-            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), C)
+            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), Beginning(C))
         await trio.sleep(30)
         assert len(world.runs) <= 4000 * 4
 
@@ -156,7 +159,7 @@ async def test_many_that_never_pass_are_not_tried_more_often_than_at_their_inter
 async def test_what_passed_once_is_checked_at_its_interval(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,interval=10s,passes=3"),), C)
+        checks.set("s", (spec("tcp://a:1,interval=10s,passes=3"),), Beginning(C))
         await trio.sleep(9)
         assert len(world.runs) <= 2
         world.says["a:1"] = C
@@ -168,7 +171,7 @@ async def test_a_check_that_hangs_is_ended_at_its_timeout(autojump_clock: MockCl
     world = World(autojump_clock)
     world.takes_s = 3600
     async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,interval=10s,timeout=2s"),), P)
+        checks.set("s", (spec("tcp://a:1,interval=10s,timeout=2s"),), Beginning(P))
         await trio.sleep(2.1)
         assert world.changes == [("s", C)]
         assert checks.statuses("s")[0].output == "no answer within 2s"
@@ -181,7 +184,7 @@ async def test_none_is_starved_where_there_are_more_than_places(autojump_clock: 
     world.takes_s = 1
     async with world.checks() as checks:
         for number in range(4096):
-            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), C)
+            checks.set(f"s{number}", (spec(f"tcp://h:{number + 1},interval=10s"),), Beginning(C))
         await trio.sleep(40)
         assert world.most == 128
         assert len(world.changes) == 4096
@@ -196,11 +199,11 @@ async def test_commands_wait_for_commands_and_hold_up_nobody_else(autojump_clock
     world.takes_s = 100
     async with world.checks() as checks:
         for number in range(50):
-            checks.set(f"c{number}", (spec(f"cmd:c{number},interval=1000s,timeout=100s"),), C)
+            checks.set(f"c{number}", (spec(f"cmd:c{number},interval=1000s,timeout=100s"),), Beginning(C))
         await trio.sleep(1)
         assert world.most == 4
         world.takes_s = 0.001
-        checks.set("t", (spec("tcp://a:1"),), C)
+        checks.set("t", (spec("tcp://a:1"),), Beginning(C))
         await trio.sleep(1)
         assert world.changes == [("t", P)]
 
@@ -209,15 +212,15 @@ async def test_a_check_that_stays_goes_on_as_it_was_and_one_that_goes_is_ended(a
     world = World(autojump_clock)
     a, b = spec("tcp://a:1,interval=10s"), spec("tcp://b:1,interval=10s,timeout=9s")
     async with world.checks() as checks:
-        checks.set("s", (a,), C)
+        checks.set("s", (a,), Beginning(C))
         await trio.sleep(1)
-        assert checks.health("s", (a, b), C) is C
+        assert checks.health("s", (a, b), Beginning(C)) is C
         world.takes_s = 8
-        checks.set("s", (a, b), C)
+        checks.set("s", (a, b), Beginning(C))
         assert [status.health for status in checks.statuses("s")] == [P, C]
         await trio.sleep(1)
-        assert checks.health("s", (a,), C) is P
-        checks.set("s", (a,), C)
+        assert checks.health("s", (a,), Beginning(C)) is P
+        checks.set("s", (a,), Beginning(C))
         await trio.testing.wait_all_tasks_blocked()
         assert world.cancelled == 1
         checks.remove("s")
@@ -230,7 +233,7 @@ async def test_a_check_that_stays_goes_on_as_it_was_and_one_that_goes_is_ended(a
 async def test_a_ttl_passes_while_heartbeats_come(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
-        checks.set("s", (spec("ttl:30s"),), C)
+        checks.set("s", (spec("ttl:30s"),), Beginning(C))
         await trio.sleep(10)
         checks.heartbeat("s", P, "fine")
         assert world.changes == [("s", P)]
@@ -250,13 +253,13 @@ async def test_a_ttl_passes_while_heartbeats_come(autojump_clock: MockClock) -> 
 async def test_a_ttl_service_expires_after_its_time_was_up_and_not_before(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
-        checks.set("s", (spec("ttl:2s,deregister_after=1s"),), C)
+        checks.set("s", (spec("ttl:2s,deregister_after=1s"),), Beginning(C))
         assert checks.statuses("s")[0].output == "no heartbeat yet"
         await trio.sleep(2.9)
         assert world.expired == []
         await trio.sleep(0.2)
         assert [id for id, _ in world.expired] == ["s"]
-        checks.set("t", (spec("ttl:2s,deregister_after=1s"),), C)
+        checks.set("t", (spec("ttl:2s,deregister_after=1s"),), Beginning(C))
         for _ in range(5):
             await trio.sleep(1.5)
             checks.heartbeat("t", P, "fine")
@@ -269,7 +272,7 @@ async def test_a_ttl_service_expires_after_its_time_was_up_and_not_before(autoju
 async def test_what_is_on_its_way_to_another_health_says_how_far(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,interval=1s,passes=3,fails=2"),), C)
+        checks.set("s", (spec("tcp://a:1,interval=1s,passes=3,fails=2"),), Beginning(C))
         assert checks.statuses("s")[0].output == "no result yet"
         await trio.sleep(0.1)
         assert checks.statuses("s")[0].output == "it is PASSING; 1 of 3 in a row"
@@ -285,7 +288,7 @@ async def test_what_is_on_its_way_to_another_health_says_how_far(autojump_clock:
 async def test_a_service_that_is_critical_for_too_long_expires_once(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,interval=1s,deregister_after=60s"),), C)
+        checks.set("s", (spec("tcp://a:1,interval=1s,deregister_after=60s"),), Beginning(C))
         await trio.sleep(50)
         world.says["a:1"] = C
         await trio.sleep(50)
@@ -306,8 +309,8 @@ async def test_a_runner_that_fails_ends_nothing(autojump_clock: MockClock) -> No
     world = World(autojump_clock)
     world.says["a:1"] = RuntimeError("oh")
     async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1"),), P)
-        checks.set("t", (spec("tcp://b:1"),), C)
+        checks.set("s", (spec("tcp://a:1"),), Beginning(P))
+        checks.set("t", (spec("tcp://b:1"),), Beginning(C))
         await trio.sleep(1)
         assert sorted(world.changes) == [("s", C), ("t", P)]
         assert {str(error) for error in world.bugs} == {"oh"}

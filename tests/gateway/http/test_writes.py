@@ -11,10 +11,11 @@ import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.checks.spec import DEFAULT_TIMEOUT_S, parse_check_untrusted
+from gossipreg.daemon.checks.parse import parse_check_untrusted
+from gossipreg.daemon.checks.spec import DEFAULT_TIMEOUT_S
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.gateway.http.ask import duration_untrusted
-from gossipreg.gateway.http.check_definitions import check_text_untrusted
+from gossipreg.gateway.http.check_definitions import check_untrusted
 from gossipreg.gateway.http.definitions import keys
 from gossipreg.model import Health
 from tests.daemon.memory_network import MemoryNetwork
@@ -81,15 +82,16 @@ async def test_keys_are_taken_in_any_case_and_with_underscores(served: Served, b
         ({"TaggedAddresses": {"wan": {"Address": "1.2.3.4", "Port": 80}}}, "another address"),
         ({"Naem": "x"}, "nothing that a service has"), ({"Check": {}}, ""), ({"Check": {"Interval": "1s"}}, "is none"),
         ({"Check": {"TTL": "1s", "HTTP": "http://x/"}}, "ttl and http"), ({"Check": {"TTL": "soon"}}, "duration"),
-        ({"Check": {"HTTP": "http://x/", "Header": {"a": ["b"]}}}, "header"), ({"Check": {"GRPC": "x:1"}}, "grpc"),
-        ({"Check": {"HTTP": "http://x/", "Method": "POST"}}, "GET"), ({"Check": {"HTTP": "x"}}, "http://"),
-        ({"Check": {"AliasService": "x"}}, "alias"), ({"Check": {"DockerContainerID": "x", "Args": ["x"]}}, "docker"),
+        ({"Check": {"HTTP": "http://x/", "Header": ["a"]}}, "no JSON object"), ({"Check": {"GRPC": "x"}}, "host:port"),
+        ({"Check": {"HTTP": "http://x/", "Header": {"a b": ["c"]}}}, "NAME:VALUE"),
+        ({"Check": {"HTTP": "http://x/", "Method": "HEAD", "Body": "x"}}, "no body"), ({"Check": {"HTTP": "x"}}, "http://"),
+        ({"Check": {"AliasService": "web"}}, "leads back to 'web'"), ({"Check": {"UDP": "h:1"}}, "udp"),
+        ({"Check": {"DockerContainerID": "x", "Args": ["x"]}}, "docker"),
         ({"Check": {"TTL": "10s", "Status": "well"}}, "passing, warning or critical"), ({"Check": []}, ""),
         ({"Check": {"Args": ["true"]}}, "--allow-cmd-checks"),
         ({"Checks": [{"TTL": "1s", "ID": "a"}] * 2}, "two checks"),
         ({"Checks": {"a": 1}}, "no list"), ({"Checks": [1]}, "no JSON object"), ({"name": "twice"}, "twice"),
-        ({"Check": {"TCP": "x"}}, "tcp"), ({"Check": {"TCP": "h:1,passes=2"}}, "HOST:PORT"),
-        ({"Check": {"HTTP": "http://x/", "FailuresBeforeWarning": 2}}, "leave it out"),
+        ({"Check": {"TCP": "x"}}, "tcp"), ({"Check": {"TCP": "h:1,passes=2"}}, "no number from 1"),
         ({"Check": {"TTL": 10**400}}, "nanoseconds"), ({"Check": {"TTL": -1.5}}, "nanoseconds"),
         ({"Check": {"TTL": "0"}}, "above 0"), ({"Check": {"TTL": "0s"}}, "above 0"),
         ({"Check": {"TTL": "10s", "Notes": "\ud800"}}, "UTF-8"), ({"Meta": {"a": 1}}, "meta"),
@@ -136,31 +138,46 @@ async def test_registering_again_keeps_checks_unless_they_are_to_be_replaced(ser
 
 
 @pytest.mark.parametrize(
-    ("check", "text"),
+    ("check", "table"),
     [
-        ({"TTL": "1m30s"}, "ttl:90s"),
+        ({"TTL": "1m30s"}, {"check": "ttl:90s"}),
+        ({"TTL": "10s", "Timeout": "0s", "DeregisterCriticalServiceAfter": "0s"}, {"check": "ttl:10s"}),
         ({"HTTP": "http://h:1/x?a=b,c", "Interval": "250ms", "Timeout": "100ms"},
-         "http://h:1/x?a=b,c,interval=0.25s,timeout=0.1s"),
+         {"check": "http://h:1/x?a=b,c", "interval": "0.25s", "timeout": "0.1s"}),
         ({"HTTP": "https://h/", "TLSSkipVerify": True, "TLSServerName": "n", "SuccessBeforePassing": 3,
-          "FailuresBeforeCritical": 2}, "https://h/,passes=3,fails=2,verify=no,server_name=n"),
-        ({"TCP": "[::1]:5", "Interval": "10s", "SuccessBeforePassing": 1}, "tcp://[::1]:5,interval=10s"),
-        ({"Args": ["sh", "-c", "exit 1"], "Interval": "1h"}, "cmd:sh -c 'exit 1',interval=3600s"),
+          "FailuresBeforeCritical": 2, "FailuresBeforeWarning": 1, "DisableRedirects": True},
+         {"check": "https://h/", "passes": 3, "fails": 2, "verify": False, "server_name": "n"}),
+        ({"HTTP": "http://h/", "Method": "head", "Header": {"X-A": ["b, c", "d"]}},
+         {"check": "http://h/", "method": "head", "header": {"X-A": ["b, c", "d"]}}),
+        ({"HTTP": "http://h/", "Method": "POST", "Body": '{"a": 1,\n}', "Header": {"X-A": "b"}},
+         {"check": "http://h/", "method": "POST", "body": '{"a": 1,\n}', "header": {"X-A": "b"}}),
+        ({"TCP": "[::1]:5", "Interval": "10s", "SuccessBeforePassing": 1},
+         {"check": "tcp://[::1]:5", "interval": "10s"}),
+        ({"GRPC": "h:5/a.B", "Interval": "10s"}, {"check": "grpc://h:5/a.B", "interval": "10s"}),
+        ({"GRPC": "h:5", "GRPCUseTLS": True, "TLSSkipVerify": True}, {"check": "grpcs://h:5", "verify": False}),
+        ({"AliasService": "db"}, {"check": "alias:db"}),
+        ({"AliasService": "db", "AliasNode": "n"}, {"check": "alias:db", "node": "n"}),
+        ({"AliasNode": "n"}, {"check": "alias:", "node": "n"}),
+        ({"Args": ["sh", "-c", "exit 1"], "Interval": "1h"}, {"check": "cmd:sh -c 'exit 1'", "interval": "3600s"}),
         ({"HTTP": "http://h/?a=1,timeout=2s,b=3", "Interval": "5s"},
-         "http://h/?a=1%2Ctimeout=2s%2Cb=3,interval=5s"),
-        ({"Args": ["x", "a,timeout=1s", "b c,fails=2"]}, "cmd:x a,''timeout=1s 'b c,''fails=2'"),
-        ({"TTL": "10s", "Notes": "two\n  lines"}, "ttl:10s,check_notes=two lines"),
-        ({"ScriptArgs": ["x"], "Name": "a, b", "Notes": "100%"}, "cmd:x,check_name=a%2C b,check_notes=100%25"),
-        ({"Definition": {"TCP": "h:1", "Interval": "5s"}, "Status": "passing"}, "tcp://h:1,interval=5s"),
+         {"check": "http://h/?a=1,timeout=2s,b=3", "interval": "5s"}),
+        ({"Args": ["x", "a,timeout=1s", "b c,fails=2"]}, {"check": "cmd:x a,timeout=1s 'b c,fails=2'"}),
+        ({"TTL": "10s", "Notes": "two\n  lines"}, {"check": "ttl:10s", "check_notes": "two lines"}),
+        ({"ScriptArgs": ["x"], "Name": "a, b", "Notes": "100%"},
+         {"check": "cmd:x", "check_name": "a, b", "check_notes": "100%"}),
+        ({"Definition": {"TCP": "h:1", "Interval": "5s"}, "Status": "passing"},
+         {"check": "tcp://h:1", "interval": "5s"}),
     ],
 )  # fmt: skip
-def test_a_check_in_consuls_words_is_put_in_ours(check: Any, text: str) -> None:
-    assert check_text_untrusted(keys(check), "") == text
+def test_a_check_in_consuls_words_is_put_in_ours(check: Any, table: Any) -> None:
+    assert check_untrusted(keys(check), "") == table
+    parse_check_untrusted("checks", table)
 
 
 @given(st.lists(st.text(min_size=1).filter(str.isprintable), min_size=1, max_size=4))
 @example(["x", "a,timeout=1s", "it's, b,fails=2"])
 def test_arguments_of_a_command_are_given_to_it_as_they_were_said(args: list[str]) -> None:
-    spec = parse_check_untrusted("check", check_text_untrusted({"args": args}, "id"))
+    spec = parse_check_untrusted("check", check_untrusted({"args": args}, "id"))
     assert shlex.split(spec.target) == args
     assert (spec.id, spec.timeout_s, spec.fails) == ("id", DEFAULT_TIMEOUT_S, 1)
 
@@ -209,7 +226,7 @@ async def test_what_is_said_of_a_check_may_have_lines(served: Served) -> None:
         ("pass/none", None, 404), ("warn/web", None, 404), ("update/none", {"Status": "passing"}, 404),
         ("update/service:web", {"Status": "well"}, 400), ("update/service:web", {}, 400),
         ("deregister/none", None, 404),
-        ("pass/service:tcp", None, 400), ("register", {"Name": "c", "TTL": "1s"}, 400),
+        ("pass/service:tcp", None, 400), ("register", {"Name": "c", "TTL": "soon"}, 400),
         ("register", {"TTL": "1s", "ServiceID": "web"}, 400), ("register", {"Name": "c", "ServiceID": "web"}, 400),
         ("register", {"Name": "c", "TTL": "1s", "ServiceID": "none"}, 404),
         ("register", {"Name": "service:tcp", "TTL": "1s", "ServiceID": "web"}, 400),
@@ -229,9 +246,12 @@ async def test_a_check_is_added_to_a_service_and_taken_away_again(served: Served
     await registered(served, Check={"TTL": "10s", "Status": "passing"})
     check = {"Name": "disk", "ServiceID": "web", "TTL": "1h", "Notes": "of /var"}
     assert (await served.put("/v1/agent/check/register", check)).status == 200
-    assert health_of(served) is Health.CRITICAL
+    assert health_of(served) is Health.PASSING  # until the new check fails
     assert (await served.get("/v1/agent/checks")).json["disk"]["Notes"] == "of /var"
+    assert (await served.put("/v1/agent/check/fail/disk")).status == 200
+    assert health_of(served) is Health.CRITICAL
     assert (await served.put("/v1/agent/check/register", {**check, "TTL": "2h"})).status == 200
+    assert health_of(served) is Health.CRITICAL
     assert (await served.put("/v1/agent/check/pass/disk")).status == 200
     assert health_of(served) is Health.PASSING
     assert (await served.put("/v1/agent/check/fail/disk")).status == 200
@@ -297,7 +317,7 @@ async def test_what_is_written_is_on_the_disk_before_it_is_answered(tmp_path: Pa
         assert data.maintenance() == {"web": "why", "": "all"}
         again = Served(tmp_path / "data", MemoryNetwork(), "one")
         kept.append(again)
-        again.services.start(data.services(), None, (), data.maintenance())
+        again.services.start(data.kept(), None, ())
         assert health_of(again) is Health.MAINTENANCE
         assert again.services.maintenance(None) == "all"
         assert again.services.report("web")[0]["name"] == "n"

@@ -222,9 +222,8 @@ class Resources:
         params = {
             "name": service.name, "id": service.id, "address": service.address, "port": service.port,
             "tags": list(service.tags), "meta": {**dict(service.meta), **given}, "weight": service.weight,
-            "checks": self._checks(service.id),
         }  # fmt: skip
-        await self._try(self._registrations.register(params, by=request.caller, holder=None))
+        await self._try(self._registrations.register(params, by=request.caller, holder=None, keeps_checks=True))
         return DONE
 
     # -- leaves --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""What may be registered here: the parameters of `register`, and the checks in them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gossipreg.daemon.aliases import refuse_circle
+from gossipreg.daemon.checks import grpc
+from gossipreg.daemon.checks.spec import CheckSpec
+from gossipreg.daemon.params import Registration, registration_untrusted
+from gossipreg.errors import Refused
+
+
+class Admission:
+    def __init__(
+        self, host: Callable[[], str], checks_of: Callable[[str], Iterable[CheckSpec]], *, allow_cmd_checks: bool
+    ) -> None:
+        """`host` is the default address of a service; `checks_of` one that is registered here, by its id."""
+        self._host = host
+        self._checks_of = checks_of
+        self._allow_cmd_checks = allow_cmd_checks
+
+    def read(self, params: Mapping[str, Any], *, trusted: bool, who: str = "this user") -> Registration:
+        """Raises RequestError."""
+        registration = registration_untrusted("register", dict(params), default_host=self._host())
+        for check in registration.checks:
+            self.check(check, trusted=trusted, who=who)
+        refuse_circle(registration.service.id, registration.checks, self._checks_of)
+        return registration
+
+    def check(self, check: CheckSpec, *, trusted: bool, who: str = "this user") -> None:
+        """Raise Refused for a check that may not, or cannot, be run here."""
+        shown = f"the check {check.shown[:60]!r}"
+        if check.kind == "cmd" and not (trusted or self._allow_cmd_checks):
+            raise Refused(f"{shown} is not taken from {who}, since it runs as the user of the sidecar: "
+                          "start that with --allow-cmd-checks, or use another kind of check")  # fmt: skip
+        if check.kind in ("grpc", "grpcs") and not grpc.available():
+            raise Refused(f"{shown} needs the library h2 beside the sidecar: pip install 'gossipreg[grpc]'")

@@ -1,0 +1,101 @@
+"""What this sidecar has registered: one entry a service, who holds it, and which checks it has."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from msgpack import unpackb
+
+from gossipreg.daemon.checks.parse import Table, parse_check_untrusted, with_id
+from gossipreg.daemon.checks.spec import check_ids
+from gossipreg.daemon.kept import KeptService
+from gossipreg.daemon.params import Registration
+from gossipreg.model import Health, Version
+
+CheckGiven = str | Table
+"""A check as `register` takes it."""
+
+
+class Holder(Protocol):
+    """The connection on which an attached registration lives; compared by identity."""
+
+    gone: bool
+    """Its connection has ended."""
+
+    def lost(self, id: str, why: str) -> None:
+        """What it registered does not live on it any more, though it is there."""
+        ...
+
+
+class Answer(NamedTuple):
+    id: str
+    version: Version
+
+
+class FileChanges(NamedTuple):
+    registered: int = 0
+    deregistered: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class Entry:
+    registration: Registration
+    source: str
+    """`socket`, `attached`, `flags` or `file`: see `services.py`."""
+    trusted: bool
+    """Whether the user who registered it may have commands run without --allow-cmd-checks."""
+    health: Health = Health.CRITICAL
+    """What its checks make of it. Maintenance and the sidecar's own checks come on top."""
+    holder: Holder | None = None
+    owner: int | None = None
+    """The uid that registered it: see `rights.py`."""
+
+    @property
+    def id(self) -> str:
+        return self.registration.service.id
+
+    @property
+    def must_be_durable(self) -> bool:
+        """The client who registers it may count on it after a restart of the sidecar, and nothing else gives it
+        anew."""
+        return self.source == "socket"
+
+    def kept(self) -> KeptService:
+        return KeptService(self.id, self.source, self.trusted, self.registration.params, self.owner)
+
+    def tell_holder(self, why: str) -> None:
+        if self.holder is not None and not self.holder.gone:
+            self.holder.lost(self.id, why)
+
+
+# -- the checks of a registration, as they were given ------------------------------------------------------------------
+
+
+def given_checks(registration: Registration) -> dict[str, CheckGiven]:
+    """By id."""
+    given = list({parse_check_untrusted("checks", one).text: one for one in _given(registration)}.values())
+    return dict(zip(check_ids(registration.service.id, registration.checks), given, strict=True))
+
+
+def _given(registration: Registration) -> list[Any]:
+    return unpackb(registration.params).get("checks") or []
+
+
+def named(given: CheckGiven, id: str) -> CheckGiven:
+    """The check under this id, where it has none."""
+    return given if parse_check_untrusted("check", given).id else with_id(given, id)
+
+
+def with_checks(params: dict[str, Any], before: Registration) -> dict[str, Any]:
+    """These parameters of `register` with the checks that the service had before, each under the id that it had, but
+    for those whose id is given anew."""
+    new = params.get("checks") or []
+    ids = check_ids(before.service.id, [parse_check_untrusted("checks", one) for one in new])
+    old = [named(given, id) for id, given in given_checks(before).items() if id not in ids]
+    return {**params, "checks": [*old, *(named(one, id) for one, id in zip(new, ids, strict=True))]}
+
+
+def without_check(before: Registration, id: str) -> dict[str, Any]:
+    """The parameters of this registration without one of its checks; the others keep the ids that they have."""
+    checks = [named(given, one) for one, given in given_checks(before).items() if one != id]
+    return {**unpackb(before.params), "checks": checks}

@@ -1,0 +1,97 @@
+"""What is kept of registrations and checks, as values and as statements that write them. `data_directory.py` has the
+tables and reads them."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from gossipreg.model import Health
+
+Statement = tuple[str, tuple[object, ...]]
+
+
+class KeptService(NamedTuple):
+    id: str
+    source: str
+    """Where it was registered: `socket`, `flags` or `file`."""
+    trusted: bool
+    """Whether who registered it may have commands run."""
+    params: bytes
+    """The parameters of `register`, in MessagePack."""
+    owner: int | None = None
+    """The uid that registered it, -1 for one that came over TCP; None: written by a release that did not keep it."""
+
+
+class Moment(NamedTuple):
+    """When something was known, by two clocks, and in which boot of the machine."""
+
+    wall_ms: int
+    boot_s: float
+    boot_id: str
+
+
+class KeptHealth(NamedTuple):
+    service: str
+    """Its id; empty: the sidecar's own checks."""
+    key: bytes
+    """Which check, by what it asks (see `known_health.py`)."""
+    health: Health
+    known: Moment
+
+
+class Hold(NamedTuple):
+    """A restart was announced: this sidecar will be back within so long."""
+
+    since: Moment
+    hold_s: float
+
+
+class KeptNodeCheck(NamedTuple):
+    id: str
+    trusted: bool
+    given: bytes
+    """The check as it was given, text or table, in MessagePack."""
+
+
+class Kept(NamedTuple):
+    """What a start takes up of what is registered here."""
+
+    services: Sequence[KeptService] = ()
+    healths: Sequence[KeptHealth] = ()
+    hold: Hold | None = None
+    node_checks: Sequence[KeptNodeCheck] = ()
+    maintenance: Mapping[str, str] = MappingProxyType({})
+
+
+def keep_service(kept: KeptService) -> Statement:
+    values = (kept.id, kept.source, int(kept.trusted), kept.params, kept.owner)
+    return "INSERT OR REPLACE INTO services (id, source, trusted, params, owner) VALUES (?, ?, ?, ?, ?)", values
+
+
+def drop_service(id: str) -> Statement:
+    return "DELETE FROM services WHERE id = ?", (id,)
+
+
+def keep_health(kept: KeptHealth) -> Statement:
+    values = (kept.service, kept.key, int(kept.health), *kept.known)
+    return "INSERT OR REPLACE INTO check_health VALUES (?, ?, ?, ?, ?, ?)", values
+
+
+def drop_healths(service: str) -> Statement:
+    return "DELETE FROM check_health WHERE service = ?", (service,)
+
+
+def keep_hold(hold: Hold) -> Statement:
+    return "INSERT INTO hold VALUES (1, ?, ?, ?, ?)", (*hold.since, hold.hold_s)
+
+
+def drop_hold() -> Statement:
+    return "DELETE FROM hold", ()
+
+
+def keep_node_check(kept: KeptNodeCheck) -> Statement:
+    return "INSERT OR REPLACE INTO node_checks VALUES (?, ?, ?)", (kept.id, int(kept.trusted), kept.given)
+
+
+def drop_node_check(id: str) -> Statement:
+    return "DELETE FROM node_checks WHERE id = ?", (id,)

@@ -1,0 +1,94 @@
+"""The checks of the sidecar itself, as Consul's agents have them: what fails here takes all its services with it.
+
+Owns which they are, what is kept of them, and the health that comes of them: the worst. They are registered over HTTP
+(/v1/agent/check/register without a ServiceID), each under an id of its own. Never knows the services: whoever owns
+those gives out none that is better than `health`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgpack import packb, unpackb
+
+from gossipreg.daemon.checks.parse import Table, parse_check_untrusted, with_id
+from gossipreg.daemon.checks.schedule import Checks
+from gossipreg.daemon.checks.spec import CheckSpec
+from gossipreg.daemon.checks.state import Beginning, Restored
+from gossipreg.daemon.kept import KeptNodeCheck, drop_node_check, keep_node_check
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.store import Store
+from gossipreg.errors import BadParams, GossipregError, TooLarge
+from gossipreg.model import Health
+
+NODE = ""
+"""In place of a service's id."""
+MAX_NODE_CHECKS = 64
+
+
+class NodeChecks:
+    def __init__(self, store: Store, log: Log, checks: Checks, changed: Callable[[], None]) -> None:
+        """`changed()`: the health is another one."""
+        self._checks = checks
+        self._changed = changed
+        self._store = store
+        self._log = log
+        self._given: dict[str, tuple[CheckSpec, bool]] = {}
+        """By id: the check, and whether a trusted user set it."""
+        self.health = Health.PASSING
+
+    def start(
+        self, kept: Sequence[KeptNodeCheck], check: Callable[..., None],
+        restored: Callable[[Sequence[CheckSpec]], list[Restored | None]],
+    ) -> None:  # fmt: skip
+        """Take up what was kept. `check(spec, trusted=)` raises GossipregError for one that may not be run."""
+        for one in kept:
+            try:
+                spec = parse_check_untrusted("check", unpackb(one.given))
+                check(spec, trusted=one.trusted)
+                self._given[one.id] = spec, one.trusted
+            except (GossipregError, ValueError) as error:
+                self._log.error("check_not_restored", id=one.id, message=str(error))
+        if self._given:
+            self._set(Beginning(restored=restored))
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._given
+
+    async def put(self, id: str, given: str | Table, said: Health | None, check: Callable[..., None], *, trusted: bool,
+                  ) -> None:  # fmt: skip
+        """Set this check, or put it in the place of the one with that id. Durable. It begins as `said`, critical where
+        nothing is said. Raises RequestError; then nothing changed."""
+        named: Any = with_id(given, id) if "check_id" not in given else given
+        spec = parse_check_untrusted("check", named)
+        if spec.id != id:
+            raise BadParams(f"the check has the id {spec.id[:80]!r}, and was to be {id[:80]!r}")
+        check(spec, trusted=trusted)
+        if id not in self._given and len(self._given) >= MAX_NODE_CHECKS:
+            raise TooLarge(f"this sidecar has {MAX_NODE_CHECKS} checks of its own already: deregister some")
+
+        def then() -> None:
+            self._given[id] = spec, trusted
+            self._log.info("check_registered", id=id, check=spec.shown)
+            self._set(Beginning(said={} if said is None else {id: said}))
+
+        await self._store.commit([keep_node_check(KeptNodeCheck(id, trusted, packb(named)))], then)
+
+    async def drop(self, id: str) -> bool:
+        """Take it out; whether that is durable."""
+
+        def then() -> None:
+            if self._given.pop(id, None) is not None:
+                self._log.info("check_deregistered", id=id)
+                self._set(Beginning())
+
+        return await self._store.tell_first(f"node check {id}", lambda: self._dropped(id), then)
+
+    def _dropped(self, id: str) -> list[Any]:
+        return [] if id in self._given else [drop_node_check(id)]
+
+    def _set(self, beginning: Beginning) -> None:
+        specs = tuple(spec for spec, _ in self._given.values())
+        before, self.health = self.health, self._checks.health(NODE, specs, beginning)
+        self._checks.set(NODE, specs, beginning)
+        if self.health is not before:
+            self._changed()
