@@ -105,6 +105,12 @@ class Commons:
         row = self.replica.rows.get(id)
         return id.hex() if row is None or row.member is None else row.member.name
 
+    def named_at(self, id: NodeId) -> tuple[str, str]:
+        """Its name, empty where its row never came here, and its address, empty where nobody knows it; for people."""
+        row = self.replica.rows.get(id)
+        name = "" if row is None or row.member is None else row.member.name
+        return name, str(self.address(id) or "")
+
     def zone(self, id: NodeId) -> str:
         row = self.replica.rows.get(id)
         return "" if row is None or row.member is None else row.member.zone

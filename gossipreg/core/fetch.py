@@ -163,8 +163,8 @@ class Fetch:
             self._given_up[id] = _GivenUp(source, pulling.goal, commons.now)
         peer = commons.peers.of_id(source)
         if peer is not None and peer.heard_at > pulling.since:
-            address = commons.address(source)
-            commons.event("pull_failed", row=commons.name(id), name=commons.name(source), address=str(address or ""))
+            name, address = commons.named_at(source)
+            commons.event("pull_failed", row=commons.name(id), name=name, address=address)
         self.done(id)
 
     def missing(self) -> dict[NodeId, NodeId]:

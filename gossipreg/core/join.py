@@ -88,7 +88,7 @@ class Joining:
         if self.synced:
             return ""
         if self._missing and self._first is not None:
-            whose = f"{self._commons.name(self._first)} ({self._commons.address(self._first)})"
+            whose = " at ".join(filter(None, self._commons.named_at(self._first)))
             return f"{len(self._missing)} rows that {whose} listed are not here yet"
         if self._listing is not None:
             return f"the member at {self._commons.address(self._listing.peer)} has not listed its whole table yet"

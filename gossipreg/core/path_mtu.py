@@ -303,7 +303,7 @@ class PathMtu:
             commons.timers.set_earlier(RaiseDue(), commons.now + RAISE_S)
         if found == before:
             return
-        fields: dict[str, str | int | float] = {"name": commons.name(id), "address": str(path.address)}
+        fields: dict[str, str | int | float] = {"name": commons.named_at(id)[0], "address": str(path.address)}
         if found is None:
             commons.timers.set_earlier(RaiseDue(), commons.now + RAISE_NEXT_S)
             commons.event("path_mtu_over", **fields)

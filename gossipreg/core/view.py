@@ -57,8 +57,9 @@ class View:
         return self._fetch.missing() if self.synced else self._joining.missing()
 
     def missing_from(self) -> list[str]:
-        """The names of the members that have what is missing, for people."""
-        return sorted(map(self._commons.name, dict.fromkeys(self.missing.values())))
+        """The members that have what is missing, for people: `NAME at ADDRESS`, or only what is known of it."""
+        sources = dict.fromkeys(self.missing.values())
+        return sorted(" at ".join(filter(None, self._commons.named_at(id))) for id in sources)
 
     @property
     def narrow_paths(self) -> list[NarrowPath]:

@@ -2,7 +2,7 @@
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon.logs import Field, Log
-from gossipreg.daemon.narrow_paths import ADVICE, path_in_words
+from gossipreg.daemon.narrow_paths import ADVICE, path_in_words, whom
 
 LEVELS = {
     "member_suspect": "debug",
@@ -86,10 +86,9 @@ def in_words(event: Event, *, cluster: str) -> str:
         case "path_mtu":
             return path_in_words(fields)
         case "path_mtu_over":
-            return f"large datagrams to {fields.get('name')} ({address}) arrive again"
+            return f"large datagrams to {whom(fields)} arrive again"
         case "pull_failed":
-            whom = f"{fields.get('name')} ({address})"
-            return f"{whom} answers, but rows that it was asked for do not arrive: {ADVICE} from there"
+            return f"{whom(fields)} answers, but rows that it was asked for do not arrive: {ADVICE} from there"
         case "table_full":
             return "a limit of the table is reached: new members or services are refused"
     return ""

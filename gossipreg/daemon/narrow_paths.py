@@ -34,17 +34,22 @@ class NarrowPaths:
         if len(paths) < 2:
             return "".join(map(path_in_words, paths))
         lost, passes = (min(int(path[name]) for path in paths) for name in ("lost_bytes", "bytes"))
-        names = ", ".join(f"{path['name']} ({path['address']})" for path in paths[-NAMED_MAX:])
+        names = ", ".join(map(whom, paths[-NAMED_MAX:]))
         more = f" and {len(paths) - NAMED_MAX} more" if len(paths) > NAMED_MAX else ""
         return (
             f"datagrams of {lost:,} bytes or more to {names}{more} do not arrive: sending at most {passes:,}; {ADVICE}"
         )
 
 
+def whom(fields: _Fields) -> str:
+    """A member in words: its name, where it is known, and its address."""
+    name, address = fields.get("name"), fields.get("address")
+    return f"{name} ({address})" if name else str(address)
+
+
 def path_in_words(path: _Fields) -> str:
     """What is to be said of one narrow path."""
     lost, passes = int(path["lost_bytes"]), int(path["bytes"])
-    whom = f"{path['name']} ({path['address']})"
     if lost <= passes:  # the smallest size that there is
-        return f"even datagrams of {lost:,} bytes to {whom} do not arrive, though smaller ones do; {ADVICE}"
-    return f"datagrams of {lost:,} bytes or more to {whom} do not arrive: sending at most {passes:,}; {ADVICE}"
+        return f"even datagrams of {lost:,} bytes to {whom(path)} do not arrive, though smaller ones do; {ADVICE}"
+    return f"datagrams of {lost:,} bytes or more to {whom(path)} do not arrive: sending at most {passes:,}; {ADVICE}"

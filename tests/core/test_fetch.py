@@ -15,6 +15,7 @@ from tests.core.cluster import START
 from tests.core.speaker import GENERATION, Speaker, a_node, counted
 
 LATER = GENERATION + 1000
+SPEAKER_1 = Speaker(1).address
 
 
 def versions_of(speakers: list[Speaker]) -> m.Versions:
@@ -161,8 +162,8 @@ def test_listed_rows_that_nobody_gives_keep_a_joiner_unsynced() -> None:
     assert not node.synced
     assert all(one.id in node._commons.replica.rows for one in real)
     assert len(node.missing) == 80
-    assert node.missing_from() == ["speaker-1"]
-    assert node.why_not_synced(START) == f"80 rows that speaker-1 ({seed.address}) listed are not here yet"
+    assert node.missing_from() == [f"speaker-1 at {SPEAKER_1}"]
+    assert node.why_not_synced(START) == f"80 rows that speaker-1 at {SPEAKER_1} listed are not here yet"
 
 
 def test_rows_that_the_first_member_lists_no_more_are_not_missed() -> None:
@@ -200,7 +201,7 @@ def test_a_pull_given_up_is_missing_until_the_row_comes() -> None:
     source.says(node, START, versions_of([lost]))
     run(node, START + 5, [source])
     assert node.missing == {lost.id: source.id}
-    assert node.missing_from() == ["speaker-1"]
+    assert node.missing_from() == [f"speaker-1 at {SPEAKER_1}"]
     source.says(node, START + 5, lost.row)
     assert node.missing == {}
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -60,8 +61,18 @@ class Host:
         """So much of what others send does not arrive."""
         self.nft(f'add rule inet t input iifname "eth0" numgen random mod 100 < {percent} drop')
 
+    def drops_over(self, packet_bytes: int) -> None:
+        """Larger IP packets to this host are lost without a word."""
+        self.nft(f'add rule inet t input iifname "eth0" meta length > {packet_bytes} drop')
+
     def heal(self) -> None:
         self.nft("flush chain inet t input")
+
+    def narrow(self, mtu: int) -> None:
+        """Its interface, and the bridge's port before it, carry frames of this MTU: the bridge drops larger ones to it
+        without a word."""
+        self.ip("link", "set", "eth0", "mtu", str(mtu))
+        run("ip", "-n", self._hosts.bridge, "link", "set", f"v{self.number}", "mtu", str(mtu))
 
     def behind_a_bad_road(self, least_s: float, most_s: float) -> None:
         """From now on each frame to and from this host takes its own time. See `bad_road.py`."""
@@ -74,13 +85,13 @@ class Host:
         program = [sys.executable, str(BAD_ROAD), port, inner, str(least_s), str(most_s)]
         self._hosts.roads.append(subprocess.Popen(["ip", "netns", "exec", bridge, *program]))
 
-    def start(self, *arguments: str, v6: bool = False) -> Sidecar:
-        """A sidecar here; all but the first host's have that for a seed."""
+    def start(self, *arguments: str, v6: bool = False, program: Sequence[str] = COMMAND) -> Sidecar:
+        """A sidecar here, or another `program` in its place; all but the first host's have that for a seed."""
         first = self._hosts.all[0]
         seed = f"[{first.v6}]:{PORT}" if v6 else f"{first.v4}:{PORT}"
         seeds = [] if self is first or "--seed" in arguments else ["--seed", seed]
         given = ["--bind", f"*:{PORT}", *seeds, *arguments]
-        command = ["ip", "netns", "exec", self.namespace, *COMMAND]
+        command = ["ip", "netns", "exec", self.namespace, *program]
         self.sidecar = self._hosts.sidecars.start(self.name, *given, seed=False, command=command)
         return self.sidecar
 
