@@ -49,6 +49,8 @@ def _adopt(node: Node, first: Node) -> None:
     replica.bucket_hash = source.bucket_hash.copy()
     replica._hashed = source._hashed.copy()
     replica.size_bytes = source.size_bytes
+    names, known_names = node.names, first.names
+    names._rows, names._ids, names._names = replica.rows, known_names._ids.copy(), known_names._names.copy()
     ring = node.ring
     ring._ids = first.ring._ids.copy()
     ring._at = ring._ids.index(node.id)

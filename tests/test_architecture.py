@@ -249,7 +249,7 @@ NOT_IN_DAEMON = re.compile(r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client
 
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
-    "heartbeat": ["web-80"], "exec": ["--service", "web", "--port", "80", "true"],
+    "heartbeat": ["web-80"], "force-leave": ["web"], "exec": ["--service", "web", "--port", "80", "true"],
     "help": ["lookup"],
 }  # fmt: skip
 
@@ -265,6 +265,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
             sidecar.answers[method] = lambda params: []  # noqa: ARG005  # the shape of an answer
         sidecar.answers |= {"register": lambda _: {"id": "web-80"}, "info": lambda _: {"synced": True}}
         sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}
+        sidecar.answers["force-leave"] = lambda _: {"left": [{"id": "00", "name": "web"}]}
         sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
         sidecar.answers["reload"] = lambda _: {}
         sidecar.answers["lookup"] = lambda _: [instance()]

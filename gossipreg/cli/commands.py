@@ -18,8 +18,7 @@ from gossipreg.errors import BadConfig, BadParams, CannotStart, ChooseSocket, Go
 
 COMMANDS = (
     "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "info", "config",
-    "reload", "maint", "drain", "leave", "keygen", "exec", "docs",
-    "help",
+    "reload", "maint", "drain", "leave", "force-leave", "keygen", "exec", "docs", "help",
 )  # fmt: skip
 """In the order of the help. Each is the function of its name in the module of its name."""
 
@@ -31,7 +30,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"gossipreg.cli.{cmd_name}"), cmd_name)
+        module = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"gossipreg.cli.{module}"), module)
         return command
 
 

@@ -221,6 +221,13 @@ class Intake:
         self._roster.why[id] = why
         self.claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, self._commons.id))
 
+    def declare_left(self, id: NodeId) -> None:
+        """An operator says that this member, dead or suspected here, has left for good. Above what is held by one
+        incarnation, so that it is told on where the member is known to be dead already."""
+        generation, incarnation, rank = self._commons.replica.rows[id].liveness
+        higher = incarnation + (rank is Rank.DEAD)
+        self.claim(Claim(id, generation, min(higher, MAX_INCARNATION), Rank.DEAD, by=id))
+
     def claim(self, claim: Claim) -> None:
         """A claim of our own: into our table, and told."""
         merged = self._commons.replica.merge_claim(claim, self._commons.now)

@@ -40,7 +40,7 @@ from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.core.timers import Timers
 from gossipreg.core.twins import Rise, Twins
 from gossipreg.core.unproven import Prove, Unproven
-from gossipreg.core.view import View
+from gossipreg.core.view import View, check_gone
 from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, Health, Member, NodeId, Service, Version
 from gossipreg.wire import codec
@@ -282,6 +282,14 @@ class Node(View):
     def stop_awaiting_acks(self) -> None:
         """Nobody waits for them any more."""
         self._row_acks.end()
+
+    def force_leave(self, id: NodeId, now: float) -> list[Effect]:
+        """Declare a member that is dead or suspected here left, for everybody. Raises Refused where it is alive or has
+        left, NotFound where it is not known."""
+        self._begin(now)
+        check_gone(self.member(id, now), own=id == self.id)
+        self._intake.declare_left(id)
+        return self._end()
 
     def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:
         """Tell the cluster that we go (or, with `hold_s`, that we will be back within that time); ends in Departed."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.listener import Listener
+from gossipreg.core.row import State
 from gossipreg.wire.messages import Claim
 
 WAITS_S = 0, 0, 60, 300
@@ -106,5 +107,5 @@ class Returning:
         """Whether many others are dead since about the time when we were taken for it."""
         commons = self._commons
         since = self._since - _RECENT_PERIODS * commons.config.period_s
-        lost = sum(row.dead and row.changed_at >= since for row in commons.replica.rows.values())
+        lost = sum(row.state is State.DEAD and row.changed_at >= since for row in commons.replica.rows.values())
         return lost * _MANY >= commons.alive_members() + lost

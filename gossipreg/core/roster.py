@@ -14,6 +14,7 @@ from gossipreg.core.catalog import Catalog
 from gossipreg.core.commons import Commons
 from gossipreg.core.effects import Changed
 from gossipreg.core.lost import Lost
+from gossipreg.core.names import MemberNames
 from gossipreg.core.replica import Row, State
 from gossipreg.model import Change, NodeId, Status
 
@@ -37,6 +38,7 @@ class Roster:
         self._gone = gone
         self._states: dict[NodeId, str] = {}
         """Of those that are not plainly alive and on the ring."""
+        self.names = MemberNames(commons.replica.rows)
         self.touched: list[NodeId] = []
         """What the table touched since the node last cleared this."""
         self._changes: list[Change] = []
@@ -68,6 +70,7 @@ class Roster:
 
     def _follow(self, id: NodeId, row: Row) -> None:
         commons = self._commons
+        self.names.follow(row)
         if row.hidden:
             self.hidden_changed(id)
         member = row.member
@@ -118,6 +121,8 @@ class Roster:
         """Why it is not alive, and who said so."""
         if not row.dead:
             return ""
+        if row.declared_left:
+            return "declared left by an operator (force-leave)"
         why = self.why.get(row.id, "")
         if row.reporter == self._commons.id:
             return why or "declared here"
@@ -126,6 +131,7 @@ class Roster:
 
     def _forget(self, id: NodeId) -> None:
         commons = self._commons
+        self.names.forget(id)
         commons.ring.remove(id)
         self._gone(id)  # also where it left the ring long ago: the dead are probed and spoken to
         self._hidden.pop(id, None)

@@ -118,8 +118,14 @@ class Row:
         return self.liveness.rank is Rank.DEAD
 
     @property
+    def declared_left(self) -> bool:
+        """An operator has declared this dead member left (force-leave): the claim that it is dead is in its own name.
+        It may refute that as any other claim."""
+        return self.liveness.rank is Rank.DEAD and self.reporter == self.id
+
+    @property
     def state(self) -> State:
-        return State.LEFT if self.left else _STATES[self.liveness.rank]
+        return State.LEFT if self.left or self.declared_left else _STATES[self.liveness.rank]
 
     @property
     def active(self) -> bool:

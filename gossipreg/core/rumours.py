@@ -289,7 +289,7 @@ class Rumours:
 
     def _beside_the_fingerprint(self, topic: Topic) -> bool:
         row = self._commons.replica.rows.get(topic.id)
-        return topic.claim and row is not None and not row.dead
+        return topic.claim and row is not None and (not row.dead or row.declared_left)
 
     def knows(self, peer: NodeId, id: NodeId) -> bool:
         """Whether this member, told of the row's present version, has shown that it knows it."""

@@ -13,6 +13,7 @@ from gossipreg.core.join import Joining
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.listener import Listener
 from gossipreg.core.lost import Lost
+from gossipreg.core.names import MemberNames
 from gossipreg.core.own import Own
 from gossipreg.core.path_mtu import NarrowPath, PathMtu
 from gossipreg.core.replica import Replica
@@ -20,6 +21,7 @@ from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster, state_of
 from gossipreg.core.row_acks import RowAcks
 from gossipreg.core.rumours import Rumours
+from gossipreg.errors import NotFound, Refused
 from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Version
 
 _SHOWN = ("suspect", "dead", "left")
@@ -143,6 +145,11 @@ class View:
     def rtt_s(self, id: NodeId) -> float | None:
         return 0.0 if id == self.id else self._commons.round_trips.smoothed_s(id)
 
+    @property
+    def names(self) -> MemberNames:
+        """Members by name; to be read."""
+        return self._roster.names
+
     def members(self, now: float) -> list[MemberInfo]:
         """Everyone in the table, ourselves included, by id."""
         rows = self._commons.replica.rows
@@ -150,9 +157,11 @@ class View:
         return [info for info in infos if info is not None]
 
     def member(self, id: NodeId, now: float) -> MemberInfo | None:
-        """One of them; None where it is unknown here, or nothing of it is believed yet."""
+        """One of them; None where it is unknown here, nothing of it is believed yet, or it is dead and was replaced by
+        a member of its name at its address. That is a rule of what is shown: in the table it is as dead as any other,
+        so that nobody who was parted brings it back."""
         row = self._commons.replica.rows.get(id)
-        if row is None or row.member is None or row.unproven:
+        if row is None or row.member is None or row.unproven or self._roster.names.replaced_by(id) is not None:
             return None
         state, since, reason = state_of(row), row.changed_at, self._roster.reason(row)
         suspected = self._suspicions.since(id)
@@ -188,3 +197,16 @@ class View:
         fixed |= {f"sent_bytes.{kind}": number for kind, number in commons.outbox.sent_kind_bytes.items()}
         fixed |= {f"table.{what}": number for what, number in commons.replica.counts.items()}
         return fixed | commons.counts
+
+
+def check_gone(member: MemberInfo | None, *, own: bool) -> None:
+    """Raises NotFound or Refused where an operator may not declare this member left."""
+    if member is None:
+        raise NotFound("there is no such member: see `gossipreg members`")
+    who = f"{member.name} ({member.id.hex()})"
+    if own:
+        raise Refused(f"{who} is this sidecar itself: end it with `gossipreg leave`")
+    if member.state == "left":
+        raise Refused(f"{who} has left already")
+    if member.state not in ("dead", "suspect"):
+        raise Refused(f"{who} is alive here: end it with `gossipreg leave` on its host, or wait until it is dead")

@@ -64,6 +64,8 @@ class Inside:
     """The time as the view has it."""
     leave: Callable[[float, Caller], Awaitable[None]]
     """`leave(hold_s, by)` returns when it is done."""
+    force_leave: Callable[[str, Caller], object]
+    """Declare the members of this name or id left, which must be dead or suspected. Raises RequestError."""
     seek: Callable[[str], Awaitable[None]]
     """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
     figures: Callable[[], Awaitable[dict[str, Any]]]

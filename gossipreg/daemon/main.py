@@ -23,6 +23,7 @@ from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.events import in_words, log_event
+from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import Gateway, Gateways, Inside
 from gossipreg.daemon.in_force import config_method
 from gossipreg.daemon.kept import Kept
@@ -128,6 +129,7 @@ class Sidecar:
             self._node, self._pump, self._services, self._store, log,
             leave_s=open_things.config.leave_s, hold_on_sigterm=settings.on_sigterm == "hold",
         )  # fmt: skip
+        self._force_leave = ForceLeave(self._node, self._pump, log, self._services.audit)
         self._gateways = Gateways(open_things.gateways, self._node, self._pump.bug, self._inside())
         parts = {**parts_of(settings, self._node, self._services), **self._gateways.parts()}
         self._reload = Reload(log, self._troubles, parts)
@@ -146,7 +148,10 @@ class Sidecar:
             },
             more_counts=self._more_counts,
             more={"config": config_method(settings, self._came_to, self._key_fingerprints)},
-            more_commands={"reload": reload_method(self._reload, settings, self._services)},
+            more_commands={
+                "reload": reload_method(self._reload, settings, self._services),
+                "force-leave": self._force_leave.method,
+            },
         )
         if data is not None:
             self._pump.order(lambda now: self._node.remember(data.peers(), now))
@@ -236,8 +241,8 @@ class Sidecar:
         return Inside(
             view=self._node, registrations=self._services, rights=self._open.rights,
             cluster=self._settings.cluster, version=__version__,
-            now=self._pump.now, leave=self._ending.leave, seek=self._call, figures=self._figures, bug=self._pump.bug,
-            trouble=self._troubles.saw,
+            now=self._pump.now, leave=self._ending.leave, force_leave=self._force_leave.declare, seek=self._call,
+            figures=self._figures, bug=self._pump.bug, trouble=self._troubles.saw,
         )  # fmt: skip
 
     async def _figures(self) -> dict[str, Any]:

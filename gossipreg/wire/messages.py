@@ -191,7 +191,8 @@ class Claim:
     incarnation: int
     rank: Rank
     by: NodeId
-    """Who first said so: shown to the operator; distinct ones confirm a gossiped suspicion (Lifeguard 3.2)."""
+    """Who first said so: shown to the operator; distinct ones confirm a gossiped suspicion (Lifeguard 3.2). With DEAD
+    the member's own id: an operator has declared it left. Earlier releases show it as dead, and pass it on."""
 
 
 Entry = tuple[int, int, bytes | None]

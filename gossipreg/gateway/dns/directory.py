@@ -139,11 +139,14 @@ class Members:
 
 def list_members(view: View) -> Members:
     members = Members()
-    for row in view.replica.rows.values():
+    for id, row in view.replica.rows.items():
         if row.member is None or not row.active or row.hidden:
             continue
         name = folded(row.member.name)
         members.by_name.setdefault(name, []).append(row.member)
+        shown = folded(view.names.shown(id) or "")
+        if shown not in (b"", name):  # NAME.ID8, one of several of the name
+            members.by_name.setdefault(shown, []).append(row.member)
         members.zones[folded(row.member.zone)] = None
         while b"." in name:
             name = name.partition(b".")[2]

@@ -1,5 +1,6 @@
 """The reads of what is registered with this sidecar, and of how it sees the cluster: /v1/agent and /v1/status."""
 
+from dataclasses import replace
 from hashlib import blake2b
 
 from gossipreg.gateway.http.filter import filtered_untrusted
@@ -70,8 +71,13 @@ class Agent:
         }
 
     def members(self, filter: str) -> list[Shape]:
-        outside = self._outside
-        found = (member_shape(member, outside.cluster, outside.version) for member in self._view.members(outside.now()))
+        """One of each name: clients take it for a key."""
+        outside, names = self._outside, self._view.names
+        found = (
+            member_shape(replace(member, name=shown), outside.cluster, outside.version)
+            for member in self._view.members(outside.now())
+            if (shown := names.shown(member.id)) is not None
+        )
         return filtered_untrusted(found, filter, "member")
 
     def self(self) -> Shape:

@@ -245,6 +245,8 @@ class Api:
             write("/v1/agent/check/update/{id}", "What a TTL check says", w.update, body="update"),
             write("/v1/agent/join/{address}", "Call a member", w.join, Param("wan", "false")),
             write("/v1/agent/leave", "Leave the cluster and stop", w.leave),
+            write("/v1/agent/force-leave/{member}", "Declare a dead member left", w.force_leave,
+                  Param("prune", "taken and ignored", "boolean"), Param("wan", "taken and ignored", "boolean")),
         ]  # fmt: skip
 
     def _other(self) -> list[Route]:
@@ -309,7 +311,6 @@ REFUSALS = [
     Refusal("/v1/snapshot", "there is nothing to be saved: each sidecar keeps what is registered with it"),
     Refusal("/v1/catalog/register", "every sidecar registers its own: ask /v1/agent/service/register of that one"),
     Refusal("/v1/catalog/deregister", "every sidecar takes out its own: ask /v1/agent/service/deregister of that one"),
-    Refusal("/v1/agent/force-leave", "nobody can speak for another: a dead member is forgotten by itself"),
     Refusal("/v1/agent/token", "there are no ACLs here"),
     Refusal("/v1/agent/reload", "send SIGHUP to the sidecar: it reads its keys and services again"),
     Refusal("/v1/agent/metrics", "ask /metrics, for Prometheus"),

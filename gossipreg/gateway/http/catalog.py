@@ -3,9 +3,8 @@
 Owns what each question means (`render`) and what its answer depends on (`topics`). Never knows HTTP, nor who waits.
 
 Members that left are in no answer; those that are dead are among the nodes, with a critical serfHealth, and their
-services are not: that is what a lookup says, too. Where several members have a name, the one that lives, and then the
-one with the smallest id, is the node of that name; every node can be asked for by its ID. Who asks for a name or a tag
-may write it in any case, as with Consul.
+services are not: that is what a lookup says, too. Each name has one node: see `core/names.py`. Every node can be asked
+for by its ID. A name or a tag may be written in any case, as with Consul.
 """
 
 from collections.abc import Callable, Iterator
@@ -118,8 +117,9 @@ class Catalog:
     # -- of nodes ------------------------------------------------------------------------------------------------------
 
     def _all_nodes(self, options: Options) -> Iterator[Node]:
+        """One of each name."""
         for id in sorted(self._view.replica.rows):
-            node = known_node(self._view, id)
+            node = None if self._view.names.shown(id) is None else known_node(self._view, id)
             if node is not None and options.admit(node):
                 yield node
 
@@ -130,8 +130,8 @@ class Catalog:
             pass
         else:
             return known_node(self._view, id)
-        named = [node for node in self._all_nodes(Options()) if folded(node.name) == folded(name)]
-        return min(named, key=lambda node: (node.status != "passing", node.id), default=None)
+        found = self._view.names.named(name)
+        return None if found is None else known_node(self._view, found)
 
     def _nodes(self, _args: tuple[str, ...], options: Options) -> list[Shape]:
         found = (node_shape(node, self._cluster) for node in self._all_nodes(options))

@@ -61,6 +61,9 @@ class Outside(Protocol):
     def leave(self, hold_s: float, by: Caller) -> Awaitable[None]:
         """Returns when it is done."""
 
+    def force_leave(self, member: str, by: Caller, /) -> object:
+        """Declare the members of this name or id left, which must be dead or suspected. Raises RequestError."""
+
     def seek(self, seed: str) -> Awaitable[None]:
         """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
 

@@ -28,10 +28,11 @@ class Node:
 
     __slots__ = ("address", "draining", "id", "meta", "name", "output", "status", "uuid")
 
-    def __init__(self, id: NodeId, member: Member, *, alive: bool) -> None:
+    def __init__(self, id: NodeId, member: Member, *, name: str, alive: bool) -> None:
+        """`name` is its name in the words of Consul's clients: see `core/names.py`."""
         self.id = id
         self.uuid = str(UUID(bytes=bytes(id)))
-        self.name = member.name
+        self.name = name
         self.address = member.addresses[0].host if member.addresses else ""
         self.meta = dict(member.labels)
         self.draining = member.status is Status.DRAINING
@@ -44,9 +45,9 @@ def known_node(view: View, id: NodeId) -> Node | None:
     row = view.replica.rows.get(id)
     if row is None or row.member is None or row.unproven:
         return None
-    if row.member.status is Status.LEFT:
+    if row.member.status is Status.LEFT or row.declared_left:
         return None
-    return Node(id, row.member, alive=not (row.dead or row.hidden))
+    return Node(id, row.member, name=view.names.shown(id) or row.member.name, alive=not (row.dead or row.hidden))
 
 
 def tagged(host: str) -> Shape:

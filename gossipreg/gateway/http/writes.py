@@ -144,6 +144,15 @@ class Writes:
         await self._outside.leave(0.0, request.caller)
         return Response(200, b"", close=True)
 
+    def force_leave(self, request: Request, member: str) -> Response:
+        """`?prune` and `?wan` change nothing: a member that left is in no list of nodes, and there is one cluster."""
+        self._check("force-leave", request)
+        try:
+            self._outside.force_leave(member, request.caller)
+        except GossipregError as error:
+            raise in_http(error) from None
+        return DONE
+
     def _check(self, verb: str, request: Request) -> None:
         try:
             self._outside.rights.check(verb, request.caller)

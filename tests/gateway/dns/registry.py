@@ -80,11 +80,12 @@ class Registry:
         self.tell(speaker.greets(self.node, START))
         return speaker
 
-    def announces(self, speaker: Speaker, *addresses: Address) -> None:
-        """These are its addresses from now on."""
+    def announces(self, speaker: Speaker, *addresses: Address, name: str = "") -> None:
+        """These are its addresses from now on, and this its name."""
         member = self.node.replica.rows[speaker.id].member
         assert member is not None
-        speaker.content.put(KIND_MEMBER, 0, values.encode_member(replace(member, addresses=addresses)))
+        after = replace(member, addresses=addresses, name=name or member.name)
+        speaker.content.put(KIND_MEMBER, 0, values.encode_member(after))
         self.tell(speaker.says(self.node, START, speaker.row))
 
     def leave(self, speaker: Speaker) -> None:

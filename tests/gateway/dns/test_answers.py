@@ -212,6 +212,16 @@ def test_a_node_has_its_present_address_of_each_family(registry: Registry) -> No
         assert outcome(registry.ask(str(dns.reversename.from_address(former)), "PTR")) == "NXDOMAIN"
 
 
+def test_of_two_members_of_a_name_the_larger_id_has_a_name_of_its_own(registry: Registry) -> None:
+    speakers = [registry.member(seed) for seed in (4, 5)]
+    for speaker in speakers:
+        registry.announces(speaker, speaker.address, name="twin")
+    small, large = sorted(speakers, key=lambda one: one.id)
+    assert registry.found("twin.node.consul") == sorted(one.address.host for one in speakers)
+    assert registry.found(f"twin.{large.id.hex()[:8]}.node.consul") == [large.address.host]
+    assert outcome(registry.ask(f"twin.{small.id.hex()[:8]}.node.consul")) == "NXDOMAIN"
+
+
 def test_hex_addresses_are_spelled_out(registry: Registry) -> None:
     assert registry.found("0a0000Ff.addr.consul") == ["10.0.0.255"]
     assert registry.found("20010db8000000000000000000000001.addr.consul", "AAAA") == ["2001:db8::1"]

@@ -9,7 +9,9 @@ import h11
 import pytest
 import trio
 
+from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import Inside as Asked
+from gossipreg.daemon.logs import Log
 from gossipreg.daemon.socket_file import bind_socket_file
 from gossipreg.daemon.store import Database
 from gossipreg.gateway.http.gateway import HttpGateway
@@ -131,7 +133,9 @@ class Served(Inside):
         asked = Asked(
             view=self.node, registrations=self.services, rights=self.rights, cluster="default", version="1.2.3",
             now=trio.current_time,
-            leave=self._leave, seek=self._seek, figures=self.methods.figures, bug=self._bug,
+            leave=self._leave,
+            force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
+            seek=self._seek, figures=self.methods.figures, bug=self._bug,
         )  # fmt: skip
         self.gateway.meet(asked)
         self.gateway.attach(self.node, self._bug)

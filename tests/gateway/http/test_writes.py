@@ -351,7 +351,6 @@ async def test_join_calls_and_leave_answers_when_it_is_done(served: Served) -> N
      ("GET", "acl/tokens"), ("PUT", "acl/bootstrap"), ("GET", "connect/ca/roots"), ("GET", "agent/connect/ca/leaf/web"),
      ("GET", "health/connect/web"), ("GET", "catalog/connect/web"), ("PUT", "config"), ("GET", "config/proxy-defaults"),
      ("GET", "query"), ("PUT", "event/fire/x"), ("GET", "coordinate/nodes"), ("GET", "operator/raft/configuration"),
-     ("GET", "snapshot"), ("PUT", "catalog/register"), ("PUT", "catalog/deregister"), ("PUT", "agent/force-leave/x"),
      ("GET", "namespaces"), ("GET", "peerings"), ("PUT", "agent/token/default"), ("GET", "agent/metrics")],
 )  # fmt: skip
 async def test_what_cannot_be_had_says_so_in_one_sentence(served: Served, method: str, path: str) -> None:

@@ -1,0 +1,34 @@
+"""`gossipreg force-leave`."""
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import print_json
+
+
+@click.command(
+    "force-leave",
+    epilog="""\b
+    Example:
+      gossipreg force-leave web-3
+      gossipreg force-leave dedc5f9b
+    """,
+)
+@click.argument("member", metavar="NAME|ID")
+@client_options
+@pass_chosen
+def force_leave(chosen: Chosen, member: str) -> None:
+    """Declare members that are dead or suspected left, for the whole cluster.
+
+    They are not shown as dead any more, nor called, and their services are gone from `lookup --all`.
+
+    A member that is alive is refused: end it with `gossipreg leave` on its host. One that was only unreachable says so
+    when it is reachable again, and is alive again.
+    """
+    with chosen.client() as client:
+        result = client.call("force-leave", member=member)
+    if chosen.json:
+        print_json(result)
+    else:
+        for one in result["left"]:
+            click.echo(f"{one['name']} {one['id']} is declared left", err=True)
