@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from gossipreg.config import Config
 from gossipreg.core.catalog import Catalog
+from gossipreg.core.commands import NodeCommands
 from gossipreg.core.commons import Commons
 from gossipreg.core.contact import Contact
 from gossipreg.core.departure import Departing, Departure
@@ -40,9 +41,8 @@ from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.core.timers import Timers
 from gossipreg.core.twins import Rise, Twins
 from gossipreg.core.unproven import Prove, Unproven
-from gossipreg.core.view import View, check_gone
 from gossipreg.errors import BadDatagram
-from gossipreg.model import Address, Health, Member, NodeId, Service, Version
+from gossipreg.model import Address, Member, NodeId, Version
 from gossipreg.wire import codec
 from gossipreg.wire.messages import (
     Ack,
@@ -67,7 +67,7 @@ from gossipreg.wire.messages import Peers as Peers_
 from gossipreg.wire.seal import Keyring, Opener, Sealer
 
 
-class Node(View):
+class Node(NodeCommands):
     def __init__(
         self,
         config: Config,
@@ -238,64 +238,6 @@ class Node(View):
         self.keyring = keyring
         self._sealer.rekey(keyring)
         self._opener.rekey(keyring)
-
-    # -- commands ----------------------------------------------------------------------------------------------------
-
-    def register(self, service: Service, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
-        """Add a service of our own, or update the one of that id; `reason`: why it is in maintenance. Raises TooLarge;
-        then nothing changed."""
-        self._begin(now)
-        version = self._own.register(service, health, reason)
-        return version, self._end()
-
-    def deregister(self, service_id: str, now: float) -> list[Effect]:
-        """Take it out. Raises NotFound."""
-        self._begin(now)
-        self._own.deregister(service_id)
-        return self._end()
-
-    def set_health(self, service_id: str, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
-        """`reason`: why it is in maintenance. Raises NotFound."""
-        self._begin(now)
-        version = self._own.set_health(service_id, health, reason)
-        return version, self._end()
-
-    def reachable_at(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
-        """These are our addresses from now on, best first."""
-        self._begin(now)
-        self._own.reachable_at(addresses)
-        return self._end()
-
-    def drain(self, on: bool, now: float, reason: str = "") -> list[Effect]:
-        """All our services are in maintenance, for this reason, or no longer."""
-        self._begin(now)
-        self._own.drain(on, reason)
-        return self._end()
-
-    def await_acks(self, version: Version, now: float) -> list[Effect]:
-        """Ask every living member whether it holds our row at this version; the effect RowAcked says that all do.
-        `acks_missing` lists those that have not answered. `stop_awaiting_acks` ends it."""
-        self._begin(now)
-        self._row_acks.begin(version)
-        return self._end()
-
-    def stop_awaiting_acks(self) -> None:
-        """Nobody waits for them any more."""
-        self._row_acks.end()
-
-    def force_leave(self, id: NodeId, now: float) -> list[Effect]:
-        """Declare a member that is dead or suspected here left, for everybody. Raises Refused where it is alive or has
-        left, NotFound where it is not known."""
-        self._begin(now)
-        check_gone(self.member(id, now), own=id == self.id)
-        self._intake.declare_left(id)
-        return self._end()
-
-    def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:
-        """Tell the cluster that we go (or, with `hold_s`, that we will be back within that time); ends in Departed."""
-        self._begin(now)
-        self._departure.begin(hold_s)
-        return self._end()
 
     # -- within an input ---------------------------------------------------------------------------------------------
 
