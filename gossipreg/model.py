@@ -112,6 +112,9 @@ class Member:
     """With RESTARTING: for how long others make no verdict about it."""
     reason: str = ""
     """With DRAINING: why, as the operator said; "" where nothing was said."""
+    keys: tuple[bytes, ...] | None = None
+    """Ids of the cluster's keys that it opens, 4 bytes each; the first is the one that it seals with. None: it does not
+    say; empty: it has no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,8 @@ class MemberInfo:
     """Why it is not alive, and who said so; empty where it is."""
     maintenance: str | None = None
     """Why all its services are in maintenance, "" where nothing was said; None: they are not."""
+    keys: tuple[bytes, ...] | None = None
+    """Ids of the cluster's keys that it opens; the first is the one that it seals with. None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, printable, short_duration
 from gossipreg.drops import meaning
 
-LISTED = ("troubles", "not_alive", "failing_checks", "maintenance")
-"""Shown as troubles, one a line."""
+LISTED = ("troubles", "not_alive", "failing_checks", "maintenance", "operations")
+"""Shown one a line: operations at the end, the others as troubles at the beginning."""
 
 
 @click.command(
@@ -35,13 +35,23 @@ def info(chosen: Chosen) -> None:
     counters = [name for value in found.values() if isinstance(value, dict) for name in value]
     width = max(map(len, [*found, *counters]), default=0)
     for key, value in found.items():
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and key not in LISTED:
             print_line(f"{printable(key):{width}}  {_shown(value)}")
     for key, value in found.items():
         if isinstance(value, dict) and key not in LISTED:
             print_line(f"{printable(key)}:")
             for name in sorted(value):
                 print_line(f"  {printable(name):{width}}  {_shown(value[name]):6}  {_meaning(name)}".rstrip())
+    if operations := found.get("operations"):
+        print_line("operations:")
+        for one in operations:
+            print_line(f"  {short_duration(one['ago_s'])} ago  {_operation(one)}")
+
+
+def _operation(one: dict[str, Any]) -> str:
+    """What was done, and who did it."""
+    who = "a TCP client" if one["uid"] is None else f"user {one['uid']} (pid {one['pid']})"
+    return f"{printable(one['verb'])} {printable(one['target'])}  {who} over {printable(one['via'])}"
 
 
 def _troubles(found: dict[str, Any]) -> list[str]:

@@ -29,7 +29,7 @@ def members(chosen: Chosen) -> None:
         print_json(found)
         return
     print_table(
-        ("NAME", "ID", "ADDRESS", "STATE", "SINCE", "ZONE", "RTT", "SERVICES", "WHY"),
+        ("NAME", "ID", "ADDRESS", "STATE", "SINCE", "ZONE", "RTT", "SERVICES", "KEYS", "WHY"),
         (
             (
                 one["name"],
@@ -40,6 +40,7 @@ def members(chosen: Chosen) -> None:
                 one["zone"],
                 None if one["rtt_ms"] is None else f"{one['rtt_ms']:.1f}ms",
                 one["services"],
+                ",".join(one.get("keys") or ()),
                 _why(one),
             )
             for one in found

@@ -28,6 +28,7 @@ many at once let a cluster start in one moment: with 200 of either, the last of 
 answered after 2 s, of 1,000 after 5."""
 _NOTICES_A_SECOND = 200
 """Apart from those: who has no key can ask for any number of notices, and must not keep out who has one."""
+_COMPLAINTS_MAX = 64
 _NOTICE_S = 1.0
 """Anyone can write a notice, so an operator is told of one in this time."""
 
@@ -73,6 +74,8 @@ class Contact:
         self._numbers = _Bucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, commons.now)
         self._notices = _Bucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, commons.now)
         self._noticed_at = float("-inf")
+        self._complained: dict[Address, None] = {}
+        """Addresses that said why they do not speak with us."""
 
     # -- greeting ----------------------------------------------------------------------------------------------------
 
@@ -89,6 +92,8 @@ class Contact:
             return
         first = peer is None
         proven = peers.met(boot_id, source, hello.echo, commons.now)
+        if proven:
+            self.understood(source)
         if proven and hello.id == commons.id:
             if hello.number and peers.called(hello.echo) is not None:  # it has not heard us yet
                 self._answer_hello(boot_id, source, hello.number, known=True)
@@ -147,7 +152,19 @@ class Contact:
             commons.count("drop.mismatch_unasked")
             return
         commons.peers.answered(mismatch.echo)
+        self._complains(source)
         commons.event("wrong_cluster", cluster=mismatch.cluster, address=str(source))
+
+    def _complains(self, source: Address) -> None:
+        self._complained[source] = None
+        if len(self._complained) > _COMPLAINTS_MAX:
+            del self._complained[next(iter(self._complained))]
+
+    def understood(self, source: Address) -> None:
+        """A member there has answered what we sent: what it complained of is over."""
+        if source in self._complained:
+            del self._complained[source]
+            self._commons.event("understood", address=str(source))
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -168,6 +185,7 @@ class Contact:
             commons.count("drop.notice_unasked")
         elif commons.now - self._noticed_at >= _NOTICE_S:
             self._noticed_at = commons.now
+            self._complains(source)
             commons.event("key_needed" if key_id == seal.NO_KEY else "not_our_key", address=str(source))
 
     def _may_answer(self, bucket: _Bucket) -> bool:

@@ -42,6 +42,8 @@ class Lost:
         """Lost members, the one lost last at the end."""
         self._wait_s = _FIRST_S
         self._reached = False
+        self._silent: set[Address] = set()
+        """Seeds of which it was said that they do not answer."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -53,6 +55,7 @@ class Lost:
         for address in addresses:
             if not self._commons.speaks(address):
                 self._commons.event("seed_unusable", address=str(address))
+        self._silent &= set(addresses)
         self._seeds = {address: self._seeds.get(address) for address in addresses if self._commons.speaks(address)}
         self._wait_s = _FIRST_S
         if not self._reached and (self._seeds or self._members):
@@ -69,6 +72,7 @@ class Lost:
         if self._wait_s > _SILENT_S:
             for address, id in self._seeds.items():
                 if id is None:
+                    self._silent.add(address)
                     commons.event("seed_silent", address=str(address))
         for address in commons.rng.sample(seeds, min(len(seeds), _SEEDS_A_TRY)):
             self.call(address)
@@ -84,6 +88,9 @@ class Lost:
             del self._members[lost]
         if address in self._seeds:
             self._seeds[address] = id
+        if address in self._silent:
+            self._silent.discard(address)
+            self._commons.event("understood", address=str(address))
 
     def own_seed(self, address: Address) -> None:
         """This seed is ourselves, it seems: a datagram of ours came from there. Anyone can send one back to us, so it

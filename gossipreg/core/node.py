@@ -9,6 +9,7 @@ table changed, packs what is to be said into datagrams, and returns the effects 
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from gossipreg.config import Config
 from gossipreg.core.catalog import Catalog
@@ -233,11 +234,14 @@ class Node(NodeCommands):
         """How late the runtime's loop was: kept for the operator; the core sees its late timers by itself."""
         self._lag_s = seconds
 
-    def rekey(self, keyring: Keyring) -> None:
-        """Seal with the first of these keys from now on, open with all."""
+    def rekey(self, keyring: Keyring, now: float) -> list[Effect]:
+        """Seal with the first of these keys from now on, open with all, and tell so."""
+        self._begin(now)
         self.keyring = keyring
         self._sealer.rekey(keyring)
         self._opener.rekey(keyring)
+        self._own.update(replace(self._own.member, keys=keyring.ids()))
+        return self._end()
 
     # -- within an input ---------------------------------------------------------------------------------------------
 
@@ -336,6 +340,7 @@ class Node(NodeCommands):
                 commons.outbox.put(source, commons.ack_of(message.number, None if at_home else source))
                 self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=False)
             case Ack():
+                self._contact.understood(source)
                 if self._paths.on_ack(id, message.number):
                     self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=False)
                 elif self._detector.on_ack(id, message, source):

@@ -177,7 +177,7 @@ class View:
             id, row.member.name, self._commons.address(id), state if state in _SHOWN else "alive",
             row.member.zone, row.member.labels, None if rtt is None else rtt * 1000, self.catalog.service_count(id),
             row.version, max(0.0, now - since), reason or ("" if state in ("alive", "left") else state),
-            row.member.reason if row.member.status is Status.DRAINING else None,
+            row.member.reason if row.member.status is Status.DRAINING else None, row.member.keys,
         )  # fmt: skip
 
     def statistics(self, now: float) -> dict[str, int | float | str]:

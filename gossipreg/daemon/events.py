@@ -69,6 +69,8 @@ def in_words(event: Event, *, cluster: str) -> str:
             return f"{address} speaks with a key only: give --key-file"
         case "seed_silent":
             return f"no answer from the seed {address} yet: trying again"
+        case "understood":
+            return f"{address} answers now"
         case "own_seed":
             return f"the seed {address} is this sidecar itself: it begins a cluster, and others may join it"
         case "seed_unusable":

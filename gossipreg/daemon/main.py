@@ -131,7 +131,7 @@ class Sidecar:
         )  # fmt: skip
         self._force_leave = ForceLeave(self._node, self._pump, log, self._services.audit)
         self._gateways = Gateways(open_things.gateways, self._node, self._pump.bug, self._inside())
-        parts = {**parts_of(settings, self._node, self._services), **self._gateways.parts()}
+        parts = {**parts_of(settings, self._node, self._pump, self._services), **self._gateways.parts()}
         self._reload = Reload(log, self._troubles, parts)
         self._methods = Methods(
             self._node,
@@ -224,6 +224,7 @@ class Sidecar:
             self._open.seeds,
             found=self._found,
             failed=self._unresolved,
+            resolved=lambda seed: self._troubles.over(f"seed_unresolved {seed}"),
             content=lambda: self._node.synced and not self._node.alone,
         )
 

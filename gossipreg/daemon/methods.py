@@ -20,6 +20,7 @@ from msgpack import Packer, packb
 from gossipreg import __version__
 from gossipreg.callers import Caller
 from gossipreg.daemon import params as check
+from gossipreg.daemon.key_agreement import KeyAgreement
 from gossipreg.daemon.maintenance_methods import MaintenanceMethods
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.partial import lookup_shapes, not_synced
@@ -114,6 +115,7 @@ class Methods:
         self._more_counts = more_counts
         self._maintenance = MaintenanceMethods(services, RowAckWaits(node, pump), node.name)
         self.rights = services.rights
+        self._key_agreement = KeyAgreement()
         self._started_at = pump.now()
         self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
         self.lookups = 0
@@ -240,7 +242,8 @@ class Methods:
             "health_score": statistics.pop("health_score", None),
             "uptime_s": round(now - self._started_at, 3),
             "sealed": node.keyring is not None,
-            "troubles": self._troubles(),
+            "keys": [] if node.keyring is None else node.keyring.fingerprints(),
+            "troubles": [*self._troubles(), *self._key_agreement.troubles(node.id, members, now)],
             "operations": self._services.audit.shapes(),
             "not_alive": [
                 {key: value for key, value in member_shape(member).items() if key in _TROUBLE}

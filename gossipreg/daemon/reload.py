@@ -17,6 +17,7 @@ from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.methods import Command, Params, SocketClient, pack
 from gossipreg.daemon.params import boolean, take_untrusted
+from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import OptionInForce, Settings
@@ -66,11 +67,11 @@ class Reload:
             await self.read()
 
 
-def parts_of(settings: Settings, node: Node, services: Services) -> dict[str, Part]:
+def parts_of(settings: Settings, node: Node, pump: Pump, services: Services) -> dict[str, Part]:
     """The parts that this sidecar was started with."""
     parts: dict[str, Part] = {}
     if settings.key_file is not None or settings.key is not None:
-        parts["keys"] = partial(_read_keys, settings, node)
+        parts["keys"] = partial(_read_keys, settings, node, pump)
     if settings.services is not None:
         parts["services"] = services_part(settings.services, services, allow_empty=settings.allow_empty)
     if settings.config is not None and settings.read_options_again is not None:
@@ -98,10 +99,10 @@ def reload_method(reload: Reload, settings: Settings, services: Services) -> Com
     return method
 
 
-async def _read_keys(settings: Settings, node: Node) -> Fields:
+async def _read_keys(settings: Settings, node: Node, pump: Pump) -> Fields:
     keyring = await trio.to_thread.run_sync(read_keyring, settings, abandon_on_cancel=True)
     assert keyring is not None, "a key was given at the start"
-    node.rekey(keyring)
+    pump.order(lambda now: node.rekey(keyring, now))
     return {"keys": len(keyring.keys), "fingerprints": " ".join(keyring.fingerprints())}
 
 

@@ -125,7 +125,8 @@ def _ask_srv(name: str) -> list[tuple[str, int]]:
     import dns.resolver
 
     try:
-        answer = dns.resolver.resolve(name, "SRV", lifetime=SRV_LIFETIME_S, search=False)
+        resolver = dns.resolver.Resolver()  # a new one each time: resolv.conf may have changed
+        answer = resolver.resolve(name, "SRV", lifetime=SRV_LIFETIME_S, search=False)
     except (dns.exception.DNSException, OSError) as error:
         raise Unresolved(f"{name}: {error}") from None
     records = sorted(answer, key=lambda record: (record.priority, -record.weight, str(record.target)))
@@ -137,12 +138,13 @@ async def keep_resolving(
     *,
     found: Callable[[tuple[Address, ...]], None],
     failed: Callable[[Seed, str], None],
+    resolved: Callable[[Seed], None] = lambda _: None,
     content: Callable[[], bool],
     resolve: Callable[[Seed], Awaitable[list[Address]]] = resolve,
 ) -> None:
-    """Call `found` with all addresses, in the seeds' order, whenever they are not those of last time, and `failed`
-    for each seed that does not resolve. Goes on while `content` (in step, and hears somebody) says no. Returns at once
-    where no name has to be resolved."""
+    """Call `found` with all addresses, in the seeds' order, whenever they are not those of last time, `failed` for each
+    seed that does not resolve, and `resolved` for each that does. Goes on while `content` (in step, and hears somebody)
+    says no. Returns at once where no name has to be resolved."""
     known = {seed: list(literals((seed,))) for seed in seeds}
     told: tuple[Address, ...] = ()
 
@@ -162,6 +164,8 @@ async def keep_resolving(
                 known[seed] = await resolve(seed)
             except Unresolved as error:
                 failed(seed, str(error))
+            else:
+                resolved(seed)
             tell()
         while True:
             await trio.sleep(wait_s)

@@ -101,6 +101,7 @@ def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[O
             zone=zone,
             labels=labels,
             durable=data is not None,
+            keys=() if keyring is None else keyring.ids(),
         )
         yield Opened(
             settings, config, keyring, seeds, bind, identity, generation, member,

@@ -24,6 +24,8 @@ OF_EVENTS = (
 )  # fmt: skip
 UNTIL_IN_STEP = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent", "pull_failed")
 """... of these, what may keep us from getting in step: it is over then."""
+UNTIL_UNDERSTOOD = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent")
+"""... of these, what is over once that address answers."""
 _NUMBERS = {name: number for number, name in errorcode.items()}
 
 
@@ -56,8 +58,14 @@ class Troubles:
 
     def on_event(self, event: Event, message: str) -> None:
         """What the core tells, and how it is put in words."""
+        address = dict(event.fields).get("address", "")
         if event.kind in OF_EVENTS:
-            self.saw(f"{event.kind} {dict(event.fields).get('address', '')}", message)
+            if event.kind in UNTIL_UNDERSTOOD and event.kind != "seed_silent":
+                self.over(f"seed_silent {address}")  # it did answer
+            self.saw(f"{event.kind} {address}", message)
+        elif event.kind == "understood":
+            for kind in UNTIL_UNDERSTOOD:
+                self.over(f"{kind} {address}")
         elif event.kind == "out":
             self.saw("out", message, lasting=True)
         elif event.kind == "returned":
@@ -76,6 +84,7 @@ class Troubles:
         failed = Counter({name[5:]: count for name, count in dropped.items() if name.startswith("send_E")})
         new, self._unsent = failed - self._unsent, failed
         if not new:
+            self.over("unsent")
             return ""
         [(name, _)] = new.most_common(1)
         message = f"{new.total()} datagrams could not be sent: {os.strerror(_NUMBERS.get(name, 0)).lower()}"

@@ -83,9 +83,13 @@ class Keyring:
             keys.append(key)
         return cls(tuple(keys))
 
+    def ids(self) -> tuple[bytes, ...]:
+        """The key ids, in the order of the keys. Datagrams carry them in the clear, so they may be shown."""
+        return tuple(key_id(key) for key in self.keys)
+
     def fingerprints(self) -> list[str]:
-        """What may be shown of the keys, in their order: the key ids that datagrams carry in the clear, in hex."""
-        return [key_id(key).hex() for key in self.keys]
+        """The key ids in hex, for people."""
+        return [id.hex() for id in self.ids()]
 
 
 def key_id(key: bytes) -> bytes:

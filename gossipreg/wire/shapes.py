@@ -53,6 +53,7 @@ def member_shape(member: MemberInfo, partial: bool = False) -> Shape:
         "since_s": member.since_s,
         "reason": member.reason,
         "maintenance": member.maintenance,
+        "keys": None if member.keys is None else [id.hex() for id in member.keys],
     }
     return {**shape, "partial": True} if partial else shape
 

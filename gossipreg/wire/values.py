@@ -4,13 +4,14 @@ Owns: the layout and the bounds of the three values, and of an address. Never kn
 value. Each is one msgpack array, with room at the end: elements behind the known ones are ignored.
 
     member   [name, boot id, [address ...], public key, zone, [[label, text] ...], [oldest, newest protocol],
-              [role ...], durable, status, hold in ms, reason]
+              [role ...], durable, status, hold in ms, reason, key ids]
     service  [id, name, address, port, [tag ...], [[key, text] ...], weight, [long tag ...], order]
     health   [health, reason]
     address  [packed IP, 4 or 16 bytes; port]
 
 A reason says why an operator put the member or the service in maintenance. It is left out where there is none, and
-read as none where it is not a reason: it is for people, and must not make the rest unreadable.
+read as none where it is not a reason: it is for people, and must not make the rest unreadable. The same holds for the
+key ids, 4 bytes each, of the keys that the member opens: they show how far a change of keys has come.
 
 A tag of more than 255 bytes stands among the long ones, since releases before those refuse a service with such a tag;
 they show it without its long tags. Tags and long tags are sorted. Where the owner gave them in another order, `order`
@@ -49,9 +50,13 @@ MAX_ITEMS = 256
 MAX_HOLD_S = 60.0
 MAX_REASON_BYTES = 255
 """Of UTF-8; a longer reason is cut for the others, and whole at its own sidecar."""
+MAX_KEYS_SHOWN = 16
+"""So many key ids a member tells; a cluster that changes its key has two."""
 MAX_WEIGHT = 65_535
 """As in a DNS SRV record."""
 PUBLIC_KEY_BYTES = 32
+KEY_ID_BYTES = 4
+"""As in a datagram's header (`seal.py`)."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 """Names are printed on lines and given to shells: a line break in one would forge an answer."""
@@ -113,8 +118,16 @@ def _member_fields(member: Member) -> tuple[object, ...]:
     return (
         member.name, member.boot_id, tuple(address_fields(address) for address in member.addresses),
         member.public_key, member.zone, labels, member.protocol, member.roles, member.durable, member.status, hold_ms,
-        *_reason_fields(member.reason),
+        *_last_fields(member),
     )  # fmt: skip
+
+
+def _last_fields(member: Member) -> tuple[object, ...]:
+    """Those that are left out where there is nothing to say."""
+    reason = _reason_fields(member.reason)
+    if member.keys is None:
+        return reason
+    return (*(reason or ("",)), b"".join(member.keys[:MAX_KEYS_SHOWN]))
 
 
 def _member_of(raw: object) -> Member:
@@ -133,6 +146,7 @@ def _member_of(raw: object) -> Member:
         status=Status(_check_int("status", status, 0, max(Status))),
         hold_s=hold_ms / 1000,
         reason=_reason_of(raw, 11),
+        keys=_keys_of(raw, 12),
     )
     _check_member(member, member.labels, hold_ms)
     return member
@@ -257,6 +271,16 @@ def _reason_fields(reason: str) -> tuple[str, ...]:
     """As the last element of a value: cut to its bound, without control characters."""
     cut = _CONTROL.sub(" ", reason).encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
     return (cut,) if cut else ()
+
+
+def _keys_of(raw: object, at: int) -> tuple[bytes, ...] | None:
+    """None where the member does not say, or not in this form."""
+    if type(raw) is not tuple or len(raw) <= at:
+        return None
+    ids = raw[at]
+    if type(ids) is not bytes or len(ids) % KEY_ID_BYTES or len(ids) > MAX_KEYS_SHOWN * KEY_ID_BYTES:
+        return None
+    return tuple(ids[first : first + KEY_ID_BYTES] for first in range(0, len(ids), KEY_ID_BYTES))
 
 
 def _reason_of(raw: object, at: int) -> str:

@@ -141,9 +141,9 @@ MEMBERS: list[dict[str, Any]] = [
 def test_members_are_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["members"] = one_page(MEMBERS)
     assert command("members").out.splitlines() == [
-        "NAME   ID            ADDRESS        STATE  SINCE  ZONE  RTT    SERVICES  WHY",
-        "web-1  0123456789ab  10.0.0.1:7940  alive  2m     z1    0.4ms         2  -",
-        "db     ffffffffffff  -              dead   3s     -     -             0  reported by web-1",
+        "NAME   ID            ADDRESS        STATE  SINCE  ZONE  RTT    SERVICES  KEYS  WHY",
+        "web-1  0123456789ab  10.0.0.1:7940  alive  2m     z1    0.4ms         2  -     -",
+        "db     ffffffffffff  -              dead   3s     -     -             0  -     reported by web-1",
     ]
     assert json.loads(command("members", "--json").out) == MEMBERS
 

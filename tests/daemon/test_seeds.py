@@ -1,10 +1,16 @@
 """What a seed may look like, and that names are asked for as long as it takes."""
 
 import socket
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.resolver
+import dns.rrset
 import pytest
 import trio
 from hypothesis import given
@@ -175,3 +181,54 @@ async def test_an_srv_seed_without_records_is_unresolved(monkeypatch: pytest.Mon
     monkeypatch.setattr(seeds_module, "_ask_srv", lambda _: [])
     with pytest.raises(Unresolved, match="no SRV records"):
         await resolve(SrvSeed("_g._udp.example"))
+
+
+@contextmanager
+def name_server(answer: str) -> Iterator[int]:
+    """The port of one on 127.0.0.1 that answers every question with this SRV record."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            data, source = sock.recvfrom(4096)
+            if not data:
+                return
+            question = dns.message.from_wire(data)
+            reply = dns.message.make_response(question)
+            name = question.question[0].name
+            reply.answer.append(dns.rrset.from_text(name, 0, "IN", "SRV", answer))
+            sock.sendto(reply.to_wire(), source)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        yield int(sock.getsockname()[1])
+    finally:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", sock.getsockname())
+        server.join()
+        sock.close()
+
+
+async def test_srv_seeds_follow_the_name_servers_as_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = tmp_path / "resolv.conf"
+    configuration.write_text("nameserver 127.9.9.9\n")  # nobody is there
+    with name_server("0 0 7940 127.0.0.1.") as port:
+
+        class OfTheFile(dns.resolver.Resolver):
+            def __init__(self) -> None:
+                super().__init__(filename=str(configuration))
+                self.port = port
+
+        monkeypatch.setattr(dns.resolver, "Resolver", OfTheFile)
+        monkeypatch.setattr(dns.resolver, "default_resolver", None)
+        monkeypatch.setattr(seeds_module, "SRV_LIFETIME_S", 0.2)
+        seed = parse_seed("srv:_gossip._udp.cluster.test")
+        with pytest.raises(Unresolved):
+            await resolve(seed)
+        configuration.write_text("nameserver 127.0.0.1\n")
+        monkeypatch.setattr(seeds_module, "SRV_LIFETIME_S", 30)
+        assert await resolve(seed) == [Address("127.0.0.1", 7940)]

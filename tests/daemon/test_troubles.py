@@ -51,6 +51,24 @@ def test_why_we_are_not_in_step_is_shown_until_we_are(kind: str) -> None:
     assert held.shapes() == []
 
 
+@pytest.mark.parametrize("kind", ["wrong_cluster", "not_our_key", "key_needed", "seed_silent"])
+def test_a_trouble_with_an_address_is_over_once_it_answers(kind: str) -> None:
+    held = Troubles(Clock())
+    held.on_event(Event(kind, (("address", "10.0.0.1:7940"),)), "the reason")
+    held.on_event(Event("understood", (("address", "10.0.0.2:7940"),)), "")
+    assert [one["message"] for one in held.shapes()] == ["the reason"]
+    held.on_event(Event("understood", (("address", "10.0.0.1:7940"),)), "")
+    assert held.shapes() == []
+
+
+@pytest.mark.parametrize("kind", ["wrong_cluster", "not_our_key", "key_needed"])
+def test_a_seed_that_complains_is_not_called_silent(kind: str) -> None:
+    held = Troubles(Clock())
+    held.on_event(Event("seed_silent", (("address", "10.0.0.1:7940"),)), "no answer")
+    held.on_event(Event(kind, (("address", "10.0.0.1:7940"),)), "the reason")
+    assert [one["message"] for one in held.shapes()] == ["the reason"]
+
+
 def test_that_others_hold_us_for_dead_is_shown_until_we_return() -> None:
     clock = Clock()
     held = Troubles(clock)
@@ -69,6 +87,7 @@ def test_what_cannot_be_sent_is_said_once_for_what_is_new() -> None:
     assert held.look_at_unsent(dropped) == "5 datagrams could not be sent: network is unreachable"
     assert [one["message"] for one in held.shapes()] == ["5 datagrams could not be sent: network is unreachable"]
     assert held.look_at_unsent(dropped) == ""
+    assert held.shapes() == [], "everything since was sent"
 
 
 def test_the_memory_of_troubles_is_bounded() -> None:

@@ -118,3 +118,65 @@ def test_reload_names_the_options_that_need_a_restart(cluster: Sidecars) -> None
     file.write_text('zone = "a"\n')
     assert "options: changed 0" in cli(one, "reload").stdout
     assert troubles(one) == []
+
+
+def test_the_keys_of_every_member_show_how_far_a_rotation_is(cluster: Sidecars) -> None:
+    key_files = [cluster.folder / f"key-{name}" for name in ("a", "b")]
+    old, new = cluster.key_file.read_text(), new_key()
+    for path in key_files:
+        path.write_text(old)
+    a, b = (cluster.start(path.name[-1], "--key-file", str(path)).wait_ready() for path in key_files)
+    wait_for(lambda: a.states() == b.states() == {"a": "alive", "b": "alive"})
+    old_id, new_id = (key_id(base64.b64decode(key)).hex() for key in (old, new))
+
+    def keys(at: Sidecar) -> dict[str, list[str]]:
+        return {member["name"]: member["keys"] for member in at.call("members")}
+
+    def step(at: Sidecar, *lines: str) -> None:
+        key_files[at is b].write_text("\n".join(lines))
+        assert cli(at, "reload").returncode == 0
+
+    assert keys(a) == {"a": [old_id], "b": [old_id]}
+    step(a, old, new)
+    wait_for(lambda: keys(b) == {"a": [old_id, new_id], "b": [old_id]})
+    assert a.call("info")["keys"] == [old_id, new_id]
+    assert troubles(a) == troubles(b) == []
+    step(b, old, new)
+    for one in (a, b):
+        step(one, new, old)
+    wait_for(lambda: keys(a) == keys(b) == {"a": [new_id, old_id], "b": [new_id, old_id]})
+    for one in (a, b):
+        step(one, new)
+    wait_for(lambda: keys(a) == keys(b) == {"a": [new_id], "b": [new_id]})
+    assert a.states() == b.states() == {"a": "alive", "b": "alive"}
+    assert troubles(a) == troubles(b) == []
+    assert new_id in cli(a, "members").stdout
+
+
+def test_a_step_of_a_rotation_taken_too_early_is_a_trouble(cluster: Sidecars) -> None:
+    key_files = [cluster.folder / f"key-{name}" for name in ("a", "b")]
+    old, new = cluster.key_file.read_text(), new_key()
+    for path in key_files:
+        path.write_text(old)
+    a, b = (cluster.start(path.name[-1], "--key-file", str(path)).wait_ready() for path in key_files)
+    wait_for(lambda: a.states() == {"a": "alive", "b": "alive"})
+    key_files[0].write_text(f"{new}\n{old}")
+    cli(a, "reload")
+    wait_for(lambda: any("is not opened by b: add it to their key file" in message for message in troubles(a)))
+    key_files[1].write_text(f"{old}\n{new}")
+    cli(b, "reload")
+    wait_for(lambda: troubles(a) == troubles(b) == [] and b.states() == {"a": "alive", "b": "alive"})
+    assert any("understood" in one.log.read_text() for one in (a, b))
+
+
+def test_a_wrong_key_that_is_mended_leaves_no_trouble(cluster: Sidecars) -> None:
+    first = cluster.start("first").wait_ready()
+    path = cluster.folder / "wrong"
+    path.write_text(new_key())
+    other = cluster.start("other", "--key-file", str(path)).wait_ready()
+    wait_for(lambda: any("does not accept our key" in message for message in troubles(other)))
+    assert not any("no answer from the seed" in message for message in troubles(other))
+    path.write_text(cluster.key_file.read_text())
+    assert cli(other, "reload").returncode == 0
+    wait_for(lambda: other.states() == {"first": "alive", "other": "alive"})
+    wait_for(lambda: troubles(other) == troubles(first) == [], 10)

@@ -50,6 +50,7 @@ members = st.builds(
     status=st.sampled_from(Status),
     hold_s=st.integers(0, 60_000).map(lambda ms: ms / 1000),
     reason=texts,
+    keys=st.none() | st.lists(st.binary(min_size=4, max_size=4), max_size=16).map(tuple),
 )
 long_tags = st.builds(lambda start, more: f"{start}{'é' * more}", names, st.integers(128, 400))
 services = st.builds(
@@ -338,3 +339,21 @@ def test_a_value_cut_off_anywhere_is_refused(decode: Any) -> None:
 )  # fmt: skip
 def test_nested_and_huge_values_are_refused(decode: Any, value: bytes) -> None:
     assert refused(decode, value)
+
+
+@pytest.mark.parametrize("junk", [None, 1, "abcd", b"abc", [b"abcd"], bytes(4 * 17)])
+def test_what_are_no_key_ids_is_read_as_not_said(junk: object) -> None:
+    fields = msgpack.unpackb(encode_member(replace(MEMBER, keys=(b"abcd",))))
+    assert decode_member_untrusted(msgpack.packb(fields)).keys == (b"abcd",)
+    fields[12] = junk
+    assert decode_member_untrusted(msgpack.packb(fields)) == replace(MEMBER, keys=None)
+
+
+def test_a_member_of_the_first_release_says_nothing_of_keys() -> None:
+    fields = msgpack.unpackb(encode_member(replace(MEMBER, keys=(b"abcd",))))
+    assert decode_member_untrusted(msgpack.packb(fields[:11])).keys is None
+
+
+def test_at_most_sixteen_keys_are_told() -> None:
+    keys = tuple(bytes([number]) * 4 for number in range(20))
+    assert decode_member_untrusted(encode_member(replace(MEMBER, keys=keys))).keys == keys[:16]

@@ -1,0 +1,36 @@
+"""Whether every member opens the key that this one seals with: what must hold before a key change goes on.
+
+Each member tells the ids of the keys that it opens. A living one which says that it lacks ours cannot read what we send
+to it; what it still hears of us comes through others, and ends when they change keys too.
+"""
+
+from collections.abc import Iterable
+
+from gossipreg.model import MemberInfo, NodeId
+from gossipreg.wire.shapes import Shape
+
+NAMED_MAX = 5
+"""So many members the message names; `members` shows the keys of all."""
+
+
+class KeyAgreement:
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def troubles(self, own_id: NodeId, members: Iterable[MemberInfo], now: float) -> list[Shape]:
+        """For `info`: one trouble where a living member lacks the key that we seal with."""
+        living = [member for member in members if member.state in ("alive", "suspect")]
+        own = next((member for member in living if member.id == own_id), None)
+        lacking = (
+            [] if own is None or not own.keys else [m.name for m in living if m.keys and own.keys[0] not in m.keys]
+        )
+        if not lacking or own is None or not own.keys:
+            self._since = None
+            return []
+        self._since = now if self._since is None else self._since
+        named = ", ".join(lacking[:NAMED_MAX]) + (f" and {len(lacking) - NAMED_MAX} more" * (len(lacking) > NAMED_MAX))
+        message = (
+            f"key {own.keys[0].hex()}, which this sidecar seals with, is not opened by {named}: add it to their key "
+            "file and reload them"
+        )
+        return [{"message": message, "since_s": round(now - self._since, 3)}]
