@@ -70,8 +70,8 @@ def _troubles(found: dict[str, Any]) -> list[str]:
         why = f": {printable(one['reason'])}" if one["reason"] else ""
         lines.append(f"! {printable(one['name'])} {one['address']} {one['state']} for {_since(one)}{why}")
     lines += [
-        f"! {printable(one['service'])} {one['health']} for {_since(one)}: {printable(one['check'])}: "
-        f"{printable(one['output'])}"
+        f"! {printable(one['service'] or 'this sidecar')} {one['health']} for {_since(one)}: "
+        f"{printable(one['check'])}: {printable(one['output'])}"
         for one in found.get("failing_checks", ())
     ]
     return lines

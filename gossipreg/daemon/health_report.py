@@ -28,10 +28,10 @@ def report(checks: Checks, id: str) -> list[Shape]:
 
 
 def failing(checks: Checks, ids: Iterable[str]) -> list[Shape]:
-    """The checks of these services that do not pass; at most SHOWN_MAX."""
+    """The checks of these services, and ("") of the sidecar itself, that do not pass; at most SHOWN_MAX."""
     found: list[Shape] = []
     for id in ids:
-        found += [{"service": id, **one} for one in report(checks, id) if one["health"] != "passing"]
+        found += [{"service": id or None, **one} for one in report(checks, id) if one["health"] != "passing"]
         if len(found) >= SHOWN_MAX:
             return found[:SHOWN_MAX]
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from gossipreg.daemon.checks.parse import redacted
 from gossipreg.daemon.methods import Handler, Params, pack
 from gossipreg.daemon.params import take_untrusted
 from gossipreg.daemon.settings import Settings
@@ -19,7 +20,7 @@ def config_method(settings: Settings, actual: Callable[[], dict[str, Any]], keys
         options: list[Shape] = [
             {
                 "name": one.name,
-                "value": came_to.get(one.name, one.value) if one.source == "default" else one.value,
+                "value": _shown(one.name, came_to.get(one.name, one.value) if one.source == "default" else one.value),
                 "source": one.source,
                 "where": one.where,
             }
@@ -30,6 +31,11 @@ def config_method(settings: Settings, actual: Callable[[], dict[str, Any]], keys
         return pack({"file": settings.config, "options": options, "ignored": ignored})
 
     return config
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Headers and bodies of checks may be secrets."""
+    return [redacted(text) for text in value] if name == "check" and value else value
 
 
 def _from(settings: Settings) -> dict[str, str]:

@@ -131,7 +131,7 @@ class KnownHealth:
 
     def changed(self, id: str) -> None:
         """The health of the service is another one, or its checks are: write soon."""
-        self._store.commit_later(f"health {id}", partial(self._statements, id))
+        self._store.commit_later(f"health {id}", partial(self.statements, id))
 
     def forget(self, id: str) -> None:
         """The service was deregistered."""
@@ -155,11 +155,16 @@ class KnownHealth:
             await self._wake.wait()
             await trio.sleep(WRITE_EVERY_S)
             self._wake = trio.Event()
-            due, self._due = self._due, set()
-            for id in due:
+            for id in self.take_due():
                 self.changed(id)
 
-    def _statements(self, id: str) -> list[Statement]:
+    def take_due(self) -> set[str]:
+        """The services whose checks gave results that are to be written now."""
+        due, self._due = self._due, set()
+        return due
+
+    def statements(self, id: str) -> list[Statement]:
+        """Write what is known of the checks of a service by now."""
         statuses, heard = self._statuses(id), self._heard.get(id, {})
         keys = check_keys(id, [status.spec for status in statuses])
         found = {

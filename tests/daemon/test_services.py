@@ -1,5 +1,6 @@
 """Registrations: kept before they are told, taken up again, and taken out with what they came from."""
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,11 @@ from trio.testing import MockClock
 
 from gossipreg.callers import Caller
 from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
-from gossipreg.daemon.data_directory import DataDirectory
+from gossipreg.daemon.data_directory import _LAYOUTS, DataDirectory
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE
-from gossipreg.daemon.kept import KeptService, keep_service
+from gossipreg.daemon.kept import KeptService, Moment, keep_service
 from gossipreg.errors import BadConfig, CannotKeep, NotAllowed, NotFound, Refused, TooLarge
-from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
+from gossipreg.model import MAX_SERVICES_A_ROW, Address, Change, Health
 from tests.daemon.conftest import Inside
 from tests.daemon.memory_network import MemoryNetwork
 
@@ -46,6 +47,9 @@ class Tcp:
         return Outcome(self.health if spec.target.endswith(":80") else Health.CRITICAL, "as told")
 
 
+START = Moment(1_000_000_000, 1000.0, "this boot")
+
+
 @dataclass
 class Started:
     """A sidecar's inside with a data directory, its store and its checks running."""
@@ -53,12 +57,15 @@ class Started:
     clock: MockClock
     folder: Path
     tcp: Tcp = field(default_factory=Tcp)
+    moment: Moment = START
+    """What time it is for the health that is kept."""
 
     async def run(self, use: Callable[["Started"], Any], *, flags: Any = None, file: Any = ()) -> None:
         """`use` it from a start to a kill, in virtual time."""
         assert self.clock.autojump_threshold == 0
         data = DataDirectory(str(self.folder))
         self.inside = Inside(MemoryNetwork(), "tested", database=data, runners={"tcp": self.tcp})
+        self.inside.moment = self.moment
         self.services = self.inside.services
         try:
             self.services.start(data.kept(), flags, file)
@@ -138,6 +145,201 @@ async def test_it_comes_back_with_the_health_known_last(autojump_clock: MockCloc
     await started.run(before)
     started.tcp.health = Health.CRITICAL
     await started.run(after)
+
+
+async def passing_once(one: Started, check: str, params: dict[str, Any] = WEB) -> None:
+    """Registered and passing, and that is on the disk."""
+    await one.register({**params, "checks": [check]})
+    if check.startswith("ttl"):
+        one.services.heartbeat("web-80", Health.PASSING, "", by=ROOT)
+    await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+    await one.inside.store.flushed()
+
+
+@pytest.mark.parametrize("check", ["tcp://127.0.0.1:80,interval=10s,fails=3", "ttl:10s"])
+@pytest.mark.parametrize(
+    ("later_s", "boot"), [(11, "this boot"), (1, "another boot"), (-1, "this boot")],
+    ids=["too long ago", "after a power cut", "the clock went back"],
+)  # fmt: skip
+async def test_health_that_is_worth_nothing_keeps_a_dead_service_out(
+    autojump_clock: MockClock, tmp_path: Path, check: str, later_s: int, boot: str
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def after(one: Started) -> None:
+        assert one.found() == {"web-80": Health.CRITICAL}
+        await trio.sleep(60)
+        assert one.found() == {"web-80": Health.CRITICAL}
+
+    await started.run(lambda one: passing_once(one, check))
+    wall_ms, boot_s, _ = started.moment
+    started.moment = Moment(wall_ms + later_s * 1000, boot_s + later_s, boot)
+    started.tcp.health = Health.CRITICAL
+    await started.run(after)
+
+
+async def test_old_health_is_out_of_the_answers_until_one_check_passed(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def after(one: Started) -> None:
+        assert one.found() == {"web-80": Health.CRITICAL}
+        await trio.sleep(1)  # at once, though it wants three in a row
+        assert one.found() == {"web-80": Health.PASSING}
+
+    await started.run(lambda one: passing_once(one, "tcp://127.0.0.1:80,interval=5m,passes=3"))
+    started.moment = started.moment._replace(boot_id="another boot")
+    await started.run(after)
+
+
+async def test_the_first_failure_after_a_restart_counts_at_once(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def after(one: Started) -> None:
+        assert one.found() == {"web-80": Health.PASSING}
+        await trio.sleep(1)
+        assert one.found() == {"web-80": Health.CRITICAL}
+
+    await started.run(lambda one: passing_once(one, "tcp://127.0.0.1:80,interval=1h,fails=3"))
+    started.tcp.health = Health.CRITICAL
+    await started.run(after)
+
+
+async def test_a_heartbeat_from_before_a_restart_lasts_no_longer_than_its_ttl(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def after(one: Started) -> None:
+        assert one.found() == {"web-80": Health.PASSING}
+        await trio.sleep(9)
+        assert one.found() == {"web-80": Health.PASSING}
+        await trio.sleep(2)
+        assert one.found() == {"web-80": Health.CRITICAL}
+
+    await started.run(lambda one: passing_once(one, "ttl:30s"))
+    started.moment = Moment(started.moment.wall_ms + 20_000, started.moment.boot_s + 20, "this boot")
+    await started.run(after)
+
+
+async def test_a_hold_keeps_health_until_it_is_over(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def before(one: Started) -> None:
+        await passing_once(one, "tcp://127.0.0.1:80,interval=1s")
+        one.services.close(hold_s=30.0)
+        await one.inside.store.flushed()
+
+    async def held(one: Started) -> None:
+        assert one.found() == {"web-80": Health.PASSING}
+        await one.inside.store.flushed()
+
+    async def over(one: Started) -> None:
+        assert one.found() == {"web-80": Health.CRITICAL}
+
+    await started.run(before)
+    started.moment = Moment(started.moment.wall_ms + 29_000, started.moment.boot_s + 29, "this boot")
+    await started.run(held)
+    started.moment = Moment(started.moment.wall_ms + 2_000, started.moment.boot_s + 2, "this boot")
+    await started.run(over)
+
+
+async def test_health_that_an_older_release_kept_without_its_time_is_worth_nothing(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    database = sqlite3.connect(tmp_path / "gossipreg.db")
+    database.executescript(" ".join(_LAYOUTS[:3]) + "PRAGMA user_version = 3;")
+    database.execute("INSERT INTO identity VALUES (1, ?)", (bytes(range(32)),))
+    params = packb({**CHECKED, "checks": ["tcp://127.0.0.1:80,interval=1h"]})
+    database.execute("INSERT INTO services VALUES ('web-80', 'socket', 1, ?, 0)", (params,))
+    database.commit()
+    database.close()
+
+    async def use(one: Started) -> None:
+        assert one.found() == {"web-80": Health.CRITICAL}
+        await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+
+    await started.run(use)
+
+
+async def test_a_restart_of_the_sidecar_keeps_an_attached_service_in_the_answers(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def before(one: Started) -> None:
+        await one.services.register(CHECKED, by=ROOT, holder=Holder())
+        await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+        await one.inside.store.flushed()
+
+    async def after(one: Started) -> None:
+        assert one.found() == {}
+        holder = Holder()
+        await one.services.register(CHECKED, by=ROOT, holder=holder)  # it has found the new sidecar
+        assert one.found() == {"web-80": Health.PASSING}
+        holder.gone = True
+        one.services.detach(holder)
+        assert not one.services.known.knows("web-80")  # a program that is started anew begins critical
+
+    await started.run(before)
+    await started.run(after)
+
+
+EDITS = [
+    "tcp://127.0.0.1:80,interval=10s,check_notes=n", "tcp://127.0.0.1:80,interval=10s,check_name=n",
+    "tcp://127.0.0.1:80,interval=10s,timeout=55s", "tcp://127.0.0.1:80,interval=20s",
+    "tcp://127.0.0.1:80,interval=10s,passes=3", "tcp://127.0.0.1:80,interval=10s,fails=3",
+    "tcp://127.0.0.1:80,interval=10s,deregister_after=1h", "tcp://localhost:80,interval=10s", "ttl:1h",
+    "tcp://127.0.0.1:80,interval=10s,check_id=mine",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("edited", EDITS)
+@pytest.mark.parametrize("way", ["register", "file", "put_check", "keeps_checks"])
+async def test_no_edit_of_a_check_takes_a_passing_service_out(
+    autojump_clock: MockClock, tmp_path: Path, edited: str, way: str
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    lost: list[Any] = []
+
+    def watch(changes: tuple[Change, ...]) -> None:
+        lost.extend(one for one in changes if one.instance.health is not Health.PASSING)
+
+    async def use(one: Started) -> None:
+        await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+        one.inside.pump._changed = watch
+        changed = {**CHECKED, "checks": [edited]}
+        match way:
+            case "register":
+                await one.register(changed)
+            case "file":
+                await one.services.follow_file([changed])
+            case "put_check":
+                await one.services.put_check("web-80", "service:web-80", edited, by=ROOT)
+            case "keeps_checks":
+                await one.services.register(changed, **ME, keeps_checks=True)
+        assert one.found() == {"web-80": Health.PASSING}
+        await trio.sleep(30)
+        assert one.found() == {"web-80": Health.PASSING}
+
+    await started.run(use, file=[CHECKED])
+    assert lost == []
+
+
+async def test_an_edited_question_takes_a_service_out_once_it_fails(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        await one.register(CHECKED)
+        await one.until(lambda: one.found() == {"web-80": Health.PASSING})
+        await one.register({**WEB, "checks": ["tcp://127.0.0.1:81,interval=1h,fails=5"]})
+        assert one.found() == {"web-80": Health.PASSING}
+        await trio.sleep(1)  # the first failure counts: what was known is of another question
+        assert one.found() == {"web-80": Health.CRITICAL}
+
+    await started.run(use)
 
 
 @pytest.mark.parametrize("source", ["flags", "file"])
