@@ -206,23 +206,6 @@ async def test_the_first_failure_after_a_restart_counts_at_once(autojump_clock: 
     await started.run(after)
 
 
-async def test_a_heartbeat_from_before_a_restart_lasts_no_longer_than_its_ttl(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
-    started = Started(autojump_clock, tmp_path)
-
-    async def after(one: Started) -> None:
-        assert one.found() == {"web-80": Health.PASSING}
-        await trio.sleep(9)
-        assert one.found() == {"web-80": Health.PASSING}
-        await trio.sleep(2)
-        assert one.found() == {"web-80": Health.CRITICAL}
-
-    await started.run(lambda one: passing_once(one, "ttl:30s"))
-    started.moment = Moment(started.moment.wall_ms + 20_000, started.moment.boot_s + 20, "this boot")
-    await started.run(after)
-
-
 async def test_a_hold_keeps_health_until_it_is_over(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
 
@@ -291,7 +274,7 @@ EDITS = [
     "tcp://127.0.0.1:80,interval=10s,check_notes=n", "tcp://127.0.0.1:80,interval=10s,check_name=n",
     "tcp://127.0.0.1:80,interval=10s,timeout=55s", "tcp://127.0.0.1:80,interval=20s",
     "tcp://127.0.0.1:80,interval=10s,passes=3", "tcp://127.0.0.1:80,interval=10s,fails=3",
-    "tcp://127.0.0.1:80,interval=10s,deregister_after=1h", "tcp://localhost:80,interval=10s", "ttl:1h",
+    "tcp://127.0.0.1:80,interval=10s,deregister_after=1h", "tcp://localhost:80,interval=10s",
     "tcp://127.0.0.1:80,interval=10s,check_id=mine",
 ]  # fmt: skip
 
