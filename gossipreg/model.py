@@ -133,6 +133,16 @@ class Service:
     weight: int = 1
 
 
+def fold_name(name: str) -> str:
+    """A service's name as names are compared: the letters A to Z in lower case (RFC 4343), all others as they are."""
+    if name.islower():
+        return name  # the usual case, and no copy to keep
+    return name.lower() if name.isascii() else name.translate(_FOLDED)
+
+
+_FOLDED = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """A service as a lookup gives it out: with its health and with whose it is."""

@@ -28,6 +28,8 @@ class Right(Enum):
 
 RIGHTS: dict[str, Right] = {
     "lookup": Right.READ,
+    "explain": Right.READ,
+    "registered": Right.READ,
     "services": Right.READ,
     "members": Right.READ,
     "watch": Right.READ,

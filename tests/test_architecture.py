@@ -23,7 +23,7 @@ from tests.client.fake_sidecar import FakeSidecar, instance
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 500
-PURE = ("errors", "model", "drops", "durations", "socket_path", "config", "wire", "core")
+PURE = ("errors", "model", "drops", "durations", "weights", "socket_path", "config", "wire", "core")
 
 FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "simulations").rglob("*.py")])
 TREES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}

@@ -9,6 +9,9 @@ two entries, so that a flap of health costs few bytes. A service without health 
 draining are in maintenance.
 
 Answers are tuples, kept until their name's index grows, so asking again costs two dictionary lookups.
+
+Names are compared in lower case (`model.fold_name`): `Web` and `web` are one service, shown as the instance with the
+smallest (node, id) writes it.
 """
 
 from collections.abc import Iterator
@@ -28,6 +31,7 @@ from gossipreg.model import (
     ServiceSummary,
     Status,
     Version,
+    fold_name,
 )
 from gossipreg.wire.values import decode_health_untrusted, decode_reason_untrusted, decode_service_untrusted
 
@@ -74,7 +78,7 @@ class Catalog:
         """Service and health values that could not be read, each time that one was looked at."""
         self._shown: dict[NodeId, _Shown] = {}
         self._names: dict[str, dict[tuple[NodeId, int], Instance]] = {}
-        """By name, then by node and slot."""
+        """By folded name, then by node and slot."""
         self._clock = 0
         self._index: dict[str, int] = {}
         self._gone: dict[str, int] = {}
@@ -164,20 +168,20 @@ class Catalog:
         before = shown.instances.get(slot)
         if before == instance:
             return
-        moved = before is not None and (
-            instance is None or (before.service.name, before.service.id) != (instance.service.name, instance.service.id)
-        )
+        moved = before is not None and (instance is None or _identity(before) != _identity(instance))
         if before is not None and moved:
             del shown.instances[slot]
-            del self._names[before.service.name][id, slot]
+            name = fold_name(before.service.name)
+            del self._names[name][id, slot]
             changes.append(Change(ChangeKind.REMOVED, before))
-            self._touch(before.service.name)
+            self._touch(name)
         if instance is not None:
             shown.instances[slot] = instance
-            self._names.setdefault(instance.service.name, {})[id, slot] = instance
+            name = fold_name(instance.service.name)
+            self._names.setdefault(name, {})[id, slot] = instance
             kind = ChangeKind.ADDED if before is None or moved else ChangeKind.UPDATED
             changes.append(Change(kind, instance))
-            self._touch(instance.service.name)
+            self._touch(name)
 
     def _touch(self, name: str) -> None:
         self._clock += 1
@@ -218,6 +222,7 @@ class Catalog:
     ) -> tuple[Instance, ...]:
         """The instances of a name that have all of `tags` and are in `zone`, passing ones only unless `all`; in order
         of (node, id). Empty where there is none."""
+        name = fold_name(name)
         query = (name, tags, all, zone)
         index = self._index.get(name)
         if index is None:
@@ -241,11 +246,12 @@ class Catalog:
         """Grows exactly when an answer for this name (None: for any) could have changed."""
         if name is None:
             return self._clock
+        name = fold_name(name)
         index = self._index.get(name)
         return self._gone.get(name, self._gone_index) if index is None else index
 
     def instances(self) -> Iterator[Instance]:
-        """All of them, by name, then (node, id)."""
+        """All of them, by folded name, then (node, id)."""
         for name in sorted(self._names):
             yield from self.lookup(name, all=True)
 
@@ -255,8 +261,12 @@ class Catalog:
         return () if shown is None else tuple(sorted(shown.instances.values(), key=lambda one: one.service.id))
 
     def services(self) -> list[ServiceSummary]:
-        """The names known, in order."""
-        return [_summary(name, self._names[name]) for name in sorted(self._names)]
+        """The names known, in the order of their folded form."""
+        return [_summary(self._names[name]) for name in sorted(self._names)]
+
+    def service_names(self) -> int:
+        """How many names are known."""
+        return len(self._names)
 
     def service_count(self, id: NodeId) -> int:
         """How many services of this member are given out."""
@@ -269,7 +279,13 @@ def _order(item: tuple[tuple[NodeId, int], Instance]) -> tuple[NodeId, str, int]
     return node, instance.service.id, slot
 
 
-def _summary(name: str, instances: dict[tuple[NodeId, int], Instance]) -> ServiceSummary:
+def _identity(instance: Instance) -> tuple[str, str]:
+    return fold_name(instance.service.name), instance.service.id
+
+
+def _summary(instances: dict[tuple[NodeId, int], Instance]) -> ServiceSummary:
+    names = list(dict.fromkeys(instance.service.name for instance in instances.values()))
+    name = names[0] if len(names) == 1 else min(instances.items(), key=_order)[1].service.name
     passing = sum(instance.health is Health.PASSING for instance in instances.values())
     tags = {tag: None for instance in instances.values() for tag in instance.service.tags}
     return ServiceSummary(name, len(instances), passing, tuple(sorted(tags)))

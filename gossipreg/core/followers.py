@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.view import View
-from gossipreg.model import Change, ChangeKind, Instance
+from gossipreg.model import Change, ChangeKind, Instance, fold_name
 
 F = TypeVar("F")
 
@@ -40,7 +40,7 @@ class Followers(Generic[F]):
     def __init__(self, view: View) -> None:
         self._view = view
         self._by_name: dict[str | None, dict[F, None]] = {}
-        """None: those who follow all names."""
+        """By folded name; None: those who follow all names."""
         self._waiting: dict[F, None] = {}
         """Those who were told nothing yet."""
         self._in_part: dict[F, None] = {}
@@ -51,7 +51,7 @@ class Followers(Generic[F]):
 
     def add(self, follower: F, name: str | None) -> Current | None:
         """What to tell it now; None: nothing is known, it is told when something is."""
-        self._by_name.setdefault(name, {})[follower] = None
+        self._by_name.setdefault(_key(name), {})[follower] = None
         knowledge = self._view.knowledge
         current = self._current(name, knowledge)
         if current is None:
@@ -61,10 +61,11 @@ class Followers(Generic[F]):
         return current
 
     def remove(self, follower: F, name: str | None) -> None:
-        followers = self._by_name[name]
+        key = _key(name)
+        followers = self._by_name[key]
         del followers[follower]
         if not followers:
-            del self._by_name[name]
+            del self._by_name[key]
         self._waiting.pop(follower, None)
         self._in_part.pop(follower, None)
 
@@ -107,7 +108,7 @@ class Followers(Generic[F]):
         everything = self._by_name.get(None, {})
         told: list[Told[F]] = []
         for change in changes:
-            of_name = self._by_name.get(change.instance.service.name, {})
+            of_name = self._by_name.get(fold_name(change.instance.service.name), {})
             if followers := [one for one in (*of_name, *everything) if one not in but]:
                 told.append((change, followers))
         return told
@@ -123,3 +124,7 @@ class Followers(Generic[F]):
     def _instances(self, name: str | None) -> tuple[Instance, ...]:
         catalog = self._view.catalog
         return tuple(catalog.instances()) if name is None else catalog.lookup(name, all=True)
+
+
+def _key(name: str | None) -> str | None:
+    return None if name is None else fold_name(name)

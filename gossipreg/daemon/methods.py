@@ -20,6 +20,7 @@ from msgpack import Packer, packb
 from gossipreg import __version__
 from gossipreg.callers import Caller
 from gossipreg.daemon import params as check
+from gossipreg.daemon.choosing import Choices, explain_shape, some
 from gossipreg.daemon.key_agreement import KeyAgreement
 from gossipreg.daemon.maintenance_methods import MaintenanceMethods
 from gossipreg.daemon.params import Check, take_untrusted
@@ -28,7 +29,7 @@ from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.row_acks import RowAckWaits
 from gossipreg.daemon.services import Services
 from gossipreg.errors import Refused
-from gossipreg.model import Health, Instance, MemberInfo, NodeId
+from gossipreg.model import Health, Instance, MemberInfo, NodeId, ServiceSummary, fold_name
 from gossipreg.wire.rpc import encode_notification
 from gossipreg.wire.shapes import Shape, instance_shape, member_shape, service_shape, version_shape
 
@@ -57,7 +58,10 @@ _LOOKUP: dict[str, Check] = {
     "all": check.boolean,
     "near": check.boolean,
     "zone": check.zone,
+    "one": check.boolean,
+    "limit": check.Whole(1, check.PAGE_MAX),
 }
+_EXPLAIN: dict[str, Check] = {"name": check.service_name, "tags": check.tags, "zone": check.zone}
 _HEARTBEAT: dict[str, Check] = {"id": check.word, "status": check.health, "note": check.note}
 _PAGE = check.Whole(1, check.PAGE_MAX)
 _EMPTY: bytes = packb({})
@@ -118,11 +122,14 @@ class Methods:
         self._key_agreement = KeyAgreement()
         self._started_at = pump.now()
         self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+        self._choices = Choices()
         self.lookups = 0
         self.dropped: Counter[str] = Counter()
         """Connections that were not taken or were cut off, by reason."""
         self.handlers: dict[str, Handler] = {
             "lookup": self.lookup,
+            "explain": self.explain,
+            "registered": self.registered,
             "services": self.services,
             "members": self.members,
             "info": self.info,
@@ -144,22 +151,22 @@ class Methods:
     def lookup(self, params: Params) -> bytes:
         self.lookups += 1
         given = take_untrusted("lookup", params, _LOOKUP, "name")
-        name = given["name"]
+        name = fold_name(given["name"])
         tags, all, zone = given.get("tags", ()), given.get("all", False), given.get("zone")
         catalog = self._node.catalog
-        if self._node.knowledge.partial:
+        question, index = (name, tags, all, zone), catalog.index(name)
+        limit = 1 if given.get("one", False) else given.get("limit")
+        if all or limit is not None or given.get("near", False) or self._node.knowledge.partial:
+            # Not kept: what checks say, distances, and what is known change without notice.
             found = catalog.lookup(name, tags=tags, all=all, zone=zone)
             if given.get("near", False):
-                found = tuple(sorted(found, key=self._distance))
+                found = tuple(sorted(found, key=self._distance))[:limit]
+            elif limit is not None:
+                found = self._choices.one(question, index, found) if limit == 1 else some(found, limit)
             shape = self._with_checks if all else instance_shape
-            return pack(lookup_shapes(self._node, name, found, shape, self.why_not_synced))
-        if all or given.get("near", False):  # what checks say and distances change without notice: not kept
-            found = catalog.lookup(name, tags=tags, all=all, zone=zone)
-            if given.get("near", False):
-                found = tuple(sorted(found, key=self._distance))
-            return pack([self._with_checks(instance) for instance in found]) if all else _pack_instances(found)
-        question = (name, tags, all, zone)
-        index = catalog.index(name)
+            if self._node.knowledge.partial:
+                return pack(lookup_shapes(self._node, given["name"], found, shape, self.why_not_synced))
+            return pack([shape(instance) for instance in found])
         kept = self._kept.get(question)
         if kept is not None and kept[0] == index:
             return kept[1]
@@ -169,6 +176,17 @@ class Methods:
         if len(answer) <= KEPT_ANSWER_BYTES:
             self._kept[question] = (index, answer)
         return answer
+
+    def explain(self, params: Params) -> bytes:
+        """{name, tags, zone} as of `lookup`: what it leaves out, by health, zone and tags."""
+        given = take_untrusted("explain", params, _EXPLAIN, "name")
+        shape = explain_shape(self._node.catalog, given["name"], given.get("tags", ()), given.get("zone"))
+        return pack({**shape, "synced": self._node.synced})
+
+    def registered(self, params: Params) -> bytes:
+        """What is registered with this sidecar, of whatever health, with what its checks say."""
+        take_untrusted("registered", params, {})
+        return pack([self._with_checks(instance) for instance in self._node.catalog.of_node(self._node.id)])
 
     def _with_checks(self, instance: Instance) -> Shape:
         """An instance's shape; with what its checks say where it is ours: only here is that known."""
@@ -192,7 +210,7 @@ class Methods:
         if self._node.knowledge.refuses:
             raise not_synced("the names of all services", self.why_not_synced())
         summaries = self._node.catalog.services()
-        first = bisect_right(summaries, given["after"], key=lambda summary: summary.name) if "after" in given else 0
+        first = _first_after(summaries, given.get("after"))
         page = summaries[first : first + given.get("limit", check.PAGE_DEFAULT)]
         return pack([service_shape(summary, partial) for summary in page])
 
@@ -237,7 +255,7 @@ class Methods:
             "alone": node.alone,
             "out": node.out,
             "members": {state: states[state] for state in MEMBER_STATES},
-            "services": len(node.catalog.services()),
+            "services": node.catalog.service_names(),
             "fingerprint": statistics.pop("fingerprint", None),
             "health_score": statistics.pop("health_score", None),
             "uptime_s": round(now - self._started_at, 3),
@@ -315,6 +333,13 @@ class Methods:
 def pack(result: Any) -> bytes:
     data: bytes = packb(result)
     return data
+
+
+def _first_after(summaries: list[ServiceSummary], after: str | None) -> int:
+    """Where the page begins that follows this name."""
+    if after is None:
+        return 0
+    return bisect_right(summaries, fold_name(after), key=lambda summary: fold_name(summary.name))
 
 
 async def _in_pieces(ids: list[NodeId], look: Callable[[NodeId], Made | None], most: int | None = None) -> list[Made]:

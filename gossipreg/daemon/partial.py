@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gossipreg.core.view import View
 from gossipreg.errors import NotSynced
-from gossipreg.model import Instance
+from gossipreg.model import Instance, fold_name
 from gossipreg.wire.shapes import Shape
 
 
@@ -31,4 +31,4 @@ def lookup_shapes(
 
 
 def registered_here(view: View, name: str) -> bool:
-    return any(one.service.name == name for one in view.catalog.of_node(view.id))
+    return any(fold_name(one.service.name) == fold_name(name) for one in view.catalog.of_node(view.id))

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -25,6 +25,7 @@ from gossipreg.model import (
     ServiceSummary,
     Status,
     Version,
+    fold_name,
 )
 from gossipreg.wire.messages import Claim
 from gossipreg.wire.values import encode_health, encode_member, encode_service
@@ -114,6 +115,44 @@ def test_answers_are_in_order_of_node_and_id() -> None:
     house.refresh()
     assert house.ids("web") == ["a", "b", "c"] * 2
     assert [instance.node for instance in house.catalog.lookup("web")] == [THERE] * 3 + [HERE] * 3
+
+
+def test_names_that_differ_in_case_are_one_service() -> None:
+    house = House()
+    house.register(house.here, 0, "WEB", id="a")
+    house.register(house.there, 0, "Web", id="b")
+    house.register(house.there, 1, "web", id="c")
+    house.refresh()
+    for name in ("web", "Web", "WEB", "wEb"):
+        assert house.ids(name) == ["b", "c", "a"]
+        assert house.catalog.index(name) == house.catalog.index("web")
+    summaries = house.catalog.services()
+    assert summaries == [ServiceSummary("Web", 3, 3, ())]  # as the smallest (node, id) writes it
+    assert house.catalog.service_names() == 1
+    house.register(house.there, 0, "other", id="b")
+    house.refresh()
+    assert [summary.name for summary in house.catalog.services()] == ["other", "web"]
+
+
+def test_a_name_that_changes_its_case_alone_is_an_update() -> None:
+    house = House()
+    house.register(house.there, 0, "Web", id="b")
+    house.refresh()
+    house.register(house.there, 0, "web", id="b")
+    changes = house.refresh()
+    assert told(changes) == [(UPDATED, "b", Health.PASSING)]
+    assert changes[0].instance.service.name == "web"
+    assert house.catalog.services()[0].name == "web"
+
+
+@given(st.text())
+def test_folding_a_name_touches_the_letters_of_ascii_alone(name: str) -> None:
+    assert fold_name(name).encode(errors="surrogatepass") == name.encode(errors="surrogatepass").lower()
+    assert fold_name(fold_name(name)) == fold_name(name)
+
+
+def test_letters_beyond_ascii_keep_their_case() -> None:
+    assert (fold_name("ÄPFEL"), fold_name("straßE"), fold_name("İ")) == ("Äpfel", "straße", "İ")
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,7 @@ class Answers:
             return records is None
         if not self._directory.knowledge.refuses:
             return False
-        passing = (one for name in entry.names for one in self._directory.catalog.lookup(name))
-        return not any(map(self._directory.is_own, passing))
+        return not any(map(self._directory.is_own, self._directory.catalog.lookup(entry.name)))
 
     def _soa(self, query: wire.Query, zone: Zone) -> bytes:
         name_end = wire.HEADER.size + len(query.question) - 4
@@ -145,10 +144,9 @@ class Answers:
         return None, () if on_the_way and self._is_place(asked.place) else None
 
     def _passing(self, entry: Entry, tag: bytes | None) -> Iterator[Instance]:
-        for name in entry.names:
-            for instance in self._directory.catalog.lookup(name):
-                if tag is None or any(folded(one) == tag for one in instance.service.tags):
-                    yield instance
+        for instance in self._directory.catalog.lookup(entry.name):
+            if tag is None or any(folded(one) == tag for one in instance.service.tags):
+                yield instance
 
     def _service_records(self, instances: list[Instance], type: int, zone: Zone) -> Records:
         if type == wire.SRV:

@@ -39,13 +39,14 @@ def packed_address(host: str) -> bytes | None:
 
 
 class Entry:
-    """The services that DNS cannot tell apart: of names that differ in the case of letters alone."""
+    """A service, in whatever case its instances write the name."""
 
-    __slots__ = ("names", "revision")
+    __slots__ = ("instances", "name", "revision")
 
-    def __init__(self) -> None:
-        self.names: Counter[str] = Counter()
-        """How many instances each has, in the catalog's spelling."""
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.instances = 0
+        """How many there are, of whatever health."""
         self.revision = 0
         """Grows with each change; what was made of an older one is not valid."""
 
@@ -84,15 +85,13 @@ class Services:
         key = folded(name)
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries[key] = Entry()
+            entry = self._entries[key] = Entry(name)
             self._note_inner(key, 1)
         entry.revision += 1
-        entry.names[name] += more
-        if entry.names[name] <= 0:
-            del entry.names[name]
-            if not entry.names:
-                del self._entries[key]
-                self._note_inner(key, -1)
+        entry.instances += more
+        if entry.instances <= 0:
+            del self._entries[key]
+            self._note_inner(key, -1)
 
     def _note_inner(self, key: bytes, more: int) -> None:
         self._dotted_changes += b"." in key

@@ -89,7 +89,6 @@ class Api:
 
     def changed(self, changes: Iterable[Change]) -> None:
         """The catalog's answers have changed."""
-        self.catalog.spellings.changed(changes)
         if self._eureka is not None:
             self._eureka.changed(changes)
 
@@ -97,7 +96,7 @@ class Api:
         if self._eureka is None:
             from gossipreg.gateway.http.eureka.resources import Resources
 
-            self._eureka = Resources(self._outside, self.catalog.spellings)
+            self._eureka = Resources(self._outside)
         return self._eureka
 
     # -- reads ---------------------------------------------------------------------------------------------------------

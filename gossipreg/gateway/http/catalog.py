@@ -26,8 +26,8 @@ from gossipreg.gateway.http.shapes import (
     service_checks,
     service_shape,
 )
-from gossipreg.gateway.http.spellings import Spellings, folded
-from gossipreg.model import Health, Instance, NodeId
+from gossipreg.gateway.http.spellings import folded
+from gossipreg.model import Health, Instance, NodeId, fold_name
 
 
 class Options(NamedTuple):
@@ -47,7 +47,6 @@ class Catalog:
     def __init__(self, view: View, cluster: str) -> None:
         self._view = view
         self._cluster = cluster
-        self.spellings = Spellings(view.catalog)
         self._renders: dict[str, Callable[[tuple[str, ...], Options], Any]] = {
             "health_service": self._health_service,
             "health_checks": self._health_checks,
@@ -76,9 +75,6 @@ class Catalog:
     # -- of a service --------------------------------------------------------------------------------------------------
 
     def _instances(self, name: str, options: Options) -> Iterator[tuple[Node, Instance]]:
-        return (found for spelled in self.spellings.of(name) for found in self._spelled(spelled, options))
-
-    def _spelled(self, name: str, options: Options) -> Iterator[tuple[Node, Instance]]:
         tags = {folded(tag) for tag in options.tags}
         for instance in self._view.catalog.lookup(name, all=True):
             if options.passing and instance.health is not Health.PASSING:
@@ -106,12 +102,12 @@ class Catalog:
         if not (options.meta or options.filter):
             return {summary.name: list(summary.tags) for summary in self._view.catalog.services()}
         tags: dict[str, dict[str, None]] = {}
-        names = [summary.name for summary in self._view.catalog.services()]
+        names = {fold_name(summary.name): summary.name for summary in self._view.catalog.services()}
         every = (
-            catalog_entry(node, one, self._cluster) for name in names for node, one in self._spelled(name, options)
+            catalog_entry(node, one, self._cluster) for name in names for node, one in self._instances(name, options)
         )
         for entry in filtered_untrusted(every, options.filter, "catalog"):
-            tags.setdefault(entry["ServiceName"], {}).update(dict.fromkeys(entry["ServiceTags"]))
+            tags.setdefault(names[fold_name(entry["ServiceName"])], {}).update(dict.fromkeys(entry["ServiceTags"]))
         return {name: sorted(of_name) for name, of_name in tags.items()}
 
     # -- of nodes ------------------------------------------------------------------------------------------------------

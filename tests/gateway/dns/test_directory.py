@@ -22,10 +22,10 @@ def test_what_changes_say_adds_up_to_what_the_catalog_says(steps: list[tuple[str
             there[id] = registry.put(name, id=id)
         kept, made = registry.directory.services, Directory(registry.node).services
         assert kept._inner == made._inner
-        assert {key: entry.names for key, entry in kept._entries.items()} == {
-            key: entry.names for key, entry in made._entries.items()
+        assert {key: entry.instances for key, entry in kept._entries.items()} == {
+            key: entry.instances for key, entry in made._entries.items()
         }
-        assert {key: sum(entry.names.values()) for key, entry in kept._entries.items()} == Counter(
+        assert {key: entry.instances for key, entry in kept._entries.items()} == Counter(
             folded(id.rpartition("-")[0]) for id in there
         )
 

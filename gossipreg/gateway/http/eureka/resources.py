@@ -9,7 +9,7 @@ health changes.
 
 import time
 from collections.abc import Awaitable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
@@ -42,17 +42,11 @@ METADATA_MAX = 16
 """Fields of one request that changes metadata."""
 
 
-class NamesOf(Protocol):
-    def of(self, name: str) -> tuple[str, ...]:
-        """A name as it is registered, in all its spellings."""
-
-
 class Resources:
-    def __init__(self, outside: Outside, spellings: NamesOf) -> None:
+    def __init__(self, outside: Outside) -> None:
         self._outside = outside
         self._view: View = outside.view
         self._registrations = outside.registrations
-        self._spellings = spellings
         self._recent = Recent(self._view.catalog.instances(), outside.now(), version=int(time.time()))
         self._kept: dict[tuple[str, str, bool], Response] = {}
         self._registering = trio.Lock()
@@ -228,9 +222,8 @@ class Resources:
 
     # -- leaves --------------------------------------------------------------------------------------------------------
 
-    def _named(self, app: str) -> list[Instance]:
-        catalog = self._view.catalog
-        return [one for name in self._spellings.of(app) for one in catalog.lookup(name, all=True)]
+    def _named(self, app: str) -> tuple[Instance, ...]:
+        return self._view.catalog.lookup(app, all=True)
 
     def _own_instances(self) -> tuple[Instance, ...]:
         return self._view.catalog.of_node(self._view.id)

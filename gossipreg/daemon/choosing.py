@@ -1,0 +1,65 @@
+"""What `lookup` and `explain` say beside the full answer: some instances by weight, and why there is none.
+
+Owns the rule which instances `one` and `limit` give: the nearest ones with `near`, else a random choice by weight.
+"""
+
+import random
+from collections import Counter
+from typing import Any
+
+from gossipreg.core.catalog import Catalog
+from gossipreg.model import Health, Instance
+from gossipreg.weights import Shares, order_by_weight
+from gossipreg.wire.shapes import HEALTH_NAMES, Shape
+
+KEPT_SHARES_MAX = 1024
+"""So many questions have their shares kept; then all are let go."""
+Instances = tuple[Instance, ...]
+
+
+class Choices:
+    """Random choices, the shares of each question kept until its answer changes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], tuple[int, Instances, Shares]] = {}
+
+    def one(self, question: tuple[Any, ...], index: int, found: Instances) -> Instances:
+        """One of `found`, which is the answer to `question` at this index of the catalog; none of none."""
+        kept = self._kept.get(question)
+        if kept is None or kept[0] != index:
+            if not found:
+                return ()
+            if len(self._kept) >= KEPT_SHARES_MAX:
+                self._kept.clear()
+            kept = self._kept[question] = index, found, Shares([one.service.weight for one in found])
+        return (kept[1][kept[2].pick(random.random)],)
+
+
+def some(found: Instances, limit: int) -> Instances:
+    """At most `limit` of them, in random order by weight."""
+    order = order_by_weight([one.service.weight for one in found], random.random)
+    return tuple(found[at] for at in order[:limit])
+
+
+def explain_shape(catalog: Catalog, name: str, tags: tuple[str, ...], zone: str | None) -> Shape:
+    """How many instances a lookup of `name` leaves out, and by which of its conditions."""
+    every = catalog.lookup(name, all=True)
+    in_zone = [one for one in every if zone is None or one.zone == zone]
+    tagged = [one for one in every if set(tags) <= set(one.service.tags)]
+    matching = [one for one in in_zone if set(tags) <= set(one.service.tags)]
+    passing = [one for one in every if one.health is Health.PASSING]
+    return {
+        "name": every[0].service.name if every else None,
+        "instances": len(every),
+        "health": _healths(every),
+        "matching": _healths(matching),
+        "not_in_zone": len(every) - len(in_zone),
+        "without_tags": len(every) - len(tagged),
+        "zones": sorted({one.zone for one in passing}),
+        "tags": sorted({tag for one in passing for tag in one.service.tags}),
+    }
+
+
+def _healths(instances: list[Instance] | Instances) -> dict[str, int]:
+    counts = Counter(one.health for one in instances)
+    return {name: counts[health] for health, name in zip(Health, HEALTH_NAMES, strict=True)}
