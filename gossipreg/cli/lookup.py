@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import address_of, print_json, print_line, printable, say
+from gossipreg.cli.output import address_of, print_json, print_line, printable, say, short_duration
 from gossipreg.cli.synced import ask_when_synced, timeout_option, warn_if_partial
 
 
@@ -18,7 +18,12 @@ from gossipreg.cli.synced import ask_when_synced, timeout_option, warn_if_partia
 )
 @click.argument("name")
 @click.option("--tag", "tags", metavar="T", multiple=True, help="Only those with this tag; repeatable: with all.")
-@click.option("--all", "all_", is_flag=True, help="Also those that do not pass, each with its health, and why.")
+@click.option(
+    "--all",
+    "all_",
+    is_flag=True,
+    help="Also those that do not pass, or whose member is dead, each with its health, and why.",
+)
 @click.option("--near", is_flag=True, help="Nearest first, by round trip.")
 @click.option("--zone", metavar="Z", help="Only those in this zone.")
 @click.option("--one", is_flag=True, help="Only the first.")
@@ -52,6 +57,8 @@ def lookup(
 
 def _why(instance: dict[str, Any]) -> str:
     """What its checks say, where it is registered with this sidecar; else with which one, since others do not know."""
+    if "since_s" in instance:
+        return f"  {printable(instance['reason'])}, for {short_duration(instance['since_s'])}"
     if instance["health"] == "maintenance":
         return f"  {printable(instance['reason'])}" if instance.get("reason") else ""
     if "checks" not in instance:

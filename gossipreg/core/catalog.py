@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gossipreg.core.content import KIND_HEALTH, KIND_SERVICE, Content
-from gossipreg.core.row import Row
+from gossipreg.core.gone_services import GoneServices
+from gossipreg.core.row import Row, State
 from gossipreg.errors import BadDatagram
 from gossipreg.model import (
     Change,
@@ -74,6 +75,7 @@ class Catalog:
     def __init__(self, own_id: NodeId) -> None:
         self.own_id = own_id
         self.stale = False
+        self.gone = GoneServices()
         self.undecodable = 0
         """Service and health values that could not be read, each time that one was looked at."""
         self._shown: dict[NodeId, _Shown] = {}
@@ -90,7 +92,8 @@ class Catalog:
     def refresh(self, row: Row) -> tuple[Change, ...]:
         """Bring one row's instances up to date. The changes in the answers, in order."""
         if not row.answers:
-            return self.forget(row.id)
+            return self._withdraw(row)
+        self.gone.forget(row.id)
         content = row.content
         assert content is not None, "only a row with content answers"
         dirty = content.drain_dirty()
@@ -195,8 +198,21 @@ class Catalog:
         if len(self._gone) > GONE_NAMES_MAX:
             self._gone_index = self._gone.pop(next(iter(self._gone)))
 
+    def _withdraw(self, row: Row) -> tuple[Change, ...]:
+        """The row does not answer now. What a dead member had is kept apart."""
+        shown = self._shown.get(row.id)
+        if (row.dead or row.hidden) and row.state is not State.LEFT and not row.unproven:
+            self.gone.keep(row.id, () if shown is None else shown.instances.values())
+        else:
+            self.gone.forget(row.id)
+        return self._take_out(row.id)
+
     def forget(self, id: NodeId) -> tuple[Change, ...]:
-        """Nothing of this row is given out any more."""
+        """Nothing of this row is given out any more, and it is not kept."""
+        self.gone.forget(id)
+        return self._take_out(id)
+
+    def _take_out(self, id: NodeId) -> tuple[Change, ...]:
         shown = self._shown.pop(id, None)
         changes: list[Change] = []
         if shown is not None:

@@ -9,32 +9,27 @@ name by mistake. Consul's clients take a name for a key, so those who ask in Con
     several live                       the smallest id has the name, each other one is NAME.ID8 (8 digits of its id)
     nobody of the name lives           the one that started last has it, dead or departed; the others are not shown
 
-Names are compared as host names are, letters of ASCII in any case.
+Names are compared in lower case (`model.fold_name`).
 """
 
 from gossipreg.core.own_address import present
 from gossipreg.core.row import Row
-from gossipreg.model import NodeId
+from gossipreg.model import NodeId, fold_name
 
 ID_DIGITS = 8
-
-
-def folded_name(name: str) -> bytes:
-    """As names are compared: UTF-8, letters of ASCII in lower case (RFC 4343)."""
-    return name.encode(errors="replace").lower()
 
 
 class MemberNames:
     def __init__(self, rows: dict[NodeId, Row]) -> None:
         """`rows` is the table."""
         self._rows = rows
-        self._ids: dict[bytes, tuple[NodeId, ...]] = {}
+        self._ids: dict[str, tuple[NodeId, ...]] = {}
         """By name, in order of id."""
-        self._names: dict[NodeId, bytes] = {}
+        self._names: dict[NodeId, str] = {}
 
     def follow(self, row: Row) -> None:
         """The row was touched: it may have a name now, or another one."""
-        name = None if row.member is None or row.unproven else folded_name(row.member.name)
+        name = None if row.member is None or row.unproven else fold_name(row.member.name)
         before = self._names.get(row.id)
         if name == before:
             return
@@ -69,11 +64,11 @@ class MemberNames:
 
     def named(self, name: str) -> NodeId | None:
         """Whom `shown` gives this name, in any case."""
-        wanted = folded_name(name)
-        base = wanted.rpartition(b".")[0]
+        wanted = fold_name(name)
+        base = wanted.rpartition(".")[0]
         for id in (*self._ids.get(wanted, ()), *self._ids.get(base, ())):
             shown = self.shown(id)
-            if shown is not None and folded_name(shown) == wanted:
+            if shown is not None and fold_name(shown) == wanted:
                 return id
         return None
 
@@ -90,5 +85,5 @@ class MemberNames:
                 return one
         return None
 
-    def _living(self, folded: bytes) -> list[NodeId]:
+    def _living(self, folded: str) -> list[NodeId]:
         return [one for one in self._ids[folded] if self._rows[one].active and not self._rows[one].hidden]

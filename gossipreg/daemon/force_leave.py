@@ -7,7 +7,7 @@ living one that took its place is enough.
 from typing import TYPE_CHECKING, Any
 
 from gossipreg.callers import Caller
-from gossipreg.core.names import ID_DIGITS, folded_name
+from gossipreg.core.names import ID_DIGITS
 from gossipreg.daemon import params as check
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.logs import Log
@@ -15,7 +15,7 @@ from gossipreg.daemon.methods import SocketClient, pack
 from gossipreg.daemon.params import take_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.errors import NotFound
-from gossipreg.model import MemberInfo
+from gossipreg.model import MemberInfo, fold_name
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
@@ -50,12 +50,12 @@ class ForceLeave:
 def meant(members: list[MemberInfo], text: str) -> list[MemberInfo]:
     """The members that are gone and have this name, in any case, or this id. Where there are none, one that cannot be
     declared left, so that the caller learns why; raises NotFound where nobody is meant."""
-    wanted = folded_name(text)
-    base, _, digits = wanted.rpartition(b".")
-    found = [one for one in members if folded_name(one.name) == wanted]
+    wanted = fold_name(text)
+    base, _, digits = wanted.rpartition(".")
+    found = [one for one in members if fold_name(one.name) == wanted]
     if not found and len(digits) >= ID_DIGITS:
-        of_id = [one for one in members if one.id.hex().encode().startswith(digits)]
-        found = [one for one in of_id if base in (b"", folded_name(one.name))]
+        of_id = [one for one in members if one.id.hex().startswith(digits)]
+        found = [one for one in of_id if base in ("", fold_name(one.name))]
     gone = [one for one in found if one.state in ("dead", "suspect")]
     if not found:
         raise NotFound(f"there is no member {text!r}: see `gossipreg members` for names and ids")

@@ -8,7 +8,7 @@ kept until the catalog says that another would be given.
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -21,6 +21,7 @@ from gossipreg import __version__
 from gossipreg.callers import Caller
 from gossipreg.daemon import params as check
 from gossipreg.daemon.choosing import Choices, explain_shape, some
+from gossipreg.daemon.dead_services import dead_shapes
 from gossipreg.daemon.key_agreement import KeyAgreement
 from gossipreg.daemon.maintenance_methods import MaintenanceMethods
 from gossipreg.daemon.params import Check, take_untrusted
@@ -165,8 +166,12 @@ class Methods:
                 found = self._choices.one(question, index, found) if limit == 1 else some(found, limit)
             shape = self._with_checks if all else instance_shape
             if self._node.knowledge.partial:
-                return pack(lookup_shapes(self._node, given["name"], found, shape, self.why_not_synced))
-            return pack([shape(instance) for instance in found])
+                shapes = lookup_shapes(self._node, given["name"], found, shape, self.why_not_synced)
+            else:
+                shapes = [shape(instance) for instance in found]
+            if all:
+                shapes += self._dead(given)
+            return pack(shapes[:limit])
         kept = self._kept.get(question)
         if kept is not None and kept[0] == index:
             return kept[1]
@@ -194,6 +199,10 @@ class Methods:
         if instance.node == self._node.id and (said := self._services.report(instance.service.id)):
             shape["checks"] = said
         return shape
+
+    def _dead(self, given: Params) -> Iterator[Shape]:
+        tags, zone = given.get("tags", ()), given.get("zone")
+        return dead_shapes(self._node, given["name"], tags, zone, self._pump.now())
 
     def _distance(self, instance: Instance) -> float:
         if instance.node == self._node.id:

@@ -77,6 +77,10 @@ BOUNDS: dict[str, Bound] = {
         node.config.pulls_at_once, node.config.pull_bytes_at_once // node.config.datagram_bytes
     ),
     "Fetch._waiting": lambda _node, ever: min(ever, fetch._WAITING_MAX),
+    "GoneServices._instances": _known,
+    "GoneServices._instances[]": _exactly(MAX_SERVICES_A_ROW),
+    "GoneServices._nodes": _NAMES,
+    "GoneServices._nodes[]": _known,
     "GossipedSuspicions._asked": _known,
     "GossipedSuspicions._asks": _known,
     "GossipedSuspicions._held": _SUSPECTS,
@@ -259,8 +263,8 @@ def _is_part(value: object) -> bool:
     return kind.__module__.startswith(("gossipreg.core", "gossipreg.wire.seal")) and kind.__name__ not in _NOT_PARTS
 
 
-_NOT_PARTS = ("Row", "Content", "State")
-"""Rows are looked at by themselves."""
+_NOT_PARTS = ("Row", "Content", "State", "Knowledge")
+"""Rows are looked at by themselves, and the members of an Enum hold nothing."""
 
 
 def _attributes(kind: type, part: object) -> tuple[str, ...]:

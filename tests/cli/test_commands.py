@@ -32,6 +32,14 @@ def test_lookup_all_shows_the_health(sidecar: FakeSidecar, command: Command) -> 
     assert command("lookup", "--all", "web").out == "10.0.0.1:8080 critical  registered at web-1\n"
 
 
+def test_lookup_all_says_why_and_since_when_a_member_is_dead(sidecar: FakeSidecar, command: Command) -> None:
+    gone = {**instance(health="critical"), "reason": "web-1 is dead: silent for 2.1 s", "since_s": 134.2}
+    sidecar.answers["lookup"] = lambda _: [gone]
+    assert command("lookup", "--all", "web").out == (
+        "10.0.0.1:8080 critical  web-1 is dead: silent for 2.1 s, for 2m\n"
+    )
+
+
 @pytest.mark.parametrize("args", [("lookup", "--one", "web"), ("lookup", "web", "--one")])
 def test_lookup_one_prints_the_first(args: tuple[str, ...], sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["lookup"] = lambda _: [V6, instance()]

@@ -94,4 +94,4 @@ def test_a_member_that_takes_another_name_leaves_the_old_one() -> None:
     node.replica._remove(node.replica.rows[speaker.id], START)
     node._roster.refresh()
     assert node.names.named("speaker-4") is None
-    assert not node.names._ids.keys() - {b"victim"}
+    assert not node.names._ids.keys() - {"victim"}

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgpack
 import pytest
@@ -92,6 +93,30 @@ async def test_a_sidecar_whose_port_is_closed_is_declared_dead(autojump_clock: M
         sidecars[2].transport.close()
         assert await all_find(sidecars[:2], ("c",), count=0) < 3
         assert "member_dead" in sidecars[0].events
+
+
+async def test_lookup_all_names_a_dead_members_services(autojump_clock: MockClock) -> None:
+    async with three(autojump_clock, 1, Faults()) as sidecars:
+        await all_find(sidecars, NAMES)
+        first = sidecars[0]
+
+        def ask(**params: Any) -> list[Any]:
+            answer = first.methods.lookup({"name": "c", **params})
+            assert isinstance(answer, bytes)
+            found: list[Any] = msgpack.unpackb(answer)
+            return found
+
+        [before] = ask(all=True)
+        sidecars[2].transport.close()
+        await all_find(sidecars[:2], ("c",), count=0)
+        await trio.sleep(7)
+        assert ask() == []
+        assert ask(all=True, zone="elsewhere") == ask(all=True, tags=["none"]) == []
+        [gone] = ask(all=True)
+        reason, since_s = gone.pop("reason"), gone.pop("since_s")
+        assert gone == {**before, "health": "critical"}
+        assert reason.startswith("c is dead: ")
+        assert 5 < since_s < 12
 
 
 async def test_a_started_seed_is_found_however_late(autojump_clock: MockClock) -> None:
