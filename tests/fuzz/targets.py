@@ -4,12 +4,14 @@ The same targets are run by `scripts/check --fuzz` (coverage-guided, for minutes
 with all tests). The corpus beside them holds a few good inputs for each, and each input that once failed.
 """
 
+import json
 import math
 import random
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import dns.flags
 import dns.message
@@ -28,11 +30,14 @@ from gossipreg.errors import BadConfig, BadParams, CannotStart, RequestError
 from gossipreg.gateway.dns import responder
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.http import ask, check_definitions, definitions
+from gossipreg.gateway.http.eureka.applications import applications, hash_code
+from gossipreg.gateway.http.eureka.documents import read_document_untrusted, write_document
+from gossipreg.gateway.http.eureka.leases import lease_untrusted
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.message import Head, HttpError, Request, target_untrusted
-from gossipreg.model import Address, Health, Service
+from gossipreg.model import Address, Health, Instance, NodeId, Service, Version
 from gossipreg.wire.rpc import Decoder
 from gossipreg.wire.seal import Keyring
 from tests.core.cluster import START
@@ -206,9 +211,22 @@ ENTRY = {
 }  # fmt: skip
 
 
+def eureka(data: bytes) -> None:
+    """A registration of Eureka's, as far as an instance that other clients read in both forms."""
+    with suppress(HttpError, RequestError):
+        document = read_document_untrusted(data, "", "instance")
+        lease = lease_untrusted("web", document)
+        registration = registration_untrusted("register", lease.params, default_host="127.0.0.1")
+        shown = Instance(registration.service, Health.PASSING, NodeId(bytes(16)), "one", "", Version(1, 1))
+        listed = applications([("ADDED", shown)], version=1, hash_code=hash_code([shown]))
+        json.loads(write_document("applications", listed, as_json=True).body)
+        root = ElementTree.fromstring(write_document("applications", listed, as_json=False).body)
+        assert root.findtext("application/instance/status") == "UP"
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
-    "http": http, "filter": filter,
+    "http": http, "filter": filter, "eureka": eureka,
 }  # fmt: skip
 
 

@@ -145,6 +145,24 @@ def test_py_eureka_client_registers_renews_finds_and_leaves(sidecar: Sidecar, tm
         lives_through_it(client, sidecar, "pyapp")
 
 
+def test_py_eureka_client_carries_a_token_as_the_password(tmp_path: Path) -> None:
+    pytest.importorskip("py_eureka_client")
+    tokens = tmp_path / "tokens"
+    tokens.write_text("secret-token-of-sixteen\n")
+    tokens.chmod(0o600)
+    with Sidecars() as cluster:
+        one = cluster.start("one", "--http", "127.0.0.1:0", "--http-token-file", str(tokens)).wait_ready()
+        for number, password in enumerate(("wrong", "secret-token-of-sixteen")):
+            url = f"http://any:{password}@127.0.0.1:{port_of(one)}/eureka"
+            with program(tmp_path / f"log{number}", sys.executable, "-c", PYTHON, url) as client:
+                client.next()
+                if password != "wrong":
+                    wait_for(lambda: [found["health"] for found in instances(one, "pyapp")] == ["passing"])
+                    assert client.ask("stop") == "stopped"
+                assert instances(one, "pyapp") == []
+        assert one.call("info")["counters"]["http.refused.401"] >= 1
+
+
 @pytest.mark.parametrize("name", ["eureka-js-client", "@rocketsoftware/eureka-js-client"])
 @pytest.mark.parametrize("delta", ["full", "delta"])
 def test_clients_eureka_js_client_registers_renews_finds_and_leaves(

@@ -217,14 +217,19 @@ async def test_an_id_may_be_percent_encoded_or_not(served: Served) -> None:
     assert (await send(served, "PUT", "/apps/WEB/127.0.0.1:web:8081")).status == 200
 
 
-async def test_a_heartbeat_gossips_nothing_unless_the_status_changes(served: Served) -> None:
+async def test_a_heartbeat_neither_gossips_nor_writes_unless_the_status_changes(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await register(served)
-    before = written(served)
+    before, kept = written(served), []
+    monkeypatch.setattr(served.store, "commit_later", lambda *given: kept.append(given))
+    monkeypatch.setattr(served.store, "commit", lambda *given: kept.append(given))
     for _ in range(20):
         assert (await send(served, "PUT", "/apps/WEB/w1?status=UP")).status == 200
-    assert written(served) == before
+    assert (written(served), kept) == (before, [])
     await send(served, "PUT", "/apps/WEB/w1?status=DOWN")
     assert written(served) > before
+    assert len(kept) == 1
     assert await listed(served) == []
 
 

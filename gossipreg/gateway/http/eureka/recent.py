@@ -6,7 +6,7 @@ where it differs. A sidecar that has not followed the changes for three minutes 
 delta holds all instances that there are, beside the changes that it knows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gossipreg.gateway.http.eureka.applications import Action
 from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId
@@ -57,7 +57,7 @@ class Recent:
         return list(actions.values())
 
     @property
-    def passing(self) -> Iterable[Instance]:
+    def passing(self) -> Collection[Instance]:
         return self._passing.values()
 
     def _expire(self, now: float) -> None:

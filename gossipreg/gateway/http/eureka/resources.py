@@ -31,10 +31,9 @@ from gossipreg.gateway.http.eureka.recent import Recent
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.spellings import folded
-from gossipreg.gateway.http.writes import in_http
+from gossipreg.gateway.http.writes import DONE, done, in_http
 from gossipreg.model import Change, Instance, Service
 
-DONE = Response(200, b"")
 REGISTERED = Response(204, b"")
 KEPT_ANSWERS = 256
 """Answers that are kept until something changes: many clients of one machine ask for the same."""
@@ -62,7 +61,7 @@ class Resources:
         return self._answered("apps", "", request)
 
     def delta(self, request: Request) -> Response:
-        self._check_known()
+        self._check_known(empty=not self._recent.passing)
         found = applications(self._recent.delta(self._outside.now()), version=self._recent.version,
                              hash_code=hash_code(self._recent.passing))  # fmt: skip
         return _shown("applications", found, request)
@@ -181,8 +180,8 @@ class Resources:
         return DONE
 
     async def deregister(self, request: Request, app: str, id: str) -> Response:
-        await self._try(self._registrations.deregister(self._own_or_404(app, id).service.id, by=request.caller))
-        return DONE
+        service_id = self._own_or_404(app, id).service.id
+        return done(await self._try(self._registrations.deregister(service_id, by=request.caller)))
 
     async def override(self, request: Request, app: str, id: str) -> Response:
         """An operator's status: all but UP is maintenance."""
@@ -192,8 +191,8 @@ class Resources:
             raise bad_request(f"value is missing: give one of {', '.join(STATUSES)}")
         if status == "UP":
             return await self._end_override(request, instance)
-        await self._try(self._registrations.maintain(instance.service.id, _reason(status), by=request.caller))
-        return DONE
+        maintained = self._registrations.maintain(instance.service.id, _reason(status), by=request.caller)
+        return done(await self._try(maintained))
 
     async def end_override(self, request: Request, app: str, id: str) -> Response:
         return await self._end_override(request, self._own_or_404(app, id))
@@ -247,9 +246,9 @@ class Resources:
     async def _say(self, service_id: str, status: str, request: Request) -> None:
         self._registrations.heartbeat(service_id, leases.health_of(status), status, by=request.caller)
 
-    async def _try(self, done: Awaitable[Any]) -> None:
+    async def _try(self, awaited: Awaitable[Any]) -> Any:
         try:
-            await done
+            return await awaited
         except GossipregError as error:
             if isinstance(error, NotFound):
                 raise HttpError(404, "not_found", f"{error}: register it") from None
