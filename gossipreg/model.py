@@ -127,7 +127,7 @@ class Service:
     """Host name or IP literal, given out as it is."""
     port: int
     tags: tuple[str, ...] = ()
-    """Sorted, without duplicates."""
+    """In the order in which they were given, without duplicates."""
     meta: tuple[tuple[str, str], ...] = ()
     """Sorted by key."""
     weight: int = 1

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from msgpack import unpackb
 
-from gossipreg.daemon.checks.parse import Table, parse_check_untrusted, with_id
+from gossipreg.daemon.checks.parse import Table, parse_check_untrusted, relabelled, with_id
 from gossipreg.daemon.checks.spec import check_ids
 from gossipreg.daemon.kept import KeptService
 from gossipreg.daemon.params import Registration
@@ -93,6 +93,15 @@ def with_checks(params: dict[str, Any], before: Registration) -> dict[str, Any]:
     ids = check_ids(before.service.id, [parse_check_untrusted("checks", one) for one in new])
     old = [named(given, id) for id, given in given_checks(before).items() if id not in ids]
     return {**params, "checks": [*old, *(named(one, id) for one, id in zip(new, ids, strict=True))]}
+
+
+def with_check_labels(before: Registration, id: str, name: str, notes: str) -> dict[str, Any]:
+    """The parameters of this registration with another name and other notes of one of its checks."""
+    checks = [
+        relabelled(named(given, one), name, notes) if one == id else named(given, one)
+        for one, given in given_checks(before).items()
+    ]
+    return {**unpackb(before.params), "checks": checks}
 
 
 def without_check(before: Registration, id: str) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class Inside:
     """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
     figures: Callable[[], Awaitable[dict[str, Any]]]
     """What `info` says."""
+    note: Callable[[str], None]
+    """Log what an operator may want to know."""
     bug: Bug
     trouble: Callable[[str, str], None] = lambda _key, _message: None
     """`trouble(key, message)`: this is going on now; `info` shows it for a minute after it was told last."""

@@ -51,6 +51,7 @@ HOUSEKEEPING_S = 10.0
 """So often log lines that were left out are summed up, and memory is given back; it takes a millisecond."""
 PEERS_S = 5.0
 """So often the members known are compared with those kept in the data directory."""
+GATEWAY_LINES_A_MINUTE = 60
 LAST_ANSWERS_S = 1.0
 """So long clients that wait for an answer may take to get it, at the end."""
 
@@ -243,8 +244,11 @@ class Sidecar:
             view=self._node, registrations=self._services, rights=self._open.rights,
             cluster=self._settings.cluster, version=__version__,
             now=self._pump.now, leave=self._ending.leave, force_leave=self._force_leave.declare, seek=self._call,
-            figures=self._figures, bug=self._pump.bug, trouble=self._troubles.saw,
+            figures=self._figures, note=self._note, bug=self._pump.bug, trouble=self._troubles.saw,
         )  # fmt: skip
+
+    def _note(self, message: str) -> None:
+        self._log.line("info", "gateway", {"message": message}, kind_burst=GATEWAY_LINES_A_MINUTE)
 
     async def _figures(self) -> dict[str, Any]:
         return await self._methods.figures()

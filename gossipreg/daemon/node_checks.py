@@ -10,7 +10,7 @@ from typing import Any
 
 from msgpack import packb, unpackb
 
-from gossipreg.daemon.checks.parse import Table, parse_check_untrusted, with_id
+from gossipreg.daemon.checks.parse import Table, parse_check_untrusted, relabelled, with_id
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.daemon.checks.state import Beginning, Restored
@@ -72,6 +72,11 @@ class NodeChecks:
             self._set(Beginning(said={} if said is None else {id: said}))
 
         await self._store.commit([keep_node_check(KeptNodeCheck(id, trusted, packb(named)))], then)
+
+    async def describe(self, id: str, name: str, notes: str) -> None:
+        """Call this check otherwise; what it asks stays. Durable."""
+        spec, trusted = self._given[id]
+        await self.put(id, relabelled(spec.text, name, notes), None, lambda *_, **__: None, trusted=trusted)
 
     async def drop(self, id: str) -> bool:
         """Take it out; whether that is durable."""

@@ -37,7 +37,17 @@ from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.checks.schedule import RUNNERS, Checks, Runner
 from gossipreg.daemon.checks.spec import CheckSpec, Kind
 from gossipreg.daemon.checks.state import Beginning
-from gossipreg.daemon.entries import Answer, CheckGiven, Entry, FileChanges, Holder, named, with_checks, without_check
+from gossipreg.daemon.entries import (
+    Answer,
+    CheckGiven,
+    Entry,
+    FileChanges,
+    Holder,
+    named,
+    with_check_labels,
+    with_checks,
+    without_check,
+)
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE, failing, log_health, report
 from gossipreg.daemon.kept import Kept, KeptService, Moment, Statement, drop_service, keep_service
 from gossipreg.daemon.known_health import KnownHealth, moment_now
@@ -188,6 +198,19 @@ class Services:
             registration = self._admission.read(with_checks(params, before.registration), trusted=True)
             after = replace(before, registration=registration, trusted=before.trusted or by.trusted, owner=owner)
             await self._take(after, by, None, {} if said is None else {check_id: said}, known=True)
+
+    async def describe_check(self, id: str | None, check_id: str, name: str, notes: str, *, by: Caller) -> None:
+        """Give one check another name and other notes; what it asks stays. Durable. Raises RequestError."""
+        if id is None:
+            self.rights.check("a check of the whole node", by)
+            await self._node_checks.describe(check_id, name, notes)
+            return
+        async with self._merging:
+            before = self._entry(id)
+            owner = self._claim("a change of the checks", id, by)
+            params = with_check_labels(before.registration, check_id, name, notes)
+            registration = self._admission.read(params, trusted=True)
+            await self._take(replace(before, registration=registration, owner=owner), by, known=True)
 
     async def drop_check(self, id: str | None, check_id: str, *, by: Caller) -> bool:
         """Take one check out; whether that is durable. Raises NotFound, NotAllowed."""

@@ -117,6 +117,20 @@ def with_id(given: str | Table, id: str) -> str | dict[str, Any]:
     return f"{given},check_id={quote(id, safe=_PLAIN)}" if isinstance(given, str) else {**given, "check_id": id}
 
 
+def relabelled(given: str | Table, name: str, notes: str) -> str | dict[str, Any]:
+    """The same check called so. It was read before, so it can be read."""
+    labels = {"check_name": name, "check_notes": notes}
+    if not isinstance(given, str):
+        return {**{key: value for key, value in given.items() if key not in labels},
+                **{key: value for key, value in labels.items() if value}}  # fmt: skip
+    kind, rest = _kind_of(given)
+    target, _ = _split(kind, rest)
+    at = len(kind) + len(_mark(kind)) + len(target)
+    options = _PIECE.sub(lambda match: "" if match[1] in labels else match[0], given[at:])
+    more = "".join(f",{key}={quote(value, safe=_PLAIN)}" for key, value in labels.items() if value)
+    return f"{given[:at]}{options}{more}"
+
+
 def _check_size(name: str, text: str) -> None:
     try:
         size = len(text.encode())

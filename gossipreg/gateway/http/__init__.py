@@ -12,7 +12,8 @@
     routes      how a path is found in that table;  openapi: its description
     blocking    questions that wait until their answer changes, and the index of each answer
     ask         what a question may say beside its path;  knowing: what an answer says while the table is not known
-    shapes      members and instances as Consul has them
+    shapes      members and instances as Consul has them;  indexes: when each changed last
+    own_checks  the checks of services here, one by one
     catalog     the reads of what all know;  agent: of what is registered here
     spellings   names in any case
     writes      registering, checks, maintenance, leaving;  definitions: Consul's words for a service

@@ -13,6 +13,7 @@ from gossipreg.gateway.http.shapes import (
     agent_service,
     known_node,
     member_shape,
+    node_checks,
     own_checks,
 )
 from gossipreg.model import Instance
@@ -53,12 +54,14 @@ class Agent:
 
     def checks(self, filter: str) -> Shape:
         found = {check["CheckID"]: check for one in self.instances() for check in self.checks_of(one)}
+        of_node = node_checks(self.own_node(), self._outside.registrations.report(""))
+        found |= {check["CheckID"]: check for check in of_node}
         reason = self._outside.registrations.maintenance(None)
         if reason is not None:
             found[NODE_MAINTENANCE] = {
                 "Node": self.own_node().name, "CheckID": NODE_MAINTENANCE, "Name": "Node Maintenance Mode",
                 "Status": "critical", "Notes": reason, "Output": "", "ServiceID": "", "ServiceName": "",
-                "ServiceTags": [], "Type": "maintenance",
+                "ServiceTags": [], "Type": "maintenance", "CreateIndex": 0, "ModifyIndex": 0,
             }  # fmt: skip
         return {one["CheckID"]: one for one in filtered_untrusted(found.values(), filter, "check")}
 

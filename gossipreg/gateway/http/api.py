@@ -24,6 +24,7 @@ from gossipreg.gateway.http.message import HttpError, Request, Response, bad_req
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.openapi import describe
 from gossipreg.gateway.http.outside import Outside
+from gossipreg.gateway.http.own_checks import OwnChecks
 from gossipreg.gateway.http.routes import READ, WRITE, Handler, Param, Refusal, Route, Router
 from gossipreg.gateway.http.writes import Writes
 from gossipreg.model import Change, Health
@@ -39,12 +40,21 @@ FILTERS = {
 }  # fmt: skip
 """The questions that take a filter, and the kind of what it chooses from: see `filter.KINDS`."""
 NEARABLE = ("health_service", "catalog_service", "catalog_nodes")
-STATES = ("any", "passing", "warning", "critical")
+STATES = ("any", "passing", "warning", "critical", "unknown")
+"""Nothing is ever unknown here: a check that has not run yet is critical."""
 QUESTION_MAX = 2048
 """Characters of names, tags and filter in a question; thousands of questions are kept."""
 META_MAX = 16
 """So many tags or node-meta a question may have."""
 
+NONE_OF = {
+    "/v1/session/list": "sessions", "/v1/session/node/{node}": "sessions", "/v1/session/info/{id}": "sessions",
+    "/v1/event/list": "user events", "/v1/query": "prepared queries", "/v1/coordinate/nodes": "coordinates",
+    "/v1/coordinate/datacenters": "coordinates", "/v1/health/connect/{service}": "mesh proxies",
+    "/v1/catalog/connect/{service}": "mesh proxies", "/v1/health/ingress/{service}": "gateways",
+    "/v1/catalog/gateway-services/{gateway}": "gateways", "/v1/connect/intentions": "intentions",
+}  # fmt: skip
+"""Where Consul without any of these answers an empty list. Programs ask them in passing and expect no error."""
 PRETTY = Param("pretty", "indented", "boolean")
 SHOWN = (
     PRETTY, Param("dc", "the cluster's name, or nothing"), Param("stale", "without effect", "boolean"),
@@ -66,9 +76,10 @@ class Api:
         self._outside = outside
         self._view: View = outside.view
         self._rng = rng
-        self.catalog = Catalog(outside.view, outside.cluster)
+        own_checks = OwnChecks(outside.registrations, outside.now)
+        self.catalog = Catalog(outside.view, outside.cluster, own_checks, clock_us)
         self.agent = Agent(outside)
-        self._writes = Writes(outside)
+        self._writes = Writes(outside, self.agent)
         self._monitoring = monitoring
         self.answers = Answers(self._render, self._topics, clock_us=clock_us, bug=outside.bug)
         self._agent_reads: dict[str, Callable[..., Any]] = {
@@ -187,6 +198,10 @@ class Api:
             read("/v1/catalog/node/{node}", "catalog_node", "A member and its services, by id", FILTER, gives="node"),
             read("/v1/catalog/node-services/{node}", "catalog_node_services", "A member and its services, as a list",
                  FILTER, gives="any"),
+            *(
+                read(path, "none", f"There are no {what}: an empty list, and a wait lasts", gives="list")
+                for path, what in NONE_OF.items()
+            ),
             read("/v1/kv", "kv", "There are no keys: not found, and a wait lasts", gives="any", statuses=(404,)),
             read("/v1/kv/{key}", "kv", "There are no keys: not found, and a wait lasts", gives="any", statuses=(404,)),
         ]  # fmt: skip

@@ -12,7 +12,8 @@ from typing import Any
 
 from gossipreg.core.view import View
 from gossipreg.gateway.http import knowing
-from gossipreg.gateway.http.blocking import MAX_INDEX, Found
+from gossipreg.gateway.http.blocking import Found
+from gossipreg.gateway.http.indexes import MAX_INDEX
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_bytes
 from gossipreg.model import NodeId
 
@@ -84,9 +85,13 @@ def pretty(request: Request) -> bool:
     return flag(request, "pretty")
 
 
+ALIASES = {"default": ("dc1",)}
+"""A cluster with its default name goes by Consul's default name too, which is in many configurations."""
+
+
 def check_datacenter(request: Request, cluster: str) -> None:
     asked = one(request, "dc")
-    if asked and asked.lower() != cluster.lower():
+    if asked and asked.lower() not in (cluster.lower(), *ALIASES.get(cluster, ())):
         raise HttpError(
             400, "no_datacenter", f"No path to datacenter {asked[:80]!r}: this sidecar knows {cluster!r} alone"
         )  # fmt: skip

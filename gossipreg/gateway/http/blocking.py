@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from gossipreg.gateway.http.indexes import MAX_INDEX
 from gossipreg.gateway.http.message import HttpError, Response, error_response, json_bytes
 
 KEPT_MAX = 4096
@@ -33,7 +34,6 @@ BROAD_SHARE = 0.1
 """And no more than that of the time goes into it: in a large registry one such answer takes tens of milliseconds."""
 TURN = 32
 """So many are answered before others on the loop have their turn."""
-MAX_INDEX = (1 << 53) - 1
 
 BELOW = b"/v1/"
 """Where all questions are that may wait."""
@@ -199,11 +199,10 @@ class Answers:
         body = json_bytes(value)
         digest = blake2b(body, digest_size=16).digest()
         if digest != record.digest:
-            if record.digest:
-                record.index = self._last = min(max(self._last + 1, self._clock_us()), MAX_INDEX)
-                if record.waiting:
-                    self._dirty[record] = None
-                    self._wake.set()
+            record.index = self._last = min(max(self._last + 1, self._clock_us()), MAX_INDEX)
+            if record.digest and record.waiting:
+                self._dirty[record] = None
+                self._wake.set()
             record.digest = digest
         record.looked_at = now
         record.body = body if record.topics and len(body) <= KEPT_BODY_BYTES else None

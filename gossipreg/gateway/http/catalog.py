@@ -14,17 +14,19 @@ from uuid import UUID
 from gossipreg.core.view import View
 from gossipreg.gateway.http.blocking import ALL, Question, Topic
 from gossipreg.gateway.http.filter import filtered_untrusted
+from gossipreg.gateway.http.indexes import Liveness
+from gossipreg.gateway.http.own_checks import OwnChecks
 from gossipreg.gateway.http.shapes import (
     STATUSES,
     Node,
     Shape,
     catalog_entry,
     health_entry,
+    indexed_service,
     known_node,
     node_shape,
     serf_check,
     service_checks,
-    service_shape,
 )
 from gossipreg.gateway.http.spellings import folded
 from gossipreg.model import Health, Instance, NodeId, fold_name
@@ -44,8 +46,10 @@ class Options(NamedTuple):
 
 
 class Catalog:
-    def __init__(self, view: View, cluster: str) -> None:
+    def __init__(self, view: View, cluster: str, own_checks: OwnChecks, clock_us: Callable[[], int]) -> None:
         self._view = view
+        self._own_checks = own_checks
+        self._liveness = Liveness(clock_us)
         self._cluster = cluster
         self._renders: dict[str, Callable[[tuple[str, ...], Options], Any]] = {
             "health_service": self._health_service,
@@ -58,6 +62,7 @@ class Catalog:
             "catalog_node": self._node,
             "catalog_node_services": self._node_services,
             "kv": lambda _args, _options: None,
+            "none": lambda _args, _options: [],
         }
 
     def render(self, question: Question) -> Any:
@@ -67,7 +72,7 @@ class Catalog:
         match question.name:
             case "health_service" | "health_checks" | "catalog_service":
                 return (("name", folded(question.args[0])),)
-            case "kv":
+            case "kv" | "none":
                 return (("kv", ""),)
             case _:
                 return (ALL,)
@@ -86,11 +91,14 @@ class Catalog:
                 yield node, instance
 
     def _health_service(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        found = (health_entry(node, one, self._cluster) for node, one in self._instances(args[0], options))
+        found = (
+            health_entry(node, one, [self._serf(node), *self._service_checks(node, one)], self._cluster)
+            for node, one in self._instances(args[0], options)
+        )
         return filtered_untrusted(found, options.filter, "entry")
 
     def _health_checks(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        checks = (check for node, one in self._instances(args[0], options) for check in service_checks(node, one))
+        checks = (check for node, one in self._instances(args[0], options) for check in self._service_checks(node, one))
         found = (check for check in checks if check["ServiceID"])
         return filtered_untrusted(found, options.filter, "check")
 
@@ -137,7 +145,7 @@ class Catalog:
         node = self.node_named(name)
         if node is None:
             return None
-        services = [service_shape(instance) for instance in self._view.catalog.of_node(node.id)]
+        services = [indexed_service(instance) for instance in self._view.catalog.of_node(node.id)]
         return node_shape(node, self._cluster), filtered_untrusted(services, options.filter, "service")
 
     def _node(self, args: tuple[str, ...], options: Options) -> Shape | None:
@@ -150,11 +158,18 @@ class Catalog:
 
     # -- checks --------------------------------------------------------------------------------------------------------
 
+    def _serf(self, node: Node) -> Shape:
+        return serf_check(node, self._liveness.index(node.id, node.status, node.version))
+
+    def _service_checks(self, node: Node, instance: Instance) -> list[Shape]:
+        own = self._own_checks.of(node, instance) if instance.node == self._view.id else []
+        return own or service_checks(node, instance)
+
     def _checks_of(self, node: Node) -> Iterator[Shape]:
-        yield serf_check(node)
+        yield self._serf(node)
         seen: dict[str, None] = {}
         for instance in self._view.catalog.of_node(node.id):
-            for check in service_checks(node, instance):
+            for check in self._service_checks(node, instance):
                 if check["CheckID"] not in seen:  # a member in maintenance has one check for all
                     seen[check["CheckID"]] = None
                     yield check

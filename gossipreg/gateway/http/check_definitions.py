@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 from gossipreg.gateway.http.ask import duration_untrusted
-from gossipreg.gateway.http.definitions import Given, keys, refuse, text_of
+from gossipreg.gateway.http.definitions import Given, keys, refuse, text_of, unknown_keys
 from gossipreg.gateway.http.message import bad_request
 from gossipreg.model import Health
 
@@ -15,7 +15,8 @@ _CHECK = frozenset(
      "aliasnode", "aliasservice", "interval", "timeout", "method", "header", "body", "disableredirects",
      "tlsskipverify", "tlsservername", "deregistercriticalserviceafter", "successbeforepassing",
      "failuresbeforecritical", "failuresbeforewarning", "serviceid", "servicename", "servicetags", "token", "namespace",
-     "partition", "outputmaxsize", "node", "type", "definition")
+     "partition", "outputmaxsize", "node", "type", "definition", "output", "createindex", "modifyindex", "peername",
+     "exposedport")
 )  # fmt: skip
 _WAYS = {
     "ttl": ("ttl",), "http": ("http",), "tcp": ("tcp",), "grpc": ("grpc",), "args": ("args", "scriptargs"),
@@ -155,3 +156,21 @@ def _whole(given: Given, key: str) -> int:
     if type(value) is not int or not 0 <= value <= 1000:
         raise bad_request(f"{key} is {value!r:.80}: give a whole number")
     return value
+
+
+def ignored(given: Given) -> list[str]:
+    """What this check says and has no effect, each by its key."""
+    given = {**given, **(keys(given["definition"]) if type(given.get("definition")) is dict else {})}
+    names = ("FailuresBeforeWarning", "DisableRedirects", "OutputMaxSize")
+    return unknown_keys(given, _CHECK) + [name for name in names if given.get(name.lower())]
+
+
+def has_way(given: Given) -> bool:
+    """Whether it says what is to be asked. What GET answers of a check does not."""
+    given = {**given, **(keys(given["definition"]) if type(given.get("definition")) is dict else {})}
+    return any(given.get(key) for named in _WAYS.values() for key in named)
+
+
+def labels_untrusted(given: Given) -> tuple[str, str]:
+    """Its name and notes."""
+    return check_name(given), " ".join(text_of(given, "notes").split())

@@ -1,8 +1,9 @@
 """Consul's words for a service and its checks, in those of `register`.
 
-Owns what of them can be said here, and the sentence for what cannot: nothing that would change what happens is ignored.
-Keys are taken in any case and with or without underscores, as Consul's agents take them (`ServiceID`, `service_id`).
-What is empty, false or null says nothing, whatever its key.
+Owns what of them can be said here, what is taken and has no effect (`ignored`), and the sentence for what is refused,
+since its writer would wait for it in vain. Keys are taken in any case and with or without underscores, as Consul's
+agents take them (`ServiceID`, `service_id`). What is empty, false or null says nothing, whatever its key. What GET
+answers of a service is taken as it is: its name stands under `Service` there.
 """
 
 import json
@@ -15,12 +16,13 @@ DEPTH_MAX = 16
 Given = dict[str, Any]
 
 _SERVICE = frozenset(
-    ("id", "name", "tags", "address", "port", "meta", "check", "checks", "weights", "kind", "taggedaddresses",
-     "enabletagoverride", "token", "namespace", "partition", "replaceexistingchecks")
+    ("id", "name", "service", "tags", "address", "port", "meta", "check", "checks", "weights", "kind",
+     "taggedaddresses", "enabletagoverride", "token", "namespace", "partition", "replaceexistingchecks", "connect",
+     "contenthash", "datacenter", "createindex", "modifyindex", "peername")
 )  # fmt: skip
+"""What is taken, or stands in our own answers."""
 _CANNOT = {
-    "connect": "there is no service mesh here", "proxy": "there is no service mesh here",
-    "socketpath": "an instance is an address and a port", "locality": "the zone is the sidecar's: join --zone",
+    "proxy": "there is no service mesh here", "socketpath": "an instance is an address and a port",
     "script": "give Args, a list", "shell": "give Args, a list, with the shell in it",
     "dockercontainerid": "give Args, TCP, HTTP or TTL", "grpc": "give TCP, HTTP or TTL",
     "h2ping": "give TCP, HTTP or TTL", "udp": "give TCP, HTTP or TTL", "osservice": "give Args, TCP, HTTP or TTL",
@@ -55,19 +57,18 @@ def keys(value: dict[str, Any]) -> Given:
 def service_untrusted(given: Given) -> tuple[dict[str, Any], list[Given]]:
     """The parameters of `register` but for its checks, and the definitions of these. Raises HttpError, 400."""
     refuse(given, _SERVICE, "a service")
-    name = text_of(given, "name")
+    name = text_of(given, "name") or text_of(given, "service")
     if not name:
         raise bad_request("Missing service name")
     refuse_value(given, "kind", ("", "typical"), "there is no service mesh here")
-    refuse_value(given, "enabletagoverride", (False,), "tags are those of who registered")
+    _refuse_proxy(given)
     refuse_value(given, "namespace", ("", "default"), "there is one namespace")
     refuse_value(given, "partition", ("", "default"), "there is one partition")
     params: dict[str, Any] = {"name": name, "id": text_of(given, "id") or name, "port": given.get("port") or 0}
     if address := text_of(given, "address"):
         params["address"] = address
-    _refuse_tagged(given, address, params["port"])
     if tags := given.get("tags"):
-        params["tags"] = tags
+        params["tags"] = [tag for tag in tags if tag != ""] if type(tags) is list else tags
     if meta := given.get("meta"):
         params["meta"] = meta
     if (weight := _weight(given)) is not None:
@@ -96,22 +97,49 @@ def _weight(given: Given) -> int | None:
     if type(weights) is not dict:
         raise bad_request('Weights is no JSON object: give {"Passing": 10, "Warning": 1}')
     plain = keys(weights)
-    if plain.get("warning", 1) not in (1, 0, None):
-        raise bad_request("Weights.Warning is always 1 here: leave it out")
     weight: int | None = plain.get("passing")
     return weight
 
 
-def _refuse_tagged(given: Given, address: str, port: Any) -> None:
-    tagged = given.get("taggedaddresses")
-    if not tagged:
-        return
+def _refuse_proxy(given: Given) -> None:
+    connect = given.get("connect")
+    if type(connect) is dict and any(says_something(value) for key, value in keys(connect).items() if key != "native"):
+        raise bad_request("connect cannot be said here: there is no service mesh here")
+
+
+# -- what is taken without effect --------------------------------------------------------------------------------------
+
+
+def ignored(given: Given) -> list[str]:
+    """What this registration says and has no effect, each by its key: Consul's agents take it, or skip it as well."""
+    found = unknown_keys(given, _SERVICE)
+    if given.get("enabletagoverride"):
+        found.append("EnableTagOverride")
+    if says_something(given.get("taggedaddresses")) and not _only_ours(given):
+        found.append("TaggedAddresses")
+    if says_something(given.get("connect")):
+        found.append("Connect.Native")
+    weights = given.get("weights")
+    if type(weights) is dict and keys(weights).get("warning", 1) not in (1, 0, None):
+        found.append("Weights.Warning")
+    tags = given.get("tags")
+    if type(tags) is list and "" in tags:
+        found.append("an empty tag")
+    return found
+
+
+def unknown_keys(given: Given, known: frozenset[str]) -> list[str]:
+    return [key[:80] for key, value in given.items() if key not in known and says_something(value)]
+
+
+def _only_ours(given: Given) -> bool:
+    """The tagged addresses are those that GET answers, all of the one address and port."""
+    tagged, port = given["taggedaddresses"], given.get("port")
     if type(tagged) is not dict:
-        raise bad_request("TaggedAddresses is no JSON object")
-    for name, one in tagged.items():
-        plain = keys(one) if type(one) is dict else {}
-        if (plain.get("address"), plain.get("port")) != (address, port):
-            raise bad_request(f"TaggedAddresses: {name[:40]} is another address; an instance has one here")
+        return False
+    return all(
+        type(one) is dict and keys(one) == {"address": given.get("address"), "port": port} for one in tagged.values()
+    )
 
 
 # -- single values ---------------------------------------------------------------------------------------------------
@@ -129,17 +157,15 @@ def text_of(given: Given, key: str) -> str:
 
 
 def refuse(given: Given, known: frozenset[str], what: str) -> None:
-    for key, value in given.items():
-        if key in known or not _says_something(value):
-            continue
+    """Raise HttpError for a key whose writer would wait for its effect in vain."""
+    for key in unknown_keys(given, known):
         if key in _CANNOT:
-            raise bad_request(f"{key} cannot be said here: {_CANNOT[key]}")
-        raise bad_request(f"{key[:80]!r} is nothing that {what} has")
+            raise bad_request(f"{key} of {what} cannot be said here: {_CANNOT[key]}")
 
 
-def _says_something(value: Any, depth: int = 0) -> bool:
+def says_something(value: Any, depth: int = 0) -> bool:
     if isinstance(value, dict):
-        return depth > DEPTH_MAX or any(_says_something(one, depth + 1) for one in value.values())
+        return depth > DEPTH_MAX or any(says_something(one, depth + 1) for one in value.values())
     return bool(value)
 
 

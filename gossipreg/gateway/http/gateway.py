@@ -106,7 +106,7 @@ class HttpGateway:
 
     def _check(self, door: Door, head: Head) -> None:
         if not door.unix:
-            self._guard.check_untrusted(head)
+            self._guard.check_untrusted(head, loopback=door.loopback)
         self._doors.check_untrusted(door, head)
 
     def changed(self, changes: Sequence[Change]) -> None:

@@ -5,13 +5,15 @@ its check:
 
     DNS rebinding   the page's own name suddenly means 127.0.0.1, so the browser thinks that we are its server. The Host
                     header still says the name: names that are not ours are refused. Literal addresses are nobody's
-                    trick, since a page at a literal address came from there
+                    trick, since a page at a literal address came from there. Between two ends on loopback a read
+                    below /v1 may also name a host of one label, or in .consul: no page of the internet has such a name
     cross-site      the page sends a request to us without being allowed to read the answer. Browsers say so in Origin
                     or Sec-Fetch-Site: what does not come from ourselves is refused
 
 On a unix socket no browser can ask, and programs put any name there: nothing is checked.
 """
 
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 
@@ -19,6 +21,7 @@ from gossipreg.errors import BadConfig
 from gossipreg.gateway.http.message import Head, HttpError
 
 LOCAL_NAMES = ("localhost",)
+_LABELS = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class Guard:
@@ -31,13 +34,14 @@ class Guard:
                 raise BadConfig(f"--http-host {name!r}: write the name of a host alone, such as registry.example.org")
         self._names = frozenset(name.lower().rstrip(".") for name in (*LOCAL_NAMES, *names))
 
-    def check_untrusted(self, head: Head) -> None:
-        """Raises HttpError only."""
+    def check_untrusted(self, head: Head, *, loopback: bool = False) -> None:
+        """`loopback`: both ends of the connection are on it. Raises HttpError only."""
         host = head.one(b"host")
-        if host is not None and not self._ours(host):
+        local_read = loopback and head.method in ("GET", "HEAD") and head.target.startswith(b"/v1/")
+        if host is not None and not self._ours(host) and not (local_read and _is_local_name(host)):
             raise HttpError(
-                403, "wrong_host", f"this gateway is not called {_shown(host)}: use an address, or allow the name with "
-                "--http-host"
+                403, "wrong_host", f"{_shown(host)} is no name of this gateway: use an address, or allow the name "
+                "with --http-host"
             )  # fmt: skip
         origin = head.one(b"origin")
         if origin is not None and (host is None or origin.lower() != b"http://" + host.lower()):
@@ -57,6 +61,16 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _is_local_name(host: bytes) -> bool:
+    """A name of one label, or one of Consul's: what /etc/hosts or our own DNS gives this machine, and what no page of
+    the internet can be called."""
+    try:
+        name = split_host_untrusted(host.decode("ascii")).lower().rstrip(".")
+    except ValueError:
+        return False
+    return bool(_LABELS.fullmatch(name)) and ("." not in name or name.endswith(".consul"))
 
 
 def _is_name(text: str) -> bool:

@@ -16,8 +16,8 @@ PARTIAL = "X-Gossipreg-Partial"
 WHY = "X-Gossipreg-Not-Synced"
 OF_A_SERVICE = ("health_service", "health_checks", "catalog_service")
 OF_A_NODE = ("health_node", "catalog_node", "catalog_node_services")
-ALWAYS_KNOWN = ("kv",)
-"""There are no keys, whatever the cluster has."""
+ALWAYS_KNOWN = ("kv", "none")
+"""There are no keys, sessions and so on, whatever the cluster has."""
 
 
 def headers(view: View) -> tuple[tuple[str, str], ...]:

@@ -27,6 +27,8 @@ class Registrations(Protocol):
         self, id: str | None, check_id: str, given: Mapping[str, Any], *, by: Caller, said: Health | None = ...
     ) -> None: ...
 
+    async def describe_check(self, id: str | None, check_id: str, name: str, notes: str, *, by: Caller) -> None: ...
+
     async def drop_check(self, id: str | None, check_id: str, *, by: Caller) -> bool: ...
 
     async def maintain(self, id: str | None, reason: str | None, *, by: Caller) -> bool: ...
@@ -69,6 +71,9 @@ class Outside(Protocol):
 
     def figures(self) -> Awaitable[Mapping[str, Any]]:
         """What `gossipreg info` says."""
+
+    def note(self, message: str) -> None:
+        """Log what an operator may want to know."""
 
     def bug(self, where: str, error: Exception) -> None:
         """Log what should not be."""

@@ -4,11 +4,13 @@ What we do not have is left out or empty: no ACLs, no proxies, no namespaces. Wh
 the cluster's name. A node's ID is its member id in the form of a UUID.
 """
 
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
 from gossipreg.core.view import View
-from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId, Status
+from gossipreg.gateway.http.indexes import created_index, index_of, instance_version, member_version
+from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId, Status, Version
 
 Shape = dict[str, Any]
 
@@ -26,15 +28,17 @@ DEAD_OUTPUT = "Agent not live or unreachable"
 class Node:
     """What the entries of one member repeat."""
 
-    __slots__ = ("address", "draining", "id", "meta", "name", "output", "status", "uuid")
+    __slots__ = ("address", "draining", "id", "meta", "name", "output", "status", "uuid", "version")
 
-    def __init__(self, id: NodeId, member: Member, *, name: str, alive: bool) -> None:
+    def __init__(self, id: NodeId, member: Member, version: Version, *, name: str, alive: bool) -> None:
         """`name` is its name in the words of Consul's clients: see `core/names.py`."""
         self.id = id
         self.uuid = str(UUID(bytes=bytes(id)))
         self.name = name
         self.address = member.addresses[0].host if member.addresses else ""
         self.meta = dict(member.labels)
+        self.version = version
+        """Of what it says of itself."""
         self.draining = member.status is Status.DRAINING
         self.status = "passing" if alive else "critical"
         self.output = ALIVE_OUTPUT if alive else DEAD_OUTPUT
@@ -47,7 +51,8 @@ def known_node(view: View, id: NodeId) -> Node | None:
         return None
     if row.member.status is Status.LEFT or row.declared_left:
         return None
-    return Node(id, row.member, name=view.names.shown(id) or row.member.name, alive=not (row.dead or row.hidden))
+    name = view.names.shown(id) or row.member.name
+    return Node(id, row.member, member_version(row), name=name, alive=not (row.dead or row.hidden))
 
 
 def tagged(host: str) -> Shape:
@@ -63,15 +68,23 @@ def node_shape(node: Node, cluster: str) -> Shape:
         "Datacenter": cluster,
         "TaggedAddresses": tagged(node.address),
         "Meta": node.meta,
+        **_indexes(node.version),
     }
 
 
-def serf_check(node: Node) -> Shape:
-    return _check(node, SERF, "Serf Health Status", node.status, output=node.output)
+def _indexes(version: Version) -> Shape:
+    return {"CreateIndex": created_index(version), "ModifyIndex": index_of(version)}
+
+
+def serf_check(node: Node, index: int) -> Shape:
+    """`index`: see `indexes.Liveness`."""
+    check = _check(node, SERF, "Serf Health Status", node.status, output=node.output)
+    return {**check, "ModifyIndex": index}
 
 
 def _check(node: Node, id: str, name: str, status: str, *, output: str = "", notes: str = "", kind: str = "",
            service: Instance | None = None) -> Shape:  # fmt: skip
+    version = node.version if service is None else instance_version(node.version, service)
     return {
         "Node": node.name,
         "CheckID": id,
@@ -83,6 +96,7 @@ def _check(node: Node, id: str, name: str, status: str, *, output: str = "", not
         "ServiceName": "" if service is None else service.service.name,
         "ServiceTags": [] if service is None else list(service.service.tags),
         "Type": kind,
+        **_indexes(version),
     }
 
 
@@ -111,13 +125,27 @@ def own_checks(node: Node, instance: Instance, report: list[Shape], maintenance:
     return found
 
 
-def health_entry(node: Node, instance: Instance, cluster: str) -> Shape:
+def node_checks(node: Node, report: list[Shape]) -> list[Shape]:
+    """The checks of this sidecar itself."""
+    return [
+        _check(node, said["id"], said["name"] or said["id"], said["health"], output=said["output"],
+               notes=said["notes"], kind=said["type"])
+        for said in report
+    ]  # fmt: skip
+
+
+def health_entry(node: Node, instance: Instance, checks: list[Shape], cluster: str) -> Shape:
     """Of /v1/health/service."""
     return {
         "Node": node_shape(node, cluster),
-        "Service": service_shape(instance),
-        "Checks": [serf_check(node), *service_checks(node, instance)],
+        "Service": indexed_service(instance),
+        "Checks": checks,
     }
+
+
+def indexed_service(instance: Instance) -> Shape:
+    """As Consul's catalog has it: with the indexes of its last change and of its owner's start."""
+    return {**service_shape(instance), **_indexes(instance.version)}
 
 
 def service_shape(instance: Instance) -> Shape:
@@ -140,7 +168,13 @@ def weights(weight: int) -> Shape:
 
 
 def _tagged_service(host: str, port: int) -> Shape:
-    return {name: {"Address": host, "Port": port} for name in ("lan", "wan")}
+    """Those that Consul's agents add to a service whose address is a literal. None that a client could have set: what
+    GET answers may be given back to PUT with another address or port."""
+    try:
+        family = f"ipv{ip_address(host).version}"
+    except ValueError:
+        return {}
+    return {f"{name}_{family}": {"Address": host, "Port": port} for name in ("lan", "wan")}
 
 
 def catalog_entry(node: Node, instance: Instance, cluster: str) -> Shape:
@@ -163,6 +197,7 @@ def catalog_entry(node: Node, instance: Instance, cluster: str) -> Shape:
         "ServiceMeta": dict(service.meta),
         "ServicePort": service.port,
         "ServiceEnableTagOverride": False,
+        **_indexes(instance.version),
     }
 
 

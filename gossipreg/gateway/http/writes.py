@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from gossipreg.errors import Busy, CannotKeep, GossipregError, Leaving, NotAllowed, NotFound, TooLarge
 from gossipreg.gateway.http import check_definitions, definitions
+from gossipreg.gateway.http.agent import Agent
 from gossipreg.gateway.http.ask import flag, one
 from gossipreg.gateway.http.check_definitions import Check
 from gossipreg.gateway.http.definitions import Given
@@ -20,15 +21,19 @@ from gossipreg.model import Health
 
 DONE = Response(200, b"")
 NOT_DURABLE = (("X-Gossipreg-Durable", "false"),)
+NOTED_MAX = 256
+"""Keys that were noted as without effect. Clients choose them, so there is an end."""
 NO_REASON = "Maintenance mode is enabled, without a reason"
 
 Result = TypeVar("Result")
 
 
 class Writes:
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: Outside, agent: Agent) -> None:
         self._outside = outside
+        self._agent = agent
         self._registrations = outside.registrations
+        self._noted: set[str] = set()
 
     # -- services ------------------------------------------------------------------------------------------------------
 
@@ -36,6 +41,7 @@ class Writes:
         given = definitions.body_untrusted(request.body)
         params, checks = definitions.service_untrusted(given)
         replace = flag(request, "replace-existing-checks") or bool(given.get("replaceexistingchecks"))
+        self._note(definitions.ignored(given), *map(check_definitions.ignored, checks))
         named = self._named(params["id"], checks)
         params["checks"] = list(named.values())
         said = dict(zip(named, map(check_definitions.status_untrusted, checks), strict=True))
@@ -76,11 +82,33 @@ class Writes:
         given = definitions.body_untrusted(request.body)
         name = check_definitions.check_name(given)
         service_id = check_definitions.check_service(given)
+        self._note(check_definitions.ignored(given))
         id = check_definitions.check_id(given) or name
+        said = check_definitions.status_untrusted(given)
+        if not check_definitions.has_way(given) and (type := self._known_check(id, service_id)):
+            return await self._put_back(request, given, id, type, said)
         check = check_definitions.check_untrusted(given, id)
         self._refuse_taken(id, service_id)
-        said = check_definitions.status_untrusted(given)
         await self._try(self._registrations.put_check(service_id or None, id, check, by=request.caller, said=said))
+        return DONE
+
+    def _known_check(self, id: str, service_id: str) -> str:
+        """The type of this check where it is shown here as one of this service's."""
+        checks = self._agent.checks("")
+        return checks[id]["Type"] or "none" if id in checks and checks[id]["ServiceID"] == service_id else ""
+
+    async def _put_back(self, request: Request, given: Given, id: str, type: str, said: Health | None) -> Response:
+        """A check as GET answers it: what it asks stays, its name, its notes and the status of a TTL may be others."""
+        service_id = check_definitions.check_service(given)
+        if type == "maintenance":
+            return DONE
+        name, notes = check_definitions.labels_untrusted(given)
+        shown = self._agent.checks("")[id]
+        if (name, notes) != (shown["Name"], shown["Notes"]):
+            described = self._registrations.describe_check(service_id or None, id, name, notes, by=request.caller)
+            await self._try(described)
+        if type == "ttl" and said is not None and said.name.lower() != shown["Status"]:
+            return self._say(request, id, said, check_definitions.check_output(given))
         return DONE
 
     def _refuse_taken(self, check_id: str, service_id: str) -> None:
@@ -138,6 +166,13 @@ class Writes:
         self._check("join", request)
         await self._try(self._outside.seek(address))
         return DONE
+
+    def _note(self, *keys: list[str]) -> None:
+        """One line in the log for each key that has no effect, however often it is said."""
+        for key in dict.fromkeys(key for some in keys for key in some):
+            if key not in self._noted and len(self._noted) < NOTED_MAX:
+                self._noted.add(key)
+                self._outside.note(f"{key!r} of a registration over HTTP has no effect here; it is said once")
 
     async def leave(self, request: Request) -> Response:
         self._check("leave", request)

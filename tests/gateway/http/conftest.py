@@ -127,6 +127,7 @@ class Served(Inside):
                  database: Database | None = None, token_file: str | None = None) -> None:  # fmt: skip
         super().__init__(network, name, number, durable=database is not None, database=database)
         self.called: list[str] = []
+        self.notes: list[str] = []
         self.gateway = self.gateway_of(folder, name, token_file=token_file)
         self.gateway.open()
         self.bugs: list[tuple[str, Exception]] = []
@@ -135,7 +136,7 @@ class Served(Inside):
             now=trio.current_time,
             leave=self._leave,
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
-            seek=self._seek, figures=self.methods.figures, bug=self._bug,
+            seek=self._seek, figures=self.methods.figures, note=self.notes.append, bug=self._bug,
         )  # fmt: skip
         self.gateway.meet(asked)
         self.gateway.attach(self.node, self._bug)

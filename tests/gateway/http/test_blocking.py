@@ -15,7 +15,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import blocking
 from gossipreg.gateway.http.ask import WAIT_DEFAULT_S, WAIT_MAX_S
-from gossipreg.gateway.http.blocking import ALL, MAX_INDEX, Answers, Question
+from gossipreg.gateway.http.blocking import ALL, Answers, Question
+from gossipreg.gateway.http.indexes import MAX_INDEX
 from gossipreg.gateway.http.message import Response
 from gossipreg.model import Health, Status
 from tests.gateway.http.conftest import Client, Served, request_bytes

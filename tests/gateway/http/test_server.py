@@ -336,7 +336,7 @@ async def test_errors_below_v1_are_the_sentence_alone(served: Served) -> None:
         ("PUT", "/v1/kv/a", {}, 501, "there is no key-value store here"),
         ("POST", "/v1/agent/services", {}, 405, "POST is not for this path"),
         ("GET", "/v1/health/state/odd", {}, 400, "the state is 'odd'"),
-        ("GET", "/v1/catalog/nodes", {"Host": "evil.example"}, 403, "this gateway is not called 'evil.example'"),
+        ("GET", "/v1/catalog/nodes", {"Host": "evil.example"}, 403, "'evil.example' is no name of this gateway"),
         ("PUT", "/v1/agent/service/register", {"Content-Length": "9999999"}, 413, "the body of the request"),
         ("GET", "/v1/catalog/nodes", {"X-Long": "x" * 20_000}, 431, "the head of the request"),
     ):

@@ -76,11 +76,9 @@ async def test_keys_are_taken_in_any_case_and_with_underscores(served: Served, b
         ({"Name": ""}, "Missing service name"), ({"Port": 0}, "Port is missing"), ({"Port": 70000}, "1 to 65535"),
         ({"Port": "80"}, "1 to 65535"), ({"Name": "a/b"}, "slash"), ({"Name": "a b"}, "spaces"),
         ({"Tags": "x"}, "list"),
-        ({"Address": "0.0.0.0"}, "address"), ({"Connect": {"Native": True}}, "service mesh"),
+        ({"Address": "0.0.0.0"}, "address"),
         ({"Connect": {"sidecar_service": {"x": 1}}}, "service mesh"), ({"Kind": "connect-proxy"}, "service mesh"),
-        ({"EnableTagOverride": True}, "tags are those"), ({"Weights": {"Passing": 1, "Warning": 5}}, "Warning"),
-        ({"TaggedAddresses": {"wan": {"Address": "1.2.3.4", "Port": 80}}}, "another address"),
-        ({"Naem": "x"}, "nothing that a service has"), ({"Check": {}}, ""), ({"Check": {"Interval": "1s"}}, "is none"),
+        ({"Check": {}}, ""), ({"Check": {"Interval": "1s"}}, "is none"),
         ({"Check": {"TTL": "1s", "HTTP": "http://x/"}}, "ttl and http"), ({"Check": {"TTL": "soon"}}, "duration"),
         ({"Check": {"HTTP": "http://x/", "Header": ["a"]}}, "no JSON object"), ({"Check": {"GRPC": "x"}}, "host:port"),
         ({"Check": {"HTTP": "http://x/", "Header": {"a b": ["c"]}}}, "NAME:VALUE"),
@@ -347,10 +345,10 @@ async def test_join_calls_and_leave_answers_when_it_is_done(served: Served) -> N
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("PUT", "kv/a"), ("DELETE", "kv/a"), ("PUT", "session/create"), ("GET", "session/list"), ("PUT", "txn"),
+    [("PUT", "kv/a"), ("DELETE", "kv/a"), ("PUT", "session/create"), ("PUT", "txn"),
      ("GET", "acl/tokens"), ("PUT", "acl/bootstrap"), ("GET", "connect/ca/roots"), ("GET", "agent/connect/ca/leaf/web"),
-     ("GET", "health/connect/web"), ("GET", "catalog/connect/web"), ("PUT", "config"), ("GET", "config/proxy-defaults"),
-     ("GET", "query"), ("PUT", "event/fire/x"), ("GET", "coordinate/nodes"), ("GET", "operator/raft/configuration"),
+     ("PUT", "config"), ("GET", "config/proxy-defaults"),
+     ("PUT", "query"), ("PUT", "event/fire/x"), ("GET", "operator/raft/configuration"),
      ("GET", "namespaces"), ("GET", "peerings"), ("PUT", "agent/token/default"), ("GET", "agent/metrics")],
 )  # fmt: skip
 async def test_what_cannot_be_had_says_so_in_one_sentence(served: Served, method: str, path: str) -> None:

@@ -1,0 +1,59 @@
+"""CreateIndex and ModifyIndex of the objects in answers, as numbers that rise when an object changes.
+
+They come from the version of the entry that its owner wrote: the generation is the owner's clock in milliseconds when
+it started, the counter goes up by one with each change. So all sidecars give the same number, and a restart of this one
+changes none. They are on the scale of X-Consul-Index, which is this sidecar's clock in microseconds: where the owner's
+clock is right they are not above it. A liveness check (serfHealth) has no version: its index is when it was first seen
+here in that state.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.core.content import KIND_MEMBER
+from gossipreg.core.row import Row
+from gossipreg.model import Instance, NodeId, Version
+
+MAX_INDEX = (1 << 53) - 1
+"""Larger integers lose digits in JavaScript."""
+_CLOCK_SHIFT = 16
+"""A generation is 48 bits of milliseconds and 16 random bits."""
+SEEN_MAX = 200_000
+"""Twice as many members as there can be."""
+
+
+def index_of(version: Version) -> int:
+    return min((version.generation >> _CLOCK_SHIFT) * 1000 + version.counter, MAX_INDEX)
+
+
+def created_index(version: Version) -> int:
+    """When the run of the owner began that wrote the object: not above the index of any change in it."""
+    return index_of(Version(version.generation, 0))
+
+
+def member_version(row: Row) -> Version:
+    """Of what a member says of itself."""
+    content = row.content
+    return Version(0, 0) if content is None else Version(content.generation, content.changed_at(KIND_MEMBER, 0))
+
+
+def instance_version(node: Version, instance: Instance) -> Version:
+    """The later of the two: a member in maintenance changes the health of all its services."""
+    return max(node, instance.version)
+
+
+class Liveness:
+    """Since which index each member is in its state, as far as it was looked at."""
+
+    def __init__(self, clock_us: Callable[[], int]) -> None:
+        self._clock_us = clock_us
+        self._seen: dict[NodeId, tuple[str, int]] = {}
+
+    def index(self, id: NodeId, status: str, member: Version) -> int:
+        before = self._seen.get(id)
+        if before is not None and before[0] == status:
+            return before[1]
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        index = index_of(member) if before is None else max(min(self._clock_us(), MAX_INDEX), before[1] + 1)
+        self._seen[id] = status, index
+        return index
