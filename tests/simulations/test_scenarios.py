@@ -129,3 +129,16 @@ def test_churn_says_what_comparing_costs_and_how_far_tables_are_from_equal() -> 
 def test_without_changes_there_is_nothing_to_compare() -> None:
     found = figures_of("churn", Case(nodes=10, duration_s=3.0, label="hourly=0 changes_s=0"))
     assert max(found["comparing"]) == max(found["delta"]) == max(found["behind"]) == max(found["unequal"]) == 0
+
+
+@pytest.mark.parametrize("label", ["bytes=1264 way=into", "bytes=700"])
+def test_everything_arrives_past_a_hole_at_a_bounded_cost(label: str) -> None:
+    found = figures_of("mtu", Case(nodes=10, duration_s=10.0, label=f"{label} times=6"))
+    assert found["never"] == (0,)
+    assert max(found["small"] + found["large"]) < 5
+    assert max(found["joined"]) < 5
+    assert max(found["equal"]) < 5
+    assert found["narrow"] > (0,)
+    assert 0 <= found["mended"][0] < 60
+    assert max(found["bytes_sent"]) < 15_000, "six large rows a few times each, and the probes"
+    assert max(found["size_probes"]) < 60
