@@ -13,7 +13,7 @@ A member is synced once it holds every version that was listed; or at once, wher
 that cannot be fetched keeps it from being synced, for as long as the first member that it listed has it: the table is
 listed again at growing intervals, missing rows are pulled again, and a row is missed no longer once it is known that
 its member died or left, or once a whole new list does not name it. That list comes from the first member, or from
-another where the first is no member any more.
+another where the first is silent or no member any more.
 """
 
 from collections.abc import Callable
@@ -32,8 +32,10 @@ VERSION_BYTES = 38
 _LISTS_AT_ONCE = 8
 """Members listing our table within a period; further ones are sent to others as well."""
 _LIST_AGAIN_S = 1.0
-_MISSING_AGAIN_S, _MISSING_AGAIN_MAX_S = 1.0, 8.0
-"""The wait before the table is listed again while versions are missing: at first, and at most; it doubles."""
+_MISSING_AGAIN_S, _MISSING_AGAIN_MAX_S = 1.0, 16.0
+"""The wait before the table is listed again while versions are missing: at first, and at most; it doubles. A list of
+10,000 rows takes 380 KB."""
+_FIRST_SILENT_S = 5.0
 _OFFERED = 8
 _TRIED = 2
 """So many of the others that a busy member names are called."""
@@ -114,7 +116,7 @@ class Joining:
 
     def without_others(self) -> None:
         """No seed but ourselves: there is nothing to be in step with."""
-        if not self.synced and self._listing is None:
+        if not self.synced and self._listing is None and not self._listed:
             self._become_synced()
 
     def on_page(self, peer: NodeId, page: Versions) -> None:
@@ -134,12 +136,18 @@ class Joining:
         if following:
             self._ask()
             return
-        if listing.whole:
+        if listing.whole and (peer == self._first or self._first_is_silent):
             for id in [id for id in self._missing if id not in listing.named]:
                 del self._missing[id]
         self._listing, self._listed = None, True
         self._commons.timers.cancel(ListAgain())
         self._look()
+
+    @property
+    def _first_is_silent(self) -> bool:
+        """Whether the first member was not heard for so long that another's list stands in for its own."""
+        peer = None if self._first is None else self._commons.peers.of_id(self._first)
+        return peer is None or self._commons.now - peer.heard_at >= _FIRST_SILENT_S
 
     def _settled(self, id: NodeId, goal: Version) -> bool:
         """Whether nothing is missing of this row: it is here, or its member died or left since it was listed."""
