@@ -115,6 +115,8 @@ class Member:
     keys: tuple[bytes, ...] | None = None
     """Ids of the cluster's keys that it opens, 4 bytes each; the first is the one that it seals with. None: it does not
     say; empty: it has no key."""
+    software: str = ""
+    """The release of gossipreg that it runs; "" where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,8 @@ class MemberInfo:
     """Why all its services are in maintenance, "" where nothing was said; None: they are not."""
     keys: tuple[bytes, ...] | None = None
     """Ids of the cluster's keys that it opens; the first is the one that it seals with. None: it does not say."""
+    software: str = ""
+    """The release of gossipreg that it runs; "" where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

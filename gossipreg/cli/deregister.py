@@ -2,6 +2,7 @@
 
 import click
 
+from gossipreg.cli.complete import complete_id
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json
 
@@ -12,7 +13,7 @@ from gossipreg.cli.output import print_json
       gossipreg deregister billing-8080
     """
 )
-@click.argument("id")
+@click.argument("id", shell_complete=complete_id)
 @client_options
 @pass_chosen
 def deregister(chosen: Chosen, id: str) -> None:

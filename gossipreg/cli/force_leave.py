@@ -2,6 +2,7 @@
 
 import click
 
+from gossipreg.cli.complete import complete_member
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json
 
@@ -14,7 +15,7 @@ from gossipreg.cli.output import print_json
       gossipreg force-leave dedc5f9b
     """,
 )
-@click.argument("member", metavar="NAME|ID")
+@click.argument("member", metavar="NAME|ID", shell_complete=complete_member)
 @client_options
 @pass_chosen
 def force_leave(chosen: Chosen, member: str) -> None:

@@ -2,6 +2,7 @@
 
 import click
 
+from gossipreg.cli.complete import complete_id
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json
 
@@ -13,7 +14,7 @@ from gossipreg.cli.output import print_json
       gossipreg heartbeat batch-9000 --note "1,204 done"     # at least every 30 s
     """
 )
-@click.argument("id")
+@click.argument("id", shell_complete=complete_id)
 @click.option("--status", type=click.Choice(["passing", "warning", "critical"]), help="How it is (passing).")
 @click.option("--note", metavar="TEXT", help="Shown by lookup --all and info.")
 @client_options

@@ -1,12 +1,16 @@
 """`gossipreg lookup NAME`: where the instances of a service are."""
 
+import os
 from typing import Any
 
 import click
 
+from gossipreg.cli.complete import complete_service, complete_zone
+from gossipreg.cli.empty import why_empty
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import address_of, print_json, print_line, printable, say, short_duration
 from gossipreg.cli.synced import ask_when_synced, timeout_option, warn_if_partial
+from gossipreg.weights import order_by_weight
 
 
 @click.command(
@@ -16,7 +20,7 @@ from gossipreg.cli.synced import ask_when_synced, timeout_option, warn_if_partia
       curl http://$(gossipreg lookup --one billing)/
     """
 )
-@click.argument("name")
+@click.argument("name", shell_complete=complete_service)
 @click.option("--tag", "tags", metavar="T", multiple=True, help="Only those with this tag; repeatable: with all.")
 @click.option(
     "--all",
@@ -25,21 +29,33 @@ from gossipreg.cli.synced import ask_when_synced, timeout_option, warn_if_partia
     help="Also those that do not pass, or whose member is dead, each with its health, and why.",
 )
 @click.option("--near", is_flag=True, help="Nearest first, by round trip.")
-@click.option("--zone", metavar="Z", help="Only those in this zone.")
-@click.option("--one", is_flag=True, help="Only the first.")
+@click.option("--zone", metavar="Z", shell_complete=complete_zone, help="Only those in this zone.")
+@click.option("--one", is_flag=True, help="Only the first: one chosen by weight, or the nearest with --near.")
+@click.option("--sorted", "in_order", is_flag=True, help="In the order of node and id, the same each time.")
 @timeout_option
 @client_options
 @pass_chosen
 def lookup(
     chosen: Chosen, name: str, tags: tuple[str, ...], all_: bool, near: bool, zone: str | None, one: bool,
-    timeout: float,
+    in_order: bool, timeout: float,
 ) -> int:  # fmt: skip
-    """Print where NAME is: `address:port` a line. Exit code 1 where no instance passes, 4 where the sidecar is not
-    synced yet and so cannot tell."""
+    """Print where NAME is: `address:port` a line, in random order by weight, so that callers share the instances.
+
+    NAME may be in any case. Exit code 1 where no instance passes, and then it is said why; 4 where the sidecar is not
+    synced yet and so cannot tell.
+    """
+    if near and in_order:
+        raise click.UsageError("--near and --sorted are two orders: choose one.")
     params = {"tags": list(tags), "all": all_, "near": near, "zone": zone}
     given = {key: value for key, value in params.items() if value}
+    why = ""
     with chosen.client() as client:
         instances = ask_when_synced(lambda: client.call("lookup", name=name, **given), timeout)
+        if not instances and not chosen.json:
+            why = why_empty(client, name, tags, zone, all_)
+    if not (near or in_order):
+        order = order_by_weight([instance["weight"] for instance in instances], _uniform)
+        instances = [instances[at] for at in order]
     if one:
         del instances[1:]
     if chosen.json:
@@ -50,9 +66,14 @@ def lookup(
     if any(instance["stale"] for instance in instances):
         say("Warning: this sidecar hears no other member: these are the instances known last, and may be gone")
     warn_if_partial(instances, "instances")
-    if not instances and not chosen.json:
-        say(f"no {'' if all_ else 'passing '}instance of {printable(name)}")
+    if why:
+        say(why)
     return 0 if instances else 1
+
+
+def _uniform() -> float:
+    """As `random.random`, without the time that its module takes to load."""
+    return (int.from_bytes(os.urandom(7), "big") >> 3) / (1 << 53)
 
 
 def _why(instance: dict[str, Any]) -> str:

@@ -64,10 +64,18 @@ def maintenance_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--reason", metavar="TEXT", help="Why: shown by lookup --all, members and info."),
         click.option("--off", is_flag=True, help="End it."),
-        click.option("--service", metavar="ID", help="The service with this id (all of this sidecar)."),
+        click.option(
+            "--service", metavar="ID", shell_complete=_ids, help="The service with this id (all of this sidecar)."
+        ),
     ):
         command = option(command)
     return command
+
+
+def _ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from gossipreg.cli.complete import complete_id
+
+    return complete_id(ctx, param, incomplete)
 
 
 def maintenance_params(service: str | None, off: bool, reason: str | None) -> dict[str, Any]:

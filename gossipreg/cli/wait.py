@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, printable, say
 from gossipreg.cli.units import Duration
@@ -27,7 +28,7 @@ ANSWER_S = 1.0
       gossipreg wait --synced --timeout 10s
     """
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_service)
 @click.option("--count", metavar="N", type=click.IntRange(1), default=1, help="So many passing instances (1).")
 @click.option("--timeout", metavar="DURATION", type=Duration(), default="1m", help="Give up after this (1m).")
 @click.option("--synced", is_flag=True, help="Until this sidecar holds what its peers hold.")

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import address_of, flush, print_json, print_line, printable
 
@@ -15,7 +16,7 @@ from gossipreg.cli.output import address_of, flush, print_json, print_line, prin
       gossipreg watch --json | jq .kind
     """
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_service)
 @client_options
 @pass_chosen
 def watch(chosen: Chosen, name: str | None) -> None:

@@ -178,6 +178,7 @@ class View:
             row.member.zone, row.member.labels, None if rtt is None else rtt * 1000, self.catalog.service_count(id),
             row.version, max(0.0, now - since), reason or ("" if state in ("alive", "left") else state),
             row.member.reason if row.member.status is Status.DRAINING else None, row.member.keys,
+            row.member.software,
         )  # fmt: skip
 
     def statistics(self, now: float) -> dict[str, int | float | str]:

@@ -231,7 +231,7 @@ class Methods:
 
     def _packed_member(self, id: NodeId) -> bytes | None:
         member = self._member(id)
-        return None if member is None else pack(member_shape(member, self._node.knowledge.partial))
+        return None if member is None else pack(member_shape(member, self._node.knowledge.partial, id == self._node.id))
 
     def _member(self, id: NodeId) -> MemberInfo | None:
         return self._node.member(id, self._pump.now())

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gossipreg import __version__
 from gossipreg.config import PROFILES, Config
 from gossipreg.daemon import params
 from gossipreg.daemon.addresses import Bind, advertise_rule, bind_rule, refuse_clear_text
@@ -102,6 +103,7 @@ def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[O
             labels=labels,
             durable=data is not None,
             keys=() if keyring is None else keyring.ids(),
+            software=__version__,
         )
         yield Opened(
             settings, config, keyring, seeds, bind, identity, generation, member,

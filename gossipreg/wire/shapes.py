@@ -38,8 +38,9 @@ def instance_shape(instance: Instance) -> Shape:
     }
 
 
-def member_shape(member: MemberInfo, partial: bool = False) -> Shape:
-    """`partial`: this sidecar is not synced, so there may be more members; it is marked only then."""
+def member_shape(member: MemberInfo, partial: bool = False, me: bool = False) -> Shape:
+    """`partial`: this sidecar is not synced, so there may be more members; it is marked only then. `me`: it is the
+    sidecar that answers."""
     shape: Shape = {
         "id": member.id.hex(),
         "name": member.name,
@@ -54,6 +55,8 @@ def member_shape(member: MemberInfo, partial: bool = False) -> Shape:
         "reason": member.reason,
         "maintenance": member.maintenance,
         "keys": None if member.keys is None else [id.hex() for id in member.keys],
+        "software": member.software or None,
+        "me": me,
     }
     return {**shape, "partial": True} if partial else shape
 

@@ -4,14 +4,15 @@ Owns: the layout and the bounds of the three values, and of an address. Never kn
 value. Each is one msgpack array, with room at the end: elements behind the known ones are ignored.
 
     member   [name, boot id, [address ...], public key, zone, [[label, text] ...], [oldest, newest protocol],
-              [role ...], durable, status, hold in ms, reason, key ids]
+              [role ...], durable, status, hold in ms, reason, key ids, software]
     service  [id, name, address, port, [tag ...], [[key, text] ...], weight, [long tag ...], order]
     health   [health, reason]
     address  [packed IP, 4 or 16 bytes; port]
 
 A reason says why an operator put the member or the service in maintenance. It is left out where there is none, and
 read as none where it is not a reason: it is for people, and must not make the rest unreadable. The same holds for the
-key ids, 4 bytes each, of the keys that the member opens: they show how far a change of keys has come.
+key ids, 4 bytes each, of the keys that the member opens: they show how far a change of keys has come; and for the
+software, the release that it runs. One that is left out with another behind it is nil.
 
 A tag of more than 255 bytes stands among the long ones, since releases before those refuse a service with such a tag;
 they show it without its long tags. Tags and long tags are sorted. Where the owner gave them in another order, `order`
@@ -55,6 +56,7 @@ MAX_KEYS_SHOWN = 16
 MAX_WEIGHT = 65_535
 """As in a DNS SRV record."""
 PUBLIC_KEY_BYTES = 32
+MAX_SOFTWARE_CHARS = 64
 KEY_ID_BYTES = 4
 """As in a datagram's header (`seal.py`)."""
 
@@ -124,10 +126,11 @@ def _member_fields(member: Member) -> tuple[object, ...]:
 
 def _last_fields(member: Member) -> tuple[object, ...]:
     """Those that are left out where there is nothing to say."""
-    reason = _reason_fields(member.reason)
-    if member.keys is None:
-        return reason
-    return (*(reason or ("",)), b"".join(member.keys[:MAX_KEYS_SHOWN]))
+    keys = None if member.keys is None else b"".join(member.keys[:MAX_KEYS_SHOWN])
+    fields = [*(_reason_fields(member.reason) or ("",)), keys, member.software[:MAX_SOFTWARE_CHARS]]
+    while fields and fields[-1] in ("", None):
+        fields.pop()
+    return tuple(fields)
 
 
 def _member_of(raw: object) -> Member:
@@ -145,8 +148,9 @@ def _member_of(raw: object) -> Member:
         durable=durable,
         status=Status(_check_int("status", status, 0, max(Status))),
         hold_s=hold_ms / 1000,
-        reason=_reason_of(raw, 11),
+        reason=_words_of(raw, 11),
         keys=_keys_of(raw, 12),
+        software=_words_of(raw, 13),
     )
     _check_member(member, member.labels, hold_ms)
     return member
@@ -261,7 +265,7 @@ def decode_health_untrusted(value: bytes) -> Health:
 
 def decode_reason_untrusted(value: bytes) -> str:
     """The reason in a health entry that can be read; "" where there is none."""
-    return _reason_of(msgpack.unpackb(value, use_list=False, max_array_len=MAX_ITEMS, max_map_len=0, max_ext_len=0), 1)
+    return _words_of(msgpack.unpackb(value, use_list=False, max_array_len=MAX_ITEMS, max_map_len=0, max_ext_len=0), 1)
 
 
 # -- reasons ---------------------------------------------------------------------------------------------------------
@@ -283,7 +287,8 @@ def _keys_of(raw: object, at: int) -> tuple[bytes, ...] | None:
     return tuple(ids[first : first + KEY_ID_BYTES] for first in range(0, len(ids), KEY_ID_BYTES))
 
 
-def _reason_of(raw: object, at: int) -> str:
+def _words_of(raw: object, at: int) -> str:
+    """Words for people at this place; "" where there are none, or something else."""
     if type(raw) is not tuple or len(raw) <= at:
         return ""
     try:

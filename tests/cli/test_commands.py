@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,34 @@ V6 = instance(9090, address="fd00::1")
 
 def test_lookup_prints_an_address_a_line(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["lookup"] = lambda _: [instance(), V6]
-    assert command("lookup", "web") == (0, "10.0.0.1:8080\n[fd00::1]:9090\n", "")
+    ended = command("lookup", "web")
+    assert (ended.code, sorted(ended.out.splitlines()), ended.err) == (0, ["10.0.0.1:8080", "[fd00::1]:9090"], "")
     assert sidecar.seen == [("lookup", {"name": "web"})]
+    assert command("lookup", "web", "--sorted") == (0, "10.0.0.1:8080\n[fd00::1]:9090\n", "")
+
+
+def test_lookup_prints_in_random_order_by_weight(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(1, weight=0), instance(2, weight=1), instance(3, weight=3)]
+    firsts = Counter(command("lookup", "web", "--one").out for _ in range(400))
+    assert set(firsts) == {"10.0.0.1:2\n", "10.0.0.1:3\n"}
+    assert abs(firsts["10.0.0.1:3\n"] / 400 - 3 / 4) < 0.1
+    orders = {command("lookup", "web").out for _ in range(50)}
+    assert orders == {"10.0.0.1:2\n10.0.0.1:3\n10.0.0.1:1\n", "10.0.0.1:3\n10.0.0.1:2\n10.0.0.1:1\n"}
+    assert len({command("lookup", "web", "--json").out for _ in range(50)}) == 2
+
+
+@pytest.mark.parametrize("flag", ["--near", "--sorted"])
+def test_lookup_keeps_the_order_of_the_sidecar_where_an_order_is_asked_for(
+    flag: str, sidecar: FakeSidecar, command: Command
+) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(port, weight=port) for port in range(1, 9)]
+    assert command("lookup", "web", flag).out == "".join(f"10.0.0.1:{port}\n" for port in range(1, 9))
+    assert command("lookup", "web", flag, "--one").out == "10.0.0.1:1\n"
+
+
+def test_two_orders_at_once_are_wrong_usage(sidecar: FakeSidecar, command: Command) -> None:
+    assert command("lookup", "web", "--near", "--sorted").code == 2
+    assert sidecar.seen == []
 
 
 def test_lookup_asks_for_what_its_flags_say(sidecar: FakeSidecar, command: Command) -> None:
@@ -40,8 +67,8 @@ def test_lookup_all_says_why_and_since_when_a_member_is_dead(sidecar: FakeSideca
     )
 
 
-@pytest.mark.parametrize("args", [("lookup", "--one", "web"), ("lookup", "web", "--one")])
-def test_lookup_one_prints_the_first(args: tuple[str, ...], sidecar: FakeSidecar, command: Command) -> None:
+@pytest.mark.parametrize("args", [("lookup", "--one", "--near", "web"), ("lookup", "web", "--near", "--one")])
+def test_lookup_near_one_prints_the_nearest(args: tuple[str, ...], sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["lookup"] = lambda _: [V6, instance()]
     assert command(*args).out == "[fd00::1]:9090\n"
 
@@ -51,16 +78,81 @@ def test_lookup_json_is_the_answer_before_and_after_the_command(
     args: tuple[str, ...], sidecar: FakeSidecar, command: Command
 ) -> None:
     sidecar.answers["lookup"] = lambda _: [instance(), V6]
-    ended = command(*args)
+    ended = command(*args, "--sorted")
     assert (ended.code, json.loads(ended.out), ended.err) == (0, [instance(), V6], "")
     assert ended.out.count("\n") == 1
 
 
 def test_an_empty_lookup_is_a_plain_no(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["lookup"] = lambda _: []
-    assert command("lookup", "web") == (1, "", "no passing instance of web\n")
-    assert command("lookup", "web", "--all") == (1, "", "no instance of web\n")
     assert command("lookup", "web", "--json") == (1, "[]\n", "")
+    assert command("lookup", "web") == (1, "", "no passing instance of web\n")  # the sidecar is older than `explain`
+    assert command("lookup", "web", "--all") == (1, "", "no instance of web\n")
+
+
+NOTHING = {"passing": 0, "warning": 0, "critical": 0, "maintenance": 0}
+EXPLAINED: dict[str, Any] = {
+    "name": "web", "instances": 10, "health": {**NOTHING, "passing": 8, "critical": 2}, "matching": NOTHING,
+    "not_in_zone": 0, "without_tags": 0, "zones": ["a", ""], "tags": ["v1", "v2"], "synced": True,
+}  # fmt: skip
+UNKNOWN: dict[str, Any] = {
+    **EXPLAINED, "name": None, "instances": 0, "health": NOTHING, "zones": [], "tags": []
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "said", "why"),
+    [
+        ("", UNKNOWN, "no service of this name is known (`gossipreg services` lists all)"),
+        ("--all", UNKNOWN, "no service of this name is known (`gossipreg services` lists all)"),
+        (
+            "",
+            {**UNKNOWN, "synced": False},
+            "no service of this name is known (`gossipreg services` lists all); "
+            "this sidecar is not synced yet, so there may be some",
+        ),
+        (
+            "--zone b",
+            {**EXPLAINED, "not_in_zone": 10},
+            "--zone b excludes 8 passing instances; zones with passing instances: a, (none)",
+        ),
+        (
+            "--tag v3 --tag v1",
+            {**EXPLAINED, "without_tags": 10},
+            "--tag v3 and --tag v1 exclude 8 passing instances; their tags: v1, v2",
+        ),
+        (
+            "--zone b --tag v3",
+            {**EXPLAINED, "not_in_zone": 9, "without_tags": 9, "matching": {**NOTHING, "critical": 1}},
+            "--zone b and --tag v3 exclude 8 passing instances; zones with passing instances: a, (none); "
+            "their tags: v1, v2; 1 critical (`lookup --all` says why)",
+        ),
+        (
+            "",
+            {**EXPLAINED, "instances": 3, "health": {**NOTHING, "critical": 2, "maintenance": 1},
+             "matching": {**NOTHING, "critical": 2, "maintenance": 1}},
+            "2 critical, 1 maintenance (`lookup --all` says why)",
+        ),
+        (
+            "--all --zone b",
+            {**EXPLAINED, "instances": 1, "not_in_zone": 1, "health": {**NOTHING, "critical": 1}, "zones": []},
+            "--zone b excludes 1 instance; zones with passing instances: none",
+        ),
+    ],
+)  # fmt: skip
+def test_an_empty_lookup_says_why(
+    flags: str, said: dict[str, Any], why: str, sidecar: FakeSidecar, command: Command
+) -> None:
+    sidecar.answers |= {"lookup": lambda _: [], "explain": lambda _: said}
+    kind = "instance" if "--all" in flags else "passing instance"
+    assert command("lookup", "web", *flags.split()) == (1, "", f"no {kind} of web: {why}\n")
+    method, params = sidecar.seen[-1]
+    assert method == "explain"
+    assert params == {
+        "name": "web",
+        **({"tags": [word for word in flags.split() if word.startswith("v")]} if "--tag" in flags else {}),
+        **({"zone": "b"} if "--zone" in flags else {}),
+    }
 
 
 def test_lookup_warns_of_stale_instances_on_stderr_alone(sidecar: FakeSidecar, command: Command) -> None:
@@ -136,24 +228,67 @@ MEMBERS: list[dict[str, Any]] = [
     {
         "id": "0123456789abcdef" * 2, "name": "web-1", "address": "10.0.0.1:7940", "state": "alive", "zone": "z1",
         "labels": {}, "rtt_ms": 0.4321, "services": 2, "version": ["1", 2],
-        "since_s": 130.5, "reason": "",
+        "since_s": 130.5, "reason": "", "maintenance": None, "keys": ["a1b2c3d4"], "software": "0.1.0", "me": True,
     },
     {
         "id": "f" * 32, "name": "db", "address": None, "state": "dead", "zone": "", "labels": {"k": "v"},
         "rtt_ms": None, "services": 0, "version": ["1", 2],
-        "since_s": 3.2, "reason": "reported by web-1",
+        "since_s": 3.2, "reason": "reported by web-1", "maintenance": None, "keys": None, "software": None, "me": False,
     },
 ]  # fmt: skip
+
+
+HEADER = "NAME     ID            ADDRESS        STATE  SINCE  ZONE  RTT    SERVICES  VERSION  KEYS      LABELS  WHY"
 
 
 def test_members_are_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["members"] = one_page(MEMBERS)
     assert command("members").out.splitlines() == [
-        "NAME   ID            ADDRESS        STATE  SINCE  ZONE  RTT    SERVICES  KEYS  WHY",
-        "web-1  0123456789ab  10.0.0.1:7940  alive  2m     z1    0.4ms         2  -     -",
-        "db     ffffffffffff  -              dead   3s     -     -             0  -     reported by web-1",
+        HEADER,
+        "web-1 *  0123456789ab  10.0.0.1:7940  alive  2m     z1    0.4ms         2  0.1.0    a1b2c3d4  -       -",
+        "db       ffffffffffff  -              dead   3s     -     -             0  -        -         k=v     "
+        "reported by web-1",
     ]
     assert json.loads(command("members", "--json").out) == MEMBERS
+
+
+def test_members_are_this_one_first_then_by_state_and_name(sidecar: FakeSidecar, command: Command) -> None:
+    rows = [
+        {**MEMBERS[0], "id": f"{number:032x}", "name": name, "state": state, "me": me}
+        for number, (name, state, me) in enumerate(
+            [("b", "left", False), ("c", "alive", False), ("a", "dead", False), ("x", "alive", True),
+             ("a", "alive", False), ("d", "suspect", False)]
+        )
+    ]  # fmt: skip
+    sidecar.answers["members"] = one_page(rows)
+    found = [(one["name"], one["state"]) for one in json.loads(command("members", "--json").out)]
+    assert found == [
+        ("x", "alive"), ("a", "alive"), ("c", "alive"), ("d", "suspect"), ("a", "dead"), ("b", "left"),
+    ]  # fmt: skip
+
+
+def test_members_can_be_chosen_by_state_and_zone(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["members"] = one_page(MEMBERS)
+
+    def names(*flags: str) -> list[str]:
+        return [one["name"] for one in json.loads(command("members", "--json", *flags).out)]
+
+    assert names("--state", "dead") == ["db"]
+    assert names("--state", "dead", "--state", "alive") == ["web-1", "db"]
+    assert names("--zone", "z1") == ["web-1"]
+    assert names("--zone", "") == ["db"]
+    assert names("--zone", "z1", "--state", "dead") == []
+    assert command("members", "--state", "lost").code == 2
+
+
+def test_members_of_an_older_sidecar_are_listed_without_what_it_does_not_say(
+    sidecar: FakeSidecar, command: Command
+) -> None:
+    older = {key: value for key, value in MEMBERS[0].items() if key not in ("me", "software", "keys")}
+    sidecar.answers["members"] = one_page([older])
+    ended = command("members")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines()[1].startswith("web-1  0123456789ab")
 
 
 CHANGES: list[dict[str, Any]] = [

@@ -211,7 +211,7 @@ def test_closed_output_is_no_traceback(sidecar: FakeSidecar) -> None:
 
 def test_a_result_reaches_a_pipe_whole(sidecar: FakeSidecar) -> None:
     sidecar.answers["lookup"] = lambda _: [instance(port) for port in range(1, 20_001)]
-    with start("lookup", "web", stdout=subprocess.PIPE) as process:
+    with start("lookup", "web", "--sorted", stdout=subprocess.PIPE) as process:
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out == "".join(f"10.0.0.1:{port}\n" for port in range(1, 20_001))

@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -12,6 +13,7 @@ from gossipreg.cli.commands import COMMANDS, Commands
 from gossipreg.cli.commands import gossipreg as group
 from gossipreg.config import PROFILES
 from tests.cli.conftest import Command
+from tests.client.fake_sidecar import FakeSidecar
 
 EVERY = [pytest.param((), id="gossipreg"), *(pytest.param((name,), id=name) for name in COMMANDS)]
 
@@ -120,3 +122,38 @@ def test_completion_knows_the_commands() -> None:
         timeout=60,
     )
     assert ended.stdout.split() == ["plain,deregister"]
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "answer", "found"),
+    [
+        ("lookup w", "services", [{"name": "Web"}, {"name": "worker"}, {"name": "db"}], ["Web", "worker"]),
+        ("watch w", "services", [{"name": "web"}], ["web"]),
+        ("wait w", "services", [{"name": "web"}], ["web"]),
+        ("deregister web-", "registered", [{"id": "web-80"}, {"id": "db-1"}], ["web-80"]),
+        ("heartbeat db", "registered", [{"id": "web-80"}, {"id": "db-1"}], ["db-1"]),
+        ("maint --service web", "registered", [{"id": "web-80"}], ["web-80"]),
+        ("lookup web --zone e", "members", [{"id": "1", "zone": "east"}, {"id": "2", "zone": ""}], ["east"]),
+        ("members --zone e", "members", [{"id": "1", "zone": "east"}, {"id": "2", "zone": "east"}], ["east"]),
+        ("force-leave db", "members", [{"id": "1", "name": "db-1"}, {"id": "2", "name": "web"}], ["db-1"]),
+    ],
+)
+def test_completion_offers_what_the_sidecar_knows(
+    words: str, method: str, answer: list[dict[str, str]], found: list[str], sidecar: FakeSidecar
+) -> None:
+    sidecar.answers[method] = lambda params: [] if "after" in params else answer
+    line = f"gossipreg --socket {sidecar.path} {words}"
+    environment = {"_GOSSIPREG_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    ended = subprocess.run(
+        [sys.executable, "-m", "gossipreg.cli"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.stdout.split(), ended.stderr) == ([f"plain,{word}" for word in found], "")
+
+
+def test_completion_is_silent_where_no_sidecar_answers(tmp_path: Path) -> None:
+    line = f"gossipreg --socket {tmp_path}/none lookup w"
+    environment = {"_GOSSIPREG_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": "4"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "gossipreg.cli"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.stdout.strip(), ended.stderr) == ("", "")

@@ -51,6 +51,7 @@ members = st.builds(
     hold_s=st.integers(0, 60_000).map(lambda ms: ms / 1000),
     reason=texts,
     keys=st.none() | st.lists(st.binary(min_size=4, max_size=4), max_size=16).map(tuple),
+    software=texts,
 )
 long_tags = st.builds(lambda start, more: f"{start}{'é' * more}", names, st.integers(128, 400))
 services = st.builds(
@@ -352,6 +353,15 @@ def test_what_are_no_key_ids_is_read_as_not_said(junk: object) -> None:
 def test_a_member_of_the_first_release_says_nothing_of_keys() -> None:
     fields = msgpack.unpackb(encode_member(replace(MEMBER, keys=(b"abcd",))))
     assert decode_member_untrusted(msgpack.packb(fields[:11])).keys is None
+
+
+def test_a_member_of_another_release_may_say_nothing_of_its_software() -> None:
+    fields = msgpack.unpackb(encode_member(replace(MEMBER, software="1.2.3")))
+    assert fields[11:] == ["", None, "1.2.3"]
+    assert decode_member_untrusted(msgpack.packb(fields)).software == "1.2.3"
+    for strange in (fields[:11], [*fields[:13], 7], [*fields[:13], "a\nb"]):
+        assert decode_member_untrusted(msgpack.packb(strange)) == replace(MEMBER, software="")
+    assert decode_member_untrusted(msgpack.packb([*fields, "of a later release"])).software == "1.2.3"
 
 
 def test_at_most_sixteen_keys_are_told() -> None:
