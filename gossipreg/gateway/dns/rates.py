@@ -3,6 +3,9 @@ client must not take the sidecar's time from the others.
 
 Clients are told apart by address, those of IPv6 by their /64. Nobody outside can forge a loopback address, and all
 programs of the machine share one: loopback has a bound of its own, above what any program needs.
+
+UDP and TCP are counted apart. A client that has used up its share of UDP is sent to TCP, and finds a share there. If it
+had to wait for the next second, a resolver would take the sidecar for dead and answer SERVFAIL to all its own clients.
 """
 
 import socket
@@ -10,6 +13,8 @@ import socket
 ANSWERS_A_SECOND = 1_000
 LOOPBACK_ANSWERS_A_SECOND = 20_000
 """About half of what one core can do: the rest is left to gossip and to the other clients."""
+LOOPBACK_TCP_ANSWERS_A_SECOND = 5_000
+"""A connection for each question costs several times as much as a datagram."""
 CLIENTS_MAX = 4_096
 """So many are counted apart within a second; all others share one count."""
 WINDOW_S = 1.0
@@ -21,7 +26,7 @@ class Rates:
         self._counts: dict[str, int] = {}
         self._until = 0.0
 
-    def allow(self, host: str, now: float) -> bool:
+    def allow(self, host: str, now: float, *, tcp: bool = False) -> bool:
         """Count one more answer to this client; whether it is within its bound. `now` never goes back."""
         counts = self._counts
         if now >= self._until:
@@ -29,21 +34,25 @@ class Rates:
             self._until = now + WINDOW_S
         loopback = is_loopback(host)
         client = _network(host) if ":" in host and not loopback else host
+        if tcp:
+            client = f"{client} tcp"
         count = counts.get(client, 0) + 1
         if count == 1 and len(counts) >= CLIENTS_MAX:
-            client = OTHERS
+            client = f"{OTHERS} tcp" if tcp else OTHERS
             count = counts.get(client, 0) + 1
         counts[client] = count
-        return count <= share(host)
+        return count <= share(host, tcp=tcp)
 
     def again_in_s(self, now: float) -> float:
         """Until the next window begins."""
         return max(0.0, self._until - now)
 
 
-def share(host: str) -> int:
+def share(host: str, *, tcp: bool = False) -> int:
     """So many answers a second may this client have."""
-    return LOOPBACK_ANSWERS_A_SECOND if is_loopback(host) else ANSWERS_A_SECOND
+    if not is_loopback(host):
+        return ANSWERS_A_SECOND
+    return LOOPBACK_TCP_ANSWERS_A_SECOND if tcp else LOOPBACK_ANSWERS_A_SECOND
 
 
 def is_loopback(host: str) -> bool:

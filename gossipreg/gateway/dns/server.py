@@ -5,7 +5,8 @@ message means. Gossip and the local socket live on the same loop, so nothing her
 
 Connections are dropped for what RFC 7766 allows a server to drop them for: a message that is not whole in time, or
 answers that are not read in time. Where there are too many, the one that was heard longest ago gives way, so ten
-thousand idle ones keep nobody out.
+thousand idle ones keep nobody out. Those that wait for an answer, since their client has used up its share of this
+second, give way only where all do: a resolver whose connection is closed takes the sidecar for dead.
 """
 
 import errno
@@ -37,6 +38,8 @@ class Server:
         self._bug = bug
         self._connections: dict[trio.CancelScope, None] = {}
         """In the order in which they were heard last."""
+        self._asking: set[trio.CancelScope] = set()
+        """Those that wait for an answer."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -90,12 +93,17 @@ class Server:
     def _admit(self, sock: socket.socket, host: str, nursery: trio.Nursery) -> None:
         scope = trio.CancelScope()
         while len(self._connections) >= CONNECTIONS_MAX:
-            oldest = next(iter(self._connections))
-            del self._connections[oldest]
-            oldest.cancel()
+            gives_way = self._dispensable()
+            del self._connections[gives_way]
+            gives_way.cancel()
             self.responder.count("drop.dns_tcp_crowded")
         self._connections[scope] = None
         nursery.start_soon(self._serve_connection, sock, host, scope)
+
+    def _dispensable(self) -> trio.CancelScope:
+        """The one that was heard longest ago, of those that wait for nothing if there are any."""
+        idle = (one for one in self._connections if one not in self._asking)
+        return next(idle, next(iter(self._connections)))
 
     async def _serve_connection(self, sock: socket.socket, host: str, scope: trio.CancelScope) -> None:
         try:
@@ -124,7 +132,7 @@ class Server:
                 elif len(received) < LENGTH_BYTES + length:
                     break
                 else:
-                    answer = await self._answer(bytes(received[LENGTH_BYTES : LENGTH_BYTES + length]), host)
+                    answer = await self._answer(bytes(received[LENGTH_BYTES : LENGTH_BYTES + length]), host, scope)
                     del received[: LENGTH_BYTES + length]
                     over = answer is None  # what follows a message that could not be read is not to be trusted either
                     answers += b"" if answer is None else len(answer).to_bytes(LENGTH_BYTES, "big") + answer
@@ -136,10 +144,15 @@ class Server:
             if over:
                 return
 
-    async def _answer(self, message: bytes, host: str) -> bytes | None:
-        while not self.responder.rates.allow(host, now := time.monotonic()):
+    async def _answer(self, message: bytes, host: str, scope: trio.CancelScope) -> bytes | None:
+        rates = self.responder.rates
+        while not rates.allow(host, now := time.monotonic(), tcp=True):
             self.responder.count("dns.tcp_waits")
-            await trio.sleep(self.responder.rates.again_in_s(now))
+            self._asking.add(scope)
+            try:
+                await trio.sleep(rates.again_in_s(now))
+            finally:
+                self._asking.discard(scope)
         return self.responder.respond_tcp(message, host)
 
     async def _send(self, stream: trio.SocketStream, answers: bytearray, scope: trio.CancelScope) -> None:

@@ -217,13 +217,50 @@ async def test_who_does_not_read_is_cut_off_and_others_are_answered_meanwhile(
 
 
 async def test_on_a_stream_who_asks_beyond_his_rate_waits(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "LOOPBACK_ANSWERS_A_SECOND", 5)
+    monkeypatch.setattr(rates, "LOOPBACK_TCP_ANSWERS_A_SECOND", 5)
     monkeypatch.setattr(rates, "WINDOW_S", 0.05)
     stream = await running.connect()
     async with stream:
         replies = await running.ask_tcp(stream, *[QUERY.to_wire()] * 12)
     assert len(replies) == 12
     assert running.counts["dns.tcp_waits"] >= 2
+
+
+async def test_a_client_that_is_sent_to_tcp_is_answered_there_at_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "LOOPBACK_ANSWERS_A_SECOND", 5)
+    monkeypatch.setattr(rates, "WINDOW_S", 1000.0)
+    for _ in range(8):
+        reply = dns.message.from_wire(await running.ask_udp(QUERY.to_wire()))
+    assert reply.flags & dns.flags.TC
+    stream = await running.connect()
+    async with stream:
+        (raw,) = await running.ask_tcp(stream, QUERY.to_wire())
+    assert len(data_of(dns.message.from_wire(raw))) == 100
+    assert "dns.tcp_waits" not in running.counts
+
+
+async def test_a_connection_that_waits_for_its_answer_gives_way_last(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "LOOPBACK_TCP_ANSWERS_A_SECOND", 1)
+    monkeypatch.setattr(rates, "WINDOW_S", 1000.0)
+    monkeypatch.setattr(server, "CONNECTIONS_MAX", 3)
+    waiting = await running.connect()
+    await waiting.send_all(framed(QUERY.to_wire()) * 2)
+    await receive(waiting)
+    with trio.fail_after(GENEROUS_S):
+        while not running.counts.get("dns.tcp_waits"):
+            await trio.sleep(0.01)
+    others = [await running.connect() for _ in range(5)]
+    with trio.fail_after(GENEROUS_S):
+        while running.counts.get("drop.dns_tcp_crowded", 0) < 3:
+            await trio.sleep(0.01)
+    assert running.gateway._server is not None
+    assert len(running.gateway._server._asking) == 1, "it still waits"
+    for stream in (waiting, *others):
+        await stream.aclose()
 
 
 async def test_a_client_that_is_gone_harms_nobody(running: Running) -> None:
