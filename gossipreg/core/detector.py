@@ -17,6 +17,7 @@ from typing import Protocol
 
 from gossipreg.core.commons import Commons
 from gossipreg.core.own_fault import OwnFault
+from gossipreg.core.pairs import Pairs
 from gossipreg.model import Address, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Ack, Ask, Claim, Nack, Versions
 
@@ -84,6 +85,8 @@ class Detector:
         self.suspicions: Suspicions
         self.declare: Callable[[NodeId, str], None]
         """The verdict. This and `suspicions` are set by the node, once those who need the detector are made."""
+        self.pairs = Pairs(commons, self.probe)
+        """Told by all who see something of a pair."""
         self._probes: dict[int, _Probe] = {}
         self._voided: dict[NodeId, int] = {}
         self._checked: dict[Address, None] = {}
@@ -112,6 +115,7 @@ class Detector:
             sent = self.probe(target, tell=self.suspicions.suspects(target))
             if sent and config.suspicion == "gossiped":
                 self._waits_for = target
+        self.pairs.on_period()
         self._periods += 1
         if self._periods % config.random_compare_periods == 0:
             for other in commons.ring.sample(commons.rng, 1, [] if target is None else [target]):
@@ -195,6 +199,7 @@ class Detector:
             return False
         self._drop(ack.number)
         self._voided.pop(peer, None)
+        self.pairs.answered(peer)
         if not probe.voided:
             commons.round_trips.sample(peer, commons.zone(peer), commons.now - probe.sent_at)
         if probe.asked_by is not None:
@@ -231,6 +236,8 @@ class Detector:
             return
         if probe.target not in commons.ring:
             return
+        if not refused:
+            self.pairs.missed(probe.target)
         known = self.suspicions.suspects(probe.target)
         if not known and self.suspicions.held() >= _SUSPICIONS_MAX:
             commons.count("suspicions_put_off")
@@ -347,6 +354,7 @@ class Detector:
         for number in [number for number, probe in self._probes.items() if probe.target == id]:
             self._drop(number)
         self._voided.pop(id, None)
+        self.pairs.forget(id)
         self.suspicions.forget(id)
 
     def _drop(self, number: int) -> None:

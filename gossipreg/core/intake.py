@@ -179,6 +179,7 @@ class Intake:
             return
         self._detector.own_fault.accused()
         if claim.rank is Rank.SUSPECT and commons.config.suspicion == "private":
+            self._detector.pairs.accused(peer)
             return
         if self._returning.puts_off(claim, at_fault=self._detector.own_fault.at_fault):
             return

@@ -338,6 +338,7 @@ class Node(NodeCommands):
                 row = commons.replica.rows.get(id)
                 at_home = row is None or row.member is None or source in row.member.addresses
                 commons.outbox.put(source, commons.ack_of(message.number, None if at_home else source))
+                self._detector.pairs.pinged(id)
                 self._reconcile.seen_fingerprint(id, message.fingerprint, may_compare=False)
             case Ack():
                 self._contact.understood(source)

@@ -54,6 +54,10 @@ class Ring:
         """The next member above `id` on the ring, whether or not `id` itself is on it."""
         return self._ids[bisect_right(self._ids, id) % len(self._ids)]
 
+    def predecessor(self) -> NodeId | None:
+        """The next member below us on the ring; None where there is no other."""
+        return self._ids[self._at - 1] if len(self._ids) > 1 else None
+
     def neighbours(self, each_side: int) -> list[NodeId]:
         """The nearest `each_side` members on both sides, without duplicates in a small ring, never ourselves."""
         ids = self._ids

@@ -184,6 +184,7 @@ class PrivateSuspicions:
             self._reaching[helper] = self._commons.now
             if len(self._reaching) > _REACHING_MAX:
                 del self._reaching[next(iter(self._reaching))]
+            self._detector.pairs.vouched(question.suspect, helper)
             self._detector.vouched_for(question.suspect)
             self.reached(question.suspect)
         else:

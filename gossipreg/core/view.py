@@ -15,6 +15,7 @@ from gossipreg.core.listener import Listener
 from gossipreg.core.lost import Lost
 from gossipreg.core.names import MemberNames
 from gossipreg.core.own import Own
+from gossipreg.core.pairs import LossyPair
 from gossipreg.core.path_mtu import NarrowPath, PathMtu
 from gossipreg.core.replica import Replica
 from gossipreg.core.ring import Ring
@@ -67,6 +68,11 @@ class View:
     def narrow_paths(self) -> list[NarrowPath]:
         """The members to which the path carries only smaller datagrams than are configured."""
         return self._paths.narrow()
+
+    @property
+    def lossy_pairs(self) -> list[LossyPair]:
+        """The members that are alive as others see it, while datagrams between them and us are lost."""
+        return self._detector.pairs.lossy()
 
     @property
     def alone(self) -> bool:
@@ -187,7 +193,7 @@ class View:
         fixed: dict[str, int | float | str] = {
             "synced": self.synced, "members": len(commons.ring), "fingerprint": f"{commons.replica.fingerprint:016x}",
             "health_score": self._detector.score, "rows": len(commons.replica.rows), "lost": len(self._lost),
-            "out": commons.out,
+            "out": commons.out, "lossy_pairs": len(self.lossy_pairs),
             "table_bytes": commons.replica.size_bytes, "timers": len(commons.timers), "loop_lag_s": self._lag_s,
             "unreceipted": self._rumours.unsettled(), "heard_s": round(min(now - commons.heard_at, now), 3),
             "sent.datagrams": commons.outbox.sent_datagrams, "sent.bytes": commons.outbox.sent_bytes,

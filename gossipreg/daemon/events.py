@@ -2,6 +2,7 @@
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon.logs import Field, Log
+from gossipreg.daemon.lossy_pairs import lossy_pair_in_words
 from gossipreg.daemon.narrow_paths import ADVICE, path_in_words, whom
 
 LEVELS = {
@@ -18,6 +19,7 @@ LEVELS = {
     "table_full": "error",
     "stalled": "warning",
     "out": "warning",
+    "pair_lossy": "warning",
     "path_mtu": "warning",
     "pull_failed": "warning",
 }
@@ -85,6 +87,10 @@ def in_words(event: Event, *, cluster: str) -> str:
             return f"lost again and again, because it hears nobody or is not heard: out of the answers for {wait_s:g} s"
         case "stalled":
             return "this sidecar was not run for a while: the machine slept or is overloaded"
+        case "pair_lossy":
+            return lossy_pair_in_words(fields)
+        case "pair_lossy_over":
+            return f"datagrams pass both ways between {whom(fields)} and this sidecar again"
         case "path_mtu":
             return path_in_words(fields)
         case "path_mtu_over":

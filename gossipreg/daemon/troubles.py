@@ -44,11 +44,11 @@ class Troubles:
         self._narrow_paths = NarrowPaths()
         self._unsent: Counter[str] = Counter()
 
-    def saw(self, key: str, message: str, *, lasting: bool = False) -> None:
-        """This is going on; with `lasting` until `over` is called."""
+    def saw(self, key: str, message: str, *, lasting: bool = False, since_s: float = 0.0) -> None:
+        """This is going on, and began so long ago if it is new; with `lasting` until `over` is called."""
         now = self._now()
         held = self._held.get(key)
-        since = held.since if held is not None and self._goes_on(held, now) else now
+        since = held.since if held is not None and self._goes_on(held, now) else now - since_s
         self._held[key] = _Trouble(message, since, now, lasting)
         if len(self._held) > KINDS_MAX:
             del self._held[min(self._held, key=lambda key: self._held[key].since)]
@@ -70,6 +70,11 @@ class Troubles:
             self.saw("out", message, lasting=True)
         elif event.kind == "returned":
             self.over("out")
+        elif event.kind == "pair_lossy":
+            since_s = float(dict(event.fields)["since_s"])
+            self.saw(f"pair_lossy {dict(event.fields)['id']}", message, lasting=True, since_s=since_s)
+        elif event.kind == "pair_lossy_over":
+            self.over(f"pair_lossy {dict(event.fields)['id']}")
         elif event.kind in ("path_mtu", "path_mtu_over"):
             if narrow := self._narrow_paths.on_event(event):
                 self.saw("path_mtu", narrow, lasting=True)

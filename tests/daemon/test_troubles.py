@@ -147,3 +147,38 @@ def test_rows_that_do_not_arrive_name_the_member_that_has_them() -> None:
     ]
     held.on_event(Event("synced"), "")
     assert shown(held) == []
+
+
+def lossy(sign: str, way: str, through: str = "") -> Event:
+    fields = {"id": "ab" * 16, "name": "web-3", "address": "10.0.0.7:7940", "sign": sign, "way": way}
+    return Event("pair_lossy", (*fields.items(), ("through", through), ("since_s", 9.0)))
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (
+            lossy("unanswered", "to", "api-1, db-2"),
+            "web-3 (10.0.0.7:7940) does not answer pings from here, and is alive: api-1, db-2 could reach it; what "
+            "this sidecar sends does not arrive there, while what it sends arrives here; check the path and the "
+            "firewalls from here to there",
+        ),
+        (
+            lossy("unheard", "from"),
+            "pings of web-3 (10.0.0.7:7940), which is alive, do not arrive here; what it sends does not arrive here; "
+            "check the path and the firewalls from there to here",
+        ),
+        (lossy("accused", "to"), "web-3 (10.0.0.7:7940) pings this sidecar and does not get the answers; what this"),
+        (lossy("unanswered", "unknown", "api-1"), "nothing of it was heard since"),
+    ],
+)
+def test_loss_between_one_pair_is_shown_until_it_is_over(event: Event, words: str) -> None:
+    held = Troubles(Clock())
+    held.on_event(event, in_words(event, cluster="default"))
+    [shown] = held.shapes()
+    assert words in shown["message"]
+    assert shown["since_s"] == 9.0, "the first sign was before it was certain"
+    held.on_event(lossy("unanswered", "to"), "another way")
+    assert [(one["message"], one["since_s"]) for one in held.shapes()] == [("another way", 9.0)]
+    held.on_event(Event("pair_lossy_over", event.fields), "")
+    assert held.shapes() == []

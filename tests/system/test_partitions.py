@@ -132,6 +132,26 @@ def test_a_member_whose_address_changes_is_found_at_the_new_one_with_its_service
         assert member["address"] == "10.77.0.104:7940"
 
 
+def test_one_way_loss_between_one_pair_is_told_at_both_ends(world: type[Hosts]) -> None:
+    with world(4) as hosts:
+        ring = sorted(start_all(hosts), key=lambda host: host.sidecar.id)
+        one, other, *rest = ring  # the first pings the second
+
+        def said(host: Host) -> str:
+            return " ".join(trouble["message"] for trouble in host.sidecar.call("info")["troubles"])
+
+        other.deaf_to(one)
+        wait_for(lambda: f"{other.name} ({other.v4}:7940) does not answer pings from here" in said(one), BOUND_S)
+        assert any(f"{host.name}" in said(one) for host in rest), "through whom it is reached"
+        wait_for(lambda: f"pings of {one.name} ({one.v4}:7940), which is alive" in said(other), BOUND_S)
+        assert all(said(host) == "" for host in rest)
+        assert one.sidecar.call("info")["counters"]["lossy_pairs"] == 1
+        assert deaths(hosts.all) == 0
+        hosts.heal()
+        wait_for(lambda: said(one) == said(other) == "", BOUND_S)
+        assert all_alive(hosts.all)
+
+
 def test_a_member_behind_a_new_port_is_still_reached(world: type[Hosts]) -> None:
     with world(4) as hosts:
         *_, h4 = hosts.all

@@ -24,6 +24,10 @@ _COUNTER_GAUGES = {
     "rows": ("gossipreg_table_rows", "Rows in the table, dead ones included"),
     "table_bytes": ("gossipreg_table_bytes", "Size of the table's content"),
     "lost": ("gossipreg_lost_members", "Members that are called until they answer"),
+    "lossy_pairs": (
+        "gossipreg_lossy_pairs",
+        "Members that are alive as others see it, with loss between them and this sidecar",
+    ),
     "timers": ("gossipreg_timers", "Timers that wait in the core"),
     "unreceipted": ("gossipreg_queue_unreceipted", "Rumours that neighbours have not confirmed yet"),
     "heard_s": ("gossipreg_heard_seconds", "Since a member was heard"),
