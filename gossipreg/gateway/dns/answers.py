@@ -18,8 +18,8 @@ from hashlib import blake2b
 
 from gossipreg.core.own_address import present
 from gossipreg.gateway.dns import wire
-from gossipreg.gateway.dns.compose import Answer, Record
-from gossipreg.gateway.dns.directory import Directory, Entry, folded, packed_address
+from gossipreg.gateway.dns.compose import DnsAnswer, DnsRecord
+from gossipreg.gateway.dns.directory import Directory, ServiceEntry, folded, packed_address
 from gossipreg.gateway.dns.names import (
     INSTANCE_BYTES,
     Asked,
@@ -35,18 +35,18 @@ from gossipreg.gateway.dns.names import (
 from gossipreg.model import Instance, Member
 
 _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
-_UNKNOWN = Answer(rcode=wire.SERVFAIL, authoritative=False)
-_REFUSED = Answer(rcode=wire.REFUSED, authoritative=False)
+_UNKNOWN = DnsAnswer(rcode=wire.SERVFAIL, authoritative=False)
+_REFUSED = DnsAnswer(rcode=wire.REFUSED, authoritative=False)
 DEFAULT_CLUSTER, CONSUL_DATACENTER = b"default", b"dc1"
 """The names that a cluster has here, and a datacenter at Consul, where nobody chose one: programs that were written for
 Consul ask for NAME.service.dc1.consul."""
 RFC1035 = "rfc1035-"
 """Keys of meta and labels that begin with this have their value alone in TXT, as at Consul; others `key=value`."""
 
-Records = tuple[Record, ...]
+Records = tuple[DnsRecord, ...]
 
 
-class Answers:
+class DnsAnswers:
     def __init__(
         self,
         directory: Directory,
@@ -66,25 +66,25 @@ class Answers:
         self._negative_ttl_s = negative_ttl_s
         self._hosts = hosts
 
-    def answer(self, query: wire.Query) -> Answer:
+    def answer(self, query: wire.Query) -> DnsAnswer:
         asked = None if query.class_ != wire.IN else read_name(query.labels, self._zones)
         if asked is None or query.type in wire.META_TYPES:
             return _REFUSED
         if query.type == wire.OPT:
-            return Answer(rcode=wire.FORMERR, authoritative=False)
+            return DnsAnswer(rcode=wire.FORMERR, authoritative=False)
         entry, records = self._find(asked, query.type)
         if self._directory.knowledge.partial and self._unknown(asked, entry, records):
             return _UNKNOWN
         if records:
             one_of = len(records) > 1 and query.type != wire.CNAME and _is_cname(records[0])
-            return Answer(records, one_of=one_of, entry=entry)
-        return Answer(
+            return DnsAnswer(records, one_of=one_of, entry=entry)
+        return DnsAnswer(
             rcode=wire.NXDOMAIN if records is None else wire.NOERROR,
             authority=self._soa(query, asked.zone),
             entry=entry,
         )
 
-    def _unknown(self, asked: Asked, entry: Entry | None, records: Records | None) -> bool:
+    def _unknown(self, asked: Asked, entry: ServiceEntry | None, records: Records | None) -> bool:
         """Whether others may have what is asked for, and this sidecar cannot tell."""
         if asked.kind not in (Kind.SERVICE, Kind.NODE, Kind.REVERSE, Kind.OTHER):
             return False
@@ -98,7 +98,7 @@ class Answers:
         name_end = wire.HEADER.size + len(query.question) - 4
         return wire.soa(self._negative_ttl_s, self._negative_ttl_s, int(time.time()), name_end - len(zone.name))
 
-    def _find(self, asked: Asked, type: int) -> tuple[Entry | None, Records | None]:
+    def _find(self, asked: Asked, type: int) -> tuple[ServiceEntry | None, Records | None]:
         """The service, if it is one, and its records of this type; None: there is no such name."""
         match asked.kind:
             case Kind.SERVICE:
@@ -131,7 +131,7 @@ class Answers:
 
     # -- services ------------------------------------------------------------------------------------------------------
 
-    def _service(self, asked: Asked, type: int) -> tuple[Entry | None, Records | None]:
+    def _service(self, asked: Asked, type: int) -> tuple[ServiceEntry | None, Records | None]:
         services = self._directory.services
         for name, tag in readings(asked.parts):
             entry = services.find(name)
@@ -143,7 +143,7 @@ class Answers:
         on_the_way = not parts or (len(parts) == 1 and parts[0].startswith(b"_")) or services.is_inner(b".".join(parts))
         return None, () if on_the_way and self._is_place(asked.place) else None
 
-    def _passing(self, entry: Entry, tag: bytes | None) -> Iterator[Instance]:
+    def _passing(self, entry: ServiceEntry, tag: bytes | None) -> Iterator[Instance]:
         for instance in self._directory.catalog.lookup(entry.name):
             if tag is None or any(folded(one) == tag for one in instance.service.tags):
                 yield instance
@@ -158,25 +158,27 @@ class Answers:
         if packed or type not in (wire.A, wire.AAAA, wire.CNAME, wire.ANY):
             return self._address_records(packed, type)
         targets = dict.fromkeys(name for host in hosts if (name := _host_name(host)) is not None)
-        return tuple(Record(wire.record(wire.CNAME, self._ttl_s, target), target) for target in targets)
+        return tuple(DnsRecord(wire.record(wire.CNAME, self._ttl_s, target), target) for target in targets)
 
-    def _srv(self, instance: Instance, zone: Zone) -> Record | None:
+    def _srv(self, instance: Instance, zone: Zone) -> DnsRecord | None:
         """None where its address is a host name that is none for DNS."""
         service = instance.service
         identity = instance.node + service.id.encode(errors="replace")
         packed = packed_address(service.address)
         if packed is None:
             host = _host_name(service.address)
-            return None if host is None else Record(wire.srv(self._ttl_s, service.weight, service.port, host), identity)
+            return (
+                None if host is None else DnsRecord(wire.srv(self._ttl_s, service.weight, service.port, host), identity)
+            )
         target = instance_target(blake2b(identity, digest_size=INSTANCE_BYTES).digest(), packed, zone)
         address = wire.record(_ADDRESS_TYPES[len(packed)], self._ttl_s, packed, owner=b"")
-        return Record(wire.srv(self._ttl_s, service.weight, service.port, target), identity, target, address)
+        return DnsRecord(wire.srv(self._ttl_s, service.weight, service.port, target), identity, target, address)
 
     def _address_records(self, addresses: tuple[bytes, ...], type: int) -> Records:
         """Those of this type; ANY: all."""
         found = ((_ADDRESS_TYPES[len(packed)], packed) for packed in addresses)
         return tuple(
-            Record(wire.record(its_type, self._ttl_s, packed), packed)
+            DnsRecord(wire.record(its_type, self._ttl_s, packed), packed)
             for its_type, packed in found
             if type in (its_type, wire.ANY)
         )
@@ -185,7 +187,7 @@ class Answers:
         """Of meta or labels, each once. What is longer than a message is left out."""
         texts = dict.fromkeys(value if key.lower().startswith(RFC1035) else f"{key}={value}" for key, value in items)
         packed = (text.encode(errors="replace") for text in texts)
-        return tuple(Record(wire.txt(self._ttl_s, text), text) for text in packed if len(text) < 32_768)
+        return tuple(DnsRecord(wire.txt(self._ttl_s, text), text) for text in packed if len(text) < 32_768)
 
     # -- everything else -----------------------------------------------------------------------------------------------
 
@@ -218,13 +220,13 @@ class Answers:
         pointed = dict.fromkeys(name for name in owned if name is not None)
         if not pointed or type not in (wire.PTR, wire.ANY):
             return () if pointed else None
-        return tuple(Record(wire.record(wire.PTR, self._ttl_s, name), name) for name in pointed)
+        return tuple(DnsRecord(wire.record(wire.PTR, self._ttl_s, name), name) for name in pointed)
 
     def _apex(self, asked: Asked, type: int) -> Records:
         soa = wire.soa(self._ttl_s, self._negative_ttl_s, int(time.time()), wire.HEADER.size)
         name_server = wire.record(wire.NS, self._ttl_s, b"\x02ns" + asked.zone.name)
         found = ((wire.SOA, soa), (wire.NS, name_server))
-        return tuple(Record(record, b"") for its_type, record in found if type in (its_type, wire.ANY))
+        return tuple(DnsRecord(record, b"") for its_type, record in found if type in (its_type, wire.ANY))
 
 
 def _addresses(members: list[Member]) -> tuple[bytes, ...]:
@@ -240,5 +242,5 @@ def _host_name(host: str) -> bytes | None:
     return wire.encode_name(_labels(host.removesuffix(".")))
 
 
-def _is_cname(record: Record) -> bool:
+def _is_cname(record: DnsRecord) -> bool:
     return record.answer[2:4] == b"\0\x05"

@@ -10,7 +10,7 @@ import random
 from hashlib import blake2b
 
 from gossipreg.gateway.dns import wire
-from gossipreg.gateway.dns.directory import Entry
+from gossipreg.gateway.dns.directory import ServiceEntry
 
 SUBSETS_MAX = 64
 """So many clients' subsets are kept with an answer; then all are let go. Most sidecars have one client address."""
@@ -24,7 +24,7 @@ def mark_of(data: bytes) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 
-class Record:
+class DnsRecord:
     """One answer, and for an SRV its target's address."""
 
     __slots__ = ("address", "answer", "mark", "target")
@@ -41,7 +41,7 @@ class Record:
         return len(self.answer) + (2 + len(self.address) if self.address else 0)
 
 
-class Answer:
+class DnsAnswer:
     """All that is answered to one question, but for what differs each time. Not changed once it is made."""
 
     __slots__ = (
@@ -51,13 +51,13 @@ class Answer:
 
     def __init__(
         self,
-        records: tuple[Record, ...] = (),
+        records: tuple[DnsRecord, ...] = (),
         *,
         rcode: int = wire.NOERROR,
         authority: bytes = b"",
         authoritative: bool = True,
         one_of: bool = False,
-        entry: Entry | None = None,
+        entry: ServiceEntry | None = None,
     ) -> None:
         """`authority` is one record or none; `one_of`: one of the records is the whole answer; `entry` is the service
         that it was made of."""
@@ -72,9 +72,9 @@ class Answer:
         self.with_addresses = any(record.address for record in records)
         outcome = "nodata" if rcode == wire.NOERROR and not records else wire.RCODES[rcode]
         self.counted_as = f"dns.answers.{outcome}"
-        self._subsets: dict[tuple[int, int], tuple[Record, ...]] = {}
+        self._subsets: dict[tuple[int, int], tuple[DnsRecord, ...]] = {}
 
-    def subset(self, client_mark: int, room_bytes: int) -> tuple[Record, ...]:
+    def subset(self, client_mark: int, room_bytes: int) -> tuple[DnsRecord, ...]:
         """As many as fit with their addresses, the same for the same client."""
         key = (client_mark, room_bytes)
         kept = self._subsets.get(key)
@@ -99,13 +99,13 @@ def _rank(record_mark: int, client_mark: int) -> int:
 
 
 def compose(
-    answer: Answer, id: int, desired: int, question: bytes, opt: bytes, limit_bytes: int, client_mark: int,
+    answer: DnsAnswer, id: int, desired: int, question: bytes, opt: bytes, limit_bytes: int, client_mark: int,
     rng: random.Random,
 ) -> tuple[bytes, bool]:  # fmt: skip
     """A message of at most `limit_bytes`, and whether it is truncated. `desired` is RD as it was asked."""
     flags = desired | wire.AA if answer.authoritative else desired
     room = limit_bytes - wire.HEADER.size - len(question) - len(opt) - len(answer.authority)
-    records: list[Record] | tuple[Record, ...] = answer.records
+    records: list[DnsRecord] | tuple[DnsRecord, ...] = answer.records
     cut = False
     if answer.one_of:
         records = (records[int(rng.random() * len(records))],)
@@ -128,7 +128,7 @@ def compose(
     return b"".join(parts), cut
 
 
-def _shuffle(records: list[Record], rng: random.Random) -> None:
+def _shuffle(records: list[DnsRecord], rng: random.Random) -> None:
     """Fisher and Yates's; with random() it takes a third of the time of rng.shuffle, and its bias is below 2^-40."""
     draw = rng.random
     for last in range(len(records) - 1, 0, -1):
@@ -136,7 +136,7 @@ def _shuffle(records: list[Record], rng: random.Random) -> None:
         records[last], records[other] = records[other], records[last]
 
 
-def _addresses(records: list[Record] | tuple[Record, ...], room: int, at: int) -> list[bytes]:
+def _addresses(records: list[DnsRecord] | tuple[DnsRecord, ...], room: int, at: int) -> list[bytes]:
     """Of the targets, as far as there is room, by pointers to where they stand in the records, which begin at `at`."""
     for record in records:
         room -= len(record.answer)

@@ -38,7 +38,7 @@ def packed_address(host: str) -> bytes | None:
         return None
 
 
-class Entry:
+class ServiceEntry:
     """A service, in whatever case its instances write the name."""
 
     __slots__ = ("instances", "name", "revision")
@@ -53,14 +53,14 @@ class Entry:
 
 class Services:
     def __init__(self, catalog: Catalog) -> None:
-        self._entries: dict[bytes, Entry] = {}
+        self._entries: dict[bytes, ServiceEntry] = {}
         self._inner: Counter[bytes] = Counter()
         """`b.c` and `c` for a service called `a.b.c`."""
         self._dotted_changes = 0
         for summary in catalog.services():
             self._count(summary.name, summary.instances)
 
-    def find(self, name: bytes) -> Entry | None:
+    def find(self, name: bytes) -> ServiceEntry | None:
         return self._entries.get(name)
 
     def is_inner(self, name: bytes) -> bool:
@@ -85,7 +85,7 @@ class Services:
         key = folded(name)
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries[key] = Entry(name)
+            entry = self._entries[key] = ServiceEntry(name)
             self._note_inner(key, 1)
         entry.revision += 1
         entry.instances += more

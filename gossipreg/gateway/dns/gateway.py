@@ -7,12 +7,12 @@ from typing import Protocol
 
 from gossipreg.core.view import View
 from gossipreg.errors import BadConfig
-from gossipreg.gateway.dns.answers import Answers
+from gossipreg.gateway.dns.answers import DnsAnswers
 from gossipreg.gateway.dns.directory import Directory
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.dns.ports import Ports, open_ports
 from gossipreg.gateway.dns.responder import Responder
-from gossipreg.gateway.dns.server import Server
+from gossipreg.gateway.dns.server import DnsServer
 from gossipreg.model import Address, Change
 
 DEFAULT_PORT = 8600
@@ -22,8 +22,8 @@ TTL_MAX_S = 86_400
 Trouble = Callable[[str, str], None]
 
 
-class Outside(Protocol):
-    """What this gateway needs of the sidecar beside it."""
+class HearsTrouble(Protocol):
+    """The sidecar, as far as this gateway needs it."""
 
     @property
     def trouble(self) -> Trouble:
@@ -49,7 +49,7 @@ class DnsGateway:
         self._trouble: Trouble = _unheard
         self._ports: Ports | None = None
         self._responder: Responder | None = None
-        self._server: Server | None = None
+        self._server: DnsServer | None = None
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -60,7 +60,7 @@ class DnsGateway:
         """Raises CannotStart: port taken, address not of this machine, ..."""
         self._ports = open_ports(self._hosts, self._port)
 
-    def meet(self, outside: Outside) -> None:
+    def meet(self, outside: HearsTrouble) -> None:
         """Where it tells what an operator should know."""
         self._trouble = outside.trouble
 
@@ -73,7 +73,7 @@ class DnsGateway:
         def hosts() -> list[str]:
             return [address.host for address in (view.addresses if ports.wildcard else ports.addresses)]
 
-        answers = Answers(
+        answers = DnsAnswers(
             directory, self._zones, cluster=self._cluster, ttl_s=self._ttl_s, negative_ttl_s=self._negative_ttl_s,
             hosts=hosts,
         )  # fmt: skip
@@ -84,7 +84,7 @@ class DnsGateway:
         if before is not None:
             self._responder.counts.update(before.counts)
         if self._server is None:
-            self._server = Server(self._ports, self._responder, bug)
+            self._server = DnsServer(self._ports, self._responder, bug)
         self._server.responder = self._responder
 
     def changed(self, changes: Iterable[Change]) -> None:

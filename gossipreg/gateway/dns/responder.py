@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 
 from gossipreg.errors import BadDatagram
 from gossipreg.gateway.dns import wire
-from gossipreg.gateway.dns.answers import Answers
-from gossipreg.gateway.dns.compose import Answer, compose, mark_of
+from gossipreg.gateway.dns.answers import DnsAnswers
+from gossipreg.gateway.dns.compose import DnsAnswer, compose, mark_of
 from gossipreg.gateway.dns.directory import Directory
 from gossipreg.gateway.dns.rates import Rates, is_loopback, share
 from gossipreg.model import Change
@@ -45,7 +45,7 @@ class Responder:
     def __init__(
         self,
         directory: Directory,
-        answers: Answers,
+        answers: DnsAnswers,
         *,
         salt: bytes,
         rng: random.Random,
@@ -64,7 +64,7 @@ class Responder:
         self._bug = bug
         self._trouble = trouble
         self._trouble_due_at = 0.0
-        self._kept: dict[bytes, Answer] = {}
+        self._kept: dict[bytes, DnsAnswer] = {}
         self._kept_records = 0
         self._client_marks: dict[str, int] = {}
 
@@ -138,7 +138,7 @@ class Responder:
         return wire.header(query.id, flags, query.rcode, *counts) + query.question + opt
 
     def _compose(
-        self, answer: Answer, id: int, desired: int, question: bytes, edns: wire.Edns | None, host: str, tcp: bool
+        self, answer: DnsAnswer, id: int, desired: int, question: bytes, edns: wire.Edns | None, host: str, tcp: bool
     ) -> bytes:
         if tcp:
             limit = TCP_BYTES
@@ -177,7 +177,7 @@ class Responder:
 
     # -- what is kept --------------------------------------------------------------------------------------------------
 
-    def _keep(self, question: bytes, answer: Answer) -> None:
+    def _keep(self, question: bytes, answer: DnsAnswer) -> None:
         size = max(1, len(answer.records))
         if len(self._kept) >= KEPT_ANSWERS_MAX or self._kept_records + size > KEPT_RECORDS_MAX:
             self._forget()

@@ -31,7 +31,7 @@ READ_BYTES = 4_096
 LENGTH_BYTES = 2
 
 
-class Server:
+class DnsServer:
     def __init__(self, ports: Ports, responder: Responder, bug: Callable[[str, Exception], None]) -> None:
         self._ports = ports
         self.responder = responder

@@ -11,7 +11,7 @@ import dns.rdatatype
 
 from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.effects import Changed, Effect
-from gossipreg.gateway.dns.answers import Answers
+from gossipreg.gateway.dns.answers import DnsAnswers
 from gossipreg.gateway.dns.directory import Directory
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.dns.responder import Responder
@@ -38,7 +38,7 @@ class Registry:
     def fresh(self) -> Responder:
         """One that has kept nothing yet."""
         self.directory = Directory(self.node, clock=self._clock)
-        answers = Answers(
+        answers = DnsAnswers(
             self.directory, make_zones(self.domain), cluster=self.cluster, ttl_s=self.ttl_s,
             negative_ttl_s=self.negative_ttl_s, hosts=lambda: ["127.0.0.1"],
         )  # fmt: skip

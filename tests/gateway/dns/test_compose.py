@@ -149,9 +149,9 @@ def test_a_record_that_fits_nowhere_leaves_an_empty_answer_that_says_so() -> Non
 
 
 def test_the_shuffle_gives_every_order() -> None:
-    from gossipreg.gateway.dns.compose import Record, _shuffle
+    from gossipreg.gateway.dns.compose import DnsRecord, _shuffle
 
-    records = [Record(bytes((number,)), b"") for number in range(3)]
+    records = [DnsRecord(bytes((number,)), b"") for number in range(3)]
     rng = random.Random(1)
     seen: Counter[bytes] = Counter()
     for _ in range(6_000):
