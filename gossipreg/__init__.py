@@ -7,6 +7,7 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     durations        250ms, 5s, 2m, 1h
     weights          random choices by the weights of instances
     socket_path      where the local socket is
+    systemd_job      whether systemd restarts the unit that we run in
     callers, rights  who asks, as the kernel says; which verb is for whom
     config           everything that can be chosen about a member
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure

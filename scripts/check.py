@@ -1,5 +1,6 @@
 """What takes longer than all tests may: fuzzing (`scripts/check --fuzz`), floods (`scripts/check --flood 20000`), real
-clients of the gateways (`scripts/check --clients`), and crowds of questions that wait (`scripts/check --waiting N`).
+clients of the gateways (`scripts/check --clients`), the unit on a real systemd (`scripts/check --systemd`), and crowds
+of questions that wait (`scripts/check --waiting N`).
 
 Each target gets its share of the time in a process of its own. An input that fails is kept in the corpus and the way to
 repeat it is printed. Where atheris is not there, inputs are drawn without guidance.
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument(
         "--clients", action="store_true", help="install HAProxy, Prometheus, Node; run the tests with them"
     )
+    parser.add_argument("--systemd", action="store_true", help="the unit in README on a real systemd, as root")
     parser.add_argument(
         "--resolvers", nargs="*", metavar="NAME", help="resolvers and proxies in front, as in docs/dns.md (all)"
     )
@@ -46,6 +48,9 @@ def main() -> int:
         tests = ["tests/gateway", "tests/system/test_haproxy.py"]
         command = [sys.executable, "-m", "pytest", *tests, "-k", WITH_CLIENTS, "-rs"]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
+    if given.systemd:
+        tests = ["tests/systemd/test_unit.py", "tests/systemd/slow_unit.py"]
+        return subprocess.run([sys.executable, "-m", "pytest", "-rs", *tests], cwd=ROOT, check=False).returncode
     if given.resolvers is not None:
         from scripts.check_resolvers import check_resolvers
 

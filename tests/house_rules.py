@@ -13,7 +13,7 @@ Fault = tuple[int, str]
 # -- import direction --------------------------------------------------------------------------------------------------
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "model", "drops", "durations", "weights", "socket_path", "callers", "rights"),
+    ("errors", "model", "drops", "durations", "weights", "socket_path", "systemd_job", "callers", "rights"),
     ("config",),
     ("wire",),
     ("core",),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gossipreg.cli.commands import gossipreg
+
 README = Path(__file__).parent.parent / "README.md"
 ANALYZE = shutil.which("systemd-analyze")
 
@@ -31,9 +33,11 @@ def test_the_unit_in_the_readme_is_valid_and_a_broken_one_is_seen(tmp_path: Path
     assert verify(tmp_path, unit().replace("ProtectSystem=strict", "ProtectSystem=very")).stderr != ""
 
 
-def test_its_flags_are_flags_of_join() -> None:
-    from gossipreg.cli.join import join
-
-    command = unit().replace("\\\n", "").split("ExecStart=")[1].split("\n")[0]
-    known = {option for param in join.params for option in param.opts}
-    assert set(re.findall(r"--[a-z-]+", command)) <= known
+@pytest.mark.parametrize("directive", ["ExecStart", "ExecStop", "ExecReload"])
+def test_the_commands_of_the_unit_are_commands_of_ours(directive: str) -> None:
+    line = unit().replace("\\\n", "").split(f"{directive}=")[1].split("\n")[0]
+    words = line.partition("/usr/local/bin/gossipreg ")[2].split()
+    ctx = gossipreg.make_context("gossipreg", words)
+    name, command, args = gossipreg.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
+    assert command is not None
+    command.make_context(name, args, parent=ctx)

@@ -15,15 +15,25 @@ TIMEOUT_S = 90.0
     epilog="""\b
     Example:
       gossipreg leave --hold 30s
+
+    In a systemd unit this holds the services over `systemctl restart`, and over nothing else:
+      ExecStop=-+/usr/local/bin/gossipreg leave --hold 30s --if-restarting
     """
 )
 @click.option(
     "--hold", metavar="DURATION", type=Duration(MAX_HOLD_S), help="Be back within this (<= 1m; needs --data-dir)."
 )
+@click.option("--if-restarting", is_flag=True, help="Hold only where systemd restarts the unit of this command.")
 @client_options
 @pass_chosen
-def leave(chosen: Chosen, hold: float | None) -> None:
+def leave(chosen: Chosen, hold: float | None, if_restarting: bool) -> None:
     """Tell the cluster, and stop the sidecar. With --hold its services stay in the answers for so long."""
+    if if_restarting:
+        if hold is None:
+            raise click.UsageError("--if-restarting says when to hold: give --hold DURATION too.")
+        from gossipreg.systemd_job import restart_job
+
+        hold = hold if restart_job() else None
     with chosen.client(TIMEOUT_S) as client:
         result = client.call("leave", **({} if hold is None else {"hold": hold}))
     if chosen.json:

@@ -21,7 +21,7 @@ from gossipreg.daemon.notify import STOPPING, notify
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.store import Store
-from gossipreg.daemon.systemd_job import restart_job
+from gossipreg.systemd_job import restart_job
 
 SIGTERM_HOLD_S = 30.0
 LEAVE_MARGIN_S = 1.0
@@ -41,9 +41,9 @@ class Ending:
         *,
         leave_s: float,
         hold_on_sigterm: bool,
-        restart_job: Callable[[], Awaitable[str]] = restart_job,
+        restart_job: Callable[[], str] = restart_job,
     ) -> None:
-        """`leave_s` is how long the core takes at most to tell that we leave; `restart_job` see there."""
+        """`leave_s` is how long the core takes at most to tell that we leave; `restart_job` blocks, see there."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -76,7 +76,7 @@ class Ending:
     async def _end_by(self, number: int) -> None:
         hold_s, message = 0.0, ""
         if number == signal.SIGTERM and self._hold_on_sigterm:
-            unit = await self._restart_job()
+            unit = await trio.to_thread.run_sync(self._restart_job, abandon_on_cancel=True)
             hold_s = SIGTERM_HOLD_S if unit else 0.0
             message = f"systemd restarts {unit}" if unit else "systemd restarts no unit of ours: leaving without a hold"
         said = {"message": message} if message else {}

@@ -14,7 +14,7 @@ from tests.system.sidecars import BOUND_S, COMMAND, Asker, Sidecar, Sidecars, wa
 RESTARTED = """if True:
     import sys
     from gossipreg.daemon.ending import Ending
-    async def restart_job():
+    def restart_job():
         return "gossipreg.service"
     Ending.__init__.__kwdefaults__["restart_job"] = restart_job
     from gossipreg.cli import main

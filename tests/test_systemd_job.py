@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gossipreg.daemon import systemd_job
-from gossipreg.daemon.systemd_job import is_restarted, restart_job, unit_of
+from gossipreg import systemd_job
+from gossipreg.systemd_job import is_restarted, restart_job, unit_of
 
 JOBS = """ 871 gossipreg.service  restart running
  872 app.service        start   waiting
@@ -52,7 +52,7 @@ echo "$@" >"$0.asked"
     [("echo '1 x.service restart running'", "x.service"), ("echo '1 x.service stop running'", ""), ("exit 1", ""),
      ("exec sleep 60", "")],
 )  # fmt: skip
-async def test_systemctl_is_asked_and_without_an_answer_it_is_no_restart(
+def test_systemctl_is_asked_and_without_an_answer_it_is_no_restart(
     then: str, unit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     systemctl = tmp_path / "systemctl"
@@ -62,11 +62,11 @@ async def test_systemctl_is_asked_and_without_an_answer_it_is_no_restart(
     monkeypatch.setenv("INVOCATION_ID", "0" * 32)
     monkeypatch.setattr(systemd_job, "unit_of", lambda _: ("x.service", False))
     monkeypatch.setattr(systemd_job, "ASK_S", 0.5)
-    assert await restart_job() == unit
+    assert restart_job() == unit
     assert (tmp_path / "systemctl.asked").read_text().split()[:2] == ["list-jobs", "--no-legend"]
 
 
-async def test_outside_systemd_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_outside_systemd_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("INVOCATION_ID", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert await restart_job() == ""
+    assert restart_job() == ""
