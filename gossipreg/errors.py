@@ -115,6 +115,12 @@ class Forked(GossipregError):
     code = "forked"
 
 
+class UnusableFile(GossipregError):
+    """A file that this sidecar wrote for itself is damaged, or not of this version. It is ignored; nothing changed."""
+
+    code = "unusable_file"
+
+
 class CannotStart(GossipregError):
     """The sidecar could not start: the environment is at fault (address in use, key unreadable, ...). Nothing runs."""
 

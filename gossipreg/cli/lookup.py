@@ -64,8 +64,10 @@ def lookup(
         for instance in instances:
             print_line(address_of(instance) + (f" {printable(instance['health'])}{_why(instance)}" if all_ else ""))
     if any(instance["stale"] for instance in instances):
-        say("Warning: this sidecar hears no other member: these are the instances known last, and may be gone")
-    warn_if_partial(instances, "instances")
+        why_stale = "is not synced yet" if any(one.get("partial") for one in instances) else "hears no other member"
+        say(f"Warning: this sidecar {why_stale}: these are the instances known last, and may be gone")
+    else:
+        warn_if_partial(instances, "instances")
     if why:
         say(why)
     return 0 if instances else 1

@@ -86,11 +86,18 @@ class Catalog:
         self._gone: dict[str, int] = {}
         self._gone_index = 0
         self._answers: dict[_Query, tuple[int, tuple[Instance, ...]]] = {}
+        self.recalled: dict[NodeId, Row] = {}
+        """Rows kept from the last run that answer, stale, as long as the table has none of that member."""
 
     # -- following the table -----------------------------------------------------------------------------------------
 
     def refresh(self, row: Row) -> tuple[Change, ...]:
         """Bring one row's instances up to date. The changes in the answers, in order."""
+        recalled = self.recalled.get(row.id)
+        if recalled is not None and recalled is not row:
+            if not (row.answers or row.dead or row.left):
+                return ()  # it is not whole yet: what was kept is all there is
+            self._replace_recalled(row)
         if not row.answers:
             return self._withdraw(row)
         self.gone.forget(row.id)
@@ -162,7 +169,7 @@ class Catalog:
             node_name=shown.name,
             zone=shown.zone,
             version=Version(content.generation, counter),
-            stale=self.stale and id != self.own_id,
+            stale=(self.stale and id != self.own_id) or id in self.recalled,
             reason=reason,
         )
         self._put(id, shown, slot, instance, changes)
@@ -213,6 +220,7 @@ class Catalog:
         return self._take_out(id)
 
     def _take_out(self, id: NodeId) -> tuple[Change, ...]:
+        self.recalled.pop(id, None)
         shown = self._shown.pop(id, None)
         changes: list[Change] = []
         if shown is not None:
@@ -220,13 +228,38 @@ class Catalog:
                 self._put(id, shown, slot, None, changes)
         return tuple(changes)
 
+    def recall(self, rows: dict[NodeId, Row]) -> tuple[Change, ...]:
+        """Answer with these rows too, marked stale, each until there is a better one."""
+        self.recalled = rows
+        return tuple(change for row in rows.values() for change in self.refresh(row))
+
+    def forget_recalled(self) -> tuple[Change, ...]:
+        """Answer with the table alone."""
+        return tuple(change for id in list(self.recalled) for change in self.forget(id))
+
+    def _replace_recalled(self, row: Row) -> None:
+        """The table's row takes the place of the one that was kept. Its owner may have written the same services in
+        other slots since: what has the same id is the same instance, and not one gone and another come."""
+        kept = self.recalled.pop(row.id)
+        shown, content = self._shown.get(row.id), row.content
+        if shown is None or content is None or (kept.content and kept.content.generation == content.generation):
+            return
+        services = ((slot, self._read(content, slot)) for slot in content.slots(KIND_SERVICE))
+        slots = {service.id: slot for slot, service in services if service is not None}
+        before, shown.instances = shown.instances, {}
+        for slot, instance in before.items():
+            del self._names[instance.service.name][row.id, slot]
+        for slot, instance in before.items():
+            new = slots.get(instance.service.id, -1 - slot)  # no slot is below 0: it is found to be empty next
+            shown.instances[new] = self._names[instance.service.name][row.id, new] = instance
+
     def set_stale(self, stale: bool) -> tuple[Change, ...]:
         """Whether what others registered is given out as last known only."""
         changes: list[Change] = []
         if stale != self.stale:
             self.stale = stale
             for id, shown in self._shown.items():
-                if id != self.own_id:
+                if id != self.own_id and id not in self.recalled:
                     for slot, instance in list(shown.instances.items()):
                         self._put(id, shown, slot, replace(instance, stale=stale), changes)
         return tuple(changes)

@@ -14,7 +14,7 @@ from gossipreg.core.roster import Roster
 from gossipreg.model import NodeId
 
 ALONE = "nobody has been heard for too long"
-_SMALL = 3
+SMALL = 3
 """Up to so many members a cluster is small: there, silence more likely means that the others are gone."""
 
 
@@ -65,7 +65,7 @@ class Listener:
         commons = self._commons
         self.alone = True
         members = commons.alive_members()
-        self._small = members <= _SMALL
+        self._small = members <= SMALL
         limit_s = commons.config.alone_small_s if self._small else commons.config.alone_s
         commons.timers.set(AloneOver(), since + limit_s)
         commons.event("alone", members=members - 1, stale_for_s=limit_s)

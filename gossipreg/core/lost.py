@@ -9,6 +9,7 @@ that the whole cluster together makes few calls and a partition of any length he
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from gossipreg.core.commons import Commons
 from gossipreg.model import Address, NodeId
@@ -20,7 +21,6 @@ _SILENT_S = 1.0
 """Once the wait for the next try is longer than this, that nobody answers is said."""
 _SEEDS_A_TRY = 16
 _REMEMBERED_S = 5.0
-"""So long members remembered are called before we are a cluster of our own. They are called on after that, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ class Lost:
         self._reached = False
         self._silent: set[Address] = set()
         """Seeds of which it was said that they do not answer."""
+        self.patience_s = _REMEMBERED_S
+        """So long members remembered are called before this member, if it has no seed but itself, is a cluster of its
+        own. They are called on after that, too."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -61,7 +64,12 @@ class Lost:
         if not self._reached and (self._seeds or self._members):
             self.on_seek()
             if not self._seeds:
-                self._commons.timers.set(Forsaken(), self._commons.now + _REMEMBERED_S)
+                self.wait_for_remembered()
+
+    def wait_for_remembered(self) -> None:
+        """There is no seed but ourselves, perhaps: those remembered are given time to answer."""
+        if self.patience_s < inf:
+            self._commons.timers.set_earlier(Forsaken(), self._commons.now + self.patience_s)
 
     def on_seek(self) -> None:
         """Call some of the seeds, and set the next try."""
@@ -92,16 +100,17 @@ class Lost:
             self._silent.discard(address)
             self._commons.event("understood", address=str(address))
 
-    def own_seed(self, address: Address) -> None:
+    def own_seed(self, address: Address) -> bool:
         """This seed is ourselves, it seems: a datagram of ours came from there. Anyone can send one back to us, so it
-        stays a seed."""
+        stays a seed. True where every seed is this member, since the same list is given to all, and it remembers
+        nobody: it is the first of its cluster. If it remembers members, they are given time to answer."""
         if address in self._seeds:
             self._seeds[address] = self._commons.id
-
-    @property
-    def only_ourselves(self) -> bool:
-        """Every seed turned out to be this member: the same list is given to all, and we are the first."""
-        return bool(self._seeds) and all(id == self._commons.id for id in self._seeds.values())
+        if not self._seeds or any(id != self._commons.id for id in self._seeds.values()):
+            return False
+        if self._members:
+            self.wait_for_remembered()
+        return not self._members
 
     # -- the lost ----------------------------------------------------------------------------------------------------
 

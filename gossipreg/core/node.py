@@ -8,7 +8,7 @@ table changed, packs what is to be said into datagrams, and returns the effects 
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from gossipreg.config import Config
@@ -22,6 +22,7 @@ from gossipreg.core.effects import Changed, Effect
 from gossipreg.core.fetch import Fetch, PullAgain
 from gossipreg.core.intake import Intake
 from gossipreg.core.join import Joining, ListAgain, MissingAgain
+from gossipreg.core.last_known import LastKnown, LastKnownOver
 from gossipreg.core.listener import AloneOver, Listener
 from gossipreg.core.lost import Forsaken, Lost, Seek
 from gossipreg.core.outbox import Outbox
@@ -112,6 +113,7 @@ class Node(NodeCommands):
         self._detector = Detector(commons)
         self._roster = Roster(commons, self.catalog, self._lost, self._gone)
         self._listener = Listener(commons, self._roster)
+        self._last_known = LastKnown(commons, self.catalog, self._roster, self._lost)
         self._own = Own(commons, self._rumours, member)
         self._own_address = OwnAddress(commons, self._own, fixed=address_fixed)
         self._twins = Twins(commons, self._own, self._lost.call)
@@ -151,8 +153,7 @@ class Node(NodeCommands):
             return self._end()
         if opened.boot_id == self._boot_id:
             commons.count("drop.own")
-            self._lost.own_seed(source)
-            if self._lost.only_ourselves and not self.synced:
+            if self._lost.own_seed(source) and not self.synced:
                 commons.event("own_seed", address=str(source))
                 self._joining.without_others()
             return self._end()
@@ -228,6 +229,13 @@ class Node(NodeCommands):
         """Members known before a restart, where they were last. Before `seek`, which calls them too."""
         self._begin(now)
         self._lost.remember(peers)
+        return self._end()
+
+    def recall(self, deltas: Iterable[Delta], counts_s: float, now: float) -> list[Effect]:
+        """Pages of the table known before a restart: answers until this member is synced, for `counts_s` at most.
+        Before `seek`."""
+        self._begin(now)
+        self._last_known.recall(deltas, counts_s)
         return self._end()
 
     def lag(self, seconds: float) -> None:
@@ -431,6 +439,8 @@ class Node(NodeCommands):
                 self._joining.on_missing_again()
             case Seek():
                 self._lost.on_seek()
+            case LastKnownOver():
+                self._last_known.on_over()
             case Forsaken():
                 self._joining.without_others()
             case Prove():

@@ -55,7 +55,7 @@ class Roster:
         """Follow the table. Ends with one Changed effect for all that this input changed in the answers."""
         commons = self._commons
         touched = commons.replica.drain_touched()
-        if not touched and not self._changes:
+        if not touched and not self._changes and not self._catalog.recalled:
             return
         self.touched += touched
         for id in touched:
@@ -64,6 +64,8 @@ class Roster:
                 self._forget(id)
             else:
                 self._follow(id, row)
+        if commons.in_step and self._catalog.recalled:
+            self.forget_recalled()
         if self._changes:
             commons.effects.append(Changed(tuple(self._changes)))
             self._changes = []
@@ -160,6 +162,13 @@ class Roster:
         if row.member is not None and row.active:
             kind = "member_hidden" if hidden else "member_shown"
             self._commons.event(kind, id=id.hex(), name=row.member.name, reason=why)
+
+    def recall(self, rows: dict[NodeId, Row]) -> None:
+        """Answer with these rows, kept from the last run, until this member is synced."""
+        self._changes += self._catalog.recall(rows)
+
+    def forget_recalled(self) -> None:
+        self._changes += self._catalog.forget_recalled()
 
     def stale(self, stale: bool) -> None:
         """Mark what the answers say of others as last known, or fresh again."""

@@ -20,10 +20,11 @@ from gossipreg.core.path_mtu import NarrowPath, PathMtu
 from gossipreg.core.replica import Replica
 from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster, state_of
+from gossipreg.core.row import Row
 from gossipreg.core.row_acks import RowAcks
 from gossipreg.core.rumours import Rumours
 from gossipreg.errors import NotFound, Refused
-from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Version
+from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Version, fold_name
 
 _SHOWN = ("suspect", "dead", "left")
 """States that members are listed under; the others count as alive."""
@@ -83,7 +84,7 @@ class View:
     def knowledge(self) -> Knowledge:
         """How much is known of the whole cluster: ask this before an answer says that there is nothing."""
         if not self.synced:
-            return Knowledge.NOT_SYNCED
+            return Knowledge.LAST_KNOWN if self.catalog.recalled else Knowledge.NOT_SYNCED
         if self._listener.given_up:
             return Knowledge.NOT_SYNCED
         return Knowledge.ISOLATED if self.alone else Knowledge.SYNCED
@@ -139,6 +140,32 @@ class View:
     def sent(self) -> tuple[int, int]:
         """Datagrams and bytes (UDP payload) sent so far."""
         return self._commons.outbox.sent_datagrams, self._commons.outbox.sent_bytes
+
+    def row(self, id: NodeId) -> Row | None:
+        """What answers are made of: of the table, else as it was kept from the last run."""
+        row = self.replica.rows.get(id)
+        usable = row is not None and row.member is not None and not row.unproven
+        return row if usable else self.catalog.recalled.get(id, row)
+
+    def shown_name(self, id: NodeId) -> str | None:
+        """Under which name a member is shown where each name has one entry (`names.py`); also one of the last run,
+        unless a member of the table has its name. None where it is not shown."""
+        recalled = None if self.names.shown(id) is not None else self.catalog.recalled.get(id)
+        if recalled is None or recalled.member is None:
+            return self.names.shown(id)
+        return recalled.member.name if self.names.named(recalled.member.name) is None else None
+
+    def named(self, name: str) -> NodeId | None:
+        """Whom `shown_name` gives this name, in any case."""
+        found = self.names.named(name)
+        if found is None and self.catalog.recalled:
+            wanted = fold_name(name)
+            found = next((id for id in self.row_ids() if fold_name(self.shown_name(id) or "") == wanted), None)
+        return found
+
+    def row_ids(self) -> list[NodeId]:
+        """The ids for which there is a `row`, in order."""
+        return sorted(self.replica.rows.keys() | self.catalog.recalled.keys())
 
     def worth_remembering(self) -> dict[NodeId, Address]:
         """Members to call after a restart, for `remember`; a bounded number."""

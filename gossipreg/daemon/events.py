@@ -10,6 +10,7 @@ LEVELS = {
     "member_dead": "warning",
     "refuted": "warning",
     "alone": "warning",
+    "last_known_over": "warning",
     "wrong_cluster": "warning",
     "not_our_key": "warning",
     "key_needed": "warning",
@@ -82,6 +83,10 @@ def in_words(event: Event, *, cluster: str) -> str:
             return f"{other} runs with a copy of this one's data directory: give each its own --data-dir"
         case "alone":
             return "no other member is heard: answers are what was last known"
+        case "last_known":
+            return "not synced yet: answers come from the table of the last run, marked stale"
+        case "last_known_over":
+            return "not synced, and the table of the last run is too old: only what is registered here is answered"
         case "out":
             wait_s = fields.get("wait_s")
             return f"lost again and again, because it hears nobody or is not heard: out of the answers for {wait_s:g} s"

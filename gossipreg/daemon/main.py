@@ -10,8 +10,8 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import trio
@@ -20,13 +20,15 @@ from gossipreg import __version__
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
 from gossipreg.daemon.clock import boot_s, wall_ms
-from gossipreg.daemon.data_directory import TRIAL, Peers, keep_peers
+from gossipreg.daemon.data_directory import TRIAL
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import Gateway, Gateways, Inside
 from gossipreg.daemon.in_force import config_method
 from gossipreg.daemon.kept import Kept
+from gossipreg.daemon.kept_peers import keep_known_peers
+from gossipreg.daemon.kept_table import KeptTable
 from gossipreg.daemon.keys import exposed
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.methods import Methods
@@ -44,13 +46,12 @@ from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
 from gossipreg.errors import BadConfig, BadParams, CannotStart, Refused
 from gossipreg.model import Address, Change
+from gossipreg.wire.messages import Delta
 
 READY_AT_LATEST_S = 10.0
 """systemd is told READY by then, in step or not: a first member whose seed is down must not be killed for it."""
 HOUSEKEEPING_S = 10.0
 """So often log lines that were left out are summed up, and memory is given back; it takes a millisecond."""
-PEERS_S = 5.0
-"""So often the members known are compared with those kept in the data directory."""
 GATEWAY_LINES_A_MINUTE = 60
 LAST_ANSWERS_S = 1.0
 """So long clients that wait for an answer may take to get it, at the end."""
@@ -156,6 +157,9 @@ class Sidecar:
         )
         if data is not None:
             self._pump.order(lambda now: self._node.remember(data.peers(), now))
+        self._kept_table = None if data is None else KeptTable(data.path, settings.cluster, log)
+        if self._kept_table is not None:
+            self._kept_table.recall(open_things.config.alone_s, self._recall)
         self._addresses = FollowAddresses(
             open_things.bind,
             open_things.transport.local_addresses,
@@ -194,7 +198,9 @@ class Sidecar:
                 nursery.start_soon(self._services.known.run)
                 nursery.start_soon(self._gateways.run)
                 nursery.start_soon(self._addresses.run)
-                nursery.start_soon(self._keep_peers)
+                if self._kept_table is not None:
+                    nursery.start_soon(keep_known_peers, self._node, self._store)
+                    nursery.start_soon(self._kept_table.run, self._node)
                 nursery.start_soon(self._keep_house)
                 nursery.start_soon(
                     self._open.local_socket.serve, self._methods, self._watches, self._pump.bug, self._crowded
@@ -283,6 +289,9 @@ class Sidecar:
     def _key_fingerprints(self) -> list[str]:
         return [] if self._node.keyring is None else self._node.keyring.fingerprints()
 
+    def _recall(self, deltas: Iterable[Delta], counts_s: float) -> None:
+        self._pump.order(lambda now: self._node.recall(deltas, counts_s, now))
+
     def _changed(self, changes: tuple[Change, ...]) -> None:
         self._gateways.changed(changes)
         self._watches.publish(changes)
@@ -320,16 +329,6 @@ class Sidecar:
             if unsent := self._troubles.look_at_unsent(self._pump.dropped):
                 self._log.line("warning", "cannot_send", {"message": unsent}, repeat_key="cannot_send")
             give_back_memory()
-
-    async def _keep_peers(self) -> None:
-        """Who is there, for the next start. Who is left alone in the end remembers the last ones."""
-        kept: Peers = {}
-        while self._open.data is not None:
-            peers = self._node.worth_remembering()
-            if peers and peers != kept:
-                kept = peers
-                self._store.commit_later("peers", partial(keep_peers, peers))
-            await trio.sleep(PEERS_S)
 
     def _keep_generation(self, generation: int) -> None:
         if self._open.data is not None:

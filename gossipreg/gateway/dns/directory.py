@@ -138,8 +138,9 @@ class Members:
 
 def list_members(view: View) -> Members:
     members = Members()
-    for id, row in view.replica.rows.items():
-        if row.member is None or not row.active or row.hidden:
+    for id in view.row_ids():
+        row = view.row(id)
+        if row is None or row.member is None or not row.active or row.hidden:
             continue
         name = folded(row.member.name)
         members.by_name.setdefault(name, []).append(row.member)
@@ -176,7 +177,9 @@ class Directory:
         self.catalog = catalog
         self.services = Services(catalog)
         # Who is hidden is known here alone and is not in the fingerprint, so a second's age counts as a change.
-        self._members = Listing(lambda: list_members(view), lambda: (view.fingerprint, int(clock())), clock)
+        self._members = Listing(
+            lambda: list_members(view), lambda: (view.fingerprint, len(catalog.recalled), int(clock())), clock
+        )
         self._at_address = Listing(lambda: list_services_by_address(catalog), catalog.index, clock)
 
     @property

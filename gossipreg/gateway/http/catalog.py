@@ -122,8 +122,8 @@ class Catalog:
 
     def _all_nodes(self, options: Options) -> Iterator[Node]:
         """One of each name."""
-        for id in sorted(self._view.replica.rows):
-            node = None if self._view.names.shown(id) is None else known_node(self._view, id)
+        for id in self._view.row_ids():
+            node = None if self._view.shown_name(id) is None else known_node(self._view, id)
             if node is not None and options.admit(node):
                 yield node
 
@@ -134,7 +134,7 @@ class Catalog:
             pass
         else:
             return known_node(self._view, id)
-        found = self._view.names.named(name)
+        found = self._view.named(name)
         return None if found is None else known_node(self._view, found)
 
     def _nodes(self, _args: tuple[str, ...], options: Options) -> list[Shape]:

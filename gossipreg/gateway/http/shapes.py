@@ -46,7 +46,7 @@ class Node:
 
 def known_node(view: View, id: NodeId) -> Node | None:
     """None where nothing is believed of it yet, or it has left."""
-    row = view.replica.rows.get(id)
+    row = view.row(id)
     if row is None or row.member is None or row.unproven:
         return None
     if row.member.status is Status.LEFT or row.declared_left:

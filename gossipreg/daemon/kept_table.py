@@ -1,0 +1,212 @@
+"""The table known last, kept in the data directory so that a restart answers from the first moment.
+
+Owns: when it is written and read, and that neither holds up anything else. Never knows its layout
+(`wire/kept_table.py`), nor what is made of it (`core/last_known.py`).
+
+While this sidecar is in sync the file is written anew at most every `KEEP_S`, and only if the table changed; else its
+head alone is, which says when the table was last in sync. Pages are made in pieces between the turns of the others,
+and written in a thread, beside the old file, which the new one replaces when it is whole. So a file is one or the
+other; one that is damaged all the same is ignored.
+"""
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from gossipreg.daemon.clock import wall_ms
+from gossipreg.daemon.logs import Log
+from gossipreg.errors import UnusableFile
+from gossipreg.model import MAX_TABLE_BYTES
+from gossipreg.wire.kept_table import (
+    HEAD_BYTES,
+    PAGE_BYTES,
+    body_digest,
+    decode_untrusted,
+    encode_head,
+    encode_record,
+)
+from gossipreg.wire.messages import Delta
+
+if TYPE_CHECKING:
+    from gossipreg.core.view import View
+
+FILE = "last-known"
+KEEP_S = 10.0
+LOOK_S = 0.5
+"""So often is looked whether this sidecar is in sync, before the first write of a run."""
+SHARE = 0.02
+"""Of the time may go into writing: a table of 100,000 services takes some hundred milliseconds."""
+TURN_S = 0.002
+"""After so long in making pages others have their turn."""
+WRITE_BYTES = 1 << 20
+"""Handed over to the thread at one time: what is on its way is bounded, however large the table is."""
+FILE_MAX_BYTES = 2 * MAX_TABLE_BYTES
+"""Larger files are not ours."""
+
+
+class KeptTable:
+    def __init__(self, folder: Path, cluster: str, log: Log, wall_ms: Callable[[], int] = wall_ms) -> None:
+        self._path = folder / FILE
+        self._new = folder / f"{FILE}.new"
+        self._cluster = cluster
+        self._log = log
+        self._wall_ms = wall_ms
+        self._thread = trio.CapacityLimiter(1)
+        self._body_bytes = 0
+        self._digest = b""
+        self._written: int | None = None
+        """The fingerprint of the table in the file."""
+        self._tried = self._fails = False
+        self.written = 0
+        """How often all of it was, in this run."""
+
+    # -- at the start --------------------------------------------------------------------------------------------------
+
+    def recall(self, alone_s: float, recall: Callable[[Iterable[Delta], float], None]) -> None:
+        """Hand over what was kept, and for how long it still counts: `alone_s` of wall time since it was last in sync.
+        Where there is nothing that counts, a log line says why. It takes some 20 ms for 1,000 services."""
+        gc.disable()  # all that is made here stays: looking for garbage in it takes a fifth of the time
+        try:
+            if self._path.stat().st_size > FILE_MAX_BYTES:
+                raise UnusableFile(f"it has more than {FILE_MAX_BYTES} bytes")
+            kept = decode_untrusted(self._path.read_bytes(), self._cluster)
+            age_s = (self._wall_ms() - kept.synced_at_ms) / 1000
+            if 0 <= age_s < alone_s:
+                recall(kept.deltas, alone_s - age_s)
+            else:
+                old = f"it is {age_s:.0f} s old, and counts for {alone_s:g} s"
+                why = "the clock went back since" if age_s < 0 else old
+                self._log.info("kept_table_too_old", message=f"the table known last is not used: {why}")
+        except FileNotFoundError:
+            pass
+        except (OSError, UnusableFile) as error:
+            why = str(error.strerror if isinstance(error, OSError) else error)
+            self._log.warning(
+                "kept_table_ignored", file=str(self._path),
+                message=f"the table known last cannot be used: {why}; this sidecar answers once it is synced",
+            )  # fmt: skip
+        finally:
+            gc.enable()
+
+    # -- while it runs -------------------------------------------------------------------------------------------------
+
+    async def run(self, view: "View") -> None:
+        """Keep it. Until cancelled."""
+        while True:
+            began = trio.current_time()
+            spent_s = 0.0
+            if view.knowledge.current:
+                spent_s = await self._keep(view)
+            pause_s = KEEP_S if self._tried else LOOK_S
+            await trio.sleep(max(pause_s - (trio.current_time() - began), spent_s / SHARE))
+
+    async def _keep(self, view: "View") -> float:
+        """Write what has changed. How much time of the loop it took, in seconds."""
+        fingerprint, spent_s = view.fingerprint, 0.0
+        self._tried = True
+        try:
+            if fingerprint == self._written:
+                await trio.to_thread.run_sync(self._write_head, self._wall_ms(), limiter=self._thread)
+            else:
+                spent_s = await self._write_all(view)
+                self._written = fingerprint
+        except OSError as error:
+            if not self._fails:
+                self._log.warning(
+                    "table_not_kept", file=str(self._path),
+                    message=f"{error.strerror}: a restart has to wait for the cluster before it can answer",
+                )  # fmt: skip
+            self._fails, self._written = True, None
+        else:
+            self._fails = False
+        return spent_s
+
+    def _write_head(self, synced_at_ms: int) -> None:
+        fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, encode_head(self._cluster, synced_at_ms, self._body_bytes, self._digest), 0)
+        finally:
+            os.close(fd)
+
+    async def _write_all(self, view: "View") -> float:
+        synced_at_ms = self._wall_ms()
+        writing = await trio.to_thread.run_sync(_Writing, self._new, limiter=self._thread)
+        spent_s = 0.0
+        try:
+            pieces: list[bytes] = []
+            waiting_bytes = 0
+            turn_began = time.perf_counter()
+            for record in records(view):
+                pieces.append(record)
+                waiting_bytes += len(record)
+                took_s = time.perf_counter() - turn_began
+                if waiting_bytes < WRITE_BYTES and took_s < TURN_S:
+                    continue
+                spent_s += took_s
+                if waiting_bytes >= WRITE_BYTES:
+                    await trio.to_thread.run_sync(writing.write, pieces, limiter=self._thread)
+                    pieces, waiting_bytes = [], 0
+                else:
+                    await trio.lowlevel.checkpoint()
+                turn_began = time.perf_counter()
+            spent_s += time.perf_counter() - turn_began
+            await trio.to_thread.run_sync(writing.write, pieces, limiter=self._thread)
+            self._body_bytes, self._digest = writing.body_bytes, writing.digest.digest()
+            head = encode_head(self._cluster, synced_at_ms, self._body_bytes, self._digest)
+            await trio.to_thread.run_sync(writing.finish, head, self._path, limiter=self._thread)
+        finally:
+            writing.close()
+        self.written += 1
+        return spent_s
+
+
+class _Writing:
+    """The new file, on its way. Its methods wait for the disk, so they are called in a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.digest = body_digest()
+        self.body_bytes = 0
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        os.lseek(self._fd, HEAD_BYTES, os.SEEK_SET)
+
+    def write(self, pieces: list[bytes]) -> None:
+        data = memoryview(b"".join(pieces))
+        self.digest.update(data)
+        self.body_bytes += len(data)
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+    def finish(self, head: bytes, path: Path) -> None:
+        """It is whole: it takes the place of the old one."""
+        os.pwrite(self._fd, head, 0)
+        os.fsync(self._fd)
+        os.replace(self._path, path)
+
+    def close(self) -> None:
+        """What was not finished is thrown away."""
+        os.close(self._fd)
+        with suppress(OSError):
+            os.unlink(self._path)
+
+
+def records(view: "View") -> Iterator[bytes]:
+    """The rows that answer, but for our own, in pages. The table may change between two pages: a page says where it
+    begins, and what changed meanwhile comes at the end of its row."""
+    for id in list(view.replica.rows):
+        row = view.replica.rows.get(id)
+        if row is None or id == view.id or not row.answers:
+            continue
+        content = row.content
+        assert content is not None, "a row without content does not answer"
+        reached = 0
+        while reached < content.counter:
+            page = content.cut(id, reached, PAGE_BYTES)
+            reached = page.reached
+            yield encode_record(page)

@@ -1,0 +1,98 @@
+"""The file in which a sidecar keeps the table that it knew last: its layout.
+
+    head    magic with the version of the layout, cluster's digest, when the table was last in sync (wall clock, ms),
+            length and digest of the body, digest of the head itself
+    body    records, each the length of a Delta (4 bytes, big endian) and the Delta as it goes into datagrams
+
+The Deltas of a member are pages from the start of its row, in order. The head is rewritten alone while the table stays
+as it is. Owns: the layout, and the check of every byte of it. Never knows: files, clocks.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from struct import Struct
+from typing import NamedTuple
+
+from gossipreg.errors import BadDatagram, UnusableFile
+from gossipreg.wire import codec
+from gossipreg.wire.messages import Delta
+
+MAGIC = b"gregtab"
+LAYOUT = 1
+PAGE_BYTES = 8_000
+"""A Delta takes at most this: some hundred entries, so that making one takes well under a millisecond."""
+
+_HEAD = Struct(">7sB16sQQ32s")
+_CHECK_BYTES = 16
+HEAD_BYTES = _HEAD.size + _CHECK_BYTES
+_LENGTH = Struct(">I")
+
+
+class Kept(NamedTuple):
+    synced_at_ms: int
+    """When it was last known to be in sync, by the wall clock."""
+    deltas: Iterator[Delta]
+    """Raises UnusableFile where one is damaged in spite of the digest."""
+
+
+def cluster_digest(cluster: str) -> bytes:
+    return blake2b(cluster.encode(), digest_size=16, person=b"kept table").digest()
+
+
+def body_digest() -> "blake2b":
+    """To be fed with the body, as it is written."""
+    return blake2b(digest_size=32, person=b"kept table")
+
+
+def encode_head(cluster: str, synced_at_ms: int, body_bytes: int, digest: bytes) -> bytes:
+    head = _HEAD.pack(MAGIC, LAYOUT, cluster_digest(cluster), synced_at_ms, body_bytes, digest)
+    return head + _check(head)
+
+
+def encode_record(delta: Delta) -> bytes:
+    data = codec.encode(delta)
+    return _LENGTH.pack(len(data)) + data
+
+
+def decode_untrusted(data: bytes, cluster: str) -> Kept:
+    """Raises UnusableFile: damaged, of another layout, of another cluster."""
+    head, check = data[: _HEAD.size], data[_HEAD.size : HEAD_BYTES]
+    if len(data) < HEAD_BYTES or head[: len(MAGIC)] != MAGIC:
+        raise UnusableFile("it does not begin as such a file does")
+    _, layout, of_cluster, synced_at_ms, body_bytes, digest = _HEAD.unpack(head)
+    if layout != LAYOUT:
+        raise UnusableFile(f"it has layout {layout}, and this version reads {LAYOUT}")
+    if check != _check(head):
+        raise UnusableFile("its head is damaged")
+    if of_cluster != cluster_digest(cluster):
+        raise UnusableFile("it is of another cluster")
+    body = memoryview(data)[HEAD_BYTES:]
+    if len(body) != body_bytes:
+        raise UnusableFile(f"its body has {len(body)} bytes, not {body_bytes}")
+    found = body_digest()
+    found.update(body)
+    if found.digest() != digest:
+        raise UnusableFile("its body is damaged")
+    return Kept(synced_at_ms, _deltas_untrusted(body))
+
+
+def _deltas_untrusted(body: memoryview) -> Iterator[Delta]:
+    at = 0
+    while at < len(body):
+        start = at + _LENGTH.size
+        if start > len(body):
+            raise UnusableFile("its last record is cut off")
+        at = start + _LENGTH.unpack_from(body, at)[0]
+        if at > len(body):
+            raise UnusableFile("its last record is cut off")
+        try:
+            messages, _ = codec.decode_untrusted(bytes(body[start:at]))
+        except BadDatagram as error:
+            raise UnusableFile(f"a record is none: {error}") from None
+        for message in messages:
+            if isinstance(message, Delta):
+                yield message
+
+
+def _check(head: bytes) -> bytes:
+    return blake2b(head, digest_size=_CHECK_BYTES, person=b"kept table").digest()
