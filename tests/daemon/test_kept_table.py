@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,13 +79,6 @@ async def _write(kept: _Kept, node: Node) -> None:
     await kept.table._keep(node)
 
 
-async def _pass(kept: _Kept, seconds: float) -> None:
-    """Let time pass, and what is being written be written."""
-    await trio.sleep(seconds)
-    for _ in range(8):  # a write takes a few calls in its thread
-        await trio.to_thread.run_sync(lambda: None, limiter=kept.table._thread)
-
-
 async def test_what_is_kept_is_recalled_with_the_time_that_is_left(kept: _Kept) -> None:
     node = _node()
     await _write(kept, node)
@@ -135,30 +129,41 @@ def test_a_first_start_has_nothing_and_says_nothing(kept: _Kept) -> None:
     assert kept.log.getvalue() == ""
 
 
-async def test_it_is_written_at_most_every_ten_seconds_and_only_where_it_changed(
-    kept: _Kept, autojump_clock: MockClock
+async def test_it_is_written_at_most_every_ten_seconds(
+    kept: _Kept, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert autojump_clock.autojump_threshold == 0
-    node = _node()
+    node, began = _node(), list[float]()
+    write_all = kept.table._write_all
+
+    async def noted(view: Node) -> float:
+        began.append(trio.current_time())
+        return await write_all(view)
+
+    monkeypatch.setattr(kept.table, "_write_all", noted)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.table.run, node)
-        await _pass(kept, 1)
-        assert kept.table.written == 1
-        for number in range(10, 30):
+        for number in range(10, 200):
             Speaker(number).greets(node, START)
-            await _pass(kept, KEEP_S / 21)
-        assert kept.table.written <= 2
-        await _pass(kept, 2 * KEEP_S)
-        written, before = kept.table.written, kept.path.stat().st_ino
-        kept.wall_ms += 60_000
-        for _ in range(3):
-            await _pass(kept, KEEP_S)
-        assert (kept.table.written, kept.path.stat().st_ino) == (written, before), "its head alone is"
+            await trio.sleep(KEEP_S / 20)
+            if len(began) == 4:
+                break
         nursery.cancel_scope.cancel()
+    assert len(began) == 4
+    assert min(later - before for before, later in pairwise(began)) >= KEEP_S
+
+
+async def test_a_table_that_stays_as_it_is_has_its_head_alone_written_anew(kept: _Kept) -> None:
+    node = _node()
+    await _write(kept, node)
+    before = kept.path.stat()
+    kept.wall_ms += 60_000
+    await _write(kept, node)
+    after = kept.path.stat()
+    assert (kept.table.written, before.st_ino, before.st_size) == (1, after.st_ino, after.st_size)
     found = kept.recalled()
     assert found is not None
     assert found[1] == ALONE_S
-    assert len(set(found[0])) == 23
 
 
 async def test_nothing_is_written_while_not_in_sync(kept: _Kept, autojump_clock: MockClock) -> None:

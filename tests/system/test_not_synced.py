@@ -75,7 +75,7 @@ def test_a_restart_with_a_data_directory_is_never_empty(cluster: Sidecars) -> No
     folder = cluster.folder / "data"
     flags = ("--data-dir", str(folder), "--seed", first.gossip, "--service", "web", "--port", "82", *GATEWAYS)
     restarted = cluster.start("restarted", *flags).wait_ready()
-    wait_for(lambda: found(restarted) == (3, 3, 3))
+    wait_for(lambda: restarted.call("info")["synced"] and found(restarted) == (3, 3, 3))
     wait_for(lambda: kept_by(folder).exists())
     restarted.kill()
     first.stop()  # they answer a little later, so that it is not synced for a while
@@ -100,7 +100,7 @@ def test_a_restart_while_peers_are_unreachable_answers_with_what_was_known(clust
     folder = cluster.folder / "data"
     flags = ("--data-dir", str(folder), "--seed", first.gossip, *GATEWAYS)
     restarted = cluster.start("restarted", *flags).wait_ready()
-    wait_for(lambda: found(restarted) == (1, 1, 1))
+    wait_for(lambda: restarted.call("info")["synced"] and found(restarted) == (1, 1, 1))
     wait_for(lambda: kept_by(folder).exists())
     restarted.kill()
     first.kill()
