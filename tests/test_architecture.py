@@ -269,10 +269,10 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
         sidecar.answers["reload"] = lambda _: {}
         sidecar.answers["lookup"] = lambda _: [instance()]
-        sidecar.changes = [{"kind": "current", "instances": [instance()]}, None]
+        sidecar.changes, sidecar.watches = [{"kind": "current", "instances": [instance()]}, None], 1
         line = ["--socket", str(sidecar.path), command, *ARGUMENTS.get(command, [])]
         ended = subprocess.run([sys.executable, "-c", program, *line], capture_output=True, text=True, timeout=60)
-    assert ended.returncode == (3 if command == "watch" else 0), ended.stderr  # the watch ends with its sidecar
+    assert ended.returncode == (4 if command == "watch" else 0), ended.stderr  # the second watch is refused
     loaded = ended.stderr.splitlines()[-1].split()
     assert "gossipreg.cli.commands" in loaded
     assert [name for name in loaded if HEAVY.match(name)] == []

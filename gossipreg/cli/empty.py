@@ -26,12 +26,11 @@ def why_empty(client: "Client", name: str, tags: tuple[str, ...], zone: str | No
 
 
 def _reasons(said: dict[str, Any], tags: tuple[str, ...], zone: str | None, every: bool) -> list[str]:
-    if not said["instances"]:
-        return [
-            "no service of this name is known (`gossipreg services` lists all)",
-            *([] if said["synced"] else [NOT_SYNCED]),
-        ]
-    matching, reasons = said["matching"], []
+    matching, reasons, dead = said["matching"], [], said["dead"]
+    if dead and not every:
+        reasons.append(f"{dead} on members that are dead (`lookup --all` lists them)")
+    elif not said["instances"] and not dead:
+        reasons.append("no service of this name is known (`gossipreg services` lists all)")
     if every:
         kind, excluded = "instance", said["instances"] - sum(matching.values())
     else:

@@ -1,7 +1,6 @@
 """`gossipreg wait NAME` and `gossipreg wait --synced`."""
 
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, printable, say
 from gossipreg.cli.units import Duration
-from gossipreg.errors import Unreachable
+from gossipreg.errors import Busy, Unreachable
 
 if TYPE_CHECKING:
     from gossipreg.client import Client
@@ -37,39 +36,38 @@ ANSWER_S = 1.0
 def wait(chosen: Chosen, name: str | None, count: int, timeout: float, synced: bool) -> int:
     """Return when NAME has enough passing instances. Exit code 1 where the time is up before.
 
-    A sidecar that is only starting is waited for too.
+    A sidecar that is only starting is waited for too, and one that restarts meanwhile. Exit code 3 where none answers
+    when the time is up.
     """
     if name is None and not synced:
         raise click.UsageError("Missing argument 'NAME', or --synced.")
     deadline = time.monotonic() + timeout
-    with _client_of_a_starting_sidecar(chosen, deadline) as client:
+    while True:
+        try:
+            return _wait_at(chosen, name, count, synced, timeout, deadline)
+        except (Unreachable, Busy):
+            rest_s = deadline - time.monotonic()
+            if rest_s <= 0:
+                raise
+            time.sleep(min(POLL_S, rest_s))
+
+
+def _wait_at(
+    chosen: Chosen, name: str | None, count: int, synced: bool, timeout_s: float, deadline: float
+) -> int:  # fmt: skip
+    """Wait at the sidecar that answers now. Raises Unreachable where none does, or it ends."""
+    answer_s = max(ANSWER_S, deadline - time.monotonic())  # one that is stopped does not hold us beyond our time
+    with chosen.client(answer_s) as client:
         if synced and not _wait_until_synced(client, deadline):
-            say(f"not in step with the cluster after {timeout:g}s")
+            say(f"this sidecar is not synced with the cluster after {timeout_s:g}s")
             return 1
         passing = count if name is None else _wait_for_passing(client, name, count, deadline)
     if chosen.json:
         print_json({"synced": True} if name is None else {"name": name, "passing": passing})
     if passing < count:
-        say(f"{passing} of {count} passing instances of {printable(name)} after {timeout:g}s")
+        say(f"{passing} of {count} passing instances of {printable(name)} after {timeout_s:g}s")
         return 1
     return 0
-
-
-def _client_of_a_starting_sidecar(chosen: Chosen, deadline: float) -> "Client":
-    """A client whose sidecar answers; raises Unreachable where none does when the time is up."""
-    while True:
-        rest_s = deadline - time.monotonic()
-        try:
-            client = chosen.client(max(ANSWER_S, rest_s))  # one that is stopped does not hold us beyond our time
-            with ExitStack() as closing:
-                closing.callback(client.close)
-                client.call("info")
-                closing.pop_all()
-            return client
-        except Unreachable:
-            if rest_s <= 0:
-                raise
-            time.sleep(POLL_S)
 
 
 def _wait_until_synced(client: "Client", deadline: float) -> bool:

@@ -1,12 +1,23 @@
 """`gossipreg watch [NAME]`."""
 
-from typing import Any
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import address_of, flush, print_json, print_line, printable
+from gossipreg.cli.output import address_of, flush, print_json, print_line, printable, say
+from gossipreg.errors import Busy, TooLarge, Unreachable
+
+if TYPE_CHECKING:
+    from gossipreg.client import Client, Watch
+
+RETRIED = (Unreachable, Busy, TooLarge)
+"""The sidecar ended, has no place for us now, or cut us off because we read too slowly."""
+FIRST_S, GROWTH, LONGEST_S = 0.05, 1.6, 5.0
+"""Backoff of attempts to watch again."""
 
 
 @click.command(
@@ -20,15 +31,38 @@ from gossipreg.cli.output import address_of, flush, print_json, print_line, prin
 @client_options
 @pass_chosen
 def watch(chosen: Chosen, name: str | None) -> None:
-    """Print the instances of NAME, or of all services, then each change as it comes."""
-    with chosen.client() as client, client.watch(name) as changes:
-        for change in changes:
-            if chosen.json:
-                print_json(change)
-            else:
-                for instance in change["instances"] if change["kind"] == "current" else [change["instance"]]:
-                    print_line(_line(change["kind"], instance))
-            flush()
+    """Print the instances of NAME, or of all services, then each change as it comes.
+
+    It goes on when the sidecar restarts: it then begins anew with the instances that there are, kind "current".
+    """
+    with chosen.client() as client:
+        changes = client.watch(name)
+        while True:
+            try:
+                with changes:
+                    for change in changes:
+                        _show(chosen, change)
+            except RETRIED as error:
+                say(f"{printable(error)}: watching again when a sidecar answers")
+            changes = _watch_again(client, name)
+
+
+def _watch_again(client: "Client", name: str | None) -> "Watch":
+    wait_s = FIRST_S
+    while True:
+        time.sleep(wait_s)
+        with suppress(*RETRIED):
+            return client.watch(name)
+        wait_s = min(wait_s * GROWTH, LONGEST_S)
+
+
+def _show(chosen: Chosen, change: dict[str, Any]) -> None:
+    if chosen.json:
+        print_json(change)
+    else:
+        for instance in change["instances"] if change["kind"] == "current" else [change["instance"]]:
+            print_line(_line(change["kind"], instance))
+    flush()
 
 
 def _line(kind: str, instance: dict[str, Any]) -> str:

@@ -42,7 +42,8 @@ def some(found: Instances, limit: int) -> Instances:
 
 
 def explain_shape(catalog: Catalog, name: str, tags: tuple[str, ...], zone: str | None) -> Shape:
-    """How many instances a lookup of `name` leaves out, and by which of its conditions."""
+    """How many instances a lookup of `name` leaves out, and by which of its conditions. `dead` are those of members
+    that are dead: they count nowhere else."""
     every = catalog.lookup(name, all=True)
     in_zone = [one for one in every if zone is None or one.zone == zone]
     tagged = [one for one in every if set(tags) <= set(one.service.tags)]
@@ -57,6 +58,7 @@ def explain_shape(catalog: Catalog, name: str, tags: tuple[str, ...], zone: str 
         "without_tags": len(every) - len(tagged),
         "zones": sorted({one.zone for one in passing}),
         "tags": sorted({tag for one in passing for tag in one.service.tags}),
+        "dead": len(catalog.gone.of_name(name)),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gossipreg.drops import DROPS, FAMILIES
+from gossipreg.wire import rpc
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar, instance
 
@@ -93,7 +94,7 @@ def test_an_empty_lookup_is_a_plain_no(sidecar: FakeSidecar, command: Command) -
 NOTHING = {"passing": 0, "warning": 0, "critical": 0, "maintenance": 0}
 EXPLAINED: dict[str, Any] = {
     "name": "web", "instances": 10, "health": {**NOTHING, "passing": 8, "critical": 2}, "matching": NOTHING,
-    "not_in_zone": 0, "without_tags": 0, "zones": ["a", ""], "tags": ["v1", "v2"], "synced": True,
+    "not_in_zone": 0, "without_tags": 0, "zones": ["a", ""], "tags": ["v1", "v2"], "dead": 0, "synced": True,
 }  # fmt: skip
 UNKNOWN: dict[str, Any] = {
     **EXPLAINED, "name": None, "instances": 0, "health": NOTHING, "zones": [], "tags": []
@@ -111,6 +112,7 @@ UNKNOWN: dict[str, Any] = {
             "no service of this name is known (`gossipreg services` lists all); "
             "this sidecar is not synced yet, so there may be some",
         ),
+        ("", {**UNKNOWN, "dead": 2}, "2 on members that are dead (`lookup --all` lists them)"),
         (
             "--zone b",
             {**EXPLAINED, "not_in_zone": 10},
@@ -166,7 +168,7 @@ def test_what_another_member_wrote_cannot_forge_a_line_or_move_the_cursor(
     sidecar: FakeSidecar, command: Command
 ) -> None:
     sidecar.answers["lookup"] = lambda _: [instance(address="10.0.0.1\n6.6.6.6"), instance(address="\x1b[2J")]
-    assert command("lookup", "web").out == "10.0.0.1\\n6.6.6.6:8080\n\\x1b[2J:8080\n"
+    assert command("lookup", "web", "--sorted").out == "10.0.0.1\\n6.6.6.6:8080\n\\x1b[2J:8080\n"
 
 
 def test_register_prints_the_id(sidecar: FakeSidecar, command: Command) -> None:
@@ -297,22 +299,45 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
-def test_watch_prints_a_line_an_instance_and_ends_with_the_sidecar(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.changes = [*CHANGES, None]
+def test_watch_prints_a_line_an_instance(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes, sidecar.watches = [*CHANGES, None], 1
     ended = command("watch", "web")
     assert ended.out.splitlines() == [
         "current web web-1 10.0.0.1:1 passing node=web-1",
         "current web web-2 10.0.0.1:2 warning node=web-1",
         "removed web web-1 10.0.0.1:1 passing stale node=web-1",
     ]
-    assert ended.code == 3
-    assert "closed the connection" in ended.err
+    assert ended.code == 4
+    first, last = ended.err.splitlines()
+    assert first == f"the sidecar on {sidecar.path} closed the connection: watching again when a sidecar answers"
+    assert last == "Error: enough watches for this test"
 
 
 def test_watch_json_is_one_object_a_line(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.changes = [*CHANGES, None]
+    sidecar.changes, sidecar.watches = [*CHANGES, None], 1
     assert [json.loads(line) for line in command("watch", "--json").out.splitlines()] == CHANGES
-    assert sidecar.seen == [("watch", {})]
+    assert sidecar.seen[0] == ("watch", {})
+
+
+def test_watch_begins_anew_when_the_sidecar_comes_back(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes, sidecar.watches = [CHANGES[0], None], 3
+    ended = command("watch", "web")
+    assert ended.out.splitlines() == [
+        "current web web-1 10.0.0.1:1 passing node=web-1", "current web web-2 10.0.0.1:2 warning node=web-1",
+    ] * 3  # fmt: skip
+    assert ended.err.count("watching again") == 3
+
+
+def test_watch_where_there_is_no_sidecar_is_3_at_once(command: Command) -> None:
+    assert command("watch").code == 3
+
+
+@pytest.mark.parametrize("cut", ["too_large", "busy"])
+def test_a_watch_that_is_cut_off_is_begun_anew(cut: str, sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes, sidecar.watches = [CHANGES[0], rpc.encode_error(None, cut, "cut off"), None], 2
+    ended = command("watch", "web")
+    assert (ended.code, ended.out.count("current web web-1")) == (4, 2)
+    assert ended.err.count("cut off: watching again") == 2
 
 
 def added(port: int, **changed: Any) -> dict[str, Any]:
@@ -321,7 +346,7 @@ def added(port: int, **changed: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def answering(sidecar: FakeSidecar) -> FakeSidecar:
-    """`wait` first asks whether the sidecar answers at all."""
+    """`wait` may ask whether the sidecar is synced."""
     sidecar.answers["info"] = lambda _: {"synced": True}
     return sidecar
 
@@ -381,7 +406,29 @@ def test_wait_synced_asks_until_it_is_so(sidecar: FakeSidecar, command: Command)
 
 def test_wait_synced_gives_up_with_a_plain_no(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["info"] = lambda _: {"synced": False}
-    assert command("wait", "--synced", "--timeout", "0") == (1, "", "not in step with the cluster after 0s\n")
+    assert command("wait", "--synced", "--timeout", "0") == (
+        1, "", "this sidecar is not synced with the cluster after 0s\n",
+    )  # fmt: skip
+
+
+def test_wait_goes_on_when_the_sidecar_restarts(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes = [{"kind": "current", "instances": [instance(1)]}, None]
+    threading.Timer(0.1, sidecar.changes.insert, (1, added(2))).start()
+    assert command("wait", "web", "--count", "2", "--timeout", "30s") == (0, "", "")
+    assert len([1 for method, _ in sidecar.seen if method == "watch"]) >= 2
+
+
+def test_wait_synced_goes_on_when_the_sidecar_restarts(sidecar: FakeSidecar, command: Command) -> None:
+    answers = iter([{"synced": False}, b"", {"synced": False}, b"", {"synced": True}])
+    sidecar.answers["info"] = lambda _: next(answers)  # each b"" closes the connection
+    assert command("wait", "--synced", "--timeout", "30s") == (0, "", "")
+
+
+def test_wait_for_a_sidecar_that_goes_for_good_is_3(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes = [None]
+    ended = command("wait", "web", "--timeout", "200ms")
+    assert (ended.code, ended.out) == (3, "")
+    assert "closed the connection" in ended.err
 
 
 def test_wait_for_nothing_is_wrong_usage(command: Command) -> None:

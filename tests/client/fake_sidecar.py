@@ -27,13 +27,15 @@ class FakeSidecar:
     are sent as they are; a function gives those for the request's id.
 
     A list under `changes` is what every watch is told, one by one; then the connection is kept open, or closed where
-    the list ends in None. `seen` has each (method, params).
+    the list ends in None. After `watches` of them the next is refused as not found, where a test says so. `seen`
+    has each (method, params).
     """
 
     def __init__(self, path: Path, answers: dict[str, Answer] | None = None) -> None:
         self.path = path
         self.answers: dict[str, Answer] = answers or {}
-        self.changes: list[dict[str, Any] | None] = []
+        self.changes: list[dict[str, Any] | bytes | None] = []
+        self.watches: int | None = None
         self.seen: list[tuple[str, dict[str, Any]]] = []
         self.open: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
@@ -70,10 +72,18 @@ class FakeSidecar:
     def _answer(self, connection: socket.socket, id: int, method: str, params: dict[str, Any]) -> bool:
         """False: close the connection."""
         if method == "watch":
+            if self.watches is not None:
+                self.watches -= 1
+                if self.watches < 0:
+                    connection.sendall(rpc.encode_error(id, "not_found", "enough watches for this test"))
+                    return True
             connection.sendall(rpc.encode_reply(id, {"watch": 7}))
-            for change in self.changes:
+            for change in list(self.changes):
                 if change is None:
                     return False
+                if isinstance(change, bytes):  # as it is
+                    connection.sendall(change)
+                    continue
                 connection.sendall(rpc.encode_notification("watch", {"watch": 7, "change": change}))
             return True
         try:

@@ -129,13 +129,13 @@ async def test_explain_says_what_a_lookup_leaves_out_and_why(sidecar: Sidecar) -
     nothing = {"passing": 0, "warning": 0, "critical": 0, "maintenance": 0}
     assert await client.call("explain", name="web") == {
         "name": None, "instances": 0, "health": nothing, "matching": nothing, "not_in_zone": 0, "without_tags": 0,
-        "zones": [], "tags": [], "synced": True,
+        "zones": [], "tags": [], "dead": 0, "synced": True,
     }  # fmt: skip
     await client.call("register", name="web", port=80, tags=["blue"])
     await client.call("register", name="web", port=81, checks=["ttl:1h"])
     assert await client.call("explain", name="web", tags=["green"], zone="east") == {
         "name": "web", "instances": 2, "health": {**nothing, "passing": 1, "critical": 1}, "matching": nothing,
-        "not_in_zone": 2, "without_tags": 2, "zones": [""], "tags": ["blue"], "synced": True,
+        "not_in_zone": 2, "without_tags": 2, "zones": [""], "tags": ["blue"], "dead": 0, "synced": True,
     }  # fmt: skip
     assert (await client.call("explain", name="web", tags=["blue"]))["matching"] == {**nothing, "passing": 1}
 
