@@ -128,6 +128,7 @@ class Service:
     address: str
     """Host name or IP literal, given out as it is."""
     port: int
+    """0: it has none."""
     tags: tuple[str, ...] = ()
     """In the order in which they were given, without duplicates."""
     meta: tuple[tuple[str, str], ...] = ()

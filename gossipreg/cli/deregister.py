@@ -4,7 +4,7 @@ import click
 
 from gossipreg.cli.complete import complete_id
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import print_json
+from gossipreg.cli.output import print_json, warn_if_not_durable
 
 
 @click.command(
@@ -22,3 +22,5 @@ def deregister(chosen: Chosen, id: str) -> None:
         result = client.call("deregister", id=id)
     if chosen.json:
         print_json(result)
+    else:
+        warn_if_not_durable(result)

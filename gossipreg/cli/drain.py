@@ -3,7 +3,7 @@
 import click
 
 from gossipreg.cli.options import Chosen, client_options, maintenance_options, maintenance_params, pass_chosen
-from gossipreg.cli.output import print_json, printable, say
+from gossipreg.cli.output import print_json, printable, say, warn_if_not_durable
 from gossipreg.cli.units import Duration
 
 ANSWER_S = 10.0
@@ -34,6 +34,8 @@ def drain(chosen: Chosen, service: str | None, off: bool, reason: str | None, ti
         result = client.call("drain", timeout=timeout, **maintenance_params(service, off, reason))
     if chosen.json:
         print_json(result)
+    else:
+        warn_if_not_durable(result)
     if result["acked"]:
         return 0
     if not chosen.json:

@@ -54,7 +54,8 @@ def exec(chosen: Chosen, /, service: str, command: tuple[str, ...], drain: float
     """
     split_where_pid_one()
     params = {"name": service, **service_params(flags)}
-    params.setdefault("checks", [f"tcp://{Address(params.get('address', '127.0.0.1'), params['port'])}"])
+    if params["port"]:
+        params.setdefault("checks", [f"tcp://{Address(params.get('address', '127.0.0.1'), params['port'])}"])
     signals = Signals()
     with Attached(chosen, params) as attached:
         try:

@@ -3,7 +3,7 @@
 import click
 
 from gossipreg.cli.options import Chosen, client_options, maintenance_options, maintenance_params, pass_chosen
-from gossipreg.cli.output import print_json
+from gossipreg.cli.output import print_json, warn_if_not_durable
 
 
 @click.command(
@@ -25,3 +25,5 @@ def maint(chosen: Chosen, service: str | None, off: bool, reason: str | None) ->
         result = client.call("maint", **maintenance_params(service, off, reason))
     if chosen.json:
         print_json(result)
+    else:
+        warn_if_not_durable(result)

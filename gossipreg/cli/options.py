@@ -99,10 +99,11 @@ def pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return found
 
 
-PORT = click.IntRange(1, 65535)
+PORT = click.IntRange(0, 65535)
 CHECK_FORMS = (
-    "http(s)://URL, tcp://HOST:PORT, cmd:LINE or ttl:30s; after commas: interval=5s timeout=1s passes=2 fails=3 "
-    "deregister_after=1h, and for https server_name=NAME verify=no"
+    "http(s)://URL, tcp://HOST:PORT, grpc(s)://HOST:PORT/SERVICE, cmd:LINE, ttl:30s or alias:ID; after commas: "
+    "interval=5s timeout=1s passes=2 fails=3 deregister_after=1h method=HEAD header=NAME:VALUE body=TEXT "
+    "server_name=NAME verify=no (`gossipreg docs checks`)"
 )
 BESIDE = "the service beside this sidecar: "
 SERVICE_FLAGS = ("port", "address", "id", "tags", "meta", "weight", "checks")
@@ -137,9 +138,11 @@ def service_options(*, required: bool) -> Callable[[Callable[..., Any]], Callabl
             click.option("--weight", metavar="N", type=click.IntRange(0, 65535), help="For clients that balance (1)."),
             click.option("--meta", metavar="K=V", multiple=True, callback=pairs, help="What else clients should know."),
             click.option("--tag", "tags", metavar="T", multiple=True, help="To look it up by; repeatable."),
-            click.option("--id", metavar="ID", help="Unique on this node (NAME-PORT)."),
+            click.option("--id", metavar="ID", help="Unique on this node (NAME-PORT, or NAME without a port)."),
             click.option("--address", metavar="HOST", help="Where it listens (the advertised host)."),
-            click.option("--port", metavar="P", type=PORT, required=required, help="Where it listens."),
+            click.option(
+                "--port", metavar="P", type=PORT, required=required, help="Where it listens (0: it has no port)."
+            ),
         ):
             command = option(command)
         return command

@@ -88,9 +88,18 @@ def short_duration(seconds: float) -> str:
 
 
 def address_of(instance: dict[str, Any]) -> str:
-    """`address:port`, or `[v6]:port`: fit for a URL."""
+    """`address:port`, or `[v6]:port`: fit for a URL. The address alone where the service has no port."""
     host = printable(instance["address"])
+    if not instance["port"]:
+        return host
     return f"[{host}]:{instance['port']}" if ":" in host else f"{host}:{instance['port']}"
+
+
+def warn_if_not_durable(result: dict[str, Any]) -> None:
+    """Say that what was done is not on the disk yet."""
+    if result.get("durable") is False:
+        say("Warning: done, but not durable: the data directory cannot be written (see `gossipreg info`); it is "
+            "tried again until it can, and a restart of the sidecar before that undoes it")  # fmt: skip
 
 
 def say(text: str) -> None:

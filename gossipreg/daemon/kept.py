@@ -65,7 +65,10 @@ class Kept(NamedTuple):
 
 def keep_service(kept: KeptService) -> Statement:
     values = (kept.id, kept.source, int(kept.trusted), kept.params, kept.owner)
-    return "INSERT OR REPLACE INTO services (id, source, trusted, params, owner) VALUES (?, ?, ?, ?, ?)", values
+    columns = ("source", "trusted", "params", "owner")
+    kept_over = ", ".join(f"{column} = excluded.{column}" for column in columns)  # its place in the order stays
+    statement = f"INSERT INTO services (id, {', '.join(columns)}) VALUES (?, ?, ?, ?, ?)"
+    return f"{statement} ON CONFLICT (id) DO UPDATE SET {kept_over}", values
 
 
 def drop_service(id: str) -> Statement:

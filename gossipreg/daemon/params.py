@@ -189,7 +189,8 @@ def member_id(name: str, value: Any) -> bytes:
     return id
 
 
-port = Whole(1, 65_535)
+port = Whole(0, 65_535)
+"""0: it has none."""
 
 SERVICE: dict[str, Check] = {
     "name": service_name,
@@ -217,7 +218,7 @@ class Registration:
 
 def registration_untrusted(method: str, params: dict[str, Any], *, default_host: str) -> Registration:
     given = take_untrusted(method, params, SERVICE, "name", "port")
-    id = given.get("id", f"{given['name']}-{given['port']}")
+    id = given.get("id", f"{given['name']}-{given['port']}" if given["port"] else given["name"])
     service = Service(
         id=word("id", id),  # the default may be too long
         name=given["name"],

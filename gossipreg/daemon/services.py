@@ -58,7 +58,7 @@ from gossipreg.daemon.params import Registration, registration_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store
 from gossipreg.errors import BadConfig, GossipregError, Leaving, NotFound, Refused, RequestError
-from gossipreg.model import Address, Change, Health, Version
+from gossipreg.model import Address, Change, Health, Service, Version
 from gossipreg.rights import Rights
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
@@ -438,7 +438,7 @@ class Services:
                 before.tell_holder("was registered anew by another")
             self._line(
                 "service_registered" if before is None else "service_updated", id=id, name=service.name,
-                address=str(Address(service.address or "(not known yet)", service.port)), source=entry.source,
+                address=_address(service), source=entry.source,
                 checks=len(checks), health=HEALTH_NAMES[entry.health],
                 **self.audit.record("register", id, by),
             )  # fmt: skip
@@ -495,3 +495,9 @@ class Services:
 
     def _keep_later(self, id: str) -> None:
         self._store.commit_later(f"service {id}", partial(self._kept_now, id))
+
+
+def _address(service: Service) -> str:
+    """Where a service is, for the log."""
+    host = service.address or "(not known yet)"
+    return str(Address(host, service.port)) if service.port else host

@@ -210,7 +210,7 @@ def _check_service(service: Service, meta: tuple[tuple[str, str], ...]) -> None:
     _check_name("service id", service.id)
     _check_name("service name", service.name)
     _check_name("service address", service.address)
-    _check_int("service port", service.port, 1, 65_535)
+    _check_int("service port", service.port, 0, 65_535)  # 0: the first release refuses it, and does not show it
     _check_pairs("meta", meta)
     _check_int("weight", service.weight, 0, MAX_WEIGHT)
 

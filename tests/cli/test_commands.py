@@ -193,6 +193,29 @@ def test_register_sends_what_its_flags_say(sidecar: FakeSidecar, command: Comman
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("args", "more"),
+    [(("deregister", "web-80"), {}), (("maint",), {}), (("drain",), {"acked": True, "missing": 0, "members": []})],
+)
+def test_what_is_done_and_not_durable_is_said(
+    sidecar: FakeSidecar, command: Command, args: tuple[str, ...], more: dict[str, Any]
+) -> None:
+    sidecar.answers[args[0]] = lambda _: {"durable": False, **more}
+    ended = command(*args)
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err.startswith("Warning: done, but not durable")
+    ended = command(*args, "--json")
+    assert (json.loads(ended.out)["durable"], ended.err) == (False, "")
+
+
+def test_a_service_without_a_port_is_printed_as_its_address(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["lookup"] = lambda _: [instance(port=0), {**V6, "port": 0}]
+    assert command("lookup", "web") == (0, "10.0.0.1\nfd00::1\n", "")
+    sidecar.answers["register"] = lambda _: {"id": "web", "version": ["1", 2]}
+    assert command("register", "web", "--port", "0").code == 0
+    assert sidecar.seen[-1] == ("register", {"name": "web", "port": 0})
+
+
 def test_deregister_says_nothing_when_it_is_done(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["deregister"] = lambda _: {}
     assert command("deregister", "web-8080") == (0, "", "")

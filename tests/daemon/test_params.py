@@ -85,6 +85,13 @@ def test_hosts_that_cannot_be_connected_to_are_refused(host: str) -> None:
         params.host("address", host)
 
 
+def test_a_service_without_a_port_is_called_after_its_name() -> None:
+    registration = registration_untrusted("register", {"name": "batch", "port": 0}, default_host="10.0.0.1")
+    assert (registration.service.id, registration.service.port) == ("batch", 0)
+    with pytest.raises(BadParams, match="needs the parameter port"):  # left out, it may have been forgotten
+        registration_untrusted("register", {"name": "batch"}, default_host="10.0.0.1")
+
+
 def test_an_unknown_parameter_is_named_beside_those_there_are() -> None:
     with pytest.raises(BadParams, match="lookup has no parameter 'tag': it takes name, tags"):
         take_untrusted("lookup", {"tag": 1}, {"name": params.word, "tags": params.tags})

@@ -29,7 +29,7 @@ CODES = {5: "NOT_FOUND: this server does not know the service", 12: "UNIMPLEMENT
 """Of gRPC's status codes, those that a health check meets."""
 
 
-class _NoAnswer(Exception):
+class NoAnswer(Exception):
     """The message says what came instead, for a person."""
 
 
@@ -53,7 +53,7 @@ async def run(spec: CheckSpec, progress: Progress) -> Outcome:
         return Outcome(Health.CRITICAL, str(error))
     try:
         status = await _call(stream, spec, where, service)
-    except (h2.exceptions.ProtocolError, _NoAnswer) as error:
+    except (h2.exceptions.ProtocolError, NoAnswer) as error:
         return Outcome(Health.CRITICAL, shortened(f"no answer of a health service: {error or type(error).__name__}"))
     except (trio.BrokenResourceError, OSError) as error:
         return Outcome(Health.CRITICAL, shortened(f"connection broken: {reason_of(error)}"))
@@ -64,7 +64,7 @@ async def run(spec: CheckSpec, progress: Progress) -> Outcome:
 
 
 async def _call(stream: Any, spec: CheckSpec, where: str, service: str) -> int:
-    """The status in the answer. Raises _NoAnswer, and what h2 and the stream raise."""
+    """The status in the answer. Raises NoAnswer, and what h2 and the stream raise."""
     from h2.config import H2Configuration
     from h2.connection import H2Connection
     from h2.events import (
@@ -90,31 +90,31 @@ async def _call(stream: Any, spec: CheckSpec, where: str, service: str) -> int:
     while True:
         data = await stream.receive_some(READ_BYTES)
         if not data:
-            raise _NoAnswer("the connection was closed")
+            raise NoAnswer("the connection was closed")
         for event in talk.receive_data(data):
             if isinstance(event, ResponseReceived | TrailersReceived):
                 _check_headers(dict(event.headers or ()))
             elif isinstance(event, DataReceived):
                 said += event.data or b""
                 if len(said) > ANSWER_BYTES:
-                    raise _NoAnswer("it is too long")
+                    raise NoAnswer("it is too long")
                 talk.acknowledge_received_data(event.flow_controlled_length or 0, number)
             elif isinstance(event, StreamEnded):
                 return _status(said)
             elif isinstance(event, StreamReset | ConnectionTerminated):
-                raise _NoAnswer(f"HTTP/2 error {event.error_code}")
+                raise NoAnswer(f"HTTP/2 error {event.error_code}")
         await stream.send_all(talk.data_to_send())
 
 
 def _check_headers(headers: dict[Any, Any]) -> None:
-    """Raises _NoAnswer where they say that the call failed."""
+    """Raises NoAnswer where they say that the call failed."""
     if (http := headers.get(":status", "200")) != "200":
-        raise _NoAnswer(f"HTTP {http}")
+        raise NoAnswer(f"HTTP {http}")
     code = headers.get("grpc-status", "0")
     if code != "0":
         name = CODES.get(int(code), f"gRPC status {code}") if code.isdigit() else f"gRPC status {code}"
         message = unquote(headers.get("grpc-message", ""))
-        raise _NoAnswer(f"{name}: {message}" if message else name)
+        raise NoAnswer(f"{name}: {message}" if message else name)
 
 
 def _request(service: str) -> bytes:
@@ -132,12 +132,12 @@ def _varint(number: int) -> bytes:
 
 
 def _status(said: bytes) -> int:
-    """Field 1 of the answer; 0 where it is left out. Raises _NoAnswer."""
+    """Field 1 of the answer; 0 where it is left out. Raises NoAnswer."""
     if len(said) < 5 or said[0] != 0 or len(said) != 5 + struct.unpack_from(">I", said, 1)[0]:
-        raise _NoAnswer("its message cannot be read")
+        raise NoAnswer("its message cannot be read")
     message = said[5:]
     if not message:
         return 0
     if message[0] != 0x08 or len(message) < 2 or message[1] > 0x7F:
-        raise _NoAnswer("its message is of another type")
+        raise NoAnswer("its message is of another type")
     return message[1]

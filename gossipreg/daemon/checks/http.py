@@ -8,12 +8,15 @@ import trio
 
 from gossipreg import __version__
 from gossipreg.daemon.checks import tls
+from gossipreg.daemon.checks.parse import HIDDEN
 from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Outcome, Progress, shortened
 from gossipreg.daemon.checks.tcp import CannotConnect, connect, reason_of
 from gossipreg.model import Health
 
 TOO_MANY_REQUESTS = 429
 READ_BYTES = 4096
+SECRET_LENGTH = 8
+"""Shorter words of a header's value (`Bearer`, `no-cache`) are no secrets that would be worth hiding."""
 BODY_BYTES = 4 * OUTPUT_MAX
 """So much of the body is read; a service may have more to say, but not to a health check."""
 
@@ -33,7 +36,15 @@ async def run(spec: CheckSpec, progress: Progress) -> Outcome:
         return Outcome(Health.CRITICAL, shortened(f"connection broken: {reason_of(error)}"))
     finally:
         await trio.aclose_forcefully(stream)
-    return Outcome(_health(status), shortened(f"HTTP {status} {said.decode(errors='replace')}"))
+    return Outcome(_health(status), shortened(f"HTTP {status} {_without_secrets(said.decode(errors='replace'), spec)}"))
+
+
+def _without_secrets(said: str, spec: CheckSpec) -> str:
+    """What a server said, without what it may have sent back of the check's headers and body."""
+    words = [word for _, value in spec.headers for word in value.split() if len(word) >= SECRET_LENGTH]
+    for secret in sorted({spec.body.strip(), *words} - {""}, key=len, reverse=True):
+        said = said.replace(secret, HIDDEN)
+    return said
 
 
 def _health(status: int) -> Health:

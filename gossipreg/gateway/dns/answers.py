@@ -150,7 +150,8 @@ class DnsAnswers:
 
     def _service_records(self, instances: list[Instance], type: int, zone: Zone) -> Records:
         if type == wire.SRV:
-            return tuple(record for one in instances if (record := self._srv(one, zone)) is not None)
+            with_port = (one for one in instances if one.service.port)  # nobody can connect to port 0
+            return tuple(record for one in with_port if (record := self._srv(one, zone)) is not None)
         if type == wire.TXT:
             return self._texts(item for one in instances for item in one.service.meta)
         hosts = dict.fromkeys(one.service.address for one in instances)

@@ -52,10 +52,13 @@ class Agent:
         registrations, id = self._outside.registrations, instance.service.id
         return own_checks(self.own_node(), instance, registrations.report(id), registrations.maintenance(id))
 
+    def node_checks(self) -> list[Shape]:
+        """Those that belong to this sidecar and to no service."""
+        return node_checks(self.own_node(), self._outside.registrations.report(""))
+
     def checks(self, filter: str) -> Shape:
         found = {check["CheckID"]: check for one in self.instances() for check in self.checks_of(one)}
-        of_node = node_checks(self.own_node(), self._outside.registrations.report(""))
-        found |= {check["CheckID"]: check for check in of_node}
+        found |= {check["CheckID"]: check for check in self.node_checks()}
         reason = self._outside.registrations.maintenance(None)
         if reason is not None:
             found[NODE_MAINTENANCE] = {
@@ -70,7 +73,7 @@ class Agent:
         return {
             "AggregatedStatus": instance.health.name.lower(),
             "Service": agent_service(instance, self._outside.cluster),
-            "Checks": self.checks_of(instance),
+            "Checks": [*self.checks_of(instance), *self.node_checks()],
         }
 
     def members(self, filter: str) -> list[Shape]:

@@ -73,8 +73,6 @@ def service_untrusted(given: Given) -> tuple[dict[str, Any], list[Given]]:
         params["meta"] = meta
     if (weight := _weight(given)) is not None:
         params["weight"] = weight
-    if params["port"] == 0:
-        raise bad_request("Port is missing: an instance is an address and a port, 1 to 65535")
     return params, _definitions(given)
 
 

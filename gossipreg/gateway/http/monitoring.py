@@ -66,7 +66,7 @@ def target(instance: Instance) -> dict[str, object]:
     service = instance.service
     host = f"[{service.address}]" if ":" in service.address else service.address
     return {
-        "targets": [f"{host}:{service.port}"],
+        "targets": [f"{host}:{service.port}" if service.port else host],
         "labels": {
             "__meta_gossipreg_service": service.name,
             "__meta_gossipreg_service_id": service.id,

@@ -84,6 +84,41 @@ async def test_the_request_is_one_that_servers_understand() -> None:
     assert "Connection: close" in lines
 
 
+async def test_a_request_has_the_method_headers_and_body_of_the_check() -> None:
+    seen = []
+
+    async def handler(stream: trio.SocketStream) -> None:
+        data = b""
+        while not data.endswith(b"a, b\n"):
+            data += await stream.receive_some(4096)
+        seen.append(data)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with server(handler) as port:
+        options = "method=PUT,header=Host:shop.example,header=X-A:1%2C2,header=x-a:3,header=accept:a/b,body=a%2C b%0A"
+        assert (await said(f"http://127.0.0.1:{port}/x,{options}")).health is Health.PASSING
+    lines = seen[0].decode().split("\r\n")
+    assert lines[0] == "PUT /x HTTP/1.1"
+    named = [line.partition(": ") for line in lines[1 : lines.index("")]]
+    assert [value for name, _, value in named if name.lower() == "host"] == ["shop.example"]
+    assert [value for name, _, value in named if name.lower() == "x-a"] == ["1,2", "3"]
+    assert [value for name, _, value in named if name.lower() == "accept"] == ["a/b"]
+    assert [value for name, _, value in named if name.lower() == "content-length"] == ["5"]
+
+
+async def test_head_is_answered_without_a_body() -> None:
+    async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")) as port:
+        outcome = await said(f"http://127.0.0.1:{port}/,method=HEAD")
+    assert outcome == Outcome(Health.PASSING, "HTTP 200 OK")
+
+
+async def test_a_header_that_the_server_sends_back_is_not_shown() -> None:
+    body = b"you sent Bearer T0KEN-SECRET and my body"
+    async with server(answering(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))) as port:
+        outcome = await said(f"http://127.0.0.1:{port}/,header=Authorization:Bearer T0KEN-SECRET,body=my body")
+    assert outcome == Outcome(Health.CRITICAL, "HTTP 401 No you sent Bearer *** and ***")
+
+
 async def endless(stream: trio.SocketStream) -> None:
     await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:

@@ -52,6 +52,15 @@ def test_an_srv_has_weight_and_port_and_its_targets_address_beside_it_and_by_dir
             assert registry.found(str(one.target), dns.rdatatype.to_text(type)) == [address]
 
 
+def test_a_service_without_a_port_has_addresses_and_no_srv(registry: Registry) -> None:
+    registry.put("web", "10.0.0.1", 0, id="a")
+    assert registry.found("web.service.consul", "A") == ["10.0.0.1"]
+    assert registry.found("web.service.consul", "SRV") == []
+    registry.put("web", "10.0.0.2", 80, id="b")
+    assert len(registry.found("web.service.consul", "SRV")) == 1
+    assert sorted(registry.found("web.service.consul", "A")) == ["10.0.0.1", "10.0.0.2"]
+
+
 def test_a_target_stays_the_same_while_its_instance_does(registry: Registry) -> None:
     id = registry.put("web", "10.0.0.1", 80, id="a")
     before = registry.found("web.service.consul", "SRV")[0].split()[3]

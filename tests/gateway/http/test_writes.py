@@ -1,5 +1,6 @@
 """Registering, checks, maintenance, joining, leaving; and what cannot be had."""
 
+import json
 import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import DEFAULT_TIMEOUT_S
 from gossipreg.daemon.data_directory import DataDirectory
+from gossipreg.errors import CannotKeep
 from gossipreg.gateway.http.ask import duration_untrusted
 from gossipreg.gateway.http.check_definitions import check_untrusted
 from gossipreg.gateway.http.definitions import keys
@@ -73,8 +75,8 @@ async def test_keys_are_taken_in_any_case_and_with_underscores(served: Served, b
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"Name": ""}, "Missing service name"), ({"Port": 0}, "Port is missing"), ({"Port": 70000}, "1 to 65535"),
-        ({"Port": "80"}, "1 to 65535"), ({"Name": "a/b"}, "slash"), ({"Name": "a b"}, "spaces"),
+        ({"Name": ""}, "Missing service name"), ({"Port": 70000}, "0 to 65535"),
+        ({"Port": "80"}, "0 to 65535"), ({"Name": "a/b"}, "slash"), ({"Name": "a b"}, "spaces"),
         ({"Tags": "x"}, "list"),
         ({"Address": "0.0.0.0"}, "address"),
         ({"Connect": {"sidecar_service": {"x": 1}}}, "service mesh"), ({"Kind": "connect-proxy"}, "service mesh"),
@@ -326,6 +328,100 @@ async def test_what_is_written_is_on_the_disk_before_it_is_answered(tmp_path: Pa
         assert data.maintenance() == {}
         nursery.cancel_scope.cancel()
     data.close()
+
+
+# -- what is hidden, and what is not durable ---------------------------------------------------------------------------
+
+
+async def test_header_values_and_bodies_are_in_no_answer_and_no_log(served: Served) -> None:
+    check = {"HTTP": "http://127.0.0.1:9/", "Interval": "1h", "Method": "POST", "Body": "B0DY-SECRET",
+             "Header": {"Authorization": ["Bearer T0KEN-SECRET"]}}  # fmt: skip
+    await registered(served, Check=check)
+    await registered(served, Tags=["v2"])  # the check stays, as it was asked
+    assert (await served.put("/v1/agent/check/register", {"Name": "node", **check})).status == 200
+    bad = [{**check, "Timeout": "soon"}, {**check, "Header": {"X Y": ["T0KEN-SECRET"]}}, {**check, "Method": "B A D"},
+           {**check, "TCP": "h:1"}, {**check, "Interval": "1ns"}]  # fmt: skip
+    shown = [(await served.put("/v1/agent/service/register", {**WEB, "Check": one})) for one in bad]
+    assert {reply.status for reply in shown} == {400}
+    paths = ("agent/checks", "agent/services", "agent/service/web", "agent/health/service/id/web?format=json",
+             "health/service/web", "health/checks/web", "catalog/service/web", "health/state/any")  # fmt: skip
+    shown += [await served.get(f"/v1/{path}") for path in paths]
+    said = "".join(reply.body.decode() for reply in shown)
+    said += json.dumps([served.services.report("web"), served.services.report(""), served.services.failing()])
+    said += json.dumps(await served.methods.figures()) + served.log.getvalue()
+    assert "SECRET" not in said
+    assert "header=Authorization:***" in said
+    [spec] = [status.spec for status in served.services.checks.statuses("web")]
+    assert spec.headers == (("Authorization", "Bearer T0KEN-SECRET"),)
+
+
+async def test_what_cannot_be_written_is_told_and_said_or_refused(tmp_path: Path) -> None:
+    data = DataDirectory(str(tmp_path / "data"))
+    served = Served(tmp_path, MemoryNetwork(), "one", database=data)
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(served.run)
+            nursery.start_soon(served.store.run)
+            for number in range(5):
+                await registered(served, ID=f"w{number}", Check={"TTL": "1h", "Status": "passing"})
+            written = data.write
+            data.write = full  # type: ignore[method-assign, assignment]
+            client = await served.client()
+            for path in ("service/deregister/w0", "service/maintenance/w1?enable=true", "check/deregister/service:w2",
+                         "maintenance?enable=true", "maintenance?enable=false"):  # fmt: skip
+                reply = await client.put(f"/v1/agent/{path}")
+                assert (reply.status, reply.headers.get("x-gossipreg-durable")) == (200, "false"), path
+            assert [one.service.id for one in served.instances("web")] == ["w1", "w2", "w3", "w4"]
+            assert health_of(served, "w1") is Health.MAINTENANCE
+            for path, body in (("service/register", WEB), ("check/register", {"Name": "c", "TTL": "1s"}),
+                               ("check/register", {"Name": "c", "TTL": "1s", "ServiceID": "w3"})):  # fmt: skip
+                reply = await client.put(f"/v1/agent/{path}", body)
+                assert reply.status == 507
+                assert "disk is full" in reply.error
+            data.write = written  # type: ignore[method-assign]
+            reply = await client.put("/v1/agent/service/deregister/w4")
+            assert (reply.status, reply.headers.get("x-gossipreg-durable")) == (200, None)
+            assert [one.id for one in data.services()] == ["w1", "w2", "w3"]
+            served.services.close()
+            assert (await client.put("/v1/agent/service/register", WEB)).status == 503
+            nursery.cancel_scope.cancel()
+    finally:
+        served.close()
+        data.close()
+
+
+def full(*_: object) -> None:
+    raise CannotKeep("cannot write gossipreg.db: database or disk is full; nothing was changed")
+
+
+# -- checks of the node, and services without a port -------------------------------------------------------------------
+
+
+async def test_a_check_of_the_node_takes_all_services_with_it(served: Served) -> None:
+    await registered(served)
+    await registered(served, Name="two", ID="two")
+    check = {"Name": "disk", "TTL": "1h", "Notes": "of /var"}
+    assert (await served.put("/v1/agent/check/register", check)).status == 200
+    assert {health_of(served, id) for id in ("web", "two")} == {Health.CRITICAL}
+    shown = (await served.get("/v1/agent/checks")).json["disk"]
+    assert (shown["ServiceID"], shown["Status"], shown["Notes"]) == ("", "critical", "of /var")
+    assert (await served.put("/v1/agent/check/pass/disk?note=fine")).status == 200
+    assert {health_of(served, id) for id in ("web", "two")} == {Health.PASSING}
+    assert (await served.put("/v1/agent/check/warn/disk")).status == 200
+    assert {health_of(served, id) for id in ("web", "two")} == {Health.WARNING}
+    assert (await served.put("/v1/agent/check/register", {**check, "TTL": "2h"})).status == 200
+    assert health_of(served) is Health.WARNING  # an edit changes no health
+    await registered(served, Name="three", ID="three")
+    assert health_of(served, "three") is Health.WARNING
+    assert (await served.put("/v1/agent/check/register", {**check, "ServiceID": "web"})).status == 400
+    assert (await served.put("/v1/agent/check/deregister/disk")).status == 200
+    assert {health_of(served, id) for id in ("web", "two", "three")} == {Health.PASSING}
+
+
+async def test_a_service_without_a_port_is_registered_as_with_consul(served: Served) -> None:
+    assert (await served.put("/v1/agent/service/register", {"Name": "batch"})).status == 200
+    assert (await served.get("/v1/agent/service/batch")).json["Port"] == 0
+    assert [one["targets"] for one in (await served.get("/sd/prometheus")).json] == [["10.0.0.1"]]
 
 
 # -- the sidecar -------------------------------------------------------------------------------------------------------

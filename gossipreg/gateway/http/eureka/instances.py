@@ -63,7 +63,7 @@ def document_of(instance: Instance, *, id: str | None = None, own_status: str = 
     """The instance as Eureka's clients read it. `id` is another id to show it by; `action` is what happened to it."""
     service, meta = instance.service, dict(instance.service.meta)
     kept = {field: meta[key] for field, key in KEPT.items() if key in meta}
-    plain_enabled = meta.get(PLAIN_PORT) != "off"
+    plain_enabled = meta.get(PLAIN_PORT) != "off" and service.port > 0
     secure_port = meta.get(SECURE_PORT, "")
     renewal_s, duration_s = lease_of(meta)
     shown = {key: value for key, value in meta.items() if not key.startswith(PREFIX)}
