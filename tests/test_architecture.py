@@ -267,7 +267,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}
         sidecar.answers["force-leave"] = lambda _: {"left": [{"id": "00", "name": "web"}]}
         sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
-        sidecar.answers["reload"] = lambda _: {}
+        sidecar.answers |= {"reload": lambda _: {}, "maint": lambda _: {}, "deregister": lambda _: {}}
         sidecar.answers["lookup"] = lambda _: [instance()]
         sidecar.changes, sidecar.watches = [{"kind": "current", "instances": [instance()]}, None], 1
         line = ["--socket", str(sidecar.path), command, *ARGUMENTS.get(command, [])]
