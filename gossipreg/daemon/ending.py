@@ -103,7 +103,7 @@ class Ending:
         """Connect once to each service of ours: one that refuses must not stay in the answers for the time of a hold,
         in which nobody checks it."""
         async with trio.open_nursery() as nursery:
-            for id, host, port in self._services.endpoints():
+            for id, host, port in self._services.health.endpoints():
                 nursery.start_soon(self._take_out_if_refusing, id, host, port)
 
     async def _take_out_if_refusing(self, id: str, host: str, port: int) -> None:
@@ -113,7 +113,7 @@ class Ending:
                 await trio.aclose_forcefully(stream)
         except OSError as error:
             if _refused(error):
-                self._services.refuses(id)
+                self._services.health.refuses(id)
 
 
 def _refused(error: BaseException) -> bool:

@@ -194,8 +194,8 @@ class Sidecar:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_pump)
                 nursery.start_soon(self._store.run)
-                nursery.start_soon(self._services.checks.run)
-                nursery.start_soon(self._services.known.run)
+                nursery.start_soon(self._services.health.checks.run)
+                nursery.start_soon(self._services.health.known.run)
                 nursery.start_soon(self._gateways.run)
                 nursery.start_soon(self._addresses.run)
                 if self._kept_table is not None:
@@ -295,7 +295,7 @@ class Sidecar:
     def _changed(self, changes: tuple[Change, ...]) -> None:
         self._gateways.changed(changes)
         self._watches.publish(changes)
-        self._services.look_at_aliases(changes)
+        self._services.health.look_at_aliases(changes)
 
     def _event(self, event: Event) -> None:
         if event.kind == "synced":

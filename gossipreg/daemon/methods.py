@@ -276,14 +276,14 @@ class Methods:
                 {key: value for key, value in member_shape(member).items() if key in _TROUBLE}
                 for member in islice(troubles, TROUBLES_MAX)
             ],
-            "failing_checks": self._services.failing(),
+            "failing_checks": self._services.health.failing(),
             "maintenance": self._services.in_maintenance(),
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {
                 **{name: value for name, value in statistics.items() if name not in ("synced", "members", "out")},
                 **{f"drop.{reason}": count for reason, count in (self._pump.dropped + self.dropped).items()},
                 **self._pump.counts,
-                **self._services.checks.counts(),
+                **self._services.health.checks.counts(),
                 **self._more_counts(),
                 "lookups": self.lookups,
                 "tasks": trio.lowlevel.current_statistics().tasks_living,

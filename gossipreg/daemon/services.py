@@ -31,10 +31,9 @@ from msgpack import unpackb
 
 from gossipreg.callers import NO_UID, Caller, the_sidecar
 from gossipreg.daemon.admission import Admission
-from gossipreg.daemon.aliases import Aliases
 from gossipreg.daemon.announced import Announced
 from gossipreg.daemon.audit import Audit
-from gossipreg.daemon.checks.schedule import RUNNERS, Checks, Runner
+from gossipreg.daemon.checks.schedule import RUNNERS, Runner
 from gossipreg.daemon.checks.spec import CheckSpec, Kind
 from gossipreg.daemon.checks.state import Beginning
 from gossipreg.daemon.entries import (
@@ -48,17 +47,19 @@ from gossipreg.daemon.entries import (
     with_checks,
     without_check,
 )
-from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE, failing, log_health, report
+from gossipreg.daemon.file_services import FileServices
+from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE, report
 from gossipreg.daemon.kept import Kept, KeptService, Moment, Statement, drop_service, keep_service
-from gossipreg.daemon.known_health import KnownHealth, moment_now
+from gossipreg.daemon.known_health import moment_now
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.maintenance import EVERYTHING, Maintenance
-from gossipreg.daemon.node_checks import NODE, NodeChecks
-from gossipreg.daemon.params import Registration, registration_untrusted
+from gossipreg.daemon.node_checks import NODE
+from gossipreg.daemon.params import registration_untrusted
 from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.service_health import ServiceHealth
 from gossipreg.daemon.store import Store
 from gossipreg.errors import BadConfig, GossipregError, Leaving, NotFound, Refused, RequestError
-from gossipreg.model import Address, Change, Health, Service, Version
+from gossipreg.model import Address, Health, Service, Version
 from gossipreg.rights import Rights
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
@@ -81,27 +82,30 @@ class Services:
         self._log = log
         self._admission = Admission(self._announced.host, self._checks_of, allow_cmd_checks=allow_cmd_checks)
         self._entries: dict[str, Entry] = {}
-        self._file: dict[str, bytes] = {}
-        """The services file as it was read last: the parameters by id."""
+        self._file = FileServices(
+            log, self._entries,
+            read=lambda params: self._admission.read(params, trusted=True),
+            take=lambda wanted: self._take(Entry(wanted, "file", True, owner=self._sidecar.uid), self._sidecar),
+            deregister=lambda one: self.deregister(one, by=self._sidecar),
+        )  # fmt: skip
         self._closed = False
         self._merging = trio.Lock()
         """Whoever adds to the checks that a service has does so one at a time."""
         self._maintenance = Maintenance(node, pump, store, log, self.audit)
-        aliases = Aliases(node, lambda: self._node_checks.health)
-        self.checks = Checks(
-            changed=self._checked, expired=self._expired, kept_out=self._kept_out, rng=rng, bug=pump.bug,
-            spoke=lambda *which: self.known.spoke(*which), runners={**runners, "alias": aliases.run},
+        self.health = ServiceHealth(
+            node, self._announced, store, log, self._entries, self._maintenance,
+            rng=rng, runners=runners, now=now, bug=pump.bug, expired=self._expired,
         )  # fmt: skip
-        self.known = KnownHealth(store, self.checks.statuses, now)
-        self._node_checks = NodeChecks(store, log, self.checks, self._show_all)
 
     # -- the start, before anything runs -----------------------------------------------------------------------------
 
     def start(self, kept: Kept, flags: Params | None, file: Sequence[Params]) -> None:
         """Raises BadConfig for what the flags or the file ask for and cannot be done."""
         self._maintenance.start(kept.maintenance)
-        self.known.start(kept.healths, kept.hold)
-        self._node_checks.start(kept.node_checks, self._admission.check, partial(self.known.restored, NODE))
+        self.health.known.start(kept.healths, kept.hold)
+        self.health.node_checks.start(
+            kept.node_checks, self._admission.check, partial(self.health.known.restored, NODE)
+        )
         before = {one.id: one for one in kept.services}
         for one in kept.services:
             if one.source == "socket":
@@ -112,7 +116,7 @@ class Services:
         for id, one in before.items():
             if one.source != "socket" and id not in self._entries:
                 self._keep_later(id)
-        self.known.started()
+        self.health.known.started()
 
     def _restore(self, kept: KeptService) -> None:
         """Take up what was kept. What cannot be done stays on the disk, and is said."""
@@ -131,7 +135,7 @@ class Services:
             registration = self._admission.read(params, trusted=True)
             id = registration.service.id
             if source == "file":
-                self._file[id] = registration.params
+                self._file.params[id] = registration.params
             if id in self._entries:
                 if self._entries[id].registration.params != registration.params:
                     self._log.warning("service_kept", id=id, message=f"registered through the socket: `gossipreg "
@@ -144,7 +148,7 @@ class Services:
         self._keep_later(id)
 
     def _restored(self, id: str) -> Beginning:
-        return Beginning(restored=partial(self.known.restored, id))
+        return Beginning(restored=partial(self.health.known.restored, id))
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -187,7 +191,7 @@ class Services:
             raise Leaving("this sidecar is leaving: register the check with the one that comes after it")
         if id is None:
             self.rights.check("a check of the whole node", by)
-            await self._node_checks.put(check_id, given, said, partial(self._admission.check, who=str(by)),
+            await self.health.node_checks.put(check_id, given, said, partial(self._admission.check, who=str(by)),
                                         trusted=by.trusted)  # fmt: skip
             return
         async with self._merging:
@@ -203,7 +207,7 @@ class Services:
         """Give one check another name and other notes; what it asks stays. Durable. Raises RequestError."""
         if id is None:
             self.rights.check("a check of the whole node", by)
-            await self._node_checks.describe(check_id, name, notes)
+            await self.health.node_checks.describe(check_id, name, notes)
             return
         async with self._merging:
             before = self._entry(id)
@@ -216,7 +220,7 @@ class Services:
         """Take one check out; whether that is durable. Raises NotFound, NotAllowed."""
         if id is None:
             self.rights.check("a check of the whole node", by)
-            return await self._node_checks.drop(check_id)
+            return await self.health.node_checks.drop(check_id)
         async with self._merging:
             before = self._entry(id)
             owner = self._claim("a change of the checks", id, by)
@@ -276,7 +280,7 @@ class Services:
     def _beginning(self, entry: Entry, fresh: Health | None, said: Mapping[str, Health]) -> Beginning:
         """How the checks begin that this service did not have before."""
         before = self._entries.get(entry.id)
-        if before is None and entry.holder is not None and self.known.knows(entry.id):
+        if before is None and entry.holder is not None and self.health.known.knows(entry.id):
             return self._restored(entry.id)  # the sidecar was restarted, and the program has found it again
         if fresh is None:
             fresh = Health.CRITICAL if before is None else before.health
@@ -292,12 +296,12 @@ class Services:
         """This connection is gone, and what lived on it goes too; what stands in the file comes back."""
         for id in [id for id, entry in self._entries.items() if entry.holder is holder]:
             gone = "the program that registered it is gone"
-            if id not in self._file:
+            if id not in self._file.params:
                 self._drop(id, "service_detached", keeps_maintenance=True, message=gone)
                 continue
             self._line("service_detached", id=id, message=f"{gone}: as the file says from now on")
             try:
-                as_in_file = self._admission.read(unpackb(self._file[id]), trusted=True)
+                as_in_file = self._admission.read(unpackb(self._file.params[id]), trusted=True)
                 entry = Entry(as_in_file, "file", True, owner=self._sidecar.uid)
                 self._apply(entry, Beginning(), self._sidecar)
             except RequestError as error:
@@ -312,43 +316,16 @@ class Services:
             self.rights.check("a heartbeat of the whole node", by)
         else:
             self.rights.check_owner("heartbeat", id, self._entry(id).owner, by)
-        self.checks.heartbeat(id, health, note, check)
+        self.health.checks.heartbeat(id, health, note, check)
 
     def close(self, hold_s: float = 0.0) -> None:
         """We are leaving, and will be back within `hold_s` where that is above 0: nothing more is taken."""
         self._closed = True
-        self.known.settle(hold_s)
+        self.health.known.settle(hold_s)
 
     async def follow_file(self, file: Sequence[Params], *, allow_empty: bool = False) -> FileChanges:
-        """The services file was read again: what changed changes, what is gone is taken out, what is not registered any
-        more comes back. An empty one is taken for a file that is just being written, unless `allow_empty`. Raises
-        RequestError before anything is done; what cannot be done later is said in the log."""
-        if self._file and not file and not allow_empty:
-            raise Refused(f"it names no service, and {len(self._file)} were registered from it: `gossipreg reload "
-                          "--allow-empty` takes them out")  # fmt: skip
-        wanted = {one.service.id: one for one in (self._admission.read(params, trusted=True) for params in file)}
-        done = FileChanges()
-        for id in dict.fromkeys([*self._file, *wanted]):
-            try:
-                one = await self._follow_one(id, wanted.get(id))
-            except RequestError as error:  # the next reading tries again
-                self._log.error("service_not_followed", id=id, message=str(error))
-                one = FileChanges(failed=1)
-            done = FileChanges(*map(sum, zip(done, one, strict=True)))
-        return done
-
-    async def _follow_one(self, id: str, wanted: Registration | None) -> FileChanges:
-        if wanted is None:
-            ours = id in self._entries and self._entries[id].source == "file"
-            if ours:
-                await self.deregister(id, by=self._sidecar)
-            self._file.pop(id, None)
-            return FileChanges(deregistered=int(ours))
-        if id in self._entries and self._file.get(id) == wanted.params:
-            return FileChanges()
-        await self._take(Entry(wanted, "file", True, owner=self._sidecar.uid), self._sidecar)
-        self._file[id] = wanted.params
-        return FileChanges(registered=1)
+        """The services file was read again: see `FileServices.follow`."""
+        return await self._file.follow(file, allow_empty=allow_empty)
 
     def follow_address(self) -> None:
         """Our address changed: services whose address was not named follow it."""
@@ -358,63 +335,18 @@ class Services:
                 params = unpackb(entry.registration.params)
                 entry.registration = registration_untrusted("register", params, default_host=host)
                 try:
-                    self._tell(entry)
+                    self.health.register(entry)
                 except RequestError as error:  # it was withheld, and now there is no room for it
                     self._log.error("service_not_announced", id=id, message=str(error))
 
-    # -- what checks say ---------------------------------------------------------------------------------------------
-
-    def look_at_aliases(self, changes: Sequence[Change]) -> None:
-        """These instances changed: checks that alias them follow at once."""
-        for change in changes:
-            self.checks.look_at_aliases(change.instance.service.id)
-
-    def _checked(self, id: str, health: Health) -> None:
-        """Its checks make this its health from now on."""
-        before = self._node_checks.health if id == NODE else self._entries[id].health
-        self._health_line(id, health, before=HEALTH_NAMES[before])
-        if id == NODE:
-            self._node_checks.health = health
-            self._show_all()
-        else:
-            self._entries[id].health = health
-            self._show_again(id)
-        self.known.changed(id)
-
-    def endpoints(self) -> list[tuple[str, str, int]]:
-        """(id, host, port) of the services that are in the answers and say where they listen."""
-        services = [entry.registration.service for entry in self._entries.values() if entry.health < Health.CRITICAL]
-        return [(service.id, service.address, service.port) for service in services if service.port]
-
-    def refuses(self, id: str) -> None:
-        """It refused a connection, and nobody will check it for a while: out of the answers."""
-        if id in self._entries:
-            self._log.warning("service_refuses", id=id, message="it takes no connections: not held in the answers")
-            self._checked(id, Health.CRITICAL)
-            self.known.forget(id)  # what its checks said before is worth nothing after the restart
-
-    def _kept_out(self, id: str) -> None:
-        """The first result of a check of it did not let it into the answers."""
-        self._health_line(id, self._node_checks.health if id == NODE else self._entries[id].health)
-
     def _expired(self, id: str, why: str) -> None:
-        """It failed for so long that it is to be taken out. A check of the sidecar itself takes out nothing for good,
-        as with Consul's agents."""
-        if id != NODE:
-            self._drop(id, "service_expired", "warning", message=why)
-            self._keep_later(id)
+        """It failed for so long that it is to be taken out."""
+        self._drop(id, "service_expired", "warning", message=why)
+        self._keep_later(id)
 
     def report(self, id: str) -> list[Shape]:
         """What is known of the checks of a service of ours, or ("") of this sidecar's. Never gossiped."""
-        return report(self.checks, id)
-
-    def failing(self) -> list[Shape]:
-        """The checks that do not pass, for `info`; no more than a few."""
-        ill = (id for id, entry in self._entries.items() if entry.health is not Health.PASSING)
-        return failing(self.checks, [NODE, *ill])
-
-    def _health_line(self, id: str, health: Health, **fields: Field) -> None:
-        log_health(self._log, self.checks, id, health, **fields)
+        return report(self.health.checks, id)
 
     def _line(self, kind: str, level: str = "info", /, **fields: Field) -> None:
         self._log.line(level, kind, fields, kind_burst=ALL_LINES_A_MINUTE)
@@ -429,8 +361,8 @@ class Services:
         """Tell the cluster, begin the checks; what comes of all of them is its health from now on. Raises RequestError;
         then nothing changed."""
         id, checks = entry.id, entry.registration.checks
-        entry.health = self.checks.health(id, checks, beginning)
-        version = self._tell(entry)
+        entry.health = self.health.checks.health(id, checks, beginning)
+        version = self.health.register(entry)
         before, self._entries[id] = self._entries.get(id), entry
         if before is None or (before.registration.params, before.source) != (entry.registration.params, entry.source):
             service = entry.registration.service
@@ -442,33 +374,14 @@ class Services:
                 checks=len(checks), health=HEALTH_NAMES[entry.health],
                 **self.audit.record("register", id, by),
             )  # fmt: skip
-        self.checks.set(id, checks, beginning)
-        self.known.changed(id)
+        self.health.checks.set(id, checks, beginning)
+        self.health.known.changed(id)
         return version
-
-    def _tell(self, entry: Entry) -> Version:
-        service = entry.registration.service
-        health, reason = self._health_of(entry)
-        return self._announced.register(service, health, reason)
-
-    def _health_of(self, entry: Entry) -> tuple[Health, str]:
-        """The health to announce, and why it is in maintenance."""
-        return self._maintenance.shown(entry.id, max(entry.health, self._node_checks.health))
 
     def _maintained(self, id: str, before: Entry | None) -> None:
         if id not in self._entries and before is not None and before.holder is None:
             self._maintenance.forget(id)  # it was deregistered meanwhile
-        self._show_again(id)
-
-    def _show_again(self, id: str) -> None:
-        if id in self._entries:
-            health, reason = self._health_of(self._entries[id])
-            self._announced.set_health(id, health, reason)
-
-    def _show_all(self) -> None:
-        """This sidecar's own checks have another health."""
-        for id in self._entries:
-            self._show_again(id)
+        self.health.announce(id)
 
     def _entry(self, id: str) -> Entry:
         entry = self._entries.get(id)
@@ -485,8 +398,8 @@ class Services:
                 self._maintenance.forget(id)
             self._line(kind, level, id=id, **fields, **self.audit.record("deregister", id, by or self._sidecar))
             entry.tell_holder("was deregistered")
-            self.checks.remove(id)
-            self.known.forget(id)
+            self.health.checks.remove(id)
+            self.health.known.forget(id)
             self._announced.deregister(id)
 
     def _kept_now(self, id: str) -> list[Statement]:

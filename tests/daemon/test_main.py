@@ -356,8 +356,8 @@ def test_a_service_beside_it_that_cannot_be_registered_is_an_error(tmp_path: Pat
     from gossipreg.daemon.logs import Log
     from gossipreg.daemon.main import Sidecar
 
-    settings = Settings(bind="127.0.0.1:0", socket=str(tmp_path / "s"), service={"name": "web", "port": 0}, name="x")
-    with opened(settings) as open_things, pytest.raises(BadConfig, match="port is 0"):
+    settings = Settings(bind="127.0.0.1:0", socket=str(tmp_path / "s"), service={"name": "web", "port": -1}, name="x")
+    with opened(settings) as open_things, pytest.raises(BadConfig, match="port is -1"):
         Sidecar(open_things, Log())
 
 

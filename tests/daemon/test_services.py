@@ -71,8 +71,8 @@ class Started:
             self.services.start(data.kept(), flags, file)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.inside.store.run)
-                nursery.start_soon(self.services.checks.run)
-                nursery.start_soon(self.services.known.run)
+                nursery.start_soon(self.services.health.checks.run)
+                nursery.start_soon(self.services.health.known.run)
                 await use(self)
                 nursery.cancel_scope.cancel()
         finally:
@@ -121,11 +121,11 @@ async def test_a_service_with_a_check_is_out_of_the_answers_until_it_passes(
         assert one.found() == {"web-80": Health.CRITICAL}
         await trio.sleep(60)
         assert one.found() == {"web-80": Health.CRITICAL}
-        [failing] = one.services.failing()
+        [failing] = one.services.health.failing()
         assert (failing["service"], failing["check"], failing["output"]) == ("web-80", CHECKED["checks"][0], "as told")
         one.tcp.health = Health.PASSING
         await one.until(lambda: one.found() == {"web-80": Health.PASSING})
-        assert one.services.failing() == []
+        assert one.services.health.failing() == []
 
     await started.run(use)
 
@@ -264,7 +264,7 @@ async def test_a_restart_of_the_sidecar_keeps_an_attached_service_in_the_answers
         assert one.found() == {"web-80": Health.PASSING}
         holder.gone = True
         one.services.detach(holder)
-        assert not one.services.known.knows("web-80")  # a program that is started anew begins critical
+        assert not one.services.health.known.knows("web-80")  # a program that is started anew begins critical
 
     await started.run(before)
     await started.run(after)
@@ -748,8 +748,8 @@ async def test_what_the_flags_cannot_have_stops_the_start(autojump_clock: MockCl
     async def never(_: Started) -> None:
         raise AssertionError
 
-    with pytest.raises(BadConfig, match="port is 0"):
-        await started.run(never, flags={"name": "web", "port": 0})
+    with pytest.raises(BadConfig, match="port is -1"):
+        await started.run(never, flags={"name": "web", "port": -1})
 
 
 async def test_an_unknown_id_is_not_found(autojump_clock: MockClock, tmp_path: Path) -> None:

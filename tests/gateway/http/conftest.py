@@ -190,7 +190,7 @@ class Served(Inside):
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.pump.run)
-            nursery.start_soon(self.services.checks.run)
+            nursery.start_soon(self.services.health.checks.run)
             nursery.start_soon(self.gateway.run)
             self.seek()
             task_status.started()
