@@ -10,10 +10,21 @@ import sys
 from contextlib import suppress
 
 
+def _occupy_standard_streams() -> None:
+    """Open the null device in place of standard streams that are closed (`2>&-`): else the next file or socket would
+    get that number, and what a library writes to stderr would end up in it. `sys.stderr` stays None then."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
 def main() -> int:
     """The console script: runs the command of `sys.argv`; the exit code is returned, or the process ends with it."""
     import signal
 
+    _occupy_standard_streams()
     # Until `run` can turn it into an exit code, Ctrl-C would be a traceback. It may be ignored, as in the background
     # of a shell: then it stays so.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler

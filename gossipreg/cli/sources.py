@@ -180,7 +180,7 @@ def _from_file(option: click.Option, value: Any, where: str) -> Any:
         value = [f"{name}={text}" for name, text in value.items()]  # label = { rack = "7" }
     takes, wanted = _wanted(option)
     values = value if option.multiple and type(value) is list else [value]
-    if not all(type(one) in takes for one in values):
+    if not all(type(one) in takes and "\0" not in str(one) for one in values):  # no path and no name has a zero byte
         raise BadConfig(f"{where}: {key} is {str(value)[:80]!r}, and it takes {wanted}")
     return values if option.multiple else value
 

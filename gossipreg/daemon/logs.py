@@ -42,7 +42,7 @@ class Log:
             raise BadConfig(f"log level {level!r}: choose from {', '.join(LEVELS)}")
         self._json = format == "json"
         self._lowest = LEVELS[level]
-        self._stream = sys.stderr if stream is None else stream
+        self._stream: TextIO | None = sys.stderr if stream is None else stream  # None: it was closed at the start
         self._repeats: dict[str, _Repeats] = {}
         self._kinds: dict[str, _Repeats] = {}
 
@@ -128,6 +128,8 @@ class Log:
 
     def _write(self, level: str, kind: str, fields: dict[str, Field]) -> None:
         form = json_line if self._json else text_line
+        if self._stream is None:
+            return
         try:
             self._stream.write(form(_timestamp(), level, kind, fields) + "\n")
             self._stream.flush()

@@ -147,6 +147,8 @@ def _rights(settings: Settings) -> Rights:
 def _bind_socket_file(settings: Settings) -> SocketFile:
     group = None if settings.socket_group is None else _group(settings.socket_group)
     if settings.socket is not None:
+        if not Path(settings.socket).name:
+            raise BadConfig(f"--socket {settings.socket!r}: that is a folder, name a file in it")
         if fault := path_fault(settings.socket):
             raise CannotStart(fault)
         return bind_socket_file(Path(settings.socket), group=group)

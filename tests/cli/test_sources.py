@@ -132,6 +132,7 @@ def test_the_key_variable_goes_before_a_key_file_in_the_file(
         ("label = { rack = 7 }", "it takes texts in quotes"),
         ("zone", "not TOML"),
         ('zone = "\udcff"', "not UTF-8 at byte 8"),
+        ('socket = "a\\u0000b"', "it takes a text in quotes"),
         ('profile = "moon"', "profile in"),
         ("port = 99999", "port in"),
         ('label = "x"', "label in"),

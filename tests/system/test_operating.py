@@ -180,3 +180,20 @@ def test_a_wrong_key_that_is_mended_leaves_no_trouble(cluster: Sidecars) -> None
     assert cli(other, "reload").returncode == 0
     wait_for(lambda: other.states() == {"first": "alive", "other": "alive"})
     wait_for(lambda: troubles(other) == troubles(first) == [], 10)
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-", "2>/dev/full", "1>/dev/full"])
+def test_join_runs_with_closed_and_full_standard_streams(cluster: Sidecars, closed: str) -> None:
+    socket = cluster.folder / "s"
+    line = f'exec "$@" --bind 127.0.0.1:0 --data-dir {cluster.folder}/data --socket {socket} {closed}'
+    process = subprocess.Popen(["bash", "-c", line, "bash", *COMMAND, "join"], stdout=subprocess.DEVNULL)
+    try:
+        asked = [*COMMAND, "--socket", str(socket), "info", "--json"]
+        wait_for(lambda: subprocess.run(asked, capture_output=True).returncode == 0)
+        open_files = {os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)}
+        assert not any("socket:" in name or "gossipreg.db" in name for name in open_files), open_files
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(BOUND_S) == 0
+    finally:
+        process.kill()
+        process.wait()
