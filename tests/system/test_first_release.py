@@ -1,0 +1,57 @@
+"""A data directory and a services file that the first release wrote and read (fixtures/first_release, made with it)."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tests.system.sidecars import Sidecar, Sidecars, wait_for
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "first_release"
+ID = "d7c2f18f952f78a2173e621bb01597a9"
+GENERATION = 117696491887808816
+
+
+def start(cluster: Sidecars) -> Sidecar:
+    data = cluster.folder / "data"
+    shutil.copytree(FIXTURE / "data", data)
+    services = FIXTURE / "services.toml"
+    arguments = ("--data-dir", str(data), "--services", str(services), "--service", "beside", "--port", "9000")
+    return cluster.start("old", *arguments).wait_ready()
+
+
+def found(sidecar: Sidecar, name: str) -> dict[str, Any]:
+    (instance,) = sidecar.call("lookup", name=name, all=True)
+    assert isinstance(instance, dict)
+    return instance
+
+
+def test_a_data_directory_of_the_first_release_works_unchanged(cluster: Sidecars) -> None:
+    one = start(cluster)
+    assert one.id == ID
+    assert int(one.call("info")["generation"]) > GENERATION
+    web = found(one, "web")
+    assert (web["id"], web["port"], web["weight"], web["meta"]) == ("web-80", 80, 7, {"k": "v"})
+    assert sorted(web["tags"]) == ["a", "b"]
+    assert web["health"] == "maintenance"
+    assert (found(one, "job")["id"], found(one, "job")["address"]) == ("job-1", "db.example")
+    one.call("heartbeat", id="ticker-81")
+    wait_for(lambda: found(one, "ticker")["health"] == "passing")
+    assert "not_restored" not in one.log.read_text()
+    one.call("deregister", id="web-80")
+    assert one.end() == 0
+    again = cluster.start("old", "--data-dir", str(cluster.folder / "data")).wait_ready()
+    assert again.id == ID
+    wait_for(lambda: again.call("info")["synced"])  # the member that it remembers does not answer
+    assert again.call("lookup", name="web", all=True) == []
+    assert found(again, "ticker")["id"] == "ticker-81"
+
+
+def test_a_services_file_of_the_first_release_is_read_unchanged(cluster: Sidecars) -> None:
+    one = start(cluster)
+    billing, stock = found(one, "billing"), found(one, "stock")
+    assert (billing["port"], billing["tags"], billing["meta"]) == (8080, ["v2"], {"path": "/api"})
+    assert (stock["id"], stock["address"], stock["weight"]) == ("stock-a", "10.0.0.7", 3)
+    checks = {check["check"] for check in stock["checks"]}
+    assert "ttl:1h" in checks
+    assert len(checks) == 2
+    assert found(one, "beside")["health"] == "passing"
