@@ -54,6 +54,8 @@ class Commons:
     """Members to whom the current input says more than the smallest datagram carries: see `path_mtu.py`."""
     doubt: Callable[[NodeId], None] = lambda _: None
     """Something large that was sent to this member seems not to have arrived: see `path_mtu.py`."""
+    settling: bool = False
+    """It is in step with a member that was not in step itself, and waits for others: see `last_known.py`."""
     started_at: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +65,11 @@ class Commons:
     def generation(self) -> int:
         """Of this start; raised where somebody else uses our identity."""
         return self.replica.own.liveness.generation
+
+    @property
+    def settled(self) -> bool:
+        """In step, as we say it to others."""
+        return self.in_step and not self.settling
 
     @property
     def up_ms(self) -> int:
@@ -127,7 +134,7 @@ class Commons:
 
     def hello(self, number: int, echo: int) -> Hello:
         """Who we are; see `Hello`."""
-        return Hello(self.config.cluster, self.id, self.generation, number, echo, self.in_step, self.up_ms)
+        return Hello(self.config.cluster, self.id, self.generation, number, echo, self.settled, self.up_ms)
 
     def probe_of(self, number: int) -> Probe:
         return Probe(SCOPE_ALL, number, self.replica.fingerprint)

@@ -126,6 +126,7 @@ class Contact:
         if peer is not None:
             commons.outbox.proven(source)
             peer.source = source
+            peer.in_step = hello.in_step
             peer.heard_at = commons.now
             self._lost.reached(hello.id, commons.peers.called(hello.echo))
             commons.peers.answered(hello.echo)

@@ -85,6 +85,12 @@ class Joining:
         return self._commons.in_step
 
     @property
+    def first_was_synced(self) -> bool:
+        """Whether the member that was listed first was synced itself; True where there was none to list."""
+        peer = None if self._first is None else self._commons.peers.of_id(self._first)
+        return peer is None or peer.in_step
+
+    @property
     def progress(self) -> str:
         """What is missing before this member is synced, in words; empty where it is."""
         if self.synced:

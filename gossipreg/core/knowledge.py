@@ -16,8 +16,8 @@ class Knowledge(Enum):
     """It was synced, and no other member is heard now. Answers are those known last, and instances of others are
     marked stale; an empty answer means that there was none."""
     LAST_KNOWN = "last_known"
-    """Not synced since this start; answers come from the table that was kept at the last run, marked stale. An empty
-    answer means nothing."""
+    """Not synced since this start, or only with a member that had just started itself; answers come from the table that
+    was kept at the last run, marked stale, where nothing newer is known. An empty answer means nothing."""
     NOT_SYNCED = "not_synced"
     """Nothing is known but what is registered here and which members have answered so far: not synced since this start
     and no table kept, or cut off for so long that what was known last is worth nothing. Questions about the whole

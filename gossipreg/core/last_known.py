@@ -6,10 +6,11 @@ Never knows: where they were kept, nor the wall clock.
 These rows are no part of the table: they are not gossiped, not probed and in no fingerprint, and only answers are made
 of them, marked stale (`Catalog.recall`). A row that comes from the cluster takes the place of the one that was kept;
 one whose member the cluster says is dead or has left goes at once; what is left goes when this member is synced, or
-when the time is up.
+when the time is up. Where a whole cluster starts at once, the member that was listed first may have just started too,
+and have listed nobody else: then the others are given `SETTLE_S` to show up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -25,6 +26,9 @@ from gossipreg.model import MAX_ROWS, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Delta
 from gossipreg.wire.values import decode_member_untrusted
 
+SETTLE_S = 10.0
+"""In this time the members of a cluster that starts at once have found each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class LastKnownOver:
@@ -37,6 +41,9 @@ class LastKnown:
         self._catalog = catalog
         self._roster = roster
         self._lost = lost
+        self.first_was_synced: Callable[[], bool] = lambda: True
+        """Whether the member that this one became synced with was synced itself."""
+        roster.synced_with_recalled = self._on_synced
 
     def recall(self, deltas: Iterable[Delta], counts_s: float) -> None:
         """Answer with these pages of others' rows for `counts_s` at most. What cannot be read is left out.
@@ -52,10 +59,21 @@ class LastKnown:
         self._commons.timers.set(LastKnownOver(), self._commons.now + counts_s)
         self._commons.event("last_known", members=len(rows), counts_s=round(counts_s, 1))
 
+    def _on_synced(self) -> None:
+        if self._commons.settling:
+            return
+        if self.first_was_synced():
+            self._roster.forget_recalled()
+        else:
+            self._commons.settling = True
+            self._commons.timers.set_earlier(LastKnownOver(), self._commons.now + SETTLE_S)
+
     def on_over(self) -> None:
+        self._commons.settling = False
         if self._catalog.recalled:
             self._roster.forget_recalled()
-            self._commons.event("last_known_over")
+            if not self._commons.in_step:
+                self._commons.event("last_known_over")
 
 
 def _rows_untrusted(deltas: Iterable[Delta], own_id: NodeId, now: float) -> dict[NodeId, Row]:

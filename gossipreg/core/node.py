@@ -114,6 +114,7 @@ class Node(NodeCommands):
         self._roster = Roster(commons, self.catalog, self._lost, self._gone)
         self._listener = Listener(commons, self._roster)
         self._last_known = LastKnown(commons, self.catalog, self._roster, self._lost)
+        self._last_known.first_was_synced = lambda: self._joining.first_was_synced
         self._own = Own(commons, self._rumours, member)
         self._own_address = OwnAddress(commons, self._own, fixed=address_fixed)
         self._twins = Twins(commons, self._own, self._lost.call)

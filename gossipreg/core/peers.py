@@ -30,7 +30,7 @@ So bindings are bounded by the table's rows and these."""
 
 
 class Peer:
-    __slots__ = ("asked_at", "boot_id", "generation", "heard_at", "home", "id", "source", "window")
+    __slots__ = ("asked_at", "boot_id", "generation", "heard_at", "home", "id", "in_step", "source", "window")
 
     def __init__(self, id: NodeId, generation: int, boot_id: BootId) -> None:
         self.id = id
@@ -42,6 +42,8 @@ class Peer:
         self.home: tuple[Address, ...] = ()
         """The addresses in its row, as they were known last."""
         self.heard_at = float("-inf")
+        self.in_step = True
+        """Whether it was synced when it greeted us last."""
         self.asked_at = float("-inf")
         """When it last had to ask who we are."""
 

@@ -48,6 +48,8 @@ class Roster:
         """For a member declared dead by us: on what grounds; by another: what we had seen of it ourselves."""
         self.observed: Callable[[NodeId], str] = lambda _: ""
         """What a suspicion held here rests on."""
+        self.synced_with_recalled = self.forget_recalled
+        """This member is synced, and rows of the last run still answer."""
         self.hidden_changed: Callable[[NodeId], None] = lambda _: None
         """The row of a hidden member has changed: is there still a reason?"""
 
@@ -65,7 +67,7 @@ class Roster:
             else:
                 self._follow(id, row)
         if commons.in_step and self._catalog.recalled:
-            self.forget_recalled()
+            self.synced_with_recalled()
         if self._changes:
             commons.effects.append(Changed(tuple(self._changes)))
             self._changes = []

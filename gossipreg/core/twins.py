@@ -106,7 +106,7 @@ class Twins:
     def _is_older(self, boot_id: BootId, hello: Hello) -> bool:
         """Whether the other one was there before us."""
         commons = self._commons
-        if hello.in_step is not commons.in_step:
+        if hello.in_step is not commons.settled:
             return hello.in_step
         ahead_ms = hello.up_ms - commons.up_ms
         return ahead_ms > 0 if abs(ahead_ms) > _TIE_MS else boot_id > self._own.member.boot_id

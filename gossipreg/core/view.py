@@ -83,8 +83,10 @@ class View:
     @property
     def knowledge(self) -> Knowledge:
         """How much is known of the whole cluster: ask this before an answer says that there is nothing."""
+        if self.catalog.recalled:
+            return Knowledge.LAST_KNOWN
         if not self.synced:
-            return Knowledge.LAST_KNOWN if self.catalog.recalled else Knowledge.NOT_SYNCED
+            return Knowledge.NOT_SYNCED
         if self._listener.given_up:
             return Knowledge.NOT_SYNCED
         return Knowledge.ISOLATED if self.alone else Knowledge.SYNCED
@@ -93,6 +95,8 @@ class View:
         """Why questions about the whole cluster have no certain answer, in words; empty where they have one."""
         if not self.synced:
             return self._joining.progress
+        if self.catalog.recalled:
+            return "the member that listed its table had just started itself"
         if self.knowledge.refuses:
             return f"no other member has been heard for {now - self._commons.heard_at:.0f} s"
         return ""

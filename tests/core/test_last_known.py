@@ -205,3 +205,35 @@ def test_pages_without_their_member_are_left_out() -> None:
     page = speaker.row
     node.recall([Delta(NodeId(bytes(16)), page.generation, 5, 9, 9, 0, 0, ())], 900, START)
     assert node.knowledge is Knowledge.NOT_SYNCED
+
+
+def test_a_cluster_that_starts_at_once_has_no_empty_moment() -> None:
+    """The first that two of them list is each other: what the others had is not gone for that."""
+    cluster, hosts = _grown(5)
+    pages = [kept_at(host) for host in hosts]
+    for host in hosts[1:]:
+        cluster.crash(host)
+    seen: set[int] = set()
+    for host, kept in zip(hosts, pages, strict=True):
+        restart(cluster, host, *() if host is hosts[0] else (hosts[0],), pages=kept)
+        for _ in range(100):
+            cluster.run(0.005)
+            seen |= {len(_ports(one)) for one in hosts if one.up}
+    assert seen == {5}
+    cluster.run(12)
+    assert all(_knows(host) is Knowledge.SYNCED for host in hosts)
+    assert all(_ports(host) == [8000, 8001, 8002, 8003, 8004] for host in hosts)
+
+
+def test_after_a_start_at_once_what_does_not_come_back_goes_soon() -> None:
+    cluster, hosts = _grown(5)
+    pages = [kept_at(host) for host in hosts]
+    for host in hosts[1:]:
+        cluster.crash(host)
+    for host, kept in zip(hosts[:4], pages, strict=False):
+        restart(cluster, host, *() if host is hosts[0] else (hosts[0],), pages=kept)
+    cluster.run(9)
+    assert len(_ports(hosts[1])) == 5
+    cluster.run(5)
+    assert all(_ports(host) == [8000, 8001, 8002, 8003] for host in hosts[:4])
+    assert all(_knows(host) is Knowledge.SYNCED for host in hosts[:4])
