@@ -19,6 +19,8 @@ from gossipreg.daemon.services import Services
 from gossipreg.model import Change
 from gossipreg.rights import Rights
 
+TROUBLE_S = 5.0
+"""A gateway tells what goes on every second."""
 AGAIN_S = 1.0
 """So long after it failed a gateway begins anew."""
 
@@ -74,7 +76,7 @@ class Inside:
     """Log what an operator may want to know."""
     bug: Bug
     trouble: Callable[[str, str], None] = lambda _key, _message: None
-    """`trouble(key, message)`: this is going on now; `info` shows it for a minute after it was told last."""
+    """`trouble(key, message)`: this is going on now; `info` shows it until TROUBLE_S after it was told last."""
 
 
 @runtime_checkable

@@ -24,7 +24,7 @@ from gossipreg.daemon.data_directory import TRIAL
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.force_leave import ForceLeave
-from gossipreg.daemon.gateways import Gateway, Gateways, Inside
+from gossipreg.daemon.gateways import TROUBLE_S, Gateway, Gateways, Inside
 from gossipreg.daemon.in_force import config_method
 from gossipreg.daemon.kept import Kept
 from gossipreg.daemon.kept_peers import keep_known_peers
@@ -250,7 +250,8 @@ class Sidecar:
             view=self._node, registrations=self._services, rights=self._open.rights,
             cluster=self._settings.cluster, version=__version__,
             now=self._pump.now, leave=self._ending.leave, force_leave=self._force_leave.declare, seek=self._call,
-            figures=self._figures, note=self._note, bug=self._pump.bug, trouble=self._troubles.saw,
+            figures=self._figures, note=self._note, bug=self._pump.bug,
+            trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
         )  # fmt: skip
 
     def _note(self, message: str) -> None:

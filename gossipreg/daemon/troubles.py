@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from errno import errorcode
+from math import inf
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon.narrow_paths import NarrowPaths
@@ -34,7 +35,8 @@ class _Trouble:
     message: str
     since: float
     seen_at: float
-    lasting: bool
+    for_s: float
+    """How long it goes on after it was seen."""
 
 
 class Troubles:
@@ -44,12 +46,15 @@ class Troubles:
         self._narrow_paths = NarrowPaths()
         self._unsent: Counter[str] = Counter()
 
-    def saw(self, key: str, message: str, *, lasting: bool = False, since_s: float = 0.0) -> None:
-        """This is going on, and began so long ago if it is new; with `lasting` until `over` is called."""
+    def saw(
+        self, key: str, message: str, *, lasting: bool = False, since_s: float = 0.0, for_s: float = RECENT_S
+    ) -> None:
+        """This is going on, and began so long ago if it is new. It is over `for_s` after it was seen last; with
+        `lasting` when `over` is called."""
         now = self._now()
         held = self._held.get(key)
         since = held.since if held is not None and self._goes_on(held, now) else now - since_s
-        self._held[key] = _Trouble(message, since, now, lasting)
+        self._held[key] = _Trouble(message, since, now, inf if lasting else for_s)
         if len(self._held) > KINDS_MAX:
             del self._held[min(self._held, key=lambda key: self._held[key].since)]
 
@@ -105,4 +110,4 @@ class Troubles:
         ]
 
     def _goes_on(self, trouble: _Trouble, now: float) -> bool:
-        return trouble.lasting or now - trouble.seen_at <= RECENT_S
+        return now - trouble.seen_at <= trouble.for_s

@@ -31,6 +31,17 @@ def test_what_is_seen_again_and_again_goes_on_and_is_over_when_it_is_not() -> No
     assert held.shapes() == [{"message": "no answer", "since_s": 0}], "it began anew"
 
 
+def test_a_trouble_lasts_no_longer_than_was_said() -> None:
+    clock = Clock()
+    held = Troubles(clock)
+    for _ in range(3):
+        held.saw("rate", "too many questions", for_s=5.0)
+        clock.now += 4
+    assert held.shapes() == [{"message": "too many questions", "since_s": 12.0}]
+    clock.now += 2
+    assert held.shapes() == []
+
+
 def test_what_has_an_end_lasts_until_then() -> None:
     clock = Clock()
     held = Troubles(clock)

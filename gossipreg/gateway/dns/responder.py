@@ -29,7 +29,7 @@ OUR_UDP_BYTES = 1_232
 LOOPBACK_UDP_BYTES = 4_096
 """On loopback nothing is fragmented."""
 TCP_BYTES = 65_535
-TROUBLE_EVERY_S = 10.0
+TROUBLE_EVERY_S = 1.0
 """The operator is told so often that a client asks more than its share, as long as it does."""
 
 _FAST = {
