@@ -1,0 +1,84 @@
+"""The manual's page on limits has the values that the code has."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gossipreg import model, socket_path
+from gossipreg.client import pool
+from gossipreg.daemon import keys, local_socket, outgoing, params, services_file, start
+from gossipreg.daemon.checks import parse, schedule, spec
+from gossipreg.gateway.http import ask, events, framing, server, tokens
+from gossipreg.gateway.http import filter as filters
+from gossipreg.wire import rpc, values
+
+PAGE = (Path(model.__file__).parent / "docs" / "limits.md").read_text()
+ROWS = {
+    cells[0].strip(): cells[1].strip()
+    for line in PAGE.splitlines()
+    if line.startswith("| ") and (cells := line.strip("|").split("|"))[0].strip() != "what"
+}
+
+VALUES: dict[str, tuple[float, ...]] = {
+    "name, id, zone, name of a member": (model.MAX_NAME_BYTES,),
+    "address": (params.MAX_HOST_BYTES,),
+    "a tag": (model.MAX_TAG_BYTES,),
+    "tags of a service": (params.MAX_TAGS,),
+    "meta keys of a service": (params.MAX_META,),
+    "a meta key": (params.MAX_META_KEY_BYTES,),
+    "a meta value": (params.MAX_META_VALUE_BYTES,),
+    "a service with all that belongs to it": (model.MAX_VALUE_BYTES,),
+    "weight": (params.MAX_WEIGHT,),
+    "checks of a service": (params.MAX_CHECKS,),
+    "the text of a check": (parse.MAX_TEXT_BYTES,),
+    "headers of a check": (parse.MAX_HEADERS,),
+    "output of a check that is kept": (spec.OUTPUT_MAX,),
+    "note of a heartbeat": (params.MAX_NOTE_BYTES,),
+    "interval of a check": (parse.MIN_INTERVAL_S, parse.MAX_INTERVAL_S),
+    "passes or fails of a check": (parse.MAX_IN_A_ROW,),
+    "checks of a sidecar that connect at the same time": (schedule.CONNECTIONS_MAX,),
+    "`cmd:` checks of a sidecar that run at the same time": (schedule.COMMANDS_MAX,),
+    "reason of maintenance, as others see it": (values.MAX_REASON_BYTES,),
+    "services of a sidecar": (model.MAX_SERVICES_A_ROW,),
+    "what one sidecar tells of itself": (model.MAX_ROW_BYTES,),
+    "members that a sidecar knows": (model.MAX_ROWS,),
+    "the table of all": (model.MAX_TABLE_BYTES,),
+    "labels of a sidecar": (start.MAX_LABELS,),
+    "`leave --hold`": (params.MAX_HOLD_S,),
+    "`drain --timeout`": (params.MAX_WAIT_S,),
+    "services file": (services_file.MAX_BYTES,),
+    "key file, token file": (keys.MAX_KEY_FILE_BYTES,),
+    "tokens in a token file": (tokens.TOKENS_MAX,),
+    "path of the local socket": (socket_path.MAX_PATH_BYTES,),
+    "a request": (rpc.MAX_REQUEST_BYTES,),
+    "nesting of a request's parameters": (rpc.MAX_DEPTH,),
+    "watches of a connection": (rpc.MAX_WATCHES,),
+    "connections of a process": (local_socket.MAX_CLIENTS_A_PROCESS,),
+    "connections of a user": (local_socket.MAX_CLIENTS_A_USER,),
+    "connections of all": (local_socket.MAX_CLIENTS,),
+    "what waits for a client that does not read": (rpc.MAX_QUEUE_BYTES,),
+    "what waits for all clients": (outgoing.MAX_QUEUES_BYTES,),
+    "a page of `services` or `members`, `limit` of `lookup`": (params.PAGE_MAX,),
+    "calls of one Python `Client` at the same time": (pool.OPEN_MAX,),
+    "head of a request": (framing.HEAD_MAX_BYTES,),
+    "body of a request": (framing.BODY_MAX_BYTES,),
+    "a filter": (filters.TEXT_MAX,),
+    "`wait` of a blocking query": (ask.WAIT_MAX_S,),
+    "connections": (server.CONNECTIONS_MAX,),
+    "streams of `/events`": (events.STREAMS_MAX,),
+}
+
+
+def test_every_limit_of_the_page_is_compared_and_none_is_left_out() -> None:
+    assert sorted(ROWS) == sorted(VALUES)
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_a_limit_of_the_page_is_that_of_the_code(what: str) -> None:
+    assert [float(number) for number in re.findall(r"\d+(?:\.\d+)?", ROWS[what])] == list(VALUES[what])
+
+
+def test_a_token_file_may_be_as_large_as_a_key_file_and_places_are_kept() -> None:
+    assert tokens.FILE_MAX_BYTES == keys.MAX_KEY_FILE_BYTES
+    assert f"{local_socket.KEPT_CLIENTS} places are kept" in PAGE

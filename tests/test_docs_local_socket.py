@@ -1,0 +1,80 @@
+"""The manual's page on the local socket says what the code does: methods, parameters, fields, codes, bytes."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from msgpack import packb, unpackb
+
+from gossipreg.daemon import maintenance_methods, methods, params
+from gossipreg.errors import REQUEST_ERRORS
+from gossipreg.model import NOTHING, Health, Instance, MemberInfo, NodeId, Service, ServiceSummary
+from gossipreg.rights import RIGHTS, Right
+from gossipreg.socket_path import MAX_PATH_BYTES
+from gossipreg.wire.shapes import instance_shape, member_shape, service_shape
+
+PAGE = (Path(methods.__file__).parent.parent / "docs" / "local-socket.md").read_text()
+SECTIONS = {
+    name: text for name, _, text in (part.partition("\n") for part in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:])
+}
+HTTP_ALONE = {"join"}
+
+PARAMETERS = {
+    "lookup": methods._LOOKUP, "explain": methods._EXPLAIN, "register": params.SERVICE, "heartbeat": methods._HEARTBEAT,
+    "maint": maintenance_methods._MAINT, "drain": maintenance_methods._DRAIN,
+}  # fmt: skip
+
+INSTANCE = Instance(Service("a", "a", "h", 1), Health.PASSING, NodeId(bytes(16)), "n", "", NOTHING, reason="why")
+MEMBER = MemberInfo(NodeId(bytes(16)), "n", None, "alive", "", (), None, 0, NOTHING, 0.0)
+
+
+def test_every_method_has_a_section_and_every_section_a_method() -> None:
+    assert sorted(SECTIONS) == sorted(RIGHTS.keys() - HTTP_ALONE)
+
+
+@pytest.mark.parametrize("method", PARAMETERS)
+def test_every_parameter_is_explained(method: str) -> None:
+    text = SECTIONS[method] + (SECTIONS["maint"] if method == "drain" else "")
+    assert [name for name in PARAMETERS[method] if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "shape"),
+    [
+        ("lookup", instance_shape(INSTANCE)), ("members", member_shape(MEMBER, partial=True)),
+        ("services", service_shape(ServiceSummary("a", 1, 1, ()), partial=True)),
+    ],
+)  # fmt: skip
+def test_every_field_of_a_result_is_explained(method: str, shape: dict[str, object]) -> None:
+    assert [field for field in shape if f"`{field}`" not in SECTIONS[method]] == []
+
+
+def test_every_error_code_is_explained() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", PAGE.partition("## Errors")[2].partition("\n## ")[0], re.MULTILINE)
+    assert sorted(named) == sorted(REQUEST_ERRORS)
+
+
+def test_methods_stand_under_the_right_that_they_need() -> None:
+    heads = re.split(r"^## ", PAGE, flags=re.MULTILINE)
+    of = {head.partition("\n")[0]: set(re.findall(r"^### (\S+)", head, re.MULTILINE)) for head in heads}
+    for title, right in (
+        ("Methods that read", Right.READ), ("Methods that change", Right.OWN), ("Methods that operate", Right.OPERATE),
+    ):  # fmt: skip
+        assert of[title] == {name for name in RIGHTS.keys() - HTTP_ALONE if RIGHTS[name] is right}
+
+
+def test_the_bytes_of_the_example_are_what_its_json_says() -> None:
+    example = PAGE.partition("in hexadecimal:\n\n")[2]
+    blocks = [block for block in re.split(r"\n\s*\n", example) if block.startswith("    ")][:4]
+    request, answer = (bytes.fromhex("".join(block.split())) for block in blocks[:2])
+    for data, block in ((request, blocks[2]), (answer, blocks[3])):
+        assert unpackb(data) == json.loads(block)
+        assert packb(json.loads(block)) == data
+    given = unpackb(answer)[3][0]
+    assert list(given) == [field for field in instance_shape(INSTANCE) if field != "reason"]
+
+
+def test_a_path_of_the_greatest_length_fits_the_limit_that_is_named() -> None:
+    limits = (Path(methods.__file__).parent.parent / "docs" / "limits.md").read_text()
+    assert f"{MAX_PATH_BYTES} bytes" in limits
