@@ -55,12 +55,17 @@ FILE = click.Path(readable=False)
 @click.option("--socket-group", metavar="GROUP", help="Who else may use the socket.")
 @click.option("--socket-admin-group", metavar="GROUP", help="Who else may operate: leave, reload, others' services.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of logs and the ready line (text).")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="What is less severe is not logged (info).",
+)
 @click.option(
     "--on-sigterm",
     type=click.Choice(["leave", "hold"]),
     default="leave",
-    help="hold: leave --hold 30s (with --data-dir).",
+    help="hold: leave --hold 30s where systemd restarts the unit (with --data-dir).",
 )
 @click.option(
     "--services",

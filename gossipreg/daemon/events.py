@@ -89,7 +89,7 @@ def in_words(event: Event, *, cluster: str) -> str:
             return "not synced, and the table of the last run is too old: only what is registered here is answered"
         case "out":
             wait_s = fields.get("wait_s")
-            return f"lost again and again, because it hears nobody or is not heard: out of the answers for {wait_s:g} s"
+            return f"declared dead repeatedly because this host's own link fails; rejoining in {wait_s:g} s"
         case "stalled":
             return "this sidecar was not run for a while: the machine slept or is overloaded"
         case "pair_lossy":

@@ -87,6 +87,13 @@ class LocalSocket:
         crowded(f"{users.total()} clients at the local socket, {most}, and none of them idle: more are refused")
         return f"there are {users.total()} clients, and none is idle: close some"
 
+    @property
+    def has_room(self) -> bool:
+        """Whether any user's next client gets a place without another losing it."""
+        users = Counter(connection.client.uid for connection in self._connections)
+        most = max(users.values(), default=0)
+        return users.total() < MAX_CLIENTS - KEPT_CLIENTS and most < MAX_CLIENTS_A_USER
+
     def _make_room(self, uid: int) -> bool:
         """End the connection of this user that has been idle for longest. False: there is none."""
         idle = [one for one in self._connections if one.client.uid == uid and one.idle]

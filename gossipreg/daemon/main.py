@@ -48,6 +48,7 @@ from gossipreg.daemon.watches import Watches
 from gossipreg.errors import BadConfig, BadParams, CannotStart, Refused
 from gossipreg.model import Address, Change
 from gossipreg.wire.messages import Delta
+from gossipreg.wire.shapes import Shape
 
 READY_AT_LATEST_S = 10.0
 """systemd is told READY by then, in step or not: a first member whose seed is down must not be killed for it."""
@@ -142,7 +143,7 @@ class Sidecar:
             self._services,
             leave=self._ending.leave,
             durable=data is not None,
-            troubles=self._troubles.shapes,
+            troubles=self._troubles_now,
             about={
                 "name": self._name,
                 "cluster": settings.cluster,
@@ -338,6 +339,11 @@ class Sidecar:
                 self._open.data.keep_generation(generation)
             except Refused as error:
                 self._not_kept(str(error))
+
+    def _troubles_now(self) -> list[Shape]:
+        if self._open.local_socket.has_room:
+            self._troubles.over("crowded")
+        return self._troubles.shapes()
 
     def _crowded(self, message: str) -> None:
         self._troubles.saw("crowded", message)

@@ -87,7 +87,7 @@ def test_that_others_hold_us_for_dead_is_shown_until_we_return() -> None:
     held.on_event(out, in_words(out, cluster="c"))
     clock.now += 100
     [trouble] = held.shapes()
-    assert trouble["message"].endswith("out of the answers for 120 s")
+    assert trouble["message"].endswith("rejoining in 120 s")
     held.on_event(Event("returned"), "")
     assert held.shapes() == []
 

@@ -185,6 +185,7 @@ def test_a_thousand_connections_lock_out_nobody_and_end_with_their_processes(clu
         for holder in holders:
             holder.communicate(timeout=BOUND_S)
     wait_for(lambda: usage(sidecar)["descriptors"] <= before + 2)
+    assert sidecar.call("info")["troubles"] == [], "the crowd is gone"
     assert_unhurt(cluster)
 
 
