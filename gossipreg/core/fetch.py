@@ -154,15 +154,15 @@ class Fetch:
         self._start(id, pulling, NOTHING if row is None else row.pull_from)
 
     def _give_up(self, id: NodeId, pulling: _Pulling) -> None:
-        """Nobody answers: say so where the member that has the row was heard meanwhile, since then its pages are lost
-        on the way."""
-        commons, source = self._commons, pulling.source
+        """Nobody answers. Where the row was given up before, and the member that has it was heard meanwhile, say that
+        its pages are lost on the way: at 20 % random loss one in 60 rows is given up, and one in 3,600 twice."""
+        commons, source, again = self._commons, pulling.source, id in self._given_up
         commons.count("pulls_failed")
         commons.replica.doubt(id, commons.now)
         if id in self._given_up or len(self.missing()) < _GIVEN_UP_MAX:
             self._given_up[id] = _GivenUp(source, pulling.goal, commons.now)
         peer = commons.peers.of_id(source)
-        if peer is not None and peer.heard_at > pulling.since:
+        if again and peer is not None and peer.heard_at > pulling.since:
             name, address = commons.named_at(source)
             commons.event("pull_failed", row=commons.name(id), name=name, address=address)
         self.done(id)

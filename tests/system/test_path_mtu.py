@@ -72,6 +72,18 @@ def test_a_member_behind_a_narrow_port_holds_every_name(hosts: Hosts) -> None:
     assert "path_mtu_over" in h1.sidecar.log.read_text()
 
 
+def test_an_ipv6_path_is_measured_too() -> None:
+    with Hosts(2, v4=False) as hosts:
+        h1, h2 = hosts.all
+        h1.start(v6=True).wait_ready()
+        fill(h1, "many")
+        h2.narrow(TUNNEL_MTU)
+        h2.start(v6=True).wait_ready()
+        wait_for(lambda: h2.sidecar.call("info")["synced"] and holds(h2, "many"), BOUND_S)
+        whom = f"to h2 ([{h2.v6}]:7940) do not arrive"
+        wait_for(lambda: any(whom in text for text in troubles(h1)), BOUND_S)
+
+
 def test_a_large_registration_does_not_hold_up_small_ones(hosts: Hosts) -> None:
     h1, h2, _ = hosts.all
     h1.start().wait_ready()
