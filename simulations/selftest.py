@@ -30,6 +30,7 @@ from simulations.scenarios import swarm
 _SEEDS = 24
 CASE = Case(nodes=6, duration_s=40.0)
 LATER = Case(nodes=6, seed=50, duration_s=40.0)
+HOLED = Case(nodes=6, duration_s=40.0, loss=0.2)
 LOSSY = Case(nodes=6, duration_s=60.0, loss=0.03)
 
 
@@ -186,6 +187,10 @@ def forgotten_early(expire: Any) -> Any:
     return lambda self, now: expire(self, now + 5)
 
 
+def given_up_is_there(_: Any) -> Any:
+    return lambda self, row_id, _goal: not self._fetch.wants(row_id)
+
+
 def _nothing(_: Any) -> Any:
     return lambda _self, *_given, **_named: None
 
@@ -208,6 +213,7 @@ BREAKS: tuple[Break, ...] = (
     Break("rows of the dead are kept for good", ("forgotten",), Replica, "_time_forgetting", _nothing),
     Break("rows of the dead are forgotten too soon", ("forgotten",), Replica, "expire", forgotten_early),
     Break("a queue without bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
+    Break("what is given up counts as there", ("synced",), Joining, "_settled", given_up_is_there, HOLED),
     Break("chatter at rest", ("traffic",), Detector, "on_period", chatter),
 )
 

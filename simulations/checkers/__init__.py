@@ -13,6 +13,7 @@ from simulations.checkers.ledger import Ledger
 from simulations.checkers.owners_bytes import OwnersBytes
 from simulations.checkers.paused import Paused
 from simulations.checkers.rises import Rises
+from simulations.checkers.synced import SyncedHoldsAll
 from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
 from simulations.world import World
@@ -35,6 +36,7 @@ class Checkers:
         every: list[Checker] = [
             Rises(world), OwnersBytes(world, ledger), AsWritten(world, ledger), ComesBack(world, ledger),
             Forgotten(world), self.taken_for_dead, Paused(world), Bounded(world), self.traffic, EqualTables(world),
+            SyncedHoldsAll(world),
         ]  # fmt: skip
         self.all = [checker for checker in every if ours or checker.also_for_swim]
         for checker in self.all:

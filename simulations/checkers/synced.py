@@ -1,0 +1,57 @@
+"""Invariant 11, in part: a member that says that it is synced holds what was listed to it."""
+
+from gossipreg.core.effects import Effect, Event
+from gossipreg.errors import BadDatagram
+from gossipreg.model import Address, NodeId, Version
+from gossipreg.wire import codec
+from gossipreg.wire.messages import Versions
+from gossipreg.wire.seal import HEADER_BYTES
+from simulations.checkers.checker import Checker
+from simulations.host import Host
+from simulations.world import World
+
+
+class SyncedHoldsAll(Checker):
+    """When a member says that it is synced, it holds every version that the member which it listed has named, but those
+    of members that run no more in that start, are dead or left in its own table, or are no longer listed."""
+
+    name = "synced"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._listed: dict[tuple[int, int], dict[NodeId, tuple[Version, Host]]] = {}
+        """By member and start: what was listed to it, and by whom."""
+
+    def on_arrival(self, host: Host, datagram: bytes, source: Address) -> None:
+        listing = host.node._joining._listing
+        if host.node.synced or listing is None or host.node._commons.address(listing.peer) != source:
+            return
+        try:
+            messages, _ = codec.decode_untrusted(datagram[HEADER_BYTES:])
+        except BadDatagram:
+            return
+        lister = self.world.by_id.get(listing.peer)
+        for message in messages:
+            if type(message) is Versions and message.next is not None and lister is not None:
+                listed = self._listed.setdefault((host.number, host.starts), {})
+                for id, generation, counter in message.rows:
+                    listed[id] = Version(generation, counter), lister
+
+    def on_effect(self, host: Host, effect: Effect) -> None:
+        if type(effect) is not Event or effect.kind != "synced":
+            return
+        for id, (version, lister) in self._listed.pop((host.number, host.starts), {}).items():
+            if id != host.id and not self._may_lack(host, id, version, lister):
+                self.fail(
+                    f"{host.name} is synced, and lacks {version.counter} of {self.called(id)} that {lister.name} has "
+                    f"listed",
+                    host, lister, *self.owner(id),
+                )  # fmt: skip
+
+    def _may_lack(self, host: Host, id: NodeId, version: Version, lister: Host) -> bool:
+        row = host.node.replica.rows.get(id)
+        if row is not None and (row.told >= version or row.dead or row.left):
+            return True
+        owner = self.world.by_id.get(id)
+        runs = owner is not None and owner.up and owner.id == id and owner.generation <= version.generation
+        return not runs or not lister.up or id not in lister.node.ring
