@@ -6,6 +6,7 @@ from typing import Any
 from gossipreg.core import (
     asked_again,
     catalog,
+    contact,
     detector,
     fetch,
     join,
@@ -69,6 +70,7 @@ BOUNDS: dict[str, Bound] = {
     "Commons.counts": _exactly(256),
     "Commons.effects": _exactly(0),
     "Commons.large": _exactly(0),
+    "Contact._complained": _exactly(contact._COMPLAINTS_MAX),
     "Departure._told": lambda node, _ever: 2 * node.config.fanout_ring,
     "Contact._complained": _exactly(64),
     "Detector._checked": _known,
