@@ -166,7 +166,7 @@ class Intake:
             commons.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or commons.id))
         if claim.rank is Rank.DEAD and (row is None or row.dead):
             self._fetch.died(claim.id, claim.generation)
-            self._joining.died(claim.id, claim.generation)
+            self._joining.arrived(claim.id)
         self._hold_gossiped(claim)
 
     def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:

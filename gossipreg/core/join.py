@@ -174,18 +174,12 @@ class Joining:
         return not self.synced and not self._listed
 
     def arrived(self, id: NodeId) -> None:
-        """Something of this row came, or its pull was given up."""
+        """Something of this row came, or that its member is dead, or its pull was given up. That a member is dead whose
+        row is not here does not settle it: it may have refuted that, so a new list has the word."""
         goal = self._missing.get(id)
         if goal is not None:
             if self._settled(id, goal):
                 del self._missing[id]
-            self._look()
-
-    def died(self, id: NodeId, generation: int) -> None:
-        """A member says that this start of `id` is dead, so its row is not missed, also where it never came here."""
-        goal = self._missing.get(id)
-        if goal is not None and goal.generation <= generation:
-            del self._missing[id]
             self._look()
 
     def on_missing_again(self) -> None:

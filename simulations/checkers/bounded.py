@@ -67,6 +67,7 @@ BOUNDS: dict[str, Bound] = {
     "Catalog._names": _NAMES,
     "Catalog.recalled": _known,
     "Catalog._shown": _known,
+    "Catalog.recalled": _known,
     "Commons.counts": _exactly(256),
     "Commons.effects": _exactly(0),
     "Commons.large": _exactly(0),

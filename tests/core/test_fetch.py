@@ -176,22 +176,31 @@ def test_rows_that_the_first_member_lists_no_more_are_not_missed() -> None:
     assert counted(node, "pulls_failed") == 80
 
 
-def test_a_listed_member_that_is_declared_dead_is_not_missed() -> None:
+def test_a_listed_member_said_to_be_dead_is_missed_until_a_new_list() -> None:
     seed = Speaker(1)
     node, effects = listing_joiner(seed, 2, [])
     assert len(pulls_in(seed, effects)) == 2
     for n in range(2):
-        assert not node.synced
         seed.says(node, START, Claim(NodeId(bytes([n]) * 16), GENERATION, 0, Rank.DEAD, seed.id))
-    assert node.synced
     assert not node._fetch.busy
+    assert not node.synced, "it may have refuted that"
+    now = give(node, seed, [], [], START + 60, m.Versions(((seed.id, seed.generation, 1),), b""))
+    assert node.synced
+    assert now < START + 3
 
 
-def test_an_older_start_that_is_dead_leaves_the_newer_one_missing() -> None:
-    seed = Speaker(1)
-    node, _ = listing_joiner(seed, 1, [])
-    seed.says(node, START, Claim(NodeId(bytes(16)), GENERATION - 1, 0, Rank.DEAD, seed.id))
+def test_a_listed_member_whose_row_came_and_who_is_dead_is_not_missed() -> None:
+    seed, other = Speaker(1), Speaker(2)
+    node = a_node(synced=False)
+    node.seek((seed.address,), START)
+    seed.greets(node, START)
+    behind = (other.id, other.generation, other.content.counter + 5)
+    effects = seed.says(node, START, m.Versions((behind,), b""))
+    assert len(pulls_in(seed, effects)) == 1
+    seed.says(node, START, other.row)
     assert not node.synced
+    seed.says(node, START, Claim(other.id, other.generation, 0, Rank.DEAD, seed.id))
+    assert node.synced
 
 
 def test_a_pull_given_up_is_missing_until_the_row_comes() -> None:
