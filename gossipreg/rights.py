@@ -80,12 +80,10 @@ class Rights:
         so whoever changes it first becomes its owner."""
         if owner is None or (owner == caller.uid and owner != NO_UID) or self.operates(caller):
             return
-        whose = (
-            "belongs to no user (it came over TCP, or is not registered now)"
-            if owner == NO_UID
-            else f"belongs to user {owner}"
+        whose = "no user: it came over TCP, or is not registered now" if owner == NO_UID else f"user {owner}"
+        raise NotAllowed(
+            f"{verb} of {_short(id)} is not allowed for {caller}: it belongs to {whose}; ask {self._operators(owner)}"
         )
-        raise NotAllowed(f"{verb} of {id!r} is not allowed for {caller}: it {whose}; ask {self._operators(owner)}")
 
     def owner_after(self, owner: int | None, caller: Caller) -> int | None:
         """Who owns a service that this caller registers, where `owner` had it before. An operator who changes
@@ -96,3 +94,8 @@ class Rights:
         users = ["root", *(f"user {uid}" for uid in dict.fromkeys((self.uid, owner)) if uid not in (0, NO_UID))]
         group = "the group of --socket-admin-group" if self.admin_group is None else f"the group {self.admin_group}"
         return f"{', '.join(users)} or a member of {group}"
+
+
+def _short(id: str) -> str:
+    """An id in a message whose beginning has to say enough: it may have 255 bytes."""
+    return repr(id) if len(id) <= 24 else f"{id[:21]!r}..."

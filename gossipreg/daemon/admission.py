@@ -31,7 +31,7 @@ class Admission:
         """Raise Refused for a check that may not, or cannot, be run here."""
         shown = f"the check {check.shown[:60]!r}"
         if check.kind == "cmd" and not (trusted or self._allow_cmd_checks):
-            raise Refused(f"{shown} is not taken from {who}, since it runs as the user of the sidecar: "
-                          "start that with --allow-cmd-checks, or use another kind of check")  # fmt: skip
+            raise Refused(f"a command that {who} sets as a check needs --allow-cmd-checks, since the sidecar's user "
+                          f"runs it; {shown} is not taken")  # fmt: skip
         if check.kind in ("grpc", "grpcs") and not grpc.available():
             raise Refused(f"{shown} needs the library h2 beside the sidecar: pip install 'gossipreg[grpc]'")

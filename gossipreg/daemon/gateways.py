@@ -68,6 +68,8 @@ class Inside:
     """`leave(hold_s, by)` returns when it is done."""
     force_leave: Callable[[str, Caller], object]
     """Declare the members of this name or id left, which must be dead or suspected. Raises RequestError."""
+    reload: Callable[[Caller], Awaitable[None]]
+    """Read keys, tokens and files again, as SIGHUP does. Raises Refused with the faults."""
     seek: Callable[[str], Awaitable[None]]
     """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
     figures: Callable[[], Awaitable[dict[str, Any]]]

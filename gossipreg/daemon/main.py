@@ -18,6 +18,7 @@ from typing import Any
 import trio
 
 from gossipreg import __version__
+from gossipreg.callers import Caller
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
 from gossipreg.daemon.clock import boot_s, wall_ms
@@ -251,13 +252,16 @@ class Sidecar:
         return Inside(
             view=self._node, registrations=self._services, rights=self._open.rights,
             cluster=self._settings.cluster, version=__version__,
-            now=self._pump.now, leave=self._ending.leave, force_leave=self._force_leave.declare, seek=self._call,
-            figures=self._figures, note=self._note, bug=self._pump.bug,
+            now=self._pump.now, leave=self._ending.leave, force_leave=self._force_leave.declare,
+            reload=self._reload_for, seek=self._call, figures=self._figures, note=self._note, bug=self._pump.bug,
             trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
         )  # fmt: skip
 
     def _note(self, message: str) -> None:
         self._log.line("info", "gateway", {"message": message}, kind_burst=GATEWAY_LINES_A_MINUTE)
+
+    async def _reload_for(self, by: Caller) -> None:
+        await self._reload.read(by=self._services.audit.record("reload", "", by))
 
     async def _figures(self) -> dict[str, Any]:
         return await self._methods.figures()

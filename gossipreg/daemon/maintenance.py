@@ -64,7 +64,7 @@ class Maintenance:
     def check(self, id: str, reason: str | None, *, registered: bool) -> None:
         """Raise NotFound for a service that is neither registered nor in maintenance, TooLarge where no more fit."""
         if id != EVERYTHING and not registered and (reason is not None or id not in self._reasons):
-            raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
+            raise NotFound(f"no service of this id is registered here: {id!r}; see `gossipreg services`")
         if reason is not None and id not in self._reasons and len(self._reasons) >= KEPT_MAX:
             raise TooLarge(f"{KEPT_MAX} services of this sidecar are in maintenance already: end some with --off")
 

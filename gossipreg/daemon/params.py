@@ -245,4 +245,4 @@ def _bad(name: str, value: Any, wanted: str) -> BadParams:
 
 def _short(value: Any) -> str:
     shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return shown if len(shown) <= 32 else f"{shown[:29]}..."

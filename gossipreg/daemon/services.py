@@ -386,7 +386,7 @@ class Services:
     def _entry(self, id: str) -> Entry:
         entry = self._entries.get(id)
         if entry is None:
-            raise NotFound(f"no service {id!r} is registered here: see `gossipreg services`")
+            raise NotFound(f"no service of this id is registered here: {id!r}; see `gossipreg services`")
         return entry
 
     def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", *,

@@ -9,6 +9,7 @@ import pytest
 
 from gossipreg.client.connection import Client
 from gossipreg.errors import Refused
+from tests.system import older
 from tests.system.hosts import Host, Hosts, missing
 from tests.system.sidecars import BOUND_S, Sidecars, wait_for
 from tests.system.test_http import refused_start
@@ -138,3 +139,18 @@ def as_user(uid: int, gid: int, path: Path, method: str, *groups: int, **params:
         said = pipe.read()
     os.waitpid(child, 0)
     return said
+
+
+@pytest.mark.skipif(bool(older.missing()), reason=older.missing())
+def test_a_member_of_the_first_release_sees_services_with_long_tags() -> None:
+    rule = "traefik.http.routers.web.rule=" + "Host(`example.org`) || " * 20
+    with Sidecars() as cluster:
+        new = cluster.start("new").wait_ready()
+        old = cluster.start("old", command=list(older.command())).wait_ready()
+        new.call("register", name="web", port=80, tags=["v2", rule.strip(), "blue"])
+        wait_for(lambda: bool(old.call("lookup", name="web")))
+        assert old.call("lookup", name="web")[0]["tags"] == ["blue", "v2"]
+        assert new.call("lookup", name="web")[0]["tags"] == ["v2", rule.strip(), "blue"]
+        old.call("register", name="other", port=81, tags=["b", "a"])
+        wait_for(lambda: bool(new.call("lookup", name="other")))
+        assert new.call("lookup", name="other")[0]["tags"] == ["a", "b"]

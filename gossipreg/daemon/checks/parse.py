@@ -83,7 +83,7 @@ def parse_check_untrusted(name: str, given: object) -> CheckSpec:
         target, options = _split(kind, rest)
         return _made(given, _shown(kind, target, given), kind, target, options)
     except ValueError as error:
-        raise BadParams(f"{name} is {_hidden(given)!r:.160}: {error}") from None
+        raise BadParams(f"{name} is {_hidden(given)!r:.40}: {error}") from None
 
 
 def redacted(text: str) -> str:
@@ -193,7 +193,7 @@ def _parse_table(name: str, table: Table) -> CheckSpec:
             raise ValueError("give text without control characters")
         return _made(text, _shown(kind, rest, text), kind, rest, given)
     except ValueError as error:
-        raise BadParams(f"{name} is {_hidden(target)!r:.160}: {error}") from None
+        raise BadParams(f"{name} is {_hidden(target)!r:.40}: {error}") from None
 
 
 def _table_values(option: str, value: Any) -> list[str]:

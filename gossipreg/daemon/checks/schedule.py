@@ -149,7 +149,9 @@ class Checks:
             if check.spec.kind == "ttl" and check_id in (None, id)
         ]
         if not checks:
-            raise NotFound(f"no service {service_id!r} with a ttl check is registered here: see `gossipreg info`")
+            raise NotFound(
+                f"no service of this id with a ttl check is registered here: {service_id!r}; see `gossipreg info`"
+            )
         for check in checks:
             self._set_due(check, trio.current_time() + check.spec.interval_s)
             self._said(check, Outcome(health, shortened(note)), at_once=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from gossipreg.gateway.http.filter import filtered_untrusted
-from gossipreg.gateway.http.message import HttpError, json_bytes
+from gossipreg.gateway.http.message import HttpError, json_bytes, shown
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.shapes import (
     NODE_MAINTENANCE,
@@ -45,7 +45,7 @@ class Agent:
     def instance(self, id: str) -> Instance:
         found = next((one for one in self.instances() if one.service.id == id), None)
         if found is None:
-            raise HttpError(404, "not_found", f"unknown service ID {id[:200]!r}: it is not registered with this agent")
+            raise HttpError(404, "not_found", f"unknown service ID {shown(id)}: it is not registered with this agent")
         return found
 
     def checks_of(self, instance: Instance) -> list[Shape]:

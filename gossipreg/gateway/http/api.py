@@ -20,7 +20,7 @@ from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.eureka.routes import REFUSALS as EUREKA_REFUSALS
 from gossipreg.gateway.http.eureka.routes import eureka_routes
 from gossipreg.gateway.http.filter import compile_filter_untrusted
-from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response
+from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response, shown
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.openapi import describe
 from gossipreg.gateway.http.outside import Outside
@@ -132,7 +132,7 @@ class Api:
         node = self.agent.own_node()
         near = name in NEARABLE and ask.near(request, node.name, node.uuid)
         if name == "health_state" and args[0] not in STATES:
-            raise bad_request(f"the state is {args[0][:40]!r}: give {', '.join(STATES)}")
+            raise bad_request(f"the state is {shown(args[0])}: give {', '.join(STATES)}")
         question = Question(name, args, self._options(name, request, args))
         knowing.check_question(self._view, name, args, self._outside.now())
         how = How(self._view, ask.pretty(request), near, 404 if name == "kv" else 200)
@@ -167,7 +167,7 @@ class Api:
         mine = self.agent.instances()
         found = [one for one in mine if wanted == (one.service.id if by == "id" else one.service.name)]
         if not found:
-            raise HttpError(404, "not_found", f"no service of the {by} {wanted[:200]!r} is registered here")
+            raise HttpError(404, "not_found", f"no service of the {by} {shown(wanted)} is registered here")
         worst = max(one.health for one in found)
         status = {Health.PASSING: 200, Health.WARNING: 429}.get(worst, 503)
         shapes = [self.agent.health(one) for one in found]
@@ -235,7 +235,7 @@ class Api:
         w = self._writes
 
         def write(path: str, summary: str, handle: Handler, *takes: Param, body: str | None = None) -> Route:
-            return Route(path, summary, handle, WRITE, takes, "nothing", body, statuses=(404, 413, 503))
+            return Route(path, summary, handle, WRITE, takes, "nothing", body, statuses=(404, 413, 500, 503))
 
         note = Param("note", "what to show of it")
         enable, reason = Param("enable", "true or false", "boolean", required=True), Param("reason", "why")
@@ -258,6 +258,7 @@ class Api:
             write("/v1/agent/check/fail/{id}", "A TTL check fails", beats(Health.CRITICAL), note),
             write("/v1/agent/check/update/{id}", "What a TTL check says", w.update, body="update"),
             write("/v1/agent/join/{address}", "Call a member", w.join, Param("wan", "false")),
+            write("/v1/agent/reload", "Read keys, tokens and the services file again", w.reload),
             write("/v1/agent/leave", "Leave the cluster and stop", w.leave),
             write("/v1/agent/force-leave/{member}", "Declare a dead member left", w.force_leave,
                   Param("prune", "taken and ignored", "boolean"), Param("wan", "taken and ignored", "boolean")),
@@ -298,10 +299,10 @@ def _check_size(*texts: str) -> None:
 
 
 REFUSALS = [
-    Refusal("/v1/kv", "there is no key-value store here, only an empty one to be read: keep values in a database"),
-    Refusal("/v1/session", "there are no sessions and no locks here: where one truth is needed, use a database"),
+    Refusal("/v1/kv", "there is no key-value store here: keep values in a database; reads find nothing"),
+    Refusal("/v1/session", "there are no sessions and no locks here: use a database for them"),
     Refusal("/v1/txn", "there are no transactions here: register and deregister one by one"),
-    Refusal("/v1/acl", "there are no ACLs here: who has the cluster's key, or this address, may read and write"),
+    Refusal("/v1/acl", "there are no ACLs here: --http-token-file says which tokens may write"),
     Refusal("/v1/connect", "there is no service mesh here"),
     Refusal("/v1/agent/connect", "there is no service mesh here"),
     Refusal("/v1/catalog/connect", "there is no service mesh here"),
@@ -318,15 +319,14 @@ REFUSALS = [
     Refusal("/v1/namespace", "there is one namespace here"),
     Refusal("/v1/partitions", "there is one partition here"),
     Refusal("/v1/partition", "there is one partition here"),
-    Refusal("/v1/query", "there are no prepared queries here: ask /v1/health/service with passing and near"),
+    Refusal("/v1/query", "there are no prepared queries here: ask /v1/health/service/NAME?passing&near=_agent"),
     Refusal("/v1/event", "there are no user events here"),
     Refusal("/v1/coordinate", "there are no coordinates here: near=_agent sorts by measured round trips"),
     Refusal("/v1/operator", "there are no servers and no Raft here"),
     Refusal("/v1/snapshot", "there is nothing to be saved: each sidecar keeps what is registered with it"),
     Refusal("/v1/catalog/register", "every sidecar registers its own: ask /v1/agent/service/register of that one"),
-    Refusal("/v1/catalog/deregister", "every sidecar takes out its own: ask /v1/agent/service/deregister of that one"),
-    Refusal("/v1/agent/token", "there are no ACLs here"),
-    Refusal("/v1/agent/reload", "send SIGHUP to the sidecar: it reads its keys and services again"),
+    Refusal("/v1/catalog/deregister", "every sidecar takes out its own: ask its /v1/agent/service/deregister"),
+    Refusal("/v1/agent/token", "there are no ACLs here: tokens stand in the file of --http-token-file"),
     Refusal("/v1/agent/metrics", "ask /metrics, for Prometheus"),
     Refusal("/v1/agent/monitor", "the log goes to stderr"),
     Refusal("/v1/agent/host", "this sidecar tells nothing of its host"),

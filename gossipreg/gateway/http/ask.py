@@ -14,7 +14,7 @@ from gossipreg.core.view import View
 from gossipreg.gateway.http import knowing
 from gossipreg.gateway.http.blocking import Found
 from gossipreg.gateway.http.indexes import MAX_INDEX
-from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_bytes
+from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_bytes, shown
 from gossipreg.model import NodeId
 
 WAIT_DEFAULT_S = 300.0
@@ -78,7 +78,7 @@ def flag(request: Request, name: str, *, default: bool = False) -> bool:
         return True
     if value in ("0", "f", "F", "FALSE", "false", "False"):
         return False
-    raise bad_request(f"{name} is {value[:80]!r}: give true or false")
+    raise bad_request(f"{name} is {shown(value)}: give true or false")
 
 
 def pretty(request: Request) -> bool:
@@ -93,7 +93,7 @@ def check_datacenter(request: Request, cluster: str) -> None:
     asked = one(request, "dc")
     if asked and asked.lower() not in (cluster.lower(), *ALIASES.get(cluster, ())):
         raise HttpError(
-            400, "no_datacenter", f"No path to datacenter {asked[:80]!r}: this sidecar knows {cluster!r} alone"
+            400, "no_datacenter", f"No path to datacenter {shown(asked)}: give {cluster!r} or nothing"
         )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def near(request: Request, own_name: str, own_uuid: str) -> bool:
     if not asked:
         return False
     if asked not in ("_agent", own_name, own_uuid):
-        raise bad_request(f"near is {asked[:80]!r}: give _agent, since distances between others are not known here")
+        raise bad_request(f"near is {shown(asked)}: give _agent, since distances between others are not known here")
     return True
 
 
@@ -119,7 +119,7 @@ def waited_index(request: Request) -> int | None:
         return None
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
-        raise bad_request(f"index is {text[:80]!r}: give a number, as X-Consul-Index had it")
+        raise bad_request(f"index is {shown(text)}: give a number, as X-Consul-Index had it")
     index = int(text)
     return index if 0 < index <= MAX_INDEX else None
 
@@ -143,5 +143,5 @@ def duration_untrusted(name: str, text: str) -> float:
     if rest == "0":
         return 0.0
     if at == 0 or at < len(rest) or len(text) > 64 or seconds > MAX_DURATION_S:
-        raise bad_request(f"{name} is {text[:80]!r}: give a duration, 250ms, 10s, 5m or 1h30m")
+        raise bad_request(f"{name} is {shown(text)}: give a duration, 250ms, 10s, 5m or 1h30m")
     return sign * seconds

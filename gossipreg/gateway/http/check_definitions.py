@@ -6,7 +6,7 @@ from typing import Any
 
 from gossipreg.gateway.http.ask import duration_untrusted
 from gossipreg.gateway.http.definitions import Given, keys, refuse, text_of, unknown_keys
-from gossipreg.gateway.http.message import bad_request
+from gossipreg.gateway.http.message import bad_request, shown
 from gossipreg.model import Health
 
 STATUSES = {"passing": Health.PASSING, "warning": Health.WARNING, "critical": Health.CRITICAL}
@@ -53,7 +53,7 @@ def status_untrusted(given: Given) -> Health | None:
     if not status:
         return None
     if status not in STATUSES:
-        raise bad_request(f"Status is {status[:40]!r}: give passing, warning or critical")
+        raise bad_request(f"Status is {shown(status)}: give passing, warning or critical")
     return STATUSES[status]
 
 
@@ -87,7 +87,7 @@ def _way(given: Given) -> str:
     ways = [way for way, named in _WAYS.items() if any(given.get(key) for key in named)]
     if len(ways) != 1:
         raise bad_request(
-            f"a check is one of TTL, HTTP, TCP, GRPC, Args and AliasService: this one is {' and '.join(ways) or 'none'}"
+            f"a check is one of TTL, HTTP, TCP, GRPC, Args, AliasService; this one: {' and '.join(ways) or 'none'}"
         )
     return ways[0]
 
@@ -101,7 +101,7 @@ def _ttl(given: Given) -> Check:
 def _http(given: Given) -> Check:
     url = text_of(given, "http")
     if not url.startswith(("http://", "https://")):
-        raise bad_request(f"HTTP is {url[:80]!r}: give an http:// or https:// URL")
+        raise bad_request(f"HTTP is {shown(url)}: give an http:// or https:// URL")
     header = given.get("header") or None
     if header is not None and type(header) is not dict:
         raise bad_request('Header is no JSON object: give {"Name": ["value"]}')
@@ -138,23 +138,23 @@ def _seconds(given: Given, key: str) -> str | None:
         return None
     if type(value) in (int, float):
         if not 0 < value < 1e18:
-            raise bad_request(f"{key} is {value!r:.80}: a number counts nanoseconds, give a duration, as 10s")
+            raise bad_request(f"{key} is {shown(value)}: a number counts nanoseconds, give a duration, as 10s")
         seconds = value / 1e9
     elif type(value) is str:
         seconds = duration_untrusted(key, value)
     else:
-        raise bad_request(f"{key} is {value!r:.80}: give a duration, as 10s")
+        raise bad_request(f"{key} is {shown(value)}: give a duration, as 10s")
     if seconds == 0:  # "0s": how Go writes that there is none
         return None
     if not 0 < seconds < 1e9:
-        raise bad_request(f"{key} is {value!r:.80}: give a duration above 0")
+        raise bad_request(f"{key} is {shown(value)}: give a duration above 0")
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def _whole(given: Given, key: str) -> int:
     value = given.get(key) or 0
     if type(value) is not int or not 0 <= value <= 1000:
-        raise bad_request(f"{key} is {value!r:.80}: give a whole number")
+        raise bad_request(f"{key} is {shown(value)}: give a whole number")
     return value
 
 

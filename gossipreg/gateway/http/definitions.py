@@ -9,7 +9,7 @@ answers of a service is taken as it is: its name stands under `Service` there.
 import json
 from typing import Any
 
-from gossipreg.gateway.http.message import bad_request
+from gossipreg.gateway.http.message import bad_request, shown
 
 DEPTH_MAX = 16
 
@@ -148,9 +148,9 @@ def text_of(given: Given, key: str) -> str:
     if value is None:
         return ""
     if type(value) is not str:
-        raise bad_request(f"{key} is {value!r:.80}: give text")
+        raise bad_request(f"{key} is {shown(value)}: give text")
     if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
-        raise bad_request(f"{key} is {value!r:.80}: give UTF-8 text")
+        raise bad_request(f"{key} is {shown(value)}: give UTF-8 text")
     return value
 
 
@@ -170,4 +170,4 @@ def says_something(value: Any, depth: int = 0) -> bool:
 def refuse_value(given: Given, key: str, fine: tuple[Any, ...], why: str) -> None:
     value = given.get(key)
     if value is not None and value not in fine:
-        raise bad_request(f"{key} is {value!r:.40}: {why}")
+        raise bad_request(f"{key} is {shown(value)}: {why}")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from gossipreg.gateway.http.message import HttpError, bad_request
+from gossipreg.gateway.http.message import HttpError, bad_request, shown
 from gossipreg.gateway.http.pattern import STEPS_MAX, BadPattern, Pattern, Work
 
 TEXT_MAX = 1024
@@ -108,7 +108,7 @@ class _Filter:
             raise self._bad(error) from None
 
     def _bad(self, error: Exception) -> HttpError:
-        return bad_request(f"the filter {self._text[:200]!r} cannot be used: {error}")
+        return bad_request(f"the filter {shown(self._text)} cannot be used: {error}")
 
 
 _compiled = lru_cache(maxsize=COMPILED_MAX)(_Filter)
@@ -299,9 +299,9 @@ def _as_kind(token: Token, kind: Kind) -> Any:
         return text
     if kind is bool:
         if text.lower() not in ("true", "false"):
-            raise _Bad(f"{text[:80]!r} is neither true nor false")
+            raise _Bad(f"{shown(text)} is neither true nor false")
         return text.lower() == "true"
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
-        raise _Bad(f"{text[:80]!r} is no whole number")
+        raise _Bad(f"{shown(text)} is no whole number")
     return int(text)

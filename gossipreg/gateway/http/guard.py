@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 
 from gossipreg.errors import BadConfig
-from gossipreg.gateway.http.message import Head, HttpError
+from gossipreg.gateway.http.message import Head, HttpError, shown
 
 LOCAL_NAMES = ("localhost",)
 _LABELS = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
@@ -97,4 +97,4 @@ def split_host_untrusted(text: str) -> str:
 
 
 def _shown(value: bytes) -> str:
-    return repr(value[:80].decode("ascii", "backslashreplace"))
+    return shown(value.decode("ascii", "backslashreplace"))

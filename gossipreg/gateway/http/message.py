@@ -17,6 +17,7 @@ PATH_MAX = 16
 """So many segments of a path: ids may have slashes, but not that many."""
 
 PLAIN = "text/plain; charset=utf-8"
+SHOWN_MAX = 28
 _HEX = b"0123456789abcdefABCDEF"
 
 
@@ -30,6 +31,12 @@ class HttpError(GossipregError):
         self.headers = headers
         self.close = close
         """What follows on this connection cannot be trusted to be a request."""
+
+
+def shown(value: object) -> str:
+    """A value in a message, short enough to leave room for what to do: some clients show 80 characters of it."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_MAX else f"{text[: SHOWN_MAX - 3]}..."
 
 
 def bad_request(message: str) -> HttpError:

@@ -114,7 +114,7 @@ def _operation(route: Route) -> Schema:
 
 _WHY = {
     400: "the question is wrong, and how", 403: "asked by a page of another site", 404: "what it names is not there",
-    413: "too large", 429: "it warns", 503: "not now",
+    413: "too large", 500: "it failed", 429: "it warns", 503: "not now",
 }  # fmt: skip
 
 

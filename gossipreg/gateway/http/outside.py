@@ -66,6 +66,9 @@ class Outside(Protocol):
     def force_leave(self, member: str, by: Caller, /) -> object:
         """Declare the members of this name or id left, which must be dead or suspected. Raises RequestError."""
 
+    def reload(self, by: Caller) -> Awaitable[None]:
+        """Read keys, tokens and files again. Raises Refused with the faults."""
+
     def seek(self, seed: str) -> Awaitable[None]:
         """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
 

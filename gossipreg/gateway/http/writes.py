@@ -9,13 +9,13 @@ where it cannot be written; the answer then has the header `X-Gossipreg-Durable:
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from gossipreg.errors import Busy, CannotKeep, GossipregError, Leaving, NotAllowed, NotFound, TooLarge
+from gossipreg.errors import Busy, CannotKeep, GossipregError, Leaving, NotAllowed, NotFound, Refused, TooLarge
 from gossipreg.gateway.http import check_definitions, definitions
 from gossipreg.gateway.http.agent import Agent
 from gossipreg.gateway.http.ask import flag, one
 from gossipreg.gateway.http.check_definitions import Check
 from gossipreg.gateway.http.definitions import Given
-from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request
+from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, shown
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.model import Health
 
@@ -60,7 +60,7 @@ class Writes:
             default = f"service:{service_id}" if len(checks) == 1 else f"service:{service_id}:{number}"
             id = check_definitions.check_id(check) or default
             if id in named:
-                raise bad_request(f"two checks have the id {id[:80]!r}")
+                raise bad_request(f"two checks have the id {shown(id)}")
             named[id] = check_definitions.check_untrusted(check, id)
         return named
 
@@ -117,8 +117,8 @@ class Writes:
         except HttpError:
             return
         if owner != service_id:
-            whose = f"the service {owner[:80]!r}" if owner else "this node"
-            raise bad_request(f"the check {check_id[:80]!r} belongs to {whose}: choose another ID")
+            whose = f"the service {shown(owner)}" if owner else "this node"
+            raise bad_request(f"the check {shown(check_id)} belongs to {whose}: choose another ID")
 
     async def deregister_check(self, request: Request, check_id: str) -> Response:
         service_id, _ = self._find(check_id)
@@ -137,7 +137,7 @@ class Writes:
     def _say(self, request: Request, check_id: str, health: Health, note: str) -> Response:
         service_id, kind = self._find(check_id)
         if kind != "ttl":
-            raise bad_request(f"CheckID {check_id[:80]!r} does not have associated TTL: this sidecar runs it by itself")
+            raise bad_request(f"CheckID {shown(check_id)} does not have associated TTL: it runs by itself")
         try:
             self._registrations.heartbeat(service_id, health, note, check_id, by=request.caller)
         except GossipregError as error:
@@ -154,7 +154,7 @@ class Writes:
                 if said["id"] == check_id:
                     return id, said["type"]
         raise HttpError(
-            404, "not_found", f"Unknown check ID {check_id[:200]!r}: give the id of a check, not its name; "
+            404, "not_found", f"Unknown check ID {shown(check_id)}: give the id of a check, not its name; "
             "/v1/agent/checks lists them"
         )  # fmt: skip
 
@@ -186,6 +186,15 @@ class Writes:
             self._outside.force_leave(member, request.caller)
         except GossipregError as error:
             raise in_http(error) from None
+        return DONE
+
+    async def reload(self, request: Request) -> Response:
+        """As Consul's agents: 500 where something could not be read; what was read before is in use then."""
+        self._check("reload", request)
+        try:
+            await self._outside.reload(request.caller)
+        except Refused as error:
+            raise HttpError(500, error.code, f"reload failed: {error}") from None
         return DONE
 
     def _check(self, verb: str, request: Request) -> None:

@@ -9,11 +9,13 @@ import h11
 import pytest
 import trio
 
+from gossipreg.callers import Caller
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import Inside as Asked
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.socket_file import bind_socket_file
 from gossipreg.daemon.store import Database
+from gossipreg.errors import Refused
 from gossipreg.gateway.http.gateway import HttpGateway
 from gossipreg.gateway.http.ports import Listener
 from gossipreg.model import Change
@@ -128,6 +130,8 @@ class Served(Inside):
         super().__init__(network, name, number, durable=database is not None, database=database)
         self.called: list[str] = []
         self.notes: list[str] = []
+        self.reloaded: list[Caller] = []
+        self.reload_fault = ""
         self.gateway = self.gateway_of(folder, name, token_file=token_file)
         self.gateway.open()
         self.bugs: list[tuple[str, Exception]] = []
@@ -136,7 +140,7 @@ class Served(Inside):
             now=trio.current_time,
             leave=self._leave,
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
-            seek=self._seek, figures=self.methods.figures, note=self.notes.append, bug=self._bug,
+            reload=self._reload, seek=self._seek, figures=self.methods.figures, note=self.notes.append, bug=self._bug,
         )  # fmt: skip
         self.gateway.meet(asked)
         self.gateway.attach(self.node, self._bug)
@@ -159,6 +163,11 @@ class Served(Inside):
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
         self.gateway.changed(changes)
+
+    async def _reload(self, by: Caller) -> None:
+        self.reloaded.append(by)
+        if self.reload_fault:
+            raise Refused(self.reload_fault)
 
     async def _seek(self, seed: str) -> None:
         self.called.append(seed)

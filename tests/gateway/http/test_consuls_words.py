@@ -396,3 +396,55 @@ async def test_a_local_name_is_taken_for_reads_below_v1_alone(served: Served, ho
 async def test_a_name_that_a_page_could_have_is_refused_for_reads_too(served: Served, host: str) -> None:
     reply = await (await served.client()).get("/v1/catalog/nodes", Host=host)
     assert (reply.status, "is no name of this gateway" in reply.error) == (403, True)
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+LONG = "x" * 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "needle"),
+    [
+        ("PUT", "agent/service/register", {**WEB, "Port": LONG}, "give a whole number from"),
+        ("PUT", "agent/service/register", {"Port": 80}, "Missing service name"),
+        ("PUT", "agent/service/register", {**WEB, "Address": f"http://{LONG}"}, "give a host"),
+        ("PUT", "agent/service/register", {**WEB, "Tags": ["t" * 1025]}, "a tag has 1025 bytes, at most 1024: 'ttt"),
+        ("PUT", "agent/service/register", {**WEB, "Kind": "connect-proxy"}, "there is no service mesh here"),
+        ("PUT", "agent/service/register", {**WEB, "Check": {"TTL": LONG}}, "give a duration"),
+        ("PUT", "agent/service/register", {**WEB, "Check": {"HTTP": LONG}}, "give an http:// or https:// URL"),
+        ("PUT", "agent/service/register", {**WEB, "Check": {"Args": [LONG]}}, "needs --allow-cmd-checks"),
+        ("PUT", "agent/service/register", {**WEB, "Check": {"TTL": "1s", "Status": LONG}}, "give passing, warning or"),
+        ("PUT", "agent/check/register", {"Name": "x"}, "a check is one of TTL, HTTP, TCP, GRPC, Args, AliasService"),
+        ("PUT", f"agent/check/pass/{LONG}", None, "give the id of a check"),
+        ("PUT", f"agent/service/deregister/{LONG[:90]}", None, "is registered here"),
+        ("PUT", "agent/service/maintenance/web", None, "Missing value for enable: give true or false"),
+        ("PUT", "kv/a", None, "there is no key-value store here: keep values in a database"),
+        ("PUT", "session/create", None, "no locks here: use a database"),
+        ("PUT", "acl/bootstrap", None, "--http-token-file says which tokens may write"),
+        ("PUT", "catalog/register", {}, "ask /v1/agent/service/register"),
+        ("PUT", "catalog/deregister", {}, "ask its /v1/agent/service/deregister"),
+        ("PUT", "query", {}, "ask /v1/health/service/NAME"),
+        ("GET", f"catalog/nodes?dc={LONG}", None, "give 'default'"),
+        ("GET", f"health/service/web?index={LONG}", None, "give a number"),
+        ("GET", f"health/service/web?near={LONG}", None, "give _agent"),
+        ("GET", f"health/state/{LONG}", None, "give any, passing, warning"),
+        ("GET", f"agent/service/{LONG}", None, "unknown service ID"),
+        ("GET", f"health/service/web?filter={LONG}+%3D%3D", None, "cannot be used"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)  # fmt: skip
+async def test_the_first_80_characters_of_an_error_say_what_to_do(
+    served: Served, method: str, path: str, body: Any, needle: str
+) -> None:
+    reply = await (await served.client()).request(method, f"/v1/{path}", body)
+    assert reply.status >= 400
+    assert needle in reply.error[:80], reply.error
+
+
+async def test_reload_reads_again_and_says_what_failed(served: Served) -> None:
+    assert (await served.put("/v1/agent/reload")).status == 200
+    served.reload_fault = "key file k: not base64"
+    reply = await served.put("/v1/agent/reload")
+    assert (reply.status, reply.error) == (500, "reload failed: key file k: not base64")
+    assert [by.door for by in served.reloaded] == ["tcp", "tcp"]
