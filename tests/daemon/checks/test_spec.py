@@ -1,13 +1,17 @@
 """What a check may be, as text."""
 
+import re
+import tomllib
 from contextlib import suppress
+from importlib.resources import files
+from typing import get_args
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.checks.parse import parse_check_untrusted, redacted
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, check_ids, shortened
+from gossipreg.daemon.checks.parse import _OPTIONS, parse_check_untrusted, redacted
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Kind, check_ids, shortened
 from gossipreg.errors import BadParams
 
 targets = st.sampled_from(
@@ -272,3 +276,12 @@ def test_an_edit_of_anything_but_the_question_asks_the_same() -> None:
                  "https://h/,verify=no", "https://h/,server_name=x"):  # fmt: skip
         assert parse_check_untrusted("checks", text).asked != before.asked
     assert parse_check_untrusted("c", "ttl:5s").asked == parse_check_untrusted("c", "ttl:6s").asked
+
+
+def test_the_manual_names_every_kind_and_every_option_of_checks() -> None:
+    manual = (files("gossipreg") / "docs" / "checks.md").read_text()
+    rows = [line.split("|")[1] for line in manual.splitlines() if line.startswith("| `")]
+    named = {word.partition(":")[0] for row in rows for word in re.findall(r"`([a-z_]+[:a-z_]*)", row)}
+    assert named == {*get_args(Kind), *_OPTIONS}
+    for table in re.findall(r'"?\{(check = .*)\}', manual):
+        parse_check_untrusted("check", tomllib.loads(f"check = {{{table}}}")["check"])
