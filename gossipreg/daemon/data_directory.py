@@ -83,6 +83,10 @@ def keep_peers(peers: Peers) -> list[Statement]:
     return [("DELETE FROM peers", ()), *(("INSERT INTO peers VALUES (?, ?, ?)", row) for row in rows)]
 
 
+def keep_generation(generation: int) -> Statement:
+    return _KEEP_GENERATION, (str(generation),)
+
+
 TRIAL: list[Statement] = [("UPDATE generation SET last = last", ())]
 """Writes what stands there already, to see whether it can be written."""
 
@@ -94,6 +98,8 @@ class DataDirectory:
         self.path = Path(path)
         self._lock_fd = _lock(self.path)
         self._one_at_a_time = Lock()
+        self.unwritten = ""
+        """Why the generation that is in use could not be written at the start; empty where it was."""
         try:
             self._database = _open(self.path / DATABASE, self._lock_fd)
         except BaseException:
@@ -132,10 +138,17 @@ class DataDirectory:
         return identity
 
     def next_generation(self, wall_ms: int) -> int:
-        """A new one above all kept here; durable when this returns."""
+        """A new one above all kept here. Durable when this returns, but where the disk is full: a sidecar that was
+        here before starts all the same, so that its services can be taken out, and `unwritten` says why. Its next
+        generation is above this one too, unless the clock goes back meanwhile; then others tell it, and it raises."""
         row = self._database.execute("SELECT last FROM generation").fetchone()
         generation = draw_generation(wall_ms, int(row[0]) if row else 0)
-        self._write_at_start(_KEEP_GENERATION, str(generation))
+        try:
+            self._write_at_start(_KEEP_GENERATION, str(generation))
+        except CannotStartYet as error:
+            if row is None:
+                raise
+            self.unwritten = str(error).removesuffix(f"; {_MEND}")
         return generation
 
     def _write_at_start(self, statement: str, value: bytes | str) -> None:

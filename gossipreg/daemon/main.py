@@ -22,7 +22,7 @@ from gossipreg.callers import Caller
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
 from gossipreg.daemon.clock import boot_s, wall_ms
-from gossipreg.daemon.data_directory import TRIAL
+from gossipreg.daemon.data_directory import TRIAL, keep_generation
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.force_leave import ForceLeave
@@ -126,6 +126,9 @@ class Sidecar:
         data = open_things.data
         self._troubles = Troubles(boot_s)
         self._store = Store(data, self._not_kept, self._kept_again, TRIAL)
+        if data is not None and data.unwritten:
+            self._not_kept(data.unwritten)
+            self._store.commit_later("generation", lambda: [keep_generation(open_things.generation)])
         self._services = Services(
             self._node, self._pump, self._store, log, allow_cmd_checks=settings.allow_cmd_checks,
             rights=open_things.rights, rng=random.Random(os.urandom(16)),
@@ -354,7 +357,9 @@ class Sidecar:
         self._log.line("warning", "clients_crowded", {"message": message}, repeat_key="clients_crowded")
 
     def _not_kept(self, why: str) -> None:
-        self._troubles.saw("not_kept", f"{why}: registrations are refused until it can be written", lasting=True)
+        self._troubles.saw(
+            "not_kept", f"{why}: registrations are refused until it can be written; deregistering works", lasting=True
+        )
         self._log.line("error", "not_kept", {"message": f"{why}: trying again"}, repeat_key="not_kept")
 
     def _kept_again(self) -> None:

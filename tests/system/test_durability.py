@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gossipreg.client.connection import Client
-from gossipreg.errors import RequestError, Unreachable
+from gossipreg.errors import CannotKeep, RequestError, Unreachable
 from tests.system.sidecars import COMMAND, Sidecars, wait_for
 
 ROUNDS = 4
@@ -111,7 +111,7 @@ def kept(data: Path) -> set[str]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_refuses_registrations_and_keeps_what_was_told(cluster: Sidecars) -> None:
+def test_a_full_disk_refuses_registrations_and_takes_services_out(cluster: Sidecars) -> None:
     disk = cluster.folder / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", disk], capture_output=True)
@@ -143,13 +143,22 @@ def test_a_full_disk_refuses_registrations_and_keeps_what_was_told(cluster: Side
         with suppress(OSError), (disk / "filler").open("ab") as filler:
             while True:
                 filler.write(bytes(4096))
-        ended = subprocess.run(
-            [*COMMAND, "join", "--data-dir", str(disk), "--socket", str(cluster.folder / "x")],
-            capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        assert ended.returncode == 6
-        assert "full" in ended.stderr
-        assert len(ended.stderr.splitlines()) == 1
+        again = cluster.start("n", "--data-dir", str(disk)).wait_ready()
+        assert len(again.lookup("web")) == taken
+        assert "deregistering works" in again.call("info")["troubles"][0]["message"]
+        assert again.call("deregister", id="web-1") == {"durable": False}
+        assert again.call("maint", service="web-2") == {"durable": False}
+        assert len(again.lookup("web")) == taken - 2
+        with pytest.raises(CannotKeep, match=r"full|disk I/O error|unable to open"):
+            again.call("register", name="more", port=1, meta=meta)
+        new = [*COMMAND, "join", "--data-dir", str(disk / "new"), "--socket", str(cluster.folder / "x")]
+        ended = subprocess.run([*new, "--bind", "127.0.0.1:0"], capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (6, 1), ended.stderr
+        subprocess.run(["mount", "-o", "remount,size=400k", disk], check=True)
+        wait_for(lambda: again.call("info")["troubles"] == [])
+        again.kill()
+        again = cluster.start("n", "--data-dir", str(disk)).wait_ready()
+        assert len(again.lookup("web")) == taken - 2
         assert not list(disk.glob("*damaged*"))
     finally:
         for one in cluster.all:
