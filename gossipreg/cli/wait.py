@@ -59,15 +59,17 @@ def _wait_at(
     answer_s = max(ANSWER_S, deadline - time.monotonic())  # one that is stopped does not hold us beyond our time
     with chosen.client(answer_s) as client:
         if synced and not _wait_until_synced(client, deadline):
-            say(f"this sidecar is not synced with the cluster after {timeout_s:g}s")
+            if chosen.json:
+                print_json({"synced": False})
+            else:
+                say(f"this sidecar is not synced with the cluster after {timeout_s:g}s")
             return 1
         passing = count if name is None else _wait_for_passing(client, name, count, deadline)
     if chosen.json:
         print_json({"synced": True} if name is None else {"name": name, "passing": passing})
-    if passing < count:
+    elif passing < count:
         say(f"{passing} of {count} passing instances of {printable(name)} after {timeout_s:g}s")
-        return 1
-    return 0
+    return 1 if passing < count else 0
 
 
 def _wait_until_synced(client: "Client", deadline: float) -> bool:

@@ -434,6 +434,13 @@ def test_wait_synced_gives_up_with_a_plain_no(sidecar: FakeSidecar, command: Com
     )  # fmt: skip
 
 
+def test_wait_that_gives_up_with_json_says_how_it_is_in_json_alone(answering: FakeSidecar, command: Command) -> None:
+    answering.answers["info"] = lambda _: {"synced": False}
+    assert command("wait", "--synced", "--timeout", "0", "--json") == (1, '{"synced": false}\n', "")
+    answering.changes = [{"kind": "current", "instances": []}]
+    assert command("wait", "web", "--timeout", "0", "--json") == (1, '{"name": "web", "passing": 0}\n', "")
+
+
 def test_wait_goes_on_when_the_sidecar_restarts(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.changes = [{"kind": "current", "instances": [instance(1)]}, None]
     threading.Timer(0.1, sidecar.changes.insert, (1, added(2))).start()
@@ -447,11 +454,15 @@ def test_wait_synced_goes_on_when_the_sidecar_restarts(sidecar: FakeSidecar, com
     assert command("wait", "--synced", "--timeout", "30s") == (0, "", "")
 
 
-def test_wait_for_a_sidecar_that_goes_for_good_is_3(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.changes = [None]
-    ended = command("wait", "web", "--timeout", "200ms")
+def test_wait_for_a_sidecar_that_goes_for_good_is_3(tmp_path: Path, command: Command) -> None:
+    sidecar = FakeSidecar(tmp_path / "s")
+    sidecar.changes = [{"kind": "current", "instances": []}]
+    end = threading.Timer(0.05, sidecar.__exit__)
+    end.start()
+    ended = command("--socket", str(sidecar.path), "wait", "web", "--timeout", "1s")
+    end.join(60)
     assert (ended.code, ended.out) == (3, "")
-    assert "closed the connection" in ended.err
+    assert "no sidecar answers" in ended.err
 
 
 def test_wait_for_nothing_is_wrong_usage(command: Command) -> None:
