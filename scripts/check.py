@@ -54,7 +54,7 @@ def main() -> int:
     if given.resolvers is not None:
         from scripts.check_resolvers import check_resolvers
 
-        return check_resolvers([name.lower() for name in given.resolvers])
+        return check_resolvers(given.resolvers)
     if given.schemathesis:
         return schemathesis()
     if given.waiting:

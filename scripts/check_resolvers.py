@@ -54,11 +54,16 @@ class Row:
 
 
 def check_resolvers(only: list[str]) -> int:
+    """`only`: names of programs, as `named`; none: all of them."""
+    programs = [front.program for front in FRONTS]
+    if unknown := [name for name in only if name not in programs]:
+        print(f"no program {unknown[0]!r}: there are {', '.join(programs)}", file=sys.stderr)
+        return 2
     _install_wheels()
     rows = []
     with tempfile.TemporaryDirectory(prefix="gr-") as folder, backends() as port, sidecar() as one:
         for front in FRONTS:
-            if only and front.name.lower() not in only:
+            if only and front.program not in only:
                 continue
             row = Row(front.name)
             place = Path(folder, front.program)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import resolver_fronts
+from scripts.check_resolvers import check_resolvers
 from scripts.resolver_fronts import FRONTS, Front, Missing, Place, blocks_of_page
 
 PORTS = {"dns": 45_001, "backend": 45_002}
@@ -49,6 +50,11 @@ def test_a_block_is_run_with_the_ports_under_test(
     assert re.search(r"\b45001\b", text), "the sidecar's"
     assert re.search(r"\b45003\b", text), "its own"
     assert not re.search(r"\b(8600|8080)\b", text), "the documented ones"
+
+
+def test_an_unknown_program_is_an_error_that_names_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_resolvers(["bind"]) == 2
+    assert "no program 'bind': there are dnsmasq, unbound, named" in capsys.readouterr().err
 
 
 def test_a_program_that_cannot_be_had_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
