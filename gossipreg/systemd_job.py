@@ -48,8 +48,13 @@ def restart_job() -> str:
             return ""
         unit, of_user = found
         manager = ["--user"] if of_user else []
-        # What systemctl itself tells NOTIFY_SOCKET would be refused, with a line in the journal.
-        environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+        # systemctl would tell NOTIFY_SOCKET something, which systemd refuses with a line in the journal; and our keys
+        # are none of its business.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name != "NOTIFY_SOCKET" and not name.startswith("GOSSIPREG_")
+        }
         ended = subprocess.run(
             ["systemctl", *manager, "list-jobs", "--no-legend", "--plain", "--no-pager", unit],
             stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=ASK_S,

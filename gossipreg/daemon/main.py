@@ -48,6 +48,7 @@ from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
 from gossipreg.errors import BadConfig, BadParams, CannotStart, Refused
 from gossipreg.model import Address, Change
+from gossipreg.systemd_job import run_by_systemd
 from gossipreg.wire.messages import Delta
 from gossipreg.wire.shapes import Shape
 
@@ -191,6 +192,9 @@ class Sidecar:
             )  # fmt: skip
         for variable, why in self._settings.ignored_variables:
             self._log.warning("variable_ignored", variable=variable, message=why)
+        if self._settings.on_sigterm == "hold" and not run_by_systemd():
+            self._log.warning("no_hold", message="--on-sigterm hold: no unit of systemd runs this process, so SIGTERM "
+                              "will be a plain leave; `gossipreg leave --hold 30s` holds")  # fmt: skip
         if fault := exposed(self._settings.key_file):
             self._log.warning("key_exposed", message=fault)
         for fault in self._gateways.warnings():

@@ -52,7 +52,10 @@ def test_a_held_restart_takes_no_service_out_of_any_answer(cluster: Sidecars, ho
     wait_for(lambda: other.states() == {"other": "alive", "web": "alive", "third": "alive"})
 
 
-def test_sigterm_without_a_restart_job_takes_held_services_out_at_once(cluster: Sidecars, listening: int) -> None:
+def test_sigterm_without_a_restart_job_takes_held_services_out_at_once(
+    cluster: Sidecars, listening: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INVOCATION_ID", raising=False)  # as outside systemd
     other = cluster.start("other").wait_ready()
     web = cluster.start("web", "--data-dir", str(cluster.folder / "data"), "--on-sigterm", "hold").wait_ready()
     web.call("register", name="web", port=listening)
@@ -61,6 +64,7 @@ def test_sigterm_without_a_restart_job_takes_held_services_out_at_once(cluster: 
     wait_for(lambda: other.states()["web"] == "left")
     assert other.lookup("web") == []
     assert "leaving without a hold" in web.log.read_text()
+    assert "warning no_hold" in web.log.read_text()
 
 
 def test_a_hold_takes_out_services_that_refuse_connections(cluster: Sidecars, listening: int) -> None:

@@ -4,6 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.system import older
 from tests.system.sidecars import Sidecar, Sidecars, wait_for
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "first_release"
@@ -55,3 +58,17 @@ def test_a_services_file_of_the_first_release_is_read_unchanged(cluster: Sidecar
     assert "ttl:1h" in checks
     assert len(checks) == 2
     assert found(one, "beside")["health"] == "passing"
+
+
+@pytest.mark.skipif(bool(older.missing()), reason=older.missing())
+def test_a_member_of_the_first_release_says_nothing_of_its_keys(cluster: Sidecars) -> None:
+    ours = cluster.start("ours").wait_ready()
+    old = cluster.start("old", "--service", "web", "--port", "80", command=list(older.command())).wait_ready()
+    wait_for(lambda: ours.states() == old.states() == {"ours": "alive", "old": "alive"})
+    wait_for(lambda: len(ours.lookup("web")) == 1)
+    keys = {member["name"]: member["keys"] for member in ours.call("members")}
+    assert keys == {"ours": ours.call("info")["keys"], "old": None}
+    assert len(keys["ours"]) == 1
+    assert ours.call("info")["troubles"] == [], "what is not said is no disagreement"
+    assert ours.end() == 0
+    wait_for(lambda: old.states()["ours"] == "left")
