@@ -178,7 +178,7 @@ class PathMtu:
         if path is not None:
             self._commons.outbox.set_size(path.address, None)
             self._commons.timers.cancel(SizeProbeDue(id))
-            self._tell(id, path, None)
+            self._tell(id, path, None, gone=True)
 
     # -- measuring ---------------------------------------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ class PathMtu:
             path.passes, path.confirmed_at, path.doubted = size, self._commons.now, False
             if path.fails is not None and path.fails <= size:
                 path.fails, path.checked, path.searched = None, False, False
-            if path.probing is not None and path.probing <= size:
+            if path.probing is None or path.probing <= size:  # None: it came late, and changes what was found
                 self._go_on(peer, path)
             else:
                 self._use(path)
@@ -295,8 +295,9 @@ class PathMtu:
 
     # -- narrow paths ------------------------------------------------------------------------------------------------
 
-    def _tell(self, id: NodeId, path: _Path, found: NarrowPath | None) -> None:
-        """Say that the path is narrow, where that is new, or that it is no longer."""
+    def _tell(self, id: NodeId, path: _Path, found: NarrowPath | None, *, gone: bool = False) -> None:
+        """Say that the path is narrow, where that is new, or that it is no longer; `gone`: nothing is sent there any
+        more."""
         commons = self._commons
         before, path.narrow = path.narrow, found
         if found is not None:
@@ -306,7 +307,7 @@ class PathMtu:
         fields: dict[str, str | int | float] = {"name": commons.named_at(id)[0], "address": str(path.address)}
         if found is None:
             commons.timers.set_earlier(RaiseDue(), commons.now + RAISE_NEXT_S)
-            commons.event("path_mtu_over", **fields)
+            commons.event("path_mtu_over", **fields, reason="gone" if gone else "mended")
         else:
             path.raised_at = commons.now
             commons.event("path_mtu", **fields, bytes=found.passes_bytes, lost_bytes=found.lost_bytes)

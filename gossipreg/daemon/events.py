@@ -99,6 +99,8 @@ def in_words(event: Event, *, cluster: str) -> str:
         case "path_mtu":
             return path_in_words(fields)
         case "path_mtu_over":
+            if fields.get("reason") == "gone":
+                return f"nothing is sent to {whom(fields)} any more: it is gone, or has another address"
             return f"large datagrams to {whom(fields)} arrive again"
         case "pull_failed":
             return f"{whom(fields)} answers, but rows that it was asked for do not arrive: {ADVICE} from there"

@@ -172,10 +172,10 @@ class Run:
         up = [host for host in self.hosts.values() if host.up]
         healed = self._all_return(up)
         if len(up) > 1:
-            world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
+            world.until(self._equal, bound_s(config, len(self.hosts)), _STEP_S)
             while self._out(up):  # who is out may be in step as well: its row, dead and forgotten, came from itself
                 healed = self._all_return(up)
-                world.until(world.in_step, bound_s(config, len(self.hosts)), _STEP_S)
+                world.until(self._equal, bound_s(config, len(self.hosts)), _STEP_S)
             self.checkers.at_rest()  # within the bound, not after all that follows
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
@@ -183,6 +183,10 @@ class Run:
         called_on, narrow = traffic.called_on(up), traffic.narrow(up)
         world.run(_QUIET_PERIODS * config.period_s)
         self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, called_on, narrow)
+
+    def _equal(self) -> bool:
+        """Whether all tables are equal, and nobody is isolated: who was for long holds back the others' services."""
+        return self.world.in_step() and not any(host.node.alone for host in self.world.up)
 
     def _out(self, up: list[Host]) -> bool:
         """Whether anybody is out by its own fault, and so waits before it is in step with all."""

@@ -122,7 +122,8 @@ def test_a_mended_path_is_raised_and_the_trouble_is_over() -> None:
     assert a.node.narrow_paths
     cluster.network.holes.clear()
     assert cluster.until(lambda: not a.node.narrow_paths, RAISE_S + 5)
-    assert "path_mtu_over" in cluster.events(a)
+    [over] = [event for event in cluster.all_events(a) if event.kind == "path_mtu_over"]
+    assert dict(over.fields)["reason"] == "mended"
     assert size_to(a, b) == 1400
 
 
@@ -193,7 +194,23 @@ def test_of_a_member_that_has_died_no_path_is_kept() -> None:
     assert cluster.until(lambda: cluster.all_say([a, c], b, "dead"), 10)
     assert b.id not in a.node._paths._paths
     assert a.node.narrow_paths == []
-    assert "path_mtu_over" in cluster.events(a)
+    [over] = [event for event in cluster.all_events(a) if event.kind == "path_mtu_over"]
+    assert dict(over.fields)["reason"] == "gone", "its path was not mended"
+
+
+def test_an_ack_that_comes_late_ends_the_trouble() -> None:
+    cluster = Cluster(seed=13)
+    a, b = two(cluster)
+    behind_a_hole(cluster, b, TUNNEL)
+    talk_large(cluster, a)
+    [narrow] = a.node.narrow_paths
+    cluster.network.holes.clear()
+    a.node._paths._numbers[77] = b.id, narrow.lost_bytes
+    assert a.node._paths.on_ack(b.id, 77)
+    cluster.act(a, a.node.advance(cluster.now))
+    cluster.run(1)
+    assert a.node.narrow_paths == []
+    assert size_to(a, b) == 1400
 
 
 @settings(max_examples=25, deadline=None)
