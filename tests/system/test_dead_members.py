@@ -6,6 +6,9 @@ import subprocess
 import urllib.request
 from typing import Any
 
+import pytest
+
+from tests.system import older
 from tests.system.sidecars import COMMAND, Sidecar, Sidecars, wait_for
 
 HTTP = ("--http", "127.0.0.1:0")
@@ -75,3 +78,25 @@ def test_a_dead_member_is_listed_with_its_services_until_it_is_declared_left() -
         assert dead_in_metrics(watcher) == "0"
         [done] = watcher.call("info")["operations"][:1]
         assert (done["verb"], done["target"]) == ("force-leave", "gone")
+
+
+@pytest.mark.skipif(bool(older.missing()), reason=older.missing())
+def test_force_leave_beside_members_of_the_first_release() -> None:
+    """They know of no force-leave: the member stays dead for them, in all else they go on, and it may come back."""
+    with Sidecars() as cluster:
+        first = cluster.start("first").wait_ready()
+        olds = [cluster.start(f"old-{number}", command=list(older.command())).wait_ready() for number in range(2)]
+        second = cluster.start("second").wait_ready()
+        data = ("--data-dir", str(cluster.folder / "gone"))
+        gone = cluster.start("gone", *data).wait_ready()
+        everybody = [first, *olds, second]
+        wait_for(lambda: all(one.states().get("gone") == "alive" for one in everybody))
+        gone.kill()
+        wait_for(lambda: all(one.states().get("gone") == "dead" for one in everybody))
+        assert command(second, "force-leave", "gone").returncode == 0
+        wait_for(lambda: first.states()["gone"] == second.states()["gone"] == "left")
+        assert [one.states()["gone"] for one in olds] == ["dead", "dead"]
+        first.call("register", name="later", port=1)
+        wait_for(lambda: all(len(one.lookup("later")) == 1 for one in everybody))
+        cluster.start("gone", *data, "--seed", first.gossip).wait_ready()
+        wait_for(lambda: all(one.states()["gone"] == "alive" for one in everybody))
