@@ -20,6 +20,8 @@ from simulations.world import START, World
 
 R = TypeVar("R", Rule, Hole)
 
+AWAY = 99
+"""The second number of the addresses to which members move."""
 _QUEUE_BYTES = 32_768
 """What waits at a line of limited bandwidth."""
 
@@ -76,6 +78,8 @@ class Doer:
             self._go(action, self.hosts[action.hosts[0]])
         elif what in ("stall", "block", "slow"):
             self._slow(action)
+        elif what == "move":
+            self._move(action, self.hosts[action.hosts[0]])
         elif what in RULES:
             self._rule(action, self.world.network.rules, RULES[what](action))
         elif what == "hole":
@@ -160,6 +164,17 @@ class Doer:
         slow = [one.value for one in self._slowed[host.number].values() if one.what == "slow"]
         host.processing_s = max(slow, default=0.0)
         self.world.fault("slow" if slow else "quick", host)
+
+    # -- members that move -------------------------------------------------------------------------------------------
+
+    def _move(self, action: Action, host: Host) -> None:
+        """One that is away already stays where it is."""
+        home, away = host.address, host.address._replace(host=f"10.{AWAY}{host.address.host[len('10.0') :]}")
+        if home.host.startswith(f"10.{AWAY}."):
+            return
+        self.world.move(host, away)
+        if "and back" in action.flags:
+            self._end(action, lambda: self.world.move(host, home))
 
     # -- the network -------------------------------------------------------------------------------------------------
 

@@ -130,6 +130,14 @@ def _hole(draw: _Draw) -> Action:
     return draw.action("hole", hosts=draw.some(0.5), for_s=draw.lasts(1, 25), value=value, flags=(way,))
 
 
+def _move(draw: _Draw) -> Action:
+    """To an address that its process does not know, and back after a while, or never. The anchor stays: a seed by a
+    fixed address is no use once it has moved."""
+    host = draw.rng.randrange(1, draw.members)
+    for_s = draw.left_s if draw.rng.random() < 0.3 else draw.lasts(1, 15)
+    return draw.action("move", hosts=(host,), for_s=for_s, flags=draw.rng.choice([("and back",), ("for good",)]))
+
+
 FAULTS: tuple[tuple[int, Callable[[_Draw], Action]], ...] = (
     (6, _crash),
     (3, _leave),
@@ -141,6 +149,7 @@ FAULTS: tuple[tuple[int, Callable[[_Draw], Action]], ...] = (
     (1, _pair),
     (1, _bridge),
     (2, _hole),
+    (2, _move),
     (2, _network("loss", 0.01, 0.4)),
     (1, _network("duplication", 0.05, 0.6)),
     (1, _network("reorder", 0.05, 0.9)),

@@ -116,6 +116,7 @@ class World:
 
     def move(self, host: Host, address: Address) -> None:
         """Its machine has another address from now on, which its process does not know."""
+        self.fault(f"move to {address}", host)
         del self._by_address[host.address]
         host.address = address
         self._by_address[address] = host
@@ -147,6 +148,7 @@ class World:
             entropy=rng.randbytes,
             now=host.local(self.now),
             wall_ms=wall_ms,
+            address_fixed=False,
         )
         host.up, host.stalled, host.blocked, host.departed, host.stopped = True, False, False, False, ""
         host.clear()

@@ -109,3 +109,21 @@ def test_once_all_is_healed_the_end_of_a_fault_is_nothing() -> None:
     world.stall(hosts[1])
     world.run(4.0)
     assert hosts[1].stalled
+
+
+def test_a_member_that_moved_comes_back_or_stays_and_is_found_each_time() -> None:
+    world = doing(
+        Action(number=1, at_s=1.0, what="move", hosts=(1,), for_s=8.0, flags=("and back",)),
+        Action(number=2, at_s=3.0, what="move", hosts=(1,), for_s=2.0, flags=("and back",)),  # it is away already
+        Action(number=3, at_s=1.0, what="move", hosts=(2,), for_s=8.0, flags=("for good",)),
+    )
+    back, gone = world.hosts[1:3]
+    home = back.address
+    world.run(START + 8.5 - world.now)
+    assert back.address == (home._replace(host="10.99.0.1"))
+    assert all(host.node.replica.rows[back.id].member.addresses == (back.address,) for host in world.hosts)  # type: ignore[union-attr]
+    world.run(START + 15 - world.now)
+    assert (back.address, gone.address.host) == (home, "10.99.0.2")
+    for mover in (back, gone):
+        assert all(host.node.replica.rows[mover.id].member.addresses == (mover.address,) for host in world.hosts)  # type: ignore[union-attr]
+    assert world.in_step()
