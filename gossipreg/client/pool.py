@@ -10,6 +10,7 @@ another thread held at the fork either.
 import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic
 
@@ -35,6 +36,17 @@ class _Share:
         for _ in range(OPEN_MAX):
             self.places.put(None)
         self.closed = False
+
+    def take_place(self, deadline: float | None) -> None:
+        """Wait until one more stream may be open. Raises Unreachable where none has ended by `deadline`."""
+        with suppress(Empty):
+            return self.places.get_nowait()
+        try:
+            self.places.get(timeout=None if deadline is None else max(0.0, deadline - monotonic()))
+        except Empty:
+            raise Unreachable(
+                f"{OPEN_MAX} calls of this client wait for the sidecar already, and none has ended in time"
+            ) from None
 
     def close_idle(self) -> None:
         while (stream := self.pop()) is not None:
@@ -79,12 +91,7 @@ class StreamPool:
         """A stream for one call, by `deadline` (of `monotonic`). Raises what `open` raises, and Unreachable where all
         are in use for too long."""
         share = self._share()
-        try:
-            share.places.get(timeout=None if deadline is None else max(0.0, deadline - monotonic()))
-        except Empty:
-            raise Unreachable(
-                f"{OPEN_MAX} calls of this client wait for the sidecar already, and none has ended in time"
-            ) from None
+        share.take_place(deadline)
         try:
             while (stream := share.pop()) is not None:
                 if stream.usable:

@@ -44,6 +44,8 @@ class SidecarStream:
         self._decoder = rpc.Decoder(rpc.MAX_REPLY_BYTES)
         self._messages: Iterator[rpc.Message] = iter(())
         self._socket = socket.socket(socket.AF_UNIX)
+        self._readable = select.poll()
+        self._readable.register(self._socket, select.POLLIN)
         _streams.add(self)
         try:
             self._bound(deadline)
@@ -73,12 +75,12 @@ class SidecarStream:
         answer that nobody waits for, or the end). What was read too much is lost, so close one that is not usable."""
         if not self.at_rest or self.closed or self._pid != os.getpid():
             return False
-        with suppress(RequestError):
+        try:
             if next(self._messages, None) is not None or not self._decoder.empty:
                 return False
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        except RequestError:
+            return False
+        return not self._readable.poll(0)
 
     @property
     def ended(self) -> bool:
