@@ -24,8 +24,8 @@ What flows where:
                      catalog) -> effects -> UDP socket
     lookup           unix socket -> wire.rpc -> core.catalog -> wire.shapes, wire.rpc -> unix socket
     DNS question     UDP or TCP socket -> gateway.dns.responder (wire, names, answers, compose) -> the same socket
-    HTTP request     TCP or unix socket -> gateway.http.server (framing, guard, routes, then catalog, agent or
-                     writes) -> the same socket; a question that waits stands in blocking until its answer changes
+    HTTP request     TCP or unix socket -> gateway.http.server (framing, guard, routes, then catalog, agent, writes or
+                     eureka/) -> the same socket; a question that waits stands in blocking until its answer changes
     registration     unix socket -> wire.rpc -> persist -> core.node.register -> a rumour at once, and the reply
 
 Programs use `gossipreg.Client`; see `client/connection.py`. The exceptions that it raises are to be had here too.

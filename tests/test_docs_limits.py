@@ -9,8 +9,12 @@ from gossipreg import model, socket_path
 from gossipreg.client import pool
 from gossipreg.daemon import keys, local_socket, outgoing, params, services_file, start
 from gossipreg.daemon.checks import parse, schedule, spec
+from gossipreg.gateway.dns import gateway as dns_gateway
+from gossipreg.gateway.dns import ports, rates, responder
+from gossipreg.gateway.dns import server as dns_server
 from gossipreg.gateway.http import ask, events, framing, server, tokens
 from gossipreg.gateway.http import filter as filters
+from gossipreg.gateway.http.eureka import documents, recent
 from gossipreg.wire import rpc, values
 
 PAGE = (Path(model.__file__).parent / "docs" / "limits.md").read_text()
@@ -21,6 +25,18 @@ ROWS = {
 }
 
 VALUES: dict[str, tuple[float, ...]] = {
+    "levels of a registration": (documents.DEPTH_MAX,),
+    "values in a registration": (documents.ELEMENTS_MAX,),
+    "changes kept for `apps/delta`": (recent.KEPT_S,),
+    "questions over UDP of a client address": (rates.ANSWERS_A_SECOND,),
+    "questions over UDP of all on loopback": (rates.LOOPBACK_ANSWERS_A_SECOND,),
+    "questions over TCP of a client address": (rates.ANSWERS_A_SECOND,),
+    "questions over TCP of all on loopback": (rates.LOOPBACK_TCP_ANSWERS_A_SECOND,),
+    "DNS connections": (dns_server.CONNECTIONS_MAX,),
+    "a question": (ports.QUERY_MAX_BYTES,),
+    "an answer over UDP": (responder.OUR_UDP_BYTES,),
+    "an answer over UDP on loopback": (responder.LOOPBACK_UDP_BYTES,),
+    "`--dns-ttl`, `--dns-negative-ttl`": (dns_gateway.TTL_MAX_S,),
     "name, id, zone, name of a member": (model.MAX_NAME_BYTES,),
     "address": (params.MAX_HOST_BYTES,),
     "a tag": (model.MAX_TAG_BYTES,),
