@@ -1,8 +1,10 @@
 """Which verb is for whom, and whose service it is."""
 
 import os
+import re
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +127,11 @@ def _connect_as(path: str, uid: int, gid: int, groups: list[int]) -> None:
             sock.recv(1)
     finally:
         os._exit(0)
+
+
+def test_the_manual_has_each_verb_in_its_row() -> None:
+    text = (Path(__file__).parents[1] / "gossipreg/docs/rights.md").read_text()
+    rows = dict(re.findall(r"^\| (read|own|operate) \| ([^|]*) \|", text, re.MULTILINE))
+    for right in Right:
+        verbs = sorted(verb for verb, one in RIGHTS.items() if one is right)
+        assert rows[right.value] == ", ".join(f"`{verb}`" for verb in verbs)
