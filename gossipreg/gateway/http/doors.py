@@ -68,16 +68,13 @@ class Doors:
         if self.tokens is None:
             if door.loopback:
                 return
-            raise _kept_out(path, "this sidecar opens reads only off loopback: it has no --http-token-file")
+            raise _kept_out(path, "off loopback only reads, without --http-token-file")
         carried = carried_untrusted(head)
         if self.tokens.admit(carried):
             return
         if carried:
             raise _kept_out(path, "the token is none of those in --http-token-file")
-        raise _kept_out(
-            path, "no token. Send one of --http-token-file in X-Consul-Token, as Authorization: Bearer, or as the "
-            "password of Authorization: Basic"
-        )  # fmt: skip
+        raise _kept_out(path, "no token: send X-Consul-Token, Bearer or Basic's password")
 
 
 def _kept_out(path: bytes, why: str) -> HttpError:

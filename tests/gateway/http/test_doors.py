@@ -77,9 +77,9 @@ def refusal(path: bytes, tokens: bool, **headers: bytes) -> HttpError:
 
 def test_consuls_clients_get_a_403_in_consuls_words() -> None:
     for error, why in (
-        (refusal(b"/v1/agent/leave", True), "no token. Send one of --http-token-file in X-Consul-Token"),
+        (refusal(b"/v1/agent/leave", True), "no token: send X-Consul-Token"),
         (refusal(b"/v1/agent/leave", True, x_consul_token=b"wrong"), "the token is none of those in --http-token-file"),
-        (refusal(b"/v1/agent/leave", False), "this sidecar opens reads only off loopback: it has no --http-token-file"),
+        (refusal(b"/v1/agent/leave", False), "off loopback only reads, without --http-token-file"),
     ):
         assert error.status == 403
         assert str(error).startswith(f"Permission denied: {why}")
@@ -140,7 +140,7 @@ async def test_writes_on_loopback_need_the_token_and_reads_do_not(guarded: Serve
     client = await guarded.client()
     kept_out = await client.put("/v1/agent/service/register", WEB)
     assert (kept_out.status, guarded.node.catalog.lookup("web")) == (403, ())
-    assert kept_out.body.startswith(b"Permission denied: no token.")
+    assert kept_out.body.startswith(b"Permission denied: no token")
     carried = {"X_Consul_Token": TOKEN.decode()}
     assert (await client.put("/v1/agent/service/register", WEB, **carried)).status == 200  # the connection goes on
     assert len((await client.get("/v1/health/service/web")).json) == 1
