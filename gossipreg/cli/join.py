@@ -107,7 +107,10 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     sources, key = sources_of(ctx), os.environ.get("GOSSIPREG_KEY") or None
     if key is not None and sources.found_in.get("key_file", ("", ""))[0] == "file":
         flags["key_file"] = None  # a variable goes before the file
-    gateways = [*_gateways(dns, flags["cluster"]), *_http_gateway(http, flags["socket_group"])]
+    gateways = [
+        *_gateways(dns, flags["cluster"]),
+        *_http_gateway(http, flags["socket_group"] or flags["socket_admin_group"]),
+    ]
     settings = Settings(
         **flags,
         labels=labels,

@@ -144,8 +144,17 @@ def _rights(settings: Settings) -> Rights:
     return Rights(os.geteuid(), None if group is None else _group(group, "--socket-admin-group"))
 
 
+def socket_group(settings: Settings) -> tuple[str, str | None]:
+    """The group that the local socket's file is given to, and the flag that names it. Operators alone may connect where
+    only their group is named."""
+    if settings.socket_group is None and settings.socket_admin_group is not None:
+        return "--socket-admin-group", settings.socket_admin_group
+    return "--socket-group", settings.socket_group
+
+
 def _bind_socket_file(settings: Settings) -> SocketFile:
-    group = None if settings.socket_group is None else _group(settings.socket_group)
+    flag, name = socket_group(settings)
+    group = None if name is None else _group(name, flag)
     if settings.socket is not None:
         if not Path(settings.socket).name:
             raise BadConfig(f"--socket {settings.socket!r}: that is a folder, name a file in it")
@@ -159,7 +168,7 @@ def _bind_socket_file(settings: Settings) -> SocketFile:
             os.chown(path.parent, -1, group)
             path.parent.chmod(0o710)  # the group has to get through, and no more
         except OSError as error:
-            message = f"cannot give {path.parent} to the group {settings.socket_group}: {error.strerror}"
+            message = f"cannot give {path.parent} to the group {name}: {error.strerror}"
             raise cannot_start(message, error.errno) from None
     return bind_socket_file(path, group=group)
 

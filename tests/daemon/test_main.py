@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -370,3 +371,13 @@ def test_the_default_socket_is_in_the_users_folder(tmp_path: Path, monkeypatch: 
         assert open_things.local_socket.path == tmp_path / "gossipreg" / "gossipreg.sock"
         assert open_things.member.name == socket.gethostname()
         assert (tmp_path / "gossipreg").stat().st_mode & 0o777 == 0o710
+
+
+def test_the_admin_group_alone_gets_the_socket(tmp_path: Path) -> None:
+    socket = str(tmp_path / "s")
+    alone = Settings(bind="127.0.0.1:0", socket=socket, socket_admin_group="64002")
+    for settings, gid in ((alone, 64_002), (replace(alone, socket_group="64001"), 64_001)):
+        with opened(settings) as open_things:
+            status = open_things.local_socket.path.stat()
+            assert (status.st_gid, status.st_mode & 0o777) == (gid, 0o660)
+            assert open_things.rights.admin_group == 64_002
