@@ -38,7 +38,7 @@ def test_with_json_an_error_is_one_object_alone_on_stderr(args: tuple[str, ...],
 
 
 def test_json_behind_two_dashes_belongs_to_the_program(command: Command) -> None:
-    ended = command("exec", "--service", "web", "--port", "0", "--", "program", "--json")
+    ended = command("exec", "--service", "web", "--port", "65536", "--", "program", "--json")
     assert ended.code == 2
     assert "Error: Invalid value for '--port'" in ended.err
 
@@ -109,7 +109,7 @@ def test_the_socket_can_be_named(
 @pytest.mark.parametrize(
     "args",
     [
-        ["lookup"], ["lookup", "a", "b"], ["register", "web"], ["register", "web", "--port", "0"],
+        ["lookup"], ["lookup", "a", "b"], ["register", "web"], ["register", "web", "--port", "-1"],
         ["register", "web", "--port", "65536"], ["register", "web", "--port", "80", "--meta", "novalue"],
         ["frobnicate"], ["lookup", "web", "--frobnicate"], ["--socket", "", "lookup", "web"],
         ["wait", "web", "--timeout", "nan"],

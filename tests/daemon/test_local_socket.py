@@ -252,7 +252,7 @@ async def test_requests_behind_one_that_takes_long_wait_for_it(sidecar: Sidecar)
         ("lookup", {"name": "web", "tags": "x"}, "bad_params", "tags is 'x'"),
         ("register", {"name": "web"}, "bad_params", "port"),
         ("register", {"name": "web", "port": True}, "bad_params", "port is True"),
-        ("register", {"name": "web", "port": 0}, "bad_params", "port is 0"),
+        ("register", {"name": "web", "port": -1}, "bad_params", "port is -1"),
         ("register", {"name": "web", "port": 65_536}, "bad_params", "65535"),
         ("register", {"name": "web", "port": 80, "address": "0.0.0.0"}, "bad_params", "0.0.0.0"),
         ("register", {"name": "web", "port": 80, "address": "h:80"}, "bad_params", "without a port"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gossipreg.daemon.params import registration_untrusted
 from gossipreg.daemon.services_file import MAX_BYTES, parse_services_untrusted, read_services
 from gossipreg.errors import CannotStart
 
@@ -36,6 +37,20 @@ def test_a_file_gives_the_parameters_of_register() -> None:
     assert parse_services_untrusted(b"", "f") == ()
 
 
+def test_a_check_in_a_file_may_be_a_table() -> None:
+    text = """[[service]]
+name = "x"
+port = 0
+checks = ["ttl:5s", {check = "http://h/,a", interval = "5s", verify = false, header = {A = ["b, c"]}}]
+"""
+    with pytest.raises(CannotStart, match="a http check has no verify"):
+        parse_services_untrusted(text.encode(), "f")
+    [service] = parse_services_untrusted(text.replace("verify = false, ", "").encode(), "f")
+    registration = registration_untrusted("register", service, default_host="h")
+    assert registration.checks[1].headers == (("A", "b, c"),)
+    assert (registration.checks[1].target, registration.service.id) == ("http://h/,a", "x")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -45,11 +60,13 @@ def test_a_file_gives_the_parameters_of_register() -> None:
         ("service = 1", "[[service]]"),
         ("[service]\nname = 'x'", "[[service]]"),
         ("[[service]]\nport = 1", "service 1 ('without a name'): service needs the parameter name"),
-        ("[[service]]\nname = 'x'\nport = 0", "service 1 ('x'): port is 0"),
+        ("[[service]]\nname = 'x'\nport = -1", "service 1 ('x'): port is -1"),
         ("[[service]]\nname = 'x'\nport = 2024-01-01", "service 1 ('x'): port is"),
         ("[[service]]\nname = 'x'\nport = 1\nprot = 2", "no parameter 'prot'"),
         ("[[service]]\nname = 'x'\nport = 1\n[[service]]\nname = 'x'\nport = 1", "service 1 has the id 'x-1' too"),
         ("[[service]]\nname = 'x'\nport = 1\nchecks = ['ftp://x']", "ftp://x"),
+        ("[[service]]\nname = 'x'\nport = 1\nchecks = [{interval = '5s'}]", "a table without `check`"),
+        ("[[service]]\nname = 'x'\nport = 1\nchecks = [{check = 'tcp://h:1', foo = 1}]", "'foo' is no option"),
         ("[[service]]\n" * 5000, "at most 4096"),
     ],
 )

@@ -60,7 +60,7 @@ def test_exec_says_what_cannot_be_run_and_runs_without_a_sidecar(cluster: Sideca
     one = cluster.start("one").wait_ready()
     line = ["exec", "--service", "web", "--port", "80", "--"]
     assert "no-such-program" in cli(one, *line, "no-such-program", code=127)
-    assert "port" in cli(one, "exec", "--service", "web", "--port", "0", "--", "true", code=2)
+    assert "port" in cli(one, "exec", "--service", "web", "--port", "65536", "--", "true", code=2)
     assert "name" in cli(one, "exec", "--service", "a/b", "--port", "1", "--", "touch", "/nowhere/x", code=2)
     assert cli(one, *line, "sh", "-c", "kill -9 $$", code=137) == ""
     one.kill()
