@@ -64,11 +64,12 @@ def _wait_at(
             else:
                 say(f"this sidecar is not synced with the cluster after {timeout_s:g}s")
             return 1
-        passing = count if name is None else _wait_for_passing(client, name, count, deadline)
+        passing, but = (count, "") if name is None else _wait_for_passing(client, name, count, deadline)
     if chosen.json:
-        print_json({"synced": True} if name is None else {"name": name, "passing": passing})
+        partial = {"partial": True} if but else {}
+        print_json({"synced": True} if name is None else {"name": name, "passing": passing, **partial})
     elif passing < count:
-        say(f"{passing} of {count} passing instances of {printable(name)} after {timeout_s:g}s")
+        say(f"{passing} of {count} passing instances of {printable(name)} after {timeout_s:g}s{but}")
     return 1 if passing < count else 0
 
 
@@ -81,16 +82,18 @@ def _wait_until_synced(client: "Client", deadline: float) -> bool:
     return True
 
 
-def _wait_for_passing(client: "Client", name: str, count: int, deadline: float) -> int:
-    """How many pass: `count` or more at once when there are, fewer when the time is up."""
+def _wait_for_passing(client: "Client", name: str, count: int, deadline: float) -> tuple[int, str]:
+    """How many pass: `count` or more at once when there are, fewer when the time is up; and what else to say of it."""
     passing: dict[tuple[str, str], bool] = {}
 
     def note(instance: dict[str, Any], there: bool) -> None:
         passing[instance["node"], instance["id"]] = there and instance["health"] == "passing"
 
     with client.watch(name) as changes:
+        partial = bool(changes.not_synced_because)
         while (change := changes.next_within(max(0.0, deadline - time.monotonic()))) is not None:
             if change["kind"] == "current":
+                partial = "partial" in change
                 passing.clear()
                 for instance in change["instances"]:
                     note(instance, True)
@@ -98,4 +101,5 @@ def _wait_for_passing(client: "Client", name: str, count: int, deadline: float) 
                 note(change["instance"], change["kind"] != "removed")
             if sum(passing.values()) >= count:
                 break
-    return sum(passing.values())
+    but = "; this sidecar is not synced, so there may be more (`gossipreg info` says why)" if partial else ""
+    return sum(passing.values()), but

@@ -33,11 +33,14 @@ FIRST_S, GROWTH, LONGEST_S = 0.05, 1.6, 5.0
 def watch(chosen: Chosen, name: str | None) -> None:
     """Print the instances of NAME, or of all services, then each change as it comes.
 
-    It goes on when the sidecar restarts: it then begins anew with the instances that there are, kind "current".
+    It goes on when the sidecar restarts: it then begins anew with the instances that there are, kind "current". So it
+    does when a sidecar that was not synced is: what came before was a part (docs answers).
     """
     with chosen.client() as client:
         changes = client.watch(name)
         while True:
+            if changes.not_synced_because:
+                say(f"this sidecar is not synced yet, the instances come when it is: {changes.not_synced_because}")
             try:
                 with changes:
                     for change in changes:
@@ -60,6 +63,8 @@ def _show(chosen: Chosen, change: dict[str, Any]) -> None:
     if chosen.json:
         print_json(change)
     else:
+        if change.get("partial"):
+            say("Warning: this sidecar is not synced yet: there may be more instances")
         for instance in change["instances"] if change["kind"] == "current" else [change["instance"]]:
             print_line(_line(change["kind"], instance))
     flush()

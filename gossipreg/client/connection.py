@@ -80,12 +80,13 @@ class Client:
 
     def watch(self, name: str | None = None) -> "Watch":
         """The instances of service `name`, or of all: first `{"kind": "current", "instances": [..]}`, then each
-        change as it comes."""
+        change as it comes. While the sidecar is not synced, `current` waits until it has something to say, and has
+        `"partial": True`; when it is synced another `current` comes, which replaces what was told before."""
         deadline = self._deadline()
         with _closed_on_error(self._open(deadline)) as stream:
             params = {} if name is None else {"name": name}
-            number = stream.call("watch", params, deadline, self.timeout_s)["watch"]
-            return Watch(stream, number)
+            reply = stream.call("watch", params, deadline, self.timeout_s)
+            return Watch(stream, reply["watch"], reply.get("not_synced_because", ""))
 
     def attach(self, **params: Any) -> "Attachment":
         """Register a service (parameters of `register`) for as long as the attachment is open: the sidecar takes it
@@ -131,8 +132,10 @@ class Watch:
     thread closes the watch. An exception from outside in the middle of waiting, KeyboardInterrupt say, closes it.
     """
 
-    def __init__(self, stream: SidecarStream, number: int) -> None:
+    def __init__(self, stream: SidecarStream, number: int, not_synced_because: str = "") -> None:
         """Made by `Client.watch`."""
+        self.not_synced_because = not_synced_because
+        """Why the first `current` does not come at once; empty where it does."""
         self._stream = stream
         self._number = number
         self._turn = threading.RLock()  # a signal handler may close the watch that its own thread waits on

@@ -52,3 +52,13 @@ def test_info_says_why_it_is_not_synced(sidecar: FakeSidecar, command: Command) 
     assert command("info").out.startswith("! not synced: only what is registered here is known; a reason\n")
     sidecar.answers["info"] = lambda _: {"synced": False, "knowledge": "last_known", "not_synced_because": "a reason"}
     assert command("info").out.startswith("! not synced: the answers are those known last; a reason\n")
+
+
+def test_wait_says_that_it_could_not_know(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.changes = [{"kind": "current", "instances": [instance()], "partial": True}]
+    ended = command("wait", "web", "--count", "2", "--timeout", "0.2")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        "1 of 2 passing instances of web after 0.2s; this sidecar is not synced, so there may be more "
+        "(`gossipreg info` says why)\n"
+    )

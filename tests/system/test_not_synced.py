@@ -133,3 +133,18 @@ def test_a_damaged_table_does_not_hinder_the_start(cluster: Sidecars) -> None:
     wait_for(lambda: restarted.call("info")["synced"])
     [line] = [line for line in restarted.log.read_text().splitlines() if "kept_table" in line]
     assert "it does not begin as such a file does" in line
+
+
+def test_commands_that_follow_say_why_they_wait(cluster: Sidecars) -> None:
+    one = cluster.start("one", "--seed", NOBODY).wait_ready()
+    line = [*COMMAND, "--socket", str(one.socket)]
+    ended = subprocess.run(
+        [*line, "wait", "web", "--timeout", "200ms"], capture_output=True, text=True, timeout=BOUND_S, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "0 of 1 passing instances of web after 0.2s; this sidecar is not synced" in ended.stderr
+    with subprocess.Popen([*line, "watch", "web"], stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        said = watching.stderr.readline()
+        watching.terminate()
+    assert said == "this sidecar is not synced yet, the instances come when it is: no other member has answered yet\n"
