@@ -210,7 +210,7 @@ def test_what_is_done_and_not_durable_is_said(
 
 def test_a_service_without_a_port_is_printed_as_its_address(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["lookup"] = lambda _: [instance(port=0), {**V6, "port": 0}]
-    assert command("lookup", "web") == (0, "10.0.0.1\nfd00::1\n", "")
+    assert command("lookup", "web", "--sorted") == (0, "10.0.0.1\nfd00::1\n", "")
     sidecar.answers["register"] = lambda _: {"id": "web", "version": ["1", 2]}
     assert command("register", "web", "--port", "0").code == 0
     assert sidecar.seen[-1] == ("register", {"name": "web", "port": 0})
