@@ -833,3 +833,21 @@ async def test_two_users_who_register_one_id_at_once_do_not_both_get_it(
 
     await started.run(use)
     await started.run(after)
+
+
+async def test_everyone_may_answer_the_ttl_of_a_service_from_flags_or_file(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    flags = {"name": "flag", "port": 81, "checks": ["ttl:30s"]}
+    in_file = {"name": "file", "port": 82, "checks": ["ttl:30s"]}
+    app = Caller(1000, 1, door="socket")
+
+    async def use(one: Started) -> None:
+        for id in ("flag-81", "file-82"):
+            one.services.heartbeat(id, Health.PASSING, "", by=app)
+            assert one.found(id.partition("-")[0]) == {id: Health.PASSING}
+            with pytest.raises(NotAllowed):
+                await one.services.deregister(id, by=app)
+
+    await started.run(use, flags=flags, file=(in_file,))
