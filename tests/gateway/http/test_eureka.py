@@ -114,6 +114,13 @@ async def test_only_a_secure_port_is_the_port_of_the_service(served: Served) -> 
     assert one["securePort"] == {"$": 8443, "@enabled": "true"}
 
 
+async def test_an_instance_without_a_port_has_no_enabled_port(served: Served) -> None:
+    assert (await register(served, port=None)).status == 204
+    assert only(served).service.port == 0
+    (one,) = await listed(served)
+    assert one["port"] == {"$": 0, "@enabled": "false"}
+
+
 async def test_every_field_of_a_registration_comes_back(served: Served) -> None:
     amazon = {"@class": "com.netflix.appinfo.AmazonInfo", "name": "Amazon",
               "metadata": {"instance-id": "i-1", "availability-zone": "us-east-1c"}}  # fmt: skip
