@@ -47,7 +47,6 @@ class _Pulling:
     peer: NodeId
     goal: Version
     rumour: bool
-    since: float
     source: NodeId
     """Who said that it has the row at `goal`."""
     tries: int = 0
@@ -61,6 +60,8 @@ class Fetch:
         self._pulling: dict[NodeId, _Pulling] = {}
         self._waiting: OrderedDict[NodeId, _Pulling] = OrderedDict()
         self._given_up: dict[NodeId, _GivenUp] = {}
+        self._told: dict[NodeId, tuple[str, str]] = {}
+        """Name and address of each member of which it was told that its rows do not arrive."""
         self._answers = AskedAgain()
 
     @property
@@ -88,7 +89,7 @@ class Fetch:
             if goal > known.goal:
                 known.goal, known.peer, known.source = goal, peer, peer
             return
-        pulling = _Pulling(peer, goal, rumour, self._commons.now, peer)
+        pulling = _Pulling(peer, goal, rumour, peer)
         if len(self._pulling) < self._at_once():
             self._start(id, pulling, have)
         elif len(self._waiting) < _WAITING_MAX:
@@ -154,18 +155,26 @@ class Fetch:
         self._start(id, pulling, NOTHING if row is None else row.pull_from)
 
     def _give_up(self, id: NodeId, pulling: _Pulling) -> None:
-        """Nobody answers. Where the row was given up before, and the member that has it was heard meanwhile, say that
+        """Nobody answers. Where the row was given up before, and the member that has it was heard since, say that
         its pages are lost on the way: at 20 % random loss one in 60 rows is given up, and one in 3,600 twice."""
-        commons, source, again = self._commons, pulling.source, id in self._given_up
+        commons, source, before = self._commons, pulling.source, self._given_up.get(id)
         commons.count("pulls_failed")
         commons.replica.doubt(id, commons.now)
         if id in self._given_up or len(self.missing()) < _GIVEN_UP_MAX:
             self._given_up[id] = _GivenUp(source, pulling.goal, commons.now)
         peer = commons.peers.of_id(source)
-        if again and peer is not None and peer.heard_at > pulling.since:
-            name, address = commons.named_at(source)
+        if before is not None and peer is not None and peer.heard_at > before.at:
+            name, address = self._told[source] = commons.named_at(source)
             commons.event("pull_failed", row=commons.name(id), name=name, address=address)
         self.done(id)
+
+    def look(self) -> None:
+        """Once a period: say of which members all rows have arrived after all."""
+        if self._told:
+            still = self.missing().values()
+            for source in [source for source in self._told if source not in still]:
+                name, address = self._told.pop(source)
+                self._commons.event("pull_failed_over", name=name, address=address)
 
     def missing(self) -> dict[NodeId, NodeId]:
         """The rows that were given up and are not here yet, each with the member that has it."""

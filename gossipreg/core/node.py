@@ -419,6 +419,7 @@ class Node(NodeCommands):
             case Period():
                 self._detector.on_period(due)
                 self._lost.on_period()
+                self._fetch.look()
                 self._commons.replica.expire(self._commons.now)
             case ProbeDue():
                 self._detector.on_probe_due(name.number)

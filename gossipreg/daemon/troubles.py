@@ -21,7 +21,6 @@ KINDS_MAX = 32
 """Different troubles at once; beyond it the one that began first is not shown any more."""
 OF_EVENTS = (
     "wrong_cluster", "not_our_key", "key_needed", "seed_silent", "seed_unusable", "duplicate_identity", "table_full",
-    "pull_failed",
 )  # fmt: skip
 UNTIL_IN_STEP = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent", "pull_failed")
 """... of these, what may keep us from getting in step: it is over then."""
@@ -80,6 +79,10 @@ class Troubles:
             self.saw(f"pair_lossy {dict(event.fields)['id']}", message, lasting=True, since_s=since_s)
         elif event.kind == "pair_lossy_over":
             self.over(f"pair_lossy {dict(event.fields)['id']}")
+        elif event.kind == "pull_failed":
+            self.saw(f"pull_failed {address}", message, lasting=True)
+        elif event.kind == "pull_failed_over":
+            self.over(f"pull_failed {address}")
         elif event.kind in ("path_mtu", "path_mtu_over"):
             if narrow := self._narrow_paths.on_event(event):
                 self.saw("path_mtu", narrow, lasting=True)

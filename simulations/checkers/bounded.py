@@ -77,6 +77,7 @@ BOUNDS: dict[str, Bound] = {
     "Detector._voided": _SUSPECTS,
     "AskedAgain._answered": _exactly(asked_again.QUESTIONS_MAX),
     "Fetch._given_up": _exactly(fetch._GIVEN_UP_MAX),
+    "Fetch._told": _exactly(fetch._GIVEN_UP_MAX),
     "Fetch._pulling": lambda node, _ever: min(
         node.config.pulls_at_once, node.config.pull_bytes_at_once // node.config.datagram_bytes
     ),

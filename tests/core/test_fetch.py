@@ -6,7 +6,7 @@ import pytest
 
 from gossipreg.config import Config, lan
 from gossipreg.core.content import KIND_SERVICE
-from gossipreg.core.effects import Effect
+from gossipreg.core.effects import Effect, Event
 from gossipreg.core.node import Node
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire import messages as m
@@ -201,6 +201,33 @@ def test_a_listed_member_whose_row_came_and_who_is_dead_is_not_missed() -> None:
     assert not node.synced
     seed.says(node, START, Claim(other.id, other.generation, 0, Rank.DEAD, seed.id))
     assert node.synced
+
+
+def test_rows_given_up_twice_are_told_until_they_come() -> None:
+    node, source = a_node(), Speaker(1)
+    source.greets(node, START)
+    lost = Speaker(9)
+    kinds: list[str] = []
+    now = START
+
+    def live(until: float) -> None:
+        nonlocal now
+        while (due := node.next_deadline()) <= until:
+            now = max(due, now)
+            effects = node.advance(now)
+            kinds.extend(effect.kind for effect in effects if isinstance(effect, Event) and "pull" in effect.kind)
+            for message in source.heard(effects):
+                if isinstance(message, m.Probe):
+                    source.says(node, now, m.Ack(0, message.number, node._commons.replica.fingerprint))
+
+    for turn in (1, 2):
+        source.says(node, now, versions_of([lost]))
+        live(START + 6 * turn)
+        assert kinds == ["pull_failed"] * (turn - 1), "one loss after the other may be chance"
+    source.says(node, now, lost.row)
+    live(now + 2)
+    assert kinds == ["pull_failed", "pull_failed_over"]
+    assert node.missing == {}
 
 
 def test_a_pull_given_up_is_missing_until_the_row_comes() -> None:

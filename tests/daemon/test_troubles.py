@@ -156,7 +156,8 @@ def test_rows_that_do_not_arrive_name_the_member_that_has_them() -> None:
         "web-3 (10.0.0.7:7940) answers, but rows that it was asked for do not arrive: "
         "check the MTU of the path from there"
     ]
-    held.on_event(Event("synced"), "")
+    over = Event("pull_failed_over", (("name", "web-3"), ("address", "10.0.0.7:7940")))
+    held.on_event(over, in_words(over, cluster="c"))
     assert shown(held) == []
 
 
