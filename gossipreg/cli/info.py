@@ -68,7 +68,9 @@ def _troubles(found: dict[str, Any]) -> list[str]:
         lines.append(f"! {what} is in maintenance{why}; `gossipreg maint --off{end}` ends it")
     for one in found.get("not_alive", ()):
         why = f": {printable(one['reason'])}" if one["reason"] else ""
-        lines.append(f"! {printable(one['name'])} {one['address']} {one['state']} for {_since(one)}{why}")
+        lines.append(
+            f"! {printable(one['name'])} {one['address'] or '(no known address)'} {one['state']} for {_since(one)}{why}"
+        )
     lines += [
         f"! {printable(one['service'] or 'this sidecar')} {one['health']} for {_since(one)}: "
         f"{printable(one['check'])}: {printable(one['output'])}"

@@ -1,4 +1,4 @@
-"""What this sidecar's own side asks of a node: services, health, addresses, and leaving.
+"""The commands of a node, given by its own sidecar: services, health, addresses, and leaving.
 
 Owns: the commands. Each is one whole input, as a datagram is: it raises a RequestError and changes nothing, or returns
 the effects. Never knows: what happens in an input before and after the part concerned acts (`node.py`).

@@ -16,7 +16,8 @@ class GoneServices:
         """By name of a service, in lower case, the dead members that had it."""
 
     def keep(self, id: NodeId, instances: Collection[Instance]) -> None:
-        """This member is dead, and these were in the answers until now. What is kept of it already stays."""
+        """This member is dead, and these were in the answers until now. Keep them, unless some are kept already: the
+        row of a dead member may be touched again."""
         if id in self._instances or not instances:
             return
         self._instances[id] = tuple(sorted(instances, key=lambda one: (one.service.name, one.service.id)))

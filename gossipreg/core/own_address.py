@@ -24,7 +24,7 @@ _WITNESSES = 2
 _QUIET_PERIODS = 1.5
 """Our ring successor is probed once a period, so a present address is confirmed more often than this."""
 _WORDS_MAX = 16
-"""Words of so many witnesses are kept; beyond it the oldest is forgotten."""
+"""Witnesses whose words are kept; one more, and the oldest is forgotten."""
 
 
 class OwnAddress:
@@ -74,8 +74,8 @@ class OwnAddress:
 
 
 def with_present(announced: tuple[Address, ...], address: Address) -> tuple[Address, ...]:
-    """What is announced once `address` is the present one of its family: it takes the place of the former one, or the
-    last place. Loopback addresses give way to any other."""
+    """The addresses to announce once `address` is the present one of its family: it takes the place of the former one,
+    or the last place. Loopback addresses give way to any other."""
     if not is_loopback_host(address.host):
         announced = tuple(one for one in announced if not is_loopback_host(one.host))
     if not any(_is_v6(one) == _is_v6(address) for one in announced):

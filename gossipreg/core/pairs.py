@@ -146,7 +146,8 @@ class Pairs:
             self._tell(id, pair)
 
     def on_period(self) -> None:
-        """What has an end of its own, what is seen by waiting, and one look at a member that is not pinged any more."""
+        """End signs that were not seen again, look for pings that should have come, and ping one member of a lossy pair
+        that the ring does not ping any more."""
         commons = self._commons
         period_s = commons.config.period_s
         self._look_at_predecessor()

@@ -1,4 +1,4 @@
-"""What of the services registered here stands in our row, for others to see.
+"""The services registered here as our row announces them to others.
 
 Owns which services are withheld: those whose address is ours, while no address of ours is known. To give them out with
 a loopback address would send every reader on another host to itself.

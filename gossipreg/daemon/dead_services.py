@@ -1,4 +1,4 @@
-"""What `lookup --all` says of services whose member is dead: that they are gone, why, and since when."""
+"""Services of dead members in the shape of `lookup --all`: gone, with why and since when."""
 
 from collections.abc import Collection, Iterator
 
