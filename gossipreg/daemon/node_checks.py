@@ -1,19 +1,20 @@
 """The checks of the sidecar itself, as Consul's agents have them: what fails here takes all its services with it.
 
 Owns which they are, what is kept of them, and the health that comes of them: the worst. They are registered over HTTP
-(/v1/agent/check/register without a ServiceID), each under an id of its own. Never knows the services: whoever owns
-those gives out none that is better than `health`.
+(/v1/agent/check/register without a ServiceID), each under an id of its own. Never knows the services: their owner
+gives out none that is better than `health`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgpack import packb, unpackb
 
-from gossipreg.daemon.checks.parse import Table, parse_check_untrusted, relabelled, with_id
+from gossipreg.daemon.checks.parse import parse_check_untrusted, relabelled
 from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.daemon.checks.state import Beginning, Restored
+from gossipreg.daemon.entries import CheckGiven, named
 from gossipreg.daemon.kept import KeptNodeCheck, drop_node_check, keep_node_check
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.store import Store
@@ -25,6 +26,13 @@ NODE = ""
 MAX_NODE_CHECKS = 64
 
 
+class _NodeCheck(NamedTuple):
+    spec: CheckSpec
+    given: CheckGiven
+    trusted: bool
+    """A user who may have commands run set it."""
+
+
 class NodeChecks:
     def __init__(self, store: Store, log: Log, checks: Checks, changed: Callable[[], None]) -> None:
         """`changed()`: the health is another one."""
@@ -32,8 +40,8 @@ class NodeChecks:
         self._changed = changed
         self._store = store
         self._log = log
-        self._given: dict[str, tuple[CheckSpec, bool]] = {}
-        """By id: the check, and whether a trusted user set it."""
+        self._held: dict[str, _NodeCheck] = {}
+        """By id."""
         self.health = Health.PASSING
 
     def start(
@@ -43,56 +51,57 @@ class NodeChecks:
         """Take up what was kept. `check(spec, trusted=)` raises GossipregError for one that may not be run."""
         for one in kept:
             try:
-                spec = parse_check_untrusted("check", unpackb(one.given))
+                given = unpackb(one.given)
+                spec = parse_check_untrusted("check", given)
                 check(spec, trusted=one.trusted)
-                self._given[one.id] = spec, one.trusted
+                self._held[one.id] = _NodeCheck(spec, given, one.trusted)
             except (GossipregError, ValueError) as error:
                 self._log.error("check_not_restored", id=one.id, message=str(error))
-        if self._given:
+        if self._held:
             self._set(Beginning(restored=restored))
 
     def __contains__(self, id: str) -> bool:
-        return id in self._given
+        return id in self._held
 
-    async def put(self, id: str, given: str | Table, said: Health | None, check: Callable[..., None], *, trusted: bool,
+    async def put(self, id: str, given: CheckGiven, said: Health | None, check: Callable[..., None], *, trusted: bool,
                   ) -> None:  # fmt: skip
         """Set this check, or put it in the place of the one with that id. Durable. It begins as `said`, critical where
         nothing is said. Raises RequestError; then nothing changed."""
-        named: Any = with_id(given, id) if "check_id" not in given else given
-        spec = parse_check_untrusted("check", named)
+        given = named(given, id)
+        spec = parse_check_untrusted("check", given)
         if spec.id != id:
             raise BadParams(f"the check has the id {spec.id[:80]!r}, and was to be {id[:80]!r}")
         check(spec, trusted=trusted)
-        if id not in self._given and len(self._given) >= MAX_NODE_CHECKS:
+        if id not in self._held and len(self._held) >= MAX_NODE_CHECKS:
             raise TooLarge(f"this sidecar has {MAX_NODE_CHECKS} checks of its own already: deregister some")
 
         def then() -> None:
-            self._given[id] = spec, trusted
+            self._held[id] = _NodeCheck(spec, given, trusted)
             self._log.info("check_registered", id=id, check=spec.shown)
             self._set(Beginning(said={} if said is None else {id: said}))
 
-        await self._store.commit([keep_node_check(KeptNodeCheck(id, trusted, packb(named)))], then)
+        await self._store.commit([keep_node_check(KeptNodeCheck(id, trusted, packb(given)))], then)
 
     async def describe(self, id: str, name: str, notes: str) -> None:
         """Call this check otherwise; what it asks stays. Durable."""
-        spec, trusted = self._given[id]
-        await self.put(id, relabelled(spec.text, name, notes), None, lambda *_, **__: None, trusted=trusted)
+        held = self._held[id]
+        await self.put(id, relabelled(held.given, name, notes), None, lambda *_, **__: None, trusted=held.trusted)
 
     async def drop(self, id: str) -> bool:
         """Take it out; whether that is durable."""
 
         def then() -> None:
-            if self._given.pop(id, None) is not None:
+            if self._held.pop(id, None) is not None:
                 self._log.info("check_deregistered", id=id)
                 self._set(Beginning())
 
         return await self._store.tell_first(f"node check {id}", lambda: self._dropped(id), then)
 
     def _dropped(self, id: str) -> list[Any]:
-        return [] if id in self._given else [drop_node_check(id)]
+        return [] if id in self._held else [drop_node_check(id)]
 
     def _set(self, beginning: Beginning) -> None:
-        specs = tuple(spec for spec, _ in self._given.values())
+        specs = tuple(held.spec for held in self._held.values())
         before, self.health = self.health, self._checks.health(NODE, specs, beginning)
         self._checks.set(NODE, specs, beginning)
         if self.health is not before:

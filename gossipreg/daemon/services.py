@@ -90,7 +90,7 @@ class Services:
         )  # fmt: skip
         self._closed = False
         self._merging = trio.Lock()
-        """Whoever adds to the checks that a service has does so one at a time."""
+        """Changes of the checks that a service has are made one at a time."""
         self._maintenance = Maintenance(node, pump, store, log, self.audit)
         self.health = ServiceHealth(
             node, self._announced, store, log, self._entries, self._maintenance,

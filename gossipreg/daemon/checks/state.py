@@ -78,7 +78,7 @@ class Beginning:
 
     fresh: Health = Health.CRITICAL
     said: dict[str, Health] = field(default_factory=dict)
-    """By id of the check, where whoever registered it said so."""
+    """By id of the check, where the registration said so."""
     restored: Callable[[Sequence[CheckSpec]], list[Restored | None]] | None = None
     """At a start: what is known of each check from before. Those of which nothing is known begin critical, and the
     first result counts at once either way."""

@@ -12,6 +12,7 @@ import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gossipreg.callers import Caller
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import DEFAULT_TIMEOUT_S
 from gossipreg.daemon.data_directory import DataDirectory
@@ -416,6 +417,15 @@ async def test_a_check_of_the_node_takes_all_services_with_it(served: Served) ->
     assert (await served.put("/v1/agent/check/register", {**check, "ServiceID": "web"})).status == 400
     assert (await served.put("/v1/agent/check/deregister/disk")).status == 200
     assert {health_of(served, id) for id in ("web", "two", "three")} == {Health.PASSING}
+
+
+async def test_a_check_of_the_node_keeps_what_it_asks_when_it_is_called_otherwise(served: Served) -> None:
+    check = {"HTTP": "http://127.0.0.1:9/?a=1,timeout=2s", "Header": {"A": ["b,c"]}, "Interval": "1h"}
+    assert (await served.put("/v1/agent/check/register", {"Name": "n", **check})).status == 200
+    await served.services.describe_check(None, "n", "new", "notes, too", by=Caller(door="tcp"))
+    [status] = served.services.health.checks.statuses("")
+    assert (status.spec.name, status.spec.notes, status.spec.id) == ("new", "notes, too", "n")
+    assert (status.spec.target, status.spec.headers) == (check["HTTP"], (("A", "b,c"),))
 
 
 async def test_a_service_without_a_port_is_registered_as_with_consul(served: Served) -> None:
