@@ -180,7 +180,7 @@ class Api:
             path: str, name: str, summary: str, *takes: Param, gives: str, statuses: tuple[int, ...] = ()
         ) -> Route:
             return Route(path, summary, partial(self._read, name), READ, (*takes, *BLOCKING, *SHOWN), gives,
-                         blocks=True, statuses=statuses)  # fmt: skip
+                         blocks=True, statuses=(*statuses, 500))  # fmt: skip
 
         return [
             read("/v1/health/service/{service}", "health_service", "The instances of a service, with node and checks",
