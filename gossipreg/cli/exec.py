@@ -147,8 +147,8 @@ class Program:
                 self._held_back = number
                 return
         if self._held_back is not None and number in ENDING:
-            self._pass_held_back()  # the second one says that it is enough
-        if not at_terminal:
+            self._pass_held_back()  # the second one says that the wait is over; two could kill it as it ends
+        elif not at_terminal:
             self._process.send_signal(number)
 
     def _pass_held_back(self) -> None:
