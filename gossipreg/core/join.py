@@ -178,14 +178,13 @@ class Joining:
         row is not here does not settle it: it may have refuted that, so a new list has the word."""
         goal = self._missing.get(id)
         if goal is not None:
-            if self._settled(id, goal):
+            row = self._commons.replica.rows.get(id)
+            if row is not None and row.told >= goal:
                 del self._missing[id]
             self._look()
 
     def on_missing_again(self) -> None:
         """List the table again, where nothing more comes by itself."""
-        for id in [id for id, goal in self._missing.items() if self._settled(id, goal)]:
-            del self._missing[id]
         commons = self._commons
         if self._missing and self._first is not None and self._listing is None and not self._fetch.busy:
             row = commons.replica.rows.get(self._first)
@@ -226,7 +225,8 @@ class Joining:
     def _look(self) -> None:
         if not self._listed or self.synced:
             return
-        if not self._missing:
+        if all(self._settled(id, goal) for id, goal in self._missing.items()):  # a dead one may refute that until then
+            self._missing.clear()
             self._become_synced()
         elif MissingAgain() not in self._commons.timers:
             self._commons.timers.set(MissingAgain(), self._commons.now + self._again_s)
