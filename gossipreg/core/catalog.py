@@ -248,10 +248,10 @@ class Catalog:
         slots = {service.id: slot for slot, service in services if service is not None}
         before, shown.instances = shown.instances, {}
         for slot, instance in before.items():
-            del self._names[instance.service.name][row.id, slot]
+            del self._names[fold_name(instance.service.name)][row.id, slot]
         for slot, instance in before.items():
             new = slots.get(instance.service.id, -1 - slot)  # no slot is below 0: it is found to be empty next
-            shown.instances[new] = self._names[instance.service.name][row.id, new] = instance
+            shown.instances[new] = self._names[fold_name(instance.service.name)][row.id, new] = instance
 
     def set_stale(self, stale: bool) -> tuple[Change, ...]:
         """Whether what others registered is given out as last known only."""

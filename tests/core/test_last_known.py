@@ -131,6 +131,19 @@ def test_an_owner_that_wrote_its_services_in_other_slots_does_not_flap() -> None
     ]  # fmt: skip
 
 
+def test_a_kept_service_with_capitals_is_replaced_by_its_owners_row() -> None:
+    cluster, hosts = _grown(4)
+    cluster.register(hosts[2], "Billing")
+    cluster.run(3)
+    pages = kept_at(hosts[0])
+    cluster.crash(hosts[2])
+    cluster.start(hosts[2], (hosts[1],))
+    cluster.run(3)
+    restart(cluster, hosts[0], hosts[1], pages=pages)
+    assert cluster.until(lambda: hosts[0].node.synced, 10)
+    assert [one.service.name for one in hosts[0].node.catalog.lookup("billing", all=True)] == ["Billing"]
+
+
 def test_with_the_seed_down_it_counts_for_its_time_and_no_longer() -> None:
     cluster, hosts = _grown(5)
     cluster.cut = lambda sender, receiver: hosts[0] in (sender, receiver)
