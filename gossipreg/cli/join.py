@@ -164,11 +164,11 @@ def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[Gateway]":
     from gossipreg.daemon.addresses import listen_rule
     from gossipreg.daemon.start import bind_gateway_socket
     from gossipreg.gateway.http.gateway import DEFAULT_PORT, HttpGateway
-    from gossipreg.gateway.http.ports import Listener
+    from gossipreg.gateway.http.ports import HttpListener
 
-    def listen_unix(path: Path) -> Listener:
+    def listen_unix(path: Path) -> HttpListener:
         file = bind_gateway_socket(path, group, "--http unix:PATH")
-        return Listener(file.listener, True, file.close, f"unix:{path}")
+        return HttpListener(file.listener, True, file.close, f"unix:{path}")
 
     tcp: list[tuple[tuple[str, ...], int]] = []
     for text in where:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
+from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Progress
 from gossipreg.errors import BadParams
 from gossipreg.model import Health, NodeId, Status
 
@@ -30,30 +30,30 @@ class Aliases:
         self._ids: dict[str, NodeId] = {}
         """Of nodes by name, as they were found last."""
 
-    async def run(self, spec: CheckSpec, progress: Progress) -> Outcome:
+    async def run(self, spec: CheckSpec, progress: Progress) -> CheckOutcome:
         """Waits for the table where the other service is elsewhere: what is not known yet does not fail."""
         progress.text = "this sidecar is not synced yet"
         while spec.node and not self._node.synced:
             await trio.sleep(LOOK_S)
         id = self._find(spec.node)
         if id is None:
-            return Outcome(CRITICAL, f"no living node has the name {spec.node!r}")
+            return CheckOutcome(CRITICAL, f"no living node has the name {spec.node!r}")
         return self._service(id, spec) if spec.target else self._whole(id)
 
-    def _service(self, id: NodeId, spec: CheckSpec) -> Outcome:
+    def _service(self, id: NodeId, spec: CheckSpec) -> CheckOutcome:
         found = next((one for one in self._node.catalog.of_node(id) if one.service.id == spec.target), None)
         where = spec.node or "this node"
         if found is None:
-            return Outcome(CRITICAL, f"the service {spec.target} is not registered on {where}")
+            return CheckOutcome(CRITICAL, f"the service {spec.target} is not registered on {where}")
         health = min(found.health, CRITICAL)
-        return Outcome(health, f"{spec.target} on {where} is {found.health.name.lower()}")
+        return CheckOutcome(health, f"{spec.target} on {where} is {found.health.name.lower()}")
 
-    def _whole(self, id: NodeId) -> Outcome:
+    def _whole(self, id: NodeId) -> CheckOutcome:
         row = self._node.replica.rows[id]
         if row.member is not None and row.member.status is Status.DRAINING:
-            return Outcome(CRITICAL, f"{row.member.name} is in maintenance")
+            return CheckOutcome(CRITICAL, f"{row.member.name} is in maintenance")
         health = self._own_health() if id == self._node.id else Health.PASSING
-        return Outcome(health, "the node is alive" if health is Health.PASSING else "a check of the node fails")
+        return CheckOutcome(health, "the node is alive" if health is Health.PASSING else "a check of the node fails")
 
     def _find(self, name: str) -> NodeId | None:
         """The living node of that name; of several the one with the largest id."""

@@ -21,7 +21,7 @@ from gossipreg.daemon import params as check
 from gossipreg.daemon.methods import Command, Handler, Methods, SocketClient, pack
 from gossipreg.daemon.outgoing import Outgoing
 from gossipreg.daemon.params import take_untrusted
-from gossipreg.daemon.watches import Watch, Watches
+from gossipreg.daemon.watches import LocalWatch, Watches
 from gossipreg.errors import Busy, GossipregError, NotFound, Refused, UnknownMethod
 from gossipreg.wire.rpc import MAX_WATCHES, Decoder, encode_error
 
@@ -35,7 +35,7 @@ LET_READ_BYTES = 64 * 1024
 """Requests are read on while no more than this waits to be written."""
 
 
-class Connection:
+class LocalConnection:
     def __init__(self, sock: socket.socket, client: SocketClient, outgoing: Outgoing, methods: Methods,
                  watches: Watches, bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
         self.client = client
@@ -51,7 +51,7 @@ class Connection:
         }
         self._watches = watches
         self._bug = bug
-        self._watching: dict[int, Watch] = {}
+        self._watching: dict[int, LocalWatch] = {}
         self._next_watch = 1
         self._after_reply = b""
         self._turn_bytes = 0
@@ -169,7 +169,7 @@ class Connection:
         if len(self._watching) >= MAX_WATCHES:
             raise Busy(f"this connection has {MAX_WATCHES} watches: end one with unwatch, or open another connection")
         number, self._next_watch = self._next_watch, self._next_watch + 1
-        watch = self._watching[number] = Watch(number, given.get("name"), self._outgoing.push)
+        watch = self._watching[number] = LocalWatch(number, given.get("name"), self._outgoing.push)
         # Nothing can change before both are pushed: changes come between two requests only.
         self._after_reply = self._watches.add(watch)
         if self._after_reply:

@@ -28,7 +28,7 @@ from gossipreg.daemon.identity import (
     draw_identity,
     identity_of,
 )
-from gossipreg.daemon.kept import Hold, Kept, KeptHealth, KeptNodeCheck, KeptService, Moment, Statement
+from gossipreg.daemon.kept import Hold, KeptHealth, KeptNodeCheck, KeptService, KeptState, Moment, Statement
 from gossipreg.errors import CannotKeep, CannotStart, CannotStartYet, cannot_start
 from gossipreg.model import NODE_ID_BYTES, Address, Health, NodeId
 
@@ -164,8 +164,8 @@ class DataDirectory:
         """This one is in use; durable when this returns. Raises CannotKeep."""
         self.write([(_KEEP_GENERATION, (str(generation),))])
 
-    def kept(self) -> Kept:
-        return Kept(self.services(), self.healths(), self.hold(), self.node_checks(), self.maintenance())
+    def kept(self) -> KeptState:
+        return KeptState(self.services(), self.healths(), self.hold(), self.node_checks(), self.maintenance())
 
     def services(self) -> list[KeptService]:
         """In the order in which they were registered first."""

@@ -53,7 +53,7 @@ class KeptNodeCheck(NamedTuple):
     """The check as it was given, text or table, in MessagePack."""
 
 
-class Kept(NamedTuple):
+class KeptState(NamedTuple):
     """What a start takes up of what is registered here."""
 
     services: Sequence[KeptService] = ()

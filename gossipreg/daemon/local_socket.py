@@ -17,7 +17,7 @@ from contextlib import suppress
 import trio
 
 from gossipreg.callers import caller_at
-from gossipreg.daemon.connection import Connection
+from gossipreg.daemon.connection import LocalConnection
 from gossipreg.daemon.methods import Methods, SocketClient
 from gossipreg.daemon.outgoing import Outgoing, Queues
 from gossipreg.daemon.socket_file import SocketFile
@@ -38,7 +38,7 @@ class LocalSocket:
         """`file` is closed with it."""
         self.path = file.path
         self._file = file
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[LocalConnection, None] = {}
         self._queues = Queues()
 
     async def serve(self, methods: Methods, watches: Watches, bug: Callable[[str, Exception], None],
@@ -57,7 +57,7 @@ class LocalSocket:
                         sock.send(encode_error(None, "busy", fault))
                     continue
                 outgoing = Outgoing(sock, self._queues, methods.dropped)
-                connection = Connection(sock, client, outgoing, methods, watches, bug)
+                connection = LocalConnection(sock, client, outgoing, methods, watches, bug)
                 self._connections[connection] = None
                 nursery.start_soon(self._serve_one, connection, bug)
 
@@ -114,7 +114,7 @@ class LocalSocket:
         sock.setblocking(False)
         return sock
 
-    async def _serve_one(self, connection: Connection, bug: Callable[[str, Exception], None]) -> None:
+    async def _serve_one(self, connection: LocalConnection, bug: Callable[[str, Exception], None]) -> None:
         try:
             await connection.run()
         except Exception as error:

@@ -28,7 +28,7 @@ from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import TROUBLE_S, Gateway, Gateways, Inside
 from gossipreg.daemon.in_force import config_method
-from gossipreg.daemon.kept import Kept
+from gossipreg.daemon.kept import KeptState
 from gossipreg.daemon.kept_peers import keep_known_peers
 from gossipreg.daemon.kept_table import KeptTable
 from gossipreg.daemon.keys import exposed
@@ -42,7 +42,7 @@ from gossipreg.daemon.reload import Reload, parts_of, reload_method
 from gossipreg.daemon.seeds import Seed, Unresolved, certainly_loopback, keep_resolving, literals, parse_seed, resolve
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.settings import Settings
-from gossipreg.daemon.start import Opened, opened
+from gossipreg.daemon.start import OpenedSidecar, opened
 from gossipreg.daemon.store import Store
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
@@ -72,7 +72,7 @@ def run(settings: Settings, *gateways: Gateway) -> int:
         return trio.run(_run, open_things, log)
 
 
-async def _run(open_things: Opened, log: Log) -> int:
+async def _run(open_things: OpenedSidecar, log: Log) -> int:
     return await Sidecar(open_things, log).run()
 
 
@@ -94,7 +94,7 @@ def give_back_memory() -> None:
 
 
 class Sidecar:
-    def __init__(self, open_things: Opened, log: Log) -> None:
+    def __init__(self, open_things: OpenedSidecar, log: Log) -> None:
         """Raises BadConfig for a service beside it that cannot be registered."""
         self._open = open_things
         self._settings = settings = open_things.settings
@@ -177,7 +177,7 @@ class Sidecar:
             moved=self._services.follow_address,
             known=self._address_known,
         )
-        self._services.start(Kept() if data is None else data.kept(), settings.service, open_things.file)
+        self._services.start(KeptState() if data is None else data.kept(), settings.service, open_things.file)
 
     async def run(self) -> int:
         self._log.info(

@@ -49,7 +49,7 @@ from gossipreg.daemon.entries import (
 )
 from gossipreg.daemon.file_services import FileServices
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE, report
-from gossipreg.daemon.kept import Kept, KeptService, Moment, Statement, drop_service, keep_service
+from gossipreg.daemon.kept import KeptService, KeptState, Moment, Statement, drop_service, keep_service
 from gossipreg.daemon.known_health import moment_now
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.maintenance import EVERYTHING, Maintenance
@@ -99,7 +99,7 @@ class Services:
 
     # -- the start, before anything runs -----------------------------------------------------------------------------
 
-    def start(self, kept: Kept, flags: Params | None, file: Sequence[Params]) -> None:
+    def start(self, kept: KeptState, flags: Params | None, file: Sequence[Params]) -> None:
         """Raises BadConfig for what the flags or the file ask for and cannot be done."""
         self._maintenance.start(kept.maintenance)
         self.health.known.start(kept.healths, kept.hold)

@@ -43,7 +43,7 @@ MAX_LABELS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedSidecar:
     settings: Settings
     config: Config
     keyring: "Keyring | None"
@@ -65,7 +65,7 @@ class Opened:
 
 
 @contextmanager
-def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[Opened]:
+def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[OpenedSidecar]:
     config = _config(settings)
     name, zone, labels = _who(settings)
     seeds = tuple(parse_seed(text) for text in settings.seeds)
@@ -105,7 +105,7 @@ def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[O
             keys=() if keyring is None else keyring.ids(),
             software=__version__,
         )
-        yield Opened(
+        yield OpenedSidecar(
             settings, config, keyring, seeds, bind, identity, generation, member,
             settings.advertise is not None or not bind.wildcard, transport, local_socket,
             data, file, gateways, rights,

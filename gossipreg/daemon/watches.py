@@ -20,7 +20,7 @@ _CHANGE = packb("change")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Watch:
+class LocalWatch:
     number: int
     """The client's name for it, unique on its connection."""
     name: str | None
@@ -30,22 +30,22 @@ class Watch:
 
 class Watches:
     def __init__(self, view: View) -> None:
-        self._followers: Followers[Watch] = Followers(view)
+        self._followers: Followers[LocalWatch] = Followers(view)
 
     def __len__(self) -> int:
         return len(self._followers)
 
-    def add(self, watch: Watch) -> bytes:
+    def add(self, watch: LocalWatch) -> bytes:
         """The notification that it begins with; empty where nothing is known yet, and it comes later."""
         current = self._followers.add(watch, watch.name)
         return b"" if current is None else notification(watch.number, packed(current))
 
-    def remove(self, watch: Watch) -> None:
+    def remove(self, watch: LocalWatch) -> None:
         self._followers.remove(watch, watch.name)
 
     def publish(self, changes: Iterable[Change]) -> None:
         """The answers changed; or, where `changes` is empty, what they are worth."""
-        pieces: dict[Watch, list[bytes]] = {}
+        pieces: dict[LocalWatch, list[bytes]] = {}
         for what, watches in self._followers.changed(changes):
             data = packed(what)
             for watch in watches:

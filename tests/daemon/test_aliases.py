@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from gossipreg.core.content import KIND_HEALTH
 from gossipreg.daemon.aliases import Aliases
 from gossipreg.daemon.checks.parse import parse_check_untrusted
-from gossipreg.daemon.checks.spec import Outcome, Progress
+from gossipreg.daemon.checks.spec import CheckOutcome, Progress
 from gossipreg.errors import BadParams
 from gossipreg.model import Change, Health, Service
 from gossipreg.wire import values
@@ -105,20 +105,20 @@ async def test_an_alias_of_a_service_elsewhere_follows_it_until_its_node_leaves(
     registry = Registry()
     aliases = Aliases(registry.node, lambda: Health.PASSING)
 
-    async def found(text: str) -> Outcome:
+    async def found(text: str) -> CheckOutcome:
         return await aliases.run(parse_check_untrusted("check", text), Progress())
 
     speaker = registry.member(7, Service("db-1", "db", "10.0.0.7", 80))
-    assert await found("alias:db-1,node=speaker-7") == Outcome(Health.PASSING, "db-1 on speaker-7 is passing")
+    assert await found("alias:db-1,node=speaker-7") == CheckOutcome(Health.PASSING, "db-1 on speaker-7 is passing")
     assert (await found("alias:db-2,node=speaker-7")).output == "the service db-2 is not registered on speaker-7"
-    assert await found("alias:,node=speaker-7") == Outcome(Health.PASSING, "the node is alive")
+    assert await found("alias:,node=speaker-7") == CheckOutcome(Health.PASSING, "the node is alive")
     assert (await found("alias:db-1")).output == "the service db-1 is not registered on this node"
     speaker.content.put(KIND_HEALTH, 0, values.encode_health(Health.WARNING))
     registry.tell(speaker.says(registry.node, START, speaker.row))
     assert (await found("alias:db-1,node=speaker-7")).health is Health.WARNING
     registry.leave(speaker)
     for text in ("alias:db-1,node=speaker-7", "alias:,node=speaker-7"):
-        assert await found(text) == Outcome(Health.CRITICAL, "no living node has the name 'speaker-7'")
+        assert await found(text) == CheckOutcome(Health.CRITICAL, "no living node has the name 'speaker-7'")
 
 
 async def test_an_alias_of_a_service_elsewhere_waits_until_the_sidecar_is_synced(autojump_clock: MockClock) -> None:

@@ -16,10 +16,10 @@ from gossipreg.daemon.data_directory import _LAYOUTS, DATABASE, DataDirectory
 from gossipreg.daemon.identity import draw_generation, draw_identity, identity_of
 from gossipreg.daemon.kept import (
     Hold,
-    Kept,
     KeptHealth,
     KeptNodeCheck,
     KeptService,
+    KeptState,
     Moment,
     drop_healths,
     drop_hold,
@@ -232,7 +232,7 @@ def test_a_database_of_each_older_layout_gets_what_was_added(tmp_path: Path, lay
         data = DataDirectory(str(tmp_path))
         assert data.identity().id == identity_of(bytes(range(32))).id
         kept = [KeptService("a", "socket", True, b"\x80")] if layout > 1 else []
-        assert data.kept() == Kept(kept, [], None, [], {"a": "why"} if layout > 2 else {})
+        assert data.kept() == KeptState(kept, [], None, [], {"a": "why"} if layout > 2 else {})
         assert len(data.peers()) == (layout > 1)
         data.close()
 
@@ -251,7 +251,7 @@ def test_what_checks_said_and_when_is_kept(tmp_path: Path) -> None:
     assert data.healths() == [health, health._replace(service="b")]
     assert (data.hold(), data.node_checks()) == (hold, [check])
     data.write([drop_healths("a"), drop_hold(), drop_node_check("disk")])
-    assert data.kept() == Kept([], [health._replace(service="b")], None, [], {})
+    assert data.kept() == KeptState([], [health._replace(service="b")], None, [], {})
     data.close()
 
 

@@ -12,7 +12,7 @@ from msgpack import packb
 from trio.testing import MockClock
 
 from gossipreg.callers import Caller
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
+from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Progress
 from gossipreg.daemon.data_directory import _LAYOUTS, DataDirectory
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE
 from gossipreg.daemon.kept import KeptService, Moment, keep_service
@@ -43,8 +43,8 @@ class Tcp:
 
     health: Health = Health.PASSING
 
-    async def __call__(self, spec: CheckSpec, _: Progress) -> Outcome:
-        return Outcome(self.health if spec.target.endswith(":80") else Health.CRITICAL, "as told")
+    async def __call__(self, spec: CheckSpec, _: Progress) -> CheckOutcome:
+        return CheckOutcome(self.health if spec.target.endswith(":80") else Health.CRITICAL, "as told")
 
 
 START = Moment(1_000_000_000, 1000.0, "this boot")

@@ -20,7 +20,7 @@ from typing import Any
 
 import trio
 
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Outcome, Progress, shortened
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckOutcome, CheckSpec, Progress, shortened
 from gossipreg.model import Health
 
 KEPT_BYTES = 4 * OUTPUT_MAX
@@ -46,7 +46,7 @@ say themselves of how a child ended is nobody's."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-async def run(spec: CheckSpec, progress: Progress) -> Outcome:
+async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
     become_keeper = _become_keeper()
     try:
         process = await trio.lowlevel.open_process(
@@ -55,7 +55,7 @@ async def run(spec: CheckSpec, progress: Progress) -> Outcome:
             env={name: value for name, value in os.environ.items() if name not in HIDDEN},
         )  # fmt: skip
     except OSError as error:
-        return Outcome(Health.CRITICAL, f"cannot be run: {error.strerror}")
+        return CheckOutcome(Health.CRITICAL, f"cannot be run: {error.strerror}")
     try:
         code = await _follow(process, progress)
     finally:
@@ -66,7 +66,7 @@ async def run(spec: CheckSpec, progress: Progress) -> Outcome:
             for pipe in (process.stdin, process.stdout, process.stderr):
                 assert pipe is not None, "they were asked for"
                 await trio.aclose_forcefully(pipe)
-    return Outcome(*_result(code if code is not None else process.returncode or 0, progress.text))
+    return CheckOutcome(*_result(code if code is not None else process.returncode or 0, progress.text))
 
 
 async def _follow(keeper: trio.Process, progress: Progress) -> int | None:

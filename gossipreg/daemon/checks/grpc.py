@@ -16,7 +16,7 @@ import trio
 
 from gossipreg import __version__
 from gossipreg.daemon.checks import tls
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress, shortened
+from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Progress, shortened
 from gossipreg.daemon.checks.tcp import CannotConnect, connect, reason_of
 from gossipreg.model import Health
 
@@ -38,7 +38,7 @@ def available() -> bool:
     return find_spec("h2") is not None
 
 
-async def run(spec: CheckSpec, progress: Progress) -> Outcome:
+async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
     import h2.exceptions  # not for a sidecar without such checks
 
     where, _, service = spec.target.partition("/")
@@ -50,17 +50,19 @@ async def run(spec: CheckSpec, progress: Progress) -> Outcome:
         if spec.kind == "grpcs":
             stream = await tls.secured(stream, spec, parts.hostname, ["h2"])
     except CannotConnect as error:
-        return Outcome(Health.CRITICAL, str(error))
+        return CheckOutcome(Health.CRITICAL, str(error))
     try:
         status = await _call(stream, spec, where, service)
     except (h2.exceptions.ProtocolError, NoAnswer) as error:
-        return Outcome(Health.CRITICAL, shortened(f"no answer of a health service: {error or type(error).__name__}"))
+        return CheckOutcome(
+            Health.CRITICAL, shortened(f"no answer of a health service: {error or type(error).__name__}")
+        )
     except (trio.BrokenResourceError, OSError) as error:
-        return Outcome(Health.CRITICAL, shortened(f"connection broken: {reason_of(error)}"))
+        return CheckOutcome(Health.CRITICAL, shortened(f"connection broken: {reason_of(error)}"))
     finally:
         await trio.aclose_forcefully(stream)
     name = STATUSES.get(status, f"status {status}")
-    return Outcome(Health.PASSING if status == SERVING else Health.CRITICAL, name)
+    return CheckOutcome(Health.PASSING if status == SERVING else Health.CRITICAL, name)
 
 
 async def _call(stream: Any, spec: CheckSpec, where: str, service: str) -> int:

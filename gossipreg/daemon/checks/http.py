@@ -9,7 +9,7 @@ import trio
 from gossipreg import __version__
 from gossipreg.daemon.checks import tls
 from gossipreg.daemon.checks.parse import HIDDEN
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Outcome, Progress, shortened
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckOutcome, CheckSpec, Progress, shortened
 from gossipreg.daemon.checks.tcp import CannotConnect, connect, reason_of
 from gossipreg.model import Health
 
@@ -21,22 +21,24 @@ BODY_BYTES = 4 * OUTPUT_MAX
 """So much of the body is read; a service may have more to say, but not to a health check."""
 
 
-async def run(spec: CheckSpec, progress: Progress) -> Outcome:
+async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
     import h11  # not for a sidecar without such checks
 
     try:
         stream = await _open(spec, progress)
     except CannotConnect as error:
-        return Outcome(Health.CRITICAL, str(error))
+        return CheckOutcome(Health.CRITICAL, str(error))
     try:
         status, said = await _ask(stream, spec)
     except h11.RemoteProtocolError as error:
-        return Outcome(Health.CRITICAL, shortened(f"no HTTP: {error}"))
+        return CheckOutcome(Health.CRITICAL, shortened(f"no HTTP: {error}"))
     except (trio.BrokenResourceError, OSError) as error:
-        return Outcome(Health.CRITICAL, shortened(f"connection broken: {reason_of(error)}"))
+        return CheckOutcome(Health.CRITICAL, shortened(f"connection broken: {reason_of(error)}"))
     finally:
         await trio.aclose_forcefully(stream)
-    return Outcome(_health(status), shortened(f"HTTP {status} {_without_secrets(said.decode(errors='replace'), spec)}"))
+    return CheckOutcome(
+        _health(status), shortened(f"HTTP {status} {_without_secrets(said.decode(errors='replace'), spec)}")
+    )
 
 
 def _without_secrets(said: str, spec: CheckSpec) -> str:

@@ -27,12 +27,12 @@ from math import ceil, inf
 import trio
 
 from gossipreg.daemon.checks import command, grpc, http, tcp
-from gossipreg.daemon.checks.spec import CheckSpec, Kind, Outcome, Progress, check_ids, shortened
+from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Kind, Progress, check_ids, shortened
 from gossipreg.daemon.checks.state import Beginning, CheckStatus, Restored, ScheduledCheck, damped, paired
 from gossipreg.errors import NotFound
 from gossipreg.model import Health
 
-Runner = Callable[[CheckSpec, Progress], Awaitable[Outcome]]
+Runner = Callable[[CheckSpec, Progress], Awaitable[CheckOutcome]]
 RUNNERS: Mapping[Kind, Runner] = {
     "http": http.run, "https": http.run, "tcp": tcp.run, "grpc": grpc.run, "grpcs": grpc.run, "cmd": command.run,
 }  # fmt: skip
@@ -154,7 +154,7 @@ class Checks:
             )
         for check in checks:
             self._set_due(check, trio.current_time() + check.spec.interval_s)
-            self._said(check, Outcome(health, shortened(note)), at_once=True)
+            self._said(check, CheckOutcome(health, shortened(note)), at_once=True)
 
     def look_at_aliases(self, service_id: str) -> None:
         """Something about the service with this id changed: run the checks that alias it now."""
@@ -240,7 +240,9 @@ class Checks:
             if check.checked_at is None:  # it may be critical from now on; until now it could not be otherwise
                 check.since = trio.current_time()
                 self._watch_expiry(check)
-            self._said(check, Outcome(Health.CRITICAL, f"no heartbeat for {check.spec.interval_s:g}s"), at_once=True)
+            self._said(
+                check, CheckOutcome(Health.CRITICAL, f"no heartbeat for {check.spec.interval_s:g}s"), at_once=True
+            )
             return
         check.waiting = True
         self._lane(check).waiting.append(check)
@@ -282,20 +284,20 @@ class Checks:
             self._said(check, outcome)
             self._set_due(check, self._next_due(check, outcome.health is Health.PASSING))
 
-    async def _outcome(self, spec: CheckSpec) -> Outcome:
+    async def _outcome(self, spec: CheckSpec) -> CheckOutcome:
         progress = Progress()
         try:
             with trio.move_on_after(spec.timeout_s):
                 return await self._runners[spec.kind](spec, progress)
         except Exception as error:
             self._bug("check", error)
-            return Outcome(Health.CRITICAL, "this check failed inside the sidecar, and its log says how")
+            return CheckOutcome(Health.CRITICAL, "this check failed inside the sidecar, and its log says how")
         why = f"no answer within {spec.timeout_s:g}s"
-        return Outcome(Health.CRITICAL, shortened(f"{why}: {progress.text}" if progress.text else why))
+        return CheckOutcome(Health.CRITICAL, shortened(f"{why}: {progress.text}" if progress.text else why))
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
-    def _said(self, check: ScheduledCheck, outcome: Outcome, *, at_once: bool = False) -> None:
+    def _said(self, check: ScheduledCheck, outcome: CheckOutcome, *, at_once: bool = False) -> None:
         now, first = trio.current_time(), check.checked_at is None or check.unproven
         check.streak, health = damped(check.health, outcome.health, check.streak, check.spec)
         if at_once or check.unproven:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
+from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Progress
 from gossipreg.daemon.names import asking
 from gossipreg.model import Health
 
@@ -36,13 +36,13 @@ def reason_of(error: BaseException) -> str:
     return reason_of(error.__cause__) if error.__cause__ is not None else str(error) or type(error).__name__
 
 
-async def run(spec: CheckSpec, progress: Progress) -> Outcome:
+async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
     parts = urlsplit(f"//{spec.target}")
     assert parts.hostname is not None, "the spec was parsed"
     assert parts.port is not None, "the spec was parsed"
     try:
         stream = await connect(parts.hostname, parts.port, progress)
     except CannotConnect as error:
-        return Outcome(Health.CRITICAL, str(error))
+        return CheckOutcome(Health.CRITICAL, str(error))
     await trio.aclose_forcefully(stream)
-    return Outcome(Health.PASSING, "connected")
+    return CheckOutcome(Health.PASSING, "connected")

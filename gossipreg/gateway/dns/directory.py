@@ -51,7 +51,7 @@ class ServiceEntry:
         """Grows with each change; what was made of an older one is not valid."""
 
 
-class Services:
+class DnsServices:
     def __init__(self, catalog: Catalog) -> None:
         self._entries: dict[bytes, ServiceEntry] = {}
         self._inner: Counter[bytes] = Counter()
@@ -175,7 +175,7 @@ class Directory:
         catalog = view.catalog
         self._view = view
         self.catalog = catalog
-        self.services = Services(catalog)
+        self.services = DnsServices(catalog)
         # Who is hidden is known here alone and is not in the fingerprint, so a second's age counts as a change.
         self._members = Listing(
             lambda: list_members(view), lambda: (view.fingerprint, len(catalog.recalled), int(clock())), clock

@@ -8,7 +8,7 @@ from gossipreg.gateway.http.message import HttpError, json_bytes, shown
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.shapes import (
     NODE_MAINTENANCE,
-    Node,
+    ConsulNode,
     Shape,
     agent_service,
     known_node,
@@ -24,7 +24,7 @@ class Agent:
         self._outside = outside
         self._view = outside.view
 
-    def own_node(self) -> Node:
+    def own_node(self) -> ConsulNode:
         node = known_node(self._view, self._view.id)
         if node is None:
             raise HttpError(503, "leaving", "this sidecar is leaving")

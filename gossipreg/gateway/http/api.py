@@ -15,7 +15,7 @@ from gossipreg.gateway.http import ask, knowing
 from gossipreg.gateway.http.agent import Agent
 from gossipreg.gateway.http.ask import How, flag, one
 from gossipreg.gateway.http.blocking import Answers, Question, Topic
-from gossipreg.gateway.http.catalog import Catalog, Options
+from gossipreg.gateway.http.catalog import CatalogEndpoints, Options
 from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.eureka.routes import REFUSALS as EUREKA_REFUSALS
 from gossipreg.gateway.http.eureka.routes import eureka_routes
@@ -77,7 +77,7 @@ class Api:
         self._view: View = outside.view
         self._rng = rng
         own_checks = OwnChecks(outside.registrations, outside.now)
-        self.catalog = Catalog(outside.view, outside.cluster, own_checks, clock_us)
+        self.catalog = CatalogEndpoints(outside.view, outside.cluster, own_checks, clock_us)
         self.agent = Agent(outside)
         self._writes = Writes(outside, self.agent)
         self._monitoring = monitoring

@@ -14,11 +14,11 @@ from uuid import UUID
 from gossipreg.core.view import View
 from gossipreg.gateway.http.blocking import ALL, Question, Topic
 from gossipreg.gateway.http.filter import filtered_untrusted
-from gossipreg.gateway.http.indexes import Liveness
+from gossipreg.gateway.http.indexes import LivenessIndex
 from gossipreg.gateway.http.own_checks import OwnChecks
 from gossipreg.gateway.http.shapes import (
     STATUSES,
-    Node,
+    ConsulNode,
     Shape,
     catalog_entry,
     health_entry,
@@ -41,15 +41,15 @@ class Options(NamedTuple):
     meta: tuple[tuple[str, str], ...] = ()
     """Of the node, by key."""
 
-    def admit(self, node: Node) -> bool:
+    def admit(self, node: ConsulNode) -> bool:
         return all(node.meta.get(key) == value for key, value in self.meta)
 
 
-class Catalog:
+class CatalogEndpoints:
     def __init__(self, view: View, cluster: str, own_checks: OwnChecks, clock_us: Callable[[], int]) -> None:
         self._view = view
         self._own_checks = own_checks
-        self._liveness = Liveness(clock_us)
+        self._liveness = LivenessIndex(clock_us)
         self._cluster = cluster
         self._renders: dict[str, Callable[[tuple[str, ...], Options], Any]] = {
             "health_service": self._health_service,
@@ -79,7 +79,7 @@ class Catalog:
 
     # -- of a service --------------------------------------------------------------------------------------------------
 
-    def _instances(self, name: str, options: Options) -> Iterator[tuple[Node, Instance]]:
+    def _instances(self, name: str, options: Options) -> Iterator[tuple[ConsulNode, Instance]]:
         tags = {folded(tag) for tag in options.tags}
         for instance in self._view.catalog.lookup(name, all=True):
             if options.passing and instance.health is not Health.PASSING:
@@ -120,14 +120,14 @@ class Catalog:
 
     # -- of nodes ------------------------------------------------------------------------------------------------------
 
-    def _all_nodes(self, options: Options) -> Iterator[Node]:
+    def _all_nodes(self, options: Options) -> Iterator[ConsulNode]:
         """One of each name."""
         for id in self._view.row_ids():
             node = None if self._view.shown_name(id) is None else known_node(self._view, id)
             if node is not None and options.admit(node):
                 yield node
 
-    def node_named(self, name: str) -> Node | None:
+    def node_named(self, name: str) -> ConsulNode | None:
         try:
             id = NodeId(UUID(name).bytes)
         except ValueError:
@@ -158,14 +158,14 @@ class Catalog:
 
     # -- checks --------------------------------------------------------------------------------------------------------
 
-    def _serf(self, node: Node) -> Shape:
+    def _serf(self, node: ConsulNode) -> Shape:
         return serf_check(node, self._liveness.index(node.id, node.status, node.version))
 
-    def _service_checks(self, node: Node, instance: Instance) -> list[Shape]:
+    def _service_checks(self, node: ConsulNode, instance: Instance) -> list[Shape]:
         own = self._own_checks.of(node, instance) if instance.node == self._view.id else []
         return own or service_checks(node, instance)
 
-    def _checks_of(self, node: Node) -> Iterator[Shape]:
+    def _checks_of(self, node: ConsulNode) -> Iterator[Shape]:
         yield self._serf(node)
         seen: dict[str, None] = {}
         for instance in self._view.catalog.of_node(node.id):

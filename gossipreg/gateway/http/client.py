@@ -18,10 +18,10 @@ class Parked(Protocol):
 
     deadline: float
 
-    def park(self, connection: "Connection") -> None:
+    def park(self, connection: "HttpConnection") -> None:
         """The connection waits from now on."""
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: "HttpConnection") -> None:
         """It does so no longer."""
 
     def now(self) -> Response:
@@ -39,7 +39,7 @@ class Streaming(Protocol):
 Answer = Response | Parked | Streaming | Awaitable[Response]
 
 
-class Connection:
+class HttpConnection:
     __slots__ = (
         "busy",
         "closing",

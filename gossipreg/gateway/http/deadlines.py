@@ -9,14 +9,14 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 
-from gossipreg.gateway.http.client import Connection
+from gossipreg.gateway.http.client import HttpConnection
 
 VOID_MIN = 64
 
 
 class Deadlines:
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Connection]] = []
+        self._heap: list[tuple[float, int, HttpConnection]] = []
         self._order = count()
         self._void = 0
         """So many entries mean nothing any more."""
@@ -29,7 +29,7 @@ class Deadlines:
         """When `due` wants to be asked."""
         return self._heap[0][0] if self._heap else inf
 
-    def set(self, connection: Connection, when: float) -> None:
+    def set(self, connection: HttpConnection, when: float) -> None:
         """Instead of the one that it had; inf: none."""
         connection.deadline = when
         if when < connection.queued:
@@ -37,12 +37,12 @@ class Deadlines:
             connection.queued = when
             heappush(self._heap, (when, next(self._order), connection))
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: HttpConnection) -> None:
         """It is gone."""
         connection.deadline = inf
         self._drop_entry(connection)
 
-    def due(self, now: float) -> Iterator[Connection]:
+    def due(self, now: float) -> Iterator[HttpConnection]:
         """Those whose time is up; they have no deadline then."""
         while self._heap and self._heap[0][0] <= now:
             when, _, connection = heappop(self._heap)
@@ -56,7 +56,7 @@ class Deadlines:
                 connection.deadline = inf
                 yield connection
 
-    def _drop_entry(self, connection: Connection) -> None:
+    def _drop_entry(self, connection: HttpConnection) -> None:
         if connection.queued == inf:
             return
         connection.queued = inf

@@ -19,7 +19,7 @@ from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.message import Head
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.outside import Outside
-from gossipreg.gateway.http.ports import Listener, listen_tcp
+from gossipreg.gateway.http.ports import HttpListener, listen_tcp
 from gossipreg.gateway.http.server import Server
 from gossipreg.gateway.http.spellings import folded
 from gossipreg.gateway.http.tokens import SHORT_BYTES, exposed_to_everybody, read_tokens
@@ -29,7 +29,7 @@ DEFAULT_PORT = 8500
 MEMBERS_S = 1.0
 """So often members are looked at for what they say of themselves, while somebody waits: it changes without notice."""
 
-ListenUnix = Callable[[Path], Listener]
+ListenUnix = Callable[[Path], HttpListener]
 
 
 class HttpGateway:
@@ -48,7 +48,7 @@ class HttpGateway:
         self._guard = Guard(names)
         self._token_file = token_file
         self._doors = Doors(tokens=None, open_reads=open_reads)
-        self._listeners: list[Listener] = []
+        self._listeners: list[HttpListener] = []
         self._outside: Outside | None = None
         self._counts: Counter[str] = Counter()
         self._api: Api | None = None

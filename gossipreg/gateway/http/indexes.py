@@ -41,7 +41,7 @@ def instance_version(node: Version, instance: Instance) -> Version:
     return max(node, instance.version)
 
 
-class Liveness:
+class LivenessIndex:
     """Since which index each member is in its state, as far as it was looked at."""
 
     def __init__(self, clock_us: Callable[[], int]) -> None:

@@ -8,7 +8,7 @@ check whose output is another one at each run would answer every question that w
 from collections.abc import Callable
 
 from gossipreg.gateway.http.outside import Registrations
-from gossipreg.gateway.http.shapes import STATUSES, Node, Shape, node_checks, own_checks
+from gossipreg.gateway.http.shapes import STATUSES, ConsulNode, Shape, node_checks, own_checks
 from gossipreg.model import Instance
 
 OUTPUT_S = 300.0
@@ -24,7 +24,7 @@ class OwnChecks:
         self._outputs: dict[str, dict[str, tuple[str, str, float]]] = {}
         """By service and check: the status, the output shown with it, and since when."""
 
-    def of(self, node: Node, instance: Instance) -> list[Shape]:
+    def of(self, node: ConsulNode, instance: Instance) -> list[Shape]:
         """Empty where they do not make up the health that is told to all: it has no check, or is in maintenance with
         its node, or an edit is on its way."""
         id = instance.service.id

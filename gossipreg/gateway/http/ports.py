@@ -22,7 +22,7 @@ _WHY = {
 
 
 @dataclass(slots=True)
-class Listener:
+class HttpListener:
     sock: socket.socket
     unix: bool
     close: Callable[[], None]
@@ -34,10 +34,10 @@ class Listener:
         return caller_at(sock, "http") if self.unix else Caller()
 
 
-def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:
+def listen_tcp(hosts: Sequence[str], port: int) -> list[HttpListener]:
     """On each of these literal addresses, all on one port; 0: any that is free. Those after the first may be missing on
     this machine (no IPv6). Raises CannotStart."""
-    found: list[Listener] = []
+    found: list[HttpListener] = []
     for host in hosts:
         try:
             sock = open_socket(host, port, socket.SOCK_STREAM)
@@ -50,11 +50,11 @@ def listen_tcp(hosts: Sequence[str], port: int) -> list[Listener]:
             message = f"cannot listen for HTTP on {Address(host, port)}: {why}; choose another --http HOST:PORT"
             raise cannot_start(message, error.errno) from None
         port = address_of(sock).port
-        found.append(Listener(sock, False, sock.close, str(Address(host, port))))
+        found.append(HttpListener(sock, False, sock.close, str(Address(host, port))))
     return found
 
 
-async def accept(listener: Listener) -> socket.socket | None:
+async def accept(listener: HttpListener) -> socket.socket | None:
     try:
         sock, _ = listener.sock.accept()
     except OSError as error:

@@ -25,12 +25,12 @@ from math import inf
 
 import trio
 
-from gossipreg.gateway.http.client import Answer, Connection, Parked, Streaming
+from gossipreg.gateway.http.client import Answer, HttpConnection, Parked, Streaming
 from gossipreg.gateway.http.deadlines import Deadlines
 from gossipreg.gateway.http.doors import Door, door_of
 from gossipreg.gateway.http.framing import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
-from gossipreg.gateway.http.ports import Listener, accept, raise_descriptors
+from gossipreg.gateway.http.ports import HttpListener, accept, raise_descriptors
 
 CONNECTIONS_MAX = 16_384
 CONNECTIONS_MIN = 64
@@ -53,7 +53,7 @@ PIPELINED_TURN = 8
 
 class Server:
     def __init__(
-        self, listeners: list[Listener], handle: Callable[[Request], Answer], check: Callable[[Door, Head], None],
+        self, listeners: list[HttpListener], handle: Callable[[Request], Answer], check: Callable[[Door, Head], None],
         *, counts: Counter[str], bug: Callable[[str, Exception], None],
     ) -> None:  # fmt: skip
         """`handle` answers a request; it raises HttpError only, anything else is a bug and the answer a 500."""
@@ -64,10 +64,10 @@ class Server:
         self._bug = bug
         self._selector: selectors.DefaultSelector
         """As long as it runs."""
-        self._connections: dict[Connection, None] = {}
-        self._idle: dict[Connection, None] = {}
+        self._connections: dict[HttpConnection, None] = {}
+        self._idle: dict[HttpConnection, None] = {}
         """Those that wait for a next request, longest first."""
-        self._ready: dict[Connection, None] = {}
+        self._ready: dict[HttpConnection, None] = {}
         """Those that have more whole requests and wait for their turn."""
         self._deadlines = Deadlines()
         self._held_bytes = 0
@@ -116,7 +116,7 @@ class Server:
             for connection in self._deadlines.due(trio.current_time()):
                 self._guarded(connection, self._on_time)
 
-    def _guarded(self, connection: Connection, call: Callable[[Connection], None]) -> None:
+    def _guarded(self, connection: HttpConnection, call: Callable[[HttpConnection], None]) -> None:
         """A bug in one connection ends that one."""
         try:
             call(connection)
@@ -124,7 +124,7 @@ class Server:
             self._bug("http_connection", error)
             self._close(connection)
 
-    def _on_event(self, mask: int, connection: Connection) -> None:
+    def _on_event(self, mask: int, connection: HttpConnection) -> None:
         if mask & selectors.EVENT_WRITE:
             self._flush(connection)
             if not connection.out and connection in self._connections:
@@ -132,7 +132,7 @@ class Server:
         if mask & selectors.EVENT_READ and connection in self._connections:
             self._read(connection)
 
-    def _read(self, connection: Connection) -> None:
+    def _read(self, connection: HttpConnection) -> None:
         try:
             data = connection.sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -150,7 +150,7 @@ class Server:
         connection.reader.feed(data)
         self._proceed(connection)
 
-    def _proceed(self, connection: Connection) -> None:
+    def _proceed(self, connection: HttpConnection) -> None:
         """Answer what has arrived, as far as it is whole and the one before is answered."""
         for _ in range(PIPELINED_TURN):
             if connection not in self._connections or self._occupied(connection):
@@ -175,17 +175,17 @@ class Server:
         if connection in self._connections and self._hold(connection):
             self._watch(connection)
 
-    def _again(self, connection: Connection) -> None:
+    def _again(self, connection: HttpConnection) -> None:
         """It has more that can be answered at once: when others had their turn."""
         if connection in self._connections and not self._occupied(connection):
             self._ready[connection] = None
             if self._sleep is not None:
                 self._sleep.cancel()
 
-    def _occupied(self, connection: Connection) -> bool:
+    def _occupied(self, connection: HttpConnection) -> bool:
         return bool(connection.out or connection.busy or connection.parked or connection.stream or connection.closing)
 
-    def _begin(self, connection: Connection, head: Head, body: bytes) -> None:
+    def _begin(self, connection: HttpConnection, head: Head, body: bytes) -> None:
         self._counts["requests"] += 1
         try:
             if head.refused is not None:
@@ -215,7 +215,7 @@ class Server:
             self._due_at(connection, inf)
             self._nursery.start_soon(self._answer_later, connection, answer)
 
-    async def _answer_later(self, connection: Connection, awaited: Awaitable[Response]) -> None:
+    async def _answer_later(self, connection: HttpConnection, awaited: Awaitable[Response]) -> None:
         try:
             response = await awaited
         except Exception as error:
@@ -233,26 +233,26 @@ class Server:
         message = "this failed inside the sidecar, and its log says how: please report it"
         return error_response(HttpError(500, "failed", message), target)
 
-    def answer(self, connection: Connection, parked: Parked, response: Response) -> None:
+    def answer(self, connection: HttpConnection, parked: Parked, response: Response) -> None:
         """What a connection waited for, unless it does so no longer."""
         if connection.parked is parked:
             connection.parked = None
             self._guarded(connection, lambda c: self._finish(c, response))
 
-    def _finish(self, connection: Connection, response: Response) -> None:
+    def _finish(self, connection: HttpConnection, response: Response) -> None:
         self._respond(connection, response)
         if connection in self._connections:
             self._proceed(connection)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def _respond(self, connection: Connection, response: Response, *, last: bool = False) -> None:
+    def _respond(self, connection: HttpConnection, response: Response, *, last: bool = False) -> None:
         data, keep = response_bytes(response, connection.head)
         connection.closing = last or not keep
         connection.head = None
         self._write(connection, data)
 
-    def _write(self, connection: Connection, data: bytes) -> None:
+    def _write(self, connection: HttpConnection, data: bytes) -> None:
         fresh = not connection.out
         connection.out += data
         self._unread_bytes += len(data)
@@ -262,7 +262,7 @@ class Server:
             self._counts["cut.unread_too_much"] += 1
             self._close(connection)
 
-    def _flush(self, connection: Connection) -> None:
+    def _flush(self, connection: HttpConnection) -> None:
         try:
             sent = connection.sock.send(connection.out)
         except (BlockingIOError, InterruptedError):
@@ -282,7 +282,7 @@ class Server:
         if connection in self._connections:
             self._watch(connection)
 
-    def _stream(self, connection: Connection, data: bytes, most: int) -> None:
+    def _stream(self, connection: HttpConnection, data: bytes, most: int) -> None:
         if connection not in self._connections:
             return
         if len(connection.out) + len(data) > most:
@@ -291,7 +291,7 @@ class Server:
         else:
             self._write(connection, data)
 
-    def _end(self, connection: Connection) -> None:
+    def _end(self, connection: HttpConnection) -> None:
         """Close, when the last response is out. What the client still sends is taken first, as far as it is there: else
         the kernel answers it with a reset, which may overtake the response."""
         with suppress(OSError):
@@ -303,7 +303,7 @@ class Server:
 
     # -- bounds --------------------------------------------------------------------------------------------------------
 
-    def _hold(self, connection: Connection) -> bool:
+    def _hold(self, connection: HttpConnection) -> bool:
         """Count what waits for the rest of a request; False where that was too much, and it is closed."""
         held = connection.reader.held_bytes
         self._held_bytes += held - connection.held
@@ -314,7 +314,7 @@ class Server:
             return False
         return True
 
-    def _watch(self, connection: Connection) -> None:
+    def _watch(self, connection: HttpConnection) -> None:
         """Have the selector look for what this connection can do now."""
         mask = selectors.EVENT_WRITE if connection.out else 0
         full = connection.parked is not None and connection.reader.held_bytes >= READ_BYTES
@@ -333,15 +333,15 @@ class Server:
         if mask == selectors.EVENT_READ and not self._occupied(connection) and connection.reader.between:
             self._idle[connection] = None
 
-    def _due(self, connection: Connection, seconds: float) -> None:
+    def _due(self, connection: HttpConnection, seconds: float) -> None:
         self._due_at(connection, trio.current_time() + seconds)
 
-    def _due_at(self, connection: Connection, when: float) -> None:
+    def _due_at(self, connection: HttpConnection, when: float) -> None:
         self._deadlines.set(connection, when)
         if self._sleep is not None and when < self._sleep.deadline:
             self._sleep.deadline = when
 
-    def _on_time(self, connection: Connection) -> None:
+    def _on_time(self, connection: HttpConnection) -> None:
         if connection.parked is not None:
             parked, connection.parked = connection.parked, None
             parked.leave(connection)
@@ -353,7 +353,7 @@ class Server:
 
     # -- coming and going ----------------------------------------------------------------------------------------------
 
-    async def _accept(self, listener: Listener) -> None:
+    async def _accept(self, listener: HttpListener) -> None:
         while True:
             await trio.lowlevel.wait_readable(listener.sock)
             for _ in range(TURN):
@@ -362,7 +362,7 @@ class Server:
                     break
                 self._admit(listener, sock)
 
-    def _admit(self, listener: Listener, sock: socket.socket) -> None:
+    def _admit(self, listener: HttpListener, sock: socket.socket) -> None:
         if len(self._connections) >= self._most:
             if not self._idle:
                 self._counts["cut.too_many"] += 1
@@ -377,13 +377,13 @@ class Server:
             sock.close()
             return
         reader = Reader(listener.caller_of(sock), lambda head: self._check(door, head))
-        connection = Connection(sock, reader)
+        connection = HttpConnection(sock, reader)
         self._connections[connection] = None
         self._counts["connections"] += 1
         self._due(connection, IDLE_S)
         self._watch(connection)
 
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: HttpConnection) -> None:
         if connection not in self._connections:
             return
         del self._connections[connection]

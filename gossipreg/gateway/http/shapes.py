@@ -25,7 +25,7 @@ ALIVE_OUTPUT = "Agent alive and reachable"
 DEAD_OUTPUT = "Agent not live or unreachable"
 
 
-class Node:
+class ConsulNode:
     """What the entries of one member repeat."""
 
     __slots__ = ("address", "draining", "id", "meta", "name", "output", "status", "uuid", "version")
@@ -44,7 +44,7 @@ class Node:
         self.output = ALIVE_OUTPUT if alive else DEAD_OUTPUT
 
 
-def known_node(view: View, id: NodeId) -> Node | None:
+def known_node(view: View, id: NodeId) -> ConsulNode | None:
     """None where nothing is believed of it yet, or it has left."""
     row = view.row(id)
     if row is None or row.member is None or row.unproven:
@@ -52,7 +52,7 @@ def known_node(view: View, id: NodeId) -> Node | None:
     if row.member.status is Status.LEFT or row.declared_left:
         return None
     name = view.names.shown(id) or row.member.name
-    return Node(id, row.member, member_version(row), name=name, alive=not (row.dead or row.hidden))
+    return ConsulNode(id, row.member, member_version(row), name=name, alive=not (row.dead or row.hidden))
 
 
 def tagged(host: str) -> Shape:
@@ -60,7 +60,7 @@ def tagged(host: str) -> Shape:
     return {"lan": host, f"lan_{family}": host, "wan": host, f"wan_{family}": host}
 
 
-def node_shape(node: Node, cluster: str) -> Shape:
+def node_shape(node: ConsulNode, cluster: str) -> Shape:
     return {
         "ID": node.uuid,
         "Node": node.name,
@@ -76,13 +76,13 @@ def _indexes(version: Version) -> Shape:
     return {"CreateIndex": created_index(version), "ModifyIndex": index_of(version)}
 
 
-def serf_check(node: Node, index: int) -> Shape:
-    """`index`: see `indexes.Liveness`."""
+def serf_check(node: ConsulNode, index: int) -> Shape:
+    """`index`: see `indexes.LivenessIndex`."""
     check = _check(node, SERF, "Serf Health Status", node.status, output=node.output)
     return {**check, "ModifyIndex": index}
 
 
-def _check(node: Node, id: str, name: str, status: str, *, output: str = "", notes: str = "", kind: str = "",
+def _check(node: ConsulNode, id: str, name: str, status: str, *, output: str = "", notes: str = "", kind: str = "",
            service: Instance | None = None) -> Shape:  # fmt: skip
     version = node.version if service is None else instance_version(node.version, service)
     return {
@@ -100,7 +100,7 @@ def _check(node: Node, id: str, name: str, status: str, *, output: str = "", not
     }
 
 
-def service_checks(node: Node, instance: Instance) -> list[Shape]:
+def service_checks(node: ConsulNode, instance: Instance) -> list[Shape]:
     """What all know of an instance's health: one check. What each of its checks says only its own sidecar knows."""
     service = instance.service
     if instance.health is not Health.MAINTENANCE:
@@ -112,7 +112,7 @@ def service_checks(node: Node, instance: Instance) -> list[Shape]:
     return [_check(node, id, "Service Maintenance Mode", "critical", service=instance)]
 
 
-def own_checks(node: Node, instance: Instance, report: list[Shape], maintenance: str | None) -> list[Shape]:
+def own_checks(node: ConsulNode, instance: Instance, report: list[Shape], maintenance: str | None) -> list[Shape]:
     """The checks of an instance that is ours, one by one."""
     found = [
         _check(node, said["id"], said["name"] or f"Service '{instance.service.name}' check", said["health"],
@@ -125,7 +125,7 @@ def own_checks(node: Node, instance: Instance, report: list[Shape], maintenance:
     return found
 
 
-def node_checks(node: Node, report: list[Shape]) -> list[Shape]:
+def node_checks(node: ConsulNode, report: list[Shape]) -> list[Shape]:
     """The checks of this sidecar itself."""
     return [
         _check(node, said["id"], said["name"] or said["id"], said["health"], output=said["output"],
@@ -134,7 +134,7 @@ def node_checks(node: Node, report: list[Shape]) -> list[Shape]:
     ]  # fmt: skip
 
 
-def health_entry(node: Node, instance: Instance, checks: list[Shape], cluster: str) -> Shape:
+def health_entry(node: ConsulNode, instance: Instance, checks: list[Shape], cluster: str) -> Shape:
     """Of /v1/health/service."""
     return {
         "Node": node_shape(node, cluster),
@@ -177,7 +177,7 @@ def _tagged_service(host: str, port: int) -> Shape:
     return {f"{name}_{family}": {"Address": host, "Port": port} for name in ("lan", "wan")}
 
 
-def catalog_entry(node: Node, instance: Instance, cluster: str) -> Shape:
+def catalog_entry(node: ConsulNode, instance: Instance, cluster: str) -> Shape:
     """Of /v1/catalog/service: node and service in one."""
     service = instance.service
     return {

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gossipreg.daemon.checks import grpc
 from gossipreg.daemon.checks.grpc import _status
 from gossipreg.daemon.checks.parse import parse_check_untrusted
-from gossipreg.daemon.checks.spec import Outcome, Progress
+from gossipreg.daemon.checks.spec import CheckOutcome, Progress
 from gossipreg.model import Health
 from tests.daemon.checks.test_runners import self_signed
 
@@ -76,7 +76,7 @@ async def listening(server: HealthServer, context: ssl.SSLContext | None = None)
         nursery.cancel_scope.cancel()
 
 
-async def said(text: str) -> Outcome:
+async def said(text: str) -> CheckOutcome:
     with trio.fail_after(GENEROUS_S):
         return await grpc.run(parse_check_untrusted("check", text), Progress())
 
@@ -90,7 +90,7 @@ async def test_only_serving_passes(status: int, health: Health, output: str) -> 
     server = HealthServer()
     server.body = message(status)
     async with listening(server) as port:
-        assert await said(f"grpc://127.0.0.1:{port}") == Outcome(health, output)
+        assert await said(f"grpc://127.0.0.1:{port}") == CheckOutcome(health, output)
     assert server.request[":path"] == "/grpc.health.v1.Health/Check"
     assert server.request["content-type"] == "application/grpc"
     assert server.asked == bytes(5)

@@ -17,14 +17,14 @@ import trio
 from gossipreg.daemon.checks import command
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.schedule import RUNNERS
-from gossipreg.daemon.checks.spec import OUTPUT_MAX, Outcome, Progress
+from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckOutcome, Progress
 from gossipreg.model import Health
 
 GENEROUS_S = 30
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 
-async def said(text: str) -> Outcome:
+async def said(text: str) -> CheckOutcome:
     spec = parse_check_untrusted("checks", text)
     with trio.fail_after(GENEROUS_S):
         return await RUNNERS[spec.kind](spec, Progress())
@@ -109,14 +109,14 @@ async def test_a_request_has_the_method_headers_and_body_of_the_check() -> None:
 async def test_head_is_answered_without_a_body() -> None:
     async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")) as port:
         outcome = await said(f"http://127.0.0.1:{port}/,method=HEAD")
-    assert outcome == Outcome(Health.PASSING, "HTTP 200 OK")
+    assert outcome == CheckOutcome(Health.PASSING, "HTTP 200 OK")
 
 
 async def test_a_header_that_the_server_sends_back_is_not_shown() -> None:
     body = b"you sent Bearer T0KEN-SECRET and my body"
     async with server(answering(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))) as port:
         outcome = await said(f"http://127.0.0.1:{port}/,header=Authorization:Bearer T0KEN-SECRET,body=my body")
-    assert outcome == Outcome(Health.CRITICAL, "HTTP 401 No you sent Bearer *** and ***")
+    assert outcome == CheckOutcome(Health.CRITICAL, "HTTP 401 No you sent Bearer *** and ***")
 
 
 async def endless(stream: trio.SocketStream) -> None:
@@ -160,7 +160,7 @@ def closed_port() -> int:
 @pytest.mark.parametrize("scheme", ["http", "https", "tcp"])
 async def test_a_refused_connection_says_so(scheme: str) -> None:
     outcome = await said(f"{scheme}://127.0.0.1:{closed_port()}")
-    assert outcome == Outcome(Health.CRITICAL, "connection refused")
+    assert outcome == CheckOutcome(Health.CRITICAL, "connection refused")
 
 
 async def test_a_name_that_is_none_says_so() -> None:
@@ -171,7 +171,7 @@ async def test_a_name_that_is_none_says_so() -> None:
 
 async def test_a_port_that_takes_connections_passes() -> None:
     async with server(answering(b"")) as port:
-        assert await said(f"tcp://127.0.0.1:{port}") == Outcome(Health.PASSING, "connected")
+        assert await said(f"tcp://127.0.0.1:{port}") == CheckOutcome(Health.PASSING, "connected")
 
 
 def self_signed(folder: Path, name: str) -> ssl.SSLContext:
@@ -265,7 +265,7 @@ async def test_a_server_without_tls_is_critical() -> None:
     ],
 )
 async def test_what_an_exit_code_means(line: str, health: Health, output: str) -> None:
-    assert await said(f"cmd:{line}") == Outcome(health, output)
+    assert await said(f"cmd:{line}") == CheckOutcome(health, output)
 
 
 async def test_the_clusters_key_is_not_shown_to_commands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +349,7 @@ async def test_a_command_whose_time_is_up_is_ended_with_all_that_it_started(line
 )
 async def test_what_a_command_leaves_behind_is_ended(line: str) -> None:
     unique = own_time()
-    assert await said(f"cmd:{line.replace('TIME', unique)}") == Outcome(Health.PASSING, "exit code 0: done")
+    assert await said(f"cmd:{line.replace('TIME', unique)}") == CheckOutcome(Health.PASSING, "exit code 0: done")
     await none_left(unique)
 
 
@@ -382,4 +382,4 @@ async def test_a_command_ends_with_the_sidecar_that_was_killed() -> None:
 
 
 async def test_a_command_that_takes_its_keeper_with_it_is_critical() -> None:
-    assert await said("cmd:kill -9 0") == Outcome(Health.CRITICAL, "ended by SIGKILL")
+    assert await said("cmd:kill -9 0") == CheckOutcome(Health.CRITICAL, "ended by SIGKILL")

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.schedule import Checks
-from gossipreg.daemon.checks.spec import CheckSpec, Outcome, Progress
+from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Progress
 from gossipreg.daemon.checks.state import Beginning, Restored, damped, paired
 from gossipreg.errors import NotFound
 from gossipreg.model import Health
@@ -42,7 +42,7 @@ class World:
         self.expired: list[tuple[str, str]] = []
         self.bugs: list[Exception] = []
 
-    async def run(self, check: CheckSpec, _: Progress) -> Outcome:
+    async def run(self, check: CheckSpec, _: Progress) -> CheckOutcome:
         self.runs.append((check.target, trio.current_time()))
         self.running += 1
         self.most = max(self.most, self.running)
@@ -56,7 +56,7 @@ class World:
         said = self.says.get(check.target, P)
         if isinstance(said, Exception):
             raise said
-        return Outcome(said, f"it is {said.name}")
+        return CheckOutcome(said, f"it is {said.name}")
 
     @asynccontextmanager
     async def checks(self, places: int = 128) -> AsyncIterator[Checks]:

@@ -17,7 +17,7 @@ from gossipreg.daemon.socket_file import bind_socket_file
 from gossipreg.daemon.store import Database
 from gossipreg.errors import Refused
 from gossipreg.gateway.http.gateway import HttpGateway
-from gossipreg.gateway.http.ports import Listener
+from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.model import Change
 from tests.daemon.conftest import Inside
 from tests.daemon.memory_network import MemoryNetwork
@@ -153,9 +153,9 @@ class Served(Inside):
         return HttpGateway(tcp, [folder / f"{name}.sock"], cls._listen, names=["registry.lan"], token_file=token_file)
 
     @staticmethod
-    def _listen(path: Path) -> Listener:
+    def _listen(path: Path) -> HttpListener:
         file = bind_socket_file(path, group=None)
-        return Listener(file.listener, True, file.close, str(path))
+        return HttpListener(file.listener, True, file.close, str(path))
 
     def _bug(self, where: str, error: Exception) -> None:
         self.bugs.append((where, error))

@@ -17,7 +17,7 @@ from typing import Any
 import consul
 import pytest
 
-from gossipreg.gateway.http.ports import Listener
+from gossipreg.gateway.http.ports import HttpListener
 from tests.gateway.http.conftest import Served
 from tests.system.sidecars import Sidecar, Sidecars, wait_for
 
@@ -210,7 +210,7 @@ async def test_a_client_that_keeps_its_connection_may_be_late_by_one_idle_minute
     from gossipreg.gateway.http.server import IDLE_S
 
     assert IDLE_S > 90
-    assert isinstance(served.gateway._listeners[0], Listener)
+    assert isinstance(served.gateway._listeners[0], HttpListener)
 
 
 async def test_haproxy_checks_with_http_1_0_and_without_a_host(served: Served) -> None:

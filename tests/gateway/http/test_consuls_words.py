@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from gossipreg.callers import Caller
-from gossipreg.gateway.http.indexes import MAX_INDEX, Liveness, created_index, index_of
+from gossipreg.gateway.http.indexes import MAX_INDEX, LivenessIndex, created_index, index_of
 from gossipreg.gateway.http.own_checks import OUTPUT_S
 from gossipreg.model import Health, NodeId, Version
 from tests.gateway.http.conftest import Served
@@ -264,7 +264,7 @@ def test_an_index_fits_javascript_and_rises_over_a_restart_of_the_owner() -> Non
 
 def test_the_index_of_a_liveness_check_rises_with_each_change_of_state() -> None:
     clock = iter([5_000, 4_000])
-    liveness = Liveness(lambda: next(clock))
+    liveness = LivenessIndex(lambda: next(clock))
     one, version = NodeId(bytes(16)), Version(1 << 16, 7)
     assert liveness.index(one, "passing", version) == index_of(version) == 1007
     assert liveness.index(one, "passing", version) == 1007

@@ -5,7 +5,7 @@ import socket
 from math import inf
 
 from gossipreg.callers import Caller
-from gossipreg.gateway.http.client import Connection
+from gossipreg.gateway.http.client import HttpConnection
 from gossipreg.gateway.http.deadlines import VOID_MIN, Deadlines
 from gossipreg.gateway.http.framing import Reader
 
@@ -13,14 +13,14 @@ SOCK = socket.socket()
 SOCK.close()
 
 
-def a_connection() -> Connection:
-    return Connection(SOCK, Reader(Caller(), lambda _head: None))
+def a_connection() -> HttpConnection:
+    return HttpConnection(SOCK, Reader(Caller(), lambda _head: None))
 
 
 def test_each_is_due_at_the_deadline_that_it_had_last() -> None:
     rng = random.Random(1)
     deadlines = Deadlines()
-    wanted: dict[Connection, float] = {a_connection(): inf for _ in range(50)}
+    wanted: dict[HttpConnection, float] = {a_connection(): inf for _ in range(50)}
     now = 0.0
     for _ in range(2000):
         connection = rng.choice(list(wanted))
