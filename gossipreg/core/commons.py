@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from gossipreg.config import Config
 from gossipreg.core.effects import Effect, Event
 from gossipreg.core.outbox import OnSent, Outbox
-from gossipreg.core.peers import Peers
+from gossipreg.core.peers import PeerSessions
 from gossipreg.core.replica import Replica
 from gossipreg.core.ring import Ring
 from gossipreg.core.rtt import RoundTrips
@@ -27,14 +27,14 @@ class Commons:
     id: NodeId
     replica: Replica
     ring: Ring
-    peers: Peers
+    peers: PeerSessions
     outbox: Outbox
     timers: Timers
     round_trips: RoundTrips
     rng: random.Random
     now: float
     heard_at: float
-    """When a datagram was last opened from any member: see `listener.py`."""
+    """When a datagram was last opened from any member: see `isolation.py`."""
     effects: list[Effect] = field(default_factory=list)
     """What the current input has led to so far."""
     counts: dict[str, int] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from gossipreg.core.join import Joining
 from gossipreg.core.lost import Lost
 from gossipreg.core.own import Own
 from gossipreg.core.reconcile import Reconcile
-from gossipreg.core.replica import Outcome
+from gossipreg.core.replica import MergeOutcome
 from gossipreg.core.returning import Returning
 from gossipreg.core.roster import Roster
 from gossipreg.core.rumours import Rumours, Topic
@@ -82,12 +82,12 @@ class Intake:
         goal = Version(delta.generation, delta.head)
         if merged.news and told_on and row is not None and not row.unproven:
             self._rumours.tell_row(delta.id, merged.before, told_by=peer)
-        if merged.outcome is Outcome.REFUSED:
+        if merged.outcome is MergeOutcome.REFUSED:
             commons.event("table_full", id=delta.id.hex())
             self._fetch.done(delta.id)
         elif pulled:
             self._fetch.progressed(delta.id)
-        elif have < goal or merged.outcome is Outcome.GAP:
+        elif have < goal or merged.outcome is MergeOutcome.GAP:
             self._fetch.want(delta.id, peer, goal, have, rumour=told_on)
         self._joining.arrived(delta.id)
 

@@ -17,7 +17,7 @@ from math import inf
 from gossipreg.core.catalog import Catalog
 from gossipreg.core.commons import Commons
 from gossipreg.core.content import KIND_MEMBER, Content
-from gossipreg.core.listener import SMALL
+from gossipreg.core.isolation import SMALL
 from gossipreg.core.lost import Lost
 from gossipreg.core.roster import Roster
 from gossipreg.core.row import Row

@@ -21,15 +21,15 @@ from gossipreg.core.detector import Detector, Period, ProbeDue
 from gossipreg.core.effects import Changed, Effect
 from gossipreg.core.fetch import Fetch, PullAgain
 from gossipreg.core.intake import Intake
+from gossipreg.core.isolation import AloneOver, Isolation
 from gossipreg.core.join import Joining, ListAgain, MissingAgain
 from gossipreg.core.last_known import LastKnown, LastKnownOver
-from gossipreg.core.listener import AloneOver, Listener
 from gossipreg.core.lost import Forsaken, Lost, Seek
 from gossipreg.core.outbox import Outbox
 from gossipreg.core.own import Own
 from gossipreg.core.own_address import OwnAddress
 from gossipreg.core.path_mtu import PathMtu
-from gossipreg.core.peers import Peer, Peers
+from gossipreg.core.peers import Peer, PeerSessions
 from gossipreg.core.reconcile import Compare, Reconcile
 from gossipreg.core.replica import Replica
 from gossipreg.core.returning import Return, Returning
@@ -59,13 +59,13 @@ from gossipreg.wire.messages import (
     Message,
     Mismatch,
     Nack,
+    Peers,
     Probe,
     Pull,
     Receipt,
     Versions,
     Want,
 )
-from gossipreg.wire.messages import Peers as Peers_
 from gossipreg.wire.seal import Keyring, Opener, Sealer
 
 
@@ -98,7 +98,7 @@ class Node(NodeCommands):
         self.replica = replica = Replica(config, id, generation, now, wall_ms)
         outbox = Outbox(config, self._sealer, now)
         self._commons = commons = Commons(
-            config, id, replica, Ring(id), Peers(entropy), outbox, Timers(), RoundTrips(config), rng, now,
+            config, id, replica, Ring(id), PeerSessions(entropy), outbox, Timers(), RoundTrips(config), rng, now,
             heard_at=float("-inf"), speaks=speaks,
         )  # fmt: skip
         self.catalog = Catalog(id)
@@ -112,7 +112,7 @@ class Node(NodeCommands):
         self._joining.has_joined = self._reconcile.has_joined
         self._detector = Detector(commons)
         self._roster = Roster(commons, self.catalog, self._lost, self._gone)
-        self._listener = Listener(commons, self._roster)
+        self._isolation = Isolation(commons, self._roster)
         self._last_known = LastKnown(commons, self.catalog, self._roster, self._lost)
         self._last_known.first_was_synced = lambda: self._joining.first_was_synced
         self._own = Own(commons, self._rumours, member)
@@ -120,11 +120,11 @@ class Node(NodeCommands):
         self._twins = Twins(commons, self._own, self._lost.call)
         self._intake = Intake(
             commons, self._own, self._twins, self._rumours, self._fetch, self._joining, self._reconcile, self._lost,
-            self._detector, self._roster, Returning(commons, self._listener),
+            self._detector, self._roster, Returning(commons, self._isolation),
         )  # fmt: skip
         if config.suspicion == "private":
             self._suspicions = PrivateSuspicions(
-                commons, self._detector, self._intake.declare, self._roster.hide, self._listener.cut_off
+                commons, self._detector, self._intake.declare, self._roster.hide, self._isolation.cut_off
             )
         else:
             self._suspicions = GossipedSuspicions(commons, self._detector, self._intake.claim, self._intake.declare)
@@ -264,7 +264,7 @@ class Node(NodeCommands):
         commons.now = max(now, commons.now)
         if late_s > self.config.stall_s:
             self._detector.slept(late_s)
-            self._listener.slept()
+            self._isolation.slept()
         return commons
 
     def _end(self) -> list[Effect]:
@@ -302,7 +302,7 @@ class Node(NodeCommands):
                 if now - peer.heard_at >= self.config.rtt_floor_s or peer.source is None:
                     self._contact.ask_who(peer.boot_id, source)
         peer.heard_at = now
-        if self._listener.heard():
+        if self._isolation.heard():
             self._suspicions.heard_again()
         if row is not None and row.dead and row.liveness.generation == peer.generation:
             told = self._told_dead_at.get(peer.id)
@@ -393,7 +393,7 @@ class Node(NodeCommands):
                 self._contact.on_hello(peer.boot_id, source, message)
             case Mismatch():
                 self._contact.on_mismatch(source, message)
-            case Peers_():
+            case Peers():
                 self._on_peers(message)
 
     def _prove_if_in_doubt(self, id: NodeId) -> None:
@@ -403,7 +403,7 @@ class Node(NodeCommands):
         if row is not None and row.unproven and not row.dead:
             self._unproven.add(id)
 
-    def _on_peers(self, message: Peers_) -> None:
+    def _on_peers(self, message: Peers) -> None:
         """A busy member names others: one of them will do as well. Or somebody says where another has our id."""
         for id, address in message.peers:
             if id == self.id:
@@ -450,7 +450,7 @@ class Node(NodeCommands):
             case Rise():
                 self._twins.on_rise()
             case AloneOver():
-                self._listener.on_alone_over()
+                self._isolation.on_alone_over()
             case Return():
                 self._intake.on_return()
             case Departing():

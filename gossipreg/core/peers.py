@@ -56,7 +56,7 @@ class _Known(NamedTuple):
     home: tuple[Address, ...]
 
 
-class Peers:
+class PeerSessions:
     def __init__(self, entropy: Callable[[int], bytes]) -> None:
         self._entropy = entropy
         self._secret = entropy(32)

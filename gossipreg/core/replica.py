@@ -43,7 +43,7 @@ from gossipreg.model import (
 from gossipreg.wire.messages import MAX_INCARNATION, Claim, Delta
 from gossipreg.wire.values import MAX_HOLD_S, decode_member_untrusted
 
-__all__ = ["Merged", "Outcome", "Replica", "Row", "State", "rises", "row_hash"]
+__all__ = ["MergeOutcome", "Merged", "Replica", "Row", "State", "rises", "row_hash"]
 
 BUCKETS = 256
 ROW_BYTES = 512
@@ -53,7 +53,7 @@ _SLACK = 2
 _MEMBER_KEY = key_of(KIND_MEMBER, 0)
 
 
-class Outcome(Enum):
+class MergeOutcome(Enum):
     NOTHING = "nothing"
     """Not new."""
     APPLIED = "applied"
@@ -67,7 +67,7 @@ class Outcome(Enum):
 class Merged:
     """What became of a delta or claim. The versions are of the content: what can be told of the row."""
 
-    outcome: Outcome
+    outcome: MergeOutcome
     before: Version
     after: Version
     news: bool = False
@@ -166,9 +166,9 @@ class Replica:
         held, before, answered = row.liveness, row.told, row.answers
         known = (delta.generation, delta.reached) <= before and not (row.behind or row.unproven)
         if row is self.own or known or delta.generation < held.generation:
-            return Merged(Outcome.NOTHING, before, before)
+            return Merged(MergeOutcome.NOTHING, before, before)
         if not self._has_room(row, delta, now):
-            return Merged(Outcome.REFUSED, before, before)
+            return Merged(MergeOutcome.REFUSED, before, before)
         row = self.writable(row.id) or row
         if delta.generation > held.generation:
             row.liveness, row.reporter, row.shadow = Liveness(delta.generation, 0, Rank.ALIVE), None, None
@@ -184,7 +184,7 @@ class Replica:
         said = Liveness(claim.generation, claim.incarnation, claim.rank)
         if row is None or row is self.own or not rises(row.liveness, row.left, said):
             version = NOTHING if row is None else row.told
-            return Merged(Outcome.NOTHING, version, version)
+            return Merged(MergeOutcome.NOTHING, version, version)
         answered, version = row.answers, row.told
         row = self.writable(row.id) or row
         if said.generation > row.liveness.generation:
@@ -192,14 +192,14 @@ class Replica:
         row.liveness = said
         row.reporter = None if said.rank is Rank.ALIVE else claim.by
         self._settle(row, answered=answered, now=now)
-        return Merged(Outcome.APPLIED, version, version, claim=said)
+        return Merged(MergeOutcome.APPLIED, version, version, claim=said)
 
     def _meet(self, delta: Delta, *, from_owner: bool, in_step: bool, now: float) -> Merged:
         """A page of a row that is not here."""
         if delta.base > 0:
-            return Merged(Outcome.GAP, NOTHING, NOTHING)
+            return Merged(MergeOutcome.GAP, NOTHING, NOTHING)
         if not self._has_room(None, delta, now):
-            return Merged(Outcome.REFUSED, NOTHING, NOTHING)
+            return Merged(MergeOutcome.REFUSED, NOTHING, NOTHING)
         row = self.rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
         outcome = self._take(row, delta)
         self._read_member(row, now)
@@ -215,13 +215,13 @@ class Replica:
         age_ms = self.wall_at_0_ms + now * 1000 - (row.liveness.generation >> 16)
         return -self.config.future_s * 1000 <= age_ms <= oldest_s * 1000
 
-    def _take(self, row: Row, delta: Delta) -> Outcome:
+    def _take(self, row: Row, delta: Delta) -> MergeOutcome:
         """Apply a delta of the row's newest generation to its content, its shadow, or both."""
         content = None if row.lags else row.content
-        outcome = Outcome.NOTHING
+        outcome = MergeOutcome.NOTHING
         if content is not None:
             outcome = self._extend(row, content, delta)
-            if outcome is Outcome.GAP and delta.base <= content.counter and row.shadow is None:
+            if outcome is MergeOutcome.GAP and delta.base <= content.counter and row.shadow is None:
                 row.shadow = Content(delta.generation)  # below the owner's floor
         elif row.shadow is None:
             row.shadow = Content(delta.generation)
@@ -234,32 +234,32 @@ class Replica:
         if shadow.whole and (content is None or shadow.counter >= content.counter):
             row.content, row.shadow = shadow, None
         if row.shadow is not None and row.shadow.head < 0:
-            return Outcome.GAP  # a snapshot is needed, and nothing of it is here
-        return took if content is None or took is Outcome.APPLIED else outcome
+            return MergeOutcome.GAP  # a snapshot is needed, and nothing of it is here
+        return took if content is None or took is MergeOutcome.APPLIED else outcome
 
-    def _extend(self, row: Row, content: Content, delta: Delta) -> Outcome:
+    def _extend(self, row: Row, content: Content, delta: Delta) -> MergeOutcome:
         """Apply a delta where it fits. What comes to its head with another digest than the owner's is fetched again,
         once for each head."""
         if delta.reached <= content.counter and content.head >= 0:
-            return Outcome.NOTHING
+            return MergeOutcome.NOTHING
         if not content.accepts(delta):
-            return Outcome.GAP
+            return MergeOutcome.GAP
         content.apply(delta)
         if content.whole and content is row.content and row.shadow is not None and content.head >= row.shadow.head:
             row.shadow = None  # right again without it
         if not content.mismatched:
-            return Outcome.APPLIED
+            return MergeOutcome.APPLIED
         head = Version(content.generation, content.head)
         if row.refetched == head:
             self.counts["digest_mismatch_again"] += 1
             if content is row.shadow and not row.lags:
                 row.shadow = None  # what is here is no worse
-            return Outcome.APPLIED
+            return MergeOutcome.APPLIED
         self.counts["digest_mismatch"] += 1
         row.refetched = head
         if row.shadow is None or content is row.shadow:
             row.shadow = Content(content.generation)
-        return Outcome.GAP
+        return MergeOutcome.GAP
 
     # -- telling -----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from gossipreg.core.commons import Commons
-from gossipreg.core.listener import Listener
+from gossipreg.core.isolation import Isolation
 from gossipreg.core.row import State
 from gossipreg.wire.messages import Claim
 
@@ -45,9 +45,9 @@ class Return:
 
 
 class Returning:
-    def __init__(self, commons: Commons, listener: Listener) -> None:
+    def __init__(self, commons: Commons, isolation: Isolation) -> None:
         self._commons = commons
-        self._listener = listener
+        self._isolation = isolation
         self._returns: deque[float] = deque(maxlen=_RETURNS_MAX)
         """When we came back after a fault of our own, those not forgotten yet. (To count all returns of who is at fault
         once kept well members out for minutes: each side of a partition refutes what the other one thought, and across
@@ -68,7 +68,7 @@ class Returning:
             self._claim = max(self._claim, claim, key=lambda one: one.incarnation)
             return True
         period_s = commons.config.period_s
-        silent_lately = commons.now - self._listener.heard_again_at <= _RECENT_PERIODS * period_s
+        silent_lately = commons.now - self._isolation.heard_again_at <= _RECENT_PERIODS * period_s
         if not at_fault and not silent_lately:
             self._unexplained_at = commons.now
             return False

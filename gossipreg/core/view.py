@@ -9,9 +9,9 @@ from gossipreg.core.catalog import Catalog
 from gossipreg.core.commons import Commons
 from gossipreg.core.detector import Detector, Suspicions
 from gossipreg.core.fetch import Fetch
+from gossipreg.core.isolation import Isolation
 from gossipreg.core.join import Joining
 from gossipreg.core.knowledge import Knowledge
-from gossipreg.core.listener import Listener
 from gossipreg.core.lost import Lost
 from gossipreg.core.names import MemberNames
 from gossipreg.core.own import Own
@@ -39,7 +39,7 @@ class View:
     _detector: Detector
     _fetch: Fetch
     _joining: Joining
-    _listener: Listener
+    _isolation: Isolation
     _lost: Lost
     _own: Own
     _paths: PathMtu
@@ -78,7 +78,7 @@ class View:
     @property
     def alone(self) -> bool:
         """Whether it hears nobody, and answers with what it knew last."""
-        return self._listener.alone
+        return self._isolation.alone
 
     @property
     def knowledge(self) -> Knowledge:
@@ -87,7 +87,7 @@ class View:
             return Knowledge.LAST_KNOWN
         if not self.synced:
             return Knowledge.NOT_SYNCED
-        if self._listener.given_up:
+        if self._isolation.given_up:
             return Knowledge.NOT_SYNCED
         return Knowledge.ISOLATED if self.alone else Knowledge.SYNCED
 

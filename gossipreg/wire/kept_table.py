@@ -28,7 +28,7 @@ HEAD_BYTES = _HEAD.size + _CHECK_BYTES
 _LENGTH = Struct(">I")
 
 
-class Kept(NamedTuple):
+class DecodedTable(NamedTuple):
     synced_at_ms: int
     """When it was last known to be in sync, by the wall clock."""
     deltas: Iterator[Delta]
@@ -54,7 +54,7 @@ def encode_record(delta: Delta) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def decode_untrusted(data: bytes, cluster: str) -> Kept:
+def decode_untrusted(data: bytes, cluster: str) -> DecodedTable:
     """Raises UnusableFile: damaged, of another layout, of another cluster."""
     head, check = data[: _HEAD.size], data[_HEAD.size : HEAD_BYTES]
     if len(data) < HEAD_BYTES or head[: len(MAGIC)] != MAGIC:
@@ -73,7 +73,7 @@ def decode_untrusted(data: bytes, cluster: str) -> Kept:
     found.update(body)
     if found.digest() != digest:
         raise UnusableFile("its body is damaged")
-    return Kept(synced_at_ms, _deltas_untrusted(body))
+    return DecodedTable(synced_at_ms, _deltas_untrusted(body))
 
 
 def _deltas_untrusted(body: memoryview) -> Iterator[Delta]:

@@ -143,7 +143,7 @@ class Sealer:
         return header + self._cipher.encrypt(_NONCE_START + counter, body, header)
 
 
-class Opened(NamedTuple):
+class OpenedDatagram(NamedTuple):
     """A datagram that is as its sender wrote it (with a key), or says so (without). It may still be a replay."""
 
     boot_id: BootId
@@ -169,7 +169,7 @@ class Opener:
         for key in keyring.keys:
             self._keys[key_id(key)] = (*self._keys.get(key_id(key), ()), key)
 
-    def open_untrusted(self, datagram: bytes) -> Opened:
+    def open_untrusted(self, datagram: bytes) -> OpenedDatagram:
         """BadDatagram with the reason short, unknown_format, clear_refused, sealed_refused, unknown_key (see
         `notice_for`), bad_tag, or notice (see `read_notice_untrusted`); nothing is remembered of such a datagram."""
         if len(datagram) < HEADER_BYTES:
@@ -183,7 +183,7 @@ class Opener:
             body = datagram[HEADER_BYTES:]
         else:
             raise BadDatagram("notice" if form == NOTICE_FORMAT else "unknown_format")
-        return Opened(
+        return OpenedDatagram(
             BootId(datagram[_BOOT_ID_AT:_COUNTER_AT]),
             int.from_bytes(datagram[_COUNTER_AT:HEADER_BYTES], "big"),
             body,

@@ -317,10 +317,10 @@ def test_messages_about_a_row_that_an_earlier_one_of_the_same_datagram_pushed_ou
 KEPT_FOR_A_REASON = {
     "Fetch._given_up": "announced and never given: 1,024 for 150 s",
     "Lost._members": "64 that are called on",
-    "Peers._guests": "1,024 that greeted us",
-    "Peers._by_id": "with those",
-    "Peers._by_boot": "with those",
-    "Peers._calls": "1,024 calls of ours",
+    "PeerSessions._guests": "1,024 that greeted us",
+    "PeerSessions._by_id": "with those",
+    "PeerSessions._by_boot": "with those",
+    "PeerSessions._calls": "1,024 calls of ours",
     "Reconcile._lists_served": "of one period, thrown away with the next list",
 }
 

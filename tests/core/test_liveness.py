@@ -6,7 +6,7 @@ import pytest
 
 from gossipreg.config import lan
 from gossipreg.core.content import KIND_MEMBER, Content
-from gossipreg.core.replica import Merged, Outcome, Replica, rises
+from gossipreg.core.replica import Merged, MergeOutcome, Replica, rises
 from gossipreg.core.row import State
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import MAX_INCARNATION, Claim
@@ -81,7 +81,7 @@ def test_each_claim_rises_over_each_state_or_does_not(
         assert row.left
     before = row.liveness
     merged = replica.merge_claim(Claim(OTHER, *said, by=OWN), NOW)
-    assert merged.outcome is (Outcome.APPLIED if outcome else Outcome.NOTHING)
+    assert merged.outcome is (MergeOutcome.APPLIED if outcome else MergeOutcome.NOTHING)
     assert merged.claim == (said if outcome else None)
     assert row.liveness == (said if outcome else before)
     if outcome:
@@ -102,7 +102,7 @@ def tell_left(replica: Replica) -> None:
 def test_a_claim_about_an_unknown_member_changes_nothing(rank: Rank) -> None:
     replica = Replica(lan, OWN, 7, NOW, 0)
     merged = replica.merge_claim(Claim(OTHER, 1, 1, rank, THIRD), NOW)
-    assert merged == Merged(Outcome.NOTHING, NOTHING, NOTHING)
+    assert merged == Merged(MergeOutcome.NOTHING, NOTHING, NOTHING)
     assert list(replica.rows) == [OWN]
 
 
@@ -111,7 +111,7 @@ def test_a_claim_about_an_unknown_member_changes_nothing(rank: Rank) -> None:
 def test_nobody_else_changes_what_is_said_of_ourselves(rank: Rank, generation: int) -> None:
     replica = Replica(lan, OWN, 7, NOW, 0)
     merged = replica.merge_claim(Claim(OWN, generation, 5, rank, THIRD), NOW)
-    assert merged.outcome is Outcome.NOTHING
+    assert merged.outcome is MergeOutcome.NOTHING
     assert replica.own.liveness == Liveness(7, 0, ALIVE)
 
 
@@ -134,7 +134,7 @@ def test_no_content_revives_a_dead_incarnation() -> None:
     owner.put(KIND_MEMBER, 0, b"x")
     owner.put(KIND_MEMBER, 0, b"y")
     merged = replica.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=True, in_step=True, now=NOW)
-    assert merged.outcome is Outcome.APPLIED
+    assert merged.outcome is MergeOutcome.APPLIED
     assert merged.claim is None
     assert not replica.rows[OTHER].active
     assert replica.fingerprint == Replica(lan, OWN, 7, NOW, 0).fingerprint

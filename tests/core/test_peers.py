@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossipreg.core.peers import Peers
+from gossipreg.core.peers import PeerSessions
 from gossipreg.model import Address, BootId, NodeId
 
 HERE, THERE = Address("10.0.0.1", 1), Address("10.0.0.1", 2)
@@ -15,8 +15,8 @@ A, B = NodeId(b"a" * 16), NodeId(b"b" * 16)
 FIRST, SECOND = BootId(b"first..."), BootId(b"second..")
 
 
-def some_peers() -> Peers:
-    return Peers(random.Random(1).randbytes)
+def some_peers() -> PeerSessions:
+    return PeerSessions(random.Random(1).randbytes)
 
 
 @settings(max_examples=40, deadline=None)
@@ -67,7 +67,7 @@ def test_a_number_is_good_for_the_stranger_and_the_source_that_it_was_given_to_f
     assert not peers.met(FIRST, THERE, number, 100.0)
     assert not peers.met(FIRST, HERE, number + 1, 100.0)
     assert not peers.met(FIRST, HERE, 0, 100.0)
-    assert not Peers(random.Random(2).randbytes).met(FIRST, HERE, number, 100.0), "of another process"
+    assert not PeerSessions(random.Random(2).randbytes).met(FIRST, HERE, number, 100.0), "of another process"
 
 
 def test_a_call_s_number_proves_whoever_answers_once() -> None:

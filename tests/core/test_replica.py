@@ -5,7 +5,7 @@ import pytest
 from gossipreg.config import lan
 from gossipreg.core import replica as replica_module
 from gossipreg.core.content import KIND_MEMBER, KIND_SERVICE, Content
-from gossipreg.core.replica import Merged, Outcome, Replica, row_hash
+from gossipreg.core.replica import Merged, MergeOutcome, Replica, row_hash
 from gossipreg.errors import TooLarge
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import Claim, Delta
@@ -68,7 +68,7 @@ def test_a_row_comes_whole_and_tables_are_equal() -> None:
     one, two = owner(1, b"a", b"b"), owner(2, bytes(3000))
     (merged,) = pull(two, one, one.own.id)
     assert merged == Merged(
-        Outcome.APPLIED, NOTHING, one.own.version, news=True, claim=Liveness(GENERATION, 0, Rank.ALIVE)
+        MergeOutcome.APPLIED, NOTHING, one.own.version, news=True, claim=Liveness(GENERATION, 0, Rank.ALIVE)
     )
     assert one.fingerprint != two.fingerprint
     steps = pull(one, two, two.own.id, limit=500)
@@ -99,8 +99,8 @@ def test_news_is_told_on_what_others_have() -> None:
     page = one.page(one.own.id, before, 1400)
     assert page is not None
     merged = two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
-    assert merged == Merged(Outcome.APPLIED, before, one.own.version, news=True)
-    assert two.merge_delta(page, from_owner=True, in_step=True, now=0.0).outcome is Outcome.NOTHING
+    assert merged == Merged(MergeOutcome.APPLIED, before, one.own.version, news=True)
+    assert two.merge_delta(page, from_owner=True, in_step=True, now=0.0).outcome is MergeOutcome.NOTHING
     assert two.page(one.own.id, before, 1400) == page, "relays hand on the bytes as they came"
 
 
@@ -113,7 +113,7 @@ def test_a_gap_changes_nothing() -> None:
     delta = one.page(one.own.id, Version(GENERATION, one.own.version.counter - 1), 1400)
     assert delta is not None
     merged = two.merge_delta(delta, from_owner=True, in_step=True, now=0.0)
-    assert merged == Merged(Outcome.GAP, version, version)
+    assert merged == Merged(MergeOutcome.GAP, version, version)
     assert two.rows[one.own.id].pull_from == version
 
 
@@ -122,7 +122,7 @@ def test_a_gap_in_an_unknown_row_makes_no_row() -> None:
     delta = one.page(one.own.id, Version(GENERATION, 1), 1400)
     assert delta is not None
     merged = two.merge_delta(delta, from_owner=True, in_step=True, now=0.0)
-    assert merged == Merged(Outcome.GAP, NOTHING, NOTHING)
+    assert merged == Merged(MergeOutcome.GAP, NOTHING, NOTHING)
     assert one.own.id not in two.rows
 
 
@@ -138,7 +138,7 @@ def test_an_older_generation_is_nothing_and_a_newer_one_replaces_it_when_whole()
     assert steps[-1].after == new.own.version == row.version
     stale = old.page(id, NOTHING, 1400)
     assert stale is not None
-    assert two.merge_delta(stale, from_owner=True, in_step=True, now=0.0).outcome is Outcome.NOTHING
+    assert two.merge_delta(stale, from_owner=True, in_step=True, now=0.0).outcome is MergeOutcome.NOTHING
     assert row.content is not None
     assert row.content.view(KIND_SERVICE, 0) == b"new"
 
@@ -149,7 +149,7 @@ def test_nobody_writes_our_own_row() -> None:
     (merged,) = [
         mine.merge_delta(d, from_owner=True, in_step=True, now=0.0) for d in [clone.page(node(1), NOTHING, 1400)] if d
     ]
-    assert merged.outcome is Outcome.NOTHING
+    assert merged.outcome is MergeOutcome.NOTHING
     assert (mine.own.version, mine.fingerprint) == before
 
 
@@ -176,7 +176,7 @@ def test_below_the_floor_a_snapshot_is_fetched_and_swapped_in() -> None:
     assert one.own.content is not None
     assert one.own.content.floor > before.counter
     steps = pull(two, one, id, limit=500)
-    assert steps[0].outcome is Outcome.GAP
+    assert steps[0].outcome is MergeOutcome.GAP
     assert {step.after for step in steps[:-1]} == {before}, "the old content answers until the snapshot is whole"
     assert row.shadow is None
     assert row.content is not None
@@ -192,7 +192,7 @@ def test_a_snapshot_whose_floor_rises_on_the_way_begins_again() -> None:
     one.write(KIND_SERVICE, 1, None, 0.0)
     one.expire(1000.0)
     steps = pull(two, one, node(1), limit=500)
-    assert steps[0].outcome is Outcome.GAP
+    assert steps[0].outcome is MergeOutcome.GAP
     assert two.rows[node(1)].hash == one.own.hash
 
 
@@ -203,7 +203,7 @@ def test_a_snapshot_goes_on_below_a_floor_that_stands() -> None:
     steps = pull(two, one, node(1), limit=500)
     assert len(steps) > 10
     assert two.rows[node(1)].answers
-    assert {step.outcome for step in steps} == {Outcome.APPLIED}
+    assert {step.outcome for step in steps} == {MergeOutcome.APPLIED}
 
 
 def test_a_digest_that_does_not_match_is_fetched_again_once_a_head() -> None:
@@ -215,7 +215,7 @@ def test_a_digest_that_does_not_match_is_fetched_again_once_a_head() -> None:
     assert good is not None
     row = two.rows[id]
     bad = replace(good, entries=tuple((key, counter, b"\x00forged") for key, counter, _ in good.entries))
-    assert two.merge_delta(bad, from_owner=False, in_step=True, now=0.0).outcome is Outcome.GAP
+    assert two.merge_delta(bad, from_owner=False, in_step=True, now=0.0).outcome is MergeOutcome.GAP
     assert row.pull_from == Version(GENERATION, 0)
     assert row.hash != one.own.hash
     pull(two, one, id)
@@ -238,7 +238,7 @@ def test_a_snapshot_below_what_is_held_is_not_swapped_in() -> None:
     page = stale.page(node(1), NOTHING, 1400)
     assert page is not None
     merged = two.merge_delta(replace(page, digest=1), from_owner=False, in_step=True, now=0.0)
-    assert merged.outcome is Outcome.GAP, "the snapshot begins again"
+    assert merged.outcome is MergeOutcome.GAP, "the snapshot begins again"
     pull(two, stale, node(1))
     assert row.told == one.own.version
     assert row.shadow is not None
@@ -254,7 +254,7 @@ def test_a_row_that_never_matches_its_digest_is_left_alone_after_the_second_time
     assert page is not None
     bad = replace(page, digest=page.digest ^ 1)
     outcomes = [two.merge_delta(bad, from_owner=True, in_step=True, now=0.0).outcome for _ in range(3)]
-    assert outcomes == [Outcome.GAP, Outcome.APPLIED, Outcome.NOTHING]
+    assert outcomes == [MergeOutcome.GAP, MergeOutcome.APPLIED, MergeOutcome.NOTHING]
     assert dict(two.counts) == {"digest_mismatch": 1, "digest_mismatch_again": 1}
     assert not two.rows[one.own.id].answers
     one.write(KIND_SERVICE, 0, b"b", 0.0)
@@ -493,7 +493,7 @@ def test_at_the_limit_of_rows_the_dead_make_room_and_then_nobody(monkeypatch: py
     page = owner(8, b"a").page(node(8), NOTHING, 1400)
     assert page is not None
     merged = two.merge_delta(page, from_owner=True, in_step=True, now=3.0)
-    assert merged.outcome is Outcome.REFUSED
+    assert merged.outcome is MergeOutcome.REFUSED
     assert list(two.rows) == [node(2), node(5), node(6), node(7)]
     assert dict(two.counts) == {"evicted": 2, "table_full": 1}
 
@@ -506,7 +506,7 @@ def test_at_the_limit_of_bytes_a_dead_row_does_not_make_room_for_itself(monkeypa
     one.write(KIND_SERVICE, 1, bytes(300), 0.0)
     page = one.page(node(1), two.rows[node(1)].version, 1400)
     assert page is not None
-    assert two.merge_delta(page, from_owner=True, in_step=True, now=0.0).outcome is Outcome.REFUSED
+    assert two.merge_delta(page, from_owner=True, in_step=True, now=0.0).outcome is MergeOutcome.REFUSED
     assert two.expire(CONFIG.dead_row_brief_s) == [node(1)], "it is still forgotten in its time"
 
 
@@ -514,7 +514,7 @@ def test_a_row_beyond_its_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     one, two = owner(1, bytes(3000)), table(2)
     monkeypatch.setattr(replica_module, "MAX_ROW_BYTES", 1000)
     steps = [step.outcome for step in _pages(two, one)]
-    assert steps[-1] is Outcome.REFUSED
+    assert steps[-1] is MergeOutcome.REFUSED
     assert two.counts["row_too_large"] == 1
     assert two.rows[node(1)].size_bytes < 2 * 1000 + replica_module.ROW_BYTES
 
@@ -524,7 +524,7 @@ def _pages(to: Replica, source: Replica) -> list[Merged]:
     assert content is not None
     steps: list[Merged] = []
     base = 0
-    while not steps or steps[-1].outcome is Outcome.APPLIED:
+    while not steps or steps[-1].outcome is MergeOutcome.APPLIED:
         delta = content.cut(source.own.id, base, 500)
         steps.append(to.merge_delta(delta, from_owner=True, in_step=True, now=0.0))
         base = delta.reached
@@ -551,7 +551,7 @@ def test_others_refuse_a_row_of_too_many_services(monkeypatch: pytest.MonkeyPatc
     half = Delta(node(1), GENERATION, 0, 10, 20, 0, 0, content.cut(node(1), 0, 9000).entries[:10])
     rest = content.cut(node(1), 10, 9000)
     outcomes = [two.merge_delta(delta, from_owner=True, in_step=True, now=0.0).outcome for delta in (half, rest)]
-    assert outcomes == [Outcome.APPLIED, Outcome.REFUSED]
+    assert outcomes == [MergeOutcome.APPLIED, MergeOutcome.REFUSED]
     assert two.counts["too_many_services"] == 1
 
 

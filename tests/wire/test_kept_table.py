@@ -8,7 +8,7 @@ from gossipreg.errors import UnusableFile
 from gossipreg.model import NodeId
 from gossipreg.wire.kept_table import (
     HEAD_BYTES,
-    Kept,
+    DecodedTable,
     body_digest,
     cluster_digest,
     decode_untrusted,
@@ -38,7 +38,7 @@ def a_file(deltas: list[Delta], cluster: str = "default", synced_at_ms: int = 1_
 def read(data: bytes) -> list[Delta] | None:
     """None: it is refused, which is the one exception that there may be."""
     try:
-        kept: Kept = decode_untrusted(data, "default")
+        kept: DecodedTable = decode_untrusted(data, "default")
         return list(kept.deltas)
     except UnusableFile:
         return None

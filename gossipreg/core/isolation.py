@@ -1,10 +1,10 @@
-"""Who hears nobody claims nothing: whether this member is cut off, and what its answers are worth then.
+"""Isolation: whether this member receives nothing from anybody, and what its answers are worth then.
 
-Owns: when we heard nobody, and the note that we are alone. Never knows: who suspects whom.
+Owns: since when nothing was received, and the note that this member is isolated. Never knows: who suspects whom.
 
-Where there was only silence all around, it is probably we who are cut off. The answers stay as they were, marked stale,
-for `alone_s`; after that the others' services are taken out, until any member is heard again. So a lookup never turns
-empty because of our own cable, and never serves a ghost for good.
+A member that receives nothing from anybody must not declare others dead: most likely its own link is down. Its answers
+stay as they were, marked stale, for `alone_s`; then the services of others leave the answers, until any member is heard
+again. So a broken cable of its own never empties a lookup at once, and a dead member is not served for ever.
 """
 
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ from gossipreg.model import NodeId
 
 ALONE = "nobody has been heard for too long"
 SMALL = 3
-"""Up to so many members a cluster is small: there, silence more likely means that the others are gone."""
+"""A cluster of at most this many members is small: there, silence more likely means that the others are gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class AloneOver:
-    """Timer: alone for so long that the last known answers are worth nothing."""
+    """Timer: this member has been isolated for so long that the last known answers are worth nothing."""
 
 
-class Listener:
+class Isolation:
     def __init__(self, commons: Commons, roster: Roster) -> None:
         self._commons = commons
         self._roster = roster
         self._hidden: list[NodeId] = []
         self.alone = False
         self.given_up = False
-        """Isolated for so long that the others' services are no longer answered with, in a cluster that is too large
-        for all the others to be gone: what they have is not known."""
+        """The isolation lasted so long that the services of others have left the answers, and the cluster is too large
+        for all the others to be gone. So what they have is not known."""
         self._small = True
         self.heard_again_at = float("-inf")
-        """When the last silence ended that was longer than `floor_silent_s`, what a silent member is given."""
+        """When the last silence ended that was longer than `floor_silent_s`, the time that a silent member is given."""
         self._awake_since = commons.now
 
     def heard(self) -> bool:
@@ -55,7 +55,7 @@ class Listener:
         return again
 
     def slept(self) -> None:
-        """That nobody was heard meanwhile says nothing."""
+        """This process did not run for a while: the silence of that time says nothing."""
         self._awake_since = self._commons.now
 
     def cut_off(self, since: float) -> None:
