@@ -1,6 +1,6 @@
-"""Questions that were answered with something large, so that one that comes again shows that its answer was lost.
+"""Questions that got a large answer: the same question again shows that the answer was lost.
 
-Owns: the last such questions of each member. Never knows: what they ask, or what follows.
+Owns: the last of these questions, by member. Never knows: what they ask, or what follows from a repetition.
 """
 
 from collections import OrderedDict
@@ -24,7 +24,7 @@ class AskedAgain:
             self._answered.popitem(last=False)
 
     def again(self, peer: NodeId, question: Hashable) -> bool:
-        """Whether this member was sent a large answer to the same question, and asks again."""
+        """Whether this member repeats a question that it was sent a large answer to."""
         key = peer, question
         if key not in self._answered:
             return False

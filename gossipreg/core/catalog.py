@@ -37,7 +37,7 @@ from gossipreg.model import (
 from gossipreg.wire.values import decode_health_untrusted, decode_reason_untrusted, decode_service_untrusted
 
 ANSWERS_MAX = 4096
-"""So many answers are kept; beyond it all are made anew."""
+"""The number of answers that are kept; when there are more, all are dropped and made anew."""
 GONE_NAMES_MAX = 4096
 """Indexes of so many names without instances are kept. Beyond it the oldest is forgotten, and names that are not known
 share an index above it: it may then grow without reason, but never shrinks."""
@@ -59,7 +59,7 @@ class _Shown:
         self.overrides: Health | None = None
         """The health of all its services, whatever they say."""
         self.reason = ""
-        """Why that is so."""
+        """Why `overrides` is maintenance, as the operator said."""
 
     def describe(self, member: Member | None) -> bool:
         """Take over what instances repeat of their member; whether it changed."""
@@ -87,7 +87,7 @@ class Catalog:
         self._gone_index = 0
         self._answers: dict[_Query, tuple[int, tuple[Instance, ...]]] = {}
         self.recalled: dict[NodeId, Row] = {}
-        """Rows kept from the last run that answer, stale, as long as the table has none of that member."""
+        """Rows kept from the last run. They answer, marked stale, until the table has a whole row of that member."""
 
     # -- following the table -----------------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class Catalog:
         recalled = self.recalled.get(row.id)
         if recalled is not None and recalled is not row:
             if not (row.answers or row.dead or row.left):
-                return ()  # it is not whole yet: what was kept is all there is
+                return ()  # the new row is not whole yet, so the kept one goes on answering
             self._replace_recalled(row)
         if not row.answers:
             return self._withdraw(row)
@@ -206,7 +206,7 @@ class Catalog:
             self._gone_index = self._gone.pop(next(iter(self._gone)))
 
     def _withdraw(self, row: Row) -> tuple[Change, ...]:
-        """The row does not answer now. What a dead member had is kept apart."""
+        """The row no longer answers. Keep the services of a dead member apart."""
         shown = self._shown.get(row.id)
         if (row.dead or row.hidden) and row.state is not State.LEFT and not row.unproven:
             self.gone.keep(row.id, () if shown is None else shown.instances.values())
@@ -215,7 +215,7 @@ class Catalog:
         return self._take_out(row.id)
 
     def forget(self, id: NodeId) -> tuple[Change, ...]:
-        """Nothing of this row is given out any more, and it is not kept."""
+        """Take everything of this row out of the answers, and do not keep it."""
         self.gone.forget(id)
         return self._take_out(id)
 
@@ -229,7 +229,7 @@ class Catalog:
         return tuple(changes)
 
     def recall(self, rows: dict[NodeId, Row]) -> tuple[Change, ...]:
-        """Answer with these rows too, marked stale, each until there is a better one."""
+        """Answer with these rows too, marked stale, each until the table has a better one."""
         self.recalled = rows
         return tuple(change for row in rows.values() for change in self.refresh(row))
 
@@ -238,8 +238,8 @@ class Catalog:
         return tuple(change for id in list(self.recalled) for change in self.forget(id))
 
     def _replace_recalled(self, row: Row) -> None:
-        """The table's row takes the place of the one that was kept. Its owner may have written the same services in
-        other slots since: what has the same id is the same instance, and not one gone and another come."""
+        """Put the table's row in the place of the kept one. The owner may have written the same services in other slots
+        since then. An instance with the same id is the same instance: it is updated, not removed and added."""
         kept = self.recalled.pop(row.id)
         shown, content = self._shown.get(row.id), row.content
         if shown is None or content is None or (kept.content and kept.content.generation == content.generation):
@@ -250,7 +250,7 @@ class Catalog:
         for slot, instance in before.items():
             del self._names[fold_name(instance.service.name)][row.id, slot]
         for slot, instance in before.items():
-            new = slots.get(instance.service.id, -1 - slot)  # no slot is below 0: it is found to be empty next
+            new = slots.get(instance.service.id, -1 - slot)  # a slot below 0 is empty: `refresh` removes it
             shown.instances[new] = self._names[fold_name(instance.service.name)][row.id, new] = instance
 
     def set_stale(self, stale: bool) -> tuple[Change, ...]:
@@ -300,7 +300,7 @@ class Catalog:
         return self._gone.get(name, self._gone_index) if index is None else index
 
     def instances(self) -> Iterator[Instance]:
-        """All of them, by folded name, then (node, id)."""
+        """All instances, by folded name, then (node, id)."""
         for name in sorted(self._names):
             yield from self.lookup(name, all=True)
 

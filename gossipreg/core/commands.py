@@ -1,7 +1,7 @@
 """The commands of a node, given by its own sidecar: services, health, addresses, and leaving.
 
-Owns: the commands. Each is one whole input, as a datagram is: it raises a RequestError and changes nothing, or returns
-the effects. Never knows: what happens in an input before and after the part concerned acts (`node.py`).
+Owns: the commands. Each command is one whole input, as a datagram is: it raises a RequestError and changes nothing, or
+it returns the effects. Never knows: what an input does before and after the command (`node.py`).
 """
 
 from abc import abstractmethod
@@ -20,64 +20,64 @@ class NodeCommands(View):
 
     @abstractmethod
     def _begin(self, now: float) -> Commons:
-        """An input begins at this time."""
+        """Begin an input at this time."""
 
     @abstractmethod
     def _end(self) -> list[Effect]:
-        """The input is over: what follows from it, in order."""
+        """End the input; return what follows from it, in order."""
 
     def register(self, service: Service, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
-        """Add a service of our own, or update the one of that id; `reason`: why it is in maintenance. Raises TooLarge;
-        then nothing changed."""
+        """Add a service of our own, or update the one with that id. `reason` says why it is in maintenance. Raises
+        TooLarge; then nothing changed."""
         self._begin(now)
         version = self._own.register(service, health, reason)
         return version, self._end()
 
     def deregister(self, service_id: str, now: float) -> list[Effect]:
-        """Take it out. Raises NotFound."""
+        """Take a service of our own out. Raises NotFound."""
         self._begin(now)
         self._own.deregister(service_id)
         return self._end()
 
     def set_health(self, service_id: str, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
-        """`reason`: why it is in maintenance. Raises NotFound."""
+        """Set the health of a service of our own; `reason` says why it is in maintenance. Raises NotFound."""
         self._begin(now)
         version = self._own.set_health(service_id, health, reason)
         return version, self._end()
 
     def reachable_at(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
-        """These are our addresses from now on, best first."""
+        """Announce these addresses as ours from now on, best first."""
         self._begin(now)
         self._own.reachable_at(addresses)
         return self._end()
 
     def drain(self, on: bool, now: float, reason: str = "") -> list[Effect]:
-        """All our services are in maintenance, for this reason, or no longer."""
+        """Put all our services in maintenance for this reason, or end that."""
         self._begin(now)
         self._own.drain(on, reason)
         return self._end()
 
     def await_acks(self, version: Version, now: float) -> list[Effect]:
-        """Ask every living member whether it holds our row at this version; the effect RowAcked says that all do.
-        `acks_missing` lists those that have not answered. `stop_awaiting_acks` ends it."""
+        """Ask every living member whether it holds our row at this version. The effect RowAcked says that all do.
+        `acks_missing` lists the members that have not acked. `stop_awaiting_acks` ends the wait."""
         self._begin(now)
         self._row_acks.begin(version)
         return self._end()
 
     def stop_awaiting_acks(self) -> None:
-        """Nobody waits for them any more."""
+        """Stop asking for acks: nobody waits for them any more."""
         self._row_acks.end()
 
     def force_leave(self, id: NodeId, now: float) -> list[Effect]:
-        """Declare a member that is dead or suspected here left, for everybody. Raises Refused where it is alive or has
-        left, NotFound where it is not known."""
+        """Declare a dead or suspected member left, for the whole cluster. Raises Refused if it is alive or has left,
+        NotFound if it is not known."""
         self._begin(now)
         check_gone(self.member(id, now), own=id == self.id)
         self._intake.declare_left(id)
         return self._end()
 
     def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:
-        """Tell the cluster that we go (or, with `hold_s`, that we will be back within that time); ends in Departed."""
+        """Tell the cluster that we leave, or with `hold_s` that we will be back within that time. Ends in Departed."""
         self._begin(now)
         self._departure.begin(hold_s)
         return self._end()

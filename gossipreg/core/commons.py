@@ -51,11 +51,11 @@ class Commons:
     in_step: bool = False
     """This member holds what its first peer listed, or there was nobody to list: see `join.py`."""
     large: dict[NodeId, None] = field(default_factory=dict)
-    """Members to whom the current input says more than the smallest datagram carries: see `path_mtu.py`."""
+    """Members that the current input sends more than the smallest datagram carries: see `path_mtu.py`."""
     doubt: Callable[[NodeId], None] = lambda _: None
-    """Something large that was sent to this member seems not to have arrived: see `path_mtu.py`."""
+    """To be called when a large message to this member seems not to have arrived: see `path_mtu.py`."""
     settling: bool = False
-    """It is in step with a member that was not in step itself, and waits for others: see `last_known.py`."""
+    """This member is synced with one that was not synced itself, and waits for others: see `last_known.py`."""
     started_at: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Commons:
 
     @property
     def settled(self) -> bool:
-        """In step, as we say it to others."""
+        """Whether we tell others that we are synced."""
         return self.in_step and not self.settling
 
     @property
@@ -113,7 +113,8 @@ class Commons:
         return id.hex() if row is None or row.member is None else row.member.name
 
     def named_at(self, id: NodeId) -> tuple[str, str]:
-        """Its name, empty where its row never came here, and its address, empty where nobody knows it; for people."""
+        """The name and the address of a member, for people. The name is empty if its row never came here, the address
+        if nobody knows it."""
         row = self.replica.rows.get(id)
         name = "" if row is None or row.member is None else row.member.name
         return name, str(self.address(id) or "")

@@ -75,7 +75,7 @@ class Contact:
         self._notices = _Bucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, commons.now)
         self._noticed_at = float("-inf")
         self._complained: dict[Address, None] = {}
-        """Addresses that said why they do not speak with us."""
+        """Addresses that told us why they do not speak with us, the oldest first."""
 
     # -- greeting ----------------------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ class Contact:
             del self._complained[next(iter(self._complained))]
 
     def understood(self, source: Address) -> None:
-        """A member there has answered what we sent: what it complained of is over."""
+        """Note that a member at this address has answered what we sent, so its complaint is over."""
         if source in self._complained:
             del self._complained[source]
             self._commons.event("understood", address=str(source))

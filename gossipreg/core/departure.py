@@ -41,7 +41,7 @@ class Departure:
             return
         commons = self._commons
         self._before = self._own.version
-        # A hold keeps services in the answers; those of a member in maintenance must stay out of them.
+        # A hold keeps services in the answers. The services of a member in maintenance must stay out.
         holds = hold_s > 0 and self._own.member.status is not Status.DRAINING
         status = Status.RESTARTING if holds else Status.LEFT
         self._own.update(replace(self._own.member, status=status, hold_s=hold_s if holds else 0.0))

@@ -86,7 +86,7 @@ class Detector:
         self.declare: Callable[[NodeId, str], None]
         """The verdict. This and `suspicions` are set by the node, once those who need the detector are made."""
         self.pairs = Pairs(commons, self.probe)
-        """Told by all who see something of a pair."""
+        """Members that lose datagrams on the way from or to us. The parts that see a sign of that call it."""
         self._probes: dict[int, _Probe] = {}
         self._voided: dict[NodeId, int] = {}
         self._checked: dict[Address, None] = {}

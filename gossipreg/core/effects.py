@@ -15,8 +15,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The answers to lookups changed, in this order. Also sent, possibly without changes, when it changed what the
-    answers are worth (`core/knowledge.py`). For watchers."""
+    """The answers to lookups changed, in this order; for watchers. Also sent, possibly without changes, when the
+    knowledge of the cluster changed (`core/knowledge.py`)."""
 
     changes: tuple[Change, ...]
 

@@ -22,9 +22,9 @@ _TRIES = 4
 _WAITING_MAX = 200_000
 """Twice the rows of the largest table; beyond it the rest is left to anti-entropy."""
 _GIVEN_UP_MAX = 1024
-"""Rows noted as missing; of more only these are shown."""
+"""The number of rows that are noted as missing at most."""
 _GIVEN_UP_S = 150.0
-"""A row that is missing is pulled in vain at least this often: anti-entropy finds it after 64 s at the latest."""
+"""A note is dropped when no pull has failed for this long: anti-entropy pulls a missing row again within 64 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class PullAgain:
 @dataclass(frozen=True, slots=True)
 class _GivenUp:
     peer: NodeId
-    """Who has it."""
+    """The member that has it."""
     goal: Version
     at: float
 
@@ -48,7 +48,7 @@ class _Pulling:
     goal: Version
     rumour: bool
     source: NodeId
-    """Who said that it has the row at `goal`."""
+    """The member that said that it has the row at `goal`."""
     tries: int = 0
     have: Version = NOTHING
     """Where we were when it was last asked for."""
@@ -61,7 +61,7 @@ class Fetch:
         self._waiting: OrderedDict[NodeId, _Pulling] = OrderedDict()
         self._given_up: dict[NodeId, _GivenUp] = {}
         self._told: dict[NodeId, tuple[str, str]] = {}
-        """Name and address of each member of which it was told that its rows do not arrive."""
+        """Members reported as `pull_failed`, with the name and address that were reported."""
         self._answers = AskedAgain()
 
     @property
@@ -155,8 +155,9 @@ class Fetch:
         self._start(id, pulling, NOTHING if row is None else row.pull_from)
 
     def _give_up(self, id: NodeId, pulling: _Pulling) -> None:
-        """Nobody answers. Where the row was given up before, and the member that has it was heard since, say that
-        its pages are lost on the way: at 20 % random loss one in 60 rows is given up, and one in 3,600 twice."""
+        """Give up a pull that nobody answers. If the row was given up before, and the member that has it was heard
+        since then, report that its pages are lost on the way. At 20 % random loss one row in 60 is given up once, and
+        one in 3,600 twice."""
         commons, source, before = self._commons, pulling.source, self._given_up.get(id)
         commons.count("pulls_failed")
         commons.replica.doubt(id, commons.now)
@@ -169,7 +170,7 @@ class Fetch:
         self.done(id)
 
     def look(self) -> None:
-        """Once a period: say of which members all rows have arrived after all."""
+        """Once a period: report the members whose rows have all arrived after all."""
         if self._told:
             still = self.missing().values()
             for source in [source for source in self._told if source not in still]:
@@ -186,7 +187,7 @@ class Fetch:
         return {id: one.peer for id, one in self._given_up.items()}
 
     def died(self, id: NodeId, generation: int) -> None:
-        """A member says that this start of `id` is dead: there is nothing more to fetch of it."""
+        """Stop fetching this start of `id`: a member says that it is dead."""
         known = self._pulling.get(id) or self._waiting.get(id)
         if known is not None and known.goal.generation <= generation:
             self.done(id)
@@ -195,7 +196,7 @@ class Fetch:
             del self._given_up[id]
 
     def forget(self, id: NodeId) -> None:
-        """It left the ring: where its row is gone too, nothing of it is missing."""
+        """It left the ring. If its row is gone too, nothing of it is missing."""
         if id not in self._commons.replica.rows:
             self._given_up.pop(id, None)
 

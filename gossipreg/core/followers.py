@@ -1,16 +1,16 @@
-"""What those who follow the answers are told: the whole once (`Current`), then each change, and never that there is
-nothing where that is not known.
+"""Followers of the answers: each gets the whole once (`Current`), then each change. A follower is never told that there
+is nothing while that is not known.
 
-Owns: who follows which name, and what each of them was told last. Never knows: how it is written or sent.
+Owns: which follower follows which name, and what it was told last. Never knows: how that is written or sent.
 
 While the registry is only known in part (`Knowledge.partial`), a follower gets its first `Current`
 
     when the table was kept from the last run    as soon as that table, or what is registered here, has the name
     else                                         as soon as the name is registered here
 
-with `partial` set, and changes after it. What is taken out only because nothing is known any more is not told as
-removed. As soon as the table is known, every follower who was told of a part, or of nothing yet, gets a `Current` anew,
-which replaces what it has.
+with `partial` set, and changes after it. An instance that leaves the answers only because nothing is known any more is
+not told as removed. As soon as the table is known, every follower that got a part, or nothing yet, gets another
+`Current`, which replaces what it has.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ F = TypeVar("F")
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """All instances that there are, of whatever health; it replaces what was told before."""
+    """All instances, of whatever health; they replace what the follower was told before."""
 
     instances: tuple[Instance, ...]
     partial: bool = False
@@ -40,17 +40,17 @@ class Followers(Generic[F]):
     def __init__(self, view: View) -> None:
         self._view = view
         self._by_name: dict[str | None, dict[F, None]] = {}
-        """By folded name; None: those who follow all names."""
+        """By folded name; None: the followers of all names."""
         self._waiting: dict[F, None] = {}
-        """Those who were told nothing yet."""
+        """Followers that were told nothing yet."""
         self._in_part: dict[F, None] = {}
-        """Those whose `Current` was a part."""
+        """Followers whose `Current` was a part."""
 
     def __len__(self) -> int:
         return sum(map(len, self._by_name.values()))
 
     def add(self, follower: F, name: str | None) -> Current | None:
-        """What to tell it now; None: nothing is known, it is told when something is."""
+        """Add a follower; return what to tell it now. None: nothing is known yet, and it is told later."""
         self._by_name.setdefault(_key(name), {})[follower] = None
         knowledge = self._view.knowledge
         current = self._current(name, knowledge)
@@ -70,7 +70,7 @@ class Followers(Generic[F]):
         self._in_part.pop(follower, None)
 
     def changed(self, changes: Iterable[Change]) -> list[Told[F]]:
-        """What to tell whom, in this order, now that these answers changed, or what they are worth."""
+        """What to tell which followers, in this order, after these changes or a change of the knowledge."""
         if not self._by_name:
             return []
         knowledge = self._view.knowledge
@@ -78,7 +78,7 @@ class Followers(Generic[F]):
             return self._changes(changes, {})
         if not knowledge.partial:
             return self._all_is_known(changes)
-        if knowledge.refuses:  # what the others have is not known, so nobody knows that it is gone
+        if knowledge.refuses:  # what others have is not known, so it is not known to be gone either
             own = self._view.id
             changes = [one for one in changes if one.kind is not ChangeKind.REMOVED or one.instance.node == own]
         told: list[Told[F]] = []

@@ -1,7 +1,7 @@
-"""Services of members that are dead: in no answer, and still to be named to a person who asks for all.
+"""Services of dead members: they are in no answer, but a person who asks for all is shown them.
 
-Owns: the instances as they were given out last, for as long as the member's row is dead and kept. Never knows: rows,
-or why the member is dead.
+Owns: the instances as they were answered last, for as long as the member is dead and its row is kept. Never knows:
+rows, or why the member is dead.
 """
 
 from collections.abc import Collection
@@ -13,11 +13,11 @@ class GoneServices:
     def __init__(self) -> None:
         self._instances: dict[NodeId, tuple[Instance, ...]] = {}
         self._nodes: dict[str, dict[NodeId, None]] = {}
-        """By name of a service, in lower case, the dead members that had it."""
+        """The dead members that had a service, by its folded name."""
 
     def keep(self, id: NodeId, instances: Collection[Instance]) -> None:
-        """This member is dead, and these were in the answers until now. Keep them, unless some are kept already: the
-        row of a dead member may be touched again."""
+        """Keep the instances of a member that is dead now. Does nothing if some are kept already, since the row of a
+        dead member may be touched again."""
         if id in self._instances or not instances:
             return
         self._instances[id] = tuple(sorted(instances, key=lambda one: (one.service.name, one.service.id)))
@@ -25,7 +25,7 @@ class GoneServices:
             self._nodes.setdefault(fold_name(one.service.name), {})[id] = None
 
     def forget(self, id: NodeId) -> None:
-        """It lives, has left, or is forgotten."""
+        """Drop the instances of a member that lives, has left, or is forgotten."""
         for one in self._instances.pop(id, ()):
             name = fold_name(one.service.name)
             nodes = self._nodes.get(name, {})
@@ -34,7 +34,7 @@ class GoneServices:
                 self._nodes.pop(name, None)
 
     def of_name(self, name: str) -> tuple[Instance, ...]:
-        """In order of (node, id); the name in any case."""
+        """The instances of this name (in any case), in order of (node, id)."""
         folded = fold_name(name)
         nodes = sorted(self._nodes.get(folded, ()))
         return tuple(one for id in nodes for one in self._instances[id] if fold_name(one.service.name) == folded)

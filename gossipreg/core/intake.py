@@ -223,8 +223,8 @@ class Intake:
         self.claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, self._commons.id))
 
     def declare_left(self, id: NodeId) -> None:
-        """An operator says that this member, dead or suspected here, has left for good. Above what is held by one
-        incarnation, so that it is told on where the member is known to be dead already."""
+        """Claim that this member, dead or suspected here, has left for good, as an operator says. For a dead member the
+        claim has a higher incarnation, so that members that know of the death gossip it too."""
         generation, incarnation, rank = self._commons.replica.rows[id].liveness
         higher = incarnation + (rank is Rank.DEAD)
         self.claim(Claim(id, generation, min(higher, MAX_INCARNATION), Rank.DEAD, by=id))

@@ -1,4 +1,4 @@
-"""Joining: a member with an empty table lists a whole one, and pulls. And the other side of it.
+"""Joining: a member with an empty table lists the table of another member and pulls its rows. Also the other side.
 
 Owns: the listing under way, which listed versions are missing here, and whether this member is synced. Never knows: how
 a row is fetched (`fetch.py`).
@@ -6,14 +6,14 @@ a row is fetched (`fetch.py`).
     joiner -> member   List(after)             the versions of all rows, in order of id, a page at a time
     member -> joiner   Versions(rows, next)    pulled as they come; next is b"" on the last page
 
-A page that does not come is asked for again, of another member where there is one, from the same place: ids are in the
-same order everywhere. A busy member names others, and whichever of them answers first is listed instead.
+A page that does not come is asked for again from the same place, of another member if there is one: ids are in the same
+order everywhere. A busy member names others, and whichever of them answers first is listed instead.
 
-A member is synced once it holds every version that was listed; or at once, where it has no seed but itself. A version
-that cannot be fetched keeps it from being synced, for as long as the first member that it listed has it: the table is
-listed again at growing intervals, missing rows are pulled again, and a row is missed no longer once it is known that
-its member died or left, or once a whole new list does not name it. That list comes from the first member, or from
-another where the first is silent or no member any more.
+A member is synced once it holds every version that was listed. If it has no seed but itself, it is synced at once. A
+version that cannot be fetched keeps it from being synced for as long as the first member that it listed has that
+version. Meanwhile it lists the table again at growing intervals and pulls the missing rows again. A row is not missing
+any more once its member is known to have died or left, or once a whole new list does not name it. The new list comes
+from the first member, or from another one if the first is silent or no member any more.
 """
 
 from collections.abc import Callable
@@ -33,8 +33,8 @@ _LISTS_AT_ONCE = 8
 """Members listing our table within a period; further ones are sent to others as well."""
 _LIST_AGAIN_S = 1.0
 _MISSING_AGAIN_S, _MISSING_AGAIN_MAX_S = 1.0, 16.0
-"""The wait before the table is listed again while versions are missing: at first, and at most; it doubles. A list of
-10,000 rows takes 380 KB."""
+"""How long to wait before the table is listed again while versions are missing. The wait begins with the first value
+and doubles up to the second. A list of 10,000 rows takes 380 KB."""
 _FIRST_SILENT_S = 5.0
 _OFFERED = 8
 _TRIED = 2
@@ -48,7 +48,7 @@ class ListAgain:
 
 @dataclass(frozen=True, slots=True)
 class MissingAgain:
-    """Timer: listed versions are still missing; where nothing is being fetched, list again."""
+    """Timer: listed versions are still missing. If nothing is being fetched, list again."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class _Listing:
     whole: bool = True
     """All pages so far came from this member."""
     named: dict[NodeId, None] = field(default_factory=dict)
-    """The rows on them."""
+    """The rows on these pages."""
 
 
 class Joining:
@@ -71,9 +71,9 @@ class Joining:
         self._listing: _Listing | None = None
         self._listed = False
         self._first: NodeId | None = None
-        """The member that was listed first, or the one that took its place."""
+        """The first member whose table was listed, or the one that took its place."""
         self._missing: dict[NodeId, Version] = {}
-        """What was listed and is not here yet."""
+        """The versions that were listed and are not here yet."""
         self._again_s = _MISSING_AGAIN_S
         self._served: dict[NodeId, float] = {}
         self._answers = AskedAgain()
@@ -86,13 +86,13 @@ class Joining:
 
     @property
     def first_was_synced(self) -> bool:
-        """Whether the member that was listed first was synced itself; True where there was none to list."""
+        """Whether the first member that was listed was synced itself. True if there was none to list."""
         peer = None if self._first is None else self._commons.peers.of_id(self._first)
         return peer is None or peer.in_step
 
     @property
     def progress(self) -> str:
-        """What is missing before this member is synced, in words; empty where it is."""
+        """What this member waits for before it is synced, in words; empty once it is."""
         if self.synced:
             return ""
         if self._missing and self._first is not None:
@@ -113,7 +113,7 @@ class Joining:
         self._ask()
 
     def _go_on_with(self, peer: NodeId) -> None:
-        """List this member from where the listing is."""
+        """Continue the listing with this member, from the place that it has reached."""
         before = self._listing
         if before is None or not before.after:
             self._listing = _Listing(peer)
@@ -121,7 +121,7 @@ class Joining:
             self._listing = _Listing(peer, before.after, whole=False)
 
     def without_others(self) -> None:
-        """No seed but ourselves: there is nothing to be in step with."""
+        """Be synced at once: there is no seed but ourselves, so there is nobody to sync with."""
         if not self.synced and self._listing is None and not self._listed:
             self._become_synced()
 
@@ -151,12 +151,12 @@ class Joining:
 
     @property
     def _first_is_silent(self) -> bool:
-        """Whether the first member was not heard for so long that another's list stands in for its own."""
+        """Whether the first member has been silent for so long that another member's list replaces its own."""
         peer = None if self._first is None else self._commons.peers.of_id(self._first)
         return peer is None or self._commons.now - peer.heard_at >= _FIRST_SILENT_S
 
     def _settled(self, id: NodeId, goal: Version) -> bool:
-        """Whether nothing is missing of this row: it is here, or its member died or left since it was listed."""
+        """Whether nothing of this row is missing: it is here, or its member died or left since it was listed."""
         row = self._commons.replica.rows.get(id)
         if row is None:
             return False
@@ -184,7 +184,7 @@ class Joining:
             self._look()
 
     def on_missing_again(self) -> None:
-        """List the table again, where nothing more comes by itself."""
+        """List the table again, if nothing more comes by itself."""
         commons = self._commons
         if self._missing and self._first is not None and self._listing is None and not self._fetch.busy:
             row = commons.replica.rows.get(self._first)
@@ -196,7 +196,7 @@ class Joining:
         self._look()
 
     def missing(self) -> dict[NodeId, NodeId]:
-        """The rows of which a listed version is not here, each with the member that listed it."""
+        """The rows whose listed version is not here, each with the member that listed it."""
         return {} if self._first is None else dict.fromkeys(self._missing, self._first)
 
     def on_list_again(self) -> None:

@@ -1,13 +1,13 @@
-"""What was known at the end of the last run: answers until this member is synced.
+"""The table kept from the last run: it answers until this member is synced.
 
-Owns: the rows that were kept, for how long they count, and that no wish to be a cluster of its own comes before that.
-Never knows: where they were kept, nor the wall clock.
+Owns: how long the kept rows count, and that this member does not become a cluster of its own before that. Never knows:
+where the rows were kept, nor the wall clock.
 
-These rows are no part of the table: they are not gossiped, not probed and in no fingerprint, and only answers are made
-of them, marked stale (`Catalog.recall`). A row that comes from the cluster takes the place of the one that was kept;
-one whose member the cluster says is dead or has left goes at once; what is left goes when this member is synced, or
-when the time is up. Where a whole cluster starts at once, the member that was listed first may have just started too,
-and have listed nobody else: then the others are given `SETTLE_S` to show up.
+The kept rows are no part of the table: they are not gossiped, not probed and in no fingerprint. They only make answers,
+which are marked stale (`Catalog.recall`). A kept row ends when a whole row of that member comes, when the cluster says
+that the member is dead or has left, when this member is synced, or when the time is up. If a whole cluster starts at
+once, the first member that was listed may have just started too, and may know nobody else: then the others get
+`SETTLE_S` to show up.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,12 +27,12 @@ from gossipreg.wire.messages import Delta
 from gossipreg.wire.values import decode_member_untrusted
 
 SETTLE_S = 10.0
-"""In this time the members of a cluster that starts at once have found each other."""
+"""Members of a cluster that all start at once find each other within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastKnownOver:
-    """Timer: what was kept is too old to be answered with."""
+    """Timer: the kept rows are too old to answer with."""
 
 
 class LastKnown:
@@ -46,10 +46,10 @@ class LastKnown:
         roster.synced_with_recalled = self._on_synced
 
     def recall(self, deltas: Iterable[Delta], counts_s: float) -> None:
-        """Answer with these pages of others' rows for `counts_s` at most. What cannot be read is left out.
+        """Answer with these pages of others' rows for `counts_s` at most. Rows that cannot be read are left out.
 
-        A member without a seed waits as long for those whom it remembers before it is a cluster of its own; in a
-        cluster so large that they cannot all be gone it waits for ever.
+        A member without a seed waits for the members that it remembers for the same time, before it becomes a cluster
+        of its own. In a cluster so large that they cannot all be gone, it waits for ever.
         """
         rows = _rows_untrusted(deltas, self._commons.id, self._commons.now)
         if not rows or counts_s <= 0:

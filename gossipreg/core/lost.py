@@ -43,10 +43,10 @@ class Lost:
         self._wait_s = _FIRST_S
         self._reached = False
         self._silent: set[Address] = set()
-        """Seeds of which it was said that they do not answer."""
+        """Seeds that were reported as silent (`seed_silent`)."""
         self.patience_s = _REMEMBERED_S
-        """So long members remembered are called before this member, if it has no seed but itself, is a cluster of its
-        own. They are called on after that, too."""
+        """How long to call remembered members before this member, if it has no seed but itself, becomes a cluster of
+        its own. They are called after that, too."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -67,7 +67,7 @@ class Lost:
                 self.wait_for_remembered()
 
     def wait_for_remembered(self) -> None:
-        """There is no seed but ourselves, perhaps: those remembered are given time to answer."""
+        """Give the remembered members time to answer: there may be no seed but ourselves."""
         if self.patience_s < inf:
             self._commons.timers.set_earlier(Forsaken(), self._commons.now + self.patience_s)
 

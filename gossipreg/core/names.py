@@ -1,9 +1,9 @@
-"""Members by name: who shares one, which of them is shown under it, and which dead one was replaced.
+"""Members by name: which members share a name, which one is shown under it, and which dead one was replaced.
 
 Owns an index from each name to the members that have it, kept by the roster. Never knows: why a member is dead.
 
 Names may repeat: a restart without a data directory is a new member of the same name, and two hosts may be given one
-name by mistake. Consul's clients take a name for a key, so those who ask in Consul's words are shown one entry a name:
+name by mistake. Consul's clients use the name as a key, so answers in Consul's form show one entry for each name:
 
     one member of the name lives       it has the name
     several live                       the smallest id has the name, each other one is NAME.ID8 (8 digits of its id)
@@ -24,11 +24,11 @@ class MemberNames:
         """`rows` is the table."""
         self._rows = rows
         self._ids: dict[str, tuple[NodeId, ...]] = {}
-        """By name, in order of id."""
+        """By folded name, in order of id."""
         self._names: dict[NodeId, str] = {}
 
     def follow(self, row: Row) -> None:
-        """The row was touched: it may have a name now, or another one."""
+        """Follow a change of the row: it may have a name now, or another one."""
         name = None if row.member is None or row.unproven else fold_name(row.member.name)
         before = self._names.get(row.id)
         if name == before:
@@ -49,7 +49,7 @@ class MemberNames:
                 del self._ids[name]
 
     def shown(self, id: NodeId) -> str | None:
-        """The name under which this member is shown where each name has one entry; None where another one has it."""
+        """The name that shows this member where each name has one entry. None if another member has the entry."""
         folded = self._names.get(id)
         member = self._rows[id].member if folded is not None else None
         if folded is None or member is None:
@@ -63,7 +63,7 @@ class MemberNames:
         return member.name if living[0] == id else f"{member.name}.{id.hex()[:ID_DIGITS]}"
 
     def named(self, name: str) -> NodeId | None:
-        """Whom `shown` gives this name, in any case."""
+        """The member that `shown` gives this name, in any case."""
         wanted = fold_name(name)
         base = wanted.rpartition(".")[0]
         for id in (*self._ids.get(wanted, ()), *self._ids.get(base, ())):
@@ -73,8 +73,8 @@ class MemberNames:
         return None
 
     def replaced_by(self, id: NodeId) -> NodeId | None:
-        """The living member that has the name and the address of this one, which does not live: the same service came
-        back as another member, and nobody misses this one."""
+        """The living member that has the name and the address of this one, which is dead: the same sidecar came back as
+        another member, and nobody misses the old one. None if there is no such member."""
         row, folded = self._rows.get(id), self._names.get(id)
         if row is None or row.member is None or folded is None or not (row.dead or row.hidden) or row.left:
             return None

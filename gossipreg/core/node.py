@@ -211,8 +211,8 @@ class Node(NodeCommands):
         return self._end()
 
     def too_large(self, address: Address, now: float) -> list[Effect]:
-        """The kernel says that a datagram to that address was too large for its interface, or a router that it was for
-        a link: perhaps true, so it makes us measure."""
+        """Measure the path to this address: the kernel says that a datagram was too large for the interface, or a
+        router says that it was too large for a link. The router's word may be forged."""
         self._begin(now)
         self._paths.too_large(address)
         return self._end()
@@ -233,8 +233,8 @@ class Node(NodeCommands):
         return self._end()
 
     def recall(self, deltas: Iterable[Delta], counts_s: float, now: float) -> list[Effect]:
-        """Pages of the table known before a restart: answers until this member is synced, for `counts_s` at most.
-        Before `seek`."""
+        """Answer from these pages of the table kept before a restart until this member is synced, for `counts_s` at
+        most. Call it before `seek`."""
         self._begin(now)
         self._last_known.recall(deltas, counts_s)
         return self._end()
@@ -244,7 +244,7 @@ class Node(NodeCommands):
         self._lag_s = seconds
 
     def rekey(self, keyring: Keyring, now: float) -> list[Effect]:
-        """Seal with the first of these keys from now on, open with all, and tell so."""
+        """Seal with the first of these keys from now on, open with all of them, and announce their ids."""
         self._begin(now)
         self.keyring = keyring
         self._sealer.rekey(keyring)

@@ -1,7 +1,7 @@
 """The outbox: what one input makes us say, packed into as few datagrams as it needs.
 
-Owns: the messages waiting for the end of the current input, how large a datagram to each address may be, and the budget
-of bytes. Never knows: why something is said, or how the sizes were found (`path_mtu.py` sets them). Each message goes
+Owns: the messages that wait for the end of the current input, the largest datagram for each address, and the budget of
+bytes. Never knows: why a message is sent, or how the sizes were found (`path_mtu.py` sets them). Each message goes
 to an address; those for one address are packed together, in order, none above the limit of that address.
 
 Sending is classed. The budget is a token bucket of `send_bytes_s`, a second deep; everything sent draws on it, and it
@@ -25,10 +25,10 @@ from gossipreg.wire.messages import Message, Padding, Probe
 from gossipreg.wire.seal import Sealer
 
 BASE_BYTES = 1200
-"""The UDP payload that every path is assumed to carry until something else is found (RFC 8899's BASE_PLPMTU): with its
-headers it fits the smallest IPv6 MTU, 1,280, and what VPNs leave of 1,500."""
+"""The UDP payload that every path is assumed to carry until something else is measured (RFC 8899's BASE_PLPMTU). With
+its headers it fits the smallest IPv6 MTU, 1,280, and what VPNs leave of 1,500."""
 FLOOR_BYTES = 576
-"""Used where not even the base arrives. Every message can be cut to it: see "Sizes" in `wire/messages.py`."""
+"""The size in use if not even the base arrives. Every message can be cut to it: see "Sizes" in `wire/messages.py`."""
 
 AMPLIFICATION = 3
 """At most so many times the bytes that came from an unproven address are sent to it."""
@@ -56,7 +56,7 @@ _PADDING_HEADER_BYTES = 3
 
 @dataclass(slots=True)
 class _Waiting:
-    """What is to be said to one address."""
+    """The messages that wait for one address."""
 
     messages: list[tuple[bytes, OnSent | None]] = field(default_factory=list)
     size_bytes: int = 0
@@ -67,9 +67,9 @@ class Outbox:
         self._sealer = sealer
         self._base = min(BASE_BYTES, config.datagram_bytes)
         self.small_bytes = min(FLOOR_BYTES, config.datagram_bytes) - sealer.overhead
-        """What the smallest datagrams carry: only more than this can be too large for a path."""
+        """The bytes that the smallest datagram carries. Only larger ones can be too large for a path."""
         self._sizes: dict[Address, int] = {}
-        """The largest datagram for each address for which that is not the base."""
+        """The largest datagram, for each address that has another one than the base."""
         self._depth = float(config.send_bytes_s)
         self._tokens = self._depth
         self._filled_at = now
@@ -101,14 +101,14 @@ class Outbox:
         return self._sizes.get(to, self._base) - self._sealer.overhead
 
     def set_size(self, to: Address, datagram_bytes: int | None) -> None:
-        """From now on send datagrams of at most this size to `to`; None: of the base size."""
+        """Send datagrams of at most this size to `to` from now on; None means the base size."""
         if datagram_bytes is None or datagram_bytes == self._base:
             self._sizes.pop(to, None)
         else:
             self._sizes[to] = datagram_bytes
 
     def put(self, to: Address, message: Message, on_sent: OnSent | None = None) -> int:
-        """Say `message` to `to` at the end of this input. Returns how many bytes wait for that address now."""
+        """Send `message` to `to` at the end of this input. Returns how many bytes wait for that address now."""
         body = self._encoded(message)
         waiting = self._waiting.get(to)
         if waiting is None:
@@ -119,11 +119,11 @@ class Outbox:
         return waiting.size_bytes
 
     def put_alone(self, to: Address, probe: Probe, datagram_bytes: int = 0) -> None:
-        """Send a probe at the end of this input in a datagram of its own, filled up to this size where it is
+        """Send a probe at the end of this input in a datagram of its own, padded to `datagram_bytes` if it is
         smaller."""
         body = self._encoded(probe)
         filling = datagram_bytes - self._sealer.overhead - len(body) - _PADDING_HEADER_BYTES
-        if filling >= 0x80:  # the length of less takes one byte, which only the smallest probes would want
+        if filling >= 0x80:  # below this a length takes one byte; no size probe is so small
             body += self._encoded(Padding(filling))
         self._size_probes.append((to, body))
         self._waiting_bytes += len(body)
@@ -190,7 +190,7 @@ class Outbox:
 
 
 def _packed(messages: list[tuple[bytes, OnSent | None]], limit_bytes: int) -> list[tuple[bytes, list[OnSent]]]:
-    """These messages as the bodies of as few datagrams as hold them in their order."""
+    """Pack these messages, in their order, into the bodies of as few datagrams as possible."""
     if len(messages) == 1:  # nearly always
         body, on_sent = messages[0]
         return [(body, [] if on_sent is None else [on_sent])]

@@ -1,7 +1,7 @@
 """Our own row: our entry, our services and their health, written and told.
 
-Owns: which slot each service of ours has, and our entry. Never knows: who reads it, or how our address is found out
-(`own_address.py`, and the daemon).
+Owns: the slot of each service of ours, and our own entry. Never knows: who reads them, or how our address is found
+(`own_address.py` and the daemon do that).
 
 A change is written once, and told within the gathering time as one delta. Writing what
 stands there already changes nothing: no counter, no rumour, no watcher woken.
@@ -27,7 +27,7 @@ class Own:
         self._free: list[int] = []
         self.services: dict[str, Service] = {}
         self.health: dict[str, tuple[Health, str]] = {}
-        """Of each service, and why it is in maintenance."""
+        """The health of each service, and why it is in maintenance."""
         self.member = member
         commons.replica.write(KIND_MEMBER, 0, values.encode_member(member), commons.now)
 
@@ -44,14 +44,14 @@ class Own:
             self._rumours.tell_row(self._commons.id, before)
 
     def reachable_at(self, addresses: tuple[Address, ...]) -> None:
-        """Announce these as our addresses, best first: the present one of each family, and no former ones. Readers
-        would be sent to an address where nobody is, or by now somebody else."""
+        """Announce these as our addresses, best first: the present one of each family, and no former ones. At a former
+        address there may be nobody, or somebody else."""
         if addresses != self.member.addresses:
             self._commons.event("moved", address=" ".join(map(str, addresses)))
             self.update(replace(self.member, addresses=addresses))
 
     def drain(self, on: bool, reason: str = "") -> None:
-        """Whether all our services are in maintenance, and why. Nothing changes where we are leaving."""
+        """Put all our services in maintenance, or end that. Does nothing while we are leaving."""
         if self.member.status in (Status.UP, Status.DRAINING):
             status = Status.DRAINING if on else Status.UP
             self.update(replace(self.member, status=status, reason=reason if on else ""))
@@ -76,8 +76,8 @@ class Own:
     # -- services ----------------------------------------------------------------------------------------------------
 
     def register(self, service: Service, health: Health, reason: str = "") -> Version:
-        """Add, or update the one of that id; the version after it. `reason`: why it is in maintenance. Raises TooLarge,
-        then nothing changed."""
+        """Add a service, or update the one with that id; return the version after it. `reason` says why it is in
+        maintenance. Raises TooLarge; then nothing changed."""
         slot = self._slots.get(service.id)
         if slot is None:
             slot = self._free[0] if self._free else len(self._slots)

@@ -1,14 +1,14 @@
-"""Our own address: what other members see of it, and when that is believed.
+"""Our own address: at which address other members see us, and when we believe them.
 
-Owns: the words of witnesses (a witness is a member that answered a probe of ours and said from where it came), and the
-rule by which a new address takes the place of the old one. Never knows: interfaces, routes (the daemon follows those
-and calls `Own.reachable_at`), or how the row is told.
+Owns: the words of witnesses, and the rule by which a new address takes the place of the old one. A witness is a member
+that acked a probe of ours and said where that came from. Never knows: interfaces and routes (the daemon follows those
+and calls `Own.reachable_at`), or how the row is gossiped.
 
-One address of each family is announced, the present one. A witness that finds the probe at an announced address says
-nothing, which counts as a word for that address. Another address of the same family takes its place when
+One address of each family is announced, the present one. A witness that sees the probe come from an announced address
+names none, which confirms that address. Another address of the same family takes its place when both hold:
 
-- `_WITNESSES` members name it (one is enough where there is but one other member), and
-- no member has seen us at the announced address since, nor within `_QUIET_PERIODS`.
+- `_WITNESSES` members name it (one is enough if there is only one other member);
+- no member has confirmed the announced address since then, nor within `_QUIET_PERIODS`.
 
 The second rule keeps a host with two uplinks in place: while one half of the cluster sees it at one address and the
 other half at another, both are present, and changing between them would be a change for every reader each second.
@@ -20,27 +20,27 @@ from gossipreg.core.own import Own
 from gossipreg.model import Address, NodeId, is_loopback_host
 
 _WITNESSES = 2
-"""So many members must have seen us at the same new address before we believe it: one alone may be wrong, or lie."""
+"""How many members must see us at the same new address before we believe it: one alone may be wrong, or lie."""
 _QUIET_PERIODS = 1.5
 """Our ring successor is probed once a period, so a present address is confirmed more often than this."""
 _WORDS_MAX = 16
-"""Witnesses whose words are kept; one more, and the oldest is forgotten."""
+"""The number of witnesses whose words are kept; the oldest is forgotten first."""
 
 
 class OwnAddress:
     def __init__(self, commons: Commons, own: Own, *, fixed: bool) -> None:
-        """`fixed`: the user named our address, so it does not follow what others see."""
+        """`fixed`: the user named our address, so it never follows what others see."""
         self._commons = commons
         self._own = own
         self.fixed = fixed
         self._words: dict[NodeId, Address] = {}
         """By witness, an address that we do not announce."""
         self._confirmed_at: dict[bool, float] = {}
-        """When a member last saw us at the announced address, by whether that is IPv6."""
+        """When a member last saw us at the announced address; the key says whether that is IPv6."""
 
     def seen_at(self, by: NodeId, observed: Address | None, answered_from: Address) -> bool:
-        """A member answered our probe from `answered_from`, and saw us at `observed`; None: at an address of our row.
-        Returns whether the word of one more member would decide."""
+        """Note that a member acked our probe from `answered_from` and saw us at `observed` (None: at an address of our
+        row). Returns whether the word of one more member would decide."""
         if self.fixed:
             return False
         announced = self._own.member.addresses
@@ -48,7 +48,7 @@ class OwnAddress:
             self._confirm(_is_v6(answered_from if observed is None else observed))
             return False
         if is_loopback_host(observed.host) and any(not is_loopback_host(one.host) for one in announced):
-            return False  # the witness is on this host, the other members need not be
+            return False  # the witness is on this host; other members may not be
         self._words.pop(by, None)
         self._words[by] = observed
         if len(self._words) > _WORDS_MAX:
@@ -63,7 +63,7 @@ class OwnAddress:
         return False
 
     def _confirm(self, v6: bool) -> None:
-        """The announced address of this family is the present one, so words against it count no more."""
+        """Note that the announced address of this family is the present one, and drop the words against it."""
         self._confirmed_at[v6] = self._commons.now
         if self._words:
             self._words = {by: word for by, word in self._words.items() if _is_v6(word) != v6}
@@ -74,8 +74,8 @@ class OwnAddress:
 
 
 def with_present(announced: tuple[Address, ...], address: Address) -> tuple[Address, ...]:
-    """The addresses to announce once `address` is the present one of its family: it takes the place of the former one,
-    or the last place. Loopback addresses give way to any other."""
+    """The addresses to announce once `address` is the present one of its family. It takes the place of the former one;
+    if there was none it comes last. Any other address displaces loopback addresses."""
     if not is_loopback_host(address.host):
         announced = tuple(one for one in announced if not is_loopback_host(one.host))
     if not any(_is_v6(one) == _is_v6(address) for one in announced):
@@ -84,7 +84,7 @@ def with_present(announced: tuple[Address, ...], address: Address) -> tuple[Addr
 
 
 def present(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-    """The first address of each family, in order. Members of earlier releases announce former addresses behind it."""
+    """The first address of each family, in order. Members of earlier releases list former addresses after it."""
     if len(addresses) < 2:
         return addresses
     first: dict[bool, Address] = {}

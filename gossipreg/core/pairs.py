@@ -1,11 +1,11 @@
-"""Pairs: members that are alive as others see it, while datagrams between them and us are lost, often one way only.
+"""Lossy pairs: members that others reach, while datagrams between them and us are lost, often one way only.
 
-Owns: the signs of that, and when there are enough of them to be told to a person. It only looks on: no probe,
-suspicion or verdict depends on it, but for one probe every `RECHECK_PERIODS` of a member that the ring leaves aside by
-now. Never knows: why datagrams are lost.
+Owns: the signs of that, and when there are enough of them to tell a person. It only watches: no suspicion or
+declaration of death depends on it. It sends one probe every `RECHECK_PERIODS` to a member of a lossy pair that the ring
+no longer probes. Never knows: why datagrams are lost.
 
-    unanswered   our pings of a member get no ack, and each time a helper reached it
-    accused      a member tells us again and again that it suspects us: its pings arrive here, our acks do not arrive
+    unanswered   our pings of a member get no ack, and each time a helper reaches it
+    accused      a member tells us again and again that it suspects us: its pings arrive, our acks do not
     unheard      our ring predecessor, which pings us once a period, is alive, and its pings do not arrive here
 
     which way    unanswered, and its own datagrams arrive here    what we send is lost
@@ -13,8 +13,8 @@ now. Never knows: why datagrams are lost.
                  unheard                                          what it sends is lost
                  unanswered, and nothing is heard of it           not known
 
-A sign counts once it was seen `SIGNS` times in a row, one a period. The trouble is over after `ACKS` acks in a row,
-once nobody accuses us for `OVER_PERIODS`, or with the next ping of the predecessor.
+A sign counts once it was seen `SIGNS` times in a row, at most once a period. It is over after `ACKS` acks in a row
+(unanswered), after `OVER_PERIODS` without an accusation (accused), or with the next ping of the predecessor (unheard).
 """
 
 from collections.abc import Callable, Iterator
@@ -25,20 +25,20 @@ from gossipreg.core.commons import Commons
 from gossipreg.model import NodeId
 
 SIGNS = 8
-"""At 10 % loss each way one ping in five gets no ack, eight in a row once in six days; where 80 % are lost one way that
-takes a minute."""
+"""With 10 % loss each way one ping in five gets no ack, and eight in a row get none once in six days. With 80 % loss
+one way that takes a minute."""
 ACKS = 4
-"""Where 80 % are lost one way four acks in a row come once in ten minutes."""
+"""With 80 % loss one way four acks in a row come once in ten minutes."""
 OVER_PERIODS = 4
 """A member that suspects us says so once a period."""
 _ROW_PERIODS = 2.5
-"""Two accusations are in a row where no more time is between them: one may be lost."""
+"""Two accusations are in a row if at most this time is between them, so one may be lost."""
 RECHECK_PERIODS = 10
 UNHEARD_PERIODS = 10
 UNHEARD_S = 10.0
-"""... and no less than this: the predecessor may have another profile, with longer periods."""
+"""The least time without a ping of the predecessor: it may have another profile, with longer periods."""
 PAIRS_MAX = 8
-"""More pairs than this are not noted: then it is our own link, which others see, too."""
+"""The number of pairs that are noted: with more of them the fault is our own link, which others see too."""
 
 Way = Literal["to", "from", "unknown"]
 Sign = Literal["unanswered", "accused", "unheard"]
@@ -51,7 +51,7 @@ class LossyPair:
     id: NodeId
     sign: Sign
     way: Way
-    """to: what we send does not arrive there; from: what it sends does not arrive here."""
+    """`to`: what we send does not arrive there. `from`: what it sends does not arrive here."""
     since: float
     through: tuple[NodeId, ...]
     """Helpers that reached it for us."""
@@ -59,14 +59,14 @@ class LossyPair:
 
 @dataclass(slots=True)
 class _Seen:
-    """A sign: since when, when last, and how often."""
+    """A sign: when it was seen first and last, and how often."""
 
     since: float
     at: float
     times: int = 0
 
     def again(self, now: float, apart_s: float) -> None:
-        """Once more; what comes closely together is one."""
+        """Count it once more, unless it was counted less than `apart_s` ago."""
         if not self.times or now - self.at >= apart_s:
             self.times += 1
             self.at = now
@@ -76,7 +76,7 @@ class _Seen:
 class _Pair:
     seen: dict[Sign, _Seen] = field(default_factory=dict)
     acks: int = 0
-    """In a row."""
+    """The acks in a row."""
     through: dict[NodeId, None] = field(default_factory=dict)
     told: LossyPair | None = None
 
@@ -96,13 +96,13 @@ class Pairs:
     # -- signs -------------------------------------------------------------------------------------------------------
 
     def missed(self, id: NodeId) -> None:
-        """A ping of ours got no ack in time."""
+        """Note that a ping of ours got no ack in time."""
         pair = self._pairs.get(id)
         if pair is not None:
             pair.acks = 0
 
     def vouched(self, id: NodeId, helper: NodeId) -> None:
-        """A member that did not answer us was reached by this helper."""
+        """Note that this helper reached a member that did not answer us."""
         pair = self._sign(id, "unanswered")
         if pair is not None:
             pair.acks = 0
@@ -113,7 +113,7 @@ class Pairs:
             self._tell(id, pair)
 
     def accused(self, by: NodeId) -> None:
-        """This member told us itself that it suspects us."""
+        """Note that this member told us itself that it suspects us."""
         known = self._pairs.get(by)
         seen = None if known is None else known.seen.get("accused")
         late = seen is not None and self._commons.now - seen.at > _ROW_PERIODS * self._commons.config.period_s
@@ -124,7 +124,7 @@ class Pairs:
             self._tell(by, pair)
 
     def answered(self, id: NodeId) -> None:
-        """It acked a ping of ours."""
+        """Note that it acked a ping of ours."""
         pair = self._pairs.get(id)
         if pair is not None:
             pair.acks += 1
@@ -132,22 +132,22 @@ class Pairs:
                 self._over(id, pair, "unanswered")
 
     def pinged(self, by: NodeId) -> None:
-        """A ping of this member arrived."""
+        """Note that a ping of this member arrived."""
         if by == self._predecessor:
             self._pinged_at = self._commons.now
             if by in self._pairs:
                 self._over(by, self._pairs[by], "unheard")
 
     def forget(self, id: NodeId) -> None:
-        """It is no longer on the ring."""
+        """Drop a member that is no longer on the ring."""
         pair = self._pairs.pop(id, None)
         if pair is not None:
             pair.seen.clear()
             self._tell(id, pair)
 
     def on_period(self) -> None:
-        """End signs that were not seen again, look for pings that should have come, and ping one member of a lossy pair
-        that the ring does not ping any more."""
+        """End signs that were not seen again, look for pings that should have come, and probe one member of a lossy
+        pair that the ring does not probe any more."""
         commons = self._commons
         period_s = commons.config.period_s
         self._look_at_predecessor()
@@ -187,7 +187,8 @@ class Pairs:
     # -- what follows ------------------------------------------------------------------------------------------------
 
     def _sign(self, id: NodeId, sign: Sign) -> _Pair | None:
-        """Note one more; None where the member is not alive as others see it, or there are too many pairs already."""
+        """Count this sign of a pair once more. None if the member is not alive, or if there are too many pairs
+        already."""
         commons = self._commons
         if id not in commons.ring:
             return None
@@ -205,7 +206,7 @@ class Pairs:
         self._tell(id, pair)
 
     def _tell(self, id: NodeId, pair: _Pair) -> None:
-        """Follow the signs that there are now: an event where something else is to be said than before."""
+        """Compare the signs with what was reported, and report what changed as an event."""
         before, pair.told = pair.told, self._found(id, pair)
         commons, after = self._commons, pair.told
         if before is None and after is not None:
@@ -239,6 +240,6 @@ class Pairs:
 
 
 def _certain(pair: _Pair) -> Iterator[Sign]:
-    """The signs that were seen often enough, those first that say most."""
+    """The signs that were seen often enough, the most telling one first."""
     order: tuple[Sign, ...] = ("unheard", "unanswered", "accused")
     return (sign for sign in order if sign in pair.seen and pair.seen[sign].times >= SIGNS)

@@ -1,22 +1,22 @@
 """Path MTU: how large a datagram arrives at each member, measured by probes (RFC 8899, DPLPMTUD).
 
 Owns: for each member that large datagrams are sent to, the largest size that is known to arrive and the smallest that
-is known to be lost. Never knows: what is said. It sets the sizes that the outbox packs by.
+is known to be lost. It sets the sizes that the outbox packs by. Never knows: what is sent.
 
-Links that carry less than they promise drop large datagrams without a word, so only the receiver can say what arrives.
-A size probe is a Probe in a datagram that a Padding fills up to the size in question; its ack says that this size
-arrives. Beside it goes a small probe in a datagram of its own: a round in which the small one is acked and the large
-one is not counts as a loss, and one in which neither is says nothing about sizes. `LOSSES` losses and no ack: that size
-does not arrive. Members of every release ack size probes, since they skip the kind of message that they do not know.
+Links that carry less than they promise drop large datagrams silently, so only the receiver can say what arrives. A size
+probe is a Probe in a datagram that a Padding fills up to the size in question; its ack shows that this size arrives. A
+small probe goes with it in a datagram of its own. A round in which the small probe is acked and the large one is not
+counts as a loss. A round in which neither is acked says nothing about sizes. After `LOSSES` losses without an ack the
+size is taken as lost. Members of every release ack size probes, since they skip message kinds that they do not know.
 
     nothing measured     BASE_BYTES are assumed to arrive
-    search               after a few large datagrams: the configured size first; where that is lost, the base, then
-                         halving the interval, and the size that was lost once more before anybody is told of it
-    confirmation         of the size in use, every `CONFIRM_S` while large datagrams are sent, and at once where one
-                         seems not to have arrived (`doubt`); until it is confirmed the next smaller size is used, the
-                         base or FLOOR_BYTES
-    black hole           the size in use is found lost: back to the base, or the floor below it, and a new search
-    raise                members behind a narrow path are measured again in turn, one every `RAISE_S`
+    search               after a few large datagrams: the configured size first; if it is lost, the base, then halving
+                         the interval, then the lost size once more before anybody is told of it
+    confirmation         of the size in use, every `CONFIRM_S` while large datagrams are sent, and at once if one seems
+                         not to have arrived (`doubt`); until then the next smaller size is used, BASE_BYTES or
+                         FLOOR_BYTES
+    black hole           the size in use is lost: back to BASE_BYTES, or to FLOOR_BYTES below it, and a new search
+    raise                the narrow paths are measured again, one of them every `RAISE_S`
 
 A member to which nothing large is sent costs nothing. Sizes are of UDP payload.
 """
@@ -31,25 +31,26 @@ from gossipreg.core.outbox import BASE_BYTES, FLOOR_BYTES
 from gossipreg.model import Address, NodeId
 
 LOSSES = 3
-"""RFC 8899's MAX_PROBES. At 10 % random loss a size that does arrive is found lost in 1 of 250 searches, and since the
-result is measured once more, believed in 1 of 60,000."""
+"""RFC 8899's MAX_PROBES. With 10 % random loss a size that does arrive looks lost in 1 of 250 searches. The result is
+measured once more, so it is believed in 1 of 60,000."""
 SILENT_ROUNDS = 8
-"""After so many rounds in which nothing was acked the member is not there: measure when there is something to send."""
+"""The rounds without any ack after which measuring stops: the member is not there. The next large message resumes
+it."""
 STEP_BYTES = 32
-"""The search ends where it knows the size this well."""
+"""The search ends once the size is known to within this."""
 USES_BEFORE_SEARCH = 4
-"""Datagrams above the floor that are sent before a search begins: one probe costs more than a few datagrams save."""
+"""Datagrams above the floor that are sent before a search begins: a probe costs more than a few datagrams save."""
 CONFIRM_S = 10.0
 DOUBT_S = 1.0
-"""A size that was confirmed less than this ago is not doubted: what was lost then was lost by chance."""
+"""A size that was confirmed within this time is not doubted: the loss was by chance."""
 RAISE_S = 30.0
-"""Costs 50 bytes a second, and only a member that sends into a narrow path."""
+"""The pause between two raises. They cost 50 bytes a second, and only for a member that sends into a narrow path."""
 RAISE_NEXT_S = 0.5
-"""... once one such path is mended: most often all are narrow for the same reason."""
+"""The pause after a path that was mended: most often all paths are narrow for the same reason."""
 PATHS_MAX = 4096
-"""Members that large datagrams are sent to; beyond it the one used longest ago is forgotten, and is sent the base."""
+"""Members whose paths are known. Beyond it the one used longest ago is forgotten, and gets the base size."""
 _NUMBERS_MAX = 1024
-"""Size probes whose acks are still taken."""
+"""Size probes whose acks are still accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +71,27 @@ class NarrowPath(NamedTuple):
     peer: NodeId
     address: Address
     passes_bytes: int
-    """The largest datagram that is sent there."""
+    """The largest datagram that is sent on it, bytes."""
     lost_bytes: int
-    """The smallest one that was found not to arrive."""
+    """The smallest datagram that was measured as lost."""
 
 
 @dataclass(slots=True)
 class _Path:
     address: Address
     passes: int
-    """The largest size that arrives, measured or (where `confirmed_at` is None) assumed."""
+    """The largest size that arrives: measured, or assumed while `confirmed_at` is None."""
     confirmed_at: float | None = None
     fails: int | None = None
-    """The smallest size found lost."""
+    """The smallest size that was measured as lost."""
     checked: bool = False
-    """It was found lost twice."""
+    """Whether `fails` was measured as lost twice."""
     doubted: bool = False
-    """Something as large as `passes` seems not to have arrived."""
+    """Whether a datagram as large as `passes` seems not to have arrived."""
     searched: bool = False
     uses: int = 0
     narrow: NarrowPath | None = None
-    """What was told of it."""
+    """The narrow path as it was reported."""
     raised_at: float = 0.0
     # The measurement under way:
     probing: int | None = None
@@ -112,7 +113,7 @@ class PathMtu:
         self._paths: OrderedDict[NodeId, _Path] = OrderedDict()
         """The one used longest ago first."""
         self._numbers: OrderedDict[int, tuple[NodeId, int]] = OrderedDict()
-        """By the number of a size probe: to whom, and of what size."""
+        """The receiver and the size of each size probe, by its number."""
 
     def narrow(self) -> list[NarrowPath]:
         """The paths that carry less than is configured, as measured."""
@@ -121,7 +122,7 @@ class PathMtu:
     # -- what makes us measure ---------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """At the end of each input: measure the paths to those who are sent something large now, where it is time."""
+        """At the end of each input: measure the paths to the members that are sent something large, if it is time."""
         commons = self._commons
         if not commons.large:
             return
@@ -137,7 +138,7 @@ class PathMtu:
                 self._go_on(id, path)
 
     def doubt(self, id: NodeId) -> None:
-        """Something large to this member seems not to have arrived: use a smaller size until this one is confirmed."""
+        """Use a smaller size until this one is confirmed: a large message to this member seems not to have arrived."""
         path = self._path(id)
         if path is None or path.passes <= self._floor:
             return
@@ -150,13 +151,14 @@ class PathMtu:
             self._measure(id, path, path.passes)
 
     def too_large(self, address: Address) -> None:
-        """The kernel or a router says that a datagram to this address was too large. It may be forged: measure."""
+        """Measure the path: the kernel or a router says that a datagram to this address was too large. It may be
+        forged."""
         for id, path in list(self._paths.items()):
             if path.address == address:
                 self.doubt(id)
 
     def _path(self, id: NodeId) -> _Path | None:
-        """The path to where this member is now; None where that is not proven."""
+        """The path to where this member is now; None if that is not proven."""
         commons = self._commons
         address = commons.peers.source_of(id)
         path = self._paths.get(id)
@@ -164,7 +166,7 @@ class PathMtu:
             self._paths.move_to_end(id)
             return path
         if path is not None:
-            self.forget(id)  # it was the path to another place
+            self.forget(id)  # the member is at another address now
         if address is None:
             return None
         path = self._paths[id] = _Path(address, self._base)
@@ -173,7 +175,7 @@ class PathMtu:
         return path
 
     def forget(self, id: NodeId) -> None:
-        """It is no member any more, or somewhere else."""
+        """Forget the path: it is no member any more, or it is at another address."""
         path = self._paths.pop(id, None)
         if path is not None:
             self._commons.outbox.set_size(path.address, None)
@@ -201,7 +203,7 @@ class PathMtu:
         commons.timers.set(SizeProbeDue(id), commons.now + commons.bound_s(id))
 
     def on_ack(self, peer: NodeId, number: int) -> bool:
-        """True where this answers a size probe, or the small one beside it."""
+        """Whether this acks a size probe, or the small probe beside it."""
         path = self._paths.get(peer)
         if path is not None and path.probing is not None and number == path.small:
             path.small_acked = True
@@ -213,14 +215,14 @@ class PathMtu:
             path.passes, path.confirmed_at, path.doubted = size, self._commons.now, False
             if path.fails is not None and path.fails <= size:
                 path.fails, path.checked, path.searched = None, False, False
-            if path.probing is None or path.probing <= size:  # None: it came late, and changes what was found
+            if path.probing is None or path.probing <= size:  # None: a late ack, which changes the result
                 self._go_on(peer, path)
             else:
                 self._use(path)
         return True
 
     def on_timer(self, name: Hashable) -> bool:
-        """False where this timer is somebody else's."""
+        """Whether this timer is one of ours."""
         match name:
             case SizeProbeDue():
                 self._on_due(name.peer)
@@ -250,7 +252,7 @@ class PathMtu:
             self._round(id, path, path.probing)
 
     def _lost(self, id: NodeId, path: _Path, size: int) -> None:
-        """This size does not arrive."""
+        """Note that this size does not arrive."""
         if path.fails is None or size < path.fails:
             path.fails, path.checked = size, False
         if size <= path.passes:
@@ -296,8 +298,7 @@ class PathMtu:
     # -- narrow paths ------------------------------------------------------------------------------------------------
 
     def _tell(self, id: NodeId, path: _Path, found: NarrowPath | None, *, gone: bool = False) -> None:
-        """Say that the path is narrow, where that is new, or that it is no longer; `gone`: nothing is sent there any
-        more."""
+        """Report a path that has become narrow, or that is narrow no longer. `gone`: nothing is sent there any more."""
         commons = self._commons
         before, path.narrow = path.narrow, found
         if found is not None:
@@ -313,7 +314,7 @@ class PathMtu:
             commons.event("path_mtu", **fields, bytes=found.passes_bytes, lost_bytes=found.lost_bytes)
 
     def _on_raise(self) -> None:
-        """Measure the narrow path that was not for longest: a single loss shows that it still is."""
+        """Measure the narrow path that was measured longest ago. One loss shows that it still is narrow."""
         commons = self._commons
         narrow = [(path.raised_at, id) for id, path in self._paths.items() if path.narrow is not None]
         if not narrow:

@@ -40,7 +40,7 @@ class Peer:
         self.source: Address | None = None
         """Where it was last proven to speak from; None until then."""
         self.home: tuple[Address, ...] = ()
-        """The addresses in its row, as they were known last."""
+        """The addresses in its row, as they were last known."""
         self.heard_at = float("-inf")
         self.in_step = True
         """Whether it was synced when it greeted us last."""
@@ -86,7 +86,7 @@ class PeerSessions:
         return None if peer is None else peer.source
 
     def know(self, boot_id: BootId, id: NodeId, generation: int, home: tuple[Address, ...]) -> None:
-        """Its row says that it is bound to this boot id, and that it is reached at `home`, best first."""
+        """Note what a row says: this member is bound to this boot id, and is reached at `home`, best first."""
         if id in self._by_id or id in self._boot_of or boot_id in self._by_boot or boot_id in self._known:
             if self.bind(boot_id, id, generation) is not None or id in self._by_id:
                 self._moved(id, home)
@@ -131,8 +131,8 @@ class PeerSessions:
         return peer
 
     def _moved(self, id: NodeId, home: tuple[Address, ...]) -> None:
-        """These are the addresses in its row. Where they changed, an address that is not among them was proven before
-        it moved, and is not used any more."""
+        """Follow the addresses in its row. If they changed, an address that is not among them was proven before the
+        move, and is not used any more."""
         peer = self._by_id.get(id)
         if peer is not None and peer.home != home:
             if peer.home and peer.source not in home:

@@ -55,7 +55,7 @@ class Ring:
         return self._ids[bisect_right(self._ids, id) % len(self._ids)]
 
     def predecessor(self) -> NodeId | None:
-        """The next member below us on the ring; None where there is no other."""
+        """The next member below us on the ring; None if there is no other."""
         return self._ids[self._at - 1] if len(self._ids) > 1 else None
 
     def neighbours(self, each_side: int) -> list[NodeId]:

@@ -49,7 +49,7 @@ class Roster:
         self.observed: Callable[[NodeId], str] = lambda _: ""
         """What a suspicion held here rests on."""
         self.synced_with_recalled = self.forget_recalled
-        """This member is synced, and rows of the last run still answer."""
+        """Called when this member is synced and rows of the last run still answer."""
         self.hidden_changed: Callable[[NodeId], None] = lambda _: None
         """The row of a hidden member has changed: is there still a reason?"""
 

@@ -119,8 +119,8 @@ class Row:
 
     @property
     def declared_left(self) -> bool:
-        """An operator has declared this dead member left (force-leave): the claim that it is dead is in its own name.
-        It may refute that as any other claim."""
+        """Whether an operator has declared this dead member left (force-leave): then the member itself is the accuser
+        in the claim. It may refute that as any other claim."""
         return self.liveness.rank is Rank.DEAD and self.reporter == self.id
 
     @property

@@ -1,12 +1,12 @@
-"""Which living members hold our row at a version: for whoever must know that a change has reached everybody.
+"""Acks of our row: which living members hold it at a version, to know when a change has reached everybody.
 
-Owns: the version that is waited for, and which members have acked it (shown that they hold it). Must never know: what
-the change was, or who waits for it.
+Owns: the version to wait for, and which members have acked it (shown that they hold it). Never knows: what the change
+was, or who waits for it.
 
-Gossip acks only between neighbours on the ring, so the others are asked one by one, with messages that every release
+Gossip brings acks from neighbours on the ring only, so every other member is asked, with messages that every release
 knows: the change itself (Delta) and a Pull for it, in one datagram. A member that holds our row at that version answers
-the Pull with its copy of the change, which is the ack; one that has not got it takes it from the Delta first. A member
-whose fingerprint equals ours has acked too. Whoever does not answer is asked again, at growing intervals, until it
+the Pull with its copy of the change, which is the ack. A member without that version takes it from the Delta first. A
+fingerprint equal to ours is an ack too. A member that does not answer is asked again at growing intervals, until it
 answers, is no longer on the ring, or nobody waits any more.
 """
 
@@ -19,10 +19,10 @@ from gossipreg.model import NodeId, Version
 from gossipreg.wire.messages import Pull
 
 ASKED_AT_ONCE = 32
-"""Members asked in one go; the next ones `PAUSE_S` later. 1,000 members take 0.6 s and 150 KB."""
+"""Members that are asked at once; the next ones are asked `PAUSE_S` later. 1,000 members take 0.6 s and 150 KB."""
 PAUSE_S = 0.02
 INTERVAL_MAX_S = 1.0
-"""A member that does not answer is asked again after its round-trip timeout, then after twice that, up to this."""
+"""The longest interval: a member is asked again after its round-trip timeout, then after twice that, up to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class RowAcks:
     def __init__(self, commons: Commons) -> None:
         self._commons = commons
         self._goal: Version | None = None
-        """None: nobody waits."""
+        """The version to wait for; None: nobody waits."""
         self._acked: set[NodeId] = set()
         self._asked: dict[NodeId, _Asked] = {}
 
     def begin(self, version: Version) -> None:
-        """Ask every living member until all hold our row at `version`; then the effect RowAcked comes. While another
-        version is waited for, the higher one of the two is."""
+        """Ask every living member until all hold our row at `version`; then the effect RowAcked comes. If somebody
+        waits for another version already, the higher one of the two counts."""
         if self._goal is None or version > self._goal:
             self._goal = version
             self._acked.clear()
@@ -54,31 +54,31 @@ class RowAcks:
             self._commons.timers.set(AskForAcks(), self._commons.now)
 
     def end(self) -> None:
-        """Nobody waits any more."""
+        """Stop asking: nobody waits any more."""
         self._goal = None
         self._acked.clear()
         self._asked.clear()
         self._commons.timers.cancel(AskForAcks())
 
     def missing(self) -> list[NodeId]:
-        """The living members that have not acked, in order of the ring; empty where nobody waits."""
+        """The living members that have not acked, in the order of the ring; empty if nobody waits."""
         commons = self._commons
         if self._goal is None:
             return []
         return [id for id in commons.ring if id != commons.id and id not in self._acked]
 
     def acked(self, peer: NodeId, version: Version) -> None:
-        """This member has sent our own row, at that version."""
+        """Note that this member has sent our own row at that version."""
         if self._goal is not None and version >= self._goal:
             self._acked.add(peer)
 
     def equal_fingerprint(self, peer: NodeId) -> None:
-        """This member's table is equal to ours."""
+        """Note that this member's table is equal to ours."""
         if self._goal is not None:
             self._acked.add(peer)
 
     def on_ask(self) -> None:
-        """Ask those whose time has come."""
+        """Ask the members that are due."""
         commons, goal = self._commons, self._goal
         if goal is None:
             return
@@ -92,7 +92,7 @@ class RowAcks:
                 asked += 1
                 before = self._ask(id, goal, before)
             next_due = min(next_due, before.due)
-        # One that joins meanwhile has nothing due yet: look again at the latest after the longest interval.
+        # A member that joins meanwhile is not due yet, so look again after the longest interval at the latest.
         commons.timers.set(AskForAcks(), min(next_due, commons.now + INTERVAL_MAX_S))
 
     def _ask(self, id: NodeId, goal: Version, before: _Asked | None) -> _Asked:
@@ -107,7 +107,7 @@ class RowAcks:
         return asked
 
     def look(self) -> None:
-        """At the end of each input: have all acked?"""
+        """At the end of each input: emit RowAcked if all have acked."""
         goal = self._goal
         if goal is not None and len(self._acked) >= len(self._commons.ring) - 1 and not self.missing():
             self.end()

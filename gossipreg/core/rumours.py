@@ -81,7 +81,7 @@ class _Told:
     due: float
     """When it is told again, unless it is shown to be known by then."""
     large: bool = False
-    """It was a part of more than the smallest datagram carries."""
+    """Whether it was sent along with more than the smallest datagram carries."""
 
 
 class Rumours:
@@ -208,8 +208,8 @@ class Rumours:
             self._remember(peer, topic, told)
 
     def _message(self, topic: Topic, base: Version, limit_bytes: int) -> Message | None:
-        """What is to be said of it to somebody who has `base`; a row that one message cannot bring there is announced.
-        None where it is gone, or nothing is known beyond."""
+        """The message about this topic for a member that has `base`. A row that does not fit one message is announced.
+        None if the topic is gone, or if nothing newer than `base` is known."""
         commons, id = self._commons, topic.id
         row = commons.replica.rows.get(id)
         if row is None:

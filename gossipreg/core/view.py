@@ -56,23 +56,23 @@ class View:
 
     @property
     def missing(self) -> dict[NodeId, NodeId]:
-        """The rows that others are known to have at a version that could not be fetched so far, each with a member that
-        has it. Before this member is synced: those that its first peer listed, rows on their way included."""
+        """The rows of which others have a version that could not be fetched so far, each with a member that has it.
+        Before this member is synced: the rows that its first peer listed, also those that are being fetched."""
         return self._fetch.missing() if self.synced else self._joining.missing()
 
     def missing_from(self) -> list[str]:
-        """The members that have what is missing, for people: `NAME at ADDRESS`, or only what is known of it."""
+        """The members that have the missing rows, for people: `NAME at ADDRESS`, or the known part of that."""
         sources = dict.fromkeys(self.missing.values())
         return sorted(" at ".join(filter(None, self._commons.named_at(id))) for id in sources)
 
     @property
     def narrow_paths(self) -> list[NarrowPath]:
-        """The members to which the path carries only smaller datagrams than are configured."""
+        """The paths that carry only smaller datagrams than configured."""
         return self._paths.narrow()
 
     @property
     def lossy_pairs(self) -> list[LossyPair]:
-        """The members that are alive as others see it, while datagrams between them and us are lost."""
+        """The members that others reach, while datagrams between them and us are lost."""
         return self._detector.pairs.lossy()
 
     @property
@@ -82,7 +82,7 @@ class View:
 
     @property
     def knowledge(self) -> Knowledge:
-        """How much is known of the whole cluster: ask this before an answer says that there is nothing."""
+        """How much is known of the whole cluster. Ask this before you answer that there is nothing."""
         if self.catalog.recalled:
             return Knowledge.LAST_KNOWN
         if not self.synced:
@@ -92,7 +92,7 @@ class View:
         return Knowledge.ISOLATED if self.alone else Knowledge.SYNCED
 
     def why_not_synced(self, now: float) -> str:
-        """Why questions about the whole cluster have no certain answer, in words; empty where they have one."""
+        """Why questions about the whole cluster have no certain answer, in words; empty if they have one."""
         if not self.synced:
             return self._joining.progress
         if self.catalog.recalled:
@@ -108,17 +108,17 @@ class View:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where others reach us, as we announce it: one of each family, best first; none while it is not known."""
+        """Our addresses as we announce them: one of each family, best first; none while none is known."""
         return self._own.member.addresses
 
     @property
     def version(self) -> Version:
-        """Of our own row."""
+        """The version of our own row."""
         return self._own.version
 
     @property
     def own_services(self) -> Mapping[str, Service]:
-        """What our row announces, by id."""
+        """The services that our row announces, by id."""
         return self._own.services
 
     @property
@@ -137,7 +137,7 @@ class View:
         return self._roster.touched
 
     def acks_missing(self) -> list[NodeId]:
-        """Living members that have not shown that they hold our row as `await_acks` asks; empty where nobody waits."""
+        """The living members that have not acked our row since `await_acks`; empty if nobody waits."""
         return self._row_acks.missing()
 
     @property
@@ -146,21 +146,21 @@ class View:
         return self._commons.outbox.sent_datagrams, self._commons.outbox.sent_bytes
 
     def row(self, id: NodeId) -> Row | None:
-        """What answers are made of: of the table, else as it was kept from the last run."""
+        """The row that answers are made of: of the table, else the one kept from the last run."""
         row = self.replica.rows.get(id)
         usable = row is not None and row.member is not None and not row.unproven
         return row if usable else self.catalog.recalled.get(id, row)
 
     def shown_name(self, id: NodeId) -> str | None:
-        """Under which name a member is shown where each name has one entry (`names.py`); also one of the last run,
-        unless a member of the table has its name. None where it is not shown."""
+        """The name that shows this member where each name has one entry (`names.py`). A member known only from the last
+        run is shown unless a member of the table has its name. None if it is not shown."""
         recalled = None if self.names.shown(id) is not None else self.catalog.recalled.get(id)
         if recalled is None or recalled.member is None:
             return self.names.shown(id)
         return recalled.member.name if self.names.named(recalled.member.name) is None else None
 
     def named(self, name: str) -> NodeId | None:
-        """Whom `shown_name` gives this name, in any case."""
+        """The member that `shown_name` gives this name, in any case."""
         found = self.names.named(name)
         if found is None and self.catalog.recalled:
             wanted = fold_name(name)
@@ -168,7 +168,7 @@ class View:
         return found
 
     def row_ids(self) -> list[NodeId]:
-        """The ids for which there is a `row`, in order."""
+        """The ids of all rows that answers are made of, in order."""
         return sorted(self.replica.rows.keys() | self.catalog.recalled.keys())
 
     def worth_remembering(self) -> dict[NodeId, Address]:
@@ -176,7 +176,7 @@ class View:
         return self._lost.worth_remembering()
 
     def name(self, id: NodeId) -> str:
-        """Of a member, for people; the id of who has none here."""
+        """The name of a member, for people; its id if no name is known."""
         return self._commons.name(id)
 
     def rtt_s(self, id: NodeId) -> float | None:
@@ -184,7 +184,7 @@ class View:
 
     @property
     def names(self) -> MemberNames:
-        """Members by name; to be read."""
+        """Members by name. Read it only."""
         return self._roster.names
 
     def members(self, now: float) -> list[MemberInfo]:
@@ -194,9 +194,9 @@ class View:
         return [info for info in infos if info is not None]
 
     def member(self, id: NodeId, now: float) -> MemberInfo | None:
-        """One of them; None where it is unknown here, nothing of it is believed yet, or it is dead and was replaced by
-        a member of its name at its address. That is a rule of what is shown: in the table it is as dead as any other,
-        so that nobody who was parted brings it back."""
+        """One member. None if it is unknown, if its row is quarantined, or if it is dead and was replaced by a member
+        of its name at its address. A replaced member is only not shown: the table keeps its death, so that a member
+        that was partitioned away does not bring it back."""
         row = self._commons.replica.rows.get(id)
         if row is None or row.member is None or row.unproven or self._roster.names.replaced_by(id) is not None:
             return None
@@ -238,7 +238,7 @@ class View:
 
 
 def check_gone(member: MemberInfo | None, *, own: bool) -> None:
-    """Raises NotFound or Refused where an operator may not declare this member left."""
+    """Raise NotFound or Refused if an operator may not declare this member left."""
     if member is None:
         raise NotFound("there is no such member: see `gossipreg members`")
     who = f"{member.name} ({member.id.hex()})"
