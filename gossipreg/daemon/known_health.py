@@ -13,7 +13,7 @@ When a check was asked last is written at most once a second, and for checks tha
 that is too old makes a check run before its service is given out, one that is too young would give out a dead service.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from hashlib import blake2b
@@ -25,6 +25,7 @@ from gossipreg.daemon.checks.state import CheckStatus, Restored
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.kept import Hold, KeptHealth, Moment, Statement, drop_healths, drop_hold, keep_health, keep_hold
 from gossipreg.daemon.store import Store
+from gossipreg.model import Health
 
 WRITE_EVERY_S = 1.0
 RUN_LAG_S = 5.0
@@ -129,6 +130,18 @@ class KnownHealth:
                 self._due.add(id)
                 self._wake.set()
 
+    def stated(self, id: str, specs: Sequence[CheckSpec], said: Mapping[str, Health]) -> list[Statement]:
+        """Whoever registers these checks says how healthy some are, by their ids: of a check that is new that counts
+        like a result, and is written with the registration."""
+        known = check_keys(id, [status.spec for status in self._statuses(id)])
+        stated = [
+            KeptHealth(id, key, said[check_id], self._now())
+            for check_id, key in zip(check_ids(id, specs), check_keys(id, specs), strict=True)
+            if check_id in said and key not in known
+        ]
+        self._heard.setdefault(id, {}).update((one.key, one.known) for one in stated)
+        return [keep_health(one) for one in stated]
+
     def changed(self, id: str) -> None:
         """The health of the service is another one, or its checks are: write soon."""
         self._store.commit_later(f"health {id}", partial(self.statements, id))
@@ -170,7 +183,7 @@ class KnownHealth:
         found = {
             key: KeptHealth(id, key, status.health, heard[key])
             for key, status in zip(keys, statuses, strict=True)
-            if key in heard and status.checked_s is not None
+            if key in heard
         }
         self._heard[id] = {key: heard[key] for key in found}
         self._written[id] = dict(self._heard[id])

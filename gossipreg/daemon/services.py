@@ -272,7 +272,8 @@ class Services:
                 raise
 
         if entry.must_be_durable:
-            return await self._store.commit([keep_service(entry.kept())], then)
+            stated = self.health.known.stated(id, entry.registration.checks, said or {})
+            return await self._store.commit([keep_service(entry.kept()), *stated], then)
         answers: list[Answer] = []
         await self._store.tell_first(f"service {id}", partial(self._kept_now, id), lambda: answers.append(then()))
         return answers[0]

@@ -118,3 +118,14 @@ def test_heartbeats_are_not_each_written() -> None:
     assert writes_of("ttl:2s", [second * 0.1 for second in range(100)]) == 10
     assert writes_of("tcp://h:1,interval=1s", [second * 1.0 for second in range(60)]) == 12
     assert writes_of("tcp://h:1,interval=10s", [second * 10.0 for second in range(6)]) == 6
+
+
+def test_a_status_stated_for_a_new_check_alone_is_written() -> None:
+    store, ttl, said = Store(None, lambda _: None), spec("ttl:1h"), {"service:web": Health.PASSING}
+    new = KnownHealth(store, lambda _: (), lambda: THEN)
+    [(sql, values)] = new.stated("web", [ttl], said)
+    assert sql.startswith("INSERT OR REPLACE INTO check_health")
+    assert (values[0], values[2]) == ("web", int(Health.PASSING))
+    assert new.stated("web", [ttl], {"service:other": Health.PASSING}) == []
+    known = KnownHealth(store, lambda _: (CheckStatus(ttl, Health.CRITICAL, "", 0.0, 0.0),), lambda: THEN)
+    assert known.stated("web", [ttl], said) == []
