@@ -14,7 +14,7 @@ DEFAULT_PORT = 7940
 WILDCARDS = ("0.0.0.0", "::")
 LOOPBACKS = ("127.0.0.1", "::1")
 _RESOLVED_LATER = (socket.EAI_AGAIN, socket.EAI_SYSTEM, socket.EAI_MEMORY)
-"""The name server was not reached; other errors say that it knows no such name."""
+"""Errors which mean that no name server was reached. Every other error means that the name does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
 
 
 def listen_rule(text: str, *, what: str, default_port: int) -> Bind:
-    """Where a gateway listens, as `what` asks for it: one address, or all of them where it says so (`*`). Raises
-    BadConfig."""
+    """Parse a gateway's listening address: one address, or `*` for all. `what` is the option's name, for messages.
+    Raises BadConfig."""
     if not text.strip():
         raise BadConfig(f"{what} is empty: write an address, {what} 127.0.0.1:{default_port}, or leave it out")
     host, port = split_host_port(text, what=what)

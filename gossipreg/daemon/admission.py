@@ -1,4 +1,4 @@
-"""What may be registered here: the parameters of `register`, and the checks in them."""
+"""Admission of registrations: read the parameters of `register`, and refuse what may not be registered here."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,7 +14,8 @@ class Admission:
     def __init__(
         self, host: Callable[[], str], checks_of: Callable[[str], Iterable[CheckSpec]], *, allow_cmd_checks: bool
     ) -> None:
-        """`host` is the default address of a service; `checks_of` one that is registered here, by its id."""
+        """`host()` is the default address of a service; `checks_of(id)` gives the checks of a service that is
+        registered here."""
         self._host = host
         self._checks_of = checks_of
         self._allow_cmd_checks = allow_cmd_checks
@@ -28,7 +29,7 @@ class Admission:
         return registration
 
     def check(self, check: CheckSpec, *, trusted: bool, who: str = "this user") -> None:
-        """Raise Refused for a check that may not, or cannot, be run here."""
+        """Raise Refused for a check that this user may not set, or that this sidecar cannot run."""
         shown = f"the check {check.shown[:60]!r}"
         if check.kind == "cmd" and not (trusted or self._allow_cmd_checks):
             raise Refused(f"a command that {who} sets as a check needs --allow-cmd-checks, since the sidecar's user "

@@ -1,7 +1,7 @@
-"""`alias` checks: a service that is as well as another one, or as a whole node.
+"""`alias` checks: a service takes over the health of another service, or of a whole node.
 
-Owns how the health of an alias is found in the table, and that no service waits for itself. As with Consul's agents:
-critical where the other service is not registered, or in maintenance; a node is well while it is alive and not in
+Owns the lookup of that health in the table, and the refusal of circles of aliases. As with Consul's agents, an alias is
+critical if the other service is not registered or is in maintenance; a node passes while it is alive and not in
 maintenance.
 """
 
@@ -24,14 +24,15 @@ LOOK_S = 0.1
 
 class Aliases:
     def __init__(self, node: "Node", own_health: Callable[[], Health]) -> None:
-        """`own_health` is what this sidecar's own checks say."""
+        """`own_health()` is the health of this sidecar's own checks."""
         self._node = node
         self._own_health = own_health
         self._ids: dict[str, NodeId] = {}
-        """Of nodes by name, as they were found last."""
+        """Name of a node -> the id that it had at the last lookup."""
 
     async def run(self, spec: CheckSpec, progress: Progress) -> CheckOutcome:
-        """Waits for the table where the other service is elsewhere: what is not known yet does not fail."""
+        """Find the health of the aliased service or node. If the alias names a node, wait until this sidecar is synced:
+        a service that is not known yet must not count as failed."""
         progress.text = "this sidecar is not synced yet"
         while spec.node and not self._node.synced:
             await trio.sleep(LOOK_S)
@@ -56,7 +57,7 @@ class Aliases:
         return CheckOutcome(health, "the node is alive" if health is Health.PASSING else "a check of the node fails")
 
     def _find(self, name: str) -> NodeId | None:
-        """The living node of that name; of several the one with the largest id."""
+        """The living node with this name; if several have it, the one with the largest id."""
         if not name or name == self._node.name(self._node.id):
             return self._node.id
         rows = self._node.replica.rows
@@ -75,8 +76,8 @@ def _is(row: "Row", name: str) -> bool:
 
 
 def refuse_circle(id: str, checks: Iterable[CheckSpec], others: Callable[[str], Iterable[CheckSpec]]) -> None:
-    """Raise BadParams where a service would wait for itself through aliases of this node. `others` gives the checks of
-    a service that is registered here."""
+    """Raise BadParams if aliases of this node lead from a service back to itself. `others(id)` gives the checks of a
+    service that is registered here."""
     seen: set[str] = set()
     ahead = _aliased(checks)
     while ahead:

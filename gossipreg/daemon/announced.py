@@ -1,7 +1,7 @@
-"""The services registered here as our row announces them to others.
+"""The announcement in our row of the services registered here.
 
-Owns which services are withheld: those whose address is ours, while no address of ours is known. To give them out with
-a loopback address would send every reader on another host to itself.
+Owns which services are withheld. A service that named no address has this host's, and is withheld while no address of
+this host is known: a loopback address would send every reader on another host to itself.
 """
 
 from typing import TYPE_CHECKING
@@ -21,12 +21,12 @@ class Announced:
         """By id."""
 
     def host(self) -> str:
-        """The host that services have whose address was not named; empty while none is known."""
+        """The default address of services that named none; empty while none is known."""
         addresses = self._node.addresses
         return addresses[0].host if addresses else ""
 
     def register(self, service: Service, health: Health, reason: str) -> Version:
-        """Raises TooLarge; then nothing changed. A service without an address waits here until it comes with one."""
+        """Announce the service, or withhold it while it has no address. Raises TooLarge; then nothing changed."""
         id = service.id
         if service.address:
             version = self._pump.command(lambda now: self._node.register(service, health, now, reason))

@@ -1,7 +1,7 @@
-"""Who changed what: the last operations with the user and process that asked for them, for `info` and the log.
+"""The last operations, with the user and the process that asked for each: for `info` and the log.
 
-Owns the list that `info` shows. Whoever does something writes its own log line, with the fields that `record` returns,
-so that each operation is one line.
+Owns the list that `info` shows. The code that carries out an operation writes the log line, with the fields that
+`record` returns, so that each operation is one line.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from gossipreg.daemon.logs import Field
 from gossipreg.wire.shapes import Shape
 
 SHOWN_MAX = 20
-"""So many of the last operations `info` shows; older ones are in the log."""
+"""`info` shows this many operations; older ones are in the log."""
 
 
 class Audit:
@@ -22,8 +22,8 @@ class Audit:
         self._last: deque[tuple[float, str, str, Caller]] = deque(maxlen=SHOWN_MAX)
 
     def record(self, verb: str, target: str, by: Caller) -> dict[str, Field]:
-        """Keep that this caller did it; `target` is a service's id, or empty for the whole sidecar. What the sidecar
-        does of its own accord is not kept. Returns the fields of the log line."""
+        """Record an operation of this caller and return the fields of its log line. `target` is a service's id, or
+        empty for the whole sidecar. Operations of the sidecar itself are not recorded."""
         if by.door == "sidecar":
             return {}
         self._last.append((self._now(), verb, target, by))

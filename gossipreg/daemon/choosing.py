@@ -1,6 +1,6 @@
-"""What `lookup` and `explain` say beside the full answer: some instances by weight, and why there is none.
+"""For `lookup` and `explain`: choose some instances of an answer by weight, and count those that are left out.
 
-Owns the rule which instances `one` and `limit` give: the nearest ones with `near`, else a random choice by weight.
+Owns the rule for `one` and `limit`: the nearest instances with `near`, else a random choice by weight.
 """
 
 import random
@@ -13,18 +13,18 @@ from gossipreg.weights import Shares, order_by_weight
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
 KEPT_SHARES_MAX = 1024
-"""So many questions have their shares kept; then all are let go."""
+"""Questions whose shares are kept; when there are more, all are dropped."""
 Instances = tuple[Instance, ...]
 
 
 class Choices:
-    """Random choices, the shares of each question kept until its answer changes."""
+    """Random choices. The shares of each question are kept until its answer changes."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, ...], tuple[int, Instances, Shares]] = {}
 
     def one(self, question: tuple[Any, ...], index: int, found: Instances) -> Instances:
-        """One of `found`, which is the answer to `question` at this index of the catalog; none of none."""
+        """One instance of `found`, the answer to `question` at this index of the catalog; none if that is empty."""
         kept = self._kept.get(question)
         if kept is None or kept[0] != index:
             if not found:
@@ -42,8 +42,8 @@ def some(found: Instances, limit: int) -> Instances:
 
 
 def explain_shape(catalog: Catalog, name: str, tags: tuple[str, ...], zone: str | None) -> Shape:
-    """How many instances a lookup of `name` leaves out, and by which of its conditions. `dead` are those of members
-    that are dead: they count nowhere else."""
+    """The number of instances that a lookup of `name` leaves out, for each of its conditions. `dead` counts those of
+    dead members, which no other condition counts."""
     every = catalog.lookup(name, all=True)
     in_zone = [one for one in every if zone is None or one.zone == zone]
     tagged = [one for one in every if set(tags) <= set(one.service.tags)]

@@ -1,13 +1,13 @@
-"""What a sidecar keeps over a restart, in one SQLite database in its data directory.
+"""The state that a sidecar keeps over a restart, in one SQLite database in its data directory.
 
-Owns the lock, the database and its layout: the identity, the last generation, the services registered here, what their
-checks said last and when, maintenance, and where the members last known are. Never knows what a registration means, nor
-threads: `write` may be called from any, one at a time (`store.py` does).
+Owns the lock, the database and its layout: the identity, the last generation, the services registered here, the last
+health of their checks with its time, maintenance, and the addresses of the last known members. Never knows what a
+registration means, nor threads: any thread may call `write`, one at a time (`store.py` does).
 
-What is written is on the disk when `write` returns. One daemon a directory: a lock on a file in it, which the kernel
-lets go of when the process ends however it ends. A database that cannot be read is renamed, never overwritten, and the
-start fails: the next one begins anew, knowingly. One that a newer version wrote is left as it is. The lock's file also
-holds the id, so that a database that was emptied is not taken for a first start.
+`write` returns when the statements are on the disk. A directory serves one daemon, which locks a file in it; the kernel
+releases the lock however the process ends. A database that cannot be read is renamed, never overwritten, and the start
+fails, so that the user knows that the next start begins anew. A database of a newer version is left as it is. The lock
+file also holds the id, so that a start with an emptied database does not count as a first start.
 """
 
 import fcntl
@@ -138,9 +138,10 @@ class DataDirectory:
         return identity
 
     def next_generation(self, wall_ms: int) -> int:
-        """A new one above all kept here. Durable when this returns, but where the disk is full: a sidecar that was
-        here before starts all the same, so that its services can be taken out, and `unwritten` says why. Its next
-        generation is above this one too, unless the clock goes back meanwhile; then others tell it, and it raises."""
+        """Choose a new generation above all kept here. It is durable when this returns, except on a full disk: a
+        sidecar that was here before starts all the same, so that its services can be taken out, and `unwritten` says
+        why. Its next generation is above this one too, unless the clock goes back meanwhile; then other members report
+        this one, and it is raised."""
         row = self._database.execute("SELECT last FROM generation").fetchone()
         generation = draw_generation(wall_ms, int(row[0]) if row else 0)
         try:

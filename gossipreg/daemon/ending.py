@@ -1,8 +1,7 @@
 """How the sidecar ends: by SIGTERM or SIGINT, or because a client or a gateway told it to leave.
 
-Owns the order of a leave: systemd is told, nothing more is registered, services that take no connections are taken out
-where the others are to be held, what was asked to be written is written, and the cluster is told. A second signal ends
-the sidecar at once.
+Owns the order of a leave: notify systemd, refuse registrations, before a hold take out the services that accept no
+connections, write what waits for the disk, announce the leave to the cluster. A second signal ends the sidecar at once.
 
 A hold says that the sidecar will be back, and its services stay in the answers until then. With `--on-sigterm hold`
 SIGTERM is a leave with a hold only where systemd restarts the unit (`systemd_job.py`); stop, poweroff and a SIGTERM
@@ -25,9 +24,9 @@ from gossipreg.systemd_job import restart_job
 
 SIGTERM_HOLD_S = 30.0
 LEAVE_MARGIN_S = 1.0
-"""The core ends a leave after `leave_s`; should it not, we do."""
+"""The core ends a leave after `leave_s`. If it does not, the sidecar ends after this margin."""
 CONNECT_S = 0.5
-"""A program that lives accepts within this; one that only drops what comes is left to its checks."""
+"""A living program accepts a connection within this time. One that drops packets is left to its checks."""
 
 
 class Ending:
@@ -43,7 +42,7 @@ class Ending:
         hold_on_sigterm: bool,
         restart_job: Callable[[], str] = restart_job,
     ) -> None:
-        """`leave_s` is how long the core takes at most to tell that we leave; `restart_job` blocks, see there."""
+        """`leave_s` bounds the time in which the core announces the leave; `restart_job` blocks, see there."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -61,7 +60,7 @@ class Ending:
     async def obey(
         self, signals: AsyncIterator[int], reload: Callable[[], Awaitable[None]], tasks: trio.Nursery
     ) -> None:
-        """Do what each signal says."""
+        """Act on each signal."""
         told_to_end = False
         async for number in signals:
             if number == signal.SIGHUP:

@@ -1,4 +1,4 @@
-"""What this sidecar has registered: one entry a service, who holds it, and which checks it has."""
+"""The registrations of this sidecar: one entry per service, with its holder and its checks."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -22,7 +22,7 @@ class Holder(Protocol):
     """Its connection has ended."""
 
     def lost(self, id: str, why: str) -> None:
-        """What it registered does not live on it any more, though it is there."""
+        """This service no longer belongs to the connection, although the connection is open."""
         ...
 
 
@@ -45,7 +45,7 @@ class Entry:
     trusted: bool
     """Whether the user who registered it may have commands run without --allow-cmd-checks."""
     health: Health = Health.CRITICAL
-    """What its checks make of it. Maintenance and the sidecar's own checks come on top."""
+    """The worst of its checks. Maintenance and the sidecar's own checks come on top."""
     holder: Holder | None = None
     owner: int | None = None
     """The uid that registered it: see `rights.py`."""
@@ -56,8 +56,7 @@ class Entry:
 
     @property
     def must_be_durable(self) -> bool:
-        """The client who registers it may count on it after a restart of the sidecar, and nothing else gives it
-        anew."""
+        """Whether it must be on the disk before the client is answered: after a restart nothing else brings it back."""
         return self.source == "socket"
 
     def kept(self) -> KeptService:
@@ -87,8 +86,8 @@ def named(given: CheckGiven, id: str) -> CheckGiven:
 
 
 def with_checks(params: dict[str, Any], before: Registration) -> dict[str, Any]:
-    """These parameters of `register` with the checks that the service had before, each under the id that it had, but
-    for those whose id is given anew."""
+    """These parameters of `register`, with the checks that the service had before added, each under its id. A check
+    whose id is given anew is replaced."""
     new = params.get("checks") or []
     ids = check_ids(before.service.id, [parse_check_untrusted("checks", one) for one in new])
     old = [named(given, id) for id, given in given_checks(before).items() if id not in ids]

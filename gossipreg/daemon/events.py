@@ -42,7 +42,7 @@ RARELY = frozenset(
 """Kinds that may come with each datagram or timer: one line a minute for each kind and address."""
 
 KIND_BURSTS = {"path_mtu": 16, "path_mtu_over": 16, "pull_failed": 16, "pull_failed_over": 16}
-"""So many lines a minute of kinds that may come for every member at once."""
+"""Lines a minute for kinds of events that may come for every member at once."""
 
 OF_OTHERS = frozenset(("member_hidden", "member_dead", "member_suspect", "alone"))
 
@@ -103,7 +103,7 @@ def in_words(event: Event, *, cluster: str) -> str:
                 return f"nothing is sent to {whom(fields)} any more: it is gone, or has another address"
             return f"large datagrams to {whom(fields)} arrive again"
         case "pull_failed_over":
-            return f"the rows that {whom(fields)} has arrive again"
+            return f"rows that were asked of {whom(fields)} arrive again"
         case "pull_failed":
             return f"{whom(fields)} answers, but rows that it was asked for do not arrive: {ADVICE} from there"
         case "table_full":

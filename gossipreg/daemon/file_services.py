@@ -1,7 +1,8 @@
-"""The services of the services file: what stands in it, and what of that is registered.
+"""The services of the services file: which it names, and which of those are registered.
 
-Owns the parameters of each service as the file was read last, and what follows from reading it again: what changed
-changes, what is gone is deregistered, what is not registered any more comes back. Never knows how that is done.
+Owns the parameters of each service at the last reading, and the effect of a new reading: a changed service is
+registered anew, a service that is gone from the file is deregistered, a service of the file that is no longer
+registered is registered again. Never knows how to register.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,8 +29,8 @@ class FileServices:
         """As the file was read last, by id."""
 
     async def follow(self, file: Sequence[Mapping[str, Any]], *, allow_empty: bool = False) -> FileChanges:
-        """Do what the file says now. An empty one is taken for a file that is just being written, unless `allow_empty`.
-        Raises RequestError before anything is done; what cannot be done later is said in the log."""
+        """Follow the file as it is now. An empty one counts as a file that is being written, unless `allow_empty`.
+        Raises RequestError before anything changes; later failures are logged."""
         if self.params and not file and not allow_empty:
             raise Refused(f"it names no service, and {len(self.params)} were registered from it: `gossipreg reload "
                           "--allow-empty` takes them out")  # fmt: skip

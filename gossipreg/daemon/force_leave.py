@@ -1,7 +1,7 @@
 """The method `force-leave`: an operator declares members that are dead or suspected here left, for everybody.
 
-Owns whom a text means. A member that lives is never meant by its name, so a name that a dead member shares with the
-living one that took its place is enough.
+Owns which members a text names. A name never means a living member if a dead one has it too, so the name is enough even
+if a living member has taken the dead one's place.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,8 @@ class ForceLeave:
         return pack({"left": [{"id": one.id.hex(), "name": one.name} for one in left]})
 
     def declare(self, text: str, by: Caller) -> list[MemberInfo]:
-        """Whom this declared left. Raises NotFound, or Refused where all that are meant are alive or have left."""
+        """Declare the members that `text` names left, and return them. Raises NotFound, or Refused if all of them are
+        alive or have left."""
         found = meant(self._node.members(self._pump.now()), text)
         for one in found:
             self._declare(one, by)
@@ -48,8 +49,8 @@ class ForceLeave:
 
 
 def meant(members: list[MemberInfo], text: str) -> list[MemberInfo]:
-    """The members that are gone and have this name, in any case, or this id. Where there are none, one that cannot be
-    declared left, so that the caller learns why; raises NotFound where nobody is meant."""
+    """The members that are gone and have this name, in any case, or this id. If there are none, one that cannot be
+    declared left, so that the caller learns why. Raises NotFound if the text names no member."""
     wanted = fold_name(text)
     base, _, digits = wanted.rpartition(".")
     found = [one for one in members if fold_name(one.name) == wanted]

@@ -20,9 +20,9 @@ from gossipreg.model import Change
 from gossipreg.rights import Rights
 
 TROUBLE_S = 5.0
-"""A gateway tells what goes on every second."""
+"""A gateway repeats a trouble that goes on every second."""
 AGAIN_S = 1.0
-"""So long after it failed a gateway begins anew."""
+"""The pause before a failed gateway starts again."""
 
 Bug = Callable[[str, Exception], None]
 
@@ -78,7 +78,8 @@ class Inside:
     """Log what an operator may want to know."""
     bug: Bug
     trouble: Callable[[str, str], None] = lambda _key, _message: None
-    """`trouble(key, message)`: this is going on now; `info` shows it until TROUBLE_S after it was told last."""
+    """`trouble(key, message)` reports a trouble that goes on now; `info` shows it until TROUBLE_S after the last
+    report."""
 
 
 @runtime_checkable
@@ -98,7 +99,7 @@ class Rereads(Protocol):
         what was read before stays in use then."""
 
     def warnings(self) -> list[str]:
-        """What is wrong with it and stops nothing."""
+        """Faults of the file that do not prevent its use."""
 
 
 class Gateways:
@@ -145,7 +146,7 @@ class Gateways:
             self._bug(f"gateway_{gateway.name}", error)
 
     def parts(self) -> dict[str, Callable[[], Awaitable[dict[str, Field]]]]:
-        """What is read again on a reload, by name. Each raises CannotStart, and changes nothing then."""
+        """The files that a reload reads again, by name. A reader that raises CannotStart has changed nothing."""
         found = (one for one in self._gateways if isinstance(one, Rereads))
         return {f"{one.name}_tokens": partial(trio.to_thread.run_sync, one.reread) for one in found}
 

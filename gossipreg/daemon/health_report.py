@@ -1,4 +1,4 @@
-"""What people are shown of the checks of a service: in `lookup --all`, in `info` and in the log. Never gossiped.
+"""The reports on a service's checks for people: in `lookup --all`, in `info` and in the log. Never gossiped.
 
 Owns the shape of a check's status and the line that says that a service's health changed. Never knows when checks run.
 """
@@ -13,11 +13,11 @@ from gossipreg.model import Health
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
 LINES_A_MINUTE = 6
-"""So many changes of health of a service are written; one that flaps faster is summed up."""
+"""Lines about the health of one service; changes beyond that are counted, not written."""
 ALL_LINES_A_MINUTE = 60
-"""So many lines of a kind are written for all services together, and then how many more there were."""
+"""Lines of one kind for all services together; lines beyond that are counted, not written."""
 SHOWN_MAX = 20
-"""So many failing checks `info` lists; it is for a person, who will mend these first."""
+"""Failing checks that `info` lists, for a person who will mend these first."""
 
 
 def report(checks: Checks, id: str) -> list[Shape]:
@@ -38,7 +38,7 @@ def failing(checks: Checks, ids: Iterable[str]) -> list[Shape]:
 
 
 def log_health(log: Log, checks: Checks, id: str, health: Health, **fields: Field) -> None:
-    """Write one line about the health of a service, with what its failing checks say."""
+    """Log the health of a service, with the output of its failing checks."""
     if why := _why(checks, id):
         fields["message"] = why
     log.line(

@@ -11,8 +11,8 @@ from gossipreg.wire.shapes import Shape
 
 
 def config_method(settings: Settings, actual: Callable[[], dict[str, Any]], keys: Callable[[], list[str]]) -> Handler:
-    """The method `config` {} -> {file, options, ignored}. `actual()` is what a default came to, by the option's name;
-    `keys()` are the fingerprints of the keys in use. No secret is in it."""
+    """The method `config` {} -> {file, options, ignored}. `actual()` gives the values to which defaults resolved, by
+    the option's name; `keys()` the fingerprints of the keys in use. The answer holds no secret."""
 
     def config(params: Params) -> bytes:
         take_untrusted("config", params, {})

@@ -1,7 +1,7 @@
-"""Which addresses this machine has, and when that changes: what the Linux kernel says through netlink (rtnetlink(7)).
+"""The addresses of this machine and their changes, from the Linux kernel through netlink (rtnetlink(7)).
 
-Owns the netlink messages. Never knows which of the addresses others are told (`own_address.py`). Where there is no
-netlink (another system, a sandbox) there are no addresses, and a change is only suspected, every `POLL_S`.
+Owns the netlink messages. Never knows which of the addresses are announced (`own_addresses.py`). Without netlink (on
+another system, in a sandbox) it lists no addresses and reports a possible change every `POLL_S`.
 """
 
 import errno
@@ -142,5 +142,5 @@ class InterfaceChanges:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                if error.errno != errno.ENOBUFS:  # more changes than fit its buffer: all the same
+                if error.errno != errno.ENOBUFS:  # more changes than fit its buffer are a change too
                     raise

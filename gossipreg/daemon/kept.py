@@ -1,5 +1,5 @@
-"""What is kept of registrations and checks, as values and as statements that write them. `data_directory.py` has the
-tables and reads them."""
+"""Registrations and checks as the data directory keeps them: the values, and the statements that write them.
+`data_directory.py` has the tables and reads them."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -15,7 +15,7 @@ class KeptService(NamedTuple):
     source: str
     """Where it was registered: `socket`, `flags` or `file`."""
     trusted: bool
-    """Whether who registered it may have commands run."""
+    """Whether the user who registered it may have commands run."""
     params: bytes
     """The parameters of `register`, in MessagePack."""
     owner: int | None = None
@@ -54,7 +54,7 @@ class KeptNodeCheck(NamedTuple):
 
 
 class KeptState(NamedTuple):
-    """What a start takes up of what is registered here."""
+    """All services and checks that a start restores."""
 
     services: Sequence[KeptService] = ()
     healths: Sequence[KeptHealth] = ()

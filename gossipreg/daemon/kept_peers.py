@@ -1,4 +1,5 @@
-"""Who is there, kept in the data directory for the next start. A member that ends alone remembers the last ones."""
+"""The known members, kept in the data directory for the next start. A member that ends alone keeps those that it knew
+last."""
 
 from functools import partial
 
@@ -9,7 +10,7 @@ from gossipreg.daemon.data_directory import Peers, keep_peers
 from gossipreg.daemon.store import Store
 
 PEERS_S = 5.0
-"""So often the members known are compared with those kept."""
+"""The interval at which the known members are compared with those on the disk."""
 
 
 async def keep_known_peers(view: View, store: Store) -> None:

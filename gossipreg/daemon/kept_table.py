@@ -1,12 +1,12 @@
-"""The table known last, kept in the data directory so that a restart answers from the first moment.
+"""The last known table, kept in the data directory so that a sidecar answers at once after a restart.
 
-Owns: when it is written and read, and that neither holds up anything else. Never knows its layout
-(`wire/kept_table.py`), nor what is made of it (`core/last_known.py`).
+Owns when it is written and read, and that neither delays anything else. Never knows its layout (`wire/kept_table.py`)
+or its use (`core/last_known.py`).
 
-While this sidecar is in sync the file is written anew at most every `KEEP_S`, and only if the table changed; else its
-head alone is, which says when the table was last in sync. Pages are made in pieces between the turns of the others,
-and written in a thread, beside the old file, which the new one replaces when it is whole. So a file is one or the
-other; one that is damaged all the same is ignored.
+While this sidecar is synced, the whole file is written at most every `KEEP_S`, and only if the table changed; otherwise
+only its head is, which holds the time when the table was last in sync. Pages are built in short steps that let other
+tasks run. A thread writes them to a new file, which replaces the old one when it is complete, so the file is always one
+of the two. A damaged file is ignored.
 """
 
 import gc
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 FILE = "last-known"
 KEEP_S = 10.0
 LOOK_S = 0.5
-"""So often is looked whether this sidecar is in sync, before the first write of a run."""
+"""The interval of the look whether this sidecar is synced, before the first write of a run."""
 SHARE = 0.02
-"""Of the time may go into writing: a table of 100,000 services takes some hundred milliseconds."""
+"""The share of the time that may go into writing: a table of 100,000 services takes some hundred milliseconds."""
 TURN_S = 0.002
-"""After so long in making pages others have their turn."""
+"""After this time of building pages other tasks run."""
 WRITE_BYTES = 1 << 20
-"""Handed over to the thread at one time: what is on its way is bounded, however large the table is."""
+"""Bytes handed to the thread at one time, which bounds the memory however large the table is."""
 FILE_MAX_BYTES = 2 * MAX_TABLE_BYTES
-"""Larger files are not ours."""
+"""A larger file is not one of ours."""
 
 
 class KeptTable:
@@ -64,14 +64,14 @@ class KeptTable:
         """The fingerprint of the table in the file."""
         self._tried = self._fails = False
         self.written = 0
-        """How often all of it was, in this run."""
+        """The number of writes of the whole file in this run."""
 
     # -- at the start --------------------------------------------------------------------------------------------------
 
     def recall(self, alone_s: float, recall: Callable[[Iterable[Delta], float], None]) -> None:
-        """Hand over what was kept, and for how long it still counts: `alone_s` of wall time since it was last in sync.
-        Where there is nothing that counts, a log line says why. It takes some 20 ms for 1,000 services."""
-        gc.disable()  # all that is made here stays: looking for garbage in it takes a fifth of the time
+        """Load the kept table, with the time for which it still counts: `alone_s` of wall time since it was last in
+        sync. If nothing kept counts, a log line says why. It takes some 20 ms for 1,000 services."""
+        gc.disable()  # everything built here stays: a search for garbage in it would take a fifth of the time
         try:
             if self._path.stat().st_size > FILE_MAX_BYTES:
                 raise UnusableFile(f"it has more than {FILE_MAX_BYTES} bytes")
@@ -82,14 +82,14 @@ class KeptTable:
             else:
                 old = f"it is {age_s:.0f} s old, and counts for {alone_s:g} s"
                 why = "the clock went back since" if age_s < 0 else old
-                self._log.info("kept_table_too_old", message=f"the table known last is not used: {why}")
+                self._log.info("kept_table_too_old", message=f"the table kept from the last run is not used: {why}")
         except FileNotFoundError:
             pass
         except (OSError, UnusableFile) as error:
             why = str(error.strerror if isinstance(error, OSError) else error)
             self._log.warning(
                 "kept_table_ignored", file=str(self._path),
-                message=f"the table known last cannot be used: {why}; this sidecar answers once it is synced",
+                message=f"the table kept from the last run is unusable: {why}; this sidecar answers once it is synced",
             )  # fmt: skip
         finally:
             gc.enable()
@@ -97,7 +97,7 @@ class KeptTable:
     # -- while it runs -------------------------------------------------------------------------------------------------
 
     async def run(self, view: "View") -> None:
-        """Keep it. Until cancelled."""
+        """Keep the table on the disk until cancelled."""
         while True:
             began = trio.current_time()
             spent_s = 0.0
@@ -107,7 +107,7 @@ class KeptTable:
             await trio.sleep(max(pause_s - (trio.current_time() - began), spent_s / SHARE))
 
     async def _keep(self, view: "View") -> float:
-        """Write what has changed. How much time of the loop it took, in seconds."""
+        """Write what has changed; returns the time of the loop that it took, in seconds."""
         fingerprint, spent_s = view.fingerprint, 0.0
         self._tried = True
         try:
@@ -184,13 +184,13 @@ class _Writing:
             data = data[os.write(self._fd, data) :]
 
     def finish(self, head: bytes, path: Path) -> None:
-        """It is whole: it takes the place of the old one."""
+        """Replace the old file with this one, which is complete."""
         os.pwrite(self._fd, head, 0)
         os.fsync(self._fd)
         os.replace(self._path, path)
 
     def close(self) -> None:
-        """What was not finished is thrown away."""
+        """Remove the unfinished file."""
         os.close(self._fd)
         with suppress(OSError):
             os.unlink(self._path)

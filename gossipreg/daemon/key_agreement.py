@@ -1,7 +1,7 @@
-"""Whether every member opens the key that this one seals with: what must hold before a key change goes on.
+"""Whether every member opens the key that this one seals with: the condition for the next step of a key change.
 
-Each member tells the ids of the keys that it opens. A living one which says that it lacks ours cannot read what we send
-to it; what it still hears of us comes through others, and ends when they change keys too.
+Each member announces the ids of the keys that it opens. A living member that lacks ours cannot read what we send; it
+still learns of our changes through others, until they change keys too.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from gossipreg.model import MemberInfo, NodeId
 from gossipreg.wire.shapes import Shape
 
 NAMED_MAX = 5
-"""So many members the message names; `members` shows the keys of all."""
+"""Members that the message names; `gossipreg members` shows the keys of all."""
 
 
 class KeyAgreement:

@@ -1,16 +1,16 @@
-"""The health of checks over a restart of the sidecar: what was known, since when, and whether that is worth anything.
+"""The health of checks over a restart of the sidecar: what was known, since when, and whether it still counts.
 
-Owns the rule. What an earlier process knew of a check counts where it was known in this boot of the machine, by clocks
-that did not go back since, and
+Owns the rule. A health that an earlier process knew counts if it is of this boot of the machine, no clock has gone back
+since, and
 
-    no longer ago than one interval of the check (for a ttl check: than its ttl), or
+    it is not older than one interval of the check (for a ttl check: than its ttl), or
     the restart was announced with a hold (`leave --hold`), and the hold is not over.
 
-All else is worth nothing: the check begins critical and runs at once. So a restart of the sidecar alone changes no
-answer, and a machine that comes back after a power cut gives out no service that it has not looked at.
+Any other health is ignored: the check begins critical and runs at once. So a restart of the sidecar alone changes no
+answer, and a machine that comes back after a power cut gives out no service before its checks have run.
 
-When a check was asked last is written at most once a second, and for checks that are asked often less often: a time
-that is too old makes a check run before its service is given out, one that is too young would give out a dead service.
+The time of a check's last result is written at most once a second, and less often for frequent checks. A time that is
+too old makes the check run before its service is given out; one that is too young would give out a dead service.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,8 +57,8 @@ def age_s(then: Moment, now: Moment) -> float | None:
 
 
 def check_keys(service_id: str, specs: Sequence[CheckSpec]) -> list[bytes]:
-    """A name for each check that says what it asks: what was known of another question is not known of this one. Two
-    ttl checks ask the same, so their ids tell them apart."""
+    """A key for each check, made from its question: the result of another question says nothing about this one. All ttl
+    checks ask the same question, so their ids tell them apart."""
     ids = check_ids(service_id, specs)
     named = [(spec.asked, id if spec.kind == "ttl" else "") for spec, id in zip(specs, ids, strict=True)]
     return [blake2b(repr(one).encode(errors="surrogatepass"), digest_size=16).digest() for one in named]
@@ -75,7 +75,7 @@ class KnownHealth:
         program has found this sidecar."""
         self._hold: Hold | None = None
         self._heard: dict[str, dict[bytes, Moment]] = {}
-        """When a check was asked last, by service."""
+        """When a check gave its last result, by service."""
         self._written: dict[str, dict[bytes, Moment]] = {}
         self._due: set[str] = set()
         self._wake = trio.Event()
@@ -83,7 +83,7 @@ class KnownHealth:
     # -- at the start ------------------------------------------------------------------------------------------------
 
     def start(self, kept: Sequence[KeptHealth], hold: Hold | None) -> None:
-        """What the data directory has."""
+        """Take over what the data directory has."""
         for one in kept:
             self._kept.setdefault(one.service, {})[one.key] = one
         self._hold = hold
@@ -143,7 +143,7 @@ class KnownHealth:
         return [keep_health(one) for one in stated]
 
     def changed(self, id: str) -> None:
-        """The health of the service is another one, or its checks are: write soon."""
+        """The health of the service or its checks changed: write soon."""
         self._store.commit_later(f"health {id}", partial(self.statements, id))
 
     def forget(self, id: str) -> None:

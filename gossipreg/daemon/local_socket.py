@@ -43,8 +43,8 @@ class LocalSocket:
 
     async def serve(self, methods: Methods, watches: Watches, bug: Callable[[str, Exception], None],
                     crowded: Callable[[str], None] = lambda _: None) -> None:  # fmt: skip
-        """Answer clients until cancelled. `bug` is told of failures that should not be, `crowded` in words of each
-        client for whom there was no free place."""
+        """Answer clients until cancelled. `bug` receives unexpected exceptions, `crowded` a message about each client
+        that got no free place."""
         async with trio.open_nursery() as nursery:
             while True:
                 await trio.lowlevel.wait_readable(self._file.listener)

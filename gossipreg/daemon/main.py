@@ -291,7 +291,7 @@ class Sidecar:
         self._found(tuple(addresses))
 
     def _came_to(self) -> dict[str, Any]:
-        """What options that were left at their default came to."""
+        """The values to which options that were left at their default resolved."""
         bind = self._open.bind
         return {
             "name": self._name,

@@ -1,11 +1,11 @@
 """Services, or this whole sidecar, that an operator has taken out of the answers until maintenance is ended.
 
-Owns: which they are, and why. A service in maintenance has that health whatever its checks say; the checks go on. A
-sidecar in maintenance says so in its own entry (draining), and every member takes all its services to be so.
+Owns which they are, and the reasons. A service in maintenance has that health whatever its checks say; the checks go
+on. A sidecar in maintenance announces it in its own entry (status draining), and every member then treats all its
+services as in maintenance.
 
-Maintenance belongs to an id, not to a registration: a service whose program ended and comes back, under `exec` or
-`register --attach`, is in maintenance still, and so is everything after a restart with a data directory. Only
-`deregister` ends it with the service.
+Maintenance belongs to an id, not to a registration. It stays when a program under `exec` or `register --attach` ends
+and comes back, and over a restart with a data directory. Only `deregister` ends it together with the service.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +57,8 @@ class Maintenance:
         return dict(self._reasons)
 
     def shown(self, id: str, health: Health) -> tuple[Health, str]:
-        """The health to announce of a service that is well or ill like this, and why it is in maintenance."""
+        """The health to announce for a service whose checks have this health, and the reason if it is in
+        maintenance."""
         reason = self._reasons.get(id)
         return (health, "") if reason is None else (Health.MAINTENANCE, reason)
 
@@ -69,8 +70,8 @@ class Maintenance:
             raise TooLarge(f"{KEPT_MAX} services of this sidecar are in maintenance already: end some with --off")
 
     async def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: Caller) -> bool:
-        """None: it is over. `then` tells it, at once, and it is written after that: a full disk must not keep anybody
-        from taking a service out. Returns whether it is durable."""
+        """Begin maintenance with this reason, or (None) end it. `then` announces it at once, and it is written after
+        that: a full disk must not prevent anybody from taking a service out. Returns whether it is durable."""
 
         def apply() -> None:
             changed = self._reasons.get(id) != reason

@@ -43,13 +43,14 @@ Command = Callable[[Params, "SocketClient"], bytes | Awaitable[bytes]]
 Made = TypeVar("Made")
 
 KEPT_ANSWERS_MAX = 1024
-"""So many packed answers of `lookup` are kept; then all are let go. Most daemons are asked for a few names."""
+"""Packed answers of `lookup` that are kept; when there are more, all are dropped. Most sidecars are asked for a few
+names."""
 KEPT_ANSWER_BYTES = 64 * 1024
 """Larger answers are packed anew: they are rare, and a thousand of them would be too much memory."""
 PIECE = 256
-"""So many members are looked at in one go, which takes about two milliseconds; then others have their turn."""
+"""Members that are handled in one step of about two milliseconds, before other tasks run."""
 TROUBLES_MAX = 20
-"""So many members that are not alive `info` lists, for a person who will look at `members` for more."""
+"""Members that `info` lists as not alive, for a person, who finds the others in `members`."""
 _TROUBLE = ("name", "address", "state", "since_s", "reason")
 MEMBER_STATES = ("alive", "suspect", "dead", "left")
 
@@ -70,7 +71,7 @@ _EMPTY: bytes = packb({})
 
 @dataclass(slots=True, eq=False)
 class SocketClient:
-    """A client's connection to the local socket, and who is at its other end. Each is itself alone."""
+    """A client's connection to the local socket, with the caller at its other end; compared by identity."""
 
     caller: Caller
     gone: bool = False
@@ -107,9 +108,9 @@ class Methods:
         more: Mapping[str, Handler] | None = None,
         more_commands: "Mapping[str, Command] | None" = None,
     ) -> None:
-        """`leave(hold_s, by)` returns when it is done; `troubles()` is what goes wrong now; `about` is what `info`
-        shows of the sidecar beside what the node says, and `more_counts` counters of others; `more` and
-        `more_commands` are methods of others, by name."""
+        """`leave(hold_s, by)` returns when the leave is over; `troubles()` lists what goes wrong now; `about` holds the
+        fields of `info` that the node does not know, and `more_counts()` further counters; `more` and `more_commands`
+        are further methods, by name."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -158,7 +159,7 @@ class Methods:
         question, index = (name, tags, all, zone), catalog.index(name)
         limit = 1 if given.get("one", False) else given.get("limit")
         if all or limit is not None or given.get("near", False) or self._node.knowledge.partial:
-            # Not kept: what checks say, distances, and what is known change without notice.
+            # Not kept: the output of checks, distances and knowledge change without a change of the catalog.
             found = catalog.lookup(name, tags=tags, all=all, zone=zone)
             if given.get("near", False):
                 found = tuple(sorted(found, key=self._distance))[:limit]

@@ -1,4 +1,4 @@
-"""The members to which the path carries only small datagrams, in words: one trouble for all of them.
+"""The trouble in `info` about members to which the path carries only small datagrams: one message for all of them.
 
 Owns: which paths are narrow, as the core tells it. One link that is too narrow most often makes the paths to many
 members narrow, so they are counted and a few are named.
@@ -19,7 +19,7 @@ class NarrowPaths:
         self._by_address: dict[str, _Fields] = {}
 
     def on_event(self, event: Event) -> str:
-        """Take a `path_mtu` or `path_mtu_over`; what is to be said of all narrow paths now, empty where there are
+        """Take a `path_mtu` or `path_mtu_over` event; returns the message about all narrow paths, empty if there are
         none."""
         fields = dict(event.fields)
         address = str(fields.get("address"))
@@ -48,7 +48,7 @@ def whom(fields: _Fields) -> str:
 
 
 def path_in_words(path: _Fields) -> str:
-    """What is to be said of one narrow path."""
+    """The message about one narrow path."""
     lost, passes = int(path["lost_bytes"]), int(path["bytes"])
     if lost <= passes:  # the smallest size that there is
         return f"even datagrams of {lost:,} bytes to {whom(path)} do not arrive, though smaller ones do; {ADVICE}"

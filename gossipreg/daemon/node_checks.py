@@ -1,8 +1,8 @@
-"""The checks of the sidecar itself, as Consul's agents have them: what fails here takes all its services with it.
+"""The checks of the sidecar itself, as Consul's agents have them: one that fails takes all services of the sidecar out.
 
-Owns which they are, what is kept of them, and the health that comes of them: the worst. They are registered over HTTP
-(/v1/agent/check/register without a ServiceID), each under an id of its own. Never knows the services: their owner
-gives out none that is better than `health`.
+Owns the checks, what is kept of them, and their common health, which is the worst. They are registered over HTTP
+(/v1/agent/check/register without a ServiceID), each under an id of its own. Never knows the services: their owner gives
+out none that is better than `health`.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class _NodeCheck(NamedTuple):
 
 class NodeChecks:
     def __init__(self, store: Store, log: Log, checks: Checks, changed: Callable[[], None]) -> None:
-        """`changed()`: the health is another one."""
+        """`changed()`: the common health changed."""
         self._checks = checks
         self._changed = changed
         self._store = store
@@ -70,7 +70,7 @@ class NodeChecks:
         given = named(given, id)
         spec = parse_check_untrusted("check", given)
         if spec.id != id:
-            raise BadParams(f"the check has the id {spec.id[:80]!r}, and was to be {id[:80]!r}")
+            raise BadParams(f"the check has the id {spec.id[:80]!r}, and is set as {id[:80]!r}: give the same id twice")
         check(spec, trusted=trusted)
         if id not in self._held and len(self._held) >= MAX_NODE_CHECKS:
             raise TooLarge(f"this sidecar has {MAX_NODE_CHECKS} checks of its own already: deregister some")
@@ -83,12 +83,12 @@ class NodeChecks:
         await self._store.commit([keep_node_check(KeptNodeCheck(id, trusted, packb(given)))], then)
 
     async def describe(self, id: str, name: str, notes: str) -> None:
-        """Call this check otherwise; what it asks stays. Durable."""
+        """Give this check another name and other notes; its question stays. Durable."""
         held = self._held[id]
         await self.put(id, relabelled(held.given, name, notes), None, lambda *_, **__: None, trusted=held.trusted)
 
     async def drop(self, id: str) -> bool:
-        """Take it out; whether that is durable."""
+        """Remove the check; returns whether that is durable."""
 
         def then() -> None:
             if self._held.pop(id, None) is not None:

@@ -1,4 +1,5 @@
-"""Where other members reach this sidecar, if it listens on every address: chosen at the start, and followed.
+"""The addresses at which other members reach a sidecar that listens on every address: chosen at the start, then kept up
+to date.
 
 Owns the choice among the machine's addresses, and the task that looks again when interfaces change. Never knows what
 other members see of us (`core/own_address.py`): behind a NAT they know better, and such an address is left alone.
@@ -24,10 +25,10 @@ from gossipreg.model import Address
 _OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Addresses kept for documentation: never ours, so their route is the default route."""
 SETTLE_S = 0.05
-"""A change is looked at so much later: an address is often taken away and another one given in one go."""
+"""The delay before a change is looked at: an address is often replaced in two steps."""
 REPLACED_S = 1.0
-"""An address that went, and with it the last one of its family, is waited for so long: services would change to the
-other family and back."""
+"""How long the last address of a family may be missing before it is given up; else services would change to the other
+family and back."""
 UNKNOWN = (
     "no address of this host is known but loopback: services registered without an address are not announced; bring an "
     "interface up, or name an address with --advertise (that of a service with --address)"
@@ -37,8 +38,8 @@ UNKNOWN = (
 def own_addresses(
     bind: Bind, bound: tuple[Address, ...], seeds: tuple[Address, ...], local: tuple[LocalAddress, ...]
 ) -> tuple[Address, ...]:
-    """Where others reach us, best first, one of each family; the families of the seeds come first. The bound addresses
-    themselves where they are no wildcards. Empty where it is not known."""
+    """The addresses at which others reach us, best first, one of each family; the families of the seeds come first. The
+    bound addresses themselves if they are no wildcards. Empty if none is known."""
     if not bind.wildcard:
         return bound
     ports = {family_of(address.host): address.port for address in bound}
@@ -63,7 +64,8 @@ def own_addresses(
 
 
 class FollowAddresses:
-    """Keeps what is announced in step with the interfaces, and services and troubles with what is announced."""
+    """Keeps the announced addresses up to date with the interfaces, and services and troubles with the announced
+    addresses."""
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class FollowAddresses:
         """Those announced addresses that are, or were, of this machine. The others were seen by other members: we are
         behind a NAT."""
         self._followed = self._host()
-        """The host that services have whose address was not named."""
+        """The default address of services that named none."""
         self._changed = trio.Event()
 
     def changed(self) -> None:
@@ -102,7 +104,7 @@ class FollowAddresses:
         self._changed.set()
 
     def seeds_found(self, addresses: tuple[Address, ...]) -> None:
-        """The seeds' names gave these: the route to them may show a better address of ours."""
+        """The seeds resolved to these addresses: the route to them may show a better address of ours."""
         if addresses != self._seeds:
             self._seeds = addresses
             self._look(anew=True)
@@ -114,7 +116,7 @@ class FollowAddresses:
                 nursery.start_soon(self._follow_interfaces)
 
     async def _follow_announced(self) -> None:
-        """Services whose address was not named have ours, also after we moved."""
+        """Give services that named no address ours, also when ours changes."""
         while True:
             before, self._followed = self._followed, self._host()
             self._known(bool(self._followed))
@@ -142,7 +144,8 @@ class FollowAddresses:
             changes.close()
 
     def _look(self, *, anew: bool = False) -> None:
-        """Announce what is right now; with `anew` an address of ours that is still there gives way to a better one."""
+        """Announce the addresses that are right now. With `anew` an address that is still there gives way to a better
+        one."""
         announced = self._announced()
         after = self._right(anew=anew)
         if not self._fixed and after and after != announced:

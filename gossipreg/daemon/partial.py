@@ -1,7 +1,7 @@
 """Answers to `lookup` while the cluster's table is not known: marked as partial, or refused.
 
-Owns the rule of the local socket: an answer that has something says that there may be more, and one that would be empty
-is the error `not_synced`. While no table was kept from the last run, a name is answered only if it is registered here.
+Owns the rule of the local socket: an answer with instances says that there may be more, and an empty answer becomes the
+error `not_synced`. While no table was kept from the last run, a name is answered only if it is registered here.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,8 @@ def lookup_shapes(
     shape: Callable[[Instance], Shape],
     why: Callable[[], str],
 ) -> list[Shape]:
-    """The instances found, each marked. Raises NotSynced where others may have what is asked for, and we do not."""
+    """Mark each instance found as partial. Raises NotSynced if there is none, or if no table is known and the name is
+    not registered here."""
     if not found or (view.knowledge.refuses and not registered_here(view, name)):
         raise not_synced(f"where {name} is", why())
     return [{**shape(instance), "partial": True} for instance in found]

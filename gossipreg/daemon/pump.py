@@ -65,7 +65,7 @@ class Pump:
         self.acked_version = NOTHING
         """Every living member holds our row at this version, the last one that somebody waited for."""
         self.acked = trio.Event()
-        """Set, and made anew, whenever that rises."""
+        """Set, and replaced by a new event, whenever that rises."""
         self.stopped: str | None = None
         """Why the node cannot go on; set at the latest when `run` returns for that reason."""
         self._node = node

@@ -1,9 +1,9 @@
-"""Reading again, while the sidecar runs, what it was started with: keys, services file, options.
+"""Read keys, the services file and options again while the sidecar runs.
 
-Owns the order, and that a reading which failed stays a trouble in `info` until that part is read without a fault. What
-was read before stays in use then. Each part is a function that reads and applies; it returns what it found, as fields
-of a log line, and raises GossipregError where nothing of it was applied. Asked for by SIGHUP, and by the method
-`reload`, which answers with what was read, or with the errors of all parts.
+Owns the order, and the rule that a failed reading stays a trouble in `info` until that part is read without a fault;
+meanwhile the part stays in use as it was read before. Each part is a function that reads and applies; it returns what
+it found, as fields of a log line, and raises GossipregError if it applied nothing. SIGHUP asks for a reload, and so
+does the method `reload`, which answers with what was read, or with the errors of all parts.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,11 +36,11 @@ class Reload:
         self._troubles = troubles
         self._parts = parts
         self._reading = trio.Lock()
-        """One reading at a time; a pipe may take its time."""
+        """One reload at a time; a read from a pipe may take long."""
 
     async def read(self, overrides: Mapping[str, Part] | None = None, by: Fields | None = None) -> Shape:
-        """What was read, by part; `by` says who asked, for the log. Raises Refused with the faults of all parts that
-        could not be read; the other parts are in use then."""
+        """Read all parts and return what was read, by part; `by` is the caller, for the log. Raises Refused with the
+        faults of all parts that could not be read; the other parts are in use then."""
         found: Shape = {}
         faults: list[str] = []
         async with self._reading:
@@ -120,7 +120,7 @@ async def _read_services(path: str, services: Services, allow_empty: bool) -> Fi
 async def _read_options(
     running: tuple[OptionInForce, ...], read: Callable[[], tuple[OptionInForce, ...]]
 ) -> Fields:  # fmt: skip
-    """Options are in force from the start to the end: say which ones a restart would change."""
+    """Report the options that a restart would change: options stay in force until the sidecar ends."""
     now = await trio.to_thread.run_sync(read)
     before = {one.name: one.value for one in running}
     changed = [one.name for one in now if one.value != before.get(one.name)]

@@ -143,8 +143,8 @@ async def keep_resolving(
     resolve: Callable[[Seed], Awaitable[list[Address]]] = resolve,
 ) -> None:
     """Call `found` with all addresses, in the seeds' order, whenever they are not those of last time, `failed` for each
-    seed that does not resolve, and `resolved` for each that does. Goes on while `content` (in step, and hears somebody)
-    says no. Returns at once where no name has to be resolved."""
+    seed that does not resolve, and `resolved` for each that does. Continues while `content()` (synced and not isolated)
+    is false. Returns at once if no name has to be resolved."""
     known = {seed: list(literals((seed,))) for seed in seeds}
     told: tuple[Address, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The health of the services registered here: what their checks, the sidecar's own checks and maintenance make of it.
+"""The health of the services registered here, from their checks, the sidecar's own checks and maintenance.
 
 Owns which health is announced of a service (the worst of its checks and of the sidecar's own, or maintenance), what
 follows when a check speaks, and what is shown of checks. Never knows how a service is registered, or kept.
@@ -54,12 +54,12 @@ class ServiceHealth:
         return self._announced.register(entry.registration.service, *self._shown(entry))
 
     def announce(self, id: str) -> None:
-        """Announce the health of a service again, where it is registered."""
+        """Announce the health of a service again if it is registered."""
         if id in self._entries:
             self._announced.set_health(id, *self._shown(self._entries[id]))
 
     def announce_all(self) -> None:
-        """The sidecar's own checks have another health."""
+        """The health of the sidecar's own checks changed."""
         for id in self._entries:
             self.announce(id)
 
@@ -75,7 +75,7 @@ class ServiceHealth:
             self.checks.look_at_aliases(change.instance.service.id)
 
     def _checked(self, id: str, health: Health) -> None:
-        """Its checks make this its health from now on."""
+        """The health from the checks of this service changed."""
         self._write_line(id, health, before=HEALTH_NAMES[self._of(id)])
         if id == NODE:
             self.node_checks.health = health
@@ -86,7 +86,7 @@ class ServiceHealth:
         self.known.changed(id)
 
     def _kept_out(self, id: str) -> None:
-        """The first result of a check of it did not let it into the answers."""
+        """The first result of one of its checks kept it out of the answers."""
         self._write_line(id, self._of(id))
 
     def _take_out(self, id: str, why: str) -> None:
@@ -108,7 +108,7 @@ class ServiceHealth:
         return [(service.id, service.address, service.port) for service in services if service.port]
 
     def refuses(self, id: str) -> None:
-        """It refused a connection, and nobody will check it for a while: out of the answers."""
+        """Take a service out of the answers that refused a connection: nobody checks it during the hold."""
         if id in self._entries:
             self._log.warning("service_refuses", id=id, message="it takes no connections: not held in the answers")
             self._checked(id, Health.CRITICAL)

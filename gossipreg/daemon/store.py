@@ -1,9 +1,9 @@
-"""What must be durable is written here, in a thread, in the order asked for; many at a time share one commit.
+"""The queue of durable writes: a thread writes them in the order asked for, and many of them share one commit.
 
 Owns the queue, and the rule that nothing is done or answered before it is on the disk: `commit` calls `then` once the
 write is committed, in the order of the calls, and returns what that returns. The exception is `tell_first`, for what
-takes something out of the answers. Never knows what is written. Without a
-data directory there is nothing to wait for, and `then` is called at once.
+takes something out of the answers. Never knows what is written. Without a data directory there is nothing to wait for,
+and `then` is called at once.
 
 Bounds: a client waits for its one write, so the queue is as long as there are clients; what nobody waits for is kept
 under a name, and only its last state is written.
@@ -82,9 +82,9 @@ class Store:
         return result
 
     async def tell_first(self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]) -> bool:
-        """Call `then` at once and write what `statements` gives after that: for what takes something out of the
-        answers, which no full disk may keep from happening. Returns whether it is on the disk; where not, it is tried
-        again under this name until it is. Raises what `then` raises; then nothing is written."""
+        """Call `then` at once, and after it write what `statements` gives: for changes that take something out of the
+        answers, which a full disk must not prevent. Returns whether the write is on the disk; if not, it is repeated
+        under this name until it is. Raises what `then` raises; then nothing is written."""
         then()
         try:
             await self.commit(statements(), lambda: None)

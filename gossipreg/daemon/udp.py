@@ -5,10 +5,10 @@ does raises out of here: what cannot be sent is dropped and counted under the er
 drop it.
 
 On Linux, IP_RECVERR makes the kernel keep ICMP errors with the address that they are about, in an error queue: from it
-come `refused` and `too_large`. That there is one is told by the next call on the socket, about whatever: then the queue
-is read, and the call made again. Elsewhere everything works but these.
+come `refused` and `too_large`. The next call on the socket, whatever it is for, fails if an error waits: then the queue
+is read and the call repeated. Other systems report neither of the two.
 
-No datagram is fragmented, here or on the way, for pieces are what networks drop first: IP_PMTUDISC_PROBE sets "don't
+No datagram is fragmented, here or on the way, since networks drop fragments first: IP_PMTUDISC_PROBE sets "don't
 fragment" and lets a datagram be as large as the interface allows. The kernel's own idea of a path's MTU is not used,
 since anyone can forge the ICMP message that it comes from: such a message only makes the core measure.
 """
@@ -29,15 +29,15 @@ from gossipreg.errors import cannot_start
 from gossipreg.model import Address
 
 BATCH = 64
-"""So many datagrams are taken at one call, so that a flood never keeps the caller from its timers; fewer: there are no
-more."""
+"""Datagrams that are taken at one call, so that a flood never keeps the caller from its timers. Fewer mean that none is
+left."""
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Asked for; the kernel gives what net.core.rmem_max allows."""
 FREE_PORT_TRIES = 32
 MAX_DATAGRAM_BYTES = 65_536
 
 _MTU_DISCOVER = {socket.AF_INET: (socket.IPPROTO_IP, 10), socket.AF_INET6: (socket.IPPROTO_IPV6, 23)}
-"""(level, option) of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, likewise."""
+"""(level, option) of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER."""
 _PMTUDISC_PROBE = 3
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 """(level, option) of IP_RECVERR and IPV6_RECVERR in linux/in.h and linux/in6.h."""
@@ -76,7 +76,7 @@ class Transport(Protocol):
         """Addresses where the port is said to be closed, since last asked."""
 
     def too_large(self) -> list[Address]:
-        """Addresses on the way to which a datagram is said to have been too large, since last asked."""
+        """Addresses for which ICMP reported a datagram as too large, since the last call."""
 
     def close(self) -> None: ...
 

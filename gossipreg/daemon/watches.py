@@ -1,8 +1,8 @@
-"""Who is told of which changes: the watches of all clients.
+"""The watches of all clients on the local socket, and their notifications.
 
-A change is brought into bytes once, however many watch. Each watch gets its changes of one step in one piece. Who is
-told what is decided in `core.followers`. Never knows what a connection is: a watch ends in a function that takes bytes
-and must not block.
+A change is encoded once for all watches. Each watch gets its changes of one step in one piece. `core.followers` decides
+which watch gets which changes. Never knows what a connection is: a watch ends in a function that takes bytes and must
+not block.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +36,8 @@ class Watches:
         return len(self._followers)
 
     def add(self, watch: LocalWatch) -> bytes:
-        """The notification that it begins with; empty where nothing is known yet, and it comes later."""
+        """Add the watch; returns its first notification, or nothing if no table is known yet and the notification comes
+        later."""
         current = self._followers.add(watch, watch.name)
         return b"" if current is None else notification(watch.number, packed(current))
 
@@ -44,7 +45,8 @@ class Watches:
         self._followers.remove(watch, watch.name)
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """The answers changed; or, where `changes` is empty, what they are worth."""
+        """Notify the watches of these changes; if `changes` is empty, of the change of what is known (synced, partial,
+        stale)."""
         pieces: dict[LocalWatch, list[bytes]] = {}
         for what, watches in self._followers.changed(changes):
             data = packed(what)

@@ -1,6 +1,7 @@
-"""Health checks: what is asked (`spec`, read by `parse` and `targets`), how (`http`, `tcp`, `grpc`, `command`; `tls`
-under two of them), when, and what follows (`schedule`).
+"""Health checks. `spec` is a check as a value, which `parse` and `targets` read; `http`, `tcp`, `grpc` and `command`
+run one (`tls` serves `http` and `grpc`); `schedule` runs them when they are due; `state` derives the health from the
+results.
 
-Nothing here knows what a service is beyond its id, nor the cluster: `daemon/services.py` is told when the health of one
-changes. What checks say is shown by this sidecar and never gossiped.
+This package knows a service only by its id, and never the cluster: it reports changes of health to
+`daemon/service_health.py`. The output of checks is shown by this sidecar and never gossiped.
 """

@@ -22,15 +22,15 @@ from gossipreg.model import Health
 
 READ_BYTES = 16 * 1024
 ANSWER_BYTES = 4096
-"""A status takes two bytes. What is longer is no answer of this service."""
+"""A status takes two bytes: a longer answer is not from a health service."""
 STATUSES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 SERVING = 1
 CODES = {5: "NOT_FOUND: this server does not know the service", 12: "UNIMPLEMENTED: this server has no health service"}
-"""Of gRPC's status codes, those that a health check meets."""
+"""The status codes of gRPC that a health check meets."""
 
 
 class NoAnswer(Exception):
-    """The message says what came instead, for a person."""
+    """The server did not answer as a health service. The message says what it did, for a person."""
 
 
 def available() -> bool:
@@ -39,7 +39,7 @@ def available() -> bool:
 
 
 async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
-    import h2.exceptions  # not for a sidecar without such checks
+    import h2.exceptions  # loaded by sidecars with such checks only
 
     where, _, service = spec.target.partition("/")
     parts = urlsplit(f"//{where}")
@@ -109,7 +109,7 @@ async def _call(stream: Any, spec: CheckSpec, where: str, service: str) -> int:
 
 
 def _check_headers(headers: dict[Any, Any]) -> None:
-    """Raises NoAnswer where they say that the call failed."""
+    """Raise NoAnswer if the headers say that the call failed."""
     if (http := headers.get(":status", "200")) != "200":
         raise NoAnswer(f"HTTP {http}")
     code = headers.get("grpc-status", "0")
@@ -134,7 +134,7 @@ def _varint(number: int) -> bytes:
 
 
 def _status(said: bytes) -> int:
-    """Field 1 of the answer; 0 where it is left out. Raises NoAnswer."""
+    """Field 1 of the answer; 0 if it is absent. Raises NoAnswer."""
     if len(said) < 5 or said[0] != 0 or len(said) != 5 + struct.unpack_from(">I", said, 1)[0]:
         raise NoAnswer("its message cannot be read")
     message = said[5:]

@@ -1,5 +1,5 @@
-"""`http` and `https` checks: one request on a connection of its own. Redirects are not followed: a program that is well
-does not answer 3xx to its health check."""
+"""`http` and `https` checks: one request on a connection of its own. Redirects are not followed: a healthy program does
+not answer 3xx to its health check."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +16,9 @@ from gossipreg.model import Health
 TOO_MANY_REQUESTS = 429
 READ_BYTES = 4096
 SECRET_LENGTH = 8
-"""Shorter words of a header's value (`Bearer`, `no-cache`) are no secrets that would be worth hiding."""
+"""Shorter words of a header's value (`Bearer`, `no-cache`) are not treated as secrets."""
 BODY_BYTES = 4 * OUTPUT_MAX
-"""So much of the body is read; a service may have more to say, but not to a health check."""
+"""Bytes of the body that are read; the rest does not reach the output."""
 
 
 async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
@@ -42,7 +42,7 @@ async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
 
 
 def _without_secrets(said: str, spec: CheckSpec) -> str:
-    """What a server said, without what it may have sent back of the check's headers and body."""
+    """The server's text with the check's header values and body hidden, since a server may echo them."""
     words = [word for _, value in spec.headers for word in value.split() if len(word) >= SECRET_LENGTH]
     for secret in sorted({spec.body.strip(), *words} - {""}, key=len, reverse=True):
         said = said.replace(secret, HIDDEN)
@@ -74,7 +74,7 @@ def _host(spec: CheckSpec) -> str:
 
 
 def _headers(spec: CheckSpec, body: bytes) -> list[tuple[str, str]]:
-    """Ours, where the check has none of that name, then the check's."""
+    """Our defaults that the check does not override, then the check's headers, then those of the framing."""
     ours = [("Host", _host(spec)), ("User-Agent", f"gossipreg/{__version__}"), ("Accept", "*/*")]
     named = {name.lower() for name, _ in spec.headers}
     framing = [("Connection", "close"), *([("Content-Length", str(len(body)))] if body else [])]

@@ -1,10 +1,10 @@
-"""What a user writes of a check, to a `CheckSpec`: one reader of options for all kinds, in text and in tables.
+"""Parse a check as a user writes it, in text or as a table, into a `CheckSpec`: one reader of options for all kinds.
 
     http://HOST[:PORT]/PATH   https://...   2xx passes, 429 warns, every other status is critical
     tcp://HOST:PORT                         a connection passes
     grpc://HOST:PORT[/SERVICE]   grpcs://   SERVING passes (grpc.health.v1; needs the extra `grpc`)
     cmd:COMMAND LINE                        exit code 0 passes, 1 warns, every other code is critical
-    ttl:DURATION                            passes while heartbeats come, the last no longer ago than that
+    ttl:DURATION                            passes while the last heartbeat is not older than that
     alias:SERVICE_ID                        has the health of that service
 
 In text, options follow after commas and are read from the right, so that a URL or a command may have commas of its own:
@@ -57,7 +57,7 @@ Given = dict[str, list[str]]
 
 _OPTION = re.compile(r"([A-Za-z_]+)=(.*)", re.DOTALL)
 _PIECE = re.compile(r",([A-Za-z_]+)=((?:(?!,[A-Za-z_]+=).)*)", re.DOTALL)
-"""With its value, up to the next one."""
+"""One option with its value, which ends where the next option begins."""
 _SERVER_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHOD = re.compile(r"[A-Z]{1,20}")
@@ -100,8 +100,8 @@ def _shown(kind: Kind, target: str, text: str) -> str:
 
 
 def _hidden(text: str) -> str:
-    """Text that cannot be read, so that it is not known where its options begin: the value of each piece that looks
-    like an option is hidden, but for those known to be harmless."""
+    """Hide the value of each piece that looks like an option, except options known to be harmless. This is for text
+    that cannot be parsed, so that nobody knows where its options begin."""
     return text if text.startswith("cmd:") else _PIECE.sub(_hide, text)
 
 
@@ -118,7 +118,7 @@ def with_id(given: str | Table, id: str) -> str | dict[str, Any]:
 
 
 def relabelled(given: str | Table, name: str, notes: str) -> str | dict[str, Any]:
-    """The same check called so. It was read before, so it can be read."""
+    """The same check with this name and these notes. It was parsed before, so it parses again."""
     labels = {"check_name": name, "check_notes": notes}
     if not isinstance(given, str):
         return {**{key: value for key, value in given.items() if key not in labels},
@@ -141,7 +141,7 @@ def _check_size(name: str, text: str) -> None:
 
 
 def _kind_of(text: str) -> tuple[Kind, str]:
-    """The kind, and what follows it. ValueError says what to do, as everywhere below."""
+    """Split off the kind. Here and below, the text of a ValueError says what to do."""
     for kind in KINDS:
         if text.startswith(f"{kind}{_mark(kind)}"):
             return kind, text[len(kind) + len(_mark(kind)) :]

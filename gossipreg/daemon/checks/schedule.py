@@ -1,19 +1,19 @@
 """When checks run, and what follows from their results.
 
-Owns the health of each service with checks (the worst of its checks), when each check is due, and the bounds: at most
-so many run at once, in the order in which they fell due, so that none is starved; commands apart from the others,
-since they are dear. Never knows how a check is run, or what a service is beyond its id.
+Owns the health of each service with checks (the worst of its checks), the time at which each check is due, and the
+bound on checks that run at once, in the order in which they fell due, so that none starves. Commands have a bound of
+their own, since they cost more. Never knows how a check is run, or what a service is beyond its id.
 
-A check runs when it is set. While it is critical it runs again soon, ever less often, until it has passed for the first
-time or that would be as seldom as its interval: a program that starts beside its sidecar is found when it is up. Then
-it runs once at a random moment of its interval, so that many set together are spread, and from there on at every
-interval. Runs of one check never overlap: one that takes longer than the interval is followed by the next moment of its
-interval after its end.
+A check runs when it is set. As long as it has not passed, it is retried after growing pauses, until a pause would be as
+long as its interval: so a program that starts beside its sidecar is found soon after it is up. Then the check runs once
+at a random moment of its interval, which spreads checks that were set together, and once per interval after that. Runs
+of one check never overlap: after a run that was longer than the interval, the check waits for the next multiple of the
+interval.
 
-A result that is better than the health so far counts towards `passes`, one that is worse towards `fails`; after enough
-of them in a row the last one is the health. A result that agrees begins both counts anew. A ttl check hears heartbeats
-instead, each of which counts at once. The first result after a start of the sidecar counts at once too, and so does the
-first one of a check that took over a health which it has not found itself (see `state.py`).
+A result that is better than the present health counts towards `passes`, a worse one towards `fails`; after enough of
+them in a row the last result becomes the health. A result that agrees resets both counts. A ttl check receives
+heartbeats instead, and each counts at once. The first result after a start of the sidecar also counts at once, and so
+does the first result of a check that took over the health of an earlier one (see `state.py`).
 """
 
 import heapq
@@ -49,7 +49,7 @@ SOON_A_SECOND = 200
 
 
 FIRST_A_SECOND = 2000
-"""At a start of the sidecar so many first runs begin in a second."""
+"""First runs per second at a start of the sidecar."""
 
 
 @dataclass(slots=True)
@@ -73,9 +73,10 @@ class Checks:
         connections_max: int = CONNECTIONS_MAX,
         commands_max: int = COMMANDS_MAX,
     ) -> None:
-        """`changed(id, health)`: the health of this service is another one. `expired(id, why)`: one of its checks was
-        critical for as long as it may be. `kept_out(id)`: the first result of a check of it did not pass. `spoke(id,
-        n)`: its check number n gave a result, or had a heartbeat. `bug` is told of what runners and these raise."""
+        """`changed(id, health)`: this service has a new health. `expired(id, why)`: one of its checks was critical for
+        its `deregister_after`. `kept_out(id)`: the first result of one of its checks did not pass. `spoke(id, n)`: its
+        check number n gave a result, or received a heartbeat. `bug` receives the exceptions of runners and of these
+        callbacks."""
         self._changed = changed
         self._expired = expired
         self._kept_out = kept_out
@@ -99,8 +100,9 @@ class Checks:
         return max((check.health for check in self._planned(service_id, specs, beginning)), default=Health.PASSING)
 
     def set(self, service_id: str, specs: tuple[CheckSpec, ...], beginning: Beginning) -> None:
-        """Check this service so from now on. Checks that ask what an earlier one asked go on with its health; those
-        that ask something else in its place keep its health until their own first result."""
+        """Replace the checks of this service. A check with the same question as an earlier one continues with its
+        health; a check that takes the place of an earlier one with another question keeps that health until its own
+        first result."""
         now, planned = trio.current_time(), self._planned(service_id, specs, beginning)
         spread_s = 0.0 if beginning.restored is None else len(self._services) / FIRST_A_SECOND
         before = self._services.pop(service_id, [])
@@ -118,7 +120,7 @@ class Checks:
                 self._edit(check, spec, now)
 
     def _planned(self, service_id: str, specs: tuple[CheckSpec, ...], beginning: Beginning) -> list[ScheduledCheck]:
-        """The checks for these specs: those that go on, as they are, and new ones that have not begun."""
+        """The checks for these specs: those that continue, and new ones that have not begun."""
         now, before = trio.current_time(), self._services.get(service_id, [])
         places = paired(service_id, [check.spec for check in before], specs)
         restored = [None] * len(specs) if beginning.restored is None else beginning.restored(specs)
@@ -157,7 +159,7 @@ class Checks:
             self._said(check, CheckOutcome(health, shortened(note)), at_once=True)
 
     def look_at_aliases(self, service_id: str) -> None:
-        """Something about the service with this id changed: run the checks that alias it now."""
+        """Run the checks that alias this service now: something about it changed."""
         for checks in self._services.values():
             for check in checks:
                 if check.spec.kind == "alias" and check.spec.target == service_id and check.runs is None:
@@ -214,7 +216,7 @@ class Checks:
         self._watch_expiry(check)
 
     def _edit(self, check: ScheduledCheck, spec: CheckSpec, now: float) -> None:
-        """The same question, otherwise put: its health, its counts and a run that is going on stay."""
+        """Replace the options of a check whose question stays: its health, its counts and a current run stay too."""
         before, check.spec = check.spec, spec
         if spec.kind == "ttl" and spec.interval_s != before.interval_s:
             began = check.since if check.checked_at is None else check.checked_at

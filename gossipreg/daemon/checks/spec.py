@@ -12,14 +12,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 DEFAULT_INTERVAL_S = 10.0
 DEFAULT_TIMEOUT_S = 5.0
 ALIAS_INTERVAL_S, ALIAS_TIMEOUT_S = 1.0, 60.0
-"""An alias costs one look into the own table; it waits for that to be synced."""
+"""An alias only reads this sidecar's table, so it runs often; its timeout leaves time for the table to be synced."""
 OUTPUT_MAX = 512
 """Characters of a check's output that are kept. They are for a person who wants to know why."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
-    """Two checks are equal where everything about them is. `asked` tells whether they ask the same question."""
+    """Two checks are equal if all their fields are. `asked` tells whether they ask the same question."""
 
     text: str = field(repr=False)
     """As it was given. Header values and bodies may be secrets: show `shown` instead."""
@@ -37,9 +37,9 @@ class CheckSpec:
     deregister_after_s: float | None = None
     """The service is deregistered when the check was critical for this long without a break."""
     verify: bool = True
-    """For TLS: whether the certificate must be good."""
+    """For TLS: whether the certificate must be valid."""
     server_name: str = ""
-    """For TLS: the name that is asked for, and that the certificate must have. Empty: the target's host."""
+    """For TLS: the server name that is sent (SNI), and that the certificate must have. Empty: the target's host."""
     id: str = ""
     """Empty: see `check_ids`."""
     name: str = ""

@@ -22,7 +22,7 @@ class CheckStatus:
     health: Health
     output: str
     since_s: float
-    """How long it has been of this health."""
+    """The time since its health changed."""
     checked_s: float | None
     """How long ago its last result or heartbeat came; None: never."""
 
@@ -35,7 +35,7 @@ class Restored:
     age_s: float
     """How long ago its last result or heartbeat came."""
     left_s: float = 0.0
-    """Of a ttl check: how long from now a heartbeat may take."""
+    """Of a ttl check: the time that is left for the next heartbeat."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,16 +53,16 @@ class ScheduledCheck:
     due: float = inf
     """When it runs next; for a ttl, when its time is up."""
     soon_s: float = SOON_S
-    """How long until it runs again, as long as it has not passed."""
+    """The pause before its next run, as long as it has not passed."""
     settled: bool = False
     """It runs at its interval."""
     waiting: bool = False
-    """It is due, and waits for a place."""
+    """It is due, and waits until fewer checks run."""
     runs: trio.CancelScope | None = None
     gone: bool = False
 
     def shown(self) -> str:
-        """The last output, and how far it is on its way to another health."""
+        """The last output, with the count of results towards another health."""
         if not self.output and (self.checked_at is None or self.unproven):
             return "no heartbeat yet" if self.spec.kind == "ttl" else "no result yet"
         if self.streak < 0:
@@ -74,14 +74,14 @@ class ScheduledCheck:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """The health with which checks begin that the service did not have before."""
+    """The initial health of checks that are new to a service."""
 
     fresh: Health = Health.CRITICAL
     said: dict[str, Health] = field(default_factory=dict)
-    """By id of the check, where the registration said so."""
+    """Id of a check -> the initial health that the registration gave."""
     restored: Callable[[Sequence[CheckSpec]], list[Restored | None]] | None = None
-    """At a start: what is known of each check from before. Those of which nothing is known begin critical, and the
-    first result counts at once either way."""
+    """At a start: what is known of each check from the earlier process. A check of which nothing is known begins
+    critical. In both cases the first result counts at once."""
 
 
 def paired(service_id: str, before: Sequence[CheckSpec], after: Sequence[CheckSpec]) -> list[int | None]:

@@ -34,7 +34,7 @@ async def secured(
 
 @cache
 def _context(verify: bool, protocols: tuple[str, ...]) -> "ssl.SSLContext":
-    import ssl  # not for a sidecar without such checks
+    import ssl  # loaded by sidecars with such checks only
 
     context = ssl.create_default_context()
     if protocols:
