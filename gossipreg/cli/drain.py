@@ -27,8 +27,8 @@ SHOWN_MAX = 5
 @pass_chosen
 def drain(chosen: Chosen, service: str | None, off: bool, reason: str | None, timeout: float) -> int:
     """Put a service, or without --service this whole sidecar, in maintenance and return once all living members have
-    acknowledged it: then no lookup anywhere gives it out. Exit code 1 where some had not at --timeout; the maintenance
-    stays, and they will learn of it.
+    acknowledged it: then no lookup anywhere gives it out. Exit code 1 where some had not at --timeout, or where
+    this sidecar was not synced until then; the maintenance stays, and they will learn of it.
     """
     with chosen.client(timeout + ANSWER_S) as client:
         result = client.call("drain", timeout=timeout, **maintenance_params(service, off, reason))
@@ -38,7 +38,11 @@ def drain(chosen: Chosen, service: str | None, off: bool, reason: str | None, ti
         warn_if_not_durable(result)
     if result["acked"]:
         return 0
-    if not chosen.json:
+    not_synced = result.get("not_synced_because")
+    if not_synced and not chosen.json:
+        say(f"not synced after {timeout:g}s, so not all members are known here: {printable(not_synced)}; those that "
+            "have not learned of it may give it out until they do")  # fmt: skip
+    elif not chosen.json:
         named = ", ".join(printable(name) for name in result["members"][:SHOWN_MAX])
         more = ", ..." if result["missing"] > SHOWN_MAX else ""
         say(f"{result['missing']} living members have not acknowledged it after {timeout:g}s: {named}{more}; they may "

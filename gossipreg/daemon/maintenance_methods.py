@@ -37,7 +37,8 @@ class MaintenanceMethods:
 
     def drain(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
         """As `maint`, and {timeout} in seconds: answered once all living members have acked it, or at the timeout.
-        The result: {durable, acked: whether all have, missing: how many have not, members: the names of those}."""
+        The result: {durable, acked: whether all have, missing: how many have not, members: the names of those,
+        not_synced_because: why this sidecar cannot know all members, else empty}."""
         return self._drain(take_untrusted("drain", params, _DRAIN), by)
 
     async def _maint(self, given: dict[str, Any], by: Caller) -> Shape:
@@ -46,10 +47,11 @@ class MaintenanceMethods:
 
     async def _drain(self, given: dict[str, Any], by: Caller) -> Shape:
         told = await self._maint(given, by)
-        missing = await self._acks.wait(given.get("timeout", DRAIN_TIMEOUT_S))
+        missing, not_synced = await self._acks.wait(given.get("timeout", DRAIN_TIMEOUT_S))
         return {
             **told,
-            "acked": not missing,
+            "acked": not missing and not not_synced,
             "missing": len(missing),
             "members": sorted(self._name(id) for id in missing[:NAMED_MAX]),
+            "not_synced_because": not_synced,
         }

@@ -37,7 +37,7 @@ def test_a_drained_sidecar_says_why_everywhere(cluster: Sidecars) -> None:
     _register(one)
     wait_for(lambda: len(two.lookup("web")) == 1)
     result = json.loads(cli(one, "drain", "--reason", "new disk", "--timeout", "30s", "--json"))
-    assert result == {"acked": True, "missing": 0, "members": [], "durable": True}
+    assert result == {"acked": True, "missing": 0, "members": [], "durable": True, "not_synced_because": ""}
     assert two.lookup("web") == []
     assert cli(two, "lookup", "web", "--all") == "10.0.0.1:80 maintenance  new disk\n"
     assert "maintenance: new disk" in cli(two, "members")
@@ -47,6 +47,16 @@ def test_a_drained_sidecar_says_why_everywhere(cluster: Sidecars) -> None:
     cli(one, "maint", "--off")
     wait_for(lambda: len(two.lookup("web")) == 1)
     assert "maintenance_over" in one.log.read_text()
+
+
+def test_drain_fails_while_the_sidecar_is_not_synced(cluster: Sidecars) -> None:
+    one = cluster.start("one", "--seed", "127.0.0.1:1").wait_ready()
+    _register(one)
+    said = cli(one, "drain", "--service", "web-80", "--timeout", "0.3s", code=1)
+    assert said.startswith("not synced after 0.3s, so not all members are known here: "), said
+    result = json.loads(cli(one, "drain", "--timeout", "0.3s", "--json", code=1))
+    assert (result["acked"], result["durable"]) == (False, True)
+    assert result["not_synced_because"]
 
 
 def test_drain_fails_and_names_the_member_that_has_not_acked(cluster: Sidecars) -> None:
