@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument(
         "--clients", action="store_true", help="install HAProxy, Prometheus, Node; run the tests with them"
     )
-    parser.add_argument("--systemd", action="store_true", help="the unit in README on a real systemd, as root")
+    parser.add_argument("--systemd", action="store_true", help="the unit of the manual on a real systemd, as root")
     parser.add_argument(
         "--resolvers", nargs="*", metavar="NAME", help="resolvers and proxies in front, as in docs/dns.md (all)"
     )

@@ -1,4 +1,4 @@
-"""The unit in the README is one that systemd understands."""
+"""The unit in the manual is one that systemd understands."""
 
 import re
 import shutil
@@ -9,12 +9,12 @@ import pytest
 
 from gossipreg.cli.commands import gossipreg
 
-README = Path(__file__).parent.parent / "README.md"
+OPERATIONS = Path(__file__).parent.parent / "gossipreg" / "docs" / "operations.md"
 ANALYZE = shutil.which("systemd-analyze")
 
 
 def unit() -> str:
-    found = re.search(r"```ini\n(.*?)```", README.read_text(), re.DOTALL)
+    found = re.search(r"```ini\n(.*?)```", OPERATIONS.read_text(), re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -27,7 +27,7 @@ def verify(folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
-def test_the_unit_in_the_readme_is_valid_and_a_broken_one_is_seen(tmp_path: Path) -> None:
+def test_the_unit_in_the_manual_is_valid_and_a_broken_one_is_seen(tmp_path: Path) -> None:
     good = verify(tmp_path, unit())
     assert (good.returncode, good.stderr) == (0, "")
     assert verify(tmp_path, unit().replace("ProtectSystem=strict", "ProtectSystem=very")).stderr != ""

@@ -93,7 +93,7 @@ def test_insecure_http_opens_reads_only() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 def test_a_user_in_the_sockets_group_can_neither_stop_the_sidecar_nor_change_others_services() -> None:
-    """As the README's unit has it: one group for those who use the socket, another for operators."""
+    """As the manual's unit has it: one group for those who use the socket, another for operators."""
     users, operators = 64_001, 64_002
     with Sidecars() as cluster:
         one = cluster.start(

@@ -8,7 +8,7 @@ from tests.systemd.unit import Unit
 
 @pytest.fixture
 def unit() -> Iterator[Unit]:
-    """The README's unit on a machine of its own, with a sidecar outside, joined and READY."""
+    """The manual's unit on a machine of its own, with a sidecar outside, joined and READY."""
     if why := why_not():
         pytest.skip(why)
     machine = Machine()

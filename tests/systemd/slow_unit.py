@@ -1,4 +1,4 @@
-"""What takes long to see of README's unit: run by `scripts/check --systemd`, and not with the other tests."""
+"""What takes long to see of the manual's unit: run by `scripts/check --systemd`, and not with the other tests."""
 
 from tests.system.sidecars import wait_for
 from tests.systemd.machine import HOST

@@ -1,4 +1,4 @@
-"""README's unit under a real systemd: what its directives promise, seen from another sidecar."""
+"""The manual's unit under a real systemd: what its directives promise, seen from another sidecar."""
 
 import base64
 import time

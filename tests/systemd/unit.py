@@ -1,4 +1,4 @@
-"""README's unit, set up on a machine as README says, and a sidecar outside which sees what others see of it."""
+"""The manual's unit, set up on a machine as the manual says, and a sidecar outside which sees what others see of it."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ SOCKET = "/run/gossipreg/gossipreg.sock"
 
 
 def readme_unit() -> str:
-    found = re.search(r"```ini\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    found = re.search(r"```ini\n(.*?)```", (ROOT / "gossipreg" / "docs" / "operations.md").read_text(), re.DOTALL)
     assert found is not None
     return found[1]
 
