@@ -1,15 +1,14 @@
-"""What the registry has for a question: the records of its answer, without regard to who asks.
+"""The records that answer a question, the same for every client.
 
-Owns which types a name has, and whether there is such a name at all: NXDOMAIN where there is not, also where a service
-has no passing instance (as at Consul), and NODATA where there is but not of this type; both with the zone's SOA. Names
-on the way to others, such as `service.consul`, are there (RFC 8020). Never knows of messages, sizes or clients.
+Owns which types a name has, and whether it exists: NXDOMAIN if it does not, also for a service without a passing
+instance (as at Consul), and NODATA if it exists without this type; both with the zone's SOA. Names above others, such
+as `service.consul`, exist (RFC 8020). Never knows of messages, sizes or clients.
 
-While the cluster's table is not known (`View.knowledge`), nothing is denied: what would be NXDOMAIN, or a service
-without a passing instance, is SERVFAIL, which resolvers do not keep as an answer. So is a service that is not
-registered here, of which only a part may be known.
+While the cluster's table is not known (`View.knowledge`), the answer SERVFAIL, which resolvers do not keep, takes the
+place of NXDOMAIN. A service that is not registered here is SERVFAIL too, since only a part of it may be known.
 
-A service's address may be a host name. Then its SRV target is that name, and who asks for its addresses is sent there
-by CNAME; where some instances have addresses, those alone are given out.
+A service's address may be a host name. Then its SRV target is that name, and a question for its addresses is answered
+with a CNAME to it. If some instances have addresses, those alone are given out.
 """
 
 import time
@@ -38,8 +37,8 @@ _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
 _UNKNOWN = DnsAnswer(rcode=wire.SERVFAIL, authoritative=False)
 _REFUSED = DnsAnswer(rcode=wire.REFUSED, authoritative=False)
 DEFAULT_CLUSTER, CONSUL_DATACENTER = b"default", b"dc1"
-"""The names that a cluster has here, and a datacenter at Consul, where nobody chose one: programs that were written for
-Consul ask for NAME.service.dc1.consul."""
+"""The default names of a cluster here and of a datacenter at Consul: programs that were written for Consul ask for
+NAME.service.dc1.consul."""
 RFC1035 = "rfc1035-"
 """Keys of meta and labels that begin with this have their value alone in TXT, as at Consul; others `key=value`."""
 
@@ -57,8 +56,8 @@ class DnsAnswers:
         negative_ttl_s: int = 0,
         hosts: Callable[[], Iterable[str]],
     ) -> None:
-        """`ttl_s` is for how long records may be kept, `negative_ttl_s` for how long the answer that there is none.
-        `hosts()` gives the addresses at which we are asked now, for `ns` in the zone."""
+        """`ttl_s` and `negative_ttl_s`: how long resolvers may keep records, and the answer that there are none.
+        `hosts()` gives our present addresses, for `ns` in the zone."""
         self._directory = directory
         self._zones = zones
         self._cluster = folded(cluster)
@@ -85,7 +84,7 @@ class DnsAnswers:
         )
 
     def _unknown(self, asked: Asked, entry: ServiceEntry | None, records: Records | None) -> bool:
-        """Whether others may have what is asked for, and this sidecar cannot tell."""
+        """Whether other members may have this service while this sidecar cannot tell."""
         if asked.kind not in (Kind.SERVICE, Kind.NODE, Kind.REVERSE, Kind.OTHER):
             return False
         if records is None or entry is None:

@@ -27,7 +27,7 @@ class HearsTrouble(Protocol):
 
     @property
     def trouble(self) -> Trouble:
-        """`trouble(key, message)`: this is going on now; `gossipreg info` shows it."""
+        """`trouble(key, message)` reports a trouble that goes on now; `gossipreg info` shows it."""
 
 
 class DnsGateway:

@@ -1,11 +1,11 @@
-"""How many answers one client may have: a stranger who forges a victim's address must not make us flood it, and one
-client must not take the sidecar's time from the others.
+"""The bound on answers per client: a stranger who forges a victim's address must not make us flood it, and one client
+must not take the sidecar's time from the others.
 
 Clients are told apart by address, those of IPv6 by their /64. Nobody outside can forge a loopback address, and all
 programs of the machine share one: loopback has a bound of its own, above what any program needs.
 
-UDP and TCP are counted apart. A client that has used up its share of UDP is sent to TCP, and finds a share there. If it
-had to wait for the next second, a resolver would take the sidecar for dead and answer SERVFAIL to all its own clients.
+UDP and TCP are counted apart. A client that has used up its share of UDP is sent to TCP, where it has another share. A
+resolver that had to wait for the next second would count the sidecar as dead, and answer SERVFAIL to all its clients.
 """
 
 import socket
@@ -49,7 +49,7 @@ class Rates:
 
 
 def share(host: str, *, tcp: bool = False) -> int:
-    """So many answers a second may this client have."""
+    """The answers per second that this client may have."""
     if not is_loopback(host):
         return ANSWERS_A_SECOND
     return LOOPBACK_TCP_ANSWERS_A_SECOND if tcp else LOOPBACK_ANSWERS_A_SECOND

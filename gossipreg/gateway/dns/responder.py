@@ -30,7 +30,7 @@ LOOPBACK_UDP_BYTES = 4_096
 """On loopback nothing is fragmented."""
 TCP_BYTES = 65_535
 TROUBLE_EVERY_S = 1.0
-"""The operator is told so often that a client asks more than its share, as long as it does."""
+"""The interval of the reports that a client asks more than its share."""
 
 _FAST = {
     bytes((flags >> 8, low)) + b"\0\1\0\0\0\0\0" + bytes((additionals,)): (flags, additionals)
@@ -52,8 +52,8 @@ class Responder:
         bug: Callable[[str, Exception], None],
         trouble: Callable[[str, str], None] = lambda _key, _message: None,
     ) -> None:
-        """`salt` is this sidecar's own, and the same after a restart; `bug` is told of failures that should not be,
-        `trouble` of what the operator should know."""
+        """`salt` is this sidecar's own, and the same after a restart. `bug` receives unexpected exceptions, `trouble`
+        reports for the operator."""
         self.counts: Counter[str] = Counter({"dns.queries": 0})
         """For `info`; what is dropped, as `drop.REASON`: see `gossipreg.drops`."""
         self.rates = Rates()
@@ -155,9 +155,9 @@ class Responder:
         return message
 
     def _beyond_rate(self, data: bytes) -> bytes | None:
-        """An empty answer that sends the client to TCP, where it waits for its turn and nobody can use another's
-        address. It is never longer than what came, so that it is no use for amplification. Nothing where the datagram
-        is no plain question: that one is dropped."""
+        """An empty answer that sends the client to TCP, where it waits for its turn and cannot forge its address. The
+        answer is never longer than the question, so it is useless for amplification. None for a datagram that is not a
+        plain question: it is dropped."""
         plain = _FAST.get(data[2:12])
         end = data.find(0, wire.HEADER.size) + 5
         if plain is None or not wire.HEADER.size < end <= len(data):

@@ -3,10 +3,10 @@
 Owns the bounds of what is taken in: a turn of datagrams, the connections and how long each may take. Never knows what a
 message means. Gossip and the local socket live on the same loop, so nothing here takes longer than a turn.
 
-Connections are dropped for what RFC 7766 allows a server to drop them for: a message that is not whole in time, or
-answers that are not read in time. Where there are too many, the one that was heard longest ago gives way, so ten
-thousand idle ones keep nobody out. Those that wait for an answer, since their client has used up its share of this
-second, give way only where all do: a resolver whose connection is closed takes the sidecar for dead.
+A connection is closed for the reasons that RFC 7766 allows: a message that is not whole in time, or answers that are
+not read in time. If there are too many connections, the one that sent nothing for longest is closed, so ten thousand
+idle ones keep nobody out. A connection that waits for an answer, because its client has used up its share of this
+second, is closed only if all wait: a resolver whose connection is closed counts the sidecar as dead.
 """
 
 import errno
@@ -101,7 +101,7 @@ class DnsServer:
         nursery.start_soon(self._serve_connection, sock, host, scope)
 
     def _dispensable(self) -> trio.CancelScope:
-        """The one that was heard longest ago, of those that wait for nothing if there are any."""
+        """The connection that sent nothing for longest; one that waits for an answer only if all do."""
         idle = (one for one in self._connections if one not in self._asking)
         return next(idle, next(iter(self._connections)))
 

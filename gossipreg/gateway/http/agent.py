@@ -109,8 +109,8 @@ class Agent:
         }  # fmt: skip
 
     def leader(self) -> str:
-        """There is none, and none is needed: who answers is good enough. Clients ask in order to see that the cluster
-        works, and wait as long as it is empty: so it is until the cluster's table is known."""
+        """This sidecar's own address, since there is no leader. Clients ask for the leader to see that the cluster
+        works, and wait while the answer is empty; so it is empty until the cluster's table is known."""
         if self._view.knowledge.refuses:
             return ""
         return str(next(iter(self._view.addresses), "127.0.0.1:7940"))

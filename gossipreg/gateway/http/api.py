@@ -41,7 +41,7 @@ FILTERS = {
 """The questions that take a filter, and the kind of what it chooses from: see `filter.KINDS`."""
 NEARABLE = ("health_service", "catalog_service", "catalog_nodes")
 STATES = ("any", "passing", "warning", "critical", "unknown")
-"""Nothing is ever unknown here: a check that has not run yet is critical."""
+"""Consul's state `unknown` does not occur here: a check that has not run yet is critical."""
 QUESTION_MAX = 2048
 """Characters of names, tags and filter in a question; thousands of questions are kept."""
 META_MAX = 16
@@ -54,7 +54,8 @@ NONE_OF = {
     "/v1/catalog/connect/{service}": "mesh proxies", "/v1/health/ingress/{service}": "gateways",
     "/v1/catalog/gateway-services/{gateway}": "gateways", "/v1/connect/intentions": "intentions",
 }  # fmt: skip
-"""Where Consul without any of these answers an empty list. Programs ask them in passing and expect no error."""
+"""Paths at which a Consul agent without such objects answers an empty list. Programs read them in passing and expect no
+error."""
 PRETTY = Param("pretty", "indented", "boolean")
 SHOWN = (
     PRETTY, Param("dc", "the cluster's name, or nothing"), Param("stale", "without effect", "boolean"),
@@ -93,7 +94,7 @@ class Api:
             "catalog_datacenters": lambda: [outside.cluster],
         }
         self._eureka: Resources | None = None
-        """Once somebody has asked for it."""
+        """Loaded with the first request for it."""
         routes = [*self._reads(), *self._agent(), *self._writing(), *self._other(), *eureka_routes(self._resources)]
         self.router = Router(routes, [*REFUSALS, *EUREKA_REFUSALS])
         self._description = describe(self.router.routes, outside.version)

@@ -27,20 +27,20 @@ KEPT_MAX = 4096
 KEPT_BODY_BYTES = 4096
 """A body up to this size is kept as long as nothing that it depends on changes."""
 FRESH_S = 1.0
-"""A kept body is given out for so long: what members say of themselves changes without notice."""
+"""How long a kept body is given out: members' own entries change without a notice."""
 BROAD_S = 0.1
 """Questions about everything are looked at again no more often than that."""
 BROAD_SHARE = 0.1
 """And no more than that of the time goes into it: in a large registry one such answer takes tens of milliseconds."""
 TURN = 32
-"""So many are answered before others on the loop have their turn."""
+"""Questions that are answered before other tasks run."""
 
 BELOW = b"/v1/"
-"""Where all questions are that may wait."""
+"""The path below which questions may wait."""
 
 Topic = tuple[str, str]
 ALL: Topic = ("all", "")
-"""Whoever depends on this is looked at after any change."""
+"""A question that depends on this topic is looked at after any change."""
 
 
 class Question(NamedTuple):

@@ -22,7 +22,7 @@ _WAYS = {
     "ttl": ("ttl",), "http": ("http",), "tcp": ("tcp",), "grpc": ("grpc",), "args": ("args", "scriptargs"),
     "alias": ("aliasservice", "aliasnode"),
 }  # fmt: skip
-"""What a check may be, and the keys that say so."""
+"""The kinds of checks, with the keys that give them."""
 
 Check = dict[str, Any]
 
@@ -43,12 +43,12 @@ def check_service(given: Given) -> str:
 
 
 def check_output(given: Given) -> str:
-    """What a program says of its check. Longer than it is shown: cut."""
+    """The output that a program gives for its check, cut to the length that is shown."""
     return text_of(given, "output")[:1024]
 
 
 def status_untrusted(given: Given) -> Health | None:
-    """The health that a check begins with; None where it is not said."""
+    """The initial health of a check; None if it is not given."""
     status = text_of(given, "status")
     if not status:
         return None
@@ -58,8 +58,8 @@ def status_untrusted(given: Given) -> Health | None:
 
 
 def check_untrusted(given: Given, id: str) -> Check:
-    """The check as `register` takes it, under this id. Raises HttpError, 400, for what cannot be said so; what is out
-    of range is for `register` to say."""
+    """The check as `register` takes it, under this id. Raises HttpError, 400, for a check that `register` cannot
+    express; `register` itself refuses values out of range."""
     given = {**given, **(keys(given["definition"]) if type(given.get("definition")) is dict else {})}
     refuse(given, _CHECK, "a check")
     way = _way(given)
@@ -159,14 +159,14 @@ def _whole(given: Given, key: str) -> int:
 
 
 def ignored(given: Given) -> list[str]:
-    """What this check says and has no effect, each by its key."""
+    """The keys of this check that have no effect."""
     given = {**given, **(keys(given["definition"]) if type(given.get("definition")) is dict else {})}
     names = ("FailuresBeforeWarning", "DisableRedirects", "OutputMaxSize")
     return unknown_keys(given, _CHECK) + [name for name in names if given.get(name.lower())]
 
 
 def has_way(given: Given) -> bool:
-    """Whether it says what is to be asked. What GET answers of a check does not."""
+    """Whether it says what the check asks. A check as GET answers it does not."""
     given = {**given, **(keys(given["definition"]) if type(given.get("definition")) is dict else {})}
     return any(given.get(key) for named in _WAYS.values() for key in named)
 

@@ -1,9 +1,9 @@
-"""Consul's words for a service and its checks, in those of `register`.
+"""Translate Consul's definition of a service and its checks into the parameters of `register`.
 
-Owns what of them can be said here, what is taken and has no effect (`ignored`), and the sentence for what is refused,
-since its writer would wait for it in vain. Keys are taken in any case and with or without underscores, as Consul's
-agents take them (`ServiceID`, `service_id`). What is empty, false or null says nothing, whatever its key. What GET
-answers of a service is taken as it is: its name stands under `Service` there.
+Owns which keys are supported, which are accepted without effect (`ignored`), and the message for a key that is refused,
+because its writer would wait for its effect in vain. Keys are accepted in any case and with or without underscores, as
+Consul's agents accept them (`ServiceID`, `service_id`). A value that is empty, false or null counts as absent, whatever
+its key. A service as GET answers it is accepted: its name is under `Service` there.
 """
 
 import json
@@ -20,7 +20,7 @@ _SERVICE = frozenset(
      "taggedaddresses", "enabletagoverride", "token", "namespace", "partition", "replaceexistingchecks", "connect",
      "contenthash", "datacenter", "createindex", "modifyindex", "peername")
 )  # fmt: skip
-"""What is taken, or stands in our own answers."""
+"""Keys that are used, or that our own answers have."""
 _CANNOT = {
     "proxy": "there is no service mesh here", "socketpath": "an instance is an address and a port",
     "script": "give Args, a list", "shell": "give Args, a list, with the shell in it",
@@ -102,14 +102,14 @@ def _weight(given: Given) -> int | None:
 def _refuse_proxy(given: Given) -> None:
     connect = given.get("connect")
     if type(connect) is dict and any(says_something(value) for key, value in keys(connect).items() if key != "native"):
-        raise bad_request("connect cannot be said here: there is no service mesh here")
+        raise bad_request("connect is not supported here: there is no service mesh here")
 
 
 # -- what is taken without effect --------------------------------------------------------------------------------------
 
 
 def ignored(given: Given) -> list[str]:
-    """What this registration says and has no effect, each by its key: Consul's agents take it, or skip it as well."""
+    """The keys of this registration that have no effect: Consul's agents use them, or ignore them too."""
     found = unknown_keys(given, _SERVICE)
     if given.get("enabletagoverride"):
         found.append("EnableTagOverride")
@@ -155,10 +155,10 @@ def text_of(given: Given, key: str) -> str:
 
 
 def refuse(given: Given, known: frozenset[str], what: str) -> None:
-    """Raise HttpError for a key whose writer would wait for its effect in vain."""
+    """Raise HttpError for a key that is not supported."""
     for key in unknown_keys(given, known):
         if key in _CANNOT:
-            raise bad_request(f"{key} of {what} cannot be said here: {_CANNOT[key]}")
+            raise bad_request(f"{key} of {what} is not supported here: {_CANNOT[key]}")
 
 
 def says_something(value: Any, depth: int = 0) -> bool:

@@ -34,7 +34,7 @@ class Door:
 
 
 def door_of(sock: socket.socket) -> Door:
-    """Raises OSError where the other end is gone already."""
+    """Raises OSError if the other end is gone already."""
     if sock.family == socket.AF_UNIX:
         return Door(unix=True, loopback=False)
     return Door(unix=False, loopback=is_loopback(sock.getsockname()[0]) and is_loopback(sock.getpeername()[0]))
@@ -51,7 +51,7 @@ class Doors:
         self._open_reads = open_reads
 
     def check_listening(self, hosts: Iterable[str], port: int) -> None:
-        """Raises CannotStart where other machines could come in and nothing was said about tokens."""
+        """Raise CannotStart if other machines can connect and neither a token file nor open reads were chosen."""
         outside = [host for host in hosts if not is_loopback(host)]
         if outside and self.tokens is None and not self._open_reads:
             raise CannotStart(
@@ -60,7 +60,7 @@ class Doors:
             )
 
     def check_untrusted(self, door: Door, head: Head) -> None:
-        """Raises HttpError where this request needs a token and carries none that opens."""
+        """Raise HttpError if this request needs a token and carries none that is valid."""
         path = head.target.partition(b"?")[0]
         read = head.method in READS
         if door.unix or (read and (door.loopback or self._open_reads or path in OPEN_TO_ALL)):
@@ -68,7 +68,7 @@ class Doors:
         if self.tokens is None:
             if door.loopback:
                 return
-            raise _kept_out(path, "off loopback only reads, without --http-token-file")
+            raise _kept_out(path, "without --http-token-file other machines may only read")
         carried = carried_untrusted(head)
         if self.tokens.admit(carried):
             return

@@ -1,9 +1,9 @@
-"""Changes of the answers as they come, as server-sent events (HTML standard, section 9.2).
+"""A stream of the changes of the answers, as server-sent events (HTML standard, section 9.2).
 
-It begins with `current`, all instances that there are, and goes on with `added`, `updated`, `removed`, one instance
-each, in the JSON of `gossipreg watch`. Where nothing is known yet, `current` comes later (`core/followers.py`). A
-comment every 15 s shows that the connection lives. Whoever reads too slowly is cut off, and begins anew with
-`current`: so events have no ids.
+The stream begins with `current`, which has all instances, and continues with `added`, `updated` and `removed`, one
+instance each, in the JSON of `gossipreg watch`. While no table is known, `current` is delayed (`core/followers.py`). A
+comment every 15 s shows that the connection lives. A client that reads too slowly is disconnected and begins again with
+`current`, so events have no ids.
 """
 
 import json

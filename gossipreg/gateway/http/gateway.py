@@ -81,7 +81,7 @@ class HttpGateway:
         return {"tokens": len(tokens)}
 
     def warnings(self) -> list[str]:
-        """What is wrong with the token file and stops nothing."""
+        """Faults of the token file that do not prevent its use."""
         path, tokens = self._token_file, self._doors.tokens
         if path is None or tokens is None:
             return []

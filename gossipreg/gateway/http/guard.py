@@ -1,4 +1,4 @@
-"""Who may ask: the names that this gateway goes by, and the pages that may use it.
+"""The defence against web pages: the host names of this gateway, and the origins that may use it.
 
 A page that somebody reads in a browser can send requests to this machine. Two tricks make that dangerous, and each has
 its check:
@@ -10,7 +10,7 @@ its check:
     cross-site      the page sends a request to us without being allowed to read the answer. Browsers say so in Origin
                     or Sec-Fetch-Site: what does not come from ourselves is refused
 
-On a unix socket no browser can ask, and programs put any name there: nothing is checked.
+Nothing is checked on a unix socket: no browser can use it, and programs send any Host there.
 """
 
 import re

@@ -26,23 +26,23 @@ def index_of(version: Version) -> int:
 
 
 def created_index(version: Version) -> int:
-    """When the run of the owner began that wrote the object: not above the index of any change in it."""
+    """The index of the start of the owner's run that wrote the object; never above the index of a change in it."""
     return index_of(Version(version.generation, 0))
 
 
 def member_version(row: Row) -> Version:
-    """Of what a member says of itself."""
+    """The version of a member's own entry."""
     content = row.content
     return Version(0, 0) if content is None else Version(content.generation, content.changed_at(KIND_MEMBER, 0))
 
 
 def instance_version(node: Version, instance: Instance) -> Version:
-    """The later of the two: a member in maintenance changes the health of all its services."""
+    """The later version of the two: a member in maintenance changes the health of all its services."""
     return max(node, instance.version)
 
 
 class LivenessIndex:
-    """Since which index each member is in its state, as far as it was looked at."""
+    """The index at which each member that was asked for entered its present state."""
 
     def __init__(self, clock_us: Callable[[], int]) -> None:
         self._clock_us = clock_us

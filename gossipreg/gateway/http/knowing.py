@@ -1,8 +1,8 @@
-"""What an answer says of how much this sidecar knows of the cluster.
+"""The refusal, or the mark, of an answer while this sidecar does not know the whole table.
 
-Owns the rule of this gateway. While the table is not known (`View.knowledge`), reads of what all know get what a
-Consul agent without a leader answers: 500, "No cluster leader", `X-Consul-KnownLeader: false`. Consumers then keep what
-they have, where an empty list would make them throw it away. The exception is a service that is registered here: it is
+Owns the rule of this gateway. While the table is not known (`View.knowledge`), reads of the cluster get the answer of a
+Consul agent without a leader: 500, "No cluster leader", `X-Consul-KnownLeader: false`. Consumers then keep what they
+have, where an empty list would make them throw it away. The exception is a service that is registered here: it is
 answered with what is known of it, and marked (`X-Gossipreg-Partial: true`). While the table kept from the last run
 answers, only an empty answer to a question about one name is refused: that table cannot say that there is none.
 """
@@ -21,7 +21,7 @@ ALWAYS_KNOWN = ("kv", "none")
 
 
 def headers(view: View) -> tuple[tuple[str, str], ...]:
-    """Of every answer below /v1."""
+    """A header of every answer below /v1."""
     knowledge = view.knowledge
     known = (KNOWN_LEADER, "true" if knowledge.current else "false")
     return (known, (PARTIAL, "true")) if knowledge.partial else (known,)
@@ -34,7 +34,7 @@ def no_leader(view: View, now: float) -> HttpError:
 
 
 def check_question(view: View, name: str, args: tuple[str, ...], now: float) -> None:
-    """Raise HttpError where this question has no answer, whatever is found."""
+    """Raise HttpError if this question cannot be answered, whatever is found."""
     if not view.knowledge.refuses or name in ALWAYS_KNOWN or name in OF_A_NODE:
         return
     if name not in OF_A_SERVICE or not registered_here(view, args[0]):
@@ -42,7 +42,7 @@ def check_question(view: View, name: str, args: tuple[str, ...], now: float) -> 
 
 
 def check_answer(view: View, name: str, value: object, now: float) -> None:
-    """Raise HttpError where this value would say that there is nothing, and that is not known."""
+    """Raise HttpError if this value would deny that there is anything while that is not known."""
     if not view.knowledge.partial or name not in OF_A_SERVICE + OF_A_NODE:
         return
     if not value or (isinstance(value, dict) and value.get("Node", True) is None):

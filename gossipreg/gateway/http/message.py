@@ -60,7 +60,7 @@ class Head:
     headers: Mapping[bytes, list[bytes]] = field(default_factory=dict)
     """By lower-case name."""
     refused: "HttpError | None" = None
-    """Why it is not answered; its body is read all the same, so that the client reads this and not a reset."""
+    """The error to answer with. The body is read all the same, so that the client reads the error and not a reset."""
 
     def one(self, name: bytes) -> bytes | None:
         """The value of a header that may be there once. Raises HttpError where it is there more often."""

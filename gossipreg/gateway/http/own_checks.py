@@ -1,8 +1,8 @@
-"""The checks of services that are registered here, one by one with their output, as answers about health show them.
+"""The checks of services that are registered here, each with its output, for answers about health.
 
-What each check says only its own sidecar knows: other sidecars show one check a service, with the health that all know.
-An output is shown anew when its check's status changes, and else every five minutes, as Consul's agents do it: a
-check whose output is another one at each run would answer every question that waits.
+Only the sidecar of a service knows its single checks: other sidecars show one check per service, with its health. A
+shown output is replaced when the status of its check changes, else every five minutes, as Consul's agents do it:
+otherwise a check whose output differs at each run would answer every question that waits.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,8 @@ from gossipreg.model import Instance
 
 OUTPUT_S = 300.0
 SERVICES_MAX = 8192
-"""More than can be registered here; what is left of those that are gone is let go then."""
+"""More services than can be registered here. At this number all outputs are dropped, and with them those of services
+that are gone."""
 _ORDER = ("passing", "warning", "critical")
 
 
@@ -25,8 +26,8 @@ class OwnChecks:
         """By service and check: the status, the output shown with it, and since when."""
 
     def of(self, node: ConsulNode, instance: Instance) -> list[Shape]:
-        """Empty where they do not make up the health that is told to all: it has no check, or is in maintenance with
-        its node, or an edit is on its way."""
+        """The checks of this instance. Empty if they do not add up to the health that is announced: the instance has no
+        check, is in maintenance with its node, or is being edited."""
         id = instance.service.id
         report = self._registrations.report(id)
         if node.draining or not report:

@@ -38,7 +38,7 @@ class ConsulNode:
         self.address = member.addresses[0].host if member.addresses else ""
         self.meta = dict(member.labels)
         self.version = version
-        """Of what it says of itself."""
+        """The version of its own entry."""
         self.draining = member.status is Status.DRAINING
         self.status = "passing" if alive else "critical"
         self.output = ALIVE_OUTPUT if alive else DEAD_OUTPUT
@@ -144,7 +144,7 @@ def health_entry(node: ConsulNode, instance: Instance, checks: list[Shape], clus
 
 
 def indexed_service(instance: Instance) -> Shape:
-    """As Consul's catalog has it: with the indexes of its last change and of its owner's start."""
+    """A service as Consul's catalog shows it, with the indexes of its last change and of its owner's start."""
     return {**service_shape(instance), **_indexes(instance.version)}
 
 
@@ -168,8 +168,8 @@ def weights(weight: int) -> Shape:
 
 
 def _tagged_service(host: str, port: int) -> Shape:
-    """Those that Consul's agents add to a service whose address is a literal. None that a client could have set: what
-    GET answers may be given back to PUT with another address or port."""
+    """The tagged addresses that Consul's agents add to a service whose address is a literal. None that a client may
+    set: a client may send the answer of GET back to PUT with another address or port."""
     try:
         family = f"ipv{ip_address(host).version}"
     except ValueError:

@@ -1,4 +1,4 @@
-"""Text as Consul compares names and tags: in any case."""
+"""Names and tags compared as Consul does it, in any case."""
 
 
 def folded(text: str) -> str:

@@ -1,7 +1,7 @@
 """The tokens that open the TCP door, one a line in a file, and where a request carries one.
 
 Owns reading the file and comparing. Only digests are kept, so that no token can appear in an error, a log or a dump of
-this object. Every digest is compared with every token of the request, in a time that tells nothing about them.
+this object. Every digest is compared with every token of the request, in constant time.
 """
 
 import base64
@@ -19,7 +19,7 @@ TOKENS_MAX = 256
 """Each request is compared with all of them: 256 take 50 microseconds."""
 TOKEN_MAX_BYTES = 1024
 SHORT_BYTES = 16
-"""A shorter token can be guessed. It is taken, with a warning."""
+"""A shorter token can be guessed. It is accepted with a warning."""
 _CARRIED_IN = (b"x-consul-token", b"dapr-api-token")
 
 
@@ -37,7 +37,7 @@ class Tokens:
         return f"<{len(self)} tokens>"
 
     def admit(self, carried: list[bytes]) -> bool:
-        """Whether one of these is among them."""
+        """Whether one of the carried tokens is valid."""
         found = False
         for token in carried:
             digest = sha256(token).digest()
@@ -47,8 +47,8 @@ class Tokens:
 
 
 def read_tokens(path: str) -> Tokens:
-    """One token a line; empty lines and lines that begin with # say nothing. Raises CannotStart, which never shows a
-    token."""
+    """Read one token per line; empty lines and lines that begin with # are skipped. Raises CannotStart, which never
+    shows a token."""
     what = f"--http-token-file {path}"
     try:
         with open(path, "rb") as file:

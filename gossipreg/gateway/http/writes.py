@@ -1,9 +1,9 @@
-"""Registering, checks, maintenance, joining and leaving: what Consul's agents let programs do, done as the local socket
-does it, by the same code: on the disk before it is answered.
+"""The writes of Consul's agent API: registering, checks, maintenance, joining and leaving. They run the code of the
+local socket, so they are on the disk before they are answered.
 
-A check belongs to a service, or without a ServiceID to this sidecar. Checks have the ids that Consul gives them
-(`service:ID`, `service:ID:1`), or those that they were given. What takes something out of the answers is done even
-where it cannot be written; the answer then has the header `X-Gossipreg-Durable: false`.
+A check belongs to a service, or without a ServiceID to this sidecar. Checks have the ids that they were given, else
+those that Consul gives them (`service:ID`, `service:ID:1`). A change that takes something out of the answers is made
+even if it cannot be written; the answer then has the header `X-Gossipreg-Durable: false`.
 """
 
 from collections.abc import Awaitable
@@ -22,7 +22,7 @@ from gossipreg.model import Health
 DONE = Response(200, b"")
 NOT_DURABLE = (("X-Gossipreg-Durable", "false"),)
 NOTED_MAX = 256
-"""Keys that were noted as without effect. Clients choose them, so there is an end."""
+"""Keys without effect that were logged. Clients choose the keys, so their number is bounded."""
 NO_REASON = "Maintenance mode is enabled, without a reason"
 
 Result = TypeVar("Result")
@@ -168,7 +168,7 @@ class Writes:
         return DONE
 
     def _note(self, *keys: list[str]) -> None:
-        """One line in the log for each key that has no effect, however often it is said."""
+        """Log each key that has no effect once, however often it is sent."""
         for key in dict.fromkeys(key for some in keys for key in some):
             if key not in self._noted and len(self._noted) < NOTED_MAX:
                 self._noted.add(key)
@@ -189,7 +189,7 @@ class Writes:
         return DONE
 
     async def reload(self, request: Request) -> Response:
-        """As Consul's agents: 500 where something could not be read; what was read before is in use then."""
+        """As with Consul's agents, 500 if something could not be read; it stays in use as it was read before."""
         self._check("reload", request)
         try:
             await self._outside.reload(request.caller)
@@ -214,7 +214,7 @@ _STATUSES = ((NotAllowed, 403), (Leaving, 503), (CannotKeep, 507), (NotFound, 40
 
 
 def done(durable: bool) -> Response:
-    """The answer to what is done, whether or not it could be written."""
+    """The answer to a change that was made, durable or not."""
     return DONE if durable else Response(200, b"", headers=NOT_DURABLE)
 
 

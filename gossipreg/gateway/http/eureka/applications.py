@@ -19,7 +19,7 @@ def hash_code(instances: Iterable[Instance]) -> str:
 
 
 def applications(actions: Iterable[Action], *, version: int, hash_code: str) -> Document:
-    """The document of `apps`, `apps/delta` and `vips`. An action of "" says nothing of what happened."""
+    """The document of `apps`, `apps/delta` and `vips`. An empty action leaves `actionType` out."""
     by_name: dict[str, list[Document]] = {}
     for name, document in _documents(actions):
         by_name.setdefault(name, []).append(document)

@@ -44,12 +44,13 @@ def application_name(instance: Instance) -> str:
 
 
 def instance_id(instance: Instance) -> str:
-    """The id that its client knows it by. It is the service's id unless a service of another name had that."""
+    """The id that its client uses. It is the service's id, unless a service of another name already had that id."""
     return next((value for key, value in instance.service.meta if key == ID), instance.service.id)
 
 
 def status_of(instance: Instance, own_status: str = "") -> str:
-    """In Eureka's words. `own_status` is what its client said last, where this sidecar knows it."""
+    """The instance's status for Eureka's clients. `own_status` is the last status that its own client gave, if this
+    sidecar knows it."""
     match instance.health:
         case Health.PASSING:
             return "UP"

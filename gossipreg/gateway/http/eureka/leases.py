@@ -1,5 +1,5 @@
-"""A registration document in the words of `register`. A Eureka lease is a ttl check: heartbeats renew it, and an
-instance whose lease ends is out of the answers at once and deregistered as long afterwards again.
+"""Translate a registration document into the parameters of `register`. A Eureka lease is a ttl check: heartbeats renew
+it. An instance whose lease ends leaves the answers at once, and is deregistered after the same time again.
 
 Owns which fields of a document are kept and how (see `instances`), and the sentence for each that cannot be used. A
 number may be written as text, since XML has nothing else.
@@ -40,16 +40,16 @@ class Lease:
     app: str
     """The service's name: the application's, in lower case."""
     id: str
-    """As its client calls it."""
+    """The id that its client uses."""
     params: dict[str, Any]
     """Of `register`; the id in it is `id`."""
     status: str
     override: str
-    """A status that somebody else has set, or nothing."""
+    """The overridden status, or nothing."""
 
 
 def lease_untrusted(app: str, given: Document) -> Lease:
-    """Raises HttpError, 400. What is out of range is for `register` to say."""
+    """Raises HttpError, 400. `register` itself refuses values out of range."""
     if (named := _text(given, "app")) and named.lower() != app.lower():
         raise bad_request(f"the instance's app is {named[:80]!r}, and the path says {app[:80]!r}: give the same")
     host, ip = _text(given, "hostName"), _text(given, "ipAddr")
@@ -77,12 +77,12 @@ def check_text(duration_s: int) -> str:
 
 
 def health_of(status: str) -> Health:
-    """Only UP is in the answers. What an operator overrides is maintenance, and not said by a heartbeat."""
+    """Only UP passes. An operator's override becomes maintenance and never the health of a check."""
     return Health.PASSING if status == "UP" else Health.CRITICAL
 
 
 def with_id(params: dict[str, Any], id: str) -> dict[str, Any]:
-    """The same registration under another service id; its client goes on to use its own."""
+    """The same registration under another service id; its client continues to use its own id."""
     return {**params, "id": id, "meta": {**params["meta"], ID: params["id"]}}
 
 

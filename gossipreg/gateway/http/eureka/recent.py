@@ -13,7 +13,7 @@ from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId
 
 KEPT_S = 180.0
 KEPT_MAX = 16_384
-"""Changes. Beyond it they are all forgotten, and a delta holds everything for three minutes."""
+"""Changes that are kept. When there are more, all are dropped, and a delta holds all instances for three minutes."""
 
 _Key = tuple[NodeId, str, str]
 
@@ -49,7 +49,7 @@ class Recent:
             self._complete_at = now + KEPT_S
 
     def delta(self, now: float) -> list[Action]:
-        """What to tell a client that has the state of some time ago."""
+        """The changes for a client that has an earlier state."""
         self._expire(now)
         actions = {key: (action, instance) for key, (_, action, instance) in self._changes.items()}
         if now < self._complete_at:

@@ -124,8 +124,8 @@ class Resources:
         return _shown("instance", document, request)
 
     def _check_known(self, *, empty: bool = False) -> None:
-        """Raises HttpError, 503, where the cluster is not known well enough for the answer: clients keep what they have
-        then. An empty answer needs more than others: it would empty their pools."""
+        """Raise HttpError, 503, while too little of the cluster is known for this answer: clients then keep the
+        instances that they have. An empty answer is given only while synced, since it would empty their pools."""
         knowledge = self._view.knowledge
         if knowledge.refuses or (empty and knowledge.partial):
             raise HttpError(
@@ -145,7 +145,8 @@ class Resources:
         return REGISTERED
 
     async def _register(self, lease: leases.Lease, request: Request) -> str:
-        """The service's id. What is registered so already is not registered again: clients repeat themselves."""
+        """Register the instance and return the service's id. Clients repeat themselves: an equal registration is not
+        repeated."""
         before = self._own(lease.app, lease.id)
         params = lease.params
         if before is not None and before.service.id != lease.id:
@@ -262,7 +263,7 @@ def _shown(root: str, document: Document, request: Request) -> Response:
 
 
 def _in_xml(document: Document) -> Document:
-    """Instances, wherever they stand in it, as XML has them."""
+    """Every instance in the document, in the form for XML."""
     if "application" in document:
         return {**document, "application": [_in_xml(one) for one in document["application"]]}
     if "instance" in document:
