@@ -8,7 +8,7 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     weights          random choices by the weights of instances
     socket_path      where the local socket is
     systemd_job      whether systemd restarts the unit that we run in
-    callers, rights  who asks, as the kernel says; which verb is for whom
+    callers, rights  the user of a request, as the kernel says; which user may use which verb
     config           everything that can be chosen about a member
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
     core/            the protocol: replica, detector, rumours, reconcile, catalog, node. Pure: time and bytes go in,
@@ -25,10 +25,11 @@ What flows where:
     lookup           unix socket -> wire.rpc -> core.catalog -> wire.shapes, wire.rpc -> unix socket
     DNS question     UDP or TCP socket -> gateway.dns.responder (wire, names, answers, compose) -> the same socket
     HTTP request     TCP or unix socket -> gateway.http.server (framing, guard, routes, then catalog, agent, writes or
-                     eureka/) -> the same socket; a question that waits stands in blocking until its answer changes
+                     eureka/) -> the same socket; a question that waits stays in blocking until its answer changes
     registration     unix socket -> wire.rpc -> persist -> core.node.register -> a rumour at once, and the reply
 
-Programs use `gossipreg.Client`; see `client/connection.py`. The exceptions that it raises are to be had here too.
+Programs use `gossipreg.Client`; see `client/connection.py`. The exceptions that it raises can be imported from here
+too.
 """
 
 from typing import TYPE_CHECKING
@@ -76,7 +77,7 @@ _OF_THE_CLIENT = ("Attachment", "Client", "Watch")
 
 
 def __getattr__(name: str) -> object:
-    """The client is loaded when it is asked for: the sidecar, which imports this package too, never needs it."""
+    """Load the client when it is first used: the sidecar, which imports this package too, never needs it."""
     if name in _OF_THE_CLIENT:
         from gossipreg import client
 

@@ -1,6 +1,6 @@
-"""Who asks the sidecar for something: a process of a user at a unix socket, as the kernel says, or a TCP connection.
+"""Callers: a request comes from a user's process on a unix socket, as the kernel says, or over a TCP connection.
 
-Owns reading the kernel's word on the other end of a unix socket. What a caller may do is in `rights.py`.
+Owns: what the kernel says of the other end of a unix socket. Never knows: what a caller may do (`rights.py`).
 """
 
 import os
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 NO_UID = -1
-"""A caller without a user: it came over TCP, or the kernel does not say."""
+"""The uid of a caller without a user: it came over TCP, or the kernel does not name its user."""
 _SO_PEERGROUPS = 59
-"""Linux 4.13 and later; the socket module has no name for it."""
+"""Linux 4.13 and later. The socket module has no name for it."""
 _GROUPS_BYTES = 1024
-"""The most that Python lets getsockopt return: 256 groups. A user with more counts with the primary group alone."""
+"""The most that Python lets getsockopt return: 256 groups. Of a user with more groups only the primary one counts."""
 
 Door = Literal["socket", "http", "tcp", "sidecar"]
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One that asks. The door says how it came: the local socket, an HTTP unix socket, HTTP over TCP, or the sidecar
-    itself (flags, files, signals)."""
+    """The origin of a request. The door says how it came: over the local socket, an HTTP unix socket, HTTP over TCP, or
+    from the sidecar itself (flags, files, signals)."""
 
     uid: int = NO_UID
     pid: int = 0
@@ -30,7 +30,7 @@ class Caller:
     groups: frozenset[int] = frozenset()
     door: Door = "tcp"
     trusted: bool = False
-    """It is of the sidecar's own user or root, so a command that it names may run as the sidecar's user."""
+    """Whether it is the sidecar's own user or root, so that a command that it names may run as the sidecar's user."""
 
     def __str__(self) -> str:
         if self.door == "tcp":
@@ -39,7 +39,7 @@ class Caller:
 
 
 def caller_at(sock: socket.socket, door: Door) -> Caller:
-    """The process at the other end of a unix socket, its user and groups, as they were when it connected."""
+    """The process at the other end of a unix socket, with its user and groups at the time when it connected."""
     if not hasattr(socket, "SO_PEERCRED"):
         return Caller(door=door)
     pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -54,5 +54,5 @@ def caller_at(sock: socket.socket, door: Door) -> Caller:
 
 
 def the_sidecar() -> Caller:
-    """The sidecar itself: what its flags and files say, and what its own timers do."""
+    """The sidecar itself, for what its flags and files say and its own timers do."""
     return Caller(os.geteuid(), os.getpid(), door="sidecar", trusted=True)

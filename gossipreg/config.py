@@ -19,8 +19,8 @@ class Config:
     """Members of another cluster are answered with a mismatch and never merged. 1 to 255 bytes of UTF-8."""
 
     datagram_bytes: int = 1400
-    """Largest UDP payload sent. Only as much is sent as is measured to arrive (`core/path_mtu.py`), so choose the MTU
-    that most paths have, less 48 (IPv6, UDP)."""
+    """The largest UDP payload sent, bytes. A datagram is never larger than what was measured to arrive
+    (`core/path_mtu.py`), so choose the MTU that most paths have, less 48 (IPv6, UDP)."""
 
     # -- watching ----------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ DROPS: dict[str, str] = {
     # the network, as the kernel has it
     "receive_buffer": "the kernel had no room for it: this sidecar got too little time, or net.core.rmem_max is small",
     "send_buffer_full": "not sent: the kernel's buffer was full",
-    "send_too_large": "not sent: larger than the interface carries; smaller ones are sent instead",
+    "send_too_large": "not sent: the datagram is larger than the interface carries; smaller ones are sent instead",
     "send_no_such_family": "not sent: an IPv6 address where only IPv4 is bound, or the other way round",
     "send_not_an_address": "not sent: a host name where an address belongs",
     # clients of the local socket
@@ -56,7 +56,7 @@ DROPS: dict[str, str] = {
     "dns_cut_record": "a record behind the question is longer than what is there",
     "dns_trailing": "there is more than the header counts",
     "dns_no_port": "from port 0, where nothing can be sent: forged",
-    "dns_rate": "no plain question, from a client address that asks for more than its share a second",
+    "dns_rate": "not a plain question, from a client address that is over its limit of questions a second",
     "dns_tcp_crowded": "a connection that gave way to a newer one: there were too many",
     "dns_tcp_long": "a message over TCP longer than any question: the connection was closed",
 }

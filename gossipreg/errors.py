@@ -45,7 +45,7 @@ class CannotSend(BadParams):
 
 
 class ChooseSocket(BadParams):
-    """It is not clear which sidecar is meant, or its socket cannot have this path: the user has to name one."""
+    """Several sidecars fit, or the socket cannot have this path: the user has to name a socket."""
 
 
 class UnknownMethod(RequestError):
@@ -67,18 +67,18 @@ class Refused(RequestError):
 
 
 class NotAllowed(Refused):
-    """Refused because of who asks: somebody else may do it (see `rights.py`)."""
+    """This caller may not do it; another one may (see `rights.py`)."""
 
 
 class Leaving(Refused):
-    """This sidecar is leaving: the one that comes after it will do it. Nobody is at fault."""
+    """This sidecar is leaving, so its successor has to do it. Nobody is at fault."""
 
     code = "leaving"
 
 
 class CannotKeep(Refused):
-    """What must not be lost cannot be written to the data directory: the disk is at fault, nothing changed, and the
-    same request succeeds once it can be written."""
+    """The request must be written to the data directory, and it cannot be written. The disk is at fault, nothing
+    changed, and the same request succeeds once the disk takes it."""
 
     code = "cannot_keep"
 
@@ -96,8 +96,8 @@ class Busy(RequestError):
 
 
 class NotSynced(RequestError):
-    """The sidecar does not know the cluster's table yet, so it cannot say what there is. Nobody is at fault; the same
-    request succeeds once it is synced."""
+    """The sidecar is not synced yet, so it cannot say what there is. Nobody is at fault, and the same request succeeds
+    once it is synced."""
 
     code = "not_synced"
 
@@ -109,14 +109,14 @@ class Unreachable(GossipregError):
 
 
 class Forked(GossipregError):
-    """A watch or a registration is used in a child of the process that opened it. The program is at fault; the parent's
+    """A forked child uses a watch or an attached registration of its parent. The program is at fault; in the parent it
     goes on."""
 
     code = "forked"
 
 
 class UnusableFile(GossipregError):
-    """A file that this sidecar wrote for itself is damaged, or not of this version. It is ignored; nothing changed."""
+    """A file that the sidecar wrote for itself is damaged, or of another version. It is ignored; nothing changed."""
 
     code = "unusable_file"
 
@@ -137,11 +137,11 @@ MAY_MEND = frozenset((
     errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EBUSY, errno.EDQUOT, errno.EMFILE, errno.ENFILE,
     errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.ESTALE, errno.ETIMEDOUT,
 ))  # fmt: skip
-"""Errors of the system which pass: a port or an address, space, descriptors, memory, a file server."""
+"""Errors of the system that may pass: a port or an address, space, descriptors, memory, a file server."""
 
 
 def cannot_start(message: str, number: int | None) -> CannotStart:
-    """The class for what the system said with this errno."""
+    """The exception for an error of the system with this errno; None: it had none."""
     return CannotStartYet(message) if number in MAY_MEND else CannotStart(message)
 
 

@@ -39,7 +39,7 @@ class Address(NamedTuple):
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether a literal address as `Address` has it (normalised, IPv4-mapped ones as IPv4) is this machine's own."""
+    """Whether this is a loopback address, in the form that `Address` has (normalised, IPv4-mapped ones as IPv4)."""
     return host.startswith("127.") or host == "::1"
 
 
@@ -111,12 +111,12 @@ class Member:
     hold_s: float = 0.0
     """With RESTARTING: for how long others make no verdict about it."""
     reason: str = ""
-    """With DRAINING: why, as the operator said; "" where nothing was said."""
+    """With DRAINING: the operator's reason; "" if none was given."""
     keys: tuple[bytes, ...] | None = None
-    """Ids of the cluster's keys that it opens, 4 bytes each; the first is the one that it seals with. None: it does not
-    say; empty: it has no key."""
+    """Ids of the cluster's keys that it opens, 4 bytes each; it seals with the first. None: it does not say. Empty: it
+    has no key."""
     software: str = ""
-    """The release of gossipreg that it runs; "" where it does not say."""
+    """The release of gossipreg that it runs; "" if it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Service:
     address: str
     """Host name or IP literal, given out as it is."""
     port: int
-    """0: it has none."""
+    """0: the service has no port."""
     tags: tuple[str, ...] = ()
     """In the order in which they were given, without duplicates."""
     meta: tuple[tuple[str, str], ...] = ()
@@ -137,7 +137,7 @@ class Service:
 
 
 def fold_name(name: str) -> str:
-    """A service's name as names are compared: the letters A to Z in lower case (RFC 4343), all others as they are."""
+    """The form in which names are compared: the letters A to Z in lower case (RFC 4343), all others unchanged."""
     if name.islower():
         return name  # the usual case, and no copy to keep
     return name.lower() if name.isascii() else name.translate(_FOLDED)
@@ -160,7 +160,7 @@ class Instance:
     stale: bool = False
     """True while this sidecar hears nobody and answers with what it knew last."""
     reason: str = ""
-    """Why it is in maintenance, as the operator said; "" where it is not, or nothing was said."""
+    """The operator's reason for its maintenance; "" if it is in none, or no reason was given."""
 
 
 class ChangeKind(IntEnum):
@@ -197,11 +197,11 @@ class MemberInfo:
     reason: str = ""
     """Why it is not alive, and who said so; empty where it is."""
     maintenance: str | None = None
-    """Why all its services are in maintenance, "" where nothing was said; None: they are not."""
+    """The operator's reason for its maintenance; "" if none was given. None: it is not in maintenance."""
     keys: tuple[bytes, ...] | None = None
-    """Ids of the cluster's keys that it opens; the first is the one that it seals with. None: it does not say."""
+    """Ids of the cluster's keys that it opens; it seals with the first. None: it does not say."""
     software: str = ""
-    """The release of gossipreg that it runs; "" where it does not say."""
+    """The release of gossipreg that it runs; "" if it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""The file in which a sidecar keeps the table that it knew last: its layout.
+"""The layout of the file in which a sidecar keeps the table that it knew last.
 
-    head    magic with the version of the layout, cluster's digest, when the table was last in sync (wall clock, ms),
-            length and digest of the body, digest of the head itself
+    head    magic, version of the layout, digest of the cluster's name, when the sidecar was last synced (wall clock,
+            ms), length and digest of the body, digest of the head itself
     body    records, each the length of a Delta (4 bytes, big endian) and the Delta as it goes into datagrams
 
-The Deltas of a member are pages from the start of its row, in order. The head is rewritten alone while the table stays
-as it is. Owns: the layout, and the check of every byte of it. Never knows: files, clocks.
+The Deltas of a member are pages from the start of its row, in order. While the table does not change, only the head is
+rewritten. Owns: the layout, and the check of every byte of it. Never knows: files, clocks.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from gossipreg.wire.messages import Delta
 MAGIC = b"gregtab"
 LAYOUT = 1
 PAGE_BYTES = 8_000
-"""A Delta takes at most this: some hundred entries, so that making one takes well under a millisecond."""
+"""The largest Delta: some hundred entries, so that one is made in well under a millisecond."""
 
 _HEAD = Struct(">7sB16sQQ32s")
 _CHECK_BYTES = 16
@@ -30,9 +30,9 @@ _LENGTH = Struct(">I")
 
 class DecodedTable(NamedTuple):
     synced_at_ms: int
-    """When it was last known to be in sync, by the wall clock."""
+    """When the sidecar was last known to be synced, by the wall clock."""
     deltas: Iterator[Delta]
-    """Raises UnusableFile where one is damaged in spite of the digest."""
+    """Raises UnusableFile if one is damaged in spite of the digest."""
 
 
 def cluster_digest(cluster: str) -> bytes:
@@ -40,7 +40,7 @@ def cluster_digest(cluster: str) -> bytes:
 
 
 def body_digest() -> "blake2b":
-    """To be fed with the body, as it is written."""
+    """A hash to feed with the body while it is written."""
     return blake2b(digest_size=32, person=b"kept table")
 
 
@@ -55,17 +55,17 @@ def encode_record(delta: Delta) -> bytes:
 
 
 def decode_untrusted(data: bytes, cluster: str) -> DecodedTable:
-    """Raises UnusableFile: damaged, of another layout, of another cluster."""
+    """Raises UnusableFile if the file is damaged, of another layout or of another cluster."""
     head, check = data[: _HEAD.size], data[_HEAD.size : HEAD_BYTES]
     if len(data) < HEAD_BYTES or head[: len(MAGIC)] != MAGIC:
-        raise UnusableFile("it does not begin as such a file does")
+        raise UnusableFile("it does not begin like a file of a kept table")
     _, layout, of_cluster, synced_at_ms, body_bytes, digest = _HEAD.unpack(head)
     if layout != LAYOUT:
-        raise UnusableFile(f"it has layout {layout}, and this version reads {LAYOUT}")
+        raise UnusableFile(f"it has layout {layout}, and this version reads layout {LAYOUT}")
     if check != _check(head):
         raise UnusableFile("its head is damaged")
     if of_cluster != cluster_digest(cluster):
-        raise UnusableFile("it is of another cluster")
+        raise UnusableFile("it belongs to another cluster")
     body = memoryview(data)[HEAD_BYTES:]
     if len(body) != body_bytes:
         raise UnusableFile(f"its body has {len(body)} bytes, not {body_bytes}")
@@ -88,7 +88,7 @@ def _deltas_untrusted(body: memoryview) -> Iterator[Delta]:
         try:
             messages, _ = codec.decode_untrusted(bytes(body[start:at]))
         except BadDatagram as error:
-            raise UnusableFile(f"a record is none: {error}") from None
+            raise UnusableFile(f"a record cannot be read: {error}") from None
         for message in messages:
             if isinstance(message, Delta):
                 yield message

@@ -15,14 +15,14 @@ A length below 128 takes one byte; else two, big-endian, with the top bit set (s
 
 Sizes
 -----
-No datagram is ever fragmented, so what is said must fit the path. Everything that can be large is a list that its
-sender cuts to the size that the receiver's path is known to carry (`core/path_mtu.py`): 1,200 bytes of UDP payload
-until more is confirmed, 576 where not even that arrives. An entry of a row takes at most 400 bytes (a larger value is
+No datagram is ever fragmented, so each must fit its path. Everything that can be large is a list, which its sender cuts
+to the size that the path to the receiver is known to carry (`core/path_mtu.py`): 1,200 bytes of UDP payload until more
+is confirmed, 576 if not even that arrives. An entry of a row takes at most 400 bytes (a larger value is
 stored as several entries, `core/content.py`), so the largest message that cannot be cut, a Delta with one entry, takes
 at most 512 bytes and fits the smallest datagram. That is why there is no message for fragments.
 
-A size probe is a datagram with a Probe and a Padding that fills it up. A receiver that does not know Padding skips it,
-as every unknown kind, and acks the Probe: so the path to every version of a member can be measured.
+A size probe is a datagram with a Probe and a Padding that fills it up. A receiver that does not know Padding skips it
+like every unknown kind, and acks the Probe. So the path to a member of any release can be measured.
 
 Payloads
 --------
@@ -191,8 +191,9 @@ class Claim:
     incarnation: int
     rank: Rank
     by: NodeId
-    """Who first said so: shown to the operator; distinct ones confirm a gossiped suspicion (Lifeguard 3.2). With DEAD
-    the member's own id: an operator has declared it left. Earlier releases show it as dead, and pass it on."""
+    """The accuser: shown to the operator. Distinct accusers confirm a gossiped suspicion (Lifeguard 3.2). If the rank
+    is DEAD and this is the member's own id, an operator has declared it left. Earlier releases show that member as
+    dead, and gossip the claim."""
 
 
 Entry = tuple[int, int, bytes | None]
@@ -308,7 +309,7 @@ class Peers:
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """Makes a datagram larger and means nothing: a Probe beside it measures whether that size arrives."""
+    """Makes a datagram larger and means nothing. A Probe beside it measures whether that size arrives."""
 
     payload_bytes: int
 

@@ -81,7 +81,7 @@ class Decoder:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing of a further message has come."""
+        """Whether no part of another message has come."""
         return not self._pending
 
     def feed_untrusted(self, data: bytes) -> Iterator[Message]:

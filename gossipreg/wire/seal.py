@@ -84,7 +84,7 @@ class Keyring:
         return cls(tuple(keys))
 
     def ids(self) -> tuple[bytes, ...]:
-        """The key ids, in the order of the keys. Datagrams carry them in the clear, so they may be shown."""
+        """The key ids, in the order of the keys. Every datagram carries one in clear text, so they may be shown."""
         return tuple(key_id(key) for key in self.keys)
 
     def fingerprints(self) -> list[str]:

@@ -39,8 +39,8 @@ def instance_shape(instance: Instance) -> Shape:
 
 
 def member_shape(member: MemberInfo, partial: bool = False, me: bool = False) -> Shape:
-    """`partial`: this sidecar is not synced, so there may be more members; it is marked only then. `me`: it is the
-    sidecar that answers."""
+    """A member as the interfaces show it. `partial`: this sidecar is not synced, so there may be more members (the
+    field is left out otherwise). `me`: this is the sidecar that answers."""
     shape: Shape = {
         "id": member.id.hex(),
         "name": member.name,
@@ -62,7 +62,8 @@ def member_shape(member: MemberInfo, partial: bool = False, me: bool = False) ->
 
 
 def service_shape(summary: ServiceSummary, partial: bool = False) -> Shape:
-    """`partial`: this sidecar is not synced, so there may be more services and instances; it is marked only then."""
+    """A service's name with its counts. `partial`: this sidecar is not synced, so there may be more services and
+    instances (the field is left out otherwise)."""
     shape: Shape = {
         "name": summary.name,
         "instances": summary.instances,
@@ -77,6 +78,6 @@ def change_shape(change: Change) -> Shape:
 
 
 def current_shape(instances: tuple[Instance, ...], partial: bool = False) -> Shape:
-    """What a watch begins with. `partial`: there may be more; it is marked only then."""
+    """The first change of a watch. `partial`: there may be more instances (the field is left out otherwise)."""
     shape: Shape = {"kind": "current", "instances": [instance_shape(instance) for instance in instances]}
     return {**shape, "partial": True} if partial else shape

@@ -9,14 +9,14 @@ value. Each is one msgpack array, with room at the end: elements behind the know
     health   [health, reason]
     address  [packed IP, 4 or 16 bytes; port]
 
-A reason says why an operator put the member or the service in maintenance. It is left out where there is none, and
-read as none where it is not a reason: it is for people, and must not make the rest unreadable. The same holds for the
-key ids, 4 bytes each, of the keys that the member opens: they show how far a change of keys has come; and for the
-software, the release that it runs. One that is left out with another behind it is nil.
+Elements for people come last: a reason (why an operator put the member or the service in maintenance), the key ids, 4
+bytes each (of the keys that the member opens: they show how far a change of keys has come), and the software (the
+release that the member runs). Such an element is left out if there is nothing to say, or nil if another one follows it.
+One that cannot be read counts as left out, so that it never makes the rest unreadable.
 
-A tag of more than 255 bytes stands among the long ones, since releases before those refuse a service with such a tag;
-they show it without its long tags. Tags and long tags are sorted. Where the owner gave them in another order, `order`
-has a byte for each: its place among the tags with the long ones behind them. Both are left out where they say nothing.
+A tag of more than 255 bytes is a long tag. Earlier releases refuse a service with such a tag in `tag`; so they show the
+service without its long tags. Tags and long tags are sorted. If the owner gave them in another order, `order` has a
+byte for each tag: its place in the list of the tags followed by the long tags. Both are left out if they say nothing.
 
 One check serves both directions. So what all others would refuse is refused where it is written, with an error to
 whoever wrote it, and what was written can be read.
@@ -50,9 +50,9 @@ MAX_ITEMS = 256
 """Tags, labels or meta of one value. Headers nested to msgpack's depth of 1,024 then cost at most 2 MiB and 2 ms."""
 MAX_HOLD_S = 60.0
 MAX_REASON_BYTES = 255
-"""Of UTF-8; a longer reason is cut for the others, and whole at its own sidecar."""
+"""Of UTF-8. A longer reason is cut for other members; its own sidecar keeps it whole."""
 MAX_KEYS_SHOWN = 16
-"""So many key ids a member tells; a cluster that changes its key has two."""
+"""The number of key ids that a member announces. A cluster that changes its key has two."""
 MAX_WEIGHT = 65_535
 """As in a DNS SRV record."""
 PUBLIC_KEY_BYTES = 32
@@ -125,7 +125,7 @@ def _member_fields(member: Member) -> tuple[object, ...]:
 
 
 def _last_fields(member: Member) -> tuple[object, ...]:
-    """Those that are left out where there is nothing to say."""
+    """The elements for people: reason, key ids, software."""
     keys = None if member.keys is None else b"".join(member.keys[:MAX_KEYS_SHOWN])
     fields = [*(_reason_fields(member.reason) or ("",)), keys, member.software[:MAX_SOFTWARE_CHARS]]
     while fields and fields[-1] in ("", None):
@@ -210,13 +210,13 @@ def _check_service(service: Service, meta: tuple[tuple[str, str], ...]) -> None:
     _check_name("service id", service.id)
     _check_name("service name", service.name)
     _check_name("service address", service.address)
-    _check_int("service port", service.port, 0, 65_535)  # 0: the first release refuses it, and does not show it
+    _check_int("service port", service.port, 0, 65_535)  # the first release does not show a service with port 0
     _check_pairs("meta", meta)
     _check_int("weight", service.weight, 0, MAX_WEIGHT)
 
 
 def _tag_fields(tags: tuple[str, ...]) -> tuple[Any, ...]:
-    """The short tags, and behind them what else has to be said: the long tags, their order."""
+    """The short tags, followed by the long tags and the order if they are needed."""
     _check_count("tags", tags, MAX_ITEMS)
     for tag in tags:
         _check_name("tag", tag, most=MAX_TAG_BYTES)
@@ -254,7 +254,7 @@ def _is_long(tag: str) -> bool:
 
 
 def encode_health(health: Health, reason: str = "") -> bytes:
-    """The value of a health entry: two bytes, and the reason behind them."""
+    """The value of a health entry: two bytes, then the reason."""
     return _pack((health, *_reason_fields(reason)))
 
 
@@ -264,7 +264,7 @@ def decode_health_untrusted(value: bytes) -> Health:
 
 
 def decode_reason_untrusted(value: bytes) -> str:
-    """The reason in a health entry that can be read; "" where there is none."""
+    """The reason in a health entry that `decode_health_untrusted` has accepted; "" if there is none."""
     return _words_of(msgpack.unpackb(value, use_list=False, max_array_len=MAX_ITEMS, max_map_len=0, max_ext_len=0), 1)
 
 
@@ -272,13 +272,13 @@ def decode_reason_untrusted(value: bytes) -> str:
 
 
 def _reason_fields(reason: str) -> tuple[str, ...]:
-    """As the last element of a value: cut to its bound, without control characters."""
+    """A reason as the last element of a value: cut to its bound, without control characters."""
     cut = _CONTROL.sub(" ", reason).encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
     return (cut,) if cut else ()
 
 
 def _keys_of(raw: object, at: int) -> tuple[bytes, ...] | None:
-    """None where the member does not say, or not in this form."""
+    """The key ids at this place; None if there are none, or not in this form."""
     if type(raw) is not tuple or len(raw) <= at:
         return None
     ids = raw[at]
@@ -288,7 +288,7 @@ def _keys_of(raw: object, at: int) -> tuple[bytes, ...] | None:
 
 
 def _words_of(raw: object, at: int) -> str:
-    """Words for people at this place; "" where there are none, or something else."""
+    """The text for people at this place; "" if there is none, or something else."""
     if type(raw) is not tuple or len(raw) <= at:
         return ""
     try:

@@ -132,7 +132,7 @@ def test_a_damaged_table_does_not_hinder_the_start(cluster: Sidecars) -> None:
     restarted = cluster.start("restarted", *flags).wait_ready()
     wait_for(lambda: restarted.call("info")["synced"])
     [line] = [line for line in restarted.log.read_text().splitlines() if "kept_table" in line]
-    assert "it does not begin as such a file does" in line
+    assert "it does not begin like a file of a kept table" in line
 
 
 def test_commands_that_follow_say_why_they_wait(cluster: Sidecars) -> None:

@@ -79,7 +79,7 @@ def test_a_body_of_rubbish_with_a_right_digest_does_no_harm(body: bytes) -> None
 
 
 def test_a_file_of_another_cluster_or_layout_is_refused_with_the_reason() -> None:
-    with pytest.raises(UnusableFile, match="it is of another cluster"):
+    with pytest.raises(UnusableFile, match="it belongs to another cluster"):
         decode_untrusted(a_file([], cluster="other"), "default")
     newer = bytearray(a_file([]))
     newer[7] = 2
