@@ -11,8 +11,8 @@ from contextlib import suppress
 
 
 def _occupy_standard_streams() -> None:
-    """Open the null device in place of standard streams that are closed (`2>&-`): else the next file or socket would
-    get that number, and what a library writes to stderr would end up in it. `sys.stderr` stays None then."""
+    """Open the null device in place of standard streams that are closed (`2>&-`). Otherwise the next file or socket
+    would get that number, and a library that writes to stderr would write into it. `sys.stderr` stays None."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -25,8 +25,8 @@ def main() -> int:
     import signal
 
     _occupy_standard_streams()
-    # Until `run` can turn it into an exit code, Ctrl-C would be a traceback. It may be ignored, as in the background
-    # of a shell: then it stays so.
+    # Ctrl-C would print a traceback until `run` can turn it into an exit code. If SIGINT is ignored, as in the
+    # background of a shell, it stays ignored.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))

@@ -1,7 +1,7 @@
 """A registration that lives as long as this process: for `register --attach` and `exec`.
 
-The sidecar takes it out when the connection ends, however this process ended. When the sidecar ends, this goes on, and
-registers again with the one that comes after it.
+The sidecar takes the service out when the connection ends, however this process ended. When the sidecar ends, this
+process goes on and registers again with the next sidecar.
 """
 
 import os
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 FIRST_S, GROWTH, LONGEST_S = 0.1, 1.6, 5.0
 """Backoff of tries to reach a sidecar."""
 TAKE_OUT_S = 0.2
-"""A sidecar that lives takes it out within this, even on a busy machine."""
+"""The least time to wait until the service is out: a living sidecar needs less, even on a busy machine."""
 TRY_S = 2.0
-"""For a try to register again: signals and the end of the program are not seen meanwhile."""
+"""The longest try to register again: meanwhile signals and the end of the program go unnoticed."""
 
 
 class Attached:
@@ -31,13 +31,13 @@ class Attached:
         self._attachment: Attachment | None = None
 
     def register(self, timeout_s: float = 10.0) -> dict[str, Any]:
-        """The sidecar's answer. Raises Unreachable, or what it refuses with."""
+        """Register; return the sidecar's answer. Raises Unreachable, or the error that the sidecar answered with."""
         self._attachment = self._chosen.client(timeout_s).attach(**self._params)
         return self._attachment.result
 
     def keep(self, *until: int) -> bool:
-        """Stay registered until one of these descriptors is readable (True); without one, until interrupted. False:
-        somebody else took it out, or has it now; and that is said."""
+        """Stay registered until one of these descriptors is readable (True); without descriptors, until interrupted.
+        False: somebody else took the service out or registered it anew, and stderr says so."""
         watched: list[Any] = list(until)
         while True:
             if self._attachment is None and not self._again(watched):
@@ -54,7 +54,8 @@ class Attached:
                 say("the sidecar ended: registering again when there is one")
 
     def _taken_out(self, attachment: "Attachment") -> bool:
-        """Look at what the sidecar has said. Raises what ends the connection."""
+        """Whether the sidecar has notified us that the registration ended. Raises the error that ends the
+        connection."""
         while (told := attachment.notified()) is not None:
             method, params = told
             if method == "detached":
@@ -63,13 +64,13 @@ class Attached:
         return False
 
     def _again(self, watched: list[Any]) -> bool:
-        """Register with whoever comes. False: it is time to end."""
+        """Register with the next sidecar. False: a descriptor became readable first."""
         wait_s, said = FIRST_S, ""
         while True:
             try:
                 self.register(TRY_S)
             except (Unreachable, RequestError) as error:
-                if isinstance(error, RequestError) and str(error) != said:  # one that is leaving refuses, or for good
+                if isinstance(error, RequestError) and str(error) != said:
                     said = str(error)
                     say(f"not registered: {printable(said)}; trying again")
                 if select.select(watched, [], [], wait_s)[0]:
@@ -79,8 +80,8 @@ class Attached:
                 return True
 
     def take_out(self, bound_s: float) -> bool:
-        """End the registration and wait, at most so long, until the sidecar has taken it out: its maintenance stays.
-        False: nothing was registered."""
+        """End the registration and wait, at most `bound_s`, until the sidecar has taken the service out. Its
+        maintenance stays. False: nothing was registered."""
         if self._attachment is None:
             return False
         self._attachment.take_out(max(bound_s, TAKE_OUT_S))
@@ -88,7 +89,7 @@ class Attached:
         return True
 
     def environment(self) -> dict[str, str]:
-        """What the program under it is told of the sidecar."""
+        """The variables that tell the program of `exec` where the sidecar is."""
         try:
             return {"GOSSIPREG_SOCKET": os.path.abspath(self._chosen.client().path)}
         except (Unreachable, RequestError):

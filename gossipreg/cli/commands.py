@@ -76,13 +76,13 @@ def run(args: list[str] | None = None) -> int:
             raise
         return _show_usage_error(lost(error), chosen.json)
     except SystemExit as error:
-        if sys.stdout is not stdout:  # click has put it aside, since nobody reads its help any more
+        if sys.stdout is not stdout:  # click has replaced it, since nobody reads its help any more
             return READER_GONE
         return error.code if isinstance(error.code, int) else 1
 
 
 def _asks_for_json(args: list[str]) -> bool:
-    """Whether --json stands among the options; behind `--` it belongs to the program of `exec`."""
+    """Whether --json is among the options; after `--` it belongs to the program of `exec`."""
     return "--json" in (args[: args.index("--")] if "--" in args else args)
 
 
@@ -99,12 +99,12 @@ def _exit_code(error: GossipregError) -> int:
 
 
 def _show_usage_error(error: Exception, json: bool) -> int:
-    """As click prints it, with the usage of the command; with `json` the object alone."""
+    """Show the error as click does, with the usage of the command; with `json` the object alone."""
     if not isinstance(error, click.ClickException):
         return READER_GONE
     if json:
         say_error("usage" if error.exit_code == USAGE else "output", error.format_message(), json=True)
     else:
-        with suppress(OSError):  # where stderr cannot be written the exit code has to do
+        with suppress(OSError):  # if stderr cannot be written, only the exit code is left
             error.show()
     return error.exit_code

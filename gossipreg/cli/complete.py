@@ -1,6 +1,6 @@
-"""What the shell completes beside commands and flags: what the running sidecar knows. Where none answers, nothing.
+"""Shell completion of names that the running sidecar knows, beside commands and flags. No sidecar: no completions.
 
-It runs between two keys of a person who types, so it waits no longer than a person would not notice, and is silent.
+It runs while a person types, so it is silent and waits no longer than a person notices.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 0.5
 MOST = 200
-"""So many are offered; nobody reads more."""
+"""The number of words that are offered; nobody reads more."""
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 

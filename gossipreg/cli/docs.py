@@ -34,7 +34,7 @@ def title(page: Traversable) -> str:
 @client_options
 @pass_chosen
 def docs(chosen: Chosen, topic: str | None) -> None:
-    """Print a page of the manual, or without TOPIC list the pages. It needs no sidecar."""
+    """Print a page of the manual, or without TOPIC list the pages. No sidecar is needed."""
     known = topics()
     if topic is None:
         _print_list(chosen, known)

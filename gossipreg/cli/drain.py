@@ -7,9 +7,9 @@ from gossipreg.cli.output import print_json, printable, say, warn_if_not_durable
 from gossipreg.cli.units import Duration
 
 ANSWER_S = 10.0
-"""Beyond the timeout: for the disk, and the way to the sidecar."""
+"""The wait for an answer beyond the timeout: for the disk, and the way to the sidecar."""
 SHOWN_MAX = 5
-"""Names of members that a line for a person carries."""
+"""The number of members that the line for a person names."""
 
 
 @click.command(
@@ -27,8 +27,8 @@ SHOWN_MAX = 5
 @pass_chosen
 def drain(chosen: Chosen, service: str | None, off: bool, reason: str | None, timeout: float) -> int:
     """Put a service, or without --service this whole sidecar, in maintenance and return once all living members have
-    acknowledged it: then no lookup anywhere gives it out. Exit code 1 where some had not at --timeout, or where
-    this sidecar was not synced until then; the maintenance stays, and they will learn of it.
+    acknowledged it: then no lookup anywhere gives it out. Exit code 1 if some members had not at --timeout, or if
+    this sidecar was not synced until then; the maintenance stays, and they learn of it later.
     """
     with chosen.client(timeout + ANSWER_S) as client:
         result = client.call("drain", timeout=timeout, **maintenance_params(service, off, reason))

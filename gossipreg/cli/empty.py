@@ -1,4 +1,4 @@
-"""Why a lookup gave nothing, in one line for a person: is the name unknown, excluded by a flag, or is nothing well?"""
+"""Why a lookup found nothing, in one line for a person: unknown name, excluded by a flag, or nothing passes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from gossipreg.client import Client
 
 SHOWN = 5
-"""So many zones or tags are named."""
+"""The number of zones or tags that are named."""
 NOT_SYNCED = "this sidecar is not synced yet, so there may be some"
 
 
 def why_empty(client: "Client", name: str, tags: tuple[str, ...], zone: str | None, every: bool) -> str:
-    """`every`: as of `lookup --all`. Asks the sidecar for the reason, which it alone knows."""
+    """The line, with the reason that the sidecar gives. `every`: as of `lookup --all`."""
     shown = f"no {'' if every else 'passing '}instance of {printable(name)}"
     params = {"name": name, "tags": list(tags) or None, "zone": zone}
     try:
@@ -22,7 +22,7 @@ def why_empty(client: "Client", name: str, tags: tuple[str, ...], zone: str | No
     except RequestError:  # a sidecar of an older release
         return shown
     reasons = _reasons(said, tags, zone, every)
-    return f"{shown}: {'; '.join(reasons)}" if reasons else shown  # none: one has just come
+    return f"{shown}: {'; '.join(reasons)}" if reasons else shown  # no reason: an instance has just come
 
 
 def _reasons(said: dict[str, Any], tags: tuple[str, ...], zone: str | None, every: bool) -> list[str]:

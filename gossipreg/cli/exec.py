@@ -21,9 +21,9 @@ from gossipreg.model import Address
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-"""Programs end on these: the service leaves the answers first."""
+"""Programs end on these signals, so the service leaves the answers first."""
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
-"""At a terminal the program gets these itself: it would get them twice."""
+"""A terminal sends these to the program too: if they were passed on, it would get them twice."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """As shells say it."""
 
@@ -39,7 +39,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 @service_options(required=True)
 @click.option(
     "--drain", metavar="DURATION", type=Duration(3600.0), default="1s",
-    help="From leaving the answers until the program gets SIGTERM, SIGINT or SIGQUIT (1s).",
+    help="Time between leaving the answers and passing on SIGTERM, SIGINT or SIGQUIT (1s).",
 )  # fmt: skip
 @click.argument("command", nargs=-1, required=True, metavar="CMD...")
 @client_options
@@ -49,7 +49,7 @@ def exec(chosen: Chosen, /, service: str, command: tuple[str, ...], drain: float
     ends. Passes signals and the exit code on.
 
     SIGTERM, SIGINT and SIGQUIT take the service out of the answers first and reach CMD after --drain, so that clients
-    have stopped connecting when it stops listening; a second one reaches it at once. Where no sidecar answers, CMD runs
+    have stopped connecting when it stops listening; a second one reaches it at once. If no sidecar answers, CMD runs
     all the same, and is registered when there is one. CMD finds the sidecar's socket in GOSSIPREG_SOCKET.
     """
     split_where_pid_one()
@@ -72,7 +72,8 @@ def exec(chosen: Chosen, /, service: str, command: tuple[str, ...], drain: float
 
 
 class Signals:
-    """The signals that are passed on, as they come, with a descriptor that is readable when there are some."""
+    """The signals to pass on, in the order in which they came, with a descriptor that is readable when there are
+    some."""
 
     def __init__(self) -> None:
         self._got: list[int] = []
@@ -91,7 +92,7 @@ class Signals:
         return self._readable
 
     def take(self) -> list[int]:
-        """Those that came since the last call."""
+        """The signals that came since the last call."""
         with suppress(BlockingIOError):
             os.read(self._readable, 4096)
         got, self._got = self._got, []
@@ -109,13 +110,13 @@ class Program:
         self._signals = signals
         self._drain_s = drain_s
         self._registered = True
-        """It is to be registered, as long as nothing says otherwise."""
+        """Whether it is to stay registered."""
         self._held_back: int | None = None
-        """The signal that it gets at `_pass_at`."""
+        """The signal to pass on at `_pass_at`."""
         self._pass_at = 0.0
 
     def follow(self) -> int:
-        """Until it has ended; its exit code."""
+        """Follow the program until it has ended; return its exit code."""
         ended = os.pidfd_open(self._process.pid)
         try:
             while self._process.poll() is None:
@@ -130,9 +131,9 @@ class Program:
         return code if code >= 0 else 128 - code
 
     def _wait(self, ended: int) -> None:
-        """Until it ended, a signal came, or it is time to pass one on. Meanwhile it stays registered."""
+        """Wait until it ends, a signal comes, or it is time to pass one on. Meanwhile it stays registered."""
         if self._registered:
-            # False: somebody else took it out, and it is only waited for from now on.
+            # False: somebody else took the service out, so from now on only the end of the program is waited for.
             self._registered = self._attached.keep(ended, self._signals.fileno())
         else:
             bound_s = None if self._held_back is None else max(0.0, self._pass_at - monotonic())
@@ -147,7 +148,7 @@ class Program:
                 self._held_back = number
                 return
         if self._held_back is not None and number in ENDING:
-            self._pass_held_back()  # the second one says that the wait is over; two could kill it as it ends
+            self._pass_held_back()  # a second signal ends the wait; both could kill a program that is ending
         elif not at_terminal:
             self._process.send_signal(number)
 

@@ -1,4 +1,4 @@
-"""What a command ends with, beside 0 (done) and 1 (a plain no)."""
+"""The exit codes of commands, beside 0 (done) and 1 (a plain no)."""
 
 from gossipreg.errors import BadConfig, CannotStartYet, GossipregError
 
@@ -6,7 +6,7 @@ USAGE, UNREACHABLE, REFUSED, NOT_STARTED, NOT_STARTED_YET, INTERRUPTED, READER_G
 
 
 def of_start(error: GossipregError) -> int:
-    """What `join` ends with where it cannot start: 2 and 5 need a person, 6 may mend itself."""
+    """The exit code of `join` when it cannot start: 2 and 5 need a person, the reason of 6 may mend itself."""
     if isinstance(error, BadConfig):
         return USAGE
     return NOT_STARTED_YET if isinstance(error, CannotStartYet) else NOT_STARTED

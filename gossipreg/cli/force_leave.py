@@ -4,7 +4,7 @@ import click
 
 from gossipreg.cli.complete import complete_member
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import print_json
+from gossipreg.cli.output import print_json, printable, say
 
 
 @click.command(
@@ -19,12 +19,13 @@ from gossipreg.cli.output import print_json
 @client_options
 @pass_chosen
 def force_leave(chosen: Chosen, member: str) -> None:
-    """Declare members that are dead or suspected left, for the whole cluster.
+    """Declare dead or suspected members left, for the whole cluster.
 
-    They are not shown as dead any more, nor called, and their services are gone from `lookup --all`.
+    Such a member is not shown as dead any more, nobody tries to reach it, and its services are gone from
+    `lookup --all`.
 
-    A member that is alive is refused: end it with `gossipreg leave` on its host. One that was only unreachable says so
-    when it is reachable again, and is alive again.
+    A member that is alive is refused: end it with `gossipreg leave` on its host. A member that was only unreachable is
+    alive again as soon as it is reachable.
     """
     with chosen.client() as client:
         result = client.call("force-leave", member=member)
@@ -32,4 +33,4 @@ def force_leave(chosen: Chosen, member: str) -> None:
         print_json(result)
     else:
         for one in result["left"]:
-            click.echo(f"{one['name']} {one['id']} is declared left", err=True)
+            say(f"{printable(one['name'])} {one['id']} is declared left")

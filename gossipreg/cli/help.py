@@ -22,6 +22,6 @@ def help(ctx: click.Context, command: str | None) -> None:
     if command is None:
         print_line(group.command.get_help(group))
         return
-    name, shown, _ = group.command.resolve_command(group, [command])  # says which name is meant, where it is a near one
+    name, shown, _ = group.command.resolve_command(group, [command])  # its error names a similar command
     assert shown is not None
     print_line(shown.get_help(click.Context(shown, info_name=name, parent=group)))

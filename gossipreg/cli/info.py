@@ -9,7 +9,7 @@ from gossipreg.cli.output import print_json, print_line, printable, short_durati
 from gossipreg.drops import meaning
 
 LISTED = ("troubles", "not_alive", "failing_checks", "maintenance", "operations")
-"""Shown one a line: operations at the end, the others as troubles at the beginning."""
+"""Fields shown one item a line: operations at the end, the others as troubles at the beginning."""
 
 
 @click.command(
@@ -49,7 +49,7 @@ def info(chosen: Chosen) -> None:
 
 
 def _operation(one: dict[str, Any]) -> str:
-    """What was done, and who did it."""
+    """One line: the verb, its target, and the user."""
     who = "a TCP client" if one["uid"] is None else f"user {one['uid']} (pid {one['pid']})"
     return f"{printable(one['verb'])} {printable(one['target'])}  {who} over {printable(one['via'])}"
 

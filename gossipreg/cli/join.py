@@ -28,9 +28,9 @@ FILE = click.Path(readable=False)
       gossipreg join --seed 10.0.0.5:7940 --key-file cluster.key --data-dir /var/lib/gossipreg
 
     Every flag is also a variable (--key-file: GOSSIPREG_KEY_FILE) and a key of the file of --config (key-file = "k").
-    The flag goes before the variable, the variable before the file. A repeatable one is a text with white space
-    between its values in a variable, a list in the file. --no-SWITCH turns off what a variable or the file turns on.
-    The command `config` shows what is in force.
+    The flag goes before the variable, the variable before the file. A repeatable flag is a variable with white space
+    between its values, or a list in the file. --no-SWITCH turns off a switch that a variable or the file turns on.
+    The command `config` shows the options in force.
     """,
 )
 @config_option
@@ -59,7 +59,7 @@ FILE = click.Path(readable=False)
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
-    help="What is less severe is not logged (info).",
+    help="Log this severity and above (info).",
 )
 @click.option(
     "--on-sigterm",
@@ -78,7 +78,9 @@ FILE = click.Path(readable=False)
 @click.option("--dns", metavar="HOST:PORT", help="Answer DNS there too, as Consul does (port 8600).")
 @click.option("--dns-domain", metavar="NAME", help="The same names under this domain, beside consul.")
 @click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep its records (0).")
-@click.option("--dns-negative-ttl", metavar="TIME", type=Duration(), help="How long, that there is no such name (0).")
+@click.option(
+    "--dns-negative-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep 'no such name' (0)."
+)
 @click.option("--http", metavar="HOST:PORT|unix:PATH", multiple=True, help="Answer as Consul and Eureka (port 8500).")
 @click.option("--http-token-file", metavar="FILE", type=FILE, help="Tokens for --http, one a line (off loopback).")
 @click.option("--insecure-http", is_flag=True, help="Open --http off loopback without a token, reads only.")

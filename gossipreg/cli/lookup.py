@@ -41,7 +41,7 @@ def lookup(
 ) -> int:  # fmt: skip
     """Print where NAME is: `address:port` a line, in random order by weight, so that callers share the instances.
 
-    NAME may be in any case. Exit code 1 where no instance passes, and then it is said why; 4 where the sidecar is not
+    NAME may be in any case. Exit code 1 if no instance passes, with the reason on stderr; 4 if the sidecar is not
     synced yet and so cannot tell.
     """
     if near and in_order:
@@ -74,7 +74,7 @@ def lookup(
 
 
 def _uniform() -> float:
-    """As `random.random`, without the time that its module takes to load."""
+    """A number like that of `random.random`, without loading its module, which takes longer than a lookup."""
     return (int.from_bytes(os.urandom(7), "big") >> 3) / (1 << 53)
 
 

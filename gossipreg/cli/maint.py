@@ -19,7 +19,8 @@ from gossipreg.cli.output import print_json, warn_if_not_durable
 def maint(chosen: Chosen, service: str | None, off: bool, reason: str | None) -> None:
     """Take a service of this sidecar, or without --service all of them, out of all answers until --off.
 
-    It outlives restarts of the program and, with --data-dir, of the sidecar. `drain` also waits until all members know.
+    The maintenance outlives restarts of the program and, with --data-dir, of the sidecar. `drain` also waits until all
+    members know.
     """
     with chosen.client() as client:
         result = client.call("maint", **maintenance_params(service, off, reason))

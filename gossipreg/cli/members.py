@@ -12,7 +12,7 @@ from gossipreg.cli.synced import warn_if_partial
 ID_SHOWN = 12
 """Hex digits of an id: enough to tell members apart; the JSON has all 32."""
 STATES = ("alive", "suspect", "dead", "left")
-"""In this order they are listed."""
+"""The order in which members are listed."""
 
 
 @click.command(
@@ -29,7 +29,7 @@ STATES = ("alive", "suspect", "dead", "left")
 def members(chosen: Chosen, states: tuple[str, ...], zone: str | None) -> None:
     """List the members of the cluster as this sidecar sees them: itself first, marked with *, then by state and name.
 
-    VERSION is the release that a member runs, KEYS are fingerprints of the keys that it opens, LABELS those of --label.
+    VERSION is the release that a member runs, KEYS are fingerprints of the keys that it opens, LABELS are from --label.
     """
     with chosen.client() as client:
         every = client.call_paged("members", key="id")

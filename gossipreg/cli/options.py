@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_MAP = ParameterSource.DEFAULT_MAP
-"""What a variable or the file of `join` says: a flag before the command goes before it."""
+"""The source of values from a variable or the file of `join`. A flag before the command goes before it."""
 
 
 class Chosen:
@@ -22,7 +22,7 @@ class Chosen:
         self.json = False
 
     def client(self, timeout_s: float = 10.0) -> "Client":
-        """Of the sidecar chosen; nothing is opened yet."""
+        """A client of the chosen sidecar; nothing is opened yet."""
         from gossipreg.client import Client  # `join`, which stays in memory, has no use for it
 
         return Client(self.socket, timeout_s=timeout_s)
@@ -54,13 +54,13 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="PATH",
         expose_value=False,
         callback=_choose_socket,
-        type=click.Path(readable=False),  # whether it can be used is for the connection to say
+        type=click.Path(readable=False),  # the connection reports whether it can be used
         help="The sidecar's socket ($GOSSIPREG_SOCKET).",
     )(command)
 
 
 def maintenance_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What `maint` and `drain` share."""
+    """The options that `maint` and `drain` share."""
     for option in (
         click.option("--reason", metavar="TEXT", help="Why: shown by lookup --all, members and info."),
         click.option("--off", is_flag=True, help="End it."),
@@ -79,7 +79,7 @@ def _ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 
 
 def maintenance_params(service: str | None, off: bool, reason: str | None) -> dict[str, Any]:
-    """As parameters of the methods `maint` and `drain`. Raises UsageError."""
+    """The options as parameters of the methods `maint` and `drain`. Raises UsageError."""
     if off and reason is not None:
         raise click.UsageError("--off takes no --reason.")
     if service == "":

@@ -88,7 +88,7 @@ def short_duration(seconds: float) -> str:
 
 
 def address_of(instance: dict[str, Any]) -> str:
-    """`address:port`, or `[v6]:port`: fit for a URL. The address alone where the service has no port."""
+    """`address:port`, or `[v6]:port`: fit for a URL. The address alone if the service has no port."""
     host = printable(instance["address"])
     if not instance["port"]:
         return host
@@ -96,7 +96,7 @@ def address_of(instance: dict[str, Any]) -> str:
 
 
 def warn_if_not_durable(result: dict[str, Any]) -> None:
-    """Say that what was done is not on the disk yet."""
+    """Warn if the sidecar has done it, but could not write it to the disk yet."""
     if result.get("durable") is False:
         say("Warning: done, but not durable: the data directory cannot be written (see `gossipreg info`); it is "
             "tried again until it can, and a restart of the sidecar before that undoes it")  # fmt: skip

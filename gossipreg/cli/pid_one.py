@@ -1,9 +1,9 @@
-"""A command that is PID 1 of a container: one process reaps orphans and passes signals on, its child does the work.
+"""PID 1 of a container: this process reaps orphans and passes signals on, and its child runs the command.
 
-The kernel gives PID 1 every orphan of the container, and they stay as zombies until PID 1 waits for them. A process
-that waits for any child would take the exit codes away from the parts that wait for their own children (checks,
-`exec`), so that is the whole work of a process of its own, as in `docker run --init` and tini. It is forked before the
-command loads anything, so it shares its memory with the child.
+The kernel gives PID 1 every orphan of the container, and an orphan that ended stays a zombie until PID 1 waits for it.
+A process that waits for any child takes the exit codes away from parts that wait for their own children (checks,
+`exec`). So a process of its own does nothing else, as in `docker run --init` and tini. The fork comes before the
+command loads anything, so the two share their memory.
 """
 
 import os
@@ -15,18 +15,18 @@ PASSED_ON = {
     signal.SIGWINCH,
 }  # fmt: skip
 SI_KERNEL = 128
-"""`si_code` of a signal from the terminal, which sends it to the child as well."""
+"""The `si_code` of a signal from the terminal, which sends it to the child as well."""
 
 
 def split_where_pid_one() -> None:
-    """Return in the process that runs the command: this one, or where it is PID 1 its child. PID 1 never returns: it
-    ends with the exit code of the command, 128 + N where signal N ended it."""
+    """Return in the process that runs the command: this one, or its child if this one is PID 1. PID 1 never returns: it
+    ends with the exit code of the command, or 128 + N if signal N ended the command."""
     if os.getpid() == 1:
         _split()
 
 
 def _split() -> None:
-    # Blocked before the fork, so that no signal is lost between it and the first wait.
+    # Block them before the fork, so that no signal is lost between the fork and the first wait.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON | {signal.SIGCHLD})
     child = os.fork()
     if child == 0:
@@ -36,7 +36,7 @@ def _split() -> None:
 
 
 def _serve(child: int) -> int:
-    """Reap and pass signals on until the child has ended; its exit code."""
+    """Reap and pass signals on until the child has ended; return its exit code."""
     while True:
         got = signal.sigwaitinfo(PASSED_ON | {signal.SIGCHLD})
         if got.si_signo != signal.SIGCHLD:
@@ -48,7 +48,7 @@ def _serve(child: int) -> int:
 
 
 def _reap(child: int) -> int | None:
-    """Reap all that have ended; the exit code of `child` where it is one of them."""
+    """Reap every process that has ended; return the exit code of `child` if it is one of them."""
     code = None
     with suppress(ChildProcessError):
         while True:

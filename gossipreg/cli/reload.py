@@ -6,7 +6,7 @@ from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, printable
 
 TIMEOUT_S = 60.0
-"""A key file may be a pipe, and services are written to the disk one after the other."""
+"""The wait for an answer: a key file may be a pipe, and services are written to the disk one after the other."""
 
 
 @click.command(
@@ -15,14 +15,14 @@ TIMEOUT_S = 60.0
       gossipreg reload
     """
 )
-@click.option("--allow-empty", is_flag=True, help="Take all out where the services file names none any more.")
+@click.option("--allow-empty", is_flag=True, help="Take all services out if the services file names none any more.")
 @client_options
 @pass_chosen
 def reload(chosen: Chosen, allow_empty: bool) -> None:
-    """Have the sidecar read its files again, as SIGHUP does, and say what it read.
+    """Make the sidecar read its files again, as SIGHUP does, and show what it read.
 
-    Keys, the services file, tokens and the file of --config. What cannot be read is an error (exit code 4); then what
-    was read before stays in use, and `info` shows it until it is mended.
+    The files are the keys, the services file, the tokens and the file of --config. A file that cannot be read is an
+    error (exit code 4). What was read from it before stays in use, and `info` shows the error until the file is mended.
     """
     with chosen.client(TIMEOUT_S) as client:
         found = client.call("reload", **({"allow_empty": True} if allow_empty else {}))

@@ -1,4 +1,4 @@
-"""Waiting for a sidecar that does not know the cluster yet: what `lookup` and `services` share."""
+"""Waiting for a sidecar that is not synced yet, for `lookup` and `services`."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from gossipreg.cli.units import Duration
 from gossipreg.errors import NotSynced
 
 POLL_S = 0.05
-"""A sidecar that has just started is synced within some ten milliseconds."""
+"""A sidecar that has just started is synced within tens of milliseconds."""
 
 T = TypeVar("T")
 
@@ -22,12 +22,12 @@ def timeout_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="DURATION",
         type=Duration(),
         default="5s",
-        help="Wait so long for a sidecar that is not synced yet (5s).",
+        help="How long to wait for a sidecar that is not synced yet (5s).",
     )(command)
 
 
 def ask_when_synced(ask: Callable[[], T], timeout_s: float) -> T:
-    """What `ask` returns; while it raises NotSynced, ask again. Raises the last NotSynced when the time is up."""
+    """Return what `ask` returns; ask again while it raises NotSynced. Raises the last NotSynced when time is up."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:

@@ -55,8 +55,8 @@ def wait(chosen: Chosen, name: str | None, count: int, timeout: float, synced: b
 def _wait_at(
     chosen: Chosen, name: str | None, count: int, synced: bool, timeout_s: float, deadline: float
 ) -> int:  # fmt: skip
-    """Wait at the sidecar that answers now. Raises Unreachable where none does, or it ends."""
-    answer_s = max(ANSWER_S, deadline - time.monotonic())  # one that is stopped does not hold us beyond our time
+    """Wait at the sidecar that answers now. Raises Unreachable if none answers, or if it ends."""
+    answer_s = max(ANSWER_S, deadline - time.monotonic())  # a sidecar that hangs does not hold us beyond our time
     with chosen.client(answer_s) as client:
         if synced and not _wait_until_synced(client, deadline):
             if chosen.json:
@@ -83,7 +83,7 @@ def _wait_until_synced(client: "Client", deadline: float) -> bool:
 
 
 def _wait_for_passing(client: "Client", name: str, count: int, deadline: float) -> tuple[int, str]:
-    """How many pass: `count` or more at once when there are, fewer when the time is up; and what else to say of it."""
+    """The number of passing instances, as soon as it is `count` or when the time is up; and a note to add to it."""
     passing: dict[tuple[str, str], bool] = {}
 
     def note(instance: dict[str, Any], there: bool) -> None:

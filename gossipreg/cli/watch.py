@@ -33,8 +33,8 @@ FIRST_S, GROWTH, LONGEST_S = 0.05, 1.6, 5.0
 def watch(chosen: Chosen, name: str | None) -> None:
     """Print the instances of NAME, or of all services, then each change as it comes.
 
-    It goes on when the sidecar restarts: it then begins anew with the instances that there are, kind "current". So it
-    does when a sidecar that was not synced is: what came before was a part (docs answers).
+    When the sidecar restarts, the watch goes on and shows all instances again, kind "current". It does so too when a
+    sidecar that was not synced becomes synced: the instances before were a part (`gossipreg docs answers`).
     """
     with chosen.client() as client:
         changes = client.watch(name)

@@ -83,7 +83,7 @@ def test_a_file_of_another_cluster_or_layout_is_refused_with_the_reason() -> Non
         decode_untrusted(a_file([], cluster="other"), "default")
     newer = bytearray(a_file([]))
     newer[7] = 2
-    with pytest.raises(UnusableFile, match="it has layout 2, and this version reads 1"):
+    with pytest.raises(UnusableFile, match="it has layout 2, and this version reads layout 1"):
         decode_untrusted(bytes(newer), "default")
     assert cluster_digest("a") != cluster_digest("b")
 
