@@ -70,6 +70,7 @@ class Attached:
             try:
                 self.register(TRY_S)
             except (Unreachable, RequestError) as error:
+                # A sidecar that is leaving refuses, and the next one may accept: so a refusal is tried again too.
                 if isinstance(error, RequestError) and str(error) != said:
                     said = str(error)
                     say(f"not registered: {printable(said)}; trying again")
