@@ -16,8 +16,17 @@ from gossipreg.errors import BadConfig, CannotStart
 if TYPE_CHECKING:
     from gossipreg.daemon.gateways import Gateway
 
-FILE = click.Path(readable=False)
-"""Whether it can be read is for the daemon to say, in its own words and with its own exit code."""
+
+class _File(click.Path):
+    """A path that is not empty. Whether it can be read is for the daemon to say, with its own exit code."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty: name a path, or leave it out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(readable=False)
 
 
 @click.command(
@@ -111,7 +120,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
         flags["key_file"] = None  # a variable goes before the file
     gateways = [
         *_gateways(dns, flags["cluster"]),
-        *_http_gateway(http, flags["socket_group"] or flags["socket_admin_group"]),
+        *_http_gateway(http, flags["socket_group"] or flags["socket_admin_group"], chosen.socket),
     ]
     settings = Settings(
         **flags,
@@ -153,8 +162,13 @@ def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
     return [gateway]
 
 
-def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[Gateway]":
+def _http_gateway(flags: dict[str, Any], group: str | None, local_socket: str | None) -> "list[Gateway]":
     where: tuple[str, ...] = flags["http"]
+    for text in where:
+        if where.count(text) > 1:
+            raise click.UsageError(f"--http {text} is given twice.")
+        if local_socket is not None and text == f"unix:{local_socket}":
+            raise click.UsageError(f"--http {text} is the path of --socket, too: choose another one.")
     if not where:
         for key in ("http_host", "http_token_file", "insecure_http"):
             if flags[key]:

@@ -72,6 +72,8 @@ def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
     """What `--bind` asks for. Without it: all addresses where `everywhere`, else loopback."""
     if text is None:
         return Bind(WILDCARDS if everywhere else LOOPBACKS, DEFAULT_PORT)
+    if not text.strip():
+        raise BadConfig(f"--bind is empty: write an address, --bind 127.0.0.1:{DEFAULT_PORT}, or leave it out")
     host, port = split_host_port(text, what="--bind")
     if is_literal(host) and of_many(host):
         raise BadConfig(f"--bind {text!r}: that is the address of many, name one of this machine")

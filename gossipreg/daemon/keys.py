@@ -3,6 +3,7 @@
 import os
 import select
 import stat
+from errno import ENOENT
 from typing import TYPE_CHECKING
 
 from gossipreg.daemon.settings import Settings
@@ -66,7 +67,8 @@ def _read(path: str) -> str:
             raise CannotStart(f"key file {path}: over {MAX_KEY_FILE_BYTES} bytes, that is no key file")
         return data.decode("utf-8-sig")  # editors on Windows put a mark first
     except OSError as error:
-        message = f"key file {path}: {error.strerror}; make one with `gossipreg keygen`"
+        hint = "; make one with `gossipreg keygen`" if error.errno == ENOENT else ""
+        message = f"key file {path}: {error.strerror}{hint}"
         raise cannot_start(message, error.errno) from None
     except ValueError:
         raise CannotStart(f"key file {path}: not base64; make one with `gossipreg keygen`") from None

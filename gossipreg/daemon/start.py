@@ -64,6 +64,10 @@ class OpenedSidecar:
     rights: Rights
 
 
+GID_MAX = 2**32 - 2
+"""The system takes the next number, -1, for "leave the group as it is"."""
+
+
 @contextmanager
 def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[OpenedSidecar]:
     config = _config(settings)
@@ -183,7 +187,11 @@ def bind_gateway_socket(path: Path, socket_group: str | None, flag: str) -> Sock
 
 
 def _group(text: str, flag: str = "--socket-group") -> int:
+    if not text.strip():
+        raise BadConfig(f"{flag} is empty: name a group, or leave it out")
     if text.isascii() and text.isdigit():
+        if len(text) > len(str(GID_MAX)) or int(text) > GID_MAX:
+            raise BadConfig(f"{flag} {text!r}: the number of a group is at most {GID_MAX}")
         return int(text)
     try:
         return grp.getgrnam(text).gr_gid

@@ -130,3 +130,23 @@ def test_what_the_daemon_returns_is_the_exit_code(command: Command, monkeypatch:
 def test_what_is_about_http_needs_http(command: Command, flag: str) -> None:
     code, _, err = command("join", flag)
     assert (code, "say where to answer it with --http HOST:PORT" in err) == (2, True)
+
+
+@pytest.mark.parametrize("flag", ["--key-file", "--services", "--data-dir", "--http-token-file"])
+def test_an_empty_path_is_wrong_usage(flag: str, given: list[Settings], command: Command) -> None:
+    code, _, err = command("join", flag, "")
+    assert (code, f"'{flag}': it is empty" in err) == (2, True)
+    assert given == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--http 127.0.0.1:1 --http 127.0.0.1:1", "--http 127.0.0.1:1 is given twice"),
+        ("--socket /x/s --http unix:/x/s", "--http unix:/x/s is the path of --socket, too"),
+    ],
+)
+def test_a_place_is_listened_at_only_once(line: str, words: str, given: list[Settings], command: Command) -> None:
+    code, _, err = command("join", *line.split())
+    assert (code, words in err) == (2, True)
+    assert given == []

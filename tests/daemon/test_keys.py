@@ -32,6 +32,13 @@ def test_a_pipe_gives_a_key_that_comes_in_pieces() -> None:
     assert len(keyring.keys) == 2  # all of it, not only what was there at once
 
 
+def test_a_new_key_is_proposed_only_where_there_is_no_file(tmp_path: Path) -> None:
+    for path, proposed in ((tmp_path / "none", True), (tmp_path, False)):
+        with pytest.raises(CannotStart) as raised:
+            read_keyring(Settings(key_file=str(path)))
+        assert ("gossipreg keygen" in str(raised.value)) == proposed
+
+
 def test_a_pipe_that_nobody_writes_to_holds_nobody_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CannotStart, match="pipe"):
