@@ -7,7 +7,7 @@ this host is known: a loopback address would send every reader on another host t
 from typing import TYPE_CHECKING
 
 from gossipreg.daemon.pump import Pump
-from gossipreg.model import Health, Service, Version
+from gossipreg.model import Address, Health, Service, Version
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
@@ -47,3 +47,9 @@ class Announced:
             del self._withheld[id]
         else:
             self._pump.order(lambda now: self._node.deregister(id, now))
+
+
+def shown_address(service: Service) -> str:
+    """The address of a service, for the log."""
+    host = service.address or "(not known yet)"
+    return str(Address(host, service.port)) if service.port else host

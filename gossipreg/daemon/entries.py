@@ -1,5 +1,6 @@
 """The registrations of this sidecar: one entry per service, with its holder and its checks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -9,6 +10,7 @@ from gossipreg.daemon.checks.parse import Table, parse_check_untrusted, relabell
 from gossipreg.daemon.checks.spec import check_ids
 from gossipreg.daemon.kept import KeptService
 from gossipreg.daemon.params import Registration
+from gossipreg.errors import NotFound
 from gossipreg.model import Health, Version
 
 CheckGiven = str | Table
@@ -65,6 +67,18 @@ class Entry:
     def tell_holder(self, why: str) -> None:
         if self.holder is not None and not self.holder.gone:
             self.holder.lost(self.id, why)
+
+
+def entry_of(entries: Mapping[str, Entry], id: str) -> Entry:
+    """The service that is registered under this id. Raises NotFound."""
+    entry = entries.get(id)
+    if entry is None:
+        raise not_registered(id)
+    return entry
+
+
+def not_registered(id: str) -> NotFound:
+    return NotFound(f"no service of this id is registered here: {id!r}; see `gossipreg services`")
 
 
 # -- the checks of a registration, as they were given ------------------------------------------------------------------

@@ -131,8 +131,8 @@ class KnownHealth:
                 self._wake.set()
 
     def stated(self, id: str, specs: Sequence[CheckSpec], said: Mapping[str, Health]) -> list[Statement]:
-        """Whoever registers these checks says how healthy some are, by their ids: of a check that is new that counts
-        like a result, and is written with the registration."""
+        """The statements that write the health that `said` gives to new checks, by id. It counts like a result, and is
+        written with the registration."""
         known = check_keys(id, [status.spec for status in self._statuses(id)])
         stated = [
             KeptHealth(id, key, said[check_id], self._now())

@@ -1,22 +1,22 @@
-"""The services registered with this sidecar: from where, with which checks, and what is kept of them.
+"""The services registered with this sidecar.
 
-Owns the way of a registration: checked, on the disk, told to the cluster, its checks begun, answered. Never knows how a
-check is run (`checks/`), how the disk is written (`store.py`), or what a client is.
+Owns the steps of a registration: admit it, write it to the disk, announce it, begin its checks, answer. Never knows how
+a check is run (`checks/`), how the disk is written (`service_records.py`), or what a client is.
 
-A service comes from one of four places, which says how long it stays:
+The source of a service decides how long it stays:
 
     socket    `register`: kept in the data directory, until `deregister`
     attached  `register --attach`: as long as the client's connection
     flags     `join --service`: given anew at each start
     file      `join --services`: as long as it stands in the file, which is read again on SIGHUP
 
-An id is unique here: whoever registers it again takes it over, whatever it came from. What a client was told is kept
-goes before the flags and the file of the next start; a line in the log says so. What stands in the file and is not
-registered any more, since somebody deregistered it or the connection that had taken it over ended, is registered again
-at the next reading, and after the connection at once.
+An id is unique here: a new registration takes it over, whatever its source was. At a start, a durable registration of a
+client takes precedence over the flags and the file, and the log says so. A service of the file that somebody
+deregistered is registered again at the next reading; one that a connection had taken over, as soon as that connection
+ends.
 
-With checks a service begins critical, out of the answers, and passes when they do. A service that is registered again
-keeps its health until one of its checks says otherwise, whatever was edited; after a restart of the sidecar a health
+A service with checks begins critical, out of the answers, and passes when they do. A service that is registered again
+keeps its health until one of its checks gives another one, whatever was edited. After a restart of the sidecar a health
 counts as long as `known_health.py` says.
 """
 
@@ -31,7 +31,7 @@ from msgpack import unpackb
 
 from gossipreg.callers import NO_UID, Caller, the_sidecar
 from gossipreg.daemon.admission import Admission
-from gossipreg.daemon.announced import Announced
+from gossipreg.daemon.announced import Announced, shown_address
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.checks.schedule import RUNNERS, Runner
 from gossipreg.daemon.checks.spec import CheckSpec, Kind
@@ -42,6 +42,7 @@ from gossipreg.daemon.entries import (
     Entry,
     FileChanges,
     Holder,
+    entry_of,
     named,
     with_check_labels,
     with_checks,
@@ -49,7 +50,7 @@ from gossipreg.daemon.entries import (
 )
 from gossipreg.daemon.file_services import FileServices
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE, report
-from gossipreg.daemon.kept import KeptService, KeptState, Moment, Statement, drop_service, keep_service
+from gossipreg.daemon.kept import KeptService, KeptState, Moment, Statement
 from gossipreg.daemon.known_health import moment_now
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.maintenance import EVERYTHING, Maintenance
@@ -57,9 +58,10 @@ from gossipreg.daemon.node_checks import NODE
 from gossipreg.daemon.params import registration_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.service_health import ServiceHealth
+from gossipreg.daemon.service_records import ServiceRecords
 from gossipreg.daemon.store import Store
 from gossipreg.errors import BadConfig, GossipregError, Leaving, NotFound, Refused, RequestError
-from gossipreg.model import Address, Health, Service, Version
+from gossipreg.model import Health, Version
 from gossipreg.rights import Rights
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
@@ -73,15 +75,15 @@ class Services:
     def __init__(self, node: "Node", pump: Pump, store: Store, log: Log, *, allow_cmd_checks: bool, rights: Rights,
                  rng: Random, runners: Mapping[Kind, Runner] = RUNNERS,
                  now: Callable[[], Moment] = moment_now) -> None:  # fmt: skip
-        """`rng` spreads the checks, `runners` run them; `now` is for what is kept of their health."""
+        """`rng` spreads the checks, `runners` run them; `now` dates the health that is kept of them."""
         self.rights = rights
         self.audit = Audit(pump.now)
         self._sidecar = the_sidecar()
         self._announced = Announced(node, pump)
-        self._store = store
         self._log = log
         self._admission = Admission(self._announced.host, self._checks_of, allow_cmd_checks=allow_cmd_checks)
         self._entries: dict[str, Entry] = {}
+        self._records = ServiceRecords(store, self._entries)
         self._file = FileServices(
             log, self._entries,
             read=lambda params: self._admission.read(params, trusted=True),
@@ -100,7 +102,7 @@ class Services:
     # -- the start, before anything runs -----------------------------------------------------------------------------
 
     def start(self, kept: KeptState, flags: Params | None, file: Sequence[Params]) -> None:
-        """Raises BadConfig for what the flags or the file ask for and cannot be done."""
+        """Register what was kept, then the flags and the file. Raises BadConfig for a faulty flag or file."""
         self._maintenance.start(kept.maintenance)
         self.health.known.start(kept.healths, kept.hold)
         self.health.node_checks.start(
@@ -115,11 +117,11 @@ class Services:
             self._start_one(params, source)
         for id, one in before.items():
             if one.source != "socket" and id not in self._entries:
-                self._keep_later(id)
+                self._records.write_later(id)
         self.health.known.started()
 
     def _restore(self, kept: KeptService) -> None:
-        """Take up what was kept. What cannot be done stays on the disk, and is said."""
+        """Register a kept service again. One that cannot be registered stays on the disk, and is logged."""
         try:
             params = unpackb(kept.params)
             if type(params) is not dict:
@@ -145,7 +147,7 @@ class Services:
             self._apply(entry, self._restored(id), self._sidecar)
         except RequestError as error:
             raise BadConfig(f"the service beside this sidecar: {error}") from None
-        self._keep_later(id)
+        self._records.write_later(id)
 
     def _restored(self, id: str) -> Beginning:
         return Beginning(restored=partial(self.health.known.restored, id))
@@ -155,10 +157,10 @@ class Services:
     async def register(self, params: dict[str, Any], *, by: Caller, holder: Holder | None,
                        fresh: Health | None = None, said: Mapping[str, Health] | None = None,
                        keeps_checks: bool = False) -> Answer:  # fmt: skip
-        """It belongs to the caller from now on. Durable where there is a data directory, unless it is attached to
-        `holder`. A check that it did not have before begins as `said` by its id, else as `fresh`, else as healthy as
-        the service is, critical where that is new. With `keeps_checks` those stay that it has and that are not given
-        anew. Raises RequestError; then nothing changed."""
+        """Register a service, which belongs to the caller from now on. Durable if there is a data directory, unless it
+        is attached to `holder`. The initial health of a new check is that in `said` under its id, else `fresh`, else
+        the health of the service, which is critical for a new one. With `keeps_checks` the service keeps its checks
+        that are not given anew. Raises RequestError; then nothing changed."""
         if self._closed:
             raise Leaving("this sidecar is leaving: register with the one that comes after it")
         registration = self._admission.read(params, trusted=by.trusted, who=str(by))
@@ -176,7 +178,7 @@ class Services:
             return await self._take(entry, by, fresh, said)
 
     def _claim(self, verb: str, id: str, by: Caller) -> int | None:
-        """Who owns this id once the caller has registered it. Raises NotAllowed."""
+        """The owner of this id once the caller has registered it. Raises NotAllowed."""
         before = self._entries.get(id)
         if before is None or by.door == "sidecar":
             return by.uid
@@ -195,7 +197,7 @@ class Services:
                                         trusted=by.trusted)  # fmt: skip
             return
         async with self._merging:
-            before = self._entry(id)
+            before = entry_of(self._entries, id)
             owner = self._claim("a change of the checks", id, by)
             params = {**unpackb(before.registration.params), "checks": [named(given, check_id)]}
             self._admission.read(params, trusted=by.trusted, who=str(by))
@@ -204,36 +206,36 @@ class Services:
             await self._take(after, by, None, {} if said is None else {check_id: said}, known=True)
 
     async def describe_check(self, id: str | None, check_id: str, name: str, notes: str, *, by: Caller) -> None:
-        """Give one check another name and other notes; what it asks stays. Durable. Raises RequestError."""
+        """Give one check another name and other notes; its question stays. Durable. Raises RequestError."""
         if id is None:
             self.rights.check("a check of the whole node", by)
             await self.health.node_checks.describe(check_id, name, notes)
             return
         async with self._merging:
-            before = self._entry(id)
+            before = entry_of(self._entries, id)
             owner = self._claim("a change of the checks", id, by)
             params = with_check_labels(before.registration, check_id, name, notes)
             registration = self._admission.read(params, trusted=True)
             await self._take(replace(before, registration=registration, owner=owner), by, known=True)
 
     async def drop_check(self, id: str | None, check_id: str, *, by: Caller) -> bool:
-        """Take one check out; whether that is durable. Raises NotFound, NotAllowed."""
+        """Remove one check; returns whether that is durable. Raises NotFound, NotAllowed."""
         if id is None:
             self.rights.check("a check of the whole node", by)
             return await self.health.node_checks.drop(check_id)
         async with self._merging:
-            before = self._entry(id)
+            before = entry_of(self._entries, id)
             owner = self._claim("a change of the checks", id, by)
             read = self._admission.read(without_check(before.registration, check_id), trusted=True)
 
             def then() -> None:
                 self._apply(replace(before, registration=read, owner=owner), Beginning(), by)
 
-            return await self._store.tell_first(f"service {id}", partial(self._kept_now, id), then)
+            return await self._records.tell_first(id, then)
 
     async def maintain(self, id: str | None, reason: str | None, *, by: Caller) -> bool:
-        """Take a service, or all that this sidecar has (None), out of the answers, with a reason, or (None) back in;
-        whether that is durable. Raises RequestError."""
+        """Take a service, or (None) all services of this sidecar, out of the answers with this reason, or (None) back
+        in; returns whether that is durable. Raises RequestError."""
         if id is None:
             self.rights.check("maint", by)
             return await self._maintenance.set(EVERYTHING, reason, lambda: None, by=by)
@@ -243,7 +245,7 @@ class Services:
         return await self._maintenance.set(id, reason, lambda: self._maintained(id, entry), by=by)
 
     def maintenance(self, id: str | None) -> str | None:
-        """Why a service, or this sidecar (None), is in maintenance; None where it is not."""
+        """The reason why a service, or (None) this sidecar, is in maintenance; None if it is not."""
         return self._maintenance.reason(EVERYTHING if id is None else id)
 
     def in_maintenance(self) -> list[Shape]:
@@ -252,12 +254,12 @@ class Services:
 
     async def _take(self, entry: Entry, by: Caller, fresh: Health | None = None,
                     said: Mapping[str, Health] | None = None, *, known: bool = False) -> Answer:  # fmt: skip
-        """`known`: only where it is registered still when it is on the disk."""
+        """Write the entry and register it. With `known` only if its id is still registered after the write."""
         id = entry.id
 
         def then() -> Answer:
             if known and id not in self._entries:
-                self._keep_later(id)
+                self._records.write_later(id)
                 raise NotFound(f"the service {id!r} was deregistered meanwhile")
             if entry.holder is not None and entry.holder.gone:
                 raise Refused("the connection that this was attached to has ended")
@@ -265,21 +267,19 @@ class Services:
                 owner = self._claim("register", id, by)  # another may have registered it meanwhile
                 if owner != entry.owner:
                     entry.owner = owner
-                    self._keep_later(id)
+                    self._records.write_later(id)
                 return Answer(id, self._apply(entry, self._beginning(entry, fresh, said or {}), by))
             except RequestError:
-                self._keep_later(id)  # the disk has it already
+                self._records.write_later(id)  # the disk has it already
                 raise
 
+        stated: list[Statement] = []
         if entry.must_be_durable:
             stated = self.health.known.stated(id, entry.registration.checks, said or {})
-            return await self._store.commit([keep_service(entry.kept()), *stated], then)
-        answers: list[Answer] = []
-        await self._store.tell_first(f"service {id}", partial(self._kept_now, id), lambda: answers.append(then()))
-        return answers[0]
+        return await self._records.register(entry, stated, then)
 
     def _beginning(self, entry: Entry, fresh: Health | None, said: Mapping[str, Health]) -> Beginning:
-        """How the checks begin that this service did not have before."""
+        """The initial health of the checks that are new to this service."""
         before = self._entries.get(entry.id)
         if before is None and entry.holder is not None and self.health.known.knows(entry.id):
             return self._restored(entry.id)  # the sidecar was restarted, and the program has found it again
@@ -288,13 +288,12 @@ class Services:
         return Beginning(fresh, dict(said))
 
     async def deregister(self, id: str, *, by: Caller) -> bool:
-        """Out of the answers at once; whether that is durable. Raises NotFound, NotAllowed."""
-        self.rights.check_owner("deregister", id, self._entry(id).owner, by)
-        dropped = partial(self._kept_now, id)
-        return await self._store.tell_first(f"service {id}", dropped, lambda: self._drop(id, by=by))
+        """Take the service out at once; returns whether that is durable. Raises NotFound, NotAllowed."""
+        self.rights.check_owner("deregister", id, entry_of(self._entries, id).owner, by)
+        return await self._records.tell_first(id, lambda: self._drop(id, by=by))
 
     def detach(self, holder: Holder) -> None:
-        """This connection is gone, and what lived on it goes too; what stands in the file comes back."""
+        """Take out the services that were attached to this connection, which has ended; those in the file come back."""
         for id in [id for id, entry in self._entries.items() if entry.holder is holder]:
             gone = "the program that registered it is gone"
             if id not in self._file.params:
@@ -308,19 +307,20 @@ class Services:
             except RequestError as error:
                 self._drop(id)
                 self._log.error("service_not_followed", id=id, message=str(error))
-            self._keep_later(id)
+            self._records.write_later(id)
 
     def heartbeat(self, id: str, health: Health, note: str, check: str | None = None, *, by: Caller) -> None:
-        """Raises NotFound where there is no such service, or none of its checks (or not this one) is a ttl, and
-        NotAllowed where it is another's. An empty id means the checks of this sidecar."""
+        """Pass on a heartbeat for the ttl checks of a service, or for this one; an empty id means the checks of this
+        sidecar. Raises NotFound if there is no such service or ttl check, NotAllowed if the service is another
+        user's."""
         if id == NODE:
             self.rights.check("a heartbeat of the whole node", by)
-        elif (entry := self._entry(id)).source not in ("flags", "file"):  # those name no user for their ttl
+        elif (entry := entry_of(self._entries, id)).source not in ("flags", "file"):  # those name no user for their ttl
             self.rights.check_owner("heartbeat", id, entry.owner, by)
         self.health.checks.heartbeat(id, health, note, check)
 
     def close(self, hold_s: float = 0.0) -> None:
-        """We are leaving, and will be back within `hold_s` where that is above 0: nothing more is taken."""
+        """Refuse further registrations: we are leaving, and will be back within `hold_s` if that is above 0."""
         self._closed = True
         self.health.known.settle(hold_s)
 
@@ -329,7 +329,7 @@ class Services:
         return await self._file.follow(file, allow_empty=allow_empty)
 
     def follow_address(self) -> None:
-        """Our address changed: services whose address was not named follow it."""
+        """Announce our new address for the services that named none."""
         host = self._announced.host()
         for id, entry in self._entries.items():
             if not entry.registration.host_given and entry.registration.service.address != host:
@@ -341,12 +341,12 @@ class Services:
                     self._log.error("service_not_announced", id=id, message=str(error))
 
     def _expired(self, id: str, why: str) -> None:
-        """It failed for so long that it is to be taken out."""
+        """Take out a service that was critical for its `deregister_after`."""
         self._drop(id, "service_expired", "warning", message=why)
-        self._keep_later(id)
+        self._records.write_later(id)
 
     def report(self, id: str) -> list[Shape]:
-        """What is known of the checks of a service of ours, or ("") of this sidecar's. Never gossiped."""
+        """The status of the checks of a service that is registered here, or ("") of this sidecar's. Never gossiped."""
         return report(self.health.checks, id)
 
     def _line(self, kind: str, level: str = "info", /, **fields: Field) -> None:
@@ -359,8 +359,8 @@ class Services:
         return () if entry is None else entry.registration.checks
 
     def _apply(self, entry: Entry, beginning: Beginning, by: Caller) -> Version:
-        """Tell the cluster, begin the checks; what comes of all of them is its health from now on. Raises RequestError;
-        then nothing changed."""
+        """Announce the service and begin its checks, whose worst is its health from now on. Raises RequestError; then
+        nothing changed."""
         id, checks = entry.id, entry.registration.checks
         entry.health = self.health.checks.health(id, checks, beginning)
         version = self.health.register(entry)
@@ -371,7 +371,7 @@ class Services:
                 before.tell_holder("was registered anew by another")
             self._line(
                 "service_registered" if before is None else "service_updated", id=id, name=service.name,
-                address=_address(service), source=entry.source,
+                address=shown_address(service), source=entry.source,
                 checks=len(checks), health=HEALTH_NAMES[entry.health],
                 **self.audit.record("register", id, by),
             )  # fmt: skip
@@ -384,15 +384,9 @@ class Services:
             self._maintenance.forget(id)  # it was deregistered meanwhile
         self.health.announce(id)
 
-    def _entry(self, id: str) -> Entry:
-        entry = self._entries.get(id)
-        if entry is None:
-            raise NotFound(f"no service of this id is registered here: {id!r}; see `gossipreg services`")
-        return entry
-
     def _drop(self, id: str, kind: str = "service_deregistered", level: str = "info", *,
               keeps_maintenance: bool = False, by: Caller | None = None, **fields: Field) -> None:  # fmt: skip
-        """Take it out; `kind` and so on is the line that says so."""
+        """Take it out; `kind`, `level` and `fields` are those of the log line."""
         entry = self._entries.pop(id, None)
         if entry is not None:  # two clients may have asked
             if not keeps_maintenance:
@@ -402,16 +396,3 @@ class Services:
             self.health.checks.remove(id)
             self.health.known.forget(id)
             self._announced.deregister(id)
-
-    def _kept_now(self, id: str) -> list[Statement]:
-        entry = self._entries.get(id)
-        return [drop_service(id) if entry is None or entry.source == "attached" else keep_service(entry.kept())]
-
-    def _keep_later(self, id: str) -> None:
-        self._store.commit_later(f"service {id}", partial(self._kept_now, id))
-
-
-def _address(service: Service) -> str:
-    """Where a service is, for the log."""
-    host = service.address or "(not known yet)"
-    return str(Address(host, service.port)) if service.port else host

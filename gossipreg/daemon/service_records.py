@@ -1,0 +1,43 @@
+"""The records of services in the data directory.
+
+Owns which record a service has now, and whether it is written before or after the service changes. Never knows what a
+change means.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from gossipreg.daemon.entries import Answer, Entry
+from gossipreg.daemon.kept import Statement, drop_service, keep_service
+from gossipreg.daemon.store import Store
+
+
+class ServiceRecords:
+    def __init__(self, store: Store, entries: Mapping[str, Entry]) -> None:
+        """`entries` are the services that are registered, by id."""
+        self._store = store
+        self._entries = entries
+
+    async def register(self, entry: Entry, beside: Sequence[Statement], then: Callable[[], Answer]) -> Answer:
+        """Write the record of this entry together with the statements `beside`, then call `then`. The record of a
+        service that need not be durable is written after `then`. Raises Refused, and what `then` raises."""
+        if entry.must_be_durable:
+            return await self._store.commit([keep_service(entry.kept()), *beside], then)
+        answers: list[Answer] = []
+        await self.tell_first(entry.id, lambda: answers.append(then()))
+        return answers[0]
+
+    async def tell_first(self, id: str, then: Callable[[], None]) -> bool:
+        """Call `then`, and after it write the record of the service: see `Store.tell_first`."""
+        return await self._store.tell_first(_name(id), lambda: self._now(id), then)
+
+    def write_later(self, id: str) -> None:
+        """Write the record of the service as it will be at the next write."""
+        self._store.commit_later(_name(id), lambda: self._now(id))
+
+    def _now(self, id: str) -> list[Statement]:
+        entry = self._entries.get(id)
+        return [drop_service(id) if entry is None or entry.source == "attached" else keep_service(entry.kept())]
+
+
+def _name(id: str) -> str:
+    return f"service {id}"
