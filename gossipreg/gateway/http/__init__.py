@@ -4,6 +4,7 @@
     ports       where it listens
     server      connections: accepted, bounded, read, cut off when slow
     client      the other end of one of them, as the server keeps it;  deadlines: when to look at which
+    selection   which connections can go on
     framing     bytes to requests, responses to bytes
     message     requests and responses as values
     guard       which hosts and origins may ask

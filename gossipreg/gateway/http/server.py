@@ -1,21 +1,19 @@
-"""The connections of the gateway: accepted, bounded, read, answered, cut off when slow.
+"""The connections of the gateway: accept, bound, read and answer them, and close slow ones.
 
 Owns the sockets and the time that each may take. Never knows what a request asks. One task serves all connections: a
-task for each would cost more than the 6 KiB that a question which waits may take. Sockets stand in a selector of our
-own, whose descriptor trio waits for; only what takes time by itself (a registration on its way to the disk) becomes a
-task.
+task for each would cost more than the 6 KiB that a waiting question may take. The task waits for a selector of our own;
+only a request that takes time by itself (a registration on its way to the disk) becomes a task.
 
 The bounds, and what happens at each:
 - 16,384 connections, or what the process may have descriptors for: the one idle for longest gives way; where none is
   idle, the next one is told and closed
 - a request that is not whole after 10 s, a response that is not read for 30 s, a connection without a request for 2
   minutes: closed
-- 16 MiB of requests that are not whole, of all connections together: who passes it is told and closed
-- 64 MiB of responses that are not read, of all connections together: who passes it is closed
+- 16 MiB of requests that are not whole, of all connections together: the one that passes it is told and closed
+- 64 MiB of responses that are not read, of all connections together: the one that passes it is closed
 - 1 MiB that a reader of a stream has not taken: closed
 """
 
-import selectors
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -31,12 +29,13 @@ from gossipreg.gateway.http.doors import Door, door_of
 from gossipreg.gateway.http.framing import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
 from gossipreg.gateway.http.ports import HttpListener, accept, raise_descriptors
+from gossipreg.gateway.http.selection import READ, WRITE, Selection
 
 CONNECTIONS_MAX = 16_384
 CONNECTIONS_MIN = 64
-"""Served also where the process may have hardly any descriptors."""
+"""Served even if the process may have hardly any descriptors."""
 DESCRIPTORS_KEPT = 1_024
-"""Of those that the process may have: for the local socket (512), checks (144), files."""
+"""Descriptors of the process that are left for the local socket (512), checks (144) and files."""
 REQUEST_S = 10.0
 SEND_S = 30.0
 IDLE_S = 120.0
@@ -46,9 +45,9 @@ UNREAD_MAX_BYTES = 64 * 1024 * 1024
 STREAM_MAX_BYTES = 1024 * 1024
 READ_BYTES = 64 * 1024
 TURN = 16
-"""So many events are served before others on the loop have their turn: a few milliseconds."""
+"""Events that are served before other tasks run: a few milliseconds."""
 PIPELINED_TURN = 8
-"""So many requests of one connection are answered before all others have their turn."""
+"""Requests of one connection that are answered before all other connections have their turn."""
 
 
 class Server:
@@ -62,7 +61,7 @@ class Server:
         self._check = check
         self._counts = counts
         self._bug = bug
-        self._selector: selectors.DefaultSelector
+        self._selection: Selection
         """As long as it runs."""
         self._connections: dict[HttpConnection, None] = {}
         self._idle: dict[HttpConnection, None] = {}
@@ -83,7 +82,7 @@ class Server:
         """Until cancelled; then nothing of it is left open but the listeners."""
         descriptors = raise_descriptors(CONNECTIONS_MAX + DESCRIPTORS_KEPT)
         self._most = max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, descriptors - DESCRIPTORS_KEPT))
-        self._selector = selectors.DefaultSelector()
+        self._selection = Selection()
         try:
             async with trio.open_nursery() as self._nursery:
                 for listener in self._listeners:
@@ -92,7 +91,7 @@ class Server:
         finally:
             for connection in list(self._connections):
                 self._close(connection)
-            self._selector.close()
+            self._selection.close()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -103,16 +102,15 @@ class Server:
             else:
                 with trio.CancelScope() as self._sleep:
                     self._sleep.deadline = self._deadlines.next
-                    await trio.lowlevel.wait_readable(self._selector.fileno())
+                    await trio.lowlevel.wait_readable(self._selection.fileno())
                 self._sleep = None
             ready, self._ready = self._ready, {}
             for connection in ready:
                 self._guarded(connection, self._proceed)
-            for number, (key, mask) in enumerate(self._selector.select(0)):
+            for number, (connection, mask) in enumerate(self._selection.ready()):
+                self._guarded(connection, partial(self._on_event, mask))
                 if number % TURN == TURN - 1:
                     await trio.lowlevel.checkpoint()
-                if key.data.mask:  # it may have been closed meanwhile
-                    self._guarded(key.data, partial(self._on_event, mask))
             for connection in self._deadlines.due(trio.current_time()):
                 self._guarded(connection, self._on_time)
 
@@ -125,11 +123,11 @@ class Server:
             self._close(connection)
 
     def _on_event(self, mask: int, connection: HttpConnection) -> None:
-        if mask & selectors.EVENT_WRITE:
+        if mask & WRITE:
             self._flush(connection)
             if not connection.out and connection in self._connections:
                 self._proceed(connection)
-        if mask & selectors.EVENT_READ and connection in self._connections:
+        if mask & READ and connection in self._connections:
             self._read(connection)
 
     def _read(self, connection: HttpConnection) -> None:
@@ -176,7 +174,7 @@ class Server:
             self._watch(connection)
 
     def _again(self, connection: HttpConnection) -> None:
-        """It has more that can be answered at once: when others had their turn."""
+        """Answer its further whole requests after the other connections have had their turn."""
         if connection in self._connections and not self._occupied(connection):
             self._ready[connection] = None
             if self._sleep is not None:
@@ -225,7 +223,7 @@ class Server:
             self._guarded(connection, lambda c: self._finish(c, response))
 
     def _instead(self, error: Exception, target: bytes) -> Response:
-        """What is answered where there is no answer: an HttpError says it itself, all else is a bug of ours."""
+        """The response to a failed request: an HttpError has its own, any other exception is a bug of ours."""
         if isinstance(error, HttpError):
             self._counts[f"refused.{error.status}"] += 1
             return error_response(error, target)
@@ -234,7 +232,7 @@ class Server:
         return error_response(HttpError(500, "failed", message), target)
 
     def answer(self, connection: HttpConnection, parked: Parked, response: Response) -> None:
-        """What a connection waited for, unless it does so no longer."""
+        """Send the response that a connection waits for, if it still does."""
         if connection.parked is parked:
             connection.parked = None
             self._guarded(connection, lambda c: self._finish(c, response))
@@ -292,8 +290,8 @@ class Server:
             self._write(connection, data)
 
     def _end(self, connection: HttpConnection) -> None:
-        """Close, when the last response is out. What the client still sends is taken first, as far as it is there: else
-        the kernel answers it with a reset, which may overtake the response."""
+        """Close after the last response is sent. Bytes that the client has sent since are read first: else the kernel
+        answers them with a reset, which may overtake the response."""
         with suppress(OSError):
             connection.sock.shutdown(socket.SHUT_WR)
             for _ in range(16):
@@ -304,7 +302,8 @@ class Server:
     # -- bounds --------------------------------------------------------------------------------------------------------
 
     def _hold(self, connection: HttpConnection) -> bool:
-        """Count what waits for the rest of a request; False where that was too much, and it is closed."""
+        """Count the bytes that wait for the rest of a request; False if they were too many and the connection is
+        closed."""
         held = connection.reader.held_bytes
         self._held_bytes += held - connection.held
         connection.held = held
@@ -315,22 +314,15 @@ class Server:
         return True
 
     def _watch(self, connection: HttpConnection) -> None:
-        """Have the selector look for what this connection can do now."""
-        mask = selectors.EVENT_WRITE if connection.out else 0
+        """Have the selector wait for what this connection can do now."""
+        mask = WRITE if connection.out else 0
         full = connection.parked is not None and connection.reader.held_bytes >= READ_BYTES
         if connection.stream is not None or not (
             connection.out or connection.busy or connection in self._ready or full
         ):
-            mask |= selectors.EVENT_READ
-        if mask != connection.mask:
-            if connection.mask == 0:
-                self._selector.register(connection.sock, mask, connection)
-            elif mask == 0:
-                self._selector.unregister(connection.sock)
-            else:
-                self._selector.modify(connection.sock, mask, connection)
-            connection.mask = mask
-        if mask == selectors.EVENT_READ and not self._occupied(connection) and connection.reader.between:
+            mask |= READ
+        self._selection.watch(connection, mask)
+        if mask == READ and not self._occupied(connection) and connection.reader.between:
             self._idle[connection] = None
 
     def _due(self, connection: HttpConnection, seconds: float) -> None:
@@ -393,9 +385,7 @@ class Server:
         self._deadlines.forget(connection)
         for known in (self._idle, self._ready):
             known.pop(connection, None)
-        if connection.mask:
-            self._selector.unregister(connection.sock)
-            connection.mask = 0
+        self._selection.watch(connection, 0)
         connection.sock.close()
         if connection.parked is not None:
             connection.parked.leave(connection)
