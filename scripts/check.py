@@ -1,9 +1,9 @@
-"""What takes longer than all tests may: fuzzing (`scripts/check --fuzz`), floods (`scripts/check --flood 20000`), real
-clients of the gateways (`scripts/check --clients`), the unit on a real systemd (`scripts/check --systemd`), and crowds
-of questions that wait (`scripts/check --waiting N`).
+"""Checks that take longer than the test suite may: fuzzing (`scripts/check --fuzz`), floods (`scripts/check --flood
+20000`), real clients of the gateways (`scripts/check --clients`), the unit on a real systemd (`scripts/check
+--systemd`), and crowds of questions that wait (`scripts/check --waiting N`).
 
-Each target gets its share of the time in a process of its own. An input that fails is kept in the corpus and the way to
-repeat it is printed. Where atheris is not there, inputs are drawn without guidance.
+Each target gets its share of the time in a process of its own. An input that fails is kept in the corpus, and the
+command that repeats it is printed. Without atheris, inputs are drawn without guidance.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """`scripts/check --resolvers`: the configurations of gossipreg/docs/dns.md, each run in front of a real sidecar.
 
-The same battery for all: a service is found, one of its instances goes, one moves, a name that there was not is
-registered, and 60 instances arrive. How long each change took to be seen is how old an answer may be. Prints a table;
-what cannot be had on this machine stands in it with the reason. The exit code is 1 where anything failed.
+Every configuration gets the same changes: a service is found, one of its instances goes, one moves, a new name is
+registered, and 60 instances arrive. The time until a change is seen is the possible age of an answer. Prints a table,
+in which a program that this machine cannot run has the reason. The exit code is 1 if anything failed.
 """
 
 import http.client
@@ -36,7 +36,7 @@ MANY = tuple(f"127.0.2.{number}" for number in range(1, 61))
 GIVE_UP_S = 20.0
 POLL_S = 0.05
 TIMES = 3
-"""Each change is made so often, and the slowest counts."""
+"""How often each change is made; the slowest counts."""
 
 
 @dataclass
@@ -151,7 +151,7 @@ def _check_proxy(front: Front, one: "Sidecar", folder: Path, ports: dict[str, in
     with running(front, folder, ports) as port:
 
         def used(times: int = 12) -> set[str]:
-            """The backends that so many requests came to; `502` and the like where one came to none."""
+            """The backends that this number of requests reached; the status (`502`) for a request that reached none."""
             return {_get(port) for _ in range(times)}
 
         assert all(answer.startswith("5") for answer in used(2)), "there is no instance yet"
@@ -180,7 +180,7 @@ def _check_proxy(front: Front, one: "Sidecar", folder: Path, ports: dict[str, in
 
 
 def _get(port: int) -> str:
-    """What the backend says: its address; or the status that the proxy gave."""
+    """The backend's answer, which is its address, or the status that the proxy gave."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/")
@@ -209,7 +209,7 @@ class _Backend(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def backends() -> Iterator[int]:
-    """A server on each of the addresses that instances have here, that says which it is; the port of them all."""
+    """Serve on each address of the instances, answering with that address; yields their common port."""
     port = free_port()
     servers = [http.server.ThreadingHTTPServer((host, port), _Backend) for host in (*WEB, MOVED, *MANY)]
     for one in servers:
@@ -249,7 +249,8 @@ def _clear(one: "Sidecar") -> None:
 
 
 def _seen(condition: Callable[[], bool], *, fails: str | None = None) -> float:
-    """Seconds until it holds. AssertionError where it does not in time, unless `fails` is empty."""
+    """Wait until the condition holds; returns the seconds. AssertionError if it does not hold in time, unless `fails`
+    is empty."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > GIVE_UP_S:
@@ -274,7 +275,7 @@ def _line(row: Row) -> str:
 
 
 def _table(kind: str, rows: list[Row]) -> str:
-    """In Markdown, as it stands in the documentation."""
+    """The table in Markdown, as the documentation has it."""
     kinds = {front.name: front.kind for front in FRONTS}
     columns: list[tuple[str, Callable[[Row], str]]] = [
         ("gone", lambda row: _seconds(row.gone_s)), ("moved", lambda row: _seconds(row.moved_s)),

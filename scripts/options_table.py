@@ -16,7 +16,7 @@ BEGIN, END = "<!-- table of options -->\n", "<!-- end of the table -->\n"
 
 
 def table() -> str:
-    """Each option with its flag, variable, key and the form of its value in the file, and what its help says."""
+    """One row per option: flag, variable, the key and form of its value in the file, and its help."""
     rows = ["| flag | variable | in the file | what it says |", "|---|---|---|---|"]
     rows += [_row(option) for option in options_of(join) if option.name not in NOT_IN_FILE]
     return "\n".join(rows) + "\n"

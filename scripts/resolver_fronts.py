@@ -23,19 +23,19 @@ PEERS = ROOT / ".venv" / "peers"
 PYPI = ROOT / ".venv-resolvers"
 """Where Caddy and Envoy are: PyPI has them as wheels."""
 DOCUMENTED = {"8600": "dns", "8080": "backend"}
-"""The ports in the blocks, and what they stand for."""
+"""The ports in the documented blocks, and the servers that they stand for."""
 READY_S = 20.0
 TRUST_ANCHOR = ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
-"""Of the root zone, so that a resolver really validates and the exception for `consul.` is under test."""
+"""The trust anchor of the root zone, so that a resolver really validates and the exception for `consul.` is tested."""
 
 
 class Missing(Exception):
-    """This program cannot be had here; the text says why."""
+    """This machine cannot run the program; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a front runs: its folder, its port, and the block with the real ports in it."""
+    """The place where a front runs: its folder, its port, and the block with the real ports."""
 
     folder: Path
     port: int
@@ -63,10 +63,10 @@ class Front:
     name: str
     program: str
     start: Start
-    """Writes the configuration; the command."""
+    """Writes the configuration; returns the command."""
     kind: str = "dns"
     bound_s: float = 2.5
-    """No change may take longer to be seen; what the program itself adds and the documentation says, and some more."""
+    """The bound on the time until a change is seen: the documented delay of the program, and a margin."""
 
 
 def blocks_of_page(ports: dict[str, int]) -> dict[str, str]:
@@ -80,7 +80,7 @@ def blocks_of_page(ports: dict[str, int]) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Free for UDP and TCP on 127.0.0.1."""
+    """A port that is free for UDP and TCP on 127.0.0.1."""
     while True:
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             tcp.bind(("127.0.0.1", 0))
@@ -93,8 +93,8 @@ def free_port() -> int:
 
 @contextmanager
 def running(front: Front, folder: Path, ports: dict[str, int], *, name: str = "web") -> Iterator[int]:
-    """The front, answering; its port. `name` is the service that a proxy is for. Raises Missing, or RuntimeError with
-    what it said where it did not start."""
+    """Start the front and wait until it answers; yields its port. `name` is the service behind a proxy. Raises Missing,
+    or RuntimeError with its output if it did not start."""
     blocks = {key: re.sub(r"(?<![a-z])web(?![a-z])", name, text) for key, text in blocks_of_page(ports).items()}
     place = Place(folder, free_port(), blocks)
     command = _placed(front, place, front.start(place))
@@ -113,7 +113,7 @@ def running(front: Front, folder: Path, ports: dict[str, int], *, name: str = "w
 
 
 def _placed(front: Front, place: Place, command: list[str]) -> list[str]:
-    """The command as it runs here: as installed, or in a mount namespace over what is unpacked."""
+    """The command: of the installed program, or of the unpacked one in a mount namespace."""
     program = command[0]
     if Path(program).exists() or (shutil.which(program) and not (place.folder / "etc").exists()):
         return command
@@ -147,7 +147,7 @@ def _wait_until_open(front: Front, process: "subprocess.Popen[bytes]", port: int
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """It, and what it started: all are in the session that was made for it."""
+    """End the program and all that it started, which are in one session."""
     for signal in (15, 9):
         try:
             os.killpg(process.pid, signal)

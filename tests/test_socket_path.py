@@ -149,7 +149,7 @@ def test_the_only_socket_anywhere_is_taken_without_a_probe(runtime: Path, run: P
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_where_there_is_no_socket_it_is_said_where_was_looked_and_what_to_do(exists: bool, runtime: Path) -> None:
+def test_a_missing_socket_error_lists_the_paths_and_what_to_do(exists: bool, runtime: Path) -> None:
     if exists:
         runtime.mkdir()
         (runtime / "web.lock").touch()
@@ -171,7 +171,7 @@ def test_the_first_folder_with_a_living_socket_decides(runtime: Path, run: Path,
     assert find_socket(None, probes({own: "dead", system: "forbidden", temp: "living"})) == str(temp)
 
 
-def test_several_sockets_in_the_folder_that_decides_are_the_users_to_choose_from(runtime: Path, run: Path) -> None:
+def test_the_user_must_choose_among_several_sockets(runtime: Path, run: Path) -> None:
     a, b, other = socket_in(runtime, "a.sock"), socket_in(runtime, "b.sock"), socket_in(run)
     with pytest.raises(ChooseSocket) as caught:
         find_socket(None, living)

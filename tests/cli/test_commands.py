@@ -306,9 +306,7 @@ def test_members_can_be_chosen_by_state_and_zone(sidecar: FakeSidecar, command: 
     assert command("members", "--state", "lost").code == 2
 
 
-def test_members_of_an_older_sidecar_are_listed_without_what_it_does_not_say(
-    sidecar: FakeSidecar, command: Command
-) -> None:
+def test_an_older_sidecars_members_are_listed_without_new_fields(sidecar: FakeSidecar, command: Command) -> None:
     older = {key: value for key, value in MEMBERS[0].items() if key not in ("me", "software", "keys")}
     sidecar.answers["members"] = one_page([older])
     ended = command("members")

@@ -60,7 +60,7 @@ def test_what_the_sidecar_refuses_is_4_with_its_reason(sidecar: FakeSidecar, com
         ("checks[1] is 5", "checks[1] is 5"), ("a row with checks is full", "a row with checks is full"),
     ],
 )  # fmt: skip
-def test_a_parameter_that_the_sidecar_cannot_use_is_2_and_called_as_its_flag(
+def test_a_refused_parameter_exits_2_and_is_named_as_its_flag(
     said: str, shown: str, sidecar: FakeSidecar, command: Command
 ) -> None:
     def refuse(_: Any) -> Any:

@@ -109,7 +109,7 @@ def test_a_late_answer_is_never_given_to_the_next_call(sidecar: FakeSidecar) -> 
     assert len(sidecar.open) == 2
 
 
-def test_a_connection_on_which_more_comes_than_was_asked_for_is_not_used_again(sidecar: FakeSidecar) -> None:
+def test_a_connection_with_unasked_bytes_is_not_used_again(sidecar: FakeSidecar) -> None:
     sidecar.answers["info"] = lambda _: lambda own: rpc.encode_reply(own, 1) + rpc.encode_reply(own + 1, "stray")
     with Client(str(sidecar.path)) as client:
         assert [client.call("info"), client.call("info")] == [1, 1]
@@ -173,9 +173,7 @@ def test_closing_while_others_call_ends_no_call(sidecar: FakeSidecar) -> None:
     client.close()
 
 
-def test_a_client_is_made_where_there_is_no_sidecar_and_says_so_at_the_first_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_without_a_sidecar_fails_at_its_first_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("gossipreg.socket_path.SYSTEM_FOLDER", str(tmp_path / "system"))
@@ -333,7 +331,7 @@ def test_a_fork_in_the_middle_of_other_threads_calls_harms_neither_side(sidecar:
     )
 
 
-def test_workers_that_are_forked_from_a_loaded_program_can_call_from_many_threads(sidecar: FakeSidecar) -> None:
+def test_forked_workers_can_call_from_many_threads(sidecar: FakeSidecar) -> None:
     """As gunicorn does with --preload: the module-level client is made, and used, in the parent."""
     echo(sidecar)
     run(

@@ -1,4 +1,4 @@
-"""What a dead member had registered: in no answer, and kept apart as long as its row is."""
+"""The services of a dead member: in no answer, and listed separately as long as its row is kept."""
 
 from dataclasses import replace
 

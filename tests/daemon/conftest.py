@@ -69,7 +69,7 @@ class Inside:
         self.store = Store(database, log.error)
         self.rights = Rights(os.geteuid())
         self.moment = Moment(1_000_000_000, 1000.0, "this boot")
-        """What time it is for the health that is kept: virtual time passes while the disk is written."""
+        """The clock of kept health: virtual time passes while the disk is written."""
         self.services = Services(
             self.node, self.pump, self.store, log, allow_cmd_checks=False, rights=self.rights,
             rng=random.Random(number), runners=runners,

@@ -1,4 +1,4 @@
-"""Whom `force-leave` means by a name, an id, or a part of one."""
+"""The members that a name, an id, or a part of one names for `force-leave`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The table known last in the data directory: written beside everything else, and never a hindrance at the start."""
+"""The last known table in the data directory: writing it delays nothing else, and it never prevents a start."""
 
 import io
 import os
@@ -34,12 +34,12 @@ class _Kept:
         self.table = self.again()
 
     def again(self) -> KeptTable:
-        """As the next run of the sidecar makes it."""
+        """A kept table as the next run of the sidecar makes it."""
         self.table = KeptTable(self.folder, "default", Log(stream=self.log), lambda: self.wall_ms)
         return self.table
 
     def recalled(self) -> tuple[list[NodeId], float] | None:
-        """Whose rows are handed over by the next run, and for how long they count."""
+        """The owners of the rows that the next run loads, and the time for which these count."""
         found: list[tuple[list[NodeId], float]] = []
 
         def take(deltas: Iterable[Delta], counts_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a check over a restart, and when that is worth nothing."""
+"""What is known of a check over a restart, and when it does not count."""
 
 import pytest
 from hypothesis import given
@@ -99,7 +99,7 @@ def test_the_real_clocks_tell_a_young_age() -> None:
 
 
 def writes_of(text: str, times: list[float]) -> int:
-    """How many of the results at these times make a write due."""
+    """The number of results at these times that make a write due."""
     now = THEN
     status = CheckStatus(spec(text), Health.PASSING, "", 0.0, 0.0)
     known = KnownHealth(Store(None, lambda _: None), lambda _: (status,), lambda: now)

@@ -1,4 +1,4 @@
-"""What a sidecar that listens everywhere tells others: the choice at the start, and what follows a change."""
+"""The addresses that a sidecar announces which listens on every address: the choice at the start, and after changes."""
 
 import pytest
 import trio

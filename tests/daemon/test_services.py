@@ -62,7 +62,7 @@ class Started:
     folder: Path
     tcp: Tcp = field(default_factory=Tcp)
     moment: Moment = START
-    """What time it is for the health that is kept."""
+    """The clock of kept health."""
 
     async def run(self, use: Callable[["Started"], Any], *, flags: Any = None, file: Any = ()) -> None:
         """`use` it from a start to a kill, in virtual time."""
@@ -152,7 +152,7 @@ async def test_it_comes_back_with_the_health_known_last(autojump_clock: MockCloc
 
 
 async def passing_once(one: Started, check: str, params: dict[str, Any] = WEB) -> None:
-    """Registered and passing, and that is on the disk."""
+    """A service that is registered and passing, with both on the disk."""
     await one.register({**params, "checks": [check]})
     if check.startswith("ttl"):
         one.services.heartbeat("web-80", Health.PASSING, "", by=ROOT)
@@ -232,9 +232,7 @@ async def test_a_hold_keeps_health_until_it_is_over(autojump_clock: MockClock, t
     await started.run(over)
 
 
-async def test_health_that_an_older_release_kept_without_its_time_is_worth_nothing(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_health_kept_without_a_time_does_not_count(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     database = sqlite3.connect(tmp_path / "gossipreg.db")
     database.executescript(" ".join(_LAYOUTS[:3]) + "PRAGMA user_version = 3;")
@@ -792,9 +790,7 @@ async def test_the_owner_of_a_service_is_kept_over_a_restart(autojump_clock: Moc
     await started.run(after, flags={"name": "flag", "port": 82})
 
 
-async def test_a_service_that_an_older_release_kept_becomes_whose_changes_it_first(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_a_service_without_an_owner_goes_to_its_first_changer(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     app, other = Caller(1000, 1, door="socket"), Caller(1001, 1, door="socket")
     kept = KeptService("web-80", "socket", False, packb(WEB))

@@ -62,15 +62,14 @@ class Host:
         self.nft(f'add rule inet t input iifname "eth0" numgen random mod 100 < {percent} drop')
 
     def drops_over(self, packet_bytes: int) -> None:
-        """Larger IP packets to this host are lost without a word."""
+        """IP packets to this host that are larger are dropped silently."""
         self.nft(f'add rule inet t input iifname "eth0" meta length > {packet_bytes} drop')
 
     def heal(self) -> None:
         self.nft("flush chain inet t input")
 
     def narrow(self, mtu: int) -> None:
-        """Its interface, and the bridge's port before it, carry frames of this MTU: the bridge drops larger ones to it
-        without a word."""
+        """Set the MTU of the host's interface and of its bridge port: the bridge drops larger frames silently."""
         self.ip("link", "set", "eth0", "mtu", str(mtu))
         run("ip", "-n", self._hosts.bridge, "link", "set", f"v{self.number}", "mtu", str(mtu))
 

@@ -25,7 +25,7 @@ def missing() -> str:
 
 @cache
 def command() -> tuple[str, ...]:
-    """What takes the place of `gossipreg`."""
+    """The command that takes the place of `gossipreg`."""
     folder = TemporaryDirectory(prefix="gr-old-")
     _folders.append(folder)
     archive = subprocess.run(

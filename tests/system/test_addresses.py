@@ -1,5 +1,5 @@
-"""Addresses that change, come late or are of one family alone, with real processes on hosts of their own: everybody is
-given the present address, and loopback goes to nobody who is not on it."""
+"""Addresses that change, come late or are of one family alone, with real processes on hosts of their own: every member
+gets the present address, and a loopback address stays on its host."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def info_address(host: Host) -> str | None:
 
 
 def found_at(hosts: Hosts, moved: Host, address: str) -> bool:
-    """Whether everybody gives out this address alone for the host's service and its sidecar."""
+    """Whether every member gives out only this address for the host's service and its sidecar."""
     services = [addresses_of(host, f"svc-{moved.name}") for host in hosts.all]
     return all(one == [address] for one in services) and all(
         gossip_of(host, moved.name) == [f"{address}:7940"] for host in hosts.all
@@ -104,7 +104,8 @@ def troubles(sidecar: Sidecar) -> str:
 
 
 def test_a_service_is_withheld_until_an_interface_is_up() -> None:
-    """Started before its network: registered, said in `info`, and announced with the address that comes."""
+    """A sidecar that starts before its network registers services, reports it in `info`, and announces them with the
+    first address."""
     with Hosts(2, v6=False) as hosts:
         h1, h2 = hosts.all
         take(h1, f"{h1.v4}/24")

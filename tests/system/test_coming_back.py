@@ -20,7 +20,7 @@ RESTARTED = """if True:
     from gossipreg.cli import main
     sys.exit(main())
 """
-"""A sidecar whose unit systemd restarts whenever it is told to end."""
+"""A sidecar whose unit systemd restarts whenever the sidecar ends."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Dead members with real processes: one that came back is not mourned, one that did not is listed until it is declared
+"""Dead members with real processes: one that came back is no longer listed, another is listed until it is declared
 left."""
 
 import json
@@ -54,7 +54,7 @@ def test_a_crashed_sidecar_that_is_started_again_leaves_no_trace() -> None:
         assert first.states()["n1"] == "alive"
 
 
-def test_a_dead_member_is_listed_with_its_services_until_it_is_declared_left() -> None:
+def test_a_dead_member_is_listed_until_it_is_declared_left() -> None:
     with Sidecars() as cluster:
         cluster.grow(2)
         watcher = cluster.start("watcher", *HTTP).wait_ready()
@@ -82,7 +82,8 @@ def test_a_dead_member_is_listed_with_its_services_until_it_is_declared_left() -
 
 @pytest.mark.skipif(bool(older.missing()), reason=older.missing())
 def test_force_leave_beside_members_of_the_first_release() -> None:
-    """They know of no force-leave: the member stays dead for them, in all else they go on, and it may come back."""
+    """Older members do not know force-leave: the member stays dead for them, they work as before, and it may come
+    back."""
     with Sidecars() as cluster:
         first = cluster.start("first").wait_ready()
         olds = [cluster.start(f"old-{number}", command=list(older.command())).wait_ready() for number in range(2)]

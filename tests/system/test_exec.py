@@ -33,7 +33,7 @@ def free_port() -> int:
         return port
 
 
-def test_exec_registers_a_program_when_it_is_healthy_and_passes_signals_and_the_exit_code_on(
+def test_exec_registers_a_healthy_program_and_passes_signals_on(
     cluster: Sidecars,
 ) -> None:
     one = cluster.start("one").wait_ready()

@@ -1,4 +1,4 @@
-"""Who gets in: real sidecars, real hosts in network namespaces, real users of the local socket."""
+"""Access rights with real sidecars, real hosts in network namespaces, and real users of the local socket."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ def test_insecure_http_opens_reads_only() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-def test_a_user_in_the_sockets_group_can_neither_stop_the_sidecar_nor_change_others_services() -> None:
+def test_a_socket_user_cannot_stop_it_or_change_others_services() -> None:
     """As the manual's unit has it: one group for those who use the socket, another for operators."""
     users, operators = 64_001, 64_002
     with Sidecars() as cluster:

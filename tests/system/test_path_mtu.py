@@ -1,4 +1,4 @@
-"""Paths that lose large datagrams without a word, with real processes on hosts of their own, older ones among them."""
+"""Paths that drop large datagrams silently, with real processes on hosts of their own, some of an older release."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""gRPC checks against a real HTTP/2 server in this process, which answers as it is told."""
+"""gRPC checks against a real HTTP/2 server in this process, which gives the answers of the test."""
 
 import ssl
 import struct

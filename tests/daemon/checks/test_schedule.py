@@ -371,7 +371,7 @@ async def test_registering_a_ttl_again_and_again_is_no_heartbeat(autojump_clock:
         assert world.changes == [("s", P), ("s", C)]
 
 
-async def test_a_new_ttl_check_has_its_whole_ttl_before_it_takes_a_passing_service_out(
+async def test_a_new_ttl_check_takes_a_service_out_after_its_whole_ttl(
     autojump_clock: MockClock,
 ) -> None:
     world = World(autojump_clock)

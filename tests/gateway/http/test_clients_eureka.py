@@ -1,5 +1,5 @@
-"""Real Eureka clients of a real sidecar: each registers, keeps its lease, looks up, is registered again after it was
-taken out, and deregisters.
+"""Real Eureka clients of a real sidecar: each registers, keeps its lease, looks up, registers again after it was taken
+out, and deregisters.
 
 py-eureka-client is run here; eureka-js-client, its fork @rocketsoftware/eureka-js-client and Prometheus are run by
 `scripts/check --clients`, which installs them.
@@ -121,7 +121,7 @@ def instances(sidecar: Sidecar, name: str) -> list[dict[str, Any]]:
 
 
 def lives_through_it(client: Program, sidecar: Sidecar, name: str) -> None:
-    """The whole life of an instance, whatever language its client speaks."""
+    """The whole life of an instance, whatever the language of its client."""
     sidecar.call("register", name="other", port=9001, address="10.0.0.1")
     assert client.next() == "started"
     wait_for(lambda: [one["health"] for one in instances(sidecar, name)] == ["passing"])

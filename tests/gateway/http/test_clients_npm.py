@@ -1,6 +1,6 @@
 """Consul's clients from npm against a real sidecar: `consul`, and the watch of @creditkarma/consul-client.
 
-`scripts/check --clients` installs them. Where they are not there, the test is skipped.
+`scripts/check --clients` installs them. Without them the test is skipped.
 """
 
 import shutil

@@ -1,4 +1,5 @@
-"""What Consul's clients say and expect: taken as Consul takes it, given back as it was answered, indexes that rise."""
+"""The definitions of Consul's clients: accepted as Consul accepts them, accepted again as they were answered, with
+indexes that rise."""
 
 from typing import Any
 
@@ -338,7 +339,7 @@ async def test_shown_checks_never_contradict_the_health_that_all_know(served: Se
 # -- rights ------------------------------------------------------------------------------------------------------------
 
 
-async def test_what_belongs_to_a_user_is_not_changed_by_another_over_the_unix_socket(
+async def test_a_user_cannot_change_another_users_service_over_unix(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gossipreg.gateway.http import ports

@@ -1,4 +1,4 @@
-"""What a request needs to get in, by where both ends of its connection are."""
+"""The token that a request needs, by the place of both ends of its connection."""
 
 import os
 import socket

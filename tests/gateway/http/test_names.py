@@ -1,4 +1,4 @@
-"""One entry a name in Consul's words, and a dead member that an operator declares left."""
+"""One node per name for Consul's clients, and a dead member that an operator declares left."""
 
 from math import inf
 
@@ -52,7 +52,7 @@ async def names_at(served: Served) -> dict[str, list[str]]:
 
 
 async def test_another_sidecar_under_a_dead_ones_name_is_its_one_entry(served: Served) -> None:
-    """consul_exporter takes a name for a key, and answers 500 while there are two of one."""
+    """consul_exporter uses names as keys, and answers 500 while two nodes have the same name."""
     first, old = heard_of(served, 1, "first", "10.3.0.1"), heard_of(served, 2, "web", "10.3.0.2")
     declared_dead(served, old, first)
     for wanted in ("critical", "passing"):

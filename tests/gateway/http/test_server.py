@@ -358,7 +358,7 @@ async def test_a_key_that_is_not_there_is_a_404_with_an_empty_body(served: Serve
         assert (reply.status, reply.body, "x-consul-index" in reply.headers) == (404, b"", True), path
 
 
-async def test_a_waiting_question_that_becomes_too_much_work_is_told_in_one_sentence(
+async def test_a_waiting_question_of_too_much_work_gets_one_sentence(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = await served.client()

@@ -419,7 +419,7 @@ async def test_a_check_of_the_node_takes_all_services_with_it(served: Served) ->
     assert {health_of(served, id) for id in ("web", "two", "three")} == {Health.PASSING}
 
 
-async def test_a_check_of_the_node_keeps_what_it_asks_when_it_is_called_otherwise(served: Served) -> None:
+async def test_a_check_of_the_node_keeps_its_question_when_renamed(served: Served) -> None:
     check = {"HTTP": "http://127.0.0.1:9/?a=1,timeout=2s", "Header": {"A": ["b,c"]}, "Interval": "1h"}
     assert (await served.put("/v1/agent/check/register", {"Name": "n", **check})).status == 200
     await served.services.describe_check(None, "n", "new", "notes, too", by=Caller(door="tcp"))
