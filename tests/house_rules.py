@@ -10,6 +10,19 @@ from pathlib import Path
 
 Fault = tuple[int, str]
 
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def shared_class_names(trees: Iterable[tuple[str, ast.AST]]) -> dict[str, list[str]]:
+    """Each class name that more than one of these modules defines at its top level, with those modules."""
+    modules: dict[str, list[str]] = {}
+    for module, tree in trees:
+        for node in ast.iter_child_nodes(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules.setdefault(node.name, []).append(module)
+    return {name: where for name, where in modules.items() if len(where) > 1}
+
+
 # -- import direction --------------------------------------------------------------------------------------------------
 
 FLOORS: tuple[tuple[str, ...], ...] = (

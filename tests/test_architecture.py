@@ -71,6 +71,11 @@ def test_a_file_holds_one_idea_and_stays_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES, "split it by ideas"
 
 
+def test_class_names_are_unique_in_the_package() -> None:
+    package = [(dotted(path), TREES[path]) for path in FILES if path.is_relative_to(PACKAGE)]
+    assert house_rules.shared_class_names(package) == {}, "let each name say whose class it is"
+
+
 @pytest.mark.parametrize("folder", ["dns", "http"])
 def test_the_map_of_a_gateway_names_the_files_that_are_there_and_no_others(folder: str) -> None:
     package = PACKAGE / "gateway" / folder
@@ -92,6 +97,16 @@ def test_every_reason_for_a_drop_has_a_meaning_and_every_meaning_is_counted() ->
 
 
 # -- the checkers can fail ---------------------------------------------------------------------------------------------
+
+
+def test_a_class_name_in_two_modules_is_found() -> None:
+    sources = [
+        ("a", "class Peers: ...\nclass _Own: ..."),
+        ("b", "class Peers: ...\nclass _Own: ..."),
+        ("c", "class C: ..."),
+    ]
+    trees = [(module, ast.parse(source)) for module, source in sources]
+    assert house_rules.shared_class_names(trees) == {"Peers": ["a", "b"]}
 
 
 @pytest.mark.parametrize(
