@@ -1,9 +1,9 @@
-"""Who may do what: one table from each verb to its right, and the rule who has that right.
+"""Rights: a table of the right that each verb needs, and the rule which callers have a right.
 
-    read      everyone whom the door lets in
-    own       everyone whom the door lets in, for what belongs to the same uid: services are registered by a uid, and
-              only that uid changes them
-    operate   root, the sidecar's own user, members of the group of --socket-admin-group, and who writes over TCP
+    read      every caller that the door lets in
+    own       every caller that the door lets in, for what belongs to its own uid: a uid registers services, and only
+              that uid changes them
+    operate   root, the sidecar's own user, members of the group of --socket-admin-group, and TCP clients
 
 Over TCP the kernel names no user, so what is registered there belongs to no uid: operators and TCP clients may change
 it. Whoever gets through the TCP door may operate, as with a Consul agent without ACLs; --http-token-file closes it.
@@ -46,14 +46,14 @@ RIGHTS: dict[str, Right] = {
     "reload": Right.OPERATE,
     "force-leave": Right.OPERATE,
 }
-"""Of each verb, on the local socket and over HTTP. A verb that does not stand here is for operators."""
+"""The right for each verb, on the local socket and over HTTP. A verb that is not listed is for operators."""
 NODE_WIDE = ("maint", "drain")
-"""Verbs that mean the whole sidecar where they name no service: that is for operators."""
+"""Verbs that mean the whole sidecar if they name no service. Only operators may use them so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """The rule, as this sidecar was started."""
+    """The rule, with the users and groups that this sidecar was started with."""
 
     uid: int
     """The user that the sidecar runs as."""
@@ -66,7 +66,7 @@ class Rights:
         return caller.uid in (0, self.uid) or self.admin_group in caller.groups
 
     def check(self, verb: str, caller: Caller, params: Mapping[str, Any] | None = None) -> None:
-        """Raises NotAllowed where this caller may not use the verb at all; `params` say what it is used on."""
+        """Raise NotAllowed if this caller may not use the verb at all; `params` say what it is used on."""
         right = RIGHTS.get(verb, Right.OPERATE)
         whole_node = verb in NODE_WIDE and not (params and (params.get("id") or params.get("service")))
         if right is not Right.OPERATE and not whole_node:
@@ -76,8 +76,8 @@ class Rights:
             raise NotAllowed(f"{what} is not allowed for {caller}: ask {self._operators()}")
 
     def check_owner(self, verb: str, id: str, owner: int | None, caller: Caller) -> None:
-        """Raises NotAllowed where the service is another's. `owner` None: an older release kept it without its uid,
-        so whoever changes it first becomes its owner."""
+        """Raise NotAllowed if the service belongs to another user. `owner` None: an older release kept it without a
+        uid, so the first caller that changes it becomes its owner."""
         if owner is None or (owner == caller.uid and owner != NO_UID) or self.operates(caller):
             return
         whose = "no user: it came over TCP, or is not registered now" if owner == NO_UID else f"user {owner}"
@@ -86,8 +86,8 @@ class Rights:
         )
 
     def owner_after(self, owner: int | None, caller: Caller) -> int | None:
-        """Who owns a service that this caller registers, where `owner` had it before. An operator who changes
-        another's service does not take it away."""
+        """The owner of a service after this caller registered it; `owner` had it before. An operator who changes the
+        service of another user does not become its owner."""
         return owner if self.operates(caller) else caller.uid
 
     def _operators(self, owner: int = NO_UID) -> str:
@@ -97,5 +97,5 @@ class Rights:
 
 
 def _short(id: str) -> str:
-    """An id in a message whose beginning has to say enough: it may have 255 bytes."""
+    """An id for a message, cut to 24 characters: it may have 255 bytes."""
     return repr(id) if len(id) <= 24 else f"{id[:21]!r}..."

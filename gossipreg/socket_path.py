@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 FOLDER = "gossipreg"
 SUFFIX = ".sock"
 SYSTEM_FOLDER = f"/run/{FOLDER}"
-"""Whoever owns it may be trusted: only root can make a folder in /run, or have systemd make one for a unit's user."""
+"""Its owner is trusted: only root can make a folder in /run, or let systemd make one for the user of a unit."""
 MAX_PATH_BYTES = 107
 """The kernel's `sun_path` less its final zero (Linux 108; other systems may have 104)."""
 
 Probe = Literal["living", "dead", "forbidden"]
-"""What a connection to a socket meets: a sidecar, nobody, or "this user may not"."""
+"""What a connection to a socket finds: a sidecar, nobody, or that this user may not connect."""
 
 
 def socket_folder() -> "Path":
@@ -68,12 +68,12 @@ def default_socket(name: str | None) -> "Path":
 
 
 def find_socket(explicit: str | None, probe: Callable[[str], Probe]) -> str:
-    """Which socket a client means: the one named, else $GOSSIPREG_SOCKET, else that of the only sidecar in the first
-    folder that has a living one.
+    """The socket for a client: the one named, else $GOSSIPREG_SOCKET, else that of the only sidecar in the first folder
+    that has a living one.
 
-    Where there is one file in all folders, it is not probed: connecting to it will tell. Raises ChooseSocket where
-    several sidecars live in that folder or the path named is too long, Unreachable where there is none that this user
-    may use.
+    If there is one file in all folders, it is not probed: the connection will show whether it lives. Raises
+    ChooseSocket if several sidecars live in that folder or if the named path is too long, Unreachable if there is no
+    sidecar that this user may use.
     """
     named = explicit or os.environ.get("GOSSIPREG_SOCKET")
     if named:
@@ -99,26 +99,26 @@ def find_socket(explicit: str | None, probe: Callable[[str], Probe]) -> str:
 
 
 def no_permission(path: str) -> str:
-    """What is said of a socket that is there and that this user may not use."""
+    """The error text for a socket that exists and that this user may not use."""
     return f"the socket {path} is there, but this user may not use it: see `join --socket-group`"
 
 
 class _Place:
-    """A folder, as a client that looks for a socket finds it."""
+    """A folder as a client finds it that looks for a socket."""
 
     def __init__(self, folder: str) -> None:
         self.folder = self.shown = folder
         self.paths: tuple[str, ...] = ()
-        """Of the sockets in it, by name."""
+        """The paths of the sockets in it, by name."""
         self.closed = False
-        """Whether there may be one that this user is kept from."""
+        """Whether there may be a socket that this user cannot see."""
         try:
             if (owner := _untrusted_owner(folder)) is not None:
                 self.shown = f"{folder} (it belongs to uid {owner} and is not trusted)"
                 return
             names = [name for name in os.listdir(folder) if name.endswith(SUFFIX)]
         except PermissionError:
-            # A folder of mode 0711 can be passed and not read: then the usual name is worth a try.
+            # A folder of mode 0711 can be entered but not listed: then the usual name is worth a try.
             names = [f"{FOLDER}{SUFFIX}"] if os.path.exists(f"{folder}/{FOLDER}{SUFFIX}") else []
             self.closed = folder == SYSTEM_FOLDER and not names
             self.shown = f"{folder} (this user may not look into it)"
@@ -128,8 +128,8 @@ class _Place:
 
 
 def _untrusted_owner(folder: str) -> int | None:
-    """The user whose folder this is, where that is neither root nor we; None where it may be looked into. In a temp
-    folder anybody can be first to make one, in /run nobody but root, unless it was mounted writable for all."""
+    """The owner of this folder if it is neither root nor we; None if the folder is trusted. In a temp folder anybody
+    can make it first, in /run only root, unless /run was mounted writable for all."""
     if folder == SYSTEM_FOLDER and not os.stat(os.path.dirname(folder)).st_mode & 0o022:
         return None
     owner = os.lstat(folder).st_uid
@@ -145,12 +145,12 @@ def path_fault(path: "str | Path") -> str:
 
 
 def client_folders() -> tuple[str, ...]:
-    """Where a client looks, in this order; none twice."""
+    """The folders in which a client looks, in this order, none twice."""
     return tuple(dict.fromkeys(_folders()))
 
 
 def _folder() -> str:
-    """Where a sidecar of this user puts its socket: the first of the folders that it could make."""
+    """The folder for the socket of a sidecar of this user: the first one that it could make."""
     xdg = _runtime_folder()
     if xdg:
         return xdg

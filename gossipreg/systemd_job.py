@@ -1,16 +1,16 @@
-"""Asking systemd why it stops us: only a restart brings a sidecar back, so only then may its services be held.
+"""The systemd job that stops us: only a restart brings a sidecar back, so only then may its services be held.
 
-SIGTERM is the same for restart, stop, poweroff and scale-in. What tells them apart is the job that systemd runs for the
-unit: `restart` until the process has ended, `stop` otherwise. It is asked with `systemctl list-jobs`. For root that
-needs no message bus and works during a shutdown, so a unit asks in its `ExecStop=+`; another user needs the system
-bus, which does not know the users of DynamicUser= everywhere. Whatever goes wrong counts as no restart: a service that
-is not held is gone for a second, one that is held wrongly answers nobody for half a minute.
+SIGTERM is the same for restart, stop, poweroff and scale-in. The job that systemd runs for the unit tells them apart:
+`restart` until the process has ended, `stop` otherwise. `systemctl list-jobs` shows it. Root needs no message bus for
+that, so it works during a shutdown: a unit asks in its `ExecStop=+`. Another user needs the system bus, which does not
+know the users of DynamicUser= everywhere. Every failure counts as no restart: a service that is not held is gone for a
+second, but a dead service that is held stays in the answers for half a minute.
 """
 
 import os
 
 ASK_S = 2.0
-"""systemctl answers within 50 ms; during a shutdown the bus may be gone already."""
+"""The longest wait for systemctl. It answers within 50 ms, but during a shutdown the bus may be gone already."""
 
 
 def run_by_systemd() -> bool:
@@ -19,7 +19,7 @@ def run_by_systemd() -> bool:
 
 
 def unit_of(cgroups: str) -> tuple[str, bool] | None:
-    """The unit's name, and whether it is one of a user's manager, from the text of /proc/self/cgroup."""
+    """The unit's name and whether a user's manager runs it, from the text of /proc/self/cgroup. None: no unit."""
     for line in cgroups.splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -37,9 +37,9 @@ def is_restarted(unit: str, jobs: str) -> bool:
 
 
 def restart_job() -> str:
-    """The name of our unit where systemd is restarting it; empty where not, or where that cannot be found out. Blocks
-    for ASK_S at most."""
-    import subprocess  # at the end alone
+    """The name of our unit if systemd is restarting it; empty if it is not, or if that cannot be found out. Blocks for
+    ASK_S at most."""
+    import subprocess  # needed only at the end
 
     try:
         with open("/proc/self/cgroup") as file:
@@ -48,8 +48,8 @@ def restart_job() -> str:
             return ""
         unit, of_user = found
         manager = ["--user"] if of_user else []
-        # systemctl would tell NOTIFY_SOCKET something, which systemd refuses with a line in the journal; and our keys
-        # are none of its business.
+        # systemctl would write to NOTIFY_SOCKET, which systemd refuses with a line in the journal. And it needs none of
+        # our keys.
         environment = {
             name: value
             for name, value in os.environ.items()

@@ -1,7 +1,7 @@
 """Random choices in proportion to the weights that services were registered with. Pure: randomness is handed in.
 
-An instance of weight 2 comes first twice as often as one of weight 1. One of weight 0 comes after all others: it is
-chosen only where there is nothing else, and then all of weight 0 are equal.
+An instance of weight 2 comes first twice as often as one of weight 1. An instance of weight 0 comes after all others:
+it is chosen only if all have weight 0, each with the same chance.
 """
 
 from bisect import bisect_right
@@ -14,14 +14,14 @@ Uniform = Callable[[], float]
 
 
 def order_by_weight(weights: Sequence[int], uniform: Uniform) -> list[int]:
-    """The indexes of `weights` in random order: at each place each of those left has a chance in proportion to its
-    weight (Efraimidis and Spirakis 2006, with exponential keys, since these keep their precision at large weights)."""
+    """The indexes of `weights` in random order. At each place, each remaining index has a chance in proportion to its
+    weight (Efraimidis and Spirakis 2006, with exponential keys, which keep their precision at large weights)."""
     keys = [(weight <= 0, -log(1.0 - uniform()) / max(weight, 1)) for weight in weights]
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
 class Shares:
-    """Picks one index again and again: made once, then each pick takes a binary search."""
+    """Picks one index at random, again and again: each pick takes a binary search."""
 
     __slots__ = ("_bounds",)
 

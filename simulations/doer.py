@@ -30,8 +30,8 @@ class Doer:
     def __init__(
         self, world: World, hosts: Mapping[int, Host], base_loss: float, base_hole: Hole | None = None
     ) -> None:
-        """`hosts`: who takes part, by number; the lowest is called on where an action names no seed that takes part.
-        `base_loss` and `base_hole` are there from the beginning, and stay when everything is healed."""
+        """`hosts`: the members that take part, by number. The lowest is the seed if an action names none that takes
+        part. `base_loss` and `base_hole` are there from the beginning, and stay when everything is healed."""
         self.world = world
         self.hosts = hosts
         self._base_loss = base_loss
@@ -168,7 +168,7 @@ class Doer:
     # -- members that move -------------------------------------------------------------------------------------------
 
     def _move(self, action: Action, host: Host) -> None:
-        """One that is away already stays where it is."""
+        """Move a member to another address; one that is away already stays where it is."""
         home, away = host.address, host.address._replace(host=f"10.{AWAY}{host.address.host[len('10.0') :]}")
         if home.host.startswith(f"10.{AWAY}."):
             return

@@ -131,8 +131,8 @@ def _hole(draw: _Draw) -> Action:
 
 
 def _move(draw: _Draw) -> Action:
-    """To an address that its process does not know, and back after a while, or never. The anchor stays: a seed by a
-    fixed address is no use once it has moved."""
+    """A member moves to an address that its process does not know, and back after a while, or never. The anchor stays:
+    a seed with a fixed address is of no use once it has moved."""
     host = draw.rng.randrange(1, draw.members)
     for_s = draw.left_s if draw.rng.random() < 0.3 else draw.lasts(1, 15)
     return draw.action("move", hosts=(host,), for_s=for_s, flags=draw.rng.choice([("and back",), ("for good",)]))

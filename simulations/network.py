@@ -34,8 +34,8 @@ class End(Protocol):
 
 Rule = Callable[[End, End], float]
 Hole = Callable[[End, End], int]
-"""The largest datagram (UDP payload, bytes) that the path from a sender to a receiver carries: a larger one is dropped
-without a word."""
+"""The largest datagram (UDP payload, bytes) that the path from a sender to a receiver carries. Larger ones are dropped
+silently."""
 Latency = Callable[[End, End, random.Random], float]
 
 
@@ -92,7 +92,7 @@ class Network:
         self.rules: dict[str, Rule] = {}
         """By name, so that a fault can take its own away again."""
         self.holes: dict[str, Hole] = {}
-        """By name, likewise."""
+        """By name, so that a fault can take its own away again."""
         self.lost = 0
 
     @property
@@ -172,7 +172,7 @@ ANY_SIZE = 65_535
 
 
 def hole_around(numbers: frozenset[int], most_bytes: int, way: str = "both") -> Hole:
-    """Between these members and the others larger datagrams are lost: `into` them, `out_of` them, or both ways."""
+    """A hole between these members and the others for larger datagrams: `into` them, `out_of` them, or both ways."""
 
     def hole(sender: End, receiver: End) -> int:
         inward, outward = receiver.number in numbers, sender.number in numbers

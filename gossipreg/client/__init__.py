@@ -1,10 +1,10 @@
 """What a program needs to speak with the sidecar next to it. `Client` is also `gossipreg.Client`.
 
-    connection   Client, Watch, Attachment: what a program holds
-    pool         which stream serves which call, of which thread and process
+    connection   Client, Watch, Attachment: the objects that a program holds
+    pool         the streams that calls share, for threads and forks
     stream       one connection: requests, answers, bounds of time
 
-May import errors, model, socket_path and wire.rpc; never the core, trio or anything of cryptography.
+It may import errors, model, socket_path and wire.rpc; never the core, trio or anything of cryptography.
 """
 
 from gossipreg.client.connection import Attachment, Client, Watch

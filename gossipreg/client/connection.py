@@ -1,11 +1,11 @@
 """A synchronous client of the local socket: calls, watches, and registrations that live with the program.
 
-Owns: what a program holds in its hands. Never knows: what the methods mean; results are as the documentation of the
-local socket gives them, in plain lists and maps.
+Owns: the objects that a program holds. Never knows: what the methods mean. Results are plain lists and maps, as the
+documentation of the local socket gives them.
 
-How it works: each call borrows a stream of its own (`pool.py`), so a client can be shared by threads, and be made
-before a fork. A watch and an attached registration each have a stream for as long as they live: a call never meets a
-notification, nothing has to be queued here, and a program that reads slowly slows only itself.
+How it works: each call borrows a stream of its own (`pool.py`), so threads can share a client, and a client can be made
+before a fork. A watch or an attached registration has a stream of its own for as long as it lives. So a call never gets
+a notification, nothing has to be queued here, and a program that reads slowly slows only itself.
 
     with Client() as client:
         for instance in client.call("lookup", name="billing"):
@@ -30,15 +30,16 @@ PAGE = 1000
 
 
 class Client:
-    """Speaks with the sidecar on `path`; without one, with that of $GOSSIPREG_SOCKET, or the only one that lives here.
+    """A client of the sidecar on `path`; without `path`, of the one on $GOSSIPREG_SOCKET, or of the only one that runs
+    here.
 
-    Safe for threads and forks: any thread may call at any time, and so may a child that was forked after the client was
-    made or used. Every method raises Unreachable where no answer comes, ChooseSocket where there are several sidecars,
-    and the RequestError that the sidecar answered with.
+    It is safe for threads and forks: any thread may call at any time, and so may a child that was forked after the
+    client was made or used. Every method raises Unreachable if no answer comes, ChooseSocket if there are several
+    sidecars, and the RequestError that the sidecar answered with.
     """
 
     def __init__(self, path: str | None = None, *, timeout_s: float | None = TIMEOUT_S) -> None:
-        """Opens nothing and looks for nothing yet: that there is no sidecar is said by the first call.
+        """Make a client. It opens nothing yet: if there is no sidecar, the first call raises Unreachable.
 
         `timeout_s` bounds each call; None waits for ever.
         """
@@ -50,11 +51,11 @@ class Client:
 
     @property
     def path(self) -> str:
-        """Of the socket: the one named, or the one that was used last. Looks for it where nothing was called yet."""
+        """The path of the socket: the one named, else the one used last. Before the first call, look for it."""
         return self._named or self._found or find_socket(None, probe)
 
     def call(self, method: str, /, **params: Any) -> Any:
-        """One request, its result. After Unreachable it is not known whether the sidecar did it.
+        """Make one request; return its result. After Unreachable it is not known whether the sidecar did it.
 
         `call("register", ..., attach=True)` lasts until the client is closed; see `attach`.
         """
@@ -80,8 +81,8 @@ class Client:
 
     def watch(self, name: str | None = None) -> "Watch":
         """The instances of service `name`, or of all: first `{"kind": "current", "instances": [..]}`, then each
-        change as it comes. While the sidecar is not synced, `current` waits until it has something to say, and has
-        `"partial": True`; when it is synced another `current` comes, which replaces what was told before."""
+        change as it comes. While the sidecar is not synced, `current` comes only once some instance is known, and has
+        `"partial": True`. Once the sidecar is synced, another `current` comes, which replaces the one before."""
         deadline = self._deadline()
         with _closed_on_error(self._open(deadline)) as stream:
             params = {} if name is None else {"name": name}
@@ -89,8 +90,8 @@ class Client:
             return Watch(stream, reply["watch"], reply.get("not_synced_because", ""))
 
     def attach(self, **params: Any) -> "Attachment":
-        """Register a service (parameters of `register`) for as long as the attachment is open: the sidecar takes it
-        out when this process ends, however it ends. A forked child does not keep it alive."""
+        """Register a service (parameters of `register`) for as long as the attachment is open. The sidecar takes the
+        service out when this process ends, however it ends. A forked child does not keep it registered."""
         deadline = self._deadline()
         with _closed_on_error(self._open(deadline)) as stream:
             result = stream.call("register", {**params, "attach": True}, deadline, self.timeout_s)
@@ -111,8 +112,8 @@ class Client:
         return None if self.timeout_s is None else monotonic() + self.timeout_s
 
     def close(self) -> None:
-        """End the connections of the calls and what was attached by `call`; a later call opens another. Watches and
-        attachments are closed by themselves."""
+        """Close the connections of calls, and the registrations attached by `call`. A later call opens a connection
+        again. Watches and attachments have to be closed separately."""
         self._pool.close()
         attached, self._attached = self._attached, []
         for attachment in attached:
@@ -126,16 +127,16 @@ class Client:
 
 
 class Watch:
-    """An iterator of changes that waits for ever; see `Client.watch`. Raises Unreachable when the sidecar ends.
+    """An endless iterator of changes; see `Client.watch`. Raises Unreachable when the sidecar ends.
 
-    Threads take turns: each change goes to one of them. A forked child gets Forked. The iteration ends where another
-    thread closes the watch. An exception from outside in the middle of waiting, KeyboardInterrupt say, closes it.
+    Threads take turns: each change goes to one of them. In a forked child it raises Forked. The iteration ends when
+    another thread closes the watch. An exception from outside while it waits (KeyboardInterrupt) closes it.
     """
 
     def __init__(self, stream: SidecarStream, number: int, not_synced_because: str = "") -> None:
         """Made by `Client.watch`."""
         self.not_synced_because = not_synced_because
-        """Why the first `current` does not come at once; empty where it does."""
+        """Why the first `current` does not come at once; empty if it does."""
         self._stream = stream
         self._number = number
         self._turn = threading.RLock()  # a signal handler may close the watch that its own thread waits on
@@ -146,12 +147,12 @@ class Watch:
 
     def __next__(self) -> dict[str, Any]:
         change = self.next_within(None)
-        if change is None:  # without a bound of time only `close` ends the waiting
+        if change is None:  # without a timeout only `close` ends the wait
             raise StopIteration
         return change
 
     def next_within(self, timeout_s: float | None) -> dict[str, Any] | None:
-        """The next change, or None where none came in `timeout_s`, or the watch was closed. It goes on otherwise."""
+        """The next change. None if none came within `timeout_s` (the watch goes on), or if the watch was closed."""
         deadline = None if timeout_s is None else monotonic() + timeout_s
         self._stream.refuse_in_child("this watch")
         if not self._turn.acquire(timeout=-1 if timeout_s is None else timeout_s):
@@ -177,12 +178,12 @@ class Watch:
         return None
 
     def fileno(self) -> int:
-        """For `select`: readable when there may be more to read. Take what has come with `next_within(0)` until it
-        gives None, then wait."""
+        """The descriptor, for `select`: it is readable when a change may have come. Call `next_within(0)` until it
+        returns None before you wait again."""
         return self._stream.fileno()
 
     def close(self) -> None:
-        """End it, also for a thread that waits for the next change. In a forked child the parent's goes on."""
+        """End the watch, also for a thread that waits for the next change. In a forked child, the parent's goes on."""
         try:
             self._stream.refuse_in_child("this watch")
         except Forked:
@@ -190,7 +191,7 @@ class Watch:
             return
         self._ended = True
         self._stream.end()
-        with self._turn:  # the descriptor is free for others only when nobody waits on it any more
+        with self._turn:  # close the descriptor only when no thread waits on it any more
             self._stream.close()
 
     def __enter__(self) -> Self:
@@ -215,8 +216,8 @@ class Attachment:
         return not self._stream.ended
 
     def notified(self) -> tuple[str, dict[str, Any]] | None:
-        """What the sidecar has said of it, one notification at a time; None: nothing (more) yet. Raises Unreachable
-        when the sidecar ended, Forked in a child."""
+        """The next notification of the sidecar about it, without waiting; None: there is none yet. Raises Unreachable
+        if the sidecar ended, Forked in a child."""
         self._stream.refuse_in_child("this registration")
         match self._stream.receive(monotonic()):
             case ("notification", str(method), dict(params)):
@@ -226,16 +227,16 @@ class Attachment:
         return None
 
     def fileno(self) -> int:
-        """For `select`: readable when there is something to read, the end of the sidecar included."""
+        """The descriptor, for `select`: it is readable when a notification or the end of the sidecar has come."""
         return self._stream.fileno()
 
     def take_out(self, bound_s: float) -> None:
-        """Close it, and wait, at most so long, until the sidecar has taken the service out."""
+        """Close it, and wait, at most `bound_s`, until the sidecar has taken the service out."""
         self._stream.refuse_in_child("this registration")
         self._stream.finish(monotonic() + bound_s)
 
     def close(self) -> None:
-        """The sidecar takes the service out, soon after."""
+        """Close it. The sidecar takes the service out soon after."""
         self._stream.close()
 
     def __enter__(self) -> Self:

@@ -1,10 +1,10 @@
-"""The streams that the calls of one client share: each is lent to one call of one thread of one process.
+"""The streams that the calls of one client share. Each is lent to one call at a time, in one process.
 
 Owns: which streams are idle, and how many may be open. Never knows: what goes over them.
 
-Threads: an idle stream is taken from a deque, whose `pop` and `append` are atomic; what is not in it belongs to the one
-who took it. Forks: everything is kept by the id of the process, so a child finds nothing of its parent's, no lock that
-another thread held at the fork either.
+Threads: idle streams are in a deque, whose `pop` and `append` are atomic. A stream that is not in it belongs to the
+call that took it. Forks: everything is kept by process id, so a child finds nothing of its parent: no stream, and no
+lock that another thread held at the fork.
 """
 
 import os
@@ -18,27 +18,27 @@ from gossipreg.client.stream import SidecarStream
 from gossipreg.errors import Unreachable
 
 OPEN_MAX = 64
-"""Calls of one client at the same time; the next ones wait. A sidecar takes 128 connections of a process."""
+"""Calls of one client at the same time; more calls wait. A sidecar takes 128 connections of a process."""
 IDLE_MAX = 8
-"""Streams kept open for later calls. A lookup takes 0.1 ms: so many serve thousands of calls a second."""
+"""Streams kept open for later calls. A lookup takes 0.1 ms, so 8 streams serve thousands of calls a second."""
 
 
 class _Share:
-    """What one process has."""
+    """The streams and places of one process."""
 
     __slots__ = ("closed", "idle", "places")
 
     def __init__(self) -> None:
         self.idle: deque[SidecarStream] = deque()
         self.places: SimpleQueue[None] = SimpleQueue()
-        """One for each stream that may still be opened. A semaphore would do, but for a signal handler that calls while
-        the thread that it interrupts holds the semaphore's lock: it would wait for itself."""
+        """One place for each stream that may still be opened. It is no semaphore: a signal handler may call while the
+        thread that it interrupts holds the semaphore's lock, and would wait for itself."""
         for _ in range(OPEN_MAX):
             self.places.put(None)
         self.closed = False
 
     def take_place(self, deadline: float | None) -> None:
-        """Wait until one more stream may be open. Raises Unreachable where none has ended by `deadline`."""
+        """Wait until one more stream may be open. Raises Unreachable if no call has ended by `deadline`."""
         with suppress(Empty):
             return self.places.get_nowait()
         try:
@@ -53,7 +53,7 @@ class _Share:
             stream.close()
 
     def pop(self) -> SidecarStream | None:
-        """The stream that was used last, which is the likeliest to be alive."""
+        """The idle stream that was used last: the likeliest one to be alive. None if there is none."""
         try:
             return self.idle.pop()
         except IndexError:
@@ -61,7 +61,7 @@ class _Share:
 
 
 class Loan:
-    """A stream that is lent; it goes back with `end`, or is closed where its answer was not read to the end."""
+    """A stream that is lent to a call. `end` gives it back, or closes it if its answer was not read to the end."""
 
     __slots__ = ("_share", "stream")
 
@@ -85,25 +85,25 @@ class StreamPool:
         """`open(deadline)` makes a new stream."""
         self._open = open
         self._shares: dict[int, _Share] = {}
-        """By process: this one's, and for a moment after a fork the parent's."""
+        """By process id: of this process, and for a moment after a fork of its parent."""
 
     def lend(self, deadline: float | None) -> Loan:
-        """A stream for one call, by `deadline` (of `monotonic`). Raises what `open` raises, and Unreachable where all
-        are in use for too long."""
+        """A stream for one call, by `deadline` (of `monotonic`). Raises what `open` raises, and Unreachable if all
+        streams are in use until then."""
         share = self._share()
         share.take_place(deadline)
         try:
             while (stream := share.pop()) is not None:
                 if stream.usable:
                     return Loan(share, stream)
-                stream.close()  # the sidecar ended, or it closed what was idle because others needed the place
+                stream.close()  # the sidecar ended, or it closed an idle connection to make room
             return Loan(share, self._open(deadline))
         except BaseException:
             share.places.put(None)
             raise
 
     def close(self) -> None:
-        """Close what is idle now, and what is lent when it comes back. A later call begins anew."""
+        """Close idle streams now, and lent ones when they come back. A later call opens new ones."""
         share = self._shares.pop(os.getpid(), None)
         if share is not None:
             share.closed = True

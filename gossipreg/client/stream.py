@@ -1,12 +1,12 @@
-"""One connection to the sidecar: a request out, its answer in, each within a bound of time.
+"""One connection to the sidecar: a request goes out and its answer comes in, by a deadline.
 
-Owns: a socket, the decoder of what comes on it, the ids of its requests. Never knows: who shares it with whom (that is
-`pool.py`), nor what the methods mean.
+Owns: a socket, the decoder of its bytes, the ids of its requests. Never knows: how calls share it (`pool.py`), or what
+the methods mean.
 
-Two rules keep an answer from a caller that did not ask for it. A stream has one user at a time, and it is used again
-only when the answer to its last request was read to the end and nothing stands behind it (`usable`). A stream belongs
-to the process that opened it: a forked child closes its copies of the descriptors as the first thing that it does, and
-sends no byte on them, so the parent's streams go on undisturbed.
+Two rules keep an answer from a caller that did not ask for it. First, a stream has one user at a time, and it is used
+again only if the answer to its last request was read to the end and nothing follows it (`usable`). Second, a stream
+belongs to the process that opened it. A forked child closes its copies of the descriptors before anything else and
+sends no byte on them, so the streams of the parent are not disturbed.
 """
 
 import os
@@ -24,10 +24,10 @@ from gossipreg.wire import rpc
 
 RECEIVE_BYTES = 64 * 1024
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.002, 0.05
-"""Between attempts to connect to a sidecar whose queue of new connections is full."""
+"""The wait between attempts to connect to a sidecar whose queue of new connections is full."""
 
 _streams: "WeakSet[SidecarStream]" = WeakSet()
-"""Every stream of this process, those in use by other threads included."""
+"""Every stream of this process, also those that other threads use."""
 
 
 class SidecarStream:
@@ -40,7 +40,7 @@ class SidecarStream:
         """False while an answer may still come, or bytes of one were lost: then the stream can only be closed."""
         self._pid = os.getpid()
         self._last_id = int.from_bytes(os.urandom(4), "big")
-        """Ids begin at random, so that an answer meant for another stream does not fit by chance."""
+        """Ids begin at a random number, so that an answer for another stream does not match by chance."""
         self._decoder = rpc.Decoder(rpc.MAX_REPLY_BYTES)
         self._messages: Iterator[rpc.Message] = iter(())
         self._socket = socket.socket(socket.AF_UNIX)
@@ -58,7 +58,7 @@ class SidecarStream:
             raise
 
     def _connect(self, path: str, deadline: float | None) -> None:
-        """A full queue of connections (EAGAIN at once, where the socket has a timeout) is waited for like an answer."""
+        """Connect; while the sidecar's queue of connections is full (EAGAIN at once), try again until the deadline."""
         wait_s = FIRST_WAIT_S
         while True:
             try:
@@ -71,8 +71,9 @@ class SidecarStream:
 
     @property
     def usable(self) -> bool:
-        """Whether another request may go out here: open, of this process, at rest, and with nothing to be read (an
-        answer that nobody waits for, or the end). What was read too much is lost, so close one that is not usable."""
+        """Whether another request may go out here: the stream is open, of this process, at rest, and there is nothing
+        to read (an unexpected answer, or the end). Close a stream that is not usable: this check may have lost
+        bytes."""
         if not self.at_rest or self.closed or self._pid != os.getpid():
             return False
         try:
@@ -84,7 +85,7 @@ class SidecarStream:
 
     @property
     def ended(self) -> bool:
-        """Whether it is closed, on this side or the other."""
+        """Whether it is closed on this side or on the other."""
         if self.closed:
             return True
         poll = select.poll()
@@ -96,8 +97,8 @@ class SidecarStream:
         return self._socket.fileno() < 0
 
     def call(self, method: str, params: rpc.Params, deadline: float | None, timeout_s: float | None) -> Any:
-        """The result of one request. `timeout_s` is what the error says of the bound. Raises Unreachable, CannotSend,
-        and what the sidecar answers with."""
+        """The result of one request. `timeout_s` is only for the text of the error. Raises Unreachable, CannotSend, and
+        the RequestError that the sidecar answered with."""
         self.refuse_in_child("this connection")
         self._last_id += 1
         id = self._last_id
@@ -113,13 +114,13 @@ class SidecarStream:
                     self.at_rest = True
                     return result
                 case ("reply", *_):
-                    raise Unreachable(f"what listens on {self.path} answers other requests than ours: no sidecar?")
+                    raise Unreachable(f"the program on {self.path} answers other requests than ours: is it a sidecar?")
         raise Unreachable(f"the sidecar on {self.path} did not answer {method} within {timeout_s:g} s")
 
     def receive(self, deadline: float | None) -> rpc.Message | None:
-        """The next message; None where it has not come by `deadline` (of `monotonic`).
+        """The next message; None if none has come by `deadline` (of `monotonic`).
 
-        An exception that is not ours, KeyboardInterrupt say, closes the stream: it may have lost bytes.
+        An exception from outside (KeyboardInterrupt) closes the stream, since bytes may be lost.
         """
         try:
             return self._receive_untrusted(deadline)
@@ -135,7 +136,7 @@ class SidecarStream:
                 if (message := next(self._messages, None)) is not None:
                     return message
             except RequestError as error:
-                raise Unreachable(f"what listens on {self.path} is no sidecar: {error}") from None
+                raise Unreachable(f"the program on {self.path} is not a sidecar: {error}") from None
             try:
                 self._bound(deadline)
                 data = self._socket.recv(RECEIVE_BYTES)
@@ -158,7 +159,7 @@ class SidecarStream:
             raise Unreachable(f"the sidecar on {self.path} {why}") from None
 
     def _raise_last_word(self) -> None:
-        """A sidecar that turns a client away says why before it closes."""
+        """Raise the error that a sidecar sends before it closes the connection of a client that it turns away."""
         messages: list[rpc.Message] = []
         with suppress(OSError, RequestError):
             messages += self._decoder.feed_untrusted(self._socket.recv(RECEIVE_BYTES))
@@ -176,19 +177,19 @@ class SidecarStream:
             raise Forked(f"{what} was opened by process {self._pid}: open another in this one ({os.getpid()})")
 
     def fileno(self) -> int:
-        """For `select`. Raises ValueError once it is closed."""
+        """The descriptor, for `select`. Raises ValueError once it is closed."""
         if self.closed:
             raise ValueError("this connection is closed")
         return self._socket.fileno()
 
     def end(self) -> None:
-        """End the connection, also for another thread that waits on it: it sees the end. Then `close`."""
-        if self._pid == os.getpid():  # in a forked child it would end the parent's connection as well
+        """End the connection, so that another thread that waits on it sees the end. Call `close` after that."""
+        if self._pid == os.getpid():  # a forked child would end the parent's connection too
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def finish(self, deadline: float) -> None:
-        """Send no more, and wait for the sidecar to end the connection, at most until `deadline`. Then close it."""
+        """Send no more, wait until the sidecar ends the connection or until `deadline`, then close it."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
             while (rest_s := deadline - monotonic()) > 0:
@@ -198,13 +199,13 @@ class SidecarStream:
         self.close()
 
     def close(self) -> None:
-        """Close this process's descriptor; nothing is sent."""
+        """Close the descriptor of this process; nothing is sent."""
         self.at_rest = False
         self._socket.close()
 
 
 def probe(path: str) -> Probe:
-    """What a connection to this socket meets. A sidecar that is merely too busy to take one is living."""
+    """What a connection to this socket finds. A sidecar that is only too busy to take one counts as living."""
     with socket.socket(socket.AF_UNIX) as attempt:
         attempt.setblocking(False)
         try:
@@ -219,7 +220,7 @@ def probe(path: str) -> Probe:
 
 
 def answered_error(code: str, text: str) -> RequestError:
-    """The exception for an error that the sidecar answered with. A code of a newer sidecar is kept as it is."""
+    """The exception for an error of the sidecar. It keeps a code that only a newer sidecar knows."""
     error = REQUEST_ERRORS.get(code, RequestError)(text)
     error.code = code
     return error

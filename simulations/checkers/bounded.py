@@ -53,8 +53,8 @@ _DATAGRAMS_GATHERED = 4096
 
 
 def _timers(node: Node, ever: int) -> float:
-    """One a probe under way, one a pull, and a few for each member: repeats, receipts, comparisons, suspicions,
-    size probes."""
+    """One timer for each probe under way, one for each pull, and a few for each member: retransmissions, receipts,
+    comparisons, suspicions, size probes."""
     return _TIMERS + detector._PROBES_MAX + node.config.pulls_at_once + 9 * ever
 
 
@@ -273,7 +273,7 @@ def _is_part(value: object) -> bool:
 
 
 _NOT_PARTS = ("Row", "Content", "State", "Knowledge")
-"""Rows are looked at by themselves, and the members of an Enum hold nothing."""
+"""Rows are checked by themselves, and the members of an Enum hold nothing."""
 
 
 def _attributes(kind: type, part: object) -> tuple[str, ...]:

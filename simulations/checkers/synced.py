@@ -1,4 +1,4 @@
-"""Invariant 11, in part: a member that says that it is synced holds what was listed to it."""
+"""Invariant 11, in part: a member that says that it is synced holds the versions that were listed to it."""
 
 from gossipreg.core.effects import Effect, Event
 from gossipreg.errors import BadDatagram
@@ -12,15 +12,15 @@ from simulations.world import World
 
 
 class SyncedHoldsAll(Checker):
-    """When a member says that it is synced, it holds every version that the member which it listed has named, but those
-    of members that run no more in that start, are dead or left in its own table, or are no longer listed."""
+    """A member that says that it is synced holds every version that its first peer listed. Excepted are members that no
+    longer run in that start, that are dead or left in its own table, or that are no longer listed."""
 
     name = "synced"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._listed: dict[tuple[int, int], dict[NodeId, tuple[Version, Host]]] = {}
-        """By member and start: what was listed to it, and by whom."""
+        """By member and start: each listed version, and the member that listed it."""
 
     def on_arrival(self, host: Host, datagram: bytes, source: Address) -> None:
         listing = host.node._joining._listing

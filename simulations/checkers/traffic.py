@@ -22,13 +22,13 @@ _UNTHROTTLED_BYTES = 200_000
 
 
 def idle_bytes(config: Config, members: int, periods: int, lost: int, loss: float, narrow: int = 0) -> float:
-    """What each of so many members may send in a period, on average over so many periods, where so many lost ones are
-    called on, this part of all datagrams is lost, and so many paths are narrow."""
+    """The bytes that each of `members` may send in a period, on average over `periods`, while `lost` members are
+    called, the part `loss` of all datagrams is lost, and `narrow` paths are narrow."""
     calls = min(1.0, config.lost_calls / members) if lost else 0.0
     at_the_edges = IDLE_BYTES / periods  # a probe more
     missed = 2 * loss * members * periods
     likely_missed = missed + 4 * sqrt(missed) + 4 if loss else 0.0
-    raises = 2 * narrow  # where all of them are mended; else one a member in RAISE_S
+    raises = 2 * narrow  # if all of them are mended; otherwise each member raises one in RAISE_S
     measuring = raises * _SIZE_PROBE_BYTES / (members * periods)
     looks = likely_missed * _LOOK_BYTES / (members * periods)
     return IDLE_BYTES + calls * _CALL_BYTES + at_the_edges + looks + measuring
@@ -72,7 +72,7 @@ class Traffic(Checker):
         return lost
 
     def narrow(self, members: list[Host]) -> int:
-        """How many paths from these are narrow now, as far as they have found out."""
+        """How many paths from these members are narrow now, as they have measured."""
         return sum(len(host.node.narrow_paths) for host in members)
 
     def quiet(
@@ -84,8 +84,9 @@ class Traffic(Checker):
         called_on: dict[Address, None],
         narrow: int = 0,
     ) -> float:
-        """Judge a quiet time by the traffic of these members before and after it, whom they `called_on` when it began
-        (they may have let go of some since), and how many of their paths were narrow then. Bytes a period a member."""
+        """Judge a quiet time by the traffic of these members before and after it; return bytes a period a member.
+        `called_on`: the members that they called when it began (they may have forgotten some since). `narrow`: the
+        number of their narrow paths when it began."""
         mean = (after[1] - before[1]) / periods / len(members)
         lost = called_on | self.called_on(members)
         most = idle_bytes(self.world.config, len(members), periods, len(lost), self.world.network.loss, narrow)

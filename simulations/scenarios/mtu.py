@@ -1,22 +1,22 @@
-"""Does everything arrive where paths lose large datagrams without a word, and who finds out?
+"""Does everything arrive if paths silently lose large datagrams, and which members find out?
 
 A formed cluster, in which the paths between some members and the others carry less than they promise. Then, again and
 again, a member registers a large service and at once a small one. At the end one more member joins behind the hole, and
-then all paths are mended. `--duration` is how long each is waited for. The label says:
+then all paths are mended. `--duration` is the longest wait for each of these. The label says:
 
     bytes=1264   the largest datagram that passes; 1,264 is what an IPv4 path of MTU 1,292 carries
     way=both     both ways, or only into those members, or only out_of them
-    part=0.1     which part of the members is behind the hole
-    times=10     how many registrations
+    part=0.1     the part of the members that is behind the hole
+    times=10     the number of registrations
     size=4000    bytes of the large service
 
     small        from a registration of the small service to the answers of one member behind the hole, s
     large        ... of the large one
-    never        answers in which one of them did not come in time
+    never        answers that one of them did not reach in time
     joined       from its start until the joiner is synced and holds all members, s
     equal        from then until all tables are equal, s; -1: not in time
     narrow       members that have found a narrow path when the registrations are over
-    mended       from the end of the hole until nobody holds a path for narrow, s; -1: not in time
+    mended       from the end of the hole until no member takes a path for narrow, s; -1: not in time
     bytes_sent   by each member while the hole was there, with all headers, B/s
     size_probes  by each member in that time
 """
@@ -79,7 +79,7 @@ def run(case: Case) -> list[Figure]:
 def _registered(
     world: World, owner: Host, others: list[Host], number: int, case: Case
 ) -> tuple[list[float], list[float]]:
-    """When each of the others has the small service, and the large one; those in which one comes in time."""
+    """The times until each of the others has the small service, and the large one; only those within the bound."""
     start = world.now
     names = f"small-{number}", f"large-{number}"
     text = "x" * int(case.value("size", 4000))
@@ -101,7 +101,7 @@ def _registered(
 
 
 def _join(world: World, joiner: Host, seed: Host, case: Case) -> tuple[tuple[float, ...], float]:
-    """How long the joiner took to hold everything, where it did in time, and after that all to hold the same."""
+    """How long the joiner took to hold everything (empty: not in time), and then all members to hold the same."""
     start, members = world.now, len(world.up) + 1
     world.start(joiner, [seed])
     full = world.until(lambda: joiner.node.synced and len(joiner.node.ring) == members, case.duration_s)

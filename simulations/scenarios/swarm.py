@@ -46,7 +46,7 @@ class Drawn:
     loss: float
     """That of the healed network."""
     hole: tuple[str, int, tuple[int, ...]] | None
-    """Likewise: which way, the largest datagram that passes, and around whom."""
+    """The hole of the healed network: which way, the largest datagram that passes, and around which members."""
     phase_s: float
     plan: Plan
     """The part of it that is carried out."""
@@ -97,7 +97,7 @@ def draw(case: Case) -> Drawn:
 
 
 def _hole(rng: random.Random, members: int) -> tuple[str, int, tuple[int, ...]] | None:
-    """Each fourth run has a hole that lasts: large datagrams to or from some never arrive."""
+    """Every fourth run has a lasting hole: large datagrams to or from some members never arrive."""
     if rng.random() >= 0.25:
         return None
     most_bytes = rng.choice([1264, 1264, rng.randint(HOLE_MIN_BYTES, 1400)])
@@ -185,7 +185,8 @@ class Run:
         self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, called_on, narrow)
 
     def _equal(self) -> bool:
-        """Whether all tables are equal, and nobody is isolated: who was for long holds back the others' services."""
+        """Whether all tables are equal and no member is isolated: a long isolated member hides the services of
+        others."""
         return self.world.in_step() and not any(host.node.alone for host in self.world.up)
 
     def _out(self, up: list[Host]) -> bool:
