@@ -5,10 +5,11 @@
               that uid changes them
     operate   root, the sidecar's own user, members of the group of --socket-admin-group, and TCP clients
 
-Over TCP the kernel names no user, so what is registered there belongs to no uid: operators and TCP clients may change
-it. Whoever gets through the TCP door may operate, as with a Consul agent without ACLs; --http-token-file closes it.
+Over TCP the kernel names no user, so a service registered there belongs to no uid: operators and TCP clients may change
+it. A client that gets through the TCP door may operate, as with a Consul agent without ACLs; --http-token-file closes
+that door.
 
-A refusal is NotAllowed: one line with the verb, the uid, and what would allow it.
+A refusal is NotAllowed: one line with the verb, the uid, and who may do it.
 """
 
 from collections.abc import Mapping
