@@ -114,7 +114,7 @@ class SidecarStream:
                     self.at_rest = True
                     return result
                 case ("reply", *_):
-                    raise Unreachable(f"the program on {self.path} answers other requests than ours: is it a sidecar?")
+                    raise Unreachable(f"the program on {self.path} is not a sidecar: it answers other requests")
         raise Unreachable(f"the sidecar on {self.path} did not answer {method} within {timeout_s:g} s")
 
     def receive(self, deadline: float | None) -> rpc.Message | None:

@@ -100,9 +100,9 @@ def test_after_a_missed_answer_the_next_call_uses_a_new_connection(sidecar: Fake
 @pytest.mark.parametrize(
     "junk", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xc1", rpc.encode_reply(99, "for somebody else")]
 )
-def test_what_is_no_sidecar_is_said_to_be_none(junk: bytes, sidecar: FakeSidecar) -> None:
+def test_a_socket_of_another_program_is_reported_as_no_sidecar(junk: bytes, sidecar: FakeSidecar) -> None:
     sidecar.answers["info"] = lambda _: junk
-    with Client(str(sidecar.path)) as client, pytest.raises(Unreachable, match="no sidecar"):
+    with Client(str(sidecar.path)) as client, pytest.raises(Unreachable, match="is not a sidecar"):
         client.call("info")
 
 
