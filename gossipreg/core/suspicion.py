@@ -45,7 +45,7 @@ kept for good, and 24 of 32 members vanished, the rest took 20 s to know it (p90
 who are parted, but not from all, forgot who helps: 10 changes of opinion a minute instead of none."""
 _QUESTIONS_MAX = 1024
 """So many unanswered questions are remembered; an answer to an earlier one counts as unasked."""
-REFUSED = "its port is refused, and nobody else is heard to confirm it"
+REFUSED = "its port is refused, and no other member could confirm it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +128,14 @@ class PrivateSuspicions:
         suspicion = self._held.get(id)
         if suspicion is None:
             return ""
-        how = "its port is refused" if suspicion.refused else "it does not answer us"
-        others = len(suspicion.reports) - (self._commons.id in suspicion.reports)
-        if not suspicion.used:
-            return f"{how}, and there is nobody else to ask"
-        return f"{how}, nor do {others} of {len(suspicion.used)} others who were asked reach it"
+        how = "its port is refused" if suspicion.refused else "no ack from it"
+        asked = len(suspicion.used)
+        failed = len(suspicion.reports) - (self._commons.id in suspicion.reports)
+        if not asked:
+            return f"{how}; there is no other member to ask"
+        if not failed:
+            return f"{how}; {asked} helper{'s' * (asked > 1)} asked, no answer yet"
+        return f"{how}; {failed} of {asked} helpers could not reach it either"
 
     def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:
         """A probe sent at `since` was missed or refused. Without `own_report` that is only a reason to ask others."""

@@ -203,7 +203,7 @@ class View:
         state, since, reason = state_of(row), row.changed_at, self._roster.reason(row)
         suspected = self._suspicions.since(id)
         if row.hidden:
-            state, reason = "dead", "seen from here only: nobody is heard to confirm it"
+            state, reason = "dead", "unreachable from here; no other member could confirm it"
         elif state == "restarting" and row.hold_until > now:  # that it is not heard is as it said
             since = row.hold_until - row.member.hold_s
             reason = f"restarting, to be back within {row.hold_until - now:.0f} s"

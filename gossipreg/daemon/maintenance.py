@@ -89,11 +89,11 @@ class Maintenance:
 
     def _write_line(self, id: str, reason: str | None, by: Caller) -> None:
         who = self._audit.record("maint on" if reason is not None else "maint off", id, by)
-        what = "this sidecar, with all its services" if id == EVERYTHING else f"the service {id}"
+        what = "this sidecar with all its services" if id == EVERYTHING else f"the service {id}"
         if reason is None:
-            self._log.info("maintenance_over", id=id, message=f"{what}, is back in the answers", **who)
+            self._log.info("maintenance_over", id=id, message=f"{what} is back in the answers", **who)
         else:
-            self._log.warning("maintenance", id=id, reason=reason, message=f"{what}, is out of the answers", **who)
+            self._log.warning("maintenance", id=id, reason=reason, message=f"{what} is out of the answers", **who)
 
     def forget(self, id: str) -> None:
         """The service was deregistered."""

@@ -280,10 +280,13 @@ def test_a_suspicion_says_what_it_rests_on() -> None:
         return bool(watcher)
 
     assert cluster.until(suspected, 3)
+    info = watcher[0].node.member(hosts[2].id, cluster.now)
+    assert info is not None
+    assert info.reason == "no ack from it; 2 helpers asked, no answer yet"
     cluster.run(1.2)
     info = watcher[0].node.member(hosts[2].id, cluster.now)
     assert info is not None
-    assert info.reason == "it does not answer us, nor do 2 of 2 others who were asked reach it"
+    assert info.reason == "no ack from it; 2 of 2 helpers could not reach it either"
     assert cluster.until(lambda: cluster.state_at(watcher[0], hosts[2]) == "dead", 5)
     cluster.run(1)
     told = [info.reason for host in hosts if host.up and (info := host.node.member(hosts[2].id, cluster.now))]
@@ -300,7 +303,7 @@ def test_who_hears_of_a_death_says_also_what_it_saw_itself() -> None:
     assert cluster.until(lambda: cluster.state_at(watcher, victim) == "suspect", 3)
     info = watcher.node.member(victim.id, cluster.now)
     assert info is not None
-    assert info.reason == "it does not answer us, and there is nobody else to ask"
+    assert info.reason == "no ack from it; there is no other member to ask"
     liveness = watcher.node.replica.rows[victim.id].liveness
     other = Speaker(3)
     other.greets(watcher.node, cluster.now)
@@ -308,7 +311,7 @@ def test_who_hears_of_a_death_says_also_what_it_saw_itself() -> None:
     info = watcher.node.member(victim.id, cluster.now)
     assert info is not None
     assert (info.state, info.reason) == (
-        "dead", "reported by speaker-3; it does not answer us, and there is nobody else to ask",
+        "dead", "reported by speaker-3; no ack from it; there is no other member to ask",
     )  # fmt: skip
 
 
