@@ -86,7 +86,7 @@ VALUES: dict[str, tuple[float, ...]] = {
 }
 
 
-def test_every_limit_of_the_page_is_compared_and_none_is_left_out() -> None:
+def test_every_limit_of_the_page_is_compared() -> None:
     assert sorted(ROWS) == sorted(VALUES)
 
 
@@ -95,6 +95,6 @@ def test_a_limit_of_the_page_is_that_of_the_code(what: str) -> None:
     assert [float(number) for number in re.findall(r"\d+(?:\.\d+)?", ROWS[what])] == list(VALUES[what])
 
 
-def test_a_token_file_may_be_as_large_as_a_key_file_and_places_are_kept() -> None:
+def test_limits_of_token_files_and_kept_places_hold() -> None:
     assert tokens.FILE_MAX_BYTES == keys.MAX_KEY_FILE_BYTES
     assert f"{local_socket.KEPT_CLIENTS} places are kept" in PAGE

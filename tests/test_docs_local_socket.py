@@ -75,6 +75,6 @@ def test_the_bytes_of_the_example_are_what_its_json_says() -> None:
     assert list(given) == [field for field in instance_shape(INSTANCE) if field != "reason"]
 
 
-def test_a_path_of_the_greatest_length_fits_the_limit_that_is_named() -> None:
+def test_the_page_of_limits_names_the_longest_socket_path() -> None:
     limits = (Path(methods.__file__).parent.parent / "docs" / "limits.md").read_text()
     assert f"{MAX_PATH_BYTES} bytes" in limits

@@ -24,7 +24,7 @@ OPERATORS = {
 
 
 @pytest.mark.parametrize("verb", [verb for verb, right in RIGHTS.items() if right is not Right.OPERATE])
-def test_everyone_reads_and_changes_what_is_his_own(verb: str) -> None:
+def test_every_user_reads_and_changes_their_own_services(verb: str) -> None:
     RULE.check(verb, ANYBODY, {"id": "web-80"})
 
 
@@ -52,7 +52,7 @@ def test_maintenance_of_the_whole_node_is_for_operators(verb: str) -> None:
     RULE.check(verb, ANYBODY, {"service": "web-80"})
 
 
-def test_a_service_is_changed_by_its_own_uid_and_by_operators_alone() -> None:
+def test_only_its_own_uid_and_operators_change_a_service() -> None:
     RULE.check_owner("deregister", "web-80", 1000, ANYBODY)
     for caller in OPERATORS.values():
         RULE.check_owner("deregister", "web-80", 1000, caller)
@@ -64,7 +64,7 @@ def test_a_service_is_changed_by_its_own_uid_and_by_operators_alone() -> None:
     )
 
 
-def test_what_came_over_tcp_belongs_to_no_uid() -> None:
+def test_a_service_registered_over_tcp_belongs_to_no_uid() -> None:
     with pytest.raises(NotAllowed, match="belongs to no user"):
         RULE.check_owner("heartbeat", "web-80", NO_UID, ANYBODY)
     with pytest.raises(NotAllowed):  # a kernel that does not say who asks makes nobody the owner

@@ -182,7 +182,7 @@ def test_the_user_must_choose_among_several_sockets(runtime: Path, run: Path) ->
         find_socket(None, lambda _path: "dead")
 
 
-def test_a_socket_that_is_forbidden_is_no_reason_to_start_a_sidecar(runtime: Path, run: Path) -> None:
+def test_a_forbidden_socket_error_names_it_and_the_remedy(runtime: Path, run: Path) -> None:
     own, system = socket_in(runtime), socket_in(run)
     with pytest.raises(Unreachable) as caught:
         find_socket(None, probes({own: "dead", system: "forbidden"}))
@@ -222,7 +222,7 @@ def test_a_login_with_a_run_time_folder_finds_the_units_socket(run: Path, of_the
     assert find_socket(None, living) == str(system)
 
 
-def test_root_finds_the_units_socket_though_the_folder_is_the_units(
+def test_root_finds_the_socket_in_the_folder_of_the_unit(
     run: Path, of_the_unit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
@@ -232,7 +232,7 @@ def test_root_finds_the_units_socket_though_the_folder_is_the_units(
     assert find_socket(None, living) == str(system)
 
 
-def test_a_folder_of_a_stranger_is_not_trusted_where_anybody_can_make_one(
+def test_a_strangers_folder_in_the_temp_folder_is_not_trusted(
     runtime: Path, run: Path, of_the_unit: int, tmp_path: Path
 ) -> None:
     (tmp_path / "tmp").mkdir()
@@ -264,7 +264,7 @@ def test_in_a_folder_that_cannot_be_read_the_usual_name_is_tried(
         find_socket(None, living)
 
 
-def test_a_client_looks_where_a_sidecar_of_the_same_user_puts_its_socket(
+def test_a_client_looks_where_its_users_sidecar_puts_the_socket(
     runtime: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert str(socket_path.socket_folder()) == str(runtime) == socket_path.client_folders()[0]

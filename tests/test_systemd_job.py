@@ -52,7 +52,7 @@ echo "$@" >"$0.asked"
     [("echo '1 x.service restart running'", "x.service"), ("echo '1 x.service stop running'", ""), ("exit 1", ""),
      ("exec sleep 60", "")],
 )  # fmt: skip
-def test_systemctl_is_asked_and_without_an_answer_it_is_no_restart(
+def test_the_restart_job_is_the_one_that_systemctl_lists(
     then: str, unit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     systemctl = tmp_path / "systemctl"

@@ -27,7 +27,7 @@ def verify(folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
-def test_the_unit_in_the_manual_is_valid_and_a_broken_one_is_seen(tmp_path: Path) -> None:
+def test_the_unit_in_the_manual_is_valid(tmp_path: Path) -> None:
     good = verify(tmp_path, unit())
     assert (good.returncode, good.stderr) == (0, "")
     assert verify(tmp_path, unit().replace("ProtectSystem=strict", "ProtectSystem=very")).stderr != ""

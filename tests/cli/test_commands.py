@@ -36,9 +36,7 @@ def test_lookup_prints_in_random_order_by_weight(sidecar: FakeSidecar, command: 
 
 
 @pytest.mark.parametrize("flag", ["--near", "--sorted"])
-def test_lookup_keeps_the_order_of_the_sidecar_where_an_order_is_asked_for(
-    flag: str, sidecar: FakeSidecar, command: Command
-) -> None:
+def test_lookup_with_near_or_sorted_keeps_the_sidecars_order(flag: str, sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["lookup"] = lambda _: [instance(port, weight=port) for port in range(1, 9)]
     assert command("lookup", "web", flag).out == "".join(f"10.0.0.1:{port}\n" for port in range(1, 9))
     assert command("lookup", "web", flag, "--one").out == "10.0.0.1:1\n"
@@ -197,7 +195,7 @@ def test_register_sends_what_its_flags_say(sidecar: FakeSidecar, command: Comman
     ("args", "more"),
     [(("deregister", "web-80"), {}), (("maint",), {}), (("drain",), {"acked": True, "missing": 0, "members": []})],
 )
-def test_what_is_done_and_not_durable_is_said(
+def test_a_change_that_is_not_durable_prints_a_warning(
     sidecar: FakeSidecar, command: Command, args: tuple[str, ...], more: dict[str, Any]
 ) -> None:
     sidecar.answers[args[0]] = lambda _: {"durable": False, **more}
@@ -432,7 +430,7 @@ def test_wait_synced_gives_up_with_a_plain_no(sidecar: FakeSidecar, command: Com
     )  # fmt: skip
 
 
-def test_wait_that_gives_up_with_json_says_how_it_is_in_json_alone(answering: FakeSidecar, command: Command) -> None:
+def test_a_wait_that_gives_up_with_json_prints_json_alone(answering: FakeSidecar, command: Command) -> None:
     answering.answers["info"] = lambda _: {"synced": False}
     assert command("wait", "--synced", "--timeout", "0", "--json") == (1, '{"synced": false}\n', "")
     answering.changes = [{"kind": "current", "instances": []}]

@@ -244,7 +244,7 @@ def test_a_socket_that_this_user_may_not_use_is_3_and_says_so(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("args", [["--help"], ["lookup", "--help"], ["--version"], ["help"], ["help", "join"]])
-def test_help_that_cannot_be_written_is_an_error_and_no_traceback(args: list[str]) -> None:
+def test_unwritable_help_is_an_error_without_a_traceback(args: list[str]) -> None:
     with open("/dev/full", "w") as full, start(*args, stdout=full, stderr=subprocess.PIPE) as process:
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (1, "Error: cannot write the result: No space left on device\n")

@@ -127,7 +127,7 @@ def test_what_the_daemon_returns_is_the_exit_code(command: Command, monkeypatch:
 
 
 @pytest.mark.parametrize("flag", ["--http-token-file=x", "--insecure-http", "--http-host=x"])
-def test_what_is_about_http_needs_http(command: Command, flag: str) -> None:
+def test_flags_about_http_need_http(command: Command, flag: str) -> None:
     code, _, err = command("join", flag)
     assert (code, "say where to answer it with --http HOST:PORT" in err) == (2, True)
 

@@ -173,7 +173,7 @@ def test_an_unknown_variable_is_a_warning_with_a_suggestion(
     assert given[0].ignored_variables == (("GOSSIPREG_SEEDS", "it is no option of join: did you mean GOSSIPREG_SEED?"),)
 
 
-def test_what_kubernetes_sets_for_a_service_is_ignored_with_a_word(
+def test_kubernetes_service_variables_are_ignored_with_a_warning(
     given: list[Settings], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_kubernetes = {

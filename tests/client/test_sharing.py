@@ -300,7 +300,7 @@ def ask(client, who, times=100):
 """
 
 
-def test_a_client_used_before_a_fork_serves_four_children_and_their_parent(sidecar: FakeSidecar) -> None:
+def test_a_client_used_before_a_fork_serves_children_and_parent(sidecar: FakeSidecar) -> None:
     echo(sidecar)
     run(
         ASK + "client = Client(path)\nask(client, 'before', 3)\n"
@@ -312,7 +312,7 @@ def test_a_client_used_before_a_fork_serves_four_children_and_their_parent(sidec
     )
 
 
-def test_a_fork_in_the_middle_of_other_threads_calls_harms_neither_side(sidecar: FakeSidecar) -> None:
+def test_a_fork_during_calls_of_other_threads_harms_neither_side(sidecar: FakeSidecar) -> None:
     echo(sidecar)
     run(
         ASK + "client = Client(path)\nstop = threading.Event()\nfaults = []\n"
@@ -372,7 +372,7 @@ def test_a_forked_child_holds_no_connection_of_its_parents(sidecar: FakeSidecar)
     )
 
 
-def test_a_watch_in_a_forked_child_is_refused_and_goes_on_in_the_parent(sidecar: FakeSidecar) -> None:
+def test_a_forked_child_is_refused_the_watch_of_its_parent(sidecar: FakeSidecar) -> None:
     sidecar.changes = [{"kind": "current", "instances": []}, {"kind": "added", "instance": instance(1)}]
     out = run(
         "watch = Client(path).watch(); next(watch)\n"
@@ -389,7 +389,7 @@ def test_a_watch_in_a_forked_child_is_refused_and_goes_on_in_the_parent(sidecar:
     assert out.splitlines() == ["this watch was opened by process P: open another in this one (C)"] * 2
 
 
-def test_a_child_whose_fork_told_python_nothing_is_kept_apart_too(
+def test_a_child_of_a_fork_outside_python_is_kept_apart_too(
     sidecar: FakeSidecar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some servers fork in C, and the hooks of Python do not run: then the id of the process tells."""

@@ -176,7 +176,7 @@ def test_rows_that_the_first_member_lists_no_more_are_not_missed() -> None:
     assert counted(node, "pulls_failed") == 80
 
 
-def test_a_listed_member_said_to_be_dead_is_missed_until_a_new_list() -> None:
+def test_a_listed_row_reported_dead_is_missing_until_a_new_list() -> None:
     seed = Speaker(1)
     node, effects = listing_joiner(seed, 2, [])
     assert len(pulls_in(seed, effects)) == 2
@@ -189,7 +189,7 @@ def test_a_listed_member_said_to_be_dead_is_missed_until_a_new_list() -> None:
     assert now < START + 3
 
 
-def test_a_listed_member_whose_row_came_and_who_is_dead_is_not_missed() -> None:
+def test_a_listed_row_that_came_is_not_missing_when_it_is_dead() -> None:
     seed, other = Speaker(1), Speaker(2)
     node = a_node(synced=False)
     node.seek((seed.address,), START)

@@ -47,7 +47,7 @@ def _feed(cluster: Cluster, host: Host) -> _Feed:
     return feed
 
 
-def test_a_follower_of_a_synced_member_is_told_that_there_is_none() -> None:
+def test_a_follower_of_a_synced_member_gets_an_empty_current() -> None:
     cluster = Cluster()
     assert _feed(cluster, cluster.join()).follow("web") == ["current"]
 
@@ -69,7 +69,7 @@ def test_a_follower_is_told_nothing_until_the_member_is_synced() -> None:
     assert web == ["current web-80", "added web-81"]
 
 
-def test_a_name_registered_here_is_followed_as_a_part_and_then_as_a_whole() -> None:
+def test_a_name_registered_here_is_told_in_part_then_as_a_whole() -> None:
     cluster = Cluster()
     first = cluster.join()
     cluster.register(first, "web", port=80)
@@ -89,7 +89,7 @@ def test_a_name_registered_here_is_followed_as_a_part_and_then_as_a_whole() -> N
     assert before[-1] == "current web-80 web-81 web-82"
 
 
-def test_what_is_gone_by_isolation_alone_is_not_told_as_removed() -> None:
+def test_services_hidden_by_isolation_are_not_told_as_removed() -> None:
     cluster = Cluster()
     hosts = cluster.grow(5)
     cluster.register(hosts[1], "web")

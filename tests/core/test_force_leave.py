@@ -67,7 +67,7 @@ def test_a_member_that_was_only_cut_off_comes_back_after_it() -> None:
     assert cluster.until(lambda: cluster.all_say(others, lone, "alive") and cluster.in_step(hosts), 60)
 
 
-def test_a_member_with_a_data_directory_comes_back_when_it_is_started() -> None:
+def test_a_restarted_member_is_alive_again_after_force_leave() -> None:
     cluster, hosts = grown()
     cluster.crash(hosts[2])
     others = [host for host in hosts if host is not hosts[2]]

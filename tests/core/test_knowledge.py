@@ -22,7 +22,7 @@ def test_a_member_whose_seed_is_down_is_never_synced() -> None:
     assert host.node.knowledge is Knowledge.NOT_SYNCED
 
 
-def test_a_joiner_is_not_synced_until_it_holds_what_its_seed_holds() -> None:
+def test_a_joiner_is_synced_once_it_holds_the_table_of_its_seed() -> None:
     cluster = Cluster()
     first = cluster.join()
     joiner = cluster.join(first)

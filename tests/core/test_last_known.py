@@ -85,7 +85,7 @@ def _counts_until_synced(cluster: Cluster, host: Host, name: str = "web") -> set
     return seen
 
 
-def test_a_restart_answers_from_the_first_moment_and_nothing_flaps() -> None:
+def test_a_restarted_member_answers_at_once_and_nothing_flaps() -> None:
     cluster, hosts = _grown(5)
     changes = restart(cluster, hosts[0], hosts[1])
     node = hosts[0].node
@@ -101,7 +101,7 @@ def test_a_restart_answers_from_the_first_moment_and_nothing_flaps() -> None:
     assert node.catalog.recalled == {}
 
 
-def test_what_went_meanwhile_is_told_as_removed_once_synced() -> None:
+def test_services_that_went_meanwhile_are_removed_once_synced() -> None:
     cluster, hosts = _grown(5)
     pages = kept_at(hosts[0])
     cluster.crash(hosts[4])
@@ -116,7 +116,7 @@ def test_what_went_meanwhile_is_told_as_removed_once_synced() -> None:
     assert removed == ["own-4-80", "web-8003", "web-8004"]
 
 
-def test_an_owner_that_wrote_its_services_in_other_slots_does_not_flap() -> None:
+def test_services_in_other_slots_after_a_restart_do_not_flap() -> None:
     cluster, hosts = _grown(4)
     pages = kept_at(hosts[0])
     cluster.crash(hosts[2])
@@ -131,7 +131,7 @@ def test_an_owner_that_wrote_its_services_in_other_slots_does_not_flap() -> None
     ]  # fmt: skip
 
 
-def test_a_kept_service_with_capitals_is_replaced_by_its_owners_row() -> None:
+def test_a_kept_service_with_capitals_is_replaced_by_the_new_row() -> None:
     cluster, hosts = _grown(4)
     cluster.register(hosts[2], "Billing")
     cluster.run(3)
@@ -172,13 +172,13 @@ def test_without_a_seed_only_a_small_cluster_is_given_up(members: int, alone: Kn
     assert _knows(hosts[0]) is alone
 
 
-def test_a_member_whose_only_seed_is_itself_waits_for_those_it_remembers() -> None:
+def test_a_member_that_seeds_itself_waits_for_remembered_ones() -> None:
     cluster, hosts = _grown(4)
     restart(cluster, hosts[0], hosts[0])
     assert _counts_until_synced(cluster, hosts[0]) == {4}
 
 
-def test_rows_that_are_not_whole_yet_do_not_take_the_place_of_what_was_kept() -> None:
+def test_rows_that_are_not_whole_do_not_replace_kept_ones() -> None:
     cluster, hosts = _grown(3)
     for number in range(300):
         cluster.register(hosts[1], "many", port=1 + number)
@@ -187,7 +187,7 @@ def test_rows_that_are_not_whole_yet_do_not_take_the_place_of_what_was_kept() ->
     assert _counts_until_synced(cluster, hosts[0], "many") == {300}
 
 
-def test_what_was_kept_is_not_gossiped_nor_in_the_fingerprint() -> None:
+def test_kept_rows_are_not_gossiped_nor_in_the_fingerprint() -> None:
     node, bare, speaker = a_node(synced=False), a_node(synced=False), Speaker(1)
     node.recall([speaker.row], 900, START)
     assert node.fingerprint == bare.fingerprint
@@ -207,7 +207,7 @@ def test_our_own_row_is_never_recalled() -> None:
 
 
 @pytest.mark.parametrize("counts_s", [0.0, -5.0])
-def test_what_is_too_old_is_not_recalled(counts_s: float) -> None:
+def test_rows_that_are_too_old_are_not_recalled(counts_s: float) -> None:
     node = a_node(synced=False)
     node.recall([Speaker(1).row], counts_s, START)
     assert node.knowledge is Knowledge.NOT_SYNCED

@@ -16,7 +16,7 @@ def named(cluster: Cluster, name: str, *hosts: Host) -> None:
         cluster.run(0.5)
 
 
-def test_of_two_living_members_of_a_name_the_larger_id_shows_its_own() -> None:
+def test_the_larger_id_of_two_living_namesakes_shows_its_id() -> None:
     cluster = Cluster()
     first, *pair = [cluster.add() for _ in range(3)]
     named(cluster, "first", first)
@@ -34,7 +34,7 @@ def test_of_two_living_members_of_a_name_the_larger_id_shows_its_own() -> None:
     assert shown_at(first, small, large) == [None, large.name], "the living one has the name"
 
 
-def test_of_dead_members_of_a_name_the_last_one_has_it() -> None:
+def test_the_dead_member_that_started_last_has_the_name() -> None:
     cluster = Cluster()
     first, *pair = [cluster.add() for _ in range(3)]
     named(cluster, "first", first)

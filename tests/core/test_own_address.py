@@ -68,7 +68,7 @@ def test_an_address_is_followed_while_a_third_of_all_is_lost() -> None:
         assert cluster.until(lambda: mover.node.addresses == (moved,), 15), moved  # noqa: B023
 
 
-def test_a_host_that_is_seen_at_two_addresses_keeps_the_one_it_has() -> None:
+def test_a_host_seen_at_two_addresses_keeps_its_present_one() -> None:
     """Two uplinks: half of the members see it at one address, half at the other, and both are right."""
     node, witnesses = node_and_witnesses(6)
     successor = next(iter(node.ring.successors()))
@@ -102,7 +102,7 @@ def test_loopback_is_not_believed_over_an_address_of_the_network() -> None:
     assert node.addresses == (HOME,)
 
 
-def test_a_member_that_knows_no_address_learns_the_first_one_it_is_seen_at() -> None:
+def test_a_member_without_an_address_takes_the_one_it_is_seen_at() -> None:
     node, witnesses = node_and_witnesses(1)
     node.reachable_at((), START)
     assert list(node.addresses) == []

@@ -30,7 +30,7 @@ def said_at(host: Host) -> list[tuple[bytes, str, str]]:
     return [(pair.id, pair.sign, pair.way) for pair in host.node.lossy_pairs]
 
 
-def test_pings_that_do_not_arrive_are_told_with_who_reaches_the_member() -> None:
+def test_lost_pings_are_reported_with_the_helpers_that_reach_it() -> None:
     cluster, (one, other, *helpers) = in_a_ring(3, 5)
     began = cluster.now
     lose(cluster, one, other)
@@ -50,7 +50,7 @@ def test_pings_that_do_not_arrive_are_told_with_who_reaches_the_member() -> None
     assert cluster.events(one).count("pair_lossy_over") == cluster.events(other).count("pair_lossy_over") == 1
 
 
-def test_acks_that_do_not_arrive_are_told_at_both_ends() -> None:
+def test_lost_acks_are_reported_at_both_ends() -> None:
     cluster, (one, other, *rest) = in_a_ring(3, 5)
     lose(cluster, other, one)
     assert cluster.until(lambda: said_at(one) == [(other.id, "unanswered", "unknown")], FOUND_S)
@@ -60,7 +60,7 @@ def test_acks_that_do_not_arrive_are_told_at_both_ends() -> None:
     assert cluster.until(lambda: said_at(one) == said_at(other) == [], OVER_S)
 
 
-def test_a_pair_that_is_cut_both_ways_is_told_at_both_ends() -> None:
+def test_a_pair_that_is_cut_both_ways_is_reported_at_both_ends() -> None:
     cluster, (one, other, *rest) = in_a_ring(3, 5)
     cluster.cut = lambda a, b: (a is one and b is other) or (a is other and b is one)
     assert cluster.until(lambda: said_at(one) == [(other.id, "unanswered", "unknown")], FOUND_S)
@@ -70,7 +70,7 @@ def test_a_pair_that_is_cut_both_ways_is_told_at_both_ends() -> None:
     assert all(cluster.alive_at(host) == {each.id for each in cluster.hosts} for host in [one, other, *rest])
 
 
-def test_it_is_looked_at_still_when_the_ring_no_longer_pings_that_member() -> None:
+def test_a_lossy_pair_is_probed_after_the_ring_leaves_it() -> None:
     cluster, hosts = in_a_ring(3, 5)
     one, other = hosts[0], hosts[1]
     lose(cluster, one, other)
@@ -88,7 +88,7 @@ def _between(low: NodeId, high: NodeId) -> NodeId:
     return NodeId(((int.from_bytes(low, "big") + int.from_bytes(high, "big")) // 2).to_bytes(16, "big"))
 
 
-def test_it_is_over_when_the_member_leaves_or_dies() -> None:
+def test_a_lossy_pair_is_over_when_the_member_leaves_or_dies() -> None:
     cluster, (one, other, *_) = in_a_ring(3, 5)
     lose(cluster, one, other)
     assert cluster.until(lambda: bool(one.node.lossy_pairs), FOUND_S)
@@ -98,7 +98,7 @@ def test_it_is_over_when_the_member_leaves_or_dies() -> None:
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.05, 0.1])
-def test_loss_between_all_is_no_matter_of_a_pair(loss: float) -> None:
+def test_loss_between_all_members_is_no_lossy_pair(loss: float) -> None:
     cluster = Cluster(seed=8)
     hosts = cluster.grow(6)
     cluster.network.loss = loss
@@ -106,7 +106,7 @@ def test_loss_between_all_is_no_matter_of_a_pair(loss: float) -> None:
     assert [cluster.events(host).count("pair_lossy") for host in hosts] == [0] * 6
 
 
-def test_a_partition_and_a_deaf_member_are_no_matter_of_a_pair() -> None:
+def test_a_partition_and_a_deaf_member_are_no_lossy_pair() -> None:
     cluster = Cluster(seed=8)
     hosts = cluster.grow(8)
     cluster.network.rules["halves"] = between(lambda end: end.number < 4)
@@ -127,7 +127,7 @@ def test_more_pairs_than_a_few_are_counted_not_kept() -> None:
     assert host.node.statistics(cluster.now)["pairs_not_noted"] == 2
 
 
-def test_where_suspicion_is_gossiped_nothing_is_said_of_pairs() -> None:
+def test_gossiped_suspicion_reports_no_lossy_pairs() -> None:
     cluster = Cluster(seed=8, config=swim())
     hosts = cluster.grow(5)
     lose(cluster, hosts[0], hosts[1])

@@ -71,7 +71,7 @@ def test_a_joiner_behind_a_hole_gets_everything(most_bytes: int, way: str) -> No
     assert cluster.until(lambda: cluster.in_step([a, b]), 10)
 
 
-def test_a_narrow_path_is_told_with_its_peer_and_its_size() -> None:
+def test_a_narrow_path_is_reported_with_its_peer_and_its_size() -> None:
     cluster = Cluster(seed=4)
     a, b = two(cluster)
     behind_a_hole(cluster, b, TUNNEL, "into")
@@ -127,7 +127,7 @@ def test_a_mended_path_is_raised_and_the_trouble_is_over() -> None:
     assert size_to(a, b) == 1400
 
 
-def test_a_path_that_stays_narrow_is_told_once_and_costs_little() -> None:
+def test_a_path_that_stays_narrow_is_reported_once() -> None:
     cluster = Cluster(seed=8)
     a, b = two(cluster)
     behind_a_hole(cluster, b, TUNNEL)
@@ -169,7 +169,7 @@ def test_a_member_that_is_silent_is_not_measured_for_ever() -> None:
     assert a.node.narrow_paths == []
 
 
-def test_an_icmp_word_that_a_datagram_was_too_large_changes_nothing_by_itself() -> None:
+def test_an_icmp_message_alone_changes_no_size() -> None:
     cluster = Cluster(seed=11)
     a, b = two(cluster)
     talk_large(cluster, a)
@@ -182,7 +182,7 @@ def test_an_icmp_word_that_a_datagram_was_too_large_changes_nothing_by_itself() 
     assert "path_mtu" not in cluster.events(a)
 
 
-def test_of_a_member_that_has_died_no_path_is_kept() -> None:
+def test_the_path_of_a_dead_member_is_forgotten() -> None:
     cluster = Cluster(seed=12)
     a, b = two(cluster)
     c = cluster.join(a)
@@ -215,7 +215,7 @@ def test_an_ack_that_comes_late_ends_the_trouble() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(FLOOR_BYTES, 8900), st.sampled_from([1400, 8900]), st.integers(0, 1000))
-def test_the_search_ends_within_a_step_below_what_the_path_carries(carries: int, most: int, seed: int) -> None:
+def test_the_search_ends_within_a_step_below_the_paths_size(carries: int, most: int, seed: int) -> None:
     cluster = Cluster(seed=seed, config=Config(datagram_bytes=most))
     a, b = two(cluster)
     behind_a_hole(cluster, b, carries, "into")

@@ -111,7 +111,7 @@ def test_once_all_is_healed_the_end_of_a_fault_is_nothing() -> None:
     assert hosts[1].stalled
 
 
-def test_a_member_that_moved_comes_back_or_stays_and_is_found_each_time() -> None:
+def test_a_moved_member_is_found_whether_it_returns_or_stays() -> None:
     world = doing(
         Action(number=1, at_s=1.0, what="move", hosts=(1,), for_s=8.0, flags=("and back",)),
         Action(number=2, at_s=3.0, what="move", hosts=(1,), for_s=2.0, flags=("and back",)),  # it is away already

@@ -72,7 +72,7 @@ def test_a_full_disk_keeps_no_killed_sidecar_from_coming_back(unit: Unit) -> Non
     wait_for(lambda: unit.troubles() == [])
 
 
-def test_a_first_start_on_a_full_disk_is_tried_again_until_there_is_room(unit: Unit) -> None:
+def test_a_first_start_on_a_full_disk_is_retried(unit: Unit) -> None:
     unit.systemctl("stop", "gossipreg")
     small_disk(unit)
     unit.machine.sh(f"rm {STATE}/*")

@@ -45,7 +45,7 @@ def read(data: bytes) -> list[Delta] | None:
 
 
 @given(st.lists(deltas, max_size=5), st.integers(0, (1 << 64) - 1))
-def test_what_is_written_is_read_again(written: list[Delta], synced_at_ms: int) -> None:
+def test_a_written_table_is_read_again(written: list[Delta], synced_at_ms: int) -> None:
     kept = decode_untrusted(a_file(written, synced_at_ms=synced_at_ms), "default")
     assert (kept.synced_at_ms, list(kept.deltas)) == (synced_at_ms, written)
 
@@ -78,7 +78,7 @@ def test_a_body_of_rubbish_with_a_right_digest_does_no_harm(body: bytes) -> None
     assert found is None or all(isinstance(one, Delta) for one in found)
 
 
-def test_a_file_of_another_cluster_or_layout_is_refused_with_the_reason() -> None:
+def test_a_file_of_another_cluster_or_layout_is_refused() -> None:
     with pytest.raises(UnusableFile, match="it belongs to another cluster"):
         decode_untrusted(a_file([], cluster="other"), "default")
     newer = bytearray(a_file([]))

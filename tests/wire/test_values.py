@@ -276,7 +276,7 @@ def test_fields_of_a_later_version_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("junk", [7, None, [], "line\nbreak", "x" * 256, b"bytes", True])
-def test_what_is_no_reason_is_read_as_none(junk: object) -> None:
+def test_an_unreadable_reason_is_read_as_none(junk: object) -> None:
     assert decode_member_untrusted(msgpack.packb([*MEMBER_ARRAY, junk])) == MEMBER
     health = msgpack.packb([3, junk])
     assert decode_health_untrusted(health) is Health.MAINTENANCE
@@ -343,7 +343,7 @@ def test_nested_and_huge_values_are_refused(decode: Any, value: bytes) -> None:
 
 
 @pytest.mark.parametrize("junk", [None, 1, "abcd", b"abc", [b"abcd"], bytes(4 * 17)])
-def test_what_are_no_key_ids_is_read_as_not_said(junk: object) -> None:
+def test_unreadable_key_ids_are_read_as_left_out(junk: object) -> None:
     fields = msgpack.unpackb(encode_member(replace(MEMBER, keys=(b"abcd",))))
     assert decode_member_untrusted(msgpack.packb(fields)).keys == (b"abcd",)
     fields[12] = junk
@@ -355,7 +355,7 @@ def test_a_member_of_the_first_release_says_nothing_of_keys() -> None:
     assert decode_member_untrusted(msgpack.packb(fields[:11])).keys is None
 
 
-def test_a_member_of_another_release_may_say_nothing_of_its_software() -> None:
+def test_software_may_be_left_out_or_unreadable() -> None:
     fields = msgpack.unpackb(encode_member(replace(MEMBER, software="1.2.3")))
     assert fields[11:] == ["", None, "1.2.3"]
     assert decode_member_untrusted(msgpack.packb(fields)).software == "1.2.3"
