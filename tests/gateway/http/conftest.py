@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h11
 import pytest
@@ -210,9 +211,11 @@ class Served(Inside):
         self.gateway.close()
 
 
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    served = Served(tmp_path, MemoryNetwork(), "one")
+ServedT = TypeVar("ServedT", bound=Served)
+
+
+@asynccontextmanager
+async def running(served: ServedT) -> AsyncIterator[ServedT]:
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(served.run)
@@ -221,3 +224,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     finally:
         served.close()
     assert served.bugs == []
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with running(Served(tmp_path, MemoryNetwork(), "one")) as served:
+        yield served

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import trio
 
 from gossipreg.errors import CannotStart
 from gossipreg.gateway.http import server
@@ -14,7 +13,7 @@ from gossipreg.gateway.http.doors import Door, Doors, door_of
 from gossipreg.gateway.http.message import Head, HttpError
 from gossipreg.gateway.http.tokens import Tokens
 from tests.daemon.memory_network import MemoryNetwork
-from tests.gateway.http.conftest import Served, request_bytes
+from tests.gateway.http.conftest import Served, request_bytes, running
 
 TOKEN = b"the-token-of-the-file"
 UNIX, LOOPBACK, OUTSIDE = Door(True, False), Door(False, True), Door(False, False)
@@ -122,15 +121,8 @@ async def tokens(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def guarded(tmp_path: Path, tokens: Path) -> AsyncIterator[Served]:
-    served = Served(tmp_path, MemoryNetwork(), "one", token_file=str(tokens))
-    try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(served.run)
-            yield served
-            nursery.cancel_scope.cancel()
-    finally:
-        served.close()
-    assert served.bugs == []
+    async with running(Served(tmp_path, MemoryNetwork(), "one", token_file=str(tokens))) as served:
+        yield served
 
 
 WEB = {"Name": "web", "Port": 80}

@@ -9,7 +9,7 @@ import trio
 from gossipreg.daemon.methods import SocketClient
 from tests.daemon.conftest import ME, NOWHERE
 from tests.daemon.memory_network import MemoryNetwork
-from tests.gateway.http.conftest import Client, Reply, Served, request_bytes
+from tests.gateway.http.conftest import Client, Reply, Served, request_bytes, running
 
 OF_ALL = (
     "/v1/health/service/web", "/v1/health/checks/web", "/v1/health/state/any", "/v1/health/node/other",
@@ -34,15 +34,8 @@ class _Unsynced(Served):
 
 @pytest.fixture
 async def unsynced(tmp_path: Path) -> AsyncIterator[_Unsynced]:
-    served = _Unsynced(tmp_path, MemoryNetwork(), "one")
-    try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(served.run)
-            yield served
-            nursery.cancel_scope.cancel()
-    finally:
-        served.close()
-    assert served.bugs == []
+    async with running(_Unsynced(tmp_path, MemoryNetwork(), "one")) as served:
+        yield served
 
 
 def has_no_leader(reply: Reply) -> bool:
