@@ -19,7 +19,7 @@ _RESOLVED_LATER = (socket.EAI_AGAIN, socket.EAI_SYSTEM, socket.EAI_MEMORY)
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """Where to listen: on each host, all on one port."""
+    """The addresses to listen on: each host, all on one port."""
 
     hosts: tuple[str, ...]
     """Literal addresses. Where there are two, the second may be missing on this machine (no IPv6)."""
@@ -69,7 +69,7 @@ def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
 
 
 def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
-    """What `--bind` asks for. Without it: all addresses where `everywhere`, else loopback."""
+    """Parse `--bind`. Without it: all addresses if `everywhere`, else loopback."""
     if text is None:
         return Bind(WILDCARDS if everywhere else LOOPBACKS, DEFAULT_PORT)
     if not text.strip():
@@ -98,7 +98,7 @@ def listen_rule(text: str, *, what: str, default_port: int) -> Bind:
 
 
 def advertise_rule(text: str, bound_port: int) -> Address:
-    """What `--advertise` asks for; the port is the bound one where it names none."""
+    """Parse `--advertise`; the port is the bound one if it names none."""
     host, port = split_host_port(text, what="--advertise")
     if port == 0:
         raise BadConfig(f"--advertise {text!r}: port 0 cannot be reached, leave it out for the bound one")
@@ -156,7 +156,7 @@ def is_literal(host: str) -> bool:
 
 
 def of_many(host: str) -> bool:
-    """Of a literal: multicast, broadcast, or kept for later."""
+    """Whether a literal address is multicast, broadcast, or reserved."""
     return host.lower().startswith("ff") if ":" in host else int(host.partition(".")[0]) >= 224
 
 

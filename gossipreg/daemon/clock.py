@@ -1,4 +1,4 @@
-"""What time it is, for the core: seconds since boot, counting those in which the machine was asleep.
+"""The clock of the core: seconds since boot, with those in which the machine was asleep.
 
 CLOCK_BOOTTIME, so that a suspended laptop knows that it slept. Where there is none (not Linux) the monotonic clock
 has to do. Tests hand the pump another clock.

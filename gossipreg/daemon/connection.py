@@ -28,9 +28,9 @@ from gossipreg.wire.rpc import MAX_WATCHES, Decoder, encode_error
 READ_BYTES = 8 * 1024
 """Read at one time. The shortest request takes 9 bytes, so no more than 910 are ever in hand and unanswered."""
 TURN_BYTES = 16 * 1024
-"""So much is replied on one connection, and then the others have their turn."""
+"""Bytes of replies on one connection before the other connections have their turn."""
 REQUEST_COST_BYTES = 512
-"""What a request counts beside its reply: 32 of the smallest make a turn, about half a millisecond."""
+"""The cost of a request beside its reply: 32 of the smallest make a turn, about half a millisecond."""
 LET_READ_BYTES = 64 * 1024
 """Requests are read on while no more than this waits to be written."""
 

@@ -63,7 +63,8 @@ CREATE TABLE hold (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), wall_ms IN
 CREATE TABLE node_checks (id TEXT PRIMARY KEY, trusted INTEGER NOT NULL, given BLOB NOT NULL) STRICT;
 """,
 )
-"""What each version of the layout added. `user_version` says how many of them a database has; it gets the others."""
+"""The statements that each version of the layout added. `user_version` says how many a database has; it gets the
+others."""
 LAYOUT = len(_LAYOUTS)
 
 Peers = dict[NodeId, Address]
@@ -175,7 +176,7 @@ class DataDirectory:
         return [KeptService(id, source, bool(trusted), params, owner) for id, source, trusted, params, owner in rows]
 
     def healths(self) -> list[KeptHealth]:
-        """Of the checks of services, and of the sidecar's own."""
+        """The kept health of the checks of services, and of the sidecar's own."""
         rows = self._database.execute("SELECT * FROM check_health").fetchall()
         return [KeptHealth(service, key, Health(health), Moment(*known)) for service, key, health, *known in rows]
 

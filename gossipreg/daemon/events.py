@@ -1,4 +1,4 @@
-"""What the core reports, as log lines that a person understands; repeated troubles at most once a minute each."""
+"""The events of the core as log lines that a person understands; repeated troubles at most once a minute each."""
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon.logs import Field, Log
@@ -24,7 +24,7 @@ LEVELS = {
     "path_mtu": "warning",
     "pull_failed": "warning",
 }
-"""Of the kinds that are not `info`."""
+"""The levels of the kinds that are not `info`."""
 RARELY = frozenset(
     (
         "wrong_cluster",
@@ -59,7 +59,7 @@ def log_event(log: Log, event: Event, *, cluster: str, leaving: bool = False) ->
 
 
 def in_words(event: Event, *, cluster: str) -> str:
-    """What it means and what to do, for kinds that do not say so themselves."""
+    """The meaning of an event and what to do, for kinds that do not say so themselves."""
     fields = dict(event.fields)
     address = fields.get("address")
     match event.kind:

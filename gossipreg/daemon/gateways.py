@@ -33,7 +33,7 @@ class Gateway(Protocol):
 
     @property
     def addresses(self) -> Sequence[object]:
-        """Where it listens, once it is open; each can be shown to people."""
+        """The addresses at which it listens once it is open, in a form for people."""
 
     def open(self) -> None:
         """Take what is exclusive. Raises CannotStart."""
@@ -73,7 +73,7 @@ class Inside:
     seek: Callable[[str], Awaitable[None]]
     """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
     figures: Callable[[], Awaitable[dict[str, Any]]]
-    """What `info` says."""
+    """The answer of `info`."""
     note: Callable[[str], None]
     """Log what an operator may want to know."""
     bug: Bug
@@ -157,5 +157,5 @@ class Gateways:
         return {name: count for gateway in self._gateways for name, count in gateway.counts().items()}
 
     def addresses(self) -> dict[str, str]:
-        """Where each listens, for people."""
+        """The addresses at which each listens, for people."""
         return {gateway.name: ",".join(map(str, gateway.addresses)) for gateway in self._gateways}

@@ -1,4 +1,4 @@
-"""Who this sidecar is: a key pair, the id made of it, and a generation for each start.
+"""The identity of this sidecar: a key pair, the id made of it, and a generation for each start.
 
 An identity is an Ed25519 key pair; the id is the truncated SHA-256 of its public half and names the member for ever.
 Never knows where both are kept: see `data_directory.py`. Without a data directory both are new each time.

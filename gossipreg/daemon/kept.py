@@ -13,7 +13,7 @@ Statement = tuple[str, tuple[object, ...]]
 class KeptService(NamedTuple):
     id: str
     source: str
-    """Where it was registered: `socket`, `flags` or `file`."""
+    """The source of the registration: `socket`, `flags` or `file`."""
     trusted: bool
     """Whether the user who registered it may have commands run."""
     params: bytes

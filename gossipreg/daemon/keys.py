@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_KEY_FILE_BYTES = 64 * 1024
 PIPE_S = 5.0
-"""So long a pipe may take to give the next of a key."""
+"""The time that a pipe may take to give the next bytes of a key."""
 
 
 def read_keyring(settings: Settings) -> "Keyring | None":

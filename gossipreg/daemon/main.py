@@ -55,10 +55,10 @@ from gossipreg.wire.shapes import Shape
 READY_AT_LATEST_S = 10.0
 """systemd is told READY by then, in step or not: a first member whose seed is down must not be killed for it."""
 HOUSEKEEPING_S = 10.0
-"""So often log lines that were left out are summed up, and memory is given back; it takes a millisecond."""
+"""The interval at which omitted log lines are summed up and memory is given back; it takes a millisecond."""
 GATEWAY_LINES_A_MINUTE = 60
 LAST_ANSWERS_S = 1.0
-"""So long clients that wait for an answer may take to get it, at the end."""
+"""The time that clients have at the end to receive the answer for which they wait."""
 
 
 def run(settings: Settings, *gateways: Gateway) -> int:
@@ -255,7 +255,7 @@ class Sidecar:
     # -- what they do --------------------------------------------------------------------------------------------------
 
     def _inside(self) -> Inside:
-        """What gateways may ask of it."""
+        """The interface of the sidecar for gateways."""
         return Inside(
             view=self._node, registrations=self._services, rights=self._open.rights,
             cluster=self._settings.cluster, version=__version__,

@@ -190,7 +190,7 @@ class Methods:
         return pack({**shape, "synced": self._node.synced})
 
     def registered(self, params: Params) -> bytes:
-        """What is registered with this sidecar, of whatever health, with what its checks say."""
+        """The services registered with this sidecar, of any health, with the output of their checks."""
         take_untrusted("registered", params, {})
         return pack([self._with_checks(instance) for instance in self._node.catalog.of_node(self._node.id)])
 
@@ -242,7 +242,7 @@ class Methods:
         return pack(await self.figures())
 
     async def figures(self) -> Shape:
-        """What `info` says."""
+        """The answer of `info`."""
         return self._told(await _in_pieces(sorted(self._node.replica.rows), self._member))
 
     def _told(self, members: list[MemberInfo]) -> Shape:
@@ -294,7 +294,8 @@ class Methods:
     # -- commands ------------------------------------------------------------------------------------------------------
 
     def register(self, params: Params, client: SocketClient) -> Awaitable[bytes]:
-        """What `params.SERVICE` allows, and {attach}: as long as the connection lives. Answered when it is durable."""
+        """The parameters of `params.SERVICE`, and {attach}: as long as the connection lives. Answered when it is
+        durable."""
         attach = check.boolean("attach", params.get("attach") or False)
         wanted = {name: value for name, value in params.items() if name != "attach"}
         return self._registered(wanted, client, attach)
@@ -346,7 +347,7 @@ def pack(result: Any) -> bytes:
 
 
 def _first_after(summaries: list[ServiceSummary], after: str | None) -> int:
-    """Where the page begins that follows this name."""
+    """The index at which the page after this name begins."""
     if after is None:
         return 0
     return bisect_right(summaries, fold_name(after), key=lambda summary: fold_name(summary.name))

@@ -1,4 +1,4 @@
-"""What one client is told: written at once where the kernel takes it, and else waiting in a queue that is bounded.
+"""The messages to one client: written at once if the kernel accepts them, else queued within a bound.
 
 Owns the queue and its bounds. Never knows what is in it. A client that lets more than 4 MiB wait behind the message
 being written, or more than 64 KiB where all queues together have 16 MiB, is told so and cut off. One message may be
@@ -14,19 +14,19 @@ from gossipreg.errors import TooLarge
 from gossipreg.wire.rpc import MAX_QUEUE_BYTES, encode_error
 
 LAST_WORDS_S = 5.0
-"""So long a client that is being cut off, or that has closed its side, may take to read what it is told."""
+"""The time that a client has to read its last messages when it is disconnected or has closed its side."""
 MAX_QUEUES_BYTES = 16 << 20
-"""What may wait for all clients together: many that do not read must not take the memory of the machine."""
+"""Bytes that may wait for all clients together: many that do not read must not take the memory of the machine."""
 SPARED_BYTES = 64 * 1024
-"""Who has no more than this waiting is not to blame for that."""
+"""A client with no more bytes waiting than this is not disconnected for that bound."""
 CHUNK_BYTES = 16 * 1024
 """Small messages wait together in chunks of this size, since each alone would take several times its bytes."""
 FLUSH_CHUNKS = 4
-"""So many are written before the others have their turn."""
+"""Chunks that are written before the other clients have their turn."""
 
 
 class Queues:
-    """What waits for all clients together."""
+    """The bytes that wait for all clients together."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -34,7 +34,7 @@ class Queues:
 
 class Outgoing:
     def __init__(self, sock: socket.socket, queues: Queues, dropped: Counter[str]) -> None:
-        """Who is cut off is counted in `dropped`."""
+        """A client that is disconnected is counted in `dropped`."""
         self.nursery: trio.Nursery
         """The connection's, set before anything is written. Cancelled at the end, when all is written or the client is
         gone."""

@@ -1,4 +1,4 @@
-"""What the parameters of the local socket's methods may be, each checked by type, range and form.
+"""The parameters of the local socket's methods, each checked for type, range and form.
 
 Everything here reads what a client wrote and raises BadParams only, with the parameter's name, its value, and what
 would do. An unknown parameter is an error: else a mistyped one would be ignored without a word. nil stands for a
@@ -143,7 +143,7 @@ def tags(name: str, value: Any) -> tuple[str, ...]:
 
 
 def wanted_tags(name: str, value: Any) -> tuple[str, ...]:
-    """Of a lookup: sorted, so that the same question is the same in whatever order they are asked for."""
+    """The tags of a lookup, sorted, so that their order makes no other question."""
     return tuple(sorted(tags(name, value)))
 
 
@@ -166,7 +166,7 @@ def checks(name: str, value: Any) -> tuple[CheckSpec, ...]:
 
 
 def health(name: str, value: Any) -> Health:
-    """What a program may say of itself: maintenance is the operator's to say."""
+    """The health that a program may give for itself: only an operator sets maintenance."""
     if type(value) is not str or value not in REPORTED:
         raise _bad(name, value, f"one of {', '.join(REPORTED)}")
     return REPORTED[value]
@@ -206,7 +206,7 @@ SERVICE: dict[str, Check] = {
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What the parameters of `register` ask for."""
+    """A registration, as the parameters of `register` ask for it."""
 
     service: Service
     checks: tuple[CheckSpec, ...]

@@ -24,8 +24,8 @@ from gossipreg.errors import RequestError
 from gossipreg.model import NOTHING, Address, Change
 
 DRAIN_MAX = 4096
-"""So many datagrams between two looks at the deadline where the loop was late: more than a socket's buffer holds. Else
-BATCH, so that a flood never starves the timers."""
+"""Datagrams between two looks at the deadline if the loop was late: more than a socket's buffer holds. Otherwise BATCH,
+so that a flood never starves the timers."""
 AFTER_BUG_S = 0.1
 """A node whose `advance` fails is not called again sooner: its deadline may stay in the past."""
 LAG_DECAY = 0.95
@@ -80,7 +80,7 @@ class Pump:
 
     @property
     def dropped(self) -> Counter[str]:
-        """What the network could not send, by reason."""
+        """Datagrams that the network could not send, by reason."""
         return self._transport.dropped
 
     async def run(self) -> None:

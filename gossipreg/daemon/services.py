@@ -249,7 +249,7 @@ class Services:
         return self._maintenance.reason(EVERYTHING if id is None else id)
 
     def in_maintenance(self) -> list[Shape]:
-        """What is in maintenance here, and why; `service` is None for the sidecar itself."""
+        """The ids in maintenance, with the reasons; `service` is None for the sidecar itself."""
         return [{"service": id or None, "reason": reason} for id, reason in self._maintenance.all().items()]
 
     async def _take(self, entry: Entry, by: Caller, fresh: Health | None = None,

@@ -16,7 +16,7 @@ from pathlib import Path
 from gossipreg.errors import CannotStart, CannotStartYet, cannot_start
 
 BACKLOG = 128
-"""So many may connect while the sidecar is busy; the next ones wait."""
+"""Clients that may connect while the sidecar is busy; further ones wait."""
 
 _LIVE = "a sidecar already answers at {path}: stop that one, or choose another {flag}"
 

@@ -19,7 +19,7 @@ from gossipreg.daemon.kept import Statement
 from gossipreg.errors import Refused
 
 AGAIN_S = 5.0
-"""What nobody waits for and could not be written is tried again after this."""
+"""The pause before a failed write that nobody waits for is repeated."""
 
 Result = TypeVar("Result")
 
@@ -65,7 +65,7 @@ class Store:
         self._later: dict[str, Callable[[], list[Statement]]] = {}
         self._wake = trio.Event()
         self._thread = trio.CapacityLimiter(1)
-        """Of its own: whatever else waits in threads, the disk is not waited for longer."""
+        """A limiter of its own, so that other work in threads never delays the disk."""
 
     async def commit(self, statements: list[Statement], then: Callable[[], Result]) -> Result:
         """Raises Refused where it cannot be written, then nothing was, and `then` is not called; else what `then`

@@ -1,4 +1,5 @@
-"""What troubles this sidecar now, for `info`: the log says it once, and who looks later must find it too.
+"""The present troubles of this sidecar, for `info`: the log reports each once, and a person who looks later must find
+it too.
 
 Owns for how long something counts as going on. What is seen again and again (a seed that does not answer) is over when
 it was not seen for a while; what has an end of its own (a disk that cannot be written) is over when that is told.
@@ -61,7 +62,7 @@ class Troubles:
         self._held.pop(key, None)
 
     def on_event(self, event: Event, message: str) -> None:
-        """What the core tells, and how it is put in words."""
+        """The events of the core, with their words."""
         address = dict(event.fields).get("address", "")
         if event.kind in OF_EVENTS:
             if event.kind in UNTIL_UNDERSTOOD and event.kind != "seed_silent":

@@ -53,21 +53,21 @@ cost nothing until somebody wants to know; SO_RXQ_OVFL comes with each datagram,
 
 
 class Transport(Protocol):
-    """What the pump needs of a network. One set of tests runs on each implementation."""
+    """The interface of a network for the pump. One set of tests runs on each implementation."""
 
     @property
     def dropped(self) -> Counter[str]:
-        """What could not be sent, and what the kernel did not let in, by reason."""
+        """Datagrams that could not be sent, or that the kernel did not let in, by reason."""
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
-        """Where it is bound."""
+        """The addresses to which it is bound."""
 
     async def wait_readable(self) -> None:
         """Return when `receive_nowait` or `refused` may have something. May be wrong, never blocks for good."""
 
     def receive_nowait(self) -> list[tuple[bytes, Address]]:
-        """What has arrived, at most BATCH of it, in order of arrival at each socket."""
+        """The datagrams that have arrived, at most BATCH, in order of arrival at each socket."""
 
     def send(self, datagram: bytes, destination: Address) -> None:
         """Send, or drop and count."""

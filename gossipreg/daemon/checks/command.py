@@ -111,8 +111,8 @@ def _signal_name(number: int) -> str:
 
 @cache
 def _become_keeper() -> Any:
-    """What a child calls before it becomes the keeper: made before the fork, after which as little as possible is to
-    be done in a process that has threads."""
+    """The function that a child calls before it becomes the keeper: made before the fork, after which as little as
+    possible is to be done in a process that has threads."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is None:
         return None  # not Linux: who leaves the process group is not found
@@ -142,7 +142,7 @@ def end(keeper: int) -> list[int]:
 
 
 def reap(pids: list[int]) -> None:
-    """Where we are the first process (in a container), those whose keeper is gone have become our children."""
+    """If we are the first process (in a container), processes whose keeper is gone have become our children."""
     for pid in pids:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)

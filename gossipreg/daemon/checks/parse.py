@@ -65,7 +65,7 @@ _OURS = ("connection", "content-length", "transfer-encoding", "te", "upgrade", "
 """Headers that say how the request is framed: the check sets them itself."""
 _FORMS = "http://..., https://..., tcp://host:port, grpc://host:port, cmd:..., ttl:DURATION or alias:SERVICE_ID"
 _PLAIN = ":/@!$&'()*+;=?# "
-"""What is not percent-encoded when a table is written as text."""
+"""Characters that are not percent-encoded when a table is written as text."""
 HIDDEN = "***"
 
 

@@ -45,9 +45,7 @@ COMMANDS_MAX = 16
 
 SOON_GROWTH = 1.6
 SOON_A_SECOND = 200
-"""Where more services are checked than that, those that never passed are tried again no sooner than this allows."""
-
-
+"""Retries per second of checks that never passed: with more services each of them is retried later."""
 FIRST_A_SECOND = 2000
 """First runs per second at a start of the sidecar."""
 

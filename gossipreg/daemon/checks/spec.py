@@ -27,7 +27,7 @@ class CheckSpec:
     target: str
     """A URL, host:port, host:port/service (gRPC), a command line, a service's id (alias), or nothing (ttl)."""
     interval_s: float = DEFAULT_INTERVAL_S
-    """Of a ttl check: how old the last heartbeat may be."""
+    """The time between runs. For a ttl check: the greatest age of the last heartbeat."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     """It may be longer than the interval: the next run then begins when this one is over."""
     passes: int = 1
@@ -63,7 +63,7 @@ class CheckSpec:
 
 @dataclass(slots=True)
 class Progress:
-    """What a run has to say for itself where its time is up."""
+    """The output of a run that is cut off at its timeout."""
 
     text: str = ""
 

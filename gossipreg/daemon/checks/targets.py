@@ -1,4 +1,4 @@
-"""What a check is aimed at: URLs, host:port and command lines, each checked for its form. Errors are ValueErrors."""
+"""The targets of checks: URLs, host:port and command lines, each checked for its form. Errors are ValueErrors."""
 
 import re
 from collections.abc import Callable

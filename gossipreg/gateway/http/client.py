@@ -25,12 +25,13 @@ class Parked(Protocol):
         """It does so no longer."""
 
     def now(self) -> Response:
-        """What it is answered when its time is up."""
+        """The response when its time is up."""
 
 
 @runtime_checkable
 class Streaming(Protocol):
-    """A response without an end. Told by `begin` where to write, by `end` that nobody reads any more."""
+    """A response without an end. `begin` receives the function that writes, `end` is called when nobody reads any
+    more."""
 
     def begin(self, write: Callable[[bytes], None]) -> Response: ...
     def end(self) -> None: ...
@@ -64,7 +65,7 @@ class HttpConnection:
         self.held = 0
         """Bytes of a request that is not whole."""
         self.head: Head | None = None
-        """Of the request that is being answered."""
+        """The head of the request that is being answered."""
         self.parked: Parked | None = None
         self.stream: Streaming | None = None
         self.busy = False

@@ -1,7 +1,7 @@
-"""When to look at which connection.
+"""The deadlines of connections.
 
-Owns a heap. A deadline that is put off costs nothing: its entry is moved when it comes up. Entries that mean nothing
-any more, since the connection has an earlier one or is gone, are never more than the others, and a few.
+Owns a heap. A later deadline costs nothing: the entry is moved when it comes up. Void entries, whose connection has an
+earlier one or is gone, are never more than the others and a few.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class Deadlines:
         self._heap: list[tuple[float, int, HttpConnection]] = []
         self._order = count()
         self._void = 0
-        """So many entries mean nothing any more."""
+        """The number of entries that are void."""
 
     def __len__(self) -> int:
         return len(self._heap)

@@ -23,9 +23,9 @@ from gossipreg.gateway.http.message import Head, HttpError, Response
 HEAD_MAX_BYTES = 16 * 1024
 BODY_MAX_BYTES = 1024 * 1024
 _ENDS = (b"\n\r\n", b"\n\n")
-"""Of a head, as h11 takes it."""
+"""The ends of a head that h11 accepts."""
 EVENTS_TURN = 256
-"""So many pieces of a body are taken before others have their turn: pieces of a byte each take their time."""
+"""Pieces of a body that are read before other connections have their turn: pieces of one byte each take long."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -49,16 +49,16 @@ class Reader:
         self._taken = 0
         """Bytes of the body so far."""
         self.more = False
-        """What was fed is not all looked at: ask again."""
+        """Whether fed bytes are left to look at: then call it again."""
 
     @property
     def held_bytes(self) -> int:
-        """What waits here for the rest of a request."""
+        """The bytes that wait here for the rest of a request."""
         return len(self._buffer) + len(self._body)
 
     @property
     def target(self) -> bytes:
-        """What the request asks for, as far as it can be read."""
+        """The target of the request, as far as it can be read."""
         if self._head is not None:
             return self._head.target
         words = self._buffer[:200].split(b" ", 2)

@@ -12,9 +12,9 @@ from gossipreg.callers import Caller
 from gossipreg.errors import GossipregError
 
 FIELDS_MAX = 64
-"""So many fields a query may have; the longest question that makes sense has ten."""
+"""Fields that a query may have; the longest useful question has ten."""
 PATH_MAX = 16
-"""So many segments of a path: ids may have slashes, but not that many."""
+"""Segments that a path may have: ids may have slashes, but not that many."""
 
 PLAIN = "text/plain; charset=utf-8"
 SHOWN_MAX = 28
@@ -30,7 +30,7 @@ class HttpError(GossipregError):
         self.code = code
         self.headers = headers
         self.close = close
-        """What follows on this connection cannot be trusted to be a request."""
+        """Bytes that follow on this connection cannot be trusted to be a request."""
 
 
 def shown(value: object) -> str:
@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a request says before its body."""
+    """The head of a request, before its body."""
 
     method: str
     target: bytes
@@ -92,7 +92,7 @@ class Request:
     accept: str = ""
     """The Accept header; empty where there is none."""
     content_type: str = ""
-    """Of the body, as its header says; empty where there is none."""
+    """The Content-Type header of the body; empty if there is none."""
 
     @property
     def wants_json(self) -> bool:

@@ -1,4 +1,4 @@
-"""What this gateway needs of the sidecar beside it, handed in by who starts both: neither imports the other."""
+"""The interface of the sidecar for this gateway, handed in by the code that starts both: neither imports the other."""
 
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
@@ -73,7 +73,7 @@ class Outside(Protocol):
         """Call the members at `host:port`. Raises RequestError where it is none, or has no address."""
 
     def figures(self) -> Awaitable[Mapping[str, Any]]:
-        """What `gossipreg info` says."""
+        """The answer of `gossipreg info`."""
 
     def note(self, message: str) -> None:
         """Log what an operator may want to know."""
