@@ -100,8 +100,16 @@ def _weight(given: Given) -> int | None:
 
 
 def _refuse_proxy(given: Given) -> None:
-    connect = given.get("connect")
-    if type(connect) is dict and any(says_something(value) for key, value in keys(connect).items() if key != "native"):
+    value = given.get("connect")
+    if not value:
+        return
+    if type(value) is not dict:
+        raise bad_request('Connect is no JSON object: leave it out, or give {"Native": true}')
+    connect = keys(value)
+    # An empty SidecarService asks for a proxy, too: one with the defaults.
+    if connect.get("sidecarservice") is not None or any(
+        says_something(value) for key, value in connect.items() if key != "native"
+    ):
         raise bad_request("connect is not supported here: there is no service mesh here")
 
 

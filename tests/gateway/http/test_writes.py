@@ -81,6 +81,7 @@ async def test_keys_are_taken_in_any_case_and_with_underscores(served: Served, b
         ({"Tags": "x"}, "list"),
         ({"Address": "0.0.0.0"}, "address"),
         ({"Connect": {"sidecar_service": {"x": 1}}}, "service mesh"), ({"Kind": "connect-proxy"}, "service mesh"),
+        ({"Connect": {"SidecarService": {}}}, "service mesh"), ({"Connect": "native"}, "Connect is no JSON object"),
         ({"Check": {}}, ""), ({"Check": {"Interval": "1s"}}, "this one: none"),
         ({"Check": {"TTL": "1s", "HTTP": "http://x/"}}, "ttl and http"), ({"Check": {"TTL": "soon"}}, "duration"),
         ({"Check": {"HTTP": "http://x/", "Header": ["a"]}}, "no JSON object"), ({"Check": {"GRPC": "x"}}, "host:port"),
