@@ -69,16 +69,27 @@ class Entry:
             self.holder.lost(self.id, why)
 
 
+IDS_SHOWN = 5
+"""Ids that an error names."""
+
+
+def not_registered(id: str, entries: Mapping[str, Entry]) -> NotFound:
+    """The error for an id that is not registered here. If it is the name of services here, it gives their ids."""
+    ids = sorted(one.id for one in entries.values() if one.registration.service.name.lower() == id.lower())
+    if ids:
+        more = ", ..." if len(ids) > IDS_SHOWN else ""
+        hint = f"that is a name, its ids here are {', '.join(map(repr, ids[:IDS_SHOWN]))}{more}"
+    else:
+        hint = "`gossipreg lookup NAME --all --json` shows the ids of a service"
+    return NotFound(f"no service of this id is registered here: {id!r}; {hint}")
+
+
 def entry_of(entries: Mapping[str, Entry], id: str) -> Entry:
     """The service that is registered under this id. Raises NotFound."""
     entry = entries.get(id)
     if entry is None:
-        raise not_registered(id)
+        raise not_registered(id, entries)
     return entry
-
-
-def not_registered(id: str) -> NotFound:
-    return NotFound(f"no service of this id is registered here: {id!r}; see `gossipreg services`")
 
 
 # -- the checks of a registration, as they were given ------------------------------------------------------------------

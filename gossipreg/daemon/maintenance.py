@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from gossipreg.callers import Caller
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.data_directory import drop_maintenance, keep_maintenance
-from gossipreg.daemon.entries import not_registered
 from gossipreg.daemon.kept import Statement
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store
-from gossipreg.errors import TooLarge
+from gossipreg.errors import NotFound, TooLarge
 from gossipreg.model import Health
 
 if TYPE_CHECKING:
@@ -63,10 +62,11 @@ class Maintenance:
         reason = self._reasons.get(id)
         return (health, "") if reason is None else (Health.MAINTENANCE, reason)
 
-    def check(self, id: str, reason: str | None, *, registered: bool) -> None:
-        """Raise NotFound for a service that is neither registered nor in maintenance, TooLarge where no more fit."""
-        if id != EVERYTHING and not registered and (reason is not None or id not in self._reasons):
-            raise not_registered(id)
+    def check(self, id: str, reason: str | None, *, missing: NotFound | None) -> None:
+        """Raise `missing`, the error for a service that is not registered, unless it is in maintenance; raise TooLarge
+        where no more fit."""
+        if id != EVERYTHING and missing is not None and (reason is not None or id not in self._reasons):
+            raise missing
         if reason is not None and id not in self._reasons and len(self._reasons) >= KEPT_MAX:
             raise TooLarge(f"{KEPT_MAX} services of this sidecar are in maintenance already: end some with --off")
 

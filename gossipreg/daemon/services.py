@@ -44,6 +44,7 @@ from gossipreg.daemon.entries import (
     Holder,
     entry_of,
     named,
+    not_registered,
     with_check_labels,
     with_checks,
     without_check,
@@ -240,7 +241,7 @@ class Services:
             self.rights.check("maint", by)
             return await self._maintenance.set(EVERYTHING, reason, lambda: None, by=by)
         entry = self._entries.get(id)
-        self._maintenance.check(id, reason, registered=entry is not None)
+        self._maintenance.check(id, reason, missing=None if entry else not_registered(id, self._entries))
         self.rights.check_owner("maint", id, NO_UID if entry is None else entry.owner, by)
         return await self._maintenance.set(id, reason, lambda: self._maintained(id, entry), by=by)
 

@@ -768,6 +768,23 @@ async def test_an_unknown_id_is_not_found(autojump_clock: MockClock, tmp_path: P
     await started.run(use)
 
 
+async def test_a_name_in_place_of_an_id_is_answered_with_its_ids(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+
+    async def use(one: Started) -> None:
+        await one.services.register(WEB, **ME)
+        await one.services.register({**WEB, "port": 81}, **ME)
+        words = r"'WEB'; that is a name, its ids here are 'web-80', 'web-81'$"
+        with pytest.raises(NotFound, match=words):
+            await one.services.deregister("WEB", by=ROOT)
+        with pytest.raises(NotFound, match=words):
+            await one.services.maintain("WEB", "", by=ROOT)
+        with pytest.raises(NotFound, match="lookup NAME --all --json"):
+            await one.services.maintain("nobody", "", by=ROOT)
+
+    await started.run(use)
+
+
 async def test_the_owner_of_a_service_is_kept_over_a_restart(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     app, other = Caller(1000, 1, door="socket"), Caller(1001, 1, door="socket")
