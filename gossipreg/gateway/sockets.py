@@ -37,6 +37,6 @@ def no_such_family(error: OSError) -> bool:
 
 
 def address_of(sock: socket.socket) -> Address:
-    """Where it is bound."""
+    """The address to which it is bound."""
     host, port = sock.getsockname()[:2]
     return Address(host, port)

@@ -13,7 +13,8 @@ from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.directory import ServiceEntry
 
 SUBSETS_MAX = 64
-"""So many clients' subsets are kept with an answer; then all are let go. Most sidecars have one client address."""
+"""Subsets that are kept with an answer, one per client; when there are more, all are dropped. Most sidecars have one
+client address."""
 _MASK = (1 << 64) - 1
 _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 """Multipliers of the finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""

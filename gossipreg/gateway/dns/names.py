@@ -1,4 +1,4 @@
-"""What a name asks for: the words of Consul's DNS interface, read from the right.
+"""The meaning of a name: the words of Consul's DNS interface, read from the right.
 
     [TAG.]NAME.service[.DC].ZONE         the passing instances of a service, those with the tag
     _NAME._TAG.service[.DC].ZONE         the same after RFC 2782; the tag `tcp` stands for any
@@ -64,7 +64,7 @@ class Asked:
     parts: tuple[bytes, ...] = ()
     """The labels before the one that says the kind."""
     place: bytes = b""
-    """What stands between that one and the zone: the DC."""
+    """The labels between that word and the zone: the DC."""
 
 
 def make_zone(text: str) -> Zone:
@@ -89,7 +89,7 @@ def make_zones(domain: str | None) -> tuple[Zone, ...]:
 
 
 def read_name(labels: tuple[bytes, ...], zones: tuple[Zone, ...]) -> Asked | None:
-    """What this name asks for; None where it is in none of the zones. `labels` are in lower case."""
+    """Parse this name; None if it is in none of the zones. `labels` are in lower case."""
     for zone in zones:
         if _ends_with(labels, zone.labels):
             return _read_inside(labels[: len(labels) - len(zone.labels)], zone)

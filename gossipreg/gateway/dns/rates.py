@@ -16,7 +16,7 @@ LOOPBACK_ANSWERS_A_SECOND = 20_000
 LOOPBACK_TCP_ANSWERS_A_SECOND = 5_000
 """A connection for each question costs several times as much as a datagram."""
 CLIENTS_MAX = 4_096
-"""So many are counted apart within a second; all others share one count."""
+"""Clients that are counted apart within a second; all others share one count."""
 WINDOW_S = 1.0
 OTHERS = "others"
 

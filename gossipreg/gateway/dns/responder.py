@@ -22,7 +22,8 @@ KEPT_RECORDS_MAX = 20_000
 """Answers and, in all of them, records that are kept, some 300 bytes each; then all are let go. So 1,000 services
 with a few instances stay, asked for A, AAAA and SRV."""
 KEPT_TYPES = (wire.A, wire.AAAA, wire.SRV, wire.TXT, wire.HTTPS)
-"""What programs ask for; others are made each time, so that nobody can fill what is kept with 65,536 types."""
+"""The types that programs ask for. Answers for other types are not kept, so that nobody can fill the memory with 65,536
+types."""
 CLIENT_MARKS_MAX = 4_096
 OUR_UDP_BYTES = 1_232
 """What goes unfragmented over any network (DNS flag day 2020): we take as much, and send no more off loopback."""
@@ -38,7 +39,7 @@ _FAST = {
     for low in (0x00, 0x10, 0x20, 0x30)  # with CD and AD, as they like
     for additionals in (0, 1)
 }
-"""What plain questions have after their id -> (RD, how many additional records)."""
+"""The bytes of plain questions after their id -> (RD, number of additional records)."""
 
 
 class Responder:
@@ -102,7 +103,7 @@ class Responder:
         return None
 
     def _fast(self, data: bytes, host: str, tcp: bool) -> bytes | None:
-        """What is kept for these bytes, if they are a question and nothing but, with a plain OPT or none."""
+        """The kept answer for these bytes, if they are one question with a plain OPT or none."""
         plain = _FAST.get(data[2:12])
         if plain is None:
             return None

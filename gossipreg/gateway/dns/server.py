@@ -20,7 +20,7 @@ from gossipreg.gateway.dns.ports import QUERY_MAX_BYTES, Ports, UdpPort
 from gossipreg.gateway.dns.responder import Responder
 
 TURN = 32
-"""So many datagrams are answered before others have their turn: about a millisecond."""
+"""Datagrams that are answered before other tasks run: about a millisecond."""
 CONNECTIONS_MAX = 128
 """Each takes a descriptor, of which a process commonly has 1,024; local clients may have 512 of them."""
 MESSAGE_S = 10.0

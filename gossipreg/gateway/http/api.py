@@ -45,7 +45,7 @@ STATES = ("any", "passing", "warning", "critical", "unknown")
 QUESTION_MAX = 2048
 """Characters of names, tags and filter in a question; thousands of questions are kept."""
 META_MAX = 16
-"""So many tags or node-meta a question may have."""
+"""Tags or node-meta pairs that one question may have."""
 
 NONE_OF = {
     "/v1/session/list": "sessions", "/v1/session/node/{node}": "sessions", "/v1/session/info/{id}": "sessions",
@@ -164,7 +164,7 @@ class Api:
         return How(self._view, ask.pretty(request))(self.answers.ask(Question(name, args)))
 
     def _health_of(self, by: str, request: Request, wanted: str) -> Response:
-        """Of one's own services by id or by name: 200, 429 or 503, for load balancers."""
+        """The health of services that are registered here, by id or name: 200, 429 or 503, for load balancers."""
         mine = self.agent.instances()
         found = [one for one in mine if wanted == (one.service.id if by == "id" else one.service.name)]
         if not found:

@@ -1,4 +1,4 @@
-"""What a question may say beside its path: how it is filtered, shown, and how long it may wait.
+"""The query of a question: its filters, the form of its answer, and the time that it may wait.
 
 Owns Consul's rules for `index`, `wait`, flags and durations. Accepted without effect, since every answer here is local
 and as fresh as this sidecar is: `stale`, `consistent`, `cached`, `token`.
@@ -20,7 +20,7 @@ from gossipreg.model import NodeId
 WAIT_DEFAULT_S = 300.0
 WAIT_MAX_S = 600.0
 JITTER = 1 / 16
-"""Of the wait, added at random, so that those who began together do not all come back together."""
+"""The share of the wait that is added at random, so that questions that began together do not end together."""
 
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PIECE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")

@@ -86,7 +86,7 @@ class Waiting:
         self._answers = answers
         self.record = record
         self.index = record.index
-        """Of the answer that it has seen."""
+        """The index of the answer that the client has."""
         self.present = present
         self.deadline = deadline
 
@@ -112,7 +112,7 @@ class Answers:
         by who serves them."""
         self.tell: Callable[[Any, Waiting, Response], None] = lambda _connection, _waiting, _response: None
         self.woken = 0
-        """So many waiters were answered because their answer changed."""
+        """Waiting questions that were answered because their answer changed."""
         self._render = render
         self._topics = topics
         self._clock_us = clock_us
@@ -154,7 +154,7 @@ class Answers:
                 self._idle(record)
 
     def changed(self, topics: Iterable[Topic]) -> None:
-        """What these topics tell may be something else now."""
+        """The answers that depend on these topics may have changed."""
         for topic in (*topics, ALL):
             for record in self._by_topic.get(topic, ()):
                 record.body = None

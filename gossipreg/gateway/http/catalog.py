@@ -33,13 +33,13 @@ from gossipreg.model import Health, Instance, NodeId, fold_name
 
 
 class Options(NamedTuple):
-    """Of a question, as `Question.options` has them."""
+    """The options of a question, as `Question.options` has them."""
 
     filter: str = ""
     tags: tuple[str, ...] = ()
     passing: bool = False
     meta: tuple[tuple[str, str], ...] = ()
-    """Of the node, by key."""
+    """The node meta that is asked for, by key."""
 
     def admit(self, node: ConsulNode) -> bool:
         return all(node.meta.get(key) == value for key, value in self.meta)

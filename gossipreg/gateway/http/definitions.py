@@ -24,13 +24,13 @@ _SERVICE = frozenset(
 _CANNOT = {
     "proxy": "there is no service mesh here", "socketpath": "an instance is an address and a port",
     "script": "give Args, a list", "shell": "give Args, a list, with the shell in it",
-    "dockercontainerid": "give Args, TCP, HTTP or TTL", "grpc": "give TCP, HTTP or TTL",
-    "h2ping": "give TCP, HTTP or TTL", "udp": "give TCP, HTTP or TTL", "osservice": "give Args, TCP, HTTP or TTL",
-    "aliasnode": "lookups leave out dead nodes already", "aliasservice": "give the check of that service",
-    "header": "a check sends none of its own", "body": "a check sends none", "tcpusetls": "give HTTP with https://",
+    "dockercontainerid": "give Args, TCP, HTTP or TTL", "h2ping": "give TCP, HTTP, GRPC or TTL",
+    "udp": "give TCP, HTTP, GRPC or TTL", "osservice": "give Args, TCP, HTTP or TTL",
+    "tcpusetls": "give HTTP with https://",
+    **dict.fromkeys(("grpc", "aliasnode", "aliasservice", "header", "body"), "it belongs inside Check"),
     "ports": "register each port as a service",
 }  # fmt: skip
-"""What is not to be had, and what to do."""
+"""Keys that are not supported, with the reason or the way out."""
 
 
 def body_untrusted(body: bytes) -> Given:

@@ -26,7 +26,7 @@ _CHALLENGE = ("WWW-Authenticate", 'Basic realm="gossipreg", charset="UTF-8"')
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Of one connection."""
+    """The way by which one connection came."""
 
     unix: bool
     loopback: bool

@@ -74,7 +74,7 @@ Token = tuple[str, str]
 
 
 class _Bad(Exception):
-    """What is wrong with an expression."""
+    """The fault of an expression."""
 
 
 def compile_filter_untrusted(text: str, kind: str) -> Evaluate:

@@ -27,7 +27,7 @@ from gossipreg.model import Change
 
 DEFAULT_PORT = 8500
 MEMBERS_S = 1.0
-"""So often members are looked at for what they say of themselves, while somebody waits: it changes without notice."""
+"""The interval at which members' own entries are compared while a question waits: they change without a notice."""
 
 ListenUnix = Callable[[Path], HttpListener]
 
@@ -40,8 +40,9 @@ class HttpGateway:
     def __init__(self, tcp: Sequence[tuple[Sequence[str], int]], unix: Sequence[Path], listen_unix: ListenUnix,
                  *, names: Iterable[str] = (), token_file: str | None = None,
                  open_reads: bool = False) -> None:  # fmt: skip
-        """Where to listen: literal addresses with the port on all of them (0: any), and paths; `names` that it goes by
-        beside addresses and localhost; `open_reads` lets other machines read without a token. Raises BadConfig."""
+        """Listens on these literal addresses, all with the same port (0: any), and on these paths. `names` are accepted
+        as Host beside addresses and localhost; `open_reads` lets other machines read without a token. Raises
+        BadConfig."""
         self._tcp = tcp
         self._unix = unix
         self._listen_unix = listen_unix
@@ -59,7 +60,7 @@ class HttpGateway:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where it listens, once it is open."""
+        """The addresses at which it listens once it is open."""
         return tuple(listener.text for listener in self._listeners)
 
     def open(self) -> None:
@@ -91,7 +92,7 @@ class HttpGateway:
         return found
 
     def meet(self, outside: Outside) -> None:
-        """What else it may ask of the sidecar."""
+        """Takes the interface of the sidecar beside the registry."""
         self._outside = outside
 
     def attach(self, view: View, bug: Callable[[str, Exception], None]) -> None:
@@ -129,8 +130,8 @@ class HttpGateway:
             nursery.start_soon(self._server.run)
 
     async def _watch_members(self) -> None:
-        """What members say of themselves (names, addresses, labels) changes without notice. Whether anything did is
-        one number to compare; what, is looked for only then, and only while somebody waits."""
+        """Find changes of members' own entries (names, addresses, labels), which come without a notice. One number
+        tells whether any changed; they are searched for only then, and only while a question waits."""
         assert self._api is not None, "attach comes first"
         while True:
             await trio.sleep(MEMBERS_S)
@@ -138,7 +139,7 @@ class HttpGateway:
                 self._api.answers.changed(topics)
 
     def _changed_members(self) -> list[Topic] | None:
-        """What depends on those that changed; None where none did."""
+        """The topics of the members that changed; None if none did."""
         assert self._outside is not None, "meet comes first"
         view = self._outside.view
         if view.fingerprint == self._fingerprint:

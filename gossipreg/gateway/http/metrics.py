@@ -1,4 +1,4 @@
-"""What a sidecar counts, in Prometheus's text format (version 0.0.4).
+"""The counters of a sidecar in Prometheus's text format (version 0.0.4).
 
 Owns the names, types and labels. A counter of the core that has no line here is shown all the same, as
 `gossipreg_core_total{event=...}`, so that nothing new is lost.

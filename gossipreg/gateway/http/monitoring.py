@@ -11,7 +11,7 @@ from gossipreg.model import Health, Instance
 
 TEXT = "text/plain; charset=utf-8"
 TARGETS_LIMIT = 64
-"""So many names or tags may be asked for at once."""
+"""Names or tags that one question may have."""
 
 
 class Monitoring:
@@ -20,7 +20,7 @@ class Monitoring:
         self._view = outside.view
         self._events = events
         self.gauges: Callable[[], Mapping[str, float]] = dict
-        """Of the gateway, by name."""
+        """The gateway's own metrics, by name."""
 
     def alive(self, _request: Request) -> Response:
         return Response(200, b"ok\n", TEXT)

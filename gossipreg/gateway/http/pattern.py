@@ -30,19 +30,19 @@ Test = Callable[[str], bool]
 
 
 class BadPattern(ValueError):
-    """What is wrong, for who wrote it."""
+    """The fault of a pattern, for the person who wrote it."""
 
 
 class Work:
-    """What the patterns of one filter may cost together."""
+    """The bound on the cost of all patterns of one filter."""
 
     __slots__ = ("states", "steps")
 
     def __init__(self) -> None:
         self.states = STATES_MAX
-        """So many more they may have."""
+        """States that they may still have."""
         self.steps = STEPS_MAX
-        """So many more they may look at for the question that is answered now."""
+        """States that they may still look at for the question that is answered now."""
 
 
 @dataclass(slots=True)

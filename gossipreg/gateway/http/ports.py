@@ -1,4 +1,4 @@
-"""Where the gateway listens: TCP addresses and unix sockets, and who is at the other end of a connection.
+"""The listeners of the gateway, on TCP addresses and unix sockets, and the caller at the other end of a connection.
 
 Owns opening them, and the errors for whoever starts the sidecar. Never knows HTTP.
 """
@@ -27,7 +27,7 @@ class HttpListener:
     unix: bool
     close: Callable[[], None]
     text: str
-    """Where it is, for people."""
+    """Its address, for people."""
 
     def caller_of(self, sock: socket.socket) -> Caller:
         """As the kernel knows the other end."""

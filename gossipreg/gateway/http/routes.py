@@ -14,7 +14,7 @@ from gossipreg.gateway.http.message import HttpError, Request
 READ = ("GET", "HEAD")
 WRITE = ("PUT",)
 WRITES = ("PUT", "POST", "DELETE", "PATCH")
-"""What stands beside reads that there are may be something that cannot be had."""
+"""The methods of paths that are not supported, where only their reads are."""
 
 Handler = Callable[..., Answer]
 
@@ -35,7 +35,7 @@ class Route:
     """Called with the request and what stands for the braces."""
     methods: tuple[str, ...] = READ
     takes: tuple[Param, ...] = ()
-    """Of the query."""
+    """A parameter of the query."""
     gives: str = "any"
     """The name of its answer's schema."""
     body: str | None = None
@@ -58,7 +58,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What stands below this path, and why it is not to be had."""
+    """The paths below this one that are not supported, and the reason."""
 
     path: str
     why: str

@@ -26,7 +26,7 @@ DEAD_OUTPUT = "Agent not live or unreachable"
 
 
 class ConsulNode:
-    """What the entries of one member repeat."""
+    """A member as Consul's clients see it: the fields that all its entries repeat."""
 
     __slots__ = ("address", "draining", "id", "meta", "name", "output", "status", "uuid", "version")
 
@@ -101,7 +101,7 @@ def _check(node: ConsulNode, id: str, name: str, status: str, *, output: str = "
 
 
 def service_checks(node: ConsulNode, instance: Instance) -> list[Shape]:
-    """What all know of an instance's health: one check. What each of its checks says only its own sidecar knows."""
+    """The health of an instance that all sidecars know, as one check. Only its own sidecar knows its single checks."""
     service = instance.service
     if instance.health is not Health.MAINTENANCE:
         name = f"Service '{service.name}' check"

@@ -35,7 +35,7 @@ the answers with its next heartbeat."""
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a registration document asks for."""
+    """A registration, as its document asks for it."""
 
     app: str
     """The service's name: the application's, in lower case."""

@@ -1,4 +1,4 @@
-"""What each path below `/eureka` does: reads from the catalog, writes through the sidecar's registrations.
+"""The handlers of the paths below `/eureka`: reads from the catalog, writes through the sidecar's registrations.
 
 Owns which answer has which status. A registration is answered 204, since eureka-js-client gives up for good on anything
 else; the heartbeat of an instance that is not registered here is answered 404, which makes every client register again.
@@ -240,7 +240,7 @@ class Resources:
         return found
 
     def _own_status(self, instance: Instance) -> str:
-        """What its client said last; nothing where its lease has ended, or this sidecar has restarted since."""
+        """The last status that its client gave; nothing if its lease has ended or this sidecar has restarted since."""
         said = [check["output"] for check in self._registrations.report(instance.service.id) if check["type"] == "ttl"]
         return next((text for text in said if text in STATUSES), "")
 
