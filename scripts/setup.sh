@@ -118,6 +118,16 @@ need_npm() { # PACKAGE@VERSION...: these of npm into .venv/peers/node_modules, w
         >/dev/null 2>&1 </dev/null || say "could not fetch ${missing[*]}: tests that need them are skipped"
 }
 
+need_pip() { # NAME PACKAGE...: these of PyPI into a virtual environment of their own, .venv/peers/NAME
+    local folder=$root/.venv/peers/$1
+    [[ ! -e $folder/.complete ]] || return 0
+    say "fetching ${*:2} from PyPI..."
+    mkdir -p "$root/.venv/peers"
+    {
+        "$root/.venv/bin/python" -m venv --clear "$folder" && "$folder/bin/pip" install --quiet "${@:2}" && touch "$folder/.complete"
+    } >/dev/null 2>&1 </dev/null || say "could not fetch ${*:2}: tests that need them are skipped"
+}
+
 need_peers() { # PACKAGE...: Debian's packages with all that they need, unpacked into .venv/peers, so that nothing is started
     local package missing=() folder=$root/.venv/peers
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { say "no apt-get: only what is installed"; return 0; }
