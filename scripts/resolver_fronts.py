@@ -143,7 +143,7 @@ def _wait_until_open(front: Front, process: "subprocess.Popen[bytes]", port: int
     said = log.read_text(errors="replace").strip().splitlines()[-5:]
     if any("mount: " in line or "unshare: " in line for line in said):
         raise Missing(f"no mount namespace can be made here: {said[-1]}")
-    raise RuntimeError(f"{front.name} did not start: {' | '.join(said) or 'no word'}")
+    raise RuntimeError(f"{front.name} did not start: {' | '.join(said) or 'no output'}")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

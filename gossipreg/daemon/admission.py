@@ -33,6 +33,6 @@ class Admission:
         shown = f"the check {check.shown[:60]!r}"
         if check.kind == "cmd" and not (trusted or self._allow_cmd_checks):
             raise Refused(f"a command that {who} sets as a check needs --allow-cmd-checks, since the sidecar's user "
-                          f"runs it; {shown} is not taken")  # fmt: skip
+                          f"runs it; {shown} is refused")  # fmt: skip
         if check.kind in ("grpc", "grpcs") and not grpc.available():
             raise Refused(f"{shown} needs the library h2 beside the sidecar: pip install 'gossipreg[grpc]'")

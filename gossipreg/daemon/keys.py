@@ -35,8 +35,8 @@ def read_keyring(settings: Settings) -> "Keyring | None":
 
 
 def exposed(path: str | None) -> str:
-    """What is wrong with who may read the key file; empty where nothing is. A group may: systemd's LoadCredential gives
-    access by an ACL, whose mask stands in the group's place."""
+    """A fault of the key file's read permissions; empty if there is none. A group may read it: systemd's LoadCredential
+    gives access by an ACL, whose mask is in the group's place."""
     try:
         mode = 0 if path is None else stat.S_IMODE(os.stat(path).st_mode)
     except OSError:

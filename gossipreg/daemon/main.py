@@ -77,8 +77,8 @@ async def _run(open_things: OpenedSidecar, log: Log) -> int:
 
 
 def settle_memory() -> None:
-    """What only the start needed is given back: about 1 MiB. What is left stays, so that later collections need not
-    look at it."""
+    """Give back the memory that only the start needed, about 1 MiB. All other objects stay, so later collections need
+    not look at them."""
     gc.collect()
     gc.freeze()
     give_back_memory()

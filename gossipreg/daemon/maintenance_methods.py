@@ -25,14 +25,14 @@ _DRAIN: dict[str, Check] = {**_MAINT, "timeout": check.wait_seconds}
 
 class MaintenanceMethods:
     def __init__(self, services: Services, acks: RowAckWaits, name: Callable[[NodeId], str]) -> None:
-        """`name` of a member, for people."""
+        """`name(id)` is the name of a member, for people."""
         self._services = services
         self._acks = acks
         self._name = name
 
     def maint(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
-        """{service, off, reason}: without `service` the whole sidecar. The result: {durable: whether it is on the
-        disk; false where that is full, and is tried again}."""
+        """{service, off, reason}: without `service` the whole sidecar. The result: {durable: whether it is on the disk;
+        false on a full disk, and the write is then repeated}."""
         return self._maint(take_untrusted("maint", params, _MAINT), by)
 
     def drain(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:

@@ -354,8 +354,8 @@ def _first_after(summaries: list[ServiceSummary], after: str | None) -> int:
 
 
 async def _in_pieces(ids: list[NodeId], look: Callable[[NodeId], Made | None], most: int | None = None) -> list[Made]:
-    """What `look` makes of each member where it makes something, at most so many. Others have their turn in between:
-    each is as it is when it is looked at."""
+    """Call `look` for each member and return its results other than None, at most `most`. Other tasks run in between,
+    so each member is seen as it is at its own turn."""
     made: list[Made] = []
     for first in range(0, len(ids), PIECE):
         if first:

@@ -1,8 +1,9 @@
 """The present troubles of this sidecar, for `info`: the log reports each once, and a person who looks later must find
 it too.
 
-Owns for how long something counts as going on. What is seen again and again (a seed that does not answer) is over when
-it was not seen for a while; what has an end of its own (a disk that cannot be written) is over when that is told.
+Owns for how long a trouble goes on. A trouble that is seen again and again (a seed that does not answer) is over when
+it was not seen for a while; one with an end of its own (a disk that cannot be written) is over when that end is
+reported.
 """
 
 import os
@@ -19,14 +20,14 @@ from gossipreg.wire.shapes import Shape
 RECENT_S = 60.0
 """Calls and looks come several times in this time, whatever the backoff."""
 KINDS_MAX = 32
-"""Different troubles at once; beyond it the one that began first is not shown any more."""
+"""Different troubles at once; with more, the one that began first is dropped."""
 OF_EVENTS = (
     "wrong_cluster", "not_our_key", "key_needed", "seed_silent", "seed_unusable", "duplicate_identity", "table_full",
 )  # fmt: skip
 UNTIL_IN_STEP = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent", "pull_failed")
-"""... of these, what may keep us from getting in step: it is over then."""
+"""Those that may keep this sidecar from getting synced: they are over when it is."""
 UNTIL_UNDERSTOOD = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent")
-"""... of these, what is over once that address answers."""
+"""Those that are over when their address answers."""
 _NUMBERS = {name: number for number, name in errorcode.items()}
 
 
@@ -36,7 +37,7 @@ class _Trouble:
     since: float
     seen_at: float
     for_s: float
-    """How long it goes on after it was seen."""
+    """It is over this long after it was seen last."""
 
 
 class Troubles:
@@ -49,8 +50,8 @@ class Troubles:
     def saw(
         self, key: str, message: str, *, lasting: bool = False, since_s: float = 0.0, for_s: float = RECENT_S
     ) -> None:
-        """This is going on, and began so long ago if it is new. It is over `for_s` after it was seen last; with
-        `lasting` when `over` is called."""
+        """Report a trouble that goes on; a new one began `since_s` ago. It is over `for_s` after it was seen last, or
+        with `lasting` when `over` is called."""
         now = self._now()
         held = self._held.get(key)
         since = held.since if held is not None and self._goes_on(held, now) else now - since_s

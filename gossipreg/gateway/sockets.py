@@ -9,8 +9,8 @@ import socket
 from gossipreg.model import Address
 
 BACKLOG = 1024
-"""So many may connect while the sidecar is busy. The kernel may allow less (net.core.somaxconn); who comes beyond it
-tries again after a second."""
+"""Clients that may connect while the sidecar is busy. The kernel may allow fewer (net.core.somaxconn); further clients
+try again after a second."""
 
 
 def open_socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:

@@ -78,8 +78,8 @@ class _Bad(Exception):
 
 
 def compile_filter_untrusted(text: str, kind: str) -> Evaluate:
-    """What says of those of this kind (see KINDS) which pass, for one question: what its expressions may cost is
-    counted from now. Raises HttpError, 400, and so does what it gives."""
+    """Compile a filter for objects of this kind (see KINDS), for one question: the cost of its expressions is counted
+    from now. Raises HttpError, 400, and so does the compiled filter."""
     if len(text) > TEXT_MAX:
         raise bad_request(f"the filter has {len(text)} characters: at most {TEXT_MAX}")
     found = _compiled(text, kind)

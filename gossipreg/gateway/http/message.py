@@ -157,8 +157,8 @@ def _query(query: bytes) -> Mapping[str, list[str]]:
 
 
 def _name(data: bytes, where: str) -> str:
-    """What a part of the path or a field is called; nothing that is registered has other characters in its name. What
-    a field says (a note, a filter) may have more lines than one."""
+    """A part of the path, or the name of a field: printable, as all registered names are. The value of a field (a note,
+    a filter) may have several lines."""
     text = _decoded(data, where)
     if not text.isprintable():
         raise bad_request(f"a control character in the {where}")

@@ -68,8 +68,8 @@ async def accept(listener: HttpListener) -> socket.socket | None:
 
 
 def raise_descriptors(wanted: int) -> int:
-    """Have the limit raised to so many where the system lets it; how many this process may have then. What it starts
-    later (a command that checks) has the same limit, and nothing of ours open."""
+    """Raise the limit of descriptors to this number if the system allows it; returns the limit of this process.
+    Programs that it starts later (commands of checks) have the same limit, and none of our descriptors."""
     try:
         import resource
     except ImportError:

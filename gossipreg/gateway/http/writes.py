@@ -172,7 +172,7 @@ class Writes:
         for key in dict.fromkeys(key for some in keys for key in some):
             if key not in self._noted and len(self._noted) < NOTED_MAX:
                 self._noted.add(key)
-                self._outside.note(f"{key!r} of a registration over HTTP has no effect here; it is said once")
+                self._outside.note(f"{key!r} of a registration over HTTP has no effect here; this is logged once")
 
     async def leave(self, request: Request) -> Response:
         self._check("leave", request)

@@ -44,7 +44,9 @@ async def register(served: Served, **more: Any) -> None:
 async def test_what_consul_takes_is_taken_and_noted_once(served: Served, more: Any, noted: list[str]) -> None:
     for _ in range(3):
         await register(served, **more)
-    assert served.notes == [f"{key!r} of a registration over HTTP has no effect here; it is said once" for key in noted]
+    assert served.notes == [
+        f"{key!r} of a registration over HTTP has no effect here; this is logged once" for key in noted
+    ]
     assert (await served.get("/v1/agent/service/web")).status == 200
 
 
