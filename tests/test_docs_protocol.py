@@ -1,0 +1,256 @@
+"""The manual's pages on the protocol and the architecture say what the code says: each number, file and message."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import gossipreg
+from gossipreg import config, model
+from gossipreg.config import PROFILES, lan
+from gossipreg.core import (
+    content,
+    detector,
+    fetch,
+    isolation,
+    join,
+    lost,
+    outbox,
+    own_address,
+    path_mtu,
+    peers,
+    reconcile,
+    replica,
+    returning,
+    rtt,
+    rumours,
+    unproven,
+)
+from gossipreg.wire import codec, messages, seal, values
+
+PACKAGE = Path(gossipreg.__file__).parent
+DOCS = PACKAGE / "docs"
+PAGES = {name: (DOCS / f"{name}.md").read_text() for name in ("architecture", "contributing", "protocol")}
+PROTOCOL = " ".join(PAGES["protocol"].split())
+HEADERS_BYTES = 8 + 20 + 14
+"""Of UDP, IPv4 and Ethernet."""
+IDLE_BYTES = HEADERS_BYTES + seal.HEADER_BYTES + seal.TAG_BYTES + len(codec.encode(messages.Probe(0, 1, 2)))
+MINUTE, HOUR = 60, 3600
+
+FACTS = (
+    # the table
+    f"{model.NODE_ID_BYTES} bytes: SHA-256 of its Ed25519 public key",
+    f"kind {content.KIND_MEMBER}: the member itself, kind {content.KIND_SERVICE}: a service, "
+    f"kind {content.KIND_HEALTH}: the health",
+    "48 bits of wall-clock milliseconds and 16 random bits",
+    f"An entry takes at most {content.PART_BYTES} bytes",
+    "page with base 0 begins",
+    f"for at least {lan.tombstone_s / MINUTE:g} minutes, unless there are more than {lan.tombstones_max:,}",
+    f"{messages.MAX_HASH.bit_length()} bits: the XOR",
+    f"stays for {lan.dead_row_s / HOUR:g} hours, out of the answers",
+    f"stays for {lan.dead_row_brief_s / MINUTE:g} minutes if the member has no data directory",
+    f"more than {lan.future_s:g} s in the future",
+    f"After {unproven._TRIES} probes without an ack",
+    # probing
+    f"Once in a period ({lan.period_s:g} s)",
+    f"has {IDLE_BYTES} bytes",
+    f"Every {lan.random_compare_periods} periods a random member",
+    f"Smoothed round trip plus {rtt._DEVIATIONS:g} times its variation",
+    f"else {lan.rtt_initial_s:g} s. It is never below {lan.rtt_floor_s:g} s nor above {lan.rtt_ceiling_s:g} s",
+    "multiplied by 1 + score",
+    f"The score is at most {lan.local_health_max}.",
+    f"more than {lan.stall_s:g} s late",
+    f"After {lan.voided_probes} voided probes",
+    # suspicion
+    f"helper ({lan.helpers} of them)",
+    f"At most {detector._SUSPICIONS_MAX} members are suspected at one time",
+    f"{lan.floor_refused_s:g} s since the first missed probe if the port was refused, "
+    f"{lan.floor_silent_s:g} s if there was only silence, both times 1 + local health",
+    f"At least {lan.reports_needed} members found it unreachable",
+    "if only two members live",
+    f"for {lan.alone_s / MINUTE:g} minutes, or for {lan.alone_small_s:g} s if the cluster has at most "
+    f"{isolation.SMALL} members",
+    f"Its first {returning.WAITS_S.count(0)} returns are at once; the third waits {returning.WAITS_S[2]} s, "
+    f"later ones wait {returning.WAITS_S[3]} s.",
+    f"Returns are forgotten after {returning._REMEMBERED_S // MINUTE} minutes",
+    f"with probability {lan.lost_calls:g} / (living members), at most 1.",
+    f"the {lan.lost_max} members that died last",
+    # dissemination
+    f"and to {lan.fanout_random} random member.",
+    f"{lan.fanout_random} random member (not retransmitted)",
+    f"within {lan.gather_s * 1000:g} ms is gathered",
+    f"gathered for {lan.receipt_gather_s * 1000:g} ms",
+    f"retransmitted up to {len(rumours._WAITS) - 1} times; the timeout is never below {lan.repeat_floor_s * 1000:g} ms",
+    f"at most {lan.send_bytes_s:,} bytes a second",
+    # anti-entropy
+    f"for {(messages.MAX_HASH.bit_length() + 7) // 8} bytes. If the fingerprints differ",
+    f"in {1 << reconcile._BITS_MIN} to {1 << reconcile._BITS_MAX} buckets by id, a salted hash of 4 bytes each",
+    f"a salted hash of {messages.ROW_HASH_BYTES} bytes for each row",
+    f"within the last {lan.settle_s:g} s is left out",
+    f"about once in {lan.compare_s:g} s",
+    f"up to {2**reconcile._BACKOFF_MAX} times as long",
+    f"lacked {reconcile._MANY} rows or more compares soon with 2 random members",
+    # join
+    f"at most {min(lan.pulls_at_once, lan.pull_bytes_at_once // lan.datagram_bytes)} rows at a time",
+    f"then after {lost._FIRST_S:g} s and at growing intervals up to {lost._LONGEST_S:g} s",
+    f"does not come within {join._LIST_AGAIN_S:g} s",
+    f"tried {fetch._TRIES} times, twice with the same member",
+    f"whose table {join._LISTS_AT_ONCE} others began to list",
+    f"up to {join._OFFERED} other members to ask",
+    f"after {join._MISSING_AGAIN_S:g} s and at doubling intervals up to {join._MISSING_AGAIN_MAX_S:g} s",
+    # leave
+    f"after {lan.leave_s:g} s at the latest",
+    f"a time of at most {values.MAX_HOLD_S:g} s",
+    # addresses
+    f"when {own_address._WITNESSES} members name it",
+    f"for {own_address._QUIET_PERIODS:g} periods",
+    # path MTU
+    f"{outbox.BASE_BYTES:,} bytes assumed",
+    f"{lan.datagram_bytes:,} bytes used once",
+    f"{outbox.FLOOR_BYTES} bytes used if not even {outbox.BASE_BYTES:,} bytes arrive",
+    f"to within {path_mtu.STEP_BYTES} bytes",
+    f"{path_mtu.LOSSES} losses mean",
+    f"confirmed every {path_mtu.CONFIRM_S:g} s",
+    f"again every {path_mtu.RAISE_S:g} s",
+    # sealing
+    f"0 1 {seal._BOOT_ID_AT} {seal._COUNTER_AT} {seal.HEADER_BYTES} | format | key id {seal.KEY_ID_BYTES} "
+    f"| boot id {model.BOOT_ID_BYTES} | counter {seal.COUNTER_BYTES}| body ... | tag {seal.TAG_BYTES} |",
+    f"a boot id of {model.BOOT_ID_BYTES} random bytes",
+    f"the nonce is {len(seal._NONCE_START)} zero bytes",
+    f"A replay window of {seal.WINDOW:,} counters",
+    f"at most {outbox.AMPLIFICATION} times the bytes that it sent",
+    f"A key has {seal.KEY_BYTES} bytes",
+    f"there is one so far, {model.Member.__dataclass_fields__['protocol'].default[1]}, and",  # type: ignore[index]
+)
+
+PROFILE_ROWS = {
+    "period of probing": "period_s",
+    "ack timeout at least": "rtt_floor_s",
+    "ack timeout before the first measurement": "rtt_initial_s",
+    "ack timeout at most": "rtt_ceiling_s",
+    "until death, port refused": "floor_refused_s",
+    "until death, silence": "floor_silent_s",
+    "between two comparisons": "compare_s",
+    "a change counts as settled after": "settle_s",
+    "receipts are gathered for": "receipt_gather_s",
+    "retransmit timeout at least": "repeat_floor_s",
+    "a timer that is later shows a stall": "stall_s",
+}
+
+NAMES = r"RFC \d+|\b(?:2002|2018)\b|IPv4|ChaCha20-Poly1305|SHA-256|Ed25519|BLAKE2b|\b1\. |\b2\. |\b3\. |\b4\. "
+IDS = r"3a\.\.|7c\.\.|web-3"
+"""Numbers of this kind are names."""
+
+
+def test_the_profiles_of_the_page_are_those_of_the_code() -> None:
+    rows = {}
+    for line in PAGES["protocol"].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and cells[0] != "what":
+            rows[cells[0]] = [float(cell) for cell in cells[1:]]
+    profiles = [PROFILES[name] for name in ("local", "lan", "wan")]
+    assert rows == {what: [getattr(one, field) for one in profiles] for what, field in PROFILE_ROWS.items()}
+
+
+def test_every_time_in_which_the_profiles_differ_is_on_the_page() -> None:
+    differ = {field for field in config.BOUNDS if len({getattr(profile, field) for profile in PROFILES.values()}) > 1}
+    assert differ <= set(PROFILE_ROWS.values())
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_number_of_the_protocol_page_is_that_of_the_code(fact: str) -> None:
+    assert fact in PROTOCOL
+
+
+def test_no_number_of_the_protocol_page_is_left_uncompared() -> None:
+    text = " ".join(line for line in PAGES["protocol"].splitlines() if not line.startswith("| "))
+    text = " ".join(text.split())
+    for fact in sorted(FACTS, key=len, reverse=True):
+        text = text.replace(fact, "")
+    text = re.sub(f"{NAMES}|{IDS}", "", text)
+    assert [text[max(0, found.start() - 40) : found.end() + 20] for found in re.finditer(r"\d+", text)] == []
+
+
+def test_a_generation_is_48_bits_of_milliseconds_and_16_random_ones() -> None:
+    from gossipreg.daemon.identity import draw_generation
+
+    wall_ms = 1_800_000_000_123
+    assert draw_generation(wall_ms) >> 16 == wall_ms
+    assert wall_ms.bit_length() <= 48
+
+
+def test_a_fingerprint_takes_eight_bytes_of_a_probe() -> None:
+    assert len(codec.encode(messages.Probe(0, 1, 2))) == 2 + 1 + 4 + 8
+    assert replica.row_hash("x", model.NodeId(bytes(16)), model.NOTHING, 0).bit_length() <= 64
+
+
+def test_a_challenge_is_a_keyed_hash_that_costs_no_memory() -> None:
+    sessions = peers.PeerSessions(bytes)
+    address = model.Address("10.0.0.1", 7940)
+    for number in range(100):
+        sessions.challenge(model.BootId(number.to_bytes(8, "big")), address, 0.0)
+    assert len(sessions) == 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    named = set(re.findall(r"`((?:[a-z_]+/)*(?:[a-z_]+\.py|[a-z_]+/))`", PAGES[page]))
+    assert named
+    folders = (PACKAGE, PACKAGE.parent, PACKAGE / "core", PACKAGE / "wire", PACKAGE.parent / "tests")
+    assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
+
+
+def test_the_drawing_of_the_package_has_every_part_of_it() -> None:
+    parts = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert {part for part in parts if f"| {part}/ " not in PAGES["architecture"]} == set()
+
+
+def test_the_protocol_page_names_settings_and_messages_that_there_are() -> None:
+    assert hasattr(lan, "suspicion")
+    for name in ("Hello", "Mismatch", "Receipt", "Pull", "Buckets", "Hashes", "Want", "Versions", "List", "Peers"):
+        assert name in PROTOCOL
+        assert hasattr(messages, name)
+
+
+# -- the specification in wire/messages.py -----------------------------------------------------------------------------
+
+
+def test_the_specification_gives_row_hashes_the_size_that_they_have() -> None:
+    source = inspect.getsource(messages)
+    size = f"{messages.ROW_HASH_BYTES} bytes"
+    assert f"a salted hash of {size} of each row" in inspect.getsource(messages.Hashes)
+    assert f'"""{size} each"""' in inspect.getsource(messages.Want)
+    assert f"hashes of {size}, as in Hashes" in source
+    assert f"hashes are sorted, {size} each" in source
+
+
+def test_the_specification_refers_only_to_sections_and_files_that_there_are() -> None:
+    source = inspect.getsource(messages)
+    headings = set(re.findall(r"^(\w[\w ]*)\n-+$", source, re.MULTILINE))
+    assert headings >= {"A datagram", "Sizes", "Payloads", "Who may speak"}
+    referred = re.findall(r"\(see ([A-Z]\w*)\)|see \"(\w[\w ]*)\"", source)
+    assert [name for pair in referred for name in pair if name and name not in headings] == []
+    files = re.findall(r"`((?:core|wire)/\w+\.py)`", source)
+    assert "core/own_address.py" in files
+    assert [name for name in files if not (PACKAGE / name).exists()] == []
+
+
+def test_the_specification_says_which_sizes_of_buckets_are_answered() -> None:
+    text = " ".join((messages.__doc__ or "").split())
+    assert f"0 to {messages.MAX_BITS}; digests are" in text
+    assert (
+        f"Buckets with fewer than {reconcile._BITS_MIN} or more than {reconcile._BITS_MAX} bits are read, and not "
+        "answered" in text
+    )
+
+
+def test_the_specification_gives_the_sizes_that_the_code_uses() -> None:
+    text = " ".join((messages.__doc__ or "").split())
+    assert f"{outbox.BASE_BYTES:,} bytes of UDP payload until more is confirmed, {outbox.FLOOR_BYTES} where" in text
+    assert f"An entry of a row takes at most {content.PART_BYTES} bytes" in text
+    assert f"value at most {messages.MAX_ENTRY_VALUE_BYTES} bytes (with the key, {content.PART_BYTES})" in text
+    assert f"an idle probe at {IDLE_BYTES - HEADERS_BYTES} bytes of UDP payload, {IDLE_BYTES} with all headers" in text
+    assert f"A body is at most {messages.MAX_BODY_BYTES:,} bytes" in text
+    assert f"Peers at most {messages.MAX_PEERS}" in text
+    assert f"at most {('no', 'one', 'two', 'three')[outbox.AMPLIFICATION]} times the bytes" in text
