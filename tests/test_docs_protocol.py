@@ -219,8 +219,9 @@ def test_the_protocol_page_names_settings_and_messages_that_there_are() -> None:
 def test_the_specification_gives_row_hashes_the_size_that_they_have() -> None:
     source = inspect.getsource(messages)
     size = f"{messages.ROW_HASH_BYTES} bytes"
-    assert f"a salted hash of {size} of each row" in inspect.getsource(messages.Hashes)
-    assert f'"""{size} each"""' in inspect.getsource(messages.Want)
+    for message in (messages.Hashes, messages.Want):
+        named = re.findall(r"\d+[ -]bytes?", inspect.getsource(message))
+        assert set(named) == {size}
     assert f"hashes of {size}, as in Hashes" in source
     assert f"hashes are sorted, {size} each" in source
 
@@ -247,7 +248,8 @@ def test_the_specification_says_which_sizes_of_buckets_are_answered() -> None:
 
 def test_the_specification_gives_the_sizes_that_the_code_uses() -> None:
     text = " ".join((messages.__doc__ or "").split())
-    assert f"{outbox.BASE_BYTES:,} bytes of UDP payload until more is confirmed, {outbox.FLOOR_BYTES} where" in text
+    assert f"{outbox.BASE_BYTES:,} bytes of UDP payload" in text
+    assert f" {outbox.FLOOR_BYTES} " in text
     assert f"An entry of a row takes at most {content.PART_BYTES} bytes" in text
     assert f"value at most {messages.MAX_ENTRY_VALUE_BYTES} bytes (with the key, {content.PART_BYTES})" in text
     assert f"an idle probe at {IDLE_BYTES - HEADERS_BYTES} bytes of UDP payload, {IDLE_BYTES} with all headers" in text

@@ -3,7 +3,7 @@
 Owns: the listing under way, which listed versions are missing here, and whether this member is synced. Never knows: how
 a row is fetched (`fetch.py`).
 
-    joiner -> member   List(after)             the versions of all rows, in order of id, a page at a time
+    joiner -> member   List(after)             the versions of the rows of all living members, in order of id, by pages
     member -> joiner   Versions(rows, next)    pulled as they come; next is b"" on the last page
 
 A page that does not come is asked for again from the same place, of another member if there is one: ids are in the same

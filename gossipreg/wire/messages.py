@@ -46,7 +46,7 @@ elements, and nested headers that promise much cannot take memory that the bytes
     Receipt   [] and counter ...
     Buckets   [salt, bits, digests]
     Hashes    [salt, bits] and [bucket, low, high, hashes] ...
-    Want      [salt, hashes]
+    Want      [salt, hashes]            hashes of 4 bytes, as in Hashes
     Versions  [next or nil] and [id, generation, counter] ...
     List      [after]
     Peers     [] and [id, address] ...
@@ -63,7 +63,8 @@ Names are str, ids and hashes bin, flags bool, all else integers. Bounds, beside
     incarnation                 32 bits
     Delta                       base <= reached <= head, floor <= head; the entries' counters lie in (base, reached] and
                                 rise; key 45 bits (slot 32, part 8, kind 5); value at most 394 bytes (with the key, 400)
-    bits                        0 to 11; digests are 4 << bits bytes; bucket is below 1 << bits
+    bits                        0 to 11; digests are 4 << bits bytes; bucket is below 1 << bits. Buckets with fewer than
+                                4 or more than 8 bits are read, and not answered (`core/reconcile.py`)
     low, high                   32 bits, low <= high; hashes are sorted, 4 bytes each, big-endian within [low, high]
     next, after                 0 or 16 bytes
     Peers                       at most 32
@@ -161,7 +162,7 @@ class Ack:
     number: int
     fingerprint: int
     observed: Address | None = None
-    """The source of the Probe, told where it is not an address in its sender's row (see Moving)."""
+    """The source of the Probe, told where it is not an address in its sender's row (`core/own_address.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,11 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Probe `target` for me, at the address in your own row of it, and tell me alone (Ack or Nack with `number`)."""
+    """Probe `target` for me, at the address in your own row of it, and tell me alone (Ack or Nack with `number`).
+
+    If the target said itself that it left or restarts, the answer is the version of its row (Versions), so that the
+    asker pulls it. A helper that does not know the target does not answer.
+    """
 
     number: int
     target: NodeId
@@ -183,8 +188,9 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What is said of a member's life; merged by precedence. Rank SUSPECT goes to the suspect itself (so that it can
-    refute), and to all only where suspicion is configured to be gossiped. Whom it is about answers DEAD with ALIVE and
-    a higher incarnation, at once unless it is at fault itself again and again (`core/returning.py`)."""
+    refute), and to all only where suspicion is configured to be gossiped. A member that is claimed DEAD and lives
+    answers with ALIVE and a higher incarnation: at once, unless its own link fails again and again
+    (`core/returning.py`)."""
 
     id: NodeId
     generation: int
@@ -230,7 +236,11 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """Send me what you have of the row beyond (generation, counter); (0, 0): all of it."""
+    """Send me what you have of the row beyond (generation, counter); (0, 0): all of it.
+
+    The answer is one page (Delta), or the Claim if the member is dead. There is no answer if nothing is beyond it, or
+    while the member that was asked is busy.
+    """
 
     id: NodeId
     generation: int
@@ -259,7 +269,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """Answer to Buckets: for buckets that differ, the salted 6-byte hash of each row in them, sorted.
+    """Answer to Buckets: for buckets that differ, a salted hash of 4 bytes of each row in them, sorted.
 
     Complete for the range [low, high] of hashes of that bucket: what the receiver has in it and does not see here,
     the sender does not have.
@@ -277,13 +287,14 @@ class Want:
 
     salt: int
     hashes: bytes
-    """6 bytes each"""
+    """4 bytes each"""
 
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Rows that I hold and how far: a receiver that is behind pulls, one that is ahead answers with its own, one that
-    knows the row as dead or left answers with the claim, if it is as new."""
+    """The rows that I hold, each with its version. A receiver that is behind pulls; one that is ahead answers with its
+    own Versions. If it knows that the member is dead, in that generation or a later one, it answers with that Claim; if
+    the member has left, with the last page of its row (Delta), which says so."""
 
     rows: tuple[tuple[NodeId, int, int], ...]
     """(id, generation, counter)"""
@@ -293,7 +304,8 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """A joiner's question: the versions of all your rows, in order of id, after `after`."""
+    """A joiner's question: the versions of the rows of all living members that you know, in order of id, after
+    `after`."""
 
     after: bytes
     """An id, or b"" for the start."""
@@ -301,8 +313,8 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Answer of a busy member to a List or Pull: ask one of these as well. Answer to a Hello of an older start of a
-    member: there is the newer one."""
+    """Answer of a busy member to a List: ask one of these as well. Answer to a Hello of an older start of a member: the
+    newer one is there. A busy member does not answer a Pull: the puller sends it again, later also to others."""
 
     peers: tuple[tuple[NodeId, Address], ...]
 

@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
+from gossipreg.core.content import KIND_MEMBER
 from gossipreg.core.effects import Send
 from gossipreg.core.reconcile import mixed
+from gossipreg.model import Member, Rank, Status
 from gossipreg.wire import codec
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Delta
 from gossipreg.wire.seal import Opener
+from gossipreg.wire.values import encode_member
 from tests.core.cluster import KEY, START, Cluster, Host
 from tests.core.speaker import Speaker, a_node, counted
 
@@ -272,6 +275,51 @@ def test_a_throttled_member_offers_others_instead_of_a_page() -> None:
     peers = [message for message in told if isinstance(message, m.Peers)]
     assert peers
     assert peers[0].peers == ((other.id, other.address),)
+
+
+def test_a_busy_member_does_not_answer_a_pull_and_does_once_it_has_room() -> None:
+    node, speaker = a_node(replace(lan, send_bytes_s=10_000)), Speaker()
+    speaker.greets(node, START)
+    pull = m.Pull(node.id, 0, 0)
+    answers = [speaker.heard(speaker.says(node, START + 0.1, pull)) for _ in range(60)]
+    assert answers[0], "there was room for the first one"
+    assert answers[-1] == []
+    assert [type(message) for message in speaker.heard(speaker.says(node, START + 5, pull))] == [Delta]
+
+
+def test_versions_of_a_dead_member_are_answered_with_its_claim() -> None:
+    node, speaker, dead = a_node(), Speaker(1), Speaker(2)
+    for one in (speaker, dead):
+        one.greets(node, START)
+    claim = m.Claim(dead.id, dead.generation, 0, Rank.DEAD, speaker.id)
+    speaker.says(node, START, claim)
+    held = m.Versions(((dead.id, dead.generation, dead.content.counter),))
+    assert speaker.heard(speaker.says(node, START + 0.1, held)) == [claim]
+
+
+def test_versions_of_a_member_that_left_are_answered_with_its_last_page() -> None:
+    node, speaker, gone = a_node(), Speaker(1), Speaker(2)
+    for one in (speaker, gone):
+        one.greets(node, START)
+    before = gone.content.counter
+    gone.content.put(
+        KIND_MEMBER, 0, encode_member(Member("gone", gone.boot_id, (gone.address,), status=Status.LEFT, durable=True))
+    )
+    gone.says(node, START, gone.row)
+    held = m.Versions(((gone.id, gone.generation, before),))
+    (page,) = speaker.heard(speaker.says(node, START + 0.1, held))
+    assert isinstance(page, Delta)
+    assert (page.id, page.reached, page.head) == (gone.id, gone.content.counter, gone.content.counter)
+
+
+def test_a_list_names_living_members_only() -> None:
+    node, speaker, dead = a_node(), Speaker(1), Speaker(2)
+    for one in (speaker, dead):
+        one.greets(node, START)
+    speaker.says(node, START, m.Claim(dead.id, dead.generation, 0, Rank.DEAD, speaker.id))
+    (page,) = speaker.heard(speaker.says(node, START + 0.1, m.List(b"")))
+    assert isinstance(page, m.Versions)
+    assert {id for id, _, _ in page.rows} == {node.id, speaker.id}
 
 
 def test_the_members_lost_to_a_new_one_at_the_same_address_are_called_on_no_more() -> None:
