@@ -32,4 +32,4 @@ def reload(chosen: Chosen, allow_empty: bool) -> None:
     for name, fields in found.items():
         print_line(f"{printable(name)}: " + ", ".join(f"{key} {printable(value)}" for key, value in fields.items()))
     if not found:
-        print_line("nothing to read again: no key file, no services file, no file of options")
+        print_line("nothing to read again: there is no key file, services file, token file or file of --config")

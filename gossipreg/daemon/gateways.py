@@ -92,7 +92,11 @@ class Curious(Protocol):
 
 @runtime_checkable
 class Rereads(Protocol):
-    """A gateway with a file that can change while it runs."""
+    """A gateway that may have a file that can change while it runs."""
+
+    @property
+    def has_file(self) -> bool:
+        """Whether it was given one; without one it is not asked to read it again."""
 
     def reread(self) -> dict[str, Field]:
         """Read and apply it; called in a thread. Returns what was found, as fields of a log line. Raises CannotStart;
@@ -147,7 +151,7 @@ class Gateways:
 
     def parts(self) -> dict[str, Callable[[], Awaitable[dict[str, Field]]]]:
         """The files that a reload reads again, by name. A reader that raises CannotStart has changed nothing."""
-        found = (one for one in self._gateways if isinstance(one, Rereads))
+        found = (one for one in self._gateways if isinstance(one, Rereads) and one.has_file)
         return {f"{one.name}_tokens": partial(trio.to_thread.run_sync, one.reread) for one in found}
 
     def warnings(self) -> list[str]:

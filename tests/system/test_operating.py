@@ -87,6 +87,15 @@ def test_reload_answers_with_what_was_read(cluster: Sidecars) -> None:
     assert "reload via=socket" in one.log.read_text()
 
 
+def test_reload_reads_tokens_only_where_there_is_a_token_file(cluster: Sidecars) -> None:
+    tokens = cluster.folder / "tokens"
+    tokens.write_text("a-token-of-twenty-bytes\n")
+    without = cluster.start("without", "--http", "127.0.0.1:0").wait_ready()
+    with_one = cluster.start("with", "--http", "127.0.0.1:0", "--http-token-file", str(tokens)).wait_ready()
+    assert set(json.loads(cli(without, "reload", "--json").stdout)) == {"keys"}
+    assert json.loads(cli(with_one, "reload", "--json").stdout)["http_tokens"] == {"tokens": 1}
+
+
 def test_an_emptied_services_file_deregisters_nothing_unasked(cluster: Sidecars) -> None:
     file = services_file(cluster.folder, 80, 81)
     one = cluster.start("one", "--services", str(file)).wait_ready()

@@ -73,6 +73,11 @@ class HttpGateway:
         for path in self._unix:
             self._listeners.append(self._listen_unix(path))
 
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a token file."""
+        return self._token_file is not None
+
     def reread(self) -> dict[str, str | int | float | bool | None]:
         """Read the token file again. Returns what was read, for the log. Raises CannotStart; the tokens read before
         stay in use then."""
