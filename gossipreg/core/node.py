@@ -13,36 +13,36 @@ from dataclasses import replace
 
 from gossipreg.config import Config
 from gossipreg.core.catalog import Catalog
-from gossipreg.core.commands import NodeCommands
 from gossipreg.core.commons import Commons
 from gossipreg.core.contact import Contact
-from gossipreg.core.departure import Departing, Departure
-from gossipreg.core.detector import Detector, Period, ProbeDue
+from gossipreg.core.departure import Departure
+from gossipreg.core.detector import Detector
+from gossipreg.core.due import NodeTimers
 from gossipreg.core.effects import Changed, Effect
-from gossipreg.core.fetch import Fetch, PullAgain
+from gossipreg.core.fetch import Fetch
 from gossipreg.core.intake import Intake
-from gossipreg.core.isolation import AloneOver, Isolation
-from gossipreg.core.join import Joining, ListAgain, MissingAgain
-from gossipreg.core.last_known import LastKnown, LastKnownOver
-from gossipreg.core.lost import Forsaken, Lost, Seek
+from gossipreg.core.isolation import Isolation
+from gossipreg.core.join import Joining
+from gossipreg.core.last_known import LastKnown
+from gossipreg.core.lost import Lost
 from gossipreg.core.outbox import Outbox
 from gossipreg.core.own import Own
 from gossipreg.core.own_address import OwnAddress
 from gossipreg.core.path_mtu import PathMtu
 from gossipreg.core.peers import Peer, PeerSessions
-from gossipreg.core.reconcile import Compare, Reconcile
+from gossipreg.core.reconcile import Reconcile
 from gossipreg.core.replica import Replica
-from gossipreg.core.returning import Return, Returning
+from gossipreg.core.returning import Returning
 from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster
-from gossipreg.core.row_acks import AskForAcks, RowAcks
+from gossipreg.core.row_acks import RowAcks
 from gossipreg.core.rtt import RoundTrips
-from gossipreg.core.rumours import GiveReceipts, Repeat, Rumours, Tell
+from gossipreg.core.rumours import Rumours
 from gossipreg.core.suspicion import PrivateSuspicions
 from gossipreg.core.swim import GossipedSuspicions
 from gossipreg.core.timers import Timers
-from gossipreg.core.twins import Rise, Twins
-from gossipreg.core.unproven import Prove, Unproven
+from gossipreg.core.twins import Twins
+from gossipreg.core.unproven import Unproven
 from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, Member, NodeId, Version
 from gossipreg.wire import codec
@@ -69,7 +69,7 @@ from gossipreg.wire.messages import (
 from gossipreg.wire.seal import Keyring, Opener, Sealer
 
 
-class Node(NodeCommands):
+class Node(NodeTimers):
     def __init__(
         self,
         config: Config,
@@ -196,7 +196,7 @@ class Node(NodeCommands):
         """Fire what is due. The caller has taken in what had arrived before."""
         commons = self._begin(now)
         for name, due in commons.timers.pop_due(now):
-            self._fire(name, due)
+            self._on_due(name, due)
             self._roster.refresh()
         return self._end()
 
@@ -396,13 +396,6 @@ class Node(NodeCommands):
             case Peers():
                 self._on_peers(message)
 
-    def _prove_if_in_doubt(self, id: NodeId) -> None:
-        """A page of an unproven row came, or a claim that it lives after all, or nobody gives its rest: its owner is to
-        answer for it."""
-        row = self._commons.replica.rows.get(id)
-        if row is not None and row.unproven and not row.dead:
-            self._unproven.add(id)
-
     def _on_peers(self, message: Peers) -> None:
         """A busy member names others: one of them will do as well. Or somebody says where another has our id."""
         for id, address in message.peers:
@@ -413,50 +406,3 @@ class Node(NodeCommands):
             self._joining.on_peers()
             for _, address in message.peers[:2]:
                 self._lost.call(address)
-
-    def _fire(self, name: object, due: float) -> None:
-        match name:
-            case Period():
-                self._detector.on_period(due)
-                self._lost.on_period()
-                self._fetch.look()
-                self._commons.replica.expire(self._commons.now)
-            case ProbeDue():
-                self._detector.on_probe_due(name.number)
-            case Tell():
-                self._rumours.on_tell()
-            case Repeat():
-                self._rumours.on_repeat(name.peer)
-            case GiveReceipts():
-                self._rumours.on_give_receipts(name.peer)
-            case PullAgain():
-                self._fetch.on_pull_again(name.id)
-                self._prove_if_in_doubt(name.id)
-                self._joining.arrived(name.id)
-            case Compare():
-                self._reconcile.on_compare(name)
-            case ListAgain():
-                self._joining.on_list_again()
-            case MissingAgain():
-                self._joining.on_missing_again()
-            case Seek():
-                self._lost.on_seek()
-            case LastKnownOver():
-                self._last_known.on_over()
-            case Forsaken():
-                self._joining.without_others()
-            case Prove():
-                self._unproven.on_prove()
-            case Rise():
-                self._twins.on_rise()
-            case AloneOver():
-                self._isolation.on_alone_over()
-            case Return():
-                self._intake.on_return()
-            case Departing():
-                self._departure.on_departing(name)
-            case AskForAcks():
-                self._row_acks.on_ask()
-            case _:
-                if not self._paths.on_timer(name):
-                    self._suspicions.on_timer(name)
