@@ -1,7 +1,7 @@
 """Anti-entropy: compare two tables, find the rows that differ.
 
-Owns: comparisons begun and answered. Never knows: how a row is fetched (`fetch.py`) or what is in it. Who is not in
-step yet begins none: see `join.py`.
+Owns: comparisons begun and answered. Never knows: how a row is fetched (`fetch.py`) or what is in it. A member that is
+not synced begins none (`join.py`).
 
 Equal fingerprints, carried by every probe and ack, end a comparison before it begins. Else, prober P and probed Q:
 
@@ -10,12 +10,13 @@ Equal fingerprints, carried by every probe and ack, end a comparison before it b
     P -> Q   Want       hashes that P does not have;  Versions of the rows whose hashes Q does not have
     Q -> P   Versions   of what was wanted; and each side pulls the rows in which it is behind
 
-Who is ahead answers Versions with its own, so that the other pulls; who knows a row as dead or left answers with that
-claim. A bucket that changed within `settle_s` is left out and looked at again once it has settled: under churn tables
-are never equal, and what is being told needs no comparing. A comparison that moved nothing is repeated ever more
-seldom, until a fingerprint changes. Who took many rows compares soon with two others, so a healed partition spreads in
-log n rounds; a few are told on like news, since who missed them here is seldom the only one. Who has joined compares
-with its neighbours soon: where many join at once, not all that they tell each other is understood.
+A receiver of Versions that is ahead answers with its own, so that the other one pulls. If it knows the member as dead,
+it answers with that claim; if the member has left, with the last page of its row. A bucket that changed within
+`settle_s` is left out, and compared once it has settled: under churn tables are never equal, and an update that is
+being gossiped needs no comparing. A comparison that moved nothing is repeated at growing intervals until a fingerprint
+changes. A member that lacked many rows compares soon with two others, so a healed partition spreads in log n rounds. A
+few rows are gossiped on, since seldom only one member missed them. A member that has joined compares with its
+neighbours soon: if many join at once, they do not understand everything that they gossip to each other.
 """
 
 from collections.abc import Iterator
@@ -320,7 +321,7 @@ class Reconcile:
             ahead.append(id)
 
     def answer_gone(self, peer: NodeId, id: NodeId, theirs: Version) -> None:
-        """The peer holds a row that we know as dead or left: tell it that, instead of pulling."""
+        """Answer a peer that holds a row of a dead member with the claim, and of one that left with its last page."""
         commons = self._commons
         row = commons.replica.rows[id]
         if row.left:
