@@ -67,6 +67,8 @@ _FORMS = "http://..., https://..., tcp://host:port, grpc://host:port, cmd:..., t
 _PLAIN = ":/@!$&'()*+;=?# "
 """Characters that are not percent-encoded when a table is written as text."""
 HIDDEN = "***"
+BRIEF_MAX = 40
+"""Characters of a check that an error shows: some clients show no more than 80 characters of an error."""
 
 
 def parse_check_untrusted(name: str, given: object) -> CheckSpec:
@@ -74,16 +76,16 @@ def parse_check_untrusted(name: str, given: object) -> CheckSpec:
     if isinstance(given, Mapping):
         return _parse_table(name, given)
     if type(given) is not str:
-        raise BadParams(f"{name} is {given!r:.80}: give text, {_FORMS}")
+        raise BadParams(f"{name} is {_brief(given)}: give text, {_FORMS}")
     _check_size(name, given)
     if not given.isprintable():
-        raise BadParams(f"{name} is {_hidden(given)!r:.80}: give text without control characters")
+        raise BadParams(f"{name} is {_brief(_hidden(given))}: give text without control characters")
     try:
         kind, rest = _kind_of(given)
         target, options = _split(kind, rest)
         return _made(given, _shown(kind, target, given), kind, target, options)
     except ValueError as error:
-        raise BadParams(f"{name} is {_hidden(given)!r:.40}: {error}") from None
+        raise BadParams(f"{name} is {_brief(_hidden(given))}: {error}") from None
 
 
 def redacted(text: str) -> str:
@@ -131,11 +133,17 @@ def relabelled(given: str | Table, name: str, notes: str) -> str | dict[str, Any
     return f"{given[:at]}{options}{more}"
 
 
+def _brief(value: object) -> str:
+    """As an error shows it: whole where it is short, else cut, with a mark that says so."""
+    shown = repr(value)
+    return shown if len(shown) <= BRIEF_MAX else f"{shown[: BRIEF_MAX - 3]}..."
+
+
 def _check_size(name: str, text: str) -> None:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise BadParams(f"{name} is {_hidden(text)!r:.80}: give UTF-8 text") from None
+        raise BadParams(f"{name} is {_brief(_hidden(text))}: give UTF-8 text") from None
     if size > MAX_TEXT_BYTES:
         raise BadParams(f"{name} has {size} bytes: give at most {MAX_TEXT_BYTES}")
 
@@ -193,7 +201,7 @@ def _parse_table(name: str, table: Table) -> CheckSpec:
             raise ValueError("give text without control characters")
         return _made(text, _shown(kind, rest, text), kind, rest, given)
     except ValueError as error:
-        raise BadParams(f"{name} is {_hidden(target)!r:.40}: {error}") from None
+        raise BadParams(f"{name} is {_brief(_hidden(target))}: {error}") from None
 
 
 def _table_values(option: str, value: Any) -> list[str]:

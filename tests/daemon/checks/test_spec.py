@@ -285,3 +285,10 @@ def test_the_manual_names_every_kind_and_every_option_of_checks() -> None:
     assert named == {*get_args(Kind), *_OPTIONS}
     for table in re.findall(r'"?\{(check = .*)\}', manual):
         parse_check_untrusted("check", tomllib.loads(f"check = {{{table}}}")["check"])
+
+
+def test_a_wrong_check_is_shown_with_a_mark_where_it_is_cut() -> None:
+    with pytest.raises(BadParams, match=r"^checks is 'tcp://h:1,passes=2,passes=3': passes is given twice$"):
+        parse_check_untrusted("checks", "tcp://h:1,passes=2,passes=3")
+    with pytest.raises(BadParams, match=r"^checks is 'http://127.0.0.1/x{19}\.\.\.: fails"):
+        parse_check_untrusted("checks", f"http://127.0.0.1/{'x' * 100},fails=0")
