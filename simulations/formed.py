@@ -1,9 +1,9 @@
 """A cluster that is there at once: members in step with each other, as if they had joined long ago.
 
-Owns: how a whole table is put into a node without messages, shared with the others. It reaches into the parts of
-`gossipreg.core`, and is the one place that does: to join 10,000 members takes a hundred million merges, and their
-tables as objects of their own would not fit into any memory. `tests/simulations/test_formed.py` holds that such a
-cluster is the same as one that grew.
+Owns: how a whole table is put into a node without messages, shared with the others. It writes to private parts of
+`gossipreg.core`: to join 10,000 members takes a hundred million merges, and their tables as objects of their own would
+not fit into any memory. (The checkers read such parts, and write none.) `tests/simulations/test_formed.py` holds that
+such a cluster is the same as one that grew.
 
 The rows stand in the first node, made by its own merge of every owner's whole row, and are marked `shared`: the
 replica copies such a row before it changes it. Everything else is copied by the dict and the list.

@@ -1,8 +1,12 @@
-"""Intake: what members tell of rows and lives, merged, and what follows from it.
+"""Intake: merge the rows and claims that members send, and decide what follows from each.
 
-Owns: the verdicts and refutations that we issue. Never knows: how merging decides (`replica.py`), or how news travels
-(`rumours.py`). What was merged and is news is told on; a gap is pulled; who tells what we know better hears it from us;
-and a claim against ourselves is refuted.
+Owns: the claims that this member makes itself: that a member is dead or has left, and that we live. Never knows: how a
+merge decides (`replica.py`), or how an update is retransmitted (`rumours.py`).
+
+    it is new here           gossip it on
+    it leaves a gap          pull the rest
+    the sender is behind     answer with what is known here
+    it is about ourselves    send our row, refute the claim, or look for an identity conflict (`twins.py`)
 """
 
 from gossipreg.core.commons import Commons

@@ -1,7 +1,8 @@
 """One member's row as this member holds it: what its owner wrote, and what is known of its owner's life.
 
 Owns: the meaning of a row's state (what counts, what answers, where a pull goes on) and the precedence of claims. Must
-never know: other rows, fingerprints, time.
+never know: other rows, how a fingerprint is computed, what time it is. The replica keeps times, a hash and a size with
+each row; nothing here decides by them.
 
 Content and liveness are versioned apart, so that a change made just before a crash, and found an hour later, revives
 nobody, and a refutation wakes no watcher.
