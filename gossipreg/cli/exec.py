@@ -13,7 +13,7 @@ import click
 
 from gossipreg.cli.attached import Attached
 from gossipreg.cli.options import Chosen, client_options, pass_chosen, service_options, service_params
-from gossipreg.cli.output import say
+from gossipreg.cli.output import say, say_error
 from gossipreg.cli.pid_one import split_where_pid_one
 from gossipreg.cli.units import Duration
 from gossipreg.errors import Unreachable
@@ -66,7 +66,7 @@ def exec(chosen: Chosen, /, service: str, command: tuple[str, ...], drain: float
         try:
             process = subprocess.Popen(command, env=environment)
         except OSError as error:
-            say(f"Error: cannot run {command[0]!r}: {error.strerror}")
+            say_error("cannot_run", f"cannot run {command[0]!r}: {error.strerror}", json=chosen.json)
             return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
         return Program(process, attached, signals, drain).follow()
 

@@ -1,5 +1,6 @@
 """`gossipreg exec` with real programs: registered while they run, drained before they are told to end, PID 1."""
 
+import json
 import os
 import shutil
 import signal
@@ -60,6 +61,8 @@ def test_exec_says_what_cannot_be_run_and_runs_without_a_sidecar(cluster: Sideca
     one = cluster.start("one").wait_ready()
     line = ["exec", "--service", "web", "--port", "80", "--"]
     assert "no-such-program" in cli(one, *line, "no-such-program", code=127)
+    error = json.loads(cli(one, "--json", *line, "no-such-program", code=127))["error"]
+    assert (error["code"], "no-such-program" in error["message"]) == ("cannot_run", True)
     assert "port" in cli(one, "exec", "--service", "web", "--port", "65536", "--", "true", code=2)
     assert "name" in cli(one, "exec", "--service", "a/b", "--port", "1", "--", "touch", "/nowhere/x", code=2)
     assert cli(one, *line, "sh", "-c", "kill -9 $$", code=137) == ""
