@@ -43,7 +43,7 @@ name = "x"
 port = 0
 checks = ["ttl:5s", {check = "http://h/,a", interval = "5s", verify = false, header = {A = ["b, c"]}}]
 """
-    with pytest.raises(CannotStart, match="a http check has no verify"):
+    with pytest.raises(CannotStart, match="http checks have no verify"):
         parse_services_untrusted(text.encode(), "f")
     [service] = parse_services_untrusted(text.replace("verify = false, ", "").encode(), "f")
     registration = registration_untrusted("register", service, default_host="h")

@@ -233,7 +233,7 @@ def _made(text: str, shown: str, kind: Kind, target: str, given: Given) -> Check
         if option not in _OPTIONS:
             raise ValueError(f"{str(option)[:40]!r} is no option: there are {', '.join(_ALLOWED[kind])}")
         if option not in _ALLOWED[kind]:
-            raise ValueError(f"a {kind} check has no {option}: it takes {', '.join(_ALLOWED[kind])}")
+            raise ValueError(f"{kind} checks have no {option}: they take {', '.join(_ALLOWED[kind])}")
         if len(texts) > 1 and option != "header":
             raise ValueError(f"{option} is given twice")
         field, read = _OPTIONS[option]

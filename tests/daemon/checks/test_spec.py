@@ -107,7 +107,7 @@ def test_what_is_not_given_has_a_default() -> None:
         ("http://h/,header=Content-Length:1", "set by the check itself"),
         ("http://h/,method=CONNECT", "give GET, HEAD"),
         ("http://h/,method=HEAD,body=x", "has no body"),
-        ("tcp://h:1,method=HEAD", "a tcp check has no method"),
+        ("tcp://h:1,method=HEAD", "tcp checks have no method"),
         ("grpc://h", "host:port"),
         ("alias:", "name the id of a service"),
         ("tcp://[127.0.0.999]:1", "Octet 999"),
@@ -191,7 +191,7 @@ def test_a_timeout_may_be_longer_than_the_interval(kind: str) -> None:
         ("fails=x", "fails is x: choose 1 to 100"),
         ("intervall=5s", "'intervall' is no option: there are interval"),
         ("interval=5s,interval=6s", "interval is given twice"),
-        ("node=a", "check has no node: it takes interval"),
+        ("node=a", "checks have no node: they take interval"),
         ("timeout=0", "timeout is 0: choose 0.01s"),
         ("deregister_after=10ms", "choose 1s"),
     ],
@@ -228,7 +228,7 @@ def test_a_table_says_the_same_as_text() -> None:
         ({"check": "http://h/", "header": {"A": 5.5, "B\n": "SECRET"}}, "NAME:VALUE"),
         ({"check": "http://h/", "header": {"A": "SECRET\n"}}, "not printable ASCII"),
         ({"check": "http://h/", "body": ["SECRET"]}, "no text, number or boolean"),
-        ({"check": "tcp://h:1", "body": "SECRET"}, "a tcp check has no body"),
+        ({"check": "tcp://h:1", "body": "SECRET"}, "tcp checks have no body"),
     ],
 )
 def test_what_is_wrong_in_a_table_is_said(table: dict[str, object], words: str) -> None:
