@@ -1,19 +1,21 @@
-"""Durations as people write them: `250ms`, `5s`, `2m`, `1h`; a bare number is seconds."""
+"""Durations as people write them: `250ms`, `5s`, `2m`, `1h`, `7d`; a bare number is seconds."""
 
 import re
 
 MAX_S = 10 * 365 * 86_400.0
 """Ten years: longer is a slip of the finger, and far below where waiting functions overflow."""
 
-_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|s|m|h|)")  # [0-9]: \d is also true of other scripts' digits
+_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(
+    r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|s|m|h|d|)"
+)  # [0-9]: \d is also true of other scripts' digits
 
 
 def parse_duration(text: str) -> float:
     """Seconds. Raises ValueError for all but a number that is not negative, with or without one of the units."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no duration: write 250ms, 5s, 2m, 1h, or a number of seconds")
+        raise ValueError(f"{text!r} is no duration: write 250ms, 5s, 2m, 1h, 7d, or a number of seconds")
     seconds = float(match[1]) * _UNITS_S[match[2]]
     if seconds > MAX_S:
         raise ValueError(f"{text!r} is longer than ten years")

@@ -120,7 +120,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
         flags["key_file"] = None  # a variable goes before the file
     gateways = [
         *_gateways(dns, flags["cluster"]),
-        *_http_gateway(http, flags["socket_group"] or flags["socket_admin_group"], chosen.socket),
+        *_http_gateway(http, flags["socket_group"] or flags["socket_admin_group"], chosen.socket, dns["dns"]),
     ]
     settings = Settings(
         **flags,
@@ -162,11 +162,15 @@ def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
     return [gateway]
 
 
-def _http_gateway(flags: dict[str, Any], group: str | None, local_socket: str | None) -> "list[Gateway]":
+def _http_gateway(
+    flags: dict[str, Any], group: str | None, local_socket: str | None, dns: str | None
+) -> "list[Gateway]":
     where: tuple[str, ...] = flags["http"]
     for text in where:
         if where.count(text) > 1:
             raise click.UsageError(f"--http {text} is given twice.")
+        if text == dns:
+            raise click.UsageError(f"--http {text} is the place of --dns, too: both use TCP, so choose another port.")
         if local_socket is not None and text == f"unix:{local_socket}":
             raise click.UsageError(f"--http {text} is the path of --socket, too: choose another one.")
     if not where:

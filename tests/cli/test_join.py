@@ -143,6 +143,7 @@ def test_an_empty_path_is_wrong_usage(flag: str, given: list[Settings], command:
     ("line", "words"),
     [
         ("--http 127.0.0.1:1 --http 127.0.0.1:1", "--http 127.0.0.1:1 is given twice"),
+        ("--http 127.0.0.1:1 --dns 127.0.0.1:1", "--http 127.0.0.1:1 is the place of --dns, too"),
         ("--socket /x/s --http unix:/x/s", "--http unix:/x/s is the path of --socket, too"),
     ],
 )
