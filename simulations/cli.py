@@ -1,4 +1,4 @@
-"""The command line: `scripts/simulate list | run NAME | sweep NAME | selftest | speed`, from a checkout.
+"""The command line: `scripts/simulate list | run NAME | sweep NAME | selftest | digest | speed`, from a checkout.
 
 Owns: options, what is printed, exit codes. Never knows: any one scenario. The table goes to stdout, JSON lines and
 plots to `--out`, progress to stderr.
@@ -21,7 +21,7 @@ import click
 
 from gossipreg.config import lan
 from gossipreg.errors import BadConfig
-from simulations import plots, reports, selftest, shrink, speed, sweeps
+from simulations import digest, plots, reports, selftest, shrink, speed, sweeps
 from simulations.checkers import Broken
 from simulations.failure import command
 from simulations.progress import Progress
@@ -251,6 +251,31 @@ def sweep(name: str, long: bool, minutes: float | None, dask: str | None, **opti
 def selftest_() -> int:
     """Break each invariant on purpose, and see that its checker fires."""
     return selftest.main()
+
+
+@simulations.command(name="digest")
+@click.option("--update", is_flag=True, help="Write what is found to simulations/digests.txt.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="all cores", help="Processes."
+)
+def digest_(update: bool, jobs: int) -> int:
+    """Hash all datagrams and all changes of a fixed table of runs, and compare with simulations/digests.txt."""
+    runs, before = digest.table(), {} if update else digest.kept()
+    progress, found, changed = Progress(len(runs)), [], 0
+    for run, digests in digest.all_digests(runs, jobs):
+        found.append((run, digests))
+        progress(len(found))
+        if different := "" if update else digest.differences(run, digests, before):
+            changed += 1
+        progress.clear()
+        click.echo(next(digest.lines([(run, digests)])) + (f"  <- {different}" if different else ""))
+    progress.clear()
+    if update:
+        digest.write(found)
+    elif changed:
+        click.echo(f"{changed} of {len(runs)} runs differ from {digest.KEPT.name}: where that is meant, say why in the "
+                   "commit and run `scripts/simulate digest --update`", err=True)  # fmt: skip
+    return FAILED if changed else 0
 
 
 @simulations.command(name="speed")

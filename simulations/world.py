@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Departed, Effect, Send, Stop
@@ -44,7 +44,16 @@ _AGAIN_S = 0.0001
 Call = Callable[[], None]
 
 
+class Tap(Protocol):
+    """Sees every datagram and every other effect of all worlds; see `digest.py`."""
+
+    def on_send(self, now: float, send: Send) -> None: ...
+    def on_effect(self, now: float, host: Host, effect: Effect) -> None: ...
+
+
 class World:
+    tap: ClassVar[Tap | None] = None
+
     def __init__(self, seed: int, *, config: Config = lan, sealed: bool = False) -> None:
         self.streams = Streams(seed)
         self.seed = seed
@@ -325,6 +334,8 @@ class World:
             self._wake(host)
 
     def _note(self, host: Host, effect: Effect) -> None:
+        if self.tap is not None:
+            self.tap.on_effect(self.now, host, effect)
         for observer in self._effect_observers:
             observer.on_effect(host, effect)
         if type(effect) is Departed:
@@ -335,6 +346,8 @@ class World:
             self._end(host, refuses=True)
 
     def _send(self, host: Host, send: Send) -> None:
+        if self.tap is not None:
+            self.tap.on_send(self.now, send)
         network = self.network
         receiver = self._by_address.get(send.destination)
         if receiver is None:

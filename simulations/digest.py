@@ -1,0 +1,164 @@
+"""Digests of whole runs: does a change of the code change a decision of the protocol?
+
+Owns: the fixed table of runs, what of them is hashed, and the file in which the hashes are kept. Must never know: what
+the runs are about.
+
+Each run has two hashes. `datagrams` is over every datagram that any member sends: its bytes, its time and where it
+goes. `changes` is over the contents of every change of instances at every member, with the time. Events for the log,
+kinds of effects and names of types are in neither, so a renaming or a move keeps both, and a commit after which one
+differs has changed what the protocol does.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from gossipreg.core.effects import Changed, Effect, Send
+from gossipreg.model import Change
+from gossipreg.wire.shapes import HEALTH_NAMES
+from simulations import sweeps
+from simulations.host import Host
+from simulations.scenario import Case
+from simulations.scenarios import all_scenarios
+from simulations.world import World
+
+KEPT = Path(__file__).with_name("digests.txt")
+"""The hashes of the code in this checkout."""
+HEX_DIGITS = 16
+_TIME = struct.Struct(">d")
+
+
+class Named(NamedTuple):
+    """One run of the table."""
+
+    scenario: str
+    case: Case
+
+    @property
+    def name(self) -> str:
+        """For people, and the first column of the file."""
+        label = f" {self.case.label}" if self.case.label else ""
+        return f"{self.scenario} nodes={self.case.nodes} seed={self.case.seed} s={self.case.duration_s:g}{label}"
+
+
+class Digests(NamedTuple):
+    datagrams: str
+    changes: str
+
+
+def table() -> list[Named]:
+    """The runs, which take three minutes on two cores. Small members and short times: a decision that changes shows
+    in the first seconds of a small cluster as well."""
+    swarm = all_scenarios()["swarm"].defaults
+    return [
+        *(Named("swarm", _of(swarm, seed=seed, duration_s=40.0)) for seed in range(1, 21)),
+        *(Named("crash", _of("crash", nodes=64, seed=seed, duration_s=60.0)) for seed in (1, 2)),
+        Named("partition", _of("partition", nodes=32, label="shape=halves for=60")),
+        Named("partition", _of("partition", nodes=32, label="shape=bridge for=60")),
+        Named("massjoin", _of("massjoin", nodes=200)),
+        Named("churn", _of("churn", nodes=32, duration_s=20.0)),
+        Named("restart", _of("restart", nodes=50)),
+        Named("oneway", _of("oneway", nodes=200, duration_s=120.0, label="way=in")),
+        Named("oneway", _of("oneway", nodes=200, duration_s=120.0, label="way=out")),
+    ]
+
+
+def _of(base: str | Case, **fields: object) -> Case:
+    case = all_scenarios()[base].defaults if isinstance(base, str) else base
+    return replace(case, **fields)  # type: ignore[arg-type]
+
+
+class DigestTap:
+    """Hashes what a world does."""
+
+    def __init__(self) -> None:
+        self._datagrams = hashlib.blake2b(digest_size=HEX_DIGITS // 2)
+        self._changes = hashlib.blake2b(digest_size=HEX_DIGITS // 2)
+
+    def on_send(self, now: float, send: Send) -> None:
+        self._datagrams.update(_TIME.pack(now))
+        self._datagrams.update(str(send.destination).encode())
+        self._datagrams.update(send.datagram)
+
+    def on_effect(self, now: float, host: Host, effect: Effect) -> None:
+        if type(effect) is Changed:
+            self._changes.update(_TIME.pack(now))
+            for change in effect.changes:
+                self._changes.update(repr((host.number, *_contents(change))).encode())
+
+    def digests(self) -> Digests:
+        return Digests(self._datagrams.hexdigest(), self._changes.hexdigest())
+
+
+def _contents(change: Change) -> tuple[object, ...]:
+    """Written out by hand: a field that is added later is no change of a decision."""
+    one = change.instance
+    service = one.service
+    return (
+        change.kind.name, service.id, service.name, service.address, service.port, service.tags, service.meta,
+        service.weight, HEALTH_NAMES[one.health], one.node, one.node_name, one.zone, tuple(one.version), one.stale,
+    )  # fmt: skip
+
+
+@contextmanager
+def tapped() -> Iterator[DigestTap]:
+    """All worlds that run in the block are hashed together."""
+    World.tap = tap = DigestTap()
+    try:
+        yield tap
+    finally:
+        World.tap = None
+
+
+def digests_of(scenario: str, case: Case) -> Digests:
+    """Run it, and hash what happens. Raises what the run raises, CheckFailed too."""
+    with tapped() as tap:
+        all_scenarios()[scenario].run(case)
+    return tap.digests()
+
+
+def all_digests(runs: Sequence[Named], jobs: int) -> Iterator[tuple[Named, Digests]]:
+    """In the order of the runs, each as soon as it and those before it are done."""
+    if jobs == 1:
+        yield from ((run, digests_of(run.scenario, run.case)) for run in runs)
+        return
+    with sweeps.cores(jobs) as workers:
+        futures = [workers.executor.submit(digests_of, run.scenario, run.case) for run in runs]
+        for run, future in zip(runs, futures, strict=True):
+            yield run, future.result()
+
+
+# -- the file ---------------------------------------------------------------------------------------------------------
+
+
+def lines(found: Iterable[tuple[Named, Digests]]) -> Iterator[str]:
+    for run, digests in found:
+        yield f"{digests.datagrams}  {digests.changes}  {run.name}"
+
+
+def kept() -> dict[str, Digests]:
+    """By the run's name, as they were written last."""
+    found: dict[str, Digests] = {}
+    for line in KEPT.read_text().splitlines():
+        if line and not line.startswith("#"):
+            datagrams, changes, name = line.split("  ", 2)
+            found[name] = Digests(datagrams, changes)
+    return found
+
+
+def write(found: Iterable[tuple[Named, Digests]]) -> None:
+    head = "# scripts/simulate digest --update: hash of the datagrams, hash of the changes, run\n"
+    KEPT.write_text(head + "".join(f"{line}\n" for line in lines(found)))
+
+
+def differences(run: Named, digests: Digests, before: dict[str, Digests]) -> str:
+    """What differs from what was kept, in words; "" where nothing does."""
+    was = before.get(run.name)
+    if was is None:
+        return "is not in the file"
+    what = [name for name, old, new in zip(Digests._fields, was, digests, strict=True) if old != new]
+    return f"other {' and '.join(what)}" if what else ""
