@@ -52,7 +52,7 @@ from gossipreg.errors import (
 if TYPE_CHECKING:
     from gossipreg.client import Attachment, Client, Watch
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Attachment",
