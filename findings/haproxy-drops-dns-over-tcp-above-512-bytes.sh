@@ -16,10 +16,10 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mkdir -p "$folder/debs/partial" "$folder/root"
+mkdir -p "$folder/debs/partial" "$folder/unpacked"
 apt-get install -qq -y --download-only --no-install-recommends -o Dir::Cache::archives="$folder/debs" \
     haproxy=2.6.12-1+deb12u4 >/dev/null 2>&1
-for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder/root"; done
+for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
 python3 -m venv "$folder/v"
 "$folder/v/bin/pip" install --quiet dnspython==2.9.2 2>/dev/null
 
@@ -78,9 +78,9 @@ resolvers registry
 backend web
   server-template w 60 _web._tcp.registry resolvers registry resolve-prefer ipv4 init-addr none
 """)
-libraries = ":".join(glob.glob(f"{folder}/root/usr/lib/*-linux-gnu") + glob.glob(f"{folder}/root/lib/*-linux-gnu"))
+libraries = ":".join(glob.glob(f"{folder}/unpacked/usr/lib/*-linux-gnu") + glob.glob(f"{folder}/unpacked/lib/*-linux-gnu"))
 log = open(f"{folder}/log", "wb")
-process = subprocess.Popen([f"{folder}/root/usr/sbin/haproxy", "-db", "-f", f"{folder}/haproxy.cfg"], stdout=log,
+process = subprocess.Popen([f"{folder}/unpacked/usr/sbin/haproxy", "-db", "-f", f"{folder}/haproxy.cfg"], stdout=log,
                            stderr=log, env={**os.environ, "LD_LIBRARY_PATH": libraries})
 
 

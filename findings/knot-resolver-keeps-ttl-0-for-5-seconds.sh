@@ -16,11 +16,11 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mkdir -p "$folder/debs/partial" "$folder/root"
+mkdir -p "$folder/debs/partial" "$folder/unpacked"
 apt-get install -qq -y --download-only --no-install-recommends -o Dir::Cache::archives="$folder/debs" \
     knot-resolver=5.6.0-1+deb12u1 >/dev/null 2>&1
-for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder/root"; done
-[[ ! -d $folder/root/lib ]] || cp -a "$folder/root/lib/." "$folder/root/usr/lib/"
+for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
+[[ ! -d $folder/unpacked/lib ]] || cp -a "$folder/unpacked/lib/." "$folder/unpacked/usr/lib/"
 python3 -m venv "$folder/v"
 "$folder/v/bin/pip" install --quiet dnspython==2.9.2 2>/dev/null
 
@@ -60,7 +60,7 @@ os.mkdir(work)
 with open(f"{work}.conf", "w") as file:
     file.write(f"net.listen('127.0.0.1', {port})\ncache.size = 100 * MB\n{setting}\n"
                f"policy.add(policy.suffix(policy.STUB('127.0.0.1@{udp.getsockname()[1]}'), {{todname('registry.')}}))\n")
-layers = f"mount -t overlay overlay -o ro,lowerdir={folder}/root/usr:/usr /usr"
+layers = f"mount -t overlay overlay -o ro,lowerdir={folder}/unpacked/usr:/usr /usr"
 log = open(f"{work}.log", "wb")
 process = subprocess.Popen(["unshare", "--mount", "sh", "-c", f"{layers} && exec kresd -n -c {work}.conf {work}"],
                            stdout=log, stderr=log)

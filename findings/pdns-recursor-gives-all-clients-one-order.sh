@@ -16,11 +16,11 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mkdir -p "$folder/debs/partial" "$folder/root"
+mkdir -p "$folder/debs/partial" "$folder/unpacked"
 apt-get install -qq -y --download-only --no-install-recommends -o Dir::Cache::archives="$folder/debs" \
     "pdns-recursor=4.8.8-1+deb12u1" >/dev/null 2>&1
-for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder/root"; done
-[[ ! -d $folder/root/lib ]] || cp -a "$folder/root/lib/." "$folder/root/usr/lib/"
+for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
+[[ ! -d $folder/unpacked/lib ]] || cp -a "$folder/unpacked/lib/." "$folder/unpacked/usr/lib/"
 python3 -m venv "$folder/v"
 "$folder/v/bin/pip" install --quiet dnspython==2.9.2 2>/dev/null
 
@@ -57,7 +57,7 @@ with socket.socket() as one:
 with open(f"{folder}/recursor.conf", "w") as file:
     file.write(f"local-address=127.0.0.1\nlocal-port={port}\nsocket-dir={folder}\ndaemon=no\nsecurity-poll-suffix=\n"
                f"dnssec=off\nforward-zones=registry=127.0.0.1:{udp.getsockname()[1]}\n{setting}\n")
-layers = f"mount -t overlay overlay -o ro,lowerdir={folder}/root/usr:/usr /usr"
+layers = f"mount -t overlay overlay -o ro,lowerdir={folder}/unpacked/usr:/usr /usr"
 log = open(f"{folder}/log", "wb")
 process = subprocess.Popen(["unshare", "--mount", "sh", "-c", f"{layers} && exec pdns_recursor --config-dir={folder}"],
                            stdout=log, stderr=log)

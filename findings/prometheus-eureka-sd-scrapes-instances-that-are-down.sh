@@ -22,10 +22,10 @@ end() {
     exit "$status"
 }
 trap end EXIT
-mkdir -p "$folder/debs/partial" "$folder/root"
+mkdir -p "$folder/debs/partial" "$folder/unpacked"
 apt-get install -qq -y --download-only --no-install-recommends -o Dir::Cache::archives="$folder/debs" \
     "prometheus=2.42.0+ds-5+deb12u1" >/dev/null 2>&1
-for package in "$folder"/debs/prometheus_*.deb; do dpkg-deb -x "$package" "$folder/root"; done
+for package in "$folder"/debs/prometheus_*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
 
 cat >"$folder/eureka.py" <<'PY'
 import http.server
@@ -68,7 +68,7 @@ scrape_configs:
     relabel_configs:
       - {source_labels: [__meta_eureka_app_instance_status], target_label: status}
 YML
-"$folder/root/usr/bin/prometheus" --config.file="$folder/prometheus.yml" --storage.tsdb.path="$folder/data" \
+"$folder/unpacked/usr/bin/prometheus" --config.file="$folder/prometheus.yml" --storage.tsdb.path="$folder/data" \
     --web.listen-address="127.0.0.1:$web" >"$folder/log" 2>&1 &
 pids+=($!)
 seen=""
