@@ -167,6 +167,8 @@ def _http_gateway(
 ) -> "list[Gateway]":
     where: tuple[str, ...] = flags["http"]
     for text in where:
+        if text.endswith(":0"):
+            continue  # each finds a free port of its own
         if where.count(text) > 1:
             raise click.UsageError(f"--http {text} is given twice.")
         if text == dns:

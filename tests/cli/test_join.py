@@ -13,7 +13,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """What the daemon was started with."""
     seen: list[Settings] = []
 
-    def run(settings: Settings) -> int:
+    def run(settings: Settings, *_gateways: object) -> int:
         seen.append(settings)
         return 0
 
@@ -137,6 +137,11 @@ def test_an_empty_path_is_wrong_usage(flag: str, given: list[Settings], command:
     code, _, err = command("join", flag, "")
     assert (code, f"'{flag}': it is empty" in err) == (2, True)
     assert given == []
+
+
+def test_two_listeners_may_each_find_a_free_port(given: list[Settings], command: Command) -> None:
+    command("join", "--http", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+    assert len(given) == 1
 
 
 @pytest.mark.parametrize(
