@@ -58,7 +58,13 @@ set_up() { # [test | sim]
         say "waiting for another set-up of $root/.venv..."
         "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' || fail "cannot lock $root/.venv.lock"
     fi
-    stamp_is_current "$stamp" || install_all "$@"
+    if ! stamp_is_current "$stamp"; then
+        local mask
+        mask=$(umask)
+        umask 022 # a .venv made under umask 077 can be used by its maker alone, not by a service's user
+        install_all "$@"
+        umask "$mask"
+    fi
     exec 9>&-
 }
 
