@@ -118,6 +118,16 @@ def test_after_the_set_up_no_process_is_started_but_the_command(clone: Clone) ->
     assert clone.traced("") == [f"{clone.root}/scripts/../.venv/bin/gossipreg info"]
 
 
+def test_other_users_can_read_the_venv_whatever_the_umask(clone: Clone) -> None:
+    before = os.umask(0o077)
+    try:
+        assert clone.run("info")[0] == 0
+    finally:
+        os.umask(before)
+    assert (clone.root / ".venv" / "bin").stat().st_mode & 0o777 == 0o755
+    assert (clone.root / ".venv" / "bin" / "gossipreg").stat().st_mode & 0o044 == 0o044
+
+
 def test_it_works_through_links(clone: Clone, tmp_path: Path) -> None:
     (tmp_path / "first").symlink_to("a clone/scripts/gossipreg")
     (tmp_path / "second").symlink_to(tmp_path / "first")
