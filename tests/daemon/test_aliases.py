@@ -14,8 +14,8 @@ from gossipreg.wire import values
 from tests.core.cluster import START
 from tests.core.speaker import a_node
 from tests.daemon.conftest import Inside
+from tests.daemon.kept_services import ME, ROOT
 from tests.daemon.memory_network import MemoryNetwork
-from tests.daemon.test_services import ME, ROOT
 from tests.gateway.dns.registry import Registry
 
 

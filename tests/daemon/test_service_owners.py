@@ -1,0 +1,129 @@
+"""The owner of a service: the user that registered it, over restarts, and what others may do."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from msgpack import packb
+from trio.testing import MockClock
+
+from gossipreg.callers import Caller
+from gossipreg.daemon.data_directory import DataDirectory
+from gossipreg.daemon.kept import KeptService, keep_service
+from gossipreg.errors import NotAllowed, Refused
+from gossipreg.model import Health
+from tests.daemon.kept_services import ME, WEB, Started
+
+
+async def test_a_command_is_taken_from_the_same_user_only(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+    wanted = {**WEB, "checks": ["cmd:true"]}
+
+    async def use(one: Started) -> None:
+        with pytest.raises(Refused, match=r"^a command that user 1000 sets .*--allow-cmd-checks.*cmd:true"):
+            await one.services.register(wanted, by=Caller(1000, 1, door="socket"), holder=None)
+        assert one.found() == {}
+
+    await started.run(use)
+
+
+async def test_a_command_of_another_user_is_not_run_after_a_restart_without_the_flag(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    data = DataDirectory(str(tmp_path))
+    kept = KeptService("x", "socket", False, packb({**WEB, "id": "x", "checks": ["cmd:true"]}))
+    data.write([keep_service(kept)])
+    data.close()
+
+    async def use(one: Started) -> None:
+        assert one.found() == {}
+        assert "service_not_restored" in one.inside.log.getvalue()
+
+    await started.run(use)
+
+
+async def test_the_owner_of_a_service_is_kept_over_a_restart(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+    app, other = Caller(1000, 1, door="socket"), Caller(1001, 1, door="socket")
+
+    async def before(one: Started) -> None:
+        await one.services.register(WEB, by=app, holder=None)
+        await one.services.register({"name": "tcp", "port": 81}, by=Caller(), holder=None)
+        await one.services.register({**WEB, "weight": 2}, **ME)  # root changes it, and it stays the app's
+
+    async def after(one: Started) -> None:
+        for id in ("web-80", "tcp-81", "flag-82"):
+            with pytest.raises(NotAllowed):
+                await one.services.deregister(id, by=other)
+        with pytest.raises(NotAllowed):
+            await one.services.deregister("tcp-81", by=app)
+        await one.services.deregister("web-80", by=app)
+        await one.services.deregister("tcp-81", by=Caller())
+
+    await started.run(before)
+    await started.run(after, flags={"name": "flag", "port": 82})
+
+
+async def test_a_service_without_an_owner_goes_to_its_first_changer(autojump_clock: MockClock, tmp_path: Path) -> None:
+    started = Started(autojump_clock, tmp_path)
+    app, other = Caller(1000, 1, door="socket"), Caller(1001, 1, door="socket")
+    kept = KeptService("web-80", "socket", False, packb(WEB))
+    data = DataDirectory(str(tmp_path))
+    data.write([keep_service(kept)])
+    data.close()
+
+    async def use(one: Started) -> None:
+        await one.services.register({**WEB, "weight": 2}, **ME)  # an operator does not make it his
+        await one.services.register({**WEB, "weight": 3}, by=app, holder=None)
+        with pytest.raises(NotAllowed, match="belongs to user 1000"):
+            await one.services.register(WEB, by=other, holder=None)
+
+    await started.run(use)
+
+
+async def test_two_users_who_register_one_id_at_once_do_not_both_get_it(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    refused: list[int] = []
+
+    async def use(one: Started) -> None:
+        async def register(uid: int) -> None:
+            try:
+                await one.services.register({**WEB, "weight": uid}, by=Caller(uid, 1, door="socket"), holder=None)
+            except NotAllowed:
+                refused.append(uid)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(register, 1000)
+            nursery.start_soon(register, 1001)
+        await one.inside.store.flushed()
+
+    async def after(one: Started) -> None:
+        (loser,) = refused
+        [instance] = one.inside.node.catalog.lookup("web")
+        assert instance.service.weight == 2001 - loser
+        with pytest.raises(NotAllowed):
+            await one.services.deregister("web-80", by=Caller(loser, 1, door="socket"))
+
+    await started.run(use)
+    await started.run(after)
+
+
+async def test_everyone_may_answer_the_ttl_of_a_service_from_flags_or_file(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    started = Started(autojump_clock, tmp_path)
+    flags = {"name": "flag", "port": 81, "checks": ["ttl:30s"]}
+    in_file = {"name": "file", "port": 82, "checks": ["ttl:30s"]}
+    app = Caller(1000, 1, door="socket")
+
+    async def use(one: Started) -> None:
+        for id in ("flag-81", "file-82"):
+            one.services.heartbeat(id, Health.PASSING, "", by=app)
+            assert one.found(id.partition("-")[0]) == {id: Health.PASSING}
+            with pytest.raises(NotAllowed):
+                await one.services.deregister(id, by=app)
+
+    await started.run(use, flags=flags, file=(in_file,))
