@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from gossipreg.errors import RequestError, UnknownMethod
+from gossipreg.errors import NotFound, RequestError, UnknownMethod
 from gossipreg.wire import rpc
 
 Answer = Callable[[dict[str, Any]], Any]
@@ -110,3 +110,14 @@ class FakeSidecar:
                 connection.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(30)
+
+
+def echo(sidecar: FakeSidecar) -> None:
+    """`lookup` answers with the name that was asked for, and refuses some."""
+
+    def lookup(params: dict[str, Any]) -> list[dict[str, Any]]:
+        if params["name"].startswith("no-"):
+            raise NotFound(params["name"])
+        return [instance(service=params["name"])]
+
+    sidecar.answers["lookup"] = lookup

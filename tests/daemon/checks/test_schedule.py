@@ -1,75 +1,15 @@
-"""When checks run and what follows, in virtual time with runners that say what they are told."""
+"""When checks run, in virtual time: at once, at their interval, at most so many at a time."""
 
-import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import pairwise
 
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
-from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gossipreg.daemon.checks.parse import parse_check_untrusted
-from gossipreg.daemon.checks.schedule import Checks
-from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Progress
-from gossipreg.daemon.checks.state import Beginning, Restored, damped, paired
-from gossipreg.errors import NotFound
+from gossipreg.daemon.checks.state import Beginning, damped
 from gossipreg.model import Health
-
-P, W, C = Health.PASSING, Health.WARNING, Health.CRITICAL
-
-
-def spec(text: str) -> CheckSpec:
-    return parse_check_untrusted("checks", text)
-
-
-class World:
-    """Runners, and what came of it."""
-
-    def __init__(self, clock: MockClock) -> None:
-        assert clock.autojump_threshold == 0, "the time of these tests is virtual"
-        self.says: dict[str, Health | Exception] = {}
-        self.takes_s = 0.001
-        self.runs: list[tuple[str, float]] = []
-        self.running = 0
-        self.most = 0
-        self.cancelled = 0
-        self.changes: list[tuple[str, Health]] = []
-        self.expired: list[tuple[str, str]] = []
-        self.bugs: list[Exception] = []
-
-    async def run(self, check: CheckSpec, _: Progress) -> CheckOutcome:
-        self.runs.append((check.target, trio.current_time()))
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            await trio.sleep(self.takes_s)
-        except trio.Cancelled:
-            self.cancelled += 1
-            raise
-        finally:
-            self.running -= 1
-        said = self.says.get(check.target, P)
-        if isinstance(said, Exception):
-            raise said
-        return CheckOutcome(said, f"it is {said.name}")
-
-    @asynccontextmanager
-    async def checks(self, places: int = 128) -> AsyncIterator[Checks]:
-        checks = Checks(
-            changed=lambda *change: self.changes.append(change),
-            expired=lambda *what: self.expired.append(what),
-            rng=random.Random(1), bug=lambda _, error: self.bugs.append(error),
-            runners=dict.fromkeys(("http", "https", "tcp", "cmd"), self.run), connections_max=places, commands_max=4,
-        )  # fmt: skip
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(checks.run)
-            yield checks
-            nursery.cancel_scope.cancel()
+from tests.daemon.checks.world import C, P, W, World, spec
 
 
 @pytest.mark.parametrize(
@@ -233,45 +173,6 @@ async def test_a_check_that_stays_goes_on_as_it_was_and_one_that_goes_is_ended(a
         assert (len(world.runs), checks.statuses("s"), checks.counts()["checks"]) == (runs, (), 0)
 
 
-async def test_a_ttl_passes_while_heartbeats_come(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    async with world.checks() as checks:
-        checks.set("s", (spec("ttl:30s"),), Beginning(C))
-        await trio.sleep(10)
-        checks.heartbeat("s", P, "fine")
-        assert world.changes == [("s", P)]
-        for _ in range(5):
-            await trio.sleep(29)
-            checks.heartbeat("s", P, "fine")
-        assert world.changes == [("s", P)]
-        await trio.sleep(31)
-        assert world.changes == [("s", P), ("s", C)]
-        assert checks.statuses("s")[0].output == "no heartbeat for 30s"
-        checks.heartbeat("s", W, "slow")
-        assert world.changes[-1] == ("s", W)
-        with pytest.raises(NotFound):
-            checks.heartbeat("t", P, "")
-
-
-async def test_a_ttl_service_expires_after_its_time_was_up_and_not_before(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    async with world.checks() as checks:
-        checks.set("s", (spec("ttl:2s,deregister_after=1s"),), Beginning(C))
-        assert checks.statuses("s")[0].output == "no heartbeat yet"
-        await trio.sleep(2.9)
-        assert world.expired == []
-        await trio.sleep(0.2)
-        assert [id for id, _ in world.expired] == ["s"]
-        checks.set("t", (spec("ttl:2s,deregister_after=1s"),), Beginning(C))
-        for _ in range(5):
-            await trio.sleep(1.5)
-            checks.heartbeat("t", P, "fine")
-        await trio.sleep(2.9)
-        assert len(world.expired) == 1
-        await trio.sleep(0.2)
-        assert [id for id, _ in world.expired] == ["s", "t"]
-
-
 async def test_what_is_on_its_way_to_another_health_says_how_far(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
@@ -317,143 +218,3 @@ async def test_a_runner_that_fails_ends_nothing(autojump_clock: MockClock) -> No
         await trio.sleep(1)
         assert sorted(world.changes) == [("s", C), ("t", P)]
         assert {str(error) for error in world.bugs} == {"oh"}
-
-
-# -- edits and restarts ------------------------------------------------------------------------------------------------
-
-
-async def test_a_heartbeat_from_before_a_restart_lasts_no_longer_than_its_ttl(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    async with world.checks() as checks:
-        checks.set("s", (spec("ttl:30s"),), Beginning(restored=lambda _: [Restored(P, 20.0, left_s=10.0)]))
-        await trio.sleep(9.9)
-        assert world.changes == []
-        [status] = checks.statuses("s")
-        assert status.checked_s == pytest.approx(29.9)
-        await trio.sleep(0.2)
-        assert world.changes == [("s", C)]
-
-
-async def test_an_edited_ttl_counts_from_the_last_heartbeat(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    async with world.checks() as checks:
-        checks.set("s", (spec("ttl:20s"),), Beginning())
-        checks.heartbeat("s", P, "")
-        await trio.sleep(15)
-        checks.set("s", (spec("ttl:40s"),), Beginning())
-        await trio.sleep(24)
-        assert world.changes == [("s", P)]
-        await trio.sleep(2)
-        assert world.changes == [("s", P), ("s", C)]
-
-
-async def test_a_shorter_ttl_leaves_a_program_the_time_to_beat(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    async with world.checks() as checks:
-        checks.set("s", (spec("ttl:20s"),), Beginning())
-        checks.heartbeat("s", P, "")
-        await trio.sleep(15)
-        checks.set("s", (spec("ttl:3s"),), Beginning())
-        await trio.sleep(2.9)
-        assert world.changes == [("s", P)]
-        await trio.sleep(0.2)
-        assert world.changes == [("s", P), ("s", C)]
-
-
-async def test_registering_a_ttl_again_and_again_is_no_heartbeat(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    async with world.checks() as checks:
-        checks.set("s", (spec("ttl:20s"),), Beginning())
-        checks.heartbeat("s", P, "")
-        for number in range(30):
-            checks.set("s", (spec(f"ttl:20s,check_notes={number}"),), Beginning())
-            await trio.sleep(1)
-        assert world.changes == [("s", P), ("s", C)]
-
-
-async def test_a_new_ttl_check_takes_a_service_out_after_its_whole_ttl(
-    autojump_clock: MockClock,
-) -> None:
-    world = World(autojump_clock)
-    async with world.checks() as checks:
-        checks.set("s", (spec("ttl:20s"),), Beginning(P))
-        await trio.sleep(19.9)
-        assert world.changes == []
-        await trio.sleep(0.2)
-        assert world.changes == [("s", C)]
-
-
-async def test_an_edited_interval_counts_at_once(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,interval=1h"),), Beginning())
-        await trio.sleep(3600)
-        runs = len(world.runs)
-        checks.set("s", (spec("tcp://a:1,interval=1s"),), Beginning())
-        await trio.sleep(10.5)
-        assert 9 <= len(world.runs) - runs <= 11
-
-
-async def test_an_edit_while_a_check_runs_lets_it_end(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    world.takes_s = 3.0
-    async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,interval=10s"),), Beginning())
-        await trio.sleep(1)
-        checks.set("s", (spec("tcp://a:1,interval=10s,check_notes=n"),), Beginning())
-        await trio.sleep(2.1)
-        assert (world.changes, world.cancelled, len(world.runs)) == ([("s", P)], 0, 1)
-
-
-async def test_an_edit_of_deregister_after_counts_from_the_first_failure(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    world.says["a:1"] = C
-    async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,deregister_after=1h"),), Beginning())
-        await trio.sleep(50)
-        checks.set("s", (spec("tcp://a:1,deregister_after=1m"),), Beginning())
-        await trio.sleep(9)
-        assert world.expired == []
-        await trio.sleep(2)
-        assert world.expired == [("s", "tcp://a:1,deregister_after=1m was critical for 60s")]
-        await trio.sleep(7200)
-        assert len(world.expired) == 1
-
-
-async def test_runs_that_take_longer_than_the_interval_do_not_overlap(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    world.takes_s = 3.5
-    async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1,interval=1s,timeout=10s"),), Beginning())
-        await trio.sleep(60)
-    assert world.most == 1
-    assert world.changes == [("s", P)]
-    starts = [at for _, at in world.runs]
-    assert all(3.5 <= later - earlier <= 4.6 for earlier, later in pairwise(starts))
-
-
-async def test_what_an_edit_leaves_is_of_the_check_in_whose_place_it_comes(autojump_clock: MockClock) -> None:
-    world = World(autojump_clock)
-    world.says["b:2"] = W
-    async with world.checks() as checks:
-        checks.set("s", (spec("tcp://a:1"), spec("tcp://b:2")), Beginning())
-        await trio.sleep(1)
-        checks.set("s", (spec("tcp://b:2,check_id=b"), spec("tcp://c:3,check_id=c")), Beginning(P))
-        assert [status.health for status in checks.statuses("s")] == [W, P]
-        world.says["c:3"] = C
-        await trio.sleep(1)
-        assert [status.health for status in checks.statuses("s")] == [W, C]
-
-
-some = st.lists(st.sampled_from(["tcp://a:1", "tcp://a:1,interval=5s", "tcp://a:1,check_id=x", "tcp://b:1,check_id=x"]))
-
-
-@given(some, some)
-def test_each_check_takes_the_place_of_one_at_most(before: list[str], after: list[str]) -> None:
-    old, new = [spec(text) for text in before], [spec(text) for text in after]
-    places = [place for place in paired("s", old, new) if place is not None]
-    assert len(places) == len(set(places))
-    for check, place in zip(new, paired("s", old, new), strict=True):
-        if check in old and new.count(check) <= old.count(check):
-            assert place is not None
-            assert old[place].asked == check.asked
