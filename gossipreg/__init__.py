@@ -10,6 +10,7 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     systemd_job      whether systemd restarts the unit that we run in
     callers, rights  the user of a request, as the kernel says; which user may use which verb
     config           everything that can be chosen about a member
+    net/             the sockets under daemon and gateways: listening, a free port, accepting, unix socket files
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
     core/            the protocol: replica, detector, rumours, reconcile, catalog, node. Pure: time and bytes go in,
                      effects come out; no clock, no socket, no global randomness, so one seed replays a cluster

@@ -25,9 +25,10 @@ def shared_class_names(trees: Iterable[tuple[str, ast.AST]]) -> dict[str, list[s
 
 # -- import direction --------------------------------------------------------------------------------------------------
 
+WITH_SOCKETS = ("net", "daemon", "gateway", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "model", "drops", "durations", "weights", "socket_path", "systemd_job", "callers", "rights"),
-    ("config",),
+    ("config", "net"),
     ("wire",),
     ("core",),
     ("daemon", "gateway"),
@@ -76,6 +77,8 @@ def _may_import(part: str, inner: str) -> bool:
         return target in ("client", "errors")
     if target == "client":
         return part == "cli"
+    if target == "net":
+        return part in WITH_SOCKETS
     if part == "simulations":
         return _floor(target) <= _floor("core")
     return target == part or _floor(target) < _floor(part) or (_floor(target) == _floor(part) == 0)

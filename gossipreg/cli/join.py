@@ -151,8 +151,8 @@ def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
                 flag = key.replace("_", "-")
                 raise click.UsageError(f"--dns-{flag} is about DNS: say where to answer it with --dns HOST:PORT.")
         return []
-    from gossipreg.daemon.addresses import listen_rule
     from gossipreg.gateway.dns.gateway import DEFAULT_PORT, DnsGateway
+    from gossipreg.net.addresses import listen_rule
 
     where = listen_rule(dns["dns"], what="--dns", default_port=DEFAULT_PORT)
     ttl_s, negative_ttl_s = dns["ttl"] or 0.0, dns["negative_ttl"] or 0.0
@@ -183,10 +183,10 @@ def _http_gateway(
         return []
     from pathlib import Path
 
-    from gossipreg.daemon.addresses import listen_rule
     from gossipreg.daemon.start import bind_gateway_socket
     from gossipreg.gateway.http.gateway import DEFAULT_PORT, HttpGateway
     from gossipreg.gateway.http.ports import HttpListener
+    from gossipreg.net.addresses import listen_rule
 
     def listen_unix(path: Path) -> HttpListener:
         file = bind_gateway_socket(path, group, "--http unix:PATH")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import trio
 
-from gossipreg.daemon.addresses import is_link_local, is_loopback, of_many
+from gossipreg.net.addresses import is_link_local, is_loopback, of_many
 
 POLL_S = 10.0
 _NEWLINK, _GETLINK, _NEWADDR, _GETADDR = 16, 18, 20, 22

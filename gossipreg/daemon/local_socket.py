@@ -4,15 +4,15 @@ Owns who is connected, and how many may be: 512, 384 of one user and 128 of one 
 and the sidecar's own user. Where there is no place for the next, the connection that has been idle for longest makes
 room, of the user with the most of them: no user can lock out another, and no number of processes who has just come. One
 that watches, holds a service or is being answered is not idle; where all are like that, the next is told, and closed.
-The file is `socket_file.py`, a client's connection `connection.py`, what it is told `outgoing.py`.
+The file is `net/socket_file.py`, a client's connection `connection.py`, what it is told `outgoing.py`.
 """
 
-import errno
 import os
 import socket
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import trio
 
@@ -20,8 +20,9 @@ from gossipreg.callers import caller_at
 from gossipreg.daemon.connection import LocalConnection
 from gossipreg.daemon.methods import Methods, SocketClient
 from gossipreg.daemon.outgoing import Outgoing, Queues
-from gossipreg.daemon.socket_file import SocketFile
 from gossipreg.daemon.watches import Watches
+from gossipreg.net.accepting import accept_connections
+from gossipreg.net.socket_file import SocketFile
 from gossipreg.wire.rpc import encode_error
 
 MAX_CLIENTS = 512
@@ -46,20 +47,22 @@ class LocalSocket:
         """Answer clients until cancelled. `bug` receives unexpected exceptions, `crowded` a message about each client
         that got no free place."""
         async with trio.open_nursery() as nursery:
-            while True:
-                await trio.lowlevel.wait_readable(self._file.listener)
-                sock = await self._accept()
-                if sock is None:
-                    continue
-                client = SocketClient(caller_at(sock, "socket"))
-                if fault := self._no_place(client, methods.dropped, crowded):
-                    with sock, suppress(OSError):
-                        sock.send(encode_error(None, "busy", fault))
-                    continue
-                outgoing = Outgoing(sock, self._queues, methods.dropped)
-                connection = LocalConnection(sock, client, outgoing, methods, watches, bug)
-                self._connections[connection] = None
-                nursery.start_soon(self._serve_one, connection, bug)
+            take = partial(self._admit, nursery, methods, watches, bug, crowded)
+            await accept_connections(self._file.listener, take, turn=1)  # a newcomer is idle, at best, once it has run
+
+    def _admit(
+        self, nursery: trio.Nursery, methods: Methods, watches: Watches, bug: Callable[[str, Exception], None],
+        crowded: Callable[[str], None], sock: socket.socket, _host: str,
+    ) -> None:  # fmt: skip
+        client = SocketClient(caller_at(sock, "socket"))
+        if fault := self._no_place(client, methods.dropped, crowded):
+            with sock, suppress(OSError):
+                sock.send(encode_error(None, "busy", fault))
+            return
+        outgoing = Outgoing(sock, self._queues, methods.dropped)
+        connection = LocalConnection(sock, client, outgoing, methods, watches, bug)
+        self._connections[connection] = None
+        nursery.start_soon(self._serve_one, connection, bug)
 
     def _no_place(self, client: SocketClient, dropped: Counter[str], crowded: Callable[[str], None]) -> str:
         """Why one more connection of this client is not taken, and counted; empty where it is."""
@@ -103,16 +106,6 @@ class LocalSocket:
         del self._connections[longest]
         longest.make_room()
         return True
-
-    async def _accept(self) -> socket.socket | None:
-        try:
-            sock, _ = self._file.listener.accept()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                await trio.sleep(0.1)  # it stays readable: do not spin until somebody closes a descriptor
-            return None
-        sock.setblocking(False)
-        return sock
 
     async def _serve_one(self, connection: LocalConnection, bug: Callable[[str, Exception], None]) -> None:
         try:

@@ -18,9 +18,10 @@ from collections.abc import Callable
 
 import trio
 
-from gossipreg.daemon.addresses import Bind, family_of, is_link_local, is_loopback, route_source
+from gossipreg.daemon.addresses import route_source
 from gossipreg.daemon.interfaces import InterfaceChanges, LocalAddress, local_addresses
 from gossipreg.model import Address
+from gossipreg.net.addresses import Bind, family_of, is_link_local, is_loopback
 
 _OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Addresses kept for documentation: never ours, so their route is the default route."""

@@ -11,11 +11,11 @@ from typing import Any
 
 from msgpack import packb
 
-from gossipreg.daemon.addresses import WILDCARDS, is_literal
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.errors import BadParams
 from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, NODE_ID_BYTES, Health, Service
+from gossipreg.net.addresses import WILDCARDS, is_literal
 
 Check = Callable[[str, Any], Any]
 """(parameter's name, its value) -> the value to use."""

@@ -12,10 +12,11 @@ from typing import Any
 
 import trio
 
-from gossipreg.daemon.addresses import DEFAULT_PORT, is_literal, is_loopback, of_many, split_host_port
+from gossipreg.daemon.addresses import DEFAULT_PORT
 from gossipreg.daemon.names import is_localhost
 from gossipreg.errors import BadConfig
 from gossipreg.model import Address
+from gossipreg.net.addresses import is_literal, is_loopback, of_many, split_host_port
 
 RETRY_FIRST_S = 0.5
 RETRY_MOST_S = 30.0

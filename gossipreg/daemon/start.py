@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gossipreg import __version__
 from gossipreg.config import PROFILES, Config
 from gossipreg.daemon import params
-from gossipreg.daemon.addresses import Bind, advertise_rule, bind_rule, refuse_clear_text
+from gossipreg.daemon.addresses import advertise_rule, bind_rule, refuse_clear_text
 from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.gateways import Gateway
@@ -29,10 +29,11 @@ from gossipreg.daemon.own_addresses import own_addresses
 from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_seed
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
-from gossipreg.daemon.socket_file import SocketFile, bind_socket_file
 from gossipreg.daemon.udp import UdpTransport, bind_udp
 from gossipreg.errors import BadConfig, BadParams, CannotStart, CannotStartYet, cannot_start
 from gossipreg.model import BOOT_ID_BYTES, BootId, Member
+from gossipreg.net.addresses import Bind
+from gossipreg.net.socket_file import SocketFile, bind_socket_file
 from gossipreg.rights import Rights
 from gossipreg.socket_path import default_socket, path_fault, prepare_folder
 

@@ -19,21 +19,21 @@ import socket
 import struct
 import sys
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Protocol
 
 import trio
 
-from gossipreg.daemon.addresses import Bind, family_of, is_literal
 from gossipreg.errors import cannot_start
 from gossipreg.model import Address
+from gossipreg.net.addresses import Bind, family_of, is_literal
+from gossipreg.net.listening import CannotOpen, address_of, error_name, open_sockets
 
 BATCH = 64
 """Datagrams that are taken at one call, so that a flood never keeps the caller from its timers. Fewer mean that none is
 left."""
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Asked for; the kernel gives what net.core.rmem_max allows."""
-FREE_PORT_TRIES = 32
 MAX_DATAGRAM_BYTES = 65_536
 
 _MTU_DISCOVER = {socket.AF_INET: (socket.IPPROTO_IP, 10), socket.AF_INET6: (socket.IPPROTO_IPV6, 23)}
@@ -93,7 +93,6 @@ class UdpTransport:
         # One descriptor to wait on: trio can wait for an epoll (or kqueue) as for any other.
         self._selector = selectors.DefaultSelector() if len(sockets) > 1 else None
         for sock in sockets:
-            sock.setblocking(False)
             with suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             if sys.platform == "linux":
@@ -103,7 +102,7 @@ class UdpTransport:
                 self._selector.register(sock, selectors.EVENT_READ)
         waited_on = sockets[0] if self._selector is None else self._selector
         self._fd = waited_on.fileno()
-        self.local_addresses = tuple(Address(*sock.getsockname()[:2]) for sock in sockets)
+        self.local_addresses = tuple(map(address_of, sockets))
 
     @property
     def dropped(self) -> Counter[str]:
@@ -141,7 +140,7 @@ class UdpTransport:
             except OSError as error:
                 errors += 1
                 if not self._read_errors(sock):
-                    self._dropped[f"receive_{_name(error)}"] += 1
+                    self._dropped[f"receive_{error_name(error)}"] += 1
                 continue
             received.append((datagram, Address(source[0], source[1])))
 
@@ -164,11 +163,11 @@ class UdpTransport:
                 # Either it is about this datagram, or a pending error about an earlier one: then try again.
                 if self._read_errors(sock) and not last_try:
                     continue
-                if _name(error) == "EMSGSIZE":
+                if error_name(error) == "EMSGSIZE":
                     self._dropped["send_too_large"] += 1
                     self._note_too_large(destination)
                 else:
-                    self._dropped[f"send_{_name(error)}"] += 1
+                    self._dropped[f"send_{error_name(error)}"] += 1
                 return
 
     def too_large(self) -> list[Address]:
@@ -218,40 +217,9 @@ class UdpTransport:
 def bind_udp(bind: Bind) -> UdpTransport:
     """Open the sockets. Raises CannotStart: port taken, address not of this machine, ..."""
     try:
-        return UdpTransport(_open_all(bind.hosts, bind.port))
-    except OSError as error:
-        raise cannot_start(_why_not(bind, error), error.errno) from None
-
-
-def _open_all(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
-    """All hosts on one port; with port 0 on the first free one that is free on all of them."""
-    for tries_left in reversed(range(FREE_PORT_TRIES if port == 0 else 1)):
-        try:
-            return _open_once(hosts, port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not tries_left:
-                raise
-    raise AssertionError("the last try raises or returns")
-
-
-def _open_once(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
-    with ExitStack() as undo:
-        sockets: list[socket.socket] = []
-        for host in hosts:
-            try:
-                sock = socket.socket(family_of(host), socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-                undo.callback(sock.close)
-                if sock.family == socket.AF_INET6:
-                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                sock.bind((host, port))
-            except OSError as error:
-                if sockets and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                    continue  # the second family, which this machine does not have
-                raise
-            sockets.append(sock)
-            port = sock.getsockname()[1]
-        undo.pop_all()
-        return sockets
+        return UdpTransport(open_sockets(bind.hosts, bind.port, [socket.SOCK_DGRAM]))
+    except CannotOpen as error:
+        raise cannot_start(_why_not(bind, error.why), error.why.errno) from None
 
 
 def _why_not(bind: Bind, error: OSError) -> str:
@@ -272,8 +240,3 @@ def _not_let_in(sock: socket.socket) -> int:
         return int(_MEMINFO.unpack(figures)[_MEMINFO_DROPS])
     except (OSError, struct.error):  # before Linux 4.12, or closed
         return 0
-
-
-def _name(error: BaseException) -> str:
-    number = error.errno if isinstance(error, OSError) else None
-    return errno.errorcode.get(number or 0, type(error).__name__)

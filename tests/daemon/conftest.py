@@ -25,10 +25,10 @@ from gossipreg.daemon.logs import Log
 from gossipreg.daemon.methods import Methods, SocketClient
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
-from gossipreg.daemon.socket_file import bind_socket_file
 from gossipreg.daemon.store import Database, Store
 from gossipreg.daemon.watches import Watches
 from gossipreg.model import Address, BootId, Instance, Member, NodeId
+from gossipreg.net.socket_file import bind_socket_file
 from gossipreg.rights import Rights
 from gossipreg.wire.rpc import MAX_REPLY_BYTES, Decoder, encode_request
 from tests.daemon.memory_network import MemoryNetwork

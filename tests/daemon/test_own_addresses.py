@@ -4,10 +4,10 @@ import pytest
 import trio
 
 from gossipreg.daemon import own_addresses
-from gossipreg.daemon.addresses import WILDCARDS, Bind
 from gossipreg.daemon.interfaces import LocalAddress, local_addresses
 from gossipreg.daemon.own_addresses import FollowAddresses
 from gossipreg.model import Address
+from gossipreg.net.addresses import WILDCARDS, Bind
 
 EVERYWHERE = Bind(WILDCARDS, 7940)
 BOUND = (Address("0.0.0.0", 7940), Address("::", 7940))

@@ -11,10 +11,10 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from gossipreg.daemon.addresses import LOOPBACKS, Bind
 from gossipreg.daemon.udp import BATCH, RECEIVE_BUFFER_BYTES, Transport, UdpTransport, bind_udp
 from gossipreg.errors import CannotStart, CannotStartYet
 from gossipreg.model import Address
+from gossipreg.net.addresses import LOOPBACKS, Bind
 from tests.daemon.memory_network import Faults, MemoryNetwork
 
 GENEROUS_S = 10

@@ -8,23 +8,21 @@ import errno
 import socket
 import struct
 import sys
-from contextlib import ExitStack
 
 from gossipreg.errors import cannot_start
-from gossipreg.gateway.sockets import address_of, no_such_family, open_socket
 from gossipreg.model import Address
+from gossipreg.net.addresses import WILDCARDS
+from gossipreg.net.listening import CannotOpen, address_of, open_sockets
 
 QUERY_MAX_BYTES = 4_096
 """Longer datagrams are cut, and are no queries then; questions have at most some 300 bytes."""
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Asked for: what comes while gossip has its turn waits here."""
-PORT_TRIES = 32
 _IP_PKTINFO = 8
 """Of linux/in.h; Python's socket module has it from 3.14."""
 _IN_PKTINFO = struct.Struct("@I4s4s")
 """Interface, address to answer from, address that was asked."""
 _WAY_BACK_BYTES = 64
-_WILDCARDS = ("0.0.0.0", "::")
 
 WayBack = list[tuple[int, int, bytes]]
 """Ancillary data that make an answer leave from where its question came in."""
@@ -33,7 +31,7 @@ WayBack = list[tuple[int, int, bytes]]
 class UdpPort:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.wildcard = sock.getsockname()[0] in _WILDCARDS
+        self.wildcard = sock.getsockname()[0] in WILDCARDS
         self._asks_where = self.wildcard and sys.platform == "linux"
         if self._asks_where and sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
@@ -79,35 +77,15 @@ class Ports:
 
 
 def open_ports(hosts: tuple[str, ...], port: int) -> Ports:
-    """Port 0: any that is free for both. Where there are several hosts, those after the first may be missing on this
-    machine (no IPv6). Raises CannotStart."""
-    for tries_left in reversed(range(PORT_TRIES if port == 0 else 1)):
-        try:
-            return _open_once(hosts, port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not tries_left:
-                raise cannot_start(_why_not(hosts, port, error), error.errno) from None
-    raise AssertionError("the last try raises or returns")
-
-
-def _open_once(hosts: tuple[str, ...], port: int) -> Ports:
-    with ExitStack() as undo:
-        udp: list[socket.socket] = []
-        tcp: list[socket.socket] = []
-        for host in hosts:
-            for kind, sockets in ((socket.SOCK_DGRAM, udp), (socket.SOCK_STREAM, tcp)):
-                try:
-                    sock = undo.enter_context(open_socket(host, port, kind))
-                except OSError as error:
-                    if udp and host != hosts[0] and no_such_family(error):
-                        break
-                    raise
-                port = address_of(sock).port
-                sockets.append(sock)
-        for sock in udp:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        undo.pop_all()
-        return Ports(udp, tcp)
+    """Open UDP and TCP on one port of each host; see `open_sockets`. Raises CannotStart."""
+    try:
+        opened = open_sockets(hosts, port, [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+    except CannotOpen as error:
+        raise cannot_start(_why_not(hosts, port, error.why), error.why.errno) from None
+    udp = [sock for sock in opened if sock.type == socket.SOCK_DGRAM]
+    for sock in udp:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    return Ports(udp, [sock for sock in opened if sock.type == socket.SOCK_STREAM])
 
 
 def _why_not(hosts: tuple[str, ...], port: int, error: OSError) -> str:

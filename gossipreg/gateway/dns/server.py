@@ -9,15 +9,17 @@ idle ones keep nobody out. A connection that waits for an answer, because its cl
 second, is closed only if all wait: a resolver whose connection is closed counts the sidecar as dead.
 """
 
-import errno
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
 from gossipreg.gateway.dns.ports import QUERY_MAX_BYTES, Ports, UdpPort
 from gossipreg.gateway.dns.responder import Responder
+from gossipreg.net.accepting import accept_connections
+from gossipreg.net.listening import error_name
 
 TURN = 32
 """Datagrams that are answered before other tasks run: about a millisecond."""
@@ -46,8 +48,9 @@ class DnsServer:
         async with trio.open_nursery() as nursery:
             for port in self._ports.udp:
                 nursery.start_soon(self._serve_udp, port)
+            take = partial(self._admit, nursery)
             for listener in self._ports.tcp:
-                nursery.start_soon(self._serve_tcp, listener, nursery)
+                nursery.start_soon(partial(accept_connections, listener, take, turn=TURN))
 
     # -- datagrams -----------------------------------------------------------------------------------------------------
 
@@ -64,7 +67,7 @@ class DnsServer:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                self.responder.count(f"drop.dns_receive_{_name(error)}")
+                self.responder.count(f"drop.dns_receive_{error_name(error)}")
                 return
             if source[1] == 0:
                 self.responder.count("drop.dns_no_port")
@@ -74,23 +77,11 @@ class DnsServer:
                 try:
                     port.send(answer, source, way_back)
                 except (OSError, OverflowError) as error:
-                    self.responder.count(f"drop.dns_send_{_name(error)}")
+                    self.responder.count(f"drop.dns_send_{error_name(error)}")
 
     # -- streams -------------------------------------------------------------------------------------------------------
 
-    async def _serve_tcp(self, listener: socket.socket, nursery: trio.Nursery) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            for _ in range(TURN):
-                try:
-                    sock, source = listener.accept()
-                except OSError as error:
-                    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                        await trio.sleep(0.1)  # it stays readable: do not spin until somebody closes a descriptor
-                    break
-                self._admit(sock, source[0], nursery)
-
-    def _admit(self, sock: socket.socket, host: str, nursery: trio.Nursery) -> None:
+    def _admit(self, nursery: trio.Nursery, sock: socket.socket, host: str) -> None:
         scope = trio.CancelScope()
         while len(self._connections) >= CONNECTIONS_MAX:
             gives_way = self._dispensable()
@@ -162,8 +153,3 @@ class DnsServer:
         scope.deadline = trio.current_time() + SEND_S
         await stream.send_all(bytes(answers))
         scope.deadline = trio.current_time() + MESSAGE_S
-
-
-def _name(error: Exception) -> str:
-    number = error.errno if isinstance(error, OSError) else None
-    return errno.errorcode.get(number or 0, type(error).__name__)

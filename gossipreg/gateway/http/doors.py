@@ -13,11 +13,11 @@ browsers and HTTP libraries answer with a password.
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from gossipreg.errors import CannotStart
 from gossipreg.gateway.http.message import Head, HttpError
 from gossipreg.gateway.http.tokens import Tokens, carried_untrusted
+from gossipreg.net.addresses import is_loopback
 
 READS = ("GET", "HEAD")
 OPEN_TO_ALL = (b"/healthz", b"/readyz")
@@ -38,10 +38,6 @@ def door_of(sock: socket.socket) -> Door:
     if sock.family == socket.AF_UNIX:
         return Door(unix=True, loopback=False)
     return Door(unix=False, loopback=is_loopback(sock.getsockname()[0]) and is_loopback(sock.getpeername()[0]))
-
-
-def is_loopback(host: str) -> bool:
-    return ip_address(host.partition("%")[0]).is_loopback
 
 
 class Doors:

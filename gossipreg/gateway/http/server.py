@@ -28,14 +28,14 @@ from gossipreg.gateway.http.deadlines import Deadlines
 from gossipreg.gateway.http.doors import Door, door_of
 from gossipreg.gateway.http.framing import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
-from gossipreg.gateway.http.ports import HttpListener, accept, raise_descriptors
+from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.gateway.http.selection import READ, WRITE, Selection
+from gossipreg.net import descriptors
+from gossipreg.net.accepting import accept_connections
 
 CONNECTIONS_MAX = 16_384
 CONNECTIONS_MIN = 64
 """Served even if the process may have hardly any descriptors."""
-DESCRIPTORS_KEPT = 1_024
-"""Descriptors of the process that are left for the local socket (512), checks (144) and files."""
 REQUEST_S = 10.0
 SEND_S = 30.0
 IDLE_S = 120.0
@@ -80,13 +80,14 @@ class Server:
 
     async def run(self) -> None:
         """Until cancelled; then nothing of it is left open but the listeners."""
-        descriptors = raise_descriptors(CONNECTIONS_MAX + DESCRIPTORS_KEPT)
-        self._most = max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, descriptors - DESCRIPTORS_KEPT))
+        allowed = descriptors.raise_descriptors(CONNECTIONS_MAX + descriptors.KEPT)
+        self._most = max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, allowed - descriptors.KEPT))
         self._selection = Selection()
         try:
             async with trio.open_nursery() as self._nursery:
                 for listener in self._listeners:
-                    self._nursery.start_soon(self._accept, listener)
+                    take = partial(self._admit, listener)
+                    self._nursery.start_soon(partial(accept_connections, listener.sock, take, turn=TURN))
                 await self._serve()
         finally:
             for connection in list(self._connections):
@@ -345,16 +346,7 @@ class Server:
 
     # -- coming and going ----------------------------------------------------------------------------------------------
 
-    async def _accept(self, listener: HttpListener) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(listener.sock)
-            for _ in range(TURN):
-                sock = await accept(listener)
-                if sock is None:
-                    break
-                self._admit(listener, sock)
-
-    def _admit(self, listener: HttpListener, sock: socket.socket) -> None:
+    def _admit(self, listener: HttpListener, sock: socket.socket, _host: str) -> None:
         if len(self._connections) >= self._most:
             if not self._idle:
                 self._counts["cut.too_many"] += 1
@@ -365,6 +357,8 @@ class Server:
             self._close(next(iter(self._idle)))
         try:
             door = door_of(sock)
+            if not listener.unix:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:  # the client is gone already
             sock.close()
             return

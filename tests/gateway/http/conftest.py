@@ -14,12 +14,12 @@ from gossipreg.callers import Caller
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import Inside as Asked
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.socket_file import bind_socket_file
 from gossipreg.daemon.store import Database
 from gossipreg.errors import Refused
 from gossipreg.gateway.http.gateway import HttpGateway
 from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.model import Change
+from gossipreg.net.socket_file import bind_socket_file
 from tests.daemon.conftest import Inside
 from tests.daemon.memory_network import MemoryNetwork
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gossipreg.daemon.socket_file import SocketFile, bind_socket_file
 from gossipreg.errors import CannotStart
+from gossipreg.net.socket_file import SocketFile, bind_socket_file
 
 
 def test_nobody_else_may_connect(tmp_path: Path) -> None:
