@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from simulations import cli, progress, selftest, shrink, sweeps
+from simulations.cases import narrowed
 from simulations.checkers import Broken
 from simulations.failure import command
 from simulations.progress import Progress
@@ -199,7 +200,7 @@ def some_cases(case: Case) -> list[Case]:
     ],
 )
 def test_what_is_asked_for_narrows_a_sweep(given: dict[str, Any], expected: list[str]) -> None:
-    found = cli.narrowed(some_cases, Case(), given)
+    found = narrowed(some_cases, Case(), given)
     assert [f"{case.nodes} {case.duration_s:g} {case.label}" for case in found] == expected
     assert all(case.seed == given.get("seed", 1) for case in found)
     assert all(case.detector == given.get("detector", "ours") for case in found)
@@ -358,7 +359,7 @@ def test_elsewhere_there_is_a_plain_line_now_and_then(clock: list[float]) -> Non
 
 def test_a_word_in_a_label_narrows_a_sweep_as_a_number_does() -> None:
     scenario = all_scenarios()["lifeguard"]
-    found = cli.narrowed(scenario.cases, scenario.defaults, {"label": "model=stalled c=8.0"})
+    found = narrowed(scenario.cases, scenario.defaults, {"label": "model=stalled c=8.0"})
     assert found
     assert all((case.word("model", "blocked"), case.value("c", 0)) == ("stalled", 8) for case in found)
     assert len(found) < len(list(scenario.cases(scenario.defaults))) / 4
