@@ -1,6 +1,7 @@
 """Checks that take longer than the test suite may: fuzzing (`scripts/check --fuzz`), floods (`scripts/check --flood
 20000`), real clients of the gateways (`scripts/check --clients`), the unit on a real systemd (`scripts/check
---systemd`), and crowds of questions that wait (`scripts/check --waiting N`).
+--systemd`), crowds of questions that wait (`scripts/check --waiting N`), and a core broken on purpose (`scripts/check
+--mutations`).
 
 Each target gets its share of the time in a process of its own. An input that fails is kept in the corpus, and the
 command that repeats it is printed. Without atheris, inputs are drawn without guidance.
@@ -37,6 +38,7 @@ def main() -> int:
     )
     parser.add_argument("--schemathesis", action="store_true", help="install it; hold /openapi.json against it")
     parser.add_argument("--waiting", type=int, metavar="N", help="what N blocked HTTP questions weigh and cost")
+    parser.add_argument("--mutations", action="store_true", help="what the tests catch of a broken core; give it first")
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together, or of flood (60)")
     parser.add_argument("--input", type=Path, help="run the one target named on this file, once")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="some of them (all)")
@@ -214,5 +216,9 @@ if __name__ == "__main__":
             guided(*sys.argv[2:])
         case ["--drawn"]:
             drawn(*sys.argv[2:])
+        case ["--mutations"]:
+            from scripts.checks import mutations
+
+            sys.exit(mutations.main(sys.argv[2:]))
         case _:
             sys.exit(main())

@@ -1,0 +1,355 @@
+"""Mutations of the core: one small change each that breaks a rule, for `scripts/check --mutations`.
+
+`name` claims what the broken core does. `before` is one or more whole lines that stand exactly once in all files of
+`gossipreg/core/`, at whatever depth they are indented, so an entry survives when code moves to another file. `after`
+takes their place; an empty one drops them. `likely` is a word in the names of the test files that are run first.
+
+If you rename or rewrite a line that stands here, change it here too: `tests/test_mutations.py` says which entry is
+lost.
+"""
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    name: str
+    before: str
+    after: str
+    likely: str
+
+
+MUTATIONS = [
+    # -- rows and the table --------------------------------------------------------------------------------------------
+    Mutation(
+        "delta_with_a_gap_before_it_is_applied",
+        "return delta.generation == self.generation and delta.base <= self.counter and self.floor_fits(delta)",
+        "return delta.generation == self.generation and self.floor_fits(delta)",
+        likely="content",
+    ),
+    Mutation(
+        "tombstones_below_the_floor_are_not_missed",
+        "return self.head < 0 or delta.floor == self.floor or self.counter >= max(delta.floor, self.floor)",
+        "return self.head < 0 or delta.floor == self.floor or self.counter >= self.floor",
+        likely="content",
+    ),
+    Mutation(
+        "snapshot_older_than_the_content_replaces_it",
+        "if shadow.whole and (content is None or shadow.counter >= content.counter):",
+        "if shadow.whole:",
+        likely="replica",
+    ),
+    Mutation(
+        "digest_of_an_incomplete_row_is_in_the_fingerprint",
+        "digest = content.digest if content.whole and not row.lags else 0",
+        "digest = content.digest",
+        likely="replica",
+    ),
+    Mutation(
+        "member_from_the_future_is_believed",
+        "return -self.config.future_s * 1000 <= age_ms <= oldest_s * 1000",
+        "return age_ms <= oldest_s * 1000",
+        likely="replica",
+    ),
+    Mutation(
+        "row_of_a_newer_start_keeps_the_old_snapshot",
+        """
+        if said.generation > row.liveness.generation:
+            row.shadow = None
+        """,
+        "",
+        likely="replica",
+    ),
+    Mutation(
+        "death_of_a_lower_incarnation_counts",
+        "return claim > held and not (left and claim.generation == held.generation)",
+        """
+        claimed = claim.generation, claim.rank, claim.incarnation
+        known = held.generation, held.rank, held.incarnation
+        return claimed > known and not (left and claim.generation == held.generation)
+        """,
+        likely="liveness",
+    ),
+    Mutation(
+        "row_that_did_not_answer_before_answers_while_it_lags",
+        "return self.content is not None and not (self.silenced or self.hidden) and self.active",
+        "return self.content is not None and not self.hidden and self.active",
+        likely="liveness",
+    ),
+    # -- the answers ---------------------------------------------------------------------------------------------------
+    Mutation(
+        "one_reason_less_shows_a_member_hidden_for_two",
+        "reasons.pop(why, None)",
+        "reasons.clear()",
+        likely="parted",
+    ),
+    Mutation(
+        "member_that_died_before_we_knew_it_makes_an_event",
+        "gone_before_met = before is None and (row.dead or row.left)",
+        "gone_before_met = False",
+        likely="watching",
+    ),
+    Mutation(
+        "service_without_health_is_passing",
+        """
+        value = content.view(KIND_HEALTH, slot)
+        if value is None:
+            return Health.CRITICAL, ""
+        """,
+        """
+        value = content.view(KIND_HEALTH, slot)
+        if value is None:
+            return Health.PASSING, ""
+        """,
+        likely="catalog",
+    ),
+    Mutation(
+        "change_of_health_keeps_the_version_of_an_instance",
+        "counter = max(content.changed_at(KIND_SERVICE, slot), content.changed_at(KIND_HEALTH, slot))",
+        "counter = content.changed_at(KIND_SERVICE, slot)",
+        likely="catalog",
+    ),
+    Mutation(
+        "member_isolated_for_long_answers_as_before",
+        """
+        if self._isolation.given_up:
+            return Knowledge.NOT_SYNCED
+        """,
+        "",
+        likely="knowledge",
+    ),
+    Mutation(
+        "answers_of_the_last_run_count_as_complete",
+        "return self in (Knowledge.NOT_SYNCED, Knowledge.LAST_KNOWN)",
+        "return self is Knowledge.NOT_SYNCED",
+        likely="followers",
+    ),
+    Mutation(
+        "follower_hears_of_removals_while_nothing_is_known",
+        "changes = [one for one in changes if one.kind is not ChangeKind.REMOVED or one.instance.node == own]",
+        "changes = list(changes)",
+        likely="followers",
+    ),
+    # -- gossip --------------------------------------------------------------------------------------------------------
+    Mutation(
+        "third_retransmission_is_left_out",
+        "_WAITS = 1, 1, 4, 4",
+        "_WAITS = 1, 1, 4",
+        likely="telling",
+    ),
+    Mutation(
+        "refutation_waits_for_room_in_the_budget",
+        "if (claims if topic.claim else rows) or self._refutes(topic)",
+        "if (claims if topic.claim else rows)",
+        likely="telling",
+    ),
+    Mutation(
+        "pull_is_never_sent_to_another_member",
+        "if pulling.tries >= 2:",
+        "if pulling.tries > _TRIES:",
+        likely="fetch",
+    ),
+    Mutation(
+        "page_that_moved_nothing_leads_to_the_next_pull",
+        "elif have != pulling.have:",
+        "else:",
+        likely="fetch",
+    ),
+    Mutation(
+        "buckets_that_have_not_settled_are_compared",
+        "if ours == theirs or theirs == bytes(4) or not settled[at]:",
+        "if ours == theirs or theirs == bytes(4):",
+        likely="reconcile",
+    ),
+    Mutation(
+        "member_that_is_ahead_does_not_say_so",
+        """
+        elif theirs < row.version:
+            ahead.append(id)
+        """,
+        "",
+        likely="reconcile",
+    ),
+    Mutation(
+        "list_of_any_member_replaces_that_of_the_first",
+        "if listing.whole and (peer == self._first or self._first_is_silent):",
+        "if listing.whole:",
+        likely="fetch",
+    ),
+    Mutation(
+        "death_of_an_older_start_settles_a_listed_row",
+        "gone = (row.dead or row.left) and goal.generation <= row.liveness.generation",
+        "gone = row.dead or row.left",
+        likely="fetch",
+    ),
+    Mutation(
+        "older_version_of_our_row_counts_as_its_ack",
+        "if self._goal is not None and version >= self._goal:",
+        "if self._goal is not None:",
+        likely="row_acks",
+    ),
+    Mutation(
+        "generation_far_ahead_is_believed_from_anybody",
+        "if peer == id or row is None or generation <= newest or ahead_ms <= _AHEAD_MS:",
+        "if peer == id or row is None or generation <= newest or ahead_ms > 0:",
+        likely="hostile",
+    ),
+    # -- failure detection ---------------------------------------------------------------------------------------------
+    Mutation(
+        "probe_voided_by_a_stall_gives_a_round_trip",
+        "if not probe.voided:",
+        "if probe is not None:",
+        likely="watching",
+    ),
+    Mutation(
+        "local_health_never_recovers",
+        "self._set_score(self._score - by)",
+        "self._set_score(self._score)",
+        likely="watching",
+    ),
+    Mutation(
+        "one_report_is_enough_to_declare_dead",
+        "if len(suspicion.reports) >= needed:",
+        "if suspicion.reports:",
+        likely="watching",
+    ),
+    Mutation(
+        "old_reports_are_enough_to_declare_dead",
+        "_STALE_BOUNDS = 3",
+        "_STALE_BOUNDS = 3_000",
+        likely="watching",
+    ),
+    Mutation(
+        "time_that_we_slept_counts_against_a_suspect",
+        "suspicion.since += late_s",
+        "",
+        likely="watching",
+    ),
+    Mutation(
+        "cluster_of_three_is_not_small",
+        "self._small = members <= SMALL",
+        "self._small = members < SMALL",
+        likely="last_known",
+    ),
+    Mutation(
+        "answer_in_time_counts_as_missed",
+        "self._ours += (in_time - self._ours) * _WEIGHT",
+        "self._ours += (0 - self._ours) * _WEIGHT",
+        likely="returning",
+    ),
+    Mutation(
+        "second_return_waits_like_the_third",
+        "WAITS_S = 0, 0, 60, 300",
+        "WAITS_S = 0, 60, 60, 300",
+        likely="returning",
+    ),
+    Mutation(
+        "isolated_member_declares_quarantined_rows_dead",
+        """
+        elif commons.heard_at > since:
+            gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, commons.id)
+        """,
+        """
+        elif True:
+            gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, commons.id)
+        """,
+        likely="unproven",
+    ),
+    Mutation(
+        "one_probe_is_enough_to_give_up_a_quarantined_row",
+        "_TRIES = 3",
+        "_TRIES = 1",
+        likely="unproven",
+    ),
+    Mutation(
+        "silent_helper_and_silent_member_lose_the_same_way",
+        """return "to" if sign == "accused" or heard else "unknown\"""",
+        """return "to\"""",
+        likely="pairs",
+    ),
+    # -- ourselves -----------------------------------------------------------------------------------------------------
+    Mutation(
+        "new_service_takes_a_slot_in_use",
+        "slot = self._free[0] if self._free else len(self._slots)",
+        "slot = len(self._slots)",
+        likely="catalog",
+    ),
+    Mutation(
+        "raised_generation_may_be_lower",
+        "raised = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)",
+        "raised = ((generation >> 16) << 16) | commons.rng.getrandbits(16)",
+        likely="twins",
+    ),
+    Mutation(
+        "clock_alone_decides_between_two_that_started_together",
+        "_TIE_MS = 200",
+        "_TIE_MS = -1",
+        likely="twins",
+    ),
+    Mutation(
+        "one_ack_is_enough_to_depart_at_once",
+        "if not gathers and (not waiting or (self._told_again and one_knows)):",
+        "if not gathers and (not waiting or one_knows):",
+        likely="telling",
+    ),
+    Mutation(
+        "member_in_maintenance_holds_its_place",
+        "holds = hold_s > 0 and self._own.member.status is not Status.DRAINING",
+        "holds = hold_s > 0",
+        likely="telling",
+    ),
+    # -- sessions and datagrams ----------------------------------------------------------------------------------------
+    Mutation(
+        "older_start_of_a_member_is_bound",
+        "if row is not None and hello.generation < row.liveness.generation:",
+        "if row is not None and hello.generation < 0:",
+        likely="contact",
+    ),
+    Mutation(
+        "dead_member_that_speaks_is_not_told_that_it_is_dead",
+        "if row is not None and row.dead and row.liveness.generation == peer.generation:",
+        "if row is not None and row.dead and row.liveness.generation > peer.generation:",
+        likely="watching",
+    ),
+    Mutation(
+        "challenge_ends_with_its_epoch",
+        "or echo in (self._challenge(boot_id, source, epoch), self._challenge(boot_id, source, epoch - 1))",
+        "or echo == self._challenge(boot_id, source, epoch)",
+        likely="peers",
+    ),
+    Mutation(
+        "deltas_go_before_claims_when_the_budget_is_low",
+        """_RESERVE = {Class.PROBE: float("-inf"), Class.CLAIM: 0.0, Class.DELTA: 0.25, Class.PAGE: 0.5}""",
+        """_RESERVE = {Class.PROBE: float("-inf"), Class.CLAIM: 0.25, Class.DELTA: 0.0, Class.PAGE: 0.5}""",
+        likely="outbox",
+    ),
+    Mutation(
+        "every_datagram_gets_the_whole_allowance",
+        "self._allowance[to] = allowance - size",
+        "self._allowance[to] = allowance",
+        likely="outbox",
+    ),
+    Mutation(
+        "variation_is_measured_from_the_new_mean",
+        """
+        self.variation_s += _VARIANCE_GAIN * (abs(self.smoothed_s - sample_s) - self.variation_s)
+        self.smoothed_s += _GAIN * (sample_s - self.smoothed_s)
+        """,
+        """
+        self.smoothed_s += _GAIN * (sample_s - self.smoothed_s)
+        self.variation_s += _VARIANCE_GAIN * (abs(self.smoothed_s - sample_s) - self.variation_s)
+        """,
+        likely="rtt",
+    ),
+    Mutation(
+        "former_self_at_our_address_is_called_for_ever",
+        "if own is not None and address in own.addresses:",
+        "if own is None:",
+        likely="remembering",
+    ),
+    Mutation(
+        "round_without_any_ack_counts_as_a_loss",
+        "if path.small_acked:",
+        "if path.probing:",
+        likely="path_mtu",
+    ),
+]
