@@ -1,11 +1,10 @@
 """Who is lost again and again by its own fault comes back slowly; who is well comes back at once."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
-from gossipreg.config import Config, lan, lifeguard, swim, wan
+from gossipreg.config import Config, lan, wan
 from gossipreg.core.returning import WAITS_S
 from gossipreg.model import Rank
 from gossipreg.wire.messages import Claim
@@ -308,8 +307,3 @@ def test_a_restart_forgets_what_was_before() -> None:
     cluster.crash(faulty)
     cluster.start(faulty, others[:1])
     assert cluster.until(cluster.in_step, 5)
-
-
-@pytest.mark.parametrize("config", [swim(), lifeguard(), replace(lan, own_fault=False)])
-def test_it_can_be_switched_off_and_is_no_part_of_what_we_compare_with(config: Config) -> None:
-    assert config.own_fault is False
