@@ -23,6 +23,15 @@ def shared_class_names(trees: Iterable[tuple[str, ast.AST]]) -> dict[str, list[s
     return {name: where for name, where in modules.items() if len(where) > 1}
 
 
+def long_test_names(tree: ast.AST, limit: int) -> Iterator[Fault]:
+    """Test functions whose names have more characters than `limit`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                if name.startswith("test_") and len(name) > limit:
+                    yield node.lineno, f"{name} has {len(name)} characters: claim one thing in at most {limit}"
+
+
 # -- import direction --------------------------------------------------------------------------------------------------
 
 WITH_SOCKETS = ("net", "daemon", "gateway", "cli")

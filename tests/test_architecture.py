@@ -25,7 +25,13 @@ PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 500
 PURE = ("errors", "model", "drops", "durations", "weights", "socket_path", "config", "wire", "core")
 
+MAX_TEST_LINES = 400
+MAX_TEST_NAME = 70
+STILL_LONG = ("tests/core/", "tests/gateway/")
+"""Folders whose files and names are still to be shortened."""
+
 FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "simulations").rglob("*.py")])
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}
 
 
@@ -56,7 +62,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PURE_FILES, ids=dotted)
-def test_below_the_daemon_nothing_reads_a_clock_a_socket_or_global_randomness(path: Path) -> None:
+def test_core_and_wire_read_no_clock_socket_or_randomness(path: Path) -> None:
     assert listed(path, house_rules.purity_faults(TREES[path])) == []
 
 
@@ -65,13 +71,32 @@ def test_a_file_holds_one_idea_and_stays_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES, "split it by ideas"
 
 
+def test_a_file_of_tests_stays_short() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in TEST_FILES}
+    long = {
+        name: lines for name, lines in lengths.items() if lines > MAX_TEST_LINES and not name.startswith(STILL_LONG)
+    }
+    assert long == {}, "split it by ideas"
+
+
+def test_a_name_of_a_test_is_a_short_claim() -> None:
+    """Aim at 60 characters."""
+    faults = [
+        fault
+        for path in TEST_FILES
+        if not str(path.relative_to(ROOT)).startswith(STILL_LONG)
+        for fault in listed(path, house_rules.long_test_names(ast.parse(path.read_text()), MAX_TEST_NAME))
+    ]
+    assert faults == []
+
+
 def test_class_names_are_unique_in_the_package() -> None:
     package = [(dotted(path), TREES[path]) for path in FILES if path.is_relative_to(PACKAGE)]
     assert house_rules.shared_class_names(package) == {}, "let each name say whose class it is"
 
 
 @pytest.mark.parametrize("folder", ["dns", "http"])
-def test_the_map_of_a_gateway_names_the_files_that_are_there_and_no_others(folder: str) -> None:
+def test_the_map_of_a_gateway_names_exactly_its_files(folder: str) -> None:
     package = PACKAGE / "gateway" / folder
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
     named = re.findall(r"^    (\w+)  |;  (\w+):", text, re.MULTILINE)
@@ -79,7 +104,7 @@ def test_the_map_of_a_gateway_names_the_files_that_are_there_and_no_others(folde
     assert sorted(first or other for first, other in named) == sorted(files)
 
 
-def test_every_reason_for_a_drop_has_a_meaning_and_every_meaning_is_counted() -> None:
+def test_every_reason_for_a_drop_has_its_meaning() -> None:
     counted = {
         reason: f"{path.relative_to(ROOT)}:{line}"
         for path in FILES
@@ -101,6 +126,14 @@ def test_a_class_name_in_two_modules_is_found() -> None:
     ]
     trees = [(module, ast.parse(source)) for module, source in sources]
     assert house_rules.shared_class_names(trees) == {"Peers": ["a", "b"]}
+
+
+def test_a_long_name_of_a_test_is_found_in_classes_too() -> None:
+    source = (
+        f"class T:\n    async def test_{'a' * 10}(self): ...\ndef test_{'b' * 10}(): ...\ndef other_{'c' * 10}(): ..."
+    )
+    assert sorted(line for line, _ in house_rules.long_test_names(ast.parse(source), 14)) == [2, 3]
+    assert list(house_rules.long_test_names(ast.parse(source), 15)) == []
 
 
 @pytest.mark.parametrize(
@@ -280,7 +313,7 @@ def test_the_running_daemon_loads_nothing_that_only_others_need(tmp_path: Path) 
     assert [name for name in loaded if NOT_IN_DAEMON.match(name)] == []
 
 
-def test_a_daemon_that_answers_dns_loads_that_gateway_and_no_dns_library(tmp_path: Path) -> None:
+def test_a_daemon_that_answers_dns_loads_no_dns_library(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
     with sidecar_process(command, tmp_path, "--dns", "127.0.0.1:0") as errors:
         lines = errors.read_text().splitlines()

@@ -67,22 +67,20 @@ def processes(folder: Path) -> list[str]:
         (["update", "--memberlist", "/no/such"], "--memberlist /no/such: no program is there"),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_one_line_before_anything_starts(
-    arguments: list[str], says: str, folder: Path
-) -> None:
+def test_a_row_that_cannot_run_is_refused_before_anything_starts(arguments: list[str], says: str, folder: Path) -> None:
     ended = bench(folder, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert says in ended.stderr.splitlines()[-1]
     assert list(folder.iterdir()) == []
 
 
-def test_peers_without_serf_are_an_error_that_says_where_it_comes_from(folder: Path) -> None:
+def test_peers_without_serf_are_an_error_saying_where_to_get_it(folder: Path) -> None:
     ended = bench(folder, "update", "--peers", PATH=str(folder))
     assert ended.returncode == 2
     assert "no `serf` here" in ended.stderr.splitlines()[-1]
 
 
-def test_a_row_of_real_sidecars_is_a_line_of_json_and_leaves_nothing(folder: Path) -> None:
+def test_a_row_of_real_sidecars_is_a_line_of_json(folder: Path) -> None:
     ended = bench(folder, "update", "--n", "3", "--reps", "1", "--json")
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(ended.stdout)
@@ -176,7 +174,7 @@ def program(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_program_for_memberlist_runs_the_same_row_and_the_ratio_is_told(folder: Path) -> None:
+def test_a_program_of_memberlist_runs_the_same_row(folder: Path) -> None:
     ended = bench(folder, "update", "--n", "3", "--reps", "1", "--json", "--memberlist", str(program(folder, PEER)))
     assert ended.returncode == 0, ended.stderr
     ours, theirs = map(json.loads, ended.stdout.splitlines())
@@ -219,7 +217,7 @@ def test_the_log_of_serf_tells_who_came_changed_and_went() -> None:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_view_that_does_not_come_to_hold_is_not_among_the_times() -> None:
+def test_a_view_that_never_holds_is_not_among_the_times() -> None:
     views = Views(Ears())
     for observer in ("a", "b"):
         views.begin(observer)
@@ -244,7 +242,7 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile([], 0.5) is None
 
 
-def test_a_signal_that_comes_while_held_is_obeyed_at_the_end_and_only_once() -> None:
+def test_a_held_signal_is_obeyed_once_at_the_end() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         stop, passed = Stop(), []

@@ -172,7 +172,7 @@ def test_no_number_of_the_protocol_page_is_left_uncompared() -> None:
     assert [text[max(0, found.start() - 40) : found.end() + 20] for found in re.finditer(r"\d+", text)] == []
 
 
-def test_a_generation_is_48_bits_of_milliseconds_and_16_random_ones() -> None:
+def test_a_generation_is_48_bits_of_time_and_16_random_bits() -> None:
     from gossipreg.daemon.identity import draw_generation
 
     wall_ms = 1_800_000_000_123
@@ -206,7 +206,7 @@ def test_the_drawing_of_the_package_has_every_part_of_it() -> None:
     assert {part for part in parts if f"| {part}/ " not in PAGES["architecture"]} == set()
 
 
-def test_the_protocol_page_names_settings_and_messages_that_there_are() -> None:
+def test_the_protocol_page_names_existing_settings_and_messages() -> None:
     assert hasattr(lan, "suspicion")
     for name in ("Hello", "Mismatch", "Receipt", "Pull", "Buckets", "Hashes", "Want", "Versions", "List", "Peers"):
         assert name in PROTOCOL
@@ -216,7 +216,7 @@ def test_the_protocol_page_names_settings_and_messages_that_there_are() -> None:
 # -- the specification in wire/messages.py -----------------------------------------------------------------------------
 
 
-def test_the_specification_gives_row_hashes_the_size_that_they_have() -> None:
+def test_the_specification_gives_row_hashes_their_size() -> None:
     source = inspect.getsource(messages)
     size = f"{messages.ROW_HASH_BYTES} bytes"
     for message in (messages.Hashes, messages.Want):
@@ -226,7 +226,7 @@ def test_the_specification_gives_row_hashes_the_size_that_they_have() -> None:
     assert f"hashes are sorted, {size} each" in source
 
 
-def test_the_specification_refers_only_to_sections_and_files_that_there_are() -> None:
+def test_the_specification_refers_to_existing_sections_and_files() -> None:
     source = inspect.getsource(messages)
     headings = set(re.findall(r"^(\w[\w ]*)\n-+$", source, re.MULTILINE))
     assert headings >= {"A datagram", "Sizes", "Payloads", "Who may speak"}
@@ -237,7 +237,7 @@ def test_the_specification_refers_only_to_sections_and_files_that_there_are() ->
     assert [name for name in files if not (PACKAGE / name).exists()] == []
 
 
-def test_the_specification_says_which_sizes_of_buckets_are_answered() -> None:
+def test_the_specification_says_which_bucket_sizes_are_answered() -> None:
     text = " ".join((messages.__doc__ or "").split())
     assert f"0 to {messages.MAX_BITS}; digests are" in text
     assert (

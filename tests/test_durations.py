@@ -42,7 +42,7 @@ def test_a_fraction_with_a_unit_is_so_many_seconds(number: object, unit: str) ->
 @example("")
 @example("1h30m")
 @example("9" * 400)
-def test_whatever_the_text_it_is_a_finite_duration_or_a_value_error(text: str) -> None:
+def test_any_text_is_a_finite_duration_or_a_value_error(text: str) -> None:
     with suppress(ValueError):  # any other exception fails
         assert 0 <= parse_duration(text) <= MAX_S  # and so would nan
 

@@ -99,7 +99,7 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path)
 
 
-def test_a_fresh_clone_is_set_up_and_the_command_runs_where_the_user_is(clone: Clone) -> None:
+def test_a_fresh_clone_is_set_up_and_runs_in_the_users_folder(clone: Clone) -> None:
     code, out, err = clone.run("lookup", "a b")
     assert (code, out) == (0, f"ran in {clone.bin}: <lookup> <a b>\n"), err
     assert "setting up .venv" in err
@@ -134,7 +134,7 @@ def test_it_works_through_links(clone: Clone, tmp_path: Path) -> None:
     assert clone.run("info", script=tmp_path / "second")[:2] == (0, f"ran in {clone.bin}: <info>\n")
 
 
-def test_a_changed_pyproject_is_installed_once_into_the_same_venv(clone: Clone) -> None:
+def test_a_changed_pyproject_is_installed_once(clone: Clone) -> None:
     clone.run("info")
     (clone.root / "pyproject.toml").write_text("[project]\nname = 'y'\n")
     clone.traced()
@@ -143,7 +143,7 @@ def test_a_changed_pyproject_is_installed_once_into_the_same_venv(clone: Clone) 
     assert clone.run("info")[2] == ""
 
 
-def test_a_failed_install_is_said_and_repaired_from_nothing_at_the_next_start(clone: Clone) -> None:
+def test_a_failed_install_is_repaired_at_the_next_start(clone: Clone) -> None:
     code, out, err = clone.run("info", PIP_FAILS="1")
     assert (code, out) == (5, "")
     assert err.splitlines()[-1].startswith("gossipreg: pip could not install")

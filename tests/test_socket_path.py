@@ -28,9 +28,7 @@ def test_the_folder_is_in_the_users_run_time_folder(runtime: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "relative/folder"])
-def test_without_a_usable_one_it_is_in_run_where_that_is_writable(
-    value: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_runtime_folder_the_socket_is_in_run(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if value is None:
         monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     else:
@@ -46,7 +44,7 @@ def test_else_it_is_in_the_temp_folder_with_the_uid(tmp_path: Path, monkeypatch:
     assert socket_path.socket_folder() == tmp_path / f"gossipreg-{os.getuid()}"
 
 
-def test_a_prepared_folder_is_private_and_preparing_twice_is_fine(runtime: Path) -> None:
+def test_a_prepared_folder_is_private_also_the_second_time(runtime: Path) -> None:
     socket_path.prepare_folder(runtime)
     socket_path.prepare_folder(runtime)
     assert runtime.stat().st_mode & 0o777 == 0o700
@@ -91,7 +89,7 @@ def test_a_name_that_makes_no_file_name_is_refused(name: str, runtime: Path) -> 
         socket_path.default_socket(name)
 
 
-def test_a_path_too_long_is_refused_by_both_sides_with_its_length(runtime: Path) -> None:
+def test_a_path_too_long_is_refused_by_both_sides(runtime: Path) -> None:
     with pytest.raises(CannotStart, match=str(len(os.fsencode(runtime)) + 206)):
         socket_path.default_socket("x" * 200)
     with pytest.raises(ChooseSocket, match="takes 108 bytes"):
@@ -132,9 +130,7 @@ def socket_in(folder: Path, name: str = "gossipreg.sock") -> Path:
     return folder / name
 
 
-def test_a_named_socket_wins_over_the_environment_and_that_over_the_folder(
-    runtime: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_named_socket_wins_over_environment_and_folder(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only = socket_in(runtime, "only.sock")
     assert find_socket(None, living) == str(only)
     monkeypatch.setenv("GOSSIPREG_SOCKET", "/env.sock")

@@ -130,7 +130,7 @@ def test_wrong_usage_with_json_is_one_object_alone(command: Command) -> None:
     assert "NAME" in error["message"]
 
 
-def test_text_that_cannot_be_sent_is_an_error_without_a_traceback(sidecar: FakeSidecar, command: Command) -> None:
+def test_text_that_cannot_be_sent_is_an_error_not_a_traceback(sidecar: FakeSidecar, command: Command) -> None:
     ended = command("lookup", "\udcff")  # how Python reads an argument that is not UTF-8
     assert ended.code == 2
     assert "cannot be sent" in ended.err
@@ -138,7 +138,7 @@ def test_text_that_cannot_be_sent_is_an_error_without_a_traceback(sidecar: FakeS
 
 
 @pytest.mark.parametrize(("error", "code"), [(CannotStart("port 7940 is taken"), 5), (BadConfig("period_s is 0"), 2)])
-def test_join_that_cannot_start_is_5_and_a_wrong_value_2_in_one_line(
+def test_join_that_cannot_start_is_5_and_a_wrong_value_is_2(
     error: GossipregError, code: int, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gossipreg.daemon import main
@@ -183,7 +183,7 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(command_line: list[str],
     assert (process.returncode, err) == (141, "")
 
 
-def test_a_reader_that_goes_away_before_a_short_result_is_quiet_too(sidecar: FakeSidecar) -> None:
+def test_a_reader_that_goes_away_early_is_no_error(sidecar: FakeSidecar) -> None:
     sidecar.answers["lookup"] = lambda _: [instance()]
     reader, writer = os.pipe()
     os.close(reader)

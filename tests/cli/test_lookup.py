@@ -161,9 +161,7 @@ def test_lookup_warns_of_stale_instances_on_stderr_alone(sidecar: FakeSidecar, c
     assert ended.err.startswith("Warning: this sidecar hears no other")
 
 
-def test_what_another_member_wrote_cannot_forge_a_line_or_move_the_cursor(
-    sidecar: FakeSidecar, command: Command
-) -> None:
+def test_text_of_others_forges_no_line_and_moves_no_cursor(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["lookup"] = lambda _: [instance(address="10.0.0.1\n6.6.6.6"), instance(address="\x1b[2J")]
     assert command("lookup", "web", "--sorted").out == "10.0.0.1\\n6.6.6.6:8080\n\\x1b[2J:8080\n"
 

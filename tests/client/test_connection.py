@@ -40,9 +40,7 @@ def refuse(error: Exception) -> Any:
 
 
 @pytest.mark.parametrize("error", [NotFound("no web-1"), Busy("full"), TooLarge("65537 bytes")])
-def test_an_answered_error_has_its_class_and_leaves_the_connection_usable(
-    error: RequestError, sidecar: FakeSidecar
-) -> None:
+def test_an_answered_error_leaves_the_connection_usable(error: RequestError, sidecar: FakeSidecar) -> None:
     sidecar.answers |= {"deregister": refuse(error), "info": lambda _: {}}
     with Client(str(sidecar.path)) as client:
         with pytest.raises(type(error), match=str(error)):
@@ -78,7 +76,7 @@ def test_a_probe_tells_a_living_sidecar_from_none(sidecar: FakeSidecar, tmp_path
     assert probe(str(tmp_path / "file" / "none.sock")) == "dead"
 
 
-def test_a_sidecar_that_does_not_answer_is_unreachable_after_the_timeout(tmp_path: Path) -> None:
+def test_a_silent_sidecar_is_unreachable_after_the_timeout(tmp_path: Path) -> None:
     path = str(tmp_path / "silent.sock")
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(path)
@@ -87,7 +85,7 @@ def test_a_sidecar_that_does_not_answer_is_unreachable_after_the_timeout(tmp_pat
             Client(path, timeout_s=0.05).call("info")
 
 
-def test_after_a_missed_answer_the_next_call_uses_a_new_connection(sidecar: FakeSidecar) -> None:
+def test_a_call_after_a_missed_answer_uses_a_new_connection(sidecar: FakeSidecar) -> None:
     late = iter([b"\xc0"[:0], {"synced": True}])
     sidecar.answers["info"] = lambda _: next(late)  # the first closes without an answer
     with Client(str(sidecar.path)) as client:
@@ -106,7 +104,7 @@ def test_a_socket_of_another_program_is_reported_as_no_sidecar(junk: bytes, side
         client.call("info")
 
 
-def test_an_error_without_a_request_is_raised_and_ends_the_connection(sidecar: FakeSidecar) -> None:
+def test_an_error_without_a_request_ends_the_connection(sidecar: FakeSidecar) -> None:
     sidecar.answers["info"] = lambda _: rpc.encode_error(None, "busy", "too many requests")
     with Client(str(sidecar.path)) as client:
         for _ in range(2):
@@ -137,7 +135,7 @@ def changes_of(count: int) -> list[dict[str, Any]]:
     return [{"kind": "current", "instances": []}, *added]
 
 
-def test_a_watch_gives_every_change_in_order_and_ends_with_the_sidecar(sidecar: FakeSidecar) -> None:
+def test_a_watch_gives_changes_in_order_until_the_sidecar_ends(sidecar: FakeSidecar) -> None:
     sidecar.changes = [*changes_of(100), None]
     with Client(str(sidecar.path)) as client, client.watch("web") as watch:
         assert [next(watch) for _ in range(101)] == changes_of(100)
@@ -146,7 +144,7 @@ def test_a_watch_gives_every_change_in_order_and_ends_with_the_sidecar(sidecar: 
     assert sidecar.seen == [("watch", {"name": "web"})]
 
 
-def test_a_watch_waits_no_longer_than_told_and_goes_on_afterwards(sidecar: FakeSidecar) -> None:
+def test_a_watch_goes_on_after_a_wait_that_timed_out(sidecar: FakeSidecar) -> None:
     sidecar.changes = [*changes_of(1)]
     with Client(str(sidecar.path)) as client, client.watch() as watch:
         assert [watch.next_within(30), watch.next_within(30)] == changes_of(1)

@@ -8,7 +8,7 @@ from gossipreg.model import Address
 from gossipreg.net.addresses import LOOPBACKS, WILDCARDS, Bind
 
 
-def test_without_bind_a_sidecar_with_a_key_listens_everywhere_and_one_without_on_loopback() -> None:
+def test_the_default_bind_is_everywhere_with_a_key_else_loopback() -> None:
     assert bind_rule(None, everywhere=True) == Bind(WILDCARDS, DEFAULT_PORT)
     assert bind_rule(None, everywhere=False) == Bind(LOOPBACKS, DEFAULT_PORT)
 
@@ -46,9 +46,7 @@ def test_the_route_to_loopback_is_loopback() -> None:
 
 
 @pytest.mark.parametrize(("hosts", "seeds"), [(WILDCARDS, ()), (("10.0.0.1",), ()), (LOOPBACKS, ("10.0.0.1:7940",))])
-def test_clear_text_off_loopback_is_refused_with_the_way_to_a_key(
-    hosts: tuple[str, ...], seeds: tuple[str, ...]
-) -> None:
+def test_clear_text_off_loopback_is_refused_naming_keygen(hosts: tuple[str, ...], seeds: tuple[str, ...]) -> None:
     with pytest.raises(CannotStart, match=r"gossipreg keygen.*--key-file.*--insecure"):
         refuse_clear_text(Bind(hosts, 0), seeds)
 

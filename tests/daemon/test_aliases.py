@@ -101,7 +101,7 @@ async def test_no_service_waits_for_itself(others: list[tuple[str, str]], id: st
         nursery.cancel_scope.cancel()
 
 
-async def test_an_alias_of_a_service_elsewhere_follows_it_until_its_node_leaves() -> None:
+async def test_an_alias_follows_a_remote_service_until_its_node_leaves() -> None:
     registry = Registry()
     aliases = Aliases(registry.node, lambda: Health.PASSING)
 
@@ -121,7 +121,7 @@ async def test_an_alias_of_a_service_elsewhere_follows_it_until_its_node_leaves(
         assert await found(text) == CheckOutcome(Health.CRITICAL, "no living node has the name 'speaker-7'")
 
 
-async def test_an_alias_of_a_service_elsewhere_waits_until_the_sidecar_is_synced(autojump_clock: MockClock) -> None:
+async def test_an_alias_of_a_remote_service_waits_until_synced(autojump_clock: MockClock) -> None:
     node = a_node(synced=False)
     aliases = Aliases(node, lambda: Health.PASSING)
     with trio.move_on_after(100) as waited:

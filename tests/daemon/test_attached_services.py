@@ -10,9 +10,7 @@ from gossipreg.model import Health
 from tests.daemon.kept_services import ME, ROOT, WEB, Holder, Started
 
 
-async def test_an_attached_service_goes_with_its_connection_and_is_not_kept(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_an_attached_service_ends_with_its_connection(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
 
     async def before(one: Started) -> None:

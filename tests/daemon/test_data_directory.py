@@ -42,7 +42,7 @@ def open_closed(path: Path) -> tuple[bytes, int]:
         data.close()
 
 
-def test_an_id_is_the_hash_of_the_public_key_and_no_two_are_alike() -> None:
+def test_an_id_is_the_hash_of_the_public_key() -> None:
     first, second = draw_identity(), draw_identity()
     assert first.id == hashlib.sha256(first.public_key).digest()[:16]
     assert len(first.public_key) == 32
@@ -71,7 +71,7 @@ def test_the_identity_is_kept_and_the_generation_rises(tmp_path: Path) -> None:
     assert generations == sorted(set(generations))
 
 
-def test_a_clock_that_was_set_back_does_not_bring_the_generation_back(tmp_path: Path) -> None:
+def test_a_clock_set_back_does_not_lower_the_generation(tmp_path: Path) -> None:
     data = DataDirectory(str(tmp_path))
     high = data.next_generation(WALL_MS)
     low = data.next_generation(WALL_MS - 86_400_000)
@@ -175,13 +175,13 @@ def test_a_database_that_was_emptied_is_no_first_start(tmp_path: Path, how: str)
     assert open_closed(tmp_path)[0] != id
 
 
-def test_a_start_that_ended_before_it_had_an_identity_is_not_held_against_the_next(tmp_path: Path) -> None:
+def test_a_start_without_identity_does_not_stop_the_next_one(tmp_path: Path) -> None:
     DataDirectory(str(tmp_path)).close()
     (tmp_path / DATABASE).unlink()
     open_closed(tmp_path)
 
 
-def test_a_directory_from_before_the_id_stood_beside_the_lock_gets_it(tmp_path: Path) -> None:
+def test_a_directory_of_an_older_release_gets_its_id_file(tmp_path: Path) -> None:
     id, _ = open_closed(tmp_path)
     os.truncate(tmp_path / "lock", 0)
     assert open_closed(tmp_path)[0] == id

@@ -68,7 +68,7 @@ async def test_an_edited_question_takes_a_service_out_once_it_fails(autojump_clo
 
 
 @pytest.mark.parametrize("source", ["flags", "file"])
-async def test_a_service_beside_it_comes_back_as_it_was_only_where_nothing_of_it_changed(
+async def test_only_an_unchanged_flag_service_keeps_its_health(
     autojump_clock: MockClock, tmp_path: Path, source: str
 ) -> None:
     started = Started(autojump_clock, tmp_path)
@@ -92,9 +92,7 @@ async def test_a_service_beside_it_comes_back_as_it_was_only_where_nothing_of_it
     await started.run(is_at_first(Health.CRITICAL), **given(other))
 
 
-async def test_registered_again_with_the_checks_it_had_it_goes_on_as_it_was(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_registering_again_with_equal_checks_keeps_their_state(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
 
     async def use(one: Started) -> None:

@@ -25,9 +25,7 @@ async def test_an_emptied_file_takes_nothing_out_unless_it_is_allowed(
     await started.run(use, file=[{"name": "web", "port": 80}])
 
 
-async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_gone(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_reading_the_file_again_does_what_changed_in_it(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     a, b, c = ({"name": "web", "port": port} for port in (1, 2, 3))
 
@@ -46,9 +44,7 @@ async def test_the_file_read_again_changes_what_changed_and_takes_out_what_is_go
     await started.run(use, file=[a, b])
 
 
-async def test_a_service_of_the_file_comes_back_when_who_took_it_over_is_gone(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_a_service_of_the_file_returns_after_a_takeover_ends(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
 
     def weights(one: Started) -> list[int]:
@@ -74,7 +70,7 @@ def too_large(*_: object) -> None:
     raise TooLarge("a row of more than 1 byte: take something out first")
 
 
-async def test_what_of_the_file_cannot_be_done_is_said_and_done_at_the_next_reading(
+async def test_a_failed_entry_of_the_file_is_done_at_the_next_reading(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = Started(autojump_clock, tmp_path)

@@ -33,7 +33,7 @@ MEMBERS = [
         ("gone", [0xC1]),
     ],
 )
-def test_those_of_the_name_or_id_are_meant_and_of_several_the_dead(text: str, ids: list[int]) -> None:
+def test_force_leave_takes_a_name_or_id_and_prefers_the_dead(text: str, ids: list[int]) -> None:
     assert [one.id[0] for one in meant(MEMBERS, text)] == ids
 
 

@@ -69,7 +69,7 @@ async def test_a_gateway_that_fails_begins_anew_and_says_so(
     assert trio.current_time() - start == 2 * AGAIN_S
 
 
-def test_a_change_that_a_gateway_cannot_take_makes_it_look_at_everything_anew() -> None:
+def test_a_gateway_that_cannot_take_a_change_reads_all_anew() -> None:
     fragile, sound = Fragile(), Fragile()
     gateways = Gateways([fragile, sound], a_node(), fragile.bug())
     fragile.breaks = ["changed"]
@@ -78,7 +78,7 @@ def test_a_change_that_a_gateway_cannot_take_makes_it_look_at_everything_anew() 
     assert fragile.went_wrong == ["gateway_fragile"]
 
 
-async def test_a_gateway_that_could_not_take_a_change_runs_anew_at_once_with_what_it_looked_at(
+async def test_a_gateway_that_failed_on_a_change_runs_anew_at_once(
     autojump_clock: trio.testing.MockClock,  # noqa: ARG001  # sleeping takes no time with it
 ) -> None:
     fragile = Fragile()

@@ -14,9 +14,7 @@ from gossipreg.model import Health
 from tests.daemon.kept_services import CHECKED, ME, ROOT, Holder, Started, passing_once
 
 
-async def test_a_service_with_a_check_is_out_of_the_answers_until_it_passes(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_a_service_with_a_check_is_critical_until_it_passes(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     started.tcp.health = Health.CRITICAL
 
@@ -140,9 +138,7 @@ async def test_health_kept_without_a_time_does_not_count(autojump_clock: MockClo
     await started.run(use)
 
 
-async def test_a_restart_of_the_sidecar_keeps_an_attached_service_in_the_answers(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_a_restart_keeps_the_health_of_an_attached_service(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
 
     async def before(one: Started) -> None:

@@ -158,7 +158,7 @@ async def test_it_is_written_at_most_every_ten_seconds(
     assert min(later - before for before, later in pairwise(began)) >= KEEP_S
 
 
-async def test_a_table_that_stays_as_it_is_has_its_head_alone_written_anew(kept: _Kept) -> None:
+async def test_of_an_unchanged_table_only_the_head_is_written(kept: _Kept) -> None:
     node = _node()
     await _write(kept, node)
     before = kept.path.stat()

@@ -67,7 +67,7 @@ def test_an_announced_hold_keeps_health_beyond_the_interval() -> None:
     assert restored("ttl:10s", later(25), hold=hold) == Restored(Health.PASSING, 25, 10)
 
 
-def test_what_was_known_of_another_question_is_not_known_of_this_one() -> None:
+def test_health_of_another_check_says_nothing_of_this_one() -> None:
     assert restored("http://h/a", later(1), asked="http://h/b") is None
     assert restored("http://h/a,method=HEAD", later(1), asked="http://h/a") is None
     assert restored("http://h/a,interval=20s,check_notes=n", later(1), asked="http://h/a") is not None
@@ -80,7 +80,7 @@ def test_two_ttl_checks_of_a_service_are_told_apart() -> None:
 
 
 @given(st.integers(0, 2**40), st.floats(0, 1e6), st.integers(0, 2**40), st.floats(0, 1e6))
-def test_an_age_is_never_negative_and_never_less_than_either_clock_says(
+def test_an_age_is_the_larger_of_both_clocks_and_not_negative(
     wall: int, boot: float, wall_now: int, boot_now: float
 ) -> None:
     age = age_s(Moment(wall, boot, "b"), Moment(wall_now, boot_now, "b"))

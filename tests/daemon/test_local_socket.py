@@ -19,7 +19,7 @@ from tests.daemon.conftest import Inside, Sidecar
 from tests.daemon.memory_network import MemoryNetwork
 
 
-def test_replies_and_notifications_are_the_bytes_that_rpc_would_make() -> None:
+def test_packed_replies_are_the_bytes_that_rpc_makes() -> None:
     for id in (0, 127, 128, 70_000, 1 << 40):
         assert packed_reply(id, packb({"a": [1, None]})) == encode_reply(id, {"a": [1, None]})
         shape = {"kind": "current", "instances": []}
@@ -43,7 +43,7 @@ async def test_services_and_members_are_paged(sidecar: Sidecar) -> None:
 MANY = 2000
 
 
-async def test_what_shows_everybody_lets_others_have_their_turn_meanwhile() -> None:
+async def test_listing_every_member_lets_other_tasks_run() -> None:
     inside = Inside(MemoryNetwork(), "tested")
     insider = Speaker(1, keyring=None, generation=1 << 16)
     insider.greets(inside.node, trio.current_time())

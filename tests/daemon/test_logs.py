@@ -82,7 +82,7 @@ def test_wrong_clusters_and_keys_are_told_in_plain_words() -> None:
     assert second.endswith('message="10.0.0.1:7940 does not accept our key: check --key-file"')
 
 
-def test_repeated_troubles_are_told_once_a_minute_for_each_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_troubles_are_logged_once_a_minute_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     out = io.StringIO()
@@ -122,7 +122,7 @@ def test_the_memory_of_repeated_lines_is_bounded() -> None:
     assert len(log._repeats) == logs.REPEAT_KEYS_MAX
 
 
-def test_lines_of_one_kind_are_counted_once_there_were_many_whatever_their_keys(
+def test_many_lines_of_one_kind_are_counted_whatever_their_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1000.0
@@ -148,7 +148,7 @@ def test_lines_of_one_kind_are_counted_once_there_were_many_whatever_their_keys(
 
 
 @pytest.mark.parametrize("kind", ["member_hidden", "member_dead", "alone"])
-def test_who_is_leaving_has_no_news_of_the_others_who_may_be_leaving_too(kind: str) -> None:
+def test_a_leaving_sidecar_logs_nothing_of_the_others(kind: str) -> None:
     out = io.StringIO()
     log = Log(stream=out)
     log_event(log, Event(kind), cluster="y", leaving=True)

@@ -107,7 +107,7 @@ def processes(tmp_path: Path) -> Iterator[Any]:
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_ready_line_says_who_and_where_and_the_socket_answers(processes: Any, tmp_path: Path) -> None:
+def test_the_ready_line_names_a_socket_that_answers(processes: Any, tmp_path: Path) -> None:
     sidecar = processes(service=None)
     pattern = rf"ready name=a id=[0-9a-f]{{32}} gossip=127\.0\.0\.1:\d+ socket={re.escape(str(tmp_path))}/a\.sock"
     assert re.fullmatch(pattern, sidecar.ready)
@@ -155,7 +155,7 @@ def test_another_cluster_and_another_key_are_told_in_words(processes: Any) -> No
     processes("c", cluster="x", key=other_key, seeds=[a.gossip]).wait_log(f"{a.gossip} does not accept our key")
 
 
-def test_sighup_reads_the_keys_again_and_a_bad_file_changes_nothing(processes: Any, tmp_path: Path) -> None:
+def test_sighup_reads_keys_again_unless_the_file_is_bad(processes: Any, tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text(KEY)
     sidecar = processes(key_file=str(key_file))
@@ -187,7 +187,7 @@ def test_a_key_file_that_takes_its_time_holds_up_nobody_who_asks(processes: Any,
     assert sidecar.wait_log("info keys_read ")
 
 
-def test_systemd_is_told_ready_when_in_step_and_stopping_at_the_end(
+def test_systemd_gets_ready_when_synced_and_stopping_at_the_end(
     processes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -211,7 +211,7 @@ def test_the_identity_outlives_the_process(processes: Any, tmp_path: Path) -> No
     assert int(infos[0]["generation"]) < int(infos[1]["generation"])
 
 
-def test_as_long_as_a_damaged_database_lies_there_each_start_says_so(processes: Any, tmp_path: Path) -> None:
+def test_each_start_warns_of_a_damaged_database_that_is_kept(processes: Any, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     (data_dir / "gossipreg.db").write_bytes(os.urandom(4096))
@@ -321,7 +321,7 @@ def test_only_what_may_mend_itself_is_to_be_tried_again(
     assert type(raised.value) is cls
 
 
-def test_a_taken_port_a_lock_and_a_live_socket_are_to_be_tried_again(tmp_path: Path) -> None:
+def test_a_taken_port_lock_or_socket_may_be_tried_again(tmp_path: Path) -> None:
     first = Settings(bind="127.0.0.1:0", socket=str(tmp_path / "a"), data_dir=str(tmp_path / "data"))
     with opened(first) as running:
         taken = str(running.transport.local_addresses[0])
@@ -361,7 +361,7 @@ def test_the_socket_of_a_live_sidecar_stops_a_second_one(processes: Any) -> None
     assert first.call("info")["name"] == "a"
 
 
-def test_a_service_beside_it_that_cannot_be_registered_is_an_error(tmp_path: Path) -> None:
+def test_a_flag_service_that_cannot_be_registered_is_an_error(tmp_path: Path) -> None:
     from gossipreg.daemon.logs import Log
     from gossipreg.daemon.main import Sidecar
 

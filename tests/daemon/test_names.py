@@ -43,7 +43,7 @@ def resolver() -> Iterator[Resolver]:
     resolver.gate.set()
 
 
-async def test_a_name_that_hangs_takes_one_thread_however_often_it_is_asked_for(resolver: Resolver) -> None:
+async def test_a_hanging_name_takes_one_thread_for_all_its_lookups(resolver: Resolver) -> None:
     asked = Names(resolver)
     for _ in range(3 * names.THREADS):
         with trio.move_on_after(0.001):
@@ -113,7 +113,7 @@ async def test_localhost_has_the_families_that_are_asked_for(family: int, hosts:
     assert [one[4][0] for one in found] == hosts
 
 
-async def test_a_check_whose_time_was_up_before_its_name_was_found_says_so(resolver: Resolver) -> None:
+async def test_a_check_that_timed_out_while_resolving_says_so(resolver: Resolver) -> None:
     trio.socket.set_custom_hostname_resolver(Names(resolver))
     progress = Progress()
     async with trio.open_nursery() as nursery:

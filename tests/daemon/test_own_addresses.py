@@ -178,7 +178,7 @@ def test_an_address_that_the_user_named_is_not_followed() -> None:
     assert one.look(*local("10.0.0.33")) == ["10.0.0.1"]
 
 
-async def test_services_follow_the_first_host_and_troubles_whether_there_is_one() -> None:
+async def test_services_follow_the_first_host_if_there_is_one() -> None:
     one = Following(here=())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(one.followed._follow_announced)
@@ -194,7 +194,7 @@ async def test_services_follow_the_first_host_and_troubles_whether_there_is_one(
         nursery.cancel_scope.cancel()
 
 
-async def test_services_follow_an_address_that_changed_before_anything_ran() -> None:
+async def test_services_follow_an_address_changed_before_the_start() -> None:
     one = Following("10.0.0.1", here=local("10.0.0.1"))
     one.look(*local("10.0.0.33"))
     async with trio.open_nursery() as nursery:

@@ -99,7 +99,7 @@ async def test_a_datagram_reaches_the_node_and_its_answer_the_peer(autojump_cloc
         assert [call[:3] for call in bench.node.calls] == [("receive", b"ping", bench.peer.address)]
 
 
-async def test_the_node_advances_when_its_deadline_comes_and_not_before(autojump_clock: MockClock) -> None:
+async def test_the_node_advances_at_its_deadline_and_not_before(autojump_clock: MockClock) -> None:
     async with running(autojump_clock) as bench:
         start = trio.current_time()
         bench.node.period_s = 0.5
@@ -108,7 +108,7 @@ async def test_the_node_advances_when_its_deadline_comes_and_not_before(autojump
         assert [call[1] for call in bench.node.of("advance")] == [start + due for due in (0, 0.5, 1, 1.5)]
 
 
-async def test_a_command_that_brings_the_deadline_forward_wakes_the_sleeping_pump(autojump_clock: MockClock) -> None:
+async def test_an_earlier_deadline_wakes_the_sleeping_pump(autojump_clock: MockClock) -> None:
     async with running(autojump_clock) as bench:
         start = trio.current_time()
 
@@ -184,9 +184,7 @@ async def test_the_measured_lag_is_given_to_the_node(autojump_clock: MockClock) 
 
 
 @pytest.mark.parametrize("where", ["receive", "advance"])
-async def test_a_bug_is_logged_once_with_its_traceback_and_counted_and_the_loop_goes_on(
-    autojump_clock: MockClock, where: str
-) -> None:
+async def test_a_bug_is_logged_once_and_the_loop_goes_on(autojump_clock: MockClock, where: str) -> None:
     async with running(autojump_clock) as bench:
         bench.node.bugs.add(where)
         bench.node.deadline = trio.current_time() + 0.01
@@ -204,7 +202,7 @@ async def test_a_bug_is_logged_once_with_its_traceback_and_counted_and_the_loop_
         assert (b"pong", bench.transport.address) in bench.peer.receive_nowait()
 
 
-async def test_a_node_that_always_fails_to_advance_is_not_called_in_a_hurry(autojump_clock: MockClock) -> None:
+async def test_a_node_that_fails_to_advance_is_not_called_in_a_loop(autojump_clock: MockClock) -> None:
     async with running(autojump_clock) as bench:
         bench.node.bugs.add("advance")
         bench.node.deadline = trio.current_time()

@@ -134,7 +134,7 @@ async def test_literal_addresses_ask_nobody_and_end_at_once(autojump_clock: Mock
     assert names.asked == []
 
 
-async def test_a_name_is_asked_for_again_with_backoff_for_as_long_as_it_takes(autojump_clock: MockClock) -> None:
+async def test_a_name_of_a_seed_is_resolved_again_with_backoff(autojump_clock: MockClock) -> None:
     names = Names()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(names.run, autojump_clock, "late.example:7940", str(A))

@@ -27,9 +27,7 @@ async def test_a_command_is_taken_from_the_same_user_only(autojump_clock: MockCl
     await started.run(use)
 
 
-async def test_a_command_of_another_user_is_not_run_after_a_restart_without_the_flag(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_a_restart_without_the_flag_runs_no_others_command(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     data = DataDirectory(str(tmp_path))
     kept = KeptService("x", "socket", False, packb({**WEB, "id": "x", "checks": ["cmd:true"]}))
@@ -82,9 +80,7 @@ async def test_a_service_without_an_owner_goes_to_its_first_changer(autojump_clo
     await started.run(use)
 
 
-async def test_two_users_who_register_one_id_at_once_do_not_both_get_it(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_of_two_users_registering_one_id_at_once_one_gets_it(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     refused: list[int] = []
 
@@ -111,9 +107,7 @@ async def test_two_users_who_register_one_id_at_once_do_not_both_get_it(
     await started.run(after)
 
 
-async def test_everyone_may_answer_the_ttl_of_a_service_from_flags_or_file(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_every_user_may_beat_for_a_service_of_flags_or_file(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     flags = {"name": "flag", "port": 81, "checks": ["ttl:30s"]}
     in_file = {"name": "file", "port": 82, "checks": ["ttl:30s"]}

@@ -15,9 +15,7 @@ from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
 from tests.daemon.kept_services import CHECKED, ME, ROOT, WEB, Started
 
 
-async def test_what_was_registered_is_there_after_a_kill_and_what_was_taken_out_is_not(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_registrations_and_deregistrations_survive_a_kill(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
 
     async def before(one: Started) -> None:
@@ -63,7 +61,7 @@ async def test_flags_that_are_gone_leave_nothing_behind(autojump_clock: MockCloc
 @pytest.mark.parametrize(
     "params", [b"\x05", b"", b"\xc1", b"\x90", b"\xa1x", b"\x81\x01\x02", b"\x80", b"\x81\xc4\x01n\x01"]
 )
-async def test_a_kept_registration_that_is_none_is_said_and_hurts_no_other(
+async def test_a_kept_registration_that_is_bad_harms_no_other(
     autojump_clock: MockClock, tmp_path: Path, params: bytes
 ) -> None:
     started = Started(autojump_clock, tmp_path)
@@ -118,9 +116,7 @@ async def test_the_last_of_two_updates_at_once_is_the_one_that_is_kept(
     await started.run(after)
 
 
-async def test_registrations_and_what_keeps_a_service_out_stand_in_the_log(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_registrations_and_failing_checks_are_logged(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     started.tcp.health = Health.CRITICAL
 

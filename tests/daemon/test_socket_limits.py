@@ -18,7 +18,7 @@ from gossipreg.wire.rpc import (
 from tests.daemon.conftest import GENEROUS_S, Sidecar
 
 
-async def test_a_client_that_asks_and_does_not_read_is_read_from_no_more(sidecar: Sidecar) -> None:
+async def test_a_client_that_does_not_read_its_answers_is_not_read(sidecar: Sidecar) -> None:
     client, other = await sidecar.client(), await sidecar.client()
     for port in range(1, 200):
         await other.call("register", name="web", port=port)
@@ -45,9 +45,7 @@ async def test_a_client_that_asks_and_does_not_read_is_read_from_no_more(sidecar
         (packb([0, 1, "lookup", {"name": "x" * MAX_REQUEST_BYTES}]), "too_large"),
     ],
 )
-async def test_bytes_that_are_no_request_are_told_and_end_that_connection_alone(
-    sidecar: Sidecar, data: bytes, code: str
-) -> None:
+async def test_bytes_that_are_no_request_end_that_connection_alone(sidecar: Sidecar, data: bytes, code: str) -> None:
     client, other = await sidecar.client(), await sidecar.client()
     with trio.move_on_after(GENEROUS_S):
         with suppress(trio.BrokenResourceError):  # it may be cut off before all is written
@@ -84,9 +82,7 @@ async def test_more_connections_of_a_process_than_allowed_are_told(
     assert (await (await sidecar.client()).call("info"))["name"] == "tested"
 
 
-async def test_where_there_is_no_place_who_was_idle_for_longest_makes_room(
-    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_client_idle_for_longest_makes_room(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_socket, "MAX_CLIENTS", 3)
     watcher, first, second = [await sidecar.client() for _ in range(3)]
     await watcher.call("watch")
@@ -104,7 +100,9 @@ async def test_where_there_is_no_place_who_was_idle_for_longest_makes_room(
     assert (await watcher.change())[1]["kind"] == "added"
 
 
-async def test_where_none_is_idle_the_next_is_told(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_beyond_the_limit_is_refused_if_none_is_idle(
+    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local_socket, "MAX_CLIENTS", 2)
     watcher, holder = [await sidecar.client() for _ in range(2)]
     await watcher.call("watch")
@@ -114,9 +112,7 @@ async def test_where_none_is_idle_the_next_is_told(sidecar: Sidecar, monkeypatch
     assert len(await holder.call("lookup", name="web")) == 1
 
 
-async def test_no_user_locks_out_another_and_places_are_kept_for_root_and_our_own(
-    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_user_locks_out_another_or_an_operator(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("MAX_CLIENTS", 6), ("MAX_CLIENTS_A_USER", 3), ("KEPT_CLIENTS", 2)):
         monkeypatch.setattr(local_socket, name, value)
     users = iter([1001, 1001, 1001, 1001, 1002, 1003, os.geteuid()])

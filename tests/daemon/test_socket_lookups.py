@@ -42,7 +42,7 @@ async def test_lookups_with_other_flags_do_not_get_each_others_answers(sidecar: 
         assert [i["port"] for i in await client.call("lookup", name="web", all=True, near=True)] == [80, 81]
 
 
-async def test_a_lookup_may_ask_for_one_or_some_which_are_chosen_by_weight(sidecar: Sidecar) -> None:
+async def test_a_lookup_of_one_or_some_chooses_by_weight(sidecar: Sidecar) -> None:
     client = await sidecar.client()
     for port, weight in ((80, 3), (81, 1), (82, 0)):
         await client.call("register", name="web", port=port, weight=weight)
@@ -100,7 +100,7 @@ async def test_explain_says_what_a_lookup_leaves_out_and_why(sidecar: Sidecar) -
     assert (await client.call("explain", name="web", tags=["blue"]))["matching"] == {**nothing, "passing": 1}
 
 
-async def test_registered_lists_what_is_registered_here_with_its_checks(sidecar: Sidecar) -> None:
+async def test_registered_lists_own_services_with_their_checks(sidecar: Sidecar) -> None:
     client = await sidecar.client()
     assert await client.call("registered") == []
     await client.call("register", name="web", port=80)

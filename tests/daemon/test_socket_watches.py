@@ -20,7 +20,7 @@ def change(name: str, *, note: str = "") -> Changed:
     return Changed((Change(ChangeKind.UPDATED, instance),))
 
 
-async def test_a_watch_begins_with_what_is_there_and_tells_each_change_of_its_name(sidecar: Sidecar) -> None:
+async def test_a_watch_gives_the_current_instances_then_each_change(sidecar: Sidecar) -> None:
     client, other = await sidecar.client(), await sidecar.client()
     await other.call("register", name="web", port=80)
     assert await client.call("watch", name="web") == {"watch": 1}
@@ -78,7 +78,7 @@ async def test_more_watches_than_allowed_are_refused_as_busy(sidecar: Sidecar) -
     assert await client.call("watch", name="a") == {"watch": MAX_WATCHES + 1}
 
 
-async def test_a_watcher_that_does_not_read_is_told_so_and_cut_off_while_others_are_served(sidecar: Sidecar) -> None:
+async def test_a_watcher_that_does_not_read_is_cut_off_alone(sidecar: Sidecar) -> None:
     slow, other = await sidecar.client(), await sidecar.client()
     await slow.call("watch")
     await slow.change()

@@ -69,7 +69,7 @@ async def test_where_it_cannot_be_written_nothing_follows() -> None:
     assert followed == [2]
 
 
-async def test_what_nobody_waits_for_is_written_once_as_it_is_by_then_and_tried_again() -> None:
+async def test_an_unawaited_write_is_made_once_with_the_latest_value() -> None:
     disk = Disk()
     disk.fails = True
     disk.gate.set()
@@ -86,7 +86,7 @@ async def test_what_nobody_waits_for_is_written_once_as_it_is_by_then_and_tried_
     assert disk.commits == [["second", "third"]]  # what is about to change comes last
 
 
-async def test_a_disk_that_could_not_be_written_is_tried_until_it_can_and_that_is_told(
+async def test_a_failed_write_is_retried_and_both_are_logged(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     assert autojump_clock.autojump_threshold == 0

@@ -106,7 +106,7 @@ async def test_a_closed_port_is_told_as_refused(new_transport: NewTransport) -> 
     assert a.refused() == []
 
 
-async def test_a_refusal_does_not_cost_the_next_datagram_to_somebody_else(new_transport: NewTransport) -> None:
+async def test_a_refusal_does_not_lose_the_next_datagram_to_another(new_transport: NewTransport) -> None:
     a, b, gone = new_transport(), new_transport(), new_transport()
     address = gone.local_addresses[0]
     gone.close()
@@ -161,7 +161,7 @@ def test_both_families_share_one_port() -> None:
         transport.close()
 
 
-def test_a_taken_port_that_was_asked_for_is_an_error_that_names_it() -> None:
+def test_a_requested_port_that_is_taken_is_an_error_naming_it() -> None:
     first = bound()
     port = first.local_addresses[0].port
     try:
@@ -194,7 +194,7 @@ def test_a_host_name_is_never_looked_up_for_sending(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EPERM, errno.EMSGSIZE, errno.ENOBUFS, errno.EINVAL])
-def test_whatever_the_kernel_says_to_a_send_is_counted_under_its_name(number: int) -> None:
+def test_each_error_of_a_send_is_counted_under_its_name(number: int) -> None:
     class Refusing:
         family = socket.AF_INET
 

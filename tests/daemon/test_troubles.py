@@ -18,7 +18,7 @@ class Clock:
         return self.now
 
 
-def test_what_is_seen_again_and_again_goes_on_and_is_over_when_it_is_not() -> None:
+def test_a_trouble_lasts_while_seen_and_then_is_over() -> None:
     clock = Clock()
     held = Troubles(clock)
     for _ in range(3):

@@ -43,7 +43,7 @@ def test_a_container_without_a_bound_fails() -> None:
         Bounded(world).at_rest()
 
 
-def test_a_member_cut_off_is_not_well_and_may_be_taken_for_dead_but_not_after_the_cable_is_back() -> None:
+def test_a_member_may_be_taken_for_dead_only_while_cut_off() -> None:
     world = World(1)
     hosts = world.form(5)
     checker = TakenForDead(world)
@@ -61,7 +61,7 @@ def test_a_member_cut_off_is_not_well_and_may_be_taken_for_dead_but_not_after_th
     assert checker.longest_s <= 3
 
 
-def test_who_stood_still_forgets_the_dead_when_it_goes_on_and_is_not_blamed_before() -> None:
+def test_a_paused_member_is_not_blamed_for_keeping_the_dead() -> None:
     """Found by swarm: a tick in the very moment of going on, before its timers fired."""
     world = World(1, config=replace(lan, dead_row_brief_s=10.0))
     hosts = world.form(4, durable=False)
@@ -105,7 +105,7 @@ def test_chatter_at_rest_is_told_from_calls_on_the_lost() -> None:
         checker.quiet(before, (after[0], after[1] + 16 * 4 * 60), 16, hosts, {})
 
 
-def test_calls_on_the_lost_of_whom_they_let_go_meanwhile_are_no_chatter() -> None:
+def test_calls_to_lost_members_are_not_counted_as_chatter() -> None:
     """Found by swarm, seed 1092: the old self of a member that had lost its state."""
     world = World(1)
     hosts = world.form(4)

@@ -121,9 +121,7 @@ def test_what_is_wrong_is_said_in_one_line(line: str, says: str, capsys: pytest.
     assert re.fullmatch(f"error: .*{says}.*\n", said.err)
 
 
-def test_settings_are_in_what_runs_what_is_told_and_the_command_that_repeats_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_settings_reach_the_run_its_report_and_its_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = "run idle --nodes 3 --duration 2 --set helpers=2 --set hear_nobody=off --jobs 1"
     assert cli.main([*line.split(), "--out", str(tmp_path)]) == 0
     assert "helpers=2 hear_nobody=off" in capsys.readouterr().out

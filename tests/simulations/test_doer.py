@@ -32,7 +32,7 @@ def test_who_is_slow_for_two_reasons_is_slow_until_both_are_over(what: str) -> N
         assert (host.stalled or host.blocked) is slow
 
 
-def test_who_is_stalled_while_it_is_blocked_is_blocked_again_and_its_timers_fire() -> None:
+def test_a_blocked_member_that_was_stalled_is_blocked_again() -> None:
     world = doing(
         Action(number=1, at_s=1.0, what="block", hosts=(1,), for_s=6.0),
         Action(number=2, at_s=2.0, what="stall", hosts=(1,), for_s=2.0),
@@ -50,7 +50,7 @@ def test_who_is_stalled_while_it_is_blocked_is_blocked_again_and_its_timers_fire
     assert not host.held
 
 
-def test_a_process_that_is_started_anew_is_not_stalled_and_the_end_of_the_old_stall_wakes_no_later_one() -> None:
+def test_a_stall_ends_with_its_process_and_wakes_no_later_one() -> None:
     world = doing(
         Action(number=1, at_s=1.0, what="stall", hosts=(1,), for_s=4.0),
         Action(number=2, at_s=2.0, what="crash", hosts=(1,), for_s=1.0, seeds=(0,)),
@@ -62,7 +62,7 @@ def test_a_process_that_is_started_anew_is_not_stalled_and_the_end_of_the_old_st
         assert host.stalled is stalled
 
 
-def test_of_two_faults_of_a_kind_the_worst_holds_and_the_end_of_one_leaves_the_other() -> None:
+def test_of_two_faults_of_a_kind_the_worse_one_holds() -> None:
     world = overlapping("slow", 0.002, 0.001)
     seen = []
     for second in (1.5, 2.5, 4.0, 5.5):
@@ -79,7 +79,7 @@ def test_of_two_faults_of_a_kind_the_worst_holds_and_the_end_of_one_leaves_the_o
         ("reorder", [0.3, 0.3, 0.1, 0.0]),
     ],
 )
-def test_the_end_of_what_is_wrong_with_the_network_leaves_what_else_is(what: str, expected: list[float]) -> None:
+def test_the_end_of_a_network_fault_leaves_other_faults(what: str, expected: list[float]) -> None:
     world = overlapping(what, 0.3, 0.1, ())
     seen = []
     for second in (1.5, 2.5, 4.0, 5.5):

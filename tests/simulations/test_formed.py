@@ -46,7 +46,7 @@ def test_a_formed_cluster_has_nothing_to_say_but_probes_and_acks() -> None:
 
 
 @pytest.mark.parametrize("changed", [0, 7])
-def test_a_row_is_shared_until_it_changes_and_its_change_is_nobody_elses(changed: int) -> None:
+def test_a_shared_row_that_changes_changes_for_one_table_alone(changed: int) -> None:
     world = World(1)
     hosts = world.form(10, services=10)
     one, others = hosts[changed], [host for host in hosts if host is not hosts[changed]]

@@ -25,7 +25,7 @@ def _think(observer: Host, subject: Host, rank: Rank) -> None:
     observer.node._intake.claim(Claim(subject.id, held.generation, held.incarnation, rank, by=observer.id))
 
 
-def test_each_begins_one_in_each_interval_and_the_interval_grows_with_the_cluster() -> None:
+def test_each_member_begins_one_exchange_an_interval() -> None:
     for members, every_s in ((3, EVERY_S), (128, 3 * EVERY_S)):
         world = World(1, config=swim())
         hosts = world.form(members)
@@ -39,7 +39,7 @@ def test_each_begins_one_in_each_interval_and_the_interval_grows_with_the_cluste
         assert len(exchange._waiting) == members
 
 
-def test_a_suspicion_and_its_refutation_travel_though_every_datagram_is_lost() -> None:
+def test_suspicion_and_refutation_travel_by_full_exchange_alone() -> None:
     world, hosts = _three()
     exchange = FullExchange(world, hosts)
     _think(hosts[0], hosts[1], Rank.SUSPECT)
@@ -48,7 +48,7 @@ def test_a_suspicion_and_its_refutation_travel_though_every_datagram_is_lost() -
     assert _liveness(hosts[0], hosts[1])[1:] == (1, Rank.ALIVE)
 
 
-def test_who_is_dead_for_the_teller_is_only_suspected_by_the_listener() -> None:
+def test_a_death_in_a_full_exchange_becomes_a_suspicion() -> None:
     world, hosts = _three()
     exchange = FullExchange(world, hosts)
     _think(hosts[0], hosts[1], Rank.DEAD)
@@ -58,7 +58,7 @@ def test_who_is_dead_for_the_teller_is_only_suspected_by_the_listener() -> None:
     assert hosts[2].node._suspicions.suspects(hosts[1].id)
 
 
-def test_an_exchange_waits_until_neither_is_slow_and_is_given_up_after_its_time() -> None:
+def test_an_exchange_waits_for_slow_members_and_times_out() -> None:
     world, hosts = _three()
     exchange = FullExchange(world, hosts)
     _think(hosts[0], hosts[1], Rank.SUSPECT)

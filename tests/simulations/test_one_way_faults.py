@@ -17,7 +17,7 @@ def figures(case: Case, scenario: str) -> dict[str, tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("detector", ["ours", "lifeguard"])
-def test_one_that_is_deaf_in_turns_is_lost_in_each_and_costs_no_healthy_member(detector: Detector) -> None:
+def test_a_member_deaf_in_turns_costs_no_healthy_member(detector: Detector) -> None:
     found = figures(Case(nodes=30, seed=2, duration_s=80, detector=detector, label="part=0.03"), "flipflop")
     assert found["healthy_lost"] == (0.0,)
     assert found["faulty_lost"] == (1.0,)
@@ -35,7 +35,7 @@ def test_loss_one_way_costs_no_healthy_member(way: str) -> None:
     assert found["healthy_lost"] == (0.0,)
 
 
-def test_changes_of_opinion_are_counted_a_minute_for_the_observer_that_changes_most() -> None:
+def test_the_observer_that_changes_its_opinion_most_is_counted() -> None:
     world = World(1, config=lan)
     hosts = world.form(6)
     opinions = Opinions(world)

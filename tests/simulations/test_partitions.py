@@ -8,7 +8,7 @@ from simulations.world import World
 
 
 @pytest.mark.parametrize("shape", sorted(partition.SHAPES))
-def test_after_a_partition_tables_are_equal_and_nobody_is_alive_who_left_or_crashed_in_it(shape: str) -> None:
+def test_after_a_partition_tables_are_equal_without_ghosts(shape: str) -> None:
     found = {
         figure.metric: figure.values for figure in partition.run(Case(nodes=12, seed=4, label=f"shape={shape} for=20"))
     }

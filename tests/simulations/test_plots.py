@@ -17,14 +17,14 @@ def drawn(scenario: str, series: list[Series], out: Path) -> list[str]:
     return [path.name for path in plots.draw(scenario, series, out)]
 
 
-def test_of_one_size_there_are_curves_and_of_several_there_are_lines_over_them(tmp_path: Path) -> None:
+def test_one_size_is_drawn_as_curves_and_several_as_lines(tmp_path: Path) -> None:
     one = [Series(Case(nodes=10), "seen", "ms", SPREAD), Series(Case(nodes=10), "never", "1", [0.0] * 30)]
     assert drawn("update", one, tmp_path) == ["update-seen-cdf.png"]
     several = [*one, Series(Case(nodes=100), "seen", "ms", SPREAD)]
     assert drawn("update", several, tmp_path) == ["update-seen-cdf.png", "update-seen-n.png"]
 
 
-def test_a_scenario_that_nobody_chose_for_has_each_metric_drawn_as_it_fits(tmp_path: Path) -> None:
+def test_a_scenario_without_a_plan_draws_each_metric_as_it_fits(tmp_path: Path) -> None:
     series = [Series(Case(nodes=nodes), "a", "s", SPREAD) for nodes in (5, 50)]
     series += [Series(Case(nodes=5), "b", "s", SPREAD), Series(Case(nodes=5), "few", "s", [1.0])]
     assert drawn("unheard-of", series, tmp_path) == ["unheard-of-a-n.png", "unheard-of-b-cdf.png"]
@@ -44,7 +44,7 @@ def test_a_grid_of_two_options_is_a_heat_map(tmp_path: Path, monkeypatch: pytest
     assert drawn("grid", [*series[:2], *beside], tmp_path) == [], "a case that has only one of them is not in it"
 
 
-def test_a_sweep_of_lifeguard_draws_false_positives_over_how_long_and_how_far_apart(tmp_path: Path) -> None:
+def test_a_sweep_of_lifeguard_draws_its_false_positives(tmp_path: Path) -> None:
     sweep = ["sweep", "lifeguard", "--nodes", "4", "--duration", "1", "--label", "c=1", "--jobs", "1"]
     assert cli.main([*sweep, "--out", str(tmp_path), "--plot"]) == 0
     assert {path.name for path in tmp_path.glob("*.png")} == {

@@ -17,7 +17,7 @@ floats = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=60)
 
 
 @given(floats, st.sampled_from([0.5, 0.99, 0.999, 1.0]))
-def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(values: list[float], part: float) -> None:
+def test_a_percentile_is_the_smallest_value_with_that_share(values: list[float], part: float) -> None:
     found = percentile(sorted(values), part)
     assert sum(value <= found for value in values) >= part * len(values)
     smaller = [value for value in values if value < found]
@@ -75,7 +75,7 @@ def test_runs_that_differ_in_their_seed_only_are_pooled() -> None:
     ]  # fmt: skip
 
 
-def test_the_table_is_aligned_and_has_no_column_in_which_nothing_is_set() -> None:
+def test_a_report_is_aligned_and_has_no_empty_column() -> None:
     assert reports.table(pooled()).splitlines() == [
         "nodes  detector  loss  metric      p50     p99   p99.9     max  unit  n",
         "   10  ours            time          1       3       3       3  s     2",
@@ -89,7 +89,7 @@ def test_the_table_is_aligned_and_has_no_column_in_which_nothing_is_set() -> Non
 
 
 @given(st.lists(messages, min_size=1, max_size=4))
-def test_the_kinds_and_sizes_in_a_datagram_are_those_of_its_messages(said: list[Message]) -> None:
+def test_kinds_and_sizes_of_a_datagram_are_its_messages(said: list[Message]) -> None:
     bodies = [codec.encode(message) for message in said]
     found = list(frames.sizes(bytes(HEADER_BYTES) + b"".join(bodies)))
     assert found == [(type(m).__name__.lower(), len(body)) for m, body in zip(said, bodies, strict=True)]
@@ -103,7 +103,7 @@ def test_the_pages_of_a_row_are_found_among_other_messages(said: list[Message]) 
     assert frames.deltas_of(datagram, ID) == wanted
 
 
-def test_a_datagram_that_only_names_a_member_carries_no_page_of_it() -> None:
+def test_a_datagram_that_names_a_member_carries_no_page_of_it() -> None:
     datagram = bytes(HEADER_BYTES) + codec.encode(Pull(ID, 7, 3))
     assert frames.deltas_of(datagram, ID) == []
     assert frames.deltas_of(datagram[:-1], ID) == []  # nor does one that is cut off raise anything

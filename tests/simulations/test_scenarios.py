@@ -10,14 +10,14 @@ def figures_of(name: str, case: Case) -> dict[str, tuple[float, ...]]:
     return {figure.metric: figure.values for figure in all_scenarios()[name].run(case)}
 
 
-def test_every_scenario_asks_something_and_has_a_sweep_that_takes_its_defaults() -> None:
+def test_every_scenario_has_a_question_and_a_sweep() -> None:
     for name, scenario in all_scenarios().items():
         assert scenario.name == name
         assert scenario.asks.endswith("?")
         assert len(scenario.cases(scenario.defaults)) >= 1
 
 
-def test_the_same_seed_gives_the_same_figures_and_another_one_others() -> None:
+def test_equal_seeds_give_equal_figures_and_others_do_not() -> None:
     case = Case(nodes=8, duration_s=5.0, label="times=2")
     assert figures_of("update", case) == figures_of("update", case)
     assert figures_of("update", case) != figures_of("update", Case(nodes=8, seed=2, duration_s=5.0, label="times=2"))
@@ -29,7 +29,7 @@ def test_an_idle_member_sends_a_probe_and_an_ack_a_second() -> None:
     assert all(160 <= size <= 220 for size in found["bytes_sent"])
 
 
-def test_an_update_is_seen_by_all_over_as_many_hops_as_there_were() -> None:
+def test_an_update_is_seen_by_all_with_its_number_of_hops() -> None:
     found = figures_of("update", Case(nodes=12, duration_s=5.0, label="times=3"))
     assert found["never"] == (0, 0, 0)
     assert len(found["seen"]) == len(found["hops"]) == 3 * 11
@@ -48,7 +48,7 @@ def test_an_update_that_nobody_hears_of_is_counted_as_never_seen() -> None:
 
 
 @pytest.mark.parametrize(("label", "floor_s"), [("", 0.4), ("silent=1", 2.0)])
-def test_a_crash_is_suspected_then_known_to_a_first_and_to_a_last(label: str, floor_s: float) -> None:
+def test_a_crash_is_suspected_then_known_to_first_and_last(label: str, floor_s: float) -> None:
     found = figures_of("crash", Case(nodes=12, duration_s=20.0, label=f"times=3 {label}"))
     assert found["never"] == (0, 0, 0)
     assert len(found["known"]) == 11 + 10 + 9
@@ -67,7 +67,7 @@ def test_random_probing_stands_beside_its_theory() -> None:
 
 
 @pytest.mark.parametrize("detector", crash.DETECTORS)
-def test_a_member_that_stands_still_is_known_to_be_gone_and_then_to_be_back(detector: Detector) -> None:
+def test_a_paused_member_is_known_to_be_gone_and_then_back(detector: Detector) -> None:
     found = figures_of("pause", Case(nodes=8, duration_s=60.0, detector=detector, label="times=2"))
     assert found["never"] == found["never_back"] == (0, 0)
     assert len(found["known"]) == len(found["back"]) == 2 * 7
@@ -100,7 +100,7 @@ def test_a_seed_that_takes_its_time_has_them_wait_in_its_socket() -> None:
 
 
 @pytest.mark.parametrize("label", restart.KINDS)
-def test_after_a_restart_all_tables_are_equal_and_there_is_no_ghost(label: str) -> None:
+def test_after_a_restart_tables_are_equal_without_ghosts(label: str) -> None:
     found = figures_of("restart", Case(nodes=10, duration_s=30.0, label=label))
     assert found["unequal"] == found["ghosts"] == (0,)
     assert len(found["equal"]) == 1
@@ -108,14 +108,14 @@ def test_after_a_restart_all_tables_are_equal_and_there_is_no_ghost(label: str) 
     assert len(found["out"]) == ("lost" not in label)
 
 
-def test_a_restart_that_takes_long_takes_its_services_out_of_the_answers_and_a_held_one_does_not() -> None:
+def test_a_held_restart_keeps_services_that_a_long_one_loses() -> None:
     crashed = figures_of("restart", Case(nodes=6, duration_s=30.0, label="part=0.34 down_s=4"))
     held = figures_of("restart", Case(nodes=6, duration_s=30.0, label="part=0.34 down_s=4 hold_s=30"))
     assert crashed["out"] > (0.5,)
     assert held["out"] == (0,)
 
 
-def test_churn_says_what_comparing_costs_and_how_far_tables_are_from_equal() -> None:
+def test_churn_reports_cost_of_comparing_and_distance_of_tables() -> None:
     found = figures_of("churn", Case(nodes=10, duration_s=6.0, label="hourly=200"))
     assert all(len(values) == 6 for values in found.values())
     parts = zip(*(found[kind] for kind in ("buckets", "hashes", "want", "versions")), strict=True)

@@ -55,7 +55,7 @@ def test_a_part_of_a_plan_is_written_and_read(text: str, part: Part) -> None:
     assert str(part) == text
 
 
-def test_a_part_keeps_the_numbers_of_its_actions_and_drops_those_of_members_that_are_not_there() -> None:
+def test_part_of_a_plan_keeps_the_numbers_of_its_actions() -> None:
     plan = numbered(
         [Action(at_s=2.0, what="stall", hosts=(1, 2)), Action(at_s=1.0, what="crash", hosts=(0,), seeds=(1, 2))],
         [Action(at_s=3.0, what="loss", value=0.1), Action(at_s=0.5, what="register", hosts=(2,))],
@@ -69,7 +69,7 @@ def test_a_part_keeps_the_numbers_of_its_actions_and_drops_those_of_members_that
     ]
 
 
-def test_a_failure_tells_its_seed_its_plan_its_last_events_and_the_command_that_repeats_it() -> None:
+def test_a_failure_gives_its_seed_plan_events_and_command() -> None:
     with broken(TOMBSTONE):
         told = str(failure(CASE))
     assert told.startswith("as_written: ")
@@ -79,7 +79,7 @@ def test_a_failure_tells_its_seed_its_plan_its_last_events_and_the_command_that_
     assert told.endswith("scripts/simulate run swarm --seed 2 --nodes 6 --duration 40 --detector ours")
 
 
-def test_an_exception_of_a_member_is_a_failure_with_its_traceback_at_that_member() -> None:
+def test_an_exception_in_a_member_is_a_failure_naming_it() -> None:
     def raises(on_period: Any) -> Any:
         def broken_period(self: Detector, due: float) -> None:
             on_period(self, due)
@@ -98,7 +98,7 @@ def test_an_exception_of_a_member_is_a_failure_with_its_traceback_at_that_member
     assert f"{name}  member_alive name=" in told, "its last events"
 
 
-def test_a_failure_shrinks_and_the_shrunk_case_fails_in_the_same_way() -> None:
+def test_a_failure_shrinks_to_a_case_that_fails_the_same_way() -> None:
     with broken(TOMBSTONE):
         first = failure(CASE)
         shrunk = shrink.shrink(swarm.SCENARIO, CASE, first, attempts_max=60)

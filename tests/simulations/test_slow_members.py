@@ -17,7 +17,7 @@ def figures(
     return {figure.metric: figure.values for figure in run(case)}
 
 
-def test_lifeguard_has_fewer_false_positives_than_swim_and_hardly_any_at_healthy_members() -> None:
+def test_lifeguard_has_fewer_false_positives_than_swim() -> None:
     swim, lifeguard = (figures(detector, f"{_SLOW} model=blocked") for detector in ("swim", "lifeguard"))
     assert swim["false_positives"] > (5.0,)
     assert lifeguard["false_positives"] < (swim["false_positives"][0] / 3,)
@@ -25,12 +25,12 @@ def test_lifeguard_has_fewer_false_positives_than_swim_and_hardly_any_at_healthy
 
 
 @pytest.mark.parametrize("model", ["blocked", "stalled"])
-def test_ours_takes_no_healthy_member_for_dead_where_others_are_slow(model: str) -> None:
+def test_slow_members_make_nobody_take_a_healthy_one_for_dead(model: str) -> None:
     found = figures("ours", f"{_SLOW} model={model}", duration_s=40)
     assert found["false_positives_at_healthy"] == (0.0,)
 
 
-def test_two_that_are_slow_do_not_bear_each_other_witness_against_a_third() -> None:
+def test_two_slow_members_do_not_confirm_each_other() -> None:
     """Helpers that were silent as well must count against our own health: without it one was lost, by all."""
     found = figures("ours", "c=32 d=8.192 i=1.024 model=blocked", nodes=128, duration_s=12)
     assert found["false_positives"] == (0.0,)
@@ -44,7 +44,7 @@ def test_where_nobody_is_slow_nobody_is_taken_for_dead(detector: Detector) -> No
 
 
 @pytest.mark.parametrize("detector", sorted(DETECTORS))
-def test_who_is_slow_for_long_enough_is_found_out_by_all_and_not_by_one_that_is_slow_for_a_moment(
+def test_a_member_slow_for_long_is_declared_dead_by_all(
     detector: Detector,
 ) -> None:
     found = figures(detector, "c=1 d=32.768 model=stalled", duration_s=40)
@@ -54,7 +54,7 @@ def test_who_is_slow_for_long_enough_is_found_out_by_all_and_not_by_one_that_is_
     assert figures(detector, "c=1 d=0.512 model=stalled", duration_s=20)["undetected"] == (1.0,)
 
 
-def test_the_standard_sweep_is_a_subset_of_the_grid_and_meets_every_pair() -> None:
+def test_the_standard_sweep_meets_every_pair_of_the_grid() -> None:
     asked = Case()
     standard, grid = ([case.label for case in make(asked)] for make in (cases, long_cases))
     assert 180 <= len(standard) == len(set(standard)) <= 220

@@ -162,7 +162,7 @@ def with_dask(folder: Path, threads: int, *args: str) -> subprocess.CompletedPro
     )  # fmt: skip
 
 
-def test_workers_of_a_dask_scheduler_find_what_this_process_finds(tmp_path: Path) -> None:
+def test_dask_workers_find_the_same_as_this_process(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="the extra `sim` is not installed")
     case = ["sweep", "update", "--nodes", "5", "--runs", "2", "--label", "times=1", "--duration", "3"]
     spread = with_dask(tmp_path, 1, *case, "--out", str(tmp_path / "spread"))

@@ -12,7 +12,7 @@ from simulations.world import START, World
 
 
 @pytest.mark.parametrize("processing_s", [0.0, 0.002])
-def test_who_was_stalled_is_woken_when_it_goes_on_though_nothing_waits_for_it(processing_s: float) -> None:
+def test_a_stalled_member_is_woken_when_it_goes_on(processing_s: float) -> None:
     """Found by swarm: a member that takes its time for each datagram slept for ever, and never joined."""
     world = World(1)
     host = world.add()
@@ -66,7 +66,7 @@ def test_who_is_slow_hears_of_a_refusal_when_it_goes_on(slow: Callable[[World, H
     assert heard == [0.5]
 
 
-def test_a_refusal_that_cannot_pass_is_lost_and_one_of_a_refusal_there_is_not() -> None:
+def test_a_refusal_can_be_lost_and_is_never_refused_itself() -> None:
     world = World(1)
     one, heard = sends_to_a_refused_port(world)
     world.network.rules["deaf"] = into(frozenset({one.number}))

@@ -52,7 +52,7 @@ def test_a_held_restart_takes_no_service_out_of_any_answer(cluster: Sidecars, ho
     wait_for(lambda: other.states() == {"other": "alive", "web": "alive", "third": "alive"})
 
 
-def test_sigterm_without_a_restart_job_takes_held_services_out_at_once(
+def test_sigterm_without_a_restart_job_holds_no_services(
     cluster: Sidecars, listening: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("INVOCATION_ID", raising=False)  # as outside systemd
@@ -96,9 +96,7 @@ WRONG_CLOCK = """if True:
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_all_restart_at_once_with_wrong_clocks_and_all_are_there_without_ghosts(
-    cluster: Sidecars, durable: bool
-) -> None:
+def test_all_restart_at_once_with_wrong_clocks_without_ghosts(cluster: Sidecars, durable: bool) -> None:
     ports = [str(own_port(number)) for number in range(N)]
 
     def start_all(shift: int) -> list[Sidecar]:
@@ -131,7 +129,7 @@ def own_port(number: int) -> int:
 
 
 @pytest.mark.parametrize("seed", ["first", "other"])
-def test_a_copied_data_directory_is_a_duplicate_identity_and_the_original_goes_on(cluster: Sidecars, seed: str) -> None:
+def test_a_copy_of_a_data_directory_ends_and_not_the_original(cluster: Sidecars, seed: str) -> None:
     first = cluster.start("first", "--data-dir", str(cluster.folder / "a")).wait_ready()
     other = cluster.start("other").wait_ready()
     wait_for(lambda: first.states().get("other") == "alive")

@@ -201,7 +201,7 @@ def test_a_port_in_use_ends_the_start_with_one_line(cluster: Sidecars, kind: soc
     assert not (cluster.folder / "s").exists()
 
 
-def test_under_a_flood_of_questions_gossip_and_the_local_socket_go_on(cluster: Sidecars) -> None:
+def test_a_flood_of_dns_leaves_gossip_and_local_socket_alone(cluster: Sidecars) -> None:
     one = cluster.start("one", "--dns", "127.0.0.1:0", "--service", "web", "--port", "80").wait_ready()
     two = cluster.start("two").wait_ready()
     wait_for(lambda: len(two.lookup("web")) == 1)

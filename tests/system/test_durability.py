@@ -49,7 +49,7 @@ class Writer(threading.Thread):
                 self.acknowledged += 1
 
 
-def test_nothing_that_was_acknowledged_is_lost_by_a_kill_at_any_moment(cluster: Sidecars) -> None:
+def test_a_kill_at_any_moment_loses_nothing_acknowledged(cluster: Sidecars) -> None:
     rng = random.Random(7)
     data = ("--data-dir", str(cluster.folder / "data"))
     told: dict[str, int | None] = {}
@@ -80,7 +80,7 @@ def test_nothing_that_was_acknowledged_is_lost_by_a_kill_at_any_moment(cluster: 
     assert acknowledged > ROUNDS * WRITERS * 3
 
 
-def test_a_restart_finds_the_others_without_a_seed_and_announces_all_at_once(cluster: Sidecars) -> None:
+def test_a_restart_finds_the_others_without_a_seed(cluster: Sidecars) -> None:
     first = cluster.start("first", "--data-dir", str(cluster.folder / "1")).wait_ready()
     second = cluster.start("second", "--data-dir", str(cluster.folder / "2")).wait_ready()
     wait_for(lambda: first.states() == {"first": "alive", "second": "alive"} == second.states())
@@ -111,7 +111,7 @@ def kept(data: Path) -> set[str]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_refuses_registrations_and_takes_services_out(cluster: Sidecars) -> None:
+def test_a_full_disk_refuses_registering_but_not_deregistering(cluster: Sidecars) -> None:
     disk = cluster.folder / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", disk], capture_output=True)

@@ -118,7 +118,7 @@ def test_exec_takes_the_service_out_before_the_program_is_told(cluster: Sidecars
     assert _end(client) == "found 0\n"
 
 
-def test_clients_elsewhere_are_not_refused_while_a_program_drains(cluster: Sidecars) -> None:
+def test_clients_elsewhere_are_served_while_a_program_drains(cluster: Sidecars) -> None:
     one, two = cluster.grow(2)
     port = free_port()
     client = _exec(one, "--drain", "3s", port=port, finishes_s=1.0)
@@ -160,7 +160,7 @@ def test_a_program_that_ends_while_it_drains_is_not_waited_for(cluster: Sidecars
     assert client.returncode == 9
 
 
-def test_exec_passes_the_signal_on_where_the_sidecar_hangs_or_is_not_there(cluster: Sidecars) -> None:
+def test_exec_passes_the_signal_on_without_a_working_sidecar(cluster: Sidecars) -> None:
     one = cluster.start("one").wait_ready()
     program = ["sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done"]
     for hangs in (True, False):
@@ -219,7 +219,7 @@ def test_exec_as_pid_1_passes_signals_on(cluster: Sidecars) -> None:
     _end(client)
 
 
-def test_a_sidecar_as_pid_1_reaps_what_others_leave_and_runs_its_checks(cluster: Sidecars) -> None:
+def test_a_sidecar_as_pid_1_reaps_orphans_and_runs_its_checks(cluster: Sidecars) -> None:
     _needs_namespaces()
     one = cluster.start("one", command=[*UNSHARE, *COMMAND]).wait_ready()
     cli(one, "register", "web", "--port", "80", "--check", f"cmd:{ORPHANS},interval=20s")

@@ -77,7 +77,7 @@ def ask(port: int, times: int) -> Counter[bytes]:
 
 
 @pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed (Debian: haproxy)")
-def test_a_killed_backend_gets_no_requests_once_its_death_is_known(stack: ExitStack) -> None:
+def test_a_backend_known_to_be_dead_gets_no_requests(stack: ExitStack) -> None:
     cluster = stack.enter_context(Sidecars())
     gate = cluster.start("gate", "--dns", "127.0.0.1:0").wait_ready()
     for name in ("a", "b"):

@@ -53,7 +53,7 @@ def test_a_gateway_that_cannot_start_is_a_clear_error(tmp_path: Path) -> None:
     assert refused_start(*path, "--http", "127.0.0.1:99999")[0] == 2
 
 
-def test_a_unix_socket_of_a_killed_sidecar_is_taken_over_and_of_a_live_one_is_not() -> None:
+def test_only_a_killed_sidecars_unix_socket_is_taken_over() -> None:
     with Sidecars() as cluster:
         path = cluster.folder / "h"
         cluster.start("one", "--http", f"unix:{path}").wait_ready().kill()
@@ -66,7 +66,7 @@ def test_a_unix_socket_of_a_killed_sidecar_is_taken_over_and_of_a_live_one_is_no
         assert not path.exists()
 
 
-def test_one_that_fails_later_never_takes_the_registry_down_and_begins_anew() -> None:
+def test_a_gateway_that_fails_begins_anew_beside_the_registry() -> None:
     """Its server's loop is made to fail once, at the first connection."""
     program = """if True:
         import sys
@@ -97,7 +97,7 @@ def _without_indexes(value: Any) -> Any:
     return value
 
 
-def test_indexes_and_registrations_go_on_over_a_restart_and_leave_answers() -> None:
+def test_indexes_and_registrations_go_on_over_a_restart() -> None:
     with Sidecars() as cluster:
         data = str(cluster.folder / "data")
         one = cluster.start("one", "--http", "127.0.0.1:0", "--data-dir", data).wait_ready()
@@ -116,7 +116,7 @@ def test_indexes_and_registrations_go_on_over_a_restart_and_leave_answers() -> N
         assert again.process.wait(BOUND_S) == 0
 
 
-def test_what_one_sidecar_is_told_all_can_be_asked_and_a_dead_one_wakes_who_waits() -> None:
+def test_one_sidecars_services_are_served_by_all() -> None:
     with Sidecars() as cluster:
         one = cluster.start("one", "--http", "127.0.0.1:0").wait_ready()
         two = cluster.start("two", "--http", "127.0.0.1:0").wait_ready()
@@ -127,7 +127,7 @@ def test_what_one_sidecar_is_told_all_can_be_asked_and_a_dead_one_wakes_who_wait
         assert ask(one.ready["http"], f"/v1/health/service/web?passing&index={index}&wait=30s")[1] == []
 
 
-def test_thousands_of_idle_connections_keep_nobody_out_and_weigh_little() -> None:
+def test_thousands_of_idle_connections_lock_out_nobody() -> None:
     from scripts.soak_world import usage
 
     with Sidecars() as cluster:

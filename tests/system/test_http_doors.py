@@ -142,7 +142,7 @@ def as_user(uid: int, gid: int, path: Path, method: str, *groups: int, **params:
 
 
 @pytest.mark.skipif(bool(older.missing()), reason=older.missing())
-def test_a_member_of_the_first_release_sees_services_with_long_tags() -> None:
+def test_the_first_release_sees_services_with_long_tags() -> None:
     rule = "traefik.http.routers.web.rule=" + "Host(`example.org`) || " * 20
     with Sidecars() as cluster:
         new = cluster.start("new").wait_ready()

@@ -95,7 +95,7 @@ def test_a_restart_with_a_data_directory_is_never_empty(cluster: Sidecars) -> No
     assert found(restarted) == (3, 3, 3)
 
 
-def test_a_restart_while_peers_are_unreachable_answers_with_what_was_known(cluster: Sidecars) -> None:
+def test_a_restart_without_peers_answers_from_the_kept_table(cluster: Sidecars) -> None:
     first = cluster.start("first", "--service", "web", "--port", "80").wait_ready()
     folder = cluster.folder / "data"
     flags = ("--data-dir", str(folder), "--seed", first.gossip, *GATEWAYS)

@@ -51,7 +51,7 @@ def watched_for(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def test_halves_go_on_by_themselves_and_are_one_again_with_nothing_resurrected(world: type[Hosts]) -> None:
+def test_halves_of_a_partition_merge_and_resurrect_nothing(world: type[Hosts]) -> None:
     with world(6) as hosts:
         a1, a2, a3, b1, b2, b3 = start_all(hosts)
         a, b = [a1, a2, a3], [b1, b2, b3]
@@ -103,7 +103,7 @@ def test_a_bad_link_costs_nobody_his_life(world: type[Hosts]) -> None:
         wait_for(lambda: all_alive(hosts.all) and equal(hosts.all), BOUND_S)
 
 
-def test_a_third_of_all_datagrams_lost_costs_nobody_his_life_for_longer_than_a_refutation(world: type[Hosts]) -> None:
+def test_a_third_of_datagrams_lost_kills_nobody_for_long(world: type[Hosts]) -> None:
     with world(5) as hosts:
         start_all(hosts)
         for host in hosts.all:
@@ -116,7 +116,7 @@ def test_a_third_of_all_datagrams_lost_costs_nobody_his_life_for_longer_than_a_r
         wait_for(lambda: all_alive(hosts.all) and equal(hosts.all), BOUND_S)
 
 
-def test_a_member_whose_address_changes_is_found_at_the_new_one_with_its_services(world: type[Hosts]) -> None:
+def test_a_member_is_found_at_its_new_address_with_its_services(world: type[Hosts]) -> None:
     with world(4) as hosts:
         h1, *_, h4 = start_all(hosts)
         h4.ip("addr", "del", f"{h4.v4}/24", "dev", "eth0")
@@ -169,7 +169,7 @@ def test_a_member_behind_a_new_port_is_still_reached(world: type[Hosts]) -> None
         wait_for(lambda: equal(hosts.all), BOUND_S)
 
 
-def test_members_behind_slow_roads_that_reorder_hold_the_same_table(world: type[Hosts]) -> None:
+def test_members_on_slow_reordering_links_hold_the_same_table(world: type[Hosts]) -> None:
     with world(4) as hosts:
         for host in hosts.all[2:]:
             host.behind_a_bad_road(0.001, 0.1)

@@ -42,9 +42,7 @@ def web() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-def test_a_check_takes_a_service_out_of_everybodys_answers_and_says_why_at_home(
-    cluster: Sidecars, web: ThreadingHTTPServer
-) -> None:
+def test_a_failing_check_takes_a_service_out_everywhere(cluster: Sidecars, web: ThreadingHTTPServer) -> None:
     one = cluster.start("one").wait_ready()
     two = cluster.start("two").wait_ready()
     port = web.server_address[1]
@@ -77,7 +75,7 @@ def test_a_ttl_is_answered_by_heartbeats(cluster: Sidecars) -> None:
     assert "nobody" in cli(one, "heartbeat", "nobody", code=4)
 
 
-def test_the_services_file_is_followed_on_sighup_and_a_bad_one_changes_nothing(cluster: Sidecars) -> None:
+def test_sighup_follows_the_services_file_unless_it_is_bad(cluster: Sidecars) -> None:
     file = cluster.folder / "services.toml"
     file.write_text('[[service]]\nname = "a"\nport = 1\n[[service]]\nname = "b"\nport = 2\n')
     one = cluster.start("one", "--services", str(file)).wait_ready()
@@ -111,7 +109,7 @@ def start_cli(sidecar: Sidecar, *arguments: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def test_an_attached_service_lives_as_long_as_its_process_and_comes_back_with_the_sidecar(cluster: Sidecars) -> None:
+def test_an_attached_service_lives_as_long_as_its_process(cluster: Sidecars) -> None:
     one = cluster.start("one").wait_ready()
     client = start_cli(one, "register", "web", "--port", "80", "--attach")
     try:
@@ -126,7 +124,7 @@ def test_an_attached_service_lives_as_long_as_its_process_and_comes_back_with_th
 
 
 @pytest.mark.parametrize("how", ["deregister", "register"])
-def test_an_attached_client_whose_service_another_takes_says_so_and_ends(cluster: Sidecars, how: str) -> None:
+def test_an_attached_client_ends_when_another_takes_its_service(cluster: Sidecars, how: str) -> None:
     one = cluster.start("one").wait_ready()
     client = start_cli(one, "register", "web", "--port", "80", "--attach")
     wait_for(lambda: len(one.lookup("web")) == 1)

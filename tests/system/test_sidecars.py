@@ -28,7 +28,7 @@ def _run(*arguments: str, socket: Sidecar | None = None) -> subprocess.Completed
     return subprocess.run([*COMMAND, *chosen, *arguments], capture_output=True, text=True, timeout=BOUND_S, check=False)
 
 
-def test_five_sidecars_find_services_see_the_dead_disappear_and_the_paused_come_back(sidecars: Sidecars) -> None:
+def test_five_sidecars_find_lose_and_regain_services(sidecars: Sidecars) -> None:
     members = sidecars.grow(5)
     members[1].call("register", name="billing", port=8080)
     _everywhere(members, "billing", ["127.0.0.1:8080"])
@@ -65,7 +65,7 @@ def test_five_sidecars_find_services_see_the_dead_disappear_and_the_paused_come_
     assert all("Traceback" not in one.log.read_text() for one in members)
 
 
-def test_a_service_started_beside_its_sidecar_is_found_at_once_at_the_others(sidecars: Sidecars) -> None:
+def test_a_service_of_flags_is_found_at_once_at_the_others(sidecars: Sidecars) -> None:
     first = sidecars.start("first", "--service", "web", "--port", "8000", "--tag", "v1").wait_ready()
     second = sidecars.start("second").wait_ready()
     assert first.lookup("web") == ["127.0.0.1:8000"], "it answers before anybody joined"
@@ -75,7 +75,7 @@ def test_a_service_started_beside_its_sidecar_is_found_at_once_at_the_others(sid
     assert _run("lookup", "web", "--tag", "v2", socket=second).returncode == 1
 
 
-def test_a_sidecar_started_before_its_seed_joins_when_the_seed_comes(sidecars: Sidecars) -> None:
+def test_a_sidecar_started_before_its_seed_joins_later(sidecars: Sidecars) -> None:
     reserved = sidecars.start("reserved").wait_ready()
     address = reserved.gossip
     reserved.kill()
@@ -86,7 +86,7 @@ def test_a_sidecar_started_before_its_seed_joins_when_the_seed_comes(sidecars: S
     assert _run("wait", "--synced", "--timeout", "10", socket=early).returncode == 0
 
 
-def test_a_joiner_with_another_key_or_cluster_is_told_so_in_words(sidecars: Sidecars) -> None:
+def test_another_key_or_cluster_is_an_error_in_words(sidecars: Sidecars) -> None:
     first = sidecars.start("first").wait_ready()
     stranger = sidecars.start("stranger", "--seed", first.gossip, "--cluster", "other").wait_ready()
     wait_for(lambda: "answered by cluster 'default'" in stranger.log.read_text())
@@ -118,7 +118,7 @@ def test_a_second_sidecar_on_a_live_socket_or_port_cannot_start(sidecars: Sideca
     assert first.lookup("anything") == []
 
 
-def test_off_loopback_without_a_key_it_does_not_start_and_names_keygen(sidecars: Sidecars) -> None:
+def test_off_loopback_without_a_key_the_error_names_keygen(sidecars: Sidecars) -> None:
     refused = _run("join", "--bind", "0.0.0.0:0", "--socket", str(sidecars.folder / "x.sock"))
     assert refused.returncode == 5
     assert "gossipreg keygen" in refused.stderr
@@ -153,7 +153,7 @@ def test_the_socket_of_a_dead_sidecar_is_taken_over(sidecars: Sidecars) -> None:
     assert again.wait_ready().lookup("x") == []
 
 
-def test_the_keys_can_be_changed_one_after_the_other_without_an_interruption(sidecars: Sidecars) -> None:
+def test_keys_rotate_one_by_one_without_an_interruption(sidecars: Sidecars) -> None:
     members = sidecars.grow(3)
     old = sidecars.key_file.read_text().strip()
     new = _run("keygen").stdout.strip()

@@ -69,7 +69,7 @@ def can_make_namespaces() -> bool:
 
 
 @pytest.mark.skipif(not can_make_namespaces(), reason="needs root, and mount namespaces")
-def test_the_socket_of_the_systemd_unit_is_found_by_those_who_may_use_it() -> None:
+def test_users_find_the_socket_of_the_systemd_unit() -> None:
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GOSSIPREG_")}
     ended = subprocess.run(

@@ -192,7 +192,7 @@ def test_a_missing_field_is_refused(kind: int) -> None:
             assert refused(framed(kind, *arrays)) == "bad_message"
 
 
-def test_a_greeting_of_an_older_version_is_of_one_that_just_started() -> None:
+def test_a_hello_of_an_older_version_is_of_a_fresh_process() -> None:
     for sent in (5, 6):
         fields = ARRAYS[m.HELLO][0][:sent]
         [hello], _ = decode_untrusted(framed(m.HELLO, fields))
@@ -267,7 +267,7 @@ def test_an_ack_with_something_else_than_an_address_is_refused(behind: bytes) ->
     assert refused(frame(m.ACK, bytes(13) + behind)) == "bad_message"
 
 
-def test_a_message_that_cannot_be_written_leaves_nothing_behind_for_the_next() -> None:
+def test_a_message_that_cannot_be_encoded_leaves_nothing_behind() -> None:
     with pytest.raises(OverflowError):
         encode(m.Announce(ID, 1, 2**64))
     assert encode(m.Nack(1, True)) == bytes.fromhex("0503 92 01 c3")

@@ -34,7 +34,7 @@ def test_the_window_is_4096_counters() -> None:
 
 
 @pytest.mark.parametrize("jump", [4095, 4096, 4097, 2**40, MAX_COUNTER])
-def test_a_jump_ahead_is_accepted_once_and_builds_no_giant_number(jump: int) -> None:
+def test_a_jump_ahead_is_accepted_once_and_takes_no_memory(jump: int) -> None:
     window = ReplayWindow()
     assert window.accept(1)
     assert window.accept(jump)

@@ -44,9 +44,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 @given(st.lists(messages, max_size=5), st.lists(st.integers(0, 2**16), max_size=8))
-def test_messages_come_out_as_they_went_in_however_the_stream_is_cut(
-    sent: list[tuple[Any, ...]], places: list[int]
-) -> None:
+def test_messages_come_out_whole_however_the_stream_is_cut(sent: list[tuple[Any, ...]], places: list[int]) -> None:
     decoder = rpc.Decoder()
     received = [
         message
@@ -81,9 +79,7 @@ mutated = st.builds(
 @example(b"\x93\x02\xa1a\x82\xc0\x01\xa1b\x02", [])
 @example(b"\x93\x02\xa1a\x81\x90\x01", [])
 @example(b"\x94\x00\xc3\xa1a\x80", [])
-def test_hostile_bytes_raise_nothing_but_a_request_error_and_yield_only_well_formed_messages(
-    data: bytes, places: list[int]
-) -> None:
+def test_hostile_bytes_raise_nothing_but_a_request_error(data: bytes, places: list[int]) -> None:
     for message in read_all(data, places):
         match message:
             case ("request", int(id), str(), dict(params)) if type(id) is int:
@@ -118,7 +114,7 @@ def test_a_promise_of_billions_of_elements_takes_no_memory(head: bytes) -> None:
     assert peak_bytes < 200_000
 
 
-def test_a_message_beyond_the_bound_is_refused_before_it_is_complete() -> None:
+def test_a_message_beyond_the_limit_is_refused_before_its_end() -> None:
     decoder = rpc.Decoder(max_bytes=1000)
     start = b"\xdb\x00\x10\x00\x00"  # a text of 1 MiB
     assert list(decoder.feed_untrusted(start + bytes(900))) == []
@@ -131,13 +127,13 @@ def test_a_complete_message_beyond_the_bound_is_refused() -> None:
         list(rpc.Decoder(max_bytes=100).feed_untrusted(rpc.encode_reply(1, "x" * 100)))
 
 
-def test_a_message_at_the_bound_is_read_and_many_small_ones_may_pass_it_together() -> None:
+def test_the_limit_is_of_one_message_and_not_of_many_together() -> None:
     message = rpc.encode_reply(1, "x" * 100)
     decoder = rpc.Decoder(max_bytes=len(message))
     assert list(decoder.feed_untrusted(message * 50)) == [("reply", 1, None, "x" * 100)] * 50
 
 
-def test_a_megabyte_of_empty_lists_is_refused_while_it_is_being_built() -> None:
+def test_a_megabyte_of_empty_lists_is_refused_while_unpacking() -> None:
     data = b"\x93\x02\xa1m\x81\xa1k\xdd\x00\x0f\x00\x00" + b"\x90" * 0xF0000
     with pytest.raises(BadParams, match="arrays and maps"):
         list(rpc.Decoder().feed_untrusted(data))
@@ -168,7 +164,7 @@ def test_parameters_nest_to_the_limit_and_no_deeper() -> None:
         list(rpc.Decoder().feed_untrusted(rpc.encode_request(1, "m", nested(rpc.MAX_DEPTH + 1))))
 
 
-def test_parameters_may_come_as_libraries_send_them_in_an_array_of_one_map() -> None:
+def test_parameters_may_be_an_array_of_one_map() -> None:
     data = msgpack.packb([0, 1, "lookup", [{"name": "web"}]]) + msgpack.packb([0, 2, "info", []])
     assert list(rpc.Decoder().feed_untrusted(data)) == [
         ("request", 1, "lookup", {"name": "web"}),

@@ -122,7 +122,7 @@ def test_a_hold_is_kept_to_the_millisecond() -> None:
     assert decode_member_untrusted(value).hold_s == 30.0
 
 
-def test_a_scope_is_left_out_of_an_address_and_a_mapped_one_is_ipv4() -> None:
+def test_an_address_has_no_scope_and_a_mapped_one_is_ipv4() -> None:
     assert address_fields(Address("fe80::1%eth0", 1)) == address_fields(Address("fe80::1", 1))
     assert address_fields(Address("::ffff:10.0.0.1", 1)) == (b"\x0a\0\0\1", 1)
 

@@ -34,7 +34,7 @@ async def test_an_edit_while_a_check_runs_lets_it_end(autojump_clock: MockClock)
         assert (world.changes, world.cancelled, len(world.runs)) == ([("s", P)], 0, 1)
 
 
-async def test_an_edit_of_deregister_after_counts_from_the_first_failure(autojump_clock: MockClock) -> None:
+async def test_an_edited_deregister_after_counts_from_first_failure(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     world.says["a:1"] = C
     async with world.checks() as checks:
@@ -61,7 +61,7 @@ async def test_runs_that_take_longer_than_the_interval_do_not_overlap(autojump_c
     assert all(3.5 <= later - earlier <= 4.6 for earlier, later in pairwise(starts))
 
 
-async def test_what_an_edit_leaves_is_of_the_check_in_whose_place_it_comes(autojump_clock: MockClock) -> None:
+async def test_an_edited_check_inherits_from_the_one_it_replaces(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     world.says["b:2"] = W
     async with world.checks() as checks:

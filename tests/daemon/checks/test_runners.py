@@ -220,7 +220,7 @@ async def test_a_certificate_must_be_good_unless_it_need_not(tmp_path: Path) -> 
     assert taken.health is Health.PASSING
 
 
-async def test_a_server_of_another_name_than_the_urls_is_asked_for_by_its_own(
+async def test_an_https_check_may_name_another_server_than_its_url(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     presented = self_signed(tmp_path, "billing.example")
@@ -325,7 +325,7 @@ def own_time() -> str:
         "python3 -c 'import os, time; os.fork(); os.setsid(); os.fork(); time.sleep(1000)' TIME & sleep 1000",
     ],
 )
-async def test_a_command_whose_time_is_up_is_ended_with_all_that_it_started(line: str) -> None:
+async def test_a_command_that_times_out_ends_with_its_children(line: str) -> None:
     unique, before = own_time(), (children(), len(os.listdir("/proc/self/fd")))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(said, f"cmd:{line.replace('TIME', unique)}")

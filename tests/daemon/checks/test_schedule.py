@@ -25,7 +25,7 @@ def test_every_step_of_damping(health: Health, said: Health, streak: int, after:
     assert damped(health, said, streak, spec("tcp://h:1,passes=2,fails=3")) == after
 
 
-async def test_a_new_service_is_critical_until_all_its_checks_have_passed(autojump_clock: MockClock) -> None:
+async def test_a_new_service_is_critical_until_all_its_checks_pass(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
         world.says["b:2"] = C
@@ -55,7 +55,7 @@ async def test_flapping_changes_nothing_until_it_lasts(autojump_clock: MockClock
         assert world.changes == [("s", C), ("s", P)]
 
 
-async def test_checks_set_together_run_at_once_and_then_spread_over_their_interval(autojump_clock: MockClock) -> None:
+async def test_checks_set_together_run_at_once_and_then_spread(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks(places=1000) as checks:
         for number in range(1000):
@@ -89,7 +89,7 @@ async def test_a_program_that_comes_up_after_its_service_is_found_soon(
         assert len(world.runs) <= 12 + up_after_s / 10
 
 
-async def test_many_that_never_pass_are_not_tried_more_often_than_at_their_interval(autojump_clock: MockClock) -> None:
+async def test_many_failing_checks_keep_to_their_interval(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks(places=5000) as checks:
         for number in range(4000):
@@ -151,7 +151,7 @@ async def test_commands_wait_for_commands_and_hold_up_nobody_else(autojump_clock
         assert world.changes == [("t", P)]
 
 
-async def test_a_check_that_stays_goes_on_as_it_was_and_one_that_goes_is_ended(autojump_clock: MockClock) -> None:
+async def test_a_check_that_stays_goes_on_and_one_that_goes_ends(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     a, b = spec("tcp://a:1,interval=10s"), spec("tcp://b:1,interval=10s,timeout=9s")
     async with world.checks() as checks:

@@ -145,7 +145,7 @@ def test_what_a_check_said_is_shown_short_and_on_one_line(text: str) -> None:
     assert shown.isprintable()
 
 
-def test_a_check_may_have_an_id_a_name_and_notes_with_anything_in_them() -> None:
+def test_id_name_and_notes_of_a_check_may_be_any_text() -> None:
     spec = parse_check_untrusted("checks", "ttl:5s,check_id=a:1,check_name=Disk%2C 100%25 full,check_notes=x=y")
     assert (spec.id, spec.name, spec.notes) == ("a:1", "Disk, 100% full", "x=y")
     for text in ("ttl:5s,check_id=", "ttl:5s,check_id=%0a", "ttl:5s,check_name=%ff", "ttl:5s,check_id=" + "x" * 256):

@@ -30,7 +30,7 @@ async def test_a_ttl_passes_while_heartbeats_come(autojump_clock: MockClock) -> 
             checks.heartbeat("t", P, "")
 
 
-async def test_a_ttl_service_expires_after_its_time_was_up_and_not_before(autojump_clock: MockClock) -> None:
+async def test_a_ttl_service_expires_once_its_time_is_up(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
         checks.set("s", (spec("ttl:2s,deregister_after=1s"),), Beginning(C))
@@ -49,7 +49,7 @@ async def test_a_ttl_service_expires_after_its_time_was_up_and_not_before(autoju
         assert [id for id, _ in world.expired] == ["s", "t"]
 
 
-async def test_a_heartbeat_from_before_a_restart_lasts_no_longer_than_its_ttl(autojump_clock: MockClock) -> None:
+async def test_a_heartbeat_of_before_a_restart_lasts_one_ttl(autojump_clock: MockClock) -> None:
     world = World(autojump_clock)
     async with world.checks() as checks:
         checks.set("s", (spec("ttl:30s"),), Beginning(restored=lambda _: [Restored(P, 20.0, left_s=10.0)]))
