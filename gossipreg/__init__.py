@@ -14,6 +14,8 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
     core/            the protocol: replica, detector, rumours, reconcile, catalog, node. Pure: time and bytes go in,
                      effects come out; no clock, no socket, no global randomness, so one seed replays a cluster
+    feed             hands what happens to all who follow it
+    sidecar_api      what a gateway may ask of the sidecar that runs it, and the sidecar of a gateway
     daemon/          trio: the UDP pump, the local socket, persistence, start and stop
     gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
     client/          for programs: errors, model, socket_path and wire.rpc are all that it knows of the rest

@@ -37,9 +37,10 @@ def long_test_names(tree: ast.AST, limit: int) -> Iterator[Fault]:
 WITH_SOCKETS = ("net", "daemon", "gateway", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "model", "drops", "durations", "weights", "socket_path", "systemd_job", "callers", "rights"),
-    ("config", "net"),
+    ("config", "net", "feed"),
     ("wire",),
     ("core",),
+    ("sidecar_api",),
     ("daemon", "gateway"),
     ("cli",),
     ("__main__",),

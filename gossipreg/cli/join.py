@@ -14,7 +14,7 @@ from gossipreg.cli.units import Duration
 from gossipreg.errors import BadConfig, CannotStart
 
 if TYPE_CHECKING:
-    from gossipreg.daemon.gateways import Gateway
+    from gossipreg.sidecar_api import GatewayOptions
 
 
 class _File(click.Path):
@@ -119,7 +119,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     if key is not None and sources.found_in.get("key_file", ("", ""))[0] == "file":
         flags["key_file"] = None  # a variable goes before the file
     gateways = [
-        *_gateways(dns, flags["cluster"]),
+        *_dns_gateway(dns),
         *_http_gateway(http, flags["socket_group"] or flags["socket_admin_group"], chosen.socket, dns["dns"]),
     ]
     settings = Settings(
@@ -143,7 +143,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
         return of_start(error)
 
 
-def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
+def _dns_gateway(dns: dict[str, Any]) -> "list[GatewayOptions]":
     """Those that were asked for. What they need is loaded for them alone."""
     if dns["dns"] is None:
         for key in ("domain", "ttl", "negative_ttl"):
@@ -151,20 +151,16 @@ def _gateways(dns: dict[str, Any], cluster: str) -> "list[Gateway]":
                 flag = key.replace("_", "-")
                 raise click.UsageError(f"--dns-{flag} is about DNS: say where to answer it with --dns HOST:PORT.")
         return []
-    from gossipreg.gateway.dns.gateway import DEFAULT_PORT, DnsGateway
+    from gossipreg.gateway.dns.gateway import DEFAULT_PORT, DnsOptions
     from gossipreg.net.addresses import listen_rule
 
     where = listen_rule(dns["dns"], what="--dns", default_port=DEFAULT_PORT)
-    ttl_s, negative_ttl_s = dns["ttl"] or 0.0, dns["negative_ttl"] or 0.0
-    gateway = DnsGateway(
-        where.hosts, where.port, cluster=cluster, domain=dns["domain"], ttl_s=ttl_s, negative_ttl_s=negative_ttl_s
-    )
-    return [gateway]
+    return [DnsOptions(where, domain=dns["domain"], ttl_s=dns["ttl"] or 0.0, negative_ttl_s=dns["negative_ttl"] or 0.0)]
 
 
 def _http_gateway(
     flags: dict[str, Any], group: str | None, local_socket: str | None, dns: str | None
-) -> "list[Gateway]":
+) -> "list[GatewayOptions]":
     where: tuple[str, ...] = flags["http"]
     for text in where:
         if text.endswith(":0"):
@@ -183,24 +179,16 @@ def _http_gateway(
         return []
     from pathlib import Path
 
-    from gossipreg.daemon.start import bind_gateway_socket
-    from gossipreg.gateway.http.gateway import DEFAULT_PORT, HttpGateway
-    from gossipreg.gateway.http.ports import HttpListener
+    from gossipreg.gateway.http.gateway import DEFAULT_PORT, HttpOptions
     from gossipreg.net.addresses import listen_rule
 
-    def listen_unix(path: Path) -> HttpListener:
-        file = bind_gateway_socket(path, group, "--http unix:PATH")
-        return HttpListener(file.listener, True, file.close, f"unix:{path}")
-
-    tcp: list[tuple[tuple[str, ...], int]] = []
-    for text in where:
-        if not text.startswith("unix:"):
-            bind = listen_rule(text, what="--http", default_port=DEFAULT_PORT)
-            tcp.append((bind.hosts, bind.port))
+    tcp = [
+        listen_rule(text, what="--http", default_port=DEFAULT_PORT) for text in where if not text.startswith("unix:")
+    ]
     unix = [Path(text.removeprefix("unix:")) for text in where if text.startswith("unix:")]
     return [
-        HttpGateway(
-            tcp, unix, listen_unix, names=flags["http_host"], token_file=flags["http_token_file"],
+        HttpOptions(
+            tcp, unix, socket_group=group, names=flags["http_host"], token_file=flags["http_token_file"],
             open_reads=flags["insecure_http"],
         )
     ]  # fmt: skip

@@ -26,7 +26,7 @@ from gossipreg.daemon.data_directory import TRIAL, keep_generation
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.force_leave import ForceLeave
-from gossipreg.daemon.gateways import TROUBLE_S, Gateway, Gateways, Inside
+from gossipreg.daemon.gateways import TROUBLE_S, counts_of, reread_parts, run_gateways, shown_addresses
 from gossipreg.daemon.in_force import config_method
 from gossipreg.daemon.kept import KeptState
 from gossipreg.daemon.kept_peers import keep_known_peers
@@ -47,7 +47,9 @@ from gossipreg.daemon.store import Store
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
 from gossipreg.errors import BadConfig, BadParams, CannotStart, Refused
+from gossipreg.feed import Feed
 from gossipreg.model import Address, Change
+from gossipreg.sidecar_api import GatewayOptions, SidecarApi
 from gossipreg.systemd_job import run_by_systemd
 from gossipreg.wire.messages import Delta
 from gossipreg.wire.shapes import Shape
@@ -61,7 +63,7 @@ LAST_ANSWERS_S = 1.0
 """The time that clients have at the end to receive the answer for which they wait."""
 
 
-def run(settings: Settings, *gateways: Gateway) -> int:
+def run(settings: Settings, *gateways: GatewayOptions) -> int:
     """Run one sidecar, and these gateways to it, until it leaves; returns the exit code: 0, or 128 and the signal that
     stopped it at once.
 
@@ -139,8 +141,9 @@ class Sidecar:
             leave_s=open_things.config.leave_s, hold_on_sigterm=settings.on_sigterm == "hold",
         )  # fmt: skip
         self._force_leave = ForceLeave(self._node, self._pump, log, self._services.audit)
-        self._gateways = Gateways(open_things.gateways, self._node, self._pump.bug, self._inside())
-        parts = {**parts_of(settings, self._node, self._pump, self._services), **self._gateways.parts()}
+        self._gateways = open_things.gateways
+        self._gateway_changes = Feed[tuple[Change, ...]](self._pump.bug)
+        parts = {**parts_of(settings, self._node, self._pump, self._services), **reread_parts(self._gateways)}
         self._reload = Reload(log, self._troubles, parts)
         self._methods = Methods(
             self._node,
@@ -153,7 +156,7 @@ class Sidecar:
                 "name": self._name,
                 "cluster": settings.cluster,
                 "seeds": list(settings.seeds),
-                **self._gateways.addresses(),
+                **shown_addresses(self._gateways),
             },
             more_counts=self._more_counts,
             more={"config": config_method(settings, self._came_to, self._key_fingerprints)},
@@ -197,7 +200,7 @@ class Sidecar:
                               "will be a plain leave; `gossipreg leave --hold 30s` holds")  # fmt: skip
         if fault := exposed(self._settings.key_file):
             self._log.warning("key_exposed", message=fault)
-        for fault in self._gateways.warnings():
+        for fault in (fault for one in self._gateways for fault in one.warnings()):
             self._log.warning("http_tokens", message=fault)
         trio.socket.set_custom_hostname_resolver(Names())
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -206,7 +209,7 @@ class Sidecar:
                 nursery.start_soon(self._store.run)
                 nursery.start_soon(self._services.health.checks.run)
                 nursery.start_soon(self._services.health.known.run)
-                nursery.start_soon(self._gateways.run)
+                nursery.start_soon(run_gateways, self._gateways, self._api())
                 nursery.start_soon(self._addresses.run)
                 if self._kept_table is not None:
                     nursery.start_soon(keep_known_peers, self._node, self._store)
@@ -254,14 +257,13 @@ class Sidecar:
 
     # -- what they do --------------------------------------------------------------------------------------------------
 
-    def _inside(self) -> Inside:
-        """The interface of the sidecar for gateways."""
-        return Inside(
-            view=self._node, registrations=self._services, rights=self._open.rights,
+    def _api(self) -> SidecarApi:
+        return SidecarApi(
+            view=self._node, changes=self._gateway_changes, registrations=self._services, rights=self._open.rights,
             cluster=self._settings.cluster, version=__version__,
             now=self._pump.now, leave=self._ending.leave, force_leave=self._force_leave.declare,
-            reload=self._reload_for, seek=self._call, figures=self._figures, note=self._note, bug=self._pump.bug,
-            trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
+            reload=self._reload_for, seek=self._call, figures=self._methods.figures, note=self._note,
+            bug=self._pump.bug,            trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
         )  # fmt: skip
 
     def _note(self, message: str) -> None:
@@ -270,11 +272,8 @@ class Sidecar:
     async def _reload_for(self, by: Caller) -> None:
         await self._reload.read(by=self._services.audit.record("reload", "", by))
 
-    async def _figures(self) -> dict[str, Any]:
-        return await self._methods.figures()
-
     def _more_counts(self) -> dict[str, int]:
-        return {"watches": len(self._watches), **self._gateways.counts()}
+        return {"watches": len(self._watches), **counts_of(self._gateways)}
 
     async def _call(self, text: str) -> None:
         """Call one more seed. Raises BadParams or Refused."""
@@ -307,7 +306,7 @@ class Sidecar:
         self._pump.order(lambda now: self._node.recall(deltas, counts_s, now))
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
-        self._gateways.changed(changes)
+        self._gateway_changes.publish(changes)
         self._watches.publish(changes)
         self._services.health.look_at_aliases(changes)
 
@@ -382,7 +381,7 @@ class Sidecar:
             "id": self._open.identity.id.hex(),
             "gossip": str(next(iter(self._node.addresses), self._open.transport.local_addresses[0])),
             "socket": str(self._open.local_socket.path),
-            **self._gateways.addresses(),
+            **shown_addresses(self._gateways),
         }
         if self._settings.log_format == "json":
             import json

@@ -5,7 +5,6 @@ socket, UDP port, the gateways' ports). Whatever fails raises CannotStart or Bad
 opened before is closed.
 """
 
-import grp
 import os
 import socket
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from gossipreg.daemon import params
 from gossipreg.daemon.addresses import advertise_rule, bind_rule, refuse_clear_text
 from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.data_directory import DataDirectory
-from gossipreg.daemon.gateways import Gateway
 from gossipreg.daemon.identity import Identity, draw_generation, draw_identity
 from gossipreg.daemon.interfaces import local_addresses
 from gossipreg.daemon.keys import read_keyring
@@ -30,11 +28,13 @@ from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_see
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.udp import UdpTransport, bind_udp
-from gossipreg.errors import BadConfig, BadParams, CannotStart, CannotStartYet, cannot_start
+from gossipreg.errors import BadConfig, BadParams, CannotStart, cannot_start
 from gossipreg.model import BOOT_ID_BYTES, BootId, Member
 from gossipreg.net.addresses import Bind
+from gossipreg.net.groups import group_id
 from gossipreg.net.socket_file import SocketFile, bind_socket_file
 from gossipreg.rights import Rights
+from gossipreg.sidecar_api import Gateway, GatewayOptions
 from gossipreg.socket_path import default_socket, path_fault, prepare_folder
 
 if TYPE_CHECKING:
@@ -65,12 +65,8 @@ class OpenedSidecar:
     rights: Rights
 
 
-GID_MAX = 2**32 - 2
-"""The system takes the next number, -1, for "leave the group as it is"."""
-
-
 @contextmanager
-def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[OpenedSidecar]:
+def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Iterator[OpenedSidecar]:
     config = _config(settings)
     name, zone, labels = _who(settings)
     seeds = tuple(parse_seed(text) for text in settings.seeds)
@@ -90,9 +86,10 @@ def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[O
         stack.callback(local_socket.close)
         transport = bind_udp(bind)
         stack.callback(transport.close)
-        for gateway in gateways:
-            stack.callback(gateway.close)
-            gateway.open()
+        open_gateways: list[Gateway] = []
+        for chosen in gateways:
+            open_gateways.append(chosen.open())
+            stack.callback(open_gateways[-1].close)
         if settings.advertise is None:
             addresses = own_addresses(bind, transport.local_addresses, literals(seeds), local_addresses())
         else:
@@ -113,7 +110,7 @@ def opened(settings: Settings, gateways: tuple[Gateway, ...] = ()) -> Iterator[O
         yield OpenedSidecar(
             settings, config, keyring, seeds, bind, identity, generation, member,
             settings.advertise is not None or not bind.wildcard, transport, local_socket,
-            data, file, gateways, rights,
+            data, file, tuple(open_gateways), rights,
         )  # fmt: skip
 
 
@@ -146,7 +143,7 @@ def _who(settings: Settings) -> tuple[str, str, tuple[tuple[str, str], ...]]:
 
 def _rights(settings: Settings) -> Rights:
     group = settings.socket_admin_group
-    return Rights(os.geteuid(), None if group is None else _group(group, "--socket-admin-group"))
+    return Rights(os.geteuid(), None if group is None else group_id(group, "--socket-admin-group"))
 
 
 def socket_group(settings: Settings) -> tuple[str, str | None]:
@@ -159,7 +156,7 @@ def socket_group(settings: Settings) -> tuple[str, str | None]:
 
 def _bind_socket_file(settings: Settings) -> SocketFile:
     flag, name = socket_group(settings)
-    group = None if name is None else _group(name, flag)
+    group = None if name is None else group_id(name, flag)
     if settings.socket is not None:
         if not Path(settings.socket).name:
             raise BadConfig(f"--socket {settings.socket!r}: that is a folder, name a file in it")
@@ -176,26 +173,3 @@ def _bind_socket_file(settings: Settings) -> SocketFile:
             message = f"cannot give {path.parent} to the group {name}: {error.strerror}"
             raise cannot_start(message, error.errno) from None
     return bind_socket_file(path, group=group)
-
-
-def bind_gateway_socket(path: Path, socket_group: str | None, flag: str) -> SocketFile:
-    """A unix socket for a gateway, for the same users as the local one. Raises CannotStart."""
-    if not path.name:
-        raise BadConfig(f"{flag}: name the PATH")
-    if fault := path_fault(path):
-        raise CannotStart(fault)
-    return bind_socket_file(path, group=None if socket_group is None else _group(socket_group), flag=flag)
-
-
-def _group(text: str, flag: str = "--socket-group") -> int:
-    if not text.strip():
-        raise BadConfig(f"{flag} is empty: name a group, or leave it out")
-    if text.isascii() and text.isdigit():
-        if len(text) > len(str(GID_MAX)) or int(text) > GID_MAX:
-            raise BadConfig(f"{flag} {text!r}: the number of a group is at most {GID_MAX}")
-        return int(text)
-    try:
-        return grp.getgrnam(text).gr_gid
-    except KeyError:
-        message = f"{flag} {text!r}: there is no such group (see `getent group`), or its directory is not up yet"
-        raise CannotStartYet(message) from None

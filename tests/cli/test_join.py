@@ -4,7 +4,8 @@ import pytest
 
 from gossipreg.daemon import main
 from gossipreg.daemon.settings import Settings
-from gossipreg.gateway.dns.gateway import DnsGateway
+from gossipreg.gateway.dns.gateway import DnsOptions
+from gossipreg.net.addresses import Bind
 from tests.cli.conftest import Command
 
 
@@ -82,9 +83,9 @@ def test_the_socket_is_the_one_to_make(place: str, given: list[Settings], comman
 
 
 def test_a_dns_gateway_is_made_where_one_is_asked_for(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[DnsGateway] = []
+    made: list[DnsOptions] = []
 
-    def run(_settings: Settings, *gateways: DnsGateway) -> int:
+    def run(_settings: Settings, *gateways: DnsOptions) -> int:
         made.extend(gateways)
         return 0
 
@@ -92,13 +93,12 @@ def test_a_dns_gateway_is_made_where_one_is_asked_for(command: Command, monkeypa
     line = "--dns 127.0.0.1 --dns-domain svc.example.org --dns-ttl 5s --dns-negative-ttl 2s --cluster c"
     assert command("join", *line.split()) == (0, "", "")
     (gateway,) = made
-    assert (gateway._hosts, gateway._port, gateway._cluster, gateway._ttl_s) == (("127.0.0.1",), 8600, "c", 5)
-    assert gateway._negative_ttl_s == 2
-    assert [zone.name for zone in gateway._zones] == [b"\x06consul\0", b"\x03svc\x07example\x03org\0"]
+    assert (gateway.where, gateway.ttl_s, gateway.negative_ttl_s) == (Bind(("127.0.0.1",), 8600), 5, 2)
+    assert [zone.name for zone in gateway.zones] == [b"\x06consul\0", b"\x03svc\x07example\x03org\0"]
     made.clear()
     assert command("join", "--dns", "[::1]:53").code == 0
     assert command("join", "--dns", "*:53").code == 0
-    assert [(one._hosts, one._port) for one in made] == [(("::1",), 53), (("0.0.0.0", "::"), 53)]
+    assert [one.where for one in made] == [Bind(("::1",), 53), Bind(("0.0.0.0", "::"), 53)]
 
 
 @pytest.mark.parametrize(

@@ -11,5 +11,5 @@ One question from top to bottom:
     directory  services and nodes by the names and addresses that DNS knows them by
     compose    records -> a message: shuffled, cut to size
     rates      how much one client may have
-    gateway    all of it, as the sidecar runs it
+    gateway    what the user chose, the open gateway, and one run of it
 """

@@ -1,11 +1,13 @@
-"""The DNS gateway as the sidecar runs it: made from what the user chose, opened, shown the registry, run, closed."""
+"""The DNS gateway as the sidecar runs it: what the user chose, the open gateway, and one run of it.
+
+Each is complete once it is made: `DnsOptions.open` binds the ports, `DnsGateway.run` is given the sidecar's registry.
+"""
 
 import os
 import random
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections import Counter
+from collections.abc import Mapping
 
-from gossipreg.core.view import View
 from gossipreg.errors import BadConfig
 from gossipreg.gateway.dns.answers import DnsAnswers
 from gossipreg.gateway.dns.directory import Directory
@@ -13,95 +15,89 @@ from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.dns.ports import Ports, open_ports
 from gossipreg.gateway.dns.responder import Responder
 from gossipreg.gateway.dns.server import DnsServer
-from gossipreg.model import Address, Change
+from gossipreg.model import Address
+from gossipreg.net.addresses import Bind
+from gossipreg.sidecar_api import Reread, SidecarApi
 
 DEFAULT_PORT = 8600
 TTL_MAX_S = 86_400
-"""A day: who wants registrations to be seen later than that does not want a registry."""
-
-Trouble = Callable[[str, str], None]
+"""A day. A registry whose answers are kept for longer would be of no use."""
 
 
-class HearsTrouble(Protocol):
-    """The sidecar, as far as this gateway needs it."""
+class DnsOptions:
+    """See `sidecar_api.GatewayOptions`."""
 
-    @property
-    def trouble(self) -> Trouble:
-        """`trouble(key, message)` reports a trouble that goes on now; `gossipreg info` shows it."""
+    def __init__(
+        self, where: Bind, *, domain: str | None = None, ttl_s: float = 0.0, negative_ttl_s: float = 0.0
+    ) -> None:
+        """Answer there, for `consul.` and for this domain; resolvers may keep records and denials for these times.
+        Raises BadConfig."""
+        self.where = where
+        self.zones = make_zones(domain)
+        self.ttl_s = _whole_seconds("--dns-ttl", ttl_s)
+        self.negative_ttl_s = _whole_seconds("--dns-negative-ttl", negative_ttl_s)
+
+    def open(self) -> "DnsGateway":
+        """Raises CannotStart: port taken, address not of this machine, ..."""
+        return DnsGateway(self, open_ports(self.where.hosts, self.where.port))
 
 
 class DnsGateway:
-    """See `daemon.gateways.Gateway`. Not opened by its making."""
+    """See `sidecar_api.Gateway`."""
 
     name = "dns"
+    rereads: Mapping[str, Reread] = {}
 
-    def __init__(
-        self, hosts: tuple[str, ...], port: int, *, cluster: str, domain: str | None = None, ttl_s: float = 0.0,
-        negative_ttl_s: float = 0.0,
-    ) -> None:  # fmt: skip
-        """Literal addresses, and the port on all of them, 0: any. `cluster` is the DC. Raises BadConfig."""
-        self._zones = make_zones(domain)
-        self._hosts = hosts
-        self._port = port
-        self._cluster = cluster
-        self._ttl_s = _whole_seconds("--dns-ttl", ttl_s)
-        self._negative_ttl_s = _whole_seconds("--dns-negative-ttl", negative_ttl_s)
-        self._trouble: Trouble = _unheard
-        self._ports: Ports | None = None
-        self._responder: Responder | None = None
-        self._server: DnsServer | None = None
+    def __init__(self, options: DnsOptions, ports: Ports) -> None:
+        """`ports` are closed with it."""
+        self._options = options
+        self._ports = ports
+        self._counts = Counter({"dns.queries": 0})
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where it listens, once it is open."""
-        return () if self._ports is None else self._ports.addresses
+        return self._ports.addresses
 
-    def open(self) -> None:
-        """Raises CannotStart: port taken, address not of this machine, ..."""
-        self._ports = open_ports(self._hosts, self._port)
+    def warnings(self) -> list[str]:
+        return []
 
-    def meet(self, outside: HearsTrouble) -> None:
-        """Where it tells what an operator should know."""
-        self._trouble = outside.trouble
+    async def run(self, api: SidecarApi) -> None:
+        await self.served(api).run()
 
-    def attach(self, view: View, bug: Callable[[str, Exception], None]) -> None:
-        """Answer from this registry as it is now, and as `changed` says later. Called again, begins anew."""
-        assert self._ports is not None, "open comes first"
-        directory = Directory(view)
-        ports = self._ports
-
-        def hosts() -> list[str]:
-            return [address.host for address in (view.addresses if ports.wildcard else ports.addresses)]
-
-        answers = DnsAnswers(
-            directory, self._zones, cluster=self._cluster, ttl_s=self._ttl_s, negative_ttl_s=self._negative_ttl_s,
-            hosts=hosts,
-        )  # fmt: skip
-        before = self._responder
-        self._responder = Responder(
-            directory, answers, salt=view.id, rng=random.Random(os.urandom(16)), bug=bug, trouble=self._trouble
-        )
-        if before is not None:
-            self._responder.counts.update(before.counts)
-        if self._server is None:
-            self._server = DnsServer(self._ports, self._responder, bug)
-        self._server.responder = self._responder
-
-    def changed(self, changes: Iterable[Change]) -> None:
-        assert self._responder is not None, "attach comes first"
-        self._responder.changed(changes)
-
-    async def run(self) -> None:
-        """Answer until cancelled."""
-        assert self._server is not None, "attach comes first"
-        await self._server.run()
+    def served(self, api: SidecarApi) -> "DnsRun":
+        """A run that answers from the registry as it is now."""
+        return DnsRun(self._options, self._ports, self._counts, api)
 
     def counts(self) -> dict[str, int]:
-        return {} if self._responder is None else dict(self._responder.counts)
+        return dict(self._counts)
 
     def close(self) -> None:
-        if self._ports is not None:
-            self._ports.close()
+        self._ports.close()
+
+
+class DnsRun:
+    """What answers while the gateway runs. If it loses track of the registry, the next run begins anew."""
+
+    def __init__(self, options: DnsOptions, ports: Ports, counts: Counter[str], api: SidecarApi) -> None:
+        directory = Directory(api.view)
+
+        def hosts() -> list[str]:
+            return [address.host for address in (api.view.addresses if ports.wildcard else ports.addresses)]
+
+        answers = DnsAnswers(
+            directory, options.zones, cluster=api.cluster, ttl_s=options.ttl_s, negative_ttl_s=options.negative_ttl_s,
+            hosts=hosts,
+        )  # fmt: skip
+        self._api = api
+        self._responder = Responder(
+            directory, answers, counts=counts, salt=api.view.id, rng=random.Random(os.urandom(16)), bug=api.bug,
+            trouble=api.trouble,
+        )  # fmt: skip
+        self.server = DnsServer(ports, self._responder, api.bug)
+
+    async def run(self) -> None:
+        with self._api.changes.following("gateway_dns", self._responder.changed):
+            await self.server.run()
 
 
 def _whole_seconds(flag: str, seconds: float) -> int:
@@ -109,7 +105,3 @@ def _whole_seconds(flag: str, seconds: float) -> int:
     if not 0 <= seconds <= TTL_MAX_S or seconds != int(seconds):
         raise BadConfig(f"{flag} {seconds:g}s: DNS counts in whole seconds, at most 24h")
     return int(seconds)
-
-
-def _unheard(_key: str, _message: str) -> None:
-    """Nobody has asked to be told."""

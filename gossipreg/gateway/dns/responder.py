@@ -48,15 +48,16 @@ class Responder:
         directory: Directory,
         answers: DnsAnswers,
         *,
+        counts: Counter[str],
         salt: bytes,
         rng: random.Random,
         bug: Callable[[str, Exception], None],
         trouble: Callable[[str, str], None] = lambda _key, _message: None,
     ) -> None:
-        """`salt` is this sidecar's own, and the same after a restart. `bug` receives unexpected exceptions, `trouble`
-        reports for the operator."""
-        self.counts: Counter[str] = Counter({"dns.queries": 0})
-        """For `info`; what is dropped, as `drop.REASON`: see `gossipreg.drops`."""
+        """`counts` is what `info` shows; what is dropped counts as `drop.REASON`, see `gossipreg.drops`. `salt` is this
+        sidecar's own, and the same after a restart. `bug` receives unexpected exceptions, `trouble` reports for the
+        operator."""
+        self.counts = counts
         self.rates = Rates()
         self._directory = directory
         self._answers = answers

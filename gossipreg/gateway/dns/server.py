@@ -36,7 +36,7 @@ LENGTH_BYTES = 2
 class DnsServer:
     def __init__(self, ports: Ports, responder: Responder, bug: Callable[[str, Exception], None]) -> None:
         self._ports = ports
-        self.responder = responder
+        self._responder = responder
         self._bug = bug
         self._connections: dict[trio.CancelScope, None] = {}
         """In the order in which they were heard last."""
@@ -67,17 +67,17 @@ class DnsServer:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                self.responder.count(f"drop.dns_receive_{error_name(error)}")
+                self._responder.count(f"drop.dns_receive_{error_name(error)}")
                 return
             if source[1] == 0:
-                self.responder.count("drop.dns_no_port")
+                self._responder.count("drop.dns_no_port")
                 continue
-            answer = self.responder.respond_udp(data, source[0], now)
+            answer = self._responder.respond_udp(data, source[0], now)
             if answer is not None:
                 try:
                     port.send(answer, source, way_back)
                 except (OSError, OverflowError) as error:
-                    self.responder.count(f"drop.dns_send_{error_name(error)}")
+                    self._responder.count(f"drop.dns_send_{error_name(error)}")
 
     # -- streams -------------------------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ class DnsServer:
             gives_way = self._dispensable()
             del self._connections[gives_way]
             gives_way.cancel()
-            self.responder.count("drop.dns_tcp_crowded")
+            self._responder.count("drop.dns_tcp_crowded")
         self._connections[scope] = None
         nursery.start_soon(self._serve_connection, sock, host, scope)
 
@@ -118,7 +118,7 @@ class DnsServer:
             while len(received) >= LENGTH_BYTES and not over:
                 length = int.from_bytes(received[:LENGTH_BYTES], "big")
                 if length > QUERY_MAX_BYTES:
-                    self.responder.count("drop.dns_tcp_long")
+                    self._responder.count("drop.dns_tcp_long")
                     over = True
                 elif len(received) < LENGTH_BYTES + length:
                     break
@@ -136,15 +136,15 @@ class DnsServer:
                 return
 
     async def _answer(self, message: bytes, host: str, scope: trio.CancelScope) -> bytes | None:
-        rates = self.responder.rates
+        rates = self._responder.rates
         while not rates.allow(host, now := time.monotonic(), tcp=True):
-            self.responder.count("dns.tcp_waits")
+            self._responder.count("dns.tcp_waits")
             self._asking.add(scope)
             try:
                 await trio.sleep(rates.again_in_s(now))
             finally:
                 self._asking.discard(scope)
-        return self.responder.respond_tcp(message, host)
+        return self._responder.respond_tcp(message, host)
 
     async def _send(self, stream: trio.SocketStream, answers: bytearray, scope: trio.CancelScope) -> None:
         """And the client has the whole time again for what comes next."""

@@ -1,6 +1,6 @@
 """HTTP: the registry for programs that ask as they ask a Consul agent, for Prometheus, and for people with curl.
 
-    gateway     what the sidecar runs: opened, shown the registry, run, closed
+    gateway     what the user chose, and the open gateway;  serving: one run of it, its parts wired to the sidecar
     ports       where it listens
     server      connections: accepted, bounded, read, cut off when slow
     client      the other end of one of them, as the server keeps it;  deadlines: when to look at which

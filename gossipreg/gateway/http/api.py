@@ -72,8 +72,10 @@ NEAR = Param("near", "_agent: the nearest first")
 
 
 class Api:
-    def __init__(self, outside: Outside, *, rng: random.Random, clock_us: Callable[[], int], monitoring: Monitoring,
-                 ) -> None:  # fmt: skip
+    def __init__(
+        self, outside: Outside, monitoring: Monitoring, *, tell: Callable[[Any, Any, Response], None],
+        rng: random.Random, clock_us: Callable[[], int],
+    ) -> None:  # fmt: skip
         self._outside = outside
         self._view: View = outside.view
         self._rng = rng
@@ -82,7 +84,7 @@ class Api:
         self.agent = Agent(outside)
         self._writes = Writes(outside, self.agent)
         self._monitoring = monitoring
-        self.answers = Answers(self._render, self._topics, clock_us=clock_us, bug=outside.bug)
+        self.answers = Answers(self._render, self._topics, tell=tell, clock_us=clock_us, bug=outside.bug)
         self._agent_reads: dict[str, Callable[..., Any]] = {
             "agent_self": self.agent.self,
             "agent_members": self.agent.members,

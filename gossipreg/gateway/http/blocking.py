@@ -106,11 +106,12 @@ class Waiting:
 class Answers:
     def __init__(
         self, render: Callable[[Question], Any], topics: Callable[[Question], tuple[Topic, ...]],
-        *, clock_us: Callable[[], int], bug: Callable[[str, Exception], None],
+        *, tell: Callable[[Any, Waiting, Response], None], clock_us: Callable[[], int],
+        bug: Callable[[str, Exception], None],
     ) -> None:  # fmt: skip
-        """`render` gives a question's answer as it is now, ready for JSON; `tell(connection, waiting, response)` is set
-        by who serves them."""
-        self.tell: Callable[[Any, Waiting, Response], None] = lambda _connection, _waiting, _response: None
+        """`render` gives a question's answer as it is now, ready for JSON; `tell(connection, waiting, response)` sends
+        the response for which a connection waits."""
+        self._tell = tell
         self.woken = 0
         """Waiting questions that were answered because their answer changed."""
         self._render = render
@@ -237,7 +238,7 @@ class Answers:
                 made[one.present] = response
             self.leave(one, connection)
             self.woken += 1
-            self.tell(connection, one, response)
+            self._tell(connection, one, response)
             told += 1
             if told % TURN == 0:
                 await trio.lowlevel.checkpoint()

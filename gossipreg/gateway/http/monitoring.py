@@ -15,12 +15,12 @@ TARGETS_LIMIT = 64
 
 
 class Monitoring:
-    def __init__(self, outside: Outside, events: Events) -> None:
+    def __init__(self, outside: Outside, events: Events, gauges: Callable[[], Mapping[str, float]]) -> None:
+        """`gauges` gives the gateway's own metrics, by name."""
         self._outside = outside
         self._view = outside.view
         self._events = events
-        self.gauges: Callable[[], Mapping[str, float]] = dict
-        """The gateway's own metrics, by name."""
+        self._gauges = gauges
 
     def alive(self, _request: Request) -> Response:
         return Response(200, b"ok\n", TEXT)
@@ -38,7 +38,7 @@ class Monitoring:
         outside = self._outside
         members = self._view.members(outside.now())
         info = {"cluster": outside.cluster, **await outside.figures()}
-        text = metrics_text(info, members, self._view.catalog.instances(), self.gauges())
+        text = metrics_text(info, members, self._view.catalog.instances(), self._gauges())
         return Response(200, text.encode(), CONTENT_TYPE)
 
     def targets(self, request: Request) -> Response:

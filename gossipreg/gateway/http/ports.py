@@ -7,10 +7,14 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gossipreg.callers import Caller, caller_at
-from gossipreg.errors import cannot_start
+from gossipreg.errors import BadConfig, CannotStart, cannot_start
+from gossipreg.net.groups import group_id
 from gossipreg.net.listening import CannotOpen, address_of, open_sockets
+from gossipreg.net.socket_file import bind_socket_file
+from gossipreg.socket_path import path_fault
 
 _WHY = {
     errno.EADDRINUSE: "something listens there already",
@@ -40,3 +44,14 @@ def listen_tcp(hosts: Sequence[str], port: int) -> list[HttpListener]:
         message = f"cannot listen for HTTP on {error.address}: {why}; choose another --http HOST:PORT"
         raise cannot_start(message, error.why.errno) from None
     return [HttpListener(sock, False, sock.close, str(address_of(sock))) for sock in opened]
+
+
+def listen_unix(path: Path, group: str | None) -> HttpListener:
+    """Listen at this path, for the users of the local socket. Raises CannotStart or BadConfig."""
+    flag = "--http unix:PATH"
+    if not path.name:
+        raise BadConfig(f"{flag}: name the PATH")
+    if fault := path_fault(path):
+        raise CannotStart(fault)
+    file = bind_socket_file(path, group=None if group is None else group_id(group, "--socket-group"), flag=flag)
+    return HttpListener(file.listener, True, file.close, f"unix:{path}")

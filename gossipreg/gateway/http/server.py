@@ -16,7 +16,7 @@ The bounds, and what happens at each:
 
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -52,17 +52,17 @@ PIPELINED_TURN = 8
 
 class Server:
     def __init__(
-        self, listeners: list[HttpListener], handle: Callable[[Request], Answer], check: Callable[[Door, Head], None],
+        self, listeners: Sequence[HttpListener], check: Callable[[Door, Head], None],
         *, counts: Counter[str], bug: Callable[[str, Exception], None],
     ) -> None:  # fmt: skip
-        """`handle` answers a request; it raises HttpError only, anything else is a bug and the answer a 500."""
+        """`check` raises HttpError for a request that must not be answered."""
         self._listeners = listeners
-        self._handle = handle
         self._check = check
         self._counts = counts
         self._bug = bug
         self._selection: Selection
-        """As long as it runs."""
+        self._handle: Callable[[Request], Answer]
+        """Both as long as it runs."""
         self._connections: dict[HttpConnection, None] = {}
         self._idle: dict[HttpConnection, None] = {}
         """Those that wait for a next request, longest first."""
@@ -78,8 +78,10 @@ class Server:
     def __len__(self) -> int:
         return len(self._connections)
 
-    async def run(self) -> None:
-        """Until cancelled; then nothing of it is left open but the listeners."""
+    async def run(self, handle: Callable[[Request], Answer]) -> None:
+        """Until cancelled; then nothing of it is left open but the listeners. `handle` answers a request; it raises
+        HttpError only, anything else is a bug and the answer a 500."""
+        self._handle = handle
         allowed = descriptors.raise_descriptors(CONNECTIONS_MAX + descriptors.KEPT)
         self._most = max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, allowed - descriptors.KEPT))
         self._selection = Selection()

@@ -3,6 +3,7 @@ changes as the sidecar tells it. Asked in dnspython's words and read by dnspytho
 code."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import dns.message
@@ -43,8 +44,10 @@ class Registry:
             negative_ttl_s=self.negative_ttl_s, hosts=lambda: ["127.0.0.1"],
         )  # fmt: skip
         rng = random.Random(self.seed)
-        return Responder(self.directory, answers, salt=self.node.id, rng=rng, bug=lambda _, error: self._bug(error),
-                         trouble=lambda _, message: self.troubles.append(message))  # fmt: skip
+        return Responder(
+            self.directory, answers, counts=Counter({"dns.queries": 0}), salt=self.node.id, rng=rng,
+            bug=lambda _, error: self._bug(error), trouble=lambda _, message: self.troubles.append(message),
+        )  # fmt: skip
 
     def _clock(self) -> float:
         self.now += 0.001

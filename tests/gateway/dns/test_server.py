@@ -12,15 +12,16 @@ import dns.message
 import pytest
 import trio
 
-from gossipreg.daemon.gateways import Gateways
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import BadConfig, CannotStart
 from gossipreg.gateway.dns import rates, server
-from gossipreg.gateway.dns.gateway import DnsGateway
+from gossipreg.gateway.dns.gateway import DnsOptions
 from gossipreg.gateway.dns.ports import open_ports
 from gossipreg.model import Address, Change, Health, Service
+from gossipreg.net.addresses import Bind
 from tests.core.cluster import START
 from tests.core.speaker import a_node
+from tests.gateway.beside import api_of
 from tests.gateway.dns.registry import data_of
 
 GENEROUS_S = 20
@@ -37,10 +38,11 @@ class Running:
         for number in range(100):
             service = Service(f"web-{number}", "web", f"10.0.0.{number}", 80)
             self.node.register(service, Health.PASSING, START)
-        self.gateway = DnsGateway(hosts, 0, cluster="default")
-        self.gateway.open()
+        self.gateway = DnsOptions(Bind(hosts, 0)).open()
         self.bugs: list[tuple[str, Exception]] = []
-        self.gateways = Gateways([self.gateway], self.node, lambda where, error: self.bugs.append((where, error)))
+        self.troubles = Troubles(lambda: 100.0)
+        self.api = api_of(self.node, lambda where, error: self.bugs.append((where, error)), self.troubles.saw)
+        self.served = self.gateway.served(self.api)
         self.port = self.gateway.addresses[0].port
 
     @property
@@ -89,7 +91,7 @@ async def exactly(stream: trio.SocketStream, count: int) -> bytes:
 @pytest.fixture
 async def running(nursery: Any) -> AsyncIterator[Running]:
     running = Running()
-    nursery.start_soon(running.gateways.run)
+    nursery.start_soon(running.served.run)
     yield running
     running.gateway.close()
     assert running.bugs == []
@@ -172,7 +174,7 @@ async def test_ten_thousand_idle_connections_keep_nobody_out(running: Running, m
                 await receive(one)
             await one.aclose()
         assert running.counts["drop.dns_tcp_crowded"] >= 80
-        assert len(running.gateway._server._connections) <= 20  # type: ignore[union-attr]
+        assert len(running.served.server._connections) <= 20
         (raw,) = await running.ask_tcp(stream, QUERY.to_wire())
         assert QUERY.is_response(dns.message.from_wire(raw))
     for one in idle[70:]:
@@ -257,8 +259,7 @@ async def test_a_connection_that_waits_for_its_answer_gives_way_last(
     with trio.fail_after(GENEROUS_S):
         while running.counts.get("drop.dns_tcp_crowded", 0) < 3:
             await trio.sleep(0.01)
-    assert running.gateway._server is not None
-    assert len(running.gateway._server._asking) == 1, "it still waits"
+    assert len(running.served.server._asking) == 1, "it still waits"
     for stream in (waiting, *others):
         await stream.aclose()
 
@@ -281,7 +282,7 @@ async def test_changes_are_in_the_next_answer(running: Running) -> None:
         for number in range(100):
             (raw,) = await running.ask_tcp(stream, query)
             assert len(data_of(dns.message.from_wire(raw))) == 100 - number
-            running.gateways.changed(changes_of(running.node.deregister(f"web-{number}", START)))
+            running.api.changes.publish(changes_of(running.node.deregister(f"web-{number}", START)))
 
 
 def changes_of(effects: list[Any]) -> tuple[Change, ...]:
@@ -294,7 +295,7 @@ def changes_of(effects: list[Any]) -> tuple[Change, ...]:
 @pytest.fixture
 async def everywhere(nursery: Any) -> AsyncIterator[Running]:
     running = Running(("0.0.0.0", "::"))
-    nursery.start_soon(running.gateways.run)
+    nursery.start_soon(running.served.run)
     yield running
     running.gateway.close()
     assert running.bugs == []
@@ -369,22 +370,15 @@ def test_many_may_connect_at_once_before_the_sidecar_has_its_turn() -> None:
 @pytest.mark.parametrize("ttl_s", [-1.0, 0.5, 86_401.0])
 def test_a_time_to_live_that_dns_cannot_say_is_refused(ttl_s: float) -> None:
     with pytest.raises(BadConfig, match="--dns-ttl"):
-        DnsGateway(("127.0.0.1",), 0, cluster="default", ttl_s=ttl_s)
+        DnsOptions(Bind(("127.0.0.1",), 0), ttl_s=ttl_s)
     with pytest.raises(BadConfig, match="--dns-negative-ttl"):
-        DnsGateway(("127.0.0.1",), 0, cluster="default", negative_ttl_s=ttl_s)
+        DnsOptions(Bind(("127.0.0.1",), 0), negative_ttl_s=ttl_s)
 
 
 async def test_info_is_told_of_a_client_that_asks_too_much(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "LOOPBACK_ANSWERS_A_SECOND", 5)
     monkeypatch.setattr(rates, "WINDOW_S", 1000.0)
-    troubles = Troubles(lambda: 100.0)
-
-    class Beside:
-        trouble = staticmethod(troubles.saw)
-
-    running.gateway.meet(Beside())
-    running.gateway.attach(running.node, lambda _where, _error: None)
     replies = [dns.message.from_wire(await running.ask_udp(QUERY.to_wire())) for _ in range(30)]
     assert [bool(reply.flags & dns.flags.TC and not reply.answer) for reply in replies] == [False] * 5 + [True] * 25
-    (shown,) = troubles.shapes()
+    (shown,) = running.troubles.shapes()
     assert shown["message"].startswith("127.0.0.1 asks more than 5 DNS questions a second")

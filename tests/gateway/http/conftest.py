@@ -12,14 +12,14 @@ import trio
 
 from gossipreg.callers import Caller
 from gossipreg.daemon.force_leave import ForceLeave
-from gossipreg.daemon.gateways import Inside as Asked
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.store import Database
 from gossipreg.errors import Refused
-from gossipreg.gateway.http.gateway import HttpGateway
-from gossipreg.gateway.http.ports import HttpListener
+from gossipreg.feed import Feed
+from gossipreg.gateway.http.gateway import HttpOptions
 from gossipreg.model import Change
-from gossipreg.net.socket_file import bind_socket_file
+from gossipreg.net.addresses import Bind
+from gossipreg.sidecar_api import SidecarApi
 from tests.daemon.conftest import Inside
 from tests.daemon.memory_network import MemoryNetwork
 
@@ -133,37 +133,29 @@ class Served(Inside):
         self.notes: list[str] = []
         self.reloaded: list[Caller] = []
         self.reload_fault = ""
-        self.gateway = self.gateway_of(folder, name, token_file=token_file)
-        self.gateway.open()
+        self.gateway = self.options(folder, name, token_file=token_file).open()
         self.bugs: list[tuple[str, Exception]] = []
-        asked = Asked(
-            view=self.node, registrations=self.services, rights=self.rights, cluster="default", version="1.2.3",
-            now=trio.current_time,
+        changes = Feed[tuple[Change, ...]](self._bug)
+        api = SidecarApi(
+            view=self.node, changes=changes, registrations=self.services, rights=self.rights, cluster="default",
+            version="1.2.3",            now=trio.current_time,
             leave=self._leave,
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
             reload=self._reload, seek=self._seek, figures=self.methods.figures, note=self.notes.append, bug=self._bug,
+            trouble=lambda *_: None,
         )  # fmt: skip
-        self.gateway.meet(asked)
-        self.gateway.attach(self.node, self._bug)
-        self.pump._changed = self._changed
+        self.http = self.gateway.served(api)
+        self.pump._changed = changes.publish
         self.clients: list[Client] = []
 
-    @classmethod
-    def gateway_of(cls, folder: Path, name: str, *, token_file: str | None = None) -> HttpGateway:
-        tcp = [(["127.0.0.1"], 0)]
-        return HttpGateway(tcp, [folder / f"{name}.sock"], cls._listen, names=["registry.lan"], token_file=token_file)
-
     @staticmethod
-    def _listen(path: Path) -> HttpListener:
-        file = bind_socket_file(path, group=None)
-        return HttpListener(file.listener, True, file.close, str(path))
+    def options(folder: Path, name: str, *, token_file: str | None = None) -> HttpOptions:
+        tcp = [Bind(("127.0.0.1",), 0)]
+        return HttpOptions(tcp, [folder / f"{name}.sock"], names=["registry.lan"], token_file=token_file)
 
     def _bug(self, where: str, error: Exception) -> None:
         self.bugs.append((where, error))
         self.pump.bug(where, error)
-
-    def _changed(self, changes: tuple[Change, ...]) -> None:
-        self.gateway.changed(changes)
 
     async def _reload(self, by: Caller) -> None:
         self.reloaded.append(by)
@@ -179,7 +171,7 @@ class Served(Inside):
 
     @property
     def path(self) -> str:
-        return self.gateway.addresses[1]
+        return self.gateway.addresses[1].removeprefix("unix:")
 
     async def client(self) -> Client:
         client = Client(await trio.open_tcp_stream("127.0.0.1", self.port))
@@ -201,7 +193,7 @@ class Served(Inside):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.pump.run)
             nursery.start_soon(self.services.health.checks.run)
-            nursery.start_soon(self.gateway.run)
+            nursery.start_soon(self.http.run)
             self.seek()
             task_status.started()
 

@@ -24,14 +24,17 @@ from tests.gateway.http.conftest import Client, Served, request_bytes
 MANY = 400
 
 
+def nobody(_connection: Any, _waiting: Any, _response: Response) -> None:
+    """Answers nobody."""
+
+
 async def waits(served: Served, number: int = 1) -> None:
     """Return when so many wait, whatever the test's clock says."""
-    assert served.gateway._api is not None
     for _ in range(2000):
-        if served.gateway._api.answers.waiting == number:
+        if served.http.api.answers.waiting == number:
             return
         await wait_all_tasks_blocked(0.005)
-    raise AssertionError(f"{served.gateway._api.answers.waiting} wait, not {number}")
+    raise AssertionError(f"{served.http.api.answers.waiting} wait, not {number}")
 
 
 async def test_a_change_of_the_answer_wakes_who_waits(served: Served) -> None:
@@ -67,10 +70,9 @@ async def test_only_who_has_another_answer_is_woken(served: Served) -> None:
     await served.put("/v1/agent/service/register", {"Name": "web", "ID": "ill", "Port": 81, "Check": {"TTL": "1m"}})
     for name in other:
         assert b"ill" in (await clients[name].reply()).body
-    assert served.gateway._api is not None
     await wait_all_tasks_blocked(0.2)
-    assert served.gateway._api.answers.waiting == len(same)
-    assert served.gateway._api.answers.woken == len(other)
+    assert served.http.api.answers.waiting == len(same)
+    assert served.http.api.answers.woken == len(other)
 
 
 async def test_who_waits_with_a_filter_that_becomes_too_much_work_is_told(served: Served) -> None:
@@ -112,7 +114,9 @@ async def test_an_index_of_another_life_or_sidecar_is_answered_at_once(served: S
 async def test_indexes_go_on_above_those_of_the_life_before() -> None:
     def answers(clock_us: int) -> tuple[Answers, dict[str, Any]]:
         said: dict[str, Any] = {"answer": 0}
-        made = Answers(lambda _: said["answer"], lambda _: (), clock_us=lambda: clock_us, bug=lambda *_: None)
+        made = Answers(
+            lambda _: said["answer"], lambda _: (), tell=nobody, clock_us=lambda: clock_us, bug=lambda *_: None
+        )
         return made, said
 
     question = Question("q", ())
@@ -154,8 +158,7 @@ async def test_who_goes_away_waits_no_longer(served: Served) -> None:
     index = (await client.get("/v1/health/service/web")).index
     await client.send(request_bytes("GET", f"/v1/health/service/web?index={index}"))
     await waits(served)
-    assert served.gateway._api is not None
-    assert served.gateway._api.answers.waiting == 1
+    assert served.http.api.answers.waiting == 1
     await client.stream.aclose()
     await waits(served, 0)
     await served.register("web", 80)
@@ -181,8 +184,7 @@ async def test_a_member_that_says_something_else_of_itself_wakes_who_shows_it(
     await waits(served)
     mock_clock.jump(1.1)
     await wait_all_tasks_blocked(0.05)
-    assert served.gateway._api is not None
-    assert served.gateway._api.answers.waiting == 1  # nothing has changed
+    assert served.http.api.answers.waiting == 1  # nothing has changed
     moved = served.transport.local_addresses[0]._replace(host="10.9.9.9")
     served.pump.order(lambda now: served.node.reachable_at((moved,), now))
     mock_clock.jump(1.1)
@@ -197,8 +199,7 @@ async def test_what_nobody_asks_any_more_is_forgotten_within_the_bound(served: S
     asker = await served.client()
     for number in range(100):
         await asker.get(f"/v1/health/service/s{number}")
-    assert served.gateway._api is not None
-    answers = served.gateway._api.answers
+    answers = served.http.api.answers
     assert len(answers._records) <= 21
     assert len(answers._by_topic) <= 21
     assert answers.waiting == 1
@@ -212,15 +213,14 @@ async def test_a_question_of_more_text_than_any_makes_sense_is_a_400_and_is_not_
                  f"kv/{long}", f"agent/service/{long}"):  # fmt: skip
         reply = await served.get(f"/v1/{path}")
         assert (reply.status, "at most 2048" in reply.error) == (400, True)
-    assert served.gateway._api is not None
-    assert not any("x" in str(question) for question in served.gateway._api.answers._records)
+    assert not any("x" in str(question) for question in served.http.api.answers._records)
 
 
 async def test_answers_about_everything_take_no_more_than_their_share_of_the_time(
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,  # noqa: ARG001  # sleeping takes no time with it
 ) -> None:
-    answers = Answers(lambda _: 0, lambda _: (ALL,), clock_us=lambda: 1, bug=lambda _where, _error: None)
+    answers = Answers(lambda _: 0, lambda _: (ALL,), tell=nobody, clock_us=lambda: 1, bug=lambda *_: None)
     answers.ask(Question("catalog_nodes", ()))
     answers.wait(Question("catalog_nodes", ()), lambda _: Response(200, b""), inf).park("somebody")
     looked: list[float] = []

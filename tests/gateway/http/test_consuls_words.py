@@ -307,9 +307,8 @@ async def test_an_output_that_changes_alone_answers_no_wait(served: Served) -> N
 
 
 async def test_an_output_is_shown_anew_after_five_minutes(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert served.gateway._api is not None
     now = 1000.0
-    own = served.gateway._api.catalog._own_checks
+    own = served.http.api.catalog._own_checks
     monkeypatch.setattr(own, "_now", lambda: now)
     await register(served, Check={"TTL": "1h", "Status": "passing"})
 
@@ -319,10 +318,10 @@ async def test_an_output_is_shown_anew_after_five_minutes(served: Served, monkey
 
     assert await output("1") == "1"
     now += OUTPUT_S - 1
-    served.gateway._api.answers.changed([("name", "web")])
+    served.http.api.answers.changed([("name", "web")])
     assert await output("2") == "1"
     now += 1
-    served.gateway._api.answers.changed([("name", "web")])
+    served.http.api.answers.changed([("name", "web")])
     assert await output("3") == "3"
 
 

@@ -156,28 +156,28 @@ async def test_a_unix_socket_needs_no_token(guarded: Served) -> None:
 async def test_tokens_are_read_again_and_a_broken_file_changes_nothing(guarded: Served, tokens: Path) -> None:
     client = await guarded.client()
     tokens.write_bytes(b"another-token-instead\n")
-    assert guarded.gateway.reread() == {"tokens": 1}
+    assert guarded.gateway.rereads["http_tokens"]() == {"tokens": 1}
     old, new = {"X_Consul_Token": TOKEN.decode()}, {"Authorization": "Bearer another-token-instead"}
     assert (await client.put("/v1/agent/service/register", WEB, **old)).status == 403
     assert (await client.put("/v1/agent/service/register", WEB, **new)).status == 200
     tokens.write_bytes(b"\n")
     with pytest.raises(CannotStart, match="no token"):
-        guarded.gateway.reread()
+        guarded.gateway.rereads["http_tokens"]()
     assert (await client.put("/v1/agent/service/register", WEB, **new)).status == 200
 
 
 def test_a_weak_or_exposed_token_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(b"short\n" + TOKEN)
     os.chmod(tmp_path / "t", 0o644)
-    gateway = Served.gateway_of(tmp_path, "x", token_file=str(tmp_path / "t"))
-    gateway.reread()
+    gateway = Served.options(tmp_path, "x", token_file=str(tmp_path / "t")).open()
     exposed, weak = gateway.warnings()
     assert "everybody can read" in exposed
     assert weak.startswith("1 tokens of")
     os.chmod(tmp_path / "t", 0o640)
     (tmp_path / "t").write_bytes(TOKEN)
-    gateway.reread()
+    gateway.rereads["http_tokens"]()
     assert gateway.warnings() == []
+    gateway.close()
 
 
 async def test_a_connection_from_off_loopback_needs_the_token_for_reads(

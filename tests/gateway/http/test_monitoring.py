@@ -56,7 +56,7 @@ async def test_healthz_is_there_at_once_and_readyz_when_it_is_in_step(served: Se
     alone = Served(tmp_path, MemoryNetwork(), "two", 2)
     alone.seek(served.transport.local_addresses[0]._replace(port=9))  # nobody is there
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(alone.gateway.run)
+        nursery.start_soon(alone.http.run)
         assert (await alone.get("/readyz")).status == 503
         assert (await alone.get("/healthz")).status == 200
         nursery.cancel_scope.cancel()
@@ -129,12 +129,11 @@ async def test_a_first_reading_larger_than_what_a_reader_may_leave_is_read_to_it
     for number in range(20):
         body = {"Name": "web", "ID": str(number), "Port": 80, "Meta": meta}
         assert (await client.put("/v1/agent/service/register", body)).status == 200
-    assert served.gateway._server is not None
-    for one in served.gateway._server._connections:  # so that the kernel does not take all of it at once
+    for one in served.http.server._connections:  # so that the kernel does not take all of it at once
         one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     await slow.send(request_bytes("GET", "/events"))
     await wait_all_tasks_blocked(0.05)
-    assert any(len(one.out) > 50_000 for one in served.gateway._server._connections)
+    assert any(len(one.out) > 50_000 for one in served.http.server._connections)
     await served.register("other", 1)
     told = read_events(slow)
     assert len((await anext(told))[1]["instances"]) == 20
@@ -264,8 +263,7 @@ async def test_every_parameter_of_the_description_is_taken_and_every_error_is_as
 
 
 async def test_no_refusal_stands_in_the_way_of_a_route(served: Served) -> None:
-    assert served.gateway._api is not None
-    routes = {route.path for route in served.gateway._api.router.routes}
+    routes = {route.path for route in served.http.api.router.routes}
     assert all(refusal.path not in routes or refusal.path in ("/v1/kv", "/v1/query") for refusal in REFUSALS)
 
 

@@ -127,7 +127,7 @@ async def test_events_begin_with_current_when_it_is_known(unsynced: _Unsynced) -
 
 async def _parked(served: Served) -> None:
     with trio.fail_after(10):
-        while not served.gateway._api.answers.waiting:  # type: ignore[union-attr]
+        while not served.http.api.answers.waiting:
             await trio.sleep(0.01)
 
 

@@ -213,22 +213,21 @@ async def test_responses_that_nobody_reads_have_a_bound_in_all(served: Served, m
     reader = await served.client()
     body = {"Name": "web", "Port": 80, "Meta": {f"k{n}": "v" * 4000 for n in range(10)}}
     assert (await reader.put("/v1/agent/service/register", body)).status == 200
-    assert served.gateway._server is not None
     slow = [await served.client() for _ in range(5)]
     await wait_all_tasks_blocked(0.05)
-    for one in served.gateway._server._connections:
+    for one in served.http.server._connections:
         one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     for client in slow:
         client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await client.send(request_bytes("GET", "/v1/health/service/web") * 20)
     await wait_all_tasks_blocked(0.05)
     assert served.gateway.counts()["http.cut.unread_too_much"] >= 1
-    assert served.gateway._server._unread_bytes <= 100_000
+    assert served.http.server._unread_bytes <= 100_000
     assert (await reader.get("/healthz")).status == 200
     for client in slow:
         await client.stream.aclose()
     await wait_all_tasks_blocked(0.05)
-    assert served.gateway._server._unread_bytes == 0
+    assert served.http.server._unread_bytes == 0
 
 
 async def _flood(client: Any) -> None:
@@ -246,8 +245,7 @@ async def test_beyond_the_most_connections_the_longest_idle_gives_way(
     clients = [await served.client() for _ in range(3)]
     for client in clients:
         await client.get("/healthz")
-    assert served.gateway._server is not None
-    monkeypatch.setattr(served.gateway._server, "_most", 3)
+    monkeypatch.setattr(served.http.server, "_most", 3)
     assert (await (await served.client()).get("/healthz")).status == 200
     assert await clients[0].closed()
     assert (await clients[1].get("/healthz")).status == 200
@@ -257,8 +255,7 @@ async def test_where_none_is_idle_the_next_is_told(served: Served, monkeypatch: 
     for _ in range(2):
         await (await served.client()).send(b"GET")
     await wait_all_tasks_blocked(0.05)
-    assert served.gateway._server is not None
-    monkeypatch.setattr(served.gateway._server, "_most", 2)
+    monkeypatch.setattr(served.http.server, "_most", 2)
     late = await served.client()
     assert (await late.reply()).status == 503
 
@@ -275,8 +272,7 @@ async def test_all_that_is_not_whole_is_bounded_together(served: Served, monkeyp
     for client in clients[:3]:
         await client.send(b" " * 20_000)
         assert (await client.reply("PUT")).status == 400  # blanks are no JSON
-    assert served.gateway._server is not None
-    assert served.gateway._server._held_bytes == 0
+    assert served.http.server._held_bytes == 0
 
 
 async def test_one_who_pipelines_without_end_leaves_others_their_turn(served: Served) -> None:
@@ -289,12 +285,11 @@ async def test_one_who_pipelines_without_end_leaves_others_their_turn(served: Se
 
 
 async def test_a_bug_in_one_answer_is_a_500_for_one_request(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert served.gateway._api is not None
 
     def broken() -> Any:
         raise KeyError("oh")
 
-    monkeypatch.setitem(served.gateway._api._agent_reads, "status_peers", broken)
+    monkeypatch.setitem(served.http.api._agent_reads, "status_peers", broken)
     client = await served.client()
     reply = await client.get("/v1/status/peers")
     assert (reply.status, reply.error.startswith("this failed inside the sidecar")) == (500, True)
@@ -310,9 +305,8 @@ async def test_a_reset_in_the_middle_harms_nobody(served: Served) -> None:
         client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         client.stream.socket.close()
     assert (await served.get("/healthz")).status == 200
-    assert served.gateway._server is not None
     await wait_all_tasks_blocked(0.05)
-    assert len(served.gateway._server) == 1
+    assert len(served.http.server) == 1
 
 
 async def test_unix_and_tcp_answer_alike_and_unix_knows_its_caller(served: Served) -> None:
@@ -365,12 +359,11 @@ async def test_a_waiting_question_of_too_much_work_gets_one_sentence(
     index = (await client.get("/v1/catalog/services")).index
     await client.send(request_bytes("GET", f"/v1/catalog/services?index={index}"))
     await wait_all_tasks_blocked()
-    assert served.gateway._api is not None
 
     def too_much(_question: object) -> Any:
         raise HttpError(400, "too_much", "this filter takes too long: ask for less")
 
-    monkeypatch.setattr(served.gateway._api.answers, "_render", too_much)
+    monkeypatch.setattr(served.http.api.answers, "_render", too_much)
     await served.register("web", 80)
     reply = await client.reply()
     assert (reply.status, reply.body) == (400, b"this filter takes too long: ask for less")

@@ -1,0 +1,24 @@
+"""The sidecar beside a gateway that is tested without one."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn, cast
+
+from gossipreg.core.view import View
+from gossipreg.feed import Feed
+from gossipreg.rights import Rights
+from gossipreg.sidecar_api import Registrations, SidecarApi
+
+
+def api_of(
+    view: View, bug: Callable[[str, Exception], None], trouble: Callable[[str, str], None] = lambda *_: None
+) -> SidecarApi:
+    """A registry that can be looked at, and nothing else."""
+    return SidecarApi(
+        view=view, changes=Feed(bug), registrations=cast(Registrations, None), rights=Rights(0), cluster="default",
+        version="1.2.3", now=lambda: 0.0, leave=_nothing, force_leave=_nothing, reload=_nothing, seek=_nothing,
+        figures=_nothing, note=_nothing, bug=bug, trouble=trouble,
+    )  # fmt: skip
+
+
+def _nothing(*given: Any) -> NoReturn:
+    raise AssertionError(f"only the registry is here, not {given}")
