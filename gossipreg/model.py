@@ -104,7 +104,6 @@ class Member:
     """Sorted by key."""
     protocol: tuple[int, int] = (1, 1)
     """The oldest and the newest protocol version that it speaks."""
-    roles: tuple[str, ...] = ()
     durable: bool = False
     """Whether it keeps its identity over a restart (it has a data directory)."""
     status: Status = Status.UP

@@ -47,7 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """From the ground up: a module imports from its own part and from floors below."""
 
-CLIENT_MAY_IMPORT = ("errors", "model", "socket_path", "wire.rpc", "wire.table", "client")
+CLIENT_MAY_IMPORT = ("errors", "model", "socket_path", "wire.rpc", "client")
 
 
 def imports(tree: ast.AST, package: Path) -> Iterator[tuple[int, str]]:

@@ -38,7 +38,7 @@ VALUES: dict[str, tuple[float, ...]] = {
     "an answer over UDP on loopback": (responder.LOOPBACK_UDP_BYTES,),
     "`--dns-ttl`, `--dns-negative-ttl`": (dns_gateway.TTL_MAX_S,),
     "name, id, zone, name of a member": (model.MAX_NAME_BYTES,),
-    "address": (params.MAX_HOST_BYTES,),
+    "address": (model.MAX_NAME_BYTES,),
     "a tag": (model.MAX_TAG_BYTES,),
     "tags of a service": (params.MAX_TAGS,),
     "meta keys of a service": (params.MAX_META,),

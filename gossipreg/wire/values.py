@@ -4,10 +4,12 @@ Owns: the layout and the bounds of the three values, and of an address. Never kn
 value. Each is one msgpack array, with room at the end: elements behind the known ones are ignored.
 
     member   [name, boot id, [address ...], public key, zone, [[label, text] ...], [oldest, newest protocol],
-              [role ...], durable, status, hold in ms, reason, key ids, software]
+              [], durable, status, hold in ms, reason, key ids, software]
     service  [id, name, address, port, [tag ...], [[key, text] ...], weight, [long tag ...], order]
     health   [health, reason]
     address  [packed IP, 4 or 16 bytes; port]
+
+The empty array of a member is kept for the releases that read an array there; whatever is in it is ignored.
 
 Elements for people come last: a reason (why an operator put the member or the service in maintenance), the key ids, 4
 bytes each (of the keys that the member opens: they show how far a change of keys has come), and the software (the
@@ -45,7 +47,6 @@ from gossipreg.model import (
 
 MAX_ADDRESSES = 16
 """Of a member. All of them may be called, so a row must not be able to point at many."""
-MAX_ROLES = 16
 MAX_ITEMS = 256
 """Tags, labels or meta of one value. Headers nested to msgpack's depth of 1,024 then cost at most 2 MiB and 2 ms."""
 MAX_HOLD_S = 60.0
@@ -119,7 +120,7 @@ def _member_fields(member: Member) -> tuple[object, ...]:
     _check_member(member, labels, hold_ms)
     return (
         member.name, member.boot_id, tuple(address_fields(address) for address in member.addresses),
-        member.public_key, member.zone, labels, member.protocol, member.roles, member.durable, member.status, hold_ms,
+        member.public_key, member.zone, labels, member.protocol, (), member.durable, member.status, hold_ms,
         *_last_fields(member),
     )  # fmt: skip
 
@@ -134,7 +135,7 @@ def _last_fields(member: Member) -> tuple[object, ...]:
 
 
 def _member_of(raw: object) -> Member:
-    (name, boot_id, addresses, public_key, zone, labels, protocol, roles, durable, status, hold_ms) = known(raw, 11)
+    (name, boot_id, addresses, public_key, zone, labels, protocol, _, durable, status, hold_ms) = known(raw, 11)
     _check_int("hold in ms", hold_ms, 0, int(MAX_HOLD_S * 1000))
     member = Member(
         name=name,
@@ -144,7 +145,6 @@ def _member_of(raw: object) -> Member:
         zone=zone,
         labels=_pairs(labels, "labels"),
         protocol=known(protocol, 2),
-        roles=_array(roles, MAX_ROLES, "roles"),
         durable=durable,
         status=Status(_check_int("status", status, 0, max(Status))),
         hold_s=hold_ms / 1000,
@@ -167,9 +167,6 @@ def _check_member(member: Member, labels: tuple[tuple[str, str], ...], hold_ms: 
     oldest, newest = member.protocol
     _check_int("oldest protocol", oldest, 1, 65_535)
     _check_int("newest protocol", newest, oldest, 65_535)
-    _check_count("roles", member.roles, MAX_ROLES)
-    for role in member.roles:
-        _check_name("role", role)
     if type(member.durable) is not bool:
         raise ValueError(f"durable is {member.durable!r:.40}: a flag is needed")
     _check_int("hold in ms", hold_ms, 0, int(MAX_HOLD_S * 1000))

@@ -24,7 +24,7 @@ from gossipreg.wire.values import (
 
 MEMBER = Member(
     "web-1", BootId(b"bootboot"), (Address("10.0.0.1", 7940), Address("fe80::1", 7941)), bytes(32), "eu",
-    (("os", "linux"), ("rack", "")), (1, 2), ("seed",), True, Status.RESTARTING, 1.234,
+    (("os", "linux"), ("rack", "")), (1, 2), True, Status.RESTARTING, 1.234,
 )  # fmt: skip
 SERVICE = Service("web-80", "web", "10.0.0.1", 80, ("a", "b"), (("k", "line\nline"), ("z", "")), 0)
 
@@ -45,7 +45,6 @@ members = st.builds(
     zone=texts,
     labels=pairs,
     protocol=st.tuples(st.integers(1, 9), st.integers(9, 65_535)),
-    roles=st.lists(names, max_size=3).map(tuple),
     durable=st.booleans(),
     status=st.sampled_from(Status),
     hold_s=st.integers(0, 60_000).map(lambda ms: ms / 1000),
@@ -153,8 +152,6 @@ LONG = "é" * 128
         ("labels", tuple((f"{at:03}", "") for at in range(257)), "257 label"),
         ("protocol", (0, 1), "oldest protocol"),
         ("protocol", (2, 1), "newest protocol"),
-        ("roles", ("",), "role is ''"),
-        ("roles", ("r",) * 17, "17 roles"),
         ("durable", 1, "durable is 1"),
         ("hold_s", -0.001, "hold in ms is -1"),
         ("hold_s", 60.001, "hold in ms is 60001: choose 0 to 60000"),
@@ -225,7 +222,6 @@ def refused(decode: Any, value: bytes) -> bool:
         (4, NO_TEXT),
         (5, (None, "ab", ["ab"], [["a"]], [[1, "b"]], [["a", 1]], [["b", ""], ["a", ""]], [["a", ""], ["a", ""]])),
         (6, (None, 1, [1], [0, 1], [2, 1], [1, 65_536], [True, 1], ["1", "2"])),
-        (7, (None, "ab", [""], [1], ["r"] * 17)),
         (8, (None, 0, 1, "yes")),
         (9, (*NO_INT, 4)),
         (10, (*NO_INT, 60_001)),
@@ -270,6 +266,7 @@ def test_fields_of_a_later_version_are_ignored() -> None:
     member[2] = [[*address, "quic"] for address in member[2]]
     member[5] = [[*label, 1] for label in member[5]]
     member[6] = [*member[6], 3]
+    member[7] = ["seed"]
     assert decode_member_untrusted(msgpack.packb(member)) == MEMBER
     assert decode_service_untrusted(msgpack.packb([*SERVICE_ARRAY, [], b"", *more])) == SERVICE
     assert decode_health_untrusted(msgpack.packb([2, *more])) is Health.CRITICAL
