@@ -133,8 +133,11 @@ def digest_(update: bool, jobs: int) -> int:
     if update:
         digest.write(found)
     elif changed:
-        click.echo(f"{changed} of {len(runs)} runs differ from {digest.KEPT.name}: where that is meant, say why in the "
-                   "commit and run `scripts/simulate digest --update`", err=True)  # fmt: skip
+        click.echo(
+            f"{changed} of {len(runs)} runs differ from {digest.KEPT.name}: where that is meant, say why in the "
+            "commit and run `scripts/simulate digest --update`",
+            err=True,
+        )
     return FAILED if changed else 0
 
 

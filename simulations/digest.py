@@ -99,9 +99,21 @@ def _contents(change: Change) -> tuple[object, ...]:
     one = change.instance
     service = one.service
     return (
-        change.kind.name, service.id, service.name, service.address, service.port, service.tags, service.meta,
-        service.weight, HEALTH_NAMES[one.health], one.node, one.node_name, one.zone, tuple(one.version), one.stale,
-    )  # fmt: skip
+        change.kind.name,
+        service.id,
+        service.name,
+        service.address,
+        service.port,
+        service.tags,
+        service.meta,
+        service.weight,
+        HEALTH_NAMES[one.health],
+        one.node,
+        one.node_name,
+        one.zone,
+        tuple(one.version),
+        one.stale,
+    )
 
 
 @contextmanager

@@ -74,26 +74,54 @@ class Chosen:
     plot: bool
 
 
+_CASE_OPTIONS = (
+    click.option("--nodes", type=click.IntRange(1), help="Members."),
+    click.option("--seed", type=click.IntRange(0), help="The first seed; the runs take the next ones."),
+    click.option("--runs", type=click.IntRange(1), help="So many seeds.  [default: 1]"),
+    click.option(
+        "--duration",
+        "duration_s",
+        type=click.FloatRange(0, min_open=True),
+        callback=finite,
+        help="Seconds of virtual time; what they are, each scenario says.",
+    ),
+    click.option("--detector", type=click.Choice(list(DETECTORS))),
+    click.option("--loss", callback=_share, help="The share of datagrams that the network loses: 0.05, or 5%."),
+    click.option(
+        "--label",
+        callback=_label,
+        metavar="'KEY=NUMBER ...'",
+        help="The scenario's own options, in place of those that it has by default.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        callback=_settings,
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="A field of gossipreg.config.Config set otherwise; repeatable.",
+    ),
+    click.option(
+        "--jobs",
+        type=click.IntRange(1),
+        default=os.cpu_count() or 1,
+        show_default="all cores",
+        help="Processes.",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Write NAME.jsonl there, anew.",
+    ),
+    click.option("--plot", is_flag=True, help="... and NAME-*.png."),
+)
+"""The options of one case, and those for its figures."""
+
+
 def case_options(command: _F) -> _F:
-    """Declare the options of one case, and those for its figures."""
-    for option in reversed((
-        click.option("--nodes", type=click.IntRange(1), help="Members."),
-        click.option("--seed", type=click.IntRange(0), help="The first seed; the runs take the next ones."),
-        click.option("--runs", type=click.IntRange(1), help="So many seeds.  [default: 1]"),
-        click.option("--duration", "duration_s", type=click.FloatRange(0, min_open=True), callback=finite,
-                     help="Seconds of virtual time; what they are, each scenario says."),
-        click.option("--detector", type=click.Choice(list(DETECTORS))),
-        click.option("--loss", callback=_share, help="The share of datagrams that the network loses: 0.05, or 5%."),
-        click.option("--label", callback=_label, metavar="'KEY=NUMBER ...'",
-                     help="The scenario's own options, in place of those that it has by default."),
-        click.option("--set", "settings", callback=_settings, multiple=True, metavar="FIELD=VALUE",
-                     help="A field of gossipreg.config.Config set otherwise; repeatable."),
-        click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="all cores",
-                     help="Processes."),
-        click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                     help="Write NAME.jsonl there, anew."),
-        click.option("--plot", is_flag=True, help="... and NAME-*.png."),
-    )):  # fmt: skip
+    """Declare all of `_CASE_OPTIONS`."""
+    for option in reversed(_CASE_OPTIONS):
         command = option(command)
     return command
 
@@ -105,8 +133,11 @@ def chosen_of(runs: int | None, jobs: int, out: Path | None, plot: bool, **given
         plots.need()
     return Chosen(
         given={name: value for name, value in given.items() if value is not None},
-        runs=runs, jobs=jobs, out=out, plot=plot,
-    )  # fmt: skip
+        runs=runs,
+        jobs=jobs,
+        out=out,
+        plot=plot,
+    )
 
 
 def check(scenario: Scenario, given: dict[str, Any]) -> None:

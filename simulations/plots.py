@@ -159,8 +159,15 @@ def _heat_map(title: str, series: Sequence[Series], figure: Any, x: str, y: str)
         for row, line in enumerate(grid):
             for column, value in enumerate(line):
                 if value == value:
-                    axes.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8,
-                              bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1})  # fmt: skip
+                    axes.text(
+                        column,
+                        row,
+                        f"{value:.3g}",
+                        ha="center",
+                        va="center",
+                        fontsize=8,
+                        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1},
+                    )
         axes.set_title(", ".join(part for part, told in zip(group, differ, strict=True) if told))
         axes.set_xticks(range(len(xs)), [f"{value:g}" for value in xs], rotation=45)
         axes.set_yticks(range(len(ys)), [f"{value:g}" for value in ys])

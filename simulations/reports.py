@@ -65,8 +65,11 @@ def lines(scenario: str, case: Case, figures: Iterable[Figure]) -> str:
 
 def _record(scenario: str, case: Case, figure: Figure) -> dict[str, str | int | float | None]:
     record: dict[str, str | int | float | None] = {
-        "scenario": scenario, "seed": case.seed, "nodes": case.nodes, "detector": case.detector,
-    }  # fmt: skip
+        "scenario": scenario,
+        "seed": case.seed,
+        "nodes": case.nodes,
+        "detector": case.detector,
+    }
     if case.loss:
         record["loss"] = case.loss
     if case.label:

@@ -21,10 +21,15 @@ _KINDS = ("register", "register", "register", "health", "health", "health", "der
 def draw_workload(rng: random.Random, period_s: float, members: int, phase_s: float) -> list[Action]:
     """From none to four a period, all over the phase; and what was there before it."""
     first = [
-        Action(at_s=0.0, what="register", hosts=(rng.randrange(members),), value=float(rng.choice(_SIZES[:4])),
-               flags=(str(rng.randrange(_SLOTS)), rng.choice(NAMES)))
+        Action(
+            at_s=0.0,
+            what="register",
+            hosts=(rng.randrange(members),),
+            value=float(rng.choice(_SIZES[:4])),
+            flags=(str(rng.randrange(_SLOTS)), rng.choice(NAMES)),
+        )
         for _ in range(rng.randrange(2 * members))
-    ]  # fmt: skip
+    ]
     count = int(4 * phase_s / period_s * rng.random() ** 2)
     return first + [_one(rng, rng.uniform(0.0, phase_s), members) for _ in range(count)]
 

@@ -34,10 +34,18 @@ class Checkers:
         self.taken_for_dead = TakenForDead(world)
         self.traffic = Traffic(world)
         every: list[Checker] = [
-            Rises(world), OwnersBytes(world, ledger), AsWritten(world, ledger), ComesBack(world, ledger),
-            Forgotten(world), self.taken_for_dead, Paused(world), Bounded(world), self.traffic, EqualTables(world),
+            Rises(world),
+            OwnersBytes(world, ledger),
+            AsWritten(world, ledger),
+            ComesBack(world, ledger),
+            Forgotten(world),
+            self.taken_for_dead,
+            Paused(world),
+            Bounded(world),
+            self.traffic,
+            EqualTables(world),
             SyncedHoldsAll(world),
-        ]  # fmt: skip
+        ]
         self.all = [checker for checker in every if ours or checker.also_for_swim]
         for checker in self.all:
             world.watch(checker)

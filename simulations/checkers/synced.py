@@ -45,8 +45,10 @@ class SyncedHoldsAll(Checker):
                 self.fail(
                     f"{host.name} is synced, and lacks {version.counter} of {self.called(id)} that {lister.name} has "
                     f"listed",
-                    host, lister, *self.owner(id),
-                )  # fmt: skip
+                    host,
+                    lister,
+                    *self.owner(id),
+                )
 
     def _may_lack(self, host: Host, id: NodeId, version: Version, lister: Host) -> bool:
         row = host.node.replica.rows.get(id)

@@ -94,6 +94,9 @@ def run(case: Case) -> list[Figure]:
 
 
 SCENARIO = Scenario(
-    "big", "do ten thousand members behave like a hundred?", run, Case(nodes=10_000, duration_s=60.0),
+    "big",
+    "do ten thousand members behave like a hundred?",
+    run,
+    Case(nodes=10_000, duration_s=60.0),
     nodes_min=10,
-)  # fmt: skip
+)

@@ -151,6 +151,10 @@ def cases(case: Case) -> list[Case]:
 
 
 SCENARIO = Scenario(
-    "churn", "what does comparing cost where something changes all the time, and how far are tables from equal?", run,
-    Case(duration_s=60.0), cases, numbers={"changes_s": (0, inf), "hourly": (0, inf)},
-)  # fmt: skip
+    "churn",
+    "what does comparing cost where something changes all the time, and how far are tables from equal?",
+    run,
+    Case(duration_s=60.0),
+    cases,
+    numbers={"changes_s": (0, inf), "hourly": (0, inf)},
+)

@@ -66,6 +66,10 @@ def cases(case: Case) -> list[Case]:
 
 
 SCENARIO = Scenario(
-    "crash", "how soon does everybody know that a member is gone?", run, Case(duration_s=180.0), cases,
+    "crash",
+    "how soon does everybody know that a member is gone?",
+    run,
+    Case(duration_s=180.0),
+    cases,
     numbers={"times": (1, inf), "silent": (0, 1)},
-)  # fmt: skip
+)

@@ -70,6 +70,10 @@ def cases(case: Case) -> list[Case]:
 
 
 SCENARIO = Scenario(
-    "massjoin", "how long until all are full where everybody starts at once with one seed?", run,
-    Case(nodes=2000, duration_s=60.0), cases, numbers={"processing_us": (0, inf)},
-)  # fmt: skip
+    "massjoin",
+    "how long until all are full where everybody starts at once with one seed?",
+    run,
+    Case(nodes=2000, duration_s=60.0),
+    cases,
+    numbers={"processing_us": (0, inf)},
+)

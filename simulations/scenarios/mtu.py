@@ -112,12 +112,20 @@ def _join(world: World, joiner: Host, seed: Host, case: Case) -> tuple[tuple[flo
 
 def cases(case: Case) -> list[Case]:
     labels = ("bytes=1264", "bytes=1264 way=into", "bytes=1264 way=out_of", "bytes=700")
-    return [replace(case, nodes=nodes, loss=loss, label=label)
-            for nodes in (10, 100) for loss in (0.0, 0.01) for label in labels]  # fmt: skip
+    return [
+        replace(case, nodes=nodes, loss=loss, label=label)
+        for nodes in (10, 100)
+        for loss in (0.0, 0.01)
+        for label in labels
+    ]
 
 
 SCENARIO = Scenario(
-    "mtu", "does everything arrive where paths lose large datagrams, and who finds out?", run,
-    Case(nodes=100, duration_s=30.0), cases, words={"way": ("both", "into", "out_of")},
+    "mtu",
+    "does everything arrive where paths lose large datagrams, and who finds out?",
+    run,
+    Case(nodes=100, duration_s=30.0),
+    cases,
+    words={"way": ("both", "into", "out_of")},
     numbers={"bytes": (600, 65_535), "part": (0, 1), "times": (1, inf), "size": (0, 60_000)},
-)  # fmt: skip
+)

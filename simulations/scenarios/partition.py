@@ -72,8 +72,12 @@ def _change(world: World, hosts: list[Host]) -> _Gone:
     """What happens on one side only: half of it withdraws and leaves, half registers and crashes."""
     n = len(hosts)
     withdrawn, registered, leaver, crashed, vanished = (
-        hosts[0], hosts[n // 2], hosts[1], hosts[n - 1], hosts[n // 2 + 1] if n > 5 else None
-    )  # fmt: skip
+        hosts[0],
+        hosts[n // 2],
+        hosts[1],
+        hosts[n - 1],
+        hosts[n // 2 + 1] if n > 5 else None,
+    )
     service = next(iter(withdrawn.services))
     world.deregister(withdrawn, service)
     world.register(registered, "new")

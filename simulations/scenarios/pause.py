@@ -65,6 +65,10 @@ def cases(case: Case) -> list[Case]:
 
 
 SCENARIO = Scenario(
-    "pause", "how soon does everybody know that a member stands still, and that it is back?", run,
-    Case(duration_s=180.0), cases, numbers={"times": (1, inf), "blocked": (0, 1), "for_s": (0, inf)},
-)  # fmt: skip
+    "pause",
+    "how soon does everybody know that a member stands still, and that it is back?",
+    run,
+    Case(duration_s=180.0),
+    cases,
+    numbers={"times": (1, inf), "blocked": (0, 1), "for_s": (0, inf)},
+)

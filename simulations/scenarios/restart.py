@@ -93,10 +93,16 @@ def _begin(world: World, host: Host, seeds: list[Host], case: Case) -> None:
 
 
 KINDS = (
-    "part=1 apart_s=0.1", "part=1 apart_s=0.1 hold_s=30", "part=1", "part=0.1 lost=1", "part=0.9 lost=1",
-    "part=0.1 clock_s=-3600", "part=0.1 clock_s=3600", "part=0.1 lost=1 clock_s=-3600",
+    "part=1 apart_s=0.1",
+    "part=1 apart_s=0.1 hold_s=30",
+    "part=1",
+    "part=0.1 lost=1",
+    "part=0.9 lost=1",
+    "part=0.1 clock_s=-3600",
+    "part=0.1 clock_s=3600",
+    "part=0.1 lost=1 clock_s=-3600",
     "part=0.1 lost=1 clock_s=3600",
-)  # fmt: skip
+)
 
 
 def cases(case: Case) -> list[Case]:
@@ -108,10 +114,18 @@ def long_cases(case: Case) -> list[Case]:
 
 
 SCENARIO = Scenario(
-    "restart", "how soon are all tables equal again after restarts, and is there a ghost?", run,
-    Case(duration_s=60.0), cases, long_cases,
+    "restart",
+    "how soon are all tables equal again after restarts, and is there a ghost?",
+    run,
+    Case(duration_s=60.0),
+    cases,
+    long_cases,
     numbers={
-        "part": (0, 1), "apart_s": (0, inf), "down_s": (0, inf), "hold_s": (0, inf), "lost": (0, 1),
+        "part": (0, 1),
+        "apart_s": (0, inf),
+        "down_s": (0, inf),
+        "hold_s": (0, inf),
+        "lost": (0, 1),
         "clock_s": (-inf, inf),
     },
-)  # fmt: skip
+)

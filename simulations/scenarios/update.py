@@ -116,6 +116,11 @@ def long_cases(case: Case) -> list[Case]:
 
 
 SCENARIO = Scenario(
-    "update", "how soon is a registration seen by all others?", run, Case(duration_s=30.0), cases, long_cases,
+    "update",
+    "how soon is a registration seen by all others?",
+    run,
+    Case(duration_s=30.0),
+    cases,
+    long_cases,
     numbers={"times": (1, inf)},
-)  # fmt: skip
+)
