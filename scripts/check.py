@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.system.sidecars import Sidecar
+    from scripts.tools.sidecars import Sidecar
 
 ROOT = Path(__file__).parent.parent
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
@@ -86,7 +86,7 @@ def schemathesis() -> int:
     durations) are refused though they are texts, and flags are taken in many spellings. That a service is ill is said
     with 503, which is no failure here; those are counted inside. A write to the key-value store is 501, not 405.
     """
-    from tests.system.sidecars import Sidecars
+    from scripts.tools.sidecars import Sidecars
 
     folder = ROOT / ".venv-schemathesis"
     command = folder / "bin" / "st"
@@ -177,7 +177,8 @@ def drawn(target: str, folder: str, seconds: str) -> None:
 
 def flood(rate: float, seconds: float) -> int:
     """Print how long lookups at one of three sidecars take, and what memory it has, without and with a flood."""
-    from tests.system.sidecars import Sidecars, wait_for
+    from scripts.tools.sidecars import Sidecars
+    from scripts.tools.wait import wait_for
 
     with Sidecars() as sidecars:
         first, second, _ = sidecars.grow(3)

@@ -28,7 +28,7 @@ import dns.rdatatype
 from scripts.resolver_fronts import FRONTS, PYPI, Front, Missing, free_port, running
 
 if TYPE_CHECKING:
-    from tests.system.sidecars import Sidecar
+    from scripts.tools.sidecars import Sidecar
 
 WEB = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
 MOVED = "127.0.1.9"
@@ -137,7 +137,7 @@ def _ask(port: int, name: str, type: str) -> dns.message.Message:
     return reply
 
 
-def _records(message: dns.message.Message, type: str) -> list[dns.rdata.Rdata]:  # type: ignore[name-defined]
+def _records(message: dns.message.Message, type: str) -> list[dns.rdata.Rdata]:
     wanted = dns.rdatatype.from_text(type)
     sections = [*message.answer, *(message.additional if type == "A" else [])]
     return [item for rrset in sections if rrset.rdtype == wanted for item in rrset]
@@ -227,7 +227,7 @@ def backends() -> Iterator[int]:
 
 @contextmanager
 def sidecar() -> Iterator["Sidecar"]:
-    from tests.system.sidecars import Sidecars
+    from scripts.tools.sidecars import Sidecars
 
     with Sidecars() as sidecars:
         yield sidecars.start("one", "--dns", "127.0.0.1:0").wait_ready()

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from scripts.soak_world import FREEZE_S, Looker, Stranger, Trouble, World, usage
-from tests.system.sidecars import wait_for
+from scripts.tools.wait import wait_for
 
 CONVERGE_S = 60.0
 """What has not converged by then never will."""

@@ -19,8 +19,8 @@ from typing import Any
 from gossipreg.client.connection import Client
 from gossipreg.errors import GossipregError, Unreachable
 from gossipreg.model import Address
-from tests.system.flood import forged
-from tests.system.sidecars import Sidecar, Sidecars
+from scripts.tools.packets import forged
+from scripts.tools.sidecars import Sidecar, Sidecars
 
 CALL_S = 20.0
 """A call that takes longer is in doubt. A paused sidecar is asked nothing."""

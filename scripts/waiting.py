@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from gossipreg.client.connection import Client
 
 if TYPE_CHECKING:
-    from tests.system.sidecars import Sidecar
+    from scripts.tools.sidecars import Sidecar
 
 WEIGHT_MAX_KIB = 6
 """Private memory a question. `tests/gateway/http/test_blocking.py` has the same bound for the heap alone."""
@@ -26,7 +26,8 @@ ROUND = 250
 
 def waiting(number: int) -> int:
     from scripts.soak_world import usage
-    from tests.system.sidecars import Sidecars, wait_for
+    from scripts.tools.sidecars import Sidecars
+    from scripts.tools.wait import wait_for
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, number + 1000)), hard))

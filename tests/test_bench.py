@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from scripts.bench_costs import percentile
-from scripts.bench_peers import SerfCluster
-from scripts.bench_stop import Stop, Stopped
-from scripts.bench_views import Ears, Views
-from tests.system.sidecars import BOUND_S, wait_for
+from scripts.benchmarks.serf import SerfCluster
+from scripts.benchmarks.stop import Stop, Stopped
+from scripts.benchmarks.views import Ears, Views
+from scripts.tools.figures import percentile
+from scripts.tools.wait import BOUND_S, wait_for
 
 ROOT = Path(__file__).parent.parent
-COMMAND = [sys.executable, "-m", "scripts.bench"]
+COMMAND = [sys.executable, "-m", "scripts.benchmarks.bench"]
 COLUMNS = ["row", "of", "n", "reps", "p50_ms", "p99_ms", "max_ms", "lost"]
 
 
@@ -187,7 +187,7 @@ def test_a_program_that_speaks_something_else_is_told_so(folder: Path) -> None:
     chatty = program(folder, "#!/bin/sh\necho hello; read line\n")
     ended = bench(folder, "update", "--n", "2", "--reps", "1", "--memberlist", str(chatty))
     assert ended.returncode == 1
-    assert "wrote b'hello': see the head of scripts/bench_peers.py" in ended.stderr
+    assert "wrote b'hello': see the head of scripts/benchmarks/memberlist.py" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

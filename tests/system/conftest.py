@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.sidecars import Sidecars
+from scripts.tools.sidecars import Sidecars
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import base64
 import os
 import random
 import socket
-import struct
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from pathlib import Path
 from gossipreg.model import Address
 from gossipreg.wire.messages import Probe
 from gossipreg.wire.seal import Keyring
+from scripts.tools.packets import forged
 from tests.core.speaker import Speaker
 
 PREPARED = 512
@@ -72,15 +72,6 @@ def main(port: int, key_file: str, rate: float, seconds: float) -> None:
                 pass
             sent[kind] += 1
     print(sum(sent.values()), dict(sent))  # noqa: T201  # to whoever started it
-
-
-def forged(source: Address, port: int, data: bytes) -> bytes:
-    udp = struct.pack("!HHHH", source.port, port, 8 + len(data), 0) + data
-    home = socket.inet_aton("127.0.0.1")
-    head = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0, socket.inet_aton(source.host), home
-    )
-    return head + udp
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.system.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 
 NAMES = itertools.count()
 PORT = 7940

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from scripts.tools.sidecars import Sidecar
+from scripts.tools.wait import wait_for
 from tests.system.hosts import Host, Hosts, missing
-from tests.system.sidecars import Sidecar, wait_for
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

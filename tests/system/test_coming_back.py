@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.sidecars import BOUND_S, COMMAND, Asker, Sidecar, Sidecars, wait_for
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
+from tests.system.asker import Asker
 
 RESTARTED = """if True:
     import sys

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.wait import wait_for
 from tests.system import older
-from tests.system.sidecars import COMMAND, Sidecar, Sidecars, wait_for
 
 HTTP = ("--http", "127.0.0.1:0")
 

@@ -14,7 +14,8 @@ import dns.resolver
 import pytest
 
 from gossipreg.client import Client
-from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 
 needs_dig = pytest.mark.skipif(shutil.which("dig") is None, reason="dig is not installed (Debian: bind9-dnsutils)")
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")

@@ -13,7 +13,8 @@ import pytest
 
 from gossipreg.client.connection import Client
 from gossipreg.errors import CannotKeep, RequestError, Unreachable
-from tests.system.sidecars import COMMAND, Sidecars, wait_for
+from scripts.tools.sidecars import COMMAND, Sidecars
+from scripts.tools.wait import wait_for
 
 ROUNDS = 4
 WRITERS = 4

@@ -10,7 +10,9 @@ import sys
 
 import pytest
 
-from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
+from scripts.tools.programs import free_port
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.test_services import cli, start_cli
 
 SERVER = """if True:
@@ -23,15 +25,6 @@ SERVER = """if True:
     while True:
         listener.accept()[0].close()
 """
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def test_exec_registers_a_healthy_program_and_passes_signals_on(

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from scripts.tools.sidecars import Sidecar, Sidecars
+from scripts.tools.wait import wait_for
 from tests.system import older
-from tests.system.sidecars import Sidecar, Sidecars, wait_for
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "first_release"
 ID = "d7c2f18f952f78a2173e621bb01597a9"

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.sidecars import BOUND_S, Sidecars, wait_for
+from scripts.tools.programs import free_port
+from scripts.tools.sidecars import Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 
 HAPROXY = shutil.which("haproxy", path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin")
 CONFIG = """
@@ -86,9 +88,7 @@ def test_a_backend_known_to_be_dead_gets_no_requests(stack: ExitStack) -> None:
         given = ["--service", "web", "--port", str(backend.server_address[1]), "--address", "127.0.0.1"]
         cluster.start(name, *given).wait_ready()
     wait_for(lambda: len(gate.lookup("web")) == 2)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     config = cluster.folder / "haproxy.cfg"
     config.write_text(CONFIG.format(folder=cluster.folder, dns=gate.ready["dns"], port=port))
     log = stack.enter_context((cluster.folder / "haproxy.log").open("wb"))

@@ -15,7 +15,9 @@ from gossipreg.client.connection import Client
 from gossipreg.errors import RequestError
 from gossipreg.wire.rpc import encode_request
 from scripts.soak_world import usage
-from tests.system.sidecars import BOUND_S, Asker, Sidecar, Sidecars, wait_for
+from scripts.tools.sidecars import Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
+from tests.system.asker import Asker
 
 MAY_GROW_KIB = 6 * 1024
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from tests.system.sidecars import BOUND_S, COMMAND, Sidecars, wait_for
+from scripts.tools.sidecars import COMMAND, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 
 
 def ask(where: str, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:

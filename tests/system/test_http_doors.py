@@ -9,9 +9,10 @@ import pytest
 
 from gossipreg.client.connection import Client
 from gossipreg.errors import Refused
+from scripts.tools.sidecars import Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 from tests.system import older
 from tests.system.hosts import Host, Hosts, missing
-from tests.system.sidecars import BOUND_S, Sidecars, wait_for
 from tests.system.test_http import refused_start
 
 TOKEN = "a-token-that-nobody-guesses"

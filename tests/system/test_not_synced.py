@@ -13,7 +13,8 @@ import dns.rcode
 import pytest
 
 from gossipreg.errors import NotSynced
-from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 
 GATEWAYS = ("--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
 NOBODY = "127.0.0.1:1"

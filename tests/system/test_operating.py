@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gossipreg.wire.seal import key_id
-from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 
 
 def cli(sidecar: Sidecar, *args: str) -> "subprocess.CompletedProcess[str]":

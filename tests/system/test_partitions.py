@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from scripts.tools.wait import wait_for
 from tests.system.hosts import Host, Hosts, cut, missing, run
-from tests.system.sidecars import wait_for
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from scripts.tools.sidecars import COMMAND
+from scripts.tools.wait import wait_for
 from tests.system import older
 from tests.system.hosts import Host, Hosts, missing
-from tests.system.sidecars import COMMAND, wait_for
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

@@ -3,25 +3,20 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from scripts.tools.programs import free_port
+
 ROOT = Path(__file__).parents[2]
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def test_what_the_readme_says_to_paste_works_word_for_word() -> None:
     block = re.search(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block is not None
-    script = block[1].replace("8000", str(_free_port(socket.SOCK_STREAM)))
-    script = script.replace("7940", str(_free_port(socket.SOCK_DGRAM)))
+    script = block[1].replace("8000", str(free_port()))
+    script = script.replace("7940", str(free_port()))
     process = subprocess.Popen(
         ["bash", "-c", script], cwd=ROOT, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 
 
 def cli(sidecar: Sidecar, *arguments: str, code: int = 0) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from gossipreg.client.connection import Client
-from tests.system.sidecars import BOUND_S, COMMAND, Sidecar, Sidecars, wait_for
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What takes long to see of the manual's unit: run by `scripts/check --systemd`, and not with the other tests."""
 
-from tests.system.sidecars import wait_for
+from scripts.tools.wait import wait_for
 from tests.systemd.machine import HOST
 from tests.systemd.unit import KEY, SOCKET, Unit
 

@@ -4,7 +4,8 @@ import base64
 import time
 
 from gossipreg.wire.seal import key_id
-from tests.system.sidecars import Asker, wait_for
+from scripts.tools.wait import wait_for
+from tests.system.asker import Asker
 from tests.systemd.unit import KEY, Unit, new_key, peer_reload
 
 AT_ONCE_S = 10.0

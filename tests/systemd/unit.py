@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from tests.system.sidecars import Sidecar, Sidecars, wait_for
+from scripts.tools.sidecars import Sidecar, Sidecars
+from scripts.tools.wait import wait_for
 from tests.systemd.machine import HOST, PEER, ROOT, Machine
 
 PEER_PORT = 7941

@@ -17,8 +17,9 @@ from typing import Any
 import consul
 import pytest
 
+from scripts.tools.sidecars import Sidecar, Sidecars
+from scripts.tools.wait import wait_for
 from tests.gateway.http.conftest import Served
-from tests.system.sidecars import Sidecar, Sidecars, wait_for
 
 EXAMPLES = Path(__file__).parents[3] / "scripts" / "examples"
 

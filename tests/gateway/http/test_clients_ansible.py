@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.sidecars import BOUND_S, Sidecars
+from scripts.tools.sidecars import Sidecars
+from scripts.tools.wait import BOUND_S
 
 PLAYBOOK = Path(__file__).parents[3] / ".venv" / "peers" / "ansible" / "bin" / "ansible-playbook"
 

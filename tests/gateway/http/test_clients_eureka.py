@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.http.test_clients_prometheus import HOW, free_port, get, running
-from tests.system.sidecars import BOUND_S, Sidecar, Sidecars, wait_for
+from scripts.tools.programs import free_port
+from scripts.tools.sidecars import Sidecar, Sidecars
+from scripts.tools.wait import BOUND_S, wait_for
+from tests.gateway.http.test_clients_prometheus import HOW, get, running
 
 MODULES = Path(__file__).parents[3] / ".venv" / "peers" / "node_modules"
 

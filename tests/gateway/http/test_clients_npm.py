@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.sidecars import BOUND_S, Sidecars
+from scripts.tools.sidecars import Sidecars
+from scripts.tools.wait import BOUND_S
 
 MODULES = Path(__file__).parents[3] / ".venv" / "peers" / "node_modules"
 

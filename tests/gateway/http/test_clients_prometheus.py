@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +12,11 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.system.sidecars import Sidecars, wait_for
+from scripts.tools.programs import free_port
+from scripts.tools.sidecars import Sidecars
+from scripts.tools.wait import wait_for
 
 HOW = "is not installed: scripts/check --clients installs it"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextmanager

@@ -5,14 +5,18 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import cast
 
 from gossipreg import Client
-from scripts.bench_cluster import Failed, Member, SidecarCluster
-from scripts.bench_costs import nft, percentile
-from scripts.bench_rows import Figures, Run, Value
+from scripts.benchmarks.cluster import Failed, Member
+from scripts.benchmarks.run import Figures, Run, Value
+from scripts.benchmarks.sidecar_cluster import SidecarCluster
+from scripts.benchmarks.views import View
+from scripts.tools.figures import percentile
+from scripts.tools.network import Firewall
+from scripts.tools.sidecars import timed_lookup_ms
 
 LOOKUPS = 1000
 """In one repetition of `lookup`."""
@@ -63,16 +67,10 @@ def lookup(run: Run) -> list[Figures]:
 
 
 def _look_up(client: Client, values: list[Value], warm_up: int) -> None:
-    clock = time.perf_counter
     for _ in range(warm_up):
-        client.call("lookup", name="looked-up")
-    before = clock()
-    for _ in range(LOOKUPS):
-        found = client.call("lookup", name="looked-up")
-        after = clock()
-        values.append((after - before) * 1000)
-        before = after
-        assert len(found) == INSTANCES
+        timed_lookup_ms(client, "looked-up")
+    assert len(client.call("lookup", name="looked-up")) == INSTANCES
+    values += [timed_lookup_ms(client, "looked-up") for _ in range(LOOKUPS)]
 
 
 def massjoin(run: Run) -> list[Figures]:
@@ -87,12 +85,17 @@ def massjoin(run: Run) -> list[Figures]:
             joiners = [cluster.start(f"n{number}") for number in range(run.n)]
             cluster.wait_ready(joiners)
             names = cluster.members.keys()
-            came = cluster.views.until(names, lambda _, view, names=names: view.keys() == names, FULL_S)  # type: ignore[misc]
+            came = cluster.views.until(names, _sees(dict.fromkeys(names, names)), FULL_S)
             full = len(came) == len(names)
             values.append(max(0.0, max(came.values()) - _last_ready(joiners)) * 1000 if full else None)
             if full:
                 started.append((max(came.values()) - joiners[0].started_at) * 1000)
     return [Figures("massjoin", run.n, values, also={"since_first_start_p50_ms": percentile(started, 0.5)})]
+
+
+def _sees(wanted: Mapping[str, Set[str]]) -> Callable[[str, View], bool]:
+    """Whether a member knows exactly those that it should."""
+    return lambda observer, view: view.keys() == wanted[observer]
 
 
 def _last_ready(members: list[Member]) -> float:
@@ -104,9 +107,8 @@ def _last_ready(members: list[Member]) -> float:
 
 def partition(run: Run) -> list[Figures]:
     """Halves that took each other for dead, and changed something, are let together: until all tables are equal."""
-    if not run.alone or not nft(
-        "add table inet bench; add chain inet bench input { type filter hook input priority 0; }"
-    ):
+    firewall = Firewall()
+    if not firewall.works:
         raise Failed("partitions need root, a network namespace of their own, and nft")
     values: list[Value] = []
     with _grown(run) as cluster:
@@ -114,24 +116,17 @@ def partition(run: Run) -> list[Figures]:
             names = list(cluster.members)
             run.rng.shuffle(names)
             a, b = names[: len(names) // 2], names[len(names) // 2 :]
-            _cut(cluster, a, b)
+            if not firewall.cut(*([cluster.sidecar(name).port("gossip") for name in half] for half in (a, b))):
+                raise Failed("nft took no rule: is another program using the firewall of this namespace?")
             side = {name: frozenset(half) for half in (a, b) for name in half}
-            apart = cluster.views.until(names, lambda name, view, side=side: view.keys() == side[name], SIDES_S)  # type: ignore[misc]
+            apart = cluster.views.until(names, _sees(side), SIDES_S)
             for half in (a, b):
                 cluster.update(cluster.members[half[0]], rep + 1)
             cluster.ears.rest(1 + run.rng.random())
             since = time.perf_counter()
-            nft("flush chain inet bench input")
+            firewall.heal()
             values.append(_until_equal(cluster, since, rep + 1, (a[0], b[0])) if len(apart) == len(names) else None)
     return [Figures("partition", run.n, values)]
-
-
-def _cut(cluster: SidecarCluster, a: list[str], b: list[str]) -> None:
-    """Nothing passes between the two."""
-    one, other = (", ".join(cluster.sidecar(name).gossip.rpartition(":")[2] for name in side) for side in (a, b))
-    for source, target in ((one, other), (other, one)):
-        if not nft(f"add rule inet bench input udp sport {{ {source} }} udp dport {{ {target} }} drop"):
-            raise Failed("nft took no rule: is another program using the firewall of this namespace?")
 
 
 def _until_equal(cluster: SidecarCluster, since: float, mark: int, changed: tuple[str, str]) -> Value:

@@ -16,7 +16,6 @@ import os
 import random
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gossipreg.gateway.dns import wire
-from tests.system.sidecars import Sidecars, wait_for
+from scripts.tools.figures import percentile
+from scripts.tools.machine import cpu_s, quietness
+from scripts.tools.programs import free_port, running_program
+from scripts.tools.sidecars import Sidecars
+from scripts.tools.wait import wait_for
 
 INSTANCES = 3
 WINDOW = 32
@@ -36,7 +39,6 @@ ROUNDS = 3
 HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"]
 """Clients of the sidecar have a bound each."""
 ANSWER_S = 5.0
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,7 @@ def main() -> int:
         servers = [_sidecar(sidecars, Path(folder), given.services)]
         with _dnsmasq(Path(folder), given.services) as dnsmasq:
             servers += dnsmasq
-            print(
-                f"load {os.getloadavg()[0]:.2f}, a spinning loop got {_core_share():.0%} of its core", file=sys.stderr
-            )
+            print(quietness(), file=sys.stderr)
             rows = _measure(servers, given)
     for row in rows:
         print(json.dumps(row.__dict__) if given.json else _line(row), flush=True)
@@ -82,13 +82,6 @@ def _line(row: Row) -> str:
         f"{row.server:8} {row.clients:4}  p50 {row.p50_us:6.0f} us  p99 {row.p99_us:7.0f} us  "
         f"{row.answers_s:7.0f}/s  {row.answers_core_s:7.0f} for each second of its core"
     )
-
-
-def _core_share() -> float:
-    start, used = time.perf_counter(), time.process_time()
-    while time.perf_counter() - start < 0.5:
-        pass
-    return (time.process_time() - used) / (time.perf_counter() - start)
 
 
 # -- the servers -------------------------------------------------------------------------------------------------------
@@ -109,20 +102,18 @@ def _sidecar(sidecars: Sidecars, folder: Path, services: int) -> Server:
                 )
     sidecar = sidecars.start("bench", "--services", str(file), "--dns", "127.0.0.1:0").wait_ready()
     wait_for(lambda: len(sidecar.lookup(f"svc{services - 1}")) == INSTANCES)
-    return Server("sidecar", sidecar.process.pid, int(sidecar.ready["dns"].rpartition(":")[2]))
+    return Server("sidecar", sidecar.process.pid, sidecar.port("dns"))
 
 
 @contextmanager
 def _dnsmasq(folder: Path, services: int) -> Iterator[list[Server]]:
     """No server where it is not installed."""
-    program = shutil.which("dnsmasq", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
+    path = shutil.which("dnsmasq", path=f"{os.environ['PATH']}:/usr/sbin")
+    if path is None:
         print("dnsmasq is not here (Debian: apt install dnsmasq-base): measured without it", file=sys.stderr)
         yield []
         return
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     lines = ["no-resolv", "no-hosts", "no-daemon", f"port={port}", "listen-address=127.0.0.1", "bind-interfaces"]
     lines += [f"pid-file={folder}/dnsmasq.pid", *(["user=root"] if os.geteuid() == 0 else [])]
     for service in range(services):
@@ -131,16 +122,12 @@ def _dnsmasq(folder: Path, services: int) -> Iterator[list[Server]]:
             lines.append(f"srv-host=svc{service}.service.consul,{target},{8000 + instance},1,1")
             lines.append(f"host-record={target},{_address(service, instance)}")
     (folder / "dnsmasq.conf").write_text("\n".join(lines) + "\n")
-    with (folder / "dnsmasq.log").open("wb") as log:
-        process = subprocess.Popen([program, "-C", str(folder / "dnsmasq.conf")], stdout=log, stderr=log)
-    try:
+    log = folder / "dnsmasq.log"
+    with running_program([path, "-C", str(folder / "dnsmasq.conf")], log) as process:
         wait_for(lambda: _answers(port) or process.poll() is not None)
         if process.poll() is not None:
-            raise SystemExit(f"dnsmasq ended: {(folder / 'dnsmasq.log').read_text()}")
+            raise SystemExit(f"dnsmasq ended: {log.read_text()}")
         yield [Server("dnsmasq", process.pid, port)]
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _answers(port: int) -> bool:
@@ -172,9 +159,8 @@ class _Total:
         self.core_s = 0.0
 
     def row(self, server: str, clients: str) -> Row:
-        self.took.sort()
         count = len(self.took)
-        p50, p99 = (self.took[count * share // 100] * 1e6 for share in (50, 99))
+        p50, p99 = (1e6 * (percentile(self.took, part) or 0.0) for part in (0.5, 0.99))
         return Row(server, clients, p50, p99, count / self.lasted_s, count / self.core_s)
 
 
@@ -196,7 +182,7 @@ def _ask(server: Server, hosts: list[str], window: int, seconds: float, services
             client.bind((host, 0))
             client.connect(("127.0.0.1", server.port))
             client.settimeout(ANSWER_S)
-        before, start = _processor_s(server.pid), time.perf_counter()
+        before, start = cpu_s(server.pid), time.perf_counter()
         sent: deque[tuple[int, float]] = deque()
         number = 0
         while time.perf_counter() - start < seconds:
@@ -211,13 +197,7 @@ def _ask(server: Server, hosts: list[str], window: int, seconds: float, services
             if answer[:2] != asked.to_bytes(2, "big") or answer[3] & 15 or answer[7] != INSTANCES:
                 raise SystemExit(f"{server.name} gave {answer[7]} answers, rcode {answer[3] & 15}")
         total.lasted_s += time.perf_counter() - start
-        total.core_s += _processor_s(server.pid) - before
-
-
-def _processor_s(pid: int) -> float:
-    """User and system time of the process (proc_pid_stat(5), fields 14 and 15)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+        total.core_s += cpu_s(server.pid) - before
 
 
 if __name__ == "__main__":

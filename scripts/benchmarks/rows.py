@@ -1,24 +1,22 @@
-"""The rows: what is done to a cluster, how often, and until when the time runs.
+"""The rows that every kind of cluster has: what is done to it, how often, and until when the time runs.
 
-Each takes a `Run` and returns one or more `Figures`. A time is that of the last member which had to learn of it; where
-one did not within the row's bound, the repetition counts as lost. What is true of any cluster is measured on any: see
-`bench_peers.py`. Rows of sidecars alone are in `bench_own_rows.py`.
+Each takes a `Run` and returns one or more `Figures`. A time ends when the last member that had to learn of the change
+did; where one did not within the row's bound, the repetition counts as lost. Rows of sidecars alone are in
+`sidecar_rows.py`.
 """
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from scripts.bench_cluster import Cluster, Failed, Member
-from scripts.bench_costs import cpu_s, loopback_counters, percentile, private_dirty_mib
-from scripts.bench_stop import Stop
-from scripts.bench_views import View
+from scripts.benchmarks.cluster import Cluster, Member
+from scripts.benchmarks.run import Figures, Run, Value
+from scripts.benchmarks.views import View
+from scripts.tools.figures import percentile
+from scripts.tools.machine import cpu_s, loopback_counters, private_dirty_kib
 
 UPDATE_S = 10.0
 DETECT_S = 60.0
@@ -29,61 +27,6 @@ WINDOW_S = 20.0
 """One repetition of `idle`."""
 SETTLE_S = 10.0
 """Between the last start and what is called idle."""
-
-Value = float | None
-"""Seconds, or what the unit says; None: late or never."""
-
-
-@dataclass
-class Figures:
-    row: str
-    n: int
-    values: list[Value]
-    unit: str = "ms"
-    lost: int | None = None
-    """Where it is not the number of values that are None."""
-    reps: int | None = None
-    """Where it is not the number of values."""
-    also: dict[str, float | None] = field(default_factory=dict)
-    """More to tell, by name; for people and programs."""
-
-
-@dataclass
-class Run:
-    """What a row is given."""
-
-    n: int
-    reps: int
-    rng: random.Random
-    stop: Stop
-    cluster: Callable[[], Cluster]
-    alone: bool
-    """In a network namespace of our own: its counters are the cluster's alone, and its firewall may be used."""
-    progress: Callable[[str], None]
-    seconds: float
-    """How long a row that runs for a time does."""
-
-    @contextmanager
-    def grown(self) -> Iterator[Cluster]:
-        """A cluster of n that know each other."""
-        with self.cluster() as cluster:
-            self.progress(f"{cluster.who}: starting {self.n}")
-            cluster.grow(self.n)
-            yield cluster
-
-    def repetitions(self, cluster: Cluster, values: list[Value]) -> Iterator[int]:
-        """Each begins with everyone knowing everyone, at any moment within a period. A cluster that will not settle
-        any more ends the row: what is left counts as lost."""
-        for rep in range(self.reps):
-            self.progress(f"{cluster.who}: {rep + 1} of {self.reps}")
-            try:
-                cluster.settle()
-            except Failed as failed:
-                self.progress(f"{failed}: the other repetitions count as lost\n")
-                values.extend([None] * (self.reps - rep))
-                return
-            cluster.ears.rest(1 + self.rng.random())
-            yield rep
 
 
 def update(run: Run) -> list[Figures]:
@@ -205,7 +148,7 @@ def idle(run: Run) -> list[Figures]:
             packets.append((after[1] - before[1]) / passed_s / run.n)
             cpu += [100 * (cpu_s(pid) - was) / passed_s for pid, was in zip(pids, ran, strict=True)]
         os.sync()
-        memory: list[Value] = [private_dirty_mib(pid) for pid in pids]
+        memory: list[Value] = [private_dirty_kib(pid) / 1024 for pid in pids]
     sent = Figures("idle-bytes", run.n, rates, "B/s", also={"packets_per_s": percentile(packets, 0.5)})
     used = [Figures("idle-cpu", run.n, cpu, "%"), Figures("idle-memory", run.n, memory, "MiB")]
     return [sent, *used] if run.alone else used

@@ -1,8 +1,8 @@
 """What each member of a cluster knows of the others, as it tells it itself, and when it told it.
 
 Owns one selector for everything that members say, on whatever stream: nothing is asked at intervals, so a time is that
-of the read which brought the news. Never knows what the streams are or how they are written: `bench_cluster.py` and
-`bench_peers.py` bring bytes into facts.
+of the read which brought the news. Never knows what the streams are or how they are written: each kind of cluster makes
+facts of the bytes.
 """
 
 import os

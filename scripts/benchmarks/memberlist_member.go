@@ -1,7 +1,7 @@
 // One member of memberlist for `scripts/bench --memberlist PROGRAM`. What it reads and writes stands at the head of
-// bench_peers.py. With Debian's packages golang-go and golang-github-hashicorp-memberlist-dev (0.2.2) it is built by
+// memberlist.py. With Debian's packages golang-go and golang-github-hashicorp-memberlist-dev (0.2.2) it is built by
 //
-//	GO111MODULE=off GOPATH=/usr/share/gocode go build -o PROGRAM scripts/memberlist_member.go
+//	GO111MODULE=off GOPATH=/usr/share/gocode go build -o PROGRAM scripts/benchmarks/memberlist_member.go
 //
 // and with a newer memberlist, in a folder of its own beside a copy of this file, by
 //

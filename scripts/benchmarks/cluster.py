@@ -1,21 +1,18 @@
-"""Clusters of real processes that the rows are measured on: what any has to offer, and the one of sealed sidecars.
+"""A cluster of real processes that rows are measured on: what each kind has to offer.
 
 Owns the processes: each is noted as soon as it is started, and ended by its id when the cluster ends. Never knows what
-is measured: that is `bench_rows.py`.
+is measured: that is `rows.py`.
 """
 
 import signal
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from gossipreg.wire import rpc
-from scripts.bench_stop import Stop
-from scripts.bench_views import LONGEST_S, Ears, Stream, View, Views
-from tests.system.sidecars import Sidecar, Sidecars
+from scripts.benchmarks.stop import Stop
+from scripts.benchmarks.views import LONGEST_S, Ears, Stream, View, Views
 
 READY_S = 120.0
 """Nobody takes so long to start, also when all start at once on a small machine."""
@@ -157,71 +154,3 @@ class Cluster(ABC):
 
     def clean_up(self) -> None:  # noqa: B027  # most have nothing to do
         """All processes have ended."""
-
-
-class SidecarCluster(Cluster):
-    """Sealed sidecars, each with one service that has the member's name for its id; a watch at each is its view."""
-
-    who = "gossipreg"
-
-    def __init__(self, stop: Stop) -> None:
-        super().__init__(stop)
-        self._sidecars = Sidecars()
-        self._by_name: dict[str, Sidecar] = {}
-        self._last_id = 0
-
-    def sidecar(self, name: str) -> Sidecar:
-        return self._by_name[name]
-
-    def launch(self, name: str) -> Member:
-        sidecar = self._sidecars.start(name, "--service", "bench", "--port", "1", "--id", name, "--weight", "0")
-        self._by_name[name] = sidecar
-        return Member(name, sidecar.process, sidecar.started_at)
-
-    def heard(self, member: Member, data: bytes, at: float) -> None:
-        if data.startswith(b"ready "):
-            member.ready_at = at
-            self._by_name[member.name].ready = dict(field.split("=", 1) for field in data.decode().split()[1:])
-            self._watch(member)
-
-    def trouble(self, member: Member) -> str:
-        lines = self._by_name[member.name].log.read_text().splitlines()
-        return lines[-1] if lines else super().trouble(member)
-
-    def update(self, member: Member, number: int) -> str:
-        self.register(member, "bench", member.name, number)
-        return str(number)
-
-    def register(self, member: Member, service: str, id: str, weight: int) -> None:
-        """Does not wait."""
-        self._request(member, "register", {"name": service, "port": 1, "id": id, "weight": weight})
-
-    def leave(self, member: Member) -> None:
-        self._request(member, "leave", {})
-
-    def clean_up(self) -> None:
-        self._sidecars.__exit__()
-
-    def _watch(self, member: Member) -> None:
-        stream = socket.socket(socket.AF_UNIX)
-        member.streams.append(stream)
-        stream.connect(str(self._by_name[member.name].socket))
-        decoder = rpc.Decoder(rpc.MAX_REPLY_BYTES)
-        self.ears.listen(stream, lambda data, at: self._told(member.name, decoder, data, at))
-        self._request(member, "watch", {})
-
-    def _request(self, member: Member, method: str, params: dict[str, Any]) -> None:
-        stream = member.streams[1]
-        assert isinstance(stream, socket.socket)
-        self._last_id += 1
-        stream.sendall(rpc.encode_request(self._last_id, method, params))
-
-    def _told(self, observer: str, decoder: rpc.Decoder, data: bytes, at: float) -> None:
-        for message in decoder.feed_untrusted(data):
-            match message:
-                case ("notification", "watch", {"change": change}):
-                    gone = change["kind"] == "removed"
-                    for one in change.get("instances") or [change["instance"]]:
-                        self.views.tell(observer, one["id"], None if gone else str(one["weight"]), at)
-                case ("reply", _, (code, text), _):
-                    raise Failed(f"{self.who} {observer} answered {code}: {text}")

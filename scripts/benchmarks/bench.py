@@ -7,9 +7,9 @@
 {rows}
 
 With --peers also Serf (Debian's package, fetched into .venv on first use) runs {peer_rows};
-with --memberlist PROGRAM memberlist does, through a program that speaks what the head of scripts/bench_peers.py says. A
-ratio is the peer's p50 over ours. As root all runs in a network namespace of its own; elsewhere there are no partitions
-and no idle bytes.
+with --memberlist PROGRAM memberlist does, through a program that speaks what the head of
+scripts/benchmarks/memberlist.py says. A ratio is the peer's p50 over ours. As root all runs in a network namespace of
+its own; elsewhere there are no partitions and no idle bytes.
 
 Times are wall-clock on one machine, which the members share with this script and, if it is virtual, with strangers:
 read them beside what is printed before each row, the load and how much of a core a spinning loop got. `lost` counts
@@ -23,19 +23,22 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from scripts import bench_own_rows as own
-from scripts import bench_rows as rows
-from scripts.bench_cluster import Cluster, Failed, SidecarCluster
-from scripts.bench_costs import machine, members_that_fit, percentile
-from scripts.bench_peers import MemberlistCluster, SerfCluster
-from scripts.bench_rows import Figures, Run
-from scripts.bench_stop import Stop, Stopped
+from scripts.benchmarks import rows, sidecar_rows
+from scripts.benchmarks.cluster import Cluster, Failed
+from scripts.benchmarks.memberlist import MemberlistCluster
+from scripts.benchmarks.run import Figures, Run
+from scripts.benchmarks.serf import SerfCluster
+from scripts.benchmarks.sidecar_cluster import SidecarCluster
+from scripts.benchmarks.stop import Stop, Stopped
+from scripts.tools.figures import percentile
+from scripts.tools.machine import free_memory_mib, quietness
+from scripts.tools.network import alone, go_alone
 
 ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "update": (rows.update, 200),
@@ -45,10 +48,10 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "join": (rows.join, 20),
     "start": (rows.start, 20),
     "idle": (rows.idle, 3),
-    "lookup": (own.lookup, 20),
-    "massjoin": (own.massjoin, 5),
-    "partition": (own.partition, 5),
-    "stress": (own.stress, 1),
+    "lookup": (sidecar_rows.lookup, 20),
+    "massjoin": (sidecar_rows.massjoin, 5),
+    "partition": (sidecar_rows.partition, 5),
+    "stress": (sidecar_rows.stress, 1),
 }
 """And how often each is repeated where --reps does not say."""
 PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
@@ -57,8 +60,8 @@ LEAST = {"partition": 4, "stress": 4}
 """So many members at least; the others need 2."""
 PROGRESS_S = 15.0
 """Where stderr is no terminal, so often a line."""
-ALONE = "GOSSIPREG_BENCH_ALONE"
-"""Set by ourselves for ourselves: we are in the network namespace that was made for us."""
+MEMBER_MIB = 40
+"""A sidecar takes about 22 MiB of its own; the rest is for starting up and for everyone else."""
 FROM = "GOSSIPREG_BENCH_FROM"
 """Set by scripts/bench, which goes to the project's folder: where the user is."""
 
@@ -67,7 +70,7 @@ Make = Callable[[Stop], Cluster]
 
 def main(arguments: list[str]) -> int:
     given = _arguments(arguments)
-    _go_alone(arguments)
+    go_alone("scripts.benchmarks.bench", arguments)
     stop = Stop()
     try:
         return Bench(given, stop).run()
@@ -114,16 +117,6 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     return given
 
 
-def _go_alone(arguments: list[str]) -> None:
-    """Where root allows, begin again in a network namespace that has nothing but `lo`. Returns where we stay."""
-    if ALONE in os.environ or os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("ip") is None:
-        return
-    if subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode != 0:
-        return
-    command = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "bench", sys.executable, "-m"]
-    os.execvpe("unshare", [*command, "scripts.bench", *arguments], {**os.environ, ALONE: "1"})
-
-
 class Bench:
     def __init__(self, given: argparse.Namespace, stop: Stop) -> None:
         self._given = given
@@ -141,7 +134,7 @@ class Bench:
             )
         failed = 0
         for row in self._given.rows:
-            for n in [1] if row == "start" else self._given.n or [min(N, max(4, members_that_fit()))]:
+            for n in [1] if row == "start" else self._given.n or [min(N, max(4, free_memory_mib() // MEMBER_MIB))]:
                 failed += not self._row(row, n)
         return 1 if failed else 0
 
@@ -150,12 +143,17 @@ class Bench:
         measure, reps = ROWS[row]
         ours: dict[str, Figures] = {}
         for who, make in self._clusters(row):
-            self._say(f"{row}, {n} of {who}; {machine()}")
+            self._say(f"{row}, {n} of {who}; {quietness()}")
             run = Run(
-                n=n, reps=self._given.reps or reps, rng=random.Random(f"{self._seed} {row} {n}"), stop=self._stop,
-                cluster=lambda make=make: make(self._stop), alone=ALONE in os.environ, progress=self._progress,  # type: ignore[misc]
+                n=n,
+                reps=self._given.reps or reps,
+                rng=random.Random(f"{self._seed} {row} {n}"),
+                stop=self._stop,
+                cluster=partial(make, self._stop),
+                alone=alone(),
+                progress=self._progress,
                 seconds=self._given.minutes * 60,
-            )  # fmt: skip
+            )
             try:
                 found = measure(run)
             except Failed as failed:
