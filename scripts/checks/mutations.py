@@ -47,7 +47,7 @@ class Place(NamedTuple):
     path: Path
     line: int
     """Of the first line, counted from 0."""
-    count: int
+    size: int
     """The number of lines."""
     margin: str
     """Their common indentation."""
@@ -85,7 +85,7 @@ def places(tree: Path, mutation: Mutation) -> list[Place]:
 def mutated(source: str, place: Place, mutation: Mutation) -> str:
     lines = source.splitlines()
     after = indent(block(mutation.after), place.margin).splitlines()
-    lines[place.line : place.line + place.count] = after
+    lines[place.line : place.line + place.size] = after
     return "\n".join(lines) + "\n"
 
 
