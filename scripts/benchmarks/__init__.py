@@ -1,9 +1,16 @@
 """`scripts/bench` (`bench.py`) and `scripts/bench-dns` (`dns.py`): measure real processes.
 
-rows.py, sidecar_rows.py     what is done to a cluster, and what is measured
-run.py                       what a row is given, and what it returns
-cluster.py                   what any cluster has to offer to a row
-sidecar_cluster.py, peers.py, serf.py, memberlist.py    the kinds of cluster
-views.py                     what each member knows of the others, and since when
-stop.py                      a bench that is stopped leaves nothing behind
+The files from the bottom up:
+
+    stop.py              a bench that is stopped leaves nothing behind
+    views.py             what each member knows of the others, and since when
+    cluster.py           what any cluster has to offer to a row
+    sidecar_cluster.py   the cluster of sidecars
+    peers.py             clusters of other programs: serf.py, memberlist.py
+    run.py               what a row is given, and what it returns
+    rows.py              what is done to any cluster, and what is measured
+    sidecar_rows.py      the same for a cluster of sidecars alone
+    bench.py             the command: options, the table
+
+`dns.py` needs none of them.
 """
