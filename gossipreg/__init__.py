@@ -27,8 +27,9 @@ What flows where:
                      catalog) -> effects -> UDP socket
     lookup           unix socket -> wire.rpc -> core.catalog -> wire.shapes, wire.rpc -> unix socket
     DNS question     UDP or TCP socket -> gateway.dns.responder (wire, names, answers, compose) -> the same socket
-    HTTP request     TCP or unix socket -> gateway.http.server (framing, guard, routes, then catalog, agent, writes or
-                     eureka/) -> the same socket; a question that waits stays in blocking until its answer changes
+    HTTP request     TCP or unix socket -> gateway.http.server (framing, guard, api with its table of routes, then
+                     reads, writes or eureka/) -> the same socket; a read that waits stays in blocking until its answer
+                     changes
     registration     unix socket -> wire.rpc -> persist -> core.node.register -> a rumour at once, and the reply
 
 Programs use `gossipreg.Client`; see `client/connection.py`. The exceptions that it raises can be imported from here

@@ -9,10 +9,13 @@
     message     requests and responses as values
     guard       which hosts and origins may ask
     doors       what a request needs to get in;  tokens: those of --http-token-file
-    api         the table of all questions, and how each comes to its answer
-    routes      how a path is found in that table;  openapi: its description
-    blocking    questions that wait until their answer changes, and the index of each answer
-    ask         what a question may say beside its path;  knowing: what an answer says while the table is not known
+    api         the way of a request: its row in the table, the caller's right, the answer
+    routes      the table: one row for each path;  route: what a row says;  router: how a row is found
+    refusals    objects of Consul's that do not exist here;  openapi: the description of all paths
+    parts       the objects whose methods answer
+    reads       answers the rows that read;  blocking: reads that wait, and the index of each answer
+    ask         the query of a request;  options: those that choose among the objects found
+    knowing     what an answer says while the table is not known
     shapes      members and instances as Consul has them;  indexes: when each changed last
     own_checks  the checks of services here, one by one
     catalog     the reads of what all know;  agent: of what is registered here
@@ -24,6 +27,6 @@
     eureka/     the same registry for Eureka's clients
     outside     what it needs of the sidecar
 
-A request goes server -> framing -> guard, doors -> api (routes) -> catalog, agent, writes or monitoring -> framing ->
-server.
+A request goes server -> framing -> guard, doors -> api (router, routes) -> reads (catalog, agent), writes or
+monitoring -> framing -> server. What is true of a path stands in its row of `routes` and nowhere else.
 """

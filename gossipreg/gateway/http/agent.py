@@ -3,8 +3,9 @@
 from dataclasses import replace
 from hashlib import blake2b
 
-from gossipreg.gateway.http.filter import filtered_untrusted
-from gossipreg.gateway.http.message import HttpError, json_bytes, shown
+from gossipreg.gateway.http.ask import one, pretty
+from gossipreg.gateway.http.message import PLAIN, HttpError, Request, Response, json_bytes, json_response, shown
+from gossipreg.gateway.http.options import Options
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.shapes import (
     NODE_MAINTENANCE,
@@ -16,10 +17,12 @@ from gossipreg.gateway.http.shapes import (
     node_checks,
     own_checks,
 )
-from gossipreg.model import Instance
+from gossipreg.model import Health, Instance
+
+_HEALTH_STATUSES = {Health.PASSING: 200, Health.WARNING: 429}
 
 
-class Agent:
+class AgentReads:
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
         self._view = outside.view
@@ -33,11 +36,11 @@ class Agent:
     def instances(self) -> tuple[Instance, ...]:
         return self._view.catalog.of_node(self._view.id)
 
-    def services(self, filter: str) -> Shape:
+    def services(self, options: Options) -> Shape:
         found = (agent_service(one, self._outside.cluster) for one in self.instances())
-        return {one["ID"]: one for one in filtered_untrusted(found, filter, "service")}
+        return {one["ID"]: one for one in options.filtered(found)}
 
-    def service(self, id: str) -> Shape:
+    def service(self, _options: Options, id: str) -> Shape:
         instance = self.instance(id)
         shape = agent_service(instance, self._outside.cluster)
         return {**shape, "ContentHash": blake2b(json_bytes(shape), digest_size=8).hexdigest()}
@@ -56,7 +59,7 @@ class Agent:
         """Those that belong to this sidecar and to no service."""
         return node_checks(self.own_node(), self._outside.registrations.report(""))
 
-    def checks(self, filter: str) -> Shape:
+    def checks(self, options: Options) -> Shape:
         found = {check["CheckID"]: check for one in self.instances() for check in self.checks_of(one)}
         found |= {check["CheckID"]: check for check in self.node_checks()}
         reason = self._outside.registrations.maintenance(None)
@@ -66,17 +69,34 @@ class Agent:
                 "Status": "critical", "Notes": reason, "Output": "", "ServiceID": "", "ServiceName": "",
                 "ServiceTags": [], "Type": "maintenance", "CreateIndex": 0, "ModifyIndex": 0,
             }  # fmt: skip
-        return {one["CheckID"]: one for one in filtered_untrusted(found.values(), filter, "check")}
+        return {one["CheckID"]: one for one in options.filtered(found.values())}
 
-    def health(self, instance: Instance) -> Shape:
-        """Of /v1/agent/health/service."""
+    def health_of_id(self, request: Request, id: str) -> Response:
+        found = [one for one in self.instances() if one.service.id == id]
+        return self._health(request, found, f"no service of the id {shown(id)}", as_list=False)
+
+    def health_of_name(self, request: Request, name: str) -> Response:
+        found = [one for one in self.instances() if one.service.name == name]
+        return self._health(request, found, f"no service of the name {shown(name)}", as_list=True)
+
+    def _health(self, request: Request, found: list[Instance], nothing: str, *, as_list: bool) -> Response:
+        """200, 429 or 503: a load balancer reads the status alone."""
+        if not found:
+            raise HttpError(404, "not_found", f"{nothing} is registered here")
+        status = _HEALTH_STATUSES.get(max(instance.health for instance in found), 503)
+        shapes = [self._health_shape(instance) for instance in found]
+        if one(request, "format") == "text":
+            return Response(status, shapes[0]["AggregatedStatus"].encode(), PLAIN)
+        return json_response(shapes if as_list else shapes[0], status=status, pretty=pretty(request))
+
+    def _health_shape(self, instance: Instance) -> Shape:
         return {
             "AggregatedStatus": instance.health.name.lower(),
             "Service": agent_service(instance, self._outside.cluster),
             "Checks": [*self.checks_of(instance), *self.node_checks()],
         }
 
-    def members(self, filter: str) -> list[Shape]:
+    def members(self, options: Options) -> list[Shape]:
         """One of each name: clients take it for a key."""
         outside, names = self._outside, self._view.names
         found = (
@@ -84,9 +104,9 @@ class Agent:
             for member in self._view.members(outside.now())
             if (shown := names.shown(member.id)) is not None
         )
-        return filtered_untrusted(found, filter, "member")
+        return options.filtered(found)
 
-    def self(self) -> Shape:
+    def self(self, _options: Options) -> Shape:
         outside, node = self._outside, self.own_node()
         own = self._view.member(self._view.id, outside.now())
         assert own is not None, "a member knows itself"
@@ -108,13 +128,16 @@ class Agent:
             "xDS": {},
         }  # fmt: skip
 
-    def leader(self) -> str:
+    def datacenters(self, _options: Options) -> list[str]:
+        return [self._outside.cluster]
+
+    def leader(self, _options: Options) -> str:
         """This sidecar's own address, since there is no leader. Clients ask for the leader to see that the cluster
         works, and wait while the answer is empty; so it is empty until the cluster's table is known."""
         if self._view.knowledge.refuses:
             return ""
         return str(next(iter(self._view.addresses), "127.0.0.1:7940"))
 
-    def peers(self) -> list[str]:
+    def peers(self, _options: Options) -> list[str]:
         members = self._view.members(self._outside.now())
         return [str(one.address) for one in members if one.address is not None and one.state in ("alive", "suspect")]

@@ -1,21 +1,14 @@
-"""The query of a question: its filters, the form of its answer, and the time that it may wait.
+"""The query of a request: its flags, whether the nearest come first, and the time that it may wait.
 
 Owns Consul's rules for `index`, `wait`, flags and durations. Accepted without effect, since every answer here is local
 and as fresh as this sidecar is: `stale`, `consistent`, `cached`, `token`.
 """
 
-import json
 import random
 import re
-from dataclasses import dataclass
-from typing import Any
 
-from gossipreg.core.view import View
-from gossipreg.gateway.http import knowing
-from gossipreg.gateway.http.blocking import Found
 from gossipreg.gateway.http.indexes import MAX_INDEX
-from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_bytes, shown
-from gossipreg.model import NodeId
+from gossipreg.gateway.http.message import HttpError, Request, bad_request, shown
 
 WAIT_DEFAULT_S = 300.0
 WAIT_MAX_S = 600.0
@@ -25,40 +18,6 @@ JITTER = 1 / 16
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PIECE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 MAX_DURATION_S = 10 * 365 * 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """How an answer is shown. Equal ones show it alike, so that it is made once for all who wait."""
-
-    view: View
-    pretty: bool = False
-    near: bool = False
-    missing: int = 200
-    """The status where the answer is None."""
-
-    def __call__(self, found: Found) -> Response:
-        headers = (
-            ("X-Consul-Index", str(found.index)),
-            *knowing.headers(self.view),
-            ("X-Consul-LastContact", "0"),
-            ("X-Consul-Effective-Consistency", "stale"),
-        )
-        value, body = found.value, found.body
-        if body == b"null" and self.missing != 200:
-            return Response(self.missing, b"", headers=headers)
-        if self.near or self.pretty:
-            if value is None:
-                value = json.loads(body)
-            if self.near:
-                value = sorted(value, key=self._distance)
-            body = json_bytes(value, pretty=self.pretty)
-        return Response(200, body, headers=headers)
-
-    def _distance(self, entry: dict[str, Any]) -> float:
-        node = entry["Node"] if isinstance(entry["Node"], dict) else entry
-        rtt_s = self.view.rtt_s(NodeId(bytes.fromhex(node["ID"].replace("-", "")))) if "ID" in node else None
-        return float("inf") if rtt_s is None else rtt_s
 
 
 def one(request: Request, name: str) -> str | None:

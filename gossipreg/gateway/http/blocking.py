@@ -21,6 +21,8 @@ import trio
 
 from gossipreg.gateway.http.indexes import MAX_INDEX
 from gossipreg.gateway.http.message import HttpError, Response, error_response, json_bytes
+from gossipreg.gateway.http.options import NO_OPTIONS, Options
+from gossipreg.gateway.http.route import Route
 
 KEPT_MAX = 4096
 """Answers without waiters whose index is kept."""
@@ -46,10 +48,10 @@ ALL: Topic = ("all", "")
 class Question(NamedTuple):
     """The same question is answered once for all who ask it."""
 
-    name: str
+    route: Route
     args: tuple[str, ...]
-    options: tuple[Any, ...] = ()
-    """Hashable ones."""
+    """The texts of the path's braces."""
+    options: Options = NO_OPTIONS
 
 
 class Record:

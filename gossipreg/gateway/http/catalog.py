@@ -1,6 +1,6 @@
 """The reads of what all sidecars know: nodes, services by name, and their health.
 
-Owns what each question means (`render`) and what its answer depends on (`topics`). Never knows HTTP, nor who waits.
+Owns what each read means. Never knows HTTP, nor who waits. A method returns the JSON value of an answer.
 
 Members that left are in no answer; those that are dead are among the nodes, with a critical serfHealth, and their
 services are not: that is what a lookup says, too. Each name has one node: see `core/names.py`. Every node can be asked
@@ -8,13 +8,11 @@ for by its ID. A name or a tag may be written in any case, as with Consul.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
 from uuid import UUID
 
 from gossipreg.core.view import View
-from gossipreg.gateway.http.blocking import ALL, Question, Topic
-from gossipreg.gateway.http.filter import filtered_untrusted
 from gossipreg.gateway.http.indexes import LivenessIndex
+from gossipreg.gateway.http.options import Options
 from gossipreg.gateway.http.own_checks import OwnChecks
 from gossipreg.gateway.http.shapes import (
     STATUSES,
@@ -32,50 +30,12 @@ from gossipreg.gateway.http.spellings import folded
 from gossipreg.model import Health, Instance, NodeId, fold_name
 
 
-class Options(NamedTuple):
-    """The options of a question, as `Question.options` has them."""
-
-    filter: str = ""
-    tags: tuple[str, ...] = ()
-    passing: bool = False
-    meta: tuple[tuple[str, str], ...] = ()
-    """The node meta that is asked for, by key."""
-
-    def admit(self, node: ConsulNode) -> bool:
-        return all(node.meta.get(key) == value for key, value in self.meta)
-
-
-class CatalogEndpoints:
+class CatalogReads:
     def __init__(self, view: View, cluster: str, own_checks: OwnChecks, clock_us: Callable[[], int]) -> None:
         self._view = view
         self._own_checks = own_checks
         self._liveness = LivenessIndex(clock_us)
         self._cluster = cluster
-        self._renders: dict[str, Callable[[tuple[str, ...], Options], Any]] = {
-            "health_service": self._health_service,
-            "health_checks": self._health_checks,
-            "health_state": self._health_state,
-            "health_node": self._health_node,
-            "catalog_services": self._services,
-            "catalog_service": self._service,
-            "catalog_nodes": self._nodes,
-            "catalog_node": self._node,
-            "catalog_node_services": self._node_services,
-            "kv": lambda _args, _options: None,
-            "none": lambda _args, _options: [],
-        }
-
-    def render(self, question: Question) -> Any:
-        return self._renders[question.name](question.args, Options(*question.options))
-
-    def topics(self, question: Question) -> tuple[Topic, ...]:
-        match question.name:
-            case "health_service" | "health_checks" | "catalog_service":
-                return (("name", folded(question.args[0])),)
-            case "kv" | "none":
-                return (("kv", ""),)
-            case _:
-                return (ALL,)
 
     # -- of a service --------------------------------------------------------------------------------------------------
 
@@ -87,26 +47,26 @@ class CatalogEndpoints:
             if tags and not tags <= {folded(tag) for tag in instance.service.tags}:
                 continue
             node = known_node(self._view, instance.node)
-            if node is not None and options.admit(node):
+            if node is not None and _has_meta(node, options):
                 yield node, instance
 
-    def _health_service(self, args: tuple[str, ...], options: Options) -> list[Shape]:
+    def health_service(self, options: Options, service: str) -> list[Shape]:
         found = (
             health_entry(node, one, [self._serf(node), *self._service_checks(node, one)], self._cluster)
-            for node, one in self._instances(args[0], options)
+            for node, one in self._instances(service, options)
         )
-        return filtered_untrusted(found, options.filter, "entry")
+        return options.filtered(found)
 
-    def _health_checks(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        checks = (check for node, one in self._instances(args[0], options) for check in self._service_checks(node, one))
+    def health_checks(self, options: Options, service: str) -> list[Shape]:
+        checks = (check for node, one in self._instances(service, options) for check in self._service_checks(node, one))
         found = (check for check in checks if check["ServiceID"])
-        return filtered_untrusted(found, options.filter, "check")
+        return options.filtered(found)
 
-    def _service(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        found = (catalog_entry(node, one, self._cluster) for node, one in self._instances(args[0], options))
-        return filtered_untrusted(found, options.filter, "catalog")
+    def service(self, options: Options, service: str) -> list[Shape]:
+        found = (catalog_entry(node, one, self._cluster) for node, one in self._instances(service, options))
+        return options.filtered(found)
 
-    def _services(self, _args: tuple[str, ...], options: Options) -> dict[str, list[str]]:
+    def services(self, options: Options) -> dict[str, list[str]]:
         if not (options.meta or options.filter):
             return {summary.name: list(summary.tags) for summary in self._view.catalog.services()}
         tags: dict[str, dict[str, None]] = {}
@@ -114,7 +74,7 @@ class CatalogEndpoints:
         every = (
             catalog_entry(node, one, self._cluster) for name in names for node, one in self._instances(name, options)
         )
-        for entry in filtered_untrusted(every, options.filter, "catalog"):
+        for entry in options.filtered(every):
             tags.setdefault(names[fold_name(entry["ServiceName"])], {}).update(dict.fromkeys(entry["ServiceTags"]))
         return {name: sorted(of_name) for name, of_name in tags.items()}
 
@@ -124,7 +84,7 @@ class CatalogEndpoints:
         """One of each name."""
         for id in self._view.row_ids():
             node = None if self._view.shown_name(id) is None else known_node(self._view, id)
-            if node is not None and options.admit(node):
+            if node is not None and _has_meta(node, options):
                 yield node
 
     def node_named(self, name: str) -> ConsulNode | None:
@@ -137,23 +97,23 @@ class CatalogEndpoints:
         found = self._view.named(name)
         return None if found is None else known_node(self._view, found)
 
-    def _nodes(self, _args: tuple[str, ...], options: Options) -> list[Shape]:
+    def nodes(self, options: Options) -> list[Shape]:
         found = (node_shape(node, self._cluster) for node in self._all_nodes(options))
-        return filtered_untrusted(found, options.filter, "node")
+        return options.filtered(found)
 
     def _node_parts(self, name: str, options: Options) -> tuple[Shape, list[Shape]] | None:
         node = self.node_named(name)
         if node is None:
             return None
         services = [indexed_service(instance) for instance in self._view.catalog.of_node(node.id)]
-        return node_shape(node, self._cluster), filtered_untrusted(services, options.filter, "service")
+        return node_shape(node, self._cluster), options.filtered(services)
 
-    def _node(self, args: tuple[str, ...], options: Options) -> Shape | None:
-        parts = self._node_parts(args[0], options)
+    def node(self, options: Options, name: str) -> Shape | None:
+        parts = self._node_parts(name, options)
         return None if parts is None else {"Node": parts[0], "Services": {one["ID"]: one for one in parts[1]}}
 
-    def _node_services(self, args: tuple[str, ...], options: Options) -> Shape | None:
-        parts = self._node_parts(args[0], options)
+    def node_services(self, options: Options, name: str) -> Shape | None:
+        parts = self._node_parts(name, options)
         return {"Node": None, "Services": []} if parts is None else {"Node": parts[0], "Services": parts[1]}
 
     # -- checks --------------------------------------------------------------------------------------------------------
@@ -174,13 +134,17 @@ class CatalogEndpoints:
                     seen[check["CheckID"]] = None
                     yield check
 
-    def _health_node(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        node = self.node_named(args[0])
-        return [] if node is None else filtered_untrusted(self._checks_of(node), options.filter, "check")
+    def health_node(self, options: Options, name: str) -> list[Shape]:
+        node = self.node_named(name)
+        return [] if node is None else options.filtered(self._checks_of(node))
 
-    def _health_state(self, args: tuple[str, ...], options: Options) -> list[Shape]:
-        wanted = (args[0],) if args[0] != "any" else tuple(dict.fromkeys(STATUSES.values()))
+    def health_state(self, options: Options, state: str) -> list[Shape]:
+        wanted = (state,) if state != "any" else tuple(dict.fromkeys(STATUSES.values()))
         found = [
             check for node in self._all_nodes(options) for check in self._checks_of(node) if check["Status"] in wanted
         ]
-        return filtered_untrusted(found, options.filter, "check")
+        return options.filtered(found)
+
+
+def _has_meta(node: ConsulNode, options: Options) -> bool:
+    return all(node.meta.get(key) == value for key, value in options.meta)

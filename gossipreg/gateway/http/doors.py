@@ -2,8 +2,8 @@
 
     unix socket                    no token: the mode of the file says who connects, and rights go by uid
     TCP, both ends on loopback     reads are open; writes need a token where there is a token file
-    TCP, an end off loopback       every request needs a token, but for /healthz and /readyz; with --insecure-http reads
-                                   need none
+    TCP, an end off loopback       every request needs a token, but for reads of the rows that are `open` (`routes.py`);
+                                   with --insecure-http no read needs one
 
 A write is every request that is neither GET nor HEAD. A request that is kept out gets 403 with Consul's words below
 /v1, where Consul's clients ask, since some take a 401 for "ACLs are off"; elsewhere 401 with WWW-Authenticate, which
@@ -15,12 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gossipreg.errors import CannotStart
-from gossipreg.gateway.http.message import Head, HttpError
+from gossipreg.gateway.http.message import READ, Head, HttpError
 from gossipreg.gateway.http.tokens import Tokens, carried_untrusted
 from gossipreg.net.addresses import is_loopback
 
-READS = ("GET", "HEAD")
-OPEN_TO_ALL = (b"/healthz", b"/readyz")
 _CHALLENGE = ("WWW-Authenticate", 'Basic realm="gossipreg", charset="UTF-8"')
 
 
@@ -41,10 +39,11 @@ def door_of(sock: socket.socket) -> Door:
 
 
 class Doors:
-    def __init__(self, *, tokens: Tokens | None, open_reads: bool) -> None:
-        """`open_reads` is --insecure-http."""
+    def __init__(self, *, tokens: Tokens | None, open_reads: bool, open_paths: frozenset[bytes]) -> None:
+        """`open_reads` is --insecure-http; `open_paths` may be read without a token from every machine."""
         self.tokens = tokens
         self._open_reads = open_reads
+        self._open_paths = open_paths
 
     def check_listening(self, hosts: Iterable[str], port: int) -> None:
         """Raise CannotStart if other machines can connect and neither a token file nor open reads were chosen."""
@@ -58,8 +57,8 @@ class Doors:
     def check_untrusted(self, door: Door, head: Head) -> None:
         """Raise HttpError if this request needs a token and carries none that is valid."""
         path = head.target.partition(b"?")[0]
-        read = head.method in READS
-        if door.unix or (read and (door.loopback or self._open_reads or path in OPEN_TO_ALL)):
+        read = head.method in READ
+        if door.unix or (read and (door.loopback or self._open_reads or path in self._open_paths)):
             return
         if self.tokens is None:
             if door.loopback:

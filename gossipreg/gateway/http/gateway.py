@@ -12,6 +12,7 @@ from pathlib import Path
 from gossipreg.gateway.http.doors import Doors
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.ports import HttpListener, listen_tcp, listen_unix
+from gossipreg.gateway.http.routes import OPEN_PATHS
 from gossipreg.gateway.http.serving import HttpRun
 from gossipreg.gateway.http.tokens import SHORT_BYTES, exposed_to_everybody, read_tokens
 from gossipreg.net.addresses import Bind
@@ -39,7 +40,7 @@ class HttpOptions:
     def open(self) -> "HttpGateway":
         """Raises CannotStart: port taken, path too long, no token file where one is needed, ...; or BadConfig."""
         tokens = None if self.token_file is None else read_tokens(self.token_file)
-        doors = Doors(tokens=tokens, open_reads=self.open_reads)
+        doors = Doors(tokens=tokens, open_reads=self.open_reads, open_paths=OPEN_PATHS)
         for bind in self.tcp:
             doors.check_listening(bind.hosts, bind.port)
         with ExitStack() as undo:

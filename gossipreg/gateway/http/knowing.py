@@ -9,15 +9,12 @@ answers, only an empty answer to a question about one name is refused: that tabl
 
 from gossipreg.core.view import View
 from gossipreg.gateway.http.message import HttpError
+from gossipreg.gateway.http.route import About
 from gossipreg.gateway.http.spellings import folded
 
 KNOWN_LEADER = "X-Consul-KnownLeader"
 PARTIAL = "X-Gossipreg-Partial"
 WHY = "X-Gossipreg-Not-Synced"
-OF_A_SERVICE = ("health_service", "health_checks", "catalog_service")
-OF_A_NODE = ("health_node", "catalog_node", "catalog_node_services")
-ALWAYS_KNOWN = ("kv", "none")
-"""There are no keys, sessions and so on, whatever the cluster has."""
 
 
 def headers(view: View) -> tuple[tuple[str, str], ...]:
@@ -33,17 +30,17 @@ def no_leader(view: View, now: float) -> HttpError:
     return HttpError(500, "not_synced", "No cluster leader", (KNOWN_LEADER, "false"), (WHY, why))
 
 
-def check_question(view: View, name: str, args: tuple[str, ...], now: float) -> None:
+def check_question(view: View, about: About, args: tuple[str, ...], now: float) -> None:
     """Raise HttpError if this question cannot be answered, whatever is found."""
-    if not view.knowledge.refuses or name in ALWAYS_KNOWN or name in OF_A_NODE:
+    if not view.knowledge.refuses or about in (About.NOTHING, About.NODE):
         return
-    if name not in OF_A_SERVICE or not registered_here(view, args[0]):
+    if about is not About.SERVICE or not registered_here(view, args[0]):
         raise no_leader(view, now)
 
 
-def check_answer(view: View, name: str, value: object, now: float) -> None:
+def check_answer(view: View, about: About, value: object, now: float) -> None:
     """Raise HttpError if this value would deny that there is anything while that is not known."""
-    if not view.knowledge.partial or name not in OF_A_SERVICE + OF_A_NODE:
+    if not view.knowledge.partial or about not in (About.SERVICE, About.NODE):
         return
     if not value or (isinstance(value, dict) and value.get("Node", True) is None):
         raise no_leader(view, now)

@@ -11,6 +11,8 @@ from typing import Any
 from gossipreg.callers import Caller
 from gossipreg.errors import GossipregError
 
+READ = ("GET", "HEAD")
+"""The methods that change nothing."""
 FIELDS_MAX = 64
 """Fields that a query may have; the longest useful question has ten."""
 PATH_MAX = 16

@@ -3,9 +3,10 @@
 Owns the schemas of the answers: what clients may count on is `required`; more may be there.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
-from gossipreg.gateway.http.routes import Param, Route
+from gossipreg.gateway.http.route import Param, Route
 
 Schema = dict[str, Any]
 
@@ -71,7 +72,7 @@ INDEX_HEADER: Schema = {
 }
 
 
-def describe(routes: list[Route], version: str) -> Schema:
+def describe(routes: Iterable[Route], version: str) -> Schema:
     paths: Schema = {}
     for route in (one for one in routes if one.described):
         operations = paths.setdefault(route.path, {})
@@ -92,14 +93,14 @@ def _operation(route: Route) -> Schema:
     answer: Schema = {"description": "as asked"}
     if route.gives != "nothing":
         answer["content"] = {route.media: {"schema": _ref(route.gives)}}
-    if route.blocks:
+    if route.about is not None:
         answer["headers"] = INDEX_HEADER
     plain = {"content": {"text/plain": {"schema": TEXT}}}
     error = plain if route.path.startswith("/v1/") else {"content": {"application/json": {"schema": _ref("error")}}}
     failures = {str(status): {"description": _WHY[status], **error} for status in (400, 403, *route.statuses)}
     operation: Schema = {
         "summary": route.summary,
-        "parameters": [*in_path, *map(_param, route.takes)],
+        "parameters": [*in_path, *map(_param, route.params)],
         "responses": {"200": answer, **failures},
     }
     if route.path.startswith(("/v1/kv", "/v1/agent/health")) or route.media != "application/json":
@@ -120,6 +121,6 @@ _WHY = {
 
 def _param(param: Param) -> Schema:
     schema: Schema = {"type": param.kind}
-    if param.name in ("tag", "node-meta") or "repeatable" in param.text:
+    if param.repeatable:
         schema = {"type": "array", "items": schema}
     return {"name": param.name, "in": "query", "required": param.required, "schema": schema, "description": param.text}

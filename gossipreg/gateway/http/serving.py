@@ -63,10 +63,10 @@ class HttpRun:
                 nursery.start_soon(self.api.answers.run)
                 nursery.start_soon(self._events.run)
                 nursery.start_soon(self._watch_members)
-                nursery.start_soon(self.server.run, self.api.router.answer)
+                nursery.start_soon(self.server.run, self.api.answer)
 
     def _changed(self, changes: Sequence[Change]) -> None:
-        self.api.changed(changes)
+        self.api.parts.changed(changes)
         names = dict.fromkeys(folded(change.instance.service.name) for change in changes)
         self.api.answers.changed([("name", name) for name in names])
         self._events.changed(changes)

@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from gossipreg.errors import Busy, CannotKeep, GossipregError, Leaving, NotAllowed, NotFound, Refused, TooLarge
 from gossipreg.gateway.http import check_definitions, definitions
-from gossipreg.gateway.http.agent import Agent
+from gossipreg.gateway.http.agent import AgentReads
 from gossipreg.gateway.http.ask import flag, one
 from gossipreg.gateway.http.check_definitions import Check
 from gossipreg.gateway.http.definitions import Given
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, shown
+from gossipreg.gateway.http.options import NO_OPTIONS
 from gossipreg.gateway.http.outside import Outside
 from gossipreg.model import Health
 
@@ -29,7 +30,7 @@ Result = TypeVar("Result")
 
 
 class Writes:
-    def __init__(self, outside: Outside, agent: Agent) -> None:
+    def __init__(self, outside: Outside, agent: AgentReads) -> None:
         self._outside = outside
         self._agent = agent
         self._registrations = outside.registrations
@@ -67,7 +68,7 @@ class Writes:
     async def deregister(self, request: Request, id: str) -> Response:
         return done(await self._try(self._registrations.deregister(id, by=request.caller)))
 
-    async def maintain(self, request: Request, id: str | None) -> Response:
+    async def maintain(self, request: Request, id: str | None = None) -> Response:
         if not one(request, "enable"):
             raise bad_request("Missing value for enable: give true or false")
         enable = flag(request, "enable")
@@ -94,7 +95,7 @@ class Writes:
 
     def _known_check(self, id: str, service_id: str) -> str:
         """The type of this check where it is shown here as one of this service's."""
-        checks = self._agent.checks("")
+        checks = self._agent.checks(NO_OPTIONS)
         return checks[id]["Type"] or "none" if id in checks and checks[id]["ServiceID"] == service_id else ""
 
     async def _put_back(self, request: Request, given: Given, id: str, type: str, said: Health | None) -> Response:
@@ -103,7 +104,7 @@ class Writes:
         if type == "maintenance":
             return DONE
         name, notes = check_definitions.labels_untrusted(given)
-        shown = self._agent.checks("")[id]
+        shown = self._agent.checks(NO_OPTIONS)[id]
         if (name, notes) != (shown["Name"], shown["Notes"]):
             described = self._registrations.describe_check(service_id or None, id, name, notes, by=request.caller)
             await self._try(described)
@@ -163,7 +164,6 @@ class Writes:
     async def join(self, request: Request, address: str) -> Response:
         if flag(request, "wan"):
             raise bad_request("wan: there is one cluster")
-        self._check("join", request)
         await self._try(self._outside.seek(address))
         return DONE
 
@@ -175,13 +175,11 @@ class Writes:
                 self._outside.note(f"{key!r} of a registration over HTTP has no effect here; this is logged once")
 
     async def leave(self, request: Request) -> Response:
-        self._check("leave", request)
         await self._outside.leave(0.0, request.caller)
         return Response(200, b"", close=True)
 
     def force_leave(self, request: Request, member: str) -> Response:
         """`?prune` and `?wan` change nothing: a member that left is in no list of nodes, and there is one cluster."""
-        self._check("force-leave", request)
         try:
             self._outside.force_leave(member, request.caller)
         except GossipregError as error:
@@ -190,18 +188,11 @@ class Writes:
 
     async def reload(self, request: Request) -> Response:
         """As with Consul's agents, 500 if something could not be read; it stays in use as it was read before."""
-        self._check("reload", request)
         try:
             await self._outside.reload(request.caller)
         except Refused as error:
             raise HttpError(500, error.code, f"reload failed: {error}") from None
         return DONE
-
-    def _check(self, verb: str, request: Request) -> None:
-        try:
-            self._outside.rights.check(verb, request.caller)
-        except NotAllowed as error:
-            raise in_http(error) from None
 
     async def _try(self, awaited: Awaitable[Result]) -> Result:
         try:

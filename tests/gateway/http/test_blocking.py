@@ -18,6 +18,7 @@ from gossipreg.gateway.http.ask import WAIT_DEFAULT_S, WAIT_MAX_S
 from gossipreg.gateway.http.blocking import ALL, Answers, Question
 from gossipreg.gateway.http.indexes import MAX_INDEX
 from gossipreg.gateway.http.message import Response
+from gossipreg.gateway.http.routes import ROUTES
 from gossipreg.model import Health, Status
 from tests.gateway.http.conftest import Client, Served, request_bytes
 
@@ -119,7 +120,7 @@ async def test_indexes_go_on_above_those_of_the_life_before() -> None:
         )
         return made, said
 
-    question = Question("q", ())
+    question = Question(ROUTES[0], ("q",))
     first, said = answers(1_000_000)
     seen = []
     for number in range(50):
@@ -213,7 +214,7 @@ async def test_a_question_of_more_text_than_any_makes_sense_is_a_400_and_is_not_
                  f"kv/{long}", f"agent/service/{long}"):  # fmt: skip
         reply = await served.get(f"/v1/{path}")
         assert (reply.status, "at most 2048" in reply.error) == (400, True)
-    assert not any("x" in str(question) for question in served.http.api.answers._records)
+    assert not any("x" in str(question[1:]) for question in served.http.api.answers._records)
 
 
 async def test_answers_about_everything_take_no_more_than_their_share_of_the_time(
@@ -221,8 +222,8 @@ async def test_answers_about_everything_take_no_more_than_their_share_of_the_tim
     autojump_clock: MockClock,  # noqa: ARG001  # sleeping takes no time with it
 ) -> None:
     answers = Answers(lambda _: 0, lambda _: (ALL,), tell=nobody, clock_us=lambda: 1, bug=lambda *_: None)
-    answers.ask(Question("catalog_nodes", ()))
-    answers.wait(Question("catalog_nodes", ()), lambda _: Response(200, b""), inf).park("somebody")
+    answers.ask(Question(ROUTES[0], ()))
+    answers.wait(Question(ROUTES[0], ()), lambda _: Response(200, b""), inf).park("somebody")
     looked: list[float] = []
 
     async def look_at(records: Any) -> None:

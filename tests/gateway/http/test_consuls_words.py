@@ -308,7 +308,7 @@ async def test_an_output_that_changes_alone_answers_no_wait(served: Served) -> N
 
 async def test_an_output_is_shown_anew_after_five_minutes(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    own = served.http.api.catalog._own_checks
+    own = served.http.api.parts.catalog._own_checks
     monkeypatch.setattr(own, "_now", lambda: now)
     await register(served, Check={"TTL": "1h", "Status": "passing"})
 

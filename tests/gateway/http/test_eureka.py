@@ -375,7 +375,7 @@ async def test_an_answer_is_as_new_as_the_registry(served: Served) -> None:
 
 async def test_a_delta_names_what_came_changed_and_is_gone(served: Served) -> None:
     assert await listed(served) == []
-    served.http.api._eureka._recent._complete_at = 0  # type: ignore[union-attr]  # it has followed for long
+    served.http.api.parts.eureka._recent._complete_at = 0  # it has followed for long
     await register(served)
     await register(served, instanceId="w2")
     assert {one["instanceId"]: one["actionType"] for one in await listed(served, "/apps/delta")} == {

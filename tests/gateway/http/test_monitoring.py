@@ -12,7 +12,6 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import events, server
-from gossipreg.gateway.http.api import REFUSALS
 from tests.daemon.conftest import ME
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Client, Served, request_bytes
@@ -260,11 +259,6 @@ async def test_every_parameter_of_the_description_is_taken_and_every_error_is_as
             assert refused.headers["content-type"].partition(";")[0] in described
             if "application/json" in described:
                 assert list(faults({"$ref": "error"}, refused.json, description["components"]["schemas"])) == []
-
-
-async def test_no_refusal_stands_in_the_way_of_a_route(served: Served) -> None:
-    routes = {route.path for route in served.http.api.router.routes}
-    assert all(refusal.path not in routes or refusal.path in ("/v1/kv", "/v1/query") for refusal in REFUSALS)
 
 
 async def test_what_is_spelled_out_in_a_path_goes_before_what_stands_for_anything(served: Served) -> None:

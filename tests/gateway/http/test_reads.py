@@ -216,4 +216,4 @@ async def test_names_with_anything_printable_in_them_are_found(served: Served) -
 
 
 async def test_a_member_that_is_not_known_is_no_node(served: Served) -> None:
-    assert served.http.api.catalog.node_named(str(UUID(bytes=bytes(NodeId(b"x" * 16))))) is None
+    assert served.http.api.parts.catalog.node_named(str(UUID(bytes=bytes(NodeId(b"x" * 16))))) is None

@@ -286,10 +286,10 @@ async def test_one_who_pipelines_without_end_leaves_others_their_turn(served: Se
 
 async def test_a_bug_in_one_answer_is_a_500_for_one_request(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    def broken() -> Any:
+    def broken(_now: float) -> Any:
         raise KeyError("oh")
 
-    monkeypatch.setitem(served.http.api._agent_reads, "status_peers", broken)
+    monkeypatch.setattr(served.node, "members", broken)
     client = await served.client()
     reply = await client.get("/v1/status/peers")
     assert (reply.status, reply.error.startswith("this failed inside the sidecar")) == (500, True)
