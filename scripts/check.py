@@ -196,7 +196,7 @@ def flood(rate: float, seconds: float) -> int:
 
 def _tell(name: str, sidecar: "Sidecar", seconds: float) -> None:
     from gossipreg.client.connection import Client
-    from scripts.soak_world import usage
+    from scripts.tools.machine import usage
 
     took, end = [], time.perf_counter() + seconds
     with Client(str(sidecar.socket)) as client:

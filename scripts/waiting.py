@@ -25,7 +25,7 @@ ROUND = 250
 
 
 def waiting(number: int) -> int:
-    from scripts.soak_world import usage
+    from scripts.tools.machine import usage
     from scripts.tools.sidecars import Sidecars
     from scripts.tools.wait import wait_for
 

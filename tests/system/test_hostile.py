@@ -14,7 +14,7 @@ import pytest
 from gossipreg.client.connection import Client
 from gossipreg.errors import RequestError
 from gossipreg.wire.rpc import encode_request
-from scripts.soak_world import usage
+from scripts.tools.machine import usage
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.asker import Asker

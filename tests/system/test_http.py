@@ -129,7 +129,7 @@ def test_one_sidecars_services_are_served_by_all() -> None:
 
 
 def test_thousands_of_idle_connections_lock_out_nobody() -> None:
-    from scripts.soak_world import usage
+    from scripts.tools.machine import usage
 
     with Sidecars() as cluster:
         one = cluster.start("one", "--http", "127.0.0.1:0").wait_ready()

@@ -15,19 +15,20 @@ told:
 """
 
 import argparse
-import contextlib
-import json
-import os
 import random
-import shutil
 import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
 
-from scripts.soak_world import FREEZE_S, Looker, Stranger, Trouble, World, usage
+from scripts.soaking.judge import GRACE_S, false_deaths, growth_faults, table_faults
+from scripts.soaking.looker import FREEZE_S, Looker
+from scripts.soaking.stranger import Stranger
+from scripts.soaking.world import Trouble, World
+from scripts.tools.figures import percentile
+from scripts.tools.machine import usage
+from scripts.tools.network import go_alone
 from scripts.tools.wait import wait_for
 
 CONVERGE_S = 60.0
@@ -35,18 +36,11 @@ CONVERGE_S = 60.0
 KINDS = ("kill", "kill", "pause", "pause", "leave", "hold", "cut", "cut")
 ELDERS = 2
 """So many members are never restarted, so that what grows over time is seen."""
-GRACE_S = 8.0
-"""Around a trouble: a verdict takes its time, and so does its refutation."""
-MEMORY_MAY_GROW_KIB = 6 * 1024
-"""Between a sidecar that has just settled and one that has seen everything: counters, fragmentation."""
-MAY_GROW = {"memory_kib": MEMORY_MAY_GROW_KIB, "descriptors": 4, "threads": 2, "tasks": 4}
 
 
 def main() -> int:
     given = _arguments()
-    if os.geteuid() == 0 and shutil.which("unshare") and "SOAK_ALONE" not in os.environ:
-        command = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "soak", sys.executable, "-m"]
-        os.execvpe("unshare", [*command, "scripts.soak", *sys.argv[1:]], {**os.environ, "SOAK_ALONE": "1"})
+    go_alone("scripts.soaking.soak", sys.argv[1:])
     print(f"seed {given.seed}, {given.members} members, {given.seconds:g} s", flush=True)
     world = World(given.members, random.Random(given.seed))
     try:
@@ -101,12 +95,11 @@ class Soak:
         print(file=sys.stderr)
         self._stranger.stop()
         self._looker.stop()
-        self._check_tables()
-        dead, excused = self._false_deaths()
-        if dead:
-            self._wrong += [f"taken for dead though it was well: {one}" for one in dead[:10]]
+        self._wrong += table_faults(world)
+        dead, excused = false_deaths(world, self._looker.freezes)
+        self._wrong += [f"taken for dead though it was well: {one}" for one in dead[:10]]
         after = [usage(host.sidecar) for host in world.hosts[:ELDERS]]
-        self._check_usage(before, after)
+        self._wrong += growth_faults(before, after)
         self._report(len(dead), excused, before, after)
         return 1 if self._wrong else 0
 
@@ -165,70 +158,23 @@ class Soak:
     def _views(self) -> str:
         return "; ".join(f"{host.name}: {host.sidecar.states()}" for host in self._world.up)[:2000]
 
-    # -- judging -----------------------------------------------------------------------------------------------------
-
-    def _check_tables(self) -> None:
-        world = self._world
-        tables = {host.name: world.table(host) for host in world.hosts}
-        for host in world.hosts:
-            if tables[host.name] != tables[world.hosts[0].name]:
-                self._wrong.append(f"the table at {host.name} is another one than at {world.hosts[0].name}")
-        table = tables[world.hosts[0].name]
-        for host in world.hosts:
-            for id in {*host.told, *host.doubt}:
-                found, told = table.get((host.name, id)), host.told.get(id)
-                if found != told and found not in host.doubt.get(id, []):
-                    what = "was lost" if found is None else "came back" if told is None else "is an old one"
-                    self._wrong.append(f"{host.name}/{id} {what}: {found} is there, {told} was acknowledged")
-        known = {(host.name, id) for host in world.hosts for id in {*host.told, *host.doubt}}
-        self._wrong += [f"nobody registered {node}/{id}" for node, id in table if (node, id) not in known]
-
-    def _false_deaths(self) -> tuple[list[str], int]:
-        """Verdicts of members about others when neither was in trouble; and how many came when the machine stood
-        still."""
-        found: dict[tuple[str, int], str] = {}
-        excused = 0
-        for host in self._world.hosts:
-            for line in host.sidecar.log.read_text().splitlines():
-                with contextlib.suppress(ValueError):
-                    event = json.loads(line)
-                    if event.get("event") != "member_dead":
-                        continue
-                    at = _seconds(event["time"])
-                    if self._in_trouble(event["name"], at) or self._in_trouble(host.name, at):
-                        continue
-                    if any(began - 1 <= at <= began + late + GRACE_S for began, late in self._looker.freezes):
-                        excused += 1
-                    else:
-                        found.setdefault((event["name"], int(at) // 10), f"{event['name']} by {host.name}: {line}")
-        return list(found.values()), excused
-
-    def _in_trouble(self, name: str, at: float) -> bool:
-        return any(
-            trouble.began - 1 <= at <= trouble.ended + GRACE_S and (name in trouble.names or trouble.kind == "cut")
-            for trouble in self._world.troubles
-        )
-
-    def _check_usage(self, before: list[dict[str, int]], after: list[dict[str, int]]) -> None:
-        for number, (was, now) in enumerate(zip(before, after, strict=True)):
-            for what, most in MAY_GROW.items():
-                if now[what] - was[what] > most:
-                    self._wrong.append(f"n{number}: {what} grew from {was[what]} to {now[what]}")
-
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def _report(self, dead: int, excused: int, before: list[dict[str, int]], after: list[dict[str, int]]) -> None:
-        hosts = self._world.hosts
-        took = sorted(self._looker.took_s)
+        hosts, freezes = self._world.hosts, len(self._looker.freezes)
+        took = list(self._looker.took_ms)
+        parts = (
+            [f"p{100 * part:g} {percentile(took, part):.2f} ms" for part in (0.5, 0.99, 0.999)] if took else ["none"]
+        )
         print("faults          ", ", ".join(f"{kind} {count}" for kind, count in sorted(self._faults.items())))
         print("acknowledged    ", sum(host.acknowledged for host in hosts), "registrations and deregistrations")
         print("in doubt        ", sum(len(ids) for host in hosts for ids in host.doubt.values()))
-        print("false deaths    ", dead, f"({excused} more within {GRACE_S:g} s of one of "
-              f"{len(self._looker.freezes)} times when the machine stood still for over {FREEZE_S:g} s)")  # fmt: skip
+        print(
+            f"false deaths     {dead} ({excused} more within {GRACE_S:g} s of one of {freezes} times when the machine "
+            f"stood still for over {FREEZE_S:g} s)"
+        )
         print("rubbish         ", self._stranger.sent, "datagrams")
-        print("lookups         ", len(took), f"failed {self._looker.failed}, " + ", ".join(
-            f"p{percent:g} {1000 * took[min(len(took) - 1, int(len(took) * percent / 100))]:.2f} ms"
-            for percent in (50, 99, 99.9)) if took else "none")  # fmt: skip
+        print("lookups         ", len(took), f"failed {self._looker.failed}, " + ", ".join(parts or ["none"]))
         print("converged after, s      median   worst  rounds")
         for kind, times in sorted(self._converged.items()):
             print(f"  {kind:20}  {statistics.median(times):7.2f} {max(times):7.2f} {len(times):7}")
@@ -237,10 +183,6 @@ class Soak:
         for one in self._wrong:
             print("WRONG", one)
         print("all held" if not self._wrong else f"{len(self._wrong)} things did not hold")
-
-
-def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp).timestamp()
 
 
 if __name__ == "__main__":
