@@ -143,6 +143,19 @@ def test_an_older_generation_is_nothing_and_a_newer_one_replaces_it_when_whole()
     assert row.content.view(KIND_SERVICE, 0) == b"new"
 
 
+def test_claim_of_a_newer_start_discards_pages_of_the_older() -> None:
+    old, new, two = owner(1, bytes(2000)), owner(1, b"new", generation=GENERATION + 9), table(2)
+    id = old.own.id
+    page = old.page(id, NOTHING, 500)
+    assert page is not None
+    two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+    assert two.rows[id].pull_from == Version(GENERATION, page.reached)
+    two.merge_claim(Claim(id, GENERATION + 9, 1, Rank.ALIVE, id), 0.0)
+    assert two.rows[id].pull_from == Version(GENERATION + 9, 0)
+    pull(two, new, id)
+    assert two.rows[id].version == new.own.version
+
+
 def test_nobody_writes_our_own_row() -> None:
     mine, clone = owner(1, b"mine"), owner(1, b"theirs", generation=GENERATION + 5)
     before = mine.own.version, mine.fingerprint
