@@ -1,9 +1,9 @@
 """A feed hands what happens to everybody who follows it, at once and in the order in which it happens.
 
-A follower that fails has lost track of what it follows. Its failure is reported, ends its block and nobody else's: it
-can begin anew with things as they are then.
+The failure of one follower is reported as a bug and keeps nothing from the others.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,33 +18,47 @@ What = TypeVar("What")
 class _Follower(Generic[What]):
     name: str
     take: Callable[[What], None]
-    block: trio.CancelScope
+    failed: Callable[[], None]
 
 
 class Feed(Generic[What]):
     def __init__(self, bug: Callable[[str, Exception], None]) -> None:
-        """`bug` gets the name and the exception of each follower that fails."""
+        """`bug` gets the name of a follower that fails, and the exception."""
         self._bug = bug
         self._followers: dict[_Follower[What], None] = {}
+        self._waiting: deque[What] = deque()
+        self._publishing = False
+
+    def follow(self, name: str, take: Callable[[What], None]) -> None:
+        """Call `take` with whatever happens from now on. It must not block."""
+        self._followers[_Follower(name, take, lambda: None)] = None
 
     @contextmanager
     def following(self, name: str, take: Callable[[What], None]) -> Iterator[None]:
-        """Call `take` with what happens while the block runs; it must not block. The block ends early if `take`
-        fails."""
+        """Call `take` with what happens while the block runs. The block ends early if `take` fails: it has lost track
+        of what it follows, and can begin anew with things as they are then."""
         with trio.CancelScope() as block:
-            follower = _Follower(name, take, block)
+            follower = _Follower(name, take, block.cancel)
             self._followers[follower] = None
             try:
                 yield
             finally:
-                self._followers.pop(follower, None)
+                del self._followers[follower]
 
     def publish(self, what: What) -> None:
-        """Hand it to everybody who follows now."""
+        """Hand it to everybody who follows now. What a follower publishes meanwhile comes after it, for all."""
+        self._waiting.append(what)
+        if self._publishing:
+            return
+        self._publishing = True
+        while self._waiting:
+            self._hand_on(self._waiting.popleft())
+        self._publishing = False
+
+    def _hand_on(self, what: What) -> None:
         for follower in list(self._followers):
             try:
                 follower.take(what)
             except Exception as error:
-                self._followers.pop(follower, None)
-                follower.block.cancel()
+                follower.failed()
                 self._bug(follower.name, error)

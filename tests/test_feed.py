@@ -30,7 +30,30 @@ async def test_a_follower_that_fails_ends_its_block_alone() -> None:
         feed.publish(3)
         await trio.lowlevel.checkpoint()
     assert sound == [1, 2, 3]
-    assert bugs == [("fragile", "1 is too much")]
+    assert {name for name, _ in bugs} == {"fragile"}
+
+
+def test_a_lasting_follower_that_fails_goes_on() -> None:
+    bugs: list[str] = []
+    feed = Feed[int](lambda _, error: bugs.append(str(error)))
+    feed.follow("fragile", fail)
+    feed.publish(1)
+    feed.publish(2)
+    assert bugs == ["1 is too much", "2 is too much"]
+
+
+def test_what_a_follower_publishes_comes_after_for_all() -> None:
+    feed, seen = Feed[int](never), list[tuple[str, int]]()
+
+    def first(what: int) -> None:
+        seen.append(("first", what))
+        if what == 1:
+            feed.publish(2)
+
+    feed.follow("first", first)
+    feed.follow("second", lambda what: seen.append(("second", what)))
+    feed.publish(1)
+    assert seen == [("first", 1), ("second", 1), ("first", 2), ("second", 2)]
 
 
 async def test_a_follower_may_begin_while_something_is_handed_on() -> None:

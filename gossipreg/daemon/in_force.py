@@ -1,22 +1,26 @@
 """Which options are in force at this sidecar, and where each is from: what `gossipreg config` shows."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gossipreg.daemon.checks.parse import redacted
 from gossipreg.daemon.methods import Handler, Params, pack
 from gossipreg.daemon.params import take_untrusted
 from gossipreg.daemon.settings import Settings
+from gossipreg.daemon.start import OpenedSidecar
+from gossipreg.model import Address
 from gossipreg.wire.shapes import Shape
 
+if TYPE_CHECKING:
+    from gossipreg.core.node import Node
 
-def config_method(settings: Settings, actual: Callable[[], dict[str, Any]], keys: Callable[[], list[str]]) -> Handler:
-    """The method `config` {} -> {file, options, ignored}. `actual()` gives the values to which defaults resolved, by
-    the option's name; `keys()` the fingerprints of the keys in use. The answer holds no secret."""
+
+def config_method(opened: OpenedSidecar, node: "Node") -> Handler:
+    """The method `config` {} -> {file, options, ignored}. The answer holds no secret."""
+    settings = opened.settings
 
     def config(params: Params) -> bytes:
         take_untrusted("config", params, {})
-        came_to = actual()
+        came_to = _came_to(opened, node)
         options: list[Shape] = [
             {
                 "name": one.name,
@@ -26,11 +30,23 @@ def config_method(settings: Settings, actual: Callable[[], dict[str, Any]], keys
             }
             for one in settings.options
         ]
-        options.append({"name": "key", "value": keys(), **_from(settings)})
+        keys = [] if node.keyring is None else node.keyring.fingerprints()
+        options.append({"name": "key", "value": keys, **_from(settings)})
         ignored = [{"variable": name, "why": why} for name, why in settings.ignored_variables]
         return pack({"file": settings.config, "options": options, "ignored": ignored})
 
     return config
+
+
+def _came_to(opened: OpenedSidecar, node: "Node") -> dict[str, Any]:
+    """The values to which options that were left at their default resolved."""
+    port = opened.transport.local_addresses[0].port
+    return {
+        "name": opened.member.name,
+        "bind": [str(Address(host, port)) for host in opened.bind.hosts],
+        "advertise": next(map(str, node.addresses), None),
+        "socket": str(opened.local_socket.path),
+    }
 
 
 def _shown(name: str, value: Any) -> Any:

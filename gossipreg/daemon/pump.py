@@ -1,8 +1,9 @@
 """The pump: the runtime around the node. One task feeds it datagrams and time and carries out what it asks for.
 
 Owns when the node is called, with which clock, and that nothing which goes wrong in a call ends the loop. Never knows
-what a datagram, an effect's reason or a timer means. The node is called from nowhere else: commands from the local
-socket are synchronous calls through `command`, in between the task's turns, so that there is one writer and no lock.
+what a datagram, an effect's reason or a timer means, nor who follows the changes and events that it hands on. The node
+is called from nowhere else: commands from the local socket are synchronous calls through `command`, in between the
+task's turns, so that there is one writer and no lock.
 
 A turn takes what arrived (bounded), then lets the node advance if its deadline has come, then sleeps until the one or
 the other. When the loop was late the socket is drained first: what is about to be missed may be lying there.
@@ -21,6 +22,7 @@ from gossipreg.core.effects import Changed, Departed, Effect, Event, RowAcked, S
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.udp import BATCH, Transport
 from gossipreg.errors import RequestError
+from gossipreg.feed import Feed
 from gossipreg.model import NOTHING, Address, Change
 
 DRAIN_MAX = 4096
@@ -54,12 +56,13 @@ class Pump:
         *,
         now: Callable[[], float],
         stall_s: float,
-        changed: Callable[[tuple[Change, ...]], None],
-        event: Callable[[Event], None],
     ) -> None:
-        """`changed` and `event` get the effects that are not the pump's own; they must not block."""
+        """`stall_s` is the delay of the loop after which the socket is drained first."""
         self.now = now
         self.counts: Counter[str] = Counter()
+        self.changes: Feed[tuple[Change, ...]] = Feed(self.bug)
+        """The changes of the answers; an empty one if the knowledge changed (synced, partial, stale)."""
+        self.events: Feed[Event] = Feed(self.bug)
         self.lag_s = 0.0
         self.departed = trio.Event()
         self.acked_version = NOTHING
@@ -72,8 +75,6 @@ class Pump:
         self._transport = transport
         self._log = log
         self._stall_s = stall_s
-        self._changed = changed
-        self._event = event
         self._sleep: trio.CancelScope | None = None
         self._not_before = -inf
         self._bugs: set[tuple[str, str]] = set()
@@ -193,9 +194,9 @@ class Pump:
             case Send():
                 self._transport.send(effect.datagram, effect.destination)
             case Changed():
-                self._changed(effect.changes)
+                self.changes.publish(effect.changes)
             case Event():
-                self._event(effect)
+                self.events.publish(effect)
             case Departed():
                 self.departed.set()
             case RowAcked():

@@ -59,10 +59,9 @@ class Inside:
         )  # fmt: skip
         self.watches = Watches(self.node)
         self.events: list[str] = []
-        self.pump = Pump(
-            self.node, self.transport, Log(stream=self.log), now=trio.current_time, stall_s=local.stall_s,
-            changed=self.watches.publish, event=lambda event: self.events.append(event.kind),
-        )  # fmt: skip
+        self.pump = Pump(self.node, self.transport, Log(stream=self.log), now=trio.current_time, stall_s=local.stall_s)
+        self.pump.changes.follow("watches", self.watches.publish)
+        self.pump.events.follow("events", lambda event: self.events.append(event.kind))
         self.left: list[float] = []
         self.may_leave = trio.Event()
         log = Log(stream=self.log)

@@ -9,7 +9,7 @@ from gossipreg.daemon.aliases import Aliases
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import CheckOutcome, Progress
 from gossipreg.errors import BadParams
-from gossipreg.model import Change, Health, Service
+from gossipreg.model import Health, Service
 from gossipreg.wire import values
 from tests.core.cluster import START
 from tests.core.speaker import a_node
@@ -25,12 +25,9 @@ class Running:
     def __init__(self, nursery: trio.Nursery) -> None:
         self.inside = Inside(MemoryNetwork(), "one")
         self.services = self.inside.services
-        self.inside.pump._changed = self._changed
+        self.inside.pump.changes.follow("aliases", self.services.health.look_at_aliases)
         nursery.start_soon(self.services.health.checks.run)
         self.inside.seek()
-
-    def _changed(self, changes: tuple[Change, ...]) -> None:
-        self.services.health.look_at_aliases(changes)
 
     async def register(self, id: str, *checks: str) -> None:
         await self.services.register({"name": id, "id": id, "port": 80, "checks": list(checks)}, **ME)

@@ -33,7 +33,7 @@ async def test_no_edit_of_a_check_takes_a_passing_service_out(
 
     async def use(one: Started) -> None:
         await one.until(lambda: one.found() == {"web-80": Health.PASSING})
-        one.inside.pump._changed = watch
+        one.inside.pump.changes.follow("test", watch)
         changed = {**CHECKED, "checks": [edited]}
         match way:
             case "register":

@@ -363,7 +363,7 @@ def test_the_socket_of_a_live_sidecar_stops_a_second_one(processes: Any) -> None
 
 def test_a_flag_service_that_cannot_be_registered_is_an_error(tmp_path: Path) -> None:
     from gossipreg.daemon.logs import Log
-    from gossipreg.daemon.main import Sidecar
+    from gossipreg.daemon.sidecar import Sidecar
 
     settings = Settings(bind="127.0.0.1:0", socket=str(tmp_path / "s"), service={"name": "web", "port": -1}, name="x")
     with opened(settings) as open_things, pytest.raises(BadConfig, match="port is -1"):

@@ -71,10 +71,9 @@ class Bench:
         self.log = io.StringIO()
         self.changes: list[Change] = []
         self.events: list[Event] = []
-        self.pump = Pump(
-            self.node, self.transport, Log(stream=self.log), now=clock.current_time, stall_s=STALL_S,
-            changed=self.changes.extend, event=self.events.append,
-        )  # fmt: skip
+        self.pump = Pump(self.node, self.transport, Log(stream=self.log), now=clock.current_time, stall_s=STALL_S)
+        self.pump.changes.follow("changes", self.changes.extend)
+        self.pump.events.follow("events", self.events.append)
 
     def tell(self, datagram: bytes) -> None:
         self.peer.send(datagram, self.transport.address)
@@ -218,10 +217,10 @@ async def test_an_effect_that_fails_does_not_cost_the_others(autojump_clock: Moc
         def event(_: Event) -> None:
             raise ZeroDivisionError
 
-        bench.pump._event = event
+        bench.pump.events.follow("broken", event)
         bench.tell(b"x")
         await trio.sleep(1)
-        assert bench.pump.counts == {"bug.effect": 1}
+        assert bench.pump.counts == {"bug.broken": 1}
         assert bench.peer.receive_nowait() == [(b"pong", bench.transport.address)]
 
 

@@ -15,9 +15,7 @@ from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.store import Database
 from gossipreg.errors import Refused
-from gossipreg.feed import Feed
 from gossipreg.gateway.http.gateway import HttpOptions
-from gossipreg.model import Change
 from gossipreg.net.addresses import Bind
 from gossipreg.sidecar_api import SidecarApi
 from tests.daemon.conftest import Inside
@@ -135,17 +133,15 @@ class Served(Inside):
         self.reload_fault = ""
         self.gateway = self.options(folder, name, token_file=token_file).open()
         self.bugs: list[tuple[str, Exception]] = []
-        changes = Feed[tuple[Change, ...]](self._bug)
         api = SidecarApi(
-            view=self.node, changes=changes, registrations=self.services, rights=self.rights, cluster="default",
-            version="1.2.3",            now=trio.current_time,
+            view=self.node, changes=self.pump.changes, registrations=self.services, rights=self.rights,
+            cluster="default", version="1.2.3", now=trio.current_time,
             leave=self._leave,
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
             reload=self._reload, seek=self._seek, figures=self.methods.figures, note=self.notes.append, bug=self._bug,
             trouble=lambda *_: None,
         )  # fmt: skip
         self.http = self.gateway.served(api)
-        self.pump._changed = changes.publish
         self.clients: list[Client] = []
 
     @staticmethod
@@ -216,6 +212,7 @@ async def running(served: ServedT) -> AsyncIterator[ServedT]:
     finally:
         served.close()
     assert served.bugs == []
+    assert "bug.gateway_http" not in served.pump.counts
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""What a sidecar says when it starts: lines of the log, and the ready line on stdout."""
+
+import os
+import sys
+
+from gossipreg import __version__
+from gossipreg.daemon.gateways import shown_addresses
+from gossipreg.daemon.keys import exposed
+from gossipreg.daemon.logs import Log, text_value
+from gossipreg.daemon.start import OpenedSidecar
+from gossipreg.model import Address
+from gossipreg.systemd_job import run_by_systemd
+
+
+def log_start(opened: OpenedSidecar, log: Log) -> None:
+    """Write how this sidecar is started, and a warning for everything about it that is unsafe or has no effect."""
+    settings = opened.settings
+    log.info(
+        "start", version=__version__, pid=os.getpid(), name=opened.member.name, cluster=settings.cluster,
+        sealed=opened.keyring is not None, seeds=" ".join(settings.seeds), data_dir=settings.data_dir or "none",
+    )  # fmt: skip
+    if opened.data is not None and (aside := opened.data.set_aside()):
+        log.warning(
+            "data_set_aside", files=" ".join(aside),
+            message="what was kept before they were damaged is not in use: put a backup back, or remove them",
+        )  # fmt: skip
+    for variable, why in settings.ignored_variables:
+        log.warning("variable_ignored", variable=variable, message=why)
+    if settings.on_sigterm == "hold" and not run_by_systemd():
+        log.warning("no_hold", message="--on-sigterm hold: no unit of systemd runs this process, so SIGTERM "
+                    "will be a plain leave; `gossipreg leave --hold 30s` holds")  # fmt: skip
+    if fault := exposed(settings.key_file):
+        log.warning("key_exposed", message=fault)
+    for gateway in opened.gateways:
+        for fault in gateway.warnings():
+            log.warning("http_tokens", message=fault)
+
+
+def print_ready(opened: OpenedSidecar, gossip: Address) -> None:
+    """Print the line that says on stdout that the socket answers; `gossip` is the address for other members."""
+    fields = {
+        "name": opened.member.name,
+        "id": opened.identity.id.hex(),
+        "gossip": str(gossip),
+        "socket": str(opened.local_socket.path),
+        **shown_addresses(opened.gateways),
+    }
+    if opened.settings.log_format == "json":
+        import json
+
+        line = json.dumps({"event": "ready", **fields})
+    else:
+        line = " ".join(["ready", *(f"{key}={text_value(value)}" for key, value in fields.items())])
+    try:
+        print(line, flush=True)  # noqa: T201  # the one thing that join says on stdout
+    except OSError:
+        sys.stdout = None  # its reader is gone; do not fail again at the exit

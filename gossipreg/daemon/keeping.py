@@ -1,0 +1,88 @@
+"""What this sidecar keeps on the disk, and what of it comes back at the next start.
+
+    data_directory  the database: identity, generation, services, health of their checks, maintenance, known members
+    store           the queue of writes to it
+    kept_table      the last known table, a file of its own
+
+Without a data directory nothing is kept, and nothing comes back.
+"""
+
+from collections.abc import Iterable
+from functools import partial
+
+import trio
+
+from gossipreg.core.node import Node
+from gossipreg.core.view import View
+from gossipreg.daemon.data_directory import TRIAL, DataDirectory, Peers, keep_generation, keep_peers
+from gossipreg.daemon.kept import KeptState
+from gossipreg.daemon.kept_table import KeptTable
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.reports import Reports
+from gossipreg.daemon.store import Store
+from gossipreg.errors import Refused
+from gossipreg.wire.messages import Delta
+
+PEERS_S = 5.0
+"""The interval at which the known members are compared with those on the disk."""
+
+
+class Keeping:
+    def __init__(self, data: DataDirectory | None, generation: int, cluster: str, log: Log, reports: Reports) -> None:
+        """`generation` is the one in use, which a full disk may have kept from being written."""
+        self._data = data
+        self._reports = reports
+        self._table = None if data is None else KeptTable(data.path, cluster, log)
+        self.store = Store(data, reports.not_kept, reports.kept_again, TRIAL)
+        if data is not None and data.unwritten:
+            reports.not_kept(data.unwritten)
+            self.store.commit_later("generation", lambda: [keep_generation(generation)])
+
+    @property
+    def durable(self) -> bool:
+        """Whether there is a data directory."""
+        return self._data is not None
+
+    def state(self) -> KeptState:
+        """The registrations and checks of the last run."""
+        return KeptState() if self._data is None else self._data.kept()
+
+    def recall(self, node: Node, pump: Pump, counts_s: float) -> None:
+        """Give the node the members and the table of the last run. The table counts for `counts_s` of wall time since
+        it was last in sync."""
+        if self._data is None or self._table is None:
+            return
+        peers = self._data.peers()
+        pump.order(lambda now: node.remember(peers, now))
+
+        def recall(deltas: Iterable[Delta], left_s: float) -> None:
+            pump.order(lambda now: node.recall(deltas, left_s, now))
+
+        self._table.recall(counts_s, recall)
+
+    def keep_generation(self, generation: int) -> None:
+        """The node has chosen a higher one; durable when this returns, if the disk can be written."""
+        if self._data is not None:
+            try:
+                self._data.keep_generation(generation)
+            except Refused as error:
+                self._reports.not_kept(str(error))
+
+    async def run(self, view: View) -> None:
+        """Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.store.run)
+            if self._table is not None:
+                nursery.start_soon(self._keep_known_peers, view)
+                nursery.start_soon(self._table.run, view)
+
+    async def _keep_known_peers(self, view: View) -> None:
+        """A member that ends alone keeps those that it knew last."""
+        kept: Peers = {}
+        while True:
+            peers = view.worth_remembering()
+            if peers and peers != kept:
+                kept = peers
+                self.store.commit_later("peers", partial(keep_peers, peers))
+            await trio.sleep(PEERS_S)

@@ -1,0 +1,54 @@
+"""Lasting conditions of this sidecar: each is a line of the log, and a trouble in `info` for as long as it lasts."""
+
+from collections import Counter
+
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.own_addresses import UNKNOWN
+from gossipreg.daemon.seeds import Seed
+from gossipreg.daemon.troubles import Troubles
+
+
+class Reports:
+    def __init__(self, log: Log, troubles: Troubles) -> None:
+        self._log = log
+        self._troubles = troubles
+
+    def not_kept(self, why: str) -> None:
+        """The data directory cannot be written."""
+        message = f"{why}: registrations are refused until it can be written; deregistering works"
+        self._troubles.saw("not_kept", message, lasting=True)
+        self._log.line("error", "not_kept", {"message": f"{why}: trying again"}, repeat_key="not_kept")
+
+    def kept_again(self) -> None:
+        self._troubles.over("not_kept")
+        self._log.info("kept_again", message="the data directory can be written again, and is up to date")
+
+    def seed_unresolved(self, seed: Seed, why: str) -> None:
+        self._troubles.saw(f"seed_unresolved {seed}", f"the seed {seed} is not resolved: {why}")
+        fields = {"seed": str(seed), "reason": why, "message": "trying again"}
+        self._log.line("warning", "seed_unresolved", {**fields}, repeat_key=f"seed {seed}")
+
+    def seed_resolved(self, seed: Seed) -> None:
+        self._troubles.over(f"seed_unresolved {seed}")
+
+    def address_known(self, known: bool) -> None:
+        """Whether this host has an address that others can reach."""
+        if known:
+            self._troubles.over("no_address")
+        else:
+            self._troubles.saw("no_address", UNKNOWN, lasting=True)
+            self._log.warning("no_address", message=UNKNOWN)
+
+    def crowded(self, message: str) -> None:
+        """A client of the local socket got no free place."""
+        self._troubles.saw("crowded", message)
+        self._log.line("warning", "clients_crowded", {"message": message}, repeat_key="clients_crowded")
+
+    def has_room(self) -> None:
+        """Every next client of the local socket gets a free place."""
+        self._troubles.over("crowded")
+
+    def look_at_unsent(self, dropped: Counter[str]) -> None:
+        """`dropped` counts the datagrams that the network could not send, by reason."""
+        if unsent := self._troubles.look_at_unsent(dropped):
+            self._log.line("warning", "cannot_send", {"message": unsent}, repeat_key="cannot_send")

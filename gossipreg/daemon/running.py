@@ -1,0 +1,77 @@
+"""The life of one sidecar: its tasks from the first line of the log to the last.
+
+Start: the log says how the sidecar is started, the pump, the local socket and the gateways run, the ready line is
+printed, and the seeds are called. End: `ending.py` takes leave of the cluster, clients that still wait get their
+answers, and every task is cancelled.
+"""
+
+import signal
+
+import trio
+
+from gossipreg.daemon.first_lines import log_start, print_ready
+from gossipreg.daemon.gateways import run_gateways
+from gossipreg.daemon.memory import give_back_memory, settle_memory
+from gossipreg.daemon.names import Names
+from gossipreg.daemon.notify import READY, notify
+from gossipreg.daemon.sidecar import Sidecar
+from gossipreg.errors import CannotStart
+
+READY_AT_LATEST_S = 10.0
+"""systemd is told READY by then, synced or not: a first member whose seed is down must not be killed for it."""
+HOUSEKEEPING_S = 10.0
+"""The interval at which omitted log lines are summed up and memory is given back; it takes a millisecond."""
+LAST_ANSWERS_S = 1.0
+"""The time that clients have at the end to receive the answer for which they wait."""
+
+
+async def run_sidecar(sidecar: Sidecar) -> int:
+    """Run it until it has left; returns the exit code. Raises CannotStart if the node cannot go on."""
+    opened, ending, pump = sidecar.opened, sidecar.ending, sidecar.pump
+    log_start(opened, sidecar.log)
+    trio.socket.set_custom_hostname_resolver(Names())
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_run_pump, sidecar)
+            nursery.start_soon(sidecar.keeping.run, sidecar.node)
+            nursery.start_soon(sidecar.services.health.checks.run)
+            nursery.start_soon(sidecar.services.health.known.run)
+            nursery.start_soon(run_gateways, opened.gateways, sidecar.api())
+            nursery.start_soon(sidecar.addresses.run)
+            nursery.start_soon(_keep_house, sidecar)
+            nursery.start_soon(
+                opened.local_socket.serve, sidecar.methods, sidecar.watches, pump.bug, sidecar.reports.crowded
+            )
+            nursery.start_soon(ending.obey, signals, sidecar.reload.on_signal, nursery)
+            nursery.start_soon(sidecar.seed_calls.run, opened.seeds)
+            nursery.start_soon(_say_ready, sidecar)
+            await ending.over.wait()
+            if ending.exit_code == 0:
+                with trio.move_on_after(LAST_ANSWERS_S):
+                    await opened.local_socket.answered()
+            nursery.cancel_scope.cancel()
+    if pump.stopped is not None:
+        raise CannotStart(pump.stopped)
+    sidecar.log.info("stopped", name=opened.member.name)
+    return ending.exit_code
+
+
+async def _run_pump(sidecar: Sidecar) -> None:
+    await sidecar.pump.run()
+    sidecar.ending.over.set()
+
+
+async def _say_ready(sidecar: Sidecar) -> None:
+    print_ready(sidecar.opened, next(iter(sidecar.node.addresses), sidecar.opened.transport.local_addresses[0]))
+    settle_memory()
+    with trio.move_on_after(READY_AT_LATEST_S):
+        await sidecar.reactions.synced.wait()
+    notify(READY)
+
+
+async def _keep_house(sidecar: Sidecar) -> None:
+    while True:
+        await trio.sleep(HOUSEKEEPING_S)
+        sidecar.log.summarise()
+        sidecar.reports.look_at_unsent(sidecar.pump.dropped)
+        give_back_memory()

@@ -1,0 +1,135 @@
+"""The parts of one sidecar, made of what `start.py` opened and joined to each other around the node.
+
+Nothing runs yet when a Sidecar is made (see `running.py`), but its services are registered: those that were kept, those
+of the flags and those of the file.
+"""
+
+import os
+import random
+from functools import partial
+
+from gossipreg import __version__
+from gossipreg.callers import Caller
+from gossipreg.core.node import Node
+from gossipreg.daemon.clock import boot_s, wall_ms
+from gossipreg.daemon.ending import Ending
+from gossipreg.daemon.force_leave import ForceLeave
+from gossipreg.daemon.gateways import TROUBLE_S, counts_of, reread_parts, shown_addresses
+from gossipreg.daemon.in_force import config_method
+from gossipreg.daemon.keeping import Keeping
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.methods import Methods
+from gossipreg.daemon.own_addresses import FollowAddresses
+from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.reactions import Reactions
+from gossipreg.daemon.reload import Reload, parts_of, reload_method
+from gossipreg.daemon.reports import Reports
+from gossipreg.daemon.seed_calls import SeedCalls
+from gossipreg.daemon.seeds import literals
+from gossipreg.daemon.services import Services
+from gossipreg.daemon.start import OpenedSidecar
+from gossipreg.daemon.troubles import Troubles
+from gossipreg.daemon.watches import Watches
+from gossipreg.model import Address
+from gossipreg.sidecar_api import SidecarApi
+from gossipreg.wire.shapes import Shape
+
+GATEWAY_LINES_A_MINUTE = 60
+
+
+class Sidecar:
+    def __init__(self, opened: OpenedSidecar, log: Log) -> None:
+        """Raises BadConfig for a service of the flags or the file that cannot be registered."""
+        settings, config = opened.settings, opened.config
+        self.opened = opened
+        self.log = log
+        self.node = Node(
+            config, member=opened.member, id=opened.identity.id, generation=opened.generation, keyring=opened.keyring,
+            rng=_rng(), entropy=os.urandom, now=boot_s(), wall_ms=wall_ms(), address_fixed=opened.address_fixed,
+            speaks=opened.transport.speaks,
+        )  # fmt: skip
+        self.pump = Pump(self.node, opened.transport, log, now=boot_s, stall_s=config.stall_s)
+        self._troubles = Troubles(boot_s)
+        self.reports = Reports(log, self._troubles)
+        self.keeping = Keeping(opened.data, opened.generation, settings.cluster, log, self.reports)
+        self.services = Services(
+            self.node, self.pump, self.keeping.store, log, allow_cmd_checks=settings.allow_cmd_checks,
+            rights=opened.rights, rng=_rng(),
+        )  # fmt: skip
+        self.watches = Watches(self.node)
+        self.ending = Ending(
+            self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
+            hold_on_sigterm=settings.on_sigterm == "hold",
+        )  # fmt: skip
+        self.addresses = FollowAddresses(
+            opened.bind, opened.transport.local_addresses, fixed=opened.address_fixed, seeds=literals(opened.seeds),
+            announced=lambda: self.node.addresses, announce=self._announce, moved=self.services.follow_address,
+            known=self.reports.address_known,
+        )  # fmt: skip
+        self.seed_calls = SeedCalls(
+            self.node, self.pump, self.reports, off_loopback=opened.keyring is not None or settings.insecure,
+            found=self.addresses.seeds_found,
+        )  # fmt: skip
+        self.reload = Reload(
+            log, self._troubles,
+            {**parts_of(settings, self.node, self.pump, self.services), **reread_parts(opened.gateways)},
+        )  # fmt: skip
+        self._force_leave = ForceLeave(self.node, self.pump, log, self.services.audit)
+        self.methods = self._methods()
+        self.reactions = Reactions(
+            self.pump, self.watches, self.services, self.addresses, self.keeping, self.ending, self._troubles, log,
+            cluster=settings.cluster,
+        )  # fmt: skip
+        self.keeping.recall(self.node, self.pump, config.alone_s)
+        self.services.start(self.keeping.state(), settings.service, opened.file)
+
+    def _methods(self) -> Methods:
+        opened, settings = self.opened, self.opened.settings
+        return Methods(
+            self.node,
+            self.pump,
+            self.services,
+            leave=self.ending.leave,
+            durable=self.keeping.durable,
+            troubles=self._shown_troubles,
+            about={
+                "name": opened.member.name,
+                "cluster": settings.cluster,
+                "seeds": list(settings.seeds),
+                **shown_addresses(opened.gateways),
+            },
+            more_counts=lambda: {"watches": len(self.watches), **counts_of(opened.gateways)},
+            more={"config": config_method(opened, self.node)},
+            more_commands={
+                "reload": reload_method(self.reload, settings, self.services),
+                "force-leave": self._force_leave.method,
+            },
+        )
+
+    def api(self) -> SidecarApi:
+        """What gateways may ask of this sidecar."""
+        return SidecarApi(
+            view=self.node, changes=self.pump.changes, registrations=self.services, rights=self.opened.rights,
+            cluster=self.opened.settings.cluster, version=__version__, now=self.pump.now, leave=self.ending.leave,
+            force_leave=self._force_leave.declare, reload=self._reload_for, seek=self.seed_calls.call,
+            figures=self.methods.figures, note=self._note, bug=self.pump.bug,
+            trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
+        )  # fmt: skip
+
+    def _announce(self, addresses: tuple[Address, ...]) -> None:
+        self.pump.order(lambda now: self.node.reachable_at(addresses, now))
+
+    async def _reload_for(self, by: Caller) -> None:
+        await self.reload.read(by=self.services.audit.record("reload", "", by))
+
+    def _note(self, message: str) -> None:
+        self.log.line("info", "gateway", {"message": message}, kind_burst=GATEWAY_LINES_A_MINUTE)
+
+    def _shown_troubles(self) -> list[Shape]:
+        if self.opened.local_socket.has_room:
+            self.reports.has_room()
+        return self._troubles.shapes()
+
+
+def _rng() -> random.Random:
+    return random.Random(os.urandom(16))
