@@ -86,4 +86,4 @@ class MemberNames:
         return None
 
     def _living(self, folded: str) -> list[NodeId]:
-        return [one for one in self._ids[folded] if self._rows[one].active and not self._rows[one].hidden]
+        return [one for one in self._ids[folded] if self._rows[one].lives]

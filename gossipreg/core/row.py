@@ -134,6 +134,11 @@ class Row:
         return not (self.unproven or self.liveness.rank is Rank.DEAD or self.left)
 
     @property
+    def lives(self) -> bool:
+        """Whether it is alive, seen from here: active, and not hidden from our own answers."""
+        return self.active and not self.hidden
+
+    @property
     def lags(self) -> bool:
         """The content, if any, is of an older generation than the newest that is known."""
         return self.content is None or self.content.generation < self.liveness.generation
@@ -141,7 +146,7 @@ class Row:
     @property
     def answers(self) -> bool:
         """Its services are given out. Where the content lags, only if they were just before."""
-        return self.content is not None and not (self.silenced or self.hidden) and self.active
+        return self.content is not None and not self.silenced and self.lives
 
     @property
     def behind(self) -> bool:

@@ -4,6 +4,7 @@ Owns: how the parts' state is put in words and figures. `Node` is a View with in
 """
 
 from collections.abc import Mapping
+from enum import Enum
 
 from gossipreg.core.catalog import Catalog
 from gossipreg.core.commons import Commons
@@ -20,7 +21,7 @@ from gossipreg.core.path_mtu import NarrowPath, PathMtu
 from gossipreg.core.replica import Replica
 from gossipreg.core.ring import Ring
 from gossipreg.core.roster import Roster, state_of
-from gossipreg.core.row import Row
+from gossipreg.core.row import Row, State
 from gossipreg.core.row_acks import RowAcks
 from gossipreg.core.rumours import Rumours
 from gossipreg.errors import NotFound, Refused
@@ -28,6 +29,15 @@ from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Versio
 
 _SHOWN = ("suspect", "dead", "left")
 """States that members are listed under; the others count as alive."""
+
+
+class Standing(Enum):
+    """How a member stands, seen from here. A member that is suspected, restarts or is in maintenance lives."""
+
+    LIVES = "lives"
+    DEAD = "dead"
+    """Declared dead, or hidden: unreachable from here while no other member could confirm it."""
+    LEFT = "left"
 
 
 class View:
@@ -151,6 +161,11 @@ class View:
         usable = row is not None and row.member is not None and not row.unproven
         return row if usable else self.catalog.recalled.get(id, row)
 
+    def standing(self, id: NodeId) -> Standing | None:
+        """Whether this member lives: the local socket, HTTP, DNS and the metrics all ask here. None: no such member is
+        known, or its row is quarantined."""
+        return _standing(self.row(id))
+
     def shown_name(self, id: NodeId) -> str | None:
         """The name that shows this member where each name has one entry (`names.py`). A member known only from the last
         run is shown unless a member of the table has its name. None if it is not shown."""
@@ -198,11 +213,12 @@ class View:
         of its name at its address. A replaced member is only not shown: the table keeps its death, so that a member
         that was partitioned away does not bring it back."""
         row = self._commons.replica.rows.get(id)
-        if row is None or row.member is None or row.unproven or self._roster.names.replaced_by(id) is not None:
+        standing = _standing(row)
+        if row is None or row.member is None or standing is None or self._roster.names.replaced_by(id) is not None:
             return None
         state, since, reason = state_of(row), row.changed_at, self._roster.reason(row)
         suspected = self._suspicions.since(id)
-        if row.hidden:
+        if row.hidden and standing is Standing.DEAD:
             state, reason = "dead", "unreachable from here; no other member could confirm it"
         elif state == "restarting" and row.hold_until > now:  # that it is not heard is as it said
             since = row.hold_until - row.member.hold_s
@@ -235,6 +251,14 @@ class View:
         fixed |= {f"sent_bytes.{kind}": number for kind, number in commons.outbox.sent_kind_bytes.items()}
         fixed |= {f"table.{what}": number for what, number in commons.replica.counts.items()}
         return fixed | commons.counts
+
+
+def _standing(row: Row | None) -> Standing | None:
+    if row is None or row.member is None or row.unproven:
+        return None
+    if row.state is State.LEFT:
+        return Standing.LEFT
+    return Standing.LIVES if row.lives else Standing.DEAD
 
 
 def check_gone(member: MemberInfo | None, *, own: bool) -> None:

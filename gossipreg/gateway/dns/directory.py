@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from gossipreg.core.catalog import Catalog
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.own_address import present
-from gossipreg.core.view import View
+from gossipreg.core.view import Standing, View
 from gossipreg.model import Change, ChangeKind, Health, Instance, Member
 
 LISTING_SHARE = 0.05
@@ -126,7 +126,7 @@ class Listing(Generic[T]):
 
 @dataclass(slots=True)
 class Members:
-    """Those that are alive, or only suspected."""
+    """The members that live."""
 
     by_name: dict[bytes, list[Member]] = field(default_factory=dict)
     by_address: dict[bytes, list[str]] = field(default_factory=dict)
@@ -140,7 +140,7 @@ def list_members(view: View) -> Members:
     members = Members()
     for id in view.row_ids():
         row = view.row(id)
-        if row is None or row.member is None or not row.active or row.hidden:
+        if row is None or row.member is None or view.standing(id) is not Standing.LIVES:
             continue
         name = folded(row.member.name)
         members.by_name.setdefault(name, []).append(row.member)

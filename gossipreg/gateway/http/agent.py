@@ -3,6 +3,7 @@
 from dataclasses import replace
 from hashlib import blake2b
 
+from gossipreg.core.view import Standing
 from gossipreg.gateway.http.ask import one, pretty
 from gossipreg.gateway.http.message import PLAIN, HttpError, Request, Response, json_bytes, json_response, shown
 from gossipreg.gateway.http.options import Options
@@ -139,5 +140,6 @@ class AgentReads:
         return str(next(iter(self._view.addresses), "127.0.0.1:7940"))
 
     def peers(self, _options: Options) -> list[str]:
-        members = self._view.members(self._outside.now())
-        return [str(one.address) for one in members if one.address is not None and one.state in ("alive", "suspect")]
+        view = self._view
+        members = (one for one in view.members(self._outside.now()) if view.standing(one.id) is Standing.LIVES)
+        return [str(one.address) for one in members if one.address is not None]

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
-from gossipreg.core.view import View
+from gossipreg.core.view import Standing, View
 from gossipreg.gateway.http.indexes import created_index, index_of, instance_version, member_version
 from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId, Status, Version
 
@@ -45,14 +45,12 @@ class ConsulNode:
 
 
 def known_node(view: View, id: NodeId) -> ConsulNode | None:
-    """None where nothing is believed of it yet, or it has left."""
-    row = view.row(id)
-    if row is None or row.member is None or row.unproven:
-        return None
-    if row.member.status is Status.LEFT or row.declared_left:
+    """None if it is unknown or quarantined, or has left."""
+    row, standing = view.row(id), view.standing(id)
+    if row is None or row.member is None or standing in (None, Standing.LEFT):
         return None
     name = view.names.shown(id) or row.member.name
-    return ConsulNode(id, row.member, member_version(row), name=name, alive=not (row.dead or row.hidden))
+    return ConsulNode(id, row.member, member_version(row), name=name, alive=standing is Standing.LIVES)
 
 
 def tagged(host: str) -> Shape:
