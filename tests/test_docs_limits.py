@@ -12,7 +12,7 @@ from gossipreg.daemon.checks import parse, schedule, spec
 from gossipreg.gateway.dns import gateway as dns_gateway
 from gossipreg.gateway.dns import ports, rates, responder
 from gossipreg.gateway.dns import server as dns_server
-from gossipreg.gateway.http import ask, events, framing, server, tokens
+from gossipreg.gateway.http import ask, connections, events, framing, tokens
 from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.eureka import documents, recent
 from gossipreg.wire import rpc, values
@@ -81,7 +81,7 @@ VALUES: dict[str, tuple[float, ...]] = {
     "body of a request": (framing.BODY_MAX_BYTES,),
     "a filter": (filters.TEXT_MAX,),
     "`wait` of a blocking query": (ask.WAIT_MAX_S,),
-    "connections": (server.CONNECTIONS_MAX,),
+    "connections": (connections.CONNECTIONS_MAX,),
     "streams of `/events`": (events.STREAMS_MAX,),
 }
 

@@ -2,9 +2,9 @@
 
     gateway     what the user chose, and the open gateway;  serving: one run of it, its parts wired to the sidecar
     ports       where it listens
-    server      connections: accepted, bounded, read, cut off when slow
-    client      the other end of one of them, as the server keeps it;  deadlines: when to look at which
-    selection   which connections can go on
+    server      requests from the bytes of connections, answers to their bytes, in turns
+    connections  what each connection waits for and how long, and the bounds on them all;  client: one of them
+    deadlines   whose time is up next;  selection: which can go on
     framing     bytes to requests, responses to bytes
     message     requests and responses as values
     guard       which hosts and origins may ask

@@ -74,3 +74,8 @@ class HttpConnection:
         self.deadline = inf
         self.queued = inf
         """When the server looks at the deadline next."""
+
+    @property
+    def occupied(self) -> bool:
+        """Whether its next request must wait."""
+        return bool(self.out or self.busy or self.parked or self.stream or self.closing)

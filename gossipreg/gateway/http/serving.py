@@ -52,9 +52,11 @@ class HttpRun:
 
     def _gauges(self) -> dict[str, float]:
         return {
-            "connections": len(self.server), "waiting": self.api.answers.waiting, "woken": self.api.answers.woken,
+            "connections": len(self.server.connections),
+            "waiting": self.api.answers.waiting,
+            "woken": self.api.answers.woken,
             "event_streams": len(self._events.streams),
-        }  # fmt: skip
+        }
 
     async def run(self) -> None:
         """Until cancelled, or until it loses track of the changes."""

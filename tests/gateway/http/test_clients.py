@@ -207,7 +207,7 @@ async def test_spring_cloud_sends_lower_case_keys_and_an_empty_check(served: Ser
 
 def test_a_client_that_keeps_its_connection_may_be_late_by_one_idle_minute() -> None:
     """Go keeps idle connections for 90 s, and takes a request that meets a close for failed where it was a PUT."""
-    from gossipreg.gateway.http.server import IDLE_S
+    from gossipreg.gateway.http.connections import IDLE_S
 
     assert IDLE_S > 90
 

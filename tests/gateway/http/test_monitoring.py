@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gossipreg.gateway.http import events, server
+from gossipreg.gateway.http import connections, events
 from tests.daemon.conftest import ME
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Client, Served, request_bytes
@@ -122,17 +122,17 @@ async def test_a_quiet_stream_of_events_shows_that_it_lives(served: Served, mock
 async def test_a_first_reading_larger_than_what_a_reader_may_leave_is_read_to_its_end(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "STREAM_MAX_BYTES", 50_000)
+    monkeypatch.setattr(connections, "STREAM_MAX_BYTES", 50_000)
     meta = {f"k{n}": "v" * 4000 for n in range(16)}
     client, slow = await served.client(), await served.client()
     for number in range(20):
         body = {"Name": "web", "ID": str(number), "Port": 80, "Meta": meta}
         assert (await client.put("/v1/agent/service/register", body)).status == 200
-    for one in served.http.server._connections:  # so that the kernel does not take all of it at once
+    for one in served.http.server.connections:  # so that the kernel does not take all of it at once
         one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     await slow.send(request_bytes("GET", "/events"))
     await wait_all_tasks_blocked(0.05)
-    assert any(len(one.out) > 50_000 for one in served.http.server._connections)
+    assert any(len(one.out) > 50_000 for one in served.http.server.connections)
     await served.register("other", 1)
     told = read_events(slow)
     assert len((await anext(told))[1]["instances"]) == 20
@@ -143,7 +143,7 @@ async def test_a_first_reading_larger_than_what_a_reader_may_leave_is_read_to_it
 async def test_a_reader_of_events_that_does_not_read_is_cut_off_and_harms_nobody(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "STREAM_MAX_BYTES", 50_000)
+    monkeypatch.setattr(connections, "STREAM_MAX_BYTES", 50_000)
     slow, client = await served.client(), await served.client()
     await slow.send(request_bytes("GET", "/events"))
     await wait_all_tasks_blocked(0.05)

@@ -8,10 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gossipreg.gateway.http import server
+from gossipreg.gateway.http import connections
+from gossipreg.gateway.http.connections import IDLE_S, REQUEST_S, SEND_S
 from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES
 from gossipreg.gateway.http.message import HttpError
-from gossipreg.gateway.http.server import IDLE_S, REQUEST_S, SEND_S
 from tests.gateway.http.conftest import Served, request_bytes
 
 LEADER = request_bytes("GET", "/v1/status/leader")
@@ -209,25 +209,25 @@ async def test_who_does_not_read_its_responses_is_cut_off(served: Served, mock_c
 
 
 async def test_responses_that_nobody_reads_have_a_bound_in_all(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "UNREAD_MAX_BYTES", 100_000)
+    monkeypatch.setattr(connections, "UNREAD_MAX_BYTES", 100_000)
     reader = await served.client()
     body = {"Name": "web", "Port": 80, "Meta": {f"k{n}": "v" * 4000 for n in range(10)}}
     assert (await reader.put("/v1/agent/service/register", body)).status == 200
     slow = [await served.client() for _ in range(5)]
     await wait_all_tasks_blocked(0.05)
-    for one in served.http.server._connections:
+    for one in served.http.server.connections:
         one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     for client in slow:
         client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await client.send(request_bytes("GET", "/v1/health/service/web") * 20)
     await wait_all_tasks_blocked(0.05)
     assert served.gateway.counts()["http.cut.unread_too_much"] >= 1
-    assert served.http.server._unread_bytes <= 100_000
+    assert served.http.server.connections.unread_bytes <= 100_000
     assert (await reader.get("/healthz")).status == 200
     for client in slow:
         await client.stream.aclose()
     await wait_all_tasks_blocked(0.05)
-    assert served.http.server._unread_bytes == 0
+    assert served.http.server.connections.unread_bytes == 0
 
 
 async def _flood(client: Any) -> None:
@@ -245,7 +245,7 @@ async def test_beyond_the_most_connections_the_longest_idle_gives_way(
     clients = [await served.client() for _ in range(3)]
     for client in clients:
         await client.get("/healthz")
-    monkeypatch.setattr(served.http.server, "_most", 3)
+    monkeypatch.setattr(served.http.server.connections, "most", 3)
     assert (await (await served.client()).get("/healthz")).status == 200
     assert await clients[0].closed()
     assert (await clients[1].get("/healthz")).status == 200
@@ -255,13 +255,13 @@ async def test_where_none_is_idle_the_next_is_told(served: Served, monkeypatch: 
     for _ in range(2):
         await (await served.client()).send(b"GET")
     await wait_all_tasks_blocked(0.05)
-    monkeypatch.setattr(served.http.server, "_most", 2)
+    monkeypatch.setattr(served.http.server.connections, "most", 2)
     late = await served.client()
     assert (await late.reply()).status == 503
 
 
 async def test_all_that_is_not_whole_is_bounded_together(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HELD_MAX_BYTES", 100_000)
+    monkeypatch.setattr(connections, "HELD_MAX_BYTES", 100_000)
     clients = []
     for _ in range(5):
         client = await served.client()
@@ -272,7 +272,7 @@ async def test_all_that_is_not_whole_is_bounded_together(served: Served, monkeyp
     for client in clients[:3]:
         await client.send(b" " * 20_000)
         assert (await client.reply("PUT")).status == 400  # blanks are no JSON
-    assert served.http.server._held_bytes == 0
+    assert served.http.server.connections.held_bytes == 0
 
 
 async def test_one_who_pipelines_without_end_leaves_others_their_turn(served: Served) -> None:
@@ -306,7 +306,7 @@ async def test_a_reset_in_the_middle_harms_nobody(served: Served) -> None:
         client.stream.socket.close()
     assert (await served.get("/healthz")).status == 200
     await wait_all_tasks_blocked(0.05)
-    assert len(served.http.server) == 1
+    assert len(served.http.server.connections) == 1
 
 
 async def test_unix_and_tcp_answer_alike_and_unix_knows_its_caller(served: Served) -> None:
