@@ -22,7 +22,7 @@
     spellings   names in any case
     writes      registering, checks, maintenance, leaving;  definitions: Consul's words for a service
     check_definitions  Consul's words for a check
-    filter      filter expressions;  pattern: their regular expressions
+    filter      filter expressions;  pattern: their regular expressions;  automaton: how those are read
     monitoring  whether it runs and is in step, targets;  metrics: for Prometheus;  events: changes as they come
     eureka/     the same registry for Eureka's clients
     outside     what it needs of the sidecar

@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
+from gossipreg.gateway.http.automaton import STEPS_MAX, BadPattern, Work
 from gossipreg.gateway.http.message import HttpError, bad_request, shown
-from gossipreg.gateway.http.pattern import STEPS_MAX, BadPattern, Pattern, Work
+from gossipreg.gateway.http.pattern import Pattern
 
 TEXT_MAX = 1024
 DEPTH_MAX = 32

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gossipreg.gateway.http.pattern import KEPT_MAX, PATTERN_MAX, STEPS_MAX, BadPattern, Pattern, Work
+from gossipreg.gateway.http.automaton import PATTERN_MAX, STEPS_MAX, BadPattern, Work
+from gossipreg.gateway.http.pattern import KEPT_MAX, Pattern
 
 ATOMS = st.sampled_from(["a", "b", ".", "[ab]", "[^a]", "[a-c]", r"\d", r"\w", r"\s", r"\D", r"\.", "c", "-"])
 REPEATS = st.sampled_from(["", "*", "+", "?", "{2}", "{0}", "{1,2}", "{2,}", "{0,0}", "{0,1}", "*?", "+?"])
