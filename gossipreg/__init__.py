@@ -5,6 +5,7 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     errors, model    the exceptions; the frozen values that everything speaks of
     drops            why something is dropped: every reason that is counted, and what it means
     durations        250ms, 5s, 2m, 1h
+    retry            growing waits between attempts
     weights          random choices by the weights of instances
     socket_path      where the local socket is
     systemd_job      whether systemd restarts the unit that we run in
@@ -18,7 +19,7 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     sidecar_api      what a gateway may ask of the sidecar that runs it, and the sidecar of a gateway
     daemon/          trio: the UDP pump, the local socket, persistence, start and stop
     gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
-    client/          for programs: errors, model, socket_path and wire.rpc are all that it knows of the rest
+    client/          for programs: errors, model, retry, socket_path and wire.rpc are all that it knows of the rest
     cli/             the commands: parse, call, print. Only `join` loads the daemon
 
 What flows where:

@@ -36,7 +36,7 @@ def long_test_names(tree: ast.AST, limit: int) -> Iterator[Fault]:
 
 WITH_SOCKETS = ("net", "daemon", "gateway", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "model", "drops", "durations", "weights", "socket_path", "systemd_job", "callers", "rights"),
+    ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "systemd_job", "callers", "rights"),
     ("config", "net", "feed"),
     ("wire",),
     ("core",),
@@ -47,7 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """From the ground up: a module imports from its own part and from floors below."""
 
-CLIENT_MAY_IMPORT = ("errors", "model", "socket_path", "wire.rpc", "client")
+CLIENT_MAY_IMPORT = ("errors", "model", "retry", "socket_path", "wire.rpc", "client")
 
 
 def imports(tree: ast.AST, package: Path) -> Iterator[tuple[int, str]]:

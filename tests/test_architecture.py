@@ -23,7 +23,7 @@ from tests.client.fake_sidecar import FakeSidecar, instance
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 500
-PURE = ("errors", "model", "drops", "durations", "weights", "socket_path", "config", "wire", "core")
+PURE = ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "config", "wire", "core")
 
 MAX_TEST_LINES = 400
 MAX_TEST_NAME = 70

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 from gossipreg.cli.options import Chosen
 from gossipreg.cli.output import printable, say
 from gossipreg.errors import RequestError, Unreachable
+from gossipreg.retry import Retry
 
 if TYPE_CHECKING:
     from gossipreg.client import Attachment
 
-FIRST_S, GROWTH, LONGEST_S = 0.1, 1.6, 5.0
-"""Backoff of tries to reach a sidecar."""
+RETRY = Retry(0.1, 5.0, growth=1.6)
+"""The waits between attempts to reach a sidecar."""
 TAKE_OUT_S = 0.2
 """The least time to wait until the service is out: a living sidecar needs less, even on a busy machine."""
 TRY_S = 2.0
@@ -65,7 +66,7 @@ class Attached:
 
     def _again(self, watched: list[Any]) -> bool:
         """Register with the next sidecar. False: a descriptor became readable first."""
-        wait_s, said = FIRST_S, ""
+        wait_s, said = RETRY.first_s, ""
         while True:
             try:
                 self.register(TRY_S)
@@ -76,7 +77,7 @@ class Attached:
                     say(f"not registered: {printable(said)}; trying again")
                 if select.select(watched, [], [], wait_s)[0]:
                     return False
-                wait_s = min(wait_s * GROWTH, LONGEST_S)
+                wait_s = RETRY.after(wait_s)
             else:
                 return True
 

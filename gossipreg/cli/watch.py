@@ -10,14 +10,15 @@ from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import address_of, flush, print_json, print_line, printable, say
 from gossipreg.errors import Busy, TooLarge, Unreachable
+from gossipreg.retry import Retry
 
 if TYPE_CHECKING:
     from gossipreg.client import Client, Watch
 
 RETRIED = (Unreachable, Busy, TooLarge)
 """The sidecar ended, has no place for us now, or cut us off because we read too slowly."""
-FIRST_S, GROWTH, LONGEST_S = 0.05, 1.6, 5.0
-"""Backoff of attempts to watch again."""
+RETRY = Retry(0.05, 5.0, growth=1.6)
+"""The waits between attempts to watch again."""
 
 
 @click.command(
@@ -51,12 +52,12 @@ def watch(chosen: Chosen, name: str | None) -> None:
 
 
 def _watch_again(client: "Client", name: str | None) -> "Watch":
-    wait_s = FIRST_S
+    wait_s = RETRY.first_s
     while True:
         time.sleep(wait_s)
         with suppress(*RETRIED):
             return client.watch(name)
-        wait_s = min(wait_s * GROWTH, LONGEST_S)
+        wait_s = RETRY.after(wait_s)
 
 
 def _show(chosen: Chosen, change: dict[str, Any]) -> None:

@@ -19,12 +19,13 @@ from typing import Any
 from weakref import WeakSet
 
 from gossipreg.errors import REQUEST_ERRORS, Forked, RequestError, Unreachable
+from gossipreg.retry import Retry
 from gossipreg.socket_path import Probe, no_permission, path_fault
 from gossipreg.wire import rpc
 
 RECEIVE_BYTES = 64 * 1024
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.002, 0.05
-"""The wait between attempts to connect to a sidecar whose queue of new connections is full."""
+RETRY = Retry(0.002, 0.05)
+"""The waits between attempts to connect to a sidecar whose queue of new connections is full."""
 
 _streams: "WeakSet[SidecarStream]" = WeakSet()
 """Every stream of this process, also those that other threads use."""
@@ -59,7 +60,7 @@ class SidecarStream:
 
     def _connect(self, path: str, deadline: float | None) -> None:
         """Connect; while the sidecar's queue of connections is full (EAGAIN at once), try again until the deadline."""
-        wait_s = FIRST_WAIT_S
+        wait_s = RETRY.first_s
         while True:
             try:
                 return self._socket.connect(path)
@@ -67,7 +68,7 @@ class SidecarStream:
                 if deadline is not None and monotonic() + wait_s > deadline:
                     raise
                 sleep(wait_s)
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+                wait_s = RETRY.after(wait_s)
 
     @property
     def usable(self) -> bool:

@@ -17,9 +17,10 @@ from gossipreg.daemon.names import is_localhost
 from gossipreg.errors import BadConfig
 from gossipreg.model import Address
 from gossipreg.net.addresses import is_literal, is_loopback, of_many, split_host_port
+from gossipreg.retry import Retry
 
-RETRY_FIRST_S = 0.5
-RETRY_MOST_S = 30.0
+RETRY = Retry(0.5, 30.0)
+"""The waits between attempts to resolve a name."""
 SRV_LIFETIME_S = 10.0
 """How long one question for SRV records may take, all name servers together."""
 MAX_NAME_CHARS, MAX_LABEL_CHARS = 253, 63
@@ -158,7 +159,7 @@ async def keep_resolving(
 
     tell()
     names = tuple(seed for seed in known if not known[seed])
-    wait_s = RETRY_FIRST_S
+    wait_s = RETRY.first_s
     while names:
         for seed in names:
             try:
@@ -170,6 +171,6 @@ async def keep_resolving(
             tell()
         while True:
             await trio.sleep(wait_s)
-            wait_s = min(wait_s * 2, RETRY_MOST_S)
+            wait_s = RETRY.after(wait_s)
             if not content() or not all(known.values()):
                 break
