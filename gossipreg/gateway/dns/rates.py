@@ -10,6 +10,8 @@ resolver that had to wait for the next second would count the sidecar as dead, a
 
 import socket
 
+from gossipreg.model import is_loopback_host
+
 ANSWERS_A_SECOND = 1_000
 LOOPBACK_ANSWERS_A_SECOND = 20_000
 """About half of what one core can do: the rest is left to gossip and to the other clients."""
@@ -32,7 +34,7 @@ class Rates:
         if now >= self._until:
             counts.clear()
             self._until = now + WINDOW_S
-        loopback = is_loopback(host)
+        loopback = is_loopback_host(host)
         client = _network(host) if ":" in host and not loopback else host
         if tcp:
             client = f"{client} tcp"
@@ -50,13 +52,9 @@ class Rates:
 
 def share(host: str, *, tcp: bool = False) -> int:
     """The answers per second that this client may have."""
-    if not is_loopback(host):
+    if not is_loopback_host(host):
         return ANSWERS_A_SECOND
     return LOOPBACK_TCP_ANSWERS_A_SECOND if tcp else LOOPBACK_ANSWERS_A_SECOND
-
-
-def is_loopback(host: str) -> bool:
-    return host.startswith("127.") or host == "::1"
 
 
 def _network(host: str) -> str:

@@ -14,8 +14,8 @@ from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.answers import DnsAnswers
 from gossipreg.gateway.dns.compose import DnsAnswer, compose, mark_of
 from gossipreg.gateway.dns.directory import Directory
-from gossipreg.gateway.dns.rates import Rates, is_loopback, share
-from gossipreg.model import Change
+from gossipreg.gateway.dns.rates import Rates, share
+from gossipreg.model import Change, is_loopback_host
 
 KEPT_ANSWERS_MAX = 8_192
 KEPT_RECORDS_MAX = 20_000
@@ -147,7 +147,7 @@ class Responder:
         elif edns is None:
             limit = wire.UDP_BYTES
         else:
-            most = LOOPBACK_UDP_BYTES if is_loopback(host) else OUR_UDP_BYTES
+            most = LOOPBACK_UDP_BYTES if is_loopback_host(host) else OUR_UDP_BYTES
             limit = max(wire.UDP_BYTES, min(edns.udp_bytes, most))
         self.counts[answer.counted_as] += 1
         opt = wire.opt(edns, OUR_UDP_BYTES, answer.rcode)

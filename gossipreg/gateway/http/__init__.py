@@ -25,7 +25,6 @@
     filter      filter expressions;  pattern: their regular expressions;  automaton: how those are read
     monitoring  whether it runs and is in step, targets;  metrics: for Prometheus;  events: changes as they come
     eureka/     the same registry for Eureka's clients
-    outside     what it needs of the sidecar
 
 A request goes server -> framing -> guard, doors -> api (router, routes) -> reads (catalog, agent), writes or
 monitoring -> framing -> server. What is true of a path stands in its row of `routes` and nowhere else.

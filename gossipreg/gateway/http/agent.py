@@ -7,7 +7,6 @@ from gossipreg.core.view import Standing
 from gossipreg.gateway.http.ask import one, pretty
 from gossipreg.gateway.http.message import PLAIN, HttpError, Request, Response, json_bytes, json_response, shown
 from gossipreg.gateway.http.options import Options
-from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.shapes import (
     NODE_MAINTENANCE,
     ConsulNode,
@@ -19,14 +18,15 @@ from gossipreg.gateway.http.shapes import (
     own_checks,
 )
 from gossipreg.model import Health, Instance
+from gossipreg.sidecar_api import SidecarApi
 
 _HEALTH_STATUSES = {Health.PASSING: 200, Health.WARNING: 429}
 
 
 class AgentReads:
-    def __init__(self, outside: Outside) -> None:
-        self._outside = outside
-        self._view = outside.view
+    def __init__(self, sidecar: SidecarApi) -> None:
+        self._sidecar = sidecar
+        self._view = sidecar.view
 
     def own_node(self) -> ConsulNode:
         node = known_node(self._view, self._view.id)
@@ -38,12 +38,12 @@ class AgentReads:
         return self._view.catalog.of_node(self._view.id)
 
     def services(self, options: Options) -> Shape:
-        found = (agent_service(one, self._outside.cluster) for one in self.instances())
+        found = (agent_service(one, self._sidecar.cluster) for one in self.instances())
         return {one["ID"]: one for one in options.filtered(found)}
 
     def service(self, _options: Options, id: str) -> Shape:
         instance = self.instance(id)
-        shape = agent_service(instance, self._outside.cluster)
+        shape = agent_service(instance, self._sidecar.cluster)
         return {**shape, "ContentHash": blake2b(json_bytes(shape), digest_size=8).hexdigest()}
 
     def instance(self, id: str) -> Instance:
@@ -53,17 +53,17 @@ class AgentReads:
         return found
 
     def checks_of(self, instance: Instance) -> list[Shape]:
-        registrations, id = self._outside.registrations, instance.service.id
+        registrations, id = self._sidecar.registrations, instance.service.id
         return own_checks(self.own_node(), instance, registrations.report(id), registrations.maintenance(id))
 
     def node_checks(self) -> list[Shape]:
         """Those that belong to this sidecar and to no service."""
-        return node_checks(self.own_node(), self._outside.registrations.report(""))
+        return node_checks(self.own_node(), self._sidecar.registrations.report(""))
 
     def checks(self, options: Options) -> Shape:
         found = {check["CheckID"]: check for one in self.instances() for check in self.checks_of(one)}
         found |= {check["CheckID"]: check for check in self.node_checks()}
-        reason = self._outside.registrations.maintenance(None)
+        reason = self._sidecar.registrations.maintenance(None)
         if reason is not None:
             found[NODE_MAINTENANCE] = {
                 "Node": self.own_node().name, "CheckID": NODE_MAINTENANCE, "Name": "Node Maintenance Mode",
@@ -93,36 +93,36 @@ class AgentReads:
     def _health_shape(self, instance: Instance) -> Shape:
         return {
             "AggregatedStatus": instance.health.name.lower(),
-            "Service": agent_service(instance, self._outside.cluster),
+            "Service": agent_service(instance, self._sidecar.cluster),
             "Checks": [*self.checks_of(instance), *self.node_checks()],
         }
 
     def members(self, options: Options) -> list[Shape]:
         """One of each name: clients take it for a key."""
-        outside, names = self._outside, self._view.names
+        sidecar, names = self._sidecar, self._view.names
         found = (
-            member_shape(replace(member, name=shown), outside.cluster, outside.version)
-            for member in self._view.members(outside.now())
+            member_shape(replace(member, name=shown), sidecar.cluster, sidecar.version)
+            for member in self._view.members(sidecar.now())
             if (shown := names.shown(member.id)) is not None
         )
         return options.filtered(found)
 
     def self(self, _options: Options) -> Shape:
-        outside, node = self._outside, self.own_node()
-        own = self._view.member(self._view.id, outside.now())
+        sidecar, node = self._sidecar, self.own_node()
+        own = self._view.member(self._view.id, sidecar.now())
         assert own is not None, "a member knows itself"
         return {
             "Config": {
-                "Datacenter": outside.cluster, "PrimaryDatacenter": outside.cluster, "NodeName": node.name,
-                "NodeID": node.uuid, "Server": False, "Revision": "", "Version": outside.version,
+                "Datacenter": sidecar.cluster, "PrimaryDatacenter": sidecar.cluster, "NodeName": node.name,
+                "NodeID": node.uuid, "Server": False, "Revision": "", "Version": sidecar.version,
                 "BuildDate": "1970-01-01T00:00:00Z",
             },
             "Coord": None,
-            "Member": member_shape(own, outside.cluster, outside.version),
+            "Member": member_shape(own, sidecar.cluster, sidecar.version),
             "Meta": node.meta,
             "Stats": {
                 "agent": {"services": str(len(self.instances()))},
-                "runtime": {"version": f"gossipreg {outside.version}"},
+                "runtime": {"version": f"gossipreg {sidecar.version}"},
                 "serf_lan": {"members": str(len(self._view.replica.rows))},
             },
             "DebugConfig": {},
@@ -130,7 +130,7 @@ class AgentReads:
         }  # fmt: skip
 
     def datacenters(self, _options: Options) -> list[str]:
-        return [self._outside.cluster]
+        return [self._sidecar.cluster]
 
     def leader(self, _options: Options) -> str:
         """This sidecar's own address, since there is no leader. Clients ask for the leader to see that the cluster
@@ -141,5 +141,5 @@ class AgentReads:
 
     def peers(self, _options: Options) -> list[str]:
         view = self._view
-        members = (one for one in view.members(self._outside.now()) if view.standing(one.id) is Standing.LIVES)
+        members = (one for one in view.members(self._sidecar.now()) if view.standing(one.id) is Standing.LIVES)
         return [str(one.address) for one in members if one.address is not None]

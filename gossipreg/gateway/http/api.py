@@ -10,7 +10,6 @@ from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.message import Request, Response
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.openapi import describe
-from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.parts import Parts
 from gossipreg.gateway.http.reads import Reads
 from gossipreg.gateway.http.refusals import REFUSALS
@@ -18,19 +17,20 @@ from gossipreg.gateway.http.route import Route
 from gossipreg.gateway.http.router import Router
 from gossipreg.gateway.http.routes import ROUTES
 from gossipreg.gateway.http.writes import in_http
+from gossipreg.sidecar_api import SidecarApi
 
 ROUTER = Router(ROUTES, REFUSALS)
 
 
 class Api:
     def __init__(
-        self, outside: Outside, monitoring: Monitoring, *, tell: Callable[[Any, Any, Response], None],
+        self, sidecar: SidecarApi, monitoring: Monitoring, *, tell: Callable[[Any, Any, Response], None],
         rng: random.Random, clock_us: Callable[[], int],
     ) -> None:  # fmt: skip
         """`tell(connection, waiting, response)` sends the answer that a connection waits for."""
-        self._rights = outside.rights
-        self.parts = Parts(outside, monitoring, clock_us, describe(ROUTES, outside.version))
-        self._reads = Reads(outside, self.parts, tell=tell, rng=rng, clock_us=clock_us)
+        self._rights = sidecar.rights
+        self.parts = Parts(sidecar, monitoring, clock_us, describe(ROUTES, sidecar.version))
+        self._reads = Reads(sidecar, self.parts, tell=tell, rng=rng, clock_us=clock_us)
         self.answers = self._reads.answers
 
     def answer(self, request: Request) -> Answer:

@@ -6,8 +6,8 @@ from gossipreg.gateway.http.ask import flag, one, pretty
 from gossipreg.gateway.http.events import Events, Stream
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response
 from gossipreg.gateway.http.metrics import CONTENT_TYPE, metrics_text
-from gossipreg.gateway.http.outside import Outside
 from gossipreg.model import Health, Instance
+from gossipreg.sidecar_api import SidecarApi
 
 TEXT = "text/plain; charset=utf-8"
 TARGETS_LIMIT = 64
@@ -15,10 +15,10 @@ TARGETS_LIMIT = 64
 
 
 class Monitoring:
-    def __init__(self, outside: Outside, events: Events, gauges: Callable[[], Mapping[str, float]]) -> None:
+    def __init__(self, sidecar: SidecarApi, events: Events, gauges: Callable[[], Mapping[str, float]]) -> None:
         """`gauges` gives the gateway's own metrics, by name."""
-        self._outside = outside
-        self._view = outside.view
+        self._sidecar = sidecar
+        self._view = sidecar.view
         self._events = events
         self._gauges = gauges
 
@@ -32,12 +32,12 @@ class Monitoring:
         return Response(503, f"not synced yet: {self._why()}\n".encode(), TEXT)
 
     def _why(self) -> str:
-        return self._view.why_not_synced(self._outside.now())
+        return self._view.why_not_synced(self._sidecar.now())
 
     async def metrics(self, _request: Request) -> Response:
-        outside = self._outside
-        members = self._view.members(outside.now())
-        info = {"cluster": outside.cluster, **await outside.figures()}
+        sidecar = self._sidecar
+        members = self._view.members(sidecar.now())
+        info = {"cluster": sidecar.cluster, **await sidecar.figures()}
         text = metrics_text(info, members, self._view.catalog.instances(), self._gauges())
         return Response(200, text.encode(), CONTENT_TYPE)
 

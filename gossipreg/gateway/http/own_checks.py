@@ -7,9 +7,9 @@ otherwise a check whose output differs at each run would answer every question t
 
 from collections.abc import Callable
 
-from gossipreg.gateway.http.outside import Registrations
 from gossipreg.gateway.http.shapes import STATUSES, ConsulNode, Shape, node_checks, own_checks
 from gossipreg.model import Instance
+from gossipreg.sidecar_api import Registrations
 
 OUTPUT_S = 300.0
 SERVICES_MAX = 8192

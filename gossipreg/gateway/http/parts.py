@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from gossipreg.gateway.http.agent import AgentReads
 from gossipreg.gateway.http.catalog import CatalogReads
 from gossipreg.gateway.http.monitoring import Monitoring
-from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.own_checks import OwnChecks
 from gossipreg.gateway.http.writes import Writes
 from gossipreg.model import Change
+from gossipreg.sidecar_api import SidecarApi
 
 if TYPE_CHECKING:
     from gossipreg.gateway.http.eureka.resources import Resources
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 class Parts:
     def __init__(
-        self, outside: Outside, monitoring: Monitoring, clock_us: Callable[[], int], description: dict[str, Any]
+        self, sidecar: SidecarApi, monitoring: Monitoring, clock_us: Callable[[], int], description: dict[str, Any]
     ) -> None:
         """`description` is the answer of /openapi.json."""
-        self._outside = outside
+        self._sidecar = sidecar
         self.catalog = CatalogReads(
-            outside.view, outside.cluster, OwnChecks(outside.registrations, outside.now), clock_us
+            sidecar.view, sidecar.cluster, OwnChecks(sidecar.registrations, sidecar.now), clock_us
         )
-        self.agent = AgentReads(outside)
-        self.writes = Writes(outside, self.agent)
+        self.agent = AgentReads(sidecar)
+        self.writes = Writes(sidecar, self.agent)
         self.monitoring = monitoring
         self.description = description
         self._eureka: Resources | None = None
@@ -36,7 +36,7 @@ class Parts:
         if self._eureka is None:
             from gossipreg.gateway.http.eureka.resources import Resources
 
-            self._eureka = Resources(self._outside)
+            self._eureka = Resources(self._sidecar)
         return self._eureka
 
     def changed(self, changes: Iterable[Change]) -> None:

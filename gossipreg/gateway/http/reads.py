@@ -19,12 +19,12 @@ from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.message import Request, Response, bad_request, json_bytes, shown
 from gossipreg.gateway.http.options import NO_OPTIONS, Options
-from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.parts import Parts
 from gossipreg.gateway.http.route import About, Route
 from gossipreg.gateway.http.routes import NEAR, PASSING, TAG
 from gossipreg.gateway.http.spellings import folded
 from gossipreg.model import NodeId
+from gossipreg.sidecar_api import SidecarApi
 
 QUESTION_MAX = 2048
 """Characters of names, tags and filter in a question; thousands of questions are kept."""
@@ -34,14 +34,14 @@ META_MAX = 16
 
 class Reads:
     def __init__(
-        self, outside: Outside, parts: Parts, *, tell: Callable[[Any, Any, Response], None],
+        self, sidecar: SidecarApi, parts: Parts, *, tell: Callable[[Any, Any, Response], None],
         rng: random.Random, clock_us: Callable[[], int],
     ) -> None:  # fmt: skip
-        self._outside = outside
-        self._view: View = outside.view
+        self._sidecar = sidecar
+        self._view: View = sidecar.view
         self._parts = parts
         self._rng = rng
-        self.answers = Answers(self._render, topics, tell=tell, clock_us=clock_us, bug=outside.bug)
+        self.answers = Answers(self._render, topics, tell=tell, clock_us=clock_us, bug=sidecar.bug)
 
     def answer(self, route: Route, request: Request, args: tuple[str, ...]) -> Answer:
         """Raises HttpError."""
@@ -50,14 +50,14 @@ class Reads:
         return self._or_wait(route, route.about, request, args)
 
     def _or_wait(self, route: Route, about: About, request: Request, args: tuple[str, ...]) -> Answer:
-        ask.check_datacenter(request, self._outside.cluster)
+        ask.check_datacenter(request, self._sidecar.cluster)
         ask.check_namespace(request)
         node = self._parts.agent.own_node()
         near = NEAR in route.params and ask.near(request, node.name, node.uuid)
         if route.choices and args[0] not in route.choices:
             raise bad_request(f"the state is {shown(args[0])}: give {', '.join(route.choices)}")
         question = Question(route, args, self._options(route, request, args))
-        knowing.check_question(self._view, about, args, self._outside.now())
+        knowing.check_question(self._view, about, args, self._sidecar.now())
         form = Form(self._view, ask.pretty(request), near, route.missing)
         index, wait_s = ask.waited_index(request), ask.wait_s(request, self._rng)
         found = self.answers.ask(question)
@@ -88,7 +88,7 @@ class Reads:
         assert route.render is not None, "only rows that render are asked here"
         if route.about is None:
             return route.render(self._parts, options, *args)
-        now = self._outside.now()
+        now = self._sidecar.now()
         knowing.check_question(self._view, route.about, args, now)
         value = route.render(self._parts, options, *args)
         knowing.check_answer(self._view, route.about, value, now)

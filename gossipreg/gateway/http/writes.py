@@ -17,8 +17,8 @@ from gossipreg.gateway.http.check_definitions import Check
 from gossipreg.gateway.http.definitions import Given
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, shown
 from gossipreg.gateway.http.options import NO_OPTIONS
-from gossipreg.gateway.http.outside import Outside
 from gossipreg.model import Health
+from gossipreg.sidecar_api import SidecarApi
 
 DONE = Response(200, b"")
 NOT_DURABLE = (("X-Gossipreg-Durable", "false"),)
@@ -30,10 +30,10 @@ Result = TypeVar("Result")
 
 
 class Writes:
-    def __init__(self, outside: Outside, agent: AgentReads) -> None:
-        self._outside = outside
+    def __init__(self, sidecar: SidecarApi, agent: AgentReads) -> None:
+        self._sidecar = sidecar
         self._agent = agent
-        self._registrations = outside.registrations
+        self._registrations = sidecar.registrations
         self._noted: set[str] = set()
 
     # -- services ------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class Writes:
     def _find(self, check_id: str) -> tuple[str, str]:
         """The service that this check belongs to ("": this sidecar), and its kind. A check that was given no id is
         called after its service: that one is looked at first, since heartbeats are many."""
-        own = self._outside.view.catalog.of_node(self._outside.view.id)
+        own = self._sidecar.view.catalog.of_node(self._sidecar.view.id)
         ids = sorted((one.service.id for one in own), key=lambda one: not check_id.startswith(f"service:{one}"))
         for id in [*ids, ""]:
             for said in self._registrations.report(id):
@@ -164,7 +164,7 @@ class Writes:
     async def join(self, request: Request, address: str) -> Response:
         if flag(request, "wan"):
             raise bad_request("wan: there is one cluster")
-        await self._try(self._outside.seek(address))
+        await self._try(self._sidecar.seek(address))
         return DONE
 
     def _note(self, *keys: list[str]) -> None:
@@ -172,16 +172,16 @@ class Writes:
         for key in dict.fromkeys(key for some in keys for key in some):
             if key not in self._noted and len(self._noted) < NOTED_MAX:
                 self._noted.add(key)
-                self._outside.note(f"{key!r} of a registration over HTTP has no effect here; this is logged once")
+                self._sidecar.note(f"{key!r} of a registration over HTTP has no effect here; this is logged once")
 
     async def leave(self, request: Request) -> Response:
-        await self._outside.leave(0.0, request.caller)
+        await self._sidecar.leave(0.0, request.caller)
         return Response(200, b"", close=True)
 
     def force_leave(self, request: Request, member: str) -> Response:
         """`?prune` and `?wan` change nothing: a member that left is in no list of nodes, and there is one cluster."""
         try:
-            self._outside.force_leave(member, request.caller)
+            self._sidecar.force_leave(member, request.caller)
         except GossipregError as error:
             raise in_http(error) from None
         return DONE
@@ -189,7 +189,7 @@ class Writes:
     async def reload(self, request: Request) -> Response:
         """As with Consul's agents, 500 if something could not be read; it stays in use as it was read before."""
         try:
-            await self._outside.reload(request.caller)
+            await self._sidecar.reload(request.caller)
         except Refused as error:
             raise HttpError(500, error.code, f"reload failed: {error}") from None
         return DONE

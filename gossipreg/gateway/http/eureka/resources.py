@@ -29,10 +29,10 @@ from gossipreg.gateway.http.eureka.instances import (
 )
 from gossipreg.gateway.http.eureka.recent import Recent
 from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request
-from gossipreg.gateway.http.outside import Outside
 from gossipreg.gateway.http.spellings import folded
 from gossipreg.gateway.http.writes import DONE, done, in_http
 from gossipreg.model import Change, Instance, Service
+from gossipreg.sidecar_api import SidecarApi
 
 REGISTERED = Response(204, b"")
 KEPT_ANSWERS = 256
@@ -42,17 +42,17 @@ METADATA_MAX = 16
 
 
 class Resources:
-    def __init__(self, outside: Outside) -> None:
-        self._outside = outside
-        self._view: View = outside.view
-        self._registrations = outside.registrations
-        self._recent = Recent(self._view.catalog.instances(), outside.now(), version=int(time.time()))
+    def __init__(self, sidecar: SidecarApi) -> None:
+        self._sidecar = sidecar
+        self._view: View = sidecar.view
+        self._registrations = sidecar.registrations
+        self._recent = Recent(self._view.catalog.instances(), sidecar.now(), version=int(time.time()))
         self._kept: dict[tuple[str, str, bool], Response] = {}
         self._registering = trio.Lock()
 
     def changed(self, changes: Iterable[Change]) -> None:
         """The catalog's answers have changed."""
-        self._recent.changed(changes, self._outside.now())
+        self._recent.changed(changes, self._sidecar.now())
         self._kept.clear()
 
     # -- reads of what all know ----------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ class Resources:
 
     def delta(self, request: Request) -> Response:
         self._check_known(empty=not self._recent.passing)
-        found = applications(self._recent.delta(self._outside.now()), version=self._recent.version,
+        found = applications(self._recent.delta(self._sidecar.now()), version=self._recent.version,
                              hash_code=hash_code(self._recent.passing))  # fmt: skip
         return _shown("applications", found, request)
 
