@@ -10,6 +10,7 @@ import click
 from gossipreg.cli.join import join
 from gossipreg.cli.sources import NOT_IN_FILE, flag_name, options_of, variable_name
 from gossipreg.cli.units import Duration
+from scripts.tools.figures import markdown
 
 MANUAL = Path(__file__).parent.parent / "gossipreg" / "docs" / "configuration.md"
 BEGIN, END = "<!-- table of options -->\n", "<!-- end of the table -->\n"
@@ -17,16 +18,15 @@ BEGIN, END = "<!-- table of options -->\n", "<!-- end of the table -->\n"
 
 def table() -> str:
     """One row per option: flag, variable, the key and form of its value in the file, and its help."""
-    rows = ["| flag | variable | in the file | what it says |", "|---|---|---|---|"]
-    rows += [_row(option) for option in options_of(join) if option.name not in NOT_IN_FILE]
-    return "\n".join(rows) + "\n"
+    rows = [_row(option) for option in options_of(join) if option.name not in NOT_IN_FILE]
+    return markdown(["flag", "variable", "in the file", "what it says"], rows)
 
 
-def _row(option: click.Option) -> str:
+def _row(option: click.Option) -> list[str]:
     name = flag_name(option)
     metavar = "" if option.is_bool_flag else f" {_metavar(option)}"
     cells = [f"`--{name}{metavar}`", f"`{variable_name(option)}`", f"`{name} = {_example(option)}`", option.help or ""]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return [cell.replace("|", "\\|") for cell in cells]
 
 
 def _metavar(option: click.Option) -> str:

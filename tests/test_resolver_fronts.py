@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import resolver_fronts
-from scripts.check_resolvers import check_resolvers
-from scripts.resolver_fronts import FRONTS, Front, Missing, Place, blocks_of_page
+from scripts.checks import front_configs, fronts
+from scripts.checks.front_configs import FRONTS
+from scripts.checks.fronts import Front, Missing, Place, blocks_of_page
+from scripts.checks.resolvers import check_resolvers
 
 PORTS = {"dns": 45_001, "backend": 45_002}
 
@@ -27,7 +28,7 @@ class Noted(dict[str, str]):
 
 def written(front: Front, folder: Path, blocks: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     """All that it is configured by."""
-    monkeypatch.setattr(resolver_fronts, "_from_pypi", lambda program: program)
+    monkeypatch.setattr(front_configs, "_from_pypi", lambda program: program)
     folder.mkdir()
     command = front.start(Place(folder, 45_003, blocks))
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ("passwd", "group"))
@@ -58,11 +59,11 @@ def test_an_unknown_program_is_an_error_that_names_all(capsys: pytest.CaptureFix
 
 
 def test_a_program_that_cannot_be_had_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver_fronts, "PYPI", tmp_path)
-    monkeypatch.setattr(resolver_fronts, "PEERS", tmp_path)
+    monkeypatch.setattr(front_configs, "PYPI", tmp_path)
+    monkeypatch.setattr(fronts, "PEERS", tmp_path)
     place = Place(tmp_path, 1, blocks_of_page(PORTS))
     with pytest.raises(Missing, match="caddy is not in"):
         next(front for front in FRONTS if front.program == "caddy").start(place)
     front = Front("None", "no-such-program", lambda _: [])
     with pytest.raises(Missing, match="no-such-program"):
-        resolver_fronts._placed(front, place, ["no-such-program"])
+        fronts._placed(front, place, ["no-such-program"])

@@ -1,6 +1,11 @@
-"""`scripts/check`: checks that take longer than the test suite may.
+"""`scripts/check` (`check.py`): checks that take longer than the test suite may.
 
 Each is a file of its own:
 
+    fuzzing.py     everything that reads what others wrote
+    flood.py       lookups under hostile datagrams
+    waiting.py     what many HTTP questions that wait weigh and cost
+    openapi.py     the HTTP gateway against its own schema
+    resolvers.py   the configurations of docs/dns.md: fronts.py, front_configs.py, batteries.py
     mutations.py   break the core on purpose and see which test fails
 """

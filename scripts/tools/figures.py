@@ -11,7 +11,7 @@ def percentile(values: Iterable[float], part: float) -> float | None:
 
 
 def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown. An empty row's missing cells stay empty."""
-    lines = [titles, *(list(row) + [""] * (len(titles) - len(row)) for row in rows)]
+    """A table in Markdown. Cells that a row lacks are empty."""
+    lines = [titles, *([*row, *[""] * (len(titles) - len(row))] for row in rows)]
     first, *rest = ("|" + "|".join(f" {cell} " if cell else " " for cell in line) + "|" for line in lines)
     return "\n".join([first, "|---" * len(titles) + "|", *rest]) + "\n"

@@ -11,7 +11,7 @@ BOUND_S = 30.0
 
 
 def wait_for(
-    condition: Callable[[], bool], bound_s: float = BOUND_S, pause_s: float = 0.02, *, what: str = "the condition"
+    condition: Callable[[], bool], bound_s: float = BOUND_S, pause_s: float = 0.02, *, what: str = ""
 ) -> float:
     """Wait until the condition holds; returns the seconds. A sidecar that does not answer yet, or is not synced, counts
     as a condition that does not hold. Raises AssertionError, which names `what`, when the bound has passed."""
@@ -23,6 +23,6 @@ def wait_for(
         except (Unreachable, NotSynced):
             pass
         if time.perf_counter() - start > bound_s:
-            raise AssertionError(f"{what} did not hold within {bound_s:g} s")
+            raise AssertionError(f"not within {bound_s:g} s" + (f": {what}" if what else ""))
         with selectors.DefaultSelector() as selector:  # a pause that a signal ends
             selector.select(pause_s)

@@ -10,13 +10,13 @@ import resource
 import selectors
 import socket
 import time
-from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 from gossipreg.client.connection import Client
-
-if TYPE_CHECKING:
-    from scripts.tools.sidecars import Sidecar
+from scripts.tools.figures import percentile
+from scripts.tools.machine import usage
+from scripts.tools.sidecars import Sidecar, Sidecars, timed_lookup_ms
+from scripts.tools.wait import wait_for
 
 WEIGHT_MAX_KIB = 6
 """Private memory a question. `tests/gateway/http/test_blocking.py` has the same bound for the heap alone."""
@@ -25,16 +25,11 @@ ROUND = 250
 
 
 def waiting(number: int) -> int:
-    from scripts.tools.machine import usage
-    from scripts.tools.sidecars import Sidecars
-    from scripts.tools.wait import wait_for
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, number + 1000)), hard))
     with Sidecars() as sidecars:
         one = sidecars.start("one", "--http", "127.0.0.1:0").wait_ready()
-        host, _, port = one.ready["http"].rpartition(":")
-        where = (host, int(port))
+        where = ("127.0.0.1", one.port("http"))
         asked = _Asked(where)
         asked.ask(range(100))  # what is made once
         os.sync()
@@ -52,8 +47,10 @@ def waiting(number: int) -> int:
         start = time.perf_counter()
         one.call("register", name="s7", port=80)
         alone = asked.answers([sock for sock, name in asked.waiting.items() if name == "s7"])
-        print(f"a change reached the one who waits in {(alone - start) * 1000:.1f} ms, woken in all "
-              f"{_gauge(where, 'woken'):.0f}; {_gauge(where, 'waiting'):.0f} wait on")  # fmt: skip
+        print(
+            f"a change reached the one who waits in {(alone - start) * 1000:.1f} ms, woken in all "
+            f"{_gauge(where, 'woken'):.0f}; {_gauge(where, 'waiting'):.0f} wait on"
+        )
         asked.close()
         return 0 if weight <= WEIGHT_MAX_KIB else 1
 
@@ -88,7 +85,8 @@ class _Asked:
                 ready = selector.select(30)
                 assert ready, f"{left} heard nothing"
                 for key, _ in ready:
-                    assert b'"Service"' in _response(key.fileobj)  # type: ignore[arg-type]
+                    assert isinstance(key.fileobj, socket.socket)
+                    assert b'"Service"' in _response(key.fileobj)
                     selector.unregister(key.fileobj)
                     left -= 1
         return time.perf_counter()
@@ -120,11 +118,7 @@ def _gauge(where: tuple[str, int], name: str) -> float:
     return float(found[1])
 
 
-def _lookup_ms(sidecar: "Sidecar") -> float:
-    took = []
+def _lookup_ms(sidecar: Sidecar) -> float:
+    """The median."""
     with Client(str(sidecar.socket)) as client:
-        for _ in range(200):
-            start = time.perf_counter()
-            client.call("lookup", name="shared")
-            took.append(1000 * (time.perf_counter() - start))
-    return sorted(took)[100]
+        return percentile([timed_lookup_ms(client, "shared") for _ in range(200)], 0.5) or 0.0

@@ -1,0 +1,81 @@
+"""Checks that take longer than the test suite may: one a run, each a file of this folder.
+
+scripts/check --fuzz --seconds 600      everything that reads what others wrote
+scripts/check --flood 20000             lookups under hostile datagrams
+scripts/check --waiting 10000           HTTP questions that wait
+scripts/check --clients                 real clients of the gateways
+scripts/check --resolvers               every configuration of docs/dns.md with the real programs
+scripts/check --systemd                 the unit of the manual on a real systemd
+scripts/check --schemathesis            the HTTP gateway against its own schema
+scripts/check --mutations               a core broken on purpose, and which test sees it
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.checks import flood, fuzzing, mutations, openapi, resolvers, waiting
+
+ROOT = Path(__file__).parents[2]
+
+
+WITH_CLIENTS = ["tests/gateway", "tests/system/test_haproxy.py", "-k", "clients or haproxy or dig or node"]
+WITH_SYSTEMD = ["tests/systemd/test_unit.py", "tests/systemd/slow_unit.py"]
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--mutations"]:  # it has options of its own
+        return mutations.main(arguments[1:])
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.targets if name not in fuzzing.targets()]:
+        parser.error(f"no target {unknown[0]!r}: there are {', '.join(fuzzing.targets())}")
+    if given.input is not None and len(given.targets) != 1:
+        parser.error("--input goes with the name of one target")
+    if given.clients:
+        return _pytest(WITH_CLIENTS)
+    if given.systemd:
+        return _pytest(WITH_SYSTEMD)
+    if given.resolvers is not None:
+        return resolvers.check_resolvers(given.resolvers)
+    if given.schemathesis:
+        return openapi.schemathesis()
+    if given.waiting:
+        return waiting.waiting(given.waiting)
+    if given.flood:
+        return flood.flood(given.flood, given.seconds)
+    if given.fuzz and given.input is not None:
+        return fuzzing.once(given.targets[0], given.input)
+    if given.fuzz:
+        return fuzzing.fuzz(given.targets, given.seconds)
+    parser.print_help()
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/check", description="Checks that take longer than scripts/test may.")
+    parser.add_argument("--fuzz", action="store_true", help="run the fuzz targets")
+    parser.add_argument("--flood", type=float, metavar="RATE", help="lookups under so many hostile datagrams a second")
+    parser.add_argument(
+        "--clients", action="store_true", help="install HAProxy, Prometheus, Node; run the tests with them"
+    )
+    parser.add_argument("--systemd", action="store_true", help="the unit of the manual on a real systemd, as root")
+    parser.add_argument(
+        "--resolvers", nargs="*", metavar="NAME", help="resolvers and proxies in front, as in docs/dns.md (all)"
+    )
+    parser.add_argument("--schemathesis", action="store_true", help="install it; hold /openapi.json against it")
+    parser.add_argument("--waiting", type=int, metavar="N", help="what N blocked HTTP questions weigh and cost")
+    parser.add_argument("--mutations", action="store_true", help="what the tests catch of a broken core; give it first")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together, or of flood (60)")
+    parser.add_argument("--input", type=Path, help="run the one target named on this file, once")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="some of them (all)")
+    return parser
+
+
+def _pytest(arguments: list[str]) -> int:
+    return subprocess.run([sys.executable, "-m", "pytest", "-rs", *arguments], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
