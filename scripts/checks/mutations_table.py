@@ -71,8 +71,8 @@ MUTATIONS = [
     ),
     Mutation(
         "row_that_did_not_answer_before_answers_while_it_lags",
-        "return self.content is not None and not (self.silenced or self.hidden) and self.active",
-        "return self.content is not None and not self.hidden and self.active",
+        "return self.content is not None and not self.silenced and self.lives",
+        "return self.content is not None and self.lives",
         likely="liveness",
     ),
     # -- the answers ---------------------------------------------------------------------------------------------------
