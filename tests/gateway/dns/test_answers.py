@@ -27,7 +27,7 @@ def test_a_service_is_found_with_its_addresses_of_each_family(registry: Registry
     assert registry.found("web.service.consul", "ANY") == ["10.0.0.1", "10.0.0.2", "2001:db8::1"]
 
 
-def test_two_instances_at_one_address_are_one_address_and_two_targets(registry: Registry) -> None:
+def test_two_instances_at_one_address_are_two_targets(registry: Registry) -> None:
     registry.put("web", "10.0.0.1", 80)
     registry.put("web", "10.0.0.1", 81)
     assert registry.found("web.service.consul") == ["10.0.0.1"]
@@ -36,7 +36,7 @@ def test_two_instances_at_one_address_are_one_address_and_two_targets(registry: 
     assert len({target for _, _, _, target in answers}) == 2
 
 
-def test_an_srv_has_weight_and_port_and_its_targets_address_beside_it_and_by_direct_question(
+def test_an_srv_has_weight_port_and_the_address_of_its_target(
     registry: Registry,
 ) -> None:
     registry.put("web", "10.0.0.1", 80, weight=7)
@@ -104,7 +104,7 @@ def test_tags_choose_instances_also_those_with_dots(registry: Registry) -> None:
     assert outcome(registry.ask("v3.web.service.consul")) == "NXDOMAIN"
 
 
-def test_a_name_with_dots_goes_before_a_tag_from_when_it_is_there(registry: Registry) -> None:
+def test_a_dotted_name_goes_before_a_tag_once_it_exists(registry: Registry) -> None:
     registry.put("web", "10.0.0.1", tags=("v1", "v2"))
     assert registry.found("v1.web.service.consul") == ["10.0.0.1"]
     assert registry.found("v2.web.service.consul") == ["10.0.0.1"]
@@ -126,7 +126,7 @@ def test_names_that_differ_in_case_are_one_name(registry: Registry) -> None:
     assert registry.found("wEB.service.consul") == ["10.0.0.1"]
 
 
-def test_the_name_is_echoed_as_it_was_asked_in_question_and_answers(registry: Registry) -> None:
+def test_question_and_answers_echo_the_name_as_it_was_asked(registry: Registry) -> None:
     registry.put("web", "10.0.0.1")
     for asked in ("WeB.sErViCe.CoNsUl", "web.service.consul", "WEB.SERVICE.CONSUL", "WeB.sErViCe.CoNsUl"):
         for type in ("A", "SRV", "AAAA"):
@@ -137,7 +137,7 @@ def test_the_name_is_echoed_as_it_was_asked_in_question_and_answers(registry: Re
                 assert f"{asked}.".endswith(str(rrset.name))
 
 
-def test_a_host_name_is_the_target_itself_and_an_alias_for_who_asks_for_addresses(registry: Registry) -> None:
+def test_a_host_name_is_a_target_and_an_alias_for_addresses(registry: Registry) -> None:
     registry.put("db", "db-1.example.org", 5432)
     registry.put("db", "db-2.example.org", 5432)
     assert {one.split()[3] for one in registry.found("db.service.consul", "SRV")} == {
@@ -221,7 +221,7 @@ def test_a_node_has_its_present_address_of_each_family(registry: Registry) -> No
         assert outcome(registry.ask(str(dns.reversename.from_address(former)), "PTR")) == "NXDOMAIN"
 
 
-def test_of_two_members_of_a_name_the_larger_id_has_a_name_of_its_own(registry: Registry) -> None:
+def test_the_larger_id_of_two_with_one_name_has_its_own_name(registry: Registry) -> None:
     speakers = [registry.member(seed) for seed in (4, 5)]
     for speaker in speakers:
         registry.announces(speaker, speaker.address, name="twin")
@@ -244,7 +244,7 @@ def test_names_on_the_way_are_there(registry: Registry, name: str) -> None:
     assert outcome(registry.ask(name)) == "NODATA"
 
 
-def test_the_inner_names_of_dotted_services_and_members_are_there(registry: Registry) -> None:
+def test_inner_names_of_dotted_services_and_members_exist(registry: Registry) -> None:
     id = registry.put("a.b.c", "10.0.0.1")
     assert outcome(registry.ask("b.c.service.consul")) == "NODATA"
     assert outcome(registry.ask("c.service.consul")) == "NODATA"

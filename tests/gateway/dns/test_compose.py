@@ -81,7 +81,7 @@ def test_a_client_keeps_its_part_in_another_order() -> None:
     assert len(orders) > 10
 
 
-def test_a_clients_part_hardly_changes_when_an_instance_comes_or_goes() -> None:
+def test_a_clients_part_hardly_changes_with_one_instance() -> None:
     registry = filled(100)
     before = part(registry, "127.0.0.1")
     id = registry.put("web", "10.9.9.9", 80)
@@ -102,7 +102,7 @@ def test_all_clients_together_use_all_instances_alike() -> None:
     assert all(0.7 * expected < count < 1.3 * expected for count in used.values())
 
 
-def test_the_same_client_address_has_another_part_at_another_sidecar() -> None:
+def test_a_client_gets_another_part_from_another_sidecar() -> None:
     registry = filled(100)
     one = part(registry, "127.0.0.1")
     registry.responder._salt = b"another sidecar"
@@ -139,7 +139,7 @@ def test_more_than_a_message_holds_is_cut_over_tcp_too_and_said() -> None:
     assert len(names) > 400
 
 
-def test_a_record_that_fits_nowhere_leaves_an_empty_answer_that_says_so() -> None:
+def test_a_record_that_fits_nowhere_leaves_a_truncated_answer() -> None:
     registry = Registry()
     registry.put("web", meta=(("k", "v" * 2000),))
     reply = registry.ask("web.service.consul", "TXT")

@@ -12,7 +12,7 @@ NAMES = ["web", "Web", "WEB.a", "a", "x.y.a", "y.a"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 2)), max_size=30))
-def test_what_changes_say_adds_up_to_what_the_catalog_says(steps: list[tuple[str, int]]) -> None:
+def test_the_changes_add_up_to_the_services_of_the_catalog(steps: list[tuple[str, int]]) -> None:
     registry, there = Registry(), dict[str, str]()
     for name, number in steps:
         id = f"{name}-{number}"
@@ -30,7 +30,7 @@ def test_what_changes_say_adds_up_to_what_the_catalog_says(steps: list[tuple[str
         )
 
 
-def test_a_list_is_made_anew_only_when_something_changed_and_within_its_share_of_the_time() -> None:
+def test_a_list_is_made_anew_after_changes_within_its_time_share() -> None:
     now, made, version = 0.0, 0, 0
 
     def make() -> int:

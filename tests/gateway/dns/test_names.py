@@ -72,7 +72,7 @@ def test_any_labels_can_be_read(parts: list[bytes]) -> None:
             reverse_address(asked.parts, asked.zone)
 
 
-def test_the_longest_name_is_tried_first_and_what_is_before_it_is_the_tag() -> None:
+def test_the_longest_name_is_tried_first_and_the_rest_is_the_tag() -> None:
     assert list(readings(labels("a.b.web"))) == [(b"a.b.web", None), (b"b.web", b"a"), (b"web", b"a.b")]
 
 
@@ -96,7 +96,7 @@ def test_an_instances_target_spells_its_address(
 
 
 @given(st.ip_addresses())
-def test_a_reverse_name_is_read_as_the_standard_library_writes_it(
+def test_a_reverse_name_is_read_as_the_library_writes_it(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     asked = read_name(labels(address.reverse_pointer), ZONES)
@@ -105,7 +105,7 @@ def test_a_reverse_name_is_read_as_the_standard_library_writes_it(
 
 
 @pytest.mark.parametrize("text", ["", ".", "a..b", "-a.org", "a" * 64, "a b", "münchen.example", "a." * 65, "x\n"])
-def test_what_is_no_domain_name_is_named(text: str) -> None:
+def test_the_fault_of_a_wrong_domain_name_is_named(text: str) -> None:
     with pytest.raises(BadConfig, match="--dns-domain"):
         make_zone(text)
 

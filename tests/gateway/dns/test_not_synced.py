@@ -35,7 +35,7 @@ class _Unsynced(Registry):
         ("web.service.elsewhere.consul", "A"),
     ],
 )
-def test_what_is_not_known_is_servfail_and_denied_once_synced(name: str, type: str) -> None:
+def test_an_unknown_name_is_servfail_and_denied_once_synced(name: str, type: str) -> None:
     registry = _Unsynced()
     answer = registry.ask(name, type)
     assert outcome(answer) == "SERVFAIL"
@@ -47,7 +47,7 @@ def test_what_is_not_known_is_servfail_and_denied_once_synced(name: str, type: s
 @pytest.mark.parametrize(
     ("name", "type"), [("consul", "SOA"), ("consul", "NS"), ("ns.consul", "A"), ("0a000001.addr.consul", "A")]
 )
-def test_what_needs_no_table_is_answered(name: str, type: str) -> None:
+def test_a_question_that_needs_no_table_is_answered(name: str, type: str) -> None:
     assert outcome(_Unsynced().ask(name, type)) == ""
 
 
@@ -64,7 +64,7 @@ def test_a_service_registered_here_and_this_node_are_answered() -> None:
     assert registry.found("victim.node.consul") == ["10.1.0.1"]
 
 
-def test_a_service_of_others_of_which_only_a_part_may_be_known_is_servfail() -> None:
+def test_a_service_that_may_be_known_in_part_is_servfail() -> None:
     registry = _Unsynced()
     registry.member(7, *_services("web"))
     assert registry.node.catalog.lookup("web")
@@ -73,7 +73,7 @@ def test_a_service_of_others_of_which_only_a_part_may_be_known_is_servfail() -> 
     assert len(registry.found("web.service.consul")) == 2
 
 
-def test_a_service_that_fails_here_is_servfail_though_its_absence_was_kept() -> None:
+def test_a_failing_service_is_servfail_though_a_denial_was_kept() -> None:
     registry = Registry()
     registry.put("web", health=Health.CRITICAL)
     query = dns.message.make_query("web.service.consul", "A").to_wire()

@@ -41,7 +41,7 @@ STANDING = standing()
 
 
 @given(NAMES, ENDS, TYPES, st.none() | st.integers(0, 65535), st.booleans(), st.randoms())
-def test_whatever_is_asked_the_answer_parses_and_comes_out_of_dnspython_as_it_went_in(
+def test_dnspython_reads_every_answer_and_writes_it_the_same(
     name: str, end: str, type: str, edns_bytes: int | None, tcp: bool, rng: random.Random
 ) -> None:
     mixed = "".join(rng.choice((char.lower(), char.upper())) for char in (name + end).strip("."))
@@ -121,7 +121,7 @@ def step(registry: Registry, step: tuple[Any, ...], ids: dict[int, str]) -> None
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
-def test_what_is_kept_never_says_anything_else_than_what_is_made_anew(steps: list[tuple[Any, ...]]) -> None:
+def test_a_kept_answer_equals_one_that_is_made_anew(steps: list[tuple[Any, ...]]) -> None:
     registry, ids = Registry(), dict[int, str]()
     said(registry)
     for one in steps:
@@ -135,7 +135,7 @@ def test_what_is_kept_never_says_anything_else_than_what_is_made_anew(steps: lis
         assert [line[2] for line in kept] == [line[2] for line in made]
 
 
-def test_a_question_that_was_asked_before_is_answered_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_question_is_answered_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = standing()
     expected = registry.found("web.service.consul", "SRV", tcp=True)
     assert registry.found("WEB.service.consul", "AAAA", edns_bytes=1232) == ["2001:db8::1"]
@@ -148,7 +148,7 @@ def test_a_question_that_was_asked_before_is_answered_without_being_read(monkeyp
         registry.raw(query.to_wire())
 
 
-def test_types_that_differ_as_letters_do_are_not_the_same_question() -> None:
+def test_types_that_differ_by_case_bits_are_different_questions() -> None:
     registry = standing()
     https, other = 65, 97  # "A" and "a"
     question = b"\3web\7service\6consul\0\0%c\0\1"
@@ -169,7 +169,7 @@ def test_a_zero_in_a_label_is_not_taken_for_the_end_of_the_name() -> None:
     assert not registry.responder._kept
 
 
-def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = standing()
     for type in range(1, 2000):
         registry.ask("web.service.consul", f"TYPE{type}") if type not in (41, *range(249, 255)) else None
@@ -228,7 +228,7 @@ def test_a_newer_edns_is_told_the_version_that_is_spoken() -> None:
     assert (reply.rcode(), reply.edns) == (dns.rcode.BADVERS, 0)
 
 
-def test_a_failure_inside_is_a_servfail_and_a_bug_and_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_inside_is_a_servfail_and_a_logged_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = standing()
     bugs: list[Exception] = []
     registry.responder._bug = lambda _, error: bugs.append(error)
@@ -280,7 +280,7 @@ def test_beyond_its_rate_nothing_is_longer_than_what_came(data: bytes) -> None:
     assert reply is None or len(reply) <= len(data)
 
 
-def test_the_addresses_of_one_network_are_one_client_and_so_are_all_beyond_the_bound(
+def test_a_network_is_one_client_and_so_are_all_beyond_the_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counted = rates.Rates()

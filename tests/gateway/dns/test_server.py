@@ -127,7 +127,7 @@ async def test_a_question_may_come_a_byte_at_a_time(running: Running) -> None:
         assert QUERY.is_response(dns.message.from_wire(await receive(stream)))
 
 
-async def test_malformed_datagrams_are_dropped_and_counted_and_the_next_is_answered(running: Running) -> None:
+async def test_malformed_datagrams_are_counted_and_others_answered(running: Running) -> None:
     rng = random.Random(1)
     with running.client() as client:
         await client.connect(("127.0.0.1", running.port))
@@ -148,7 +148,7 @@ async def test_malformed_datagrams_are_dropped_and_counted_and_the_next_is_answe
         (b"\xff\xff" + b"\0" * 100, "drop.dns_tcp_long"), (b"\0\0", "drop.dns_short"),
     ],
 )  # fmt: skip
-async def test_a_stream_that_brings_what_is_no_query_ends_when_what_came_before_is_answered(
+async def test_a_stream_ends_after_its_answers_at_what_is_no_query(
     running: Running, data: bytes, reason: str
 ) -> None:
     short = dns.message.make_query("web.service.consul", "MX")
@@ -181,7 +181,7 @@ async def test_ten_thousand_idle_connections_keep_nobody_out(running: Running, m
         await one.aclose()
 
 
-async def test_who_says_nothing_or_only_half_of_it_is_cut_off(
+async def test_a_client_that_sends_nothing_or_half_is_cut_off(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "MESSAGE_S", 0.05)
@@ -193,7 +193,7 @@ async def test_who_says_nothing_or_only_half_of_it_is_cut_off(
         await stream.aclose()
 
 
-async def test_who_does_not_read_is_cut_off_and_others_are_answered_meanwhile(
+async def test_a_client_that_does_not_read_is_cut_off_alone(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "SEND_S", 0.2)
@@ -302,7 +302,7 @@ async def everywhere(nursery: Any) -> AsyncIterator[Running]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.8.7", "::1"])
-async def test_bound_to_all_addresses_it_answers_from_the_one_that_was_asked(everywhere: Running, host: str) -> None:
+async def test_answers_come_from_the_address_that_was_asked(everywhere: Running, host: str) -> None:
     if ":" in host and len(everywhere.gateway.addresses) < 2:
         pytest.skip("this machine has no IPv6")
     assert QUERY.is_response(dns.message.from_wire(await everywhere.ask_udp(QUERY.to_wire(), host)))
@@ -353,7 +353,7 @@ def test_port_zero_finds_one_that_is_free_for_both(monkeypatch: pytest.MonkeyPat
     ports.close()
 
 
-def test_many_may_connect_at_once_before_the_sidecar_has_its_turn() -> None:
+def test_many_may_connect_at_once_before_the_sidecar_accepts() -> None:
     most = int(Path("/proc/sys/net/core/somaxconn").read_text())
     if most < 400:
         pytest.skip(f"this system lets {most} wait")

@@ -31,7 +31,7 @@ def test_any_bytes_are_a_query_or_raise_the_one_exception(data: bytes) -> None:
 
 
 @given(st.binary(max_size=80), st.sampled_from([(1, 0, 0, 0), (1, 0, 0, 1), (1, 1, 0, 1), (2, 0, 0, 0), (1, 0, 9, 9)]))
-def test_any_bytes_behind_a_good_header_are_a_query_or_raise_the_one_exception(
+def test_bytes_behind_a_good_header_are_a_query_or_one_error(
     data: bytes, counts: tuple[int, int, int, int]
 ) -> None:
     header = wire.HEADER.pack(7, wire.RD, *counts)
@@ -43,7 +43,7 @@ def test_any_bytes_behind_a_good_header_are_a_query_or_raise_the_one_exception(
 
 
 @given(LABELS, TYPES, TYPES, st.booleans(), st.none() | st.tuples(st.integers(0, 65535), st.booleans()))
-def test_what_dnspython_asks_is_read_as_it_meant_it(
+def test_a_query_of_dnspython_is_read_as_it_was_meant(
     labels: list[bytes], type: int, class_: int, desired: bool, edns: tuple[int, bool] | None
 ) -> None:
     name = dns.name.Name([*labels, b""])
@@ -61,7 +61,7 @@ def test_what_dnspython_asks_is_read_as_it_meant_it(
 
 
 @given(st.integers(0, 65535), st.integers(1, 15))
-def test_other_opcodes_are_told_that_they_are_not_done_whatever_follows(id: int, opcode: int) -> None:
+def test_other_opcodes_are_not_implemented_whatever_follows(id: int, opcode: int) -> None:
     data = wire.HEADER.pack(id, opcode << 11, 1, 2, 3, 4) + b"whatever"
     told = wire.parse_query_untrusted(data).rcode
     assert told == (dns.rcode.REFUSED if opcode == dns.opcode.UPDATE else dns.rcode.NOTIMP)
@@ -94,7 +94,7 @@ def message(body: bytes, *counts: int, flags: int = 0) -> bytes:
         (message(QUESTION + b"\x80" + OPT, 1, 0, 0, 1), "bad_label"),
     ],
 )
-def test_what_cannot_be_read_says_why(data: bytes, reason: str) -> None:
+def test_an_unreadable_message_says_why(data: bytes, reason: str) -> None:
     with pytest.raises(BadDatagram) as raised:
         wire.parse_query_untrusted(data)
     assert raised.value.reason == f"dns_{reason}"
@@ -113,7 +113,7 @@ def test_what_cannot_be_read_says_why(data: bytes, reason: str) -> None:
         (message(QUESTION + b"\xc0\x0c\0\1\0\1\0\0\0\0\0\0" + OPT, 1, 0, 1, 1), wire.NOERROR),
     ],
 )
-def test_what_breaks_a_rule_is_told_which(data: bytes, rcode: int) -> None:
+def test_a_message_that_breaks_a_rule_gets_its_code(data: bytes, rcode: int) -> None:
     assert wire.parse_query_untrusted(data).rcode == rcode
 
 

@@ -76,7 +76,7 @@ async def test_only_who_has_another_answer_is_woken(served: Served) -> None:
     assert served.http.api.answers.woken == len(other)
 
 
-async def test_who_waits_with_a_filter_that_becomes_too_much_work_is_told(served: Served) -> None:
+async def test_a_wait_ends_when_its_filter_becomes_too_much_work(served: Served) -> None:
     path = "/v1/health/service/web?filter=" + quote('Service.ID matches "([ab]{20}){30}$"')
     client = await served.client()
     index = (await client.get(path)).index
@@ -87,7 +87,7 @@ async def test_who_waits_with_a_filter_that_becomes_too_much_work_is_told(served
     assert (reply.status, "takes too long" in reply.error) == (400, True)
 
 
-async def test_an_index_is_left_alone_by_unrelated_changes_and_by_asking(served: Served) -> None:
+async def test_unrelated_changes_and_reads_leave_an_index_alone(served: Served) -> None:
     await served.register("web", 80)
     before = (await served.get("/v1/health/service/web")).index
     for number in range(3):
@@ -99,7 +99,7 @@ async def test_an_index_is_left_alone_by_unrelated_changes_and_by_asking(served:
     assert (await served.get("/v1/health/service/web?pretty")).index == after
 
 
-async def test_an_index_of_zero_or_below_waits_for_nothing_and_nonsense_is_a_400(served: Served) -> None:
+async def test_an_index_below_one_does_not_wait_and_nonsense_is_400(served: Served) -> None:
     for index in ("0", "-1", "-99999999999", ""):
         assert (await served.get(f"/v1/catalog/nodes?index={index}")).status == 200
     for index in ("x", "1.5", "1" * 30, "0x1"):
@@ -154,7 +154,7 @@ async def test_a_wait_that_is_no_duration_is_a_400(served: Served) -> None:
         assert (await served.get(f"/v1/catalog/nodes?index={index}&wait={wait.replace(' ', '%20')}")).status == 400
 
 
-async def test_who_goes_away_waits_no_longer(served: Served) -> None:
+async def test_a_client_that_goes_away_waits_no_longer(served: Served) -> None:
     client = await served.client()
     index = (await client.get("/v1/health/service/web")).index
     await client.send(request_bytes("GET", f"/v1/health/service/web?index={index}"))
@@ -165,7 +165,7 @@ async def test_who_goes_away_waits_no_longer(served: Served) -> None:
     await served.register("web", 80)
 
 
-async def test_what_is_pipelined_behind_a_wait_is_answered_after_it(served: Served) -> None:
+async def test_a_request_behind_a_wait_is_answered_after_it(served: Served) -> None:
     client = await served.client()
     index = (await client.get("/v1/health/service/web")).index
     await client.send(request_bytes("GET", f"/v1/health/service/web?index={index}") + request_bytes("GET", "/healthz"))
@@ -175,7 +175,7 @@ async def test_what_is_pipelined_behind_a_wait_is_answered_after_it(served: Serv
     assert (await client.reply()).body == b"ok\n"
 
 
-async def test_a_member_that_says_something_else_of_itself_wakes_who_shows_it(
+async def test_a_change_of_a_members_own_entry_wakes_its_readers(
     served: Served, mock_clock: MockClock
 ) -> None:
     await served.register("web", 80)
@@ -192,7 +192,7 @@ async def test_a_member_that_says_something_else_of_itself_wakes_who_shows_it(
     assert (await client.reply()).json[0]["Node"]["Address"] == "10.9.9.9"
 
 
-async def test_what_nobody_asks_any_more_is_forgotten_within_the_bound(served: Served, monkeypatch: Any) -> None:
+async def test_questions_that_nobody_asks_are_forgotten_at_the_bound(served: Served, monkeypatch: Any) -> None:
     monkeypatch.setattr(blocking, "KEPT_MAX", 20)
     client = await served.client()
     index = (await client.get("/v1/health/service/kept")).index
@@ -208,7 +208,7 @@ async def test_what_nobody_asks_any_more_is_forgotten_within_the_bound(served: S
     assert again.status == 200
 
 
-async def test_a_question_of_more_text_than_any_makes_sense_is_a_400_and_is_not_kept(served: Served) -> None:
+async def test_a_question_of_too_much_text_is_a_400_and_is_not_kept(served: Served) -> None:
     long = "x" * 3000
     for path in (f"health/service/{long}", f"health/service/web?tag={long}", f"catalog/nodes?node-meta=a:{long}",
                  f"kv/{long}", f"agent/service/{long}"):  # fmt: skip
@@ -217,7 +217,7 @@ async def test_a_question_of_more_text_than_any_makes_sense_is_a_400_and_is_not_
     assert not any("x" in str(question[1:]) for question in served.http.api.answers._records)
 
 
-async def test_answers_about_everything_take_no_more_than_their_share_of_the_time(
+async def test_answers_about_everything_keep_to_their_share_of_time(
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,  # noqa: ARG001  # sleeping takes no time with it
 ) -> None:

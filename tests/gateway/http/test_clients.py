@@ -92,7 +92,7 @@ def test_py_consul_is_told_what_cannot_be_had(client: Any) -> None:
 # -- curl --------------------------------------------------------------------------------------------------------------
 
 
-def test_curl_sends_a_large_body_with_expect_and_reads_the_unix_socket(sidecar: Sidecar, tmp_path: Path) -> None:
+def test_curl_sends_a_large_body_and_reads_the_unix_socket(sidecar: Sidecar, tmp_path: Path) -> None:
     curl = shutil.which("curl") or pytest.skip("curl is not installed")
     body = tmp_path / "body"
     meta = {f"k{number}": "v" * 500 for number in range(60)}
@@ -116,7 +116,7 @@ def commands() -> list[tuple[str, list[str]]]:
     ]
 
 
-def test_a_node_and_a_python_service_find_each_other_and_survive_each_others_death(
+def test_node_and_python_services_survive_each_others_death(
     sidecar: Sidecar, tmp_path: Path
 ) -> None:
     if shutil.which("node") is None:
@@ -168,14 +168,14 @@ async def test_gos_client_reads_numbers_from_these_headers_or_fails(served: Serv
     assert reply.headers["x-consul-knownleader"] in ("true", "false")
 
 
-async def test_prometheus_consul_sd_begins_with_the_datacenter_of_agent_self(served: Served) -> None:
+async def test_prometheus_consul_sd_asks_agent_self_for_the_datacenter(served: Served) -> None:
     """discovery/consul getDatacenter: Config.Datacenter has to be text; then it asks ?stale= with wait in ms."""
     config = (await served.get("/v1/agent/self")).json["Config"]
     assert config["Datacenter"] == "default"
     assert (await served.get("/v1/catalog/services?dc=default&stale=&wait=120000ms&filter=")).status == 200
 
 
-async def test_traefik_and_consul_template_wait_with_the_index_as_a_word(served: Served) -> None:
+async def test_traefik_and_consul_template_wait_with_the_index(served: Served) -> None:
     """They begin with index=0 and go on with what they were told."""
     first = await served.get("/v1/health/service/web?dc=&index=0&passing=1&stale=&wait=60000ms")
     assert first.index > 0
@@ -205,7 +205,7 @@ async def test_spring_cloud_sends_lower_case_keys_and_an_empty_check(served: Ser
     assert (await served.put("/v1/agent/service/register", body)).status == 200
 
 
-def test_a_client_that_keeps_its_connection_may_be_late_by_one_idle_minute() -> None:
+def test_a_client_may_keep_its_connection_for_an_idle_minute() -> None:
     """Go keeps idle connections for 90 s, and takes a request that meets a close for failed where it was a PUT."""
     from gossipreg.gateway.http.connections import IDLE_S
 

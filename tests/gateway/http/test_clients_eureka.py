@@ -167,7 +167,7 @@ def test_py_eureka_client_carries_a_token_as_the_password(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["eureka-js-client", "@rocketsoftware/eureka-js-client"])
 @pytest.mark.parametrize("delta", ["full", "delta"])
-def test_clients_eureka_js_client_registers_renews_finds_and_leaves(
+def test_clients_eureka_js_client_registers_finds_and_leaves(
     sidecar: Sidecar, tmp_path: Path, name: str, delta: str
 ) -> None:
     node = shutil.which("node") or pytest.skip(f"node {HOW}")

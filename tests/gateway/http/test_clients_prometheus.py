@@ -51,7 +51,7 @@ scrape_configs:
 """
 
 
-def test_clients_prometheus_finds_its_targets_by_http_sd_and_reads_the_metrics(tmp_path: Path) -> None:
+def test_clients_prometheus_finds_targets_and_reads_metrics(tmp_path: Path) -> None:
     prometheus = shutil.which("prometheus") or pytest.skip(f"prometheus {HOW}")
     with Sidecars() as cluster:
         one = cluster.start("one", "--http", "127.0.0.1:0").wait_ready()

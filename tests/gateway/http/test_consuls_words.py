@@ -41,7 +41,7 @@ async def register(served: Served, **more: Any) -> None:
     ],
     ids=str,
 )  # fmt: skip
-async def test_what_consul_takes_is_taken_and_noted_once(served: Served, more: Any, noted: list[str]) -> None:
+async def test_keys_that_only_consul_uses_are_taken_and_noted_once(served: Served, more: Any, noted: list[str]) -> None:
     for _ in range(3):
         await register(served, **more)
     assert served.notes == [
@@ -191,7 +191,7 @@ async def test_a_status_that_is_put_back_changed_is_a_heartbeat(served: Served) 
     assert (after["Status"], after["Output"]) == ("critical", "disk full")
 
 
-async def test_a_check_that_shows_maintenance_is_put_back_without_a_change(served: Served) -> None:
+async def test_putting_back_a_maintenance_check_changes_nothing(served: Served) -> None:
     await register(served, **FULL)
     await served.put("/v1/agent/service/maintenance/w1?enable=true&reason=why")
     await served.put("/v1/agent/maintenance?enable=true&reason=all")
@@ -228,7 +228,7 @@ async def test_nodes_services_and_checks_have_indexes(served: Served, path: str,
     assert all(0 < created <= modified <= reply.index <= MAX_INDEX for created, modified in found)
 
 
-async def test_the_index_of_a_changed_object_rises_and_of_others_does_not(served: Served) -> None:
+async def test_only_the_index_of_the_changed_object_rises(served: Served) -> None:
     await register(served, Check={"TTL": "10s", "Status": "passing"})
     await register(served, Name="other")
 
@@ -258,14 +258,14 @@ async def test_the_index_of_a_changed_object_rises_and_of_others_does_not(served
     assert entry["Checks"][1]["ModifyIndex"] > third["check"]
 
 
-def test_an_index_fits_javascript_and_rises_over_a_restart_of_the_owner() -> None:
+def test_an_index_fits_javascript_and_rises_over_a_restart() -> None:
     wall_ms = 1_800_000_000_000
     before, after = Version(wall_ms << 16 | 0xFFFF, 50_000), Version(wall_ms + 60_000 << 16, 1)
     assert created_index(before) <= index_of(before) < index_of(after) < MAX_INDEX
     assert index_of(Version((1 << 63) - 1, (1 << 63) - 1)) == MAX_INDEX
 
 
-def test_the_index_of_a_liveness_check_rises_with_each_change_of_state() -> None:
+def test_the_index_of_serfhealth_rises_with_each_change_of_state() -> None:
     clock = iter([5_000, 4_000])
     liveness = LivenessIndex(lambda: next(clock))
     one, version = NodeId(bytes(16)), Version(1 << 16, 7)
@@ -367,7 +367,7 @@ async def test_a_user_cannot_change_another_users_service_over_unix(
     assert served.left == []
 
 
-async def test_what_was_registered_over_tcp_is_changed_over_tcp(served: Served) -> None:
+async def test_a_service_registered_over_tcp_is_changed_over_tcp(served: Served) -> None:
     await register(served)
     assert served.services._entries["web"].owner == -1
     assert (await served.put("/v1/agent/service/deregister/web")).status == 200

@@ -58,7 +58,7 @@ def test_all_but_get_and_head_are_writes(method: str) -> None:
     assert status(doors, OUTSIDE, Head("HEAD", b"/v1/catalog/nodes", b"1.1")) == 200
 
 
-def test_probes_need_no_token_and_nothing_beside_them_is_taken_for_one() -> None:
+def test_probes_need_no_token_and_no_other_path_passes_for_one() -> None:
     doors = Doors(tokens=Tokens([TOKEN]), open_reads=False, open_paths=OPEN_PATHS)
     for path in (b"/healthz", b"/readyz", b"/readyz?verbose"):
         assert status(doors, OUTSIDE, Head("GET", path, b"1.1")) == 200
@@ -143,7 +143,7 @@ async def test_writes_on_loopback_need_the_token_and_reads_do_not(guarded: Serve
     assert guarded.left == []
 
 
-async def test_a_large_body_without_a_token_is_dropped_and_the_refusal_is_read(guarded: Served) -> None:
+async def test_a_large_body_without_token_is_dropped_and_refused(guarded: Served) -> None:
     client = await guarded.client()
     await client.send(request_bytes("PUT", "/v1/agent/service/register", b"x" * 900_000))
     assert (await client.reply("PUT")).status == 403
@@ -183,7 +183,7 @@ def test_a_weak_or_exposed_token_file_is_said(tmp_path: Path) -> None:
     gateway.close()
 
 
-async def test_a_connection_from_off_loopback_needs_the_token_for_reads(
+async def test_a_read_from_off_loopback_needs_the_token(
     guarded: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "door_of", lambda _sock: OUTSIDE)  # a test in namespaces has a real one

@@ -166,7 +166,7 @@ async def test_a_registration_as_down_takes_the_instance_out(served: Served) -> 
         ({"instanceId": "a b"}, "id"), ({"hostName": "a b", "ipAddr": ""}, "address"),
     ],
 )  # fmt: skip
-async def test_a_registration_that_cannot_be_used_is_a_400_that_says_why(
+async def test_an_unusable_registration_is_a_400_that_says_why(
     served: Served, changes: dict[str, Any], said: str
 ) -> None:
     instance = {key: value for key, value in {**JS, **changes}.items() if value is not None}
@@ -224,7 +224,7 @@ async def test_an_id_may_be_percent_encoded_or_not(served: Served) -> None:
     assert (await send(served, "PUT", "/apps/WEB/127.0.0.1:web:8081")).status == 200
 
 
-async def test_a_heartbeat_neither_gossips_nor_writes_unless_the_status_changes(
+async def test_a_heartbeat_is_gossiped_only_on_a_change_of_status(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(served)
@@ -240,7 +240,7 @@ async def test_a_heartbeat_neither_gossips_nor_writes_unless_the_status_changes(
     assert await listed(served) == []
 
 
-async def test_a_lease_that_ended_is_out_and_its_heartbeat_asks_for_registering(served: Served) -> None:
+async def test_a_heartbeat_of_an_ended_lease_asks_for_registering(served: Served) -> None:
     lease = {"renewalIntervalInSecs": 1, "durationInSecs": 1}
     await register(served, leaseInfo=lease)
     with trio.fail_after(30):
@@ -268,7 +268,7 @@ async def test_deregistering_takes_the_instance_out(served: Served) -> None:
     assert (await send(served, "DELETE", "/apps/WEB/w1")).status == 404
 
 
-async def test_a_status_set_from_outside_is_maintenance_until_it_is_ended(served: Served) -> None:
+async def test_a_status_that_is_set_is_maintenance_until_it_is_ended(served: Served) -> None:
     await register(served)
     assert (await send(served, "PUT", "/apps/WEB/w1/status?value=OUT_OF_SERVICE&lastDirtyTimestamp=1")).status == 200
     assert only(served).health is Health.MAINTENANCE
@@ -417,9 +417,9 @@ async def test_with_answers_of_the_last_run_an_empty_one_is_503(
         assert (await send(served, "GET", path)).status == 503, path
 
 
-async def test_replication_between_eureka_servers_is_refused_with_a_word(served: Served) -> None:
+async def test_replication_between_eureka_servers_is_refused(served: Served) -> None:
     assert (await send(served, "POST", "/peerreplication/batch", {})).status == 501
 
 
-def test_changes_are_kept_for_as_long_as_eurekas_servers_keep_them() -> None:
+def test_changes_are_kept_as_long_as_eurekas_servers_keep_them() -> None:
     assert KEPT_S == 180

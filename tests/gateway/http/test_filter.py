@@ -118,7 +118,7 @@ def test_the_expressions_of_one_filter_share_what_they_may_cost() -> None:
         holds(" or ".join(f'Node.Node matches "{char}{{900}}"' for char in "abc"))
 
 
-def test_a_filter_that_takes_too_long_is_a_400_each_time_and_spoils_no_other() -> None:
+def test_a_filter_that_takes_too_long_is_a_400_for_itself_alone() -> None:
     costly = 'Node.Node matches "([ab]{20}){30}$"'
     for _ in range(2):
         with pytest.raises(HttpError, match="takes too long") as caught:

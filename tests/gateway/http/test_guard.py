@@ -10,7 +10,7 @@ from gossipreg.gateway.http.message import Head, HttpError
 @pytest.mark.parametrize(
     "name", ["", "a b", "http://registry.lan", "registry.lan:8500", "a/b", "r\u00e9g.lan", "[::1]"]
 )
-def test_a_name_to_go_by_that_no_request_could_have_is_refused_at_the_start(name: str) -> None:
+def test_a_host_name_that_no_request_can_have_is_refused(name: str) -> None:
     with pytest.raises(BadConfig, match="--http-host"):
         Guard([name])
 

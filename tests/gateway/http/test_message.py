@@ -13,7 +13,7 @@ PRINTABLE = st.text(st.characters(codec="utf-8"), max_size=20).filter(str.isprin
 
 
 @given(st.lists(PRINTABLE, min_size=1, max_size=5), st.dictionaries(PRINTABLE.filter(bool), PRINTABLE, max_size=5))
-def test_what_is_encoded_comes_out_again(segments: list[str], query: dict[str, str]) -> None:
+def test_an_encoded_target_is_decoded_to_the_same_text(segments: list[str], query: dict[str, str]) -> None:
     target = "/" + "/".join(quote(segment, safe="") for segment in segments) + "?" + urlencode(query)
     found = target_untrusted(target.encode())
     assert found.path == tuple(segments)
@@ -27,7 +27,7 @@ def test_any_target_is_taken_apart_or_a_400(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", ["one\nline\tmore\r\n", "\u200d\U0001f468", "\u00a0", "\x7f"])
-def test_what_a_field_says_may_have_lines_and_any_character_of_text(value: str) -> None:
+def test_the_value_of_a_field_may_have_lines_and_any_character(value: str) -> None:
     assert target_untrusted(b"/?note=" + quote(value).encode()).query == {"note": [value]}
 
 

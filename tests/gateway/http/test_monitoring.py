@@ -19,7 +19,7 @@ from tests.gateway.http.conftest import Client, Served, request_bytes
 SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? (-?[0-9.e+-]+|NaN)')
 
 
-async def test_metrics_are_prometheus_text_and_every_sample_has_its_type(served: Served) -> None:
+async def test_metrics_are_prometheus_text_with_a_type_for_each_sample(served: Served) -> None:
     await served.register("web", 80)
     served.methods.lookup({"name": "web"})
     reply = await served.get("/metrics")
@@ -62,7 +62,7 @@ async def test_healthz_is_there_at_once_and_readyz_when_it_is_in_step(served: Se
     alone.close()
 
 
-async def test_prometheus_is_given_the_instances_that_it_asks_for_with_their_labels(served: Served) -> None:
+async def test_prometheus_gets_the_instances_it_asks_for_with_labels(served: Served) -> None:
     body = {"Name": "web", "ID": "w", "Port": 80, "Address": "fd00::1", "Tags": ["a", "b"], "Meta": {"path-x": "/m"}}
     await served.put("/v1/agent/service/register", body)
     await served.put("/v1/agent/service/register", {"Name": "ill", "Port": 81, "Check": {"TTL": "1h"}})
@@ -119,7 +119,7 @@ async def test_a_quiet_stream_of_events_shows_that_it_lives(served: Served, mock
     assert bytes(await client.stream.receive_some(65536)).startswith(b": ")
 
 
-async def test_a_first_reading_larger_than_what_a_reader_may_leave_is_read_to_its_end(
+async def test_a_first_reading_above_the_bound_is_read_to_its_end(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "STREAM_MAX_BYTES", 50_000)
@@ -140,7 +140,7 @@ async def test_a_first_reading_larger_than_what_a_reader_may_leave_is_read_to_it
     await told.aclose()
 
 
-async def test_a_reader_of_events_that_does_not_read_is_cut_off_and_harms_nobody(
+async def test_a_slow_reader_of_events_is_cut_off_and_harms_nobody(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "STREAM_MAX_BYTES", 50_000)
@@ -238,7 +238,7 @@ async def test_every_path_of_the_description_answers_as_it_says(served: Served) 
     assert asked > 35
 
 
-async def test_every_parameter_of_the_description_is_taken_and_every_error_is_as_described(served: Served) -> None:
+async def test_parameters_and_errors_are_as_the_description_says(served: Served) -> None:
     await served.register("web", 80)
     description = (await served.get("/openapi.json")).json
     good = {"filter": "", "tag": "t", "near": "_agent", "index": "0", "wait": "1s", "dc": "default",
@@ -261,7 +261,7 @@ async def test_every_parameter_of_the_description_is_taken_and_every_error_is_as
                 assert list(faults({"$ref": "error"}, refused.json, description["components"]["schemas"])) == []
 
 
-async def test_what_is_spelled_out_in_a_path_goes_before_what_stands_for_anything(served: Served) -> None:
+async def test_a_spelled_out_segment_goes_before_one_in_braces(served: Served) -> None:
     client = await served.client()
     assert (await client.get("/v1/agent/service/register")).headers["allow"] == "PUT"
     assert (await client.get("/v1/agent/service/deregister/web")).headers["allow"] == "PUT"

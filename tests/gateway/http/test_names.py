@@ -63,7 +63,7 @@ async def test_another_sidecar_under_a_dead_ones_name_is_its_one_entry(served: S
             heard_of(served, 3, "web", "10.3.0.3")
 
 
-async def test_of_two_living_members_of_a_name_each_can_be_asked_for(served: Served) -> None:
+async def test_two_living_members_of_one_name_can_both_be_asked_for(served: Served) -> None:
     small, large = sorted((heard_of(served, seed, "web", f"10.3.0.{seed}") for seed in (2, 3)), key=lambda one: one.id)
     longer = f"web.{large.id.hex()[:8]}"
     assert await names_at(served) == {key: sorted(["one", "web", longer]) for key in LISTS}

@@ -59,7 +59,7 @@ async def test_a_read_of_what_all_know_has_no_leader(unsynced: _Unsynced, path: 
 
 
 @pytest.mark.parametrize("path", OF_THIS_ONE)
-async def test_what_this_sidecar_knows_of_itself_is_marked(unsynced: _Unsynced, path: str) -> None:
+async def test_answers_about_this_sidecar_itself_are_marked(unsynced: _Unsynced, path: str) -> None:
     reply = await unsynced.get(path)
     assert reply.status == 200
     assert reply.headers["x-consul-knownleader"] == "false"
@@ -87,7 +87,7 @@ async def test_a_blocking_query_is_refused_at_once(unsynced: _Unsynced) -> None:
         assert has_no_leader(await unsynced.get("/v1/health/service/web?index=7&wait=5m"))
 
 
-async def test_a_blocking_query_that_waits_is_refused_when_sync_is_lost(served: Served) -> None:
+async def test_a_waiting_query_is_refused_when_sync_is_lost(served: Served) -> None:
     await served.register("web", 80)
     index = (await served.get("/v1/health/service/web")).index
     client = await served.client()

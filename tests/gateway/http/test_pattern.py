@@ -53,7 +53,7 @@ def test_any_text_is_an_expression_or_refused_with_a_reason(expression: str, tex
     ["(a", "a)", "[a", "[]", "*a", "a**", "a{2}{3}", "a{3,2}", "a{1001}", "a{", "a{x}", "\\", "\\b", "\\pL", "(?i)a",
      "(?P<n>a)", "[[:alpha:]]", "[b-a]", "(" * 40 + ")" * 40, "a" * (PATTERN_MAX + 1), "((a{1000}){1000})"],
 )  # fmt: skip
-def test_what_is_not_known_is_refused_never_ignored(expression: str) -> None:
+def test_an_unknown_construct_is_refused_never_ignored(expression: str) -> None:
     with pytest.raises(BadPattern):
         Pattern(expression)
 
@@ -70,7 +70,7 @@ COSTLY = ["([ab]{20}){30}$", "(a*){100}(b*){100}(.*){50}x", "(.{0,30}b){20}c"]
 
 
 @pytest.mark.parametrize("expression", COSTLY)
-def test_an_expression_whose_states_are_many_is_refused_before_it_holds_the_sidecar(expression: str) -> None:
+def test_an_expression_of_many_states_is_refused_at_once(expression: str) -> None:
     pattern = Pattern(expression)
     texts = (f"{number:b}".replace("0", "a").replace("1", "b") * 20 for number in range(1 << 20, (1 << 20) + 10_000))
     start = time.process_time()
@@ -82,7 +82,7 @@ def test_an_expression_whose_states_are_many_is_refused_before_it_holds_the_side
     assert time.process_time() - start < 5
 
 
-def test_what_people_write_is_held_against_any_number_of_texts() -> None:
+def test_common_expressions_are_held_against_any_number_of_texts() -> None:
     work = Work()
     pattern = Pattern("^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$", work)
     assert all(pattern.found_in(str(uuid.UUID(int=number << 64 | number * 7919))) for number in range(20_000))
@@ -90,7 +90,7 @@ def test_what_people_write_is_held_against_any_number_of_texts() -> None:
     assert work.steps > STEPS_MAX * 0.9
 
 
-def test_what_is_kept_of_a_pattern_is_bounded_and_may_be_forgotten_at_any_time() -> None:
+def test_kept_sets_of_a_pattern_are_bounded_and_may_be_forgotten() -> None:
     work = Work()
     pattern = Pattern("[^x]{20}x", work)
     for number in range(0x4E00, 0x4E00 + 3 * KEPT_MAX):  # each character is one more that leads on

@@ -24,7 +24,7 @@ def test_both_families_have_one_port(closing: ExitStack) -> None:
     assert len({listener.text.rpartition(":")[2] for listener in listeners}) == 1
 
 
-def test_a_second_family_that_the_machine_does_not_have_is_left_out(closing: ExitStack) -> None:
+def test_an_address_family_that_the_machine_lacks_is_left_out(closing: ExitStack) -> None:
     (only,) = listen_tcp(["127.0.0.1", NOT_OURS], 0)
     closing.callback(only.close)
 

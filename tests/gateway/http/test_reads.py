@@ -79,7 +79,7 @@ async def test_nodes_are_asked_for_by_name_and_by_id(pair: tuple[Served, Served]
     assert (await one.get("/v1/health/node/none")).json == []
 
 
-async def test_near_agent_sorts_by_distance_and_another_node_is_refused(pair: tuple[Served, Served]) -> None:
+async def test_near_sorts_by_distance_from_this_node_only(pair: tuple[Served, Served]) -> None:
     one, _ = pair
     await one.register("web", 81)
     ids = [entry["Service"]["ID"] for entry in (await one.get("/v1/health/service/web?near=_agent")).json]
@@ -126,7 +126,7 @@ async def test_consistency_modes_pretty_and_tokens_are_accepted(served: Served) 
     ["dc=elsewhere", "ns=other", "partition=p", "peer=x", "filter=x", "filter=a&filter=b", "passing=perhaps",
      "near=nobody", "index=x", "tag=" + "&tag=".join("a" * 20)],
 )  # fmt: skip
-async def test_what_cannot_be_answered_as_asked_is_a_400_never_ignored(served: Served, query: str) -> None:
+async def test_an_unknown_option_value_is_a_400_never_ignored(served: Served, query: str) -> None:
     reply = await served.get(f"/v1/health/service/web?{query}")
     assert reply.status == 400
     assert reply.error

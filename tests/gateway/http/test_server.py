@@ -107,7 +107,7 @@ async def test_a_body_in_chunks_is_put_together(served: Served) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip
-async def test_what_is_no_request_is_told_why_and_the_connection_ends(
+async def test_bytes_that_are_no_request_get_a_reason_and_a_close(
     served: Served, request_: bytes, status: int
 ) -> None:
     client = await served.client()
@@ -176,7 +176,7 @@ async def test_a_body_that_does_not_come_is_cut_off(served: Served, mock_clock: 
     assert await client.closed()
 
 
-async def test_a_body_that_was_waited_for_has_no_more_time_than_another(served: Served, mock_clock: MockClock) -> None:
+async def test_a_body_after_100_continue_has_no_extra_time(served: Served, mock_clock: MockClock) -> None:
     client = await served.client()
     await client.send(request_bytes("PUT", "/v1/agent/service/register", Content_Length="100", Expect="100-continue"))
     assert (await client.stream.receive_some(100)).startswith(b"HTTP/1.1 100")
@@ -198,7 +198,7 @@ async def test_an_idle_connection_lives_longer_than_clients_keep_it(served: Serv
     assert (await client.get("/healthz")).status == 200
 
 
-async def test_who_does_not_read_its_responses_is_cut_off(served: Served, mock_clock: MockClock) -> None:
+async def test_a_client_that_does_not_read_its_responses_is_cut_off(served: Served, mock_clock: MockClock) -> None:
     client = await served.client()
     with trio.move_on_after(1e9):
         async with trio.open_nursery() as nursery:
@@ -251,7 +251,7 @@ async def test_beyond_the_most_connections_the_longest_idle_gives_way(
     assert (await clients[1].get("/healthz")).status == 200
 
 
-async def test_where_none_is_idle_the_next_is_told(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_next_connection_is_refused_if_none_is_idle(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         await (await served.client()).send(b"GET")
     await wait_all_tasks_blocked(0.05)

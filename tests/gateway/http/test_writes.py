@@ -43,7 +43,7 @@ def texts(served: Served, id: str = "web") -> list[str]:
 # -- services ----------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_registered_is_found_as_it_was_said(served: Served) -> None:
+async def test_a_registered_service_is_found_as_it_was_registered(served: Served) -> None:
     await registered(served, ID="w1", Address="10.1.1.1", Tags=["b", "a"], Meta={"k": "v"},
                      Weights={"Passing": 7, "Warning": 1})  # fmt: skip
     (entry,) = (await served.get("/v1/health/service/web?passing")).json
@@ -100,7 +100,7 @@ async def test_keys_are_taken_in_any_case_and_with_underscores(served: Served, b
     ],
     ids=str,
 )  # fmt: skip
-async def test_what_cannot_be_said_here_is_a_400_with_one_sentence(served: Served, more: Any, why: str) -> None:
+async def test_an_unsupported_registration_is_a_400_with_one_sentence(served: Served, more: Any, why: str) -> None:
     reply = await served.put("/v1/agent/service/register", {**WEB, **more})
     if not why:  # what says nothing
         assert reply.status == 200
@@ -126,7 +126,7 @@ async def test_a_service_is_taken_out_and_an_unknown_one_is_not_found(served: Se
     assert (await served.get("/v1/agent/services")).json == {}
 
 
-async def test_registering_again_keeps_checks_unless_they_are_to_be_replaced(served: Served) -> None:
+async def test_registering_again_keeps_checks_unless_asked_to_replace(served: Served) -> None:
     await registered(served, Check={"CheckID": "a", "TTL": "10s"})
     await registered(served, Check={"CheckID": "b", "TTL": "20s"})
     assert texts(served) == ["ttl:10s,check_id=a", "ttl:20s,check_id=b"]
@@ -178,7 +178,7 @@ def test_a_check_in_consuls_words_is_put_in_ours(check: Any, table: Any) -> None
 
 @given(st.lists(st.text(min_size=1).filter(str.isprintable), min_size=1, max_size=4))
 @example(["x", "a,timeout=1s", "it's, b,fails=2"])
-def test_arguments_of_a_command_are_given_to_it_as_they_were_said(args: list[str]) -> None:
+def test_a_command_gets_its_arguments_unchanged(args: list[str]) -> None:
     spec = parse_check_untrusted("check", check_untrusted({"args": args}, "id"))
     assert shlex.split(spec.target) == args
     assert (spec.id, spec.timeout_s, spec.fails) == ("id", DEFAULT_TIMEOUT_S, 1)
@@ -214,7 +214,7 @@ async def test_each_ttl_check_is_answered_by_itself(served: Served) -> None:
     assert health_of(served) is Health.CRITICAL
 
 
-async def test_what_is_said_of_a_check_may_have_lines(served: Served) -> None:
+async def test_the_note_of_a_check_may_have_lines(served: Served) -> None:
     await registered(served, Check={"TTL": "10s"})
     note = quote("all is well\nand \U0001f468\u200d\U0001f469 too")
     assert (await served.put(f"/v1/agent/check/pass/service:web?note={note}")).status == 200
@@ -272,7 +272,7 @@ async def test_a_status_given_with_a_check_is_where_it_begins(served: Served) ->
 # -- maintenance -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_service_in_maintenance_stays_so_whatever_its_checks_say(served: Served) -> None:
+async def test_maintenance_stays_whatever_the_checks_of_a_service_say(served: Served) -> None:
     await registered(served, Check={"TTL": "10s"})
     assert (await served.put("/v1/agent/service/maintenance/web?enable=true&reason=new+disk")).status == 200
     await served.put("/v1/agent/check/pass/service:web")
@@ -304,7 +304,7 @@ async def kept() -> AsyncIterator[list[Served]]:
         one.close()
 
 
-async def test_what_is_written_is_on_the_disk_before_it_is_answered(tmp_path: Path, kept: list[Served]) -> None:
+async def test_a_write_is_on_the_disk_before_it_is_answered(tmp_path: Path, kept: list[Served]) -> None:
     folder = tmp_path / "data"
     data = DataDirectory(str(folder))
     served = Served(tmp_path, MemoryNetwork(), "one", database=data)
@@ -357,7 +357,7 @@ async def test_header_values_and_bodies_are_in_no_answer_and_no_log(served: Serv
     assert spec.headers == (("Authorization", "Bearer T0KEN-SECRET"),)
 
 
-async def test_what_cannot_be_written_is_told_and_said_or_refused(tmp_path: Path) -> None:
+async def test_a_write_that_the_disk_refuses_is_marked_or_refused(tmp_path: Path) -> None:
     data = DataDirectory(str(tmp_path / "data"))
     served = Served(tmp_path, MemoryNetwork(), "one", database=data)
     try:
@@ -458,7 +458,7 @@ async def test_join_calls_and_leave_answers_when_it_is_done(served: Served) -> N
      ("PUT", "query"), ("PUT", "event/fire/x"), ("GET", "operator/raft/configuration"),
      ("GET", "namespaces"), ("GET", "peerings"), ("PUT", "agent/token/default"), ("GET", "agent/metrics")],
 )  # fmt: skip
-async def test_what_cannot_be_had_says_so_in_one_sentence(served: Served, method: str, path: str) -> None:
+async def test_an_unsupported_path_says_so_in_one_sentence(served: Served, method: str, path: str) -> None:
     reply = await (await served.client()).request(method, f"/v1/{path}")
     assert reply.status == 501
     assert len(reply.error) > 15
