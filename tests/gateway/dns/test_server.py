@@ -148,9 +148,7 @@ async def test_malformed_datagrams_are_counted_and_others_answered(running: Runn
         (b"\xff\xff" + b"\0" * 100, "drop.dns_tcp_long"), (b"\0\0", "drop.dns_short"),
     ],
 )  # fmt: skip
-async def test_a_stream_ends_after_its_answers_at_what_is_no_query(
-    running: Running, data: bytes, reason: str
-) -> None:
+async def test_a_stream_ends_after_its_answers_at_what_is_no_query(running: Running, data: bytes, reason: str) -> None:
     short = dns.message.make_query("web.service.consul", "MX")
     stream = await running.connect()
     async with stream:
@@ -193,9 +191,7 @@ async def test_a_client_that_sends_nothing_or_half_is_cut_off(
         await stream.aclose()
 
 
-async def test_a_client_that_does_not_read_is_cut_off_alone(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_does_not_read_is_cut_off_alone(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "SEND_S", 0.2)
     monkeypatch.setattr(rates, "LOOPBACK_ANSWERS_A_SECOND", 1_000_000)
     stream = await running.connect()

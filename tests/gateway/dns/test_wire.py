@@ -31,9 +31,7 @@ def test_any_bytes_are_a_query_or_raise_the_one_exception(data: bytes) -> None:
 
 
 @given(st.binary(max_size=80), st.sampled_from([(1, 0, 0, 0), (1, 0, 0, 1), (1, 1, 0, 1), (2, 0, 0, 0), (1, 0, 9, 9)]))
-def test_bytes_behind_a_good_header_are_a_query_or_one_error(
-    data: bytes, counts: tuple[int, int, int, int]
-) -> None:
+def test_bytes_behind_a_good_header_are_a_query_or_one_error(data: bytes, counts: tuple[int, int, int, int]) -> None:
     header = wire.HEADER.pack(7, wire.RD, *counts)
     try:
         query = wire.parse_query_untrusted(header + data)

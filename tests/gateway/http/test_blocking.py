@@ -175,9 +175,7 @@ async def test_a_request_behind_a_wait_is_answered_after_it(served: Served) -> N
     assert (await client.reply()).body == b"ok\n"
 
 
-async def test_a_change_of_a_members_own_entry_wakes_its_readers(
-    served: Served, mock_clock: MockClock
-) -> None:
+async def test_a_change_of_a_members_own_entry_wakes_its_readers(served: Served, mock_clock: MockClock) -> None:
     await served.register("web", 80)
     client = await served.client()
     first = await client.get("/v1/health/service/web")

@@ -116,9 +116,7 @@ def commands() -> list[tuple[str, list[str]]]:
     ]
 
 
-def test_node_and_python_services_survive_each_others_death(
-    sidecar: Sidecar, tmp_path: Path
-) -> None:
+def test_node_and_python_services_survive_each_others_death(sidecar: Sidecar, tmp_path: Path) -> None:
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     registry = sidecar.ready["http"].partition("unix:")[2]

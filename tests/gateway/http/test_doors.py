@@ -183,9 +183,7 @@ def test_a_weak_or_exposed_token_file_is_said(tmp_path: Path) -> None:
     gateway.close()
 
 
-async def test_a_read_from_off_loopback_needs_the_token(
-    guarded: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_read_from_off_loopback_needs_the_token(guarded: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "door_of", lambda _sock: OUTSIDE)  # a test in namespaces has a real one
     client = await guarded.client()
     assert (await client.get("/v1/catalog/nodes")).status == 403

@@ -1,64 +1,14 @@
-"""Eureka's paths on a real node: what its clients send, and what they demand of the answers."""
+"""Eureka's registrations and leases on a real node."""
 
 import json
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 import trio
 
-from gossipreg.core.knowledge import Knowledge
-from gossipreg.gateway.http.eureka.recent import KEPT_S
-from gossipreg.model import Health, Instance
-from tests.gateway.http.conftest import Reply, Served
-
-JS = {
-    "app": "web", "instanceId": "w1", "hostName": "host-1", "ipAddr": "10.0.0.9",
-    "port": {"$": 8081, "@enabled": "true"}, "vipAddress": "web.vip", "status": "UP",
-    "dataCenterInfo": {"@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", "name": "MyOwn"},
-    "metadata": {"@class": "java.util.Collections$EmptyMap", "version": "2", "weight": 3, "canary": True},
-    "statusPageUrl": "http://host-1:8081/info",
-}  # fmt: skip
-XML = """<?xml version="1.0"?>
-<instance><instanceId>x1</instanceId><hostName>host-2</hostName><app>WEB</app><ipAddr>10.0.0.10</ipAddr>
-<status>UP</status><port enabled="true">8082</port><securePort enabled="true">8443</securePort>
-<dataCenterInfo class="c"><name>MyOwn</name></dataCenterInfo>
-<leaseInfo><renewalIntervalInSecs>5</renewalIntervalInSecs><durationInSecs>15</durationInSecs></leaseInfo>
-<metadata><zone>a</zone><note>1 &lt; 2</note></metadata></instance>"""
-
-
-async def send(served: Served, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-    return await (await served.client()).request(method, f"/eureka{path}", body, **headers)
-
-
-async def register(served: Served, app: str = "WEB", **changes: Any) -> Reply:
-    instance = {key: value for key, value in {**JS, "app": app, **changes}.items() if value is not None}
-    return await send(served, "POST", f"/apps/{app}", {"instance": instance}, Content_Type="application/json")
-
-
-async def listed(served: Served, path: str = "/apps") -> list[dict[str, Any]]:
-    reply = await send(served, "GET", path, Accept="application/json")
-    assert reply.status == 200, reply.body
-    return [one for app in reply.json["applications"]["application"] for one in app["instance"]]
-
-
-async def from_xml(served: Served, path: str = "/apps") -> ElementTree.Element:
-    reply = await send(served, "GET", path)
-    assert reply.headers["content-type"] == "application/xml"
-    return ElementTree.fromstring(reply.body)
-
-
-def only(served: Served, name: str = "web") -> Instance:
-    (instance,) = served.instances(name)
-    return instance
-
-
-def written(served: Served) -> int:
-    """Versions of our row so far: what was gossiped."""
-    return served.node.replica.rows[served.node.id].version.counter
-
-
-# -- registering -------------------------------------------------------------------------------------------------------
+from gossipreg.model import Health
+from tests.gateway.http.conftest import Served
+from tests.gateway.http.eureka import JS, XML, listed, only, register, send, written
 
 
 async def test_a_registration_is_answered_204_and_is_a_service(served: Served) -> None:
@@ -204,9 +154,6 @@ async def test_a_doctype_is_refused_by_name(served: Served) -> None:
     assert b"DOCTYPE" in reply.body
 
 
-# -- leases ------------------------------------------------------------------------------------------------------------
-
-
 async def test_the_heartbeat_of_an_unknown_instance_is_404(served: Served) -> None:
     assert (await send(served, "PUT", "/apps/WEB/w1")).status == 404
     await register(served)
@@ -304,122 +251,3 @@ async def test_metadata_is_changed_and_all_else_stays(served: Served) -> None:
     assert (await send(served, "PUT", "/apps/WEB/w1")).status == 200
     assert (await send(served, "PUT", "/apps/WEB/w1/metadata")).status == 400
     assert (await send(served, "PUT", "/apps/WEB/w1/metadata?eureka-vip=x")).status == 400
-
-
-# -- reads -------------------------------------------------------------------------------------------------------------
-
-
-async def test_every_service_is_an_app_with_its_passing_instances(served: Served) -> None:
-    await served.register("db", 5432)
-    await served.put("/v1/agent/service/register", {"Name": "ill", "Port": 1, "Check": {"TTL": "10s"}})
-    (one,) = await listed(served)
-    assert (one["app"], one["instanceId"], one["vipAddress"], one["status"]) == ("DB", "db-5432", "db", "UP")
-    assert one["port"] == {"$": 5432, "@enabled": "true"}
-    assert one["ipAddr"] == one["hostName"] == only(served, "db").service.address
-
-
-async def test_both_prefixes_answer_with_and_without_a_last_slash(served: Served) -> None:
-    await register(served)
-    for path in ("/eureka/apps", "/eureka/apps/", "/eureka/v2/apps", "/eureka/v2/apps/", "/eureka/v2/apps/WEB"):
-        assert (await served.get(path)).status == 200, path
-    assert (await served.put("/eureka/v2/apps/WEB/w1")).status == 200
-
-
-async def test_the_hash_code_counts_the_instances_that_are_up(served: Served) -> None:
-    assert (await from_xml(served)).findtext("apps__hashcode") == ""
-    await register(served)
-    await register(served, instanceId="w2")
-    await register(served, instanceId="w3", status="DOWN")
-    assert (await from_xml(served)).findtext("apps__hashcode") == "UP_2_"
-    assert (await from_xml(served, "/apps/delta")).findtext("apps__hashcode") == "UP_2_"
-
-
-async def test_xml_is_answered_unless_json_is_asked_for(served: Served) -> None:
-    await register(served, metadata={"a<b": "<&>\x00", "1st": "x", "a:b": "y"})
-    root = await from_xml(served)
-    instance = root.find("application/instance")
-    assert instance is not None
-    assert root.findtext("application/name") == "WEB"
-    port = instance.find("port")
-    assert port is not None
-    assert (port.text, port.attrib) == ("8081", {"enabled": "true"})
-    assert instance.findtext("dataCenterInfo/name") == "MyOwn"
-    assert instance.find("dataCenterInfo").attrib["class"].endswith("DefaultDataCenterInfo")  # type: ignore[union-attr]
-    assert instance.findtext("overriddenstatus") == "UNKNOWN"
-    assert instance.findtext("metadata/a_b") in ("<&>\ufffd", "y")
-    assert instance.findtext("metadata/_1st") == "x"
-    assert (await send(served, "GET", "/apps", Accept="text/html, application/xml")).body.startswith(b"<")
-    assert (await send(served, "GET", "/apps", Accept="application/*+json")).json["applications"]
-
-
-async def test_one_app_one_instance_and_vips_are_found(served: Served) -> None:
-    await register(served, secureVipAddress="web.s,other")
-    for path, root in (("/apps/web", "application"), ("/apps/WEB/w1", "instance"), ("/instances/w1", "instance"),
-                       ("/vips/web.vip", "applications"), ("/svips/other", "applications")):  # fmt: skip
-        reply = await send(served, "GET", path, Accept="application/json")
-        assert (reply.status, list(reply.json)) == (200, [root]), path
-        assert (await from_xml(served, path)).tag == root
-    for path in ("/apps/none", "/apps/WEB/none", "/apps/none/w1", "/instances/none", "/vips/web", "/svips/web.vip"):
-        assert (await send(served, "GET", path)).status == 404, path
-
-
-async def test_an_answer_is_as_new_as_the_registry(served: Served) -> None:
-    await register(served)
-    assert len(await listed(served)) == len(await listed(served)) == 1
-    await register(served, instanceId="w2")
-    assert len(await listed(served)) == 2
-    assert len(await listed(served, "/vips/web.vip")) == 2
-    await send(served, "DELETE", "/apps/WEB/w1")
-    assert [one["instanceId"] for one in await listed(served, "/vips/web.vip")] == ["w2"]
-
-
-async def test_a_delta_names_what_came_changed_and_is_gone(served: Served) -> None:
-    assert await listed(served) == []
-    served.http.api.parts.eureka._recent._complete_at = 0  # it has followed for long
-    await register(served)
-    await register(served, instanceId="w2")
-    assert {one["instanceId"]: one["actionType"] for one in await listed(served, "/apps/delta")} == {
-        "w1": "ADDED", "w2": "ADDED",
-    }  # fmt: skip
-    await register(served, port={"$": 9, "@enabled": "true"})
-    await send(served, "DELETE", "/apps/WEB/w2")
-    assert {one["instanceId"]: one["actionType"] for one in await listed(served, "/apps/delta")} == {
-        "w1": "MODIFIED", "w2": "DELETED",
-    }  # fmt: skip
-
-
-async def test_the_version_of_a_delta_grows_with_every_change(served: Served) -> None:
-    """py-eureka-client takes a delta with the version and hash code of the last one for the same."""
-    versions = []
-    for port in (1, 2, 3):
-        await register(served, port={"$": port, "@enabled": "true"})
-        versions.append(int((await from_xml(served, "/apps/delta")).findtext("versions__delta") or ""))
-    assert versions == sorted(set(versions))
-
-
-async def test_a_sidecar_that_is_not_in_sync_answers_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    await register(served)
-    monkeypatch.setattr(type(served.node), "synced", False)
-    for path in ("/apps", "/apps/", "/apps/delta", "/apps/WEB", "/apps/none", "/vips/x", "/svips/x", "/instances/none"):
-        assert (await send(served, "GET", path)).status == 503, path
-    assert (await send(served, "GET", "/apps/WEB/w1")).status == 200, "its own it knows"
-    assert (await send(served, "PUT", "/apps/WEB/w1")).status == 200
-
-
-async def test_with_answers_of_the_last_run_an_empty_one_is_503(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(served.node), "knowledge", Knowledge.LAST_KNOWN)
-    assert (await send(served, "GET", "/apps")).status == 503
-    await register(served)
-    assert len(await listed(served)) == 1
-    for path in ("/apps/none", "/vips/none", "/svips/none", "/instances/none", "/apps/WEB/none"):
-        assert (await send(served, "GET", path)).status == 503, path
-
-
-async def test_replication_between_eureka_servers_is_refused(served: Served) -> None:
-    assert (await send(served, "POST", "/peerreplication/batch", {})).status == 501
-
-
-def test_changes_are_kept_as_long_as_eurekas_servers_keep_them() -> None:
-    assert KEPT_S == 180

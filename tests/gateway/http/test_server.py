@@ -107,9 +107,7 @@ async def test_a_body_in_chunks_is_put_together(served: Served) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip
-async def test_bytes_that_are_no_request_get_a_reason_and_a_close(
-    served: Served, request_: bytes, status: int
-) -> None:
+async def test_bytes_that_are_no_request_get_a_reason_and_a_close(served: Served, request_: bytes, status: int) -> None:
     client = await served.client()
     with suppress(trio.BrokenResourceError):  # it may be told before it has said all
         await client.send(request_)
