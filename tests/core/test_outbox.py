@@ -115,6 +115,15 @@ def test_an_unproven_address_never_gets_more_than_three_times_what_it_sent(
     assert len(read(outbox.flush(0.0))) == len({to for to, _ in said})
 
 
+def test_all_datagrams_to_an_unproven_address_share_its_allowance() -> None:
+    outbox = an_outbox()
+    outbox.allow(ADDRESSES[0], 400)
+    for _ in range(3):  # each nearly fills a datagram, and one of them fits
+        outbox.put(ADDRESSES[0], Want(1, bytes(1000)))
+    assert len(outbox.flush(0.0)) == 1
+    assert outbox.withheld == 2
+
+
 def test_what_an_unproven_address_does_not_get_is_counted_and_takes_no_counter() -> None:
     outbox = an_outbox()
     told: list[int] = []
