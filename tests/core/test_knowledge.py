@@ -1,5 +1,7 @@
 """What a member knows of the whole cluster, as every interface asks for it."""
 
+import pytest
+
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.model import Address
 from tests.core.cluster import Cluster, Host
@@ -42,9 +44,10 @@ def test_an_isolated_member_answers_stale_and_then_not_at_all() -> None:
     assert cluster.until(lambda: hosts[0].node.knowledge is Knowledge.SYNCED, 30)
 
 
-def test_in_a_small_cluster_silent_others_are_taken_for_gone() -> None:
+@pytest.mark.parametrize("members", [2, 3])
+def test_in_a_small_cluster_silent_others_are_taken_for_gone(members: int) -> None:
     cluster = Cluster()
-    hosts = cluster.grow(2)
+    hosts = cluster.grow(members)
     _cut_off(cluster, hosts[0])
     cluster.run(cluster.config.alone_small_s + 30)
     assert "alone_over" in cluster.events(hosts[0])

@@ -3,9 +3,10 @@
 import pytest
 
 from gossipreg.core.effects import Effect, RowAcked
-from gossipreg.model import Health
+from gossipreg.model import NOTHING, Health, Service
 from simulations.observer import Observer
-from tests.core.cluster import Cluster, Host
+from tests.core.cluster import START, Cluster, Host
+from tests.core.speaker import Speaker, a_node
 
 
 class _Acked(Observer):
@@ -123,3 +124,18 @@ def test_nobody_is_asked_any_more_once_waiting_ends() -> None:
     cluster.cut = lambda _from, _to: False
     cluster.run(5)
     assert acked.versions == []
+
+
+def test_older_version_of_our_row_is_no_ack() -> None:
+    node, speaker = a_node(), Speaker(1)
+    speaker.greets(node, START)
+    older = node.replica.page(node.id, NOTHING, 1300)
+    assert older is not None
+    node.register(Service("web", "web", "10.1.0.1", 80), Health.PASSING, START)
+    node.await_acks(node.version, START)
+    speaker.says(node, START, older)
+    assert node.acks_missing() == [speaker.id]
+    newer = node.replica.page(node.id, NOTHING, 1300)
+    assert newer is not None
+    speaker.says(node, START, newer)
+    assert node.acks_missing() == []
