@@ -50,6 +50,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 CLIENT_MAY_IMPORT = ("errors", "model", "retry", "socket_path", "wire.rpc", "client")
 
 
+OUTSIDE = ("tests", "simulations", "scripts")
+SCRIPTS_MAY_IMPORT = ("simulations", "tests.fuzz.targets")
+"""Beside the package, and each other: the breaks of the laboratory's selftest, and the fuzz targets."""
+
+
 def imports(tree: ast.AST, package: Path) -> Iterator[tuple[int, str]]:
     """(line, dotted name) of each import, also in functions and under TYPE_CHECKING: who imports, knows."""
     for node in ast.walk(tree):
@@ -70,8 +75,8 @@ def import_faults(name: str, tree: ast.AST, package: Path) -> Iterator[Fault]:
     for line, imported in imports(tree, package):
         if imported.startswith("."):
             yield line, f"relative import {imported}: write the full name, so that the direction can be read"
-        if imported.split(".")[0] in ("tests", "simulations") and not name.startswith(imported.split(".")[0]):
-            yield line, f"imports {imported}: what ships needs no test"
+        if fault := _outside_fault(name, imported):
+            yield line, f"imports {imported}: {fault}"
         if imported == "gossipreg" or not imported.startswith("gossipreg."):
             continue
         inner = imported.removeprefix("gossipreg.")
@@ -79,8 +84,24 @@ def import_faults(name: str, tree: ast.AST, package: Path) -> Iterator[Fault]:
             yield line, f"{name} imports {imported}: {_direction(part)}"
 
 
+def _outside_fault(name: str, imported: str) -> str:
+    """Why this file may not import that, where that is outside the package; empty where it may."""
+    if name.startswith("scripts.tools."):
+        return "the tools stand below all that use them" if _outside(imported, "scripts.tools") else ""
+    if name.startswith("scripts."):
+        fine = not _outside(imported, "scripts") or imported.startswith(SCRIPTS_MAY_IMPORT)
+        return "" if fine else "what tests and scripts share stands in scripts/tools/"
+    return "what ships needs no test" if _outside(imported, name.split(".")[0]) else ""
+
+
+def _outside(imported: str, home: str) -> bool:
+    return imported.split(".")[0] in OUTSIDE and not imported.startswith(home)
+
+
 def _may_import(part: str, inner: str) -> bool:
     target = inner.split(".")[0]
+    if part == "scripts":
+        return True
     if part == "client":
         return any(inner == allowed or inner.startswith(f"{allowed}.") for allowed in CLIENT_MAY_IMPORT)
     if part == "gossipreg":  # the package itself gives out the client and the exceptions

@@ -22,7 +22,9 @@ from tests.client.fake_sidecar import FakeSidecar, instance
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
-MAX_LINES = 500
+MAX_LINES = 400
+STILL_LONGER = {"content.py", "node.py", "replica.py"}
+"""Files of the core that are being split; until then up to 500 lines."""
 PURE = ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "config", "wire", "core")
 
 MAX_TEST_LINES = 400
@@ -31,8 +33,9 @@ STILL_LONG = ("tests/core/",)
 """Folders whose files and names are still to be shortened."""
 
 FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "simulations").rglob("*.py")])
+SCRIPT_FILES = sorted((ROOT / "scripts").rglob("*.py"))
 TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}
+TREES = {path: ast.parse(path.read_text(), str(path)) for path in [*FILES, *SCRIPT_FILES]}
 
 
 def dotted(path: Path) -> str:
@@ -56,7 +59,7 @@ def test_every_part_of_the_house_is_looked_at() -> None:
     assert {path.name for path in PURE_FILES} >= {"errors.py", "config.py", "rpc.py", "node.py", "__init__.py"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=dotted)
+@pytest.mark.parametrize("path", TREES, ids=dotted)
 def test_imports_run_one_way(path: Path) -> None:
     assert listed(path, house_rules.import_faults(dotted(path), TREES[path], PACKAGE)) == []
 
@@ -66,9 +69,15 @@ def test_core_and_wire_read_no_clock_socket_or_randomness(path: Path) -> None:
     assert listed(path, house_rules.purity_faults(TREES[path])) == []
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.is_relative_to(PACKAGE)], ids=dotted)
+@pytest.mark.parametrize("path", TREES, ids=dotted)
 def test_a_file_holds_one_idea_and_stays_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MAX_LINES, "split it by ideas"
+    most = 500 if path.name in STILL_LONGER else MAX_LINES
+    assert len(path.read_text().splitlines()) <= most, "split it by ideas"
+
+
+def test_longer_files_are_named_only_while_they_are_longer() -> None:
+    longer = {path.name for path in FILES if len(path.read_text().splitlines()) > MAX_LINES}
+    assert STILL_LONGER - longer == set(), "take it out of STILL_LONGER"
 
 
 def test_a_file_of_tests_stays_short() -> None:
@@ -161,6 +170,12 @@ def test_a_long_name_of_a_test_is_found_in_classes_too() -> None:
         ("gossipreg.core.node", "from tests.core import cluster"),
         ("gossipreg.core.node", "import simulations.world"),
         ("simulations.world", "from gossipreg.daemon import pump"),
+        ("simulations.world", "from scripts.tools.wait import wait_for"),
+        ("gossipreg.core.node", "import scripts.tools.wait"),
+        ("scripts.soaking.soak", "from tests.system.hosts import Hosts"),
+        ("scripts.tools.wait", "from simulations.world import World"),
+        ("scripts.tools.wait", "from tests.fuzz.targets import TARGETS"),
+        ("scripts.tools.wait", "from scripts.soaking.world import World"),
     ],
 )
 def test_a_wrong_import_is_found(name: str, source: str) -> None:
@@ -176,6 +191,8 @@ def test_a_wrong_import_is_found(name: str, source: str) -> None:
         ("gossipreg.client.connection", "from gossipreg.wire import rpc\nfrom gossipreg.errors import Busy"),
         ("gossipreg.socket_path", "from gossipreg.errors import Unreachable"),
         ("simulations.world", "from gossipreg.core.node import Node\nimport simulations.network"),
+        ("scripts.checks.fuzzing", "from tests.fuzz.targets import TARGETS\nfrom scripts.tools.wait import wait_for"),
+        ("scripts.checks.mutations", "from simulations.selftest import ALL\nfrom gossipreg.gateway.dns import wire"),
     ],
 )
 def test_a_right_import_is_left_alone(name: str, source: str) -> None:

@@ -71,10 +71,9 @@ def main() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = server.server_address[1]
+    service = {"Name": NAME, "ID": ID, "Address": "127.0.0.1", "Port": port, "Meta": {"language": "python"}}
     check = {"HTTP": f"http://127.0.0.1:{port}/", "Interval": "250ms", "Timeout": "200ms", "Status": "passing"}
-    ask("PUT", "/v1/agent/service/register", {
-        "Name": NAME, "ID": ID, "Address": "127.0.0.1", "Port": port, "Meta": {"language": "python"}, "Check": check,
-    })  # fmt: skip
+    ask("PUT", "/v1/agent/service/register", {**service, "Check": check})
     signal.signal(signal.SIGTERM, lambda *_: goodbye())
     index, before = 0, ""
     while True:
