@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.data_directory import _LAYOUTS, DATABASE, DataDirectory
+from gossipreg.daemon.data_directory import DataDirectory
+from gossipreg.daemon.database_file import _LAYOUTS, DATABASE
 from gossipreg.daemon.identity import draw_generation, draw_identity, identity_of
 from gossipreg.daemon.kept import (
     Hold,

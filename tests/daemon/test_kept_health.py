@@ -8,7 +8,7 @@ import trio
 from msgpack import packb
 from trio.testing import MockClock
 
-from gossipreg.daemon.data_directory import _LAYOUTS
+from gossipreg.daemon.database_file import _LAYOUTS
 from gossipreg.daemon.kept import Moment
 from gossipreg.model import Health
 from tests.daemon.kept_services import CHECKED, ME, ROOT, Holder, Started, passing_once
