@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgpack import packb, unpackb
 
-from gossipreg.daemon import maintenance_methods, methods, params
+from gossipreg.daemon import lookups, maintenance_methods, methods, params
 from gossipreg.errors import REQUEST_ERRORS
 from gossipreg.model import NOTHING, Health, Instance, MemberInfo, NodeId, Service, ServiceSummary
 from gossipreg.rights import RIGHTS, Right
@@ -21,7 +21,7 @@ SECTIONS = {
 HTTP_ALONE = {"join"}
 
 PARAMETERS = {
-    "lookup": methods._LOOKUP, "explain": methods._EXPLAIN, "register": params.SERVICE, "heartbeat": methods._HEARTBEAT,
+    "lookup": lookups.LOOKUP, "explain": lookups.EXPLAIN, "register": params.SERVICE, "heartbeat": methods._HEARTBEAT,
     "maint": maintenance_methods._MAINT, "drain": maintenance_methods._DRAIN,
 }  # fmt: skip
 

@@ -18,9 +18,10 @@ import trio
 from msgpack import packb
 
 from gossipreg.daemon import params as check
-from gossipreg.daemon.methods import Command, Handler, Methods, SocketClient, pack
+from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.outgoing import Outgoing
 from gossipreg.daemon.params import take_untrusted
+from gossipreg.daemon.socket_client import Command, Handler, SocketClient, pack
 from gossipreg.daemon.watches import LocalWatch, Watches
 from gossipreg.errors import Busy, GossipregError, NotFound, Refused, UnknownMethod
 from gossipreg.wire.rpc import MAX_WATCHES, Decoder, encode_error

@@ -11,9 +11,9 @@ from gossipreg.core.names import ID_DIGITS
 from gossipreg.daemon import params as check
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.methods import SocketClient, pack
 from gossipreg.daemon.params import take_untrusted
 from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.socket_client import SocketClient, pack
 from gossipreg.errors import NotFound
 from gossipreg.model import MemberInfo, fold_name
 

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from gossipreg.daemon.checks.parse import redacted
-from gossipreg.daemon.methods import Handler, Params, pack
 from gossipreg.daemon.params import take_untrusted
 from gossipreg.daemon.settings import Settings
+from gossipreg.daemon.socket_client import Handler, Params, pack
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.model import Address
 from gossipreg.wire.shapes import Shape

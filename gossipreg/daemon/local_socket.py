@@ -18,8 +18,9 @@ import trio
 
 from gossipreg.callers import caller_at
 from gossipreg.daemon.connection import LocalConnection
-from gossipreg.daemon.methods import Methods, SocketClient
+from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.outgoing import Outgoing, Queues
+from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.daemon.watches import Watches
 from gossipreg.net.accepting import accept_connections
 from gossipreg.net.socket_file import SocketFile

@@ -15,12 +15,12 @@ import trio
 from gossipreg.core.node import Node
 from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.logs import Field, Log
-from gossipreg.daemon.methods import Command, Params, SocketClient, pack
 from gossipreg.daemon.params import boolean, take_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import OptionInForce, Settings
+from gossipreg.daemon.socket_client import Command, Params, SocketClient, pack
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import GossipregError, Refused
 from gossipreg.wire.shapes import Shape

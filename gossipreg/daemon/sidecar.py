@@ -112,7 +112,7 @@ class Sidecar:
             view=self.node, changes=self.pump.changes, registrations=self.services, rights=self.opened.rights,
             cluster=self.opened.settings.cluster, version=__version__, now=self.pump.now, leave=self.ending.leave,
             force_leave=self._force_leave.declare, reload=self._reload_for, seek=self.seed_calls.call,
-            figures=self.methods.figures, note=self._note, bug=self.pump.bug,
+            figures=self.methods.info.figures, note=self._note, bug=self.pump.bug,
             trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
         )  # fmt: skip
 

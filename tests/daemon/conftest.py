@@ -22,9 +22,10 @@ from gossipreg.daemon.checks.spec import Kind
 from gossipreg.daemon.kept import Moment
 from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.methods import Methods, SocketClient
+from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
+from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.daemon.store import Database, Store
 from gossipreg.daemon.watches import Watches
 from gossipreg.model import Address, BootId, Instance, Member, NodeId

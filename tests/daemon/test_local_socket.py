@@ -6,8 +6,8 @@ import trio.testing
 from msgpack import packb, unpackb
 
 from gossipreg.daemon.connection import packed_reply
-from gossipreg.daemon.methods import PIECE
 from gossipreg.daemon.params import PAGE_DEFAULT
+from gossipreg.daemon.pieces import PIECE
 from gossipreg.daemon.watches import notification
 from gossipreg.wire.rpc import (
     encode_notification,
@@ -59,7 +59,7 @@ async def test_listing_every_member_lets_other_tasks_run() -> None:
             turns += 1
 
     answers = []
-    for asked in (inside.methods.info({}), inside.methods.members({"limit": 2 * MANY})):
+    for asked in (inside.methods.info.info({}), inside.methods.members({"limit": 2 * MANY})):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(take_turns)
             turns = 0

@@ -96,6 +96,6 @@ async def test_a_kept_answer_is_not_given_out_when_sync_is_lost(autojump_clock: 
 
 def _lookup(sidecar: Inside) -> bytes:
     try:
-        return sidecar.methods.lookup({"name": "web"})
+        return sidecar.methods.lookups.lookup({"name": "web"})
     except NotSynced as error:
         return error.code.encode()

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gossipreg.daemon.methods import SocketClient
+from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.errors import NotSynced
 from tests.daemon.conftest import ME, Inside
 from tests.daemon.memory_network import Faults, MemoryNetwork
@@ -40,7 +40,7 @@ async def three(clock: MockClock, seed: int, faults: Faults) -> AsyncIterator[li
 def found(sidecar: Inside, name: str) -> int:
     """How many instances; -1: it is not synced."""
     try:
-        return len(msgpack.unpackb(sidecar.methods.lookup({"name": name})))
+        return len(msgpack.unpackb(sidecar.methods.lookups.lookup({"name": name})))
     except NotSynced:
         return -1
 
@@ -101,7 +101,7 @@ async def test_lookup_all_names_a_dead_members_services(autojump_clock: MockCloc
         first = sidecars[0]
 
         def ask(**params: Any) -> list[Any]:
-            answer = first.methods.lookup({"name": "c", **params})
+            answer = first.methods.lookups.lookup({"name": "c", **params})
             assert isinstance(answer, bytes)
             found: list[Any] = msgpack.unpackb(answer)
             return found

@@ -76,7 +76,7 @@ class Known:
         return any(one["id"] == self.row.id.hex() and one["state"] in ("alive", "suspect") for one in listed)
 
     async def _by_info(self) -> bool:
-        members = (await self._served.methods.figures())["members"]
+        members = (await self._served.methods.info.figures())["members"]
         return bool(members["alive"] + members["suspect"] == 2)
 
     def _by_http_node(self) -> bool:

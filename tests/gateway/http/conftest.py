@@ -138,7 +138,8 @@ class Served(Inside):
             cluster="default", version="1.2.3", now=trio.current_time,
             leave=self._leave,
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
-            reload=self._reload, seek=self._seek, figures=self.methods.figures, note=self.notes.append, bug=self._bug,
+            reload=self._reload, seek=self._seek, figures=self.methods.info.figures,
+            note=self.notes.append, bug=self._bug,
             trouble=lambda *_: None,
         )  # fmt: skip
         self.http = self.gateway.served(api)

@@ -67,7 +67,7 @@ async def test_header_values_and_bodies_are_in_no_answer_and_no_log(served: Serv
     shown += [await served.get(f"/v1/{path}") for path in paths]
     said = "".join(reply.body.decode() for reply in shown)
     said += json.dumps([served.services.report("web"), served.services.report(""), served.services.health.failing()])
-    said += json.dumps(await served.methods.figures()) + served.log.getvalue()
+    said += json.dumps(await served.methods.info.figures()) + served.log.getvalue()
     assert "SECRET" not in said
     assert "header=Authorization:***" in said
     [spec] = [status.spec for status in served.services.health.checks.statuses("web")]

@@ -21,7 +21,7 @@ SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? (-
 
 async def test_metrics_are_prometheus_text_with_a_type_for_each_sample(served: Served) -> None:
     await served.register("web", 80)
-    served.methods.lookup({"name": "web"})
+    served.methods.lookups.lookup({"name": "web"})
     reply = await served.get("/metrics")
     assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
     types: dict[str, str] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from gossipreg.daemon.methods import SocketClient
+from gossipreg.daemon.socket_client import SocketClient
 from tests.daemon.conftest import ME, NOWHERE
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Client, Reply, Served, request_bytes, running

@@ -1,0 +1,45 @@
+"""A client at the local socket, and the forms of the methods that it calls."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from msgpack import packb
+
+from gossipreg.callers import Caller
+from gossipreg.wire.rpc import encode_notification
+
+Params = dict[str, Any]
+Handler = Callable[[Params], bytes | Awaitable[bytes]]
+"""Parameters in, the packed result out."""
+Command = Callable[[Params, "SocketClient"], bytes | Awaitable[bytes]]
+"""A handler that needs to know which client asks."""
+
+
+@dataclass(slots=True, eq=False)
+class SocketClient:
+    """A client's connection to the local socket, with the caller at its other end; compared by identity."""
+
+    caller: Caller
+    gone: bool = False
+    attached: bool = False
+    """A service lives, or lived, on it."""
+    tell: Callable[[bytes], None] = lambda _: None
+    """Write to it, beside the answers."""
+
+    @property
+    def uid(self) -> int:
+        return self.caller.uid
+
+    @property
+    def pid(self) -> int:
+        return self.caller.pid
+
+    def lost(self, id: str, why: str) -> None:
+        """A service that was attached to it is not any more."""
+        self.tell(encode_notification("detached", {"id": id, "why": why}))
+
+
+def pack(result: Any) -> bytes:
+    data: bytes = packb(result)
+    return data
