@@ -1,4 +1,4 @@
-"""Other people's protocols: views of the registry for programs that speak DNS (`dns/`) or HTTP (`http/`).
+"""Other people's protocols: the registry for programs that speak DNS (`dns/`) or HTTP (`http/`).
 
-Loaded only when asked for. Neither knows of the other, nor of the daemon beside them: see `sidecar_api.py`.
+Each is loaded only if the user asks for it. Neither knows the other, nor the daemon: see `sidecar_api.py`.
 """

@@ -161,7 +161,7 @@ class DnsAnswers:
         return tuple(DnsRecord(wire.record(wire.CNAME, self._ttl_s, target), target) for target in targets)
 
     def _srv(self, instance: Instance, zone: Zone) -> DnsRecord | None:
-        """None where its address is a host name that is none for DNS."""
+        """None if its address is a host name that DNS does not allow."""
         service = instance.service
         identity = instance.node + service.id.encode(errors="replace")
         packed = packed_address(service.address)
@@ -175,7 +175,7 @@ class DnsAnswers:
         return DnsRecord(wire.srv(self._ttl_s, service.weight, service.port, target), identity, target, address)
 
     def _address_records(self, addresses: tuple[bytes, ...], type: int) -> Records:
-        """Those of this type; ANY: all."""
+        """The records of this type; ANY: all."""
         found = ((_ADDRESS_TYPES[len(packed)], packed) for packed in addresses)
         return tuple(
             DnsRecord(wire.record(its_type, self._ttl_s, packed), packed)
@@ -184,7 +184,7 @@ class DnsAnswers:
         )
 
     def _texts(self, items: Iterator[tuple[str, str]]) -> Records:
-        """Of meta or labels, each once. What is longer than a message is left out."""
+        """Records of meta or labels, each text once. A text that is longer than a message is left out."""
         texts = dict.fromkeys(value if key.lower().startswith(RFC1035) else f"{key}={value}" for key, value in items)
         packed = (text.encode(errors="replace") for text in texts)
         return tuple(DnsRecord(wire.txt(self._ttl_s, text), text) for text in packed if len(text) < 32_768)

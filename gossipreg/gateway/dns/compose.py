@@ -1,9 +1,9 @@
-"""Records to a message: shuffled, cut to size, with the id and the question of whoever asked.
+"""Records to a message: shuffled, cut to size, with the id and the question of the client.
 
-Owns what happens where not all fits (RFC 2181 section 9): addresses of SRV targets are left out without a word, since
-they can be asked for; where not all answers fit, the client is told (TC) and gets a subset. Which one is drawn by
-rendezvous hashing of (this sidecar, client, record): a client keeps its subset while the records stay, clients have
-different ones, and so have the same client addresses at other sidecars, where they are mostly 127.0.0.1.
+Owns what happens if not all fits (RFC 2181 section 9). Addresses of SRV targets are left out silently, since the client
+can ask for them. If not all answers fit, the message is marked as truncated (TC) and has a subset of them. Rendezvous
+hashing of (this sidecar, client, record) chooses the subset: a client keeps its subset while the records stay, clients
+have different ones, and so have equal client addresses at other sidecars, where most are 127.0.0.1.
 """
 
 import random
@@ -21,7 +21,7 @@ _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def mark_of(data: bytes) -> int:
-    """A record's, or a client's, part in the drawing."""
+    """The hash of a record or a client that chooses subsets."""
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 
@@ -31,7 +31,7 @@ class DnsRecord:
     __slots__ = ("address", "answer", "mark", "target")
 
     def __init__(self, answer: bytes, identity: bytes, target: bytes = b"", address: bytes = b"") -> None:
-        """`address` is the record of the target's address without its owner; both empty where there is none."""
+        """`address` is the record of the target's address without its owner; both are empty if there is none."""
         self.answer = answer
         self.target = target
         self.address = address
@@ -138,7 +138,7 @@ def _shuffle(records: list[DnsRecord], rng: random.Random) -> None:
 
 
 def _addresses(records: list[DnsRecord] | tuple[DnsRecord, ...], room: int, at: int) -> list[bytes]:
-    """Of the targets, as far as there is room, by pointers to where they stand in the records, which begin at `at`."""
+    """The addresses of the targets, as many as fit. Their owners are pointers into the records, which begin at `at`."""
     for record in records:
         room -= len(record.answer)
     found = []

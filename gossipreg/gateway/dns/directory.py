@@ -1,9 +1,9 @@
 """The registry by the names and addresses that DNS knows: letters in any case, host addresses in bytes.
 
-Owns the way from such a name to what the catalog calls it. Services are kept up to date by the change feed, at the
-cost of the change; each has a revision, so that what was made of it can be kept until it changes. Members and reverse
-names are asked for seldom: they are listed anew when one asks and something changed, and never for more than a small
-share of the time, however many ask and change.
+Owns the way from such a name to the name in the catalog. The change feed keeps services up to date, at the cost of the
+change. Each service has a revision, so that an answer can be kept until the service changes. Questions for members and
+reverse names are rare: their lists are made again at a question after a change, and never take more than a small share
+of the time, however many questions and changes there are.
 """
 
 import socket
@@ -20,13 +20,14 @@ from gossipreg.core.view import Standing, View
 from gossipreg.model import Change, ChangeKind, Health, Instance, Member
 
 LISTING_SHARE = 0.05
-"""Of the time may go into listing anew: at 10,000 members one listing takes some 20 ms, so it may be 0.4 s old."""
+"""The share of the time that making lists may take: at 10,000 members one list takes some 20 ms, so it may be 0.4 s
+old."""
 
 T = TypeVar("T")
 
 
 def folded(text: str) -> bytes:
-    """As names are compared: UTF-8, letters of ASCII in lower case (RFC 4343)."""
+    """The form in which names are compared: UTF-8, ASCII letters in lower case (RFC 4343)."""
     return text.encode(errors="replace").lower()
 
 
@@ -46,9 +47,9 @@ class ServiceEntry:
     def __init__(self, name: str) -> None:
         self.name = name
         self.instances = 0
-        """How many there are, of whatever health."""
+        """The number of its instances, passing or not."""
         self.revision = 0
-        """Grows with each change; what was made of an older one is not valid."""
+        """Grows with each change; an answer of an older revision is not valid."""
 
 
 class DnsServices:
@@ -68,7 +69,7 @@ class DnsServices:
         return name in self._inner
 
     def changed(self, changes: Iterable[Change]) -> bool:
-        """Take in what the catalog says. True: names with dots came or went, so that names may be read differently."""
+        """Take in changes of the catalog. True: names with dots came or went, so that names may be read differently."""
         before = self._dotted_changes
         for change in changes:
             name = change.instance.service.name
@@ -103,7 +104,7 @@ class DnsServices:
 
 
 class Listing(Generic[T]):
-    """A list that is made anew when it is asked for and its version is another, within LISTING_SHARE of the time."""
+    """A list that is made again when it is asked for and its version has changed, within LISTING_SHARE of the time."""
 
     def __init__(self, make: Callable[[], T], version: Callable[[], object], clock: Callable[[], float]) -> None:
         self._make = make
@@ -159,7 +160,7 @@ def list_members(view: View) -> Members:
 
 
 def list_services_by_address(catalog: Catalog) -> dict[bytes, dict[str, None]]:
-    """Names of the services that pass there."""
+    """The names of the services that pass, by address."""
     found: dict[bytes, dict[str, None]] = {}
     for instance in catalog.instances():
         packed = packed_address(instance.service.address) if instance.health is Health.PASSING else None
@@ -169,7 +170,7 @@ def list_services_by_address(catalog: Catalog) -> dict[bytes, dict[str, None]]:
 
 
 class Directory:
-    """All of it. `clock` gives seconds that never go back."""
+    """Services, members and reverse names. `clock` gives seconds that never go back."""
 
     def __init__(self, view: View, clock: Callable[[], float] = time.monotonic) -> None:
         catalog = view.catalog

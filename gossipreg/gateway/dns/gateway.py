@@ -76,7 +76,7 @@ class DnsGateway:
 
 
 class DnsRun:
-    """What answers while the gateway runs. If it loses track of the registry, the next run begins anew."""
+    """One run of the gateway. If it loses track of the registry, the next run starts afresh."""
 
     def __init__(self, options: DnsOptions, ports: Ports, counts: Counter[str], api: SidecarApi) -> None:
         directory = Directory(api.view)

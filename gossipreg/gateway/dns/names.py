@@ -10,8 +10,8 @@
 DC is the cluster's name, since what Consul calls a datacenter, one pool of gossip with one catalog, is a cluster here;
 a zone's name takes its place to ask for what stands in that zone alone. Zone here means both: of DNS, and of members.
 
-Never knows what there is. Which labels of `a.b.service` are the name and which the tag depends on that: `readings`
-gives all, the longest name first.
+Never knows which services exist. Therefore it cannot tell which labels of `a.b.service` are the name and which are the
+tag: `readings` gives all possibilities, the longest name first.
 """
 
 import re
@@ -24,7 +24,7 @@ from gossipreg.gateway.dns.wire import encode_name
 
 CONSUL = "consul"
 DOMAIN_MAX_BYTES = 128
-"""Of `--dns-domain`: room for names in front of it."""
+"""The longest `--dns-domain`: there must be room for names in front of it."""
 _ARPA = ((b"in-addr", b"arpa"), (b"ip6", b"arpa"))
 _DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", re.ASCII | re.IGNORECASE)
 INSTANCE_BYTES = 6
@@ -123,7 +123,7 @@ def readings(parts: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes | None]]:
 
 
 def spelled_address(parts: tuple[bytes, ...]) -> bytes | None:
-    """The packed address before `addr`; None where it is none."""
+    """The packed address before `addr`; None if they spell none."""
     if len(parts) == 2 and _INSTANCE.fullmatch(parts[0]):
         parts = parts[1:]
     return bytes.fromhex(parts[0].decode()) if len(parts) == 1 and _HEX.fullmatch(parts[0]) else None
@@ -139,7 +139,7 @@ def instance_target(instance: bytes, address: bytes, zone: Zone) -> bytes:
 
 def reverse_address(parts: tuple[bytes, ...], zone: Zone) -> bytes | None:
     """The packed address that these labels before in-addr.arpa or ip6.arpa spell (RFC 1035 section 3.5, RFC 3596
-    section 2.5); None where they are not all of one."""
+    section 2.5); None if they spell no whole address."""
     if zone.labels == _ARPA[0]:
         plain = len(parts) == 4 and all(map(_is_octet, parts))
         return bytes(int(part) for part in reversed(parts)) if plain else None
@@ -148,7 +148,7 @@ def reverse_address(parts: tuple[bytes, ...], zone: Zone) -> bytes | None:
 
 
 def may_be_reverse(parts: tuple[bytes, ...], zone: Zone) -> bool:
-    """Whether they are the upper part of such a name: who asks label by label must not be told that there is nothing
+    """Whether they are the upper part of such a name: a client that asks label by label must not get NXDOMAIN for it
     (RFC 8020)."""
     if zone.labels == _ARPA[0]:
         return len(parts) < 4 and all(map(_is_octet, parts))

@@ -1,7 +1,7 @@
 """The sockets: UDP and TCP on the same port, on each host.
 
 An answer must leave from the address that was asked, or its client throws it away. Bound to one address that is so by
-itself; bound to all of them, the kernel is asked where each datagram came in, and told to answer from there.
+itself; bound to all of them, the kernel says where each datagram came in, and the answer names that address.
 """
 
 import errno
@@ -19,7 +19,7 @@ QUERY_MAX_BYTES = 4_096
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Asked for: what comes while gossip has its turn waits here."""
 _IP_PKTINFO = 8
-"""Of linux/in.h; Python's socket module has it from 3.14."""
+"""IP_PKTINFO of linux/in.h; Python's socket module has it from 3.14."""
 _IN_PKTINFO = struct.Struct("@I4s4s")
 """Interface, address to answer from, address that was asked."""
 _WAY_BACK_BYTES = 64
@@ -39,7 +39,7 @@ class UdpPort:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
     def receive(self) -> tuple[bytes, tuple[str, int], WayBack]:
-        """Raises OSError; BlockingIOError where there is nothing."""
+        """Raises OSError; BlockingIOError if nothing has arrived."""
         if not self._asks_where:
             data, source = self.sock.recvfrom(QUERY_MAX_BYTES)
             return data, source, []

@@ -1,5 +1,5 @@
-"""The bound on answers per client: a stranger who forges a victim's address must not make us flood it, and one client
-must not take the sidecar's time from the others.
+"""The bound on answers per client: a stranger that forges a victim's address must not make us flood the victim, and one
+client must not take the sidecar's time from the others.
 
 Clients are told apart by address, those of IPv6 by their /64. Nobody outside can forge a loopback address, and all
 programs of the machine share one: loopback has a bound of its own, above what any program needs.

@@ -1,8 +1,8 @@
 """One message in, one message or nothing out, whatever carried it.
 
 Owns the order in which a question is looked at, what is kept of answers, and the counters. The fast path: a plain
-question about a service, asked before in whatever case, needs no parsing; its bytes are the key. What is kept is the
-records; the question, the id, the shuffling and the cut are each client's own.
+question about a service, asked before in whatever case, needs no parsing; its bytes are the key. The
+records are kept; the question, the id, the order and the cut are made for each client.
 """
 
 import random
@@ -19,14 +19,14 @@ from gossipreg.model import Change, is_loopback_host
 
 KEPT_ANSWERS_MAX = 8_192
 KEPT_RECORDS_MAX = 20_000
-"""Answers and, in all of them, records that are kept, some 300 bytes each; then all are let go. So 1,000 services
-with a few instances stay, asked for A, AAAA and SRV."""
+"""Answers and, in all of them, records that are kept, some 300 bytes each; beyond this, all are dropped. So the answers
+for 1,000 services with a few instances each stay, for A, AAAA and SRV."""
 KEPT_TYPES = (wire.A, wire.AAAA, wire.SRV, wire.TXT, wire.HTTPS)
 """The types that programs ask for. Answers for other types are not kept, so that nobody can fill the memory with 65,536
 types."""
 CLIENT_MARKS_MAX = 4_096
 OUR_UDP_BYTES = 1_232
-"""What goes unfragmented over any network (DNS flag day 2020): we take as much, and send no more off loopback."""
+"""The size that no network fragments (DNS flag day 2020): we accept as much, and send no more off loopback."""
 LOOPBACK_UDP_BYTES = 4_096
 """On loopback nothing is fragmented."""
 TCP_BYTES = 65_535

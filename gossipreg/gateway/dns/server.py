@@ -26,7 +26,7 @@ TURN = 32
 CONNECTIONS_MAX = 128
 """Each takes a descriptor, of which a process commonly has 1,024; local clients may have 512 of them."""
 MESSAGE_S = 10.0
-"""So long a connection may take for its next whole message."""
+"""The time that a connection may take for its next whole message."""
 SEND_S = 10.0
 READ_BYTES = 4_096
 """Read at one time: some 200 questions at most."""
@@ -39,9 +39,9 @@ class DnsServer:
         self._responder = responder
         self._bug = bug
         self._connections: dict[trio.CancelScope, None] = {}
-        """In the order in which they were heard last."""
+        """In the order in which they sent something last, the oldest first."""
         self._asking: set[trio.CancelScope] = set()
-        """Those that wait for an answer."""
+        """The connections that wait for an answer."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -109,7 +109,7 @@ class DnsServer:
             self._connections.pop(scope, None)
 
     async def _converse(self, stream: trio.SocketStream, host: str, scope: trio.CancelScope) -> None:
-        """Until the client closes its side, is silent, or sends what cannot be a query."""
+        """Until the client closes its side, is silent, or sends bytes that cannot be a query."""
         received = bytearray()
         scope.deadline = trio.current_time() + MESSAGE_S
         while data := await stream.receive_some(READ_BYTES):
@@ -149,7 +149,7 @@ class DnsServer:
     async def _send(self, stream: trio.SocketStream, answers: bytearray, scope: trio.CancelScope) -> None:
         """And the client has the whole time again for what comes next."""
         if scope in self._connections:
-            self._connections[scope] = self._connections.pop(scope)  # heard last
+            self._connections[scope] = self._connections.pop(scope)  # it sent last
         scope.deadline = trio.current_time() + SEND_S
         await stream.send_all(bytes(answers))
         scope.deadline = trio.current_time() + MESSAGE_S

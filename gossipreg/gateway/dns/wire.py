@@ -1,6 +1,6 @@
 """DNS messages: bytes to one question, and the parts of an answer to bytes.
 
-Owns what RFC 1035 section 4 and RFC 6891 say of forms. Never knows what names mean. What cannot be read raises
+Owns the formats of RFC 1035 section 4 and RFC 6891. Never knows what names mean. Bytes that cannot be read raise
 BadDatagram with the reason that it is counted under; what can be read and breaks a rule is a Query whose `rcode` says
 what its sender is to be told.
 
@@ -29,10 +29,10 @@ POINTER_REACH = 0x4000
 TO_QUESTION = b"\xc0\x0c"
 """A pointer to the name in the question, so that records echo it as it was written."""
 SRV_TARGET_AT = len(TO_QUESTION) + _RECORD.size + _SRV.size
-"""Where the target begins in an SRV record."""
+"""The place of the target in an SRV record."""
 OPT_BYTES = 11
 UDP_BYTES = 512
-"""What every client takes (RFC 1035 section 4.2.1); more where EDNS says so."""
+"""The size that every client accepts (RFC 1035 section 4.2.1); EDNS may allow more."""
 
 QR, AA, TC, RD = 0x8000, 0x0400, 0x0200, 0x0100
 DO = 0x8000
@@ -51,7 +51,7 @@ META_TYPES = range(249, 255)
 @dataclass(frozen=True, slots=True)
 class Edns:
     udp_bytes: int
-    """What the client can take in one datagram, as it says."""
+    """The largest datagram that the client says it accepts."""
     dnssec_ok: bool
     """To be echoed (RFC 3225)."""
 
@@ -66,7 +66,7 @@ class Query:
     question: bytes = b""
     """Name, type and class as they were sent."""
     labels: tuple[bytes, ...] = ()
-    """Of its name, letters in lower case (ASCII alone: RFC 4343)."""
+    """The labels of its name in lower case (ASCII letters only: RFC 4343)."""
     type: int = 0
     class_: int = 0
     edns: Edns | None = None
@@ -185,15 +185,15 @@ def srv(ttl_s: int, weight: int, port: int, target: bytes) -> bytes:
 
 
 def soa(ttl_s: int, negative_ttl_s: int, serial: int, zone_at: int) -> bytes:
-    """Of the zone whose name begins at this place of the message, as the end of the question's name. A resolver keeps
-    a negative answer for the smaller one of `ttl_s` and `negative_ttl_s` (RFC 2308 section 5)."""
+    """The SOA of the zone whose name begins at this place of the message, as the end of the question's name. A resolver
+    keeps a negative answer for the smaller one of `ttl_s` and `negative_ttl_s` (RFC 2308 section 5)."""
     zone = pointer(zone_at)
     names = b"\x02ns" + zone + b"\x0ahostmaster" + zone
     return record(SOA, ttl_s, names + _SOA.pack(serial & 0xFFFFFFFF, 3600, 600, 86400, negative_ttl_s), zone)
 
 
 def txt(ttl_s: int, text: bytes) -> bytes:
-    """One text, in pieces of 255 bytes where it is longer."""
+    """One text, in pieces of 255 bytes if it is longer."""
     pieces = [text[at : at + 255] for at in range(0, len(text), 255)] or [b""]
     return record(TXT, ttl_s, b"".join(bytes((len(piece),)) + piece for piece in pieces))
 
@@ -203,7 +203,7 @@ def pointer(at: int) -> bytes:
 
 
 def encode_name(labels: tuple[bytes, ...]) -> bytes | None:
-    """None where it is none: an empty or a long label, or too long as a whole."""
+    """The name in the form of messages; None if a label is empty or too long, or the name is too long."""
     if not all(0 < len(label) <= LABEL_MAX_BYTES for label in labels):
         return None
     name = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"

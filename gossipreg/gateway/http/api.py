@@ -42,8 +42,8 @@ class Api:
         return self._reads.answer(route, request, args)
 
     def _check_right(self, route: Route, caller: Caller, args: tuple[str, ...]) -> None:
-        """A row without braces means the whole sidecar. Who may change a service of another user is for the sidecar's
-        registrations to say: only they know its owner."""
+        """A row without braces means the whole sidecar. The sidecar's registrations check the owner of a service: only
+        they know it."""
         try:
             self._rights.check(route.operation, caller, {"id": args[-1]} if args else None)
         except NotAllowed as error:

@@ -1,8 +1,8 @@
 """Reads a regular expression into an automaton; `pattern.py` follows it.
 
 Understood are literals, `.`, classes, `\\d \\w \\s` and their opposites, `^`, `$`, groups, `|`, and `* + ? {m,n}`,
-also lazy: whether there is a match does not depend on it. What else RE2 has (flags, word boundaries, Unicode classes)
-is refused, never ignored.
+also lazy: whether there is a match does not depend on it. Everything else of RE2 (flags, word boundaries, Unicode
+classes) is refused, never ignored.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 PATTERN_MAX = 256
 """Characters."""
 STATES_MAX = 2048
-"""Of the automata of one filter, after `{m,n}` is written out."""
+"""The states that all expressions of one filter may have, after `{m,n}` is written out."""
 DEPTH_MAX = 32
 REPEAT_MAX = 1000
 """As RE2 has it."""
 STEPS_MAX = 100_000
-"""States that one question may have looked at: some 20 ms. What is written for people takes a few hundred, however many
-texts it is held against."""
+"""States that one request may look at: some 20 ms. An expression that a person writes takes a few hundred, whatever the
+number of texts that it is matched against."""
 
 Test = Callable[[str], bool]
 
@@ -33,22 +33,22 @@ class Work:
 
     def __init__(self) -> None:
         self.states = STATES_MAX
-        """States that they may still have."""
+        """The states that the patterns may still have."""
         self.steps = STEPS_MAX
-        """States that they may still look at for the question that is answered now."""
+        """The states that they may still look at for the request that is answered now."""
 
 
 @dataclass(slots=True)
 class AutomatonState:
     test: Test | None = None
-    """None: passes without a character."""
+    """The characters that lead on; None: the state leads on without a character."""
     at: str = ""
-    """`^` or `$`: passes there alone."""
+    """`^` or `$`: the state leads on at that end of the text only."""
     then: "list[int]" = field(default_factory=list)
 
 
 _Part = tuple[int, int]
-"""An automaton's first state and its last, which leads nowhere yet."""
+"""The first state of a part, and its last one, which leads nowhere yet."""
 
 _DIGIT: Test = lambda char: "0" <= char <= "9"  # noqa: E731
 _WORD: Test = lambda char: char.isascii() and (char.isalnum() or char == "_")  # noqa: E731

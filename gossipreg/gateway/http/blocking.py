@@ -1,14 +1,15 @@
 """Questions that wait until their answer changes, and the index of each answer (X-Consul-Index).
 
-Owns, for each question asked lately, its answer's digest and index, and who waits for another answer. Never knows what
-a question means: `render` gives the answer, `topics` what it depends on.
+Owns, for each recent question, the digest and the index of its answer, and the connections that wait for another
+answer. Never knows what a question means: `render` makes the answer, `topics` names the changes that it depends on.
 
-An answer's index grows when the answer changes, and at no other time: changes that leave it as it is wake nobody.
-Indexes are drawn from one counter that starts at the clock, in microseconds, so a restarted sidecar goes on above what
-it gave out, below 2^53 (JavaScript) until the year 2255. What was forgotten gets the newest index: whoever asks with an
-older one is answered at once, possibly with what he has. So is who asks with a larger one: it is from another sidecar.
+The index of an answer grows when the answer changes, and at no other time: a change that leaves the answer as it is
+wakes nobody. All indexes come from one counter that starts at the clock in microseconds. So a restarted sidecar
+continues above the indexes that it gave out before; they stay below 2^53 (JavaScript) until the year 2255. A question
+that was forgotten gets the newest index. A client that asks with an older index is then answered at once, possibly with
+the answer that it has; so is a client that asks with a larger index, which is from another sidecar.
 
-Bounds: as many questions with waiters as there are connections, and 4,096 without.
+Bounds: as many questions with waiters as there are connections, and 4,096 without waiters.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,28 +26,28 @@ from gossipreg.gateway.http.options import NO_OPTIONS, Options
 from gossipreg.gateway.http.route import Route
 
 KEPT_MAX = 4096
-"""Answers without waiters whose index is kept."""
+"""Questions without waiters whose index is kept."""
 KEPT_BODY_BYTES = 4096
 """A body up to this size is kept as long as nothing that it depends on changes."""
 FRESH_S = 1.0
 """How long a kept body is given out: members' own entries change without a notice."""
 BROAD_S = 0.1
-"""Questions about everything are looked at again no more often than that."""
+"""The shortest interval at which questions about the whole cluster are rendered again."""
 BROAD_SHARE = 0.1
-"""And no more than that of the time goes into it: in a large registry one such answer takes tens of milliseconds."""
+"""The largest share of the time that this may take: in a large registry one such answer takes tens of milliseconds."""
 TURN = 32
-"""Questions that are answered before other tasks run."""
+"""Waiting connections that are answered before other tasks run."""
 
 BELOW = b"/v1/"
 """The path below which questions may wait."""
 
 Topic = tuple[str, str]
 ALL: Topic = ("all", "")
-"""A question that depends on this topic is looked at after any change."""
+"""The topic of every change."""
 
 
 class Question(NamedTuple):
-    """The same question is answered once for all who ask it."""
+    """Equal questions have one answer, which is made once."""
 
     route: Route
     args: tuple[str, ...]
@@ -76,11 +77,11 @@ class Found:
 
 
 Present = Callable[[Found], Response]
-"""Makes the response; equal ones make equal responses, so that it is made once for all of them."""
+"""Makes the response. Equal ones make equal responses, so that each is made once."""
 
 
 class Waiting:
-    """A question that waits; what the server parks a connection with."""
+    """A question that waits; the server parks a connection with it."""
 
     __slots__ = ("_answers", "deadline", "index", "present", "record")
 
@@ -122,7 +123,7 @@ class Answers:
         self._bug = bug
         self._last = min(clock_us(), MAX_INDEX)
         self._records: dict[Question, Record] = {}
-        """Those without waiters in the order in which they were asked, oldest first, among the others."""
+        """The questions without waiters are in the order in which they were asked, oldest first."""
         self._by_topic: dict[Topic, dict[Record, None]] = {}
         self._kept = 0
         self._dirty: dict[Record, None] = {}
@@ -167,7 +168,7 @@ class Answers:
             self._wake.set()
 
     async def run(self) -> None:
-        """Look at what changed, and tell those who wait. Until cancelled."""
+        """Render the questions that may have changed, and answer the connections that wait. Until cancelled."""
         broad_at = -inf
         while True:
             with trio.move_on_at(broad_at if self._broad else inf):
@@ -212,17 +213,17 @@ class Answers:
         return Found(record.index, value, body)
 
     async def _look_at(self, records: dict[Record, None]) -> None:
-        told = 0
+        answered = 0
         for record in records:
             if not record.waiting:
                 continue
             try:
-                told = await self._look_again(record, told)
+                answered = await self._look_again(record, answered)
             except Exception as error:
                 self._bug("http_blocking", error)
             await trio.lowlevel.checkpoint()
 
-    async def _look_again(self, record: Record, told: int) -> int:
+    async def _look_again(self, record: Record, answered: int) -> int:
         found: Found | HttpError
         try:
             found = self._look(record, trio.current_time())
@@ -241,13 +242,13 @@ class Answers:
             self.leave(one, connection)
             self.woken += 1
             self._tell(connection, one, response)
-            told += 1
-            if told % TURN == 0:
+            answered += 1
+            if answered % TURN == 0:
                 await trio.lowlevel.checkpoint()
-        return told
+        return answered
 
     def _idle(self, record: Record) -> None:
-        """Nobody waits for it any more."""
+        """No connection waits for it any more."""
         self._dirty.pop(record, None)
         self._broad.pop(record, None)
         self._kept += 1
@@ -255,7 +256,7 @@ class Answers:
         self._forget_some()
 
     def _forget_some(self) -> None:
-        """The longest not asked goes first, where nobody waits for it."""
+        """Forget the questions without waiters that were not asked for longest."""
         if self._kept <= KEPT_MAX:
             return
         for question, record in list(self._records.items()):

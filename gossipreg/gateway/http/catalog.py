@@ -1,10 +1,10 @@
 """The reads of what all sidecars know: nodes, services by name, and their health.
 
-Owns what each read means. Never knows HTTP, nor who waits. A method returns the JSON value of an answer.
+Owns what each read means: a method returns the JSON value of an answer. Never knows HTTP, nor which connections wait.
 
-Members that left are in no answer; those that are dead are among the nodes, with a critical serfHealth, and their
-services are not: that is what a lookup says, too. Each name has one node: see `core/names.py`. Every node can be asked
-for by its ID. A name or a tag may be written in any case, as with Consul.
+Members that left are in no answer. Dead members are among the nodes, with a critical serfHealth, and their services are
+in no answer, as in a lookup. Each name has one node: see `core/names.py`. Every node can be asked for by its ID. A name
+or a tag may be written in any case, as with Consul.
 """
 
 from collections.abc import Callable, Iterator

@@ -79,7 +79,7 @@ def check_untrusted(given: Given, id: str) -> Check:
 
 
 def _some(**options: Any) -> Check:
-    """Those that are given."""
+    """The values that are given."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -132,7 +132,7 @@ _WHAT = {"ttl": _ttl, "http": _http, "tcp": _tcp, "grpc": _grpc, "args": _args, 
 
 
 def _seconds(given: Given, key: str) -> str | None:
-    """As `register` takes durations; JSON numbers are Go's nanoseconds."""
+    """The duration as `register` takes it; JSON numbers are Go's nanoseconds."""
     value = given.get(key)
     if value in (None, "", 0):
         return None
@@ -166,7 +166,7 @@ def ignored(given: Given) -> list[str]:
 
 
 def has_way(given: Given) -> bool:
-    """Whether it says what the check asks. A check as GET answers it does not."""
+    """Whether it says how to check. A check as GET answers it does not."""
     given = {**given, **(keys(given["definition"]) if type(given.get("definition")) is dict else {})}
     return any(given.get(key) for named in _WAYS.values() for key in named)
 

@@ -1,6 +1,7 @@
-"""One client of the gateway, as the server keeps it: its socket, and what it waits for.
+"""One client of the gateway: its socket, its bytes, and what it waits for.
 
-Owns nothing that happens: `server` does all of it. A connection that waits is to weigh little, so it has slots.
+Holds values only: `connections` and `server` change them. A connection that waits must take little memory, so it has
+slots.
 """
 
 import socket
@@ -14,7 +15,7 @@ from gossipreg.gateway.http.message import Head, Response
 
 @runtime_checkable
 class Parked(Protocol):
-    """A request that waits. The server is told the answer through `Server.answer`, or gives up waiting."""
+    """A request that waits, until `Server.answer` gets the response or its deadline passes."""
 
     deadline: float
 
@@ -22,7 +23,7 @@ class Parked(Protocol):
         """The connection waits from now on."""
 
     def leave(self, connection: "HttpConnection") -> None:
-        """It does so no longer."""
+        """The connection waits no longer."""
 
     def now(self) -> Response:
         """The response when its time is up."""
@@ -30,8 +31,7 @@ class Parked(Protocol):
 
 @runtime_checkable
 class Streaming(Protocol):
-    """A response without an end. `begin` receives the function that writes, `end` is called when nobody reads any
-    more."""
+    """A response without an end. `begin` receives the function that writes; `end` is called when the client is gone."""
 
     def begin(self, write: Callable[[bytes], None]) -> Response: ...
     def end(self) -> None: ...
@@ -60,7 +60,7 @@ class HttpConnection:
         self.sock = sock
         self.reader = reader
         self.out = b""
-        """Written and not yet taken by the kernel."""
+        """The bytes that the kernel has not taken yet."""
         self.mask = 0
         self.held = 0
         """Bytes of a request that is not whole."""
@@ -73,7 +73,7 @@ class HttpConnection:
         self.closing = False
         self.deadline = inf
         self.queued = inf
-        """When the server looks at the deadline next."""
+        """The time at which the deadline is looked at next."""
 
     @property
     def occupied(self) -> bool:

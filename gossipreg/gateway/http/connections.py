@@ -6,7 +6,7 @@ waiting read may take.
 
 The bounds, and what happens at each:
 - 16,384 connections, or what the process may have descriptors for: the one idle for longest gives way; if none is idle,
-  the next one is told and closed
+  the next one gets a 503 and is closed
 - a request that is not whole after 10 s, a response that is not read for 30 s, a connection without a request for 2
   minutes: closed
 - 16 MiB of requests that are not whole, of all connections together: the connection that exceeds it is closed
@@ -120,7 +120,7 @@ class Connections:
     # -- bytes ---------------------------------------------------------------------------------------------------------
 
     def read(self, connection: HttpConnection) -> bytes:
-        """What has arrived of its requests; empty if nothing has, or if the connection is closed now."""
+        """The bytes of requests that have arrived; empty if none have, or if the connection is closed now."""
         try:
             data = connection.sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -204,7 +204,7 @@ class Connections:
         return True
 
     def add(self, connection: HttpConnection) -> None:
-        """Of a client that has just connected."""
+        """Take in the connection of a client that has just connected."""
         self._open[connection] = None
         self._counts["connections"] += 1
         self.due_in(connection, IDLE_S)

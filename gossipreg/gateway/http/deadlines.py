@@ -1,7 +1,7 @@
 """The deadlines of connections.
 
-Owns a heap. A later deadline costs nothing: the entry is moved when it comes up. Void entries, whose connection has an
-earlier one or is gone, are never more than the others and a few.
+Owns a heap. Moving a deadline to later costs nothing: the entry is moved when its old time comes. Entries are void if
+their connection is gone or has an earlier deadline; there are never more void entries than others, and a few.
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ class Deadlines:
 
     @property
     def next(self) -> float:
-        """When `due` wants to be asked."""
+        """The time at which `due` is to be called."""
         return self._heap[0][0] if self._heap else inf
 
     def set(self, connection: HttpConnection, when: float) -> None:
-        """Instead of the one that it had; inf: none."""
+        """Replace the deadline of this connection; inf: it has none."""
         connection.deadline = when
         if when < connection.queued:
             self._drop_entry(connection)
@@ -38,12 +38,12 @@ class Deadlines:
             heappush(self._heap, (when, next(self._order), connection))
 
     def forget(self, connection: HttpConnection) -> None:
-        """It is gone."""
+        """Forget a connection that is closed."""
         connection.deadline = inf
         self._drop_entry(connection)
 
     def due(self, now: float) -> Iterator[HttpConnection]:
-        """Those whose time is up; they have no deadline then."""
+        """The connections whose time is up; they have no deadline then."""
         while self._heap and self._heap[0][0] <= now:
             when, _, connection = heappop(self._heap)
             if connection.queued != when:

@@ -1,7 +1,7 @@
-"""Which door a connection came through, and what a request needs to get in.
+"""The door that a connection came through, and what a request needs to get in.
 
     unix socket                    no token: the mode of the file says who connects, and rights go by uid
-    TCP, both ends on loopback     reads are open; writes need a token where there is a token file
+    TCP, both ends on loopback     reads are open; writes need a token if there is a token file
     TCP, an end off loopback       every request needs a token, but for reads of the rows that are `open` (`routes.py`);
                                    with --insecure-http no read needs one
 
@@ -24,7 +24,7 @@ _CHALLENGE = ("WWW-Authenticate", 'Basic realm="gossipreg", charset="UTF-8"')
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The way by which one connection came."""
+    """The way by which a connection came."""
 
     unix: bool
     loopback: bool

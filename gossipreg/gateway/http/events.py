@@ -20,11 +20,11 @@ from gossipreg.wire.shapes import change_shape, current_shape
 
 KEEP_ALIVE_S = 15.0
 STREAMS_MAX = 256
-"""Each gets each change; more readers than that want a gateway of their own."""
+"""Every reader gets every change, so their number is bounded."""
 
 
 class Stream:
-    """One reader; what the server writes a response without end from."""
+    """One reader of a response without an end."""
 
     def __init__(self, events: "Events", name: str | None) -> None:
         self._events = events
@@ -59,12 +59,12 @@ class Events:
             self._followers.remove(stream, stream.name)
 
     def changed(self, changes: Iterable[Change]) -> None:
-        told: dict[Stream, list[bytes]] = {}
+        to_write: dict[Stream, list[bytes]] = {}
         for what, streams in self._followers.changed(changes):
             data = event_of(what)
             for stream in streams:
-                told.setdefault(stream, []).append(data)
-        for stream, pieces in told.items():
+                to_write.setdefault(stream, []).append(data)
+        for stream, pieces in to_write.items():
             stream.write(b"".join(pieces))
 
     async def run(self) -> None:

@@ -30,7 +30,8 @@ DEPTH_MAX = 32
 COMPILED_MAX = 64
 
 Kind = Any
-"""What is filtered: `str`, `int`, `bool`, a map of any keys ("map", kind), a list ("list", kind), or a dict by key."""
+"""The type of a filtered value: `str`, `int`, `bool`, a map of any keys ("map", kind), a list ("list", kind), or a dict
+by key."""
 Evaluate = Callable[[Any], bool]
 
 MAP: Kind = ("map", str)
@@ -89,7 +90,7 @@ def compile_filter_untrusted(text: str, kind: str) -> Evaluate:
 
 
 def filtered_untrusted(found: Iterable[dict[str, Any]], text: str, kind: str) -> list[dict[str, Any]]:
-    """Those that the filter admits; all where there is none. Raises HttpError, 400."""
+    """The objects that the filter admits; all of them if it is empty. Raises HttpError, 400."""
     return list(filter(compile_filter_untrusted(text, kind), found)) if text else list(found)
 
 
@@ -247,7 +248,7 @@ class _Parser:
         return _each(path, lambda found: pattern.found_in(found) is wanted, absent=not wanted)
 
     def _selected(self, token: Token) -> tuple[list[str], Kind]:
-        """The path to what is meant, `*` for each of a list, and its kind."""
+        """The path to the selected value, with `*` for each element of a list, and its kind."""
         if token[0] != "word":
             raise _Bad(f"{token[1][:80]} is no selector")
         kind, path = self._kind, []
@@ -267,7 +268,7 @@ class _Parser:
 
 
 def _each(path: list[str], test: Callable[[Any], bool], *, absent: bool) -> Evaluate:
-    """Whether the test holds of what is at the path, of one at least where it leads through a list."""
+    """Whether the test holds for the value at the path; in a list, for one element at least."""
 
     def at(found: Any, depth: int) -> bool:
         for number in range(depth, len(path)):

@@ -1,13 +1,14 @@
 """Bytes to requests, responses to bytes, of one connection. No socket here, and no clock but for the Date header.
 
-Owns where one request ends and the next begins, and the limits of each. h11 reads the requests; it is made anew for
-each, and let go once the request is whole, since it weighs more than all the rest of a connection that waits.
+Owns where one request ends and the next begins, and the limits of each. h11 reads the requests. Each request
+gets a new h11 connection, which is dropped once the request is whole: it takes more memory than the rest of a
+connection that waits.
 Responses are written here: their framing is always a Content-Length.
 
 The limits, and what happens at each:
 - a head of 16 KiB: 431, and the connection ends
 - a body of 1 MiB, as a request on the local socket may have: 413, and the connection ends
-- what is no HTTP/1.1 or 1.0: 400 (or what h11 finds more fitting), and the connection ends
+- bytes that are not HTTP/1.1 or 1.0: 400 (or the status that h11 gives), and the connection ends
 """
 
 import time
@@ -49,7 +50,7 @@ class Reader:
         self._taken = 0
         """Bytes of the body so far."""
         self.more = False
-        """Whether fed bytes are left to look at: then call it again."""
+        """Whether bytes are left to look at: call `next_untrusted` again."""
 
     @property
     def held_bytes(self) -> int:
@@ -66,7 +67,7 @@ class Reader:
 
     @property
     def between(self) -> bool:
-        """Nothing of a next request has arrived."""
+        """Whether nothing of a next request has arrived."""
         return self._parser is None and not self._buffer
 
     def feed(self, data: bytes) -> None:
@@ -76,8 +77,8 @@ class Reader:
             self._parser.receive_data(data)
 
     def next_untrusted(self) -> tuple[Head, bytes] | None:
-        """The next whole request, its head and its body; None: more is needed. Raises HttpError only: what follows is
-        then no request any more."""
+        """The next whole request, its head and its body; None: more bytes are needed. Raises HttpError only; the bytes
+        that follow are no request then."""
         self.more = False
         if self._parser is None and not self._begin():
             return None
@@ -100,7 +101,7 @@ class Reader:
         return None
 
     def continue_wanted(self) -> bool:
-        """Whether the client waits to be told that it may send the body; true once a request."""
+        """Whether the client waits for 100 Continue before it sends the body; true once a request."""
         parser = self._parser
         if parser is None or not parser.they_are_waiting_for_100_continue:
             return False
@@ -193,14 +194,14 @@ def response_bytes(response: Response, head: Head | None, *, now: float | None =
 
 
 def stream_head(opening: Response) -> bytes:
-    """Without a length: it ends with the connection."""
+    """The head of a response without a length, which ends with the connection."""
     lines = ["HTTP/1.1 200 OK", f"Content-Type: {opening.content_type}", "Cache-Control: no-store",
              "Connection: close", *(f"{name}: {value}" for name, value in opening.headers)]  # fmt: skip
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + opening.body
 
 
 def http_date(now: float) -> str:
-    """RFC 9110 section 5.6.7, whatever the locale."""
+    """The date as RFC 9110 section 5.6.7 has it, whatever the locale."""
     t = time.gmtime(now)
     return (
         f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year} "

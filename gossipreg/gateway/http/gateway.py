@@ -29,7 +29,8 @@ class HttpOptions:
         names: Iterable[str] = (), token_file: str | None = None, open_reads: bool = False,
     ) -> None:  # fmt: skip
         """Listen at these addresses, and on these paths, which the group may use too. `names` are accepted as Host
-        beside addresses and localhost; `open_reads` lets other machines read without a token. Raises BadConfig."""
+        in addition to addresses and localhost; `open_reads` lets other machines read without a token. Raises
+        BadConfig."""
         self.tcp = tcp
         self.unix = unix
         self.socket_group = socket_group

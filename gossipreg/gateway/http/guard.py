@@ -26,7 +26,7 @@ _LABELS = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 class Guard:
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """`names`: host names that this gateway may be called by, beside literal addresses and localhost. Raises
+        """`names`: host names of this gateway, in addition to literal addresses and localhost. Raises
         BadConfig."""
         names = tuple(names)
         for name in names:
@@ -81,7 +81,7 @@ def _is_name(text: str) -> bool:
 
 
 def split_host_untrusted(text: str) -> str:
-    """The host of a Host header, without its port and brackets. ValueError where it is none."""
+    """The host of a Host header, without its port and brackets. Raises ValueError if it is none."""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or ":" not in host:

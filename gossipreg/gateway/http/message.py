@@ -24,7 +24,7 @@ _HEX = b"0123456789abcdefABCDEF"
 
 
 class HttpError(GossipregError):
-    """A request that cannot be answered as it is. The client is at fault unless the status says otherwise."""
+    """A request that cannot be answered. The client is at fault unless the status says otherwise."""
 
     def __init__(self, status: int, code: str, message: str, *headers: tuple[str, str], close: bool = False) -> None:
         super().__init__(message)
@@ -65,14 +65,14 @@ class Head:
     """The error to answer with. The body is read all the same, so that the client reads the error and not a reset."""
 
     def one(self, name: bytes) -> bytes | None:
-        """The value of a header that may be there once. Raises HttpError where it is there more often."""
+        """The value of a header that may be there once. Raises HttpError if it is there more often."""
         values = self.headers.get(name, [])
         if len(values) > 1:
             raise HttpError(400, "bad_request", f"{name.decode()} is given {len(values)} times", close=True)
         return values[0] if values else None
 
     def text(self, name: bytes) -> str:
-        """All values of a header, with commas between; empty where there is none."""
+        """All values of a header, with commas between; empty if there is none."""
         return ", ".join(value.decode("latin-1") for value in self.headers.get(name, []))
 
     @property
@@ -92,7 +92,7 @@ class Request:
     body: bytes = b""
     caller: Caller = TCP_CALLER
     accept: str = ""
-    """The Accept header; empty where there is none."""
+    """The Accept header; empty if there is none."""
     content_type: str = ""
     """The Content-Type header of the body; empty if there is none."""
 

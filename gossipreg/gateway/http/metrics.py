@@ -15,37 +15,40 @@ RTT_QUANTILES = (0.0, 0.5, 0.9, 1.0)
 Sample = tuple[str, Mapping[str, str], float]
 
 _GAUGES = {
-    "health_score": ("gossipreg_health_score", "How slow this sidecar thinks that it is itself: 0 is well"),
+    "health_score": (
+        "gossipreg_health_score",
+        "Local health score (Lifeguard): 0 is healthy; timeouts are multiplied by 1 + score",
+    ),
     "uptime_s": ("gossipreg_uptime_seconds", "Since it was started"),
     "services": ("gossipreg_services", "Names of services known"),
-    "out": ("gossipreg_out", "Whether the others take it for dead by its own fault, and it is not back yet"),
+    "out": ("gossipreg_out", "Whether flap damping delays its return: others have declared it dead repeatedly"),
 }
 _COUNTER_GAUGES = {
     "rows": ("gossipreg_table_rows", "Rows in the table, dead ones included"),
     "table_bytes": ("gossipreg_table_bytes", "Size of the table's content"),
-    "lost": ("gossipreg_lost_members", "Members that are called until they answer"),
+    "lost": ("gossipreg_lost_members", "Dead members and seeds that are greeted until they answer"),
     "lossy_pairs": (
         "gossipreg_lossy_pairs",
-        "Members that are alive as others see it, with loss between them and this sidecar",
+        "Members that others reach, while datagrams between them and this sidecar are lost",
     ),
     "timers": ("gossipreg_timers", "Timers that wait in the core"),
-    "unreceipted": ("gossipreg_queue_unreceipted", "Rumours that neighbours have not confirmed yet"),
-    "heard_s": ("gossipreg_heard_seconds", "Since a member was heard"),
+    "unreceipted": ("gossipreg_queue_unreceipted", "Queued updates that neighbours have not acked yet"),
+    "heard_s": ("gossipreg_heard_seconds", "Time since a datagram of another member arrived"),
     "loop_lag_s": ("gossipreg_core_lag_seconds", "How late the last timer of the core was"),
     "checks": ("gossipreg_checks", "Health checks of services registered here"),
     "checks_running": ("gossipreg_checks_running", "Health checks that run now"),
-    "checks_waiting": ("gossipreg_queue_checks", "Health checks that are due and wait for a place"),
+    "checks_waiting": ("gossipreg_queue_checks", "Health checks that are due and wait for a free slot"),
     "tasks": ("gossipreg_tasks", "Tasks on the event loop"),
     "watches": ("gossipreg_watches", "Watches of the local socket's clients"),
 }
 _COUNTERS = {
     "probes": ("gossipreg_probes_total", "Probes sent"),
-    "suspicions": ("gossipreg_suspicions_total", "Members that did not answer a probe in time"),
-    "suspicions_cleared": ("gossipreg_suspicions_cleared_total", "Suspicions that an answer ended"),
+    "suspicions": ("gossipreg_suspicions_total", "Suspicions: members that did not ack a probe in time"),
+    "suspicions_cleared": ("gossipreg_suspicions_cleared_total", "Suspicions that an ack ended"),
     "verdicts": ("gossipreg_verdicts_total", "Members declared dead by this sidecar"),
     "refutations": ("gossipreg_refutations_total", "Claims about this sidecar that it refuted"),
-    "rumours_repeated": ("gossipreg_rumours_repeated_total", "Rumours told again for want of a receipt"),
-    "rumours_unreceipted": ("gossipreg_rumours_unreceipted_total", "Rumours never confirmed"),
+    "rumours_repeated": ("gossipreg_rumours_repeated_total", "Updates retransmitted because no ack came"),
+    "rumours_unreceipted": ("gossipreg_rumours_unreceipted_total", "Updates that were never acked"),
     "comparisons": ("gossipreg_comparisons_total", "Comparisons of tables begun"),
     "pulls": ("gossipreg_pulls_total", "Rows asked for"),
     "checks_run": ("gossipreg_checks_run_total", "Health checks run"),
@@ -54,8 +57,11 @@ _COUNTERS = {
     "sent.bytes": ("gossipreg_sent_bytes_total", "Bytes sent, UDP payload"),
     "received.datagrams": ("gossipreg_received_datagrams_total", "Datagrams received, whatever was in them"),
     "received.bytes": ("gossipreg_received_bytes_total", "Bytes received, UDP payload"),
-    "sent.withheld": ("gossipreg_sent_withheld_total", "Datagrams not sent, since their receiver was not proven"),
-    "sent.throttled": ("gossipreg_sent_throttled_total", "Messages put off by the budget"),
+    "sent.withheld": (
+        "gossipreg_sent_withheld_total",
+        "Datagrams not sent, because the address of their receiver was not proven",
+    ),
+    "sent.throttled": ("gossipreg_sent_throttled_total", "Messages delayed by the send budget"),
 }
 _FAMILIES = {
     "drop.": ("gossipreg_drops_total", "reason", "What was dropped, by reason"),
@@ -113,7 +119,7 @@ def _counted(counters: Mapping[str, Any]) -> Iterator[tuple[str, str, str, list[
             prefix = next(prefix for prefix in _FAMILIES if key.startswith(prefix))
             label = {_FAMILIES[prefix][1]: key.removeprefix(prefix)}
             families.setdefault(prefix, []).append((label, value))
-    for key, (name, text) in _COUNTERS.items():  # also those that never happened yet: a graph wants a zero
+    for key, (name, text) in _COUNTERS.items():  # zeros too: a graph needs a first value
         yield _one(name, "counter", text, [({}, counters.get(key, 0))])
     for prefix, samples in families.items():
         name, _, text = _FAMILIES[prefix]

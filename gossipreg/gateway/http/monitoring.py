@@ -1,4 +1,4 @@
-"""For those who look after a sidecar: figures, whether it runs and is in step, targets for Prometheus, events."""
+"""The paths for monitoring: metrics, whether the sidecar runs and is synced, targets for Prometheus, events."""
 
 from collections.abc import Callable, Mapping
 
@@ -62,7 +62,7 @@ class Monitoring:
 
 
 def target(instance: Instance) -> dict[str, object]:
-    """One of http_sd: https://prometheus.io/docs/prometheus/latest/http_sd/"""
+    """An entry of http_sd: https://prometheus.io/docs/prometheus/latest/http_sd/"""
     service = instance.service
     host = f"[{service.address}]" if ":" in service.address else service.address
     return {
@@ -83,5 +83,5 @@ def target(instance: Instance) -> dict[str, object]:
 
 
 def label_name(key: str) -> str:
-    """A key as Prometheus allows it in the name of a label."""
+    """The key, with the characters that Prometheus allows in the name of a label."""
     return "".join(char if char.isascii() and (char.isalnum() or char == "_") else "_" for char in key)

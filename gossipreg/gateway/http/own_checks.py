@@ -2,7 +2,7 @@
 
 Only the sidecar of a service knows its single checks: other sidecars show one check per service, with its health. A
 shown output is replaced when the status of its check changes, else every five minutes, as Consul's agents do it:
-otherwise a check whose output differs at each run would answer every question that waits.
+otherwise a check whose output differs at each run would end every wait.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from gossipreg.sidecar_api import Registrations
 
 OUTPUT_S = 300.0
 SERVICES_MAX = 8192
-"""More services than can be registered here. At this number all outputs are dropped, and with them those of services
-that are gone."""
+"""More services than can be registered here. At this number all outputs are dropped, also those of services that are
+gone."""
 _ORDER = ("passing", "warning", "critical")
 
 

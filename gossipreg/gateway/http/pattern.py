@@ -1,10 +1,9 @@
 """Regular expressions that take time in proportion to the text, whatever the expression: for `matches` in a filter.
 
 Python's own `re` backtracks: a filter of twenty characters would hold the sidecar for hours, and anybody may send one.
-Here an expression becomes a small automaton (`automaton.py`), and all of its states that are possible are followed at
-once (Thompson 1968; as RE2, whose language clients of Consul write). Where they lead with a character is worked out
-once and kept, as a state of a larger automaton. All that is worked out is counted against the bound of the filter
-(`Work`).
+Here an expression becomes a small automaton (`automaton.py`), and the search follows all of its possible states at once
+(Thompson 1968; as in RE2, whose language clients of Consul write). The set of states that a character leads to is
+computed once and kept, as a state of a larger automaton. Every step counts against the bound of the filter (`Work`).
 """
 
 from collections.abc import Iterable
@@ -13,19 +12,19 @@ from dataclasses import dataclass, field
 from gossipreg.gateway.http.automaton import Automaton, BadPattern, Work
 
 KEPT_MAX = 10_000
-"""States that are kept in all sets of a pattern; then all are let go."""
+"""The states in all kept sets of a pattern; beyond this, all sets are dropped."""
 
 
 @dataclass(slots=True, eq=False)
 class _Set:
-    """States that are possible at once."""
+    """A set of states that are possible at the same time."""
 
     states: tuple[int, ...]
-    """Those that wait for a character or for the end."""
+    """The states that wait for a character or for the end."""
     found: bool
-    """The last one is among them."""
+    """Whether the last state is among them: the text matches."""
     at_end: bool | None = None
-    """Whether it is where the text ends here; None: not worked out yet."""
+    """Whether the text matches if it ends here; None: not computed yet."""
     then: "dict[str, _Set]" = field(default_factory=dict)
 
 
@@ -42,7 +41,7 @@ class Pattern:
         self._empty = self._last in self._reached([self._first], begin=True, end=True)
 
     def found_in(self, text: str) -> bool:
-        """Whether it matches anywhere. Raises BadPattern where that would take too long."""
+        """Whether it matches anywhere. Raises BadPattern if that would take too long."""
         if not text:
             return self._empty
         now = self._start
@@ -67,7 +66,7 @@ class Pattern:
 
     def _reached(self, first: Iterable[int], *, begin: bool = False, end: bool = False, steps: int = 1,
                  ) -> dict[int, None]:  # fmt: skip
-        """These states, and all that are reached from them without a character. `steps` were taken before."""
+        """These states, and all that they lead to without a character. `steps` were taken before."""
         reached: dict[int, None] = {}
         waiting = list(first)
         while waiting:

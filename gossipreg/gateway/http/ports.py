@@ -1,6 +1,6 @@
 """The listeners of the gateway, on TCP addresses and unix sockets, and the caller at the other end of a connection.
 
-Owns opening them, and the errors for whoever starts the sidecar. Never knows HTTP.
+Owns opening them, and the errors for the person who starts the sidecar. Never knows HTTP.
 """
 
 import errno

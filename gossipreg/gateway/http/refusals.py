@@ -1,4 +1,4 @@
-"""Objects of Consul's that do not exist here: the paths that answer with an empty list, and those that say why not."""
+"""Objects of Consul's that do not exist here: paths that answer an empty list, and paths that answer the reason."""
 
 from gossipreg.gateway.http.eureka.routes import EUREKA_REFUSALS
 from gossipreg.gateway.http.route import Refusal
@@ -10,8 +10,7 @@ EMPTY_LISTS = {
     "/v1/catalog/connect/{service}": "mesh proxies", "/v1/health/ingress/{service}": "gateways",
     "/v1/catalog/gateway-services/{gateway}": "gateways", "/v1/connect/intentions": "intentions",
 }  # fmt: skip
-"""Paths at which a Consul agent without such objects answers an empty list. Programs read them in passing and expect no
-error."""
+"""Paths at which a Consul agent without such objects answers an empty list. Programs read them and expect no error."""
 
 REFUSALS = (
     Refusal("/v1/kv", "there is no key-value store here: keep values in a database; reads find nothing"),

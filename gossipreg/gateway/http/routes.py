@@ -20,14 +20,14 @@ from gossipreg.gateway.http.writes import Writes
 from gossipreg.model import Health
 
 PASSING = Param("passing", "passing ones only", "boolean")
-TAG = Param("tag", "all of them must be there; repeatable", repeatable=True)
+TAG = Param("tag", "an instance must have all of them; repeatable", repeatable=True)
 NODE_META = Param("node-meta", "KEY:VALUE of the member's labels; repeatable", repeatable=True)
 NEAR = Param("near", "_agent: the nearest first")
 FILTER = Param("filter", "an expression, as Node.Node == one")
 PRETTY = Param("pretty", "indented", "boolean")
 BLOCKING = (
     Param("index", "wait until the answer's index is another one", "integer"),
-    Param("wait", "so long at most, as 30s (5m; at most 10m)"),
+    Param("wait", "the longest wait, as 30s (default 5m, at most 10m)"),
 )
 SHOWN = (
     PRETTY, Param("dc", "the cluster's name, or nothing"), Param("stale", "without effect", "boolean"),
@@ -184,7 +184,7 @@ ROUTES: tuple[Route, ...] = (
              "The names of all services, with their tags", CatalogReads.services,
              NODE_META, gives="names", filter="catalog"),
     _catalog("/v1/catalog/service/{service}", "lookup", About.SERVICE,
-             "The instances of a service, of whatever health", CatalogReads.service,
+             "The instances of a service, passing or not", CatalogReads.service,
              TAG, NODE_META, NEAR, gives="catalog_entries", filter="catalog"),
     _catalog("/v1/catalog/nodes", "members", About.CLUSTER,
              "The members", CatalogReads.nodes,
@@ -210,24 +210,25 @@ ROUTES: tuple[Route, ...] = (
     ),
     # -- what is registered here ---------------------------------------------------------------------------------------
     _agent("/v1/agent/self", "info", "This sidecar", AgentReads.self, gives="object"),
-    _agent("/v1/agent/members", "members", "The members as it sees them", AgentReads.members,
+    _agent("/v1/agent/members", "members", "The members as this sidecar sees them", AgentReads.members,
            gives="members", filter="member"),
     _agent("/v1/agent/services", "registered", "What is registered here, by id", AgentReads.services,
            gives="services", filter="service"),
-    _agent("/v1/agent/service/{id}", "registered", "One of these", AgentReads.service,
+    _agent("/v1/agent/service/{id}", "registered", "One of the services that are registered here", AgentReads.service,
            gives="service", statuses=(404,)),
     _agent("/v1/agent/checks", "registered", "The checks that run here, by id", AgentReads.checks,
            gives="check_map", filter="check"),
     _agent("/v1/catalog/datacenters", "info", "The cluster's name", AgentReads.datacenters, gives="texts"),
-    _agent("/v1/status/leader", "info", "Who answers: this sidecar", AgentReads.leader, gives="text"),
-    _agent("/v1/status/peers", "members", "The members that live", AgentReads.peers, gives="texts"),
-    _health("/v1/agent/health/service/id/{id}", "The health of one of these, also as the status",
+    _agent("/v1/status/leader", "info", "The address of this sidecar, since there is no leader", AgentReads.leader,
+           gives="text"),
+    _agent("/v1/status/peers", "members", "The addresses of the members that live", AgentReads.peers, gives="texts"),
+    _health("/v1/agent/health/service/id/{id}", "The health of one service, also as the status",
             AgentReads.health_of_id, gives="object"),
-    _health("/v1/agent/health/service/name/{name}", "The health of those of a name, also as the status",
+    _health("/v1/agent/health/service/name/{name}", "The health of the services of a name, also as the status",
             AgentReads.health_of_name, gives="list"),
     # -- writes --------------------------------------------------------------------------------------------------------
     _write("/v1/agent/service/register", "register", "Register a service, or update it", Writes.register,
-           Param("replace-existing-checks", "those not named go", "boolean"), body="registration"),
+           Param("replace-existing-checks", "remove the checks that are not named", "boolean"), body="registration"),
     _write("/v1/agent/service/deregister/{id}", "deregister", "Take a service out", Writes.deregister),
     _write("/v1/agent/service/maintenance/{id}", "maint", "Take a service out of the answers for a while",
            Writes.maintain, ENABLE, REASON),
@@ -240,7 +241,8 @@ ROUTES: tuple[Route, ...] = (
     _write("/v1/agent/check/warn/{id}", "heartbeat", "A TTL check warns", _beat(Health.WARNING), NOTE),
     _write("/v1/agent/check/fail/{id}", "heartbeat", "A TTL check fails", _beat(Health.CRITICAL), NOTE),
     _write("/v1/agent/check/update/{id}", "heartbeat", "What a TTL check says", Writes.update, body="update"),
-    _write("/v1/agent/join/{address}", "join", "Call a member", Writes.join, Param("wan", "false")),
+    _write("/v1/agent/join/{address}", "join", "Join the cluster of the member at this address", Writes.join,
+           Param("wan", "false")),
     _write("/v1/agent/reload", "reload", "Read keys, tokens and the services file again", Writes.reload),
     _write("/v1/agent/leave", "leave", "Leave the cluster and stop", Writes.leave),
     _write("/v1/agent/force-leave/{member}", "force-leave", "Declare a dead member left", Writes.force_leave,
@@ -248,7 +250,7 @@ ROUTES: tuple[Route, ...] = (
     # -- monitoring ----------------------------------------------------------------------------------------------------
     _monitoring("/metrics", "info", "Figures for Prometheus", Monitoring.metrics),
     _monitoring("/healthz", "info", "It runs", Monitoring.alive, open=True),
-    _monitoring("/readyz", "info", "It is in step with the cluster", Monitoring.ready, statuses=(503,), open=True),
+    _monitoring("/readyz", "info", "It is synced with the cluster", Monitoring.ready, statuses=(503,), open=True),
     _monitoring("/sd/prometheus", "lookup", "Targets for Prometheus (http_sd)", Monitoring.targets,
                 SERVICE, TAG, PASSING, gives="list", media="application/json", statuses=(503,)),
     _monitoring("/events", "watch", "Changes of the answers as they come (server-sent events)", Monitoring.events,

@@ -1,6 +1,6 @@
 """One run of the gateway: its parts, wired to the sidecar's registry as it is at the start of the run.
 
-If a part fails, or loses track of the changes, the run ends, and the next one begins anew with the same listeners.
+If a part fails, or loses track of the changes, the run ends, and the next run starts afresh with the same listeners.
 """
 
 import os

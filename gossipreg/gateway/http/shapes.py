@@ -1,7 +1,7 @@
 """Members and instances as Consul has them in JSON. Field names are those of its API documentation.
 
-What we do not have is left out or empty: no ACLs, no proxies, no namespaces. What is the same for all (Datacenter) is
-the cluster's name. A node's ID is its member id in the form of a UUID.
+Fields of things that do not exist here (ACLs, proxies, namespaces) are left out or empty. Datacenter is the cluster's
+name. The ID of a node is its member id in the form of a UUID.
 """
 
 from ipaddress import ip_address
@@ -133,7 +133,7 @@ def node_checks(node: ConsulNode, report: list[Shape]) -> list[Shape]:
 
 
 def health_entry(node: ConsulNode, instance: Instance, checks: list[Shape], cluster: str) -> Shape:
-    """Of /v1/health/service."""
+    """An entry of /v1/health/service."""
     return {
         "Node": node_shape(node, cluster),
         "Service": indexed_service(instance),
@@ -176,7 +176,7 @@ def _tagged_service(host: str, port: int) -> Shape:
 
 
 def catalog_entry(node: ConsulNode, instance: Instance, cluster: str) -> Shape:
-    """Of /v1/catalog/service: node and service in one."""
+    """An entry of /v1/catalog/service: node and service in one."""
     service = instance.service
     return {
         "ID": node.uuid,
@@ -200,7 +200,7 @@ def catalog_entry(node: ConsulNode, instance: Instance, cluster: str) -> Shape:
 
 
 def agent_service(instance: Instance, cluster: str) -> Shape:
-    """Of /v1/agent/services."""
+    """An entry of /v1/agent/services."""
     return {**service_shape(instance), "Datacenter": cluster}
 
 
@@ -209,7 +209,7 @@ _SERF_STATES = {"alive": 1, "suspect": 1, "left": 3, "dead": 4}
 
 
 def member_shape(member: MemberInfo, cluster: str, version: str) -> Shape:
-    """Of /v1/agent/members."""
+    """An entry of /v1/agent/members."""
     return {
         "Name": member.name,
         "Addr": "" if member.address is None else member.address.host,

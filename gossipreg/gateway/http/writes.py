@@ -94,12 +94,12 @@ class Writes:
         return DONE
 
     def _known_check(self, id: str, service_id: str) -> str:
-        """The type of this check where it is shown here as one of this service's."""
+        """The type of this check if it is shown here as a check of this service; else empty."""
         checks = self._agent.checks(NO_OPTIONS)
         return checks[id]["Type"] or "none" if id in checks and checks[id]["ServiceID"] == service_id else ""
 
     async def _put_back(self, request: Request, given: Given, id: str, type: str, said: Health | None) -> Response:
-        """A check as GET answers it: what it asks stays, its name, its notes and the status of a TTL may be others."""
+        """Accept a check as GET answered it. It keeps its way of checking; name, notes and TTL status may change."""
         service_id = check_definitions.check_service(given)
         if type == "maintenance":
             return DONE

@@ -28,8 +28,8 @@ KEPT = {
 """Fields that are text: the field -> the key of meta that it is kept under."""
 ID, HOST, COUNTRY, DATA_CENTER = "eureka-id", "eureka-host", "eureka-country", "eureka-data-center"
 SECURE_PORT, PLAIN_PORT, LEASE = "eureka-secure-port", "eureka-plain-port", "eureka-lease"
-"""SECURE_PORT: the enabled secure port. PLAIN_PORT: `off` where the plain port is not enabled, and then the service's
-port is the secure one. LEASE: `RENEWAL/DURATION` in seconds, where they are not Eureka's defaults."""
+"""SECURE_PORT: the enabled secure port. PLAIN_PORT: `off` if the plain port is not enabled; then the service's port
+is the secure one. LEASE: `RENEWAL/DURATION` in seconds, if they are not Eureka's defaults."""
 
 RENEWAL_S, DURATION_S = 30, 90
 """Eureka's defaults: a heartbeat every 30 s, and a lease ends 90 s after the last one."""

@@ -42,7 +42,7 @@ class Lease:
     id: str
     """The id that its client uses."""
     params: dict[str, Any]
-    """Of `register`; the id in it is `id`."""
+    """The parameters of `register`; the id among them is `id`."""
     status: str
     override: str
     """The overridden status, or nothing."""
@@ -87,7 +87,7 @@ def with_id(params: dict[str, Any], id: str) -> dict[str, Any]:
 
 
 def status_untrusted(text: str | None) -> str:
-    """A status as heartbeats and overrides give it; nothing where it is not given. Raises HttpError, 400."""
+    """The status of a heartbeat or an override; empty if none is given. Raises HttpError, 400."""
     return _status({"status": text}, "status")
 
 
@@ -99,7 +99,7 @@ def _status(given: Document, field: str) -> str:
 
 
 def _ports(given: Document) -> tuple[int, dict[str, str]]:
-    """The port that others connect to: the plain one, or the secure one where that alone is enabled."""
+    """The port that others connect to: the plain one, or the secure one if only that is enabled."""
     plain, plain_enabled = _port(given, "port", default_enabled=True)
     secure, secure_enabled = _port(given, "securePort", default_enabled=False)
     meta = {SECURE_PORT: str(secure)} if secure_enabled and secure else {}

@@ -1,9 +1,9 @@
 """The changes of the answers in the last three minutes, for `apps/delta`.
 
-Eureka's servers keep changes for so long, and a client asks every 30 s. eureka-js-client takes a delta as it is, so a
-delta has to name the instances that are gone; py-eureka-client and Java's compare the hash code and fetch everything
-where it differs. A sidecar that has not followed the changes for three minutes yet cannot know which are gone: its
-delta holds all instances that there are, beside the changes that it knows.
+Eureka's servers keep changes for three minutes too, and a client asks every 30 s. eureka-js-client takes a delta as it
+is, so a delta has to name the instances that are gone; py-eureka-client and Java's compare the hash code and fetch
+everything if it differs. A sidecar that has followed the changes for less than three minutes cannot know all instances
+that are gone: its delta holds all present instances, and the changes that it knows.
 """
 
 from collections.abc import Collection, Iterable
