@@ -22,6 +22,7 @@ from functools import lru_cache
 from typing import Any
 
 from gossipreg.gateway.http.automaton import STEPS_MAX, BadPattern, Work
+from gossipreg.gateway.http.kinds import KINDS, Kind
 from gossipreg.gateway.http.message import HttpError, bad_request, shown
 from gossipreg.gateway.http.pattern import Pattern
 
@@ -29,38 +30,7 @@ TEXT_MAX = 1024
 DEPTH_MAX = 32
 COMPILED_MAX = 64
 
-Kind = Any
-"""The type of a filtered value: `str`, `int`, `bool`, a map of any keys ("map", kind), a list ("list", kind), or a dict
-by key."""
 Evaluate = Callable[[Any], bool]
-
-MAP: Kind = ("map", str)
-TEXTS: Kind = ("list", str)
-_INDEXES: Kind = {"CreateIndex": int, "ModifyIndex": int}
-_TAGGED: Kind = ("map", {"Address": str, "Port": int})
-
-CHECK: Kind = {
-    "Node": str, "CheckID": str, "Name": str, "Status": str, "Notes": str, "Output": str, "ServiceID": str,
-    "ServiceName": str, "ServiceTags": TEXTS, "Type": str, **_INDEXES,
-}  # fmt: skip
-NODE: Kind = {
-    "ID": str, "Node": str, "Address": str, "Datacenter": str, "TaggedAddresses": MAP, "Meta": MAP, **_INDEXES,
-}  # fmt: skip
-SERVICE: Kind = {
-    "ID": str, "Service": str, "Tags": TEXTS, "Address": str, "TaggedAddresses": _TAGGED, "Meta": MAP, "Port": int,
-    "Weights": {"Passing": int, "Warning": int}, "EnableTagOverride": bool, "Datacenter": str, **_INDEXES,
-}  # fmt: skip
-ENTRY: Kind = {"Node": NODE, "Service": SERVICE, "Checks": ("list", CHECK)}
-CATALOG_ENTRY: Kind = {
-    "ID": str, "Node": str, "Address": str, "Datacenter": str, "TaggedAddresses": MAP, "NodeMeta": MAP,
-    "ServiceKind": str, "ServiceID": str, "ServiceName": str, "ServiceTags": TEXTS, "ServiceAddress": str,
-    "ServiceTaggedAddresses": _TAGGED, "ServiceWeights": {"Passing": int, "Warning": int}, "ServiceMeta": MAP,
-    "ServicePort": int, "ServiceEnableTagOverride": bool, **_INDEXES,
-}  # fmt: skip
-MEMBER: Kind = {"Name": str, "Addr": str, "Port": int, "Tags": MAP, "Status": int}
-KINDS: dict[str, Kind] = {
-    "check": CHECK, "node": NODE, "service": SERVICE, "entry": ENTRY, "catalog": CATALOG_ENTRY, "member": MEMBER,
-}  # fmt: skip
 
 _TOKEN = re.compile(
     r"""\s*(?: (?P<op> == | != | \( | \) )

@@ -12,7 +12,7 @@ class Options(NamedTuple):
     filter: str = ""
     """A filter expression; empty: none."""
     kind: str = ""
-    """What the expression chooses from: see `filter.KINDS`."""
+    """What the expression chooses from: see `kinds.py`."""
     tags: tuple[str, ...] = ()
     """An instance must have all of them."""
     passing: bool = False

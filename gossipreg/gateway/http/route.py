@@ -59,7 +59,7 @@ class Route:
     about: About | None = None
     """None: the read answers at once and has no place in a queue of waiting reads."""
     filter: str = ""
-    """The kind of object that `?filter=` chooses from (`filter.KINDS`); empty: the read takes no filter."""
+    """The kind of object that `?filter=` chooses from (`kinds.py`); empty: the read takes no filter."""
     choices: tuple[str, ...] = ()
     """The texts that the path's brace may have; empty: any."""
     missing: int = 200

@@ -12,7 +12,7 @@ from gossipreg.gateway.http.blocking import ALL, Question
 from gossipreg.gateway.http.doors import Door, Doors
 from gossipreg.gateway.http.eureka.resources import Resources
 from gossipreg.gateway.http.eureka.routes import TABLE
-from gossipreg.gateway.http.filter import KINDS
+from gossipreg.gateway.http.kinds import KINDS
 from gossipreg.gateway.http.message import READ, Head, HttpError, Request
 from gossipreg.gateway.http.openapi import SCHEMAS
 from gossipreg.gateway.http.reads import topics
