@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
 from gossipreg.core.outbox import BASE_BYTES, FLOOR_BYTES
-from gossipreg.core.path_mtu import RAISE_S, STEP_BYTES
+from gossipreg.core.path_mtu import CONFIRM_S, RAISE_S, SILENT_ROUNDS, STEP_BYTES
 from gossipreg.model import Health, Service
 from simulations.host import Host
 from simulations.network import hole_around
@@ -160,13 +160,16 @@ def test_a_member_that_is_silent_is_not_measured_for_ever() -> None:
     cluster = Cluster(seed=10, config=replace(lan, floor_silent_s=600.0))
     a, b = two(cluster)
     talk_large(cluster, a, 2)
+    cluster.run(CONFIRM_S)
+    before = int(a.node.statistics(cluster.now)["size_probes"])
     cluster.stall(b)
-    register(cluster, a, "large", 6000)
+    register(cluster, a, "large", 900)  # one datagram carries it
     cluster.run(30)
-    probes = a.node.statistics(cluster.now).get("size_probes")
+    probes = int(a.node.statistics(cluster.now)["size_probes"])
+    assert probes == before + SILENT_ROUNDS, "the size in use was to be confirmed"
     cluster.run(30)
-    assert a.node.statistics(cluster.now).get("size_probes") == probes
-    assert a.node.narrow_paths == []
+    assert a.node.statistics(cluster.now)["size_probes"] == probes
+    assert a.node.narrow_paths == [], "silence says nothing of sizes"
 
 
 def test_an_icmp_message_alone_changes_no_size() -> None:
