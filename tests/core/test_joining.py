@@ -1,0 +1,50 @@
+"""Listed rows that a joiner must hold before it is synced."""
+
+from gossipreg.core.effects import Effect
+from gossipreg.core.node import Node
+from gossipreg.model import NodeId, Rank
+from gossipreg.wire.messages import Ack, Claim, List, Probe, Versions
+from tests.core.cluster import START
+from tests.core.speaker import GENERATION, Speaker, a_node
+
+NOBODY = NodeId(b"n" * 16)
+
+
+def joiner(seed: Speaker) -> Node:
+    node = a_node(synced=False)
+    node.seek((seed.address,), START)
+    seed.greets(node, START)
+    return node
+
+
+def test_list_of_another_member_does_not_replace_the_first() -> None:
+    """The first member is alive and lists a row that it does not give; the second does not know that row."""
+    first, second = Speaker(1), Speaker(2)
+    node = joiner(first)
+    first.says(node, START, Versions(((NOBODY, GENERATION, 9),), b""))
+    second.greets(node, START)
+    lists = 0
+    while (now := node.next_deadline()) <= START + 60:
+        effects: list[Effect] = node.advance(now)
+        first.says(node, now, Probe(0, 1, node.fingerprint))
+        for message in second.heard(effects):
+            if isinstance(message, Probe):
+                second.says(node, now, Ack(0, message.number, node.fingerprint))
+            elif isinstance(message, List):
+                lists += 1
+                second.says(node, now, Versions(((second.id, second.generation, second.content.counter),), b""))
+    assert lists
+    assert not node.synced
+    assert list(node.missing) == [NOBODY]
+
+
+def test_death_of_an_older_start_leaves_the_newer_one_missing() -> None:
+    seed, older = Speaker(1), Speaker(2)
+    node = joiner(seed)
+    seed.says(node, START, older.row, Claim(older.id, GENERATION, 0, Rank.DEAD, seed.id))
+    seed.says(node, START, Versions(((older.id, GENERATION + 1, 2),), b""))
+    assert not node.synced
+    newer = Speaker(2, generation=GENERATION + 1)
+    newer.content.put(1, 0, b"something")
+    seed.says(node, START, newer.row)
+    assert node.synced
