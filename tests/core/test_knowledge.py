@@ -52,3 +52,18 @@ def test_in_a_small_cluster_silent_others_are_taken_for_gone(members: int) -> No
     cluster.run(cluster.config.alone_small_s + 30)
     assert "alone_over" in cluster.events(hosts[0])
     assert hosts[0].node.knowledge is Knowledge.ISOLATED
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "refuses", "partial", "current"),
+    [
+        (Knowledge.SYNCED, False, False, True),
+        (Knowledge.ISOLATED, False, False, False),
+        (Knowledge.LAST_KNOWN, False, True, False),
+        (Knowledge.NOT_SYNCED, True, True, False),
+    ],
+)
+def test_knowledge_says_what_an_answer_is_worth(
+    knowledge: Knowledge, refuses: bool, partial: bool, current: bool
+) -> None:
+    assert (knowledge.refuses, knowledge.partial, knowledge.current) == (refuses, partial, current)
