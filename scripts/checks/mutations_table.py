@@ -24,7 +24,7 @@ MUTATIONS = [
         "delta_with_a_gap_before_it_is_applied",
         "return delta.generation == self.generation and delta.base <= self.counter and self.floor_fits(delta)",
         "return delta.generation == self.generation and self.floor_fits(delta)",
-        likely="content",
+        likely="replica",
     ),
     Mutation(
         "tombstones_below_the_floor_are_not_missed",
@@ -80,13 +80,13 @@ MUTATIONS = [
         "one_reason_less_shows_a_member_hidden_for_two",
         "reasons.pop(why, None)",
         "reasons.clear()",
-        likely="parted",
+        likely="hidden_members",
     ),
     Mutation(
         "member_that_died_before_we_knew_it_makes_an_event",
         "gone_before_met = before is None and (row.dead or row.left)",
         "gone_before_met = False",
-        likely="watching",
+        likely="member_events",
     ),
     Mutation(
         "service_without_health_is_passing",
@@ -121,7 +121,7 @@ MUTATIONS = [
         "answers_of_the_last_run_count_as_complete",
         "return self in (Knowledge.NOT_SYNCED, Knowledge.LAST_KNOWN)",
         "return self is Knowledge.NOT_SYNCED",
-        likely="followers",
+        likely="knowledge",
     ),
     Mutation(
         "follower_hears_of_removals_while_nothing_is_known",
@@ -140,7 +140,7 @@ MUTATIONS = [
         "refutation_waits_for_room_in_the_budget",
         "if (claims if topic.claim else rows) or self._refutes(topic)",
         "if (claims if topic.claim else rows)",
-        likely="telling",
+        likely="refuting",
     ),
     Mutation(
         "pull_is_never_sent_to_another_member",
@@ -158,7 +158,7 @@ MUTATIONS = [
         "buckets_that_have_not_settled_are_compared",
         "if ours == theirs or theirs == bytes(4) or not settled[at]:",
         "if ours == theirs or theirs == bytes(4):",
-        likely="reconcile",
+        likely="versions",
     ),
     Mutation(
         "member_that_is_ahead_does_not_say_so",
@@ -167,19 +167,19 @@ MUTATIONS = [
             ahead.append(id)
         """,
         "",
-        likely="reconcile",
+        likely="versions",
     ),
     Mutation(
         "list_of_any_member_replaces_that_of_the_first",
         "if listing.whole and (peer == self._first or self._first_is_silent):",
         "if listing.whole:",
-        likely="fetch",
+        likely="joining",
     ),
     Mutation(
         "death_of_an_older_start_settles_a_listed_row",
         "gone = (row.dead or row.left) and goal.generation <= row.liveness.generation",
         "gone = row.dead or row.left",
-        likely="fetch",
+        likely="joining",
     ),
     Mutation(
         "older_version_of_our_row_counts_as_its_ack",
@@ -210,7 +210,7 @@ MUTATIONS = [
         "one_report_is_enough_to_declare_dead",
         "if len(suspicion.reports) >= needed:",
         "if suspicion.reports:",
-        likely="watching",
+        likely="single_report",
     ),
     Mutation(
         "old_reports_are_enough_to_declare_dead",
@@ -222,13 +222,13 @@ MUTATIONS = [
         "time_that_we_slept_counts_against_a_suspect",
         "suspicion.since += late_s",
         "",
-        likely="watching",
+        likely="sleeping",
     ),
     Mutation(
         "cluster_of_three_is_not_small",
         "self._small = members <= SMALL",
         "self._small = members < SMALL",
-        likely="last_known",
+        likely="knowledge",
     ),
     Mutation(
         "answer_in_time_counts_as_missed",
@@ -271,7 +271,7 @@ MUTATIONS = [
         "new_service_takes_a_slot_in_use",
         "slot = self._free[0] if self._free else len(self._slots)",
         "slot = len(self._slots)",
-        likely="catalog",
+        likely="own_services",
     ),
     Mutation(
         "raised_generation_may_be_lower",
@@ -289,13 +289,13 @@ MUTATIONS = [
         "one_ack_is_enough_to_depart_at_once",
         "if not gathers and (not waiting or (self._told_again and one_knows)):",
         "if not gathers and (not waiting or one_knows):",
-        likely="telling",
+        likely="leaving",
     ),
     Mutation(
         "member_in_maintenance_holds_its_place",
         "holds = hold_s > 0 and self._own.member.status is not Status.DRAINING",
         "holds = hold_s > 0",
-        likely="telling",
+        likely="leaving",
     ),
     # -- sessions and datagrams ----------------------------------------------------------------------------------------
     Mutation(
@@ -308,7 +308,7 @@ MUTATIONS = [
         "dead_member_that_speaks_is_not_told_that_it_is_dead",
         "if row is not None and row.dead and row.liveness.generation == peer.generation:",
         "if row is not None and row.dead and row.liveness.generation > peer.generation:",
-        likely="watching",
+        likely="speaking_dead",
     ),
     Mutation(
         "challenge_ends_with_its_epoch",
