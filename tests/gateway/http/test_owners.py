@@ -36,6 +36,6 @@ async def test_a_user_cannot_change_another_users_service_over_unix(
 
 async def test_a_service_registered_over_tcp_is_changed_over_tcp(served: Served) -> None:
     await register(served)
-    assert served.services._entries["web"].owner == -1
+    assert served.services._registrar.entries["web"].owner == -1
     assert (await served.put("/v1/agent/service/deregister/web")).status == 200
     assert "via=tcp uid=null pid=null" in served.log.getvalue()
