@@ -1,6 +1,6 @@
 """The announcement in our row of the services registered here.
 
-Owns which services are withheld. A service that named no address has this host's, and is withheld while no address of
+Owns the list of withheld services. A service that named no address has this host's, and is withheld while no address of
 this host is known: a loopback address would send every reader on another host to itself.
 """
 

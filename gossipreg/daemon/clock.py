@@ -1,7 +1,7 @@
 """The clock of the core: seconds since boot, with those in which the machine was asleep.
 
-CLOCK_BOOTTIME, so that a suspended laptop knows that it slept. Where there is none (not Linux) the monotonic clock
-has to do. Tests hand the pump another clock.
+It is CLOCK_BOOTTIME, so that a suspended laptop knows that it slept; on other systems than Linux the monotonic clock.
+Tests hand the pump another clock.
 """
 
 import time

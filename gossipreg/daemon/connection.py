@@ -1,11 +1,11 @@
 """One client's connection: its requests, answered in their order, and its watches.
 
-Never knows what a method does, nor how what it is told is written (`outgoing.py`). It is one task that waits for bytes,
-answers the requests in them one after the other, and waits again, so that others get their turn.
+Never knows what a method does, or how messages to the client are written (`outgoing.py`). One task waits for bytes,
+answers the requests in them one after the other, and waits again, so that other connections get their turn.
 
 The bounds, and what happens at each:
-- a request of 1 MiB: told, and the connection ends, since what follows cannot be found any more
-- 1,024 unanswered requests: more are not read before others are answered; they wait in the client's own buffer. The
+- a request of 1 MiB: the client gets an error and the connection ends, since the next request cannot be found
+- 1,024 unanswered requests: no more are read before some are answered; they wait in the client's own buffer. The
   same holds while replies wait to be read by the client.
 - 64 watches a connection: the next is refused as busy
 """
@@ -64,11 +64,11 @@ class LocalConnection:
 
     @property
     def idle(self) -> bool:
-        """Nothing is lost but time where it ends and comes again."""
+        """Whether the client loses nothing but time if this connection ends and it connects again."""
         return self._runs and self._answered.is_set() and not (self._watching or self.client.attached)
 
     def make_room(self) -> None:
-        """End, for another: say so, and do not wait for who does not read."""
+        """End for the sake of another client: say so, and do not wait until that is read."""
         self._outgoing.push(encode_error(None, Busy.code, "this connection was idle and others needed its place"))
         self._outgoing.nursery.cancel_scope.cancel()
 
@@ -96,7 +96,7 @@ class LocalConnection:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     async def _read_untrusted(self) -> None:
-        """Until the client closes its side, breaks the protocol, or is cut off."""
+        """Read until the client closes its side, breaks the protocol, or is cut off."""
         decoder = Decoder()
         while not self._outgoing.ending:
             await trio.lowlevel.wait_readable(self._sock)
@@ -140,7 +140,7 @@ class LocalConnection:
             await trio.lowlevel.checkpoint()
 
     def _call(self, id: int, method: str, params: dict[str, Any]) -> bytes | Awaitable[bytes]:
-        """The reply to a request, or what will give it. Never raises."""
+        """The reply to a request, or an awaitable of it. Never raises."""
         try:
             handler = self._handlers.get(method)
             if handler is None:

@@ -37,7 +37,7 @@ def drop_maintenance(id: str) -> Statement:
 
 
 def keep_peers(peers: Peers) -> list[Statement]:
-    """These and no others."""
+    """Replace all kept members by these."""
     rows = ((id, address.host, address.port) for id, address in peers.items())
     return [("DELETE FROM peers", ()), *(("INSERT INTO peers VALUES (?, ?, ?)", row) for row in rows)]
 
@@ -47,7 +47,7 @@ def keep_generation(generation: int) -> Statement:
 
 
 TRIAL: list[Statement] = [("UPDATE generation SET last = last", ())]
-"""Writes what stands there already, to see whether it can be written."""
+"""A write that changes nothing, to see whether the database can be written."""
 
 
 class DataDirectory:
@@ -58,7 +58,7 @@ class DataDirectory:
         self._lock_fd = _lock(self.path)
         self._one_at_a_time = Lock()
         self.unwritten = ""
-        """Why the generation that is in use could not be written at the start; empty where it was."""
+        """Why the generation that is in use could not be written at the start; empty if it was."""
         try:
             _refuse_emptied(self.path / DATABASE, self._lock_fd)
             self._database = open_database(self.path / DATABASE)
@@ -185,7 +185,7 @@ def _lock(folder: Path) -> int:
 
 
 def _note(lock_fd: int, id: str) -> None:
-    """Write beside the lock whose directory this is; nothing: nobody's."""
+    """Write the id of the directory's member into the lock file; empty for none."""
     with suppress(OSError):  # a full disk: it is written at the next start
         if os.pread(lock_fd, 2 * NODE_ID_BYTES + 1, 0) != id.encode():
             os.ftruncate(lock_fd, 0)
@@ -193,7 +193,7 @@ def _note(lock_fd: int, id: str) -> None:
 
 
 def _refuse_emptied(path: Path, lock_fd: int) -> None:
-    """Raises CannotStart where the database is empty or gone, and was not before."""
+    """Raise CannotStart if the database is empty or gone, and was not before."""
     noted = os.pread(lock_fd, 2 * NODE_ID_BYTES, 0).decode(errors="replace")
     if noted and not (path.exists() and path.stat().st_size):
         how = "empty" if path.exists() else "gone"

@@ -46,8 +46,8 @@ CREATE TABLE hold (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), wall_ms IN
 CREATE TABLE node_checks (id TEXT PRIMARY KEY, trusted INTEGER NOT NULL, given BLOB NOT NULL) STRICT;
 """,
 )
-"""The statements that each version of the layout added. `user_version` says how many a database has; it gets the
-others."""
+"""The statements that each version of the layout added. A database's `user_version` says how many of them it has; the
+others are run when it is opened."""
 LAYOUT = len(_LAYOUTS)
 
 
@@ -81,7 +81,7 @@ def open_database(path: Path) -> "sqlite3.Connection":
 
 
 def _prepare(database: "sqlite3.Connection", path: Path) -> str:
-    """Set how it is written, make the tables that are missing. Returns what is wrong with it, or nothing."""
+    """Set how the database is written and make the missing tables. Returns its fault, empty if it has none."""
     import sqlite3
 
     database.execute("PRAGMA synchronous = EXTRA")  # a commit is on the disk, its directory entry too
@@ -172,7 +172,7 @@ def set_aside_in(folder: Path) -> list[str]:
 
 
 def cannot_use(path: Path, message: str, error: Exception) -> CannotStart:
-    """The class for what SQLite or the system says: a full disk and a busy file may mend themselves."""
+    """The exception for an error of SQLite or the system. A full disk and a busy file may get better by themselves."""
     import sqlite3
 
     if isinstance(error, sqlite3.Error):
@@ -183,7 +183,7 @@ def cannot_use(path: Path, message: str, error: Exception) -> CannotStart:
 
 
 def _is_full(folder: Path) -> bool:
-    """SQLite says no more than "unable to open" where its journal finds no room."""
+    """Whether the disk is full. SQLite says no more than "unable to open" if its journal finds no room."""
     try:
         room = os.statvfs(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""How the sidecar ends: by SIGTERM or SIGINT, or because a client or a gateway told it to leave.
+"""How the sidecar ends: by SIGTERM or SIGINT, or because a client or a gateway asked it to leave.
 
 Owns the order of a leave: notify systemd, refuse registrations, before a hold take out the services that accept no
 connections, write what waits for the disk, announce the leave to the cluster. A second signal ends the sidecar at once.
@@ -55,21 +55,21 @@ class Ending:
         self.over = trio.Event()
         """The process may end."""
         self.exit_code = 0
-        """128 and the signal's number where a second signal ended it."""
+        """128 and the signal's number if a second signal ended it."""
 
     async def obey(
         self, signals: AsyncIterator[int], reload: Callable[[], Awaitable[None]], tasks: trio.Nursery
     ) -> None:
         """Act on each signal."""
-        told_to_end = False
+        asked_to_end = False
         async for number in signals:
             if number == signal.SIGHUP:
                 tasks.start_soon(reload)
-            elif told_to_end:
+            elif asked_to_end:
                 self.exit_code = 128 + number
                 self.over.set()
             else:
-                told_to_end = True
+                asked_to_end = True
                 tasks.start_soon(self._end_by, number)
 
     async def _end_by(self, number: int) -> None:
@@ -99,8 +99,8 @@ class Ending:
         self.over.set()
 
     async def _take_out_refusing(self) -> None:
-        """Connect once to each service of ours: one that refuses must not stay in the answers for the time of a hold,
-        in which nobody checks it."""
+        """Connect once to each service of ours. During a hold nobody checks it, so one that refuses connections must
+        not stay in the answers."""
         async with trio.open_nursery() as nursery:
             for id, host, port in self._services.health.endpoints():
                 nursery.start_soon(self._take_out_if_refusing, id, host, port)

@@ -1,4 +1,4 @@
-"""The events of the core as log lines that a person understands; repeated troubles at most once a minute each."""
+"""The events of the core as lines of the log, in words for people; a repeated trouble at most once a minute."""
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon.logs import Field, Log
@@ -48,7 +48,8 @@ OF_OTHERS = frozenset(("member_hidden", "member_dead", "member_suspect", "alone"
 
 
 def log_event(log: Log, event: Event, *, cluster: str, leaving: bool = False) -> None:
-    """`cluster` is ours. Who is leaving has no news of others any more: they may be leaving too."""
+    """Write the event; `cluster` is ours. While this sidecar is leaving, events about others are for debugging only:
+    they may be leaving too."""
     fields: dict[str, Field] = {name: value for name, value in event.fields if value != ""}
     if message := in_words(event, cluster=cluster):
         fields["message"] = message

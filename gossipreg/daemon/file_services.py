@@ -1,4 +1,4 @@
-"""The services of the services file: which it names, and which of those are registered.
+"""The services that the services file names, and which of them are registered.
 
 Owns the parameters of each service at the last reading, and the effect of a new reading: a changed service is
 registered anew, a service that is gone from the file is deregistered, a service of the file that is no longer
@@ -26,7 +26,7 @@ class FileServices:
         self._take = take
         self._deregister = deregister
         self.params: dict[str, bytes] = {}
-        """As the file was read last, by id."""
+        """The services of the last reading, by id."""
 
     async def follow(self, file: Sequence[Mapping[str, Any]], *, allow_empty: bool = False) -> FileChanges:
         """Follow the file as it is now. An empty one counts as a file that is being written, unless `allow_empty`.

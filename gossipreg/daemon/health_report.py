@@ -17,7 +17,7 @@ LINES_A_MINUTE = 6
 ALL_LINES_A_MINUTE = 60
 """Lines of one kind for all services together; lines beyond that are counted, not written."""
 SHOWN_MAX = 20
-"""Failing checks that `info` lists, for a person who will mend these first."""
+"""Failing checks that `info` lists, for people."""
 
 
 def report(checks: Checks, id: str) -> list[Shape]:

@@ -1,4 +1,4 @@
-"""Which options are in force at this sidecar, and where each is from: what `gossipreg config` shows."""
+"""The method `config`: the options in force at this sidecar, and where each is from."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gossipreg.core.node import Node
 
 TROUBLES_MAX = 20
-"""Members that `info` lists as not alive, for a person, who finds the others in `members`."""
+"""Members that `info` lists as not alive, for people; `members` has the others."""
 _TROUBLE = ("name", "address", "state", "since_s", "reason")
 MEMBER_STATES = ("alive", "suspect", "dead", "left")
 

@@ -49,7 +49,7 @@ def boot_id() -> str:
 
 
 def age_s(then: Moment, now: Moment) -> float | None:
-    """How long ago that was; None where it cannot be told, since the machine was booted or a clock went back."""
+    """The time since then; None if it cannot be known, because the machine was booted or a clock went back."""
     by_wall, by_boot = (now.wall_ms - then.wall_ms) / 1000, now.boot_s - then.boot_s
     if then.boot_id != now.boot_id or by_wall < 0 or by_boot < 0:
         return None

@@ -1,10 +1,12 @@
 """The local socket: a unix stream socket on which clients call the methods, in MessagePack-RPC.
 
-Owns who is connected, and how many may be: 512, 384 of one user and 128 of one process, with some places kept for root
-and the sidecar's own user. Where there is no place for the next, the connection that has been idle for longest makes
-room, of the user with the most of them: no user can lock out another, and no number of processes who has just come. One
-that watches, holds a service or is being answered is not idle; where all are like that, the next is told, and closed.
-The file is `net/socket_file.py`, a client's connection `connection.py`, what it is told `outgoing.py`.
+Owns the bounds on connections: 512 in all, 384 of one user, 128 of one process; the last places are kept for root and
+the sidecar's own user. If a new client finds no place, the user with the most connections loses the one that has been
+idle for longest. So no user can lock out another, and no number of idle processes a client that has just come. A
+connection is not idle while it watches, holds a service, or waits for an answer. If none is idle, the new client gets
+an error and is closed.
+
+`net/socket_file.py` has the file, `connection.py` one client's connection, `outgoing.py` the messages to it.
 """
 
 import os
@@ -27,10 +29,10 @@ from gossipreg.net.socket_file import SocketFile
 from gossipreg.wire.rpc import encode_error
 
 MAX_CLIENTS = 512
-"""Each takes a descriptor, of which a process commonly has 1,024, and some 10 KiB."""
+"""Each takes some 10 KiB and a descriptor; a process commonly has 1,024 of them."""
 MAX_CLIENTS_A_USER = 384
 KEPT_CLIENTS = 64
-"""Places of all that only root and the sidecar's own user may take."""
+"""Places that only root and the sidecar's own user may take."""
 MAX_CLIENTS_A_PROCESS = 128
 """One process that never closes a connection must not lock the others out."""
 
@@ -49,7 +51,9 @@ class LocalSocket:
         that got no free place."""
         async with trio.open_nursery() as nursery:
             take = partial(self._admit, nursery, methods, watches, bug, crowded)
-            await accept_connections(self._file.listener, take, turn=1)  # a newcomer is idle, at best, once it has run
+            await accept_connections(
+                self._file.listener, take, turn=1
+            )  # a new connection counts as idle only once it has run
 
     def _admit(
         self, nursery: trio.Nursery, methods: Methods, watches: Watches, bug: Callable[[str, Exception], None],
@@ -66,7 +70,7 @@ class LocalSocket:
         nursery.start_soon(self._serve_one, connection, bug)
 
     def _no_place(self, client: SocketClient, dropped: Counter[str], crowded: Callable[[str], None]) -> str:
-        """Why one more connection of this client is not taken, and counted; empty where it is."""
+        """Return why one more connection of this client is refused, and count it; empty if it is taken."""
         same = sum(connection.client.pid == client.pid for connection in self._connections)
         if same >= MAX_CLIENTS_A_PROCESS:
             dropped["client_process_too_many"] += 1
@@ -99,7 +103,7 @@ class LocalSocket:
         return users.total() < MAX_CLIENTS - KEPT_CLIENTS and most < MAX_CLIENTS_A_USER
 
     def _make_room(self, uid: int) -> bool:
-        """End the connection of this user that has been idle for longest. False: there is none."""
+        """End the connection of this user that has been idle for longest. Returns False if there is none."""
         idle = [one for one in self._connections if one.client.uid == uid and one.idle]
         if not idle:
             return False

@@ -17,7 +17,7 @@ Field = str | int | float | bool | None
 LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 FORMATS = ("text", "json")
 REPEAT_S = 60.0
-"""A line given with a `repeat_key` is written so seldom; what was left out is summed up when the time is over."""
+"""The interval between two lines with the same `repeat_key`; those between are summed up at its end."""
 REPEAT_KEYS_MAX = 1024
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:/@%+,_-[]'")

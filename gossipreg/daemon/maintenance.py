@@ -1,6 +1,6 @@
 """Services, or this whole sidecar, that an operator has taken out of the answers until maintenance is ended.
 
-Owns which they are, and the reasons. A service in maintenance has that health whatever its checks say; the checks go
+Owns the list of them, with the reasons. A service in maintenance has that health whatever its checks say; the checks go
 on. A sidecar in maintenance announces it in its own entry (status draining), and every member then treats all its
 services as in maintenance.
 
@@ -49,7 +49,7 @@ class Maintenance:
                               "the answers until `gossipreg maint --off`", reason=reason)  # fmt: skip
 
     def reason(self, id: str) -> str | None:
-        """Why; None where it is not."""
+        """The reason; None if it is not in maintenance."""
         return self._reasons.get(id)
 
     def all(self) -> dict[str, str]:
@@ -64,7 +64,7 @@ class Maintenance:
 
     def check(self, id: str, reason: str | None, *, missing: NotFound | None) -> None:
         """Raise `missing`, the error for a service that is not registered, unless it is in maintenance; raise TooLarge
-        where no more fit."""
+        if there are too many already."""
         if id != EVERYTHING and missing is not None and (reason is not None or id not in self._reasons):
             raise missing
         if reason is not None and id not in self._reasons and len(self._reasons) >= KEPT_MAX:
@@ -85,7 +85,7 @@ class Maintenance:
                 self._write_line(id, reason, by)
             then()
 
-        return await self._store.tell_first(f"maintenance {id}", lambda: self._as_kept(id), apply)
+        return await self._store.apply_first(f"maintenance {id}", lambda: self._as_kept(id), apply)
 
     def _write_line(self, id: str, reason: str | None, by: Caller) -> None:
         who = self._audit.record("maint on" if reason is not None else "maint off", id, by)

@@ -1,6 +1,6 @@
 """The methods `maint` and `drain`: take a service, or this whole sidecar, out of the answers, and back in.
 
-Owns what their parameters and results are. `maint` answers when it is on the disk and announced; `drain` does the same
+Owns their parameters and results. `maint` answers when it is on the disk and announced; `drain` does the same
 and then waits until every living member has acked it, so that nobody gives the service out any more.
 """
 
@@ -46,10 +46,10 @@ class MaintenanceMethods:
         return {"durable": await self._services.maintain(given.get("service"), reason, by=by)}
 
     async def _drain(self, given: dict[str, Any], by: Caller) -> Shape:
-        told = await self._maint(given, by)
+        done = await self._maint(given, by)
         missing, not_synced = await self._acks.wait(given.get("timeout", DRAIN_TIMEOUT_S))
         return {
-            **told,
+            **done,
             "acked": not missing and not not_synced,
             "missing": len(missing),
             "members": sorted(self._name(id) for id in missing[:NAMED_MAX]),

@@ -85,7 +85,7 @@ class Methods:
             "drain": self.drain,
             **(more_commands or {}),
         }
-        """Those that need to know who asks."""
+        """The methods that need to know which client asks."""
 
     # -- questions -----------------------------------------------------------------------------------------------------
 

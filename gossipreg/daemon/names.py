@@ -1,11 +1,11 @@
-"""Names of hosts in checks: asked of the system's resolver, without holding up whoever needs none.
+"""Names of hosts in checks: resolved by the system's resolver, without delay for checks that need no name.
 
-Owns the threads in which the resolver is waited for. It takes as long as its library tries, ten seconds and more, and
-cannot be told to stop, so those who ask may be gone long before. Never knows what an address is wanted for.
+Owns the threads that wait for the resolver. The resolver may take ten seconds and more and cannot be stopped, so the
+check that asked may have ended long before. Never knows what an address is wanted for.
 
-Addresses are asked of nobody (trio sees to that), nor is `localhost` (RFC 6761, section 6.3). One name takes one
-thread, however many ask for it and however often. A name that took long is asked for in a few threads of their own
-from then on, so that names whose servers are gone cannot take all from those whose servers answer.
+Literal addresses are not looked up (trio sees to that), nor is `localhost` (RFC 6761, section 6.3). One name takes one
+thread, however many checks ask for it. A name that once took long is looked up in a few threads of its own kind from
+then on, so that names whose servers are gone cannot take all threads from those whose servers answer.
 """
 
 import socket
@@ -18,7 +18,7 @@ import trio
 THREADS, SLOW_THREADS = 24, 8
 SLOW_S = 1.0
 SLOW_NAMES_MAX = 4096
-"""Beyond it the one that was slow longest ago is no longer known to be."""
+"""With more, the name that was slow longest ago is forgotten."""
 
 Found = list[tuple[Any, ...]]
 _Question = tuple[bytes | None, Any, int, int, int, int]
@@ -65,7 +65,7 @@ class Names(trio.abc.HostnameResolver):
         raise NotImplementedError("no check asks for the name of an address")
 
     async def _begin(self, question: _Question) -> _Answer:
-        """Ask, as soon as there is a thread. Who gives up waiting for one leaves nothing behind."""
+        """Ask as soon as a thread is free. A caller that gives up waiting for one leaves nothing behind."""
         threads = self._few if question[0] in self._slow else self._many
         place = object()
         await threads.acquire_on_behalf_of(place)

@@ -1,7 +1,7 @@
 """The trouble in `info` about members to which the path carries only small datagrams: one message for all of them.
 
-Owns: which paths are narrow, as the core tells it. One link that is too narrow most often makes the paths to many
-members narrow, so they are counted and a few are named.
+Owns the list of narrow paths, as the core reports them. One narrow link usually makes the paths to many members narrow,
+so they are counted and only a few are named.
 """
 
 from collections.abc import Mapping

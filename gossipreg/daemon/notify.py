@@ -1,4 +1,4 @@
-"""sd_notify: tells systemd (or who else set NOTIFY_SOCKET) how far the sidecar is.
+"""sd_notify: say to systemd, or whatever else set NOTIFY_SOCKET, that the sidecar is ready or stopping.
 
 One datagram on a unix socket. Whatever goes wrong is ignored: the service manager is not worth a crash, and it has a
 timeout of its own.
@@ -13,7 +13,7 @@ STOPPING = "STOPPING=1"
 
 
 def notify(state: str) -> bool:
-    """Send `state`. False where nobody asked for it, or where it could not be sent."""
+    """Send `state`. Returns False if nobody asked for it, or if it could not be sent."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
         return False

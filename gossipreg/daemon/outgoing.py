@@ -1,8 +1,8 @@
 """The messages to one client: written at once if the kernel accepts them, else queued within a bound.
 
-Owns the queue and its bounds. Never knows what is in it. A client that lets more than 4 MiB wait behind the message
-being written, or more than 64 KiB where all queues together have 16 MiB, is told so and cut off. One message may be
-larger than that.
+Owns the queue and its bounds. Never knows what is in it. A client is cut off, with an error that says so, if more than
+4 MiB wait behind the message that is being written, or more than 64 KiB while all queues together have 16 MiB. A single
+message may be larger than that.
 """
 
 import socket
@@ -44,7 +44,7 @@ class Outgoing:
         self._queues = queues
         self._dropped = dropped
         self._queue: deque[bytearray | memoryview] = deque()
-        """Chunks of whole messages, but for the first, which is being written."""
+        """Chunks of whole messages, except for the first one, which is being written."""
         self._waiting_bytes = 0  # in the queue, behind its first message
         self._flushed = trio.Event()
         self._flushed.set()
@@ -127,7 +127,7 @@ class Outgoing:
             self.nursery.cancel_scope.cancel()
 
     def _write(self, data: memoryview) -> int:
-        """How much of it needs no more writing: all of it where the client is gone."""
+        """The number of bytes that need no more writing: all of them if the client is gone."""
         try:
             return self._sock.send(data)
         except (BlockingIOError, InterruptedError):

@@ -1,8 +1,7 @@
-"""The addresses at which other members reach a sidecar that listens on every address: chosen at the start, then kept up
-to date.
+"""The addresses that a sidecar announces while it listens on every address: chosen at the start, then kept up to date.
 
-Owns the choice among the machine's addresses, and the task that looks again when interfaces change. Never knows what
-other members see of us (`core/own_address.py`): behind a NAT they know better, and such an address is left alone.
+Owns the choice among the machine's addresses, and the task that chooses again when interfaces change. Never knows which
+address other members see (`core/own_address.py`): behind a NAT they know better, and such an address is left alone.
 
     of each family that we listen on    the source address of the route to the first seed of that family, else of the
                                         default route, else the best address of an interface that is up; of the second
@@ -24,12 +23,12 @@ from gossipreg.model import Address
 from gossipreg.net.addresses import Bind, family_of, is_link_local, is_loopback
 
 _OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-"""Addresses kept for documentation: never ours, so their route is the default route."""
+"""Addresses for documentation (RFC 5737, RFC 3849): no host has them, so their route is the default route."""
 SETTLE_S = 0.05
 """The delay before a change is looked at: an address is often replaced in two steps."""
 REPLACED_S = 1.0
-"""How long the last address of a family may be missing before it is given up; else services would change to the other
-family and back."""
+"""The time for which the last address of a family may be missing before it is given up. Without it, services would
+change to the other family and back."""
 UNKNOWN = (
     "no address of this host is known but loopback: services registered without an address are not announced; bring an "
     "interface up, or name an address with --advertise (that of a service with --address)"

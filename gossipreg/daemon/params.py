@@ -1,8 +1,8 @@
 """The parameters of the local socket's methods, each checked for type, range and form.
 
-Everything here reads what a client wrote and raises BadParams only, with the parameter's name, its value, and what
-would do. An unknown parameter is an error: else a mistyped one would be ignored without a word. nil stands for a
-parameter that is left out. A bool is no number.
+Everything here reads what a client wrote and raises BadParams only, with the parameter's name, its value, and a value
+that would be accepted. An unknown parameter is an error; otherwise a mistyped one would be ignored silently. nil stands
+for a parameter that is left out. A bool is not a number.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ PAGE_MAX = 10_000
 
 
 def take_untrusted(method: str, params: dict[str, Any], allowed: dict[str, Check], *required: str) -> dict[str, Any]:
-    """The given parameters, checked; those left out are not in it."""
+    """Check the given parameters and return them without those that are left out."""
     taken: dict[str, Any] = {}
     for name, value in params.items():
         check = allowed.get(name)
@@ -87,7 +87,7 @@ def wait_seconds(name: str, value: Any) -> float:
 
 
 def text(name: str, value: Any, *, most_bytes: int = MAX_NAME_BYTES, least_bytes: int = 1) -> str:
-    """Any text without control characters. An empty one only where `least_bytes` is 0."""
+    """Any text without control characters. It may be empty only if `least_bytes` is 0."""
     if type(value) is not str:
         raise _bad(name, value, "text")
     if not least_bytes <= _size_bytes(value) <= most_bytes:

@@ -13,7 +13,7 @@ from gossipreg.wire.shapes import Shape
 
 
 def not_synced(what: str, why: str) -> NotSynced:
-    """`what` was asked for, and `why` it is not known."""
+    """The error for a request for `what`, which is not known for the reason `why`."""
     return NotSynced(f"not synced, so {what} cannot be told yet: {why}")
 
 

@@ -5,8 +5,9 @@ what a datagram, an effect's reason or a timer means, nor who follows the change
 is called from nowhere else: commands from the local socket are synchronous calls through `command`, in between the
 task's turns, so that there is one writer and no lock.
 
-A turn takes what arrived (bounded), then lets the node advance if its deadline has come, then sleeps until the one or
-the other. When the loop was late the socket is drained first: what is about to be missed may be lying there.
+A turn takes the datagrams that arrived (bounded), lets the node advance if its deadline has come, and sleeps until a
+datagram or the next deadline comes. If the loop was late, the socket is drained first: an ack that is about to be
+missed may be lying there.
 """
 
 import traceback
@@ -85,9 +86,10 @@ class Pump:
         return self._transport.dropped
 
     async def run(self) -> None:
-        """Until the node says Stop, or cancelled. Goes on after Departed: the last datagrams may still be answered."""
+        """Run until the node says Stop, or until cancelled. It goes on after Departed, so that the last datagrams are
+        still answered."""
         while self.stopped is None:
-            with trio.CancelScope() as self._sleep:  # for many turns, until a deadline comes: to make one costs a hop
+            with trio.CancelScope() as self._sleep:  # one scope for many turns, since making one is slow
                 while True:
                     await self._turns()
                     if self.stopped is not None:
@@ -97,7 +99,7 @@ class Pump:
         self._sleep = None
 
     async def _turns(self) -> None:
-        """Turns until nothing is left to do at once."""
+        """Take turns until nothing is left to do at once."""
         while self._turn() and self.stopped is None:
             await trio.lowlevel.checkpoint()  # more has arrived, but others want their turn too
 
@@ -134,7 +136,7 @@ class Pump:
     # -- a turn --------------------------------------------------------------------------------------------------------
 
     def _turn(self) -> bool:
-        """True: there is more to do at once."""
+        """Take one turn. Returns True if there is more to do at once."""
         late_s = self.now() - self._deadline()
         if late_s >= 0:
             self.lag_s = max(late_s, self.lag_s * LAG_DECAY)
@@ -153,7 +155,7 @@ class Pump:
         return []
 
     def _receive(self, limit: int) -> bool:
-        """Hand over what has arrived, up to `limit`. True: there may be more."""
+        """Hand over the datagrams that have arrived, up to `limit`. Returns True if there may be more."""
         taken = 0
         while taken < limit:
             batch = self._transport.receive_nowait()

@@ -1,8 +1,8 @@
 """Read keys, the services file and options again while the sidecar runs.
 
-Owns the order, and the rule that a failed reading stays a trouble in `info` until that part is read without a fault;
-meanwhile the part stays in use as it was read before. Each part is a function that reads and applies; it returns what
-it found, as fields of a log line, and raises GossipregError if it applied nothing. SIGHUP asks for a reload, and so
+Owns the order of the parts, and the rule that a failed reading stays a trouble in `info` until that part is read
+without a fault; meanwhile the part stays in use as it was read before. Each part is a function that reads and applies.
+It returns the fields of a log line, and raises GossipregError if it applied nothing. SIGHUP asks for a reload, and so
 does the method `reload`, which answers with what was read, or with the errors of all parts.
 """
 

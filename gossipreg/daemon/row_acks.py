@@ -2,8 +2,8 @@
 
 A sidecar that is not synced knows too few members to say so: it waits until it is synced, and asks then.
 
-Owns: how many requests wait, so that the core stops asking when the last of them has ended. Never knows: how members
-are asked (`core/row_acks.py`), or for which change somebody waits.
+Owns the number of requests that wait, so that the core stops asking when the last one has ended. Never knows how
+members are asked (`core/row_acks.py`), or for which change a request waits.
 """
 
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 SYNCED_POLL_S = 0.1
-"""How often a request that waits looks whether this sidecar is synced. Not every way to it is an event."""
+"""The interval at which a waiting request looks whether this sidecar is synced: not every way to it is an event."""
 
 
 class RowAckWaits:

@@ -1,8 +1,8 @@
 """Seeds: from what the user wrote to addresses that can be called, for as long as it takes.
 
 A seed that does not resolve is no error: it may be started later, or its name may be made later. So names are looked
-up again, with backoff, until all resolve and the sidecar is in step, and again whenever it hears nobody: then the seed
-may have moved. Name servers are asked in a thread, which may hang without anybody noticing.
+up again, at growing intervals, until all resolve and this sidecar is synced, and again while it is isolated, because
+the seed may have moved. Name servers are asked in a thread, which may hang without delaying anything else.
 """
 
 import socket
@@ -22,11 +22,11 @@ from gossipreg.retry import Retry
 RETRY = Retry(0.5, 30.0)
 """The waits between attempts to resolve a name."""
 SRV_LIFETIME_S = 10.0
-"""How long one question for SRV records may take, all name servers together."""
+"""The time that one question for SRV records may take, all name servers together."""
 MAX_NAME_CHARS, MAX_LABEL_CHARS = 253, 63
-"""Of a host's name, as DNS has it (RFC 1035, section 2.3.4)."""
+"""The bounds of a host's name and of its parts (RFC 1035, section 2.3.4)."""
 ADDRESSES_MAX = 256
-"""More addresses than this are not called: a name with so many has enough."""
+"""At most this many addresses are called, however many the names have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def parse_seed(text: str) -> Seed:
 
 
 def certainly_loopback(seed: Seed) -> bool:
-    """Whether it can only be this machine, as far as can be said without asking a name server."""
+    """Whether the seed is on this machine for certain, without asking a name server."""
     if isinstance(seed, SrvSeed):
         return False
     if is_literal(seed.host):
@@ -84,12 +84,12 @@ def certainly_loopback(seed: Seed) -> bool:
 
 
 def literals(seeds: tuple[Seed, ...]) -> tuple[Address, ...]:
-    """The addresses that need nobody to be asked."""
+    """The addresses of the seeds that are literal."""
     return tuple(Address(s.host, s.port) for s in seeds if isinstance(s, HostSeed) and is_literal(s.host))
 
 
 async def resolve(seed: Seed) -> list[Address]:
-    """All its addresses. Raises Unresolved."""
+    """Return all addresses of the seed. Raises Unresolved."""
     if isinstance(seed, HostSeed):
         return await _resolve_host(seed.host, seed.port)
     found: list[Address] = []
@@ -148,16 +148,16 @@ async def keep_resolving(
     seed that does not resolve, and `resolved` for each that does. Continues while `content()` (synced and not isolated)
     is false. Returns at once if no name has to be resolved."""
     known = {seed: list(literals((seed,))) for seed in seeds}
-    told: tuple[Address, ...] = ()
+    handed_on: tuple[Address, ...] = ()
 
-    def tell() -> None:
-        nonlocal told
+    def hand_on() -> None:
+        nonlocal handed_on
         addresses = tuple(dict.fromkeys(address for seed in seeds for address in known[seed]))[:ADDRESSES_MAX]
-        if addresses and addresses != told:
-            told = addresses
+        if addresses and addresses != handed_on:
+            handed_on = addresses
             found(addresses)
 
-    tell()
+    hand_on()
     names = tuple(seed for seed in known if not known[seed])
     wait_s = RETRY.first_s
     while names:
@@ -168,7 +168,7 @@ async def keep_resolving(
                 failed(seed, str(error))
             else:
                 resolved(seed)
-            tell()
+            hand_on()
         while True:
             await trio.sleep(wait_s)
             wait_s = RETRY.after(wait_s)

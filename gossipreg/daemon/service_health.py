@@ -1,7 +1,8 @@
 """The health of the services registered here, from their checks, the sidecar's own checks and maintenance.
 
-Owns which health is announced of a service (the worst of its checks and of the sidecar's own, or maintenance), what
-follows when a check speaks, and what is shown of checks. Never knows how a service is registered, or kept.
+Owns the health that is announced of a service: the worst of its checks and of the sidecar's own, or maintenance. Also
+owns what follows from the result of a check, and what is shown of checks. Never knows how a service is registered, or
+kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +71,7 @@ class ServiceHealth:
     # -- what checks say ---------------------------------------------------------------------------------------------
 
     def look_at_aliases(self, changes: Sequence[Change]) -> None:
-        """These instances changed: checks that alias them follow at once."""
+        """Run the checks that alias these changed instances at once."""
         for change in changes:
             self.checks.look_at_aliases(change.instance.service.id)
 
@@ -112,7 +113,7 @@ class ServiceHealth:
         if id in self._entries:
             self._log.warning("service_refuses", id=id, message="it takes no connections: not held in the answers")
             self._checked(id, Health.CRITICAL)
-            self.known.forget(id)  # what its checks said before is worth nothing after the restart
+            self.known.forget(id)  # the earlier results of its checks must not count after the restart
 
     # -- for people --------------------------------------------------------------------------------------------------
 

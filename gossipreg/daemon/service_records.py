@@ -1,7 +1,7 @@
 """The records of services in the data directory.
 
-Owns which record a service has now, and whether it is written before or after the service changes. Never knows what a
-change means.
+Owns the record that a service has now, and whether it is written before or after the service changes. Never knows what
+a change means.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +23,12 @@ class ServiceRecords:
         if entry.must_be_durable:
             return await self._store.commit([keep_service(entry.kept()), *beside], then)
         answers: list[Answer] = []
-        await self.tell_first(entry.id, lambda: answers.append(then()))
+        await self.apply_first(entry.id, lambda: answers.append(then()))
         return answers[0]
 
-    async def tell_first(self, id: str, then: Callable[[], None]) -> bool:
-        """Call `then`, and after it write the record of the service: see `Store.tell_first`."""
-        return await self._store.tell_first(_name(id), lambda: self._now(id), then)
+    async def apply_first(self, id: str, then: Callable[[], None]) -> bool:
+        """Call `then`, and after it write the record of the service: see `Store.apply_first`."""
+        return await self._store.apply_first(_name(id), lambda: self._now(id), then)
 
     def write_later(self, id: str) -> None:
         """Write the record of the service as it will be at the next write."""

@@ -168,7 +168,7 @@ class Services:
             def then() -> None:
                 self._registrar.apply(replace(before, registration=read, owner=owner), Beginning(), by)
 
-            return await self._records.tell_first(id, then)
+            return await self._records.apply_first(id, then)
 
     async def maintain(self, id: str | None, reason: str | None, *, by: Caller) -> bool:
         """Take a service, or (None) all services of this sidecar, out of the answers with this reason, or (None) back
@@ -192,7 +192,7 @@ class Services:
     async def deregister(self, id: str, *, by: Caller) -> bool:
         """Take the service out at once; returns whether that is durable. Raises NotFound, NotAllowed."""
         self.rights.check_owner("deregister", id, entry_of(self._entries, id).owner, by)
-        return await self._records.tell_first(id, lambda: self._registrar.drop(id, by=by))
+        return await self._records.apply_first(id, lambda: self._registrar.drop(id, by=by))
 
     def detach(self, holder: Holder) -> None:
         """Take out the services that were attached to this connection, which has ended; those in the file come back."""

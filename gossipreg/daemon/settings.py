@@ -1,7 +1,7 @@
 """Settings: what the user chose for one sidecar, as text, before anything is opened, read or resolved.
 
-The command line fills it in. It knows the names and defaults of `join` and no rules: each value is checked by who
-uses it, with an error that names it.
+The command line fills it in. It knows the names and defaults of `join` and no rules: the code that uses a value checks
+it, with an error that names it.
 """
 
 from collections.abc import Callable, Mapping

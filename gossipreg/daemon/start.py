@@ -1,8 +1,8 @@
-"""Everything that a sidecar opens before it says a word, in the order in which it may fail.
+"""Opening: everything that a sidecar reads, locks and binds before it runs, in the order in which it may fail.
 
-First what costs nothing and is most often wrong (values, keys, seeds), then what is exclusive (data directory, local
-socket, UDP port, the gateways' ports). Whatever fails raises CannotStart or BadConfig with one line, and what was
-opened before is closed.
+Values, keys and seeds come first: they cost nothing and are most often wrong. Then come the things that only one
+process can have: the data directory, the local socket, the UDP port, the gateways' ports. Each failure raises
+CannotStart or BadConfig with one line, and everything opened before is closed.
 """
 
 import os
@@ -147,8 +147,8 @@ def _rights(settings: Settings) -> Rights:
 
 
 def socket_group(settings: Settings) -> tuple[str, str | None]:
-    """The group that the local socket's file is given to, and the flag that names it. Operators alone may connect where
-    only their group is named."""
+    """The group that owns the local socket's file, and the flag that names it. If only the operators' group is named,
+    only operators may connect."""
     if settings.socket_group is None and settings.socket_admin_group is not None:
         return "--socket-admin-group", settings.socket_admin_group
     return "--socket-group", settings.socket_group

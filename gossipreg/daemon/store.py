@@ -1,12 +1,12 @@
 """The queue of durable writes: a thread writes them in the order asked for, and many of them share one commit.
 
 Owns the queue, and the rule that nothing is done or answered before it is on the disk: `commit` calls `then` once the
-write is committed, in the order of the calls, and returns what that returns. The exception is `tell_first`, for what
-takes something out of the answers. Never knows what is written. Without a data directory there is nothing to wait for,
+write is committed, in the order of the calls, and returns the result. The exception is `apply_first`, for changes that
+take something out of the answers. Never knows what is written. Without a data directory there is nothing to wait for,
 and `then` is called at once.
 
-Bounds: a client waits for its one write, so the queue is as long as there are clients; what nobody waits for is kept
-under a name, and only its last state is written.
+Bounds: each client waits for one write, so the queue is no longer than the number of clients. A write that nobody waits
+for has a name, and only its last state is written.
 """
 
 from collections.abc import Callable, Iterable
@@ -68,8 +68,9 @@ class Store:
         """A limiter of its own, so that other work in threads never delays the disk."""
 
     async def commit(self, statements: list[Statement], then: Callable[[], Result]) -> Result:
-        """Raises Refused where it cannot be written, then nothing was, and `then` is not called; else what `then`
-        raises. It goes on to its end where the caller is cancelled."""
+        """Write the statements, call `then`, and return its result. Raises Refused if they cannot be written: then
+        nothing was, and `then` is not called. Raises what `then` raises. The write goes on if the caller is
+        cancelled."""
         if self._database is None:
             return then()
         waiting = _Waiting(statements, then)
@@ -81,7 +82,7 @@ class Store:
         result: Result = waiting.result
         return result
 
-    async def tell_first(self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]) -> bool:
+    async def apply_first(self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]) -> bool:
         """Call `then` at once, and after it write what `statements` gives: for changes that take something out of the
         answers, which a full disk must not prevent. Returns whether the write is on the disk; if not, it is repeated
         under this name until it is. Raises what `then` raises; then nothing is written."""

@@ -1,5 +1,4 @@
-"""The present troubles of this sidecar, for `info`: the log reports each once, and a person who looks later must find
-it too.
+"""The present troubles of this sidecar, for `info`. The log reports each once; a person who looks later finds it here.
 
 Owns for how long a trouble goes on. A trouble that is seen again and again (a seed that does not answer) is over when
 it was not seen for a while; one with an end of its own (a disk that cannot be written) is over when that end is
@@ -18,7 +17,7 @@ from gossipreg.daemon.narrow_paths import NarrowPaths
 from gossipreg.wire.shapes import Shape
 
 RECENT_S = 60.0
-"""Calls and looks come several times in this time, whatever the backoff."""
+"""A trouble that goes on is seen several times in this time, however long the waits between attempts are."""
 KINDS_MAX = 32
 """Different troubles at once; with more, the one that began first is dropped."""
 OF_EVENTS = (
@@ -95,7 +94,8 @@ class Troubles:
                 del self._held[key]
 
     def look_at_unsent(self, dropped: Counter[str]) -> str:
-        """From what the network has dropped so far: what could not be sent since the last look, in words, if any."""
+        """The datagrams that could not be sent since the last look, in words, empty if there are none. `dropped` counts
+        all that the network has dropped so far."""
         failed = Counter({name[5:]: count for name, count in dropped.items() if name.startswith("send_E")})
         new, self._unsent = failed - self._unsent, failed
         if not new:

@@ -1,16 +1,15 @@
 """The real network: non-blocking UDP sockets on IPv4 and IPv6, one of each at most, on the same port.
 
-Owns the sockets and what the kernel says about them. Never knows what a datagram means. Nothing that the network
-does raises out of here: what cannot be sent is dropped and counted under the error's name, as the network itself may
-drop it.
+Owns the sockets and the kernel's errors about them. Never knows what a datagram means. No failure of the network raises
+out of here: a datagram that cannot be sent is dropped and counted under the error's name, as the network may drop any.
 
-On Linux, IP_RECVERR makes the kernel keep ICMP errors with the address that they are about, in an error queue: from it
-come `refused` and `too_large`. The next call on the socket, whatever it is for, fails if an error waits: then the queue
-is read and the call repeated. Other systems report neither of the two.
+On Linux, IP_RECVERR makes the kernel queue ICMP errors with the address that they are about; `refused` and `too_large`
+come from that queue. While an error waits, the next call on the socket fails, whatever it is for: then the queue is
+read and the call repeated. Other systems report neither of the two.
 
 No datagram is fragmented, here or on the way, since networks drop fragments first: IP_PMTUDISC_PROBE sets "don't
-fragment" and lets a datagram be as large as the interface allows. The kernel's own idea of a path's MTU is not used,
-since anyone can forge the ICMP message that it comes from: such a message only makes the core measure.
+fragment" and lets a datagram be as large as the interface allows. The kernel's own path MTU is not used, since anybody
+can forge the ICMP message that it comes from: such a message only makes the core measure.
 """
 
 import errno
@@ -44,7 +43,7 @@ _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IP
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 """sock_extended_err of linux/errqueue.h: errno, origin, type, code, padding, info, data."""
 _FROM_NETWORK = (2, 3)
-"""Origins ICMP and ICMP6: somebody out there said so. Else the error is of this machine."""
+"""Origins ICMP and ICMP6: another host reported the error. Every other origin is this machine."""
 _ERROR_QUEUE_MAX = 256
 _MEMINFO = struct.Struct("=9I")
 _SO_MEMINFO, _MEMINFO_DROPS = 55, 8

@@ -52,8 +52,8 @@ class Watches:
             data = packed(what)
             for watch in watches:
                 pieces.setdefault(watch, []).append(notification(watch.number, data))
-        for watch, told in pieces.items():
-            watch.tell(b"".join(told))
+        for watch, notifications in pieces.items():
+            watch.tell(b"".join(notifications))
 
 
 def packed(what: Current | Change) -> bytes:

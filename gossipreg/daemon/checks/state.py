@@ -29,7 +29,7 @@ class CheckStatus:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What an earlier process of this sidecar knew of a check, young enough to count."""
+    """The state of a check from an earlier process of this sidecar, recent enough to count."""
 
     health: Health
     age_s: float
