@@ -104,11 +104,11 @@ def test_class_names_are_unique_in_the_package() -> None:
     assert house_rules.shared_class_names(package) == {}, "let each name say whose class it is"
 
 
-@pytest.mark.parametrize("folder", ["dns", "http"])
-def test_the_map_of_a_gateway_names_exactly_its_files(folder: str) -> None:
-    package = PACKAGE / "gateway" / folder
+@pytest.mark.parametrize("folder", ["daemon", "gateway/dns", "gateway/http", "net"])
+def test_the_map_of_a_folder_names_exactly_its_files(folder: str) -> None:
+    package = PACKAGE / folder
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
-    named = re.findall(r"^    (\w+)  |;  (\w+):", text, re.MULTILINE)
+    named = re.findall(r"^    (\w+) |;  (\w+):", text, re.MULTILINE)
     files = {path.stem for path in package.glob("*.py")} - {"__init__"}
     assert sorted(first or other for first, other in named) == sorted(files)
 

@@ -1,1 +1,64 @@
-"""The sidecar: trio around the core. The UDP pump, the local socket, identity, start and stop. See `main.run`."""
+"""The sidecar as a process: trio, sockets, the clock, the disk and health checks around the core.
+
+Start, run and end:
+
+    main            opened, composed and run
+    settings        what the user chose;  in_force: the options in force, for `config`
+    start           everything that is opened, in the order in which it may fail
+    sidecar         the parts, made and joined around the node
+    running         the tasks from the first line to the last;  first_lines: what the start says
+    reactions       what follows from the core's events and changes
+    ending          how it leaves;  notify: what systemd is told
+    reload          keys, files and options, read again
+    memory          what goes back to the system;  clock: seconds since boot
+
+The core and the network:
+
+    pump            the one task that calls the node
+    udp             the sockets of gossip
+    addresses       the rules for --bind, --advertise and clear text
+    own_addresses   the addresses that are announced;  interfaces: those that the machine has
+    seeds           from what the user wrote to addresses;  seed_calls: when they are called
+    keys            the cluster's keys;  key_agreement: whether every member opens ours
+    gateways        runs DNS and HTTP beside the rest
+
+The local socket:
+
+    local_socket    who is connected;  connection: one client;  outgoing: the messages to it
+    socket_client   a client, and the form of a method
+    methods         the methods by name;  params: their parameters, checked
+    lookups         instances of services;  choosing: some of them;  dead_services: those of dead members
+    partial         answers while the table is not known
+    info            how this sidecar is;  pieces: looking at every member without delay for others
+    watches         the notifications of changes
+    row_acks        waiting for all members' acks;  maintenance_methods: maint and drain
+    force_leave     declaring dead members left
+
+The services registered here:
+
+    services        requests: who may do what, and where a service comes from
+    registrar       a service taken in, changed, taken out;  entries: each as it is now
+    service_start   what is registered at the start;  services_file: --services;  file_services: follows that file
+    admission       what may be registered;  announced: what stands in our row
+    maintenance     what an operator has taken out of the answers
+    checks/         runs checks
+    service_health  the health that is announced;  node_checks: the checks of the whole sidecar
+    known_health    the health of checks over a restart;  health_report: what is shown of checks
+    aliases         checks that take over another health;  names: host names in checks
+
+What is kept:
+
+    keeping         what is kept, and what comes back
+    data_directory  the lock, reads and writes;  database_file: the tables
+    kept            what is kept of services and checks;  service_records: when it is written
+    store           the queue of writes
+    identity        keys, id and generation
+    kept_table      the last known table
+
+What people read:
+
+    logs            lines on stderr;  events: the core's events in words
+    troubles        what goes wrong now, for `info`;  reports: lasting conditions in both
+    lossy_pairs     loss between two members, in words;  narrow_paths: paths for small datagrams only
+    audit           the last operations
+"""

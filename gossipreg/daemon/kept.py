@@ -23,7 +23,7 @@ class KeptService(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """When something was known, by two clocks, and in which boot of the machine."""
+    """A moment by two clocks, with the boot of the machine in which it was."""
 
     wall_ms: int
     boot_s: float
@@ -34,13 +34,13 @@ class KeptHealth(NamedTuple):
     service: str
     """Its id; empty: the sidecar's own checks."""
     key: bytes
-    """Which check, by what it asks (see `known_health.py`)."""
+    """The check, by the question that it asks (see `known_health.py`)."""
     health: Health
     known: Moment
 
 
 class Hold(NamedTuple):
-    """A restart was announced: this sidecar will be back within so long."""
+    """An announced restart: this sidecar will be back within `hold_s`."""
 
     since: Moment
     hold_s: float

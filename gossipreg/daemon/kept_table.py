@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FILE = "last-known"
 KEEP_S = 10.0
 LOOK_S = 0.5
-"""The interval of the look whether this sidecar is synced, before the first write of a run."""
+"""The interval at which this sidecar looks whether it is synced, before the first write of a run."""
 SHARE = 0.02
 """The share of the time that may go into writing: a table of 100,000 services takes some hundred milliseconds."""
 TURN_S = 0.002
@@ -197,8 +197,8 @@ class _Writing:
 
 
 def records(view: "View") -> Iterator[bytes]:
-    """The rows that answer, but for our own, in pages. The table may change between two pages: a page says where it
-    begins, and what changed meanwhile comes at the end of its row."""
+    """The rows that answer, except for our own, in pages. The table may change between two pages: a page says where
+    it begins, and a change that comes meanwhile is at the end of its row."""
     for id in list(view.replica.rows):
         row = view.replica.rows.get(id)
         if row is None or id == view.id or not row.answers:

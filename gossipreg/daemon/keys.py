@@ -1,4 +1,4 @@
-"""The cluster's keys: where they come from, and what is wrong with them in one line that never shows a key."""
+"""The cluster's keys: read from the file or the variable, with errors of one line that never show a key."""
 
 import os
 import select
@@ -18,7 +18,7 @@ PIPE_S = 5.0
 
 
 def read_keyring(settings: Settings) -> "Keyring | None":
-    """From the key file, else from the variable; None where neither is given. Raises CannotStart."""
+    """Read the keys of the key file, else of the variable; None if neither is given. Raises CannotStart."""
     if settings.key_file is not None:
         source = f"key file {settings.key_file}"
         text = _read(settings.key_file)
@@ -45,8 +45,8 @@ def exposed(path: str | None) -> str:
 
 
 def _read_some(path: str) -> bytes:
-    """The beginning of a file. A pipe (`--key-file <(...)`) may take its time, but one that nobody writes to holds
-    nobody up."""
+    """Read the beginning of a file. A pipe (`--key-file <(...)`) may take its time, but one that nobody writes to must
+    not delay the start for ever."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         data = b""

@@ -1,7 +1,7 @@
 """The health of checks over a restart of the sidecar: what was known, since when, and whether it still counts.
 
-Owns the rule. A health that an earlier process knew counts if it is of this boot of the machine, no clock has gone back
-since, and
+Owns the rule. The health that an earlier process knew counts if it was found in this boot of the machine, no clock has
+gone back since, and
 
     it is not older than one interval of the check (for a ttl check: than its ttl), or
     the restart was announced with a hold (`leave --hold`), and the hold is not over.
@@ -96,11 +96,11 @@ class KnownHealth:
             self.changed(id)
 
     def knows(self, id: str) -> bool:
-        """Something was kept of the service, and it was not deregistered since."""
+        """Whether a health was kept of the service, and it was not deregistered since."""
         return id in self._kept
 
     def restored(self, id: str, specs: Sequence[CheckSpec]) -> list[Restored | None]:
-        """For each check of the service what is known of it, as far as that counts."""
+        """The kept state of each check of the service; None for a check whose state does not count."""
         kept = self._kept.get(id, {})
         return [self._restored(id, spec, kept.get(key)) for spec, key in zip(specs, check_keys(id, specs), strict=True)]
 
@@ -119,7 +119,7 @@ class KnownHealth:
     # -- while it runs -----------------------------------------------------------------------------------------------
 
     def spoke(self, id: str, check: int) -> None:
-        """The check with this number of the service gave a result, or had a heartbeat."""
+        """Take note that the check with this number gave a result, or had a heartbeat."""
         specs = [status.spec for status in self._statuses(id)]
         if check < len(specs):
             key, spec, now = check_keys(id, specs)[check], specs[check], self._now()
@@ -143,7 +143,7 @@ class KnownHealth:
         return [keep_health(one) for one in stated]
 
     def changed(self, id: str) -> None:
-        """The health of the service or its checks changed: write soon."""
+        """Write soon: the health of the service or its checks changed."""
         self._store.commit_later(f"health {id}", partial(self.statements, id))
 
     def forget(self, id: str) -> None:
@@ -155,7 +155,7 @@ class KnownHealth:
         self._store.commit_later(f"health {id}", lambda: [drop_healths(id)])
 
     def settle(self, hold_s: float) -> None:
-        """This sidecar leaves, and will be back within `hold_s` where that is above 0: write what is known by now."""
+        """Write all that is known by now: this sidecar leaves, and will be back within `hold_s` if that is above 0."""
         for id in self._heard:
             self.changed(id)
         if hold_s > 0:
@@ -172,7 +172,7 @@ class KnownHealth:
                 self.changed(id)
 
     def take_due(self) -> set[str]:
-        """The services whose checks gave results that are to be written now."""
+        """The services whose results must be written now."""
         due, self._due = self._due, set()
         return due
 

@@ -88,7 +88,7 @@ class Log:
             repeats.last = (level, kind, fields)
 
     def _write_unless_full(self, level: str, kind: str, fields: dict[str, Field], burst: int) -> None:
-        """Write it where fewer than `burst` of its kind were written lately (0: however many), else count it."""
+        """Write the line if fewer than `burst` of its kind were written lately, or if `burst` is 0; else count it."""
         if burst == 0:
             self._write(level, kind, fields)
             return
@@ -112,8 +112,8 @@ class Log:
             self._write(lines.last[0], kind, {"left_out": lines.left_out, "message": "more lines of this kind"})
 
     def summarise(self) -> None:
-        """Write, for each key whose time is over, the last of the lines that were left out, and how many they were. To
-        be called now and then, so that nobody takes what was written first for how things are."""
+        """Write, for each key whose interval is over, the last of the lines that were left out, and their number. To be
+        called now and then, so that a reader does not take the first line for the present state."""
         now = time.monotonic()
         for key in [key for key, repeats in self._repeats.items() if now - repeats.since >= REPEAT_S]:
             self._summarise(key)
@@ -134,7 +134,7 @@ class Log:
             self._stream.write(form(_timestamp(), level, kind, fields) + "\n")
             self._stream.flush()
         except (OSError, ValueError):
-            pass  # closed, or its reader is gone: there is nobody to tell
+            pass  # closed, or its reader is gone
 
 
 def text_line(timestamp: str, level: str, kind: str, fields: dict[str, Field]) -> str:
@@ -149,7 +149,7 @@ def json_line(timestamp: str, level: str, kind: str, fields: dict[str, Field]) -
 
 
 def text_value(value: Field) -> str:
-    """As it is where that is safe and one word; else quoted, with everything that could break the line escaped."""
+    """The value itself if it is safe and one word; else quoted, with all that could break the line escaped."""
     match value:
         case None:
             return "null"

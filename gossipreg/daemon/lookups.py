@@ -94,7 +94,7 @@ class Lookups:
         return pack([self._with_checks(instance) for instance in self._node.catalog.of_node(self._node.id)])
 
     def _with_checks(self, instance: Instance) -> Shape:
-        """An instance's shape; with what its checks say where it is ours: only here is that known."""
+        """An instance's shape. One of ours has the output of its checks, which is not gossiped."""
         shape = instance_shape(instance)
         if instance.node == self._node.id and (said := self._services.report(instance.service.id)):
             shape["checks"] = said

@@ -1,12 +1,13 @@
 """`cmd` checks: a shell command as the sidecar's user, in a session of its own.
 
-Owns that nothing of it stays: when the command has ended or its time is up, everything that it started is killed,
-wherever that moved to. Never knows the time: whoever runs a check cancels it.
+Owns the rule that nothing of a command stays: when it has ended or its time is up, every process that it started is
+killed. Never knows the time: the schedule cancels a run that takes too long.
 
-A second shell stands between us and the command, as the reaper of its orphans (PR_SET_CHILD_SUBREAPER, Linux 3.4), so
-that whoever makes a session of its own, cleans its environment and lets its parent die is still found below it. It
-tells us the exit code and then waits to be killed, as the last of all. It also holds a pipe of ours: when that ends,
-we are gone, and it kills its process group.
+A second shell, the keeper, stands between the sidecar and the command, as the reaper of its orphans
+(PR_SET_CHILD_SUBREAPER, Linux 3.4). So a process that makes a session of its own, cleans its environment and lets its
+parent die is still found below the keeper. The keeper reports the exit code and then waits to be killed, as the last
+process. It also holds a pipe of the sidecar: when that ends, the sidecar is gone, and the keeper kills its process
+group.
 """
 
 import ctypes
@@ -26,11 +27,12 @@ from gossipreg.model import Health
 KEPT_BYTES = 4 * OUTPUT_MAX
 READ_BYTES = 64 * 1024
 PAUSE_S = 0.01
-"""Between reads of what is thrown away: who writes for ever is let do so slowly, and costs us little."""
+"""The pause between reads of output that is thrown away, so that a command that writes for ever costs little."""
 LAST_OUTPUT_S = 0.1
-"""When the command has ended, what it left in the pipe is there at once. Who still holds it was left behind."""
+"""The time for output that is still in the pipe when the command has ended. Only a process that it left behind can
+still hold the pipe after that."""
 KILL_ROUNDS, ROUND_S = 100, 0.001
-"""A child may be forked while we look: look again, until there is none."""
+"""Looks for children: one may be forked during a look, so it is repeated until there is none."""
 HIDDEN = ("GOSSIPREG_KEY",)
 
 KEEPER = """
@@ -40,8 +42,8 @@ exec >/dev/null 3>&-
 read -r _
 kill -9 0
 """
-"""Its input is the pipe that we hold, its output takes the exit code, its errors are the command's output; what shells
-say themselves of how a child ended is nobody's."""
+"""The keeper's program. Its input is the pipe that the sidecar holds, its output takes the exit code, its errors are
+the command's output; the shell's own messages about an ended child are dropped."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -70,7 +72,7 @@ async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
 
 
 async def _follow(keeper: trio.Process, progress: Progress) -> int | None:
-    """Read until the command has ended. Its exit code; None where it took its keeper with it."""
+    """Read until the command has ended. Returns its exit code, or None if it killed its keeper."""
     assert keeper.stdout is not None, "it was asked for"
     assert keeper.stderr is not None, "it was asked for"
     output, kept, closed = keeper.stderr, bytearray(), trio.Event()
@@ -111,11 +113,11 @@ def _signal_name(number: int) -> str:
 
 @cache
 def _become_keeper() -> Any:
-    """The function that a child calls before it becomes the keeper: made before the fork, after which as little as
-    possible is to be done in a process that has threads."""
+    """Make the function that a child calls before it becomes the keeper. It is made before the fork: a child of a
+    process with threads must do as little as possible."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is None:
-        return None  # not Linux: who leaves the process group is not found
+        return None  # not Linux: a process that leaves the group is not found
     arguments = (_PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (1, 0, 0, 0)))
     return lambda: prctl(*arguments)
 
@@ -124,7 +126,7 @@ def _become_keeper() -> Any:
 
 
 def end(keeper: int) -> list[int]:
-    """Kill all below the keeper, then it and what is left of its process group. Those that were below it."""
+    """Kill all processes below the keeper, then the keeper and the rest of its process group. Returns those below."""
     seen: dict[int, None] = {}
     for _ in range(KILL_ROUNDS):
         found = descendants(keeper)
@@ -142,14 +144,14 @@ def end(keeper: int) -> list[int]:
 
 
 def reap(pids: list[int]) -> None:
-    """If we are the first process (in a container), processes whose keeper is gone have become our children."""
+    """Reap processes whose keeper is gone; they become our children if we are the first process of a container."""
     for pid in pids:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 
 
 def descendants(pid: int) -> list[int]:
-    """All below this process, those that have ended and were not waited for too; none where there is no /proc."""
+    """All processes below this one, also ended ones that were not waited for; none without /proc."""
     found: list[int] = []
     below = _children(pid)
     while below:

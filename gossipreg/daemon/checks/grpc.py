@@ -26,7 +26,7 @@ ANSWER_BYTES = 4096
 STATUSES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 SERVING = 1
 CODES = {5: "NOT_FOUND: this server does not know the service", 12: "UNIMPLEMENTED: this server has no health service"}
-"""The status codes of gRPC that a health check meets."""
+"""The status codes of gRPC with which a health check can fail."""
 
 
 class NoAnswer(Exception):

@@ -36,12 +36,12 @@ Runner = Callable[[CheckSpec, Progress], Awaitable[CheckOutcome]]
 RUNNERS: Mapping[Kind, Runner] = {
     "http": http.run, "https": http.run, "tcp": tcp.run, "grpc": grpc.run, "grpcs": grpc.run, "cmd": command.run,
 }  # fmt: skip
-"""All but `alias`, which asks the sidecar itself."""
+"""What runs a check, by kind; an `alias` asks the sidecar itself."""
 
 CONNECTIONS_MAX = 128
-"""Each takes a descriptor; and twelve thousand a second can be begun where each takes 10 ms."""
+"""Each takes a descriptor. With 10 ms for each, 12,000 checks a second can be run."""
 COMMANDS_MAX = 16
-"""Each is a process or more, and a pipe."""
+"""Each takes at least one process, and a pipe."""
 
 SOON_GROWTH = 1.6
 SOON_A_SECOND = 200
@@ -83,7 +83,7 @@ class Checks:
         self._bug = bug
         self._runners = runners
         self._services: dict[str, list[ScheduledCheck]] = {}
-        self._told: dict[str, Health] = {}
+        self._reported: dict[str, Health] = {}
         self._connections, self._commands = _Lane(connections_max), _Lane(commands_max)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -104,10 +104,10 @@ class Checks:
         now, planned = trio.current_time(), self._planned(service_id, specs, beginning)
         spread_s = 0.0 if beginning.restored is None else len(self._services) / FIRST_A_SECOND
         before = self._services.pop(service_id, [])
-        self._told.pop(service_id, None)
+        self._reported.pop(service_id, None)
         if planned:
             self._services[service_id] = planned
-            self._told[service_id] = max(check.health for check in planned)
+            self._reported[service_id] = max(check.health for check in planned)
         for check in before:
             if check not in planned:
                 self._end(check)
@@ -136,11 +136,11 @@ class Checks:
         return planned
 
     def remove(self, service_id: str) -> None:
-        """Check it no more; what is running is ended."""
+        """Stop checking this service, and end the run of each of its checks."""
         self.set(service_id, (), Beginning())
 
     def heartbeat(self, service_id: str, health: Health, note: str, check_id: str | None = None) -> None:
-        """The answer to its ttl checks, or to one of them. Raises NotFound where it has none."""
+        """Pass a heartbeat to its ttl checks, or to one of them. Raises NotFound if it has none."""
         known = self._services.get(service_id, [])
         called = check_ids(service_id, [check.spec for check in known])
         checks = [
@@ -177,7 +177,7 @@ class Checks:
         )  # fmt: skip
 
     def counts(self) -> dict[str, int]:
-        """Figures for the operator."""
+        """Counters for `info`."""
         lanes = (self._connections, self._commands)
         return {
             "checks": sum(map(len, self._services.values())),
@@ -262,7 +262,7 @@ class Checks:
         return self._commands if check.spec.kind == "cmd" else self._connections
 
     def _fill(self, lane: _Lane) -> None:
-        """Start what waits, as far as there are places."""
+        """Start the checks that wait, as long as there are free places."""
         while self._nursery is not None and lane.waiting and lane.running < lane.places:
             check = lane.waiting.popleft()
             check.waiting = False
@@ -313,10 +313,10 @@ class Checks:
             self._spoke(check.service_id, self._services[check.service_id].index(check))
 
     def _tell(self, service_id: str) -> None:
-        """Say it where the health of the service is another one than was said."""
+        """Report the health of the service if it is not the one reported last."""
         health = max(check.health for check in self._services[service_id])
-        if health is not self._told[service_id]:
-            self._told[service_id] = health
+        if health is not self._reported[service_id]:
+            self._reported[service_id] = health
             try:
                 self._changed(service_id, health)
             except Exception as error:

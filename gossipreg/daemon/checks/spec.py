@@ -14,7 +14,7 @@ DEFAULT_TIMEOUT_S = 5.0
 ALIAS_INTERVAL_S, ALIAS_TIMEOUT_S = 1.0, 60.0
 """An alias only reads this sidecar's table, so it runs often; its timeout leaves time for the table to be synced."""
 OUTPUT_MAX = 512
-"""Characters of a check's output that are kept. They are for a person who wants to know why."""
+"""Characters of a check's output that are kept, for people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class CheckStatus:
     since_s: float
     """The time since its health changed."""
     checked_s: float | None
-    """How long ago its last result or heartbeat came; None: never."""
+    """The time since its last result or heartbeat; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Restored:
 
     health: Health
     age_s: float
-    """How long ago its last result or heartbeat came."""
+    """The time since its last result or heartbeat."""
     left_s: float = 0.0
     """Of a ttl check: the time that is left for the next heartbeat."""
 
@@ -80,8 +80,8 @@ class Beginning:
     said: dict[str, Health] = field(default_factory=dict)
     """Id of a check -> the initial health that the registration gave."""
     restored: Callable[[Sequence[CheckSpec]], list[Restored | None]] | None = None
-    """At a start: what is known of each check from the earlier process. A check of which nothing is known begins
-    critical. In both cases the first result counts at once."""
+    """At a start: the state of each check in the earlier process. A check without one begins critical. In both cases
+    the first result counts at once."""
 
 
 def paired(service_id: str, before: Sequence[CheckSpec], after: Sequence[CheckSpec]) -> list[int | None]:
