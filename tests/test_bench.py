@@ -15,7 +15,7 @@ import pytest
 
 from scripts.benchmarks.serf import SerfCluster
 from scripts.benchmarks.stop import Stop, Stopped
-from scripts.benchmarks.views import Ears, Views
+from scripts.benchmarks.views import Listener, Views
 from scripts.tools.figures import percentile
 from scripts.tools.wait import BOUND_S, wait_for
 
@@ -194,7 +194,7 @@ def test_a_program_that_speaks_something_else_is_told_so(folder: Path) -> None:
 def test_the_log_of_serf_tells_who_came_changed_and_went() -> None:
     class Fake(SerfCluster):
         def __init__(self) -> None:
-            self.views = Views(Ears())
+            self.views = Views(Listener())
 
     cluster: Any = Fake()
     cluster.views.begin("n0")
@@ -218,7 +218,7 @@ def test_the_log_of_serf_tells_who_came_changed_and_went() -> None:
 
 
 def test_a_view_that_never_holds_is_not_among_the_times() -> None:
-    views = Views(Ears())
+    views = Views(Listener())
     for observer in ("a", "b"):
         views.begin(observer)
     views.tell("a", "x", "1", 5.0)
@@ -227,7 +227,7 @@ def test_a_view_that_never_holds_is_not_among_the_times() -> None:
 
 
 def test_who_is_gone_is_told_of_once() -> None:
-    views, gone = Views(Ears()), []
+    views, gone = Views(Listener()), []
     views.gone = lambda observer, subject: gone.append((observer, subject))
     views.begin("a")
     for mark in ("1", None, None):

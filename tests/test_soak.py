@@ -14,7 +14,7 @@ WEB, OLD = ("web", 2), ("web", 1)
 
 
 def host(name: str, log: Path | None = None, **notes: Any) -> Any:
-    return SimpleNamespace(name=name, told={}, doubt={}, sidecar=SimpleNamespace(log=log), **notes)
+    return SimpleNamespace(name=name, confirmed={}, unanswered={}, sidecar=SimpleNamespace(log=log), **notes)
 
 
 def world(tables: dict[str, Any], hosts: list[Any], troubles: tuple[Trouble, ...] = ()) -> Any:
@@ -22,7 +22,7 @@ def world(tables: dict[str, Any], hosts: list[Any], troubles: tuple[Trouble, ...
 
 
 @pytest.mark.parametrize(
-    ("told", "there", "fault"),
+    ("confirmed", "there", "fault"),
     [
         (WEB, {}, "n0/x was lost: None is there, ('web', 2) was acknowledged"),
         (None, {("n0", "x"): WEB}, "n0/x came back: ('web', 2) is there, None was acknowledged"),
@@ -30,17 +30,17 @@ def world(tables: dict[str, Any], hosts: list[Any], troubles: tuple[Trouble, ...
         (WEB, {("n0", "x"): WEB, ("n0", "y"): WEB}, "nobody registered n0/y"),
     ],
 )
-def test_a_table_that_is_not_what_clients_were_told_is_found(told: Any, there: dict[Any, Any], fault: str) -> None:
+def test_a_table_that_is_not_what_was_confirmed_is_found(confirmed: Any, there: dict[Any, Any], fault: str) -> None:
     one = host("n0")
-    one.told = {"x": told}
+    one.confirmed = {"x": confirmed}
     assert list(table_faults(world({"n0": there}, [one]))) == [fault]
-    one.doubt = {"x": [there.get(("n0", "x"))], "y": [WEB]}
+    one.unanswered = {"x": [there.get(("n0", "x"))], "y": [WEB]}
     assert list(table_faults(world({"n0": there}, [one]))) == []
 
 
 def test_tables_that_differ_are_found() -> None:
     hosts = [host("n0"), host("n1")]
-    hosts[0].told = {"x": WEB}
+    hosts[0].confirmed = {"x": WEB}
     found = list(table_faults(world({"n0": {("n0", "x"): WEB}, "n1": {}}, hosts)))
     assert found == ["the table at n1 is another one than at n0"]
 

@@ -4,7 +4,7 @@ The files from the bottom up:
 
     stop.py              a bench that is stopped leaves nothing behind
     views.py             what each member knows of the others, and since when
-    cluster.py           what any cluster has to offer to a row
+    cluster.py           what every kind of cluster can do
     sidecar_cluster.py   the cluster of sidecars
     peers.py             clusters of other programs: serf.py, memberlist.py
     run.py               what a row is given, and what it returns

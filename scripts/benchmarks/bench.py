@@ -1,4 +1,4 @@
-"""Measure real sealed sidecars on this machine: how soon is a change known to the last of the others, at what cost.
+"""Measure real sealed sidecars on this machine: how soon does the last of the others know a change, and at what cost?
 
     scripts/bench                              every row at 32 sidecars; about an hour
     scripts/bench update crash --n 16 --reps 50 --json
@@ -13,9 +13,9 @@ its own; elsewhere there are no partitions and no idle bytes.
 
 Times are wall-clock on one machine, which the members share with this script and, if it is virtual, with strangers:
 read them beside what is printed before each row, the load and how much of a core a spinning loop got. `lost` counts
-repetitions in which somebody learned of it late or never; they are in no other column. All that is started here is
-ended, also on Ctrl-C and SIGTERM. A line of --json: row, of (whose it is), n, reps, p50_ms, p99_ms, max_ms, lost, and
-more by row; where the unit is not milliseconds, p50, p99, max and unit.
+repetitions in which a member learned of the change late or never; they are in no other column. All processes that are
+started here are ended, also on Ctrl-C and SIGTERM. A line of --json: row, of (which program), n, reps, p50_ms, p99_ms,
+max_ms, lost, and more by row; if the unit is not milliseconds, p50, p99, max and unit.
 """
 
 import argparse
@@ -27,6 +27,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from inspect import getdoc
+from textwrap import fill
 from typing import Any
 
 from scripts.benchmarks import rows, sidecar_rows
@@ -53,17 +55,17 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "partition": (sidecar_rows.partition, 5),
     "stress": (sidecar_rows.stress, 1),
 }
-"""And how often each is repeated where --reps does not say."""
+"""Each row with the number of its repetitions if --reps does not give one."""
 PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
 N = 32
 LEAST = {"partition": 4, "stress": 4}
-"""So many members at least; the others need 2."""
+"""The least number of members for a row; the others need 2."""
 PROGRESS_S = 15.0
-"""Where stderr is no terminal, so often a line."""
+"""The time between two lines of progress if stderr is no terminal."""
 MEMBER_MIB = 40
 """A sidecar takes about 22 MiB of its own; the rest is for starting up and for everyone else."""
 FROM = "GOSSIPREG_BENCH_FROM"
-"""Set by scripts/bench, which goes to the project's folder: where the user is."""
+"""The user's folder, set by scripts/bench, which goes to the project's folder."""
 
 Make = Callable[[Stop], Cluster]
 
@@ -77,14 +79,17 @@ def main(arguments: list[str]) -> int:
     except Stopped as stopped:
         print(f"\nstopped by {stopped}: all that was started has been ended", file=sys.stderr)
         return stopped.exit_code
-    except BrokenPipeError:  # whoever read the table has gone
+    except BrokenPipeError:  # the reader of the table has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
 
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:
-    told = "\n".join(f"    {row:10} {measure.__doc__}" for row, (measure, _) in ROWS.items())
-    about = (__doc__ or "").replace("{rows}", told).replace("{peer_rows}", ", ".join(PEER_ROWS))
+    listed = "\n".join(
+        fill(f"{row:10} {getdoc(measure)}", 118, initial_indent=" " * 4, subsequent_indent=" " * 15)
+        for row, (measure, _) in ROWS.items()
+    )
+    about = (__doc__ or "").replace("{rows}", listed).replace("{peer_rows}", ", ".join(PEER_ROWS))
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -162,17 +167,17 @@ class Bench:
             self._clear()
             for figures in found:
                 ours.setdefault(figures.row, figures)
-                self._report(who, figures, _ratio(ours[figures.row], figures) if who != SidecarCluster.who else None)
+                self._report(who, figures, _ratio(ours[figures.row], figures) if who != SidecarCluster.kind else None)
         return True
 
     def _clusters(self, row: str) -> Iterator[tuple[str, Make]]:
-        yield SidecarCluster.who, SidecarCluster
+        yield SidecarCluster.kind, SidecarCluster
         if row in PEER_ROWS and self._given.peers:
-            yield SerfCluster.who, lambda stop: SerfCluster(stop, "serf")
+            yield SerfCluster.kind, lambda stop: SerfCluster(stop, "serf")
         if row in PEER_ROWS and self._given.memberlist:
-            yield MemberlistCluster.who, lambda stop: MemberlistCluster(stop, self._given.memberlist)
+            yield MemberlistCluster.kind, lambda stop: MemberlistCluster(stop, self._given.memberlist)
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- the report --------------------------------------------------------------------------------------------------
 
     def _report(self, who: str, figures: Figures, ratio: float | None) -> None:
         values = [value for value in figures.values if value is not None]
@@ -194,7 +199,7 @@ class Bench:
         print(f"{figures.row:12} {who:10} {figures.n:3} {reps:5} {shown} {lost:5}  {figures.unit}{tail}", flush=True)
 
     def _progress(self, text: str) -> None:
-        """What is being done now. Text that ends a line stays."""
+        """Show what is being done now. Text that ends a line stays."""
         if text.endswith("\n"):
             self._say(text.rstrip())
         elif sys.stderr.isatty():

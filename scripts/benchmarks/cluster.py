@@ -1,4 +1,4 @@
-"""A cluster of real processes that rows are measured on: what each kind has to offer.
+"""A cluster of real processes to measure: what every kind of cluster can do.
 
 Owns the processes: each is noted as soon as it is started, and ended by its id when the cluster ends. Never knows what
 is measured: that is `rows.py`.
@@ -12,16 +12,16 @@ from collections.abc import Iterable
 from typing import ClassVar, Self
 
 from scripts.benchmarks.stop import Stop
-from scripts.benchmarks.views import LONGEST_S, Ears, Stream, View, Views
+from scripts.benchmarks.views import LONGEST_S, Listener, Stream, View, Views
 
 READY_S = 120.0
-"""Nobody takes so long to start, also when all start at once on a small machine."""
+"""No member takes so long to start, even when all start at once on a small machine."""
 SETTLED_S = 120.0
-"""By then everyone knows everyone, or never will."""
+"""By then every member knows all others, or never will."""
 
 
 class Failed(Exception):
-    """A cluster that cannot be measured: one line for a person."""
+    """The cluster cannot be measured; the text is one line for a person."""
 
 
 class Member:
@@ -35,51 +35,51 @@ class Member:
         self.streams: list[Stream] = []
 
     def signal(self, number: signal.Signals) -> None:
-        """Sent and no more: what it does, the others have to find out."""
+        """Send it and return: the other members have to find out what it did."""
         self.process.send_signal(number)
 
 
 class Cluster(ABC):
     """A context manager. Members start with the first as their seed; views are kept from a member's start on."""
 
-    who: ClassVar[str]
+    kind: ClassVar[str]
     look_s: ClassVar[float] = LONGEST_S
-    """So long between two of `look_for_ready`; where `heard` tells it, news ends the wait."""
+    """The pause between two calls of `look_for_ready`, seconds; output of a member ends it sooner."""
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
-        self.ears = Ears()
-        self.views = Views(self.ears)
+        self.listener = Listener()
+        self.views = Views(self.listener)
         self.members: dict[str, Member] = {}
         self._started: list[Member] = []
 
-    # -- what differs ------------------------------------------------------------------------------------------------
+    # -- each kind of cluster has its own ----------------------------------------------------------------------------
 
     @abstractmethod
     def launch(self, name: str) -> Member:
-        """Start a process. Returns at once; `heard` tells when it is ready."""
+        """Start a process and return at once; its output says when it is ready."""
 
     @abstractmethod
-    def heard(self, member: Member, data: bytes, at: float) -> None:
-        """What it wrote on its stdout."""
+    def on_output(self, member: Member, data: bytes, at: float) -> None:
+        """Read what the member wrote to its stdout."""
 
     @abstractmethod
     def update(self, member: Member, number: int) -> str:
-        """Ask it to change something of its own that all are told of; the mark that it will have. Does not wait."""
+        """Ask it to change something that it gossips, without waiting; the mark by which others will know it."""
 
     @abstractmethod
     def leave(self, member: Member) -> None:
-        """Ask it to leave gracefully. Does not wait."""
+        """Ask it to leave gracefully, without waiting."""
 
     def look_for_ready(self, member: Member) -> bool:
-        """Whether its socket answers; where `heard` does not tell it, this has to find out."""
+        """Whether its socket answers. A kind of cluster whose output does not say so has to find out here."""
         return member.ready_at is not None
 
     def trouble(self, member: Member) -> str:
-        """Why it ended, in a few words."""
+        """The reason why it ended, in a few words."""
         return f"exit code {member.process.poll()}"
 
-    # -- what is the same --------------------------------------------------------------------------------------------
+    # -- all kinds share ---------------------------------------------------------------------------------------------
 
     def start(self, name: str) -> Member:
         """Returns at once."""
@@ -90,7 +90,7 @@ class Cluster(ABC):
         self.views.begin(name)
         assert member.process.stdout is not None
         member.streams.append(member.process.stdout)
-        self.ears.listen(member.process.stdout, lambda data, at: self.heard(member, data, at))
+        self.listener.listen(member.process.stdout, lambda data, at: self.on_output(member, data, at))
         return member
 
     def wait_ready(self, members: Iterable[Member]) -> None:
@@ -98,8 +98,8 @@ class Cluster(ABC):
         for member in members:
             while not self.look_for_ready(member):
                 if member.process.poll() is not None or time.perf_counter() > end:
-                    raise Failed(f"{self.who} {member.name} did not get ready: {self.trouble(member)}")
-                self.ears.turn(self.look_s)
+                    raise Failed(f"{self.kind} {member.name} did not get ready: {self.trouble(member)}")
+                self.listener.turn(self.look_s)
 
     def grow(self, n: int) -> list[Member]:
         """n members, started together once the first is up; each knows all."""
@@ -111,7 +111,7 @@ class Cluster(ABC):
         return [first, *others]
 
     def settle(self) -> None:
-        """Wait until everyone knows everyone. Raises Failed where they never do."""
+        """Wait until every member knows all others. Raises Failed if one never does."""
         names = self.members.keys()
 
         def knows_all(_observer: str, view: View) -> bool:
@@ -120,12 +120,12 @@ class Cluster(ABC):
         came = self.views.until(self.members, knows_all, SETTLED_S)
         if missing := [name for name in self.members if name not in came]:
             unknown = sorted(names ^ self.views.of[missing[0]].keys())
-            raise Failed(f"{self.who} {missing[0]} does not agree on {', '.join(unknown)} after {SETTLED_S:g} s")
+            raise Failed(f"{self.kind} {missing[0]} does not agree on {', '.join(unknown)} after {SETTLED_S:g} s")
 
     def end(self, member: Member) -> None:
         """Kill it, if it still runs, and forget it."""
         for stream in member.streams:
-            self.ears.deafen(stream)
+            self.listener.stop_listening(stream)
             stream.close()
         member.streams.clear()
         self.views.end(member.name)
@@ -135,10 +135,10 @@ class Cluster(ABC):
             del self.members[member.name]
 
     def close_streams(self) -> None:
-        """Nobody watches any more; what the processes write is still taken."""
+        """Close all watches. The output of the processes is still read."""
         for member in self.members.values():
             for stream in member.streams[1:]:
-                self.ears.deafen(stream)
+                self.listener.stop_listening(stream)
                 stream.close()
             del member.streams[1:]
 
@@ -149,7 +149,7 @@ class Cluster(ABC):
         with self.stop.held():
             for member in self._started:
                 self.end(member)
-            self.ears.close()
+            self.listener.close()
             self.clean_up()
 
     def clean_up(self) -> None:  # noqa: B027  # most have nothing to do

@@ -21,7 +21,7 @@ from scripts.benchmarks.peers import PeerCluster
 
 
 class MemberlistCluster(PeerCluster):
-    who = "memberlist"
+    kind = "memberlist"
 
     def arguments(self, name: str, port: int, seed: int | None) -> list[str]:
         join = [] if seed is None else ["--join", f"127.0.0.1:{seed}"]

@@ -1,4 +1,4 @@
-"""Clusters of other programs, of which one process is one member on a fixed port of 127.0.0.1."""
+"""Clusters of other programs: one process is one member, on a fixed port of 127.0.0.1."""
 
 import subprocess
 import time
@@ -10,7 +10,7 @@ FIRST_PORT = 17000
 
 
 class PeerCluster(Cluster):
-    """Members on fixed ports of 127.0.0.1: one that comes back has the name and the port of the one that went."""
+    """Members on fixed ports of 127.0.0.1: a member that comes back has its old name and port."""
 
     def __init__(self, stop: Stop, program: str) -> None:
         super().__init__(stop)
@@ -38,7 +38,7 @@ class PeerCluster(Cluster):
     def line(self, member: Member, line: bytes, at: float) -> None:
         raise NotImplementedError
 
-    def heard(self, member: Member, data: bytes, at: float) -> None:
+    def on_output(self, member: Member, data: bytes, at: float) -> None:
         *lines, self._unfinished[member.name] = (self._unfinished[member.name] + data).split(b"\n")
         for line in lines:
             self.line(member, line, at)

@@ -20,7 +20,7 @@ from scripts.tools.machine import cpu_s, loopback_counters, private_dirty_kib
 
 UPDATE_S = 10.0
 DETECT_S = 60.0
-"""Nobody who is gone is missed later than this; Serf takes up to 15 s."""
+"""Every death is noticed by then; Serf takes up to 15 s."""
 SPREAD_S = 30.0
 """Joins and leaves."""
 WINDOW_S = 20.0
@@ -30,14 +30,14 @@ SETTLE_S = 10.0
 
 
 def update(run: Run) -> list[Figures]:
-    """From sending a change to one member until the last of the others tells it."""
+    """From sending a change to one member until the last of the others reports it."""
     values: list[Value] = []
     here: list[float] = []
     with run.grown() as cluster:
         names = list(cluster.members)
         for rep in range(run.reps):
-            run.progress(f"{cluster.who}: {rep + 1} of {run.reps}")
-            cluster.ears.rest(0.2 + run.rng.random() * 0.3)
+            run.progress(f"{cluster.kind}: {rep + 1} of {run.reps}")
+            cluster.listener.rest(0.2 + run.rng.random() * 0.3)
             one = run.rng.choice(names)
             since = time.perf_counter()
             mark = cluster.update(cluster.members[one], rep % 60_000 + 1)
@@ -49,16 +49,29 @@ def update(run: Run) -> list[Figures]:
 
 
 def crash(run: Run) -> list[Figures]:
-    """From SIGKILL of one member until the last of the others tells that it is gone. Then it is started again."""
-    return [Figures("crash", run.n, _until_gone(run, lambda _, one: one.signal(signal.SIGKILL), DETECT_S))]
+    """From SIGKILL of one member until the last of the others reports that it is gone. Then it is restarted."""
+    return [Figures("crash", run.n, _until_gone(run, lambda _, one: one.signal(signal.SIGKILL), _restart, DETECT_S))]
 
 
 def leave(run: Run) -> list[Figures]:
-    """From asking one member to leave until the last of the others tells that it is gone. Then it is started again."""
-    return [Figures("leave", run.n, _until_gone(run, lambda cluster, one: cluster.leave(one), SPREAD_S))]
+    """From asking one member to leave until the last of the others reports that it is gone. Then it is restarted."""
+    return [Figures("leave", run.n, _until_gone(run, lambda cluster, one: cluster.leave(one), _restart, SPREAD_S))]
 
 
-def _until_gone(run: Run, go: Callable[[Cluster, Member], None], bound_s: float) -> list[Value]:
+def pause(run: Run) -> list[Figures]:
+    """From SIGSTOP of one member until the last of the others reports that it is gone. Then it is resumed."""
+
+    def resume(_: Cluster, one: Member) -> None:
+        one.signal(signal.SIGCONT)
+
+    return [Figures("pause", run.n, _until_gone(run, lambda _, one: one.signal(signal.SIGSTOP), resume, DETECT_S))]
+
+
+Act = Callable[[Cluster, Member], None]
+
+
+def _until_gone(run: Run, go: Act, come_back: Act, bound_s: float) -> list[Value]:
+    """Do `go` to a member, measure until all others report that it is gone, then do `come_back`."""
     values: list[Value] = []
     with run.grown() as cluster:
         for _ in run.repetitions(cluster, values):
@@ -66,29 +79,18 @@ def _until_gone(run: Run, go: Callable[[Cluster, Member], None], bound_s: float)
             others = [name for name in cluster.members if name != victim.name]
             since = time.perf_counter()
             go(cluster, victim)
-            came = cluster.views.until(others, _lacks(victim.name), bound_s)
-            values.append(_last(came, len(others), since))
-            cluster.end(victim)
-            cluster.wait_ready([cluster.start(victim.name)])
+            values.append(_last(cluster.views.until(others, _lacks(victim.name), bound_s), len(others), since))
+            come_back(cluster, victim)
     return values
 
 
-def pause(run: Run) -> list[Figures]:
-    """From SIGSTOP of one member until the last of the others tells that it is gone. Then it is let go on."""
-    values: list[Value] = []
-    with run.grown() as cluster:
-        for _ in run.repetitions(cluster, values):
-            victim = run.rng.choice(list(cluster.members.values())[1:])
-            others = [name for name in cluster.members if name != victim.name]
-            since = time.perf_counter()
-            victim.signal(signal.SIGSTOP)
-            values.append(_last(cluster.views.until(others, _lacks(victim.name), DETECT_S), len(others), since))
-            victim.signal(signal.SIGCONT)
-    return [Figures("pause", run.n, values)]
+def _restart(cluster: Cluster, victim: Member) -> None:
+    cluster.end(victim)
+    cluster.wait_ready([cluster.start(victim.name)])
 
 
 def join(run: Run) -> list[Figures]:
-    """From a joiner's socket answering until it tells of all others; and until the last of the others tells of it."""
+    """From a joiner's socket answering until it reports all others; and until the last of the others reports it."""
     full: list[Value] = []
     seen: list[Value] = []
     with run.grown() as cluster:
@@ -114,7 +116,7 @@ def start(run: Run) -> list[Figures]:
     bare: list[float] = []
     for rep in range(run.reps):
         with run.cluster() as cluster:
-            run.progress(f"{cluster.who}: {rep + 1} of {run.reps}")
+            run.progress(f"{cluster.kind}: {rep + 1} of {run.reps}")
             since = time.perf_counter()
             with run.stop.held():
                 subprocess.run([sys.executable, "-c", "import trio"], check=True)
@@ -130,19 +132,19 @@ def start(run: Run) -> list[Figures]:
 
 
 def idle(run: Run) -> list[Figures]:
-    """Windows of 20 s in which nothing changes and nobody asks: bytes and CPU; then private dirty memory, a node."""
+    """Windows of 20 s in which nothing changes and no client asks: bytes and CPU; then private dirty memory, a node."""
     rates: list[Value] = []
     packets: list[float] = []
     cpu: list[Value] = []
     with run.grown() as cluster:
         cluster.close_streams()
-        run.progress(f"{cluster.who}: letting {run.n} settle")
-        cluster.ears.rest(SETTLE_S)
+        run.progress(f"{cluster.kind}: letting {run.n} settle")
+        cluster.listener.rest(SETTLE_S)
         pids = [member.process.pid for member in cluster.members.values()]
         for rep in range(run.reps):
-            run.progress(f"{cluster.who}: window {rep + 1} of {run.reps}")
+            run.progress(f"{cluster.kind}: window {rep + 1} of {run.reps}")
             since, before, ran = time.perf_counter(), loopback_counters(), [cpu_s(pid) for pid in pids]
-            cluster.ears.rest(WINDOW_S)
+            cluster.listener.rest(WINDOW_S)
             passed_s, after = time.perf_counter() - since, loopback_counters()
             rates.append((after[0] - before[0]) / passed_s / run.n)
             packets.append((after[1] - before[1]) / passed_s / run.n)

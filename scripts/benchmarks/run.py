@@ -1,4 +1,4 @@
-"""What a row is given, and what it returns."""
+"""The input and the output of a row: `Run` and `Figures`."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -19,16 +19,16 @@ class Figures:
     values: list[Value]
     unit: str = "ms"
     lost: int | None = None
-    """Where it is not the number of values that are None."""
+    """The number of lost repetitions, if it is not the number of values that are None."""
     reps: int | None = None
-    """Where it is not the number of values."""
+    """The number of repetitions, if it is not the number of values."""
     also: dict[str, float | None] = field(default_factory=dict)
-    """More to tell, by name; for people and programs."""
+    """Further figures, by name."""
 
 
 @dataclass
 class Run:
-    """What a row is given."""
+    """The input of a row."""
 
     n: int
     reps: int
@@ -39,26 +39,26 @@ class Run:
     """In a network namespace of our own: its counters are the cluster's alone, and its firewall may be used."""
     progress: Callable[[str], None]
     seconds: float
-    """How long a row that runs for a time does."""
+    """How long a row lasts that is not made of repetitions."""
 
     @contextmanager
     def grown(self) -> Iterator[Cluster]:
-        """A cluster of n that know each other."""
+        """A cluster of n members that all know each other."""
         with self.cluster() as cluster:
-            self.progress(f"{cluster.who}: starting {self.n}")
+            self.progress(f"{cluster.kind}: starting {self.n}")
             cluster.grow(self.n)
             yield cluster
 
     def repetitions(self, cluster: Cluster, values: list[Value]) -> Iterator[int]:
-        """Each begins with everyone knowing everyone, at any moment within a period. A cluster that will not settle
-        any more ends the row: what is left counts as lost."""
+        """Each begins when all members know each other, at a random moment of a protocol period. A cluster that does
+        not settle any more ends the row: the other repetitions count as lost."""
         for rep in range(self.reps):
-            self.progress(f"{cluster.who}: {rep + 1} of {self.reps}")
+            self.progress(f"{cluster.kind}: {rep + 1} of {self.reps}")
             try:
                 cluster.settle()
             except Failed as failed:
                 self.progress(f"{failed}: the other repetitions count as lost\n")
                 values.extend([None] * (self.reps - rep))
                 return
-            cluster.ears.rest(1 + self.rng.random())
+            cluster.listener.rest(1 + self.rng.random())
             yield rep

@@ -1,6 +1,6 @@
 """Serf as Debian ships it, with its LAN profile, not sealed.
 
-An agent's own log line is its news: it precedes the second for which Serf gathers events before it tells clients. An
+The log of an agent is its view: a line is written a second before Serf, which gathers events, sends them to clients. An
 update is a change of a tag; a leave is asked over its RPC.
 """
 
@@ -15,12 +15,12 @@ from scripts.benchmarks.cluster import Failed, Member
 from scripts.benchmarks.peers import PeerCluster
 
 RPC_PORTS = 1000
-"""An agent's RPC listens on a port so much higher."""
+"""The RPC of an agent listens on a port that is this much higher."""
 ANSWER_S = 10.0
 
 
 class SerfCluster(PeerCluster):
-    who = "serf"
+    kind = "serf"
     look_s = 0.001
     NEWS = re.compile(rb"serf: EventMember(Join|Update|Leave|Failed|Reap)(?: \(forced\))?: (\S+)")
 
@@ -36,7 +36,7 @@ class SerfCluster(PeerCluster):
             self.views.tell(member.name, subject, mark, at)
 
     def look_for_ready(self, member: Member) -> bool:
-        """Its log does not tell when the RPC answers."""
+        """Its log does not say when the RPC answers."""
         if member.ready_at is None:
             try:
                 SerfRpc(self._rpc_port(member)).close()
@@ -46,7 +46,7 @@ class SerfCluster(PeerCluster):
         return True
 
     def update(self, member: Member, number: int) -> str:
-        for view in self.views.of.values():  # an update's line says who, not what: so the mark is set back before
+        for view in self.views.of.values():  # the line of an update has no mark: so the mark is reset before
             view[member.name] = ""
         self._ask(member, "tags", {"Tags": {"mark": str(number)}})
         return "changed"
@@ -55,11 +55,11 @@ class SerfCluster(PeerCluster):
         self._ask(member, "leave", None)
 
     def _ask(self, member: Member, command: str, body: dict[str, Any] | None) -> None:
-        """The agent answers when all is done; whether it did is seen at the others."""
+        """Send a command without waiting: the views of the others show what came of it."""
         connection = SerfRpc(self._rpc_port(member))
         connection.send(command, body)
         member.streams.append(connection.socket)
-        self.ears.listen(connection.socket, lambda _data, _at: None)
+        self.listener.listen(connection.socket, lambda _data, _at: None)
 
     def _rpc_port(self, member: Member) -> int:
         return self._ports[member.name] + RPC_PORTS

@@ -12,7 +12,7 @@ from scripts.tools.sidecars import Sidecar, Sidecars
 class SidecarCluster(Cluster):
     """Sealed sidecars, each with one service that has the member's name for its id; a watch at each is its view."""
 
-    who = "gossipreg"
+    kind = "gossipreg"
 
     def __init__(self, stop: Stop) -> None:
         super().__init__(stop)
@@ -28,7 +28,7 @@ class SidecarCluster(Cluster):
         self._by_name[name] = sidecar
         return Member(name, sidecar.process, sidecar.started_at)
 
-    def heard(self, member: Member, data: bytes, at: float) -> None:
+    def on_output(self, member: Member, data: bytes, at: float) -> None:
         if self._by_name[member.name].read_ready(data):
             member.ready_at = at
             self._watch(member)
@@ -42,7 +42,7 @@ class SidecarCluster(Cluster):
         return str(number)
 
     def register(self, member: Member, service: str, id: str, weight: int) -> None:
-        """Does not wait."""
+        """Ask for a registration, without waiting."""
         self._request(member, "register", {"name": service, "port": 1, "id": id, "weight": weight})
 
     def leave(self, member: Member) -> None:
@@ -56,7 +56,7 @@ class SidecarCluster(Cluster):
         member.streams.append(stream)
         stream.connect(str(self._by_name[member.name].socket))
         decoder = rpc.Decoder(rpc.MAX_REPLY_BYTES)
-        self.ears.listen(stream, lambda data, at: self._told(member.name, decoder, data, at))
+        self.listener.listen(stream, lambda data, at: self._told(member.name, decoder, data, at))
         self._request(member, "watch", {})
 
     def _request(self, member: Member, method: str, params: dict[str, Any]) -> None:
@@ -73,4 +73,4 @@ class SidecarCluster(Cluster):
                     for one in change.get("instances") or [change["instance"]]:
                         self.views.tell(observer, one["id"], None if gone else str(one["weight"]), at)
                 case ("reply", _, (code, text), _):
-                    raise Failed(f"{self.who} {observer} answered {code}: {text}")
+                    raise Failed(f"{self.kind} {observer} answered {code}: {text}")

@@ -22,18 +22,18 @@ LOOKUPS = 1000
 """In one repetition of `lookup`."""
 WARM_UP = 200
 INSTANCES = 3
-"""Of the service that is looked up."""
+"""The instances of the service that is looked up."""
 FULL_S = 60.0
 SIDES_S = 60.0
 EQUAL_S = 60.0
 LOOK_S = 0.002
 """Between two looks at the fingerprints, where they are not equal as soon as all views are."""
 STRESSED = 4
-"""One in so many members: 8 of 32."""
+"""One of this many members is stressed: 8 of 32."""
 STOP_S = (0.1, 10.0)
 """How long a stressed member is stopped, and how long it runs, is drawn from here, evenly on a logarithmic scale."""
 FREEZE_S = 0.3
-"""When this script itself was not run for so long, so were the sidecars."""
+"""If the kernel did not run this script for longer, it did not run the sidecars either."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def lookup(run: Run) -> list[Figures]:
                 for pid in (0, asked.process.pid):
                     os.sched_setaffinity(pid, {max(cores)})
                 for rep in range(run.reps):
-                    run.progress(f"{cluster.who}: {rep + 1} of {run.reps} x {LOOKUPS}")
+                    run.progress(f"{cluster.kind}: {rep + 1} of {run.reps} x {LOOKUPS}")
                     _look_up(client, values, WARM_UP if rep == 0 else 0)
         finally:
             os.sched_setaffinity(0, cores)
@@ -74,12 +74,12 @@ def _look_up(client: Client, values: list[Value], warm_up: int) -> None:
 
 
 def massjoin(run: Run) -> list[Figures]:
-    """n started at once with one seed: from the last socket answering until the last tells of all."""
+    """n started at once with one seed: from the last socket answering until the last member reports all."""
     values: list[Value] = []
     started: list[float] = []
     for rep in range(run.reps):
         with cast(SidecarCluster, run.cluster()) as cluster:
-            run.progress(f"{cluster.who}: {rep + 1} of {run.reps}")
+            run.progress(f"{cluster.kind}: {rep + 1} of {run.reps}")
             seed = cluster.start("seed")
             cluster.wait_ready([seed])
             joiners = [cluster.start(f"n{number}") for number in range(run.n)]
@@ -106,7 +106,8 @@ def _last_ready(members: list[Member]) -> float:
 
 
 def partition(run: Run) -> list[Figures]:
-    """Halves that took each other for dead, and changed something, are let together: until all tables are equal."""
+    """Two halves have declared each other dead, and each has changed something: from the heal until all tables are
+    equal."""
     firewall = Firewall()
     if not firewall.works:
         raise Failed("partitions need root, a network namespace of their own, and nft")
@@ -122,7 +123,7 @@ def partition(run: Run) -> list[Figures]:
             apart = cluster.views.until(names, _sees(side), SIDES_S)
             for half in (a, b):
                 cluster.update(cluster.members[half[0]], rep + 1)
-            cluster.ears.rest(1 + run.rng.random())
+            cluster.listener.rest(1 + run.rng.random())
             since = time.perf_counter()
             firewall.heal()
             values.append(_until_equal(cluster, since, rep + 1, (a[0], b[0])) if len(apart) == len(names) else None)
@@ -144,7 +145,7 @@ def _until_equal(cluster: SidecarCluster, since: float, mark: int, changed: tupl
         at = time.perf_counter()
         if at - since > EQUAL_S:
             return None
-        cluster.ears.rest(LOOK_S)
+        cluster.listener.rest(LOOK_S)
     return (at - since) * 1000
 
 
@@ -156,7 +157,7 @@ def _equal(cluster: SidecarCluster) -> bool:
 
 
 class _Stressed:
-    """A member that is stopped and let go on."""
+    """A member that is paused and resumed, in turns."""
 
     def __init__(self, member: Member, rng: random.Random, now: float) -> None:
         self.member = member
@@ -174,8 +175,8 @@ class _Stressed:
 
 
 def stress(run: Run) -> list[Figures]:
-    """A quarter of the members are stopped and let go on at random. Lost: how often one that was never stopped took
-    another that was never stopped for dead."""
+    """A quarter of the members are paused and resumed at random. Lost: how often a member that was never paused
+    declared another dead that was never paused either."""
     at_well = at_ill = stops = freezes = 0
     with _grown(run) as cluster:
         members = list(cluster.members.values())
@@ -192,10 +193,10 @@ def stress(run: Run) -> list[Figures]:
         cluster.views.gone = gone
         while now < start + run.seconds:
             run.progress(
-                f"{cluster.who}: {now - start:.0f} of {run.seconds:.0f} s, {stops} stops, {at_well} false deaths"
+                f"{cluster.kind}: {now - start:.0f} of {run.seconds:.0f} s, {stops} stops, {at_well} false deaths"
             )
             due = min(start + run.seconds, *(one.due for one in stressed))
-            cluster.ears.rest(max(0.0, due - now))
+            cluster.listener.rest(max(0.0, due - now))
             now = time.perf_counter()
             freezes += now - due > FREEZE_S
             for one in stressed:

@@ -11,7 +11,7 @@ from types import FrameType
 
 
 class Stopped(BaseException):
-    """Like KeyboardInterrupt, nothing but the main program catches it."""
+    """Like KeyboardInterrupt: only the main program catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

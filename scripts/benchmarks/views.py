@@ -1,8 +1,7 @@
-"""What each member of a cluster knows of the others, as it tells it itself, and when it told it.
+"""The view that each member of a cluster has of the others, as it reports it, and the time of each report.
 
-Owns one selector for everything that members say, on whatever stream: nothing is asked at intervals, so a time is that
-of the read which brought the news. Never knows what the streams are or how they are written: each kind of cluster makes
-facts of the bytes.
+Owns one selector for all streams of all members. Nothing is polled: the time of a report is the time of the read that
+brought it. Never knows what a stream is or how it is written: each kind of cluster makes facts of the bytes.
 """
 
 import os
@@ -14,29 +13,29 @@ from typing import IO
 
 Stream = socket.socket | IO[bytes]
 View = dict[str, str]
-"""Of one member: the names of the members that it takes for alive, each with the mark of its last update."""
+"""The view of one member: the names of the members that it takes for alive, each with the mark of its last update."""
 
 LONGEST_S = 0.5
-"""A turn without news ends after this, so that bounds are kept."""
+"""A turn without output ends after this, so that bounds are kept."""
 
 
-class Ears:
-    """Listens to many streams at once. `heard(data, at)` is called with what was read; at the end once with b""."""
+class Listener:
+    """Reads many streams at once. `on_output(data, at)` is called with what was read, and at the end once with b""."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 
-    def listen(self, stream: Stream, heard: Callable[[bytes, float], None]) -> None:
+    def listen(self, stream: Stream, on_output: Callable[[bytes, float], None]) -> None:
         os.set_blocking(stream.fileno(), False)
-        self._selector.register(stream, selectors.EVENT_READ, heard)
+        self._selector.register(stream, selectors.EVENT_READ, on_output)
 
-    def deafen(self, stream: Stream) -> None:
-        """Listen to it no more, if we did. It stays open."""
+    def stop_listening(self, stream: Stream) -> None:
+        """Stop reading this stream, if it was read. It stays open."""
         if stream.fileno() in self._selector.get_map():
             self._selector.unregister(stream)
 
     def turn(self, timeout_s: float) -> None:
-        """Take what is there; or wait for it. All is read, and its time taken, before any of it is looked into."""
+        """Read what is there, or wait for it. All is read, with its time, before any of it is looked at."""
         found: list[tuple[selectors.SelectorKey, bytes, float]] = []
         for key, _ in self._selector.select(timeout_s):
             try:
@@ -69,13 +68,13 @@ class Ears:
 
 
 class Views:
-    """One view for each observer. `gone` is told of each member that an observer takes for alive no more."""
+    """One view for each observer. `gone` is called for each member that an observer no longer takes for alive."""
 
-    def __init__(self, ears: Ears) -> None:
-        self._ears = ears
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
         self.of: dict[str, View] = {}
         self.changed_at: dict[str, float] = {}
-        """By observer: when its last news was read, of `perf_counter`."""
+        """By observer: the time (`perf_counter`) at which its last report was read."""
         self.gone: Callable[[str, str], None] = lambda _observer, _subject: None
 
     def begin(self, observer: str) -> None:
@@ -86,7 +85,7 @@ class Views:
         self.of.pop(observer, None)
 
     def tell(self, observer: str, subject: str, mark: str | None, at: float) -> None:
-        """`mark` None: it is gone."""
+        """Note what the observer reported of the subject; `mark` is None if it is gone."""
         view = self.of.get(observer)
         if view is None:  # it was ended, and this lay unread
             return
@@ -97,7 +96,8 @@ class Views:
             self.gone(observer, subject)
 
     def until(self, observers: Iterable[str], holds: Callable[[str, View], bool], bound_s: float) -> dict[str, float]:
-        """When each observer's view came to hold, of `perf_counter`; who is not in it did not within the bound."""
+        """The time (`perf_counter`) at which each observer's view came to hold. An observer whose view did not within
+        the bound is not in it."""
         looked_at: dict[str, float] = {}
         pending, came = list(observers), {}
 
@@ -111,5 +111,5 @@ class Views:
                         pending.remove(observer)
             return not pending
 
-        self._ears.until(look, bound_s)
+        self._listener.until(look, bound_s)
         return came

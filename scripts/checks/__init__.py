@@ -4,7 +4,7 @@ Each is a file of its own:
 
     fuzzing.py     everything that reads what others wrote
     flood.py       lookups under hostile datagrams
-    waiting.py     what many HTTP questions that wait weigh and cost
+    waiting.py     the memory and the delay of many blocked HTTP questions
     openapi.py     the HTTP gateway against its own schema
     resolvers.py   the configurations of docs/dns.md: fronts.py, front_configs.py, batteries.py
     mutations.py   break the core on purpose and see which test fails

@@ -1,7 +1,7 @@
-"""What is done to every resolver and proxy, and how soon each shows it.
+"""The same changes behind every resolver and proxy, and how soon each shows them.
 
-Every one gets the same changes: a service is found, one of its instances goes, one moves, a new name is registered, and
-60 instances arrive. The time until a change is seen is the possible age of an answer.
+A service is found, one of its instances goes, one moves, a new name is registered, and 60 instances arrive. The time
+until a change is seen is the possible age of an answer.
 """
 
 import http.client

@@ -11,7 +11,7 @@ from textwrap import indent
 from scripts.checks.fronts import ROOT, Front, Missing, Place
 
 PYPI = ROOT / ".venv-resolvers"
-"""Where Caddy and Envoy are: PyPI has them as wheels."""
+"""The environment with Caddy and Envoy: PyPI has them as wheels."""
 TRUST_ANCHOR = ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
 """The trust anchor of the root zone, so that a resolver really validates and the exception for `consul.` is tested."""
 

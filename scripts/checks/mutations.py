@@ -46,7 +46,7 @@ HEADER = "# What the tests catch, by `scripts/check --mutations --update`: name,
 class Place(NamedTuple):
     path: Path
     line: int
-    """Of the first line, counted from 0."""
+    """The number of the first line, counted from 0."""
     size: int
     """The number of lines."""
     margin: str
@@ -69,7 +69,7 @@ def block(text: str) -> str:
 
 
 def places(tree: Path, mutation: Mutation) -> list[Place]:
-    """Where the lines of this mutation stand in the core of this tree."""
+    """All places in the core of this tree that have the lines of this mutation."""
     before = block(mutation.before).splitlines()
     found = []
     for path in sorted((tree / CORE).rglob("*.py")):

@@ -1,7 +1,9 @@
-"""What many HTTP questions that wait weigh and cost: `scripts/check --waiting 10000`. It fails above WEIGHT_MAX_KIB.
+"""The memory and the delay of many blocked HTTP questions: `scripts/check --waiting 10000`. It fails above
+WEIGHT_MAX_KIB.
 
 A real sidecar; half of the questions ask for one service, half each for one of its own. Printed are private memory
-a question, how long a change takes to reach all who wait for it, who was woken, and what lookups take meanwhile.
+a question, how long a change takes to reach all questions that wait for it, how many were woken, and what lookups take
+meanwhile.
 """
 
 import os
@@ -21,7 +23,7 @@ from scripts.tools.wait import wait_for
 WEIGHT_MAX_KIB = 6
 """Private memory a question. `tests/gateway/http/test_blocking.py` has the same bound for the heap alone."""
 ROUND = 250
-"""So many connect before their answers are read."""
+"""The number of questions that are asked before their answers are read."""
 
 
 def waiting(number: int) -> int:
@@ -61,7 +63,7 @@ class _Asked:
         self.waiting: dict[socket.socket, str] = {}
 
     def ask(self, numbers: range) -> None:
-        """Ask, and wait with the index that is told."""
+        """Ask, and ask again with the index of the answer, which blocks."""
         for first in range(numbers.start, numbers.stop, ROUND):
             fresh: dict[socket.socket, str] = {}
             for number in range(first, min(first + ROUND, numbers.stop)):
@@ -76,7 +78,7 @@ class _Asked:
             self.waiting |= fresh
 
     def answers(self, socks: list[socket.socket]) -> float:
-        """Read one answer of each; when the last came."""
+        """Read one answer of each; the time at which the last came."""
         with selectors.DefaultSelector() as selector:
             for sock in socks:
                 selector.register(sock, selectors.EVENT_READ)

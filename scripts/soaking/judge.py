@@ -1,4 +1,4 @@
-"""What must hold after a soak. Each function returns what did not hold, one line each, for people.
+"""The judge: what must hold after a soak. Each function returns what did not hold, one line each, for people.
 
 Owns: what may differ, grow or go wrong, and by how much. Never knows: which faults there were beyond the notes of the
 world.
@@ -11,14 +11,14 @@ from datetime import datetime
 from scripts.soaking.world import World
 
 GRACE_S = 8.0
-"""Around a trouble: a verdict takes its time, and so does its refutation."""
+"""Deaths are excused this long after a trouble: to declare a member dead takes time, and so does the refutation."""
 MEMORY_MAY_GROW_KIB = 6 * 1024
-"""Between a sidecar that has just settled and one that has seen everything: counters, fragmentation."""
+"""The difference between a sidecar that has just settled and one that has seen everything: counters, fragmentation."""
 MAY_GROW = {"memory_kib": MEMORY_MAY_GROW_KIB, "descriptors": 4, "threads": 2, "tasks": 4}
 
 
 def table_faults(world: World) -> Iterator[str]:
-    """Every table is equal, and holds what clients were told."""
+    """Every table is equal, and holds what was confirmed to clients."""
     tables = {host.name: world.table(host) for host in world.hosts}
     first = world.hosts[0].name
     table = tables[first]
@@ -26,12 +26,12 @@ def table_faults(world: World) -> Iterator[str]:
         if tables[host.name] != table:
             yield f"the table at {host.name} is another one than at {first}"
     for host in world.hosts:
-        for id in {*host.told, *host.doubt}:
-            found, told = table.get((host.name, id)), host.told.get(id)
-            if found != told and found not in host.doubt.get(id, []):
-                what = "was lost" if found is None else "came back" if told is None else "is an old one"
-                yield f"{host.name}/{id} {what}: {found} is there, {told} was acknowledged"
-    known = {(host.name, id) for host in world.hosts for id in {*host.told, *host.doubt}}
+        for id in {*host.confirmed, *host.unanswered}:
+            found, confirmed = table.get((host.name, id)), host.confirmed.get(id)
+            if found != confirmed and found not in host.unanswered.get(id, []):
+                what = "was lost" if found is None else "came back" if confirmed is None else "is an old one"
+                yield f"{host.name}/{id} {what}: {found} is there, {confirmed} was acknowledged"
+    known = {(host.name, id) for host in world.hosts for id in {*host.confirmed, *host.unanswered}}
     for node, id in table:
         if (node, id) not in known:
             yield f"nobody registered {node}/{id}"

@@ -10,11 +10,11 @@ from scripts.soaking.world import CALL_S, Host, World
 from scripts.tools.sidecars import timed_lookup_ms
 
 FREEZE_S = 0.3
-"""A machine that lets nobody run for so long may be to blame for what follows."""
+"""A machine that stands still for longer may be the cause of what follows."""
 
 
 class Looker(threading.Thread):
-    """Looks something up at everyone all the time; keeps how long each took. And notes when the machine stood still."""
+    """Looks something up at every sidecar all the time; keeps how long each took, and when the machine stood still."""
 
     def __init__(self, world: World) -> None:
         super().__init__(daemon=True)

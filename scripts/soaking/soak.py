@@ -32,10 +32,10 @@ from scripts.tools.network import go_alone
 from scripts.tools.wait import wait_for
 
 CONVERGE_S = 60.0
-"""What has not converged by then never will."""
+"""Tables that are not equal by then never will be."""
 KINDS = ("kill", "kill", "pause", "pause", "leave", "hold", "cut", "cut")
 ELDERS = 2
-"""So many members are never restarted, so that what grows over time is seen."""
+"""The number of members that are never restarted, so that growth over time shows."""
 
 
 def main() -> int:
@@ -139,7 +139,7 @@ class Soak:
                 trouble.kind == "cut" and trouble.ended > time.time() for trouble in world.troubles
             ):
                 return None
-            few = min(2, len(world.hosts) // 2)  # who is cut off alone again and again comes back slowly, as it should
+            few = min(2, len(world.hosts) // 2)  # flap damping delays a member that is cut off alone repeatedly
             many = self._rng.randrange(few, len(world.hosts) - few + 1)
             return world.cut(self._rng.sample(world.hosts, many)), world.heal
         if len(young) < 2:
@@ -158,7 +158,7 @@ class Soak:
     def _views(self) -> str:
         return "; ".join(f"{host.name}: {host.sidecar.states()}" for host in self._world.up)[:2000]
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- the report --------------------------------------------------------------------------------------------------
 
     def _report(self, dead: int, excused: int, before: list[dict[str, int]], after: list[dict[str, int]]) -> None:
         hosts, freezes = self._world.hosts, len(self._looker.freezes)
@@ -168,7 +168,7 @@ class Soak:
         )
         print("faults          ", ", ".join(f"{kind} {count}" for kind, count in sorted(self._faults.items())))
         print("acknowledged    ", sum(host.acknowledged for host in hosts), "registrations and deregistrations")
-        print("in doubt        ", sum(len(ids) for host in hosts for ids in host.doubt.values()))
+        print("in doubt        ", sum(len(ids) for host in hosts for ids in host.unanswered.values()))
         print(
             f"false deaths     {dead} ({excused} more within {GRACE_S:g} s of one of {freezes} times when the machine "
             f"stood still for over {FREEZE_S:g} s)"

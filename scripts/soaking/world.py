@@ -1,4 +1,4 @@
-"""The world of the soak: sidecars that can be hurt in many ways, and what clients were told.
+"""The world of the soak: sidecars that can be hurt in many ways, and the answers that clients got.
 
 Owns the processes, the rules of the firewall and the notes of when a member was not well. Never knows what is right:
 `judge.py` does.
@@ -16,13 +16,13 @@ from scripts.tools.network import Firewall
 from scripts.tools.sidecars import Sidecar, Sidecars
 
 CALL_S = 20.0
-"""A call that takes longer is in doubt. A paused sidecar is asked nothing."""
+"""A call that takes longer counts as unanswered. A paused sidecar is asked nothing."""
 FIRST_PORT = 7941
 
 
 @dataclass
 class Trouble:
-    """A time in which somebody was not well, so that others may take it for dead."""
+    """A time in which these members were hurt, so that others may declare them dead."""
 
     kind: str
     names: tuple[str, ...]
@@ -32,16 +32,16 @@ class Trouble:
 
 @dataclass
 class Host:
-    """One member over all its processes, and what clients were told there."""
+    """One member over all its processes, and the answers that its clients got."""
 
     name: str
     port: int
     sidecar: Sidecar
     state: str = "up"
-    told: dict[str, tuple[str, int] | None] = field(default_factory=dict)
+    confirmed: dict[str, tuple[str, int] | None] = field(default_factory=dict)
     """By id: (name, weight) as acknowledged last, or None: taken out."""
-    doubt: dict[str, list[tuple[str, int] | None]] = field(default_factory=dict)
-    """By id: what may be so instead, because the answer did not come."""
+    unanswered: dict[str, list[tuple[str, int] | None]] = field(default_factory=dict)
+    """By id: what may be true instead, because no answer came."""
     acknowledged: int = 0
 
 
@@ -129,9 +129,9 @@ class World:
     # -- clients -----------------------------------------------------------------------------------------------------
 
     def change(self, host: Host) -> None:
-        """Register, update or deregister something; note what was told."""
+        """Register, update or deregister something, and note the answer."""
         id = f"{host.name}-{self.rng.randrange(30)}"
-        before = host.told.get(id)
+        before = host.confirmed.get(id)
         take_out = before is not None and self.rng.random() < 0.4
         wanted = None if take_out else (f"svc{self.rng.randrange(5)}", self.rng.randrange(60_000))
         try:
@@ -141,14 +141,14 @@ class World:
                 else:
                     client.call("register", name=wanted[0], port=80, id=id, weight=wanted[1])
         except GossipregError:
-            host.doubt.setdefault(id, []).append(wanted)
+            host.unanswered.setdefault(id, []).append(wanted)
         else:
-            host.told[id] = wanted
-            host.doubt.pop(id, None)
+            host.confirmed[id] = wanted
+            host.unanswered.pop(id, None)
             host.acknowledged += 1
 
     def table(self, host: Host) -> dict[tuple[str, str], tuple[str, int]]:
-        """All that this sidecar tells: (node name, id) -> (service, weight)."""
+        """The whole table of this sidecar: (node name, id) -> (service, weight)."""
         with Client(str(host.sidecar.socket), timeout_s=CALL_S) as client:
             return {
                 (one["node_name"], one["id"]): (one["service"], one["weight"])
@@ -157,7 +157,7 @@ class World:
             }
 
     def agrees(self) -> bool:
-        """Whether everyone holds the same table, with everyone alive in it."""
+        """Whether all sidecars hold the same table, in which all of them are alive."""
         wanted = {host.name: "alive" for host in self.hosts if host.state == "up"}
         prints = set()
         for host in self.up:

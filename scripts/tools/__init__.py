@@ -1,4 +1,4 @@
-"""What the commands of this folder and the tests with real processes share, one idea a file.
+"""Tools that the commands of this folder and the tests with real processes share, one idea a file.
 
     sidecars.py   real sidecars: started, asked and ended
     wait.py       wait for a condition, with a bound

@@ -1,4 +1,4 @@
-"""What the kernel tells of this machine, of a process and of a network namespace, from /proc.
+"""The load of this machine, and the CPU time, memory and traffic of processes, from /proc.
 
 Owns: which file of /proc holds a figure, and its unit. Linux alone.
 """

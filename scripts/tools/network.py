@@ -19,7 +19,7 @@ def alone() -> bool:
 
 
 def go_alone(module: str, arguments: list[str]) -> None:
-    """Where root allows, begin again as `python -m MODULE ARGUMENTS` in a network namespace that has nothing but `lo`.
+    """Start again, if root may, as `python -m MODULE ARGUMENTS` in a network namespace that has nothing but `lo`.
     Returns if this process already has one, or cannot get one."""
     if alone() or os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("ip") is None:
         return

