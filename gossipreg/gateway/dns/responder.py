@@ -78,7 +78,7 @@ class Responder:
     def respond_udp(self, data: bytes, host: str, now: float) -> bytes | None:
         """The answer to a datagram from this address; None: none. Never raises."""
         if not self.rates.allow(host, now):
-            self._tell_of_rate(host, now)
+            self._report_rate(host, now)
             return self._beyond_rate(data)
         return self._respond(data, host, False)
 
@@ -168,7 +168,7 @@ class Responder:
         self.count("dns.sent_to_tcp")
         return data[:2] + wire.header(0, plain[0] | wire.TC, 0, 1, 0, 0, 0)[2:] + data[12:end]
 
-    def _tell_of_rate(self, host: str, now: float) -> None:
+    def _report_rate(self, host: str, now: float) -> None:
         if now >= self._trouble_due_at:
             self._trouble_due_at = now + TROUBLE_EVERY_S
             self._trouble(

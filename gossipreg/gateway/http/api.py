@@ -24,13 +24,13 @@ ROUTER = Router(ROUTES, REFUSALS)
 
 class Api:
     def __init__(
-        self, sidecar: SidecarApi, monitoring: Monitoring, *, tell: Callable[[Any, Any, Response], None],
+        self, sidecar: SidecarApi, monitoring: Monitoring, *, send: Callable[[Any, Any, Response], None],
         rng: random.Random, clock_us: Callable[[], int],
     ) -> None:  # fmt: skip
-        """`tell(connection, waiting, response)` sends the answer that a connection waits for."""
+        """`send(connection, waiting, response)` sends the answer that a connection waits for."""
         self._rights = sidecar.rights
         self.parts = Parts(sidecar, monitoring, clock_us, describe(ROUTES, sidecar.version))
-        self._reads = Reads(sidecar, self.parts, tell=tell, rng=rng, clock_us=clock_us)
+        self._reads = Reads(sidecar, self.parts, send=send, rng=rng, clock_us=clock_us)
         self.answers = self._reads.answers
 
     def answer(self, request: Request) -> Answer:

@@ -109,12 +109,12 @@ class Waiting:
 class Answers:
     def __init__(
         self, render: Callable[[Question], Any], topics: Callable[[Question], tuple[Topic, ...]],
-        *, tell: Callable[[Any, Waiting, Response], None], clock_us: Callable[[], int],
+        *, send: Callable[[Any, Waiting, Response], None], clock_us: Callable[[], int],
         bug: Callable[[str, Exception], None],
     ) -> None:  # fmt: skip
-        """`render` gives a question's answer as it is now, ready for JSON; `tell(connection, waiting, response)` sends
+        """`render` gives a question's answer as it is now, ready for JSON; `send(connection, waiting, response)` sends
         the response for which a connection waits."""
-        self._tell = tell
+        self._send = send
         self.woken = 0
         """Waiting questions that were answered because their answer changed."""
         self._render = render
@@ -241,7 +241,7 @@ class Answers:
                 made[one.present] = response
             self.leave(one, connection)
             self.woken += 1
-            self._tell(connection, one, response)
+            self._send(connection, one, response)
             answered += 1
             if answered % TURN == 0:
                 await trio.lowlevel.checkpoint()

@@ -34,14 +34,14 @@ META_MAX = 16
 
 class Reads:
     def __init__(
-        self, sidecar: SidecarApi, parts: Parts, *, tell: Callable[[Any, Any, Response], None],
+        self, sidecar: SidecarApi, parts: Parts, *, send: Callable[[Any, Any, Response], None],
         rng: random.Random, clock_us: Callable[[], int],
     ) -> None:  # fmt: skip
         self._sidecar = sidecar
         self._view: View = sidecar.view
         self._parts = parts
         self._rng = rng
-        self.answers = Answers(self._render, topics, tell=tell, clock_us=clock_us, bug=sidecar.bug)
+        self.answers = Answers(self._render, topics, send=send, clock_us=clock_us, bug=sidecar.bug)
 
     def answer(self, route: Route, request: Request, args: tuple[str, ...]) -> Answer:
         """Raises HttpError."""

@@ -39,7 +39,7 @@ class HttpRun:
         self._events = Events(sidecar.view)
         self.server = Server(listeners, self._check, counts=counts, bug=sidecar.bug)
         self.api = Api(
-            sidecar, Monitoring(sidecar, self._events, self._gauges), tell=self.server.answer,
+            sidecar, Monitoring(sidecar, self._events, self._gauges), send=self.server.answer,
             rng=random.Random(os.urandom(16)), clock_us=_clock_us,
         )  # fmt: skip
         self._members: dict[object, object] = {}

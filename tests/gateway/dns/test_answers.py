@@ -1,4 +1,4 @@
-"""What the registry answers over DNS, read by dnspython."""
+"""The answers of the registry over DNS, read by dnspython."""
 
 import dns.flags
 import dns.message

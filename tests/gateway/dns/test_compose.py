@@ -1,4 +1,4 @@
-"""What is made of records for one client: order, size, and who gets which part of what does not fit."""
+"""The message for one client: order, size, and the part of the records that each client gets if not all fit."""
 
 import random
 from collections import Counter

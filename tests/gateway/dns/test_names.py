@@ -1,4 +1,4 @@
-"""What names ask for."""
+"""The meaning of names."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""What tests say to the gateway in the words of Consul's clients, and what comes of it inside."""
+"""Registrations in the words of Consul's clients, and their traces inside the sidecar."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What tests say to the gateway as Eureka's clients say it, and what comes of it."""
+"""Requests as Eureka's clients send them, and their traces inside the sidecar."""
 
 from typing import Any
 from xml.etree import ElementTree

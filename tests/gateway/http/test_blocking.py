@@ -116,7 +116,7 @@ async def test_indexes_go_on_above_those_of_the_life_before() -> None:
     def answers(clock_us: int) -> tuple[Answers, dict[str, Any]]:
         said: dict[str, Any] = {"answer": 0}
         made = Answers(
-            lambda _: said["answer"], lambda _: (), tell=nobody, clock_us=lambda: clock_us, bug=lambda *_: None
+            lambda _: said["answer"], lambda _: (), send=nobody, clock_us=lambda: clock_us, bug=lambda *_: None
         )
         return made, said
 
@@ -219,7 +219,7 @@ async def test_answers_about_everything_keep_to_their_share_of_time(
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,  # noqa: ARG001  # sleeping takes no time with it
 ) -> None:
-    answers = Answers(lambda _: 0, lambda _: (ALL,), tell=nobody, clock_us=lambda: 1, bug=lambda *_: None)
+    answers = Answers(lambda _: 0, lambda _: (ALL,), send=nobody, clock_us=lambda: 1, bug=lambda *_: None)
     answers.ask(Question(ROUTES[0], ()))
     answers.wait(Question(ROUTES[0], ()), lambda _: Response(200, b""), inf).park("somebody")
     looked: list[float] = []
@@ -254,7 +254,7 @@ async def test_maintenance_of_the_sidecar_is_a_change_of_its_services(served: Se
 
 
 async def test_a_waiting_question_weighs_no_more_than_6_kib(served: Served) -> None:
-    """Of the heap, all told but the kernel's part; some of their own, and some of the same."""
+    """The heap, without the kernel's part: some clients wait for answers of their own, some for the same one."""
     for same in (True, False):
         await served.get("/healthz")
         socks = []

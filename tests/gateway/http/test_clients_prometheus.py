@@ -29,7 +29,7 @@ def running(log: Path, *command: str) -> Iterator[None]:
 
 
 def get(url: str) -> str:
-    """What it says; empty where it does not."""
+    """The answer of Prometheus; empty if it gives none."""
     try:
         with urlopen(url, timeout=5) as reply:
             return str(reply.read().decode())

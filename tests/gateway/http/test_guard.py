@@ -1,4 +1,4 @@
-"""Who may ask: hosts and origins."""
+"""The hosts and origins that may ask."""
 
 import pytest
 

@@ -173,7 +173,7 @@ async def test_readers_of_events_are_bounded(served: Served, monkeypatch: pytest
 
 
 def faults(schema: dict[str, Any], value: Any, schemas: dict[str, Any], at: str = "") -> Iterator[str]:
-    """What of this value its schema does not allow; the part of JSON Schema that is used."""
+    """The faults of this value by its schema; the part of JSON Schema that is used here."""
     if "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema and all(list(faults(one, value, schemas)) for one in schema["anyOf"]):

@@ -40,7 +40,7 @@ def declared_dead(served: Served, speaker: Speaker, by: Speaker) -> None:
 
 
 async def names_at(served: Served) -> dict[str, list[str]]:
-    """What each list has for names, in order."""
+    """The names that each list has, in order."""
     client = await served.client()
     return {
         "members": sorted(one["Name"] for one in (await client.get("/v1/agent/members")).json),

@@ -132,7 +132,7 @@ async def _parked(served: Served) -> None:
 
 
 async def _read_until(client: Client, text: str) -> str:
-    """What comes, to the end of the event that has this text."""
+    """The bytes that come, to the end of the event that has this text."""
     data = ""
     with trio.fail_after(10):
         while text not in data or not data.endswith("\n\n"):

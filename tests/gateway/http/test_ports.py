@@ -1,4 +1,4 @@
-"""Where the gateway listens."""
+"""The addresses and paths at which the gateway listens."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
