@@ -164,7 +164,7 @@ class View:
     def standing(self, id: NodeId) -> Standing | None:
         """Whether this member lives: the local socket, HTTP, DNS and the metrics all ask here. None: no such member is
         known, or its row is quarantined."""
-        return _standing(self.row(id))
+        return standing_of(self.row(id))
 
     def shown_name(self, id: NodeId) -> str | None:
         """The name that shows this member where each name has one entry (`names.py`). A member known only from the last
@@ -213,7 +213,7 @@ class View:
         of its name at its address. A replaced member is only not shown: the table keeps its death, so that a member
         that was partitioned away does not bring it back."""
         row = self._commons.replica.rows.get(id)
-        standing = _standing(row)
+        standing = standing_of(row)
         if row is None or row.member is None or standing is None or self._roster.names.replaced_by(id) is not None:
             return None
         state, since, reason = state_of(row), row.changed_at, self._roster.reason(row)
@@ -253,12 +253,15 @@ class View:
         return fixed | commons.counts
 
 
-def _standing(row: Row | None) -> Standing | None:
-    if row is None or row.member is None or row.unproven:
+def standing_of(row: Row | None) -> Standing | None:
+    """See `View.standing`; `row` is the one that answers."""
+    if row is None or row.member is None:
         return None
-    if row.state is State.LEFT:
-        return Standing.LEFT
-    return Standing.LIVES if row.lives else Standing.DEAD
+    if row.lives:
+        return Standing.LIVES
+    if row.unproven:
+        return None
+    return Standing.LEFT if row.state is State.LEFT else Standing.DEAD
 
 
 def check_gone(member: MemberInfo | None, *, own: bool) -> None:

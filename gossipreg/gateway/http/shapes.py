@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
-from gossipreg.core.view import Standing, View
+from gossipreg.core.view import Standing, View, standing_of
 from gossipreg.gateway.http.indexes import created_index, index_of, instance_version, member_version
 from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId, Status, Version
 
@@ -46,7 +46,8 @@ class ConsulNode:
 
 def known_node(view: View, id: NodeId) -> ConsulNode | None:
     """None if it is unknown or quarantined, or has left."""
-    row, standing = view.row(id), view.standing(id)
+    row = view.row(id)
+    standing = standing_of(row)
     if row is None or row.member is None or standing in (None, Standing.LEFT):
         return None
     name = view.names.shown(id) or row.member.name
