@@ -18,7 +18,8 @@ From bytes to requests, and from responses to bytes:
 From a request to its answer:
 
     api          the way of a request: its row in the table, the caller's right, the answer
-    routes       the table: one row for each path;  route: what a row says;  router: how a row is found
+    routes       the table: one row for each path;  router: finds the row of a request
+    route        what a row says;  rows: the forms of rows;  params: the parameters of queries
     refusals     objects of Consul's that do not exist here;  openapi: the description of all paths
     parts        the objects whose methods answer
     reads        answers the rows that read;  blocking: reads that wait, and the index of each answer

@@ -6,7 +6,8 @@ Owns the schemas of the answers: what clients may count on is `required`; more m
 from collections.abc import Iterable
 from typing import Any
 
-from gossipreg.gateway.http.route import Param, Route
+from gossipreg.gateway.http.params import Param
+from gossipreg.gateway.http.route import Route
 
 Schema = dict[str, Any]
 

@@ -12,6 +12,7 @@ from typing import Any, Concatenate
 from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.message import READ, Request
 from gossipreg.gateway.http.options import Options
+from gossipreg.gateway.http.params import Param
 from gossipreg.gateway.http.parts import Parts
 
 WRITE = ("PUT",)
@@ -30,17 +31,6 @@ class About(Enum):
     NODE = "the node that the path names"
     CLUSTER = "the whole cluster"
     NOTHING = "objects that do not exist here"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Param:
-    """A parameter of the query."""
-
-    name: str
-    text: str
-    kind: str = "string"
-    required: bool = False
-    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
