@@ -8,7 +8,7 @@ import pytest
 from gossipreg import model, socket_path
 from gossipreg.client import pool
 from gossipreg.daemon import keys, local_socket, outgoing, params, services_file, start
-from gossipreg.daemon.checks import parse, schedule, spec
+from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.gateway.dns import gateway as dns_gateway
 from gossipreg.gateway.dns import ports, rates, responder
 from gossipreg.gateway.dns import server as dns_server
@@ -48,11 +48,11 @@ VALUES: dict[str, tuple[float, ...]] = {
     "weight": (params.MAX_WEIGHT,),
     "checks of a service": (params.MAX_CHECKS,),
     "the text of a check": (parse.MAX_TEXT_BYTES,),
-    "headers of a check": (parse.MAX_HEADERS,),
+    "headers of a check": (options.MAX_HEADERS,),
     "output of a check that is kept": (spec.OUTPUT_MAX,),
     "note of a heartbeat": (params.MAX_NOTE_BYTES,),
-    "interval of a check": (parse.MIN_INTERVAL_S, parse.MAX_INTERVAL_S),
-    "passes or fails of a check": (parse.MAX_IN_A_ROW,),
+    "interval of a check": (options.MIN_INTERVAL_S, options.MAX_INTERVAL_S),
+    "passes or fails of a check": (options.MAX_IN_A_ROW,),
     "checks of a sidecar that connect at the same time": (schedule.CONNECTIONS_MAX,),
     "`cmd:` checks of a sidecar that run at the same time": (schedule.COMMANDS_MAX,),
     "reason of maintenance, as others see it": (values.MAX_REASON_BYTES,),

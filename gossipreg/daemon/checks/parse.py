@@ -1,4 +1,4 @@
-"""Parse a check as a user writes it, in text or as a table, into a `CheckSpec`: one reader of options for all kinds.
+"""Parse a check as a user writes it, in text or as a table, into a `CheckSpec`. `options.py` reads the options.
 
     http://HOST[:PORT]/PATH   https://...   2xx passes, 429 warns, every other status is critical
     tcp://HOST:PORT                         a connection passes
@@ -25,11 +25,12 @@ Values of headers and bodies are secrets. No message of this file shows one.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import quote, unquote
 
+from gossipreg.daemon.checks.options import ALLOWED, FREE_TEXT, OPTIONS, read_headers, read_interval
 from gossipreg.daemon.checks.spec import (
     ALIAS_INTERVAL_S,
     ALIAS_TIMEOUT_S,
@@ -39,17 +40,10 @@ from gossipreg.daemon.checks.spec import (
     CheckSpec,
     Kind,
 )
-from gossipreg.daemon.checks.targets import TARGETS, is_host
-from gossipreg.durations import parse_duration
+from gossipreg.daemon.checks.targets import TARGETS
 from gossipreg.errors import BadParams
 
 MAX_TEXT_BYTES = 8192
-MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 86_400.0
-"""Ten times a second is a load on what is checked; less than once a day is no check."""
-MIN_TIMEOUT_S = 0.01
-MAX_IN_A_ROW = 100
-MAX_LABEL_BYTES = 255
-MAX_HEADERS = 32
 
 Table = Mapping[str, Any]
 Given = dict[str, list[str]]
@@ -58,11 +52,10 @@ Given = dict[str, list[str]]
 _OPTION = re.compile(r"([A-Za-z_]+)=(.*)", re.DOTALL)
 _PIECE = re.compile(r",([A-Za-z_]+)=((?:(?!,[A-Za-z_]+=).)*)", re.DOTALL)
 """One option with its value, which ends where the next option begins."""
-_SERVER_NAME = re.compile(r"[A-Za-z0-9._-]+")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_METHOD = re.compile(r"[A-Z]{1,20}")
-_OURS = ("connection", "content-length", "transfer-encoding", "te", "upgrade", "expect", "trailer")
-"""Headers that say how the request is framed: the check sets them itself."""
+_COMMAS: tuple[Kind, ...] = ("http", "https", "cmd")
+"""Kinds whose target may hold `,word=value`."""
+_KNOWN = re.compile(f",({'|'.join(OPTIONS)})=")
+_SECRET = re.compile(",(header|body)=")
 _FORMS = "http://..., https://..., tcp://host:port, grpc://host:port, cmd:..., ttl:DURATION or alias:SERVICE_ID"
 _PLAIN = ":/@!$&'()*+;=?# "
 """Characters that are not percent-encoded when a table is written as text."""
@@ -111,7 +104,7 @@ def _hide(match: re.Match[str]) -> str:
     word, value = match[1], match[2]
     if word == "header" and ":" in value:
         return f",{word}={value.partition(':')[0]}:{HIDDEN}"
-    return match[0] if word in _OPTIONS and word not in ("header", "body") else f",{word}={HIDDEN}"
+    return match[0] if word in OPTIONS and word not in ("header", "body") else f",{word}={HIDDEN}"
 
 
 def with_id(given: str | Table, id: str) -> str | dict[str, Any]:
@@ -166,21 +159,21 @@ def _split(kind: Kind, rest: str) -> tuple[str, Given]:
     while True:
         before, comma, last = rest.rpartition(",")
         match = _OPTION.fullmatch(last)
-        if not comma or match is None or match[1] not in _OPTIONS:
+        if not comma or match is None or match[1] not in OPTIONS:
             break
-        value = unquote(match[2], errors="strict") if match[1] in _FREE_TEXT else match[2]
+        value = unquote(match[2], errors="strict") if match[1] in FREE_TEXT else match[2]
         given.setdefault(match[1], []).insert(0, value)
         rest = before
     word, equals, _ = last.partition("=")
     if comma and (_almost_known(word) or (equals and word.isidentifier() and kind not in _COMMAS)):
-        raise ValueError(f"{word[:40]!r} is no option: there are {', '.join(_ALLOWED[kind])}")
+        raise ValueError(f"{word[:40]!r} is no option: there are {', '.join(ALLOWED[kind])}")
     if kind != "cmd" and (early := _KNOWN.search(rest)):
         raise ValueError(f"what follows {early[1]}= has a comma and is no option: write a comma in a value as %2C")
     return rest, given
 
 
 def _almost_known(word: str) -> bool:
-    return bool(get_close_matches(word.lower(), _OPTIONS, cutoff=0.7))
+    return bool(get_close_matches(word.lower(), OPTIONS, cutoff=0.7))
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -221,7 +214,7 @@ def _table_values(option: str, value: Any) -> list[str]:
 
 
 def _encoded(option: str, value: str) -> str:
-    return quote(value, safe=_PLAIN) if option in _FREE_TEXT else value
+    return quote(value, safe=_PLAIN) if option in FREE_TEXT else value
 
 
 # -- both --------------------------------------------------------------------------------------------------------------
@@ -230,16 +223,16 @@ def _encoded(option: str, value: str) -> str:
 def _made(text: str, shown: str, kind: Kind, target: str, given: Given) -> CheckSpec:
     values: dict[str, Any] = {}
     for option, texts in given.items():
-        if option not in _OPTIONS:
-            raise ValueError(f"{str(option)[:40]!r} is no option: there are {', '.join(_ALLOWED[kind])}")
-        if option not in _ALLOWED[kind]:
-            raise ValueError(f"{kind} checks have no {option}: they take {', '.join(_ALLOWED[kind])}")
+        if option not in OPTIONS:
+            raise ValueError(f"{str(option)[:40]!r} is no option: there are {', '.join(ALLOWED[kind])}")
+        if option not in ALLOWED[kind]:
+            raise ValueError(f"{kind} checks have no {option}: they take {', '.join(ALLOWED[kind])}")
         if len(texts) > 1 and option != "header":
             raise ValueError(f"{option} is given twice")
-        field, read = _OPTIONS[option]
-        values[field] = _headers(texts) if option == "header" else read(option, texts[0])
+        field, read = OPTIONS[option]
+        values[field] = read_headers(texts) if option == "header" else read(option, texts[0])
     if kind == "ttl":
-        return CheckSpec(text, kind, "", **{**values, "interval_s": _interval("ttl", target)}, shown=shown)
+        return CheckSpec(text, kind, "", **{**values, "interval_s": read_interval("ttl", target)}, shown=shown)
     if kind == "alias":
         if not target and "node" not in values:
             raise ValueError("name the id of a service, or with node=NAME a node")
@@ -249,115 +242,3 @@ def _made(text: str, shown: str, kind: Kind, target: str, given: Given) -> Check
     if values.get("body") and values.get("method") == "HEAD":
         raise ValueError("a HEAD request has no body")
     return CheckSpec(text, kind, TARGETS[kind](target), **values, shown=shown)
-
-
-# -- options -----------------------------------------------------------------------------------------------------------
-
-
-def _duration(option: str, value: str, low: float, high: float) -> float:
-    seconds = parse_duration(value)
-    if not low <= seconds <= high:
-        raise ValueError(f"{option} is {value}: choose {low:g}s to {high:g}s")
-    return seconds
-
-
-def _interval(option: str, value: str) -> float:
-    return _duration(option, value, MIN_INTERVAL_S, MAX_INTERVAL_S)
-
-
-def _timeout(option: str, value: str) -> float:
-    return _duration(option, value, MIN_TIMEOUT_S, MAX_INTERVAL_S)
-
-
-def _deregister_after(option: str, value: str) -> float:
-    return _duration(option, value, 1.0, 365 * 86_400.0)
-
-
-def _in_a_row(option: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) <= 4 and 1 <= int(value) <= MAX_IN_A_ROW):
-        raise ValueError(f"{option} is {value[:20]}: choose 1 to {MAX_IN_A_ROW}")
-    return int(value)
-
-
-def _verify(option: str, value: str) -> bool:
-    if value not in ("yes", "no"):
-        raise ValueError(f"{option} is {value[:20]}: choose yes or no")
-    return value == "yes"
-
-
-def _server_name(option: str, value: str) -> str:
-    if not _SERVER_NAME.fullmatch(value) or not is_host(value):
-        raise ValueError(f"{option} is {value[:80]!r}: give the name of a host, without a port")
-    return value
-
-
-def _label(option: str, value: str) -> str:
-    if not value.isprintable() or not 0 < len(value.encode()) <= MAX_LABEL_BYTES:
-        raise ValueError(f"{option} is {value[:80]!r}: give 1 to {MAX_LABEL_BYTES} bytes without control characters")
-    return value
-
-
-def _method(option: str, value: str) -> str:
-    if not _METHOD.fullmatch(value.upper()) or value.upper() == "CONNECT":
-        raise ValueError(f"{option} is {value[:20]!r}: give GET, HEAD, POST or another method in letters")
-    return value.upper()
-
-
-def _body(option: str, value: str) -> str:
-    if not value:
-        raise ValueError(f"{option} is empty: leave it out")
-    return value
-
-
-def _headers(values: list[str]) -> tuple[tuple[str, str], ...]:
-    if len(values) > MAX_HEADERS:
-        raise ValueError(f"{len(values)} headers: give at most {MAX_HEADERS}")
-    return tuple(_header(value) for value in values)
-
-
-def _header(value: str) -> tuple[str, str]:
-    name, colon, content = value.partition(":")
-    content = content.strip(" ")
-    if not colon or not _TOKEN.fullmatch(name):
-        raise ValueError("header: give NAME:VALUE, the name in letters, digits and dashes")
-    if name.lower() in _OURS:
-        raise ValueError(f"header {name[:40]} is set by the check itself: leave it out")
-    if not (content.isascii() and content.isprintable()):
-        raise ValueError(f"header {name[:40]} has a value that is not printable ASCII")
-    return name, content
-
-
-def _unused(option: str, value: str) -> str:
-    raise AssertionError(f"{option} is read as a list, not one by one: {len(value)}")
-
-
-_OPTIONS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "interval": ("interval_s", _interval),
-    "timeout": ("timeout_s", _timeout),
-    "passes": ("passes", _in_a_row),
-    "fails": ("fails", _in_a_row),
-    "deregister_after": ("deregister_after_s", _deregister_after),
-    "verify": ("verify", _verify),
-    "server_name": ("server_name", _server_name),
-    "method": ("method", _method),
-    "header": ("headers", _unused),
-    "body": ("body", _body),
-    "node": ("node", _label),
-    "check_id": ("id", _label),
-    "check_name": ("name", _label),
-    "check_notes": ("notes", _label),
-}
-_FREE_TEXT = ("header", "body", "node", "check_id", "check_name", "check_notes")
-"""Percent-decoded in text: they may hold commas."""
-_CALLED = ("check_id", "check_name", "check_notes")
-_RUN = ("interval", "timeout", "passes", "fails", "deregister_after", *_CALLED)
-_TLS = ("server_name", "verify")
-_HTTP = (*_RUN, "method", "header", "body")
-_ALLOWED: dict[Kind, tuple[str, ...]] = {
-    "http": _HTTP, "https": (*_HTTP, *_TLS), "tcp": _RUN, "grpc": _RUN, "grpcs": (*_RUN, *_TLS), "cmd": _RUN,
-    "ttl": ("deregister_after", *_CALLED), "alias": ("node", "deregister_after", *_CALLED),
-}  # fmt: skip
-_COMMAS: tuple[Kind, ...] = ("http", "https", "cmd")
-"""Kinds whose target may hold `,word=value`."""
-_KNOWN = re.compile(f",({'|'.join(_OPTIONS)})=")
-_SECRET = re.compile(",(header|body)=")

@@ -7,6 +7,7 @@ the sidecar.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from gossipreg.gateway.http.doors import Doors
@@ -76,12 +77,11 @@ class HttpGateway:
 
     @property
     def rereads(self) -> Mapping[str, Reread]:
-        return {} if self._token_file is None else {"http_tokens": self._reread_tokens}
+        return {} if self._token_file is None else {"http_tokens": partial(self._reread_tokens, self._token_file)}
 
-    def _reread_tokens(self) -> LogFields:
+    def _reread_tokens(self, path: str) -> LogFields:
         """Raises CannotStart; then the tokens read before stay in use."""
-        assert self._token_file is not None
-        self._doors.tokens = tokens = read_tokens(self._token_file)
+        self._doors.tokens = tokens = read_tokens(path)
         return {"tokens": len(tokens)}
 
     def warnings(self) -> list[str]:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.checks.parse import _OPTIONS, parse_check_untrusted, redacted
+from gossipreg.daemon.checks.options import OPTIONS
+from gossipreg.daemon.checks.parse import parse_check_untrusted, redacted
 from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckSpec, Kind, check_ids, shortened
 from gossipreg.errors import BadParams
 
@@ -282,7 +283,7 @@ def test_the_manual_names_every_kind_and_every_option_of_checks() -> None:
     manual = (files("gossipreg") / "docs" / "checks.md").read_text()
     rows = [line.split("|")[1] for line in manual.splitlines() if line.startswith("| `")]
     named = {word.partition(":")[0] for row in rows for word in re.findall(r"`([a-z_]+[:a-z_]*)", row)}
-    assert named == {*get_args(Kind), *_OPTIONS}
+    assert named == {*get_args(Kind), *OPTIONS}
     for table in re.findall(r'"?\{(check = .*)\}', manual):
         parse_check_untrusted("check", tomllib.loads(f"check = {{{table}}}")["check"])
 
