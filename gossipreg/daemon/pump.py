@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from math import inf
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, assert_never
 
 import trio
 
@@ -208,6 +208,8 @@ class Pump:
             case Stop():
                 self.stopped = effect.message
                 self._wake()
+            case _:
+                assert_never(effect)
 
     # -- sleeping ------------------------------------------------------------------------------------------------------
 
