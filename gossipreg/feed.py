@@ -51,9 +51,11 @@ class Feed(Generic[What]):
         if self._publishing:
             return
         self._publishing = True
-        while self._waiting:
-            self._hand_on(self._waiting.popleft())
-        self._publishing = False
+        try:
+            while self._waiting:
+                self._hand_on(self._waiting.popleft())
+        finally:
+            self._publishing = False
 
     def _hand_on(self, what: What) -> None:
         for follower in list(self._followers):
