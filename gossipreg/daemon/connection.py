@@ -40,7 +40,6 @@ class LocalConnection:
     def __init__(self, sock: socket.socket, client: SocketClient, outgoing: Outgoing, methods: Methods,
                  watches: Watches, bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
         self.client = client
-        client.tell = outgoing.push
         self._sock = sock
         self._outgoing = outgoing
         self._methods = methods

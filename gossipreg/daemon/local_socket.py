@@ -59,12 +59,12 @@ class LocalSocket:
         self, nursery: trio.Nursery, methods: Methods, watches: Watches, bug: Callable[[str, Exception], None],
         crowded: Callable[[str], None], sock: socket.socket, _host: str,
     ) -> None:  # fmt: skip
-        client = SocketClient(caller_at(sock, "socket"))
+        outgoing = Outgoing(sock, self._queues, methods.dropped)
+        client = SocketClient(caller_at(sock, "socket"), tell=outgoing.push)
         if fault := self._no_place(client, methods.dropped, crowded):
             with sock, suppress(OSError):
                 sock.send(encode_error(None, "busy", fault))
             return
-        outgoing = Outgoing(sock, self._queues, methods.dropped)
         connection = LocalConnection(sock, client, outgoing, methods, watches, bug)
         self._connections[connection] = None
         nursery.start_soon(self._serve_one, connection, bug)
