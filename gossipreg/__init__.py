@@ -31,7 +31,7 @@ What flows where:
     HTTP request     TCP or unix socket -> gateway.http.server (framing, guard, api with its table of routes, then
                      reads, writes or eureka/) -> the same socket; a read that waits stays in blocking until its answer
                      changes
-    registration     unix socket -> wire.rpc -> persist -> core.node.register -> a rumour at once, and the reply
+    registration     unix socket -> wire.rpc -> disk -> core.node.register -> a rumour at once, and the reply
 
 Programs use `gossipreg.Client`; see `client/connection.py`. The exceptions that it raises can be imported from here
 too.
