@@ -111,8 +111,15 @@ def test_lines_within_longer_lines_are_not_found(tree: Path) -> None:
     assert places(tree, DOUBLE) == []
 
 
-def test_likely_test_files_run_first(tree: Path) -> None:
+def test_likely_test_files_run_first_and_digests_never(tree: Path) -> None:
+    (tree / "tests/simulations/test_digest.py").write_text("def test_other_bytes(): assert False")
     assert mutations.in_order(tree, "other") == ["tests/simulations/test_other.py", "tests/core/test_double.py"]
+
+
+def test_left_out_and_deselected_tests_are_there() -> None:
+    path, name = mutations.DESELECTED.split("::")
+    assert f"def {name}(" in (ROOT / path).read_text()
+    assert all((ROOT / "tests/simulations" / name).exists() for name in mutations.LEFT_OUT)
 
 
 def test_results_are_compared_by_caught_and_survived_alone() -> None:
