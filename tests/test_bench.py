@@ -16,7 +16,6 @@ import pytest
 from scripts.benchmarks.serf import SerfCluster
 from scripts.benchmarks.stop import Stop, Stopped
 from scripts.benchmarks.views import Listener, Views
-from scripts.tools.figures import percentile
 from scripts.tools.wait import BOUND_S, wait_for
 
 ROOT = Path(__file__).parent.parent
@@ -233,13 +232,6 @@ def test_who_is_gone_is_told_of_once() -> None:
     for mark in ("1", None, None):
         views.tell("a", "x", mark, 1.0)
     assert gone == [("a", "x")]
-
-
-def test_a_percentile_is_a_value_that_was_measured() -> None:
-    values = [float(value) for value in range(1, 101)]
-    assert [percentile(values, part) for part in (0.0, 0.5, 0.99, 1.0)] == [1.0, 50.0, 99.0, 100.0]
-    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
-    assert percentile([], 0.5) is None
 
 
 def test_a_held_signal_is_obeyed_once_at_the_end() -> None:
