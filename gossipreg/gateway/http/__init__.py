@@ -17,12 +17,13 @@ From bytes to requests, and from responses to bytes:
 
 From a request to its answer:
 
-    api          the way of a request: its row in the table, the caller's right, the answer
-    routes       the table: one row for each path;  router: finds the row of a request
-    route        what a row says;  rows: the forms of rows;  params: the parameters of queries
+    api          the way of a request: its route, the caller's right, the answer
+    routes       the table of all routes;  router: finds the route of a request
+    route        what a route says of its path;  route_groups: routes that have much in common
+    params       the parameters of queries
     refusals     objects of Consul's that do not exist here;  openapi: the description of all paths
     parts        the objects whose methods answer
-    reads        answers the rows that read;  blocking: reads that wait, and the index of each answer
+    reads        answers the routes that read;  blocking: reads that wait, and the index of each answer
     ask          the query of a request;  options: the options that choose among the objects found
     knowing      what an answer says while the table is not known
     filter       filter expressions;  kinds: the fields of the objects that they choose from
@@ -41,5 +42,5 @@ What the answers are made of:
     eureka/      the same registry for Eureka's clients
 
 A request goes server -> framing -> guard, doors -> api (router, routes) -> reads (catalog, agent), writes or
-monitoring -> framing -> server. All that is true of a path stands in its row of `routes` and nowhere else.
+monitoring -> framing -> server. All that is true of a path stands in its line of `routes` and nowhere else.
 """

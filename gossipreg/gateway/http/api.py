@@ -1,4 +1,4 @@
-"""The way of a request to its answer: find the row of the table, check the caller's right, answer as the row says."""
+"""The way of a request to its answer: find its route, check the caller's right, answer as the route says."""
 
 import random
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Api:
         return self._reads.answer(route, request, args)
 
     def _check_right(self, route: Route, caller: Caller, args: tuple[str, ...]) -> None:
-        """A row without braces means the whole sidecar. The sidecar's registrations check the owner of a service: only
+        """A path without braces means the whole sidecar. The sidecar's registrations check the owner of a service: only
         they know it."""
         try:
             self._rights.check(route.operation, caller, {"id": args[-1]} if args else None)

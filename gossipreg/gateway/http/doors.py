@@ -2,7 +2,7 @@
 
     unix socket                    no token: the mode of the file says who connects, and rights go by uid
     TCP, both ends on loopback     reads are open; writes need a token if there is a token file
-    TCP, an end off loopback       every request needs a token, but for reads of the rows that are `open` (`routes.py`);
+    TCP, an end off loopback       every request needs a token, but for reads of `open` routes (`routes.py`);
                                    with --insecure-http no read needs one
 
 A write is every request that is neither GET nor HEAD. A request that is kept out gets 403 with Consul's words below

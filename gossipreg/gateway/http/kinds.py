@@ -33,4 +33,4 @@ MEMBER: Kind = {"Name": str, "Addr": str, "Port": int, "Tags": MAP, "Status": in
 KINDS: dict[str, Kind] = {
     "check": CHECK, "node": NODE, "service": SERVICE, "entry": ENTRY, "catalog": CATALOG_ENTRY, "member": MEMBER,
 }  # fmt: skip
-"""By the name that a row of the table of routes has in `filter`."""
+"""By the name in `Route.filter`."""

@@ -1,4 +1,4 @@
-"""The parameters of queries. A row of the table of routes lists those that its path takes."""
+"""The parameters of queries. A route lists those that its path takes."""
 
 from dataclasses import dataclass
 

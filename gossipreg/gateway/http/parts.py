@@ -1,4 +1,4 @@
-"""The objects whose methods answer requests. A row of the table of routes names one of their methods."""
+"""The objects whose methods answer requests. A route names one of their methods."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Answers the rows of the table that read: options, form and index of an answer, and the wait for another one.
+"""Answers the routes that read: options, form and index of an answer, and the wait for another one.
 
 Owns Consul's rules that all reads share. Every read has an index (`blocking.py`); a read that may wait (`Route.about`)
 is held until its answer changes.
@@ -85,7 +85,7 @@ class Reads:
 
     def _render(self, question: Question) -> Any:
         route, args, options = question
-        assert route.render is not None, "only rows that render are asked here"
+        assert route.render is not None, "only routes that render are asked here"
         if route.about is None:
             return route.render(self._parts, options, *args)
         now = self._sidecar.now()

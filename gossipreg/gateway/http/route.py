@@ -1,7 +1,8 @@
-"""One row of the table of routes (`routes.py`): all that is true of a path.
+"""A route: all that is true of a path. `routes.py` is the table of all routes.
 
-A row either reads (`render`, answered by `reads.py` with an index) or acts (`handle`). The description of all paths
-(`openapi.py`), the check of rights (`api.py`) and the paths that need no token (`doors.py`) are derived from the rows.
+A route either reads (`render`, answered by `reads.py` with an index) or acts (`handle`). The description of all paths
+(`openapi.py`), the check of rights (`api.py`) and the paths that need no token (`doors.py`) are derived from
+the routes.
 """
 
 from collections.abc import Callable
@@ -62,7 +63,7 @@ class Route:
     open: bool = False
     """Whether a read from another machine needs no token."""
     described: bool = True
-    """Whether the row is in the description of all paths."""
+    """Whether the path is in the description of all paths."""
 
     @property
     def segments(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Finds the row of a request in the table of routes.
+"""Finds the route of a request.
 
 Owns the rules: a segment that is spelled out goes before one that stands for any text, and a path that is known to be
 unsupported says why.
@@ -17,13 +17,13 @@ class Router:
     def __init__(self, routes: Iterable[Route], refusals: Iterable[Refusal]) -> None:
         self._refusals = sorted(refusals, key=lambda one: -len(one.segments))
         self._by_first: dict[tuple[str, ...], list[tuple[tuple[str, ...], int, Route]]] = {}
-        """By the first two segments: all segments, how many of them are spelled out, the row."""
+        """By the first two segments: all segments, how many of them are spelled out, the route."""
         for route in routes:
-            rows = self._by_first.setdefault(route.segments[:2], [])
-            rows.append((route.segments, route.spelled_out, route))
+            alike = self._by_first.setdefault(route.segments[:2], [])
+            alike.append((route.segments, route.spelled_out, route))
 
     def find(self, request: Request) -> tuple[Route, tuple[str, ...]]:
-        """The row, and the texts of its braces. Raises HttpError: 404, 405, 501."""
+        """The route, and the texts of its braces. Raises HttpError: 404, 405, 501."""
         path = request.path[:-1] if len(request.path) > 1 and request.path[-1] == "" else request.path
         found = [
             (spelled_out, route, args)

@@ -1,6 +1,7 @@
-"""The table of routes: one row for each path. All that is true of a path stands in its row and nowhere else.
+"""The table of all routes. All that is true of a path stands in its route and nowhere else.
 
-`rows.py` has the functions that make the rows of one group, `route.py` says what each field of a row means.
+`route.py` says what each field of a route means; `route_groups.py` has the functions that make routes with much in
+common.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from gossipreg.gateway.http.params import ENABLE, NEAR, NODE_META, NOTE, PASSING
 from gossipreg.gateway.http.parts import Parts
 from gossipreg.gateway.http.refusals import EMPTY_LISTS
 from gossipreg.gateway.http.route import About, Route
-from gossipreg.gateway.http.rows import agent_read, catalog_read, health_status, monitoring, write
+from gossipreg.gateway.http.route_groups import agent_read, catalog_read, health_status, monitoring, write
 from gossipreg.gateway.http.writes import Writes
 from gossipreg.model import Health
 

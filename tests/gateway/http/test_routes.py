@@ -1,4 +1,4 @@
-"""The table of routes: each row is whole, and what a request may do follows from its row alone."""
+"""The table of routes: each route is whole, and its fields alone decide what a request may do."""
 
 import inspect
 import os
@@ -48,12 +48,12 @@ def request_of(route: Route, method: str, caller: Caller = STRANGER) -> Request:
     return Request(method, tuple(path_of(route).strip("/").split("/")), {}, caller=caller)
 
 
-every_row = pytest.mark.parametrize("route", ROUTES, ids=name_of)
+every_route = pytest.mark.parametrize("route", ROUTES, ids=name_of)
 every_read = pytest.mark.parametrize("route", [one for one in ROUTES if one.render], ids=name_of)
 
 
-@every_row
-def test_a_row_is_whole(route: Route) -> None:
+@every_route
+def test_a_route_is_whole(route: Route) -> None:
     assert (route.render is None) != (route.handle is None)
     assert route.operation in RIGHTS
     assert route.gives in ("nothing", *SCHEMAS)
@@ -66,7 +66,7 @@ def test_a_row_is_whole(route: Route) -> None:
     assert not route.choices or len(braces(route)) == 1
 
 
-@every_row
+@every_route
 def test_only_a_read_of_the_cluster_may_wait(route: Route) -> None:
     waits = route.about is not None
     assert all((param in route.params) == waits for param in BLOCKING)
@@ -74,21 +74,21 @@ def test_only_a_read_of_the_cluster_may_wait(route: Route) -> None:
     assert route.about not in (About.SERVICE, About.NODE) or len(braces(route)) == 1
 
 
-@every_row
-def test_a_row_is_found_by_its_path_and_methods(route: Route) -> None:
+@every_route
+def test_a_route_is_found_by_its_path_and_methods(route: Route) -> None:
     for method in route.methods:
         found, args = ROUTER.find(request_of(route, method))
         assert (found, len(args)) == (route, len(braces(route)))
 
 
-def test_no_refusal_stands_in_the_way_of_a_row() -> None:
+def test_no_refusal_stands_in_the_way_of_a_route() -> None:
     paths = {route.path for route in ROUTES}
     both = {refusal.path for refusal in REFUSALS if refusal.path in paths}
     assert both == {"/v1/kv", "/v1/query"}  # their reads find nothing, their writes say why
 
 
-@every_row
-async def test_a_row_is_for_the_callers_that_have_its_right(served: Served, route: Route) -> None:
+@every_route
+async def test_a_route_is_for_the_callers_that_have_its_right(served: Served, route: Route) -> None:
     whole_node = route.operation in NODE_WIDE and not braces(route)
     operators_only = RIGHTS[route.operation] is Right.OPERATE or whole_node
     assert is_refused(served, route, STRANGER) == operators_only
@@ -106,8 +106,8 @@ def is_refused(served: Served, route: Route, caller: Caller) -> bool:
     return False
 
 
-@every_row
-def test_an_open_row_alone_is_read_from_outside_without_token(route: Route) -> None:
+@every_route
+def test_only_an_open_route_is_read_from_outside_without_token(route: Route) -> None:
     doors = Doors(tokens=Tokens([b"a token of good length"]), open_reads=False, open_paths=OPEN_PATHS)
     for method in (*route.methods, "PUT"):
         head = Head(method, path_of(route).encode(), b"1.1")
@@ -121,7 +121,7 @@ def test_an_open_row_alone_is_read_from_outside_without_token(route: Route) -> N
 
 
 @every_read
-async def test_a_filter_is_taken_where_the_row_says_so(served: Served, route: Route) -> None:
+async def test_a_filter_is_taken_if_the_route_says_so(served: Served, route: Route) -> None:
     await served.register("web", 80)
     selector = {"entry": "Node.Node", "catalog": "Node", "member": "Name", "service": "ID"}.get(route.filter, "Node")
     path = path_of(route)
@@ -142,7 +142,7 @@ def is_empty(value: object) -> bool:
 
 
 @every_read
-async def test_near_is_looked_at_where_the_row_says_so(served: Served, route: Route) -> None:
+async def test_near_is_looked_at_if_the_route_says_so(served: Served, route: Route) -> None:
     reply = await served.get(f"{path_of(route)}?near=elsewhere")
     assert (reply.status == 400 and "near" in reply.error) == (NEAR in route.params)
 
@@ -162,7 +162,7 @@ def test_a_read_waits_for_what_it_is_about(route: Route) -> None:
 
 
 @every_read
-async def test_a_read_has_an_index_and_waits_if_its_row_says_so(served: Served, route: Route) -> None:
+async def test_a_read_has_an_index_and_waits_if_its_route_says_so(served: Served, route: Route) -> None:
     await served.register("web", 80)
     path = path_of(route)
     client = await served.client()
@@ -173,8 +173,8 @@ async def test_a_read_has_an_index_and_waits_if_its_row_says_so(served: Served, 
     assert type(answer).__name__ == ("Response" if route.about is None else "Waiting")
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[1][0]} {row[0]}")
-def test_the_late_loaded_handler_of_a_row_is_there(row: tuple[str, tuple[str, ...], str, str, str]) -> None:
-    path, _, _, name, _ = row
+@pytest.mark.parametrize("line", TABLE, ids=lambda line: f"{line[1][0]} {line[0]}")
+def test_the_late_loaded_handler_of_a_route_is_there(line: tuple[str, tuple[str, ...], str, str, str]) -> None:
+    path, _, _, name, _ = line
     taken = list(inspect.signature(getattr(Resources, name)).parameters)
     assert len(taken) == len(re.findall("{", path)) + len(["self", "request"])

@@ -1,8 +1,8 @@
-"""The rows of the paths of a Eureka server, below both prefixes that clients use.
+"""The routes of a Eureka server, below both prefixes that clients use.
 
-`/eureka/v2` is the default of eureka-js-client, `/eureka` that of Spring, py-eureka-client and Prometheus. A row names
-its handler by text: the first request loads the handlers, so that a sidecar that no Eureka client asks does not hold
-them.
+`/eureka/v2` is the default of eureka-js-client, `/eureka` that of Spring, py-eureka-client and Prometheus. A route
+names its handler by text: the first request loads the handlers, so that a sidecar that no Eureka client asks does not
+hold them.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The forms of rows of the table of routes: each function makes the rows of one group, and adds what they share."""
+"""Functions that make routes with much in common: each adds to its routes what the whole group shares."""
 
 from collections.abc import Callable
 from typing import Any, Concatenate
