@@ -7,12 +7,11 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import trio
 
 from gossipreg.gateway.http.api import Api
-from gossipreg.gateway.http.blocking import Topic
 from gossipreg.gateway.http.doors import Door, Doors
 from gossipreg.gateway.http.events import Events
 from gossipreg.gateway.http.guard import Guard
@@ -21,11 +20,11 @@ from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.gateway.http.server import Server
 from gossipreg.gateway.http.spellings import folded
-from gossipreg.model import Change
+from gossipreg.model import Change, Member, NodeId
 from gossipreg.sidecar_api import SidecarApi
 
 MEMBERS_S = 1.0
-"""The interval at which members' own entries are compared while a question waits: they change without a notice."""
+"""The interval at which members' own entries are compared while a read waits."""
 
 
 class HttpRun:
@@ -42,7 +41,8 @@ class HttpRun:
             sidecar, Monitoring(sidecar, self._events, self._gauges), send=self.server.answer,
             rng=random.Random(os.urandom(16)), clock_us=_clock_us,
         )  # fmt: skip
-        self._members: dict[object, object] = {}
+        self._members: dict[NodeId, Member | None] = {}
+        """The own entries as the last look found them."""
         self._fingerprint = -1
 
     def _check(self, door: Door, head: Head) -> None:
@@ -73,24 +73,22 @@ class HttpRun:
         self.api.answers.changed([("name", name) for name in names])
         self._events.changed(changes)
 
+    def _members_changed(self, ids: Iterable[NodeId]) -> None:
+        """The own entries of these members have changed (name, addresses, labels): answer the reads that show them."""
+        catalog = self._sidecar.view.catalog
+        names = dict.fromkeys(folded(one.service.name) for id in ids for one in catalog.of_node(id))
+        self.api.answers.changed([("name", name) for name in names])
+
     async def _watch_members(self) -> None:
-        """Find changes of members' own entries (names, addresses, labels), which come without a notice. One number
-        tells whether any changed; they are searched for only then, and only while a question waits."""
+        """Look for changes of members' own entries while a read waits: the core does not report them. One number says
+        whether the table has changed at all."""
+        view = self._sidecar.view
         while True:
             await trio.sleep(MEMBERS_S)
-            if self.api.answers.waiting and (topics := self._changed_members()) is not None:
-                self.api.answers.changed(topics)
-
-    def _changed_members(self) -> list[Topic] | None:
-        """The topics of the members that changed; None if none did."""
-        view = self._sidecar.view
-        if view.fingerprint == self._fingerprint:
-            return None
-        self._fingerprint = view.fingerprint
-        before, self._members = self._members, {id: row.member for id, row in view.replica.rows.items()}
-        moved = [id for id, row in view.replica.rows.items() if before.get(id) is not row.member]
-        names = {folded(one.service.name): None for id in moved for one in view.catalog.of_node(id)}
-        return [("name", name) for name in names]
+            if self.api.answers.waiting and view.fingerprint != self._fingerprint:
+                self._fingerprint = view.fingerprint
+                before, self._members = self._members, {id: row.member for id, row in view.replica.rows.items()}
+                self._members_changed(id for id, member in self._members.items() if before.get(id) is not member)
 
 
 def _clock_us() -> int:
