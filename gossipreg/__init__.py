@@ -13,8 +13,9 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     config           everything that can be chosen about a member
     net/             the sockets under daemon and gateways: listening, a free port, accepting, unix socket files
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
-    core/            the protocol: replica, detector, rumours, reconcile, catalog, node. Pure: time and bytes go in,
-                     effects come out; no clock, no socket, no global randomness, so one seed replays a cluster
+    core/            the protocol, in rooms: table/, session/, gossip/, failure/, local/, and node, which composes
+                     them. Pure: time and bytes go in, effects come out; no clock, no socket, no global
+                     randomness, so one seed replays a cluster
     feed             hands what happens to all who follow it
     sidecar_api      what a gateway may ask of the sidecar that runs it, and the sidecar of a gateway
     daemon/          trio: the UDP pump, the local socket, persistence, start and stop
@@ -24,9 +25,9 @@ The map of the house. Imports run downwards in this list only, and a test reads 
 
 What flows where:
 
-    datagram         UDP socket -> core.node.receive (seal, codec, then detector, rumours or reconcile, replica,
+    datagram         UDP socket -> core.node.receive (seal, codec, then failure, gossip, table and its
                      catalog) -> effects -> UDP socket
-    lookup           unix socket -> wire.rpc -> core.catalog -> wire.shapes, wire.rpc -> unix socket
+    lookup           unix socket -> wire.rpc -> core.table.catalog -> wire.shapes, wire.rpc -> unix socket
     DNS question     UDP or TCP socket -> gateway.dns.responder (wire, names, answers, compose) -> the same socket
     HTTP request     TCP or unix socket -> gateway.http.server (framing, guard, api with its table of routes, then
                      reads, writes or eureka/) -> the same socket; a read that waits stays in blocking until its answer

@@ -20,7 +20,7 @@ class Config:
 
     datagram_bytes: int = 1400
     """The largest UDP payload sent, bytes. A datagram is never larger than what was measured to arrive
-    (`core/path_mtu.py`), so choose the MTU that most paths have, less 48 (IPv6, UDP)."""
+    (`core/session/path_mtu.py`), so choose the MTU that most paths have, less 48 (IPv6, UDP)."""
 
     # -- watching ----------------------------------------------------------------------------------------------------
 

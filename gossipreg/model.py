@@ -1,7 +1,7 @@
 """The values that everything else speaks of: frozen, without behaviour beyond their own rules.
 
 Nothing here knows of bytes, time or I/O. The order of the tuples Version and Liveness *is* the protocol's precedence:
-the larger wins (see `core/replica.py`).
+the larger wins (see `core/table/table.py`).
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ not fit into any memory. (The checkers read such parts, and write none.) `tests/
 such a cluster is the same as one that grew.
 
 The rows stand in the first node, made by its own merge of every owner's whole row, and are marked `shared`: the
-replica copies such a row before it changes it. Everything else is copied by the dict and the list.
+table copies such a row before it changes it. Everything else is copied by the dict and the list.
 """
 
 from collections.abc import Sequence
@@ -22,39 +22,39 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
     """Make one cluster of these nodes, which have just been made and know nobody."""
     first = nodes[0]
     for node in nodes[1:]:
-        page = node.replica.page(node.id, NOTHING, _PAGE_BYTES)
+        page = node.table.page(node.id, NOTHING, _PAGE_BYTES)
         assert page is not None, "an owner has its own row"
-        first.replica.merge_delta(page, from_owner=True, in_step=False, now=now)
+        first.table.merge_delta(page, from_owner=True, in_step=False, now=now)
     for node in nodes:
-        node._roster.refresh()
-        node._commons.in_step = True
-        node._lost._reached = True
-        node._commons.effects.clear()
-        node._rumours._news.clear()
-    for row in first.replica.rows.values():
-        row.shared = row is not first.replica.own
-    firsts = first.replica.own.copy()  # as others hold it
+        node._membership.refresh()
+        node._context.in_step = True
+        node._reconnect._reached = True
+        node._context.effects.clear()
+        node._dissemination._news.clear()
+    for row in first.table.rows.values():
+        row.shared = row is not first.table.own
+    firsts = first.table.own.copy()  # as others hold it
     firsts.shared = True
     for node in nodes[1:]:
         _adopt(node, first)
-        node.replica.rows[first.id] = firsts
+        node.table.rows[first.id] = firsts
     for node in nodes:
         _bind_first(node, first)
 
 
 def _adopt(node: Node, first: Node) -> None:
-    replica, source = node.replica, first.replica
-    replica.rows = {**source.rows, node.id: replica.own}
-    replica.fingerprint = source.fingerprint
-    replica.bucket_hash = source.bucket_hash.copy()
-    replica._hashed = source._hashed.copy()
-    replica.size_bytes = source.size_bytes
+    table, source = node.table, first.table
+    table.rows = {**source.rows, node.id: table.own}
+    table.fingerprint = source.fingerprint
+    table.bucket_hash = source.bucket_hash.copy()
+    table._hashed = source._hashed.copy()
+    table.size_bytes = source.size_bytes
     names, known_names = node.names, first.names
-    names._rows, names._ids, names._names = replica.rows, known_names._ids.copy(), known_names._names.copy()
+    names._rows, names._ids, names._names = table.rows, known_names._ids.copy(), known_names._names.copy()
     ring = node.ring
     ring._ids = first.ring._ids.copy()
     ring._at = ring._ids.index(node.id)
-    peers, known = node._commons.peers, first._commons.peers
+    peers, known = node._context.peers, first._context.peers
     peers._known, peers._boot_of = known._known.copy(), known._boot_of.copy()
     peers.forget(node.id)
     catalog, shown = node.catalog, first.catalog
@@ -62,7 +62,7 @@ def _adopt(node: Node, first: Node) -> None:
     for one in catalog._shown.values():
         one.instances = one.instances.copy()
     if node.id in catalog._shown:
-        catalog._shown[node.id].content = replica.own.content
+        catalog._shown[node.id].content = table.own.content
     if first.id in catalog._shown:
         catalog._shown[first.id].content = None
     catalog._names = {name: instances.copy() for name, instances in shown._names.items()}
@@ -71,7 +71,7 @@ def _adopt(node: Node, first: Node) -> None:
 
 def _bind_first(node: Node, first: Node) -> None:
     """The first one's table lacks itself among its peers."""
-    member = first.replica.own.member
+    member = first.table.own.member
     assert member is not None, "an owner knows itself"
     if node is not first:
-        node._commons.peers.know(member.boot_id, first.id, first.replica.own.liveness.generation, member.addresses)
+        node._context.peers.know(member.boot_id, first.id, first.table.own.liveness.generation, member.addresses)

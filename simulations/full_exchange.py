@@ -41,7 +41,7 @@ class FullExchange:
 
     def _begin(self, host: Host) -> None:
         self._world.after(self._every_s, lambda: self._begin(host))
-        rows = host.node.replica.rows
+        rows = host.node.table.rows
         alive = [id for id in host.node.ring if id != host.id and rows[id].liveness.rank is Rank.ALIVE]
         if alive:
             self._exchange(self._world.now, host, self._world.by_id[self._rng.choice(alive)])
@@ -55,11 +55,11 @@ class FullExchange:
 
     def _tell(self, teller: Host, listener: Host) -> None:
         """All that the teller thinks, as datagrams that the listener has at once."""
-        commons = teller.node._commons
-        for id, row in commons.replica.rows.items():
+        context = teller.node._context
+        for id, row in context.table.rows.items():
             claim = Claim(id, *row.liveness, by=row.reporter or teller.id)
             if row.dead:
                 claim = Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=teller.id)
-            commons.outbox.put(listener.address, claim)
-        for send in commons.outbox.flush(teller.local(self._world.now)):
+            context.outbox.put(listener.address, claim)
+        for send in context.outbox.flush(teller.local(self._world.now)):
             self._world.hand_over(listener, send.datagram, teller.address)

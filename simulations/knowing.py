@@ -54,7 +54,7 @@ class Knowing(Observer):
         """Where suspicion is gossiped there is no event: it stands in the table."""
         subject = self._subject
         if subject is not None and host is not subject and subject.id in host.node.touched:
-            row = host.node.replica.rows.get(subject.id)
+            row = host.node.table.rows.get(subject.id)
             if row is not None and row.liveness.rank is Rank.SUSPECT:
                 self.suspected.setdefault(host.number, self._world.now)
 

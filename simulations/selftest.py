@@ -11,16 +11,17 @@ from typing import Any
 
 import click
 
-from gossipreg.core import reconcile, replica
-from gossipreg.core.catalog import Catalog
-from gossipreg.core.content import Content
-from gossipreg.core.detector import Detector
-from gossipreg.core.join import Joining
-from gossipreg.core.lost import Lost
-from gossipreg.core.reconcile import Reconcile
-from gossipreg.core.replica import Replica
-from gossipreg.core.row import State
-from gossipreg.core.suspicion import PrivateSuspicions
+from gossipreg.core.failure.prober import Prober
+from gossipreg.core.failure.suspicion import PrivateSuspicions
+from gossipreg.core.gossip import reconcile
+from gossipreg.core.gossip.join import Joining
+from gossipreg.core.gossip.reconcile import AntiEntropy
+from gossipreg.core.session.reconnect import Reconnect
+from gossipreg.core.table import table
+from gossipreg.core.table.catalog import Catalog
+from gossipreg.core.table.content import Content
+from gossipreg.core.table.row import State
+from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Rank, Service, Version
 from gossipreg.wire.messages import Delta, Versions
 from simulations.checkers.checker import Broken
@@ -48,7 +49,7 @@ class Break:
 
 
 def counter_falls(merge: Any) -> Any:
-    def merge_delta(self: Replica, delta: Delta, **how: Any) -> Any:
+    def merge_delta(self: Table, delta: Delta, **how: Any) -> Any:
         merged = merge(self, delta, **how)
         row = self.rows.get(delta.id)
         content = None if row is None or row is self.own else row.content
@@ -68,7 +69,7 @@ def last_word_wins(_: Any) -> Any:
 
 
 def alive_forgotten(expire: Any) -> Any:
-    def broken(self: Replica, now: float) -> list[NodeId]:
+    def broken(self: Table, now: float) -> list[NodeId]:
         gone: list[NodeId] = expire(self, now)
         others = [row for row in self.rows.values() if row is not self.own and row.settled_state is State.ALIVE]
         if len(others) > 3 and int(now) % 11 == 0:
@@ -100,7 +101,7 @@ def re_encoded(cut: Any) -> Any:
 
 
 def others_refute(merge: Any) -> Any:
-    def broken(self: Replica, claim: Any, now: float) -> Any:
+    def broken(self: Table, claim: Any, now: float) -> Any:
         merged = merge(self, claim, now)
         row = self.writable(claim.id)
         if merged.claim is not None and merged.claim.rank is Rank.DEAD and row is not None:
@@ -146,14 +147,14 @@ def answers_kept(lookup: Any) -> Any:
 
 def dead_listed(_: Any) -> Any:
     def on_list(self: Joining, peer: NodeId, message: Any) -> None:  # noqa: ARG001 (all at once)
-        rows = self._commons.replica.rows
-        self._commons.to(peer, Versions(tuple((id, *rows[id].version) for id in sorted(rows)), b""))
+        rows = self._context.table.rows
+        self._context.to(peer, Versions(tuple((id, *rows[id].version) for id in sorted(rows)), b""))
 
     return on_list
 
 
 def dead_handed_on(page: Any) -> Any:
-    def broken(self: Replica, id: NodeId, since: Version, limit_bytes: int) -> Delta | None:
+    def broken(self: Table, id: NodeId, since: Version, limit_bytes: int) -> Delta | None:
         row = self.rows.get(id)
         if row is None or not row.dead or row.content is None or since >= row.told:
             given: Delta | None = page(self, id, since, limit_bytes)
@@ -165,7 +166,7 @@ def dead_handed_on(page: Any) -> Any:
 
 
 def buckets_forgotten(put: Any) -> Any:
-    def broken(self: Replica, row: Any, value: int, now: float) -> None:
+    def broken(self: Table, row: Any, value: int, now: float) -> None:
         prints, bucket = self.fingerprint, self.bucket_hash[row.id[0]]
         put(self, row, value, now)
         if row.id[0] & 1:
@@ -175,9 +176,9 @@ def buckets_forgotten(put: Any) -> Any:
 
 
 def chatter(on_period: Any) -> Any:
-    def broken(self: Detector, due: float) -> None:
+    def broken(self: Prober, due: float) -> None:
         on_period(self, due)
-        for other in self._commons.ring.sample(self._commons.rng, 3):
+        for other in self._context.ring.sample(self._context.rng, 3):
             self.probe(other)
 
     return broken
@@ -188,7 +189,7 @@ def forgotten_early(expire: Any) -> Any:
 
 
 def given_up_is_there(_: Any) -> Any:
-    return lambda self, row_id, _goal: not self._fetch.wants(row_id)
+    return lambda self, row_id, _goal: not self._pulls.wants(row_id)
 
 
 def _nothing(_: Any) -> Any:
@@ -196,29 +197,29 @@ def _nothing(_: Any) -> Any:
 
 
 BREAKS: tuple[Break, ...] = (
-    Break("a merge that lets a counter fall", ("rises",), Replica, "merge_delta", counter_falls),
-    Break("the last word about a life wins", ("rises",), replica, "rises", last_word_wins),
-    Break("a row of the living is forgotten", ("rises",), Replica, "expire", alive_forgotten),
+    Break("a merge that lets a counter fall", ("rises",), Table, "merge_delta", counter_falls),
+    Break("the last word about a life wins", ("rises",), table, "rises", last_word_wins),
+    Break("a row of the living is forgotten", ("rises",), Table, "expire", alive_forgotten),
     Break("a relay that re-encodes a value", ("owners_bytes",), Content, "cut", re_encoded),
-    Break("others raise an incarnation", ("owners_bytes",), Replica, "merge_claim", others_refute),
+    Break("others raise an incarnation", ("owners_bytes",), Table, "merge_claim", others_refute),
     Break("a tombstone is lost", ("as_written",), Content, "_apply", tombstone_lost),
     Break("a deregistered service is given out", ("comes_back",), Catalog, "_read", tombstone_unseen),
     Break("an answer kept for good", ("equal_tables",), Catalog, "lookup", answers_kept),
-    Break("a fingerprint that forgets buckets", ("equal_tables",), Replica, "_put_hash", buckets_forgotten),
-    Break("tables are never compared", ("equal_tables",), Reconcile, "seen_fingerprint", _nothing, LATER),
-    Break("the lost are not called on", ("equal_tables", "taken_for_dead"), Lost, "on_period", _nothing, LATER),
+    Break("a fingerprint that forgets buckets", ("equal_tables",), Table, "_put_hash", buckets_forgotten),
+    Break("tables are never compared", ("equal_tables",), AntiEntropy, "seen_fingerprint", _nothing, LATER),
+    Break("the lost are not called on", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, LATER),
     Break("a claim believed too early", ("taken_for_dead",), PrivateSuspicions, "_judge", no_floor, LOSSY),
     Break("a floor cut to a fifth", ("paused",), PrivateSuspicions, "_floor_s", floor_of_a_fifth),
-    Break("nobody refutes", ("taken_for_dead",), Replica, "refute", _nothing),
-    Break("rows of the dead are kept for good", ("forgotten",), Replica, "_time_forgetting", _nothing),
-    Break("rows of the dead are forgotten too soon", ("forgotten",), Replica, "expire", forgotten_early),
+    Break("nobody refutes", ("taken_for_dead",), Table, "refute", _nothing),
+    Break("rows of the dead are kept for good", ("forgotten",), Table, "_time_forgetting", _nothing),
+    Break("rows of the dead are forgotten too soon", ("forgotten",), Table, "expire", forgotten_early),
     Break("a queue without bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
     Break("what is given up counts as there", ("synced",), Joining, "_settled", given_up_is_there, HOLED),
-    Break("chatter at rest", ("traffic",), Detector, "on_period", chatter),
+    Break("chatter at rest", ("traffic",), Prober, "on_period", chatter),
 )
 
 _HANDED_ON = (
-    Break("a row of the dead is handed on", ("comes_back",), Replica, "page", dead_handed_on),
+    Break("a row of the dead is handed on", ("comes_back",), Table, "page", dead_handed_on),
     Break("... to whoever lists the table", ("comes_back",), Joining, "on_list", dead_listed),
 )
 ALL: tuple[tuple[Break, ...], ...] = (*((one,) for one in BREAKS), _HANDED_ON)

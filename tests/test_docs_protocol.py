@@ -9,27 +9,16 @@ import pytest
 import gossipreg
 from gossipreg import config, model
 from gossipreg.config import PROFILES, lan
-from gossipreg.core import (
-    content,
-    detector,
-    fetch,
-    isolation,
-    join,
-    lost,
-    outbox,
-    own_address,
-    path_mtu,
-    peers,
-    reconcile,
-    replica,
-    returning,
-    rtt,
-    rumours,
-    unproven,
-)
+from gossipreg.core.failure import flap_damping, isolation, prober, quarantine
+from gossipreg.core.gossip import dissemination, join, pulls, reconcile
+from gossipreg.core.local import own_address
+from gossipreg.core.session import outbox, path_mtu, reconnect, round_trips, sessions
+from gossipreg.core.table import content, table
 from gossipreg.wire import codec, messages, seal, values
 
 PACKAGE = Path(gossipreg.__file__).parent
+ROOT = PACKAGE.parent
+ROOMS = sorted(path.parent.name for path in (PACKAGE / "core").glob("*/__init__.py"))
 DOCS = PACKAGE / "docs"
 PAGES = {name: (DOCS / f"{name}.md").read_text() for name in ("architecture", "contributing", "protocol")}
 PROTOCOL = " ".join(PAGES["protocol"].split())
@@ -51,12 +40,12 @@ FACTS = (
     f"stays for {lan.dead_row_s / HOUR:g} hours, out of the answers",
     f"stays for {lan.dead_row_brief_s / MINUTE:g} minutes if the member has no data directory",
     f"more than {lan.future_s:g} s in the future",
-    f"After {unproven._TRIES} probes without an ack",
+    f"After {quarantine._TRIES} probes without an ack",
     # probing
     f"Once in a period ({lan.period_s:g} s)",
     f"has {IDLE_BYTES} bytes",
     f"Every {lan.random_compare_periods} periods a random member",
-    f"Smoothed round trip plus {rtt._DEVIATIONS:g} times its variation",
+    f"Smoothed round trip plus {round_trips._DEVIATIONS:g} times its variation",
     f"else {lan.rtt_initial_s:g} s. It is never below {lan.rtt_floor_s:g} s nor above {lan.rtt_ceiling_s:g} s",
     "multiplied by 1 + score",
     f"The score is at most {lan.local_health_max}.",
@@ -64,16 +53,16 @@ FACTS = (
     f"After {lan.voided_probes} voided probes",
     # suspicion
     f"helper ({lan.helpers} of them)",
-    f"At most {detector._SUSPICIONS_MAX} members are suspected at one time",
+    f"At most {prober._SUSPICIONS_MAX} members are suspected at one time",
     f"{lan.floor_refused_s:g} s since the first missed probe if the port was refused, "
     f"{lan.floor_silent_s:g} s if there was only silence, both times 1 + local health",
     f"At least {lan.reports_needed} members found it unreachable",
     "if only two members live",
     f"for {lan.alone_s / MINUTE:g} minutes, or for {lan.alone_small_s:g} s if the cluster has at most "
     f"{isolation.SMALL} members",
-    f"Its first {returning.WAITS_S.count(0)} returns are at once; the third waits {returning.WAITS_S[2]} s, "
-    f"later ones wait {returning.WAITS_S[3]} s.",
-    f"Returns are forgotten after {returning._REMEMBERED_S // MINUTE} minutes",
+    f"Its first {flap_damping.WAITS_S.count(0)} returns are at once; the third waits {flap_damping.WAITS_S[2]} s, "
+    f"later ones wait {flap_damping.WAITS_S[3]} s.",
+    f"Returns are forgotten after {flap_damping._REMEMBERED_S // MINUTE} minutes",
     f"with probability {lan.lost_calls:g} / (living members), at most 1.",
     f"the {lan.lost_max} members that died last",
     # dissemination
@@ -81,7 +70,8 @@ FACTS = (
     f"{lan.fanout_random} random member (not retransmitted)",
     f"within {lan.gather_s * 1000:g} ms is gathered",
     f"gathered for {lan.receipt_gather_s * 1000:g} ms",
-    f"retransmitted up to {len(rumours._WAITS) - 1} times; the timeout is never below {lan.repeat_floor_s * 1000:g} ms",
+    f"retransmitted up to {len(dissemination._WAITS) - 1} times; "
+    f"the timeout is never below {lan.repeat_floor_s * 1000:g} ms",
     f"at most {lan.send_bytes_s:,} bytes a second",
     # anti-entropy
     f"for {(messages.MAX_HASH.bit_length() + 7) // 8} bytes. If the fingerprints differ",
@@ -93,9 +83,9 @@ FACTS = (
     f"lacked {reconcile._MANY} rows or more compares soon with 2 random members",
     # join
     f"at most {min(lan.pulls_at_once, lan.pull_bytes_at_once // lan.datagram_bytes)} rows at a time",
-    f"then after {lost._FIRST_S:g} s and at growing intervals up to {lost._LONGEST_S:g} s",
+    f"then after {reconnect._FIRST_S:g} s and at growing intervals up to {reconnect._LONGEST_S:g} s",
     f"does not come within {join._LIST_AGAIN_S:g} s",
-    f"tried {fetch._TRIES} times, twice with the same member",
+    f"tried {pulls._TRIES} times, twice with the same member",
     f"whose table {join._LISTS_AT_ONCE} others began to list",
     f"up to {join._OFFERED} other members to ask",
     f"after {join._MISSING_AGAIN_S:g} s and at doubling intervals up to {join._MISSING_AGAIN_MAX_S:g} s",
@@ -182,23 +172,31 @@ def test_a_generation_is_48_bits_of_time_and_16_random_bits() -> None:
 
 def test_a_fingerprint_takes_eight_bytes_of_a_probe() -> None:
     assert len(codec.encode(messages.Probe(0, 1, 2))) == 2 + 1 + 4 + 8
-    assert replica.row_hash("x", model.NodeId(bytes(16)), model.NOTHING, 0).bit_length() <= 64
+    assert table.row_hash("x", model.NodeId(bytes(16)), model.NOTHING, 0).bit_length() <= 64
 
 
 def test_a_challenge_is_a_keyed_hash_that_costs_no_memory() -> None:
-    sessions = peers.PeerSessions(bytes)
+    known = sessions.PeerSessions(bytes)
     address = model.Address("10.0.0.1", 7940)
     for number in range(100):
-        sessions.challenge(model.BootId(number.to_bytes(8, "big")), address, 0.0)
-    assert len(sessions) == 0
+        known.challenge(model.BootId(number.to_bytes(8, "big")), address, 0.0)
+    assert len(known) == 0
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_names_is_there(page: str) -> None:
     named = set(re.findall(r"`((?:[a-z_]+/)*(?:[a-z_]+\.py|[a-z_]+/))`", PAGES[page]))
     assert named
-    folders = (PACKAGE, PACKAGE.parent, PACKAGE / "core", PACKAGE / "wire", PACKAGE.parent / "tests")
+    core = PACKAGE / "core"
+    folders = (PACKAGE, ROOT, core, *filter(Path.is_dir, core.iterdir()), PACKAGE / "wire", ROOT / "tests")
     assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_architecture_page_names_every_file_of_a_room(room: str) -> None:
+    rows = re.findall(rf"^\| `{room}/` \|.*\| (.*) \|$", PAGES["architecture"], re.MULTILINE)
+    files = {path.name for path in (PACKAGE / "core" / room).glob("[a-z]*.py")}
+    assert [set(re.findall(r"`(\w+\.py)`", row)) for row in rows] == [files]
 
 
 def test_the_drawing_of_the_package_has_every_part_of_it() -> None:
@@ -232,8 +230,8 @@ def test_the_specification_refers_to_existing_sections_and_files() -> None:
     assert headings >= {"A datagram", "Sizes", "Payloads", "Who may speak"}
     referred = re.findall(r"\(see ([A-Z]\w*)\)|see \"(\w[\w ]*)\"", source)
     assert [name for pair in referred for name in pair if name and name not in headings] == []
-    files = re.findall(r"`((?:core|wire)/\w+\.py)`", source)
-    assert "core/own_address.py" in files
+    files = re.findall(r"`((?:core|wire)/(?:\w+/)*\w+\.py)`", source)
+    assert "core/local/own_address.py" in files
     assert [name for name in files if not (PACKAGE / name).exists()] == []
 
 

@@ -6,10 +6,10 @@ it returns the effects. Never knows: what an input does before and after the com
 
 from abc import abstractmethod
 
-from gossipreg.core.commons import Commons
-from gossipreg.core.departure import Departure
+from gossipreg.core.context import Context
 from gossipreg.core.effects import Effect
-from gossipreg.core.intake import Intake
+from gossipreg.core.gossip.intake import Intake
+from gossipreg.core.local.leaving import Departure
 from gossipreg.core.view import View, check_gone
 from gossipreg.model import Address, Health, NodeId, Service, Version
 
@@ -19,7 +19,7 @@ class NodeCommands(View):
     _intake: Intake
 
     @abstractmethod
-    def _begin(self, now: float) -> Commons:
+    def _begin(self, now: float) -> Context:
         """Begin an input at this time."""
 
     @abstractmethod
@@ -30,31 +30,31 @@ class NodeCommands(View):
         """Add a service of our own, or update the one with that id. `reason` says why it is in maintenance. Raises
         TooLarge; then nothing changed."""
         self._begin(now)
-        version = self._own.register(service, health, reason)
+        version = self._own_row.register(service, health, reason)
         return version, self._end()
 
     def deregister(self, service_id: str, now: float) -> list[Effect]:
         """Take a service of our own out. Raises NotFound."""
         self._begin(now)
-        self._own.deregister(service_id)
+        self._own_row.deregister(service_id)
         return self._end()
 
     def set_health(self, service_id: str, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
         """Set the health of a service of our own; `reason` says why it is in maintenance. Raises NotFound."""
         self._begin(now)
-        version = self._own.set_health(service_id, health, reason)
+        version = self._own_row.set_health(service_id, health, reason)
         return version, self._end()
 
     def reachable_at(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
         """Announce these addresses as ours from now on, best first."""
         self._begin(now)
-        self._own.reachable_at(addresses)
+        self._own_row.reachable_at(addresses)
         return self._end()
 
     def drain(self, on: bool, now: float, reason: str = "") -> list[Effect]:
         """Put all our services in maintenance for this reason, or end that."""
         self._begin(now)
-        self._own.drain(on, reason)
+        self._own_row.drain(on, reason)
         return self._end()
 
     def await_acks(self, version: Version, now: float) -> list[Effect]:

@@ -5,64 +5,64 @@ the part acts (`node.py`).
 """
 
 from gossipreg.core.commands import NodeCommands
-from gossipreg.core.departure import Departing
-from gossipreg.core.detector import Period, ProbeDue
-from gossipreg.core.fetch import PullAgain
-from gossipreg.core.isolation import AloneOver
-from gossipreg.core.join import ListAgain, MissingAgain
-from gossipreg.core.last_known import LastKnown, LastKnownOver
-from gossipreg.core.lost import Forsaken, Seek
-from gossipreg.core.reconcile import Compare, Reconcile
-from gossipreg.core.returning import Return
-from gossipreg.core.row_acks import AskForAcks
-from gossipreg.core.rumours import GiveReceipts, Repeat, Tell
-from gossipreg.core.twins import Rise, Twins
-from gossipreg.core.unproven import Prove, Unproven
+from gossipreg.core.failure.flap_damping import Return
+from gossipreg.core.failure.isolation import AloneOver
+from gossipreg.core.failure.prober import Period, ProbeDue
+from gossipreg.core.failure.quarantine import Prove, Quarantine
+from gossipreg.core.gossip.dissemination import GiveReceipts, Repeat, Tell
+from gossipreg.core.gossip.join import ListAgain, MissingAgain
+from gossipreg.core.gossip.pulls import PullAgain
+from gossipreg.core.gossip.reconcile import AntiEntropy, Compare
+from gossipreg.core.gossip.row_acks import AskForAcks
+from gossipreg.core.local.identity_conflict import IdentityConflict, Rise
+from gossipreg.core.local.last_known import LastKnown, LastKnownOver
+from gossipreg.core.local.leaving import Departing
+from gossipreg.core.session.reconnect import Forsaken, Seek
 from gossipreg.model import NodeId
 
 
 class NodeTimers(NodeCommands):
     _last_known: LastKnown
-    _reconcile: Reconcile
-    _twins: Twins
-    _unproven: Unproven
+    _anti_entropy: AntiEntropy
+    _identity_conflict: IdentityConflict
+    _quarantine: Quarantine
 
     def _on_due(self, name: object, due: float) -> None:
         """Call the part whose timer `name` was due at `due`."""
         match name:
             case Period():
-                self._detector.on_period(due)
-                self._lost.on_period()
-                self._fetch.look()
-                self._commons.replica.expire(self._commons.now)
+                self._prober.on_period(due)
+                self._reconnect.on_period()
+                self._pulls.look()
+                self._context.table.expire(self._context.now)
             case ProbeDue():
-                self._detector.on_probe_due(name.number)
+                self._prober.on_probe_due(name.number)
             case Tell():
-                self._rumours.on_tell()
+                self._dissemination.on_tell()
             case Repeat():
-                self._rumours.on_repeat(name.peer)
+                self._dissemination.on_repeat(name.peer)
             case GiveReceipts():
-                self._rumours.on_give_receipts(name.peer)
+                self._dissemination.on_give_receipts(name.peer)
             case PullAgain():
-                self._fetch.on_pull_again(name.id)
+                self._pulls.on_pull_again(name.id)
                 self._prove_if_in_doubt(name.id)
                 self._joining.arrived(name.id)
             case Compare():
-                self._reconcile.on_compare(name)
+                self._anti_entropy.on_compare(name)
             case ListAgain():
                 self._joining.on_list_again()
             case MissingAgain():
                 self._joining.on_missing_again()
             case Seek():
-                self._lost.on_seek()
+                self._reconnect.on_seek()
             case LastKnownOver():
                 self._last_known.on_over()
             case Forsaken():
                 self._joining.without_others()
             case Prove():
-                self._unproven.on_prove()
+                self._quarantine.on_prove()
             case Rise():
-                self._twins.on_rise()
+                self._identity_conflict.on_rise()
             case AloneOver():
                 self._isolation.on_alone_over()
             case Return():
@@ -78,6 +78,6 @@ class NodeTimers(NodeCommands):
     def _prove_if_in_doubt(self, id: NodeId) -> None:
         """A page of an unproven row came, or a claim that it lives after all, or nobody gives its rest: its owner is to
         answer for it."""
-        row = self._commons.replica.rows.get(id)
+        row = self._context.table.rows.get(id)
         if row is not None and row.unproven and not row.dead:
-            self._unproven.add(id)
+            self._quarantine.add(id)

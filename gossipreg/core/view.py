@@ -6,24 +6,24 @@ Owns: how the parts' state is put in words and figures. `Node` is a View with in
 from collections.abc import Mapping
 from enum import Enum
 
-from gossipreg.core.catalog import Catalog
-from gossipreg.core.commons import Commons
-from gossipreg.core.detector import Detector, Suspicions
-from gossipreg.core.fetch import Fetch
-from gossipreg.core.isolation import Isolation
-from gossipreg.core.join import Joining
+from gossipreg.core.context import Context
+from gossipreg.core.failure.isolation import Isolation
+from gossipreg.core.failure.pairs import LossyPair
+from gossipreg.core.failure.prober import Prober, Suspicions
+from gossipreg.core.gossip.dissemination import Dissemination
+from gossipreg.core.gossip.join import Joining
+from gossipreg.core.gossip.pulls import Pulls
+from gossipreg.core.gossip.row_acks import RowAcks
 from gossipreg.core.knowledge import Knowledge
-from gossipreg.core.lost import Lost
-from gossipreg.core.names import MemberNames
-from gossipreg.core.own import Own
-from gossipreg.core.pairs import LossyPair
-from gossipreg.core.path_mtu import NarrowPath, PathMtu
-from gossipreg.core.replica import Replica
-from gossipreg.core.ring import Ring
-from gossipreg.core.roster import Roster, state_of
-from gossipreg.core.row import Row, State
-from gossipreg.core.row_acks import RowAcks
-from gossipreg.core.rumours import Rumours
+from gossipreg.core.local.own_row import OwnRow
+from gossipreg.core.session.path_mtu import NarrowPath, PathMtu
+from gossipreg.core.session.reconnect import Reconnect
+from gossipreg.core.table.catalog import Catalog
+from gossipreg.core.table.membership import MembershipIndex, state_of
+from gossipreg.core.table.names import MemberNames
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.row import Row, State
+from gossipreg.core.table.table import Table
 from gossipreg.errors import NotFound, Refused
 from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Version, fold_name
 
@@ -43,19 +43,19 @@ class Standing(Enum):
 class View:
     id: NodeId
     catalog: Catalog
-    replica: Replica
+    table: Table
     """The table; to be read."""
-    _commons: Commons
-    _detector: Detector
-    _fetch: Fetch
+    _context: Context
+    _prober: Prober
+    _pulls: Pulls
     _joining: Joining
     _isolation: Isolation
-    _lost: Lost
-    _own: Own
+    _reconnect: Reconnect
+    _own_row: OwnRow
     _paths: PathMtu
-    _roster: Roster
+    _membership: MembershipIndex
     _row_acks: RowAcks
-    _rumours: Rumours
+    _dissemination: Dissemination
     _suspicions: Suspicions
     _lag_s = 0.0
 
@@ -68,12 +68,12 @@ class View:
     def missing(self) -> dict[NodeId, NodeId]:
         """The rows of which others have a version that could not be fetched so far, each with a member that has it.
         Before this member is synced: the rows that its first peer listed, also those that are being fetched."""
-        return self._fetch.missing() if self.synced else self._joining.missing()
+        return self._pulls.missing() if self.synced else self._joining.missing()
 
     def missing_from(self) -> list[str]:
         """The members that have the missing rows, for people: `NAME at ADDRESS`, or the known part of that."""
         sources = dict.fromkeys(self.missing.values())
-        return sorted(" at ".join(filter(None, self._commons.named_at(id))) for id in sources)
+        return sorted(" at ".join(filter(None, self._context.named_at(id))) for id in sources)
 
     @property
     def narrow_paths(self) -> list[NarrowPath]:
@@ -83,7 +83,7 @@ class View:
     @property
     def lossy_pairs(self) -> list[LossyPair]:
         """The members that others reach, while datagrams between them and us are lost."""
-        return self._detector.pairs.lossy()
+        return self._prober.pairs.lossy()
 
     @property
     def alone(self) -> bool:
@@ -108,43 +108,43 @@ class View:
         if self.catalog.recalled:
             return "the member that listed its table had just started itself"
         if self.knowledge.refuses:
-            return f"no other member has been heard for {now - self._commons.heard_at:.0f} s"
+            return f"no other member has been heard for {now - self._context.heard_at:.0f} s"
         return ""
 
     @property
     def out(self) -> bool:
         """Whether others take it for dead, again and again by its own fault, and it has not come back yet."""
-        return self._commons.out
+        return self._context.out
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Our addresses as we announce them: one of each family, best first; none while none is known."""
-        return self._own.member.addresses
+        return self._own_row.member.addresses
 
     @property
     def version(self) -> Version:
         """The version of our own row."""
-        return self._own.version
+        return self._own_row.version
 
     @property
     def own_services(self) -> Mapping[str, Service]:
         """The services that our row announces, by id."""
-        return self._own.services
+        return self._own_row.services
 
     @property
     def fingerprint(self) -> int:
         """Of the table: equal ones have equal ones."""
-        return self.replica.fingerprint
+        return self.table.fingerprint
 
     @property
     def ring(self) -> Ring:
         """The active members; to be read."""
-        return self._commons.ring
+        return self._context.ring
 
     @property
     def touched(self) -> list[NodeId]:
         """The rows that the last input changed, or took out."""
-        return self._roster.touched
+        return self._membership.touched
 
     def acks_missing(self) -> list[NodeId]:
         """The living members that have not acked our row since `await_acks`; empty if nobody waits."""
@@ -153,11 +153,11 @@ class View:
     @property
     def sent(self) -> tuple[int, int]:
         """Datagrams and bytes (UDP payload) sent so far."""
-        return self._commons.outbox.sent_datagrams, self._commons.outbox.sent_bytes
+        return self._context.outbox.sent_datagrams, self._context.outbox.sent_bytes
 
     def row(self, id: NodeId) -> Row | None:
         """The row that answers are made of: of the table, else the one kept from the last run."""
-        row = self.replica.rows.get(id)
+        row = self.table.rows.get(id)
         usable = row is not None and row.member is not None and not row.unproven
         return row if usable else self.catalog.recalled.get(id, row)
 
@@ -184,27 +184,27 @@ class View:
 
     def row_ids(self) -> list[NodeId]:
         """The ids of all rows that answers are made of, in order."""
-        return sorted(self.replica.rows.keys() | self.catalog.recalled.keys())
+        return sorted(self.table.rows.keys() | self.catalog.recalled.keys())
 
     def worth_remembering(self) -> dict[NodeId, Address]:
         """Members to call after a restart, for `remember`; a bounded number."""
-        return self._lost.worth_remembering()
+        return self._reconnect.worth_remembering()
 
     def name(self, id: NodeId) -> str:
         """The name of a member, for people; its id if no name is known."""
-        return self._commons.name(id)
+        return self._context.name(id)
 
     def rtt_s(self, id: NodeId) -> float | None:
-        return 0.0 if id == self.id else self._commons.round_trips.smoothed_s(id)
+        return 0.0 if id == self.id else self._context.round_trips.smoothed_s(id)
 
     @property
     def names(self) -> MemberNames:
         """Members by name. Read it only."""
-        return self._roster.names
+        return self._membership.names
 
     def members(self, now: float) -> list[MemberInfo]:
         """Everyone in the table, ourselves included, by id."""
-        rows = self._commons.replica.rows
+        rows = self._context.table.rows
         infos = (self.member(id, now) for id in sorted(rows))
         return [info for info in infos if info is not None]
 
@@ -212,11 +212,11 @@ class View:
         """One member. None if it is unknown, if its row is quarantined, or if it is dead and was replaced by a member
         of its name at its address. A replaced member is only not shown: the table keeps its death, so that a member
         that was partitioned away does not bring it back."""
-        row = self._commons.replica.rows.get(id)
+        row = self._context.table.rows.get(id)
         standing = standing_of(row)
-        if row is None or row.member is None or standing is None or self._roster.names.replaced_by(id) is not None:
+        if row is None or row.member is None or standing is None or self._membership.names.replaced_by(id) is not None:
             return None
-        state, since, reason = state_of(row), row.changed_at, self._roster.reason(row)
+        state, since, reason = state_of(row), row.changed_at, self._membership.reason(row)
         suspected = self._suspicions.since(id)
         if row.hidden and standing is Standing.DEAD:
             state, reason = "dead", "unreachable from here; no other member could confirm it"
@@ -227,7 +227,7 @@ class View:
             state, since, reason = "suspect", suspected, self._suspicions.why(id)
         rtt = self.rtt_s(id)
         return MemberInfo(
-            id, row.member.name, self._commons.address(id), state if state in _SHOWN else "alive",
+            id, row.member.name, self._context.address(id), state if state in _SHOWN else "alive",
             row.member.zone, row.member.labels, None if rtt is None else rtt * 1000, self.catalog.service_count(id),
             row.version, max(0.0, now - since), reason or ("" if state in ("alive", "left") else state),
             row.member.reason if row.member.status is Status.DRAINING else None, row.member.keys,
@@ -236,21 +236,21 @@ class View:
 
     def statistics(self, now: float) -> dict[str, int | float | str]:
         """Figures for the operator; names with a dot are counters."""
-        commons = self._commons
+        context = self._context
         fixed: dict[str, int | float | str] = {
-            "synced": self.synced, "members": len(commons.ring), "fingerprint": f"{commons.replica.fingerprint:016x}",
-            "health_score": self._detector.score, "rows": len(commons.replica.rows), "lost": len(self._lost),
-            "out": commons.out, "lossy_pairs": len(self.lossy_pairs),
-            "table_bytes": commons.replica.size_bytes, "timers": len(commons.timers), "loop_lag_s": self._lag_s,
-            "unreceipted": self._rumours.unsettled(), "heard_s": round(min(now - commons.heard_at, now), 3),
-            "sent.datagrams": commons.outbox.sent_datagrams, "sent.bytes": commons.outbox.sent_bytes,
-            "received.datagrams": commons.received_datagrams, "received.bytes": commons.received_bytes,
-            "sent.withheld": commons.outbox.withheld, "sent.throttled": commons.outbox.throttled,
+            "synced": self.synced, "members": len(context.ring), "fingerprint": f"{context.table.fingerprint:016x}",
+            "health_score": self._prober.score, "rows": len(context.table.rows), "lost": len(self._reconnect),
+            "out": context.out, "lossy_pairs": len(self.lossy_pairs),
+            "table_bytes": context.table.size_bytes, "timers": len(context.timers), "loop_lag_s": self._lag_s,
+            "unreceipted": self._dissemination.unsettled(), "heard_s": round(min(now - context.heard_at, now), 3),
+            "sent.datagrams": context.outbox.sent_datagrams, "sent.bytes": context.outbox.sent_bytes,
+            "received.datagrams": context.received_datagrams, "received.bytes": context.received_bytes,
+            "sent.withheld": context.outbox.withheld, "sent.throttled": context.outbox.throttled,
         }  # fmt: skip
-        fixed |= {f"sent.{kind}": number for kind, number in commons.outbox.sent_kinds.items()}
-        fixed |= {f"sent_bytes.{kind}": number for kind, number in commons.outbox.sent_kind_bytes.items()}
-        fixed |= {f"table.{what}": number for what, number in commons.replica.counts.items()}
-        return fixed | commons.counts
+        fixed |= {f"sent.{kind}": number for kind, number in context.outbox.sent_kinds.items()}
+        fixed |= {f"sent_bytes.{kind}": number for kind, number in context.outbox.sent_kind_bytes.items()}
+        fixed |= {f"table.{what}": number for what, number in context.table.counts.items()}
+        return fixed | context.counts
 
 
 def standing_of(row: Row | None) -> Standing | None:

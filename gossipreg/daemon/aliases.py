@@ -16,7 +16,7 @@ from gossipreg.model import Health, NodeId, Status
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
-    from gossipreg.core.row import Row
+    from gossipreg.core.table.row import Row
 
 CRITICAL = Health.CRITICAL
 LOOK_S = 0.1
@@ -50,7 +50,7 @@ class Aliases:
         return CheckOutcome(health, f"{spec.target} on {where} is {found.health.name.lower()}")
 
     def _whole(self, id: NodeId) -> CheckOutcome:
-        row = self._node.replica.rows[id]
+        row = self._node.table.rows[id]
         if row.member is not None and row.member.status is Status.DRAINING:
             return CheckOutcome(CRITICAL, f"{row.member.name} is in maintenance")
         health = self._own_health() if id == self._node.id else Health.PASSING
@@ -60,7 +60,7 @@ class Aliases:
         """The living node with this name; if several have it, the one with the largest id."""
         if not name or name == self._node.name(self._node.id):
             return self._node.id
-        rows = self._node.replica.rows
+        rows = self._node.table.rows
         known = self._ids.get(name)
         if known is not None and known in rows and _is(rows[known], name):
             return known

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from typing import Any
 
-from gossipreg.core.catalog import Catalog
+from gossipreg.core.table.catalog import Catalog
 from gossipreg.model import Health, Instance
 from gossipreg.weights import Shares, order_by_weight
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape

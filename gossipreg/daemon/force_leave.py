@@ -7,7 +7,7 @@ if a living member has taken the dead one's place.
 from typing import TYPE_CHECKING, Any
 
 from gossipreg.callers import Caller
-from gossipreg.core.names import ID_DIGITS
+from gossipreg.core.table.names import ID_DIGITS
 from gossipreg.daemon import params as check
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.logs import Log

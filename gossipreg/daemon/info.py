@@ -51,7 +51,7 @@ class Info:
 
     async def figures(self) -> Shape:
         """The answer of `info`."""
-        ids = sorted(self._node.replica.rows)
+        ids = sorted(self._node.table.rows)
         return self._shape(await in_pieces(ids, self._member))
 
     def _member(self, id: NodeId) -> MemberInfo | None:

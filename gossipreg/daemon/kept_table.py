@@ -1,7 +1,7 @@
 """The last known table, kept in the data directory so that a sidecar answers at once after a restart.
 
 Owns when it is written and read, and that neither delays anything else. Never knows its layout (`wire/kept_table.py`)
-or its use (`core/last_known.py`).
+or its use (`core/local/last_known.py`).
 
 While this sidecar is synced, the whole file is written at most every `KEEP_S`, and only if the table changed; otherwise
 only its head is, which holds the time when the table was last in sync. Pages are built in short steps that let other
@@ -199,8 +199,8 @@ class _Writing:
 def records(view: "View") -> Iterator[bytes]:
     """The rows that answer, except for our own, in pages. The table may change between two pages: a page says where
     it begins, and a change that comes meanwhile is at the end of its row."""
-    for id in list(view.replica.rows):
-        row = view.replica.rows.get(id)
+    for id in list(view.table.rows):
+        row = view.table.rows.get(id)
         if row is None or id == view.id or not row.answers:
             continue
         content = row.content

@@ -104,7 +104,7 @@ class Methods:
 
     async def members(self, params: Params) -> bytes:
         given = take_untrusted("members", params, {"limit": _PAGE, "after": check.member_id})
-        ids = sorted(self._node.replica.rows)
+        ids = sorted(self._node.table.rows)
         first = bisect_right(ids, given["after"]) if "after" in given else 0
         return _pack_list(await in_pieces(ids[first:], self._packed_member, given.get("limit", check.PAGE_DEFAULT)))
 

@@ -3,7 +3,7 @@
 A sidecar that is not synced knows too few members to say so: it waits until it is synced, and asks then.
 
 Owns the number of requests that wait, so that the core stops asking when the last one has ended. Never knows how
-members are asked (`core/row_acks.py`), or for which change a request waits.
+members are asked (`core/gossip/row_acks.py`), or for which change a request waits.
 """
 
 from typing import TYPE_CHECKING

@@ -16,10 +16,10 @@ A length below 128 takes one byte; else two, big-endian, with the top bit set (s
 Sizes
 -----
 No datagram is ever fragmented, so each must fit its path. Everything that can be large is a list, which its sender cuts
-to the size that the path to the receiver is known to carry (`core/path_mtu.py`): 1,200 bytes of UDP payload until more
-is confirmed, 576 if not even that arrives. An entry of a row takes at most 400 bytes (a larger value is
-stored as several entries, `core/content.py`), so the largest message that cannot be cut, a Delta with one entry, takes
-at most 512 bytes and fits the smallest datagram. That is why there is no message for fragments.
+to the size that the path to the receiver is known to carry (`core/session/path_mtu.py`): 1,200 bytes of UDP payload
+until more is confirmed, 576 if not even that arrives. An entry of a row takes at most 400 bytes (a larger value is
+stored as several entries, `core/table/content.py`), so the largest message that cannot be cut, a Delta with one entry,
+takes at most 512 bytes and fits the smallest datagram. That is why there is no message for fragments.
 
 A size probe is a datagram with a Probe and a Padding that fills it up. A receiver that does not know Padding skips it
 like every unknown kind, and acks the Probe. So the path to a member of any release can be measured.
@@ -64,7 +64,7 @@ Names are str, ids and hashes bin, flags bool, all else integers. Bounds, beside
     Delta                       base <= reached <= head, floor <= head; the entries' counters lie in (base, reached] and
                                 rise; key 45 bits (slot 32, part 8, kind 5); value at most 394 bytes (with the key, 400)
     bits                        0 to 11; digests are 4 << bits bytes; bucket is below 1 << bits. Buckets with fewer than
-                                4 or more than 8 bits are read, and not answered (`core/reconcile.py`)
+                                4 or more than 8 bits are read, and not answered (`core/gossip/reconcile.py`)
     low, high                   32 bits, low <= high; hashes are sorted, 4 bytes each, big-endian within [low, high]
     next, after                 0 or 16 bytes
     Peers                       at most 32
@@ -162,7 +162,7 @@ class Ack:
     number: int
     fingerprint: int
     observed: Address | None = None
-    """The source of the Probe, told where it is not an address in its sender's row (`core/own_address.py`)."""
+    """The source of the Probe, told where it is not an address in its sender's row (`core/local/own_address.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ class Claim:
     """What is said of a member's life; merged by precedence. Rank SUSPECT goes to the suspect itself (so that it can
     refute), and to all only where suspicion is configured to be gossiped. A member that is claimed DEAD and lives
     answers with ALIVE and a higher incarnation: at once, unless its own link fails again and again
-    (`core/returning.py`)."""
+    (`core/failure/flap_damping.py`)."""
 
     id: NodeId
     generation: int

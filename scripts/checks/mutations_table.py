@@ -24,7 +24,7 @@ MUTATIONS = [
         "delta_with_a_gap_before_it_is_applied",
         "return delta.generation == self.generation and delta.base <= self.counter and self.floor_fits(delta)",
         "return delta.generation == self.generation and self.floor_fits(delta)",
-        likely="replica",
+        likely="table",
     ),
     Mutation(
         "tombstones_below_the_floor_are_not_missed",
@@ -36,19 +36,19 @@ MUTATIONS = [
         "snapshot_older_than_the_content_replaces_it",
         "if shadow.whole and (content is None or shadow.counter >= content.counter):",
         "if shadow.whole:",
-        likely="replica",
+        likely="table",
     ),
     Mutation(
         "digest_of_an_incomplete_row_is_in_the_fingerprint",
         "digest = content.digest if content.whole and not row.lags else 0",
         "digest = content.digest",
-        likely="replica",
+        likely="table",
     ),
     Mutation(
         "member_from_the_future_is_believed",
         "return -self.config.future_s * 1000 <= age_ms <= oldest_s * 1000",
         "return age_ms <= oldest_s * 1000",
-        likely="replica",
+        likely="table",
     ),
     Mutation(
         "row_of_a_newer_start_keeps_the_old_snapshot",
@@ -57,7 +57,7 @@ MUTATIONS = [
             row.shadow = None
         """,
         "",
-        likely="replica",
+        likely="table",
     ),
     Mutation(
         "death_of_a_lower_incarnation_counts",
@@ -245,12 +245,12 @@ MUTATIONS = [
     Mutation(
         "isolated_member_declares_quarantined_rows_dead",
         """
-        elif commons.heard_at > since:
-            gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, commons.id)
+        elif context.heard_at > since:
+            gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, context.id)
         """,
         """
         elif True:
-            gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, commons.id)
+            gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, context.id)
         """,
         likely="unproven",
     ),
@@ -275,8 +275,8 @@ MUTATIONS = [
     ),
     Mutation(
         "raised_generation_may_be_lower",
-        "raised = (((generation >> 16) + 1) << 16) | commons.rng.getrandbits(16)",
-        "raised = ((generation >> 16) << 16) | commons.rng.getrandbits(16)",
+        "raised = (((generation >> 16) + 1) << 16) | context.rng.getrandbits(16)",
+        "raised = ((generation >> 16) << 16) | context.rng.getrandbits(16)",
         likely="twins",
     ),
     Mutation(

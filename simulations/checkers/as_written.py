@@ -1,7 +1,7 @@
 """Invariant 3: at v, a row is as its owner wrote it up to v."""
 
-from gossipreg.core.content import Content, key_of, split_key
-from gossipreg.core.row import Row
+from gossipreg.core.table.content import Content, key_of, split_key
+from gossipreg.core.table.row import Row
 from simulations.checkers.checker import Checker, stored
 from simulations.checkers.ledger import Ledger
 from simulations.host import Host

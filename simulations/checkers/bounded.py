@@ -3,24 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
-from gossipreg.core import (
-    asked_again,
-    catalog,
-    contact,
-    detector,
-    fetch,
-    join,
-    own_address,
-    pairs,
-    path_mtu,
-    peers,
-    reconcile,
-    returning,
-    rumours,
-    suspicion,
-)
+from gossipreg.core.failure import flap_damping, pairs, prober, suspicion
+from gossipreg.core.gossip import asked_again, dissemination, join, pulls, reconcile
+from gossipreg.core.local import own_address
 from gossipreg.core.node import Node
-from gossipreg.core.row import Row
+from gossipreg.core.session import handshake, path_mtu, sessions
+from gossipreg.core.table import catalog
+from gossipreg.core.table.row import Row
 from gossipreg.core.timers import Timers
 from gossipreg.model import MAX_SERVICES_A_ROW
 from gossipreg.wire.seal import MAX_SUBKEYS
@@ -41,9 +30,9 @@ def _exactly(most: int) -> Bound:
     return lambda _node, _ever: most
 
 
-_CALLS: int = peers._CALLS_MAX
-_GUESTS: int = peers._GUESTS_MAX
-_ROWS_OR_GUESTS: Bound = lambda node, ever: min(ever, len(node.replica.rows) + _GUESTS)  # noqa: E731
+_CALLS: int = sessions._CALLS_MAX
+_GUESTS: int = sessions._GUESTS_MAX
+_ROWS_OR_GUESTS: Bound = lambda node, ever: min(ever, len(node.table.rows) + _GUESTS)  # noqa: E731
 _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
 _NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
 _TIMERS = 16
@@ -55,7 +44,7 @@ _DATAGRAMS_GATHERED = 4096
 def _timers(node: Node, ever: int) -> float:
     """One timer for each probe under way, one for each pull, and a few for each member: retransmissions, receipts,
     comparisons, suspicions, size probes."""
-    return _TIMERS + detector._PROBES_MAX + node.config.pulls_at_once + 9 * ever
+    return _TIMERS + prober._PROBES_MAX + node.config.pulls_at_once + 9 * ever
 
 
 BOUNDS: dict[str, Bound] = {
@@ -67,21 +56,21 @@ BOUNDS: dict[str, Bound] = {
     "Catalog._names": _NAMES,
     "Catalog.recalled": _known,
     "Catalog._shown": _known,
-    "Commons.counts": _exactly(256),
-    "Commons.effects": _exactly(0),
-    "Commons.large": _exactly(0),
-    "Contact._complained": _exactly(contact._COMPLAINTS_MAX),
+    "Context.counts": _exactly(256),
+    "Context.effects": _exactly(0),
+    "Context.large": _exactly(0),
+    "Handshake._complained": _exactly(handshake._COMPLAINTS_MAX),
     "Departure._told": lambda node, _ever: 2 * node.config.fanout_ring,
-    "Detector._checked": _known,
-    "Detector._probes": _exactly(detector._PROBES_MAX),
-    "Detector._voided": _SUSPECTS,
+    "Prober._checked": _known,
+    "Prober._probes": _exactly(prober._PROBES_MAX),
+    "Prober._voided": _SUSPECTS,
     "AskedAgain._answered": _exactly(asked_again.QUESTIONS_MAX),
-    "Fetch._given_up": _exactly(fetch._GIVEN_UP_MAX),
-    "Fetch._told": _exactly(fetch._GIVEN_UP_MAX),
-    "Fetch._pulling": lambda node, _ever: min(
+    "Pulls._given_up": _exactly(pulls._GIVEN_UP_MAX),
+    "Pulls._told": _exactly(pulls._GIVEN_UP_MAX),
+    "Pulls._pulling": lambda node, _ever: min(
         node.config.pulls_at_once, node.config.pull_bytes_at_once // node.config.datagram_bytes
     ),
-    "Fetch._waiting": lambda _node, ever: min(ever, fetch._WAITING_MAX),
+    "Pulls._waiting": lambda _node, ever: min(ever, pulls._WAITING_MAX),
     "GoneServices._instances": _known,
     "GoneServices._instances[]": _exactly(MAX_SERVICES_A_ROW),
     "GoneServices._nodes": _NAMES,
@@ -95,9 +84,9 @@ BOUNDS: dict[str, Bound] = {
     "_Listing.named": _known,
     "Joining._served": _exactly(join._LISTS_AT_ONCE),
     "Isolation._hidden": _known,
-    "Lost._members": lambda node, ever: min(ever, node.config.lost_max),
-    "Lost._seeds": _known,
-    "Lost._silent": _known,
+    "Reconnect._members": lambda node, ever: min(ever, node.config.lost_max),
+    "Reconnect._seeds": _known,
+    "Reconnect._silent": _known,
     "MemberNames._ids": _known,
     "MemberNames._ids[]": _known,
     "MemberNames._names": _known,
@@ -110,10 +99,10 @@ BOUNDS: dict[str, Bound] = {
     "Outbox._sizes": _exactly(path_mtu.PATHS_MAX),
     "Outbox.sent_kinds": _exactly(32),
     "Outbox.sent_kind_bytes": _exactly(32),
-    "Own._free": _exactly(MAX_SERVICES_A_ROW),
-    "Own._slots": _exactly(MAX_SERVICES_A_ROW),
-    "Own.health": _exactly(MAX_SERVICES_A_ROW),
-    "Own.services": _exactly(MAX_SERVICES_A_ROW),
+    "OwnRow._free": _exactly(MAX_SERVICES_A_ROW),
+    "OwnRow._slots": _exactly(MAX_SERVICES_A_ROW),
+    "OwnRow.health": _exactly(MAX_SERVICES_A_ROW),
+    "OwnRow.services": _exactly(MAX_SERVICES_A_ROW),
     "OwnAddress._confirmed_at": _exactly(2),
     "OwnAddress._words": _exactly(own_address._WORDS_MAX),
     "PathMtu._numbers": _exactly(path_mtu._NUMBERS_MAX),
@@ -130,33 +119,33 @@ BOUNDS: dict[str, Bound] = {
     "PrivateSuspicions._held": _SUSPECTS,
     "PrivateSuspicions._questions": _exactly(suspicion._QUESTIONS_MAX),
     "PrivateSuspicions._reaching": _exactly(suspicion._REACHING_MAX),
-    "Reconcile._answered": _exactly(reconcile._KEPT_MAX),
-    "Reconcile._begun": _known,
-    "Reconcile._open": _exactly(reconcile._KEPT_MAX),
-    "Replica._dropped": _known,
-    "Replica._hashed": lambda node, _ever: len(node.replica.rows),
-    "Replica._touched": _exactly(0),
-    "Replica.bucket_changed_at": _exactly(256),
-    "Replica.bucket_hash": _exactly(256),
-    "Replica.counts": _exactly(32),
-    "Replica.rows": _known,
-    "Returning._returns": _exactly(returning._RETURNS_MAX),
-    "Ring._ids": lambda node, _ever: len(node.replica.rows),
-    "Roster._changes": _exactly(0),
-    "Roster._hidden": _known,
-    "Roster._states": _known,
-    "Roster.touched": _known,
-    "Roster.why": _known,
+    "AntiEntropy._answered": _exactly(reconcile._KEPT_MAX),
+    "AntiEntropy._begun": _known,
+    "AntiEntropy._open": _exactly(reconcile._KEPT_MAX),
+    "Table._dropped": _known,
+    "Table._hashed": lambda node, _ever: len(node.table.rows),
+    "Table._touched": _exactly(0),
+    "Table.bucket_changed_at": _exactly(256),
+    "Table.bucket_hash": _exactly(256),
+    "Table.counts": _exactly(32),
+    "Table.rows": _known,
+    "FlapDamping._returns": _exactly(flap_damping._RETURNS_MAX),
+    "Ring._ids": lambda node, _ever: len(node.table.rows),
+    "MembershipIndex._changes": _exactly(0),
+    "MembershipIndex._hidden": _known,
+    "MembershipIndex._states": _known,
+    "MembershipIndex.touched": _known,
+    "MembershipIndex.why": _known,
     "RoundTrips._members": _ROWS_OR_GUESTS,
     "RoundTrips._zones": _exactly(256),
     "RowAcks._acked": _known,
     "RowAcks._asked": _known,
-    "Rumours._news": lambda node, ever: ever * (2 + node.config.suspicion_confirmations),
-    "Rumours._receipts": _known,
-    "Rumours._told": lambda _node, ever: min(ever, rumours._UNRECEIPTED_MAX),
+    "Dissemination._news": lambda node, ever: ever * (2 + node.config.suspicion_confirmations),
+    "Dissemination._receipts": _known,
+    "Dissemination._told": lambda _node, ever: min(ever, dissemination._UNRECEIPTED_MAX),
     "Timers._due": _timers,
     "Timers._heap": lambda node, ever: 2 * _timers(node, ever) + 16,
-    "Unproven._tries": _known,
+    "Quarantine._tries": _known,
     # within those:
     "_Answer.rows": _known,
     "_Held.by": _known,
@@ -167,9 +156,9 @@ BOUNDS: dict[str, Bound] = {
     "_Suspicion.used": _known,
     "GossipedSuspicions._asks[]": lambda node, _ever: node.config.helpers,
     "Catalog._names[]": lambda _node, ever: ever * MAX_SERVICES_A_ROW,
-    "Roster._hidden[]": _exactly(4),
-    "Rumours._receipts[]": _exactly(_DATAGRAMS_GATHERED),
-    "Rumours._told[]": _exactly(rumours._UNRECEIPTED_MAX),
+    "MembershipIndex._hidden[]": _exactly(4),
+    "Dissemination._receipts[]": _exactly(_DATAGRAMS_GATHERED),
+    "Dissemination._told[]": _exactly(dissemination._UNRECEIPTED_MAX),
 }
 """By class and attribute; with [] what is in its values. A container that is not named here has no bound, and fails."""
 
@@ -203,13 +192,13 @@ class Bounded(Checker):
                 self.fail(f"{path} has no bound that is written down (simulations/checkers/bounded.py)", host)
             if size > bound(node, ever):
                 self.fail(f"{path} of {host.name} holds {size}, and its bound is {bound(node, ever):g}", host)
-        if node._rumours.unsettled() > rumours._UNRECEIPTED_MAX:
-            self.fail(f"{host.name} waits for {node._rumours.unsettled()} receipts", host)
-        for row in node.replica.rows.values():
+        if node._dissemination.unsettled() > dissemination._UNRECEIPTED_MAX:
+            self.fail(f"{host.name} waits for {node._dissemination.unsettled()} receipts", host)
+        for row in node.table.rows.values():
             self._look_at_row(host, node, row)
-        size_bytes = sum(row.size_bytes for row in node.replica.rows.values())
-        if size_bytes != node.replica.size_bytes:
-            self.fail(f"{host.name} counts {node.replica.size_bytes} bytes of table, and has {size_bytes}", host)
+        size_bytes = sum(row.size_bytes for row in node.table.rows.values())
+        if size_bytes != node.table.size_bytes:
+            self.fail(f"{host.name} counts {node.table.size_bytes} bytes of table, and has {size_bytes}", host)
 
     def _look_at_row(self, host: Host, node: Node, row: Row) -> None:
         for content in (row.content, row.shadow):

@@ -10,9 +10,9 @@ Owns: the three moments at which checkers look, and the words of a failure. Neve
 from collections.abc import Iterator
 from typing import ClassVar, NoReturn
 
-from gossipreg.core.content import Content
 from gossipreg.core.node import Node
-from gossipreg.core.row import Row, State
+from gossipreg.core.table.content import Content
+from gossipreg.core.table.row import Row, State
 from gossipreg.model import NodeId
 from simulations.host import Host
 from simulations.observer import Observer
@@ -71,20 +71,20 @@ class Checker(Observer):
 
     def changed(self, host: Host) -> Iterator[Row]:
         """The rows of others that this member's last input has changed."""
-        replica = host.node.replica
+        table = host.node.table
         for id in host.node.touched:
-            row = replica.rows.get(id)
-            if row is not None and row is not replica.own:
+            row = table.rows.get(id)
+            if row is not None and row is not table.own:
                 yield row
 
     def verdicts(self, host: Host) -> Iterator[NodeId]:
         """Whom this member has declared dead in its last input."""
         node = host.node
         for id in node.touched:
-            row = node.replica.rows.get(id)
+            row = node.table.rows.get(id)
             if row is None or row.state is not State.DEAD:
                 continue
-            if row.reporter == host.id and row.changed_at == node._commons.now:
+            if row.reporter == host.id and row.changed_at == node._context.now:
                 yield id
 
     def running(self) -> list[tuple[Host, Node]]:

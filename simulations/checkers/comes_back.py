@@ -1,6 +1,6 @@
 """Invariant 5: nothing deregistered or forgotten comes back."""
 
-from gossipreg.core.content import KIND_SERVICE, key_of
+from gossipreg.core.table.content import KIND_SERVICE, key_of
 from gossipreg.model import Instance, NodeId, Version
 from simulations.checkers.checker import Checker
 from simulations.checkers.ledger import Ledger
@@ -35,7 +35,7 @@ class ComesBack(Checker):
             return
         reached = self._of(host)
         for id in node.touched:
-            row = node.replica.rows.get(id)
+            row = node.table.rows.get(id)
             if row is None:
                 reached.pop(id, None)  # forgotten: what it comes back as is judged by the truth alone
                 continue
@@ -73,7 +73,7 @@ class ComesBack(Checker):
     def tick(self) -> None:
         now = self.world.now
         for host, node in self.running():
-            self._mortal[host.id, node.replica.own.liveness.generation] = host, now
+            self._mortal[host.id, node.table.own.liveness.generation] = host, now
         waits = any(host.inbox or host.held for host in self.world.hosts)
         for (id, generation), (host, last) in list(self._mortal.items()):
             if waits or self._counted(id, generation):
@@ -84,5 +84,5 @@ class ComesBack(Checker):
 
     def _counted(self, id: NodeId, generation: int) -> bool:
         """Whether anybody takes it for a member, itself included; a row on its way to a newer start counts too."""
-        rows = (node.replica.rows.get(id) for _, node in self.running())
+        rows = (node.table.rows.get(id) for _, node in self.running())
         return any(row is not None and row.liveness.generation <= generation and row.active for row in rows)

@@ -57,7 +57,7 @@ class EqualTables(Checker):
         self._look_at_answers(up)
 
     def _compare(self, host: Host, owner: Host) -> None:
-        held, own = host.node.replica.rows[owner.id].content, owner.node.replica.own.content
+        held, own = host.node.table.rows[owner.id].content, owner.node.table.own.content
         if held is own:
             return
         assert own is not None, "an owner has its own row"

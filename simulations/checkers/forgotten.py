@@ -1,7 +1,7 @@
 """The dead are forgotten: no row outlives its member for longer than the profile says."""
 
 from gossipreg.config import Config
-from gossipreg.core.row import Row, State
+from gossipreg.core.table.row import Row, State
 from gossipreg.model import NodeId
 from simulations.checkers.checker import Checker
 from simulations.host import Host
@@ -39,7 +39,7 @@ class Forgotten(Checker):
             self._gone[host.number] = node, gone
         now = host.local(self.world.now)
         for id in node.touched:
-            row, before = node.replica.rows.get(id), gone.pop(id, None)
+            row, before = node.table.rows.get(id), gone.pop(id, None)
             if row is None:
                 if before is not None and now - before[1] < before[2] - _ROUNDING_S:
                     self.fail(f"{host.name} forgot {self._how_long(id, before, now)}", host, *self.owner(id))

@@ -7,7 +7,7 @@ another member says can get in here, unless it changes the owner's own row, and 
 
 from dataclasses import dataclass, field
 
-from gossipreg.core.content import Content
+from gossipreg.core.table.content import Content
 from gossipreg.model import NodeId
 from simulations.host import Host
 from simulations.observer import Observer
@@ -60,7 +60,7 @@ class Ledger(Observer):
 
     def after(self, host: Host) -> None:
         node = host.node
-        own = node.replica.own
+        own = node.table.own
         if own.id not in node.touched and self._seen.get(own.id) is node:
             return
         self._seen[own.id] = node
@@ -71,4 +71,4 @@ class Ledger(Observer):
             written = self.written[own.id, content.generation] = Written()
         written.incarnation = max(written.incarnation, own.liveness.incarnation)
         if content.counter != written.counter:
-            written.note(content, dict.fromkeys(node._own.services))
+            written.note(content, dict.fromkeys(node._own_row.services))

@@ -1,7 +1,7 @@
 """Invariant 2: only the owner's bytes are stored as its row."""
 
-from gossipreg.core.content import Content
-from gossipreg.core.row import Row
+from gossipreg.core.table.content import Content
+from gossipreg.core.table.row import Row
 from simulations.checkers.checker import Checker, stored
 from simulations.checkers.ledger import Ledger
 from simulations.host import Host
@@ -47,5 +47,5 @@ class OwnersBytes(Checker):
 
     def tick(self) -> None:
         for host, node in self.running():
-            if node._own.services != {id: service for id, (service, _) in host.services.items()}:
+            if node._own_row.services != {id: service for id, (service, _) in host.services.items()}:
                 self.fail(f"{host.name} has other services than were registered there", host)

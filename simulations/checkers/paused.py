@@ -23,7 +23,7 @@ class _Pause:
 
 def _trusts(node: Node, id: NodeId) -> bool:
     """It neither suspects this member nor waits for an answer from it."""
-    probes = node._detector._probes.values()
+    probes = node._prober._probes.values()
     return (
         id in node.ring
         and not node._suspicions.suspects(id)

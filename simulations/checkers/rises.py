@@ -1,6 +1,6 @@
 """Invariant 1: merges only rise."""
 
-from gossipreg.core.row import Row, State
+from gossipreg.core.table.row import Row, State
 from gossipreg.model import Liveness, NodeId, Version
 from simulations.checkers.checker import Checker
 from simulations.host import Host
@@ -34,7 +34,7 @@ class Rises(Checker):
             held = {}
             self._held[host.number] = node, held
         for id in node.touched:
-            row, before = node.replica.rows.get(id), held.get(id)
+            row, before = node.table.rows.get(id), held.get(id)
             if row is None:
                 if before is not None and not before[2]:
                     self.fail(f"{host.name} forgot {self.called(id)}, which was alive to it", host, *self.owner(id))

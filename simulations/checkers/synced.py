@@ -24,7 +24,7 @@ class SyncedHoldsAll(Checker):
 
     def on_arrival(self, host: Host, datagram: bytes, source: Address) -> None:
         listing = host.node._joining._listing
-        if host.node.synced or listing is None or host.node._commons.address(listing.peer) != source:
+        if host.node.synced or listing is None or host.node._context.address(listing.peer) != source:
             return
         try:
             messages, _ = codec.decode_untrusted(datagram[HEADER_BYTES:])
@@ -51,7 +51,7 @@ class SyncedHoldsAll(Checker):
                 )
 
     def _may_lack(self, host: Host, id: NodeId, version: Version, lister: Host) -> bool:
-        row = host.node.replica.rows.get(id)
+        row = host.node.table.rows.get(id)
         if row is not None and (row.told >= version or row.dead or row.left):
             return True
         owner = self.world.by_id.get(id)

@@ -24,9 +24,9 @@ class TakenForDead(Checker):
     """Who is up, reachable and responsive, and has been for a while, is not held dead by another such member for longer
     than a refutation takes; and no such member declares another one dead at all.
 
-    Well is: up, not slow in any way, not out for faults of its own that came again and again (`core/returning.py`), no
-    rule of the network between it and anybody who is up, and the network itself in order. `longest_s` is the longest
-    that anybody well was held dead by anybody well, counted from when both were.
+    Well is: up, not slow in any way, not out for faults of its own that came again and again
+    (`core/failure/flap_damping.py`), no rule of the network between it and anybody who is up, and the network itself
+    in order. `longest_s` is the longest that anybody well was held dead by anybody well, counted from when both were.
     """
 
     name = "taken_for_dead"
@@ -49,7 +49,7 @@ class TakenForDead(Checker):
     def after(self, host: Host) -> None:
         for id in self.verdicts(host):
             self.declared += 1
-            other, why = self.world.by_id[id], host.node._roster.why.get(id, "")
+            other, why = self.world.by_id[id], host.node._membership.why.get(id, "")
             if other.id == id and self._well(host) and self._well(other) and "its address" not in why:
                 self.fail(f"{host.name} declares {other.name} dead, and both are well: {why}", host, other)
 
@@ -87,7 +87,7 @@ class TakenForDead(Checker):
             well.append(host)
         dead: dict[tuple[int, int], float] = {}
         for holder in well:
-            rows = holder.node.replica.rows
+            rows = holder.node.table.rows
             for other in well:
                 row = rows.get(other.id)
                 if row is None or not row.dead:

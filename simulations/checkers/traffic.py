@@ -67,8 +67,10 @@ class Traffic(Checker):
         """The addresses of the lost on whom these call now."""
         lost: dict[Address, None] = {}
         for host in members:
-            lost |= dict.fromkeys(host.node._lost._members.values())
-            lost |= {at: None for at, id in host.node._lost._seeds.items() if id is None or id not in host.node.ring}
+            lost |= dict.fromkeys(host.node._reconnect._members.values())
+            lost |= {
+                at: None for at, id in host.node._reconnect._seeds.items() if id is None or id not in host.node.ring
+            }
         return lost
 
     def narrow(self, members: list[Host]) -> int:

@@ -137,9 +137,9 @@ def _behind(world: World, workload: Workload) -> float:
     behind = 0
     for owner in owners:
         if owner.up:
-            version = owner.node.replica.own.version
+            version = owner.node.table.own.version
             for host in world.up:
-                row = host.node.replica.rows.get(owner.id)
+                row = host.node.table.rows.get(owner.id)
                 behind += row is None or row.version < version
     return behind / len(world.up)
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from math import e, inf
 
 from simulations.knowing import Knowing, Losses
-from simulations.scenario import Case, Detector, Figure, Scenario
+from simulations.scenario import Case, Figure, Prober, Scenario
 from simulations.world import World
 
 
@@ -52,12 +52,12 @@ def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
     return [Figure("mean_suspicion", "s", (mean,)), Figure("theory", "s", (expected,))]
 
 
-DETECTORS: tuple[Detector, ...] = ("ours", "lifeguard", "swim")
+DETECTORS: tuple[Prober, ...] = ("ours", "lifeguard", "swim")
 
 
 def cases(case: Case) -> list[Case]:
     """Only our detector hears a refused port."""
-    kinds: list[tuple[Detector, str]] = [("ours", ""), ("ours", "silent=1"), ("lifeguard", ""), ("swim", "")]
+    kinds: list[tuple[Prober, str]] = [("ours", ""), ("ours", "silent=1"), ("lifeguard", ""), ("swim", "")]
     return [
         replace(case, nodes=nodes, detector=detector, label=label)
         for nodes in (10, 100, 1000)

@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from gossipreg.core.swim import GossipedSuspicions
+from gossipreg.core.failure.swim import GossipedSuspicions
 from simulations.full_exchange import FullExchange
 from simulations.host import Host
 from simulations.opinions import Opinions

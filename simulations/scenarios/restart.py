@@ -67,7 +67,7 @@ def run(case: Case) -> list[Figure]:
     took = world.now - start
     world.run(10.0)
     running = {host.id: None for host in world.up}
-    ghosts = sum(id not in running for host in world.up for id in host.node.replica.rows if id in host.node.ring)
+    ghosts = sum(id not in running for host in world.up for id in host.node.table.rows if id in host.node.ring)
     kept = sum(id in running for _, id in answers.removed)
     return [
         Figure("equal", "s", (took,) if equal else ()),

@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass, replace
 
 from gossipreg.config import Config, lan, wan
-from gossipreg.core.returning import WAITS_S
+from gossipreg.core.failure.flap_damping import WAITS_S
 from simulations.checkers import Broken, Checkers, bound_s
 from simulations.doer import Doer
 from simulations.failure import Recorder, described, from_exception
@@ -19,7 +19,7 @@ from simulations.faults import ANCHOR, HOLE_MIN_BYTES, draw_faults
 from simulations.host import Host
 from simulations.network import WAN, by_region, hole_around
 from simulations.plan import Part, Plan, numbered
-from simulations.scenario import Case, Detector, Figure, Scenario
+from simulations.scenario import Case, Figure, Prober, Scenario
 from simulations.streams import Streams
 from simulations.workload import draw_workload
 from simulations.world import World
@@ -223,8 +223,8 @@ def run(case: Case) -> list[Figure]:
 
 
 def cases(case: Case) -> list[Case]:
-    """Ours, and for half as long the detectors that we compare with: what holds of the replica must hold under them."""
-    others: tuple[Detector, ...] = ("swim", "lifeguard")
+    """Ours, and for half as long the detectors that we compare with: what holds of the table must hold under them."""
+    others: tuple[Prober, ...] = ("swim", "lifeguard")
     return [case, *(replace(case, detector=other, duration_s=case.duration_s / 2) for other in others)]
 
 

@@ -42,7 +42,7 @@ class Following(Observer):
     def about(self, owner: Host, name: str) -> None:
         """It is about to register this name."""
         self._owner, self._name = owner, name
-        own = owner.node.replica.own.version
+        own = owner.node.table.own.version
         self._version = Version(own.generation, own.counter + 1)
         self.seen, self.hops, self._sender = {}, {owner.number: 0}, None
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gossipreg.config import Config, lan
-from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE, Content
 from gossipreg.core.effects import Effect, Send
 from gossipreg.core.node import Node
+from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE, Content
 from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
 from gossipreg.wire import codec, values
 from gossipreg.wire.messages import Delta, Hello, Message

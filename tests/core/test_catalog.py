@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gossipreg.config import lan
-from gossipreg.core import catalog as catalog_module
-from gossipreg.core.catalog import Catalog
-from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
-from gossipreg.core.replica import Replica, Row
+from gossipreg.core.table import catalog as catalog_module
+from gossipreg.core.table.catalog import Catalog
+from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.table.table import Row, Table
 from gossipreg.model import (
     NOTHING,
     Address,
@@ -38,19 +38,19 @@ class House:
     """Our table and catalog, and another member's table, whose row comes here by `pull`."""
 
     def __init__(self) -> None:
-        self.here = Replica(lan, HERE, 5, 0.0, 0)
-        self.there = Replica(lan, THERE, 5, 0.0, 0)
+        self.here = Table(lan, HERE, 5, 0.0, 0)
+        self.there = Table(lan, THERE, 5, 0.0, 0)
         self.catalog = Catalog(HERE)
         self.say(self.here, "here")
         self.say(self.there, "there")
         self.refresh()
 
-    def say(self, table: Replica, name: str, zone: str = "", status: Status = Status.UP) -> None:
+    def say(self, table: Table, name: str, zone: str = "", status: Status = Status.UP) -> None:
         member = Member(name, BootId(table.own.id[:8]), (Address("127.0.0.1", 1),), zone=zone, status=status)
         table.write(KIND_MEMBER, 0, encode_member(member), 0.0)
 
     def register(
-        self, table: Replica, slot: int, name: str, health: Health | None = Health.PASSING, tags: tuple[str, ...] = (),
+        self, table: Table, slot: int, name: str, health: Health | None = Health.PASSING, tags: tuple[str, ...] = (),
         id: str = "",
     ) -> None:  # fmt: skip
         service = Service(id or f"{name}-{slot}", name, "10.0.0.1", 80 + slot, tags)
@@ -261,7 +261,7 @@ def test_a_restart_with_the_same_services_takes_nothing_out_in_between() -> None
     house.register(house.there, 0, "web")
     house.register(house.there, 1, "db")
     house.refresh()
-    house.there = Replica(lan, THERE, 6, 0.0, 0)
+    house.there = Table(lan, THERE, 6, 0.0, 0)
     house.say(house.there, "there")
     house.register(house.there, 0, "web")
     house.pull(0)

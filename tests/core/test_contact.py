@@ -39,7 +39,7 @@ def test_who_echoes_our_number_is_bound_and_gets_our_row() -> None:
     node, speaker = a_node(), Speaker()
     answer = speaker.heard(speaker.greets(node, START))
     assert [message.id for message in answer if isinstance(message, Delta)] == [node.id]
-    peer = node._commons.peers.of_id(speaker.id)
+    peer = node._context.peers.of_id(speaker.id)
     assert peer is not None
     assert peer.source == speaker.address
     assert node.member(speaker.id, START) is not None
@@ -53,14 +53,14 @@ def test_from_an_unbound_boot_id_nothing_but_the_greeting_is_read() -> None:
         assert [type(answer) for answer in answers] == [Hello]
     assert counted(node, "drop.unbound") == 3
     assert node.statistics(START)["fingerprint"] == before
-    assert len(node._commons.peers) == 0
+    assert len(node._context.peers) == 0
 
 
 def test_a_wrong_echo_binds_nobody() -> None:
     node, speaker = a_node(), Speaker()
     for echo in (1, 2**64 - 1):
         speaker.says(node, START, speaker.hello(echo=echo), speaker.row)
-    assert len(node._commons.peers) == 0
+    assert len(node._context.peers) == 0
     assert len(node.members(START)) == 1
 
 
@@ -69,7 +69,7 @@ def test_a_number_given_to_one_address_proves_no_other() -> None:
     asked = speaker.heard(speaker.says(node, START, speaker.hello(number=5)))[0]
     assert isinstance(asked, Hello)
     speaker.says(node, START, speaker.hello(echo=asked.number), at=ELSEWHERE)
-    assert len(node._commons.peers) == 0
+    assert len(node._context.peers) == 0
 
 
 def test_a_caller_of_another_cluster_is_told_ours_and_stays_unknown() -> None:
@@ -110,7 +110,7 @@ def test_a_boot_id_bound_to_one_member_speaks_for_no_other() -> None:
     assert isinstance(asked, Hello)
     speaker.says(node, START, replace(speaker.hello(number=3, echo=asked.number), id=other.id))
     assert counted(node, "drop.other_id") == 1
-    assert node._commons.peers.of_id(other.id) is None
+    assert node._context.peers.of_id(other.id) is None
 
 
 def test_a_greeting_of_an_older_start_is_told_of_the_newer_one() -> None:
@@ -121,7 +121,7 @@ def test_a_greeting_of_an_older_start_is_told_of_the_newer_one() -> None:
     assert isinstance(asked, Hello)
     told = old.heard(old.says(node, START, old.hello(echo=asked.number)))
     assert [(m.id, m.generation) for m in told if isinstance(m, Claim)] == [(new.id, new.generation)]
-    assert node._commons.peers.of_boot(old.boot_id) is None
+    assert node._context.peers.of_boot(old.boot_id) is None
 
 
 # -- keys ------------------------------------------------------------------------------------------------------------
@@ -202,9 +202,10 @@ def parts_that_hold(node: Node) -> dict[str, dict[object, object]]:
     """Everything in the parts of a node that can grow, but for counters (whose names are fixed)."""
     found: dict[str, dict[object, object]] = {}
     parts = [
-        node._commons.peers, node._commons.outbox, node._commons.round_trips, node._rumours, node._fetch,
-        node._reconcile, node._detector, node._roster, node._intake, node._unproven, node._lost, node._suspicions,
-        node._own, node._contact, node._commons.timers, node._commons.replica, node,
+        node._context.peers, node._context.outbox, node._context.round_trips, node._dissemination, node._pulls,
+        node._anti_entropy, node._prober, node._membership, node._intake, node._quarantine, node._reconnect,
+        node._suspicions,
+        node._own_row, node._handshake, node._context.timers, node._context.table, node,
     ]  # fmt: skip
     for part in parts:
         for name, value in vars(part).items():
@@ -230,7 +231,7 @@ def test_a_member_s_datagrams_from_a_forged_source_send_there_at_most_three_time
         assert bytes_to(effects, ELSEWHERE) <= 3 * len(datagram)
         later = node.advance(START + 1.5 + at)
         assert bytes_to(later, ELSEWHERE) == 0
-    peer = node._commons.peers.of_id(speaker.id)
+    peer = node._context.peers.of_id(speaker.id)
     assert peer is not None
     assert peer.source == speaker.address, "a source that has proven nothing moves nobody"
 
@@ -261,9 +262,9 @@ def test_a_recorded_greeting_binds_nobody_later() -> None:
     assert isinstance(asked, Hello)
     proof = speaker.sealed(speaker.hello(echo=asked.number))
     node.receive(proof, speaker.address, START)
-    node._commons.peers.forget(speaker.id)
+    node._context.peers.forget(speaker.id)
     node.receive(proof, speaker.address, START + 25)
-    assert node._commons.peers.of_id(speaker.id) is None
+    assert node._context.peers.of_id(speaker.id) is None
 
 
 # -- moving ----------------------------------------------------------------------------------------------------------
@@ -278,11 +279,11 @@ def test_a_member_with_a_new_source_port_proves_it_and_is_answered_there() -> No
     ack = next(message for message in told if isinstance(message, Ack))
     assert ack.observed == moved, "so that it learns of it"
     speaker.says(node, START + 5, speaker.hello(echo=hello.number), at=moved)
-    assert node._commons.address(speaker.id) == moved
+    assert node._context.address(speaker.id) == moved
     answered = speaker.heard(speaker.says(node, START + 6, Pull(node.id, 0, 0), at=moved), at=moved)
     assert [type(message) for message in answered] == [Delta]
     speaker.says(node, START + 7, Probe(0, 2, 2))
-    assert node._commons.address(speaker.id) == speaker.address, "back at an address of its row it needs no proof"
+    assert node._context.address(speaker.id) == speaker.address, "back at an address of its row it needs no proof"
 
 
 def seen_by(node: Node, witness: Speaker, at: Address, now: float) -> None:
@@ -302,7 +303,7 @@ def test_two_witnesses_move_our_address_and_one_alone_does_not() -> None:
         witness.greets(node, START)
     seen_by(node, witnesses[0], ELSEWHERE, START)
     seen_by(node, witnesses[0], ELSEWHERE, START)
-    assert node._own.member.addresses == (HOME,)
+    assert node._own_row.member.addresses == (HOME,)
     seen_by(node, witnesses[1], ELSEWHERE, START)
     assert node.addresses == (ELSEWHERE,)
 
@@ -313,7 +314,7 @@ def test_what_nobody_was_asked_for_and_a_fixed_address_move_nothing() -> None:
             witness = Speaker(seed)
             witness.greets(node, START)
             witness.says(node, START, Ack(0, 77, 0, ELSEWHERE))
-        assert node._own.member.addresses == (HOME,)
+        assert node._own_row.member.addresses == (HOME,)
 
 
 def test_a_member_behind_a_new_port_stays_a_member_of_the_cluster() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossipreg.core.content import (
+from gossipreg.core.table.content import (
     DELTA_BYTES,
     KIND_HEALTH,
     KIND_MEMBER,

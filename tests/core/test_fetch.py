@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import Config, lan
-from gossipreg.core.content import KIND_SERVICE
 from gossipreg.core.effects import Effect, Event
 from gossipreg.core.node import Node
+from gossipreg.core.table.content import KIND_SERVICE
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Claim, Delta, Pull
@@ -26,14 +26,14 @@ def run(node: Node, until: float, listeners: list[Speaker]) -> list[tuple[float,
     """Let time pass; the listeners are there (they answer probes), and what is pulled from them is noted."""
     pulls = []
     while (due := node.next_deadline()) <= until:
-        now = max(due, node._commons.now)
+        now = max(due, node._context.now)
         effects = node.advance(now)
         for one in listeners:
             for message in one.heard(effects):
                 if isinstance(message, Pull):
                     pulls.append((now, one, message))
                 elif isinstance(message, m.Probe):
-                    one.says(node, now, m.Ack(0, message.number, node._commons.replica.fingerprint))
+                    one.says(node, now, m.Ack(0, message.number, node._context.table.fingerprint))
     return pulls
 
 
@@ -58,9 +58,9 @@ def test_never_more_are_on_their_way_than_allowed_and_all_come(config: Config, a
         pull = waiting.pop(0)
         waiting += pulls_in(source, source.says(node, START, rows[pull.id].row))
     assert most == at_once
-    assert all(id in node._commons.replica.rows for id in rows)
-    assert not node._fetch.busy
-    assert not node._fetch._waiting
+    assert all(id in node._context.table.rows for id in rows)
+    assert not node._pulls.busy
+    assert not node._pulls._waiting
 
 
 def test_a_pull_says_how_far_we_are() -> None:
@@ -81,7 +81,7 @@ def test_a_lost_pull_is_repeated_then_asked_of_others_then_given_up() -> None:
     assert [pull.id for pull in first] == [lost.id]
     assert [one for _, one, pull in again if pull.id == lost.id] == [source, other, source]
     assert counted(node, "pulls_failed") == 1
-    assert not node._fetch.busy
+    assert not node._pulls.busy
 
 
 def test_a_rumour_that_lacks_its_base_here_is_pulled_though_the_row_is_unknown() -> None:
@@ -92,8 +92,8 @@ def test_a_rumour_that_lacks_its_base_here_is_pulled_though_the_row_is_unknown()
     told = source.says(node, START, unknown.content.cut(unknown.id, base, 1300))
     assert pulls_in(source, told) == [Pull(unknown.id, 0, 0)]
     source.says(node, START, unknown.row)
-    assert unknown.id in node._commons.replica.rows
-    assert not node._fetch.busy
+    assert unknown.id in node._context.table.rows
+    assert not node._pulls.busy
 
 
 def test_the_same_page_again_and_again_does_not_keep_us_asking() -> None:
@@ -104,7 +104,7 @@ def test_the_same_page_again_and_again_does_not_keep_us_asking() -> None:
     page = other.row
     assert [pulls_in(source, source.says(node, START, page)) for _ in range(50)] == [[]] * 50
     run(node, START + 5, [source, other])
-    assert not node._fetch.busy
+    assert not node._pulls.busy
 
 
 def test_a_row_of_many_pages_is_pulled_page_by_page_without_a_pause() -> None:
@@ -119,7 +119,7 @@ def test_a_row_of_many_pages_is_pulled_page_by_page_without_a_pause() -> None:
         pages += 1
         pulls = pulls_in(source, source.says(node, START, large.content.cut(large.id, pull.counter, 1300)))
     assert pages > 15
-    row = node._commons.replica.rows[large.id]
+    row = node._context.table.rows[large.id]
     assert row.content is not None
     assert row.content.whole
 
@@ -160,7 +160,7 @@ def test_listed_rows_that_nobody_gives_keep_a_joiner_unsynced() -> None:
     again = m.Versions(tuple((NodeId(bytes([n]) * 16), GENERATION, 9) for n in range(80)), b"")
     give(node, seed, real, effects, START + 60, again)
     assert not node.synced
-    assert all(one.id in node._commons.replica.rows for one in real)
+    assert all(one.id in node._context.table.rows for one in real)
     assert len(node.missing) == 80
     assert node.missing_from() == [f"speaker-1 at {SPEAKER_1}"]
     assert node.why_not_synced(START) == f"80 rows that speaker-1 at {SPEAKER_1} listed are not here yet"
@@ -172,7 +172,7 @@ def test_rows_that_the_first_member_lists_no_more_are_not_missed() -> None:
     now = give(node, seed, real, effects, START + 60, m.Versions(((seed.id, seed.generation, 1),), b""))
     assert node.synced
     assert now < START + 10
-    assert all(one.id in node._commons.replica.rows for one in real)
+    assert all(one.id in node._context.table.rows for one in real)
     assert counted(node, "pulls_failed") == 80
 
 
@@ -182,7 +182,7 @@ def test_a_listed_row_reported_dead_is_missing_until_a_new_list() -> None:
     assert len(pulls_in(seed, effects)) == 2
     for n in range(2):
         seed.says(node, START, Claim(NodeId(bytes([n]) * 16), GENERATION, 0, Rank.DEAD, seed.id))
-    assert not node._fetch.busy
+    assert not node._pulls.busy
     assert not node.synced, "it may have refuted that"
     now = give(node, seed, [], [], START + 60, m.Versions(((seed.id, seed.generation, 1),), b""))
     assert node.synced
@@ -218,7 +218,7 @@ def test_rows_given_up_twice_are_told_until_they_come() -> None:
             kinds.extend(effect.kind for effect in effects if isinstance(effect, Event) and "pull" in effect.kind)
             for message in source.heard(effects):
                 if isinstance(message, m.Probe):
-                    source.says(node, now, m.Ack(0, message.number, node._commons.replica.fingerprint))
+                    source.says(node, now, m.Ack(0, message.number, node._context.table.fingerprint))
 
     for turn in (1, 2):
         source.says(node, now, versions_of([lost]))
@@ -250,9 +250,9 @@ def test_announcing_and_refusing_in_turn_leaves_nothing_behind() -> None:
     for at in range(500):
         one = NodeId(at.to_bytes(16, "big"))
         source.says(node, START, m.Announce(one, GENERATION, 9))
-        node._fetch.done(one)
-    assert len(node._fetch._waiting) == 0
-    assert len(node._fetch._pulling) == 1
+        node._pulls.done(one)
+    assert len(node._pulls._waiting) == 0
+    assert len(node._pulls._pulling) == 1
 
 
 def test_a_pull_of_one_who_is_dead_is_answered_with_that() -> None:
@@ -280,7 +280,7 @@ def test_a_row_whose_rest_nobody_gives_is_no_member_until_its_owner_answers() ->
     run(node, START + 5, [speaker])
     assert counted(node, "pulls_failed") == 1
     assert gone.id not in node.ring
-    assert node.member(gone.id, START + 5) is None or node.replica.rows[gone.id].dead
+    assert node.member(gone.id, START + 5) is None or node.table.rows[gone.id].dead
 
 
 def test_a_pull_of_what_we_do_not_have_is_counted_and_not_answered() -> None:

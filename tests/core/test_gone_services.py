@@ -41,7 +41,7 @@ def test_they_are_forgotten_with_the_row(world: tuple[Cluster, list[Host]]) -> N
     cluster, (first, *_, dead, _) = world
     cluster.run(BRIEF.dead_row_s - 5)
     assert gone_at(first, "web") == ["web-80", "web-81"]
-    assert cluster.until(lambda: dead.id not in first.node.replica.rows, 10)
+    assert cluster.until(lambda: dead.id not in first.node.table.rows, 10)
     assert gone_at(first, "web") == []
     assert first.node.catalog.gone._nodes == {}
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
-from gossipreg.core import replica as replica_module
 from gossipreg.core.effects import Effect, Send
 from gossipreg.core.node import Node
+from gossipreg.core.table import table as replica_module
 from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, BootId, Health, Liveness, NodeId, Rank, Service, Version
 from gossipreg.wire import codec
@@ -43,12 +43,12 @@ def a_cluster(config: Config = lan) -> tuple[Node, list[Speaker], Speaker]:
 
 
 def entries(node: Node, id: NodeId) -> Content:
-    row = node._commons.replica.rows.get(id)
+    row = node._context.table.rows.get(id)
     return [] if row is None or row.content is None else sorted(row.content.entries.items())
 
 
 def versions(node: Node) -> dict[NodeId, tuple[Version, Liveness]]:
-    return {id: (row.told, row.liveness) for id, row in node._commons.replica.rows.items()}
+    return {id: (row.told, row.liveness) for id, row in node._context.table.rows.items()}
 
 
 def not_lower(before: dict[NodeId, tuple[Version, Liveness]], after: dict[NodeId, tuple[Version, Liveness]]) -> bool:
@@ -79,10 +79,10 @@ DROPS_OF_STRANGERS = {
 
 
 def state_of(node: Node) -> tuple[object, ...]:
-    replica = node._commons.replica
+    table = node._context.table
     return (
-        replica.fingerprint, versions(node), entries(node, node.id), len(node._commons.peers),
-        [(id, peer.source) for id in replica.rows if (peer := node._commons.peers.of_id(id)) is not None],
+        table.fingerprint, versions(node), entries(node, node.id), len(node._context.peers),
+        [(id, peer.source) for id in table.rows if (peer := node._context.peers.of_id(id)) is not None],
         {name: len(part) for name, part in parts_that_hold(node).items()},
     )  # fmt: skip
 
@@ -188,7 +188,7 @@ def test_an_insider_who_says_anything_changes_no_word_of_others_but_by_the_rules
         assert len(entries(node, node.id)) == len(own)
         for id, theirs in written.items():
             assert entries(node, id) in (theirs, [])
-        assert node._commons.replica.own.active
+        assert node._context.table.own.active
     assert {one.service.id for one in node.catalog.lookup("billing")} >= {"billing-1"}
     assert not any(id == unbound.id for id in versions(node))
 
@@ -219,7 +219,7 @@ def test_an_insider_s_broken_messages_are_dropped_whole_with_a_reason(
 def test_a_claim_at_the_highest_incarnation_is_outlived_by_a_new_generation() -> None:
     node, members, insider = a_cluster()
     told = insider.says(node, START, Claim(node.id, GENERATION, m.MAX_INCARNATION, Rank.DEAD, insider.id))
-    own = node._commons.replica.own
+    own = node._context.table.own
     assert own.liveness > (GENERATION, m.MAX_INCARNATION, Rank.DEAD)
     assert counted(node, "table.incarnation_exhausted") == 1
     answer = insider.heard(told)
@@ -246,7 +246,7 @@ def test_a_word_of_a_start_of_ours_that_leaves_no_room_above_is_not_believed() -
             node, START, message
         )  # fmt: skip
         assert not any(isinstance(effect, Send) and effect.destination not in (insider.address,) for effect in effects)
-    assert node._commons.generation == GENERATION
+    assert node._context.generation == GENERATION
     assert counted(node, "drop.generation_exhausted") == 3
 
 
@@ -299,7 +299,7 @@ def test_messages_about_a_row_that_an_earlier_one_of_the_same_datagram_pushed_ou
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     node, members, insider = a_cluster()
-    monkeypatch.setattr(replica_module, "MAX_ROWS", len(node._commons.replica.rows))
+    monkeypatch.setattr(replica_module, "MAX_ROWS", len(node._context.table.rows))
     victim, newcomer = members[0], Speaker(20)
     insider.says(
         node, START + 0.1,
@@ -307,21 +307,21 @@ def test_messages_about_a_row_that_an_earlier_one_of_the_same_datagram_pushed_ou
         m.List(b""), m.Nack(1, True), m.Ask(1, victim.id), m.Pull(victim.id, 0, 0),
         m.Buckets(1, 4, bytes(range(1, 65))), Claim(victim.id, GENERATION, 0, Rank.DEAD, insider.id),
     )  # fmt: skip
-    assert victim.id not in node._commons.replica.rows
-    assert newcomer.id in node._commons.replica.rows
+    assert victim.id not in node._context.table.rows
+    assert newcomer.id in node._context.table.rows
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------
 
 
 KEPT_FOR_A_REASON = {
-    "Fetch._given_up": "announced and never given: 1,024 for 150 s",
-    "Lost._members": "64 that are called on",
+    "Pulls._given_up": "announced and never given: 1,024 for 150 s",
+    "Reconnect._members": "64 that are called on",
     "PeerSessions._guests": "1,024 that greeted us",
     "PeerSessions._by_id": "with those",
     "PeerSessions._by_boot": "with those",
     "PeerSessions._calls": "1,024 calls of ours",
-    "Reconcile._lists_served": "of one period, thrown away with the next list",
+    "AntiEntropy._lists_served": "of one period, thrown away with the next list",
 }
 
 
@@ -372,7 +372,7 @@ def test_of_members_that_an_insider_invented_nothing_is_left_when_they_are_forgo
             continue
         assert not ids & set(part), name
         assert len(part) <= baseline[name] + 20, name
-    assert len(node._commons.peers) <= len(live) + 10, "guests without a row: at most 1,024"
+    assert len(node._context.peers) <= len(live) + 10, "guests without a row: at most 1,024"
 
 
 # -- work ------------------------------------------------------------------------------------------------------------
@@ -385,7 +385,7 @@ def a_full_table() -> tuple[Node, Speaker, list[NodeId]]:
     ids = []
     for number in range(ROWS):
         one = Speaker(1000 + number)
-        node._commons.replica.merge_delta(one.row, from_owner=False, in_step=False, now=START)
+        node._context.table.merge_delta(one.row, from_owner=False, in_step=False, now=START)
         ids.append(one.id)
     node._end()
     return node, insider, ids
@@ -406,7 +406,7 @@ def test_no_single_datagram_takes_long_or_makes_us_say_without_end() -> None:
     node, insider, ids = a_full_table()
     now = START + 1
     node.advance(now)
-    node._detector.probe(insider.id)
+    node._prober.probe(insider.id)
     number = next(message.number for message in insider.heard(node._end()) if isinstance(message, m.Probe))
     begun = insider.heard(insider.says(node, now, m.Ack(0, number, 12345)))
     asked = next(message for message in begun if isinstance(message, m.Buckets))

@@ -14,7 +14,7 @@ from tests.core.speaker import Speaker, a_node
 
 def kept_at(host: Host) -> list[Delta]:
     """What this member would keep: the rows of the others, in pages."""
-    rows = [row for row in host.node.replica.rows.values() if row.id != host.id and row.answers]
+    rows = [row for row in host.node.table.rows.values() if row.id != host.id and row.answers]
     pages: list[Delta] = []
     for row in rows:
         assert row.content is not None
@@ -191,7 +191,7 @@ def test_kept_rows_are_not_gossiped_nor_in_the_fingerprint() -> None:
     node, bare, speaker = a_node(synced=False), a_node(synced=False), Speaker(1)
     node.recall([speaker.row], 900, START)
     assert node.fingerprint == bare.fingerprint
-    assert speaker.id not in node.replica.rows
+    assert speaker.id not in node.table.rows
     assert speaker.id not in node.ring
     row = node.row(speaker.id)
     assert row is not None

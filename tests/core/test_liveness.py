@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.core.content import KIND_MEMBER, Content
-from gossipreg.core.replica import Merged, MergeOutcome, Replica, rises
-from gossipreg.core.row import State
+from gossipreg.core.table.content import KIND_MEMBER, Content
+from gossipreg.core.table.row import State
+from gossipreg.core.table.table import Merged, MergeOutcome, Table, rises
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import MAX_INCARNATION, Claim
 from gossipreg.wire.values import encode_member
@@ -18,21 +18,19 @@ GENERATION, INCARNATION = 100, 10
 NOW = 50.0
 
 
-def table(status: Status = Status.UP, rank: Rank = ALIVE, hold_s: float = 0.0) -> Replica:
-    """A replica that holds one other member, in this state."""
-    replica = Replica(lan, OWN, 7, NOW, 0)
-    tell(replica, GENERATION, status, hold_s)
-    replica.merge_claim(Claim(OTHER, GENERATION, INCARNATION, rank, THIRD), NOW)
-    return replica
+def table_with(status: Status = Status.UP, rank: Rank = ALIVE, hold_s: float = 0.0) -> Table:
+    """A table that holds one other member, in this state."""
+    table = Table(lan, OWN, 7, NOW, 0)
+    tell(table, GENERATION, status, hold_s)
+    table.merge_claim(Claim(OTHER, GENERATION, INCARNATION, rank, THIRD), NOW)
+    return table
 
 
-def tell(
-    replica: Replica, generation: int, status: Status = Status.UP, hold_s: float = 0.0, *, now: float = NOW
-) -> Merged:
+def tell(table: Table, generation: int, status: Status = Status.UP, hold_s: float = 0.0, *, now: float = NOW) -> Merged:
     owner = Content(generation).own()
     member = Member("other", BootId(bytes(8)), (Address("127.0.0.1", 1),), status=status, hold_s=hold_s)
     owner.put(KIND_MEMBER, 0, encode_member(member))
-    return replica.merge_delta(owner.cut(OTHER, 0, 1400), from_owner=True, in_step=True, now=now)
+    return table.merge_delta(owner.cut(OTHER, 0, 1400), from_owner=True, in_step=True, now=now)
 
 
 # What is held in one generation, by what is claimed in the same one at (a lower, the same, a higher) incarnation.
@@ -74,13 +72,13 @@ def test_each_claim_rises_over_each_state_or_does_not(
     said = Liveness(generation, incarnation, claimed)
     assert rises(Liveness(GENERATION, INCARNATION, held), left, said) == outcome
 
-    replica = table(rank=held)
-    row = replica.rows[OTHER]
+    table = table_with(rank=held)
+    row = table.rows[OTHER]
     if left:
-        tell_left(replica)
+        tell_left(table)
         assert row.left
     before = row.liveness
-    merged = replica.merge_claim(Claim(OTHER, *said, by=OWN), NOW)
+    merged = table.merge_claim(Claim(OTHER, *said, by=OWN), NOW)
     assert merged.outcome is (MergeOutcome.APPLIED if outcome else MergeOutcome.NOTHING)
     assert merged.claim == (said if outcome else None)
     assert row.liveness == (said if outcome else before)
@@ -90,29 +88,29 @@ def test_each_claim_rises_over_each_state_or_does_not(
     assert row.active == (not still_left and row.liveness.rank is not DEAD)
 
 
-def tell_left(replica: Replica) -> None:
+def tell_left(table: Table) -> None:
     """The owner's second write: it leaves."""
     owner = Content(GENERATION).own()
     for status in (Status.UP, Status.LEFT):
         owner.put(KIND_MEMBER, 0, encode_member(Member("other", BootId(bytes(8)), (Address("::1", 1),), status=status)))
-    replica.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=False, in_step=True, now=NOW)
+    table.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=False, in_step=True, now=NOW)
 
 
 @pytest.mark.parametrize("rank", [ALIVE, SUSPECT, DEAD])
 def test_a_claim_about_an_unknown_member_changes_nothing(rank: Rank) -> None:
-    replica = Replica(lan, OWN, 7, NOW, 0)
-    merged = replica.merge_claim(Claim(OTHER, 1, 1, rank, THIRD), NOW)
+    table = Table(lan, OWN, 7, NOW, 0)
+    merged = table.merge_claim(Claim(OTHER, 1, 1, rank, THIRD), NOW)
     assert merged == Merged(MergeOutcome.NOTHING, NOTHING, NOTHING)
-    assert list(replica.rows) == [OWN]
+    assert list(table.rows) == [OWN]
 
 
 @pytest.mark.parametrize("rank", [ALIVE, SUSPECT, DEAD])
 @pytest.mark.parametrize("generation", [6, 7, 8])
 def test_nobody_else_changes_what_is_said_of_ourselves(rank: Rank, generation: int) -> None:
-    replica = Replica(lan, OWN, 7, NOW, 0)
-    merged = replica.merge_claim(Claim(OWN, generation, 5, rank, THIRD), NOW)
+    table = Table(lan, OWN, 7, NOW, 0)
+    merged = table.merge_claim(Claim(OWN, generation, 5, rank, THIRD), NOW)
     assert merged.outcome is MergeOutcome.NOTHING
-    assert replica.own.liveness == Liveness(7, 0, ALIVE)
+    assert table.own.liveness == Liveness(7, 0, ALIVE)
 
 
 @pytest.mark.parametrize("held", [ALIVE, SUSPECT, DEAD])
@@ -121,23 +119,23 @@ def test_nobody_else_changes_what_is_said_of_ourselves(rank: Rank, generation: i
     [(GENERATION - 1, None), (GENERATION, None), (GENERATION + 1, Liveness(GENERATION + 1, 0, ALIVE))],
 )
 def test_content_raises_the_generation_and_nothing_else(held: Rank, generation: int, liveness: Liveness | None) -> None:
-    replica = table(rank=held)
-    before = replica.rows[OTHER].liveness
-    merged = tell(replica, generation)
+    table = table_with(rank=held)
+    before = table.rows[OTHER].liveness
+    merged = tell(table, generation)
     assert merged.claim == liveness
-    assert replica.rows[OTHER].liveness == (liveness or before)
+    assert table.rows[OTHER].liveness == (liveness or before)
 
 
 def test_no_content_revives_a_dead_incarnation() -> None:
-    replica = table(rank=DEAD)
+    table = table_with(rank=DEAD)
     owner = Content(GENERATION).own()
     owner.put(KIND_MEMBER, 0, b"x")
     owner.put(KIND_MEMBER, 0, b"y")
-    merged = replica.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=True, in_step=True, now=NOW)
+    merged = table.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=True, in_step=True, now=NOW)
     assert merged.outcome is MergeOutcome.APPLIED
     assert merged.claim is None
-    assert not replica.rows[OTHER].active
-    assert replica.fingerprint == Replica(lan, OWN, 7, NOW, 0).fingerprint
+    assert not table.rows[OTHER].active
+    assert table.fingerprint == Table(lan, OWN, 7, NOW, 0).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -153,17 +151,17 @@ def test_no_content_revives_a_dead_incarnation() -> None:
     ],
 )
 def test_the_state_is_the_owners_leaving_or_else_the_rank(status: Status, rank: Rank, state: State) -> None:
-    replica = table(status, rank)
-    assert replica.rows[OTHER].state is state
+    table = table_with(status, rank)
+    assert table.rows[OTHER].state is state
 
 
 def test_the_time_of_a_state_is_when_it_began() -> None:
-    replica = table()
-    row = replica.rows[OTHER]
-    replica.merge_claim(Claim(OTHER, GENERATION, INCARNATION, DEAD, THIRD), 60.0)
-    replica.merge_claim(Claim(OTHER, GENERATION, INCARNATION + 1, DEAD, THIRD), 70.0)
+    table = table_with()
+    row = table.rows[OTHER]
+    table.merge_claim(Claim(OTHER, GENERATION, INCARNATION, DEAD, THIRD), 60.0)
+    table.merge_claim(Claim(OTHER, GENERATION, INCARNATION + 1, DEAD, THIRD), 70.0)
     assert row.changed_at == 60.0
-    replica.merge_claim(Claim(OTHER, GENERATION, INCARNATION + 2, ALIVE, OTHER), 80.0)
+    table.merge_claim(Claim(OTHER, GENERATION, INCARNATION + 2, ALIVE, OTHER), 80.0)
     assert row.changed_at == 80.0
 
 
@@ -175,35 +173,35 @@ def test_the_time_of_a_state_is_when_it_began() -> None:
     [(6, 9, None), (7, 2, None), (7, 3, 4), (7, 9, 10), (8, 0, None)],
 )
 def test_a_refutation_rises_above_a_claim_at_or_above_us(generation: int, incarnation: int, risen: int | None) -> None:
-    replica = Replica(lan, OWN, 7, NOW, 0)
-    assert replica.refute(7, 2, NOW) == Liveness(7, 3, ALIVE)
-    version = replica.own.version
-    assert replica.refute(generation, incarnation, NOW) == (None if risen is None else Liveness(7, risen, ALIVE))
-    assert replica.own.version == version, "a refutation wakes no watcher"
+    table = Table(lan, OWN, 7, NOW, 0)
+    assert table.refute(7, 2, NOW) == Liveness(7, 3, ALIVE)
+    version = table.own.version
+    assert table.refute(generation, incarnation, NOW) == (None if risen is None else Liveness(7, risen, ALIVE))
+    assert table.own.version == version, "a refutation wakes no watcher"
 
 
 def test_above_the_largest_incarnation_there_is_no_refutation() -> None:
-    replica = Replica(lan, OWN, 7, NOW, 0)
-    assert replica.refute(7, MAX_INCARNATION, NOW) is None
-    assert replica.counts["incarnation_exhausted"] == 1
+    table = Table(lan, OWN, 7, NOW, 0)
+    assert table.refute(7, MAX_INCARNATION, NOW) is None
+    assert table.counts["incarnation_exhausted"] == 1
 
 
 def test_who_has_left_does_not_refute() -> None:
-    replica = Replica(lan, OWN, 7, NOW, 0)
+    table = Table(lan, OWN, 7, NOW, 0)
     member = Member("own", BootId(bytes(8)), (), status=Status.LEFT)
-    replica.write(KIND_MEMBER, 0, encode_member(member), NOW)
-    assert replica.refute(7, 0, NOW) is None
+    table.write(KIND_MEMBER, 0, encode_member(member), NOW)
+    assert table.refute(7, 0, NOW) is None
 
 
 # -- restarting, and a newer generation ------------------------------------------------------------------------------
 
 
 def test_restarting_holds_verdicts_from_the_receipt_until_it_is_back() -> None:
-    replica = table(Status.RESTARTING, hold_s=30.0)
-    row = replica.rows[OTHER]
+    table = table_with(Status.RESTARTING, hold_s=30.0)
+    row = table.rows[OTHER]
     assert row.hold_until == NOW + 30.0
     assert row.answers
-    tell(replica, GENERATION + 1, now=NOW + 5)
+    tell(table, GENERATION + 1, now=NOW + 5)
     assert row.hold_until < NOW
 
 
@@ -220,23 +218,23 @@ def test_restarting_holds_verdicts_from_the_receipt_until_it_is_back() -> None:
 def test_an_old_generation_answers_for_a_new_one_only_if_it_did_just_before(
     status: Status, rank: Rank, answers: bool
 ) -> None:
-    replica = table(status, rank)
-    row = replica.rows[OTHER]
+    table = table_with(status, rank)
+    row = table.rows[OTHER]
     assert row.answers == answers
-    replica.merge_claim(Claim(OTHER, GENERATION + 1, 0, ALIVE, OTHER), NOW)
+    table.merge_claim(Claim(OTHER, GENERATION + 1, 0, ALIVE, OTHER), NOW)
     assert row.active
     assert row.answers == answers
     assert row.pull_from == Version(GENERATION + 1, 0)
-    tell(replica, GENERATION + 1)
+    tell(table, GENERATION + 1)
     assert row.answers
 
 
 def test_a_dead_claim_for_the_new_generation_silences_both() -> None:
-    replica = table()
-    row = replica.rows[OTHER]
-    replica.merge_claim(Claim(OTHER, GENERATION + 1, 0, DEAD, THIRD), NOW)
+    table = table_with()
+    row = table.rows[OTHER]
+    table.merge_claim(Claim(OTHER, GENERATION + 1, 0, DEAD, THIRD), NOW)
     assert not row.answers
-    replica.merge_claim(Claim(OTHER, GENERATION + 1, 1, ALIVE, OTHER), NOW)
+    table.merge_claim(Claim(OTHER, GENERATION + 1, 1, ALIVE, OTHER), NOW)
     assert not row.answers, "the old generation answers no more, although its successor lives"
-    tell(replica, GENERATION + 1)
+    tell(table, GENERATION + 1)
     assert row.answers

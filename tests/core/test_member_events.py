@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from gossipreg.core.content import KIND_MEMBER
 from gossipreg.core.effects import Effect, Event
+from gossipreg.core.table.content import KIND_MEMBER
 from gossipreg.model import Member, Status
 from gossipreg.wire.values import encode_member
 from tests.core.cluster import START
@@ -27,4 +27,4 @@ def test_leaving_is_an_event_only_of_a_member_that_was_known() -> None:
     leaves(unknown)
     assert kinds(peer.says(node, START, known.row)) == ["member_left"]
     assert kinds(peer.says(node, START, unknown.row)) == []
-    assert unknown.id in node.replica.rows
+    assert unknown.id in node.table.rows

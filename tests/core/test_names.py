@@ -64,12 +64,10 @@ def test_a_dead_member_that_came_back_as_another_is_not_shown() -> None:
     for host in hosts:
         assert [info.state for info in host.node.members(cluster.now)] == ["alive"] * 4
         assert not any(host.node.member(old, cluster.now) for old in olds)
-        dead = [old for old in olds if old in host.node.replica.rows]
-        assert all(host.node.replica.rows[old].dead for old in dead), (
-            "in the table it is dead, so nobody brings it back"
-        )
+        dead = [old for old in olds if old in host.node.table.rows]
+        assert all(host.node.table.rows[old].dead for old in dead), "in the table it is dead, so nobody brings it back"
         assert all(host.node.names.replaced_by(old) == hosts[2].id for old in dead)
-    assert any(old in hosts[1].node.replica.rows for old in olds)
+    assert any(old in hosts[1].node.table.rows for old in olds)
 
 
 def test_a_dead_member_of_another_address_or_name_is_shown() -> None:
@@ -91,7 +89,7 @@ def test_a_member_that_takes_another_name_leaves_the_old_one() -> None:
     speaker = Speaker(4)
     speaker.greets(node, START)
     assert node.names.named("speaker-4") == speaker.id
-    node.replica._remove(node.replica.rows[speaker.id], START)
-    node._roster.refresh()
+    node.table._remove(node.table.rows[speaker.id], START)
+    node._membership.refresh()
     assert node.names.named("speaker-4") is None
     assert not node.names._ids.keys() - {"victim"}

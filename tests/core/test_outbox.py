@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Send
-from gossipreg.core.outbox import AMPLIFICATION, Class, Outbox
+from gossipreg.core.session.outbox import AMPLIFICATION, Class, Outbox
 from gossipreg.model import Address, BootId
 from gossipreg.wire import codec
 from gossipreg.wire.messages import Message, Pull, Receipt, Want

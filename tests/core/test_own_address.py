@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gossipreg.core.local.own_address import present, with_present
 from gossipreg.core.node import Node
-from gossipreg.core.own_address import present, with_present
 from gossipreg.model import Address
 from gossipreg.wire.messages import Ack, Probe
 from tests.core.cluster import START, Cluster
@@ -52,7 +52,7 @@ def test_an_address_that_alternates_is_followed_each_time(n: int) -> None:
             member = host.node.member(mover.id, cluster.now)
             assert member is not None
             assert (member.state, member.address) == ("alive", moved)
-            row = host.node.replica.rows[mover.id].member
+            row = host.node.table.rows[mover.id].member
             assert row is not None
             assert row.addresses == (moved,), "no former address is announced"
 

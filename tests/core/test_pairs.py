@@ -3,7 +3,7 @@
 import pytest
 
 from gossipreg.config import swim
-from gossipreg.core.pairs import PAIRS_MAX
+from gossipreg.core.failure.pairs import PAIRS_MAX
 from gossipreg.model import NodeId
 from simulations.network import between, into
 from tests.core.cluster import Cluster, Host
@@ -94,7 +94,7 @@ def test_a_lossy_pair_is_over_when_the_member_leaves_or_dies() -> None:
     assert cluster.until(lambda: bool(one.node.lossy_pairs), FOUND_S)
     cluster.crash(other)
     assert cluster.until(lambda: said_at(one) == [], 10)
-    assert not one.node._detector.pairs._pairs
+    assert not one.node._prober.pairs._pairs
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.05, 0.1])
@@ -122,8 +122,8 @@ def test_more_pairs_than_a_few_are_counted_not_kept() -> None:
     cluster = Cluster(seed=8)
     [host, *_] = hosts = cluster.grow(3 + PAIRS_MAX)
     for other in hosts[1:]:
-        host.node._detector.pairs.vouched(other.id, hosts[1].id)
-    assert len(host.node._detector.pairs._pairs) == PAIRS_MAX
+        host.node._prober.pairs.vouched(other.id, hosts[1].id)
+    assert len(host.node._prober.pairs._pairs) == PAIRS_MAX
     assert host.node.statistics(cluster.now)["pairs_not_noted"] == 2
 
 

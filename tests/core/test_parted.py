@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.core.suspicion import PrivateSuspicions
+from gossipreg.core.failure.suspicion import PrivateSuspicions
 from simulations.network import between, bridged
 from simulations.opinions import Opinions
 from tests.core.cluster import Cluster, Host
@@ -110,7 +110,7 @@ def test_a_suspect_that_another_reaches_is_looked_at_again_in_the_next_period() 
     watcher = next(host for host in hosts if next(host.node.ring.successors()) == suspect.id)
     cluster.cut = lambda one, other: {one.number, other.number} == {watcher.number, suspect.number}
     cluster.run(20)
-    assert 15 <= watcher.node._commons.counts["suspicions"] <= 25
+    assert 15 <= watcher.node._context.counts["suspicions"] <= 25
     assert cluster.all_say([host for host in hosts if host is not watcher], suspect, "alive")
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
-from gossipreg.core.outbox import BASE_BYTES, FLOOR_BYTES
-from gossipreg.core.path_mtu import CONFIRM_S, RAISE_S, SILENT_ROUNDS, STEP_BYTES
+from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES
+from gossipreg.core.session.path_mtu import CONFIRM_S, RAISE_S, SILENT_ROUNDS, STEP_BYTES
 from gossipreg.model import Health, Service
 from simulations.host import Host
 from simulations.network import hole_around
@@ -48,7 +48,7 @@ def talk_large(cluster: Cluster, host: Host, times: int = 12, apart_s: float = 0
 
 
 def size_to(host: Host, other: Host) -> int:
-    outbox = host.node._commons.outbox
+    outbox = host.node._context.outbox
     return outbox.limit(other.address) + outbox._sealer.overhead
 
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossipreg.core.peers import PeerSessions
+from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.model import Address, BootId, NodeId
 
 HERE, THERE = Address("10.0.0.1", 1), Address("10.0.0.1", 2)

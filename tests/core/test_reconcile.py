@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
-from gossipreg.core.content import KIND_MEMBER
 from gossipreg.core.effects import Send
-from gossipreg.core.reconcile import mixed
+from gossipreg.core.gossip.reconcile import mixed
+from gossipreg.core.table.content import KIND_MEMBER
 from gossipreg.model import Member, Rank, Status
 from gossipreg.wire import codec
 from gossipreg.wire import messages as m
@@ -47,10 +47,10 @@ COMPARING = ("Buckets", "Hashes", "Want", "Versions")
 
 def hold(host: Host, rows: list[Delta], now: float) -> None:
     """Rows that the host has for a while, of members who are not here."""
-    replica = host.node._commons.replica
+    table = host.node._context.table
     for row in rows:
-        replica.merge_delta(row, from_owner=False, in_step=False, now=now - 60)
-    replica.bucket_changed_at = [-math.inf] * 256
+        table.merge_delta(row, from_owner=False, in_step=False, now=now - 60)
+    table.bucket_changed_at = [-math.inf] * 256
     host.node._end()
 
 
@@ -83,12 +83,12 @@ def two_that_differ(in_both: int, only: int, newer: int) -> tuple[Watched, Host,
 def begin(cluster: Cluster, one: Host, other: Host) -> None:
     """A comparison, now."""
     one.node._begin(cluster.now)
-    one.node._reconcile._begin(other.id, 0)
+    one.node._anti_entropy._begin(other.id, 0)
     cluster.act(one, one.node._end())
 
 
 def equal(one: Host, other: Host) -> bool:
-    return one.node._commons.replica.fingerprint == other.node._commons.replica.fingerprint
+    return one.node._context.table.fingerprint == other.node._context.table.fingerprint
 
 
 @settings(max_examples=6, deadline=None)
@@ -126,7 +126,7 @@ def test_a_salt_tells_hashes_apart_that_another_does_not() -> None:
 def test_a_bucket_that_changed_just_now_is_left_out_and_looked_at_again_once() -> None:
     cluster, one, other = two_that_differ(20, 0, 0)
     fresh = Speaker(5000)
-    one.node._commons.replica.merge_delta(fresh.row, from_owner=False, in_step=False, now=cluster.now)
+    one.node._context.table.merge_delta(fresh.row, from_owner=False, in_step=False, now=cluster.now)
     cluster.kinds.clear()
     begin(cluster, one, other)
     cluster.run(0.05)
@@ -164,7 +164,7 @@ def test_comparisons_that_move_nothing_back_off_and_begin_anew_when_a_fingerprin
                     if isinstance(answer, m.Buckets):
                         begun.append(now - START)
                         speaker.says(node, now, m.Hashes(answer.salt, answer.bits, ()))
-        ours.add(node._commons.replica.fingerprint)
+        ours.add(node._context.table.fingerprint)
     assert len(ours) == 1
     gaps = [after - before for before, after in pairwise(begun) if after < 60]
     assert gaps == sorted(gaps), "longer and longer"
@@ -194,8 +194,8 @@ def test_buckets_of_any_size_are_answered_within_bounds_and_not_twice_at_once() 
     node, speaker = a_node(), Speaker()
     speaker.greets(node, START)
     for seed in range(100, 400):
-        node._commons.replica.merge_delta(Speaker(seed).row, from_owner=False, in_step=False, now=START - 60)
-    node._commons.replica.bucket_changed_at = [-math.inf] * 256
+        node._context.table.merge_delta(Speaker(seed).row, from_owner=False, in_step=False, now=START - 60)
+    node._context.table.bucket_changed_at = [-math.inf] * 256
     for bits in range(m.MAX_BITS + 1):
         asked = m.Buckets(bits + 1, bits, bytes([1]) * (4 << bits))
         several = [asked, asked, replace(asked, salt=99)] if bits < 10 else [asked]
@@ -233,14 +233,14 @@ def test_a_joiner_goes_on_where_it_was_when_the_member_that_it_lists_dies() -> N
     def half_way() -> bool:
         listing = joiner.node._joining._listing
         places.append(b"" if listing is None else listing.after)
-        return places[-1] != b"" and len(joiner.node._commons.ring) > 8
+        return places[-1] != b"" and len(joiner.node._context.ring) > 8
 
     assert cluster.until(half_way, 1, step_s=0.0001)
     left = sum(host.id > places[-1] for host in hosts)
     before = cluster.kinds["List"]
     cluster.crash(hosts[0], refuses=False)
     assert cluster.until(lambda: joiner.node.synced, 2)
-    assert len(joiner.node._commons.replica.rows) == 25
+    assert len(joiner.node._context.table.rows) == 25
     assert cluster.kinds["List"] - before <= math.ceil(left / 12) + 3, "not from the start again"
 
 

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.core import replica as replica_module
-from gossipreg.core.content import KIND_MEMBER, KIND_SERVICE, Content
-from gossipreg.core.replica import Merged, MergeOutcome, Replica, row_hash
+from gossipreg.core.table import table as replica_module
+from gossipreg.core.table.content import KIND_MEMBER, KIND_SERVICE, Content
+from gossipreg.core.table.table import Merged, MergeOutcome, Table, row_hash
 from gossipreg.errors import TooLarge
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import Claim, Delta
@@ -27,12 +27,12 @@ def generation_at(ms: int) -> int:
 GENERATION = generation_at(WALL_MS)
 
 
-def table(number: int = 0, generation: int = GENERATION) -> Replica:
-    return Replica(CONFIG, node(number), generation, 0.0, WALL_MS)
+def table(number: int = 0, generation: int = GENERATION) -> Table:
+    return Table(CONFIG, node(number), generation, 0.0, WALL_MS)
 
 
-def owner(number: int, *values: bytes, generation: int = GENERATION, durable: bool = False) -> Replica:
-    """Another member's own replica, with one service a value."""
+def owner(number: int, *values: bytes, generation: int = GENERATION, durable: bool = False) -> Table:
+    """Another member's own table, with one service a value."""
     own = table(number, generation)
     member = Member(f"m{number}", BootId(bytes([number]) * 8), (Address("127.0.0.1", 1),), durable=durable)
     own.write(KIND_MEMBER, 0, encode_member(member), 0.0)
@@ -42,7 +42,7 @@ def owner(number: int, *values: bytes, generation: int = GENERATION, durable: bo
 
 
 def pull(
-    to: Replica, source: Replica, id: NodeId, *, now: float = 0.0, limit: int = 1400, in_step: bool = True,
+    to: Table, source: Table, id: NodeId, *, now: float = 0.0, limit: int = 1400, in_step: bool = True,
     from_owner: bool = True,
 ) -> list[Merged]:  # fmt: skip
     """Page by page, until there is nothing more."""
@@ -56,9 +56,9 @@ def pull(
     raise AssertionError("pulling never ends")
 
 
-def kill(replica: Replica, id: NodeId, now: float = 0.0) -> None:
-    row = replica.rows[id]
-    replica.merge_claim(Claim(id, *row.liveness[:2], Rank.DEAD, replica.own.id), now)
+def kill(table: Table, id: NodeId, now: float = 0.0) -> None:
+    row = table.rows[id]
+    table.merge_claim(Claim(id, *row.liveness[:2], Rank.DEAD, table.own.id), now)
 
 
 # -- merging ---------------------------------------------------------------------------------------------------------
@@ -532,7 +532,7 @@ def test_a_row_beyond_its_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     assert two.rows[node(1)].size_bytes < 2 * 1000 + replica_module.ROW_BYTES
 
 
-def _pages(to: Replica, source: Replica) -> list[Merged]:
+def _pages(to: Table, source: Table) -> list[Merged]:
     content = source.own.content
     assert content is not None
     steps: list[Merged] = []

@@ -1,4 +1,4 @@
-"""Several replicas, one owner each, and a network that delays, doubles, reorders and loses: what must hold throughout,
+"""Several tables, one owner each, and a network that delays, doubles, reorders and loses: what must hold throughout,
 and that all tables are equal once everybody has heard everybody.
 
 Throughout: a row is only ever made of what its owner wrote, and is exactly that up to its version; versions and
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gossipreg.config import lan
-from gossipreg.core.content import (
+from gossipreg.core.table.content import (
     DELTA_BYTES,
     ENTRY_BYTES,
     KIND_HEALTH,
@@ -23,8 +23,8 @@ from gossipreg.core.content import (
     hash64,
     split_key,
 )
-from gossipreg.core.replica import BUCKETS, ROW_BYTES, Replica, row_hash
-from gossipreg.core.row import Row
+from gossipreg.core.table.row import Row
+from gossipreg.core.table.table import BUCKETS, ROW_BYTES, Table, row_hash
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import Claim, Delta
 from gossipreg.wire.values import encode_member
@@ -91,70 +91,70 @@ class Replicas(RuleBasedStateMachine):
         self.histories: dict[Key, History] = {}
         self.network: list[tuple[int, int, Delta | Claim]] = []
         self.highest: dict[tuple[int, NodeId], tuple[Version, Liveness]] = {}
-        self.replicas = [self._started(at) for at in range(len(IDS))]
+        self.tables = [self._started(at) for at in range(len(IDS))]
 
     # -- owners ------------------------------------------------------------------------------------------------------
 
-    def _started(self, at: int) -> Replica:
+    def _started(self, at: int) -> Table:
         self.generation += 1 << 16
-        replica = Replica(CONFIG, IDS[at], self.generation, self.now, WALL_MS)
-        self._write(replica, KIND_MEMBER, 0, self._member(at, Status.UP))
-        return replica
+        table = Table(CONFIG, IDS[at], self.generation, self.now, WALL_MS)
+        self._write(table, KIND_MEMBER, 0, self._member(at, Status.UP))
+        return table
 
     def _member(self, at: int, status: Status) -> bytes:
         address = Address("127.0.0.1", 7000 + at)
         return encode_member(Member(f"m{at}", BootId(bytes([at]) * 8), (address,), durable=at % 2 == 0, status=status))
 
-    def _write(self, replica: Replica, kind: int, slot: int, value: bytes | None) -> None:
-        content = replica.own.content
+    def _write(self, table: Table, kind: int, slot: int, value: bytes | None) -> None:
+        content = table.own.content
         assert content is not None
-        history = self.histories.setdefault((replica.own.id, content.generation), History())
+        history = self.histories.setdefault((table.own.id, content.generation), History())
         before = dict(content.entries)
         if value is not None:
-            replica.write(kind, slot, value, self.now)
+            table.write(kind, slot, value, self.now)
             history.note(content, before)
         else:
             # Taking out may also throw tombstones away, which is no change of what they say.
             content.remove(kind, slot, self.now)
             history.note(content, before)
-            replica.write(kind, slot, None, self.now)
+            table.write(kind, slot, None, self.now)
 
     @rule(at=owners, kind=kinds, slot=slots, size=sizes, letter=st.sampled_from(b"ab"))
     def put(self, at: int, kind: int, slot: int, size: int, letter: int) -> None:
-        self._write(self.replicas[at], kind, slot, bytes([letter]) * size)
+        self._write(self.tables[at], kind, slot, bytes([letter]) * size)
 
     @rule(at=owners, kind=kinds, slot=slots)
     def remove(self, at: int, kind: int, slot: int) -> None:
-        self._write(self.replicas[at], kind, slot, None)
+        self._write(self.tables[at], kind, slot, None)
 
     @rule(at=owners, slot=slots)
     def restart(self, at: int, slot: int) -> None:
         """With an empty table, a new generation, and one of its registrations; the others are gone."""
-        replica = self.replicas[at] = self._started(at)
-        self._write(replica, KIND_SERVICE, slot, b"kept")
+        table = self.tables[at] = self._started(at)
+        self._write(table, KIND_SERVICE, slot, b"kept")
         for key in [key for key in self.highest if key[0] == at]:
             del self.highest[key]
 
     @rule(at=owners)
     def next_generation(self, at: int) -> None:
         self.generation += 1 << 16
-        replica = self.replicas[at]
-        replica.next_generation(self.generation, self.now)
-        assert replica.own.content is not None
-        history = self.histories[replica.own.id, self.generation] = History()
-        history.note(replica.own.content, {})
+        table = self.tables[at]
+        table.next_generation(self.generation, self.now)
+        assert table.own.content is not None
+        history = self.histories[table.own.id, self.generation] = History()
+        history.note(table.own.content, {})
 
     @rule(at=owners, status=st.sampled_from([Status.LEFT, Status.UP, Status.DRAINING]))
     def say(self, at: int, status: Status) -> None:
-        if not self.replicas[at].own.left:
-            self._write(self.replicas[at], KIND_MEMBER, 0, self._member(at, status))
+        if not self.tables[at].own.left:
+            self._write(self.tables[at], KIND_MEMBER, 0, self._member(at, status))
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
     @rule(source=owners, to=owners, about=owners, limit=limits, back=st.integers(-1, 12))
     def tell(self, source: int, to: int, about: int, limit: int, back: int) -> None:
         """A page on what the receiver has (-1), or on a base so far behind the sender's end."""
-        sender, receiver, id = self.replicas[source], self.replicas[to], IDS[about]
+        sender, receiver, id = self.tables[source], self.tables[to], IDS[about]
         row, known = sender.rows.get(id), receiver.rows.get(id)
         if row is None:
             return
@@ -168,7 +168,7 @@ class Replicas(RuleBasedStateMachine):
     @rule(source=owners, to=owners, about=owners, rank=st.sampled_from([None, Rank.SUSPECT, Rank.DEAD]))
     def claim(self, source: int, to: int, about: int, rank: Rank | None) -> None:
         """What is held of somebody's life, or a claim of one's own."""
-        sender = self.replicas[source]
+        sender = self.tables[source]
         row = sender.rows.get(IDS[about])
         if row is None:
             return
@@ -189,32 +189,32 @@ class Replicas(RuleBasedStateMachine):
         self.network.pop(which % len(self.network))
 
     def _hear(self, source: int, to: int, message: Delta | Claim) -> None:
-        replica = self.replicas[to]
+        table = self.tables[to]
         if isinstance(message, Delta):
-            replica.merge_delta(message, from_owner=message.id == IDS[source], in_step=False, now=self.now)
+            table.merge_delta(message, from_owner=message.id == IDS[source], in_step=False, now=self.now)
         elif message.id != IDS[to]:
-            replica.merge_claim(message, self.now)
+            table.merge_claim(message, self.now)
         elif message.rank is not Rank.ALIVE:
-            replica.refute(message.generation, message.incarnation, self.now)
+            table.refute(message.generation, message.incarnation, self.now)
 
     @rule(seconds=st.sampled_from([0.1, 5.0, 20.0]))
     def advance(self, seconds: float) -> None:
         self.now += seconds
-        for at, replica in enumerate(self.replicas):
-            for id in replica.expire(self.now):
+        for at, table in enumerate(self.tables):
+            for id in table.expire(self.now):
                 self.highest.pop((at, id), None)
 
     # -- what holds throughout ---------------------------------------------------------------------------------------
 
-    def _rows(self) -> Iterator[tuple[int, Replica, Row]]:
-        for at, replica in enumerate(self.replicas):
-            for row in replica.rows.values():
-                yield at, replica, row
+    def _rows(self) -> Iterator[tuple[int, Table, Row]]:
+        for at, table in enumerate(self.tables):
+            for row in table.rows.values():
+                yield at, table, row
 
     @invariant()
     def rows_are_what_their_owners_wrote(self) -> None:
-        for _, replica, row in self._rows():
-            assert not replica.counts["digest_mismatch"]
+        for _, table, row in self._rows():
+            assert not table.counts["digest_mismatch"]
             for content in (row.content, row.shadow):
                 if content is None:
                     continue
@@ -233,21 +233,21 @@ class Replicas(RuleBasedStateMachine):
 
     @invariant()
     def what_is_derived_is_right(self) -> None:
-        for replica in self.replicas:
+        for table in self.tables:
             buckets = [0] * BUCKETS
             size_bytes = 0
-            for row in replica.rows.values():
+            for row in table.rows.values():
                 size_bytes += ROW_BYTES + sum(check_content(content) for content in (row.content, row.shadow))
                 if row.content is not None and row.active:
                     whole = row.content.whole and row.content.generation == row.liveness.generation
                     value = row_hash(CONFIG.cluster, row.id, row.told, row.content.digest if whole else 0)
                     buckets[row.id[0]] ^= value
-                    assert (row.id, value) in replica.rows_in(row.id[0])
-            assert replica.bucket_hash == buckets
-            assert replica.fingerprint == xor(buckets)
-            in_buckets = [id for bucket in range(BUCKETS) for id, _ in replica.rows_in(bucket)]
-            assert in_buckets == sorted(row.id for row in replica.rows.values() if row.hash)
-            assert replica.size_bytes == size_bytes
+                    assert (row.id, value) in table.rows_in(row.id[0])
+            assert table.bucket_hash == buckets
+            assert table.fingerprint == xor(buckets)
+            in_buckets = [id for bucket in range(BUCKETS) for id, _ in table.rows_in(bucket)]
+            assert in_buckets == sorted(row.id for row in table.rows.values() if row.hash)
+            assert table.size_bytes == size_bytes
 
     @invariant()
     def nothing_of_the_dead_or_departed_is_given_out(self) -> None:
@@ -273,9 +273,9 @@ class Replicas(RuleBasedStateMachine):
         else:
             raise AssertionError("the tables do not come to rest")
         self.what_is_derived_is_right()
-        assert len({replica.fingerprint for replica in self.replicas}) == 1
+        assert len({table.fingerprint for table in self.tables}) == 1
         for _, _, row in self._rows():
-            own = self.replicas[IDS.index(row.id)].own
+            own = self.tables[IDS.index(row.id)].own
             assert row.active == own.active
             if row.active:
                 assert row.liveness == own.liveness
@@ -289,7 +289,7 @@ class Replicas(RuleBasedStateMachine):
         return [(at, row.id, row.told, row.pull_from, row.liveness, row.left) for at, _, row in self._rows()]
 
     def _exchange(self, source: int, to: int) -> None:
-        sender, receiver = self.replicas[source], self.replicas[to]
+        sender, receiver = self.tables[source], self.tables[to]
         for id, row in list(sender.rows.items()):
             self._hear(source, to, Claim(id, *row.liveness, IDS[source]))
             for _ in range(200):

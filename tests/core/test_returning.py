@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from gossipreg.config import Config, lan, wan
-from gossipreg.core.returning import WAITS_S
+from gossipreg.core.failure.flap_damping import WAITS_S
 from gossipreg.model import Rank
 from gossipreg.wire.messages import Claim
 from simulations.network import Rule, into, out_of
@@ -55,7 +55,7 @@ def _one_out(seed: int = 1) -> tuple[Cluster, Host, list[Host]]:
 
 
 def _claim(host: Host, by: Host) -> Claim:
-    generation, incarnation, _ = host.node.replica.own.liveness
+    generation, incarnation, _ = host.node.table.own.liveness
     return Claim(host.id, generation, incarnation, Rank.DEAD, by.id)
 
 
@@ -136,7 +136,7 @@ def test_a_crash_is_known_within_its_bound_although_its_watcher_was_at_fault_two
     faulty, gone, *rest = sorted(cluster.form(4), key=lambda host: host.id)
     cluster.network.rules["thin"] = out_of(frozenset({faulty.number}), 0.8)
     cluster.run(60)
-    assert faulty.node._detector.own_fault.at_fault
+    assert faulty.node._prober.own_fault.at_fault
     del cluster.network.rules["thin"]
     cluster.run(2)
     cluster.crash(gone, refuses=False)
@@ -147,12 +147,12 @@ def test_what_others_think_counts_for_some_periods() -> None:
     """Who is told it but now and then forgot it after ten, and took a healthy member for dead."""
     cluster = Cluster()
     faulty, *_others = cluster.form(8)
-    own_fault = faulty.node._detector.own_fault
+    own_fault = faulty.node._prober.own_fault
     own_fault._ours = 0.2
     assert not own_fault.at_fault
     own_fault.accused()
     assert own_fault.at_fault
-    faulty.node._commons.now += 50 * lan.period_s
+    faulty.node._context.now += 50 * lan.period_s
     assert own_fault.at_fault
 
 
@@ -161,7 +161,7 @@ def test_a_return_before_the_fault_showed_counts_once_it_shows() -> None:
     cluster = Cluster()
     faulty, *others = cluster.form(8)
     cluster.run(3)
-    own_fault = faulty.node._detector.own_fault
+    own_fault = faulty.node._prober.own_fault
     for ours in (0.7, 0.2, 0.2):
         own_fault._ours = ours
         others[2].node._intake.claim(_claim(faulty, others[2]))
@@ -294,7 +294,7 @@ def test_who_is_out_and_hears_nobody_stays_out_until_it_does() -> None:
 
 def test_who_is_out_and_rises_above_a_twin_is_out_no_longer() -> None:
     cluster, faulty, others = _one_out()
-    generation = faulty.node.replica.own.liveness.generation
+    generation = faulty.node.table.own.liveness.generation
     others[0].node._intake.claim(Claim(faulty.id, generation + 1, 0, Rank.DEAD, others[0].id))
     cluster.act(others[0], others[0].node.advance(cluster.now))
     assert cluster.until(cluster.in_step, 5)

@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossipreg.core.ring import Ring
+from gossipreg.core.table.ring import Ring
 from gossipreg.model import NodeId
 
 ids = st.integers(0, 40).map(lambda n: NodeId(n.to_bytes(16, "big")))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipreg.config import lan
-from gossipreg.core.rtt import RoundTrips
+from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.model import NodeId
 
 A, B = NodeId(b"a" * 16), NodeId(b"b" * 16)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from gossipreg.config import Config, lifeguard, swim
-from gossipreg.core.swim import GossipedSuspicions, IndirectOver
+from gossipreg.core.failure.swim import GossipedSuspicions, IndirectOver
 from tests.core.cluster import Cluster, Host
 
 BOTH = pytest.mark.parametrize("config", [swim(), lifeguard()], ids=["swim", "lifeguard"])
@@ -74,7 +74,7 @@ def test_a_suspect_hears_of_it_from_others_than_its_accuser(config: Config) -> N
     accuser = hosts[0]
     suspect = next(host for host in hosts[1:] if host.id not in accuser.node.ring.neighbours(1))
     suspicions(accuser)._asks[suspect.id] = {}
-    accuser.node._commons.timers.set(IndirectOver(suspect.id), cluster.now)
+    accuser.node._context.timers.set(IndirectOver(suspect.id), cluster.now)
     cluster.act(accuser, accuser.node.advance(cluster.now))
     assert cluster.until(lambda: count(cluster, suspect, "refutations") == 1, 2)
     assert cluster.until(lambda: all(cluster.state_at(host, suspect) == "alive" for host in hosts), 2)

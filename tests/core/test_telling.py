@@ -287,9 +287,9 @@ def test_watchers_see_each_change_once_and_refutations_wake_nobody() -> None:
     cluster.run(2)
     assert [change.instance.service.name for change in cluster.changes(hosts[3])] == ["billing"]
     own = hosts[0].node
-    liveness = own._commons.replica.own.liveness
+    liveness = own._context.table.own.liveness
     teller = hosts[1].node
-    teller._commons.outbox.put(hosts[0].address, Claim(own.id, *liveness[:2], Rank.DEAD, NodeId(bytes(16))))
+    teller._context.outbox.put(hosts[0].address, Claim(own.id, *liveness[:2], Rank.DEAD, NodeId(bytes(16))))
     cluster.act(hosts[1], teller.advance(cluster.now))
     cluster.run(2)
     assert own.statistics(cluster.now)["refutations"] == 1

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from gossipreg.config import lan
-from gossipreg.core.content import KIND_MEMBER
 from gossipreg.core.node import Node
+from gossipreg.core.table.content import KIND_MEMBER
 from gossipreg.model import Member, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire import values
@@ -20,13 +20,13 @@ def run(node: Node, until: float, live: list[Speaker]) -> list[tuple[float, Spea
     """Let time pass; the living answer probes. When each was probed."""
     probed = []
     while (due := node.next_deadline()) <= until:
-        now = max(due, node._commons.now)
+        now = max(due, node._context.now)
         effects = node.advance(now)
         for one in live:
             for message in one.heard(effects):
                 if isinstance(message, m.Probe):
                     probed.append((now, one))
-                    one.says(node, now, m.Ack(0, message.number, node._commons.replica.fingerprint))
+                    one.says(node, now, m.Ack(0, message.number, node._context.table.fingerprint))
                 elif isinstance(message, m.Hello) and message.number:
                     one.says(node, now, one.hello(echo=message.number))
     return probed
@@ -60,13 +60,13 @@ def test_a_member_back_after_a_long_sleep_resurrects_nobody() -> None:
 def test_a_row_too_old_or_from_the_future_has_no_answers_no_relay_and_no_part_in_the_fingerprint() -> None:
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)
-    before = node._commons.replica.fingerprint
+    before = node._context.table.fingerprint
     told_of = [Speaker(2, generation=OLD), Speaker(3, generation=FUTURE)]
     for told in told_of:
         teller.says(node, START, told.row)
         assert node.member(told.id, START) is None
         assert teller.heard(teller.says(node, START, m.Pull(told.id, 0, 0))) == []
-    assert node._commons.replica.fingerprint == before
+    assert node._context.table.fingerprint == before
     assert counted(node, "unproven") == 2
     relayed = [told.id for told in teller.heard(node.advance(START + 0.01)) if isinstance(told, m.Delta | m.Announce)]
     assert not {told.id for told in told_of} & {*relayed}
@@ -84,7 +84,7 @@ def test_an_ack_of_its_owner_admits_it_and_after_three_misses_who_tells_of_it_he
     assert info is not None
     assert info.state == "alive"
     run(node, START + 4, [teller, living])
-    assert node._unproven._tries == {}
+    assert node._quarantine._tries == {}
     assert node.member(gone.id, START + 4) is None
     told = teller.heard(teller.says(node, START + 4, m.Versions(((gone.id, OLD, gone.content.counter),), None)))
     assert told == [m.Claim(gone.id, OLD, 0, Rank.DEAD, node.id)]
@@ -98,7 +98,7 @@ def test_one_that_did_not_answer_in_time_is_asked_again_when_others_tell_that_it
     cut_off = Speaker(3, generation=FUTURE)
     teller.says(node, START, cut_off.row)
     run(node, START + 4, [teller])
-    assert node._commons.replica.rows[cut_off.id].dead
+    assert node._context.table.rows[cut_off.id].dead
     refuted = m.Claim(cut_off.id, FUTURE, 1, Rank.ALIVE, cut_off.id)
     teller.says(node, START + 5, refuted)
     assert node.member(cut_off.id, START + 5) is None, "not believed on another's word"
@@ -114,7 +114,7 @@ def test_who_hears_nobody_takes_no_unproven_one_for_dead() -> None:
     gone = Speaker(3, generation=OLD)
     teller.says(node, START, gone.row)
     run(node, START + 60, [])
-    assert not node._commons.replica.rows[gone.id].dead
+    assert not node._context.table.rows[gone.id].dead
 
 
 def test_a_row_whose_owner_tells_it_is_believed_whatever_its_generation() -> None:
@@ -147,7 +147,7 @@ def test_proving_is_paced_and_reaches_everyone() -> None:
             by_round[now] = by_round.get(now, 0) + 1
     assert max(by_round.values()) <= 16 + 2
     assert all(node.member(one.id, START + 10) is not None for one in sleepers)
-    assert node._unproven._tries == {}
+    assert node._quarantine._tries == {}
 
 
 def test_a_row_whose_address_is_on_a_later_page_is_waited_for() -> None:

@@ -140,9 +140,9 @@ def test_one_hidden_for_its_refused_port_is_back_as_soon_as_its_next_start_is_wh
     cluster.crash(other)
     assert cluster.until(lambda: not cluster.found(watcher, "billing"), 3)
     cluster.run(5)
-    assert watcher.node.replica.rows[other.id].hidden
+    assert watcher.node.table.rows[other.id].hidden
     cluster.start(other, (watcher,))
-    assert cluster.until(lambda: watcher.node.replica.rows[other.id].told == other.node.replica.own.told, 3, 0.0005)
+    assert cluster.until(lambda: watcher.node.table.rows[other.id].told == other.node.table.own.told, 3, 0.0005)
     assert cluster.found(watcher, "billing")
 
 
@@ -207,7 +207,7 @@ def test_when_a_suspicion_ends_no_timer_or_probe_is_left() -> None:
     for host in hosts:
         if host.up:
             assert not any(host.node._suspicions.suspects(other.id) for other in hosts)
-            timers = host.node._commons.timers
+            timers = host.node._context.timers
             assert len(timers) <= 3, list(timers._due)
 
 
@@ -311,7 +311,7 @@ def test_who_hears_of_a_death_says_also_what_it_saw_itself() -> None:
     info = watcher.node.member(victim.id, cluster.now)
     assert info is not None
     assert info.reason == "no ack from it; there is no other member to ask"
-    liveness = watcher.node.replica.rows[victim.id].liveness
+    liveness = watcher.node.table.rows[victim.id].liveness
     other = Speaker(3)
     other.greets(watcher.node, cluster.now)
     other.says(watcher.node, cluster.now, Claim(victim.id, liveness.generation, 0, Rank.DEAD, other.id))
@@ -372,11 +372,11 @@ def test_who_is_well_again_makes_no_verdict_on_looks_from_before() -> None:
     """Found by swarm: rounds keep the spacing that they began with, and the next one was to come after the verdict."""
     cluster = Cluster(seed=1)
     watcher, suspect, *_ = hosts = cluster.grow(24)
-    commons, detector = watcher.node._commons, watcher.node._detector
-    commons.round_trips.sample(suspect.id, commons.zone(suspect.id), 5.0)
+    context, detector = watcher.node._context, watcher.node._prober
+    context.round_trips.sample(suspect.id, context.zone(suspect.id), 5.0)
     detector.unhealthier(8)
     cluster.network.rules["cut"] = lambda sender, receiver: float(suspect.number in (sender.number, receiver.number))
-    sent_at = cluster.now - commons.bound_s(suspect.id)
+    sent_at = cluster.now - context.bound_s(suspect.id)
     watcher.node._suspicions.missed(suspect.id, sent_at, refused=False)
     cluster.act(watcher, watcher.node.advance(cluster.now))
     cluster.run(1.5)
@@ -445,7 +445,7 @@ def test_a_probe_that_nobody_answered_is_forgotten_in_time() -> None:
     hosts = cluster.form(12)
     cluster.network.loss = 0.3
     cluster.run(100)
-    asked = [probe.sent_at for host in hosts for probe in host.node._detector._probes.values()]
+    asked = [probe.sent_at for host in hosts for probe in host.node._prober._probes.values()]
     assert cluster.now - 61 * lan.period_s < min(asked) < cluster.now - 55 * lan.period_s
 
 

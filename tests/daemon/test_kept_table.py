@@ -86,7 +86,7 @@ async def test_what_is_kept_is_recalled_with_the_time_that_is_left(kept: _Kept) 
     found = kept.recalled()
     assert found is not None
     ids, counts_s = found
-    assert sorted(set(ids)) == sorted(id for id in node.replica.rows if id != node.id)
+    assert sorted(set(ids)) == sorted(id for id in node.table.rows if id != node.id)
     assert counts_s == 800
     assert kept.log.getvalue() == ""
     assert os.listdir(kept.folder) == [FILE]

@@ -68,7 +68,7 @@ async def test_listing_every_member_lets_other_tasks_run() -> None:
             nursery.cancel_scope.cancel()
     info, members = answers
     assert info["members"]["alive"] == MANY + 2
-    assert [one["id"] for one in members] == [id.hex() for id in sorted(inside.node.replica.rows)]
+    assert [one["id"] for one in members] == [id.hex() for id in sorted(inside.node.table.rows)]
     pages = [unpackb(await inside.methods.members({}))]
     while len(pages[-1]) == PAGE_DEFAULT:
         pages.append(unpackb(await inside.methods.members({"after": pages[-1][-1]["id"]})))

@@ -76,22 +76,22 @@ def datagram(data: bytes) -> None:
     victim, node = _victim, _victim.node
     how, body = (data[0], data[1:]) if data else (0, b"")
     victim.now += (how >> 4) / 10
-    replica = node._commons.replica
-    own = sorted(replica.own.content.entries.items()) if replica.own.content else []
-    before = {id: (row.told, row.liveness) for id, row in replica.rows.items()}
+    table = node._context.table
+    own = sorted(table.own.content.entries.items()) if table.own.content else []
+    before = {id: (row.told, row.liveness) for id, row in table.rows.items()}
     if how & 1:
         node.receive(victim.insider.sealed_body(body[:1300]), victim.insider.address, victim.now)
     else:
         node.receive(body, Address("198.51.100.9", 9), victim.now)
     node.advance(victim.now)
     assert not math.isnan(node.next_deadline())
-    assert (sorted(replica.own.content.entries.items()) if replica.own.content else []) == own
+    assert (sorted(table.own.content.entries.items()) if table.own.content else []) == own
     assert all(
-        replica.rows[id].told >= told and replica.rows[id].liveness >= liveness
+        table.rows[id].told >= told and table.rows[id].liveness >= liveness
         for id, (told, liveness) in before.items()
-        if id in replica.rows and id != node.id
+        if id in table.rows and id != node.id
     )
-    assert len(replica.rows) < ROWS_MAX
+    assert len(table.rows) < ROWS_MAX
     node.statistics(victim.now)
     node.members(victim.now)
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 import trio
 
-from gossipreg.core.row import Row
+from gossipreg.core.table.row import Row
 from gossipreg.core.view import Standing
 from gossipreg.gateway.dns.directory import list_members
 from gossipreg.gateway.http.message import Request, Response
@@ -35,7 +35,7 @@ class Known:
         self._served = served
         self._speaker = Speaker(7, keyring=None)
         self._speaker.greets(served.node, trio.current_time())
-        self.row: Row = served.node.replica.rows[self._speaker.id]
+        self.row: Row = served.node.table.rows[self._speaker.id]
         self._entry, self._generation = self.row.member, self.row.liveness.generation
 
     def become(self, rank: Rank, status: Status, older: bool, hidden: bool, quarantined: bool, declared: bool) -> None:

@@ -38,8 +38,8 @@ def test_every_container_of_a_node_has_a_bound_written_down(config: Config, seal
 def test_a_container_without_a_bound_fails() -> None:
     world = World(1)
     hosts = world.form(3)
-    hosts[1].node._rumours.forgotten = []  # type: ignore[attr-defined]
-    with pytest.raises(Broken, match=r"Rumours\.forgotten has no bound"):
+    hosts[1].node._dissemination.forgotten = []  # type: ignore[attr-defined]
+    with pytest.raises(Broken, match=r"Dissemination\.forgotten has no bound"):
         Bounded(world).at_rest()
 
 
@@ -74,10 +74,10 @@ def test_a_paused_member_is_not_blamed_for_keeping_the_dead() -> None:
     checker.tick()
     world.resume(hosts[1])
     checker.tick()
-    assert hosts[0].id in hosts[1].node.replica.rows
+    assert hosts[0].id in hosts[1].node.table.rows
     world.run(3)
     checker.tick()
-    assert hosts[0].id not in hosts[1].node.replica.rows
+    assert hosts[0].id not in hosts[1].node.table.rows
 
 
 def test_what_one_process_held_is_not_held_against_the_next_one() -> None:

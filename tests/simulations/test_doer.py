@@ -121,9 +121,9 @@ def test_a_moved_member_is_found_whether_it_returns_or_stays() -> None:
     home = back.address
     world.run(START + 8.5 - world.now)
     assert back.address == (home._replace(host="10.99.0.1"))
-    assert all(host.node.replica.rows[back.id].member.addresses == (back.address,) for host in world.hosts)  # type: ignore[union-attr]
+    assert all(host.node.table.rows[back.id].member.addresses == (back.address,) for host in world.hosts)  # type: ignore[union-attr]
     world.run(START + 15 - world.now)
     assert (back.address, gone.address.host) == (home, "10.99.0.2")
     for mover in (back, gone):
-        assert all(host.node.replica.rows[mover.id].member.addresses == (mover.address,) for host in world.hosts)  # type: ignore[union-attr]
+        assert all(host.node.table.rows[mover.id].member.addresses == (mover.address,) for host in world.hosts)  # type: ignore[union-attr]
     assert world.in_step()

@@ -14,12 +14,12 @@ def what_is_held(hosts: list[Host]) -> list[object]:
         (
             len(host.node.ring),
             host.node.ring.neighbours(2),
-            sorted(host.node.replica.rows),
-            [len(list(host.node.replica.rows_in(bucket))) for bucket in range(256)],
+            sorted(host.node.table.rows),
+            [len(list(host.node.table.rows_in(bucket))) for bucket in range(256)],
             [(one.id, one.name, one.address, one.state, one.services) for one in host.node.members(0.0)],
             [(one.node, one.service, one.health) for one in host.node.catalog.instances()],
-            len(host.node._commons.peers),
-            host.node.replica.size_bytes,
+            len(host.node._context.peers),
+            host.node.table.size_bytes,
         )
         for host in hosts
     ]
@@ -50,19 +50,19 @@ def test_a_shared_row_that_changes_changes_for_one_table_alone(changed: int) -> 
     world = World(1)
     hosts = world.form(10, services=10)
     one, others = hosts[changed], [host for host in hosts if host is not hosts[changed]]
-    rows = [host.node.replica.rows[one.id] for host in others]
+    rows = [host.node.table.rows[one.id] for host in others]
     assert all(row is rows[0] for row in rows)
     world.register(one, "new")
-    others[0].node.replica.merge_delta(_page(one), from_owner=True, in_step=True, now=world.now)
-    assert others[0].node.replica.rows[one.id] is not rows[0]
-    assert rows[0].version < one.node.replica.own.version
-    assert all(host.node.replica.rows[one.id] is rows[0] for host in others[1:])
+    others[0].node.table.merge_delta(_page(one), from_owner=True, in_step=True, now=world.now)
+    assert others[0].node.table.rows[one.id] is not rows[0]
+    assert rows[0].version < one.node.table.own.version
+    assert all(host.node.table.rows[one.id] is rows[0] for host in others[1:])
     world.run(1)
     assert world.in_step()
     assert all(host.node.catalog.lookup("new") for host in hosts)
 
 
 def _page(host: Host) -> Delta:
-    page = host.node.replica.page(host.id, NOTHING, 1400)
+    page = host.node.table.page(host.id, NOTHING, 1400)
     assert page is not None
     return page

@@ -1,7 +1,7 @@
 """The full exchange that SWIM and Lifeguard have beside their datagrams."""
 
 from gossipreg.config import swim
-from gossipreg.core.swim import GossipedSuspicions
+from gossipreg.core.failure.swim import GossipedSuspicions
 from gossipreg.model import Liveness, Rank
 from gossipreg.wire.messages import Claim
 from simulations.full_exchange import EVERY_S, TIMEOUT_S, FullExchange
@@ -17,7 +17,7 @@ def _three() -> tuple[World, list[Host]]:
 
 
 def _liveness(observer: Host, subject: Host) -> Liveness:
-    return observer.node.replica.rows[subject.id].liveness
+    return observer.node.table.rows[subject.id].liveness
 
 
 def _think(observer: Host, subject: Host, rank: Rank) -> None:

@@ -6,7 +6,7 @@ from gossipreg.config import lan
 from simulations.faulty import judge
 from simulations.network import into
 from simulations.opinions import Opinions
-from simulations.scenario import Case, Detector
+from simulations.scenario import Case, Prober
 from simulations.scenarios import flipflop, oneway
 from simulations.world import World
 
@@ -17,7 +17,7 @@ def figures(case: Case, scenario: str) -> dict[str, tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("detector", ["ours", "lifeguard"])
-def test_a_member_deaf_in_turns_costs_no_healthy_member(detector: Detector) -> None:
+def test_a_member_deaf_in_turns_costs_no_healthy_member(detector: Prober) -> None:
     found = figures(Case(nodes=30, seed=2, duration_s=80, detector=detector, label="part=0.03"), "flipflop")
     assert found["healthy_lost"] == (0.0,)
     assert found["faulty_lost"] == (1.0,)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 
-from gossipreg.core.own_address import present
+from gossipreg.core.local.own_address import present
 from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.compose import DnsAnswer, DnsRecord
 from gossipreg.gateway.dns.directory import Directory, ServiceEntry, folded, packed_address

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from gossipreg.core.catalog import Catalog
 from gossipreg.core.knowledge import Knowledge
-from gossipreg.core.own_address import present
+from gossipreg.core.local.own_address import present
+from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.view import Standing, View
 from gossipreg.model import Change, ChangeKind, Health, Instance, Member
 

@@ -123,7 +123,7 @@ class AgentReads:
             "Stats": {
                 "agent": {"services": str(len(self.instances()))},
                 "runtime": {"version": f"gossipreg {sidecar.version}"},
-                "serf_lan": {"members": str(len(self._view.replica.rows))},
+                "serf_lan": {"members": str(len(self._view.table.rows))},
             },
             "DebugConfig": {},
             "xDS": {},

@@ -9,8 +9,8 @@ here in that state.
 
 from collections.abc import Callable
 
-from gossipreg.core.content import KIND_MEMBER
-from gossipreg.core.row import Row
+from gossipreg.core.table.content import KIND_MEMBER
+from gossipreg.core.table.row import Row
 from gossipreg.model import Instance, NodeId, Version
 
 MAX_INDEX = (1 << 53) - 1

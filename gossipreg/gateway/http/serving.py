@@ -87,7 +87,7 @@ class HttpRun:
             await trio.sleep(MEMBERS_S)
             if self.api.answers.waiting and view.fingerprint != self._fingerprint:
                 self._fingerprint = view.fingerprint
-                before, self._members = self._members, {id: row.member for id, row in view.replica.rows.items()}
+                before, self._members = self._members, {id: row.member for id, row in view.table.rows.items()}
                 self._members_changed(id for id, member in self._members.items() if before.get(id) is not member)
 
 

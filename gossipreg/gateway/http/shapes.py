@@ -31,7 +31,7 @@ class ConsulNode:
     __slots__ = ("address", "draining", "id", "meta", "name", "output", "status", "uuid", "version")
 
     def __init__(self, id: NodeId, member: Member, version: Version, *, name: str, alive: bool) -> None:
-        """`name` is its name in the words of Consul's clients: see `core/names.py`."""
+        """`name` is its name in the words of Consul's clients: see `core/table/names.py`."""
         self.id = id
         self.uuid = str(UUID(bytes=bytes(id)))
         self.name = name

@@ -10,8 +10,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from gossipreg.core.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.effects import Changed, Effect
+from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.gateway.dns.answers import DnsAnswers
 from gossipreg.gateway.dns.directory import Directory
 from gossipreg.gateway.dns.names import make_zones
@@ -85,7 +85,7 @@ class Registry:
 
     def announces(self, speaker: Speaker, *addresses: Address, name: str = "") -> None:
         """These are its addresses from now on, and this its name."""
-        member = self.node.replica.rows[speaker.id].member
+        member = self.node.table.rows[speaker.id].member
         assert member is not None
         after = replace(member, addresses=addresses, name=name or member.name)
         speaker.content.put(KIND_MEMBER, 0, values.encode_member(after))
@@ -93,7 +93,7 @@ class Registry:
 
     def leave(self, speaker: Speaker) -> None:
         """It says that it goes."""
-        member = self.node.replica.rows[speaker.id].member
+        member = self.node.table.rows[speaker.id].member
         assert member is not None
         speaker.content.put(KIND_MEMBER, 0, values.encode_member(replace(member, status=Status.LEFT)))
         self.tell(speaker.says(self.node, START, speaker.row))

@@ -79,7 +79,7 @@ def test_a_failing_service_is_servfail_though_a_denial_was_kept() -> None:
     query = dns.message.make_query("web.service.consul", "A").to_wire()
     for _ in range(2):  # the second time from what is kept
         registry.raw(query)
-    registry.node._commons.in_step = False
+    registry.node._context.in_step = False
     answer = registry.raw(query)
     assert answer is not None
     assert outcome(dns.message.from_wire(answer)) == "SERVFAIL"

@@ -49,4 +49,4 @@ def only(served: Served, name: str = "web") -> Instance:
 
 def written(served: Served) -> int:
     """Versions of our row so far: what was gossiped."""
-    return served.node.replica.rows[served.node.id].version.counter
+    return served.node.table.rows[served.node.id].version.counter

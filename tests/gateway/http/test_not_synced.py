@@ -93,7 +93,7 @@ async def test_a_waiting_query_is_refused_when_sync_is_lost(served: Served) -> N
     client = await served.client()
     await client.send(request_bytes("GET", f"/v1/health/service/web?index={index}&wait=5m"))
     await _parked(served)
-    served.node._commons.in_step = False
+    served.node._context.in_step = False
     await served.methods.deregister({"id": "web-80"}, SocketClient(ME))
     with trio.fail_after(10):
         assert has_no_leader(await client.reply())

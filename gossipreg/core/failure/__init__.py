@@ -1,0 +1,1 @@
+"""Who is alive: probing, suspicion, local health, isolation, quarantine, flap damping."""

@@ -1,0 +1,83 @@
+"""Isolation: whether this member receives nothing from anybody, and what its answers are worth then.
+
+Owns: since when nothing was received, and the note that this member is isolated. Never knows: who suspects whom.
+
+A member that receives nothing from anybody must not declare others dead: most likely its own link is down. Its answers
+stay as they were, marked stale, for `alone_s`; then the services of others leave the answers, until any member is heard
+again. So a broken cable of its own never empties a lookup at once, and a dead member is not served for ever.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.core.context import Context
+from gossipreg.core.table.membership import MembershipIndex
+from gossipreg.model import NodeId
+
+ALONE = "nobody has been heard for too long"
+SMALL = 3
+"""A cluster of at most this many members is small: there, silence more likely means that the others are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class AloneOver:
+    """Timer: this member has been isolated for so long that the last known answers are worth nothing."""
+
+
+class Isolation:
+    def __init__(self, context: Context, roster: MembershipIndex) -> None:
+        self._context = context
+        self._membership = roster
+        self._hidden: list[NodeId] = []
+        self.alone = False
+        self.given_up = False
+        """The isolation lasted so long that the services of others have left the answers, and the cluster is too large
+        for all the others to be gone. So what they have is not known."""
+        self._small = True
+        self.heard_again_at = float("-inf")
+        """When the last silence ended that was longer than `floor_silent_s`, the time that a silent member is given."""
+        self._awake_since = context.now
+
+    def heard(self) -> bool:
+        """A fresh datagram of a member was opened. True where that ends a silence longer than `floor_silent_s`."""
+        context = self._context
+        again = context.now - max(context.heard_at, self._awake_since) > context.config.floor_silent_s
+        if again:
+            self.heard_again_at = context.now
+        context.heard_at = context.now
+        if self.alone:
+            self.alone = self.given_up = False
+            context.timers.cancel(AloneOver())
+            for id in self._hidden:
+                self._membership.hide(id, ALONE, False)
+            self._hidden = []
+            self._membership.stale(False)
+            context.event("not_alone")
+        return again
+
+    def slept(self) -> None:
+        """This process did not run for a while: the silence of that time says nothing."""
+        self._awake_since = self._context.now
+
+    def cut_off(self, since: float) -> None:
+        """Silence all around since then: nobody else was heard, and a probe was missed."""
+        if self.alone:
+            return
+        context = self._context
+        self.alone = True
+        members = context.alive_members()
+        self._small = members <= SMALL
+        limit_s = context.config.alone_small_s if self._small else context.config.alone_s
+        context.timers.set(AloneOver(), since + limit_s)
+        context.event("alone", members=members - 1, stale_for_s=limit_s)
+        self._membership.stale(True)
+
+    def on_alone_over(self) -> None:
+        if self.alone:
+            context = self._context
+            self.given_up = not self._small
+            context.event("alone_over")
+            rows = context.table.rows
+            others = (id for id in context.ring if id != context.id)
+            self._hidden = [id for id in others if rows[id].hold_until <= context.now]
+            for id in self._hidden:
+                self._membership.hide(id, ALONE, True)

@@ -1,0 +1,245 @@
+"""Lossy pairs: members that others reach, while datagrams between them and us are lost, often one way only.
+
+Owns: the signs of that, and when there are enough of them to tell a person. It only watches: no suspicion or
+declaration of death depends on it. It sends one probe every `RECHECK_PERIODS` to a member of a lossy pair that the ring
+no longer probes. Never knows: why datagrams are lost.
+
+    unanswered   our pings of a member get no ack, and each time a helper reaches it
+    accused      a member tells us again and again that it suspects us: its pings arrive, our acks do not
+    unheard      our ring predecessor, which pings us once a period, is alive, and its pings do not arrive here
+
+    which way    unanswered, and its own datagrams arrive here    what we send is lost
+                 accused                                          what we send is lost
+                 unheard                                          what it sends is lost
+                 unanswered, and nothing is heard of it           not known
+
+A sign counts once it was seen `SIGNS` times in a row, at most once a period. It is over after `ACKS` acks in a row
+(unanswered), after `OVER_PERIODS` without an accusation (accused), or with the next ping of the predecessor (unheard).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gossipreg.core.context import Context
+from gossipreg.model import NodeId
+
+SIGNS = 8
+"""With 10 % loss each way one ping in five gets no ack, and eight in a row get none once in six days. With 80 % loss
+one way that takes a minute."""
+ACKS = 4
+"""With 80 % loss one way four acks in a row come once in ten minutes."""
+OVER_PERIODS = 4
+"""A member that suspects us says so once a period."""
+_ROW_PERIODS = 2.5
+"""Two accusations are in a row if at most this time is between them, so one may be lost."""
+RECHECK_PERIODS = 10
+UNHEARD_PERIODS = 10
+UNHEARD_S = 10.0
+"""The least time without a ping of the predecessor: it may have another profile, with longer periods."""
+PAIRS_MAX = 8
+"""The number of pairs that are noted: with more of them the fault is our own link, which others see too."""
+
+Way = Literal["to", "from", "unknown"]
+Sign = Literal["unanswered", "accused", "unheard"]
+
+
+@dataclass(frozen=True, slots=True)
+class LossyPair:
+    """Datagrams between us and this member are lost."""
+
+    id: NodeId
+    sign: Sign
+    way: Way
+    """`to`: what we send does not arrive there. `from`: what it sends does not arrive here."""
+    since: float
+    through: tuple[NodeId, ...]
+    """Helpers that reached it for us."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A sign: when it was seen first and last, and how often."""
+
+    since: float
+    at: float
+    times: int = 0
+
+    def again(self, now: float, apart_s: float) -> None:
+        """Count it once more, unless it was counted less than `apart_s` ago."""
+        if not self.times or now - self.at >= apart_s:
+            self.times += 1
+            self.at = now
+
+
+@dataclass(slots=True)
+class _Pair:
+    seen: dict[Sign, _Seen] = field(default_factory=dict)
+    acks: int = 0
+    """The acks in a row."""
+    through: dict[NodeId, None] = field(default_factory=dict)
+    told: LossyPair | None = None
+
+
+class Pairs:
+    def __init__(self, context: Context, probe: Callable[[NodeId], object]) -> None:
+        self._context = context
+        self._probe = probe
+        self._pairs: dict[NodeId, _Pair] = {}
+        self._predecessor: NodeId | None = None
+        self._pinged_at = context.now
+        """When the predecessor pinged us last, or became our predecessor."""
+
+    def lossy(self) -> list[LossyPair]:
+        return [pair.told for pair in self._pairs.values() if pair.told is not None]
+
+    # -- signs -------------------------------------------------------------------------------------------------------
+
+    def missed(self, id: NodeId) -> None:
+        """Note that a ping of ours got no ack in time."""
+        pair = self._pairs.get(id)
+        if pair is not None:
+            pair.acks = 0
+
+    def vouched(self, id: NodeId, helper: NodeId) -> None:
+        """Note that this helper reached a member that did not answer us."""
+        pair = self._sign(id, "unanswered")
+        if pair is not None:
+            pair.acks = 0
+            pair.through.pop(helper, None)
+            pair.through[helper] = None
+            if len(pair.through) > self._context.config.helpers:
+                del pair.through[next(iter(pair.through))]
+            self._tell(id, pair)
+
+    def accused(self, by: NodeId) -> None:
+        """Note that this member told us itself that it suspects us."""
+        known = self._pairs.get(by)
+        seen = None if known is None else known.seen.get("accused")
+        late = seen is not None and self._context.now - seen.at > _ROW_PERIODS * self._context.config.period_s
+        if known is not None and seen is not None and late and seen.times < SIGNS:
+            del known.seen["accused"]
+        pair = self._sign(by, "accused")
+        if pair is not None:
+            self._tell(by, pair)
+
+    def answered(self, id: NodeId) -> None:
+        """Note that it acked a ping of ours."""
+        pair = self._pairs.get(id)
+        if pair is not None:
+            pair.acks += 1
+            if pair.told is None or pair.acks >= ACKS:
+                self._over(id, pair, "unanswered")
+
+    def pinged(self, by: NodeId) -> None:
+        """Note that a ping of this member arrived."""
+        if by == self._predecessor:
+            self._pinged_at = self._context.now
+            if by in self._pairs:
+                self._over(by, self._pairs[by], "unheard")
+
+    def forget(self, id: NodeId) -> None:
+        """Drop a member that is no longer on the ring."""
+        pair = self._pairs.pop(id, None)
+        if pair is not None:
+            pair.seen.clear()
+            self._tell(id, pair)
+
+    def on_period(self) -> None:
+        """End signs that were not seen again, look for pings that should have come, and probe one member of a lossy
+        pair that the ring does not probe any more."""
+        context = self._context
+        period_s = context.config.period_s
+        self._look_at_predecessor()
+        recheck: NodeId | None = None
+        for id, pair in list(self._pairs.items()):
+            accused, unanswered = pair.seen.get("accused"), pair.seen.get("unanswered")
+            if accused is not None and context.now - accused.at > OVER_PERIODS * period_s:
+                del pair.seen["accused"]
+            if unanswered is not None and context.now - unanswered.at > RECHECK_PERIODS * period_s:
+                if unanswered.times < SIGNS:
+                    del pair.seen["unanswered"]
+                else:
+                    recheck = id
+            if pair.acks:
+                recheck = id
+            self._tell(id, pair)
+        if recheck is not None:
+            self._probe(recheck)
+
+    def _look_at_predecessor(self) -> None:
+        context = self._context
+        predecessor = context.ring.predecessor()
+        if predecessor != self._predecessor or context.config.probe_order != "ring":
+            before, self._predecessor, self._pinged_at = self._predecessor, predecessor, context.now
+            if before is not None and before in self._pairs:
+                self._over(before, self._pairs[before], "unheard")
+            return
+        unheard_s = max(UNHEARD_S, UNHEARD_PERIODS * context.config.period_s)
+        hears_others = context.now - context.heard_at <= OVER_PERIODS * context.config.period_s
+        if predecessor is None or not hears_others or context.now - self._pinged_at < unheard_s:
+            return
+        pair = self._sign(predecessor, "unheard")
+        if pair is not None:
+            pair.seen["unheard"].since, pair.seen["unheard"].times = self._pinged_at, SIGNS
+            self._tell(predecessor, pair)
+
+    # -- what follows ------------------------------------------------------------------------------------------------
+
+    def _sign(self, id: NodeId, sign: Sign) -> _Pair | None:
+        """Count this sign of a pair once more. None if the member is not alive, or if there are too many pairs
+        already."""
+        context = self._context
+        if id not in context.ring:
+            return None
+        pair = self._pairs.get(id)
+        if pair is None:
+            if len(self._pairs) >= PAIRS_MAX:
+                context.count("pairs_not_noted")
+                return None
+            pair = self._pairs[id] = _Pair()
+        pair.seen.setdefault(sign, _Seen(context.now, context.now)).again(context.now, context.config.period_s / 2)
+        return pair
+
+    def _over(self, id: NodeId, pair: _Pair, sign: Sign) -> None:
+        pair.seen.pop(sign, None)
+        self._tell(id, pair)
+
+    def _tell(self, id: NodeId, pair: _Pair) -> None:
+        """Compare the signs with what was reported, and report what changed as an event."""
+        before, pair.told = pair.told, self._found(id, pair)
+        context, after = self._context, pair.told
+        if before is None and after is not None:
+            context.count("lossy_pairs_found")
+        if after is not None and (before is None or (before.sign, before.way) != (after.sign, after.way)):
+            through = ", ".join(map(context.name, after.through))
+            context.event("pair_lossy", **self._whom(id), sign=after.sign, way=after.way, through=through,
+                          since_s=round(context.now - after.since, 3))  # fmt: skip
+        elif after is None and before is not None:
+            context.event("pair_lossy_over", **self._whom(id))
+        if not pair.seen:
+            self._pairs.pop(id, None)
+
+    def _found(self, id: NodeId, pair: _Pair) -> LossyPair | None:
+        for sign in _certain(pair):
+            since = pair.seen[sign].since
+            through = tuple(pair.through) if sign == "unanswered" else ()
+            return LossyPair(id, sign, self._way(id, sign, since), since, through)
+        return None
+
+    def _way(self, id: NodeId, sign: Sign, since: float) -> Way:
+        if sign == "unheard":
+            return "from"
+        peer = self._context.peers.of_id(id)
+        heard = peer is not None and peer.heard_at > since + self._context.config.period_s
+        return "to" if sign == "accused" or heard else "unknown"
+
+    def _whom(self, id: NodeId) -> dict[str, str]:
+        name, address = self._context.named_at(id)
+        return {"id": id.hex(), "name": name, "address": address}
+
+
+def _certain(pair: _Pair) -> Iterator[Sign]:
+    """The signs that were seen often enough, the most telling one first."""
+    order: tuple[Sign, ...] = ("unheard", "unanswered", "accused")
+    return (sign for sign in order if sign in pair.seen and pair.seen[sign].times >= SIGNS)

@@ -1,0 +1,1 @@
+"""Who has to hear what: broadcasts, pulls, anti-entropy, joining."""

@@ -1,0 +1,335 @@
+"""Anti-entropy: compare two tables, find the rows that differ.
+
+Owns: comparisons begun and answered. Never knows: how a row is fetched (`pulls.py`) or what is in it. A member that is
+not synced begins none (`join.py`).
+
+Equal fingerprints, carried by every probe and ack, end a comparison before it begins. Else, prober P and probed Q:
+
+    P -> Q   Buckets    the table in up to 256 buckets, 4 salted bytes each
+    Q -> P   Hashes     for the buckets that differ: 4 salted bytes a row (none: nothing differs after all)
+    P -> Q   Want       hashes that P does not have;  Versions of the rows whose hashes Q does not have
+    Q -> P   Versions   of what was wanted; and each side pulls the rows in which it is behind
+
+A receiver of Versions that is ahead answers with its own, so that the other one pulls. If it knows the member as dead,
+it answers with that claim; if the member has left, with the last page of its row. A bucket that changed within
+`settle_s` is left out, and compared once it has settled: under churn tables are never equal, and an update that is
+being gossiped needs no comparing. A comparison that moved nothing is repeated at growing intervals until a fingerprint
+changes. A member that lacked many rows compares soon with two others, so a healed partition spreads in log n rounds. A
+few rows are gossiped on, since seldom only one member missed them. A member that has joined compares with its
+neighbours soon: if many join at once, they do not understand everything that they gossip to each other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gossipreg.core.context import Context
+from gossipreg.core.gossip.dissemination import Dissemination
+from gossipreg.core.gossip.join import VERSION_BYTES, Joining
+from gossipreg.core.gossip.pulls import Pulls
+from gossipreg.core.session.outbox import Class
+from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.wire.messages import ROW_HASH_BYTES, Buckets, Claim, Hashes, Versions, Want
+
+_MASK = (1 << 64) - 1
+_ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hashing
+
+_BITS_MIN, _BITS_MAX = 4, 8
+_HASHES_MAX_BYTES = 16 * 1024
+"""An answer to Buckets takes at most so much; what it leaves out is found by the next comparison."""
+_KEPT_MAX = 8
+"""Comparisons that we began, to know whose Hashes come; and answers to Buckets, to know what a Want means."""
+_MANY = 8
+"""Who took so many rows in one comparison compares with others soon; of fewer in one datagram each is told on."""
+_BACKOFF_MAX = 6
+"""How often at most the wait for the next comparison with one member is doubled."""
+_ANSWER_S = 0.02
+"""One member's Buckets are answered once in this time: an answer may cost a walk over many rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Timer: begin a comparison with this member, now that what changed has settled."""
+
+    peer: NodeId
+    again: bool = False
+    """It is the second look. That begins no third: under churn something is always unsettled, and the next probe comes
+    anyway."""
+
+
+def mixed(value: int, salt: int) -> int:
+    """32 bits of a 64-bit hash under a salt: two rows that collide under one salt do not under the next."""
+    return (((value ^ salt) * _ODD) & _MASK) >> 32
+
+
+def _split(hashes: bytes) -> Iterator[bytes]:
+    return (hashes[at : at + ROW_HASH_BYTES] for at in range(0, len(hashes), ROW_HASH_BYTES))
+
+
+@dataclass(slots=True)
+class _Begun:
+    """The last comparison that we began with a member."""
+
+    at: float
+    fingerprints: tuple[int, int]
+    """Ours and theirs."""
+    fruitless: int = 0
+    """How often in a row one was answered, and no fingerprint changed."""
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class _Answer:
+    """To somebody's Buckets."""
+
+    peer: NodeId
+    at: float
+    rows: dict[int, NodeId]
+    """By salted hash."""
+
+
+class AntiEntropy:
+    def __init__(self, context: Context, rumours: Dissemination, fetch: Pulls, joining: Joining) -> None:
+        self._context = context
+        self._dissemination = rumours
+        self._pulls = fetch
+        self._joining = joining
+        self._begun: dict[NodeId, _Begun] = {}
+        self._open: dict[int, tuple[NodeId, int]] = {}
+        """Comparisons that we began: salt -> (with whom, bits)."""
+        self._answered: dict[int, _Answer] = {}
+        """By salt."""
+
+    # -- when to compare ---------------------------------------------------------------------------------------------
+
+    def seen_fingerprint(self, peer: NodeId, fingerprint: int, *, may_compare: bool) -> None:
+        """A probe or ack of this member carried its fingerprint. The prober alone begins (`may_compare`)."""
+        context = self._context
+        if fingerprint == context.table.fingerprint:
+            self._dissemination.in_step(peer)
+            return
+        if may_compare and self._joining.synced and self._may_begin(peer, fingerprint):
+            self._begin(peer, fingerprint)
+
+    def _may_begin(self, peer: NodeId, fingerprint: int) -> bool:
+        """Not twice within half of `compare_s` (probes are not quite as regular as that), and with backoff where the
+        last ones moved nothing."""
+        context = self._context
+        begun = self._begun.get(peer)
+        if begun is None:
+            return True
+        times = begun.fruitless
+        if begun.fingerprints != (context.table.fingerprint, fingerprint):
+            times = 0
+        elif begun.answered:
+            times += 1
+        wait_s = context.config.compare_s * (2.0 ** min(times, _BACKOFF_MAX) - 0.5)
+        return context.now - begun.at >= wait_s
+
+    def soon(self, peer: NodeId) -> None:
+        """Begin one with this member, once what is being told has settled."""
+        context = self._context
+        context.timers.set_earlier(Compare(peer), context.now + 2 * context.config.settle_s)
+
+    def has_joined(self) -> None:
+        """We are in step with whom we listed."""
+        for peer in self._context.ring.neighbours(self._context.config.fanout_ring):
+            self.soon(peer)
+
+    def on_compare(self, timer: Compare) -> None:
+        if timer.peer in self._context.ring:
+            self._begin(timer.peer, 0, again=timer.again)
+
+    def _begin(self, peer: NodeId, fingerprint: int, *, again: bool = False) -> None:
+        context = self._context
+        if not context.outbox.room(Class.DELTA, context.now):
+            return
+        context.count("comparisons")
+        self._note_begun(peer, (context.table.fingerprint, fingerprint))
+        rows = len(context.ring)
+        bits = min(max(rows.bit_length(), _BITS_MIN), _BITS_MAX)
+        while 4 << bits > context.limit(peer) - 64:
+            bits -= 1
+        salt = context.rng.getrandbits(64) | 1
+        self._open[salt] = (peer, bits)
+        if len(self._open) > _KEPT_MAX:
+            del self._open[next(iter(self._open))]
+        hashes, settled = self._bucket_hashes(bits)
+        digests = b"".join(
+            (mixed(value, salt) or 1).to_bytes(4, "big") if old else bytes(4)
+            for value, old in zip(hashes, settled, strict=True)
+        )
+        context.to(peer, Buckets(salt, bits, digests))
+        if not all(settled) and not again:
+            settled_at = context.now + context.config.settle_s + context.config.gather_s
+            context.timers.set_earlier(Compare(peer, again=True), settled_at)
+
+    def _note_begun(self, peer: NodeId, fingerprints: tuple[int, int]) -> None:
+        before = self._begun.get(peer)
+        begun = self._begun[peer] = _Begun(self._context.now, fingerprints)
+        if before is not None and before.fingerprints == fingerprints:
+            begun.fruitless = before.fruitless + before.answered
+
+    def _bucket_hashes(self, bits: int) -> tuple[list[int], list[bool]]:
+        """The table's XOR in each of 2**bits buckets, and whether each has settled."""
+        table = self._context.table
+        settled_before = self._context.now - self._context.config.settle_s
+        hashes, settled = [0] * (1 << bits), [True] * (1 << bits)
+        shift = _BITS_MAX - bits
+        for at in range(1 << _BITS_MAX):
+            hashes[at >> shift] ^= table.bucket_hash[at]
+            if table.bucket_changed_at[at] > settled_before:
+                settled[at >> shift] = False
+        return hashes, settled
+
+    def _rows_of(self, bucket: int, bits: int, salt: int) -> dict[int, NodeId]:
+        shift = _BITS_MAX - bits
+        rows: dict[int, NodeId] = {}
+        for fine in range(bucket << shift, (bucket + 1) << shift):
+            for id, value in self._context.table.rows_in(fine):
+                rows[mixed(value, salt)] = id
+        return rows
+
+    # -- the steps of a comparison -----------------------------------------------------------------------------------
+
+    def on_buckets(self, peer: NodeId, message: Buckets) -> None:
+        context = self._context
+        if not context.outbox.room(Class.PAGE, context.now):
+            return
+        bits, salt = message.bits, message.salt
+        if not _BITS_MIN <= bits <= _BITS_MAX:
+            context.count("drop.buckets_size")
+            return
+        if any(one.peer == peer and context.now - one.at < _ANSWER_S for one in self._answered.values()):
+            context.count("drop.buckets_too_often")
+            return
+        hashes, settled = self._bucket_hashes(bits)
+        answered: dict[int, NodeId] = {}
+        groups: list[tuple[int, int, int, bytes]] = []
+        size = 0
+        start = context.rng.randrange(1 << bits)  # what is left out at the bound is another part each time
+        for step in range(1 << bits):
+            at = (start + step) % (1 << bits)
+            theirs = message.digests[4 * at : 4 * at + 4]
+            ours = (mixed(hashes[at], salt) or 1).to_bytes(4, "big")
+            if ours == theirs or theirs == bytes(4) or not settled[at]:
+                continue
+            rows = self._rows_of(at, bits, salt)
+            size += len(rows) * ROW_HASH_BYTES
+            if groups and size > _HASHES_MAX_BYTES:
+                break
+            answered.update(rows)
+            groups += self._groups(peer, at, sorted(rows))
+        self._answered[salt] = _Answer(peer, context.now, answered)
+        if len(self._answered) > _KEPT_MAX:
+            del self._answered[next(iter(self._answered))]
+        self._send_groups(peer, salt, bits, groups)
+
+    def _groups(self, peer: NodeId, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
+        """A bucket's hashes in pieces that fit a datagram, each complete for its range; of a huge one only some."""
+        most = (self._context.limit(peer) - 64) // ROW_HASH_BYTES
+        groups = []
+        low = 0
+        for at in range(0, max(len(hashes), 1), most):
+            piece = hashes[at : at + most]
+            high = piece[-1] if at + most < len(hashes) else (1 << 8 * ROW_HASH_BYTES) - 1
+            groups.append((bucket, low, high, b"".join(value.to_bytes(ROW_HASH_BYTES, "big") for value in piece)))
+            low = high + 1
+        return groups[: _HASHES_MAX_BYTES // (most * ROW_HASH_BYTES) + 1]
+
+    def _send_groups(self, peer: NodeId, salt: int, bits: int, groups: list[tuple[int, int, int, bytes]]) -> None:
+        limit = self._context.limit(peer) - 32
+        batch: list[tuple[int, int, int, bytes]] = []
+        size = 0
+        for group in groups:
+            cost = len(group[3]) + 24
+            if batch and size + cost > limit:
+                self._context.to(peer, Hashes(salt, bits, tuple(batch)))
+                batch, size = [], 0
+            batch.append(group)
+            size += cost
+        self._context.to(peer, Hashes(salt, bits, tuple(batch)))
+
+    def on_hashes(self, peer: NodeId, message: Hashes) -> None:
+        context = self._context
+        if self._open.get(message.salt) != (peer, message.bits):
+            context.count("hashes_unasked")
+            return
+        if peer in self._begun:
+            self._begun[peer].answered = True
+        rows_of: dict[int, dict[int, NodeId]] = {}
+        wanted: list[bytes] = []
+        lacking: dict[NodeId, None] = {}
+        for bucket, low, high, hashes in message.buckets:
+            if bucket not in rows_of:
+                rows_of[bucket] = self._rows_of(bucket, message.bits, message.salt)
+            rows = rows_of[bucket]
+            told = dict.fromkeys(_split(hashes))
+            wanted += [value for value in told if int.from_bytes(value, "big") not in rows]
+            for value, id in rows.items():
+                if low <= value <= high and value.to_bytes(ROW_HASH_BYTES, "big") not in told:
+                    lacking[id] = None
+        most = (context.limit(peer) - 32) // ROW_HASH_BYTES
+        for at in range(0, len(wanted), most):
+            context.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
+        self._send_versions(peer, list(lacking))
+        if len(wanted) >= _MANY:
+            for other in context.ring.sample(context.rng, 2, [peer]):
+                self.soon(other)
+
+    def on_want(self, peer: NodeId, message: Want) -> None:
+        answer = self._answered.get(message.salt)
+        rows = {} if answer is None or answer.peer != peer else answer.rows
+        wanted = (int.from_bytes(value, "big") for value in _split(message.hashes))
+        self._send_versions(peer, [rows[value] for value in wanted if value in rows])
+
+    def _send_versions(self, peer: NodeId, ids: list[NodeId]) -> None:
+        context = self._context
+        if not ids or not context.outbox.room(Class.PAGE, context.now):
+            return
+        held = [(id, *context.table.rows[id].version) for id in ids if id in context.table.rows]
+        most = (context.limit(peer) - 48) // VERSION_BYTES
+        for at in range(0, len(held), most):
+            context.to(peer, Versions(tuple(held[at : at + most])))
+
+    # -- versions: who is behind pulls -------------------------------------------------------------------------------
+
+    def on_versions(self, peer: NodeId, message: Versions) -> None:
+        ahead: list[NodeId] = []
+        few = message.next is None and len(message.rows) < _MANY
+        for id, generation, counter in message.rows:
+            self._weigh(peer, id, Version(generation, counter), ahead, few)
+        if message.next is None:
+            self._send_versions(peer, ahead)
+        else:
+            self._joining.on_page(peer, message)
+
+    def _weigh(self, peer: NodeId, id: NodeId, theirs: Version, ahead: list[NodeId], few: bool) -> None:
+        """One row that the peer holds at `theirs`."""
+        context = self._context
+        self._dissemination.shown_row(peer, id, theirs)
+        row = context.table.rows.get(id)
+        if row is None:
+            self._pulls.want(id, peer, theirs, NOTHING, rumour=few)
+        elif id == context.id:
+            if theirs < row.version:
+                ahead.append(id)
+        elif (row.dead or row.left) and theirs.generation <= row.liveness.generation:
+            self.answer_gone(peer, id, theirs)
+        elif row.pull_from < theirs:
+            self._pulls.want(id, peer, theirs, row.pull_from, rumour=few)
+        elif theirs < row.version:
+            ahead.append(id)
+
+    def answer_gone(self, peer: NodeId, id: NodeId, theirs: Version) -> None:
+        """Answer a peer that holds a row of a dead member with the claim, and of one that left with its last page."""
+        context = self._context
+        row = context.table.rows[id]
+        if row.left:
+            page = context.table.page(id, theirs, context.limit(peer))
+            if page is not None:  # its last page says that it left; a receiver that lacks more pulls on
+                context.to(peer, page)
+        else:
+            context.to(peer, Claim(id, *row.liveness, by=row.reporter or context.id))
+
+    def forget(self, id: NodeId) -> None:
+        self._begun.pop(id, None)

@@ -1,0 +1,114 @@
+"""Acks of our row: which living members hold it at a version, to know when a change has reached everybody.
+
+Owns: the version to wait for, and which members have acked it (shown that they hold it). Never knows: what the change
+was, or who waits for it.
+
+Gossip brings acks from neighbours on the ring only, so every other member is asked, with messages that every release
+knows: the change itself (Delta) and a Pull for it, in one datagram. A member that holds our row at that version answers
+the Pull with its copy of the change, which is the ack. A member without that version takes it from the Delta first. A
+fingerprint equal to ours is an ack too. A member that does not answer is asked again at growing intervals, until it
+answers, is no longer on the ring, or nobody waits any more.
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.core.context import Context
+from gossipreg.core.effects import RowAcked
+from gossipreg.core.session.outbox import Class
+from gossipreg.model import NodeId, Version
+from gossipreg.wire.messages import Pull
+
+ASKED_AT_ONCE = 32
+"""Members that are asked at once; the next ones are asked `PAUSE_S` later. 1,000 members take 0.6 s and 150 KB."""
+PAUSE_S = 0.02
+INTERVAL_MAX_S = 1.0
+"""The longest interval: a member is asked again after its round-trip timeout, then after twice that, up to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskForAcks:
+    """Timer: some members have not acked our row, and it is time to ask them (again)."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    due: float
+    interval_s: float
+
+
+class RowAcks:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._goal: Version | None = None
+        """The version to wait for; None: nobody waits."""
+        self._acked: set[NodeId] = set()
+        self._asked: dict[NodeId, _Asked] = {}
+
+    def begin(self, version: Version) -> None:
+        """Ask every living member until all hold our row at `version`; then the effect RowAcked comes. If somebody
+        waits for another version already, the higher one of the two counts."""
+        if self._goal is None or version > self._goal:
+            self._goal = version
+            self._acked.clear()
+            self._asked.clear()
+            self._context.timers.set(AskForAcks(), self._context.now)
+
+    def end(self) -> None:
+        """Stop asking: nobody waits any more."""
+        self._goal = None
+        self._acked.clear()
+        self._asked.clear()
+        self._context.timers.cancel(AskForAcks())
+
+    def missing(self) -> list[NodeId]:
+        """The living members that have not acked, in the order of the ring; empty if nobody waits."""
+        context = self._context
+        if self._goal is None:
+            return []
+        return [id for id in context.ring if id != context.id and id not in self._acked]
+
+    def acked(self, peer: NodeId, version: Version) -> None:
+        """Note that this member has sent our own row at that version."""
+        if self._goal is not None and version >= self._goal:
+            self._acked.add(peer)
+
+    def equal_fingerprint(self, peer: NodeId) -> None:
+        """Note that this member's table is equal to ours."""
+        if self._goal is not None:
+            self._acked.add(peer)
+
+    def on_ask(self) -> None:
+        """Ask the members that are due."""
+        context, goal = self._context, self._goal
+        if goal is None:
+            return
+        asked, next_due = 0, float("inf")
+        for id in self.missing():
+            before = self._asked.get(id)
+            if before is None or before.due <= context.now:
+                if asked == ASKED_AT_ONCE or not context.outbox.room(Class.DELTA, context.now):
+                    next_due = context.now + PAUSE_S
+                    break
+                asked += 1
+                before = self._ask(id, goal, before)
+            next_due = min(next_due, before.due)
+        # A member that joins meanwhile is not due yet, so look again after the longest interval at the latest.
+        context.timers.set(AskForAcks(), min(next_due, context.now + INTERVAL_MAX_S))
+
+    def _ask(self, id: NodeId, goal: Version, before: _Asked | None) -> _Asked:
+        context = self._context
+        interval_s = context.bound_s(id) if before is None else min(2 * before.interval_s, INTERVAL_MAX_S)
+        asked = self._asked[id] = _Asked(context.now + interval_s, interval_s)
+        since = Version(goal.generation, goal.counter - 1)
+        change = context.table.page(context.id, since, context.limit(id) // 2)
+        if change is not None:
+            context.to(id, change)
+        context.to(id, Pull(context.id, *since))
+        return asked
+
+    def look(self) -> None:
+        """At the end of each input: emit RowAcked if all have acked."""
+        goal = self._goal
+        if goal is not None and len(self._acked) >= len(self._context.ring) - 1 and not self.missing():
+            self.end()
+            self._context.effects.append(RowAcked(goal))

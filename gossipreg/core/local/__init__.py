@@ -1,0 +1,1 @@
+"""This member itself: its own row and address, identity conflicts, leaving."""

@@ -1,0 +1,103 @@
+"""The table kept from the last run: it answers until this member is synced.
+
+Owns: how long the kept rows count, and that this member does not become a cluster of its own before that. Never knows:
+where the rows were kept, nor the wall clock.
+
+The kept rows are no part of the table: they are not gossiped, not probed and in no fingerprint. They only make answers,
+which are marked stale (`Catalog.recall`). A kept row ends when a whole row of that member comes, when the cluster says
+that the member is dead or has left, when this member is synced, or when the time is up. If a whole cluster starts at
+once, the first member that was listed may have just started too, and may know nobody else: then the others get
+`SETTLE_S` to show up.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import inf
+
+from gossipreg.core.context import Context
+from gossipreg.core.failure.isolation import SMALL
+from gossipreg.core.session.reconnect import Reconnect
+from gossipreg.core.table.catalog import Catalog
+from gossipreg.core.table.content import KIND_MEMBER, Content
+from gossipreg.core.table.membership import MembershipIndex
+from gossipreg.core.table.row import Row
+from gossipreg.errors import BadDatagram
+from gossipreg.model import MAX_ROWS, Liveness, NodeId, Rank
+from gossipreg.wire.messages import Delta
+from gossipreg.wire.values import decode_member_untrusted
+
+SETTLE_S = 10.0
+"""Members of a cluster that all start at once find each other within this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastKnownOver:
+    """Timer: the kept rows are too old to answer with."""
+
+
+class LastKnown:
+    def __init__(self, context: Context, catalog: Catalog, roster: MembershipIndex, lost: Reconnect) -> None:
+        self._context = context
+        self._catalog = catalog
+        self._membership = roster
+        self._reconnect = lost
+        self.first_was_synced: Callable[[], bool] = lambda: True
+        """Whether the member that this one became synced with was synced itself."""
+        roster.synced_with_recalled = self._on_synced
+
+    def recall(self, deltas: Iterable[Delta], counts_s: float) -> None:
+        """Answer with these pages of others' rows for `counts_s` at most. Rows that cannot be read are left out.
+
+        A member without a seed waits for the members that it remembers for the same time, before it becomes a cluster
+        of its own. In a cluster so large that they cannot all be gone, it waits for ever.
+        """
+        rows = _rows_untrusted(deltas, self._context.id, self._context.now)
+        if not rows or counts_s <= 0:
+            return
+        self._membership.recall(rows)
+        self._reconnect.patience_s = counts_s if len(rows) < SMALL else inf
+        self._context.timers.set(LastKnownOver(), self._context.now + counts_s)
+        self._context.event("last_known", members=len(rows), counts_s=round(counts_s, 1))
+
+    def _on_synced(self) -> None:
+        if self._context.settling:
+            return
+        if self.first_was_synced():
+            self._membership.forget_recalled()
+        else:
+            self._context.settling = True
+            self._context.timers.set_earlier(LastKnownOver(), self._context.now + SETTLE_S)
+
+    def on_over(self) -> None:
+        self._context.settling = False
+        if self._catalog.recalled:
+            self._membership.forget_recalled()
+            if not self._context.in_step:
+                self._context.event("last_known_over")
+
+
+def _rows_untrusted(deltas: Iterable[Delta], own_id: NodeId, now: float) -> dict[NodeId, Row]:
+    """The rows of others that these pages make, by id."""
+    rows: dict[NodeId, Row] = {}
+    for delta in deltas:
+        row = rows.get(delta.id)
+        if row is None:
+            if delta.id == own_id or len(rows) >= MAX_ROWS:
+                continue
+            row = rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
+            row.content = Content(delta.generation)
+        if row.content is not None and row.content.accepts(delta):
+            row.content.apply(delta)
+    return {id: row for id, row in rows.items() if _read_member(row) and row.answers}
+
+
+def _read_member(row: Row) -> bool:
+    value = None if row.content is None else row.content.view(KIND_MEMBER, 0)
+    if value is None:
+        return False
+    try:
+        row.member = decode_member_untrusted(value)
+    except BadDatagram:
+        return False
+    row.member_generation = row.liveness.generation
+    return True

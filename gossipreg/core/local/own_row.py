@@ -1,0 +1,127 @@
+"""Our own row: our entry, our services and their health, written and told.
+
+Owns: the slot of each service of ours, and our own entry. Never knows: who reads them, or how our address is found
+(`own_address.py` and the daemon do that).
+
+A change is written once, and told within the gathering time as one delta. Writing what
+stands there already changes nothing: no counter, no rumour, no watcher woken.
+"""
+
+import heapq
+from dataclasses import replace
+
+from gossipreg.core.context import Context
+from gossipreg.core.gossip.dissemination import Dissemination
+from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.errors import GossipregError, NotFound, TooLarge
+from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, Service, Status, Version
+from gossipreg.wire import values
+from gossipreg.wire.messages import MAX_VERSION
+
+
+class OwnRow:
+    def __init__(self, context: Context, rumours: Dissemination, member: Member) -> None:
+        self._context = context
+        self._dissemination = rumours
+        self._slots: dict[str, int] = {}
+        self._free: list[int] = []
+        self.services: dict[str, Service] = {}
+        self.health: dict[str, tuple[Health, str]] = {}
+        """The health of each service, and why it is in maintenance."""
+        self.member = member
+        context.table.write(KIND_MEMBER, 0, values.encode_member(member), context.now)
+
+    @property
+    def version(self) -> Version:
+        return self._context.table.own.version
+
+    def update(self, member: Member) -> None:
+        """Our own entry is this from now on."""
+        if member != self.member:
+            before = self.version
+            self._context.table.write(KIND_MEMBER, 0, values.encode_member(member), self._context.now)
+            self.member = member
+            self._dissemination.tell_row(self._context.id, before)
+
+    def reachable_at(self, addresses: tuple[Address, ...]) -> None:
+        """Announce these as our addresses, best first: the present one of each family, and no former ones. At a former
+        address there may be nobody, or somebody else."""
+        if addresses != self.member.addresses:
+            self._context.event("moved", address=" ".join(map(str, addresses)))
+            self.update(replace(self.member, addresses=addresses))
+
+    def drain(self, on: bool, reason: str = "") -> None:
+        """Put all our services in maintenance, or end that. Does nothing while we are leaving."""
+        if self.member.status in (Status.UP, Status.DRAINING):
+            status = Status.DRAINING if on else Status.UP
+            self.update(replace(self.member, status=status, reason=reason if on else ""))
+
+    # -- our identity ------------------------------------------------------------------------------------------------
+
+    def room_above(self, generation: int) -> bool:
+        """A word that leaves us no answer is not believed by others either (see `intake.py`)."""
+        return generation >> 16 < MAX_VERSION >> 16
+
+    def raise_above(self, generation: int) -> None:
+        """Start a new generation of ours above this one; nothing changes where there is none."""
+        context = self._context
+        if not self.room_above(generation):
+            context.count("drop.generation_exhausted")
+            return
+        raised = (((generation >> 16) + 1) << 16) | context.rng.getrandbits(16)
+        context.table.next_generation(raised, context.now)
+        context.event("generation_raised", id=context.id.hex(), generation=str(raised))
+        self._dissemination.tell_row(context.id, NOTHING)
+
+    # -- services ----------------------------------------------------------------------------------------------------
+
+    def register(self, service: Service, health: Health, reason: str = "") -> Version:
+        """Add a service, or update the one with that id; return the version after it. `reason` says why it is in
+        maintenance. Raises TooLarge; then nothing changed."""
+        slot = self._slots.get(service.id)
+        if slot is None:
+            slot = self._free[0] if self._free else len(self._slots)
+            if slot >= MAX_SERVICES_A_ROW:
+                raise TooLarge(f"this sidecar has {MAX_SERVICES_A_ROW} services already: deregister some")
+        before, table, now = self.version, self._context.table, self._context.now
+        if self.health.get(service.id) != (health, reason):
+            table.write(KIND_HEALTH, slot, values.encode_health(health, reason), now)
+        try:
+            if self.services.get(service.id) != service:
+                table.write(KIND_SERVICE, slot, values.encode_service(service), now)
+        except GossipregError:  # too large, or a value that others would refuse
+            was = self.health.get(service.id)
+            table.write(KIND_HEALTH, slot, None if was is None else values.encode_health(*was), now)
+            raise
+        if service.id not in self._slots:
+            if self._free:
+                heapq.heappop(self._free)
+            self._slots[service.id] = slot
+        self.services[service.id], self.health[service.id] = service, (health, reason)
+        if self.version != before:
+            self._dissemination.tell_row(self._context.id, before)
+        return self.version
+
+    def deregister(self, service_id: str) -> None:
+        slot = self._slot(service_id)
+        before = self.version
+        self._context.table.write(KIND_HEALTH, slot, None, self._context.now)
+        self._context.table.write(KIND_SERVICE, slot, None, self._context.now)
+        del self._slots[service_id], self.services[service_id], self.health[service_id]
+        heapq.heappush(self._free, slot)
+        self._dissemination.tell_row(self._context.id, before)
+
+    def set_health(self, service_id: str, health: Health, reason: str = "") -> Version:
+        slot = self._slot(service_id)
+        before = self.version
+        if self.health[service_id] != (health, reason):
+            self._context.table.write(KIND_HEALTH, slot, values.encode_health(health, reason), self._context.now)
+            self.health[service_id] = health, reason
+            self._dissemination.tell_row(self._context.id, before)
+        return self.version
+
+    def _slot(self, service_id: str) -> int:
+        slot = self._slots.get(service_id)
+        if slot is None:
+            raise NotFound(f"no service {service_id!r} is registered here: see `gossipreg services`")
+        return slot

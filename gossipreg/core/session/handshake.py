@@ -1,0 +1,196 @@
+"""Handshake: from a boot id nobody knows to a member, and from an unproven address to a proven one.
+
+Owns: the greeting (Hello, Mismatch, the clear notice about keys). Never knows: what members say to each other after it.
+
+    caller -> called   Hello(number n)                      a seed, or somebody lost
+    called -> caller   Hello(echo n, number m)              m is a keyed hash of boot id, source and time: no memory
+    caller -> called   Hello(echo m), and what it came for  now both are bound, and both addresses proven
+
+Anything else from an unbound boot id is answered with a Hello that carries a number, and dropped. A member that speaks
+from an address which is not in its row is asked to echo a number from there, and meanwhile gets little.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gossipreg.core.context import Context
+from gossipreg.core.effects import Send
+from gossipreg.core.session.reconnect import Reconnect
+from gossipreg.core.session.sessions import Peer
+from gossipreg.errors import BadDatagram
+from gossipreg.model import Address, BootId, NodeId
+from gossipreg.wire import seal
+from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
+
+_STRANGERS_A_SECOND, _STRANGERS_AT_ONCE = 500, 2000
+"""Numbers for those who have proven nothing; more are dropped and counted. An answer takes some 50 us of a core, and so
+many at once let a cluster start in one moment: with 200 of either, the last of 500 members that had one seed was
+answered after 2 s, of 1,000 after 5."""
+_NOTICES_A_SECOND = 200
+"""Apart from those: who has no key can ask for any number of notices, and must not keep out who has one."""
+_COMPLAINTS_MAX = 64
+_NOTICE_S = 1.0
+"""Anyone can write a notice, so an operator is told of one in this time."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """So many answers at once, and so many a second."""
+
+    at_once: float
+    a_second: float
+    filled_at: float
+    left: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.at_once
+
+    def take(self, now: float) -> bool:
+        """Whether there is one left."""
+        self.left = min(self.at_once, self.left + (now - self.filled_at) * self.a_second)
+        self.filled_at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+class Handshake:
+    def __init__(
+        self,
+        context: Context,
+        lost: Reconnect,
+        met: Callable[[NodeId, bool], None],
+        not_understood: Callable[[NodeId], None],
+        met_twin: Callable[[BootId, Address, Hello], None],
+    ) -> None:
+        """`met(id, first)`: a member has proven where it is, for the first time or again; `not_understood(id)`: one
+        that we know asked who we are; `met_twin(boot_id, address, hello)`: a living process there has our id."""
+        self._context = context
+        self._reconnect = lost
+        self._met = met
+        self._not_understood = not_understood
+        self._met_twin = met_twin
+        self._numbers = _Bucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, context.now)
+        self._notices = _Bucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, context.now)
+        self._noticed_at = float("-inf")
+        self._complained: dict[Address, None] = {}
+        """Addresses that told us why they do not speak with us, the oldest first."""
+
+    # -- greeting ----------------------------------------------------------------------------------------------------
+
+    def on_hello(self, boot_id: BootId, source: Address, hello: Hello) -> None:
+        context, peers = self._context, self._context.peers
+        if hello.cluster != context.config.cluster:
+            context.count("drop.wrong_cluster")
+            if hello.number and self._may_answer(self._numbers):
+                context.outbox.put(source, Mismatch(context.config.cluster, hello.number))
+            return
+        peer = peers.of_boot(boot_id)
+        if peer is not None and peer.id != hello.id:
+            context.count("drop.other_id")
+            return
+        first = peer is None
+        proven = peers.met(boot_id, source, hello.echo, context.now)
+        if proven:
+            self.understood(source)
+        if proven and hello.id == context.id:
+            if hello.number and peers.called(hello.echo) is not None:  # it has not heard us yet
+                self._answer_hello(boot_id, source, hello.number, known=True)
+            peers.answered(hello.echo)
+            self._met_twin(boot_id, source, hello)
+            return
+        if proven:
+            peer = self._bind(boot_id, source, hello)
+            if peer is None:
+                context.count("drop.old_generation")
+                return
+        if hello.number:
+            self._answer_hello(boot_id, source, hello.number, known=peer is not None and peer.source == source)
+            if peer is not None and not hello.echo and context.now - peer.asked_at >= context.config.rtt_floor_s:
+                peer.asked_at = context.now  # several of ours may have crossed its question: once is enough
+                self._not_understood(hello.id)
+        if proven:
+            self._met(hello.id, first)
+
+    def _bind(self, boot_id: BootId, source: Address, hello: Hello) -> Peer | None:
+        context = self._context
+        row = context.table.rows.get(hello.id)
+        if row is not None and hello.generation < row.liveness.generation:
+            context.outbox.put(source, Claim(row.id, *row.liveness, row.reporter or context.id))  # so that it knows
+            newer_at = context.address(row.id)
+            if newer_at is not None and newer_at != source:
+                context.outbox.put(source, Peers(((row.id, newer_at),)))  # and can ask whether that one lives
+            return None
+        peer = context.peers.bind(boot_id, hello.id, hello.generation, guest=row is None)
+        if peer is not None:
+            context.outbox.proven(source)
+            peer.source = source
+            peer.in_step = hello.in_step
+            peer.heard_at = context.now
+            self._reconnect.reached(hello.id, context.peers.called(hello.echo))
+            context.peers.answered(hello.echo)
+        return peer
+
+    def _answer_hello(self, boot_id: BootId, source: Address, number: int, *, known: bool) -> None:
+        context = self._context
+        if not known and not self._may_answer(self._numbers):
+            return
+        ask = 0 if known else context.peers.challenge(boot_id, source, context.now)
+        context.outbox.put(source, context.hello(ask, number))
+
+    def ask_who(self, boot_id: BootId, source: Address) -> None:
+        """Unbound, or at an address that proves nothing: give it a number to echo from there."""
+        if self._may_answer(self._numbers):
+            context = self._context
+            number = context.peers.challenge(boot_id, source, context.now)
+            context.outbox.put(source, context.hello(number, 0))
+
+    def on_mismatch(self, source: Address, mismatch: Mismatch) -> None:
+        """The called one belongs to another cluster. Believed only in answer to a call of ours."""
+        context = self._context
+        if context.peers.called(mismatch.echo) is None:
+            context.count("drop.mismatch_unasked")
+            return
+        context.peers.answered(mismatch.echo)
+        self._complains(source)
+        context.event("wrong_cluster", cluster=mismatch.cluster, address=str(source))
+
+    def _complains(self, source: Address) -> None:
+        self._complained[source] = None
+        if len(self._complained) > _COMPLAINTS_MAX:
+            del self._complained[next(iter(self._complained))]
+
+    def understood(self, source: Address) -> None:
+        """Note that a member at this address has answered what we sent, so its complaint is over."""
+        if source in self._complained:
+            del self._complained[source]
+            self._context.event("understood", address=str(source))
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def on_unknown_key(self, datagram: bytes, source: Address) -> None:
+        """Sealed with a key that we do not have, or clear where we have one, or sealed where we have none: say so in
+        the clear, no longer than what came."""
+        if self._may_answer(self._notices):
+            self._context.effects.append(Send(seal.notice_for(datagram), source))
+
+    def on_notice(self, datagram: bytes, source: Address) -> None:
+        """Somebody says that it lacks our key. Anyone could: it must name a datagram of ours, and changes nothing."""
+        context = self._context
+        try:
+            key_id, boot_id, counter = seal.read_notice_untrusted(datagram)
+        except BadDatagram:
+            return
+        if not context.outbox.sealed(key_id, boot_id, counter):
+            context.count("drop.notice_unasked")
+        elif context.now - self._noticed_at >= _NOTICE_S:
+            self._noticed_at = context.now
+            self._complains(source)
+            context.event("key_needed" if key_id == seal.NO_KEY else "not_our_key", address=str(source))
+
+    def _may_answer(self, bucket: _Bucket) -> bool:
+        if bucket.take(self._context.now):
+            return True
+        self._context.count("drop.strangers_throttled")
+        return False

@@ -1,0 +1,329 @@
+"""Path MTU: how large a datagram arrives at each member, measured by probes (RFC 8899, DPLPMTUD).
+
+Owns: for each member that large datagrams are sent to, the largest size that is known to arrive and the smallest that
+is known to be lost. It sets the sizes that the outbox packs by. Never knows: what is sent.
+
+Links that carry less than they promise drop large datagrams silently, so only the receiver can say what arrives. A size
+probe is a Probe in a datagram that a Padding fills up to the size in question; its ack shows that this size arrives. A
+small probe goes with it in a datagram of its own. A round in which the small probe is acked and the large one is not
+counts as a loss. A round in which neither is acked says nothing about sizes. After `LOSSES` losses without an ack the
+size is taken as lost. Members of every release ack size probes, since they skip message kinds that they do not know.
+
+    nothing measured     BASE_BYTES are assumed to arrive
+    search               after a few large datagrams: the configured size first; if it is lost, the base, then halving
+                         the interval, then the lost size once more before anybody is told of it
+    confirmation         of the size in use, every `CONFIRM_S` while large datagrams are sent, and at once if one seems
+                         not to have arrived (`doubt`); until then the next smaller size is used, BASE_BYTES or
+                         FLOOR_BYTES
+    black hole           the size in use is lost: back to BASE_BYTES, or to FLOOR_BYTES below it, and a new search
+    raise                the narrow paths are measured again, one of them every `RAISE_S`
+
+A member to which nothing large is sent costs nothing. Sizes are of UDP payload.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gossipreg.core.context import Context
+from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES
+from gossipreg.model import Address, NodeId
+
+LOSSES = 3
+"""RFC 8899's MAX_PROBES. With 10 % random loss a size that does arrive looks lost in 1 of 250 searches. The result is
+measured once more, so it is believed in 1 of 60,000."""
+SILENT_ROUNDS = 8
+"""The rounds without any ack after which measuring stops: the member is not there. The next large message resumes
+it."""
+STEP_BYTES = 32
+"""The search ends once the size is known to within this."""
+USES_BEFORE_SEARCH = 4
+"""Datagrams above the floor that are sent before a search begins: a probe costs more than a few datagrams save."""
+CONFIRM_S = 10.0
+DOUBT_S = 1.0
+"""A size that was confirmed within this time is not doubted: the loss was by chance."""
+RAISE_S = 30.0
+"""The pause between two raises. They cost 50 bytes a second, and only for a member that sends into a narrow path."""
+RAISE_NEXT_S = 0.5
+"""The pause after a path that was mended: most often all paths are narrow for the same reason."""
+PATHS_MAX = 4096
+"""Members whose paths are known. Beyond it the one used longest ago is forgotten, and gets the base size."""
+_NUMBERS_MAX = 1024
+"""Size probes whose acks are still accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizeProbeDue:
+    """Timer: the acks of this round of size probes are due."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseDue:
+    """Timer: measure one of the narrow paths again."""
+
+
+class NarrowPath(NamedTuple):
+    """A path that carries less than is configured."""
+
+    peer: NodeId
+    address: Address
+    passes_bytes: int
+    """The largest datagram that is sent on it, bytes."""
+    lost_bytes: int
+    """The smallest datagram that was measured as lost."""
+
+
+@dataclass(slots=True)
+class _Path:
+    address: Address
+    passes: int
+    """The largest size that arrives: measured, or assumed while `confirmed_at` is None."""
+    confirmed_at: float | None = None
+    fails: int | None = None
+    """The smallest size that was measured as lost."""
+    checked: bool = False
+    """Whether `fails` was measured as lost twice."""
+    doubted: bool = False
+    """Whether a datagram as large as `passes` seems not to have arrived."""
+    searched: bool = False
+    uses: int = 0
+    narrow: NarrowPath | None = None
+    """The narrow path as it was reported."""
+    raised_at: float = 0.0
+    # The measurement under way:
+    probing: int | None = None
+    """The size."""
+    losses_needed: int = LOSSES
+    losses: int = 0
+    silent_rounds: int = 0
+    small: int = 0
+    """The number of the small probe of this round."""
+    small_acked: bool = False
+
+
+class PathMtu:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._most = context.config.datagram_bytes
+        self._base = min(BASE_BYTES, self._most)
+        self._floor = min(FLOOR_BYTES, self._most)
+        self._paths: OrderedDict[NodeId, _Path] = OrderedDict()
+        """The one used longest ago first."""
+        self._numbers: OrderedDict[int, tuple[NodeId, int]] = OrderedDict()
+        """The receiver and the size of each size probe, by its number."""
+
+    def narrow(self) -> list[NarrowPath]:
+        """The paths that carry less than is configured, as measured."""
+        return [path.narrow for path in self._paths.values() if path.narrow is not None]
+
+    # -- what makes us measure ---------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """At the end of each input: measure the paths to the members that are sent something large, if it is time."""
+        context = self._context
+        if not context.large:
+            return
+        large, context.large = context.large, {}
+        for id in large:
+            path = self._path(id)
+            if path is None or path.probing is not None:
+                continue
+            path.uses += 1
+            if path.doubted or (path.confirmed_at is not None and context.now - path.confirmed_at >= CONFIRM_S):
+                self._measure(id, path, path.passes)
+            elif not path.searched and path.uses >= USES_BEFORE_SEARCH:
+                self._go_on(id, path)
+
+    def doubt(self, id: NodeId) -> None:
+        """Use a smaller size until this one is confirmed: a large message to this member seems not to have arrived."""
+        path = self._path(id)
+        if path is None or path.passes <= self._floor:
+            return
+        confirmed_at = path.confirmed_at
+        if confirmed_at is not None and self._context.now - confirmed_at < DOUBT_S:
+            return
+        path.doubted = True
+        self._use(path)
+        if path.probing is None:
+            self._measure(id, path, path.passes)
+
+    def too_large(self, address: Address) -> None:
+        """Measure the path: the kernel or a router says that a datagram to this address was too large. It may be
+        forged."""
+        for id, path in list(self._paths.items()):
+            if path.address == address:
+                self.doubt(id)
+
+    def _path(self, id: NodeId) -> _Path | None:
+        """The path to where this member is now; None if that is not proven."""
+        context = self._context
+        address = context.peers.source_of(id)
+        path = self._paths.get(id)
+        if path is not None and path.address == address:
+            self._paths.move_to_end(id)
+            return path
+        if path is not None:
+            self.forget(id)  # the member is at another address now
+        if address is None:
+            return None
+        path = self._paths[id] = _Path(address, self._base)
+        if len(self._paths) > PATHS_MAX:
+            self.forget(next(iter(self._paths)))
+        return path
+
+    def forget(self, id: NodeId) -> None:
+        """Forget the path: it is no member any more, or it is at another address."""
+        path = self._paths.pop(id, None)
+        if path is not None:
+            self._context.outbox.set_size(path.address, None)
+            self._context.timers.cancel(SizeProbeDue(id))
+            self._tell(id, path, None, gone=True)
+
+    # -- measuring ---------------------------------------------------------------------------------------------------
+
+    def _measure(self, id: NodeId, path: _Path, size: int, losses_needed: int = LOSSES) -> None:
+        """Begin to find out whether this size arrives."""
+        path.probing, path.losses_needed = size, losses_needed
+        path.losses = path.silent_rounds = 0
+        self._round(id, path, size)
+
+    def _round(self, id: NodeId, path: _Path, size: int) -> None:
+        context = self._context
+        number, path.small = context.rng.getrandbits(32), context.rng.getrandbits(32)
+        path.small_acked = False
+        self._numbers[number] = id, size
+        if len(self._numbers) > _NUMBERS_MAX:
+            self._numbers.popitem(last=False)
+        context.count("size_probes")
+        context.outbox.put_alone(path.address, context.probe_of(number), size)
+        context.outbox.put_alone(path.address, context.probe_of(path.small))
+        context.timers.set(SizeProbeDue(id), context.now + context.bound_s(id))
+
+    def on_ack(self, peer: NodeId, number: int) -> bool:
+        """Whether this acks a size probe, or the small probe beside it."""
+        path = self._paths.get(peer)
+        if path is not None and path.probing is not None and number == path.small:
+            path.small_acked = True
+            return True
+        if self._numbers.get(number, (None, 0))[0] != peer:
+            return False
+        _, size = self._numbers.pop(number)
+        if path is not None and size >= path.passes:
+            path.passes, path.confirmed_at, path.doubted = size, self._context.now, False
+            if path.fails is not None and path.fails <= size:
+                path.fails, path.checked, path.searched = None, False, False
+            if path.probing is None or path.probing <= size:  # None: a late ack, which changes the result
+                self._go_on(peer, path)
+            else:
+                self._use(path)
+        return True
+
+    def on_timer(self, name: Hashable) -> bool:
+        """Whether this timer is one of ours."""
+        match name:
+            case SizeProbeDue():
+                self._on_due(name.peer)
+            case RaiseDue():
+                self._on_raise()
+            case _:
+                return False
+        return True
+
+    def _on_due(self, id: NodeId) -> None:
+        path = self._paths.get(id)
+        if path is None or path.probing is None:
+            return
+        if path.small_acked:
+            path.losses += 1
+            path.silent_rounds = 0
+        else:
+            path.silent_rounds += 1
+        if path.losses >= path.losses_needed:
+            self._reconnect(id, path, path.probing)
+        elif path.silent_rounds >= SILENT_ROUNDS or path.address != self._context.peers.source_of(id):
+            path.probing = None
+        else:
+            if path.losses and path.probing <= path.passes:
+                path.doubted = True
+                self._use(path)
+            self._round(id, path, path.probing)
+
+    def _reconnect(self, id: NodeId, path: _Path, size: int) -> None:
+        """Note that this size does not arrive."""
+        if path.fails is None or size < path.fails:
+            path.fails, path.checked = size, False
+        if size <= path.passes:
+            self._context.count("black_holes")
+            path.passes = self._base if size > self._base else self._floor
+            path.confirmed_at, path.searched, path.doubted = None, False, False
+        self._go_on(id, path)
+
+    def _go_on(self, id: NodeId, path: _Path) -> None:
+        """Measure the next size, or be done."""
+        size = self._next(path)
+        if size is not None:
+            self._use(path)
+            self._measure(id, path, size)
+            return
+        path.probing, path.searched = None, True
+        self._context.timers.cancel(SizeProbeDue(id))
+        self._use(path)
+        found = None if path.fails is None else NarrowPath(id, path.address, path.passes, path.fails)
+        self._tell(id, path, found)
+
+    def _next(self, path: _Path) -> int | None:
+        fails = path.fails
+        if path.doubted:
+            return path.passes
+        if fails is None:
+            return self._most if path.passes < self._most or path.confirmed_at is None else None
+        if path.confirmed_at is None and fails > path.passes:
+            return path.passes
+        if fails - path.passes > STEP_BYTES:
+            return (fails + path.passes) // 2
+        if not path.checked:
+            path.checked = True
+            return fails
+        return None
+
+    def _use(self, path: _Path) -> None:
+        size = path.passes
+        if path.doubted:
+            size = self._base if size > self._base else self._floor
+        self._context.outbox.set_size(path.address, size)
+
+    # -- narrow paths ------------------------------------------------------------------------------------------------
+
+    def _tell(self, id: NodeId, path: _Path, found: NarrowPath | None, *, gone: bool = False) -> None:
+        """Report a path that has become narrow, or that is narrow no longer. `gone`: nothing is sent there any more."""
+        context = self._context
+        before, path.narrow = path.narrow, found
+        if found is not None:
+            context.timers.set_earlier(RaiseDue(), context.now + RAISE_S)
+        if found == before:
+            return
+        fields: dict[str, str | int | float] = {"name": context.named_at(id)[0], "address": str(path.address)}
+        if found is None:
+            context.timers.set_earlier(RaiseDue(), context.now + RAISE_NEXT_S)
+            context.event("path_mtu_over", **fields, reason="gone" if gone else "mended")
+        else:
+            path.raised_at = context.now
+            context.event("path_mtu", **fields, bytes=found.passes_bytes, lost_bytes=found.lost_bytes)
+
+    def _on_raise(self) -> None:
+        """Measure the narrow path that was measured longest ago. One loss shows that it still is narrow."""
+        context = self._context
+        narrow = [(path.raised_at, id) for id, path in self._paths.items() if path.narrow is not None]
+        if not narrow:
+            return
+        _, id = min(narrow)
+        path = self._paths[id]
+        if context.peers.source_of(id) != path.address:
+            self.forget(id)
+        elif path.probing is None and path.fails is not None:
+            path.raised_at = context.now
+            self._measure(id, path, path.fails, losses_needed=1)
+        context.timers.set(RaiseDue(), context.now + RAISE_S)

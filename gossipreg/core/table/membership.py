@@ -1,0 +1,177 @@
+"""The roster: keeps the ring, the bindings and the catalog in step with the table, and notes what changed for people.
+
+Owns: the last known state of each member, and the two local notes that keep members out of our own answers: hidden (its
+port is refused, and nobody is there to confirm it) and alone (nobody is heard). Never knows: how a row came to change.
+
+After each input the node asks it to `refresh`: for every row that the table touched, it puts the member on the ring or
+takes it off, binds its boot id, lets the catalog look again, and writes the event. This is the one place where a change
+of the table has consequences.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.core.context import Context
+from gossipreg.core.effects import Changed
+from gossipreg.core.session.reconnect import Reconnect
+from gossipreg.core.table.catalog import Catalog
+from gossipreg.core.table.names import MemberNames
+from gossipreg.core.table.table import Row, State
+from gossipreg.model import Change, NodeId, Status
+
+_PLAIN = State.ALIVE.value
+
+
+def state_of(row: Row) -> str:
+    """alive, restarting, draining, suspect (gossiped), dead or left, by the table alone."""
+    status = Status.UP if row.member is None else row.member.status
+    if row.state is State.ALIVE and status in (Status.RESTARTING, Status.DRAINING):
+        return status.name.lower()
+    return row.state.value
+
+
+class MembershipIndex:
+    def __init__(self, context: Context, catalog: Catalog, lost: Reconnect, gone: Callable[[NodeId], None]) -> None:
+        """`gone(id)`: no longer on the ring, the other parts may forget what they hold about it."""
+        self._context = context
+        self._catalog = catalog
+        self._reconnect = lost
+        self._gone = gone
+        self._states: dict[NodeId, str] = {}
+        """Of those that are not plainly alive and on the ring."""
+        self.names = MemberNames(context.table.rows)
+        self.touched: list[NodeId] = []
+        """What the table touched since the node last cleared this."""
+        self._changes: list[Change] = []
+        self._hidden: dict[NodeId, dict[str, None]] = {}
+        """Members out of our answers, and for which reasons."""
+        self.why: dict[NodeId, str] = {}
+        """For a member declared dead by us: on what grounds; by another: what we had seen of it ourselves."""
+        self.observed: Callable[[NodeId], str] = lambda _: ""
+        """What a suspicion held here rests on."""
+        self.synced_with_recalled = self.forget_recalled
+        """Called when this member is synced and rows of the last run still answer."""
+        self.hidden_changed: Callable[[NodeId], None] = lambda _: None
+        """The row of a hidden member has changed: is there still a reason?"""
+
+    def refresh(self) -> None:
+        """Follow the table. Ends with one Changed effect for all that this input changed in the answers."""
+        context = self._context
+        touched = context.table.drain_touched()
+        if not touched and not self._changes and not self._catalog.recalled:
+            return
+        self.touched += touched
+        for id in touched:
+            row = context.table.rows.get(id)
+            if row is None:
+                self._forget(id)
+            else:
+                self._follow(id, row)
+        if context.in_step and self._catalog.recalled:
+            self.synced_with_recalled()
+        if self._changes:
+            context.effects.append(Changed(tuple(self._changes)))
+            self._changes = []
+
+    def _follow(self, id: NodeId, row: Row) -> None:
+        context = self._context
+        self.names.follow(row)
+        if row.hidden:
+            self.hidden_changed(id)
+        member = row.member
+        if member is not None and id != context.id and row.member_generation >= row.liveness.generation:
+            context.peers.know(member.boot_id, id, row.member_generation, member.addresses)
+        known_as = self._states.get(id) or (_PLAIN if id in context.ring else None)
+        belongs = row.active and (member is not None and bool(member.addresses))
+        if belongs or id == context.id:
+            context.ring.add(id)
+        elif id in context.ring:
+            if row.dead and (seen := self.observed(id)):
+                self.why.setdefault(id, seen)
+            context.ring.remove(id)
+            self._gone(id)
+        if not row.unproven:
+            self._note_state(id, row, known_as)
+        self._changes += self._catalog.refresh(row)
+
+    def _note_state(self, id: NodeId, row: Row, before: str | None) -> None:
+        """Tell of a change of its state, `before` being what was told last; None: it was never heard of."""
+        state = state_of(row)
+        if row.member is None or state == before:
+            return
+        if state == _PLAIN and id in self._context.ring:
+            self._states.pop(id, None)
+        else:
+            self._states[id] = state
+        context = self._context
+        address = context.address(id)
+        if state == "dead":
+            if address is not None:
+                self._reconnect.lose(id, address)
+        else:
+            self._reconnect.found(id)
+            self.why.pop(id, None)
+        gone_before_met = before is None and (row.dead or row.left)
+        quiet = "suspect" in (state, before) and state in ("suspect", "alive")  # the watcher tells of its suspicions
+        if id != context.id and not quiet and not gone_before_met:
+            context.event(
+                f"member_{state}",
+                id=id.hex(),
+                name=row.member.name,
+                address=str(address or ""),
+                reason=self.reason(row),
+            )
+
+    def reason(self, row: Row) -> str:
+        """Why it is not alive, and who said so."""
+        if not row.dead:
+            return ""
+        if row.declared_left:
+            return "declared left by an operator (force-leave)"
+        why = self.why.get(row.id, "")
+        if row.reporter == self._context.id:
+            return why or "declared here"
+        by = "somebody" if row.reporter is None else self._context.name(row.reporter)
+        return f"reported by {by}; {why}" if why else f"reported by {by}"
+
+    def _forget(self, id: NodeId) -> None:
+        context = self._context
+        self.names.forget(id)
+        context.ring.remove(id)
+        self._gone(id)  # also where it left the ring long ago: the dead are probed and spoken to
+        self._hidden.pop(id, None)
+        context.peers.forget(id)
+        context.round_trips.forget(id)
+        self._states.pop(id, None)
+        self.why.pop(id, None)
+        self._changes += self._catalog.forget(id)
+
+    # -- local notes -------------------------------------------------------------------------------------------------
+
+    def hide(self, id: NodeId, why: str, hidden: bool) -> None:
+        """Out of our own answers for this reason, or no longer for this one; the table does not change."""
+        row = self._context.table.writable(id)
+        reasons = self._hidden.setdefault(id, {})
+        if hidden:
+            reasons[why] = None
+        else:
+            reasons.pop(why, None)
+        if not reasons:
+            del self._hidden[id]
+        if row is None or row.hidden == bool(reasons):
+            return
+        row.hidden = bool(reasons)
+        self._changes += self._catalog.refresh(row)
+        if row.member is not None and row.active:
+            kind = "member_hidden" if hidden else "member_shown"
+            self._context.event(kind, id=id.hex(), name=row.member.name, reason=why)
+
+    def recall(self, rows: dict[NodeId, Row]) -> None:
+        """Answer with these rows, kept from the last run, until this member is synced."""
+        self._changes += self._catalog.recall(rows)
+
+    def forget_recalled(self) -> None:
+        self._changes += self._catalog.forget_recalled()
+
+    def stale(self, stale: bool) -> None:
+        """Mark what the answers say of others as last known, or fresh again."""
+        self._changes += self._catalog.set_stale(stale)
