@@ -188,7 +188,15 @@ def test_every_file_that_a_page_names_is_there(page: str) -> None:
     named = set(re.findall(r"`((?:[a-z_]+/)*(?:[a-z_]+\.py|[a-z_]+/))`", PAGES[page]))
     assert named
     core = PACKAGE / "core"
-    folders = (PACKAGE, ROOT, core, *filter(Path.is_dir, core.iterdir()), PACKAGE / "wire", ROOT / "tests", ROOT / "scripts")
+    folders = (
+        PACKAGE,
+        ROOT,
+        core,
+        *filter(Path.is_dir, core.iterdir()),
+        PACKAGE / "wire",
+        ROOT / "tests",
+        ROOT / "scripts",
+    )
     assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
 
 
