@@ -293,7 +293,7 @@ MUTATIONS = [
     ),
     Mutation(
         "member_in_maintenance_holds_its_place",
-        "holds = hold_s > 0 and self._own.member.status is not Status.DRAINING",
+        "holds = hold_s > 0 and self._own_row.member.status is not Status.DRAINING",
         "holds = hold_s > 0",
         likely="leaving",
     ),
