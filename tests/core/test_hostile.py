@@ -25,7 +25,7 @@ from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Claim, Delta, Message
 from tests.core.cluster import START
 from tests.core.speaker import GENERATION, Speaker, a_node, counted
-from tests.core.test_contact import parts_that_hold
+from tests.core.session.test_handshake import parts_that_hold
 from tests.wire.valid_messages import messages
 
 Content = list[tuple[int, tuple[int, bytes | None]]]
