@@ -52,7 +52,7 @@ def test_a_follower_of_a_synced_member_gets_an_empty_current() -> None:
     assert _feed(cluster, cluster.join()).follow("web") == ["current"]
 
 
-def test_a_follower_is_told_nothing_until_the_member_is_synced() -> None:
+def test_a_follower_gets_nothing_until_the_member_is_synced() -> None:
     cluster = Cluster()
     first = cluster.join()
     cluster.register(first, "web")
@@ -69,7 +69,7 @@ def test_a_follower_is_told_nothing_until_the_member_is_synced() -> None:
     assert web == ["current web-80", "added web-81"]
 
 
-def test_a_name_registered_here_is_told_in_part_then_as_a_whole() -> None:
+def test_an_own_name_is_given_in_part_then_as_a_whole() -> None:
     cluster = Cluster()
     first = cluster.join()
     cluster.register(first, "web", port=80)
@@ -89,7 +89,7 @@ def test_a_name_registered_here_is_told_in_part_then_as_a_whole() -> None:
     assert before[-1] == "current web-80 web-81 web-82"
 
 
-def test_services_hidden_by_isolation_are_not_told_as_removed() -> None:
+def test_services_hidden_by_isolation_are_not_given_as_removed() -> None:
     cluster = Cluster()
     hosts = cluster.grow(5)
     cluster.register(hosts[1], "web")
@@ -105,7 +105,7 @@ def test_services_hidden_by_isolation_are_not_told_as_removed() -> None:
     assert told[2] == "current web-80"
 
 
-def test_a_follower_that_ends_is_told_nothing_more() -> None:
+def test_a_follower_that_ends_gets_nothing_more() -> None:
     cluster = Cluster()
     joiner = cluster.join(NOWHERE)
     feed = _feed(cluster, joiner)

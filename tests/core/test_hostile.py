@@ -24,8 +24,8 @@ from gossipreg.wire import codec
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Claim, Delta, Message
 from tests.core.cluster import START
-from tests.core.speaker import GENERATION, Speaker, a_node, counted
 from tests.core.session.test_handshake import parts_that_hold
+from tests.core.speaker import GENERATION, Speaker, a_node, counted
 from tests.wire.valid_messages import messages
 
 Content = list[tuple[int, tuple[int, bytes | None]]]
@@ -89,9 +89,7 @@ def state_of(node: Node) -> tuple[object, ...]:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 7), st.integers(0, 10_000), st.integers(0, 255), st.sampled_from(["set", "cut", "grow"]))
-def test_real_datagrams_mutated_by_those_without_the_key_change_nothing(
-    which: int, at: int, value: int, edit: str
-) -> None:
+def test_mutated_datagrams_without_the_key_change_nothing(which: int, at: int, value: int, edit: str) -> None:
     node = NODE
     datagram = bytearray(REAL[which % len(REAL)])
     at %= len(datagram)
@@ -119,7 +117,7 @@ REAL = [
 """Not received by the node: only their mutations are."""
 
 
-def test_everything_replayed_in_any_order_changes_nothing_and_is_answered_with_nothing() -> None:
+def test_replays_change_nothing_and_get_no_answer() -> None:
     node, members, _ = a_cluster()
     seen = [
         members[0].sealed(message)
@@ -165,7 +163,7 @@ def about_somebody(draw: st.DrawFn) -> Message:
 @given(
     st.lists(st.tuples(st.lists(about_somebody(), min_size=1, max_size=3), st.booleans(), st.floats(0, 2)), max_size=10)
 )
-def test_an_insider_who_says_anything_changes_no_word_of_others_but_by_the_rules(
+def test_an_insider_changes_others_rows_only_by_the_rules(
     said: list[tuple[list[Message], bool, float]],
 ) -> None:
     node, members, insider = a_cluster()
@@ -195,9 +193,7 @@ def test_an_insider_who_says_anything_changes_no_word_of_others_but_by_the_rules
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(about_somebody(), min_size=1, max_size=4), st.data())
-def test_an_insider_s_broken_messages_are_dropped_whole_with_a_reason(
-    several: list[Message], data: st.DataObject
-) -> None:
+def test_an_insiders_broken_messages_are_dropped_with_a_reason(several: list[Message], data: st.DataObject) -> None:
     node, insider = NODE, _INSIDER
     body = bytearray(b"".join(map(codec.encode, several)))
     body[data.draw(st.integers(0, len(body) - 1))] ^= data.draw(st.integers(1, 255))
@@ -216,7 +212,7 @@ def test_an_insider_s_broken_messages_are_dropped_whole_with_a_reason(
 # -- claims at the end of what can be said ---------------------------------------------------------------------------
 
 
-def test_a_claim_at_the_highest_incarnation_is_outlived_by_a_new_generation() -> None:
+def test_a_new_generation_outlives_the_highest_incarnation() -> None:
     node, members, insider = a_cluster()
     told = insider.says(node, START, Claim(node.id, GENERATION, m.MAX_INCARNATION, Rank.DEAD, insider.id))
     own = node._context.table.own
@@ -234,7 +230,7 @@ def everything_told(node: Node, now: float, to: list[Speaker]) -> list[Message]:
     return [message for one in to for message in one.heard(effects)]
 
 
-def test_a_word_of_a_start_of_ours_that_leaves_no_room_above_is_not_believed() -> None:
+def test_a_claim_of_our_last_possible_generation_is_dropped() -> None:
     node, _, insider = a_cluster()
     for message in (
         Claim(node.id, m.MAX_VERSION, 0, Rank.DEAD, insider.id),
@@ -251,7 +247,7 @@ def test_a_word_of_a_start_of_ours_that_leaves_no_room_above_is_not_believed() -
 
 
 @pytest.mark.parametrize("ahead_ms", [400 * 86_400_000, (m.MAX_VERSION >> 16) - (GENERATION >> 16)])
-def test_a_start_far_in_the_future_told_by_others_does_not_silence_a_live_member(ahead_ms: int) -> None:
+def test_a_generation_far_ahead_silences_no_live_member(ahead_ms: int) -> None:
     node, members, insider = a_cluster()
     victim, future = members[0], GENERATION + (ahead_ms << 16)
     for message in (
@@ -269,7 +265,7 @@ def test_a_start_far_in_the_future_told_by_others_does_not_silence_a_live_member
     assert entries(node, victim.id) == sorted(victim.content.entries.items())
 
 
-def test_a_start_far_ahead_of_our_clock_is_believed_once_its_owner_says_so() -> None:
+def test_a_generation_far_ahead_is_accepted_from_its_owner() -> None:
     """Our clock may be the wrong one. The owner is asked at once, and comparing brings the rest."""
     node, members, insider = a_cluster()
     future = GENERATION + (500 * 86_400_000 << 16)
@@ -283,7 +279,7 @@ def test_a_start_far_ahead_of_our_clock_is_believed_once_its_owner_says_so() -> 
     assert entries(node, again.id) == sorted(again.content.entries.items())
 
 
-def test_a_member_that_left_does_not_argue_with_those_who_hold_it_for_dead() -> None:
+def test_a_member_that_left_does_not_refute_its_death() -> None:
     node, _, insider = a_cluster()
     node.leave(START)
     claim = Claim(node.id, GENERATION, 0, Rank.DEAD, insider.id)
@@ -295,7 +291,7 @@ def test_a_member_that_left_does_not_argue_with_those_who_hold_it_for_dead() -> 
 # -- rows that vanish within one datagram ----------------------------------------------------------------------------
 
 
-def test_messages_about_a_row_that_an_earlier_one_of_the_same_datagram_pushed_out_do_no_harm(
+def test_messages_about_a_row_just_evicted_do_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     node, members, insider = a_cluster()
@@ -342,7 +338,7 @@ def answer_all(node: Node, now: float, effects: list[Effect], live: list[Speaker
                 one.says(node, now, m.Nack(message.number, False))
 
 
-def test_of_members_that_an_insider_invented_nothing_is_left_when_they_are_forgotten() -> None:
+def test_forgotten_invented_members_leave_no_memory() -> None:
     config = replace(lan, dead_row_s=10.0, dead_row_brief_s=10.0, future_s=0.0)
     node, members, insider = a_cluster(config)
     live = [*members, insider]
@@ -402,7 +398,7 @@ def fill(of: Callable[[int], Message]) -> list[Message]:
     return several
 
 
-def test_no_single_datagram_takes_long_or_makes_us_say_without_end() -> None:
+def test_no_datagram_takes_long_or_causes_endless_answers() -> None:
     node, insider, ids = a_full_table()
     now = START + 1
     node.advance(now)

@@ -93,7 +93,7 @@ def test_cancelled_timers_leave_no_heap_behind() -> None:
     assert timers.next_due() == inf
 
 
-def test_firing_what_is_due_at_infinity_ends_when_nothing_is_left() -> None:
+def test_popping_timers_due_at_infinity_ends() -> None:
     timers = Timers()
     timers.set("a", 1.0)
     timers.set("b", inf)

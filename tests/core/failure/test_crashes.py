@@ -38,7 +38,7 @@ def _crash_one(seed: int, n: int, refuses: bool, limit_s: float) -> None:
     assert not any(cluster.found(host, "billing") for host in others)
 
 
-def test_half_of_many_that_vanish_in_silence_are_known_to_be_gone_nearly_as_soon_as_one() -> None:
+def test_a_silent_crash_of_half_the_cluster_is_soon_known() -> None:
     """Helpers that were gone as well were taken for a sign that we are slow: it took up to 10 s."""
     cluster = Cluster(seed=6)
     hosts = cluster.form(200)
@@ -49,7 +49,7 @@ def test_half_of_many_that_vanish_in_silence_are_known_to_be_gone_nearly_as_soon
     assert cluster.until(lambda: all(len(host.node.ring) == 100 for host in hosts if host.up), 5, 0.1)
 
 
-def test_a_process_paused_for_a_second_and_a_half_keeps_its_services() -> None:
+def test_a_pause_of_a_second_and_a_half_removes_no_services() -> None:
     for seed in range(5):
         cluster = Cluster(seed=seed)
         hosts = cluster.grow(8)
@@ -63,7 +63,7 @@ def test_a_process_paused_for_a_second_and_a_half_keeps_its_services() -> None:
         assert all(len(cluster.changes(host)) == 1 for host in hosts), "nobody ever lost it"
 
 
-def test_one_that_was_taken_for_dead_and_wakes_is_back_within_a_refutation() -> None:
+def test_a_paused_member_that_wakes_is_back_within_a_refutation() -> None:
     cluster = Cluster(seed=3)
     hosts = cluster.grow(8)
     cluster.stall(hosts[2])
@@ -73,7 +73,7 @@ def test_one_that_was_taken_for_dead_and_wakes_is_back_within_a_refutation() -> 
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in [hosts[2]]), "it accused nobody"
 
 
-def test_a_suspect_s_services_stay_in_the_answers_until_the_verdict() -> None:
+def test_a_suspects_services_stay_until_it_is_declared_dead() -> None:
     cluster = Cluster(seed=4)
     hosts = cluster.grow(5)
     cluster.register(hosts[1], "billing", port=1)
@@ -84,7 +84,7 @@ def test_a_suspect_s_services_stay_in_the_answers_until_the_verdict() -> None:
     assert all(cluster.found(host, "billing") for host in others)
 
 
-def test_a_member_whose_links_to_one_other_are_cut_is_not_declared_dead() -> None:
+def test_a_member_with_one_cut_link_is_not_declared_dead() -> None:
     cluster = Cluster(seed=5)
     hosts = cluster.grow(8)
     ring = sorted(hosts, key=lambda host: host.id)
@@ -100,7 +100,7 @@ def _suspected_by_one(cluster: Cluster, hosts: list[Host], of: Host) -> bool:
     return states.count("suspect") == 1 and states.count("alive") == len(hosts) - 1
 
 
-def test_of_two_the_one_that_finds_a_refused_port_drops_it_from_its_own_answers_only() -> None:
+def test_of_two_members_one_hides_a_refused_port_for_itself_only() -> None:
     cluster = Cluster(seed=6)
     hosts = cluster.grow(2)
     cluster.register(hosts[1], "billing", port=1)
@@ -111,7 +111,7 @@ def test_of_two_the_one_that_finds_a_refused_port_drops_it_from_its_own_answers_
     assert "verdicts" not in hosts[0].node.statistics(cluster.now)
 
 
-def test_who_is_cut_off_claims_nothing_and_answers_with_what_it_knew_until_alone_s() -> None:
+def test_an_isolated_member_claims_nothing_and_answers_stale() -> None:
     config = replace(lan, alone_s=20.0)
     cluster = Cluster(seed=7, config=config)
     hosts = cluster.grow(6)
@@ -130,7 +130,7 @@ def test_who_is_cut_off_claims_nothing_and_answers_with_what_it_knew_until_alone
     assert [one.stale for one in hosts[0].node.catalog.lookup("billing")] == [False]
 
 
-def test_one_hidden_for_its_refused_port_is_back_as_soon_as_its_next_start_is_whole() -> None:
+def test_a_member_hidden_for_a_refused_port_is_back_at_restart() -> None:
     """Found by swarm: the suspicion of the process before it was only looked at in its next round."""
     cluster = Cluster(seed=1)
     watcher = cluster.join()
@@ -157,7 +157,7 @@ def test_a_refused_port_alone_kills_nobody_that_answers() -> None:
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
 
 
-def test_a_watcher_that_slept_accuses_nobody() -> None:
+def test_a_prober_that_slept_suspects_nobody() -> None:
     cluster = Cluster(seed=9)
     hosts = cluster.grow(6)
     for pause_s in (0.3, 1.0, 5.0, 1.0, 0.3):
@@ -180,7 +180,7 @@ def test_two_that_die_at_once_are_both_found_out() -> None:
     assert cluster.until(lambda: all(cluster.all_say(others, victim, "dead") for victim in ring[2:4]), 4)
 
 
-def test_at_thirty_percent_loss_nobody_is_lost_for_longer_than_a_refutation() -> None:
+def test_at_30_percent_loss_a_death_lasts_only_until_refuted() -> None:
     cluster = Cluster(seed=11)
     hosts = cluster.grow(12)
     cluster.network.loss = 0.3
@@ -211,7 +211,7 @@ def test_when_a_suspicion_ends_no_timer_or_probe_is_left() -> None:
             assert len(timers) <= 3, list(timers._due)
 
 
-def test_a_watcher_that_slept_lets_the_queue_speak_before_it_judges() -> None:
+def test_a_prober_that_slept_reads_its_queue_before_it_judges() -> None:
     """What lies in the socket when it wakes, a nack first and the suspect's own ack behind it, is taken in by a clock
     that ran while nobody looked: the floor seemed to be over."""
     for seed in range(6):
@@ -231,7 +231,7 @@ def test_a_watcher_that_slept_lets_the_queue_speak_before_it_judges() -> None:
         assert "verdicts" not in watcher.node.statistics(cluster.now)
 
 
-def test_what_was_answered_while_we_slept_is_no_round_trip() -> None:
+def test_an_answer_received_while_asleep_is_no_round_trip() -> None:
     cluster = Cluster(seed=3)
     sleeper, other = cluster.grow(2)
 
@@ -251,7 +251,7 @@ def test_what_was_answered_while_we_slept_is_no_round_trip() -> None:
     assert rtt_s < 0.01
 
 
-def test_of_two_the_one_left_holds_the_other_s_place_for_as_long_as_it_asked() -> None:
+def test_of_two_members_the_one_left_keeps_the_others_hold() -> None:
     cluster = Cluster(seed=4)
     hosts = cluster.grow(2)
     cluster.register(hosts[1], "billing", port=1)
@@ -262,7 +262,7 @@ def test_of_two_the_one_left_holds_the_other_s_place_for_as_long_as_it_asked() -
     assert cluster.until(lambda: not cluster.found(hosts[0], "billing"), 6)
 
 
-def test_who_answers_at_the_address_of_another_proves_it_gone() -> None:
+def test_another_member_at_an_address_proves_the_former_gone() -> None:
     cluster = Cluster(seed=5)
     hosts = cluster.grow(4)
     cluster.register(hosts[2], "billing", port=1)
@@ -276,7 +276,7 @@ def test_who_answers_at_the_address_of_another_proves_it_gone() -> None:
     assert all(cluster.state_at(host, hosts[2]) == "dead" for host in others)
 
 
-def test_a_suspicion_says_what_it_rests_on() -> None:
+def test_a_suspicion_gives_its_reasons() -> None:
     cluster = Cluster(seed=9)
     hosts = cluster.grow(4)
     cluster.crash(hosts[2], refuses=False)
@@ -302,7 +302,7 @@ def test_a_suspicion_says_what_it_rests_on() -> None:
     assert re.fullmatch(r"silent for \d\.\d s, as seen by (this sidecar|n\d)(, (this sidecar|n\d))+", verdict)
 
 
-def test_who_hears_of_a_death_says_also_what_it_saw_itself() -> None:
+def test_a_reported_death_adds_our_own_observation() -> None:
     cluster = Cluster(seed=10)
     hosts = cluster.grow(2)
     watcher, victim = hosts
@@ -322,7 +322,7 @@ def test_who_hears_of_a_death_says_also_what_it_saw_itself() -> None:
     )  # fmt: skip
 
 
-def test_a_restarting_member_says_until_when_and_one_that_did_not_come_back_that_it_had_said_so() -> None:
+def test_a_hold_is_in_the_reason_during_and_after_it() -> None:
     cluster = Cluster(seed=11)
     hosts = cluster.grow(3)
     cluster.run(60)
@@ -341,7 +341,7 @@ def test_a_restarting_member_says_until_when_and_one_that_did_not_come_back_that
 
 
 @pytest.mark.parametrize("starts_again", [False, True])
-def test_what_is_held_against_a_process_is_not_held_against_the_next_one(starts_again: bool) -> None:
+def test_a_suspicion_is_not_held_against_the_next_process(starts_again: bool) -> None:
     node, gone, helper = a_node(), Speaker(1), Speaker(2)
     now = START
     for speaker in (gone, helper):
@@ -368,7 +368,7 @@ def _state(node: Node, of: Speaker, now: float) -> str | None:
     return None if info is None else info.state
 
 
-def test_who_is_well_again_makes_no_verdict_on_looks_from_before() -> None:
+def test_a_recovered_prober_declares_nobody_dead_on_old_reports() -> None:
     """Found by swarm: rounds keep the spacing that they began with, and the next one was to come after the verdict."""
     cluster = Cluster(seed=1)
     watcher, suspect, *_ = hosts = cluster.grow(24)
@@ -389,7 +389,7 @@ def test_who_is_well_again_makes_no_verdict_on_looks_from_before() -> None:
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
 
 
-def test_who_missed_that_a_member_restarts_hears_it_from_those_it_asks_for_help() -> None:
+def test_helpers_report_a_restart_that_the_asker_missed() -> None:
     for seed in range(6):
         cluster = Cluster(seed=seed)
         hosts = cluster.grow(8)
@@ -405,7 +405,7 @@ def test_who_missed_that_a_member_restarts_hears_it_from_those_it_asks_for_help(
         assert cluster.until(lambda hosts=hosts, cluster=cluster: cluster.in_step(hosts), 5)  # type: ignore[misc]
 
 
-def test_a_probe_that_was_lost_long_ago_does_not_keep_us_from_looking_at_once_where_a_port_is_refused() -> None:
+def test_a_probe_lost_long_ago_does_not_delay_a_refused_port() -> None:
     """It stays known for its late ack, and what was refused was taken for it: 1.3 s instead of 0.41."""
     for seed in range(4):
         _lose_probes_and_crash(seed)
@@ -426,7 +426,7 @@ def _lose_probes_and_crash(seed: int) -> None:
     assert cluster.until(lambda: cluster.all_say(others, gone, "dead"), 0.5)
 
 
-def test_who_hears_again_after_a_silence_looks_at_its_suspects_at_once() -> None:
+def test_the_end_of_isolation_probes_all_suspects_at_once() -> None:
     """By the health that the silence cost it their next round was 50 s away; then it asked twelve others about each."""
     cluster = Cluster(seed=3, config=wan)
     deaf, *others = cluster.form(12)
@@ -468,7 +468,7 @@ def test_a_crash_among_few_is_soon_known_where_all_lose_much(n: int, loss: float
 # -- many at once ----------------------------------------------------------------------------------------------------
 
 
-def test_one_whose_every_probe_is_refused_says_little_and_suspects_few() -> None:
+def test_a_member_refused_everywhere_suspects_few() -> None:
     """As where its own way out is gone: a router close by refuses for all. It went through the whole ring at once."""
     cluster = Cluster(seed=15)
     hosts = cluster.form(300)
@@ -483,9 +483,7 @@ def test_one_whose_every_probe_is_refused_says_little_and_suspects_few() -> None
 
 
 @pytest.mark.parametrize(("refuses", "gone", "limit_s"), [(True, 100, 3), (True, 180, 5), (False, 100, 12)])
-def test_who_is_left_of_a_cluster_that_loses_most_of_it_at_once_soon_agrees_on_who_is_left(
-    refuses: bool, gone: int, limit_s: float
-) -> None:
+def test_survivors_of_a_mass_crash_soon_agree(refuses: bool, gone: int, limit_s: float) -> None:
     """A rack, or a zone. Helpers that are gone themselves were taken for a sign that we are slow: 20 s, now 4 to 11."""
     cluster = Cluster(seed=16)
     for host in cluster.rng.sample(cluster.form(200), gone):

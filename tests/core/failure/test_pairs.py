@@ -30,7 +30,7 @@ def said_at(host: Host) -> list[tuple[bytes, str, str]]:
     return [(pair.id, pair.sign, pair.way) for pair in host.node.lossy_pairs]
 
 
-def test_lost_pings_are_reported_with_the_helpers_that_reach_it() -> None:
+def test_a_lossy_pair_is_reported_with_the_helpers_that_reach_it() -> None:
     cluster, (one, other, *helpers) = in_a_ring(3, 5)
     began = cluster.now
     lose(cluster, one, other)

@@ -26,9 +26,7 @@ def _bridged(
 
 
 @pytest.mark.parametrize(("loss", "changes"), [(0.0, 6), (0.1, 40)])
-def test_where_one_member_reaches_both_sides_the_others_soon_cease_to_change_their_minds(
-    loss: float, changes: int
-) -> None:
+def test_members_on_both_sides_of_a_bridge_soon_stop_flapping(loss: float, changes: int) -> None:
     """It was 324 times a minute each, at 10 % loss 477; now 1 and 19."""
     cluster, hosts, opinions = _bridged(24, frozenset(range(12, 24)), loss=loss)
     before = len(opinions.changes)
@@ -44,7 +42,7 @@ def test_a_crash_on_one_side_is_soon_known_on_both() -> None:
         assert cluster.until(lambda rest=rest, gone=gone: cluster.all_say(rest, gone, "dead"), 6)  # type: ignore[misc]
 
 
-def test_the_crash_of_one_that_only_one_other_reached_is_soon_known() -> None:
+def test_a_crash_behind_a_bridge_is_soon_known() -> None:
     cluster, hosts, opinions = _bridged(24, frozenset([23]))
     gone = hosts[23]
     before = len(opinions.changes)
@@ -56,7 +54,7 @@ def test_the_crash_of_one_that_only_one_other_reached_is_soon_known() -> None:
     assert cluster.until(lambda: cluster.all_say(rest, gone, "dead"), 6)
 
 
-def test_who_was_paused_twice_and_is_reached_again_is_given_no_further_time() -> None:
+def test_earlier_pauses_do_not_delay_the_detection_of_a_crash() -> None:
     cluster = Cluster(seed=4)
     hosts = cluster.form(12)
     gone = hosts[7]
@@ -71,7 +69,7 @@ def test_who_was_paused_twice_and_is_reached_again_is_given_no_further_time() ->
     assert cluster.until(lambda: cluster.all_say(rest, gone, "dead"), 3.6)
 
 
-def test_halves_that_are_parted_for_the_third_time_know_it_as_soon_as_the_first_time() -> None:
+def test_a_third_partition_is_noticed_as_soon_as_the_first() -> None:
     """To ask all others before it, once two verdicts were refuted, took 14 s; with 100 members 34 s."""
     cluster = Cluster(seed=1)
     hosts = cluster.form(64)
@@ -83,7 +81,7 @@ def test_halves_that_are_parted_for_the_third_time_know_it_as_soon_as_the_first_
         cluster.run(20)
 
 
-def test_neighbours_that_vanish_after_two_pauses_are_known_to_be_gone_as_soon_as_ever() -> None:
+def test_neighbours_that_crash_after_pauses_are_soon_found() -> None:
     """What they refuted gives neither of them more time: also not the second, whose watcher vanishes with it."""
     cluster = Cluster(seed=1)
     hosts = cluster.form(64)
@@ -102,7 +100,7 @@ def test_neighbours_that_vanish_after_two_pauses_are_known_to_be_gone_as_soon_as
     assert cluster.until(lambda: all(cluster.all_say(rest, host, "dead") for host in gone), 6)
 
 
-def test_a_suspect_that_another_reaches_is_looked_at_again_in_the_next_period() -> None:
+def test_a_suspect_that_a_helper_reaches_is_probed_once_a_period() -> None:
     """A probe that was still under way began the next suspicion at once: five a second."""
     cluster = Cluster(seed=5)
     hosts = cluster.form(12)
@@ -128,7 +126,7 @@ def _helped(n: int, helpers: int) -> tuple[Cluster, list[Host], list[Host]]:
     return cluster, hosts, [cluster.by_id[id] for id in suspicions._reaching]
 
 
-def test_those_who_reached_a_suspect_before_and_are_silent_now_put_off_no_verdict() -> None:
+def test_silent_former_helpers_do_not_delay_a_death() -> None:
     """Each round asked the one that had reached somebody, and nobody else: 4.2 s."""
     cluster, hosts, helped = _helped(12, helpers=1)
     cluster.cut = lambda one, other: hosts[0] in (one, other) and (one in helped or other in helped)
@@ -140,7 +138,7 @@ def test_those_who_reached_a_suspect_before_and_are_silent_now_put_off_no_verdic
 
 
 @pytest.mark.parametrize(("later_s", "asked"), [(3, True), (90, False)])
-def test_who_reached_a_suspect_is_asked_first_about_the_next_but_not_for_ever(later_s: float, asked: bool) -> None:
+def test_a_helper_that_reached_a_suspect_is_asked_first(later_s: float, asked: bool) -> None:
     cluster, hosts, helped = _helped(48, helpers=3)
     cluster.run(later_s)
     cluster.crash(hosts[1], refuses=False)
@@ -150,7 +148,7 @@ def test_who_reached_a_suspect_is_asked_first_about_the_next_but_not_for_ever(la
     assert (helped[-1].id in suspicions._held[hosts[1].id].used) is asked
 
 
-def test_when_a_partition_that_one_member_bridged_is_healed_all_are_equal_at_once() -> None:
+def test_a_healed_bridged_partition_is_equal_at_once() -> None:
     """Each has refuted verdicts again and again. Where each such return counted, some were out for minutes; where the
     words of those counted who are asked because they reach whom we do not, for 15 s."""
     cluster = Cluster(seed=3)

@@ -57,7 +57,7 @@ def test_a_member_back_after_a_long_sleep_resurrects_nobody() -> None:
     assert cluster.until(lambda: cluster.in_step([*others, sleeper]), 5)
 
 
-def test_a_row_too_old_or_from_the_future_has_no_answers_no_relay_and_no_part_in_the_fingerprint() -> None:
+def test_a_quarantined_row_is_not_answered_relayed_or_hashed() -> None:
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)
     before = node._context.table.fingerprint
@@ -72,7 +72,7 @@ def test_a_row_too_old_or_from_the_future_has_no_answers_no_relay_and_no_part_in
     assert not {told.id for told in told_of} & {*relayed}
 
 
-def test_an_ack_of_its_owner_admits_it_and_after_three_misses_who_tells_of_it_hears_that_it_is_dead() -> None:
+def test_an_ack_admits_a_quarantined_row_and_misses_kill_it() -> None:
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)
     living, gone = Speaker(2, generation=FUTURE), Speaker(3, generation=OLD)
@@ -91,7 +91,7 @@ def test_an_ack_of_its_owner_admits_it_and_after_three_misses_who_tells_of_it_he
     assert teller.heard(teller.says(node, START + 5, gone.row)) == told
 
 
-def test_one_that_did_not_answer_in_time_is_asked_again_when_others_tell_that_it_lives() -> None:
+def test_a_refuted_quarantined_member_is_probed_again() -> None:
     """Found by swarm: it refuted our verdict, and was neither dead nor believed ever after, and nobody asked it."""
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)
@@ -108,7 +108,7 @@ def test_one_that_did_not_answer_in_time_is_asked_again_when_others_tell_that_it
     assert info.state == "alive"
 
 
-def test_who_hears_nobody_takes_no_unproven_one_for_dead() -> None:
+def test_an_isolated_member_declares_no_quarantined_one_dead() -> None:
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)
     gone = Speaker(3, generation=OLD)
@@ -117,7 +117,7 @@ def test_who_hears_nobody_takes_no_unproven_one_for_dead() -> None:
     assert not node._context.table.rows[gone.id].dead
 
 
-def test_a_row_whose_owner_tells_it_is_believed_whatever_its_generation() -> None:
+def test_a_row_from_its_owner_is_never_quarantined() -> None:
     node = a_node()
     for seed, generation in ((2, OLD), (3, FUTURE)):
         one = Speaker(seed, generation=generation)
@@ -126,7 +126,7 @@ def test_a_row_whose_owner_tells_it_is_believed_whatever_its_generation() -> Non
     assert counted(node, "unproven") == 0
 
 
-def test_a_joiner_believes_the_table_that_it_is_told() -> None:
+def test_a_joiner_quarantines_nothing() -> None:
     node, teller = a_node(synced=False), Speaker(1)
     teller.greets(node, START)
     old = Speaker(2, generation=OLD)

@@ -30,7 +30,7 @@ def cut_off(cluster: Cluster, n: int) -> Host:
     return hosts[0]
 
 
-def test_there_is_one_probe_at_a_time_and_local_health_stretches_lifeguards_period() -> None:
+def test_one_probe_at_a_time_and_local_health_slows_lifeguard() -> None:
     probes = {}
     for name, config in (("swim", swim()), ("lifeguard", lifeguard())):
         cluster = Cluster(seed=2, config=config)
@@ -42,7 +42,7 @@ def test_there_is_one_probe_at_a_time_and_local_health_stretches_lifeguards_peri
     assert 2 <= probes["lifeguard"] < probes["swim"]
 
 
-def test_a_nack_is_there_before_the_asker_holds_the_silence_against_itself() -> None:
+def test_a_nack_comes_before_local_health_is_lowered() -> None:
     cluster = Cluster(seed=3, config=lifeguard())
     hosts = cluster.grow(8)
     cluster.crash(hosts[2], refuses=False)
@@ -52,7 +52,7 @@ def test_a_nack_is_there_before_the_asker_holds_the_silence_against_itself() -> 
     assert all(host.node.statistics(cluster.now)["health_score"] == 0 for host in others)
 
 
-def test_swim_tells_of_a_suspicion_once_and_lifeguard_tells_who_confirms_it() -> None:
+def test_lifeguard_also_gossips_confirmations_of_a_suspicion() -> None:
     claims = {}
     for name, config in (("swim", swim()), ("lifeguard", lifeguard())):
         cluster = Cluster(seed=4, config=config)
@@ -67,7 +67,7 @@ def test_swim_tells_of_a_suspicion_once_and_lifeguard_tells_who_confirms_it() ->
 
 
 @BOTH
-def test_a_suspect_hears_of_it_from_others_than_its_accuser(config: Config) -> None:
+def test_a_suspect_learns_of_it_from_others_than_its_accuser(config: Config) -> None:
     cluster = Cluster(seed=5, config=config)
     hosts = cluster.grow(10)
     cluster.run(1)
@@ -81,7 +81,7 @@ def test_a_suspect_hears_of_it_from_others_than_its_accuser(config: Config) -> N
 
 
 @BOTH
-def test_a_prober_whose_sends_block_accuses_one_member_and_only_when_they_go_on(config: Config) -> None:
+def test_a_prober_with_blocked_sends_accuses_one_member_later(config: Config) -> None:
     cluster = Cluster(seed=6, config=config)
     host = cut_off(cluster, 8)
     suspicions(host).blocked(cluster.now, blocked=True)
@@ -106,7 +106,7 @@ def test_plain_swim_and_lifeguard_are_configurations(config: Config) -> None:
     assert cluster.until(lambda: cluster.all_say(hosts, hosts[2], "dead"), 40)
 
 
-def test_the_time_to_refute_shrinks_from_its_most_to_its_least_with_confirmations() -> None:
+def test_confirmations_shorten_the_time_to_refute() -> None:
     cluster = Cluster(seed=13, config=lifeguard())
     held = suspicions(cluster.grow(12)[0])
     times = [held._refute_s(confirmations) for confirmations in range(5)]

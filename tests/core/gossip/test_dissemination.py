@@ -15,7 +15,7 @@ def _all_find(cluster: Cluster, hosts: list[Host], name: str) -> bool:
     return all(cluster.found(host, name) for host in hosts)
 
 
-def test_what_one_registers_is_found_at_all_within_a_few_round_trips() -> None:
+def test_a_registration_is_found_everywhere_in_a_few_round_trips() -> None:
     cluster = Cluster(seed=1)
     hosts = cluster.grow(16)
     cluster.register(hosts[3], "billing", port=8080)
@@ -23,7 +23,7 @@ def test_what_one_registers_is_found_at_all_within_a_few_round_trips() -> None:
     assert cluster.until(lambda: _all_find(cluster, hosts, "billing"), 0.05)
 
 
-def test_what_is_deregistered_is_found_nowhere_and_stays_so() -> None:
+def test_a_deregistered_service_stays_gone_everywhere() -> None:
     cluster = Cluster(seed=2)
     hosts = cluster.grow(8)
     cluster.register(hosts[0], "billing", port=1)
@@ -35,7 +35,7 @@ def test_what_is_deregistered_is_found_nowhere_and_stays_so() -> None:
     assert cluster.in_step(hosts)
 
 
-def test_a_joiner_holds_the_whole_table_soon_and_is_known_to_all_soon() -> None:
+def test_a_joiner_soon_has_the_table_and_is_known_to_all() -> None:
     cluster = Cluster(seed=3)
     hosts = cluster.grow(16)
     for number, host in enumerate(hosts):
@@ -59,7 +59,7 @@ def test_a_row_far_larger_than_a_datagram_reaches_everyone() -> None:
     assert cluster.until(lambda: cluster.in_step([*hosts, joiner]), 5)
 
 
-def test_a_value_in_parts_reaches_everyone_through_small_datagrams() -> None:
+def test_a_value_in_parts_reaches_all_through_small_datagrams() -> None:
     cluster = Cluster(seed=5, config=replace(lan, datagram_bytes=576))
     hosts = cluster.grow(4)
     meta = tuple((f"key-{number:03}", "x" * 60) for number in range(40))
@@ -84,7 +84,7 @@ def test_a_lossy_network_costs_a_second_not_half_a_minute(loss: float) -> None:
     assert cluster.until(lambda: cluster.in_step(hosts), 5)
 
 
-def test_a_neighbour_that_missed_a_rumour_is_told_again_long_before_a_probe_is_given_up() -> None:
+def test_an_update_is_retransmitted_before_a_probe_times_out() -> None:
     cluster = Cluster(seed=6)
     hosts = cluster.grow(2)
     cluster.run(3)
@@ -94,7 +94,7 @@ def test_a_neighbour_that_missed_a_rumour_is_told_again_long_before_a_probe_is_g
     assert cluster.until(lambda: _all_find(cluster, hosts, "billing"), lan.rtt_floor_s / 2)
 
 
-def test_a_neighbour_that_missed_it_three_times_is_told_once_more_and_waits_for_no_comparison() -> None:
+def test_an_update_missed_three_times_is_sent_a_fourth_time() -> None:
     """Of 1,000 members that lost a fifth of everything the last had it after 2.7 s."""
     cluster = Cluster(seed=6)
     hosts = cluster.grow(2)
@@ -109,7 +109,7 @@ def test_a_neighbour_that_missed_it_three_times_is_told_once_more_and_waits_for_
     assert counted(hosts[0].node, "sent.Buckets") == compared
 
 
-def test_a_far_neighbour_is_not_told_again_before_its_receipt_can_come() -> None:
+def test_no_retransmission_before_a_far_receipt_can_come() -> None:
     cluster = Cluster(seed=6)
     cluster.network.low_s, cluster.network.high_s = 0.06, 0.07
     hosts = cluster.grow(2)
@@ -120,7 +120,7 @@ def test_a_far_neighbour_is_not_told_again_before_its_receipt_can_come() -> None
     assert counted(hosts[0].node, "rumours_repeated") == before
 
 
-def test_of_a_stream_of_news_none_is_told_again_before_its_receipt_can_come() -> None:
+def test_a_stream_of_updates_is_not_retransmitted_too_early() -> None:
     """All that was told to a neighbour was told again when the first of it was due: 24 of 200 tellings."""
     cluster = Cluster(seed=6)
     cluster.network.low_s, cluster.network.high_s = 0.02, 0.021
@@ -133,7 +133,7 @@ def test_of_a_stream_of_news_none_is_told_again_before_its_receipt_can_come() ->
     assert counted(hosts[0].node, "rumours_repeated") == before
 
 
-def test_halves_that_were_cut_apart_are_equal_soon_after_they_meet_again() -> None:
+def test_halves_of_a_partition_are_soon_equal_once_it_heals() -> None:
     cluster = Cluster(seed=7)
     hosts = cluster.grow(12)
     left = {host.address for host in hosts[:6]}
@@ -160,7 +160,7 @@ def test_an_update_missed_by_everyone_else_is_found_by_comparing() -> None:
     assert cluster.until(lambda: _all_find(cluster, hosts, "unheard"), 3)
 
 
-def test_when_tables_are_equal_comparing_costs_nothing_beyond_the_probe() -> None:
+def test_comparing_equal_tables_costs_nothing_beyond_the_ping() -> None:
     cluster = Cluster(seed=9)
     hosts = cluster.grow(10)
     cluster.run(5)
@@ -174,7 +174,7 @@ def test_when_tables_are_equal_comparing_costs_nothing_beyond_the_probe() -> Non
     assert (cluster.traffic()[1] - bytes_before) / (cluster.now - before) / 10 <= 200, "idle bytes a second a node"
 
 
-def test_who_leaves_is_gone_from_the_answers_at_once_and_departs_when_heard() -> None:
+def test_a_leaving_member_departs_once_its_leave_is_received() -> None:
     cluster = Cluster(seed=10)
     hosts = cluster.grow(8)
     cluster.register(hosts[4], "billing", port=1)
@@ -193,7 +193,7 @@ def test_the_last_member_departs_at_once() -> None:
     assert host.departed
 
 
-def test_a_farewell_beside_one_that_is_silent_is_over_once_the_other_neighbour_has_heard_it() -> None:
+def test_leaving_waits_for_no_silent_neighbour() -> None:
     """It waited for the bound, 2 s."""
     cluster = Cluster(seed=12)
     hosts = sorted(cluster.form(8), key=lambda host: host.id)
@@ -205,7 +205,7 @@ def test_a_farewell_beside_one_that_is_silent_is_over_once_the_other_neighbour_h
     assert all(cluster.state_at(host, hosts[2]) == "left" for host in others)
 
 
-def test_where_all_leave_one_right_after_another_nobody_waits_for_those_who_are_gone() -> None:
+def test_leaving_waits_for_no_member_that_left_just_before() -> None:
     """Whoever left last waited for its bound, 2 s: those who would have heard it had stopped."""
     cluster = Cluster(seed=1)
     hosts = cluster.form(8)
@@ -216,7 +216,7 @@ def test_where_all_leave_one_right_after_another_nobody_waits_for_those_who_are_
     assert cluster.until(lambda: all(host.departed for host in hosts), 2.1 * lan.rtt_floor_s)
 
 
-def test_a_farewell_that_nobody_can_hear_is_over_after_its_bound() -> None:
+def test_leaving_that_nobody_receives_ends_after_its_timeout() -> None:
     cluster = Cluster(seed=12)
     hosts = cluster.grow(3)
     cluster.cut = lambda sender, _to: sender is hosts[0]
@@ -225,7 +225,7 @@ def test_a_farewell_that_nobody_can_hear_is_over_after_its_bound() -> None:
     assert cluster.until(lambda: hosts[0].departed, lan.leave_s + 0.1)
 
 
-def test_who_holds_its_place_keeps_its_services_until_the_hold_is_over() -> None:
+def test_a_held_member_keeps_its_services_until_the_hold_ends() -> None:
     cluster = Cluster(seed=13)
     hosts = cluster.grow(5)
     cluster.register(hosts[2], "billing", port=1)
@@ -280,7 +280,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
     assert run() == run()
 
 
-def test_watchers_see_each_change_once_and_refutations_wake_nobody() -> None:
+def test_watchers_see_each_change_once_and_no_refutation() -> None:
     cluster = Cluster(seed=19)
     hosts = cluster.grow(6)
     cluster.register(hosts[0], "billing", port=1)
@@ -298,7 +298,7 @@ def test_watchers_see_each_change_once_and_refutations_wake_nobody() -> None:
 
 
 @pytest.mark.parametrize(("sealed", "said"), [(True, "not_our_key"), (False, "key_needed")])
-def test_a_joiner_without_the_key_or_with_one_too_many_is_told_so(sealed: bool, said: str) -> None:
+def test_a_wrong_or_missing_key_is_an_event_of_the_joiner(sealed: bool, said: str) -> None:
     cluster = Cluster(seed=21, keyring=None if sealed else KEY)
     first = cluster.join()
     cluster.keyring = KEY if sealed else None
@@ -308,7 +308,7 @@ def test_a_joiner_without_the_key_or_with_one_too_many_is_told_so(sealed: bool, 
     assert not joiner.node.synced
 
 
-def test_that_no_seed_answers_is_said() -> None:
+def test_silent_seeds_are_an_event() -> None:
     cluster = Cluster(seed=22)
     lonely = cluster.join(seed=Address("10.0.99.1", 7940))
     cluster.run(10)

@@ -71,7 +71,7 @@ def test_a_pull_says_how_far_we_are() -> None:
     assert pulls_in(source, told) == [Pull(other.id, other.generation, other.content.counter)]
 
 
-def test_a_lost_pull_is_repeated_then_asked_of_others_then_given_up() -> None:
+def test_a_lost_pull_is_repeated_then_sent_to_others_then_ended() -> None:
     node, source, other = a_node(), Speaker(1), Speaker(2)
     for one in (source, other):
         one.greets(node, START)
@@ -84,7 +84,7 @@ def test_a_lost_pull_is_repeated_then_asked_of_others_then_given_up() -> None:
     assert not node._pulls.busy
 
 
-def test_a_rumour_that_lacks_its_base_here_is_pulled_though_the_row_is_unknown() -> None:
+def test_a_delta_without_its_base_is_pulled_even_of_unknown_rows() -> None:
     node, source, unknown = a_node(), Speaker(1), Speaker(9)
     source.greets(node, START)
     unknown.content.put(2, 0, b"news")
@@ -107,7 +107,7 @@ def test_the_same_page_again_and_again_does_not_keep_us_asking() -> None:
     assert not node._pulls.busy
 
 
-def test_a_row_of_many_pages_is_pulled_page_by_page_without_a_pause() -> None:
+def test_a_row_of_many_pages_is_pulled_without_a_pause() -> None:
     node, source, large = a_node(), Speaker(1), Speaker(9)
     source.greets(node, START)
     for slot in range(200):
@@ -203,7 +203,7 @@ def test_a_listed_row_that_came_is_not_missing_when_it_is_dead() -> None:
     assert node.synced
 
 
-def test_rows_given_up_twice_are_told_until_they_come() -> None:
+def test_rows_given_up_twice_are_reported_until_they_come() -> None:
     node, source = a_node(), Speaker(1)
     source.greets(node, START)
     lost = Speaker(9)
@@ -255,7 +255,7 @@ def test_announcing_and_refusing_in_turn_leaves_nothing_behind() -> None:
     assert len(node._pulls._pulling) == 1
 
 
-def test_a_pull_of_one_who_is_dead_is_answered_with_that() -> None:
+def test_a_pull_of_a_dead_members_row_is_answered_with_a_claim() -> None:
     """Found by swarm: who had a first page of its row kept it as a member, and nobody watched it."""
     node, speaker, other = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, other):
@@ -267,7 +267,7 @@ def test_a_pull_of_one_who_is_dead_is_answered_with_that() -> None:
     assert speaker.heard(speaker.says(node, START, newer)) == [], "of a later start it knows nothing"
 
 
-def test_a_row_whose_rest_nobody_gives_is_no_member_until_its_owner_answers() -> None:
+def test_a_row_without_its_rest_waits_for_its_owner() -> None:
     node, speaker = a_node(), Speaker(1)
     speaker.greets(node, START)
     gone = Speaker(9)
@@ -283,7 +283,7 @@ def test_a_row_whose_rest_nobody_gives_is_no_member_until_its_owner_answers() ->
     assert node.member(gone.id, START + 5) is None or node.table.rows[gone.id].dead
 
 
-def test_a_pull_of_what_we_do_not_have_is_counted_and_not_answered() -> None:
+def test_a_pull_of_an_unknown_row_is_counted_and_not_answered() -> None:
     node, speaker, other = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, other):
         one.greets(node, START)

@@ -93,9 +93,7 @@ def equal(one: Host, other: Host) -> bool:
 
 @settings(max_examples=6, deadline=None)
 @given(st.integers(0, 30), st.integers(0, 12), st.integers(0, 12))
-def test_two_tables_are_equal_after_two_round_trips_and_the_pulls_and_only_what_differs_is_sent(
-    in_both: int, only: int, newer: int
-) -> None:
+def test_two_tables_are_equal_after_two_round_trips(in_both: int, only: int, newer: int) -> None:
     cluster, one, other = two_that_differ(in_both, only, newer)
     cluster.kinds.clear()
     begin(cluster, one, other)
@@ -114,7 +112,7 @@ def test_forty_of_two_thousand_rows_are_found_for_few_bytes() -> None:
     assert comparing < 6_500, cluster.kind_bytes
 
 
-def test_a_salt_tells_hashes_apart_that_another_does_not() -> None:
+def test_a_salt_separates_hashes_that_another_does_not() -> None:
     a, b = 0x1234_5678_9ABC_DEF0, 0x1234_5678_9ABC_DEF1
     salts = range(1, 2000, 2)
     assert sum(mixed(a, salt) == mixed(b, salt) for salt in salts) < len(salts) / 2
@@ -123,7 +121,7 @@ def test_a_salt_tells_hashes_apart_that_another_does_not() -> None:
 # -- settling and backoff --------------------------------------------------------------------------------------------
 
 
-def test_a_bucket_that_changed_just_now_is_left_out_and_looked_at_again_once() -> None:
+def test_a_bucket_that_just_changed_is_compared_later_once() -> None:
     cluster, one, other = two_that_differ(20, 0, 0)
     fresh = Speaker(5000)
     one.node._context.table.merge_delta(fresh.row, from_owner=False, in_step=False, now=cluster.now)
@@ -147,7 +145,7 @@ def test_under_constant_churn_comparing_keeps_its_pace() -> None:
     assert cluster.kinds["Buckets"] <= 2 * 3 * 2 * 10, "two looks a period for each pair, over 10 s"
 
 
-def test_comparisons_that_move_nothing_back_off_and_begin_anew_when_a_fingerprint_changes() -> None:
+def test_fruitless_comparisons_back_off_until_a_table_changes() -> None:
     node, speaker = a_node(), Speaker()
     speaker.greets(node, START)
     begun: list[float] = []
@@ -190,7 +188,7 @@ def test_comparisons_that_nobody_answers_do_not_back_off() -> None:
 # -- what is asked of us ---------------------------------------------------------------------------------------------
 
 
-def test_buckets_of_any_size_are_answered_within_bounds_and_not_twice_at_once() -> None:
+def test_buckets_are_answered_within_bounds_and_not_twice() -> None:
     node, speaker = a_node(), Speaker()
     speaker.greets(node, START)
     for seed in range(100, 400):
@@ -206,7 +204,7 @@ def test_buckets_of_any_size_are_answered_within_bounds_and_not_twice_at_once() 
     assert counted(node, "drop.buckets_too_often") == 2 * 5
 
 
-def test_hashes_and_wants_that_nobody_asked_for_are_left_alone() -> None:
+def test_unsolicited_hashes_and_wants_are_ignored() -> None:
     node, speaker, other = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, other):
         one.greets(node, START)
@@ -223,7 +221,7 @@ def test_hashes_and_wants_that_nobody_asked_for_are_left_alone() -> None:
 # -- joining ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_joiner_goes_on_where_it_was_when_the_member_that_it_lists_dies() -> None:
+def test_a_joiner_goes_on_with_another_member_where_it_was() -> None:
     cluster = Watched(seed=6, config=Config(datagram_bytes=576))  # twelve versions a page
     hosts = cluster.grow(24)
     cluster.run(1)
@@ -244,7 +242,7 @@ def test_a_joiner_goes_on_where_it_was_when_the_member_that_it_lists_dies() -> N
     assert cluster.kinds["List"] - before <= math.ceil(left / 12) + 3, "not from the start again"
 
 
-def test_ten_that_start_at_once_all_know_each_other_long_before_they_have_probed_each_other() -> None:
+def test_ten_that_start_at_once_soon_know_each_other() -> None:
     """What they tell each other before they have met is not understood; one was missing for 1.8 s."""
     cluster = Cluster(seed=1)
     seed, *joiners = hosts = [cluster.add() for _ in range(10)]
@@ -255,7 +253,7 @@ def test_ten_that_start_at_once_all_know_each_other_long_before_they_have_probed
     assert cluster.until(lambda: all(len(host.node.ring) == 10 for host in hosts), 0.3)
 
 
-def test_who_is_listed_by_many_sends_further_ones_to_others_and_all_are_in_step_soon() -> None:
+def test_a_busy_member_sends_joiners_on_to_others() -> None:
     cluster = Watched(seed=7)
     hosts = cluster.grow(4)
     cluster.run(2)
@@ -277,7 +275,7 @@ def test_a_throttled_member_offers_others_instead_of_a_page() -> None:
     assert peers[0].peers == ((other.id, other.address),)
 
 
-def test_a_busy_member_does_not_answer_a_pull_and_does_once_it_has_room() -> None:
+def test_a_busy_member_answers_a_pull_once_it_has_room() -> None:
     node, speaker = a_node(replace(lan, send_bytes_s=10_000)), Speaker()
     speaker.greets(node, START)
     pull = m.Pull(node.id, 0, 0)
@@ -297,7 +295,7 @@ def test_versions_of_a_dead_member_are_answered_with_its_claim() -> None:
     assert speaker.heard(speaker.says(node, START + 0.1, held)) == [claim]
 
 
-def test_versions_of_a_member_that_left_are_answered_with_its_last_page() -> None:
+def test_versions_of_a_member_that_left_get_its_last_page() -> None:
     node, speaker, gone = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, gone):
         one.greets(node, START)
@@ -322,7 +320,7 @@ def test_a_list_names_living_members_only() -> None:
     assert {id for id, _, _ in page.rows} == {node.id, speaker.id}
 
 
-def test_the_members_lost_to_a_new_one_at_the_same_address_are_called_on_no_more() -> None:
+def test_a_replaced_member_is_greeted_no_more() -> None:
     """Restarted without a data directory: a new identity at the old address, for ever answering calls on the old."""
     cluster = Watched(seed=8)
     hosts = cluster.grow(4)

@@ -32,7 +32,7 @@ def raises(cluster: Cluster, host: Host) -> int:
 @pytest.mark.parametrize("age_s", [0.5, 120.0])
 @pytest.mark.parametrize("seeded_by_the_original", [False, True])
 @pytest.mark.parametrize("loss", [0.0, 0.3])
-def test_a_copy_gives_way_to_the_running_original_whoever_is_its_seed(
+def test_a_copy_gives_way_to_the_original_whatever_its_seed(
     members: int, age_s: float, seeded_by_the_original: bool, loss: float
 ) -> None:
     cluster = Cluster(seed=members)
@@ -54,7 +54,7 @@ def test_a_copy_gives_way_to_the_running_original_whoever_is_its_seed(
     assert all(cluster.found(host, "web") == {f"{original.address.host}:80"} for host in hosts)
 
 
-def test_the_original_is_out_of_the_answers_only_as_long_as_a_copy_takes_to_be_asked() -> None:
+def test_a_copy_removes_the_original_only_for_a_moment() -> None:
     cluster = Cluster(seed=3)
     hosts = cluster.grow(3)
     cluster.register(hosts[2], "web", port=80)
@@ -96,7 +96,7 @@ def test_several_copies_give_way_to_the_one_original() -> None:
 
 @pytest.mark.parametrize("same_address", [False, True])
 @pytest.mark.parametrize("noticed", [False, True])
-def test_a_restored_backup_with_its_clock_behind_rises_above_its_last_start(same_address: bool, noticed: bool) -> None:
+def test_a_restored_backup_raises_its_generation(same_address: bool, noticed: bool) -> None:
     """The cluster knows a later start of it, which runs no longer, whether or not that was noticed."""
     cluster = Cluster(seed=6)
     hosts = cluster.grow(3)
@@ -119,7 +119,7 @@ def test_a_restored_backup_with_its_clock_behind_rises_above_its_last_start(same
     assert raises(cluster, restored) == 1
 
 
-def test_two_that_never_reach_each_other_do_not_both_end_and_the_new_one_gives_way() -> None:
+def test_of_two_copies_out_of_reach_only_the_newer_ends() -> None:
     cluster = Cluster(seed=7)
     hosts = cluster.grow(3)
     cluster.run(120)
@@ -134,7 +134,7 @@ def test_two_that_never_reach_each_other_do_not_both_end_and_the_new_one_gives_w
     assert cluster.in_step(hosts)
 
 
-def test_of_two_halves_each_with_its_own_the_one_that_ran_longer_stays() -> None:
+def test_of_copies_in_two_halves_the_older_process_stays() -> None:
     cluster = Cluster(seed=8)
     hosts = cluster.grow(4)
     cluster.run(30)
@@ -152,7 +152,7 @@ def test_of_two_halves_each_with_its_own_the_one_that_ran_longer_stays() -> None
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_two_that_started_together_agree_on_who_stays(seed: int) -> None:
+def test_two_copies_started_together_agree_which_one_stays(seed: int) -> None:
     cluster = Cluster(seed=seed)
     hosts = cluster.grow(2)
     id = NodeId(hosts[0].id[::-1])
@@ -166,7 +166,7 @@ def test_two_that_started_together_agree_on_who_stays(seed: int) -> None:
     assert cluster.until(lambda: cluster.in_step([*hosts, *left]), 10)
 
 
-def test_the_event_of_a_duplicate_names_its_address_once_a_meeting() -> None:
+def test_an_identity_conflict_is_one_event_with_its_address() -> None:
     cluster = Cluster(seed=9)
     hosts = cluster.grow(3)
     cluster.run(10)

@@ -80,7 +80,7 @@ def test_a_host_seen_at_two_addresses_keeps_its_present_one() -> None:
     assert node.addresses == (B,), "nobody sees it at home any more"
 
 
-def test_a_witness_that_takes_its_word_back_moves_nothing() -> None:
+def test_a_witness_that_withdraws_its_report_moves_nothing() -> None:
     node, (one, other) = node_and_witnesses(2)
     now = answer_probes(node, {one: B, other: None}, START, 20)
     now = answer_probes(node, {one: None, other: None}, now, 20)

@@ -35,7 +35,7 @@ def called_by(node: Node, seed: Address) -> tuple[Hello, bytes]:
 # -- greeting --------------------------------------------------------------------------------------------------------
 
 
-def test_who_echoes_our_number_is_bound_and_gets_our_row() -> None:
+def test_a_peer_that_echoes_our_nonce_is_bound_and_gets_our_row() -> None:
     node, speaker = a_node(), Speaker()
     answer = speaker.heard(speaker.greets(node, START))
     assert [message.id for message in answer if isinstance(message, Delta)] == [node.id]
@@ -45,7 +45,7 @@ def test_who_echoes_our_number_is_bound_and_gets_our_row() -> None:
     assert node.member(speaker.id, START) is not None
 
 
-def test_from_an_unbound_boot_id_nothing_but_the_greeting_is_read() -> None:
+def test_from_an_unknown_process_only_a_hello_is_read() -> None:
     node, speaker = a_node(), Speaker()
     before = node.statistics(START)["fingerprint"]
     for message in (speaker.row, Probe(0, 1, 2), Claim(node.id, 2**40, 0, Rank.DEAD, speaker.id)):
@@ -64,7 +64,7 @@ def test_a_wrong_echo_binds_nobody() -> None:
     assert len(node.members(START)) == 1
 
 
-def test_a_number_given_to_one_address_proves_no_other() -> None:
+def test_a_nonce_sent_to_one_address_proves_no_other() -> None:
     node, speaker = a_node(), Speaker()
     asked = speaker.heard(speaker.says(node, START, speaker.hello(number=5)))[0]
     assert isinstance(asked, Hello)
@@ -72,7 +72,7 @@ def test_a_number_given_to_one_address_proves_no_other() -> None:
     assert len(node._context.peers) == 0
 
 
-def test_a_caller_of_another_cluster_is_told_ours_and_stays_unknown() -> None:
+def test_a_hello_of_another_cluster_is_answered_with_ours() -> None:
     node, speaker = a_node(replace(lan, cluster="blue")), Speaker(cluster="green")
     answers = speaker.heard(speaker.says(node, START, speaker.hello(number=5), speaker.row))
     assert answers[0] == Mismatch("blue", 5)
@@ -80,7 +80,7 @@ def test_a_caller_of_another_cluster_is_told_ours_and_stays_unknown() -> None:
     assert len(node.members(START)) == 1
 
 
-def test_that_our_seed_is_of_another_cluster_is_said_once_and_only_in_answer_to_a_call() -> None:
+def test_a_seed_of_another_cluster_is_reported_once_if_called() -> None:
     node, seed = a_node(synced=False), Speaker()
     hello, _ = called_by(node, seed.address)
     assert kinds(seed.says(node, START, Mismatch("green", hello.number + 1))) == []
@@ -90,7 +90,7 @@ def test_that_our_seed_is_of_another_cluster_is_said_once_and_only_in_answer_to_
     assert counted(node, "drop.mismatch_unasked") == 2
 
 
-def test_a_seed_that_is_ourselves_makes_no_member_and_stays_a_seed() -> None:
+def test_a_seed_that_is_ourselves_makes_no_member() -> None:
     """Anyone who saw it can send our datagram back to us, from whatever address."""
     node = a_node(synced=False)
     _, datagram = called_by(node, ELSEWHERE)
@@ -113,7 +113,7 @@ def test_a_boot_id_bound_to_one_member_speaks_for_no_other() -> None:
     assert node._context.peers.of_id(other.id) is None
 
 
-def test_a_greeting_of_an_older_start_is_told_of_the_newer_one() -> None:
+def test_a_hello_of_an_older_generation_gets_the_newer_claim() -> None:
     node, new = a_node(), Speaker(1)
     new.greets(node, START)
     old = Speaker(2, id=new.id, generation=new.generation - 1)
@@ -127,7 +127,7 @@ def test_a_greeting_of_an_older_start_is_told_of_the_newer_one() -> None:
 # -- keys ------------------------------------------------------------------------------------------------------------
 
 
-def test_who_has_another_key_is_told_so_in_no_more_bytes_than_it_sent() -> None:
+def test_a_notice_of_another_key_is_smaller_than_its_cause() -> None:
     node, stranger = a_node(), Speaker(keyring=OTHER_KEY)
     datagram = stranger.sealed(stranger.hello(number=5))
     [notice] = node.receive(datagram, stranger.address, START)
@@ -137,7 +137,7 @@ def test_who_has_another_key_is_told_so_in_no_more_bytes_than_it_sent() -> None:
     assert seal.read_notice_untrusted(notice.datagram)[1] == stranger.boot_id
 
 
-def test_that_our_key_is_not_the_seed_s_is_said_in_words_at_most_once_a_second() -> None:
+def test_a_wrong_key_is_reported_at_most_once_a_second() -> None:
     node = a_node(synced=False)
     _, datagram = called_by(node, ELSEWHERE)
     notice = seal.notice_for(datagram)
@@ -173,7 +173,7 @@ def test_clear_and_sealed_do_not_mix(ours: Keyring | None, theirs: Keyring | Non
 # -- floods and forged sources ---------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_strangers_gets_bounded_answers_and_leaves_no_memory() -> None:
+def test_a_flood_of_strangers_leaves_no_memory() -> None:
     node = a_node()
     sizes = {name: len(part) for name, part in parts_that_hold(node).items()}
     rng = random.Random(1)
@@ -187,7 +187,7 @@ def test_a_flood_of_strangers_gets_bounded_answers_and_leaves_no_memory() -> Non
     assert {name: len(part) for name, part in parts_that_hold(node).items()} == sizes
 
 
-def test_a_flood_without_the_key_keeps_out_nobody_who_has_it() -> None:
+def test_a_flood_without_the_key_locks_out_no_member() -> None:
     node, crowd = a_node(keyring=KEY), Speaker(keyring=OTHER_KEY)
     for number in range(6000):
         now = START + number / 1000
@@ -221,7 +221,7 @@ def asks_for_much(node: Node, other: Speaker) -> list[Message]:
     ]  # fmt: skip
 
 
-def test_a_member_s_datagrams_from_a_forged_source_send_there_at_most_three_times_their_bytes() -> None:
+def test_a_forged_source_gets_at_most_three_times_its_bytes() -> None:
     node, speaker, other = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, other):
         one.greets(node, START)
@@ -236,7 +236,7 @@ def test_a_member_s_datagrams_from_a_forged_source_send_there_at_most_three_time
     assert peer.source == speaker.address, "a source that has proven nothing moves nobody"
 
 
-def test_a_stranger_never_gets_more_than_three_times_its_bytes_at_whatever_length_of_names() -> None:
+def test_a_stranger_gets_at_most_three_times_its_bytes() -> None:
     node = a_node(Config(cluster="c" * 255))
     for seed, cluster in enumerate(("c" * 255, "d", "c" * 254)):
         stranger = Speaker(seed, cluster=cluster, address=Address("10.7.7.7", 70 + seed))
@@ -270,7 +270,7 @@ def test_a_recorded_greeting_binds_nobody_later() -> None:
 # -- moving ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_member_with_a_new_source_port_proves_it_and_is_answered_there() -> None:
+def test_a_member_proves_its_new_source_port() -> None:
     node, speaker = a_node(), Speaker()
     speaker.greets(node, START)
     moved = Address(speaker.address.host, 12345)
@@ -308,7 +308,7 @@ def test_two_witnesses_move_our_address_and_one_alone_does_not() -> None:
     assert node.addresses == (ELSEWHERE,)
 
 
-def test_what_nobody_was_asked_for_and_a_fixed_address_move_nothing() -> None:
+def test_unsolicited_acks_and_fixed_addresses_move_nothing() -> None:
     for node in (a_node(), a_node(address_fixed=False)):
         for seed in (1, 2):
             witness = Speaker(seed)
@@ -317,7 +317,7 @@ def test_what_nobody_was_asked_for_and_a_fixed_address_move_nothing() -> None:
         assert node._own_row.member.addresses == (HOME,)
 
 
-def test_a_member_behind_a_new_port_stays_a_member_of_the_cluster() -> None:
+def test_a_member_behind_a_new_port_stays_a_member() -> None:
     """A whole cluster: the source port of one changes, as behind a NAT that forgot it."""
     cluster = Cluster(seed=3)
     hosts = cluster.grow(4)
@@ -330,7 +330,7 @@ def test_a_member_behind_a_new_port_stays_a_member_of_the_cluster() -> None:
     assert cluster.until(lambda: all(cluster.found(host, "billing") for host in hosts), 3)
 
 
-def test_opened_by_nobody_else_everything_that_we_send_is_sealed() -> None:
+def test_everything_that_we_send_is_sealed() -> None:
     node, speaker = a_node(), Speaker()
     effects = speaker.greets(node, START) + node.advance(START + 1)
     opener = Opener(KEY)
@@ -340,7 +340,7 @@ def test_opened_by_nobody_else_everything_that_we_send_is_sealed() -> None:
 
 
 @pytest.mark.parametrize("n", [2, 6])
-def test_a_member_that_moved_says_so_itself_within_a_few_periods(n: int) -> None:
+def test_a_member_that_moved_announces_its_new_address(n: int) -> None:
     """Its successor alone would be one witness: a second one is asked at once. Of two members the one other will do."""
     cluster = Cluster(seed=4)
     hosts = cluster.grow(n)

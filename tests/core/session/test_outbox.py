@@ -42,9 +42,7 @@ def read(sends: list[Send]) -> dict[Address, list[list[Message]]]:
 
 @settings(max_examples=30, deadline=None)
 @given(puts, st.sampled_from([576, 800, 1400]))
-def test_nothing_is_lost_or_reordered_and_no_datagram_is_above_the_limit(
-    said: list[tuple[Address, Message]], limit: int
-) -> None:
+def test_messages_keep_their_order_within_the_datagram_limit(said: list[tuple[Address, Message]], limit: int) -> None:
     outbox = an_outbox(Config(datagram_bytes=limit))
     for to, message in said:
         outbox.put(to, message)
@@ -61,7 +59,7 @@ def test_nothing_is_lost_or_reordered_and_no_datagram_is_above_the_limit(
 
 @settings(max_examples=30, deadline=None)
 @given(puts)
-def test_no_two_neighbouring_datagrams_to_one_address_would_have_fitted_one(
+def test_datagrams_that_would_fit_one_are_packed_into_one(
     said: list[tuple[Address, Message]],
 ) -> None:
     outbox = an_outbox()
@@ -75,7 +73,7 @@ def test_no_two_neighbouring_datagrams_to_one_address_would_have_fitted_one(
 
 @settings(max_examples=30, deadline=None)
 @given(puts)
-def test_each_message_is_told_the_counter_of_the_datagram_that_carries_it(said: list[tuple[Address, Message]]) -> None:
+def test_each_message_gets_the_counter_of_its_datagram(said: list[tuple[Address, Message]]) -> None:
     outbox = an_outbox()
     counters: dict[int, int] = {}
 
@@ -95,7 +93,7 @@ def test_each_message_is_told_the_counter_of_the_datagram_that_carries_it(said: 
 
 @settings(max_examples=40, deadline=None)
 @given(puts, st.dictionaries(st.sampled_from(ADDRESSES), st.integers(0, 1500)), st.sampled_from([None, *ADDRESSES]))
-def test_an_unproven_address_never_gets_more_than_three_times_what_it_sent(
+def test_an_unproven_address_gets_at_most_three_times_its_bytes(
     said: list[tuple[Address, Message]], received: dict[Address, int], proven: Address | None
 ) -> None:
     outbox = an_outbox()
@@ -124,7 +122,7 @@ def test_all_datagrams_to_an_unproven_address_share_its_allowance() -> None:
     assert outbox.withheld == 2
 
 
-def test_what_an_unproven_address_does_not_get_is_counted_and_takes_no_counter() -> None:
+def test_a_datagram_withheld_from_an_unproven_address_is_counted() -> None:
     outbox = an_outbox()
     told: list[int] = []
     outbox.allow(ADDRESSES[0], 10)
@@ -143,7 +141,7 @@ def spend(outbox: Outbox, size: int, now: float) -> None:
         size -= sum(len(send.datagram) for send in outbox.flush(now))
 
 
-def test_the_budget_throttles_from_the_bottom_up_and_never_the_first() -> None:
+def test_the_budget_throttles_the_lowest_priority_first() -> None:
     outbox = an_outbox(Config(send_bytes_s=100_000))
     allowed = [[klass for klass in Class if outbox.room(klass, 0.0)]]
     for _ in range(3):
@@ -161,7 +159,7 @@ def test_the_budget_throttles_from_the_bottom_up_and_never_the_first() -> None:
     assert outbox.throttled == 1 + 2 + 3
 
 
-def test_what_waits_in_one_input_draws_on_the_budget_already() -> None:
+def test_messages_that_wait_draw_on_the_budget_already() -> None:
     outbox = an_outbox(Config(send_bytes_s=100_000))
     answered = 0
     while outbox.room(Class.PAGE, 0.0):
@@ -171,7 +169,7 @@ def test_what_waits_in_one_input_draws_on_the_budget_already() -> None:
     assert answered < 45
 
 
-def test_a_budget_overspent_without_end_is_full_again_within_two_seconds() -> None:
+def test_an_overspent_budget_is_full_again_within_two_seconds() -> None:
     outbox = an_outbox(Config(send_bytes_s=100_000))
     spend(outbox, 5_000_000, 0.0)
     assert not outbox.room(Class.CLAIM, 0.5)

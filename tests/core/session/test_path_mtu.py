@@ -105,7 +105,7 @@ def test_small_changes_pass_a_large_one_when_a_hole_opens() -> None:
     assert cluster.until(sees(cluster, b, "large"), 5)
 
 
-def test_a_hole_below_the_base_is_found_and_the_floor_used() -> None:
+def test_a_hole_below_the_base_size_is_found() -> None:
     cluster = Cluster(seed=6)
     a, b = two(cluster)
     behind_a_hole(cluster, b, 700)

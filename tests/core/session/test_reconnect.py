@@ -8,7 +8,7 @@ from tests.core.cluster import START, Cluster
 from tests.core.speaker import HOME, Speaker, a_node
 
 
-def test_who_remembers_members_finds_the_cluster_without_a_seed() -> None:
+def test_remembered_members_lead_to_the_cluster_without_a_seed() -> None:
     cluster = Cluster(seed=5)
     hosts = cluster.grow(5)
     remembered = hosts[2].node.worth_remembering()
@@ -19,7 +19,7 @@ def test_who_remembers_members_finds_the_cluster_without_a_seed() -> None:
     assert cluster.until(cluster.in_step, 5)
 
 
-def test_without_a_seed_those_remembered_are_waited_for_and_then_it_is_a_first_member() -> None:
+def test_a_member_without_seeds_waits_for_those_remembered() -> None:
     cluster = Cluster(seed=7)
     late = Address("10.1.1.1", 7940)
     host = cluster.join(remembers={NodeId(bytes(16)): late})
@@ -32,7 +32,7 @@ def test_without_a_seed_those_remembered_are_waited_for_and_then_it_is_a_first_m
     assert cluster.until(cluster.in_step, 10), "they are called on"
 
 
-def test_what_is_remembered_is_bounded_stays_the_same_and_leaves_out_ourselves() -> None:
+def test_remembered_members_are_bounded_without_ourselves() -> None:
     cluster = Cluster(seed=6)
     [host, *_] = cluster.grow(12)
     first = host.node.worth_remembering()
@@ -45,7 +45,7 @@ def test_what_is_remembered_is_bounded_stays_the_same_and_leaves_out_ourselves()
     assert host.id not in kept
 
 
-def test_who_starts_anew_at_its_address_does_not_call_on_its_former_self_for_ever() -> None:
+def test_a_restart_does_not_greet_its_former_self_for_ever() -> None:
     """Found by swarm: without a data directory the former self is another member, dead, and at our own address."""
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)

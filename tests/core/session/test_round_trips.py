@@ -42,7 +42,7 @@ def test_it_computes_as_rfc_6298_says(measured: list[float]) -> None:
     assert trips.bound_s(A, "", WIDE.rtt_floor_s) == pytest.approx(min(max(smoothed + 4 * variation, 0.02), 0.9))
 
 
-def test_who_was_never_measured_has_the_bound_of_the_zone_and_a_new_zone_the_initial_one() -> None:
+def test_a_member_never_measured_has_its_zones_timeout() -> None:
     trips = RoundTrips(WIDE)
     trips.sample(A, "far", 0.2)
     assert trips.bound_s(B, "far", WIDE.rtt_floor_s) == trips.bound_s(A, "far", WIDE.rtt_floor_s) == pytest.approx(0.6)

@@ -57,7 +57,7 @@ def test_binding_the_same_again_keeps_the_replay_window() -> None:
     assert not peer.window.accept(7)
 
 
-def test_a_number_is_good_for_the_stranger_and_the_source_that_it_was_given_to_for_a_while() -> None:
+def test_a_nonce_holds_for_one_stranger_and_source_for_a_while() -> None:
     peers = some_peers()
     number = peers.challenge(FIRST, HERE, 100.0)
     assert peers.met(FIRST, HERE, number, 100.0)
@@ -70,7 +70,7 @@ def test_a_number_is_good_for_the_stranger_and_the_source_that_it_was_given_to_f
     assert not PeerSessions(random.Random(2).randbytes).met(FIRST, HERE, number, 100.0), "of another process"
 
 
-def test_a_call_s_number_proves_whoever_answers_once() -> None:
+def test_the_nonce_of_a_call_proves_one_answer() -> None:
     peers = some_peers()
     number = peers.call(HERE)
     assert peers.called(number) == HERE
@@ -80,7 +80,7 @@ def test_a_call_s_number_proves_whoever_answers_once() -> None:
     assert not peers.met(SECOND, THERE, number, 0.0)
 
 
-def test_calls_nobody_answers_and_guests_nobody_knows_are_bounded() -> None:
+def test_unanswered_calls_and_unknown_guests_are_bounded() -> None:
     peers = some_peers()
     first = peers.call(HERE)
     for _ in range(5000):

@@ -90,7 +90,7 @@ def told(changes: list[Change]) -> list[tuple[ChangeKind, str, Health]]:
     return [(change.kind, change.instance.service.id, change.instance.health) for change in changes]
 
 
-def test_a_registered_service_is_found_with_all_that_is_known_of_it() -> None:
+def test_a_registered_service_is_found_with_all_its_fields() -> None:
     house = House()
     house.say(house.there, "web-1", zone="east")
     house.register(house.there, 0, "web", tags=("a", "b"))
@@ -232,7 +232,7 @@ def test_another_service_in_the_same_slot_is_another_instance(change: dict[str, 
     assert house.ids("web") == ([] if "name" in change else ["other"])
 
 
-def test_services_of_a_draining_member_are_in_maintenance_until_it_is_up() -> None:
+def test_services_of_a_draining_member_are_in_maintenance() -> None:
     house = House()
     house.register(house.there, 0, "web")
     house.refresh()
@@ -245,7 +245,7 @@ def test_services_of_a_draining_member_are_in_maintenance_until_it_is_up() -> No
     assert told(house.refresh()) == [(UPDATED, "web-0", Health.WARNING)]
 
 
-def test_the_dead_do_not_answer_and_come_back_with_their_refutation() -> None:
+def test_dead_members_services_come_back_with_a_refutation() -> None:
     house = House()
     house.register(house.there, 0, "web")
     house.refresh()
@@ -256,7 +256,7 @@ def test_the_dead_do_not_answer_and_come_back_with_their_refutation() -> None:
     assert told(house.refresh()) == [(ADDED, "web-0", Health.PASSING)]
 
 
-def test_a_restart_with_the_same_services_takes_nothing_out_in_between() -> None:
+def test_a_restart_with_the_same_services_removes_nothing() -> None:
     house = House()
     house.register(house.there, 0, "web")
     house.register(house.there, 1, "db")
@@ -297,7 +297,7 @@ def test_stale_marks_what_others_registered() -> None:
     assert house.catalog.index("own") == own
 
 
-def test_what_cannot_be_read_is_counted_and_not_given_out() -> None:
+def test_an_unreadable_service_is_counted_and_not_given_out() -> None:
     house = House()
     house.register(house.there, 0, "web")
     house.register(house.there, 1, "web")
@@ -317,7 +317,7 @@ def test_a_forgotten_row_is_out_of_the_answers() -> None:
     assert house.catalog.services() == []
 
 
-def test_the_index_of_a_name_never_shrinks_however_many_names_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_of_a_name_never_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog_module, "GONE_NAMES_MAX", 3)
     house = House()
     names = [f"name-{number}" for number in range(6)]
@@ -446,7 +446,7 @@ TestFollowing = Following.TestCase
 TestFollowing.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_an_instance_says_nothing_of_who_looks() -> None:
+def test_an_instance_does_not_depend_on_the_member_that_looks() -> None:
     """Two catalogs of equal tables give out equal instances, apart from staleness."""
     house = House()
     house.register(house.there, 0, "web")

@@ -83,7 +83,7 @@ def test_to_write_what_is_there_changes_nothing() -> None:
     assert content.counter == before
 
 
-def test_a_view_is_the_old_value_until_all_parts_of_the_new_are_there() -> None:
+def test_a_view_is_the_old_value_until_all_new_parts_are_there() -> None:
     content = owner(LARGE)
     follower = follower_of(content)
     new = LARGE[::-1] + b"longer" * 100
@@ -98,7 +98,7 @@ def test_a_view_is_the_old_value_until_all_parts_of_the_new_are_there() -> None:
     assert follower.whole
 
 
-def test_a_head_whose_parts_are_already_overwritten_leaves_the_view() -> None:
+def test_a_head_whose_parts_are_overwritten_keeps_the_view() -> None:
     """A relay that is in the middle of a newer value still tells the old head."""
     content = owner(LARGE)
     relay = follower_of(content)
@@ -116,7 +116,7 @@ def test_a_head_whose_parts_are_already_overwritten_leaves_the_view() -> None:
     assert list(follower.slots(KIND_SERVICE)) == [0]
 
 
-def test_the_digest_of_an_older_head_is_not_checked_once_a_newer_one_is_known() -> None:
+def test_an_older_heads_digest_is_not_checked() -> None:
     """A page of the newer leaves out what is changed again behind it, so at the older head there is a hole."""
     content = owner(b"a", b"again", b"b", b"c")
     relay = follower_of(content)
@@ -132,7 +132,7 @@ def test_the_digest_of_an_older_head_is_not_checked_once_a_newer_one_is_known() 
 
 
 @pytest.mark.parametrize("then", [b"small", LARGE[:500], None])
-def test_a_new_value_or_tombstone_drops_the_parts_it_does_not_need(then: bytes | None) -> None:
+def test_a_new_value_or_tombstone_drops_unneeded_parts(then: bytes | None) -> None:
     content = owner(LARGE)
     follower = follower_of(content)
     if then is None:
@@ -226,7 +226,7 @@ def test_a_page_begins_after_its_base_wherever_that_is(base: int) -> None:
 # -- tombstones and floors -------------------------------------------------------------------------------------------
 
 
-def test_what_is_taken_out_is_gone_for_those_who_follow() -> None:
+def test_a_removed_entry_is_gone_for_followers() -> None:
     content = owner(b"a", b"b")
     follower = follower_of(content)
     content.remove(KIND_SERVICE, 0, 0.0)
@@ -263,7 +263,7 @@ def test_too_many_tombstones_lose_their_older_half() -> None:
     assert content.floor == 14
 
 
-def test_a_tombstone_that_was_written_over_raises_no_floor() -> None:
+def test_an_overwritten_tombstone_raises_no_floor() -> None:
     content = owner(b"a")
     content.remove(KIND_SERVICE, 0, 0.0)
     content.put(KIND_SERVICE, 0, b"back")
@@ -272,7 +272,7 @@ def test_a_tombstone_that_was_written_over_raises_no_floor() -> None:
     assert content.view(KIND_SERVICE, 0) == b"back"
 
 
-def test_below_the_floor_only_a_snapshot_is_taken() -> None:
+def test_below_the_tombstone_floor_only_a_full_row_is_merged() -> None:
     content = owner(b"a", b"b")
     behind, level = follower_of(content), follower_of(content)
     content.remove(KIND_SERVICE, 0, 0.0)

@@ -37,7 +37,7 @@ def test_a_dead_members_services_are_kept_apart_from_the_answers(world: tuple[Cl
         assert [one.name for one in host.node.catalog.services()] == []
 
 
-def test_they_are_forgotten_with_the_row(world: tuple[Cluster, list[Host]]) -> None:
+def test_gone_services_are_forgotten_with_the_row(world: tuple[Cluster, list[Host]]) -> None:
     cluster, (first, *_, dead, _) = world
     cluster.run(BRIEF.dead_row_s - 5)
     assert gone_at(first, "web") == ["web-80", "web-81"]
@@ -46,14 +46,14 @@ def test_they_are_forgotten_with_the_row(world: tuple[Cluster, list[Host]]) -> N
     assert first.node.catalog.gone._nodes == {}
 
 
-def test_they_are_in_the_answers_again_when_it_is_back(world: tuple[Cluster, list[Host]]) -> None:
+def test_gone_services_are_answered_again_with_their_member(world: tuple[Cluster, list[Host]]) -> None:
     cluster, (first, *_, dead, _) = world
     cluster.start(dead, [first])
     assert cluster.until(lambda: len(first.node.catalog.lookup("web")) == 2, 10)
     assert gone_at(first, "web") == []
 
 
-def test_they_are_forgotten_when_it_is_declared_left(world: tuple[Cluster, list[Host]]) -> None:
+def test_gone_services_are_forgotten_with_a_declared_leave(world: tuple[Cluster, list[Host]]) -> None:
     cluster, (first, second, dead, _) = world
     cluster.act(first, first.node.force_leave(dead.id, cluster.now))
     assert cluster.until(lambda: gone_at(first, "web") == gone_at(second, "web") == [], 2)

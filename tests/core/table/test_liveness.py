@@ -106,7 +106,7 @@ def test_a_claim_about_an_unknown_member_changes_nothing(rank: Rank) -> None:
 
 @pytest.mark.parametrize("rank", [ALIVE, SUSPECT, DEAD])
 @pytest.mark.parametrize("generation", [6, 7, 8])
-def test_nobody_else_changes_what_is_said_of_ourselves(rank: Rank, generation: int) -> None:
+def test_no_other_member_changes_our_own_row(rank: Rank, generation: int) -> None:
     table = Table(lan, OWN, 7, NOW, 0)
     merged = table.merge_claim(Claim(OWN, generation, 5, rank, THIRD), NOW)
     assert merged.outcome is MergeOutcome.NOTHING
@@ -186,7 +186,7 @@ def test_above_the_largest_incarnation_there_is_no_refutation() -> None:
     assert table.counts["incarnation_exhausted"] == 1
 
 
-def test_who_has_left_does_not_refute() -> None:
+def test_a_member_that_left_does_not_refute() -> None:
     table = Table(lan, OWN, 7, NOW, 0)
     member = Member("own", BootId(bytes(8)), (), status=Status.LEFT)
     table.write(KIND_MEMBER, 0, encode_member(member), NOW)
@@ -196,7 +196,7 @@ def test_who_has_left_does_not_refute() -> None:
 # -- restarting, and a newer generation ------------------------------------------------------------------------------
 
 
-def test_restarting_holds_verdicts_from_the_receipt_until_it_is_back() -> None:
+def test_restarting_holds_off_a_death_until_it_is_back() -> None:
     table = table_with(Status.RESTARTING, hold_s=30.0)
     row = table.rows[OTHER]
     assert row.hold_until == NOW + 30.0
@@ -215,9 +215,7 @@ def test_restarting_holds_verdicts_from_the_receipt_until_it_is_back() -> None:
         (Status.LEFT, ALIVE, False),
     ],
 )
-def test_an_old_generation_answers_for_a_new_one_only_if_it_did_just_before(
-    status: Status, rank: Rank, answers: bool
-) -> None:
+def test_an_old_generation_answers_only_if_it_did_just_before(status: Status, rank: Rank, answers: bool) -> None:
     table = table_with(status, rank)
     row = table.rows[OTHER]
     assert row.answers == answers

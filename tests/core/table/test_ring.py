@@ -24,7 +24,7 @@ def ring_of(own: NodeId, members: list[NodeId], removed: list[NodeId]) -> tuple[
 
 @settings(max_examples=30, deadline=None)
 @given(ids, others, others)
-def test_it_holds_whom_was_added_and_not_removed_and_always_ourselves(
+def test_a_ring_holds_the_added_members_and_always_ourselves(
     own: NodeId, members: list[NodeId], removed: list[NodeId]
 ) -> None:
     ring, model = ring_of(own, members, removed)
@@ -45,9 +45,7 @@ def test_successors_are_all_the_others_once_nearest_first(
 
 @settings(max_examples=30, deadline=None)
 @given(ids, others, st.integers(0, 5))
-def test_neighbours_are_the_nearest_on_both_sides_each_once_never_ourselves(
-    own: NodeId, members: list[NodeId], each_side: int
-) -> None:
+def test_neighbours_are_the_nearest_on_both_sides_each_once(own: NodeId, members: list[NodeId], each_side: int) -> None:
     ring, model = ring_of(own, members, [])
     around = list(ring.successors())
     expected = {*around[:each_side], *around[max(0, len(around) - each_side) :]} if each_side else set()
@@ -59,7 +57,7 @@ def test_neighbours_are_the_nearest_on_both_sides_each_once_never_ourselves(
 
 @settings(max_examples=30, deadline=None)
 @given(others.filter(bool), st.integers(1, 3))
-def test_who_is_my_neighbour_has_me_as_one(members: list[NodeId], each_side: int) -> None:
+def test_neighbourhood_is_symmetric(members: list[NodeId], each_side: int) -> None:
     model = sorted(set(members))
     near = {id: set(ring_of(id, members, [])[0].neighbours(each_side)) for id in model}
     assert all((a in near[b]) == (b in near[a]) for a in model for b in model)
@@ -89,7 +87,7 @@ def test_the_successor_of_anyone_is_the_next_above_or_the_lowest(
 
 @settings(max_examples=30, deadline=None)
 @given(ids, others, st.lists(ids, max_size=12), st.integers(-1, 12), st.integers())
-def test_a_sample_is_of_different_others_and_as_many_as_there_are(
+def test_a_sample_has_different_members_and_never_ourselves(
     own: NodeId, members: list[NodeId], but: list[NodeId], wanted: int, seed: int
 ) -> None:
     ring, model = ring_of(own, members, [])

@@ -77,7 +77,7 @@ def test_a_row_comes_whole_and_tables_are_equal() -> None:
     assert one.bucket_hash == two.bucket_hash
 
 
-def test_a_row_counts_and_answers_once_its_first_snapshot_is_whole() -> None:
+def test_a_row_answers_once_its_first_snapshot_is_whole() -> None:
     one, two = owner(1, bytes(3000)), table(2)
     empty = two.fingerprint
     page = one.page(one.own.id, NOTHING, 500)
@@ -91,7 +91,7 @@ def test_a_row_counts_and_answers_once_its_first_snapshot_is_whole() -> None:
     assert (row.answers, row.behind, row.told) == (True, False, one.own.version)
 
 
-def test_news_is_told_on_what_others_have() -> None:
+def test_an_update_is_gossiped_on_the_version_that_others_have() -> None:
     one, two = owner(1, b"a"), table(2)
     pull(two, one, one.own.id)
     before = one.own.version
@@ -126,7 +126,7 @@ def test_a_gap_in_an_unknown_row_makes_no_row() -> None:
     assert one.own.id not in two.rows
 
 
-def test_an_older_generation_is_nothing_and_a_newer_one_replaces_it_when_whole() -> None:
+def test_a_newer_generation_replaces_an_older_one_when_whole() -> None:
     old, new, two = owner(1, b"old"), owner(1, b"new", bytes(2000), generation=GENERATION + 9), table(2)
     id = old.own.id
     pull(two, old, id)
@@ -178,7 +178,7 @@ def test_a_new_generation_of_our_own_row_replaces_it_at_others() -> None:
     assert row.hash == one.own.hash != 0
 
 
-def test_below_the_floor_a_snapshot_is_fetched_and_swapped_in() -> None:
+def test_below_the_tombstone_floor_a_full_row_is_swapped_in() -> None:
     one, two = owner(1, b"a", bytes(2000)), table(2)
     id = one.own.id
     pull(two, one, id)
@@ -197,7 +197,7 @@ def test_below_the_floor_a_snapshot_is_fetched_and_swapped_in() -> None:
     assert row.hash == one.own.hash
 
 
-def test_a_snapshot_whose_floor_rises_on_the_way_begins_again() -> None:
+def test_a_full_row_whose_floor_rises_on_the_way_begins_again() -> None:
     one, two = owner(1, b"a", b"b", bytes(2000)), table(2)
     page = one.page(node(1), NOTHING, 0)
     assert page is not None
@@ -209,7 +209,7 @@ def test_a_snapshot_whose_floor_rises_on_the_way_begins_again() -> None:
     assert two.rows[node(1)].hash == one.own.hash
 
 
-def test_a_snapshot_goes_on_below_a_floor_that_stands() -> None:
+def test_a_full_row_goes_on_below_a_floor_that_stands() -> None:
     one, two = owner(1, *[bytes([slot]) * 300 for slot in range(20)]), table(2)
     one.write(KIND_SERVICE, 19, None, 0.0)
     one.expire(1000.0)
@@ -219,7 +219,7 @@ def test_a_snapshot_goes_on_below_a_floor_that_stands() -> None:
     assert {step.outcome for step in steps} == {MergeOutcome.APPLIED}
 
 
-def test_a_digest_that_does_not_match_is_fetched_again_once_a_head() -> None:
+def test_a_row_that_does_not_match_its_digest_is_fetched_again() -> None:
     one, two = owner(1, b"a"), table(2)
     id = one.own.id
     pull(two, one, id)
@@ -238,7 +238,7 @@ def test_a_digest_that_does_not_match_is_fetched_again_once_a_head() -> None:
     assert two.counts["digest_mismatch"] == 1
 
 
-def test_a_snapshot_below_what_is_held_is_not_swapped_in() -> None:
+def test_a_full_row_below_the_held_version_is_not_swapped_in() -> None:
     one, two, stale = owner(1, b"a"), table(2), table(3)
     pull(stale, one, node(1))
     one.write(KIND_SERVICE, 0, b"b", 0.0)
@@ -261,7 +261,7 @@ def test_a_snapshot_below_what_is_held_is_not_swapped_in() -> None:
     assert row.hash == one.own.hash
 
 
-def test_a_row_that_never_matches_its_digest_is_left_alone_after_the_second_time() -> None:
+def test_a_row_that_never_matches_its_digest_is_fetched_twice() -> None:
     one, two = owner(1, b"a"), table(2)
     page = one.page(one.own.id, NOTHING, 1400)
     assert page is not None
@@ -278,7 +278,7 @@ def test_a_row_that_never_matches_its_digest_is_left_alone_after_the_second_time
 # -- the fingerprint -------------------------------------------------------------------------------------------------
 
 
-def test_dead_left_and_absent_are_no_difference_to_the_fingerprint() -> None:
+def test_dead_and_left_rows_are_not_in_the_fingerprint() -> None:
     absent, dead, left, one = table(2), table(2), table(2), owner(1, b"a")
     pull(dead, one, one.own.id)
     kill(dead, one.own.id)
@@ -367,7 +367,7 @@ def test_there_is_no_page_beyond_what_is_held() -> None:
     assert (older.base, older.reached) == (0, counter)
 
 
-def test_what_is_on_its_way_of_a_new_generation_is_handed_on() -> None:
+def test_pages_of_an_incomplete_generation_are_handed_on() -> None:
     one, two, three = owner(1, b"a", bytes(2000)), table(2), table(3)
     page = one.page(node(1), NOTHING, 500)
     assert page is not None
@@ -398,7 +398,7 @@ def test_dead_and_departed_rows_are_kept_for_their_time(durable: bool, kept_s: f
     assert two.size_bytes == two.own.size_bytes
 
 
-def test_who_comes_back_is_not_forgotten() -> None:
+def test_a_member_that_comes_back_is_not_forgotten() -> None:
     one, two = owner(1, b"a"), table(2)
     pull(two, one, node(1))
     kill(two, node(1))
@@ -409,7 +409,7 @@ def test_who_comes_back_is_not_forgotten() -> None:
     assert two.rows[node(1)].answers
 
 
-def test_what_is_left_of_a_join_that_never_ended_is_forgotten() -> None:
+def test_a_row_of_a_join_that_never_ended_is_forgotten() -> None:
     one, two = owner(1, bytes(3000)), table(2)
     page = one.page(node(1), NOTHING, 500)
     assert page is not None
@@ -436,7 +436,7 @@ def test_our_own_row_stays_after_leaving() -> None:
         (25 * HOUR_MS, True, False), (-4_000, True, True), (-6_000, True, False),
     ],
 )  # fmt: skip
-def test_others_are_believed_about_members_that_can_have_started_then(age_ms: int, durable: bool, proven: bool) -> None:
+def test_a_row_of_a_plausible_generation_is_not_quarantined(age_ms: int, durable: bool, proven: bool) -> None:
     one, two = owner(1, b"a", generation=generation_at(WALL_MS - age_ms), durable=durable), table(2)
     pull(two, one, node(1), from_owner=False)
     row = two.rows[node(1)]
@@ -446,7 +446,7 @@ def test_others_are_believed_about_members_that_can_have_started_then(age_ms: in
 
 
 @pytest.mark.parametrize("way", ["from its owner", "not in step", "known"])
-def test_a_row_is_proven_by_its_owner_and_before_we_are_in_step(way: str) -> None:
+def test_a_row_from_its_owner_or_before_sync_is_not_quarantined(way: str) -> None:
     one, two = owner(1, b"a", generation=7), table(2)
     if way == "known":
         pull(two, owner(1, generation=6), node(1), in_step=False)
@@ -455,7 +455,7 @@ def test_a_row_is_proven_by_its_owner_and_before_we_are_in_step(way: str) -> Non
 
 
 @pytest.mark.parametrize("way", ["admitted", "spoke itself"])
-def test_an_unproven_row_that_is_admitted_counts_and_answers(way: str) -> None:
+def test_a_quarantined_row_that_is_admitted_answers(way: str) -> None:
     one, two = owner(1, b"a", generation=7), table(2)
     pull(two, one, node(1), from_owner=False)
     if way == "admitted":
@@ -468,7 +468,7 @@ def test_an_unproven_row_that_is_admitted_counts_and_answers(way: str) -> None:
     assert one.fingerprint == two.fingerprint
 
 
-def test_a_row_that_was_never_whole_can_be_doubted_and_others_cannot() -> None:
+def test_only_a_row_that_was_never_whole_can_be_quarantined() -> None:
     large = b"x" * 5000
     one, three, two = owner(1, large), owner(3, b"c"), table(2)
     first = one.page(node(1), Version(0, 0), 600)
@@ -483,7 +483,7 @@ def test_a_row_that_was_never_whole_can_be_doubted_and_others_cannot() -> None:
     assert two.rows[node(1)].active, "its owner has spoken"
 
 
-def test_an_unproven_row_of_which_nothing_is_heard_is_forgotten() -> None:
+def test_a_silent_quarantined_row_is_forgotten() -> None:
     one, two = owner(1, b"a", generation=7), table(2)
     pull(two, one, node(1), from_owner=False)
     assert two.expire(CONFIG.dead_row_brief_s) == [node(1)]
@@ -511,7 +511,7 @@ def test_at_the_limit_of_rows_the_dead_make_room_and_then_nobody(monkeypatch: py
     assert dict(two.counts) == {"evicted": 2, "table_full": 1}
 
 
-def test_at_the_limit_of_bytes_a_dead_row_does_not_make_room_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_the_byte_limit_a_dead_row_is_not_evicted_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     two, one = table(2), owner(1, bytes(1000))
     pull(two, one, node(1))
     kill(two, node(1))
@@ -568,7 +568,7 @@ def test_others_refuse_a_row_of_too_many_services(monkeypatch: pytest.MonkeyPatc
     assert two.counts["too_many_services"] == 1
 
 
-def test_a_member_entry_that_cannot_be_read_is_counted_and_leaves_what_was_known() -> None:
+def test_an_unreadable_member_entry_keeps_the_known_one() -> None:
     one, two = owner(1, b"a"), table(2)
     pull(two, one, node(1))
     member = two.rows[node(1)].member
