@@ -29,8 +29,6 @@ PURE = ("errors", "model", "drops", "durations", "retry", "weights", "socket_pat
 
 MAX_TEST_LINES = 400
 MAX_TEST_NAME = 70
-STILL_LONG = ("tests/core/",)
-"""Folders whose files and names are still to be shortened."""
 
 FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "simulations").rglob("*.py")])
 SCRIPT_FILES = sorted((ROOT / "scripts").rglob("*.py"))
@@ -82,9 +80,7 @@ def test_longer_files_are_named_only_while_they_are_longer() -> None:
 
 def test_a_file_of_tests_stays_short() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in TEST_FILES}
-    long = {
-        name: lines for name, lines in lengths.items() if lines > MAX_TEST_LINES and not name.startswith(STILL_LONG)
-    }
+    long = {name: lines for name, lines in lengths.items() if lines > MAX_TEST_LINES}
     assert long == {}, "split it by ideas"
 
 
@@ -93,7 +89,6 @@ def test_a_name_of_a_test_is_a_short_claim() -> None:
     faults = [
         fault
         for path in TEST_FILES
-        if not str(path.relative_to(ROOT)).startswith(STILL_LONG)
         for fault in listed(path, house_rules.long_test_names(ast.parse(path.read_text()), MAX_TEST_NAME))
     ]
     assert faults == []

@@ -15,7 +15,11 @@ from simulations.network import End
 from simulations.observer import Observer
 from simulations.world import KEY, START, WALL_MS, World
 
-__all__ = ["KEY", "START", "WALL_MS", "Cluster", "Host"]
+__all__ = ["KEY", "START", "WALL_MS", "Cluster", "Host", "all_but"]
+
+
+def all_but(hosts: list[Host], one: Host) -> list[Host]:
+    return [host for host in hosts if host is not one]
 
 
 class _Recorder(Observer):

@@ -1,13 +1,13 @@
-"""What several whole nodes do together, in virtual time: finding each other, telling, comparing, leaving."""
+"""How updates spread in whole clusters, in virtual time: fan-out, retransmission, comparing."""
 
 from dataclasses import replace
 
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.model import Address, Health, NodeId, Rank, Service
+from gossipreg.model import Health, NodeId, Rank, Service
 from gossipreg.wire.messages import Claim
-from tests.core.cluster import KEY, Cluster, Host
+from tests.core.cluster import Cluster, Host
 from tests.core.speaker import counted
 
 
@@ -33,19 +33,6 @@ def test_a_deregistered_service_stays_gone_everywhere() -> None:
     cluster.run(30)
     assert not any(cluster.found(host, "billing") for host in hosts)
     assert cluster.in_step(hosts)
-
-
-def test_a_joiner_soon_has_the_table_and_is_known_to_all() -> None:
-    cluster = Cluster(seed=3)
-    hosts = cluster.grow(16)
-    for number, host in enumerate(hosts):
-        cluster.register(host, f"service-{number}", port=80)
-    cluster.run(1)
-    joiner = cluster.join(seed=hosts[5])
-    everyone = {host.id for host in cluster.hosts}
-    assert cluster.until(lambda: joiner.node.synced and cluster.alive_at(joiner) == everyone, 0.03)
-    assert all(cluster.found(joiner, f"service-{number}") for number in range(16))
-    assert cluster.until(lambda: all(cluster.alive_at(host) == everyone for host in hosts), 0.1)
 
 
 def test_a_row_far_larger_than_a_datagram_reaches_everyone() -> None:
@@ -174,100 +161,6 @@ def test_comparing_equal_tables_costs_nothing_beyond_the_ping() -> None:
     assert (cluster.traffic()[1] - bytes_before) / (cluster.now - before) / 10 <= 200, "idle bytes a second a node"
 
 
-def test_a_leaving_member_departs_once_its_leave_is_received() -> None:
-    cluster = Cluster(seed=10)
-    hosts = cluster.grow(8)
-    cluster.register(hosts[4], "billing", port=1)
-    cluster.run(1)
-    cluster.act(hosts[4], hosts[4].node.leave(cluster.now))
-    others = [host for host in hosts if host is not hosts[4]]
-    assert cluster.until(lambda: all(cluster.state_at(host, hosts[4]) == "left" for host in others), 0.1)
-    assert cluster.until(lambda: hosts[4].departed, 0.1)
-    assert not any(cluster.found(host, "billing") for host in others)
-
-
-def test_the_last_member_departs_at_once() -> None:
-    cluster = Cluster(seed=11)
-    host = cluster.join()
-    cluster.act(host, host.node.leave(cluster.now))
-    assert host.departed
-
-
-def test_leaving_waits_for_no_silent_neighbour() -> None:
-    """It waited for the bound, 2 s."""
-    cluster = Cluster(seed=12)
-    hosts = sorted(cluster.form(8), key=lambda host: host.id)
-    cluster.run(3)
-    cluster.crash(hosts[3], refuses=False)
-    cluster.leave(hosts[2])
-    assert cluster.until(lambda: hosts[2].departed, 1.5 * lan.rtt_floor_s)
-    others = [host for host in hosts if host.up]
-    assert all(cluster.state_at(host, hosts[2]) == "left" for host in others)
-
-
-def test_leaving_waits_for_no_member_that_left_just_before() -> None:
-    """Whoever left last waited for its bound, 2 s: those who would have heard it had stopped."""
-    cluster = Cluster(seed=1)
-    hosts = cluster.form(8)
-    cluster.run(3)
-    for host in hosts:
-        cluster.leave(host)
-        cluster.run(0.0002)
-    assert cluster.until(lambda: all(host.departed for host in hosts), 2.1 * lan.rtt_floor_s)
-
-
-def test_leaving_that_nobody_receives_ends_after_its_timeout() -> None:
-    cluster = Cluster(seed=12)
-    hosts = cluster.grow(3)
-    cluster.cut = lambda sender, _to: sender is hosts[0]
-    cluster.act(hosts[0], hosts[0].node.leave(cluster.now))
-    assert not cluster.until(lambda: hosts[0].departed, 0.3)
-    assert cluster.until(lambda: hosts[0].departed, lan.leave_s + 0.1)
-
-
-def test_a_held_member_keeps_its_services_until_the_hold_ends() -> None:
-    cluster = Cluster(seed=13)
-    hosts = cluster.grow(5)
-    cluster.register(hosts[2], "billing", port=1)
-    cluster.run(1)
-    cluster.act(hosts[2], hosts[2].node.leave(cluster.now, hold_s=10))
-    others = [host for host in hosts if host is not hosts[2]]
-    assert cluster.until(lambda: hosts[2].departed, 1)
-    cluster.run(8)
-    assert _all_find(cluster, others, "billing")
-    assert cluster.until(lambda: not any(cluster.found(host, "billing") for host in others), 6)
-
-
-def test_a_restart_leaves_no_ghost() -> None:
-    cluster = Cluster(seed=14)
-    hosts = cluster.grow(5)
-    cluster.register(hosts[2], "billing", port=1)
-    cluster.run(1)
-    cluster.crash(hosts[2])
-    again = cluster.join(seed=hosts[0], id=hosts[2].id, address=hosts[2].address)
-    live = [host for host in hosts if host is not hosts[2]] + [again]
-    assert cluster.until(lambda: cluster.in_step(live), 2)
-    assert all(len(host.node.members(cluster.now)) == 5 for host in live)
-    assert not any(cluster.found(host, "billing") for host in live), "its new start registered nothing"
-
-
-def test_members_started_before_their_seed_find_it_when_it_comes() -> None:
-    cluster = Cluster(seed=16)
-    seed_address = Address("10.0.99.1", 7940)
-    early = [cluster.join(seed=seed_address) for _ in range(3)]
-    cluster.run(20)
-    assert not any(host.node.synced for host in early)
-    late = cluster.join(address=seed_address)
-    assert cluster.until(lambda: cluster.in_step([*early, late]), 8)
-
-
-def test_mutual_seeds_that_start_together_form_one_cluster() -> None:
-    cluster = Cluster(seed=17)
-    addresses = [Address(f"10.0.98.{number}", 7940) for number in (1, 2, 3)]
-    hosts = [cluster.join(seed=addresses[(n + 1) % 3], address=addresses[n]) for n in range(3)]
-    assert cluster.until(lambda: cluster.in_step(hosts), 3)
-
-
 def test_the_same_seed_gives_the_same_run() -> None:
     def run() -> tuple[int, int, list[str]]:
         cluster = Cluster(seed=18)
@@ -295,21 +188,3 @@ def test_watchers_see_each_change_once_and_no_refutation() -> None:
     assert own.statistics(cluster.now)["refutations"] == 1
     assert len(cluster.changes(hosts[3])) == 1
     assert cluster.in_step(hosts)
-
-
-@pytest.mark.parametrize(("sealed", "said"), [(True, "not_our_key"), (False, "key_needed")])
-def test_a_wrong_or_missing_key_is_an_event_of_the_joiner(sealed: bool, said: str) -> None:
-    cluster = Cluster(seed=21, keyring=None if sealed else KEY)
-    first = cluster.join()
-    cluster.keyring = KEY if sealed else None
-    joiner = cluster.join(seed=first)
-    cluster.run(5)
-    assert said in cluster.events(joiner)
-    assert not joiner.node.synced
-
-
-def test_silent_seeds_are_an_event() -> None:
-    cluster = Cluster(seed=22)
-    lonely = cluster.join(seed=Address("10.0.99.1", 7940))
-    cluster.run(10)
-    assert "seed_silent" in cluster.events(lonely)

@@ -1,0 +1,46 @@
+"""A victim, the members that it knows, and an insider that has the key and says anything.
+
+The insider is bound to an id of its own or to none. It can invent members, speak for others' lives, and write in
+others' names where it sends a newer version; not more.
+"""
+
+from gossipreg.config import Config, lan
+from gossipreg.core.node import Node
+from gossipreg.model import Health, Liveness, NodeId, Service, Version
+from tests.core.cluster import START
+from tests.core.session.test_handshake import parts_that_hold
+from tests.core.speaker import Speaker, a_node
+
+Content = list[tuple[int, tuple[int, bytes | None]]]
+
+
+def a_cluster(config: Config = lan) -> tuple[Node, list[Speaker], Speaker]:
+    """A victim with a service, three members, and the insider: bound, and with a row of its own."""
+    node = a_node(config)
+    node.register(Service("billing-1", "billing", "h", 1), Health.PASSING, START)
+    members = [Speaker(seed) for seed in (1, 2, 3)]
+    insider = Speaker(4)
+    for one in (*members, insider):
+        one.greets(node, START)
+    return node, members, insider
+
+
+def entries(node: Node, id: NodeId) -> Content:
+    row = node._context.table.rows.get(id)
+    return [] if row is None or row.content is None else sorted(row.content.entries.items())
+
+
+def versions(node: Node) -> dict[NodeId, tuple[Version, Liveness]]:
+    return {id: (row.told, row.liveness) for id, row in node._context.table.rows.items()}
+
+
+def state_of(node: Node) -> tuple[object, ...]:
+    table = node._context.table
+    return (
+        table.fingerprint, versions(node), entries(node, node.id), len(node._context.peers),
+        [(id, peer.source) for id in table.rows if (peer := node._context.peers.of_id(id)) is not None],
+        {name: len(part) for name, part in parts_that_hold(node).items()},
+    )  # fmt: skip
+
+
+NODE, MEMBERS, INSIDER = a_cluster()
