@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from gossipreg.model import Rank
 from gossipreg.wire.messages import Claim
+from simulations import inside
 from simulations.host import Host
 from simulations.world import World
 
@@ -55,11 +56,11 @@ class FullExchange:
 
     def _tell(self, teller: Host, listener: Host) -> None:
         """All that the teller thinks, as datagrams that the listener has at once."""
-        context = teller.node._context
-        for id, row in context.table.rows.items():
-            claim = Claim(id, *row.liveness, by=row.reporter or teller.id)
-            if row.dead:
-                claim = Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=teller.id)
-            context.outbox.put(listener.address, claim)
-        for send in context.outbox.flush(teller.local(self._world.now)):
+        claims = [
+            Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=teller.id)
+            if row.dead
+            else Claim(id, *row.liveness, by=row.reporter or teller.id)
+            for id, row in teller.node.table.rows.items()
+        ]
+        for send in inside.send(teller.node, listener.address, claims, teller.local(self._world.now)):
             self._world.hand_over(listener, send.datagram, teller.address)

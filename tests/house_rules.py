@@ -32,6 +32,30 @@ def long_test_names(tree: ast.AST, limit: int) -> Iterator[Fault]:
                     yield node.lineno, f"{name} has {len(name)} characters: claim one thing in at most {limit}"
 
 
+# -- private parts of the node -----------------------------------------------------------------------------------------
+
+
+def private_names(trees: Iterable[ast.AST]) -> frozenset[str]:
+    """The private attributes and methods that the classes of these files have."""
+    names: set[str] = set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            match node:
+                case ast.Attribute(value=ast.Name(id="self"), attr=name) | ast.FunctionDef(name=name):
+                    names.add(name)
+    return frozenset(name for name in names if name.startswith("_") and not name.startswith("__"))
+
+
+def reaches(tree: ast.AST, private: frozenset[str]) -> Iterator[Fault]:
+    """Uses of these private names on anything but `self`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case ast.Attribute(attr=name, lineno=line) if name in private:
+                yield line, f"{name} is a private part of the node: ask node.inspect(), or act through an input"
+
+
 # -- import direction --------------------------------------------------------------------------------------------------
 
 WITH_SOCKETS = ("net", "daemon", "gateway", "cli")

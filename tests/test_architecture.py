@@ -27,6 +27,9 @@ STILL_LONGER = {"content.py", "node.py", "table.py"}
 """Files of the core that are being split; until then up to 500 lines."""
 PURE = ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "config", "wire", "core")
 
+NODE_FILES = ("node.py", "view.py", "commands.py", "due.py")
+MAY_REACH = ("simulations/inside.py", "simulations/formed.py")
+"""What tests do to private parts stands in the first; the second makes whole clusters without a message."""
 MAX_TEST_LINES = 400
 MAX_TEST_NAME = 70
 
@@ -94,6 +97,18 @@ def test_a_name_of_a_test_is_a_short_claim() -> None:
     assert faults == []
 
 
+def test_tests_and_laboratory_leave_the_nodes_private_parts_alone() -> None:
+    private = house_rules.private_names(TREES[PACKAGE / "core" / name] for name in NODE_FILES)
+    assert private >= {"_context", "_suspicions", "_begin", "_gone"}
+    faults = [
+        fault
+        for path in [*TEST_FILES, *(path for path in FILES if not path.is_relative_to(PACKAGE))]
+        if str(path.relative_to(ROOT)) not in MAY_REACH
+        for fault in listed(path, house_rules.reaches(ast.parse(path.read_text()), private))
+    ]
+    assert faults == []
+
+
 def test_class_names_are_unique_in_the_package() -> None:
     package = [(dotted(path), TREES[path]) for path in FILES if path.is_relative_to(PACKAGE)]
     assert house_rules.shared_class_names(package) == {}, "let each name say whose class it is"
@@ -130,6 +145,13 @@ def test_a_class_name_in_two_modules_is_found() -> None:
     ]
     trees = [(module, ast.parse(source)) for module, source in sources]
     assert house_rules.shared_class_names(trees) == {"Peers": ["a", "b"]}
+
+
+def test_each_way_to_reach_into_a_node_is_found() -> None:
+    private = house_rules.private_names([ast.parse("class Node:\n    def _end(self): self._context = self.__dict__")])
+    assert private == {"_end", "_context"}
+    source = "node._end()\nown.node._context.now = 1\nself._context\nnode.inspect().now\nother._sealer"
+    assert [line for line, _ in house_rules.reaches(ast.parse(source), private)] == [1, 2]
 
 
 def test_a_long_name_of_a_test_is_found_in_classes_too() -> None:

@@ -10,10 +10,12 @@ from gossipreg.core.context import Context
 from gossipreg.core.failure.isolation import Isolation
 from gossipreg.core.failure.pairs import LossyPair
 from gossipreg.core.failure.prober import Prober, Suspicions
+from gossipreg.core.failure.quarantine import Quarantine
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.gossip.row_acks import RowAcks
+from gossipreg.core.inspect import Inspection
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.session.path_mtu import NarrowPath, PathMtu
@@ -57,6 +59,7 @@ class View:
     _row_acks: RowAcks
     _dissemination: Dissemination
     _suspicions: Suspicions
+    _quarantine: Quarantine
     _lag_s = 0.0
 
     @property
@@ -154,6 +157,10 @@ class View:
     def sent(self) -> tuple[int, int]:
         """Datagrams and bytes (UDP payload) sent so far."""
         return self._context.outbox.sent_datagrams, self._context.outbox.sent_bytes
+
+    def inspect(self) -> Inspection:
+        """What goes on inside, for tests and the laboratory."""
+        return Inspection(self)
 
     def row(self, id: NodeId) -> Row | None:
         """The row that answers are made of: of the table, else the one kept from the last run."""

@@ -186,14 +186,16 @@ class Bounded(Checker):
 
     def _look(self, host: Host, node: Node) -> None:
         ever = len(self.world.by_id)
-        for path, size in containers(node):
+        for path, container in containers(node):
+            size = len(container)
             bound = BOUNDS.get(path)
             if bound is None:
                 self.fail(f"{path} has no bound that is written down (simulations/checkers/bounded.py)", host)
             if size > bound(node, ever):
                 self.fail(f"{path} of {host.name} holds {size}, and its bound is {bound(node, ever):g}", host)
-        if node._dissemination.unsettled() > dissemination._UNRECEIPTED_MAX:
-            self.fail(f"{host.name} waits for {node._dissemination.unsettled()} receipts", host)
+        not_acked = node.inspect().not_acked
+        if not_acked > dissemination._UNRECEIPTED_MAX:
+            self.fail(f"{host.name} waits for {not_acked} receipts", host)
         for row in node.table.rows.values():
             self._look_at_row(host, node, row)
         size_bytes = sum(row.size_bytes for row in node.table.rows.values())
@@ -216,14 +218,14 @@ class Bounded(Checker):
 _SLOTS: dict[type, tuple[str, ...]] = {}
 
 
-def containers(node: Node) -> Iterator[tuple[str, int]]:
-    """(class and attribute, size) of every container that a node's parts hold, rows' contents aside."""
+def containers(node: Node) -> Iterator[tuple[str, Sized]]:
+    """(class and attribute, container) for every container that a node's parts hold, rows' contents aside."""
     seen: dict[int, None] = {}
-    yield "Node.touched", len(node.touched)
+    yield "Node.touched", node.touched
     yield from _walk(node, seen)
 
 
-def _walk(part: Any, seen: dict[int, None]) -> Iterator[tuple[str, int]]:
+def _walk(part: Any, seen: dict[int, None]) -> Iterator[tuple[str, Sized]]:
     if id(part) in seen:
         return
     seen[id(part)] = None
@@ -239,17 +241,17 @@ def _walk(part: Any, seen: dict[int, None]) -> Iterator[tuple[str, int]]:
             if type(value).__module__.startswith(("gossipreg.core", "gossipreg.wire")):
                 yield from _walk(value, seen)
                 continue
-            yield path, len(value)
+            yield path, value
             if isinstance(value, Mapping):
                 yield from _walk_values(path, value, seen)
         elif _is_part(value):
             yield from _walk(value, seen)
 
 
-def _walk_values(path: str, mapping: Mapping[Any, Any], seen: dict[int, None]) -> Iterator[tuple[str, int]]:
+def _walk_values(path: str, mapping: Mapping[Any, Any], seen: dict[int, None]) -> Iterator[tuple[str, Sized]]:
     for value in mapping.values():
         if isinstance(value, dict | list):
-            yield f"{path}[]", len(value)
+            yield f"{path}[]", value
             if isinstance(value, dict):
                 yield from _walk_values(f"{path}[]", value, seen)
         elif _is_part(value):

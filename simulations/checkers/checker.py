@@ -84,7 +84,7 @@ class Checker(Observer):
             row = node.table.rows.get(id)
             if row is None or row.state is not State.DEAD:
                 continue
-            if row.reporter == host.id and row.changed_at == node._context.now:
+            if row.reporter == host.id and row.changed_at == node.inspect().now:
                 yield id
 
     def running(self) -> list[tuple[Host, Node]]:

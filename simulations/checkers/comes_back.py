@@ -40,8 +40,7 @@ class ComesBack(Checker):
                 reached.pop(id, None)  # forgotten: what it comes back as is judged by the truth alone
                 continue
             reached[id] = max(reached.get(id, row.told), row.told)
-            shown = node.catalog._shown.get(id)
-            for slot, instance in () if shown is None else shown.instances.items():
+            for slot, instance in node.inspect().instances(id).items():
                 self._look(host, slot, instance, reached[id])
             if (id, row.liveness.generation) in self._buried and id in node.ring:
                 since = self.world.now - self._buried[id, row.liveness.generation]

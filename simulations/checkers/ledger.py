@@ -71,4 +71,4 @@ class Ledger(Observer):
             written = self.written[own.id, content.generation] = Written()
         written.incarnation = max(written.incarnation, own.liveness.incarnation)
         if content.counter != written.counter:
-            written.note(content, dict.fromkeys(node._own_row.services))
+            written.note(content, dict.fromkeys(node.own_services))

@@ -47,5 +47,5 @@ class OwnersBytes(Checker):
 
     def tick(self) -> None:
         for host, node in self.running():
-            if node._own_row.services != {id: service for id, (service, _) in host.services.items()}:
+            if node.own_services != {id: service for id, (service, _) in host.services.items()}:
                 self.fail(f"{host.name} has other services than were registered there", host)

@@ -23,11 +23,11 @@ class _Pause:
 
 def _trusts(node: Node, id: NodeId) -> bool:
     """It neither suspects this member nor waits for an answer from it."""
-    probes = node._prober._probes.values()
+    inspection = node.inspect()
     return (
         id in node.ring
-        and not node._suspicions.suspects(id)
-        and not any(probe.target == id and not probe.missed for probe in probes)
+        and not inspection.suspects(id)
+        and not any(probe.target == id and not probe.missed for probe in inspection.probes)
     )
 
 

@@ -23,8 +23,9 @@ class SyncedHoldsAll(Checker):
         """By member and start: each listed version, and the member that listed it."""
 
     def on_arrival(self, host: Host, datagram: bytes, source: Address) -> None:
-        listing = host.node._joining._listing
-        if host.node.synced or listing is None or host.node._context.address(listing.peer) != source:
+        inspection = host.node.inspect()
+        listing = inspection.listing
+        if host.node.synced or listing is None or inspection.address(listing.peer) != source:
             return
         try:
             messages, _ = codec.decode_untrusted(datagram[HEADER_BYTES:])

@@ -49,7 +49,7 @@ class TakenForDead(Checker):
     def after(self, host: Host) -> None:
         for id in self.verdicts(host):
             self.declared += 1
-            other, why = self.world.by_id[id], host.node._membership.why.get(id, "")
+            other, why = self.world.by_id[id], host.node.inspect().why_dead(id)
             if other.id == id and self._well(host) and self._well(other) and "its address" not in why:
                 self.fail(f"{host.name} declares {other.name} dead, and both are well: {why}", host, other)
 

@@ -67,10 +67,9 @@ class Traffic(Checker):
         """The addresses of the lost on whom these call now."""
         lost: dict[Address, None] = {}
         for host in members:
-            lost |= dict.fromkeys(host.node._reconnect._members.values())
-            lost |= {
-                at: None for at, id in host.node._reconnect._seeds.items() if id is None or id not in host.node.ring
-            }
+            inspection = host.node.inspect()
+            lost |= dict.fromkeys(inspection.greeted.values())
+            lost |= {at: None for at, id in inspection.seeds.items() if id is None or id not in host.node.ring}
         return lost
 
     def narrow(self, members: list[Host]) -> int:

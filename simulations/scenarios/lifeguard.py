@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from gossipreg.core.failure.swim import GossipedSuspicions
+from simulations import inside
 from simulations.full_exchange import FullExchange
 from simulations.host import Host
 from simulations.opinions import Opinions
@@ -84,19 +84,13 @@ def _be_slow(
                 world.stall(host)
             else:
                 world.block(host)
-                _block_prober(host, world.now, blocked=True)
+                inside.block_prober(host.node, world.now, blocked=True)
         world.run(min(for_s, end - world.now))
         for host in slow:
-            _block_prober(host, world.now, blocked=False)
+            inside.block_prober(host.node, world.now, blocked=False)
             world.resume(host)
         exchange.go_on()
         world.run(end - world.now if gap_s < 0 else min(gap_s, end - world.now))
-
-
-def _block_prober(host: Host, now: float, *, blocked: bool) -> None:
-    suspicions = host.node._suspicions
-    if isinstance(suspicions, GossipedSuspicions):
-        suspicions.blocked(now, blocked=blocked)
 
 
 def _detection(opinions: Opinions, healthy: set[int], slow: Sequence[Host], began: float) -> list[Figure]:

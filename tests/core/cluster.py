@@ -57,7 +57,7 @@ class Cluster(World):
 
     def deregister_id(self, host: Host, id: str) -> None:
         """Take a service out by its id, where there is one."""
-        if id in host.node._own_row.services:
+        if id in host.node.own_services:
             self.act(host, host.node.deregister(id, self.now))
 
     # -- what is known -----------------------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ from gossipreg.config import Config, lan
 from gossipreg.core.node import Node
 from gossipreg.model import Health, Liveness, NodeId, Service, Version
 from tests.core.cluster import START
-from tests.core.session.test_handshake import parts_that_hold
-from tests.core.speaker import Speaker, a_node
+from tests.core.speaker import Speaker, a_node, sizes_of_parts
 
 Content = list[tuple[int, tuple[int, bytes | None]]]
 
@@ -26,20 +25,20 @@ def a_cluster(config: Config = lan) -> tuple[Node, list[Speaker], Speaker]:
 
 
 def entries(node: Node, id: NodeId) -> Content:
-    row = node._context.table.rows.get(id)
+    row = node.table.rows.get(id)
     return [] if row is None or row.content is None else sorted(row.content.entries.items())
 
 
 def versions(node: Node) -> dict[NodeId, tuple[Version, Liveness]]:
-    return {id: (row.told, row.liveness) for id, row in node._context.table.rows.items()}
+    return {id: (row.told, row.liveness) for id, row in node.table.rows.items()}
 
 
 def state_of(node: Node) -> tuple[object, ...]:
-    table = node._context.table
+    table = node.table
     return (
-        table.fingerprint, versions(node), entries(node, node.id), len(node._context.peers),
-        [(id, peer.source) for id in table.rows if (peer := node._context.peers.of_id(id)) is not None],
-        {name: len(part) for name, part in parts_that_hold(node).items()},
+        table.fingerprint, versions(node), entries(node, node.id), node.inspect().sessions,
+        [(id, session.source) for id in table.rows if (session := node.inspect().session(id)) is not None],
+        sizes_of_parts(node),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
 from gossipreg.wire import codec, values
 from gossipreg.wire.messages import Delta, Hello, Message
 from gossipreg.wire.seal import Keyring, Opener, Sealer
+from simulations.checkers.bounded import containers
 from tests.core.cluster import KEY, START, WALL_MS
 
 GENERATION = WALL_MS << 16
@@ -120,3 +121,20 @@ def bytes_to(effects: Iterable[Effect], address: Address) -> int:
 
 def counted(node: Node, name: str) -> int:
     return int(node.statistics(START).get(name, 0))
+
+
+_FIXED = (".counts", ".sent_kinds", ".sent_kind_bytes", "Opener._ciphers")
+"""Counters, whose names are fixed, and a cache of the subkeys of those who have the key."""
+
+
+def parts_that_hold(node: Node) -> dict[str, dict[object, object]]:
+    """Every dict of a part of a node that can grow, by class and attribute; not those within their values."""
+    return {
+        path: part
+        for path, part in containers(node)
+        if isinstance(part, dict) and not path.startswith("_") and not path.endswith(("[]", *_FIXED))
+    }
+
+
+def sizes_of_parts(node: Node) -> dict[str, int]:
+    return {path: len(part) for path, part in parts_that_hold(node).items()}

@@ -27,7 +27,7 @@ def test_a_dead_member_is_left_for_all_once_one_declares_it() -> None:
     info = hosts[4].node.member(dead.id, cluster.now)
     assert info is not None
     assert info.reason == "declared left by an operator (force-leave)"
-    assert all(len(host.node._reconnect) == 0 for host in others), "nobody calls it any more"
+    assert all(host.node.inspect().greeted == {} for host in others), "nobody calls it any more"
     cluster.run(30)
     assert cluster.all_say(others, dead, "left")
     with pytest.raises(Refused, match="has left already"):

@@ -12,10 +12,10 @@ from gossipreg.model import NodeId, Rank
 from gossipreg.wire import codec
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Claim, Delta, Message
+from simulations import inside
 from tests.core.cluster import START
 from tests.core.hostile import a_cluster
-from tests.core.session.test_handshake import parts_that_hold
-from tests.core.speaker import GENERATION, Speaker
+from tests.core.speaker import GENERATION, Speaker, parts_that_hold, sizes_of_parts
 
 KEPT_FOR_A_REASON = {
     "Pulls._given_up": "announced and never given: 1,024 for 150 s",
@@ -24,7 +24,7 @@ KEPT_FOR_A_REASON = {
     "PeerSessions._by_id": "with those",
     "PeerSessions._by_boot": "with those",
     "PeerSessions._calls": "1,024 calls of ours",
-    "AntiEntropy._lists_served": "of one period, thrown away with the next list",
+    "Joining._served": "of one period, thrown away with the next list",
 }
 
 
@@ -49,7 +49,7 @@ def test_forgotten_invented_members_leave_no_memory() -> None:
     config = replace(lan, dead_row_s=10.0, dead_row_brief_s=10.0, future_s=0.0)
     node, members, insider = a_cluster(config)
     live = [*members, insider]
-    baseline = {name: len(part) for name, part in parts_that_hold(node).items()}
+    baseline = sizes_of_parts(node)
     invented = [Speaker(seed, generation=GENERATION + seed) for seed in range(100, 140)]
     now = START + 1
     for at, one in enumerate(invented):
@@ -75,7 +75,7 @@ def test_forgotten_invented_members_leave_no_memory() -> None:
             continue
         assert not ids & set(part), name
         assert len(part) <= baseline[name] + 20, name
-    assert len(node._context.peers) <= len(live) + 10, "guests without a row: at most 1,024"
+    assert node.inspect().sessions <= len(live) + 10, "guests without a row: at most 1,024"
 
 
 ROWS = 3000
@@ -86,9 +86,9 @@ def a_full_table() -> tuple[Node, Speaker, list[NodeId]]:
     ids = []
     for number in range(ROWS):
         one = Speaker(1000 + number)
-        node._context.table.merge_delta(one.row, from_owner=False, in_step=False, now=START)
+        node.table.merge_delta(one.row, from_owner=False, in_step=False, now=START)
         ids.append(one.id)
-    node._end()
+    inside.flush(node)
     return node, insider, ids
 
 
@@ -107,8 +107,8 @@ def test_no_datagram_takes_long_or_causes_endless_answers() -> None:
     node, insider, ids = a_full_table()
     now = START + 1
     node.advance(now)
-    node._prober.probe(insider.id)
-    number = next(message.number for message in insider.heard(node._end()) if isinstance(message, m.Probe))
+    pinged = insider.heard(inside.ping(node, insider.id))
+    number = next(message.number for message in pinged if isinstance(message, m.Probe))
     begun = insider.heard(insider.says(node, now, m.Ack(0, number, 12345)))
     asked = next(message for message in begun if isinstance(message, m.Buckets))
     anything = bytes(range(1, 65))

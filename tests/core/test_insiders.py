@@ -78,7 +78,7 @@ def test_an_insider_changes_others_rows_only_by_the_rules(
         assert len(entries(node, node.id)) == len(own)
         for id, theirs in written.items():
             assert entries(node, id) in (theirs, [])
-        assert node._context.table.own.active
+        assert node.table.own.active
     assert {one.service.id for one in node.catalog.lookup("billing")} >= {"billing-1"}
     assert not any(id == unbound.id for id in versions(node))
 
@@ -104,7 +104,7 @@ def test_an_insiders_broken_messages_are_dropped_with_a_reason(several: list[Mes
 def test_a_new_generation_outlives_the_highest_incarnation() -> None:
     node, members, insider = a_cluster()
     told = insider.says(node, START, Claim(node.id, GENERATION, m.MAX_INCARNATION, Rank.DEAD, insider.id))
-    own = node._context.table.own
+    own = node.table.own
     assert own.liveness > (GENERATION, m.MAX_INCARNATION, Rank.DEAD)
     assert counted(node, "table.incarnation_exhausted") == 1
     answer = insider.heard(told)
@@ -131,7 +131,7 @@ def test_a_claim_of_our_last_possible_generation_is_dropped() -> None:
             node, START, message
         )  # fmt: skip
         assert not any(isinstance(effect, Send) and effect.destination not in (insider.address,) for effect in effects)
-    assert node._context.generation == GENERATION
+    assert node.inspect().generation == GENERATION
     assert counted(node, "drop.generation_exhausted") == 3
 
 
@@ -181,7 +181,7 @@ def test_messages_about_a_row_just_evicted_do_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     node, members, insider = a_cluster()
-    monkeypatch.setattr(replica_module, "MAX_ROWS", len(node._context.table.rows))
+    monkeypatch.setattr(replica_module, "MAX_ROWS", len(node.table.rows))
     victim, newcomer = members[0], Speaker(20)
     insider.says(
         node, START + 0.1,
@@ -189,5 +189,5 @@ def test_messages_about_a_row_just_evicted_do_no_harm(
         m.List(b""), m.Nack(1, True), m.Ask(1, victim.id), m.Pull(victim.id, 0, 0),
         m.Buckets(1, 4, bytes(range(1, 65))), Claim(victim.id, GENERATION, 0, Rank.DEAD, insider.id),
     )  # fmt: skip
-    assert victim.id not in node._context.table.rows
-    assert newcomer.id in node._context.table.rows
+    assert victim.id not in node.table.rows
+    assert newcomer.id in node.table.rows

@@ -76,7 +76,7 @@ def datagram(data: bytes) -> None:
     victim, node = _victim, _victim.node
     how, body = (data[0], data[1:]) if data else (0, b"")
     victim.now += (how >> 4) / 10
-    table = node._context.table
+    table = node.table
     own = sorted(table.own.content.entries.items()) if table.own.content else []
     before = {id: (row.told, row.liveness) for id, row in table.rows.items()}
     if how & 1:

@@ -38,8 +38,8 @@ def test_every_container_of_a_node_has_a_bound_written_down(config: Config, seal
 def test_a_container_without_a_bound_fails() -> None:
     world = World(1)
     hosts = world.form(3)
-    hosts[1].node._dissemination.forgotten = []  # type: ignore[attr-defined]
-    with pytest.raises(Broken, match=r"Dissemination\.forgotten has no bound"):
+    hosts[1].node.forgotten = []  # type: ignore[attr-defined]
+    with pytest.raises(Broken, match=r"Node\.forgotten has no bound"):
         Bounded(world).at_rest()
 
 

@@ -18,7 +18,7 @@ def what_is_held(hosts: list[Host]) -> list[object]:
             [len(list(host.node.table.rows_in(bucket))) for bucket in range(256)],
             [(one.id, one.name, one.address, one.state, one.services) for one in host.node.members(0.0)],
             [(one.node, one.service, one.health) for one in host.node.catalog.instances()],
-            len(host.node._context.peers),
+            host.node.inspect().sessions,
             host.node.table.size_bytes,
         )
         for host in hosts

@@ -1,9 +1,9 @@
 """The full exchange that SWIM and Lifeguard have beside their datagrams."""
 
 from gossipreg.config import swim
-from gossipreg.core.failure.swim import GossipedSuspicions
 from gossipreg.model import Liveness, Rank
 from gossipreg.wire.messages import Claim
+from simulations import inside
 from simulations.full_exchange import EVERY_S, TIMEOUT_S, FullExchange
 from simulations.host import Host
 from simulations.world import World
@@ -22,7 +22,8 @@ def _liveness(observer: Host, subject: Host) -> Liveness:
 
 def _think(observer: Host, subject: Host, rank: Rank) -> None:
     held = _liveness(observer, subject)
-    observer.node._intake.claim(Claim(subject.id, held.generation, held.incarnation, rank, by=observer.id))
+    what = Claim(subject.id, held.generation, held.incarnation, rank, by=observer.id)
+    inside.claim(observer.node, what, observer.node.inspect().now)
 
 
 def test_each_member_begins_one_exchange_an_interval() -> None:
@@ -54,8 +55,7 @@ def test_a_death_in_a_full_exchange_becomes_a_suspicion() -> None:
     _think(hosts[0], hosts[1], Rank.DEAD)
     exchange._exchange(world.now, hosts[0], hosts[2])
     assert _liveness(hosts[2], hosts[1]).rank is Rank.SUSPECT
-    assert isinstance(hosts[2].node._suspicions, GossipedSuspicions)
-    assert hosts[2].node._suspicions.suspects(hosts[1].id)
+    assert hosts[2].node.inspect().suspects(hosts[1].id)
 
 
 def test_an_exchange_waits_for_slow_members_and_times_out() -> None:

@@ -8,6 +8,7 @@ from gossipreg.config import Config, lan, wan
 from gossipreg.core.failure.flap_damping import WAITS_S
 from gossipreg.model import Rank
 from gossipreg.wire.messages import Claim
+from simulations import inside
 from simulations.network import Rule, into, out_of
 from simulations.opinions import Opinions
 from tests.core.cluster import Cluster, Host
@@ -136,7 +137,7 @@ def test_a_prober_at_fault_just_before_finds_a_crash_in_time(seed: int) -> None:
     faulty, gone, *rest = sorted(cluster.form(4), key=lambda host: host.id)
     cluster.network.rules["thin"] = out_of(frozenset({faulty.number}), 0.8)
     cluster.run(60)
-    assert faulty.node._prober.own_fault.at_fault
+    assert faulty.node.inspect().at_fault
     del cluster.network.rules["thin"]
     cluster.run(2)
     cluster.crash(gone, refuses=False)
@@ -147,13 +148,12 @@ def test_accusations_of_others_count_for_some_periods() -> None:
     """Who is told it but now and then forgot it after ten, and took a healthy member for dead."""
     cluster = Cluster()
     faulty, *_others = cluster.form(8)
-    own_fault = faulty.node._prober.own_fault
-    own_fault._ours = 0.2
-    assert not own_fault.at_fault
-    own_fault.accused()
-    assert own_fault.at_fault
-    faulty.node._context.now += 50 * lan.period_s
-    assert own_fault.at_fault
+    inside.answered_in_time(faulty.node, 0.2)
+    assert not faulty.node.inspect().at_fault
+    inside.accused(faulty.node)
+    assert faulty.node.inspect().at_fault
+    inside.pass_time(faulty.node, 50 * lan.period_s)
+    assert faulty.node.inspect().at_fault
 
 
 def test_a_return_before_the_fault_showed_counts_once_it_shows() -> None:
@@ -161,11 +161,9 @@ def test_a_return_before_the_fault_showed_counts_once_it_shows() -> None:
     cluster = Cluster()
     faulty, *others = cluster.form(8)
     cluster.run(3)
-    own_fault = faulty.node._prober.own_fault
     for ours in (0.7, 0.2, 0.2):
-        own_fault._ours = ours
-        others[2].node._intake.claim(_claim(faulty, others[2]))
-        cluster.act(others[2], others[2].node.advance(cluster.now))
+        inside.answered_in_time(faulty.node, ours)
+        cluster.act(others[2], inside.claim(others[2].node, _claim(faulty, others[2]), cluster.now))
         cluster.run(1)
     assert faulty.node.out
 
@@ -175,8 +173,7 @@ def test_a_healthy_member_refutes_at_once_every_time() -> None:
     well, *others = cluster.form(8)
     cluster.run(3)
     for _ in range(12):
-        others[2].node._intake.claim(_claim(well, others[2]))
-        cluster.act(others[2], others[2].node.advance(cluster.now))
+        cluster.act(others[2], inside.claim(others[2].node, _claim(well, others[2]), cluster.now))
         assert cluster.until(cluster.in_step, 2)
         cluster.run(2)
     assert well.node.statistics(cluster.now)["refutations"] == 12
@@ -295,8 +292,8 @@ def test_a_damped_and_isolated_member_stays_damped() -> None:
 def test_a_damped_member_that_raises_its_generation_is_back() -> None:
     cluster, faulty, others = _one_out()
     generation = faulty.node.table.own.liveness.generation
-    others[0].node._intake.claim(Claim(faulty.id, generation + 1, 0, Rank.DEAD, others[0].id))
-    cluster.act(others[0], others[0].node.advance(cluster.now))
+    raised = Claim(faulty.id, generation + 1, 0, Rank.DEAD, others[0].id)
+    cluster.act(others[0], inside.claim(others[0].node, raised, cluster.now))
     assert cluster.until(cluster.in_step, 5)
     assert cluster.until(lambda: not faulty.node.out, 2)
     assert cluster.events(faulty).count("returned") == 1

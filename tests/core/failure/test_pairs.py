@@ -5,6 +5,7 @@ import pytest
 from gossipreg.config import swim
 from gossipreg.core.failure.pairs import PAIRS_MAX
 from gossipreg.model import NodeId
+from simulations import inside
 from simulations.network import between, into
 from tests.core.cluster import Cluster, Host
 
@@ -94,7 +95,7 @@ def test_a_lossy_pair_is_over_when_the_member_leaves_or_dies() -> None:
     assert cluster.until(lambda: bool(one.node.lossy_pairs), FOUND_S)
     cluster.crash(other)
     assert cluster.until(lambda: said_at(one) == [], 10)
-    assert not one.node._prober.pairs._pairs
+    assert one.node.inspect().noted_pairs == 0
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.05, 0.1])
@@ -122,8 +123,8 @@ def test_more_pairs_than_a_few_are_counted_not_kept() -> None:
     cluster = Cluster(seed=8)
     [host, *_] = hosts = cluster.grow(3 + PAIRS_MAX)
     for other in hosts[1:]:
-        host.node._prober.pairs.vouched(other.id, hosts[1].id)
-    assert len(host.node._prober.pairs._pairs) == PAIRS_MAX
+        inside.note_pair(host.node, other.id, hosts[1].id)
+    assert host.node.inspect().noted_pairs == PAIRS_MAX
     assert host.node.statistics(cluster.now)["pairs_not_noted"] == 2
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.core.failure.suspicion import PrivateSuspicions
 from simulations.network import between, bridged
 from simulations.opinions import Opinions
 from tests.core.cluster import Cluster, Host
@@ -108,7 +107,7 @@ def test_a_suspect_that_a_helper_reaches_is_probed_once_a_period() -> None:
     watcher = next(host for host in hosts if next(host.node.ring.successors()) == suspect.id)
     cluster.cut = lambda one, other: {one.number, other.number} == {watcher.number, suspect.number}
     cluster.run(20)
-    assert 15 <= watcher.node._context.counts["suspicions"] <= 25
+    assert 15 <= int(watcher.node.statistics(cluster.now)["suspicions"]) <= 25
     assert cluster.all_say([host for host in hosts if host is not watcher], suspect, "alive")
 
 
@@ -121,9 +120,7 @@ def _helped(n: int, helpers: int) -> tuple[Cluster, list[Host], list[Host]]:
     cluster.run(12)
     cluster.cut = lambda _one, _other: False
     cluster.run(3)
-    suspicions = hosts[0].node._suspicions
-    assert isinstance(suspicions, PrivateSuspicions)
-    return cluster, hosts, [cluster.by_id[id] for id in suspicions._reaching]
+    return cluster, hosts, [cluster.by_id[id] for id in hosts[0].node.inspect().helpers_that_reached]
 
 
 def test_silent_former_helpers_do_not_delay_a_death() -> None:
@@ -142,10 +139,9 @@ def test_a_helper_that_reached_a_suspect_is_asked_first(later_s: float, asked: b
     cluster, hosts, helped = _helped(48, helpers=3)
     cluster.run(later_s)
     cluster.crash(hosts[1], refuses=False)
-    suspicions = hosts[0].node._suspicions
-    assert isinstance(suspicions, PrivateSuspicions)
-    assert cluster.until(lambda: suspicions.suspects(hosts[1].id), 2)
-    assert (helped[-1].id in suspicions._held[hosts[1].id].used) is asked
+    inspection = hosts[0].node.inspect()
+    assert cluster.until(lambda: inspection.suspects(hosts[1].id), 2)
+    assert (helped[-1].id in inspection.helpers_asked(hosts[1].id)) is asked
 
 
 def test_a_healed_bridged_partition_is_equal_at_once() -> None:

@@ -86,5 +86,5 @@ def test_a_probe_that_nobody_answered_is_forgotten_in_time() -> None:
     hosts = cluster.form(12)
     cluster.network.loss = 0.3
     cluster.run(100)
-    asked = [probe.sent_at for host in hosts for probe in host.node._prober._probes.values()]
+    asked = [probe.sent_at for host in hosts for probe in host.node.inspect().probes]
     assert cluster.now - 61 * lan.period_s < min(asked) < cluster.now - 55 * lan.period_s

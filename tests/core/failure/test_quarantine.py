@@ -20,13 +20,13 @@ def run(node: Node, until: float, live: list[Speaker]) -> list[tuple[float, Spea
     """Let time pass; the living answer probes. When each was probed."""
     probed = []
     while (due := node.next_deadline()) <= until:
-        now = max(due, node._context.now)
+        now = max(due, node.inspect().now)
         effects = node.advance(now)
         for one in live:
             for message in one.heard(effects):
                 if isinstance(message, m.Probe):
                     probed.append((now, one))
-                    one.says(node, now, m.Ack(0, message.number, node._context.table.fingerprint))
+                    one.says(node, now, m.Ack(0, message.number, node.table.fingerprint))
                 elif isinstance(message, m.Hello) and message.number:
                     one.says(node, now, one.hello(echo=message.number))
     return probed
@@ -60,13 +60,13 @@ def test_a_member_back_after_a_long_sleep_resurrects_nobody() -> None:
 def test_a_quarantined_row_is_not_answered_relayed_or_hashed() -> None:
     node, teller = a_node(), Speaker(1)
     teller.greets(node, START)
-    before = node._context.table.fingerprint
+    before = node.table.fingerprint
     told_of = [Speaker(2, generation=OLD), Speaker(3, generation=FUTURE)]
     for told in told_of:
         teller.says(node, START, told.row)
         assert node.member(told.id, START) is None
         assert teller.heard(teller.says(node, START, m.Pull(told.id, 0, 0))) == []
-    assert node._context.table.fingerprint == before
+    assert node.table.fingerprint == before
     assert counted(node, "unproven") == 2
     relayed = [told.id for told in teller.heard(node.advance(START + 0.01)) if isinstance(told, m.Delta | m.Announce)]
     assert not {told.id for told in told_of} & {*relayed}
@@ -84,7 +84,7 @@ def test_an_ack_admits_a_quarantined_row_and_misses_kill_it() -> None:
     assert info is not None
     assert info.state == "alive"
     run(node, START + 4, [teller, living])
-    assert node._quarantine._tries == {}
+    assert node.inspect().quarantine == ()
     assert node.member(gone.id, START + 4) is None
     told = teller.heard(teller.says(node, START + 4, m.Versions(((gone.id, OLD, gone.content.counter),), None)))
     assert told == [m.Claim(gone.id, OLD, 0, Rank.DEAD, node.id)]
@@ -98,7 +98,7 @@ def test_a_refuted_quarantined_member_is_probed_again() -> None:
     cut_off = Speaker(3, generation=FUTURE)
     teller.says(node, START, cut_off.row)
     run(node, START + 4, [teller])
-    assert node._context.table.rows[cut_off.id].dead
+    assert node.table.rows[cut_off.id].dead
     refuted = m.Claim(cut_off.id, FUTURE, 1, Rank.ALIVE, cut_off.id)
     teller.says(node, START + 5, refuted)
     assert node.member(cut_off.id, START + 5) is None, "not believed on another's word"
@@ -114,7 +114,7 @@ def test_an_isolated_member_declares_no_quarantined_one_dead() -> None:
     gone = Speaker(3, generation=OLD)
     teller.says(node, START, gone.row)
     run(node, START + 60, [])
-    assert not node._context.table.rows[gone.id].dead
+    assert not node.table.rows[gone.id].dead
 
 
 def test_a_row_from_its_owner_is_never_quarantined() -> None:
@@ -147,7 +147,7 @@ def test_proving_is_paced_and_reaches_everyone() -> None:
             by_round[now] = by_round.get(now, 0) + 1
     assert max(by_round.values()) <= 16 + 2
     assert all(node.member(one.id, START + 10) is not None for one in sleepers)
-    assert node._quarantine._tries == {}
+    assert node.inspect().quarantine == ()
 
 
 def test_a_row_whose_address_is_on_a_later_page_is_waited_for() -> None:

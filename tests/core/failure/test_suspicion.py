@@ -8,6 +8,7 @@ from gossipreg.config import lan
 from gossipreg.core.node import Node
 from gossipreg.model import Rank
 from gossipreg.wire.messages import Ask, Claim, Nack
+from simulations import inside
 from tests.core.cluster import START, Cluster, Host, all_but
 from tests.core.speaker import GENERATION, Speaker, a_node
 
@@ -76,9 +77,9 @@ def test_when_a_suspicion_ends_no_timer_or_probe_is_left() -> None:
     cluster.run(5)
     for host in hosts:
         if host.up:
-            assert not any(host.node._suspicions.suspects(other.id) for other in hosts)
-            timers = host.node._context.timers
-            assert len(timers) <= 3, list(timers._due)
+            assert not any(host.node.inspect().suspects(other.id) for other in hosts)
+            timers = host.node.inspect().timers
+            assert len(timers) <= 3, timers
 
 
 def test_a_suspicion_gives_its_reasons() -> None:
@@ -159,18 +160,15 @@ def test_a_recovered_prober_declares_nobody_dead_on_old_reports() -> None:
     """Found by swarm: rounds keep the spacing that they began with, and the next one was to come after the verdict."""
     cluster = Cluster(seed=1)
     watcher, suspect, *_ = hosts = cluster.grow(24)
-    context, detector = watcher.node._context, watcher.node._prober
-    context.round_trips.sample(suspect.id, context.zone(suspect.id), 5.0)
-    detector.unhealthier(8)
+    inside.take_round_trip(watcher.node, suspect.id, 5.0)
+    inside.lower_local_health(watcher.node, 8)
     cluster.network.rules["cut"] = lambda sender, receiver: float(suspect.number in (sender.number, receiver.number))
-    sent_at = cluster.now - context.bound_s(suspect.id)
-    watcher.node._suspicions.missed(suspect.id, sent_at, refused=False)
-    cluster.act(watcher, watcher.node.advance(cluster.now))
+    cluster.act(watcher, inside.suspect(watcher.node, suspect.id, cluster.now))
     cluster.run(1.5)
     cluster.network.rules.clear()
-    detector.healthier(8)
+    inside.lower_local_health(watcher.node, -8)
     cluster.run(5)
-    assert watcher.node._suspicions.suspects(suspect.id), "nobody has asked it to look"
+    assert watcher.node.inspect().suspects(suspect.id), "nobody has asked it to look"
     cluster.run(20)
     assert cluster.all_say(hosts, suspect, "alive")
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
@@ -186,5 +184,5 @@ def test_a_member_refused_everywhere_suspects_few() -> None:
     before = lonely.sent()[0]
     cluster.run(20)
     assert lonely.sent()[0] - before < 20 * 400
-    assert sum(lonely.node._suspicions.suspects(host.id) for host in hosts) == 32
+    assert sum(lonely.node.inspect().suspects(host.id) for host in hosts) == 32
     assert "verdicts" not in lonely.node.statistics(cluster.now), "it hears nobody"

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from gossipreg.config import Config, lifeguard, swim
-from gossipreg.core.failure.swim import GossipedSuspicions, IndirectOver
+from simulations import inside
 from tests.core.cluster import Cluster, Host
 
 BOTH = pytest.mark.parametrize("config", [swim(), lifeguard()], ids=["swim", "lifeguard"])
@@ -13,12 +13,6 @@ BOTH = pytest.mark.parametrize("config", [swim(), lifeguard()], ids=["swim", "li
 
 def count(cluster: Cluster, host: Host, name: str) -> int:
     return int(host.node.statistics(cluster.now).get(name, 0))
-
-
-def suspicions(host: Host) -> GossipedSuspicions:
-    found = host.node._suspicions
-    assert isinstance(found, GossipedSuspicions)
-    return found
 
 
 def cut_off(cluster: Cluster, n: int) -> Host:
@@ -73,9 +67,7 @@ def test_a_suspect_learns_of_it_from_others_than_its_accuser(config: Config) -> 
     cluster.run(1)
     accuser = hosts[0]
     suspect = next(host for host in hosts[1:] if host.id not in accuser.node.ring.neighbours(1))
-    suspicions(accuser)._asks[suspect.id] = {}
-    accuser.node._context.timers.set(IndirectOver(suspect.id), cluster.now)
-    cluster.act(accuser, accuser.node.advance(cluster.now))
+    cluster.act(accuser, inside.fail_indirect_pings(accuser.node, suspect.id, cluster.now))
     assert cluster.until(lambda: count(cluster, suspect, "refutations") == 1, 2)
     assert cluster.until(lambda: all(cluster.state_at(host, suspect) == "alive" for host in hosts), 2)
 
@@ -84,10 +76,10 @@ def test_a_suspect_learns_of_it_from_others_than_its_accuser(config: Config) -> 
 def test_a_prober_with_blocked_sends_accuses_one_member_later(config: Config) -> None:
     cluster = Cluster(seed=6, config=config)
     host = cut_off(cluster, 8)
-    suspicions(host).blocked(cluster.now, blocked=True)
+    inside.block_prober(host.node, cluster.now, blocked=True)
     cluster.run(20)
     assert count(cluster, host, "suspicions") == 0
-    suspicions(host).blocked(cluster.now, blocked=False)
+    inside.block_prober(host.node, cluster.now, blocked=False)
     cluster.act(host, host.node.advance(cluster.now))
     assert count(cluster, host, "suspicions") == 1
 
@@ -108,8 +100,8 @@ def test_plain_swim_and_lifeguard_are_configurations(config: Config) -> None:
 
 def test_confirmations_shorten_the_time_to_refute() -> None:
     cluster = Cluster(seed=13, config=lifeguard())
-    held = suspicions(cluster.grow(12)[0])
-    times = [held._refute_s(confirmations) for confirmations in range(5)]
+    node = cluster.grow(12)[0].node
+    times = [inside.refute_s(node, confirmations) for confirmations in range(5)]
     least = 5.0 * math.log10(12)
     assert times[0] == pytest.approx(6 * least)
     assert times[3:] == pytest.approx([least, least])

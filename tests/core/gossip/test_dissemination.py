@@ -7,6 +7,7 @@ import pytest
 from gossipreg.config import lan
 from gossipreg.model import Health, NodeId, Rank, Service
 from gossipreg.wire.messages import Claim
+from simulations import inside
 from tests.core.cluster import Cluster, Host
 from tests.core.speaker import counted
 
@@ -180,10 +181,9 @@ def test_watchers_see_each_change_once_and_no_refutation() -> None:
     cluster.run(2)
     assert [change.instance.service.name for change in cluster.changes(hosts[3])] == ["billing"]
     own = hosts[0].node
-    liveness = own._context.table.own.liveness
-    teller = hosts[1].node
-    teller._context.outbox.put(hosts[0].address, Claim(own.id, *liveness[:2], Rank.DEAD, NodeId(bytes(16))))
-    cluster.act(hosts[1], teller.advance(cluster.now))
+    liveness = own.table.own.liveness
+    dead = Claim(own.id, *liveness[:2], Rank.DEAD, NodeId(bytes(16)))
+    cluster.act(hosts[1], [*inside.send(hosts[1].node, hosts[0].address, [dead], cluster.now)])
     cluster.run(2)
     assert own.statistics(cluster.now)["refutations"] == 1
     assert len(cluster.changes(hosts[3])) == 1

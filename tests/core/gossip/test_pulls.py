@@ -11,6 +11,7 @@ from gossipreg.core.table.content import KIND_SERVICE
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Claim, Delta, Pull
+from simulations import inside
 from tests.core.cluster import START
 from tests.core.speaker import GENERATION, Speaker, a_node, counted
 
@@ -26,14 +27,14 @@ def run(node: Node, until: float, listeners: list[Speaker]) -> list[tuple[float,
     """Let time pass; the listeners are there (they answer probes), and what is pulled from them is noted."""
     pulls = []
     while (due := node.next_deadline()) <= until:
-        now = max(due, node._context.now)
+        now = max(due, node.inspect().now)
         effects = node.advance(now)
         for one in listeners:
             for message in one.heard(effects):
                 if isinstance(message, Pull):
                     pulls.append((now, one, message))
                 elif isinstance(message, m.Probe):
-                    one.says(node, now, m.Ack(0, message.number, node._context.table.fingerprint))
+                    one.says(node, now, m.Ack(0, message.number, node.table.fingerprint))
     return pulls
 
 
@@ -58,9 +59,9 @@ def test_never_more_are_on_their_way_than_allowed_and_all_come(config: Config, a
         pull = waiting.pop(0)
         waiting += pulls_in(source, source.says(node, START, rows[pull.id].row))
     assert most == at_once
-    assert all(id in node._context.table.rows for id in rows)
-    assert not node._pulls.busy
-    assert not node._pulls._waiting
+    assert all(id in node.table.rows for id in rows)
+    assert node.inspect().pulls == ()
+    assert node.inspect().pulls_waiting == 0
 
 
 def test_a_pull_says_how_far_we_are() -> None:
@@ -81,7 +82,7 @@ def test_a_lost_pull_is_repeated_then_sent_to_others_then_ended() -> None:
     assert [pull.id for pull in first] == [lost.id]
     assert [one for _, one, pull in again if pull.id == lost.id] == [source, other, source]
     assert counted(node, "pulls_failed") == 1
-    assert not node._pulls.busy
+    assert node.inspect().pulls == ()
 
 
 def test_a_delta_without_its_base_is_pulled_even_of_unknown_rows() -> None:
@@ -92,8 +93,8 @@ def test_a_delta_without_its_base_is_pulled_even_of_unknown_rows() -> None:
     told = source.says(node, START, unknown.content.cut(unknown.id, base, 1300))
     assert pulls_in(source, told) == [Pull(unknown.id, 0, 0)]
     source.says(node, START, unknown.row)
-    assert unknown.id in node._context.table.rows
-    assert not node._pulls.busy
+    assert unknown.id in node.table.rows
+    assert node.inspect().pulls == ()
 
 
 def test_the_same_page_again_and_again_does_not_keep_us_asking() -> None:
@@ -104,7 +105,7 @@ def test_the_same_page_again_and_again_does_not_keep_us_asking() -> None:
     page = other.row
     assert [pulls_in(source, source.says(node, START, page)) for _ in range(50)] == [[]] * 50
     run(node, START + 5, [source, other])
-    assert not node._pulls.busy
+    assert node.inspect().pulls == ()
 
 
 def test_a_row_of_many_pages_is_pulled_without_a_pause() -> None:
@@ -119,7 +120,7 @@ def test_a_row_of_many_pages_is_pulled_without_a_pause() -> None:
         pages += 1
         pulls = pulls_in(source, source.says(node, START, large.content.cut(large.id, pull.counter, 1300)))
     assert pages > 15
-    row = node._context.table.rows[large.id]
+    row = node.table.rows[large.id]
     assert row.content is not None
     assert row.content.whole
 
@@ -160,7 +161,7 @@ def test_listed_rows_that_nobody_gives_keep_a_joiner_unsynced() -> None:
     again = m.Versions(tuple((NodeId(bytes([n]) * 16), GENERATION, 9) for n in range(80)), b"")
     give(node, seed, real, effects, START + 60, again)
     assert not node.synced
-    assert all(one.id in node._context.table.rows for one in real)
+    assert all(one.id in node.table.rows for one in real)
     assert len(node.missing) == 80
     assert node.missing_from() == [f"speaker-1 at {SPEAKER_1}"]
     assert node.why_not_synced(START) == f"80 rows that speaker-1 at {SPEAKER_1} listed are not here yet"
@@ -172,7 +173,7 @@ def test_rows_that_the_first_member_lists_no_more_are_not_missed() -> None:
     now = give(node, seed, real, effects, START + 60, m.Versions(((seed.id, seed.generation, 1),), b""))
     assert node.synced
     assert now < START + 10
-    assert all(one.id in node._context.table.rows for one in real)
+    assert all(one.id in node.table.rows for one in real)
     assert counted(node, "pulls_failed") == 80
 
 
@@ -182,7 +183,7 @@ def test_a_listed_row_reported_dead_is_missing_until_a_new_list() -> None:
     assert len(pulls_in(seed, effects)) == 2
     for n in range(2):
         seed.says(node, START, Claim(NodeId(bytes([n]) * 16), GENERATION, 0, Rank.DEAD, seed.id))
-    assert not node._pulls.busy
+    assert node.inspect().pulls == ()
     assert not node.synced, "it may have refuted that"
     now = give(node, seed, [], [], START + 60, m.Versions(((seed.id, seed.generation, 1),), b""))
     assert node.synced
@@ -218,7 +219,7 @@ def test_rows_given_up_twice_are_reported_until_they_come() -> None:
             kinds.extend(effect.kind for effect in effects if isinstance(effect, Event) and "pull" in effect.kind)
             for message in source.heard(effects):
                 if isinstance(message, m.Probe):
-                    source.says(node, now, m.Ack(0, message.number, node._context.table.fingerprint))
+                    source.says(node, now, m.Ack(0, message.number, node.table.fingerprint))
 
     for turn in (1, 2):
         source.says(node, now, versions_of([lost]))
@@ -250,9 +251,9 @@ def test_announcing_and_refusing_in_turn_leaves_nothing_behind() -> None:
     for at in range(500):
         one = NodeId(at.to_bytes(16, "big"))
         source.says(node, START, m.Announce(one, GENERATION, 9))
-        node._pulls.done(one)
-    assert len(node._pulls._waiting) == 0
-    assert len(node._pulls._pulling) == 1
+        inside.stop_pulling(node, one)
+    assert node.inspect().pulls_waiting == 0
+    assert node.inspect().pulls == (blocker.id,)
 
 
 def test_a_pull_of_a_dead_members_row_is_answered_with_a_claim() -> None:

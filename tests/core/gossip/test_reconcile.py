@@ -18,6 +18,7 @@ from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Delta
 from gossipreg.wire.seal import Opener
 from gossipreg.wire.values import encode_member
+from simulations import inside
 from tests.core.cluster import KEY, START, Cluster, Host
 from tests.core.speaker import Speaker, a_node, counted
 
@@ -47,11 +48,11 @@ COMPARING = ("Buckets", "Hashes", "Want", "Versions")
 
 def hold(host: Host, rows: list[Delta], now: float) -> None:
     """Rows that the host has for a while, of members who are not here."""
-    table = host.node._context.table
+    table = host.node.table
     for row in rows:
         table.merge_delta(row, from_owner=False, in_step=False, now=now - 60)
     table.bucket_changed_at = [-math.inf] * 256
-    host.node._end()
+    inside.flush(host.node)
 
 
 def two_that_differ(in_both: int, only: int, newer: int) -> tuple[Watched, Host, Host]:
@@ -82,13 +83,11 @@ def two_that_differ(in_both: int, only: int, newer: int) -> tuple[Watched, Host,
 
 def begin(cluster: Cluster, one: Host, other: Host) -> None:
     """A comparison, now."""
-    one.node._begin(cluster.now)
-    one.node._anti_entropy._begin(other.id, 0)
-    cluster.act(one, one.node._end())
+    cluster.act(one, inside.compare(one.node, other.id, cluster.now))
 
 
 def equal(one: Host, other: Host) -> bool:
-    return one.node._context.table.fingerprint == other.node._context.table.fingerprint
+    return one.node.table.fingerprint == other.node.table.fingerprint
 
 
 @settings(max_examples=6, deadline=None)
@@ -124,7 +123,7 @@ def test_a_salt_separates_hashes_that_another_does_not() -> None:
 def test_a_bucket_that_just_changed_is_compared_later_once() -> None:
     cluster, one, other = two_that_differ(20, 0, 0)
     fresh = Speaker(5000)
-    one.node._context.table.merge_delta(fresh.row, from_owner=False, in_step=False, now=cluster.now)
+    one.node.table.merge_delta(fresh.row, from_owner=False, in_step=False, now=cluster.now)
     cluster.kinds.clear()
     begin(cluster, one, other)
     cluster.run(0.05)
@@ -162,7 +161,7 @@ def test_fruitless_comparisons_back_off_until_a_table_changes() -> None:
                     if isinstance(answer, m.Buckets):
                         begun.append(now - START)
                         speaker.says(node, now, m.Hashes(answer.salt, answer.bits, ()))
-        ours.add(node._context.table.fingerprint)
+        ours.add(node.table.fingerprint)
     assert len(ours) == 1
     gaps = [after - before for before, after in pairwise(begun) if after < 60]
     assert gaps == sorted(gaps), "longer and longer"
@@ -192,8 +191,8 @@ def test_buckets_are_answered_within_bounds_and_not_twice() -> None:
     node, speaker = a_node(), Speaker()
     speaker.greets(node, START)
     for seed in range(100, 400):
-        node._context.table.merge_delta(Speaker(seed).row, from_owner=False, in_step=False, now=START - 60)
-    node._context.table.bucket_changed_at = [-math.inf] * 256
+        node.table.merge_delta(Speaker(seed).row, from_owner=False, in_step=False, now=START - 60)
+    node.table.bucket_changed_at = [-math.inf] * 256
     for bits in range(m.MAX_BITS + 1):
         asked = m.Buckets(bits + 1, bits, bytes([1]) * (4 << bits))
         several = [asked, asked, replace(asked, salt=99)] if bits < 10 else [asked]
@@ -229,16 +228,16 @@ def test_a_joiner_goes_on_with_another_member_where_it_was() -> None:
     places: list[bytes] = []
 
     def half_way() -> bool:
-        listing = joiner.node._joining._listing
+        listing = joiner.node.inspect().listing
         places.append(b"" if listing is None else listing.after)
-        return places[-1] != b"" and len(joiner.node._context.ring) > 8
+        return places[-1] != b"" and len(joiner.node.ring) > 8
 
     assert cluster.until(half_way, 1, step_s=0.0001)
     left = sum(host.id > places[-1] for host in hosts)
     before = cluster.kinds["List"]
     cluster.crash(hosts[0], refuses=False)
     assert cluster.until(lambda: joiner.node.synced, 2)
-    assert len(joiner.node._context.table.rows) == 25
+    assert len(joiner.node.table.rows) == 25
     assert cluster.kinds["List"] - before <= math.ceil(left / 12) + 3, "not from the start again"
 
 

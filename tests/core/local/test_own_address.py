@@ -30,8 +30,8 @@ def answer_probes(node: Node, words: dict[Speaker, Address | None], now: float, 
     return end
 
 
-def node_and_witnesses(count: int) -> tuple[Node, list[Speaker]]:
-    node, witnesses = a_node(address_fixed=False), [Speaker(number + 1) for number in range(count)]
+def node_and_witnesses(count: int, *, address_fixed: bool = False) -> tuple[Node, list[Speaker]]:
+    node, witnesses = a_node(address_fixed=address_fixed), [Speaker(number + 1) for number in range(count)]
     for witness in witnesses:
         witness.greets(node, START)
     return node, witnesses
@@ -42,7 +42,6 @@ def test_an_address_that_alternates_is_followed_each_time(n: int) -> None:
     cluster = Cluster(seed=4)
     hosts = cluster.grow(n)
     mover = hosts[1]
-    mover.node._own_address.fixed = False
     first = mover.address
     for moved in (B, first, B, first, C, B):
         cluster.move(mover, moved)
@@ -61,7 +60,6 @@ def test_an_address_is_followed_while_a_third_of_all_is_lost() -> None:
     cluster = Cluster(seed=9)
     hosts = cluster.grow(8)
     mover = hosts[3]
-    mover.node._own_address.fixed = False
     cluster.network.loss = 0.3
     for moved in (B, mover.address, B):
         cluster.move(mover, moved)
@@ -89,8 +87,7 @@ def test_a_witness_that_withdraws_its_report_moves_nothing() -> None:
 
 
 def test_a_fixed_address_stays_whatever_others_see() -> None:
-    node, witnesses = node_and_witnesses(2)
-    node._own_address.fixed = True
+    node, witnesses = node_and_witnesses(2, address_fixed=True)
     answer_probes(node, dict.fromkeys(witnesses, B), START, 20)
     assert node.addresses == (HOME,)
 

@@ -8,12 +8,13 @@ import pytest
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Changed, Effect, Event, Send
 from gossipreg.core.node import Node
-from gossipreg.model import Address, BootId, Rank
+from gossipreg.model import Address, Rank
 from gossipreg.wire import seal
 from gossipreg.wire.messages import Ack, Ask, Claim, Delta, Hello, List, Message, Mismatch, Probe, Pull, Want
 from gossipreg.wire.seal import Keyring, Opener
+from simulations import inside
 from tests.core.cluster import KEY, START, Cluster
-from tests.core.speaker import HOME, Speaker, a_node, bytes_to, counted
+from tests.core.speaker import HOME, Speaker, a_node, bytes_to, counted, sizes_of_parts
 
 ELSEWHERE = Address("198.51.100.9", 9)
 OTHER_KEY = Keyring((b"x" * 32,))
@@ -39,9 +40,9 @@ def test_a_peer_that_echoes_our_nonce_is_bound_and_gets_our_row() -> None:
     node, speaker = a_node(), Speaker()
     answer = speaker.heard(speaker.greets(node, START))
     assert [message.id for message in answer if isinstance(message, Delta)] == [node.id]
-    peer = node._context.peers.of_id(speaker.id)
-    assert peer is not None
-    assert peer.source == speaker.address
+    session = node.inspect().session(speaker.id)
+    assert session is not None
+    assert session.source == speaker.address
     assert node.member(speaker.id, START) is not None
 
 
@@ -53,14 +54,14 @@ def test_from_an_unknown_process_only_a_hello_is_read() -> None:
         assert [type(answer) for answer in answers] == [Hello]
     assert counted(node, "drop.unbound") == 3
     assert node.statistics(START)["fingerprint"] == before
-    assert len(node._context.peers) == 0
+    assert node.inspect().sessions == 0
 
 
 def test_a_wrong_echo_binds_nobody() -> None:
     node, speaker = a_node(), Speaker()
     for echo in (1, 2**64 - 1):
         speaker.says(node, START, speaker.hello(echo=echo), speaker.row)
-    assert len(node._context.peers) == 0
+    assert node.inspect().sessions == 0
     assert len(node.members(START)) == 1
 
 
@@ -69,7 +70,7 @@ def test_a_nonce_sent_to_one_address_proves_no_other() -> None:
     asked = speaker.heard(speaker.says(node, START, speaker.hello(number=5)))[0]
     assert isinstance(asked, Hello)
     speaker.says(node, START, speaker.hello(echo=asked.number), at=ELSEWHERE)
-    assert len(node._context.peers) == 0
+    assert node.inspect().sessions == 0
 
 
 def test_a_hello_of_another_cluster_is_answered_with_ours() -> None:
@@ -110,7 +111,7 @@ def test_a_boot_id_bound_to_one_member_speaks_for_no_other() -> None:
     assert isinstance(asked, Hello)
     speaker.says(node, START, replace(speaker.hello(number=3, echo=asked.number), id=other.id))
     assert counted(node, "drop.other_id") == 1
-    assert node._context.peers.of_id(other.id) is None
+    assert node.inspect().session(other.id) is None
 
 
 def test_a_hello_of_an_older_generation_gets_the_newer_claim() -> None:
@@ -121,7 +122,7 @@ def test_a_hello_of_an_older_generation_gets_the_newer_claim() -> None:
     assert isinstance(asked, Hello)
     told = old.heard(old.says(node, START, old.hello(echo=asked.number)))
     assert [(m.id, m.generation) for m in told if isinstance(m, Claim)] == [(new.id, new.generation)]
-    assert node._context.peers.of_boot(old.boot_id) is None
+    assert node.inspect().member_of(old.boot_id) is None
 
 
 # -- keys ------------------------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def test_clear_and_sealed_do_not_mix(ours: Keyring | None, theirs: Keyring | Non
 
 def test_a_flood_of_strangers_leaves_no_memory() -> None:
     node = a_node()
-    sizes = {name: len(part) for name, part in parts_that_hold(node).items()}
+    sizes = sizes_of_parts(node)
     rng = random.Random(1)
     answers = 0
     for number in range(4500):
@@ -184,7 +185,7 @@ def test_a_flood_of_strangers_leaves_no_memory() -> None:
         answers += len(stranger.says(node, START + number / 9000, message))
     assert answers <= 2000 + 250 + 1, "a bucket of 2,000, and 500 a second"
     assert counted(node, "drop.strangers_throttled") >= 2200
-    assert {name: len(part) for name, part in parts_that_hold(node).items()} == sizes
+    assert sizes_of_parts(node) == sizes
 
 
 def test_a_flood_without_the_key_locks_out_no_member() -> None:
@@ -196,22 +197,6 @@ def test_a_flood_without_the_key_locks_out_no_member() -> None:
             stranger = Speaker(number)
             assert stranger.heard(stranger.says(node, now, stranger.hello(number=5)))
     assert counted(node, "drop.strangers_throttled") >= 4500
-
-
-def parts_that_hold(node: Node) -> dict[str, dict[object, object]]:
-    """Everything in the parts of a node that can grow, but for counters (whose names are fixed)."""
-    found: dict[str, dict[object, object]] = {}
-    parts = [
-        node._context.peers, node._context.outbox, node._context.round_trips, node._dissemination, node._pulls,
-        node._anti_entropy, node._prober, node._membership, node._intake, node._quarantine, node._reconnect,
-        node._suspicions,
-        node._own_row, node._handshake, node._context.timers, node._context.table, node,
-    ]  # fmt: skip
-    for part in parts:
-        for name, value in vars(part).items():
-            if isinstance(value, dict) and name not in ("sent_kinds", "sent_kind_bytes", "counts"):
-                found[f"{type(part).__name__}.{name}"] = value
-    return found
 
 
 def asks_for_much(node: Node, other: Speaker) -> list[Message]:
@@ -231,9 +216,9 @@ def test_a_forged_source_gets_at_most_three_times_its_bytes() -> None:
         assert bytes_to(effects, ELSEWHERE) <= 3 * len(datagram)
         later = node.advance(START + 1.5 + at)
         assert bytes_to(later, ELSEWHERE) == 0
-    peer = node._context.peers.of_id(speaker.id)
-    assert peer is not None
-    assert peer.source == speaker.address, "a source that has proven nothing moves nobody"
+    session = node.inspect().session(speaker.id)
+    assert session is not None
+    assert session.source == speaker.address, "a source that has proven nothing moves nobody"
 
 
 def test_a_stranger_gets_at_most_three_times_its_bytes() -> None:
@@ -262,9 +247,9 @@ def test_a_recorded_greeting_binds_nobody_later() -> None:
     assert isinstance(asked, Hello)
     proof = speaker.sealed(speaker.hello(echo=asked.number))
     node.receive(proof, speaker.address, START)
-    node._context.peers.forget(speaker.id)
+    inside.end_session(node, speaker.id)
     node.receive(proof, speaker.address, START + 25)
-    assert node._context.peers.of_id(speaker.id) is None
+    assert node.inspect().session(speaker.id) is None
 
 
 # -- moving ----------------------------------------------------------------------------------------------------------
@@ -279,11 +264,11 @@ def test_a_member_proves_its_new_source_port() -> None:
     ack = next(message for message in told if isinstance(message, Ack))
     assert ack.observed == moved, "so that it learns of it"
     speaker.says(node, START + 5, speaker.hello(echo=hello.number), at=moved)
-    assert node._context.address(speaker.id) == moved
+    assert node.inspect().address(speaker.id) == moved
     answered = speaker.heard(speaker.says(node, START + 6, Pull(node.id, 0, 0), at=moved), at=moved)
     assert [type(message) for message in answered] == [Delta]
     speaker.says(node, START + 7, Probe(0, 2, 2))
-    assert node._context.address(speaker.id) == speaker.address, "back at an address of its row it needs no proof"
+    assert node.inspect().address(speaker.id) == speaker.address, "back at an address of its row it needs no proof"
 
 
 def seen_by(node: Node, witness: Speaker, at: Address, now: float) -> None:
@@ -303,7 +288,7 @@ def test_two_witnesses_move_our_address_and_one_alone_does_not() -> None:
         witness.greets(node, START)
     seen_by(node, witnesses[0], ELSEWHERE, START)
     seen_by(node, witnesses[0], ELSEWHERE, START)
-    assert node._own_row.member.addresses == (HOME,)
+    assert node.addresses == (HOME,)
     seen_by(node, witnesses[1], ELSEWHERE, START)
     assert node.addresses == (ELSEWHERE,)
 
@@ -314,7 +299,7 @@ def test_unsolicited_acks_and_fixed_addresses_move_nothing() -> None:
             witness = Speaker(seed)
             witness.greets(node, START)
             witness.says(node, START, Ack(0, 77, 0, ELSEWHERE))
-        assert node._own_row.member.addresses == (HOME,)
+        assert node.addresses == (HOME,)
 
 
 def test_a_member_behind_a_new_port_stays_a_member() -> None:
@@ -336,7 +321,7 @@ def test_everything_that_we_send_is_sealed() -> None:
     opener = Opener(KEY)
     for effect in effects:
         if isinstance(effect, Send):
-            assert opener.open_untrusted(effect.datagram).boot_id == BootId(node._boot_id)
+            assert opener.open_untrusted(effect.datagram).boot_id == node.inspect().boot_id
 
 
 @pytest.mark.parametrize("n", [2, 6])
@@ -345,7 +330,6 @@ def test_a_member_that_moved_announces_its_new_address(n: int) -> None:
     cluster = Cluster(seed=4)
     hosts = cluster.grow(n)
     mover = hosts[1]
-    mover.node._own_address.fixed = False
     moved = Address("10.9.9.9", 7940)
     cluster.move(mover, moved)
     assert cluster.until(lambda: mover.node.addresses[0] == moved, 4)

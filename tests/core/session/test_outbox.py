@@ -26,6 +26,9 @@ messages = st.one_of(
 puts = st.lists(st.tuples(st.sampled_from(ADDRESSES), messages), max_size=25)
 
 
+OVERHEAD_BYTES = Sealer(KEY, BootId(b"bootboot")).overhead
+
+
 def an_outbox(config: Config = lan) -> Outbox:
     return Outbox(config, Sealer(KEY, BootId(b"bootboot")), 0.0)
 
@@ -54,7 +57,7 @@ def test_messages_keep_their_order_within_the_datagram_limit(said: list[tuple[Ad
         assert told == [message for to, message in said if to == address]
     assert outbox.flush(0.0) == []
     assert sum(outbox.sent_kinds.values()) == len(said)
-    assert sum(outbox.sent_kind_bytes.values()) == outbox.sent_bytes - len(sends) * outbox._sealer.overhead
+    assert sum(outbox.sent_kind_bytes.values()) == outbox.sent_bytes - len(sends) * OVERHEAD_BYTES
 
 
 @settings(max_examples=30, deadline=None)

@@ -11,6 +11,7 @@ from gossipreg.config import Config, lan
 from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES
 from gossipreg.core.session.path_mtu import CONFIRM_S, RAISE_S, SILENT_ROUNDS, STEP_BYTES
 from gossipreg.model import Health, Service
+from simulations import inside
 from simulations.host import Host
 from simulations.network import hole_around
 from tests.core.cluster import Cluster
@@ -48,8 +49,7 @@ def talk_large(cluster: Cluster, host: Host, times: int = 12, apart_s: float = 0
 
 
 def size_to(host: Host, other: Host) -> int:
-    outbox = host.node._context.outbox
-    return outbox.limit(other.address) + outbox._sealer.overhead
+    return host.node.inspect().datagram_bytes(other.id)
 
 
 @pytest.mark.parametrize("most_bytes", [FAR_BELOW, BELOW_BASE, TUNNEL])
@@ -192,10 +192,10 @@ def test_the_path_of_a_dead_member_is_forgotten() -> None:
     cluster.run(2)
     behind_a_hole(cluster, b, TUNNEL)
     talk_large(cluster, a)
-    assert b.id in a.node._paths._paths
+    assert b.id in a.node.inspect().measured_paths
     cluster.crash(b)
     assert cluster.until(lambda: cluster.all_say([a, c], b, "dead"), 10)
-    assert b.id not in a.node._paths._paths
+    assert b.id not in a.node.inspect().measured_paths
     assert a.node.narrow_paths == []
     [over] = [event for event in cluster.all_events(a) if event.kind == "path_mtu_over"]
     assert dict(over.fields)["reason"] == "gone", "its path was not mended"
@@ -208,8 +208,7 @@ def test_an_ack_that_comes_late_ends_the_trouble() -> None:
     talk_large(cluster, a)
     [narrow] = a.node.narrow_paths
     cluster.network.holes.clear()
-    a.node._paths._numbers[77] = b.id, narrow.lost_bytes
-    assert a.node._paths.on_ack(b.id, 77)
+    assert inside.late_ack(a.node, b.id, narrow.lost_bytes)
     cluster.act(a, a.node.advance(cluster.now))
     cluster.run(1)
     assert a.node.narrow_paths == []

@@ -6,6 +6,7 @@ import pytest
 
 from gossipreg.config import lan
 from tests.core.cluster import Cluster, Host
+from tests.core.speaker import parts_that_hold
 
 BRIEF = replace(lan, dead_row_s=60, dead_row_brief_s=30)
 
@@ -43,7 +44,7 @@ def test_gone_services_are_forgotten_with_the_row(world: tuple[Cluster, list[Hos
     assert gone_at(first, "web") == ["web-80", "web-81"]
     assert cluster.until(lambda: dead.id not in first.node.table.rows, 10)
     assert gone_at(first, "web") == []
-    assert first.node.catalog.gone._nodes == {}
+    assert parts_that_hold(first.node)["GoneServices._nodes"] == {}
 
 
 def test_gone_services_are_answered_again_with_their_member(world: tuple[Cluster, list[Host]]) -> None:

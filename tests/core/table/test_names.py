@@ -1,8 +1,9 @@
 """Members that share a name: who is shown under it, and which dead one was replaced."""
 
 from gossipreg.model import NodeId
+from simulations import inside
 from tests.core.cluster import START, Cluster, Host
-from tests.core.speaker import Speaker, a_node
+from tests.core.speaker import Speaker, a_node, parts_that_hold
 
 
 def shown_at(host: Host, *others: Host) -> list[str | None]:
@@ -89,7 +90,6 @@ def test_a_member_that_takes_another_name_leaves_the_old_one() -> None:
     speaker = Speaker(4)
     speaker.greets(node, START)
     assert node.names.named("speaker-4") == speaker.id
-    node.table._remove(node.table.rows[speaker.id], START)
-    node._membership.refresh()
+    inside.forget(node, speaker.id)
     assert node.names.named("speaker-4") is None
-    assert not node.names._ids.keys() - {"victim"}
+    assert not parts_that_hold(node)["MemberNames._ids"].keys() - {"victim"}

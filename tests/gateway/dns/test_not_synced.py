@@ -5,6 +5,7 @@ import pytest
 
 from gossipreg.core.effects import Effect
 from gossipreg.model import Health, Service
+from simulations import inside
 from tests.core.cluster import START
 from tests.core.speaker import a_node
 from tests.gateway.dns.registry import Registry, outcome
@@ -79,7 +80,7 @@ def test_a_failing_service_is_servfail_though_a_denial_was_kept() -> None:
     query = dns.message.make_query("web.service.consul", "A").to_wire()
     for _ in range(2):  # the second time from what is kept
         registry.raw(query)
-    registry.node._context.in_step = False
+    inside.unsync(registry.node)
     answer = registry.raw(query)
     assert answer is not None
     assert outcome(dns.message.from_wire(answer)) == "SERVFAIL"

@@ -249,7 +249,7 @@ async def test_maintenance_of_the_sidecar_is_a_change_of_its_services(served: Se
     await waits(served)
     assert (await served.put("/v1/agent/maintenance?enable=true&reason=oil")).status == 200
     assert (await client.reply()).json == []
-    assert served.node._own_row.member.status is Status.DRAINING
+    assert served.node.inspect().own_member.status is Status.DRAINING
     assert served.node.catalog.lookup("web", all=True)[0].health is Health.MAINTENANCE
 
 

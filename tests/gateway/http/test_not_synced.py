@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from gossipreg.daemon.socket_client import SocketClient
+from simulations import inside
 from tests.daemon.conftest import ME, NOWHERE
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Client, Reply, Served, request_bytes, running
@@ -93,7 +94,7 @@ async def test_a_waiting_query_is_refused_when_sync_is_lost(served: Served) -> N
     client = await served.client()
     await client.send(request_bytes("GET", f"/v1/health/service/web?index={index}&wait=5m"))
     await _parked(served)
-    served.node._context.in_step = False
+    inside.unsync(served.node)
     await served.methods.deregister({"id": "web-80"}, SocketClient(ME))
     with trio.fail_after(10):
         assert has_no_leader(await client.reply())
