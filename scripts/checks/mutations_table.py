@@ -134,7 +134,7 @@ MUTATIONS = [
         "third_retransmission_is_left_out",
         "_WAITS = 1, 1, 4, 4",
         "_WAITS = 1, 1, 4",
-        likely="telling",
+        likely="dissemination",
     ),
     Mutation(
         "refutation_waits_for_room_in_the_budget",
@@ -146,13 +146,13 @@ MUTATIONS = [
         "pull_is_never_sent_to_another_member",
         "if pulling.tries >= 2:",
         "if pulling.tries > _TRIES:",
-        likely="fetch",
+        likely="pulls",
     ),
     Mutation(
         "page_that_moved_nothing_leads_to_the_next_pull",
         "elif have != pulling.have:",
         "else:",
-        likely="fetch",
+        likely="pulls",
     ),
     Mutation(
         "buckets_that_have_not_settled_are_compared",
@@ -191,20 +191,20 @@ MUTATIONS = [
         "generation_far_ahead_is_believed_from_anybody",
         "if peer == id or row is None or generation <= newest or ahead_ms <= _AHEAD_MS:",
         "if peer == id or row is None or generation <= newest or ahead_ms > 0:",
-        likely="hostile",
+        likely="insiders",
     ),
     # -- failure detection ---------------------------------------------------------------------------------------------
     Mutation(
         "probe_voided_by_a_stall_gives_a_round_trip",
         "if not probe.voided:",
         "if probe is not None:",
-        likely="watching",
+        likely="suspicion",
     ),
     Mutation(
         "local_health_never_recovers",
         "self._set_score(self._score - by)",
         "self._set_score(self._score)",
-        likely="watching",
+        likely="suspicion",
     ),
     Mutation(
         "one_report_is_enough_to_declare_dead",
@@ -216,7 +216,7 @@ MUTATIONS = [
         "old_reports_are_enough_to_declare_dead",
         "_STALE_BOUNDS = 3",
         "_STALE_BOUNDS = 3_000",
-        likely="watching",
+        likely="suspicion",
     ),
     Mutation(
         "time_that_we_slept_counts_against_a_suspect",
@@ -234,13 +234,13 @@ MUTATIONS = [
         "answer_in_time_counts_as_missed",
         "self._ours += (in_time - self._ours) * _WEIGHT",
         "self._ours += (0 - self._ours) * _WEIGHT",
-        likely="returning",
+        likely="flap_damping",
     ),
     Mutation(
         "second_return_waits_like_the_third",
         "WAITS_S = 0, 0, 60, 300",
         "WAITS_S = 0, 60, 60, 300",
-        likely="returning",
+        likely="flap_damping",
     ),
     Mutation(
         "isolated_member_declares_quarantined_rows_dead",
@@ -252,13 +252,13 @@ MUTATIONS = [
         elif True:
             gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, context.id)
         """,
-        likely="unproven",
+        likely="quarantine",
     ),
     Mutation(
         "one_probe_is_enough_to_give_up_a_quarantined_row",
         "_TRIES = 3",
         "_TRIES = 1",
-        likely="unproven",
+        likely="quarantine",
     ),
     Mutation(
         "silent_helper_and_silent_member_lose_the_same_way",
@@ -277,13 +277,13 @@ MUTATIONS = [
         "raised_generation_may_be_lower",
         "raised = (((generation >> 16) + 1) << 16) | context.rng.getrandbits(16)",
         "raised = ((generation >> 16) << 16) | context.rng.getrandbits(16)",
-        likely="twins",
+        likely="identity_conflict",
     ),
     Mutation(
         "clock_alone_decides_between_two_that_started_together",
         "_TIE_MS = 200",
         "_TIE_MS = -1",
-        likely="twins",
+        likely="identity_conflict",
     ),
     Mutation(
         "one_ack_is_enough_to_depart_at_once",
@@ -302,7 +302,7 @@ MUTATIONS = [
         "older_start_of_a_member_is_bound",
         "if row is not None and hello.generation < row.liveness.generation:",
         "if row is not None and hello.generation < 0:",
-        likely="contact",
+        likely="handshake",
     ),
     Mutation(
         "dead_member_that_speaks_is_not_told_that_it_is_dead",
@@ -314,7 +314,7 @@ MUTATIONS = [
         "challenge_ends_with_its_epoch",
         "or echo in (self._challenge(boot_id, source, epoch), self._challenge(boot_id, source, epoch - 1))",
         "or echo == self._challenge(boot_id, source, epoch)",
-        likely="peers",
+        likely="sessions",
     ),
     Mutation(
         "deltas_go_before_claims_when_the_budget_is_low",
@@ -338,13 +338,13 @@ MUTATIONS = [
         self.smoothed_s += _GAIN * (sample_s - self.smoothed_s)
         self.variation_s += _VARIANCE_GAIN * (abs(self.smoothed_s - sample_s) - self.variation_s)
         """,
-        likely="rtt",
+        likely="round_trips",
     ),
     Mutation(
         "former_self_at_our_address_is_called_for_ever",
         "if own is not None and address in own.addresses:",
         "if own is None:",
-        likely="remembering",
+        likely="reconnect",
     ),
     Mutation(
         "round_without_any_ack_counts_as_a_loss",
