@@ -31,7 +31,7 @@ class PendingProbe(NamedTuple):
     """Its timeout is over. A late ack still clears the target."""
 
 
-class Listing(NamedTuple):
+class TableListing(NamedTuple):
     """The table of a member that this joiner asks for, page by page."""
 
     peer: NodeId
@@ -134,9 +134,9 @@ class Inspection:
         return len(self._view._pulls._waiting)
 
     @property
-    def listing(self) -> Listing | None:
+    def listing(self) -> TableListing | None:
         listing = self._view._joining._listing
-        return None if listing is None else Listing(listing.peer, listing.after)
+        return None if listing is None else TableListing(listing.peer, listing.after)
 
     # -- failure detection -------------------------------------------------------------------------------------------
 
