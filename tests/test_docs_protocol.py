@@ -24,7 +24,7 @@ PAGES = {name: (DOCS / f"{name}.md").read_text() for name in ("architecture", "c
 PROTOCOL = " ".join(PAGES["protocol"].split())
 HEADERS_BYTES = 8 + 20 + 14
 """Of UDP, IPv4 and Ethernet."""
-IDLE_BYTES = HEADERS_BYTES + seal.HEADER_BYTES + seal.TAG_BYTES + len(codec.encode(messages.Probe(0, 1, 2)))
+IDLE_BYTES = HEADERS_BYTES + seal.HEADER_BYTES + seal.TAG_BYTES + len(codec.encode(messages.Probe(1, 2)))
 MINUTE, HOUR = 60, 3600
 
 FACTS = (
@@ -171,7 +171,7 @@ def test_a_generation_is_48_bits_of_time_and_16_random_bits() -> None:
 
 
 def test_a_fingerprint_takes_eight_bytes_of_a_probe() -> None:
-    assert len(codec.encode(messages.Probe(0, 1, 2))) == 2 + 1 + 4 + 8
+    assert len(codec.encode(messages.Probe(1, 2))) == 2 + 1 + 4 + 8
     assert table.row_hash("x", model.NodeId(bytes(16)), model.NOTHING, 0).bit_length() <= 64
 
 

@@ -18,7 +18,7 @@ from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.core.timers import Timers
 from gossipreg.model import Address, NodeId
-from gossipreg.wire.messages import SCOPE_ALL, Ack, Hello, Message, Probe
+from gossipreg.wire.messages import Ack, Hello, Message, Probe
 
 
 @dataclass(slots=True)
@@ -138,10 +138,10 @@ class Context:
         return Hello(self.config.cluster, self.id, self.generation, number, echo, self.settled, self.up_ms)
 
     def probe_of(self, number: int) -> Probe:
-        return Probe(SCOPE_ALL, number, self.table.fingerprint)
+        return Probe(number, self.table.fingerprint)
 
     def ack_of(self, number: int, observed: Address | None = None) -> Ack:
-        return Ack(SCOPE_ALL, number, self.table.fingerprint, observed)
+        return Ack(number, self.table.fingerprint, observed)
 
     def alive_members(self) -> int:
         """Members on the ring, ourselves included."""

@@ -38,7 +38,7 @@ from gossipreg.wire.values import address_fields, address_untrusted, known
 
 _MAX_ARRAY = 16
 """Elements of one array, those of later versions included."""
-_PROBE = struct.Struct(">BIQ")
+_PROBE = struct.Struct(">xIQ")
 _RANKS = tuple(Rank)
 _NIL = b"\xc0"
 
@@ -184,12 +184,12 @@ def _ack(payload: bytes) -> m.Ack:
         observed = _unpacker(payload[_PROBE.size :]).unpack()
     except msgpack.OutOfData:  # the only error of msgpack's that is no ValueError
         raise ValueError("the observed address is cut off") from None
-    scope, number, fingerprint = _PROBE.unpack_from(payload)
-    return m.Ack(scope, number, fingerprint, None if observed is None else address_untrusted(observed))
+    number, fingerprint = _PROBE.unpack_from(payload)
+    return m.Ack(number, fingerprint, None if observed is None else address_untrusted(observed))
 
 
 def _encode_ack(ack: m.Ack) -> bytes:
-    fixed = _PROBE.pack(ack.scope, ack.number, ack.fingerprint)
+    fixed = _PROBE.pack(ack.number, ack.fingerprint)
     return fixed if ack.observed is None else fixed + _pack(address_fields(ack.observed))
 
 
@@ -357,7 +357,7 @@ _DECODERS: dict[int, Callable[[bytes], Message]] = {
 _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
     m.Hello: (m.HELLO, lambda x: _pack((x.cluster, x.id, x.generation, x.number, x.echo, x.in_step, x.up_ms))),
     m.Mismatch: (m.MISMATCH, lambda x: _pack((x.cluster, x.echo))),
-    m.Probe: (m.PROBE, lambda x: _PROBE.pack(x.scope, x.number, x.fingerprint)),
+    m.Probe: (m.PROBE, lambda x: _PROBE.pack(x.number, x.fingerprint)),
     m.Ack: (m.ACK, _encode_ack),
     m.Nack: (m.NACK, lambda x: _pack((x.number, x.refused))),
     m.Ask: (m.ASK, lambda x: _pack((x.number, x.target))),

@@ -26,8 +26,9 @@ like every unknown kind, and acks the Probe. So the path to a member of any rele
 
 Payloads
 --------
-Probe and Ack are fixed (`>BIQ`: scope, number, fingerprint), to keep an idle probe at 50 bytes of UDP payload, 92 with
-all headers on IPv4. Behind that an Ack may carry one msgpack value: nil, or the observed address.
+Probe and Ack are fixed (`>xIQ`: a byte that is written as 0 and not read, number, fingerprint), to keep an idle probe
+at 50 bytes of UDP payload, 92 with all headers on IPv4. Behind that an Ack may carry one msgpack value: nil, or the
+observed address.
 
 Every other payload is one msgpack array of the dataclass's fields, in their order. A field that is a list (entries of
 a Delta, counters of a Receipt, buckets of Hashes, rows of Versions, peers of Peers) is left out of that array; its
@@ -90,9 +91,6 @@ HELLO, MISMATCH, PROBE, ACK, NACK, ASK, PADDING = 1, 2, 3, 4, 5, 6, 7
 CLAIM, DELTA, ANNOUNCE, PULL, RECEIPT = 8, 9, 10, 11, 12
 BUCKETS, HASHES, WANT, VERSIONS, LIST, PEERS = 16, 17, 18, 19, 20, 21
 
-SCOPE_ALL = 0
-"""The only scope today: the whole table. A later one may name a part of it."""
-
 MAX_BODY_BYTES = 8900
 """No datagram is configured larger (`Config.datagram_bytes`)."""
 MAX_PAYLOAD_BYTES = 0x7FFF
@@ -148,7 +146,6 @@ class Mismatch:
 class Probe:
     """Are you there? Also the cheapest comparison: the fingerprint of the sender's table."""
 
-    scope: int
     number: int
     """32 bits, unpredictable."""
     fingerprint: int
@@ -158,7 +155,6 @@ class Probe:
 class Ack:
     """I am. To the source of the Probe at once; or from a helper, with the number of the Ask."""
 
-    scope: int
     number: int
     fingerprint: int
     observed: Address | None = None

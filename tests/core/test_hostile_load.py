@@ -40,7 +40,7 @@ def answer_all(node: Node, now: float, effects: list[Effect], live: list[Speaker
     for one in live:
         for message in one.heard(effects):
             if isinstance(message, m.Probe):
-                one.says(node, now, m.Ack(0, message.number, message.fingerprint))
+                one.says(node, now, m.Ack(message.number, message.fingerprint))
             elif isinstance(message, m.Ask):
                 one.says(node, now, m.Nack(message.number, False))
 
@@ -59,14 +59,14 @@ def test_forgotten_invented_members_leave_no_memory() -> None:
             one.greets(node, now, with_row=False)
         else:
             insider.says(node, now, replace(one.row, generation=GENERATION + (at << 30)))
-        insider.says(node, now, m.Announce(one.id, GENERATION + 1, 50), m.Ask(at, one.id), m.Probe(0, at, at))
-        one.says(node, now, m.List(b""), m.Probe(0, 1, 1), m.Buckets(at + 1, 4, bytes(range(1, 65))))
+        insider.says(node, now, m.Announce(one.id, GENERATION + 1, 50), m.Ask(at, one.id), m.Probe(at, at))
+        one.says(node, now, m.List(b""), m.Probe(1, 1), m.Buckets(at + 1, 4, bytes(range(1, 65))))
         now += 0.01
     now = keep_company(node, now, now + 1, live)
     for one in invented:  # the dead go on talking
         insider.says(node, now, Claim(one.id, m.MAX_VERSION >> 2, 0, Rank.DEAD, insider.id))
         insider.says(node, now, Claim(one.id, one.generation, 9, Rank.DEAD, insider.id))
-        one.says(node, now, m.Probe(0, 1, 1))
+        one.says(node, now, m.Probe(1, 1))
     now = keep_company(node, now, now + 45, live)
     assert {info.id for info in node.members(now)} <= {node.id, *(one.id for one in live)}
     ids = {one.id for one in invented}
@@ -109,11 +109,11 @@ def test_no_datagram_takes_long_or_causes_endless_answers() -> None:
     node.advance(now)
     pinged = insider.heard(inside.ping(node, insider.id))
     number = next(message.number for message in pinged if isinstance(message, m.Probe))
-    begun = insider.heard(insider.says(node, now, m.Ack(0, number, 12345)))
+    begun = insider.heard(insider.says(node, now, m.Ack(number, 12345)))
     asked = next(message for message in begun if isinstance(message, m.Buckets))
     anything = bytes(range(1, 65))
     cases: dict[str, list[Message]] = {
-        "probes": fill(lambda at: m.Probe(0, at, at)),
+        "probes": fill(lambda at: m.Probe(at, at)),
         "greetings": fill(lambda at: insider.hello(number=at + 1)),
         "asks": fill(lambda at: m.Ask(at, ids[at % ROWS])),
         "pulls": fill(lambda at: m.Pull(ids[at % ROWS], 0, 0)),

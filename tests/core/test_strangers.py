@@ -54,7 +54,7 @@ def test_mutated_datagrams_without_the_key_change_nothing(which: int, at: int, v
 REAL = [
     MEMBERS[0].sealed(message)
     for message in (
-        m.Probe(0, 1, 2), Claim(MEMBERS[1].id, GENERATION, 0, Rank.DEAD, MEMBERS[0].id), INSIDER.row,
+        m.Probe(1, 2), Claim(MEMBERS[1].id, GENERATION, 0, Rank.DEAD, MEMBERS[0].id), INSIDER.row,
         m.Pull(NODE.id, 0, 0), m.Hello("default", MEMBERS[0].id, GENERATION, 4, 0),
     )
 ]  # fmt: skip
@@ -65,7 +65,7 @@ def test_replays_change_nothing_and_get_no_answer() -> None:
     node, members, _ = a_cluster()
     seen = [
         members[0].sealed(message)
-        for message in (members[0].row, Claim(members[1].id, GENERATION, 0, Rank.DEAD, members[0].id), m.Probe(0, 1, 2))
+        for message in (members[0].row, Claim(members[1].id, GENERATION, 0, Rank.DEAD, members[0].id), m.Probe(1, 2))
     ]
     for datagram in seen:
         node.receive(datagram, members[0].address, START)

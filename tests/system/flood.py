@@ -34,9 +34,9 @@ def prepared(keyring: Keyring, rng: random.Random) -> dict[str, list[bytes]]:
         "random": lambda _: rng.randbytes(rng.randrange(1, 1400)),
         "header": lambda n: said[n][:18] + rng.randbytes(40),
         "other boot id": lambda n: said[n][:2] + rng.randbytes(14) + said[n][16:],
-        "stranger": lambda n: stranger.sealed(Probe(0, n, 1)),
+        "stranger": lambda n: stranger.sealed(Probe(n, 1)),
         "nonsense": lambda _: insider.sealed_body(rng.randbytes(rng.randrange(1, 200))),
-        "unbound": lambda n: insider.sealed(Probe(0, n, 1)),
+        "unbound": lambda n: insider.sealed(Probe(n, 1)),
         "replayed": lambda n: said[n],
         "truncated": lambda n: said[n][: rng.randrange(len(said[n]))],
     }

@@ -39,10 +39,10 @@ def test_messages_of_one_body_come_back_in_order(several: list[Message]) -> None
 @pytest.mark.parametrize(
     ("message", "written"),
     [
-        (m.Probe(0, 1, 2), "030d" "00" "00000001" "0000000000000002"),
-        (m.Ack(0, 1, 2), "040d" "00" "00000001" "0000000000000002"),
+        (m.Probe(1, 2), "030d" "00" "00000001" "0000000000000002"),
+        (m.Ack(1, 2), "040d" "00" "00000001" "0000000000000002"),
         (
-            m.Ack(0, 1, 2, Address("10.0.0.1", 7940)),
+            m.Ack(1, 2, Address("10.0.0.1", 7940)),
             "0417" "00" "00000001" "0000000000000002" "92" "c4040a000001" "cd1f04",
         ),
         (m.Nack(1, True), "0503" "92" "01" "c3"),
@@ -68,8 +68,15 @@ def test_padding_is_any_bytes(payload: bytes) -> None:
     assert decode_untrusted(frame(m.PADDING, payload)) == ([m.Padding(len(payload))], 0)
 
 
+def test_the_first_byte_of_a_probe_and_an_ack_is_not_read() -> None:
+    for kind, message in ((m.PROBE, m.Probe(1, 2)), (m.ACK, m.Ack(1, 2))):
+        payload = encode(message)[2:]
+        assert payload[0] == 0
+        assert decode_untrusted(frame(kind, b"\xff" + payload[1:])) == ([message], 0)
+
+
 def test_a_probe_takes_15_bytes() -> None:
-    assert len(encode(m.Probe(255, m.MAX_NUMBER, m.MAX_HASH))) == 15
+    assert len(encode(m.Probe(m.MAX_NUMBER, m.MAX_HASH))) == 15
 
 
 @pytest.mark.parametrize(("hashes_bytes", "length_bytes"), [(112, 1), (116, 2), (8000, 2)])
@@ -87,8 +94,8 @@ def test_a_payload_larger_than_a_length_can_say_is_not_written() -> None:
 
 
 def test_an_ipv4_address_mapped_into_ipv6_is_told_as_ipv4() -> None:
-    message = m.Ack(0, 1, 2, Address("::ffff:10.0.0.1", 7940))
-    assert decode_untrusted(encode(message))[0] == [m.Ack(0, 1, 2, Address("10.0.0.1", 7940))]
+    message = m.Ack(1, 2, Address("::ffff:10.0.0.1", 7940))
+    assert decode_untrusted(encode(message))[0] == [m.Ack(1, 2, Address("10.0.0.1", 7940))]
     mapped = bytes(10) + b"\xff\xff\x0a\0\0\1"
     assert decode_untrusted(framed(m.PEERS, [], [ID, [mapped, 1]]))[0] == [m.Peers(((ID, Address("10.0.0.1", 1)),))]
 
@@ -111,14 +118,14 @@ def test_elements_added_to_an_address_are_ignored() -> None:
 
 @given(st.binary(max_size=60))
 def test_bytes_behind_a_probe_are_ignored(added: bytes) -> None:
-    payload = encode(m.Probe(0, 1, 2))[2:]
-    assert decode_untrusted(frame(m.PROBE, payload + added)) == ([m.Probe(0, 1, 2)], 0)
+    payload = encode(m.Probe(1, 2))[2:]
+    assert decode_untrusted(frame(m.PROBE, payload + added)) == ([m.Probe(1, 2)], 0)
 
 
 @given(st.none() | st.just(Address("10.0.0.1", 7940)), st.binary(max_size=60))
 def test_bytes_behind_an_acks_address_are_ignored(observed: Address | None, added: bytes) -> None:
-    payload = encode(m.Ack(0, 1, 2, observed))[2:] + (b"\xc0" if observed is None else b"")
-    assert decode_untrusted(frame(m.ACK, payload + added)) == ([m.Ack(0, 1, 2, observed)], 0)
+    payload = encode(m.Ack(1, 2, observed))[2:] + (b"\xc0" if observed is None else b"")
+    assert decode_untrusted(frame(m.ACK, payload + added)) == ([m.Ack(1, 2, observed)], 0)
 
 
 @given(st.sampled_from(sorted(set(range(256)) - set(VALID))), st.binary(max_size=200), messages)

@@ -56,7 +56,7 @@ def test_what_was_sealed_opens_as_it_was(body: bytes, keyring: Keyring | None, b
 
 
 def test_an_idle_probe_takes_50_bytes_sealed_and_34_clear() -> None:
-    probe = encode(Probe(0, 2**32 - 1, 2**64 - 1))
+    probe = encode(Probe(2**32 - 1, 2**64 - 1))
     assert len(Sealer(ring(OLD), BOOT).seal(probe)) == 50
     assert len(Sealer(None, BOOT).seal(probe)) == 34
 

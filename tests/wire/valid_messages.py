@@ -65,8 +65,8 @@ def hashes(draw: st.DrawFn) -> m.Hashes:
 VALID: dict[int, st.SearchStrategy[Message]] = {
     m.HELLO: st.builds(m.Hello, clusters, ids, versions, hashes64, hashes64, st.booleans(), versions),
     m.MISMATCH: st.builds(m.Mismatch, clusters, hashes64),
-    m.PROBE: st.builds(m.Probe, st.integers(0, 255), numbers, hashes64),
-    m.ACK: st.builds(m.Ack, st.integers(0, 255), numbers, hashes64, st.none() | addresses),
+    m.PROBE: st.builds(m.Probe, numbers, hashes64),
+    m.ACK: st.builds(m.Ack, numbers, hashes64, st.none() | addresses),
     m.NACK: st.builds(m.Nack, numbers, st.booleans()),
     m.ASK: st.builds(m.Ask, numbers, ids),
     m.CLAIM: st.builds(m.Claim, ids, versions, st.integers(0, m.MAX_INCARNATION), st.sampled_from(Rank), ids),

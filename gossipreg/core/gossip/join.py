@@ -37,8 +37,6 @@ _MISSING_AGAIN_S, _MISSING_AGAIN_MAX_S = 1.0, 16.0
 and doubles up to the second. A list of 10,000 rows takes 380 KB."""
 _FIRST_SILENT_S = 5.0
 _OFFERED = 8
-_TRIED = 2
-"""So many of the others that a busy member names are called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def run(node: Node, until: float, live: list[Speaker]) -> list[tuple[float, Spea
             for message in one.heard(effects):
                 if isinstance(message, m.Probe):
                     probed.append((now, one))
-                    one.says(node, now, m.Ack(0, message.number, node.table.fingerprint))
+                    one.says(node, now, m.Ack(message.number, node.table.fingerprint))
                 elif isinstance(message, m.Hello) and message.number:
                     one.says(node, now, one.hello(echo=message.number))
     return probed

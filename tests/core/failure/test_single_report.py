@@ -16,7 +16,7 @@ def test_one_report_declares_nobody_dead_while_helpers_are_silent() -> None:
         for one in helpers:
             for message in one.heard(effects):
                 if isinstance(message, Probe):
-                    one.says(node, now, Ack(0, message.number, node.fingerprint))
+                    one.says(node, now, Ack(message.number, node.fingerprint))
                 asked += isinstance(message, Ask) and message.target == suspect.id
                 claims += [message] if isinstance(message, Claim) and message.rank is Rank.DEAD else []
     assert asked > 3, "it was suspected, and helpers were asked"

@@ -17,7 +17,7 @@ def test_dead_member_that_speaks_is_told_once_a_period() -> None:
     dead.greets(node, START)
     death = Claim(dead.id, GENERATION, 0, Rank.DEAD, accuser.id)
     accuser.says(node, START, death)
-    probe = Probe(0, 1, 0)
+    probe = Probe(1, 0)
     assert claims(dead.heard(dead.says(node, START, probe))) == [death]
     assert claims(dead.heard(dead.says(node, START + 0.9 * lan.period_s, probe))) == []
     assert claims(dead.heard(dead.says(node, START + lan.period_s, probe))) == [death]

@@ -26,10 +26,10 @@ def test_list_of_another_member_does_not_replace_the_first() -> None:
     lists = 0
     while (now := node.next_deadline()) <= START + 60:
         effects: list[Effect] = node.advance(now)
-        first.says(node, now, Probe(0, 1, node.fingerprint))
+        first.says(node, now, Probe(1, node.fingerprint))
         for message in second.heard(effects):
             if isinstance(message, Probe):
-                second.says(node, now, Ack(0, message.number, node.fingerprint))
+                second.says(node, now, Ack(message.number, node.fingerprint))
             elif isinstance(message, List):
                 lists += 1
                 second.says(node, now, Versions(((second.id, second.generation, second.content.counter),), b""))

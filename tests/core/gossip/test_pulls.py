@@ -34,7 +34,7 @@ def run(node: Node, until: float, listeners: list[Speaker]) -> list[tuple[float,
                 if isinstance(message, Pull):
                     pulls.append((now, one, message))
                 elif isinstance(message, m.Probe):
-                    one.says(node, now, m.Ack(0, message.number, node.table.fingerprint))
+                    one.says(node, now, m.Ack(message.number, node.table.fingerprint))
     return pulls
 
 
@@ -147,7 +147,7 @@ def give(
             if isinstance(message, Pull) and message.id in by_id:
                 more += seed.says(node, now, by_id[message.id].row)
             elif isinstance(message, m.Probe):
-                more += seed.says(node, now, m.Ack(0, message.number, 1))
+                more += seed.says(node, now, m.Ack(message.number, 1))
             elif isinstance(message, m.List) and again is not None:
                 more += seed.says(node, now, again)
         now = max(now, node.next_deadline()) if not more else now
@@ -219,7 +219,7 @@ def test_rows_given_up_twice_are_reported_until_they_come() -> None:
             kinds.extend(effect.kind for effect in effects if isinstance(effect, Event) and "pull" in effect.kind)
             for message in source.heard(effects):
                 if isinstance(message, m.Probe):
-                    source.says(node, now, m.Ack(0, message.number, node.table.fingerprint))
+                    source.says(node, now, m.Ack(message.number, node.table.fingerprint))
 
     for turn in (1, 2):
         source.says(node, now, versions_of([lost]))

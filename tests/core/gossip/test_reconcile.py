@@ -156,7 +156,7 @@ def test_fruitless_comparisons_back_off_until_a_table_changes() -> None:
         theirs = 1 if now < START + 60 else 2
         for message in speaker.heard(effects):
             if isinstance(message, m.Probe):
-                effects = speaker.says(node, now, m.Ack(0, message.number, theirs))
+                effects = speaker.says(node, now, m.Ack(message.number, theirs))
                 for answer in speaker.heard(effects):
                     if isinstance(answer, m.Buckets):
                         begun.append(now - START)
@@ -179,7 +179,7 @@ def test_comparisons_that_nobody_answers_do_not_back_off() -> None:
         now = max(now, node.next_deadline())
         for message in speaker.heard(node.advance(now)):
             if isinstance(message, m.Probe):
-                answers = speaker.heard(speaker.says(node, now, m.Ack(0, message.number, 1)))
+                answers = speaker.heard(speaker.says(node, now, m.Ack(message.number, 1)))
                 begun += sum(isinstance(answer, m.Buckets) for answer in answers)
     assert begun >= 18
 

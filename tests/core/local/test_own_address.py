@@ -26,7 +26,7 @@ def answer_probes(node: Node, words: dict[Speaker, Address | None], now: float, 
         for witness, observed in words.items():
             for message in witness.heard(effects):
                 if isinstance(message, Probe):
-                    effects += witness.says(node, now, Ack(0, message.number, node.fingerprint, observed))
+                    effects += witness.says(node, now, Ack(message.number, node.fingerprint, observed))
     return end
 
 

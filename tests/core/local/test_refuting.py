@@ -17,7 +17,7 @@ def test_refutation_does_not_wait_for_the_budget() -> None:
         node.advance(due)
     now = START + 0.1
     for number in range(1000):  # acks are not throttled, and draw on the budget
-        accuser.says(node, now, Probe(0, number, 0))
+        accuser.says(node, now, Probe(number, 0))
     accuser.says(node, now, Claim(node.id, GENERATION, 0, Rank.DEAD, accuser.id))
     told = []
     while (due := node.next_deadline()) <= now + 0.1:

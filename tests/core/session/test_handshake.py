@@ -49,7 +49,7 @@ def test_a_peer_that_echoes_our_nonce_is_bound_and_gets_our_row() -> None:
 def test_from_an_unknown_process_only_a_hello_is_read() -> None:
     node, speaker = a_node(), Speaker()
     before = node.statistics(START)["fingerprint"]
-    for message in (speaker.row, Probe(0, 1, 2), Claim(node.id, 2**40, 0, Rank.DEAD, speaker.id)):
+    for message in (speaker.row, Probe(1, 2), Claim(node.id, 2**40, 0, Rank.DEAD, speaker.id)):
         answers = speaker.heard(speaker.says(node, START, message))
         assert [type(answer) for answer in answers] == [Hello]
     assert counted(node, "drop.unbound") == 3
@@ -201,7 +201,7 @@ def test_a_flood_without_the_key_locks_out_no_member() -> None:
 
 def asks_for_much(node: Node, other: Speaker) -> list[Message]:
     return [
-        Probe(0, 1, 2), Pull(node.id, 0, 0), List(b""), Ask(1, other.id), Want(1, bytes(60)),
+        Probe(1, 2), Pull(node.id, 0, 0), List(b""), Ask(1, other.id), Want(1, bytes(60)),
         Claim(other.id, other.generation, 0, Rank.ALIVE, other.id),
     ]  # fmt: skip
 
@@ -232,7 +232,7 @@ def test_a_stranger_gets_at_most_three_times_its_bytes() -> None:
 def test_a_replayed_datagram_is_dropped_whatever_its_source() -> None:
     node, speaker = a_node(), Speaker()
     speaker.greets(node, START)
-    datagram = speaker.sealed(Probe(0, 1, 2))
+    datagram = speaker.sealed(Probe(1, 2))
     assert [type(m) for m in speaker.heard(node.receive(datagram, speaker.address, START))] == [Ack]
     node.advance(START + 1)
     for source in (speaker.address, ELSEWHERE):
@@ -259,7 +259,7 @@ def test_a_member_proves_its_new_source_port() -> None:
     node, speaker = a_node(), Speaker()
     speaker.greets(node, START)
     moved = Address(speaker.address.host, 12345)
-    told = speaker.heard(speaker.says(node, START + 5, Probe(0, 1, 2), at=moved), at=moved)
+    told = speaker.heard(speaker.says(node, START + 5, Probe(1, 2), at=moved), at=moved)
     hello = next(message for message in told if isinstance(message, Hello))
     ack = next(message for message in told if isinstance(message, Ack))
     assert ack.observed == moved, "so that it learns of it"
@@ -267,7 +267,7 @@ def test_a_member_proves_its_new_source_port() -> None:
     assert node.inspect().address(speaker.id) == moved
     answered = speaker.heard(speaker.says(node, START + 6, Pull(node.id, 0, 0), at=moved), at=moved)
     assert [type(message) for message in answered] == [Delta]
-    speaker.says(node, START + 7, Probe(0, 2, 2))
+    speaker.says(node, START + 7, Probe(2, 2))
     assert node.inspect().address(speaker.id) == speaker.address, "back at an address of its row it needs no proof"
 
 
@@ -277,7 +277,7 @@ def seen_by(node: Node, witness: Speaker, at: Address, now: float) -> None:
         now = max(now, node.next_deadline())
         for message in witness.heard(node.advance(now)):
             if isinstance(message, Probe):
-                witness.says(node, now, Ack(0, message.number, 0, at))
+                witness.says(node, now, Ack(message.number, 0, at))
                 return
 
 
@@ -298,7 +298,7 @@ def test_unsolicited_acks_and_fixed_addresses_move_nothing() -> None:
         for seed in (1, 2):
             witness = Speaker(seed)
             witness.greets(node, START)
-            witness.says(node, START, Ack(0, 77, 0, ELSEWHERE))
+            witness.says(node, START, Ack(77, 0, ELSEWHERE))
         assert node.addresses == (HOME,)
 
 
