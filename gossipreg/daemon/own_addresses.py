@@ -1,7 +1,8 @@
 """The addresses that a sidecar announces while it listens on every address: chosen at the start, then kept up to date.
 
 Owns the choice among the machine's addresses, and the task that chooses again when interfaces change. Never knows which
-address other members see (`core/local/own_address.py`): behind a NAT they know better, and such an address is left alone.
+address other members see (`core/local/own_address.py`): behind a NAT they know better, and such an address is left
+alone.
 
     of each family that we listen on    the source address of the route to the first seed of that family, else of the
                                         default route, else the best address of an interface that is up; of the second

@@ -3,8 +3,8 @@
 Owns what each read means: a method returns the JSON value of an answer. Never knows HTTP, nor which connections wait.
 
 Members that left are in no answer. Dead members are among the nodes, with a critical serfHealth, and their services are
-in no answer, as in a lookup. Each name has one node: see `core/table/names.py`. Every node can be asked for by its ID. A name
-or a tag may be written in any case, as with Consul.
+in no answer, as in a lookup. Each name has one node: see `core/table/names.py`. Every node can be asked for by its ID.
+A name or a tag may be written in any case, as with Consul.
 """
 
 from collections.abc import Callable, Iterator
