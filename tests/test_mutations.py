@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from scripts.checks import mutations
-from scripts.checks.mutations import Result, apply, first_failure, kept, mutated, places, worse, written
+from scripts.checks.mutations import Result, apply, compared, first_failure, kept, mutated, places, written
 from scripts.checks.mutations_table import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parent.parent
@@ -126,4 +126,14 @@ def test_results_are_compared_by_caught_and_survived_alone() -> None:
     before = kept(written([Result("a", "x::test_old"), Result("b", None), Result("c d", "x::test")]))
     assert before == {"a": True, "b": False, "c d": True}
     now = [Result("a", "y::test_new"), Result("b", None), Result("c d", None), Result("e", None)]
-    assert worse(now, before) == ["c d", "e"]
+    assert compared(now, before) == [
+        "no test catches b; none did before",
+        "no test catches c d; one did before",
+        "no test catches e",
+        "1 of 4 caught; before: 2 of 3",
+    ]
+
+
+def test_the_file_has_a_result_of_every_mutation() -> None:
+    results = [name for name in kept(mutations.KEPT.read_text()) if not name.startswith("selftest: ")]
+    assert results == [mutation.name for mutation in MUTATIONS]
