@@ -124,7 +124,7 @@ def test_stopped_by_a_signal_it_ends_all_that_it_started(number: signal.Signals,
 # -- peers -------------------------------------------------------------------------------------------------------------
 
 PEER = """#!{python}
-# Speaks as the head of bench_peers.py says. All tell the first, who tells all.
+# Speaks the protocol at the head of memberlist.py. All members report to the first, which reports to all.
 import argparse, selectors, socket, sys
 
 parser = argparse.ArgumentParser()
@@ -182,7 +182,7 @@ def test_a_program_of_memberlist_runs_the_same_row(folder: Path) -> None:
     assert processes(folder) == []
 
 
-def test_a_program_that_speaks_something_else_is_told_so(folder: Path) -> None:
+def test_a_program_that_breaks_the_protocol_is_named(folder: Path) -> None:
     chatty = program(folder, "#!/bin/sh\necho hello; read line\n")
     ended = bench(folder, "update", "--n", "2", "--reps", "1", "--memberlist", str(chatty))
     assert ended.returncode == 1
@@ -190,7 +190,7 @@ def test_a_program_that_speaks_something_else_is_told_so(folder: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_the_log_of_serf_tells_who_came_changed_and_went() -> None:
+def test_the_log_of_serf_reports_joins_updates_and_deaths() -> None:
     class Fake(SerfCluster):
         def __init__(self) -> None:
             self.views = Views(Listener())
@@ -225,7 +225,7 @@ def test_a_view_that_never_holds_is_not_among_the_times() -> None:
     assert views.until(["a", "b"], lambda _, view: view.get("x") == "1", 0.01) == {"a": 5.0}
 
 
-def test_who_is_gone_is_told_of_once() -> None:
+def test_a_member_that_is_gone_is_reported_once() -> None:
     views, gone = Views(Listener()), []
     views.gone = lambda observer, subject: gone.append((observer, subject))
     views.begin("a")
