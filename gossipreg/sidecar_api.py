@@ -70,8 +70,9 @@ class SidecarApi:
     RequestError."""
     reload: Callable[[Caller], Awaitable[None]]
     """Read keys, tokens and files again, as SIGHUP does. Raises Refused with the faults."""
-    seek: Callable[[str], Awaitable[None]]
-    """Call the members at `host:port`. Raises RequestError if the text is no address, or its name has none."""
+    greet: Callable[[str], Awaitable[None]]
+    """Greet the members at `host:port`, so that two clusters become one. Raises RequestError if the text is no address,
+    or its name has none."""
     figures: Callable[[], Awaitable[Shape]]
     """The answer of `gossipreg info`."""
     note: Callable[[str], None]

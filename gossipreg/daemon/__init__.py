@@ -18,7 +18,7 @@ The core and the network:
     udp             the sockets of gossip
     addresses       the rules for --bind, --advertise and clear text
     own_addresses   the addresses that are announced;  interfaces: those that the machine has
-    seeds           from what the user wrote to addresses;  seed_calls: when they are called
+    seeds           from what the user wrote to addresses;  seed_greeter: when they are greeted
     keys            the cluster's keys;  key_agreement: whether every member opens ours
     gateways        runs DNS and HTTP beside the rest
 

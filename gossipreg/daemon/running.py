@@ -43,7 +43,7 @@ async def run_sidecar(sidecar: Sidecar) -> int:
                 opened.local_socket.serve, sidecar.methods, sidecar.watches, pump.bug, sidecar.reports.crowded
             )
             nursery.start_soon(ending.obey, signals, sidecar.reload.on_signal, nursery)
-            nursery.start_soon(sidecar.seed_calls.run, opened.seeds)
+            nursery.start_soon(sidecar.seed_greeter.run, opened.seeds)
             nursery.start_soon(_say_ready, sidecar)
             await ending.over.wait()
             if ending.exit_code == 0:

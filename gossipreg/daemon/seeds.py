@@ -1,4 +1,4 @@
-"""Seeds: from what the user wrote to addresses that can be called, for as long as it takes.
+"""Seeds: from what the user wrote to addresses that can be greeted, for as long as it takes.
 
 A seed that does not resolve is no error: it may be started later, or its name may be made later. So names are looked
 up again, at growing intervals, until all resolve and this sidecar is synced, and again while it is isolated, because
@@ -26,7 +26,7 @@ SRV_LIFETIME_S = 10.0
 MAX_NAME_CHARS, MAX_LABEL_CHARS = 253, 63
 """The bounds of a host's name and of its parts (RFC 1035, section 2.3.4)."""
 ADDRESSES_MAX = 256
-"""At most this many addresses are called, however many the names have."""
+"""At most this many addresses are greeted, however many the names have."""
 
 
 @dataclass(frozen=True, slots=True)

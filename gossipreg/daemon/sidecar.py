@@ -24,7 +24,7 @@ from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.reactions import Reactions
 from gossipreg.daemon.reload import Reload, parts_of, reload_method
 from gossipreg.daemon.reports import Reports
-from gossipreg.daemon.seed_calls import SeedCalls
+from gossipreg.daemon.seed_greeter import SeedGreeter
 from gossipreg.daemon.seeds import literals
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.start import OpenedSidecar
@@ -66,7 +66,7 @@ class Sidecar:
             announced=lambda: self.node.addresses, announce=self._announce, moved=self.services.follow_address,
             known=self.reports.address_known,
         )  # fmt: skip
-        self.seed_calls = SeedCalls(
+        self.seed_greeter = SeedGreeter(
             self.node, self.pump, self.reports, off_loopback=opened.keyring is not None or settings.insecure,
             found=self.addresses.seeds_found,
         )  # fmt: skip
@@ -111,7 +111,7 @@ class Sidecar:
         return SidecarApi(
             view=self.node, changes=self.pump.changes, registrations=self.services, rights=self.opened.rights,
             cluster=self.opened.settings.cluster, version=__version__, now=self.pump.now, leave=self.ending.leave,
-            force_leave=self._force_leave.declare, reload=self._reload_for, seek=self.seed_calls.call,
+            force_leave=self._force_leave.declare, reload=self._reload_for, greet=self.seed_greeter.greet,
             figures=self.methods.info.figures, note=self._note, bug=self.pump.bug,
             trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
         )  # fmt: skip

@@ -164,7 +164,7 @@ class Writes:
     async def join(self, request: Request, address: str) -> Response:
         if flag(request, "wan"):
             raise bad_request("wan: there is one cluster")
-        await self._try(self._sidecar.seek(address))
+        await self._try(self._sidecar.greet(address))
         return DONE
 
     def _note(self, *keys: list[str]) -> None:

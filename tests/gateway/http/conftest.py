@@ -138,7 +138,7 @@ class Served(Inside):
             cluster="default", version="1.2.3", now=trio.current_time,
             leave=self._leave,
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
-            reload=self._reload, seek=self._seek, figures=self.methods.info.figures,
+            reload=self._reload, greet=self._greet, figures=self.methods.info.figures,
             note=self.notes.append, bug=self._bug,
             trouble=lambda *_: None,
         )  # fmt: skip
@@ -159,7 +159,7 @@ class Served(Inside):
         if self.reload_fault:
             raise Refused(self.reload_fault)
 
-    async def _seek(self, seed: str) -> None:
+    async def _greet(self, seed: str) -> None:
         self.called.append(seed)
 
     @property

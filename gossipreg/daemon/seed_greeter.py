@@ -1,4 +1,4 @@
-"""The calls of seeds: those that the user named at the start, for as long as it takes, and one that a client names."""
+"""Greeting seeds: those that the user named at the start, for as long as it takes, and one that a client names."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,12 @@ from gossipreg.errors import BadConfig, BadParams, Refused
 from gossipreg.model import Address
 
 
-class SeedCalls:
+class SeedGreeter:
     def __init__(
         self, node: Node, pump: Pump, reports: Reports, *, off_loopback: bool,
         found: Callable[[tuple[Address, ...]], None],
     ) -> None:  # fmt: skip
-        """`off_loopback`: seeds on other machines may be called. `found` is told of the addresses before they are
-        called."""
+        """`off_loopback`: seeds on other machines may be greeted. `found` gets their addresses before that."""
         self._node = node
         self._pump = pump
         self._reports = reports
@@ -24,19 +23,19 @@ class SeedCalls:
         self._found = found
 
     async def run(self, seeds: tuple[Seed, ...]) -> None:
-        """Call these seeds until their names resolve and this sidecar is synced, and again while it is isolated."""
+        """Greet these seeds until their names resolve and this sidecar is synced, and again while it is isolated."""
         if not seeds:
             self._pump.order(lambda now: self._node.seek((), now))
         await keep_resolving(
             seeds,
-            found=self._call,
+            found=self._greet,
             failed=self._reports.seed_unresolved,
             resolved=self._reports.seed_resolved,
             content=lambda: self._node.synced and not self._node.alone,
         )
 
-    async def call(self, text: str) -> None:
-        """Call one more seed. Raises BadParams or Refused."""
+    async def greet(self, text: str) -> None:
+        """Greet one more seed. Raises BadParams or Refused."""
         try:
             seed = parse_seed(text)
         except BadConfig as error:
@@ -47,8 +46,8 @@ class SeedCalls:
             addresses = await resolve(seed)
         except Unresolved as error:
             raise Refused(str(error)) from None
-        self._call(tuple(addresses))
+        self._greet(tuple(addresses))
 
-    def _call(self, addresses: tuple[Address, ...]) -> None:
+    def _greet(self, addresses: tuple[Address, ...]) -> None:
         self._found(addresses)
         self._pump.order(lambda now: self._node.seek(addresses, now))
