@@ -11,12 +11,12 @@ from an address which is not in its row is asked to echo a number from there, an
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Send
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.sessions import Peer
+from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire import seal
@@ -31,28 +31,6 @@ _NOTICES_A_SECOND = 200
 _COMPLAINTS_MAX = 64
 _NOTICE_S = 1.0
 """Anyone can write a notice, so an operator is told of one in this time."""
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """So many answers at once, and so many a second."""
-
-    at_once: float
-    a_second: float
-    filled_at: float
-    left: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left = self.at_once
-
-    def take(self, now: float) -> bool:
-        """Whether there is one left."""
-        self.left = min(self.at_once, self.left + (now - self.filled_at) * self.a_second)
-        self.filled_at = now
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
 
 
 class Handshake:
@@ -71,8 +49,8 @@ class Handshake:
         self._met = met
         self._not_understood = not_understood
         self._met_twin = met_twin
-        self._numbers = _Bucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, context.now)
-        self._notices = _Bucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, context.now)
+        self._numbers = TokenBucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, context.now)
+        self._notices = TokenBucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, context.now)
         self._noticed_at = float("-inf")
         self._complained: dict[Address, None] = {}
         """Addresses that told us why they do not speak with us, the oldest first."""
@@ -189,7 +167,7 @@ class Handshake:
             self._complains(source)
             context.event("key_needed" if key_id == seal.NO_KEY else "not_our_key", address=str(source))
 
-    def _may_answer(self, bucket: _Bucket) -> bool:
+    def _may_answer(self, bucket: TokenBucket) -> bool:
         if bucket.take(self._context.now):
             return True
         self._context.count("drop.strangers_throttled")

@@ -19,6 +19,7 @@ from enum import IntEnum
 
 from gossipreg.config import Config
 from gossipreg.core.effects import Send
+from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.model import Address, BootId
 from gossipreg.wire import codec
 from gossipreg.wire.messages import Message, Padding, Probe
@@ -70,9 +71,7 @@ class Outbox:
         """The bytes that the smallest datagram carries. Only larger ones can be too large for a path."""
         self._sizes: dict[Address, int] = {}
         """The largest datagram, for each address that has another one than the base."""
-        self._depth = float(config.send_bytes_s)
-        self._tokens = self._depth
-        self._filled_at = now
+        self._budget = TokenBucket(float(config.send_bytes_s), float(config.send_bytes_s), now)
         self._waiting: dict[Address, _Waiting] = {}
         self._waiting_bytes = 0
         self._size_probes: list[tuple[Address, bytes]] = []
@@ -144,8 +143,7 @@ class Outbox:
 
     def room(self, klass: Class, now: float) -> bool:
         """Whether a message of this class may be sent now, after all that waits already."""
-        self._fill(now)
-        if self._tokens - self._waiting_bytes > _RESERVE[klass] * self._depth:
+        if self._budget.left(now) - self._waiting_bytes > _RESERVE[klass] * self._budget.depth:
             return True
         self.throttled += 1
         return False
@@ -155,7 +153,6 @@ class Outbox:
         if not self._waiting and not self._size_probes:
             self._allowance.clear()
             return []
-        self._fill(now)
         sends: list[Send] = []
         for to, body, callbacks in self._datagrams():
             size = len(body) + self._sealer.overhead
@@ -167,7 +164,7 @@ class Outbox:
                 self._allowance[to] = allowance - size
             sends.append(Send(self._sealer.seal(body), to))
             self.sent_bytes += size
-            self._tokens = max(self._tokens - size, -self._depth)
+            self._budget.spend(size, now)
             for on_sent in callbacks:
                 on_sent(self._sealer.counter)
         self.sent_datagrams += len(sends)
@@ -183,10 +180,6 @@ class Outbox:
                 yield to, body, callbacks
         for to, body in self._size_probes:
             yield to, body, []
-
-    def _fill(self, now: float) -> None:
-        self._tokens = min(self._depth, self._tokens + max(0.0, now - self._filled_at) * self._depth)
-        self._filled_at = now
 
 
 def _packed(messages: list[tuple[bytes, OnSent | None]], limit_bytes: int) -> list[tuple[bytes, list[OnSent]]]:
