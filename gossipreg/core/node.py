@@ -49,7 +49,6 @@ from gossipreg.wire import codec
 from gossipreg.wire.messages import (
     Ack,
     Announce,
-    Ask,
     Buckets,
     Claim,
     Delta,
@@ -60,6 +59,7 @@ from gossipreg.wire.messages import (
     Mismatch,
     Nack,
     Peers,
+    PingReq,
     Probe,
     Pull,
     Receipt,
@@ -377,8 +377,8 @@ class Node(NodeTimers):
                 self._intake.on_announce(id, message, counter)
             case Pull():
                 self._pulls.on_pull(id, message)
-            case Ask():
-                self._prober.on_ask(id, message)
+            case PingReq():
+                self._prober.on_ping_req(id, message)
             case Nack():
                 self._prober.on_nack(id, message)
             case Versions():

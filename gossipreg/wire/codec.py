@@ -201,11 +201,11 @@ def _nack(payload: bytes) -> m.Nack:
     return m.Nack(number, refused)
 
 
-def _ask(payload: bytes) -> m.Ask:
+def _ping_req(payload: bytes) -> m.PingReq:
     number, target = _fields(payload, 2)
     _check_ints(MAX_NUMBER, number)
     _check_id(target)
-    return m.Ask(number, target)
+    return m.PingReq(number, target)
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ def _peers(payload: bytes) -> m.Peers:
 # -- the tables ------------------------------------------------------------------------------------------------------
 
 _DECODERS: dict[int, Callable[[bytes], Message]] = {
-    m.HELLO: _hello, m.MISMATCH: _mismatch, m.PROBE: _probe, m.ACK: _ack, m.NACK: _nack, m.ASK: _ask,
+    m.HELLO: _hello, m.MISMATCH: _mismatch, m.PROBE: _probe, m.ACK: _ack, m.NACK: _nack, m.PING_REQ: _ping_req,
     m.CLAIM: _claim, m.DELTA: _delta, m.ANNOUNCE: _announce, m.PULL: _pull, m.RECEIPT: _receipt,
     m.BUCKETS: _buckets, m.HASHES: _hashes, m.WANT: _want, m.VERSIONS: _versions, m.LIST: _list, m.PEERS: _peers,
     m.PADDING: lambda payload: m.Padding(len(payload)),
@@ -360,7 +360,7 @@ _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
     m.Probe: (m.PROBE, lambda x: _PROBE.pack(x.number, x.fingerprint)),
     m.Ack: (m.ACK, _encode_ack),
     m.Nack: (m.NACK, lambda x: _pack((x.number, x.refused))),
-    m.Ask: (m.ASK, lambda x: _pack((x.number, x.target))),
+    m.PingReq: (m.PING_REQ, lambda x: _pack((x.number, x.target))),
     m.Claim: (m.CLAIM, lambda x: _pack((x.id, x.generation, x.incarnation, x.rank, x.by))),
     m.Delta: (
         m.DELTA,

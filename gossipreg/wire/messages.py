@@ -39,7 +39,7 @@ elements, and nested headers that promise much cannot take memory that the bytes
     Hello     [cluster, id, generation, number, echo, in_step, up_ms]
     Mismatch  [cluster, echo]
     Nack      [number, refused]
-    Ask       [number, target]
+    PingReq   [number, target]
     Claim     [id, generation, incarnation, rank, by]
     Delta     [id, generation, base, reached, head, digest, floor] and [key, counter, value or nil] ...
     Announce  [id, generation, head]
@@ -59,7 +59,7 @@ Names are str, ids and hashes bin, flags bool, all else integers. Bounds, beside
 
     cluster                     1 to 255 bytes of UTF-8
     id, target, by              16 bytes
-    number of Probe to Ask      32 bits; all other numbers and echoes, salts, digests, fingerprints 64
+    number of Probe to PingReq  32 bits; all other numbers and echoes, salts, digests, fingerprints 64
     generation, counters        63 bits: one above still fits its field; of a datagram (Receipt) 48, from 1
     incarnation                 32 bits
     Delta                       base <= reached <= head, floor <= head; the entries' counters lie in (base, reached] and
@@ -87,7 +87,7 @@ from dataclasses import dataclass
 
 from gossipreg.model import Address, NodeId, Rank
 
-HELLO, MISMATCH, PROBE, ACK, NACK, ASK, PADDING = 1, 2, 3, 4, 5, 6, 7
+HELLO, MISMATCH, PROBE, ACK, NACK, PING_REQ, PADDING = 1, 2, 3, 4, 5, 6, 7
 CLAIM, DELTA, ANNOUNCE, PULL, RECEIPT = 8, 9, 10, 11, 12
 BUCKETS, HASHES, WANT, VERSIONS, LIST, PEERS = 16, 17, 18, 19, 20, 21
 
@@ -95,7 +95,7 @@ MAX_BODY_BYTES = 8900
 """No datagram is configured larger (`Config.datagram_bytes`)."""
 MAX_PAYLOAD_BYTES = 0x7FFF
 MAX_NUMBER = 2**32 - 1
-"""Of Probe, Ack, Nack and Ask."""
+"""Of Probe, Ack, Nack and PingReq."""
 MAX_HASH = 2**64 - 1
 """Of fingerprints, digests, salts, and the numbers and echoes of all other messages."""
 MAX_VERSION = 2**63 - 1
@@ -153,7 +153,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """I am. To the source of the Probe at once; or from a helper, with the number of the Ask."""
+    """I am. To the source of the Probe at once; or from a helper, with the number of the PingReq."""
 
     number: int
     fingerprint: int
@@ -163,14 +163,14 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """A helper's answer to an Ask: my own probe of the target was not answered within my bound, or was refused."""
+    """A helper's answer to a PingReq: my own probe of the target was not answered within my bound, or was refused."""
 
     number: int
     refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PingReq:
     """Probe `target` for me, at the address in your own row of it, and tell me alone (Ack or Nack with `number`).
 
     If the target said itself that it left or restarts, the answer is the version of its row (Versions), so that the
@@ -323,6 +323,6 @@ class Padding:
 
 
 Message = (
-    Hello | Mismatch | Probe | Ack | Nack | Ask | Claim | Delta | Announce | Pull | Receipt
+    Hello | Mismatch | Probe | Ack | Nack | PingReq | Claim | Delta | Announce | Pull | Receipt
     | Buckets | Hashes | Want | Versions | List | Peers | Padding
 )  # fmt: skip

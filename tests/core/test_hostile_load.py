@@ -41,7 +41,7 @@ def answer_all(node: Node, now: float, effects: list[Effect], live: list[Speaker
         for message in one.heard(effects):
             if isinstance(message, m.Probe):
                 one.says(node, now, m.Ack(message.number, message.fingerprint))
-            elif isinstance(message, m.Ask):
+            elif isinstance(message, m.PingReq):
                 one.says(node, now, m.Nack(message.number, False))
 
 
@@ -59,7 +59,7 @@ def test_forgotten_invented_members_leave_no_memory() -> None:
             one.greets(node, now, with_row=False)
         else:
             insider.says(node, now, replace(one.row, generation=GENERATION + (at << 30)))
-        insider.says(node, now, m.Announce(one.id, GENERATION + 1, 50), m.Ask(at, one.id), m.Probe(at, at))
+        insider.says(node, now, m.Announce(one.id, GENERATION + 1, 50), m.PingReq(at, one.id), m.Probe(at, at))
         one.says(node, now, m.List(b""), m.Probe(1, 1), m.Buckets(at + 1, 4, bytes(range(1, 65))))
         now += 0.01
     now = keep_company(node, now, now + 1, live)
@@ -115,7 +115,7 @@ def test_no_datagram_takes_long_or_causes_endless_answers() -> None:
     cases: dict[str, list[Message]] = {
         "probes": fill(lambda at: m.Probe(at, at)),
         "greetings": fill(lambda at: insider.hello(number=at + 1)),
-        "asks": fill(lambda at: m.Ask(at, ids[at % ROWS])),
+        "ping_reqs": fill(lambda at: m.PingReq(at, ids[at % ROWS])),
         "pulls": fill(lambda at: m.Pull(ids[at % ROWS], 0, 0)),
         "claims": fill(lambda at: Claim(ids[at % ROWS], GENERATION, 0, Rank.DEAD, insider.id)),
         "announces": fill(lambda at: m.Announce(NodeId(at.to_bytes(16, "big")), GENERATION, 9)),

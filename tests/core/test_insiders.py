@@ -186,7 +186,7 @@ def test_messages_about_a_row_just_evicted_do_no_harm(
     insider.says(
         node, START + 0.1,
         Claim(victim.id, GENERATION, 0, Rank.DEAD, insider.id), newcomer.row,
-        m.List(b""), m.Nack(1, True), m.Ask(1, victim.id), m.Pull(victim.id, 0, 0),
+        m.List(b""), m.Nack(1, True), m.PingReq(1, victim.id), m.Pull(victim.id, 0, 0),
         m.Buckets(1, 4, bytes(range(1, 65))), Claim(victim.id, GENERATION, 0, Rank.DEAD, insider.id),
     )  # fmt: skip
     assert victim.id not in node.table.rows

@@ -19,7 +19,7 @@ from gossipreg.core.context import Context
 from gossipreg.core.failure.own_fault import OwnFault
 from gossipreg.core.failure.pairs import Pairs
 from gossipreg.model import Address, Liveness, NodeId, Rank
-from gossipreg.wire.messages import Ack, Ask, Claim, Nack, Versions
+from gossipreg.wire.messages import Ack, Claim, Nack, PingReq, Versions
 
 _PROBES_MAX = 4096
 """Probes kept waiting for an ack; beyond it the oldest is forgotten (its late ack then means nothing)."""
@@ -283,18 +283,18 @@ class Prober:
 
     # -- for others --------------------------------------------------------------------------------------------------
 
-    def on_ask(self, peer: NodeId, ask: Ask) -> None:
+    def on_ping_req(self, peer: NodeId, request: PingReq) -> None:
         """Probe the target for `peer`. Of one that left or restarts it is told that instead; of one that we do not know
         nothing, for that would be no report."""
         context = self._context
-        row = context.table.rows.get(ask.target)
-        if ask.target == context.id:
-            context.to(peer, context.ack_of(ask.number))
+        row = context.table.rows.get(request.target)
+        if request.target == context.id:
+            context.to(peer, context.ack_of(request.number))
         elif row is not None and (row.left or row.hold_until > context.now):
             # It said so itself, and the asker has not heard it: what it lacks is that, and no report.
             context.count("asks_explained")
             context.to(peer, Versions(((row.id, *row.version),), None))
-        elif row is None or not self.probe(ask.target, (peer, ask.number)):
+        elif row is None or not self.probe(request.target, (peer, request.number)):
             context.count("asks_unknown")
 
     def on_nack(self, peer: NodeId, nack: Nack) -> None:

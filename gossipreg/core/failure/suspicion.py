@@ -29,7 +29,7 @@ from typing import NamedTuple
 from gossipreg.core.context import Context
 from gossipreg.core.failure.prober import Prober
 from gossipreg.model import Liveness, NodeId, Status
-from gossipreg.wire.messages import Ask, Claim
+from gossipreg.wire.messages import Claim, PingReq
 
 _STALE_BOUNDS = 3
 """No verdict on looks that are older than so many bounds. Rounds are two apart by the health that there was when the
@@ -272,7 +272,7 @@ class PrivateSuspicions:
         self._prober.probe(id, tell=True)
         for helper in self._helpers(id, suspicion):
             number = context.rng.getrandbits(32)
-            if context.to(helper, Ask(number, id)):
+            if context.to(helper, PingReq(number, id)):
                 suspicion.unanswered[number] = None
                 self._questions[number] = _Question(helper, id)
                 if len(self._questions) > _QUESTIONS_MAX:

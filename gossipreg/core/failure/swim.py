@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from gossipreg.core.context import Context
 from gossipreg.core.failure.prober import Prober
 from gossipreg.model import Liveness, NodeId, Rank
-from gossipreg.wire.messages import Ask, Claim
+from gossipreg.wire.messages import Claim, PingReq
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class GossipedSuspicions:
         asks = self._asks[id] = {}
         for helper in context.ring.sample(context.rng, context.config.helpers, [id]):
             number = context.rng.getrandbits(32)
-            if context.to(helper, Ask(number, id)):
+            if context.to(helper, PingReq(number, id)):
                 asks[number] = helper
                 self._asked[id] = None
         over = max(since + context.config.period_s * context.stretch, context.now + context.bound_s(id))

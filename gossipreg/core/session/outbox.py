@@ -16,13 +16,14 @@ for one input, and only what fits is sent to such an address.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import get_args
 
 from gossipreg.config import Config
 from gossipreg.core.effects import Send
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.model import Address, BootId
 from gossipreg.wire import codec
-from gossipreg.wire.messages import Message, Padding, Probe
+from gossipreg.wire.messages import Message, Padding, PingReq, Probe
 from gossipreg.wire.seal import Sealer
 
 BASE_BYTES = 1200
@@ -46,6 +47,9 @@ class Class(IntEnum):
 
 _RESERVE = {Class.PROBE: float("-inf"), Class.CLAIM: 0.0, Class.DELTA: 0.25, Class.PAGE: 0.5}
 """The part of the bucket that must be left for a class to send."""
+
+_COUNTED_AS = {kind: kind.__name__ for kind in get_args(Message)} | {PingReq: "Ask"}
+"""The name of each message in the counters `sent.` and `sent_bytes.`. Dashboards read them, so they do not change."""
 
 OnSent = Callable[[int], None]
 """Called with the counter of the datagram that carries the message."""
@@ -128,7 +132,7 @@ class Outbox:
         self._waiting_bytes += len(body)
 
     def _encoded(self, message: Message) -> bytes:
-        name = type(message).__name__
+        name = _COUNTED_AS[type(message)]
         self.sent_kinds[name] = self.sent_kinds.get(name, 0) + 1
         body = codec.encode(message)
         self.sent_kind_bytes[name] = self.sent_kind_bytes.get(name, 0) + len(body)

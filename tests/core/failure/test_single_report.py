@@ -1,7 +1,7 @@
 """What one member alone sees of another is no ground to declare it dead."""
 
 from gossipreg.model import Rank
-from gossipreg.wire.messages import Ack, Ask, Claim, Probe
+from gossipreg.wire.messages import Ack, Claim, PingReq, Probe
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node, counted
 
@@ -17,7 +17,7 @@ def test_one_report_declares_nobody_dead_while_helpers_are_silent() -> None:
             for message in one.heard(effects):
                 if isinstance(message, Probe):
                     one.says(node, now, Ack(message.number, node.fingerprint))
-                asked += isinstance(message, Ask) and message.target == suspect.id
+                asked += isinstance(message, PingReq) and message.target == suspect.id
                 claims += [message] if isinstance(message, Claim) and message.rank is Rank.DEAD else []
     assert asked > 3, "it was suspected, and helpers were asked"
     assert claims == []

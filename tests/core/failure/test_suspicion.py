@@ -7,7 +7,7 @@ import pytest
 from gossipreg.config import lan
 from gossipreg.core.node import Node
 from gossipreg.model import Rank
-from gossipreg.wire.messages import Ask, Claim, Nack
+from gossipreg.wire.messages import Claim, Nack, PingReq
 from simulations import inside
 from tests.core.cluster import START, Cluster, Host, all_but
 from tests.core.speaker import GENERATION, Speaker, a_node
@@ -135,10 +135,10 @@ def test_a_suspicion_is_not_held_against_the_next_process(starts_again: bool) ->
     for speaker in (gone, helper):
         speaker.greets(node, now)
     asked = helper.heard(node.refused(gone.address, now))
-    while not any(isinstance(message, Ask) for message in asked):
+    while not any(isinstance(message, PingReq) for message in asked):
         now = node.next_deadline()
         asked = helper.heard(node.advance(now))
-    (ask,) = (message for message in asked if isinstance(message, Ask))
+    (ask,) = (message for message in asked if isinstance(message, PingReq))
     helper.says(node, now, Nack(ask.number, refused=True))
     assert _state(node, gone, now) == "suspect"
     if starts_again:  # told by another: its own acks are lost for a while

@@ -10,7 +10,7 @@ from gossipreg.core.effects import Changed, Effect, Event, Send
 from gossipreg.core.node import Node
 from gossipreg.model import Address, Rank
 from gossipreg.wire import seal
-from gossipreg.wire.messages import Ack, Ask, Claim, Delta, Hello, List, Message, Mismatch, Probe, Pull, Want
+from gossipreg.wire.messages import Ack, Claim, Delta, Hello, List, Message, Mismatch, PingReq, Probe, Pull, Want
 from gossipreg.wire.seal import Keyring, Opener
 from simulations import inside
 from tests.core.cluster import KEY, START, Cluster
@@ -201,7 +201,7 @@ def test_a_flood_without_the_key_locks_out_no_member() -> None:
 
 def asks_for_much(node: Node, other: Speaker) -> list[Message]:
     return [
-        Probe(1, 2), Pull(node.id, 0, 0), List(b""), Ask(1, other.id), Want(1, bytes(60)),
+        Probe(1, 2), Pull(node.id, 0, 0), List(b""), PingReq(1, other.id), Want(1, bytes(60)),
         Claim(other.id, other.generation, 0, Rank.ALIVE, other.id),
     ]  # fmt: skip
 

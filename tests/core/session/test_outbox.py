@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Send
 from gossipreg.core.session.outbox import AMPLIFICATION, Class, Outbox
-from gossipreg.model import Address, BootId
+from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire import codec
-from gossipreg.wire.messages import Message, Pull, Receipt, Want
+from gossipreg.wire.messages import Message, PingReq, Pull, Receipt, Want
 from gossipreg.wire.seal import Opener, Sealer
 from tests.core.cluster import KEY
 
@@ -191,3 +191,11 @@ def test_over_time_pages_stay_within_the_budget(seed: int) -> None:
                 outbox.put(rng.choice(ADDRESSES), Want(1, bytes(1200)))
         sent += sum(len(send.datagram) for send in outbox.flush(now))
     assert 0.9 * 50_000 * now <= sent <= 50_000 * now + 25_000 + 1400
+
+
+def test_the_counters_keep_the_name_that_dashboards_read() -> None:
+    outbox = an_outbox()
+    outbox.put(ADDRESSES[0], PingReq(1, NodeId(bytes(16))))
+    outbox.put(ADDRESSES[0], Receipt((1,)))
+    assert outbox.sent_kinds == {"Ask": 1, "Receipt": 1}
+    assert set(outbox.sent_kind_bytes) == {"Ask", "Receipt"}
