@@ -54,7 +54,7 @@ def _adopt(node: Node, first: Node) -> None:
     ring = node.ring
     ring._ids = first.ring._ids.copy()
     ring._at = ring._ids.index(node.id)
-    peers, known = node._context.peers, first._context.peers
+    peers, known = node._sessions, first._sessions
     peers._known, peers._boot_of = known._known.copy(), known._boot_of.copy()
     peers.forget(node.id)
     catalog, shown = node.catalog, first.catalog
@@ -74,4 +74,4 @@ def _bind_first(node: Node, first: Node) -> None:
     member = first.table.own.member
     assert member is not None, "an owner knows itself"
     if node is not first:
-        node._context.peers.know(member.boot_id, first.id, first.table.own.liveness.generation, member.addresses)
+        node._sessions.know(member.boot_id, first.id, first.table.own.liveness.generation, member.addresses)

@@ -27,7 +27,7 @@ def claim(node: Node, what: Claim, now: float) -> list[Effect]:
 
 def send(node: Node, to: Address, messages: Iterable[Message], now: float) -> list[Send]:
     """The node says this, in as few datagrams as hold it."""
-    outbox = node._context.outbox
+    outbox = node._outbox
     for message in messages:
         outbox.put(to, message)
     return outbox.flush(now)
@@ -47,7 +47,7 @@ def compare(node: Node, peer: NodeId, now: float) -> list[Effect]:
 
 def end_session(node: Node, id: NodeId) -> None:
     """The member has to prove again who it is."""
-    node._context.peers.forget(id)
+    node._sessions.forget(id)
 
 
 def stop_pulling(node: Node, id: NodeId) -> None:
@@ -78,14 +78,14 @@ def pass_time(node: Node, seconds: float) -> None:
 
 def suspect(node: Node, id: NodeId, now: float) -> list[Effect]:
     """A ping of this member has just timed out."""
-    sent_at = now - node._context.bound_s(id)
+    sent_at = now - node._channel.bound_s(id)
     node._suspicions.missed(id, sent_at, refused=False)
     return node.advance(now)
 
 
 def take_round_trip(node: Node, id: NodeId, seconds: float) -> None:
     """The node has measured this round trip."""
-    node._context.round_trips.sample(id, node._context.zone(id), seconds)
+    node._round_trips.sample(id, node.table.zone(id), seconds)
 
 
 def lower_local_health(node: Node, by: int) -> None:

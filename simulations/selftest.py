@@ -147,8 +147,8 @@ def answers_kept(lookup: Any) -> Any:
 
 def dead_listed(_: Any) -> Any:
     def on_list(self: Joining, peer: NodeId, message: Any) -> None:  # noqa: ARG001 (all at once)
-        rows = self._context.table.rows
-        self._context.to(peer, Versions(tuple((id, *rows[id].version) for id in sorted(rows)), b""))
+        rows = self._table.rows
+        self._channel.to(peer, Versions(tuple((id, *rows[id].version) for id in sorted(rows)), b""))
 
     return on_list
 
@@ -178,7 +178,7 @@ def buckets_forgotten(put: Any) -> Any:
 def chatter(on_period: Any) -> Any:
     def broken(self: Prober, due: float) -> None:
         on_period(self, due)
-        for other in self._context.ring.sample(self._context.rng, 3):
+        for other in self._ring.sample(self._context.rng, 3):
             self.probe(other)
 
     return broken

@@ -34,7 +34,7 @@ class NodeTimers(NodeCommands):
                 self._prober.on_period(due)
                 self._reconnect.on_period()
                 self._pulls.look()
-                self._context.table.expire(self._context.now)
+                self.table.expire(self._context.now)
             case ProbeDue():
                 self._prober.on_probe_due(name.number)
             case Tell():
@@ -78,6 +78,6 @@ class NodeTimers(NodeCommands):
     def _prove_if_in_doubt(self, id: NodeId) -> None:
         """A page of an unproven row came, or a claim that it lives after all, or nobody gives its rest: its owner is to
         answer for it."""
-        row = self._context.table.rows.get(id)
+        row = self.table.rows.get(id)
         if row is not None and row.unproven and not row.dead:
             self._quarantine.add(id)

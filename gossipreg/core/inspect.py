@@ -64,7 +64,7 @@ class Inspection:
     @property
     def generation(self) -> int:
         """Of our own row."""
-        return self._view._context.generation
+        return self._view.table.generation
 
     @property
     def own_member(self) -> Member:
@@ -81,25 +81,24 @@ class Inspection:
     @property
     def sessions(self) -> int:
         """How many processes are known as members, those from rows included."""
-        return len(self._view._context.peers)
+        return len(self._view._sessions)
 
     def session(self, id: NodeId) -> Session | None:
-        peer = self._view._context.peers.of_id(id)
+        peer = self._view._sessions.of_id(id)
         return None if peer is None else Session(peer.boot_id, peer.source)
 
     def member_of(self, boot_id: BootId) -> NodeId | None:
         """The member that this process has proven to be."""
-        peer = self._view._context.peers.of_boot(boot_id)
+        peer = self._view._sessions.of_boot(boot_id)
         return None if peer is None else peer.id
 
     def address(self, id: NodeId) -> Address | None:
         """Where datagrams to this member are sent."""
-        return self._view._context.address(id)
+        return self._view._channel.address(id)
 
     def datagram_bytes(self, id: NodeId) -> int:
         """The size of the largest datagram that is sent to this member."""
-        context = self._view._context
-        return context.limit(id) + context.outbox._sealer.overhead
+        return self._view._channel.limit(id) + self._view._outbox._sealer.overhead
 
     @property
     def measured_paths(self) -> tuple[NodeId, ...]:

@@ -32,6 +32,7 @@ from gossipreg.core.local.last_known import LastKnown
 from gossipreg.core.local.leaving import Departure
 from gossipreg.core.local.own_address import OwnAddress
 from gossipreg.core.local.own_row import OwnRow
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.handshake import Handshake
 from gossipreg.core.session.outbox import Outbox
 from gossipreg.core.session.path_mtu import PathMtu
@@ -96,47 +97,68 @@ class Node(NodeTimers):
         self._sealer = Sealer(keyring, member.boot_id)
         self._opener = Opener(keyring)
         self.table = table = Table(config, id, generation, now, wall_ms)
-        outbox = Outbox(config, self._sealer, now)
-        self._context = context = Context(
-            config, id, table, Ring(id), PeerSessions(entropy), outbox, Timers(), RoundTrips(config), rng, now,
-            heard_at=float("-inf"), speaks=speaks,
-        )  # fmt: skip
+        self._context = context = Context(config, id, Timers(), rng, now, heard_at=float("-inf"), speaks=speaks)
+        self._ring = ring = Ring(id)
+        self._sessions = sessions = PeerSessions(entropy)
+        self._outbox = outbox = Outbox(config, self._sealer, now)
+        self._round_trips = round_trips = RoundTrips(config)
+        self._channel = channel = Channel(context, table, sessions, outbox, round_trips)
         self.catalog = Catalog(id)
-        self._reconnect = Reconnect(context)
-        self._paths = PathMtu(context)
-        context.doubt = self._paths.doubt
-        self._dissemination = Dissemination(context)
-        self._pulls = Pulls(context)
-        self._joining = Joining(context, self._dissemination, self._pulls)
-        self._anti_entropy = AntiEntropy(context, self._dissemination, self._pulls, self._joining)
+        self._reconnect = Reconnect(context, table, ring, sessions, outbox, channel)
+        self._paths = paths = PathMtu(context, sessions, outbox, channel)
+        self._dissemination = Dissemination(context, table, ring, channel, paths)
+        self._pulls = Pulls(context, table, ring, channel, paths)
+        self._joining = Joining(context, table, ring, channel, paths, self._dissemination, self._pulls)
+        self._anti_entropy = AntiEntropy(context, table, ring, channel, self._dissemination, self._pulls, self._joining)
         self._joining.has_joined = self._anti_entropy.has_joined
-        self._prober = Prober(context)
-        self._membership = MembershipIndex(context, self.catalog, self._reconnect, self._gone)
-        self._isolation = Isolation(context, self._membership)
+        self._prober = Prober(context, table, ring, channel)
+        self._membership = MembershipIndex(
+            context, table, ring, sessions, round_trips, channel, self.catalog, self._reconnect, self._gone
+        )
+        self._isolation = Isolation(context, table, ring, self._membership)
         self._last_known = LastKnown(context, self.catalog, self._membership, self._reconnect)
         self._last_known.first_was_synced = lambda: self._joining.first_was_synced
-        self._own_row = OwnRow(context, self._dissemination, member)
-        self._own_address = OwnAddress(context, self._own_row, fixed=address_fixed)
-        self._identity_conflict = IdentityConflict(context, self._own_row, self._reconnect.call)
+        self._own_row = OwnRow(context, table, self._dissemination, member)
+        self._own_address = OwnAddress(context, ring, self._own_row, fixed=address_fixed)
+        self._identity_conflict = IdentityConflict(context, table, self._own_row, self._reconnect.call)
+        damping = FlapDamping(context, table, ring, self._isolation)
         self._intake = Intake(
-            context, self._own_row, self._identity_conflict, self._dissemination, self._pulls, self._joining,
-            self._anti_entropy, self._reconnect, self._prober, self._membership, FlapDamping(context, self._isolation),
+            context, table, channel, self._own_row, self._identity_conflict, self._dissemination, self._pulls,
+            self._joining, self._anti_entropy, self._reconnect, self._prober, self._membership, damping,
         )  # fmt: skip
         if config.suspicion == "private":
             self._suspicions = PrivateSuspicions(
-                context, self._prober, self._intake.declare, self._membership.hide, self._isolation.cut_off
+                context,
+                table,
+                ring,
+                round_trips,
+                channel,
+                self._prober,
+                self._intake.declare,
+                self._membership.hide,
+                self._isolation.cut_off,
             )
         else:
-            self._suspicions = GossipedSuspicions(context, self._prober, self._intake.claim, self._intake.declare)
+            self._suspicions = GossipedSuspicions(
+                context, table, ring, channel, self._prober, self._intake.claim, self._intake.declare
+            )
         self._prober.suspicions = self._suspicions
         self._membership.observed, self._membership.hidden_changed = self._suspicions.why, self._suspicions.look_at
         self._prober.declare = self._intake.declare
-        self._quarantine = Quarantine(context, self._prober)
+        self._quarantine = Quarantine(context, table, self._prober)
         self._handshake = Handshake(
-            context, self._reconnect, self._met, self._not_understood, self._identity_conflict.met_process
+            context,
+            table,
+            sessions,
+            outbox,
+            channel,
+            self._reconnect,
+            self._met,
+            self._not_understood,
+            self._identity_conflict.met_process,
         )
-        self._departure = Departure(context, self._dissemination, self._own_row)
-        self._row_acks = RowAcks(context)
+        self._departure = Departure(context, ring, channel, self._dissemination, self._own_row)
+        self._row_acks = RowAcks(context, table, ring, channel)
         self._told_dead_at: dict[NodeId, float] = {}
         self._prober.start()
         self._membership.refresh()
@@ -160,7 +182,7 @@ class Node(NodeTimers):
                 context.event("own_seed", address=str(source))
                 self._joining.without_others()
             return self._end()
-        peer = context.peers.of_boot(opened.boot_id)
+        peer = self._sessions.of_boot(opened.boot_id)
         if peer is not None and not peer.window.accept(opened.counter):
             context.count("drop.replay")
             return self._end()
@@ -172,7 +194,7 @@ class Node(NodeTimers):
         if unknown:
             context.counts["unknown_kinds"] = context.counts.get("unknown_kinds", 0) + unknown
         if peer is None:
-            context.outbox.allow(source, len(datagram))
+            self._outbox.allow(source, len(datagram))
         else:
             self._heard(peer, source, len(datagram))
         for message in messages:
@@ -185,7 +207,7 @@ class Node(NodeTimers):
                     context.count("drop.unbound")
                     self._handshake.ask_who(opened.boot_id, source)
                     break
-                peer = context.peers.of_boot(opened.boot_id)
+                peer = self._sessions.of_boot(opened.boot_id)
                 if peer is not None:  # it has just proven itself: what follows in the same datagram counts
                     peer.window.accept(opened.counter)
                     self._heard(peer, source, len(datagram))
@@ -279,7 +301,7 @@ class Node(NodeTimers):
         self._departure.look()
         self._row_acks.look()
         self._paths.look()
-        sends = context.outbox.flush(context.now)
+        sends = self._outbox.flush(context.now)
         effects: list[Effect] = [*sends, *context.effects]
         context.effects = []
         return effects
@@ -295,12 +317,12 @@ class Node(NodeTimers):
         """A fresh datagram of a known member: is its source proven, and does it know that it is taken for dead?"""
         context = self._context
         now = context.now
-        row = context.table.rows.get(peer.id)
+        row = self.table.rows.get(peer.id)
         if source != peer.source:
             if row is not None and row.member is not None and source in row.member.addresses:
                 peer.source = source
             else:
-                context.outbox.allow(source, size)
+                self._outbox.allow(source, size)
                 if now - peer.heard_at >= self.config.rtt_floor_s or peer.source is None:
                     self._handshake.ask_who(peer.boot_id, source)
         peer.heard_at = now
@@ -310,7 +332,7 @@ class Node(NodeTimers):
             told = self._told_dead_at.get(peer.id)
             if told is None or now - told >= self.config.period_s:
                 self._told_dead_at[peer.id] = now
-                context.outbox.put(source, Claim(peer.id, *row.liveness, by=row.reporter or self.id))
+                self._outbox.put(source, Claim(peer.id, *row.liveness, by=row.reporter or self.id))
 
     def _gone(self, id: NodeId) -> None:
         """No longer on the ring."""
@@ -325,11 +347,10 @@ class Node(NodeTimers):
 
     def _met(self, id: NodeId, first: bool) -> None:
         """A member has proven where it is, after a Hello."""
-        context = self._context
         if first:
-            own = context.table.page(self.id, Version(0, 0), context.limit(id))
+            own = self.table.page(self.id, Version(0, 0), self._channel.limit(id))
             if own is not None:
-                context.to(id, own)
+                self._channel.to(id, own)
         elif self.synced:
             self._anti_entropy.soon(id)
         self._joining.list_from(id)
@@ -346,9 +367,9 @@ class Node(NodeTimers):
         context, id = self._context, peer.id
         match message:
             case Probe():
-                row = context.table.rows.get(id)
+                row = self.table.rows.get(id)
                 at_home = row is None or row.member is None or source in row.member.addresses
-                context.outbox.put(source, context.ack_of(message.number, None if at_home else source))
+                self._outbox.put(source, self._channel.ack_of(message.number, None if at_home else source))
                 self._prober.pairs.pinged(id)
                 self._anti_entropy.seen_fingerprint(id, message.fingerprint, may_compare=False)
             case Ack():
@@ -357,11 +378,11 @@ class Node(NodeTimers):
                     self._anti_entropy.seen_fingerprint(id, message.fingerprint, may_compare=False)
                 elif self._prober.on_ack(id, message, source):
                     self._quarantine.acked(id)
-                    if message.fingerprint == context.table.fingerprint:
+                    if message.fingerprint == self.table.fingerprint:
                         self._row_acks.equal_fingerprint(id)
                     self._anti_entropy.seen_fingerprint(id, message.fingerprint, may_compare=True)
                     if self._own_address.seen_at(id, message.observed, source):
-                        for other in context.ring.sample(context.rng, 1, [id]):
+                        for other in self._ring.sample(context.rng, 1, [id]):
                             self._prober.probe(other)  # else a second witness may take many periods
             case Delta():
                 if message.id == self.id:

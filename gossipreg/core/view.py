@@ -18,8 +18,12 @@ from gossipreg.core.gossip.row_acks import RowAcks
 from gossipreg.core.inspect import Inspection
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.local.own_row import OwnRow
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.session.outbox import Outbox
 from gossipreg.core.session.path_mtu import NarrowPath, PathMtu
 from gossipreg.core.session.reconnect import Reconnect
+from gossipreg.core.session.round_trips import RoundTrips
+from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.membership import MembershipIndex, state_of
 from gossipreg.core.table.names import MemberNames
@@ -48,6 +52,11 @@ class View:
     table: Table
     """The table; to be read."""
     _context: Context
+    _ring: Ring
+    _sessions: PeerSessions
+    _outbox: Outbox
+    _round_trips: RoundTrips
+    _channel: Channel
     _prober: Prober
     _pulls: Pulls
     _joining: Joining
@@ -76,7 +85,7 @@ class View:
     def missing_from(self) -> list[str]:
         """The members that have the missing rows, for people: `NAME at ADDRESS`, or the known part of that."""
         sources = dict.fromkeys(self.missing.values())
-        return sorted(" at ".join(filter(None, self._context.named_at(id))) for id in sources)
+        return sorted(" at ".join(filter(None, self._channel.named_at(id))) for id in sources)
 
     @property
     def narrow_paths(self) -> list[NarrowPath]:
@@ -142,7 +151,7 @@ class View:
     @property
     def ring(self) -> Ring:
         """The active members; to be read."""
-        return self._context.ring
+        return self._ring
 
     @property
     def touched(self) -> list[NodeId]:
@@ -156,7 +165,7 @@ class View:
     @property
     def sent(self) -> tuple[int, int]:
         """Datagrams and bytes (UDP payload) sent so far."""
-        return self._context.outbox.sent_datagrams, self._context.outbox.sent_bytes
+        return self._outbox.sent_datagrams, self._outbox.sent_bytes
 
     def inspect(self) -> Inspection:
         """What goes on inside, for tests and the laboratory."""
@@ -199,10 +208,10 @@ class View:
 
     def name(self, id: NodeId) -> str:
         """The name of a member, for people; its id if no name is known."""
-        return self._context.name(id)
+        return self.table.name(id)
 
     def rtt_s(self, id: NodeId) -> float | None:
-        return 0.0 if id == self.id else self._context.round_trips.smoothed_s(id)
+        return 0.0 if id == self.id else self._round_trips.smoothed_s(id)
 
     @property
     def names(self) -> MemberNames:
@@ -211,7 +220,7 @@ class View:
 
     def members(self, now: float) -> list[MemberInfo]:
         """Everyone in the table, ourselves included, by id."""
-        rows = self._context.table.rows
+        rows = self.table.rows
         infos = (self.member(id, now) for id in sorted(rows))
         return [info for info in infos if info is not None]
 
@@ -219,7 +228,7 @@ class View:
         """One member. None if it is unknown, if its row is quarantined, or if it is dead and was replaced by a member
         of its name at its address. A replaced member is only not shown: the table keeps its death, so that a member
         that was partitioned away does not bring it back."""
-        row = self._context.table.rows.get(id)
+        row = self.table.rows.get(id)
         standing = standing_of(row)
         if row is None or row.member is None or standing is None or self._membership.names.replaced_by(id) is not None:
             return None
@@ -234,7 +243,7 @@ class View:
             state, since, reason = "suspect", suspected, self._suspicions.why(id)
         rtt = self.rtt_s(id)
         return MemberInfo(
-            id, row.member.name, self._context.address(id), state if state in _SHOWN else "alive",
+            id, row.member.name, self._channel.address(id), state if state in _SHOWN else "alive",
             row.member.zone, row.member.labels, None if rtt is None else rtt * 1000, self.catalog.service_count(id),
             row.version, max(0.0, now - since), reason or ("" if state in ("alive", "left") else state),
             row.member.reason if row.member.status is Status.DRAINING else None, row.member.keys,
@@ -245,18 +254,18 @@ class View:
         """Figures for the operator; names with a dot are counters."""
         context = self._context
         fixed: dict[str, int | float | str] = {
-            "synced": self.synced, "members": len(context.ring), "fingerprint": f"{context.table.fingerprint:016x}",
-            "health_score": self._prober.score, "rows": len(context.table.rows), "lost": len(self._reconnect),
+            "synced": self.synced, "members": len(self._ring), "fingerprint": f"{self.table.fingerprint:016x}",
+            "health_score": self._prober.score, "rows": len(self.table.rows), "lost": len(self._reconnect),
             "out": context.out, "lossy_pairs": len(self.lossy_pairs),
-            "table_bytes": context.table.size_bytes, "timers": len(context.timers), "loop_lag_s": self._lag_s,
+            "table_bytes": self.table.size_bytes, "timers": len(context.timers), "loop_lag_s": self._lag_s,
             "unreceipted": self._dissemination.unsettled(), "heard_s": round(min(now - context.heard_at, now), 3),
-            "sent.datagrams": context.outbox.sent_datagrams, "sent.bytes": context.outbox.sent_bytes,
+            "sent.datagrams": self._outbox.sent_datagrams, "sent.bytes": self._outbox.sent_bytes,
             "received.datagrams": context.received_datagrams, "received.bytes": context.received_bytes,
-            "sent.withheld": context.outbox.withheld, "sent.throttled": context.outbox.throttled,
+            "sent.withheld": self._outbox.withheld, "sent.throttled": self._outbox.throttled,
         }  # fmt: skip
-        fixed |= {f"sent.{kind}": number for kind, number in context.outbox.sent_kinds.items()}
-        fixed |= {f"sent_bytes.{kind}": number for kind, number in context.outbox.sent_kind_bytes.items()}
-        fixed |= {f"table.{what}": number for what, number in context.table.counts.items()}
+        fixed |= {f"sent.{kind}": number for kind, number in self._outbox.sent_kinds.items()}
+        fixed |= {f"sent_bytes.{kind}": number for kind, number in self._outbox.sent_kind_bytes.items()}
+        fixed |= {f"table.{what}": number for what, number in self.table.counts.items()}
         return fixed | context.counts
 
 

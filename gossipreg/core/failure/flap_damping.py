@@ -20,7 +20,9 @@ from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.isolation import Isolation
+from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.row import State
+from gossipreg.core.table.table import Table
 from gossipreg.wire.messages import Claim
 
 WAITS_S = 0, 0, 60, 300
@@ -45,8 +47,10 @@ class Return:
 
 
 class FlapDamping:
-    def __init__(self, context: Context, isolation: Isolation) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, isolation: Isolation) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
         self._isolation = isolation
         self._returns: deque[float] = deque(maxlen=_RETURNS_MAX)
         """When we came back after a fault of our own, those not forgotten yet. (To count all returns of who is at fault
@@ -61,10 +65,10 @@ class FlapDamping:
     def puts_off(self, claim: Claim, *, at_fault: bool) -> bool:
         """Whether the answer to this claim that we are dead is put off; if so it is kept for then."""
         context = self._context
-        own = context.table.own
+        own = self._table.own
         if (claim.generation, claim.incarnation) < own.liveness[:2] or own.left or not context.config.own_fault:
             return False
-        if self._claim is not None and self._claim.generation == context.generation:
+        if self._claim is not None and self._claim.generation == self._table.generation:
             self._claim = max(self._claim, claim, key=lambda one: one.incarnation)
             return True
         period_s = context.config.period_s
@@ -94,7 +98,9 @@ class FlapDamping:
         period_s = context.config.period_s
         network = self._many_lost()
         early = (context.now < self._until and not network) or context.now - context.heard_at > period_s
-        if early and claim is not None and claim.generation == context.generation:  # a newer one of ours is not dead
+        if (
+            early and claim is not None and claim.generation == self._table.generation
+        ):  # a newer one of ours is not dead
             context.timers.set(Return(), context.now + period_s)
             return None
         self._claim, context.out = None, False
@@ -107,5 +113,5 @@ class FlapDamping:
         """Whether many others are dead since about the time when we were taken for it."""
         context = self._context
         since = self._since - _RECENT_PERIODS * context.config.period_s
-        lost = sum(row.state is State.DEAD and row.changed_at >= since for row in context.table.rows.values())
-        return lost * _MANY >= context.alive_members() + lost
+        lost = sum(row.state is State.DEAD and row.changed_at >= since for row in self._table.rows.values())
+        return lost * _MANY >= len(self._ring) + lost

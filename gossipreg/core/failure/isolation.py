@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.table.membership import MembershipIndex
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId
 
 ALONE = "nobody has been heard for too long"
@@ -24,8 +26,10 @@ class AloneOver:
 
 
 class Isolation:
-    def __init__(self, context: Context, roster: MembershipIndex) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, roster: MembershipIndex) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
         self._membership = roster
         self._hidden: list[NodeId] = []
         self.alone = False
@@ -64,7 +68,7 @@ class Isolation:
             return
         context = self._context
         self.alone = True
-        members = context.alive_members()
+        members = len(self._ring)
         self._small = members <= SMALL
         limit_s = context.config.alone_small_s if self._small else context.config.alone_s
         context.timers.set(AloneOver(), since + limit_s)
@@ -76,8 +80,8 @@ class Isolation:
             context = self._context
             self.given_up = not self._small
             context.event("alone_over")
-            rows = context.table.rows
-            others = (id for id in context.ring if id != context.id)
+            rows = self._table.rows
+            others = (id for id in self._ring if id != context.id)
             self._hidden = [id for id in others if rows[id].hold_until <= context.now]
             for id in self._hidden:
                 self._membership.hide(id, ALONE, True)

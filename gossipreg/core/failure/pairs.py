@@ -22,6 +22,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gossipreg.core.context import Context
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId
 
 SIGNS = 8
@@ -82,8 +85,13 @@ class _Pair:
 
 
 class Pairs:
-    def __init__(self, context: Context, probe: Callable[[NodeId], object]) -> None:
+    def __init__(
+        self, context: Context, table: Table, ring: Ring, channel: Channel, probe: Callable[[NodeId], object]
+    ) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._channel = channel
         self._probe = probe
         self._pairs: dict[NodeId, _Pair] = {}
         self._predecessor: NodeId | None = None
@@ -169,7 +177,7 @@ class Pairs:
 
     def _look_at_predecessor(self) -> None:
         context = self._context
-        predecessor = context.ring.predecessor()
+        predecessor = self._ring.predecessor()
         if predecessor != self._predecessor or context.config.probe_order != "ring":
             before, self._predecessor, self._pinged_at = self._predecessor, predecessor, context.now
             if before is not None and before in self._pairs:
@@ -190,7 +198,7 @@ class Pairs:
         """Count this sign of a pair once more. None if the member is not alive, or if there are too many pairs
         already."""
         context = self._context
-        if id not in context.ring:
+        if id not in self._ring:
             return None
         pair = self._pairs.get(id)
         if pair is None:
@@ -212,7 +220,7 @@ class Pairs:
         if before is None and after is not None:
             context.count("lossy_pairs_found")
         if after is not None and (before is None or (before.sign, before.way) != (after.sign, after.way)):
-            through = ", ".join(map(context.name, after.through))
+            through = ", ".join(map(self._table.name, after.through))
             context.event("pair_lossy", **self._whom(id), sign=after.sign, way=after.way, through=through,
                           since_s=round(context.now - after.since, 3))  # fmt: skip
         elif after is None and before is not None:
@@ -230,12 +238,12 @@ class Pairs:
     def _way(self, id: NodeId, sign: Sign, since: float) -> Way:
         if sign == "unheard":
             return "from"
-        peer = self._context.peers.of_id(id)
+        peer = self._channel.session(id)
         heard = peer is not None and peer.heard_at > since + self._context.config.period_s
         return "to" if sign == "accused" or heard else "unknown"
 
     def _whom(self, id: NodeId) -> dict[str, str]:
-        name, address = self._context.named_at(id)
+        name, address = self._channel.named_at(id)
         return {"id": id.hex(), "name": name, "address": address}
 
 

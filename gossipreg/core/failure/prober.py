@@ -18,6 +18,9 @@ from typing import Protocol
 from gossipreg.core.context import Context
 from gossipreg.core.failure.own_fault import OwnFault
 from gossipreg.core.failure.pairs import Pairs
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import Address, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Ack, Claim, Nack, PingReq, Versions
 
@@ -78,14 +81,17 @@ class Suspicions(Protocol):
 
 
 class Prober:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, channel: Channel) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._channel = channel
         self.own_fault = OwnFault(context)
         """Told by all who see something of it."""
         self.suspicions: Suspicions
         self.declare: Callable[[NodeId, str], None]
         """The verdict. This and `suspicions` are set by the node, once those who need the detector are made."""
-        self.pairs = Pairs(context, self.probe)
+        self.pairs = Pairs(context, table, ring, channel, self.probe)
         """Members that lose datagrams on the way from or to us. The parts that see a sign of that call it."""
         self._probes: dict[int, _Probe] = {}
         self._voided: dict[NodeId, int] = {}
@@ -118,7 +124,7 @@ class Prober:
         self.pairs.on_period()
         self._periods += 1
         if self._periods % config.random_compare_periods == 0:
-            for other in context.ring.sample(context.rng, 1, [] if target is None else [target]):
+            for other in self._ring.sample(context.rng, 1, [] if target is None else [target]):
                 self.probe(other)
 
     def _forget_old(self) -> None:
@@ -130,13 +136,13 @@ class Prober:
         context = self._context
         if context.config.probe_order == "ring":
             if self.suspicions.held() >= _SUSPICIONS_MAX:  # whoever answers now ends our doubts of ourselves
-                return next(iter(context.ring.sample(context.rng, 1)), None)
-            return next((id for id in context.ring.successors() if not self.suspicions.suspects(id)), None)
+                return next(iter(self._ring.sample(context.rng, 1)), None)
+            return next((id for id in self._ring.successors() if not self.suspicions.suspects(id)), None)
         for _ in range(2):
             for id in self._shuffled:
-                if id in context.ring:
+                if id in self._ring:
                     return id
-            self._shuffled = iter(context.ring.sample(context.rng, len(context.ring)))
+            self._shuffled = iter(self._ring.sample(context.rng, len(self._ring)))
         return None
 
     def over(self, id: NodeId) -> None:
@@ -150,7 +156,7 @@ class Prober:
     def probe(self, target: NodeId, asked_by: tuple[NodeId, int] | None = None, *, tell: bool = False) -> bool:
         """Probe `target`; with `tell`, say to it that it is suspected. False where it has no known address."""
         context = self._context
-        address = context.address(target)
+        address = self._channel.address(target)
         if address is None:
             return False
         number = context.rng.getrandbits(32)
@@ -160,13 +166,13 @@ class Prober:
         if len(self._probes) > _PROBES_MAX:
             self._drop(next(iter(self._probes)))
         context.count("probes")
-        context.outbox.put(address, context.probe_of(number))
-        row = context.table.rows.get(target)
+        self._channel.put(address, self._channel.probe_of(number))
+        row = self._table.rows.get(target)
         if tell and context.config.buddy and row is not None:
-            context.outbox.put(
+            self._channel.put(
                 address, Claim(target, row.liveness.generation, row.liveness.incarnation, Rank.SUSPECT, context.id)
             )
-        bound_s = context.bound_s(target)
+        bound_s = self._channel.bound_s(target)
         if asked_by is not None and context.config.suspicion == "gossiped":
             bound_s *= _NACK_PART
         context.timers.set(ProbeDue(number), context.now + bound_s)
@@ -176,7 +182,7 @@ class Prober:
         """It had to ask who we are, so it dropped our probe: send it again."""
         for number, probe in self._probes.items():
             if probe.target == peer and not probe.missed:
-                self._context.outbox.put(probe.address, self._context.probe_of(number))
+                self._channel.put(probe.address, self._channel.probe_of(number))
 
     def vouched_for(self, id: NodeId) -> None:
         """Another member reaches it, so a probe of ours that is still under way accuses it of nothing: we look again in
@@ -201,10 +207,10 @@ class Prober:
         self._voided.pop(peer, None)
         self.pairs.answered(peer)
         if not probe.voided:
-            context.round_trips.sample(peer, context.zone(peer), context.now - probe.sent_at)
+            self._channel.measured(peer, context.now - probe.sent_at)
         if probe.asked_by is not None:
             asker, number = probe.asked_by
-            context.to(asker, context.ack_of(number))
+            self._channel.to(asker, self._channel.ack_of(number))
         elif not probe.missed:
             self.healthier(1)
             if not self.suspicions.suspects(peer):
@@ -232,9 +238,9 @@ class Prober:
         if probe.asked_by is not None:
             asker, number = probe.asked_by
             if context.config.nacks:
-                context.to(asker, Nack(number, refused))
+                self._channel.to(asker, Nack(number, refused))
             return
-        if probe.target not in context.ring:
+        if probe.target not in self._ring:
             return
         if not refused:
             self.pairs.missed(probe.target)
@@ -276,8 +282,8 @@ class Prober:
         if address in self._checked:
             return
         self._checked[address] = None
-        for id in context.ring.neighbours(context.config.fanout_ring) + list(context.ring.successors()):
-            if context.address(id) == address:
+        for id in self._ring.neighbours(context.config.fanout_ring) + list(self._ring.successors()):
+            if self._channel.address(id) == address:
                 self.probe(id)
                 return
 
@@ -287,13 +293,13 @@ class Prober:
         """Probe the target for `peer`. Of one that left or restarts it is told that instead; of one that we do not know
         nothing, for that would be no report."""
         context = self._context
-        row = context.table.rows.get(request.target)
+        row = self._table.rows.get(request.target)
         if request.target == context.id:
-            context.to(peer, context.ack_of(request.number))
+            self._channel.to(peer, self._channel.ack_of(request.number))
         elif row is not None and (row.left or row.hold_until > context.now):
             # It said so itself, and the asker has not heard it: what it lacks is that, and no report.
             context.count("asks_explained")
-            context.to(peer, Versions(((row.id, *row.version),), None))
+            self._channel.to(peer, Versions(((row.id, *row.version),), None))
         elif row is None or not self.probe(request.target, (peer, request.number)):
             context.count("asks_unknown")
 
@@ -319,9 +325,9 @@ class Prober:
                 probe.missed = True  # its late ack still counts
                 context.timers.cancel(ProbeDue(number))
             else:
-                context.timers.set(ProbeDue(number), context.now + context.bound_s(probe.target))
+                context.timers.set(ProbeDue(number), context.now + self._channel.bound_s(probe.target))
         for target in again:
-            if target not in context.ring:
+            if target not in self._ring:
                 continue
             voided = self._voided[target] = self._voided.get(target, 0) + 1
             if voided >= context.config.voided_probes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.prober import Prober
+from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire.messages import Claim
 
@@ -24,8 +25,9 @@ class Prove:
 
 
 class Quarantine:
-    def __init__(self, context: Context, detector: Prober) -> None:
+    def __init__(self, context: Context, table: Table, detector: Prober) -> None:
         self._context = context
+        self._table = table
         self._prober = detector
         self._tries: dict[NodeId, tuple[int, float]] = {}
         """How often it was probed, and since when."""
@@ -39,12 +41,12 @@ class Quarantine:
     def acked(self, id: NodeId) -> None:
         """Its owner answered a probe of ours."""
         self._tries.pop(id, None)
-        self._context.table.admit(id, self._context.now)
+        self._table.admit(id, self._context.now)
 
     def on_prove(self) -> None:
         context = self._context
         for id in list(self._tries)[:_A_ROUND]:
-            row = context.table.rows.get(id)
+            row = self._table.rows.get(id)
             tries, since = self._tries.pop(id)
             if row is None or not row.unproven or row.dead:
                 continue
@@ -53,7 +55,7 @@ class Quarantine:
                 self._tries[id] = tries + 1, since  # to the end of the queue
             elif context.heard_at > since:
                 gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, context.id)
-                context.table.merge_claim(gone, context.now)
+                self._table.merge_claim(gone, context.now)
             else:  # who hears nobody claims nothing
                 self._tries[id] = 0, context.now
         if self._tries:

@@ -28,6 +28,10 @@ from typing import NamedTuple
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.prober import Prober
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.session.round_trips import RoundTrips
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Status
 from gossipreg.wire.messages import Claim, PingReq
 
@@ -92,6 +96,10 @@ class PrivateSuspicions:
     def __init__(
         self,
         context: Context,
+        table: Table,
+        ring: Ring,
+        round_trips: RoundTrips,
+        channel: Channel,
         detector: Prober,
         declare: Callable[[NodeId, str], None],
         hide: Callable[[NodeId, str, bool], None],
@@ -100,6 +108,10 @@ class PrivateSuspicions:
         """`declare(id, why)`: the verdict; `hide(id, why, hidden)`: out of or back into our own answers;
         `cut_off(since)`: silence all around since then."""
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._round_trips = round_trips
+        self._channel = channel
         self._prober = detector
         self._declare = declare
         self._hide = hide
@@ -144,7 +156,7 @@ class PrivateSuspicions:
             suspicion = None
         begins = suspicion is None
         if suspicion is None:
-            generation = self._context.table.rows[id].liveness.generation
+            generation = self._table.rows[id].liveness.generation
             suspicion = self._held[id] = _Suspicion(generation, since, refused, self._context.stretch)
             self._context.count("suspicions")
             self._context.event("member_suspect", id=id.hex(), reason="refused" if refused else "silent")
@@ -198,7 +210,7 @@ class PrivateSuspicions:
 
     def _is_a_measure(self, helper: NodeId) -> bool:
         """Who is asked because it reaches whom we do not is none, unless there are so few that all are asked."""
-        others = len(self._context.ring) - 1 - len(self._held)
+        others = len(self._ring) - 1 - len(self._held)
         return others <= self._context.config.helpers or helper not in self._reaching
 
     def on_claim(self, claim: Claim, held: Liveness) -> bool:  # noqa: ARG002 (one protocol for both)
@@ -242,7 +254,7 @@ class PrivateSuspicions:
 
     def _outlived(self, id: NodeId, suspicion: _Suspicion) -> bool:
         """Whether it has started again since; then the suspicion is over."""
-        if self._context.table.rows[id].liveness.generation == suspicion.generation:
+        if self._table.rows[id].liveness.generation == suspicion.generation:
             return False
         self._context.count("suspicions_cleared")
         self._end(id)
@@ -272,14 +284,14 @@ class PrivateSuspicions:
         self._prober.probe(id, tell=True)
         for helper in self._helpers(id, suspicion):
             number = context.rng.getrandbits(32)
-            if context.to(helper, PingReq(number, id)):
+            if self._channel.to(helper, PingReq(number, id)):
                 suspicion.unanswered[number] = None
                 self._questions[number] = _Question(helper, id)
                 if len(self._questions) > _QUESTIONS_MAX:
                     del self._questions[next(iter(self._questions))]
                 suspicion.used[helper] = None
         # The question, the helper's own bound, and its answer. Once a verdict was due, nothing is in a hurry.
-        wait_s = 2 * suspicion.stretch * context.round_trips.bound_s(id, context.zone(id), context.config.rtt_floor_s)
+        wait_s = 2 * suspicion.stretch * self._round_trips.bound_s(id, self._table.zone(id), context.config.rtt_floor_s)
         if context.now > suspicion.since + self._floor_s(suspicion):
             wait_s = max(wait_s, context.config.period_s)
         context.timers.set(Round(id), context.now + wait_s)
@@ -291,15 +303,15 @@ class PrivateSuspicions:
         wanted = context.config.helpers
         barred = [id, *self._held]
         unused = [*barred, *suspicion.used]
-        successor = context.ring.successor_of(id)
+        successor = self._ring.successor_of(id)
         chosen = [] if successor in unused or successor == context.id or wanted == 0 else [successor]
         lately = context.now - _REACHING_PERIODS * context.config.period_s
-        reaching = [one for one, at in reversed(self._reaching.items()) if at >= lately and one in context.ring]
+        reaching = [one for one, at in reversed(self._reaching.items()) if at >= lately and one in self._ring]
         reaching = [one for one in reaching if one not in (*barred, *chosen)]
         chosen += reaching[: max(wanted - 1 - len(chosen), 0)]
-        chosen += context.ring.sample(context.rng, wanted - len(chosen), [*unused, *chosen])
+        chosen += self._ring.sample(context.rng, wanted - len(chosen), [*unused, *chosen])
         if len(chosen) < wanted:
-            chosen += context.ring.sample(context.rng, wanted - len(chosen), [*barred, *chosen])
+            chosen += self._ring.sample(context.rng, wanted - len(chosen), [*barred, *chosen])
         return chosen
 
     # -- hearing nobody ----------------------------------------------------------------------------------------------
@@ -322,7 +334,7 @@ class PrivateSuspicions:
         return (config.floor_refused_s if suspicion.refused else config.floor_silent_s) * suspicion.stretch
 
     def _ripe_at(self, id: NodeId, suspicion: _Suspicion) -> float:
-        return max(suspicion.since + self._floor_s(suspicion), self._context.table.rows[id].hold_until)
+        return max(suspicion.since + self._floor_s(suspicion), self._table.rows[id].hold_until)
 
     def _judge(self, id: NodeId, suspicion: _Suspicion) -> None:
         context = self._context
@@ -335,18 +347,18 @@ class PrivateSuspicions:
         context.timers.cancel(Verdict(id))
         if self._hears_nobody(suspicion) or self._prober.own_fault.at_fault:
             return  # the rounds go on
-        needed = context.config.reports_needed if context.alive_members() > 2 else 1
+        needed = context.config.reports_needed if len(self._ring) > 2 else 1
         if len(suspicion.reports) >= needed:
-            if context.now - suspicion.asked_at > _STALE_BOUNDS * context.bound_s(id):
+            if context.now - suspicion.asked_at > _STALE_BOUNDS * self._channel.bound_s(id):
                 self._round(id, suspicion)
-                context.timers.set(Verdict(id), context.now + context.bound_s(id))
+                context.timers.set(Verdict(id), context.now + self._channel.bound_s(id))
                 return
             self._declare(id, self._grounds(id, suspicion))
 
     def _grounds(self, id: NodeId, suspicion: _Suspicion) -> str:
-        context, member = self._context, self._context.table.rows[id].member
+        context, member = self._context, self._table.rows[id].member
         how = "its port is refused" if suspicion.refused else "silent"
-        by = ", ".join("this sidecar" if one == context.id else context.name(one) for one in suspicion.reports)
+        by = ", ".join("this sidecar" if one == context.id else self._table.name(one) for one in suspicion.reports)
         seen = f"{how} for {context.now - suspicion.since:.1f} s, as seen by {by}"
         if member is None or member.status is not Status.RESTARTING:
             return seen

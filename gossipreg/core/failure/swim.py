@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.prober import Prober
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Rank
 from gossipreg.wire.messages import Claim, PingReq
 
@@ -46,12 +49,18 @@ class GossipedSuspicions:
     def __init__(
         self,
         context: Context,
+        table: Table,
+        ring: Ring,
+        channel: Channel,
         detector: Prober,
         claim: Callable[[Claim], None],
         declare: Callable[[NodeId, str], None],
     ) -> None:
         """`claim`: merge this claim into our table and tell it; `declare(id, why)`: the verdict."""
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._channel = channel
         self._prober = detector
         self._claim = claim
         self._declare = declare
@@ -84,12 +93,12 @@ class GossipedSuspicions:
         if id in self._asks:
             return
         asks = self._asks[id] = {}
-        for helper in context.ring.sample(context.rng, context.config.helpers, [id]):
+        for helper in self._ring.sample(context.rng, context.config.helpers, [id]):
             number = context.rng.getrandbits(32)
-            if context.to(helper, PingReq(number, id)):
+            if self._channel.to(helper, PingReq(number, id)):
                 asks[number] = helper
                 self._asked[id] = None
-        over = max(since + context.config.period_s * context.stretch, context.now + context.bound_s(id))
+        over = max(since + context.config.period_s * context.stretch, context.now + self._channel.bound_s(id))
         context.timers.set(IndirectOver(id), over)
 
     def refused(self, id: NodeId) -> None:
@@ -154,7 +163,7 @@ class GossipedSuspicions:
         anybody_asked = id in self._asked
         self._prober.unhealthier(len(asks) if context.config.nacks and anybody_asked else 1)
         self._asked.pop(id, None)
-        row = context.table.rows.get(id)
+        row = self._table.rows.get(id)
         if row is not None and row.active:
             self._claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.SUSPECT, context.id))
 
@@ -189,7 +198,7 @@ class GossipedSuspicions:
     def _refute_s(self, confirmations: int) -> float:
         """Lifeguard 3.2; with a maximum multiplier of 1 it is SWIM's constant."""
         config = self._context.config
-        members = self._context.alive_members()
+        members = len(self._ring)
         least = config.suspicion_multiplier * max(1.0, math.log10(max(members, 1))) * config.period_s
         most = config.suspicion_max_multiplier * least
         expected = config.suspicion_confirmations if members - 2 >= config.suspicion_confirmations else 0
@@ -200,7 +209,7 @@ class GossipedSuspicions:
 
     def _on_refute_over(self, id: NodeId, liveness: Liveness) -> None:
         held = self._held.get(id)
-        row = self._context.table.rows.get(id)
+        row = self._table.rows.get(id)
         if held is None or row is None or not row.liveness == liveness == held.liveness:
             return
         if row.hold_until > self._context.now:

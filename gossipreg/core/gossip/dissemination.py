@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gossipreg.core.context import Context
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
+from gossipreg.core.session.path_mtu import PathMtu
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Rank, Version
 from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 
@@ -85,8 +89,12 @@ class _Told:
 
 
 class Dissemination:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, channel: Channel, paths: PathMtu) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._channel = channel
+        self._paths = paths
         self._news: dict[Topic, _News] = {}
         self._told: dict[NodeId, dict[Topic, _Told]] = {}
         """By neighbour, what it has not shown to know."""
@@ -134,7 +142,7 @@ class Dissemination:
         """The gathered news goes out, to neighbours and random members."""
         context = self._context
         self._last_at = context.now
-        claims, rows = (context.outbox.room(klass, context.now) for klass in (Class.CLAIM, Class.DELTA))
+        claims, rows = (self._channel.room(klass) for klass in (Class.CLAIM, Class.DELTA))
         news = {
             topic: item
             for topic, item in self._news.items()
@@ -146,13 +154,13 @@ class Dissemination:
         messages: dict[tuple[Topic, int], Message | None] = {}
 
         def message_to(peer: NodeId, topic: Topic) -> Message | None:
-            key = topic, context.limit(peer)
+            key = topic, self._channel.limit(peer)
             if key not in messages:
                 messages[key] = self._message(topic, news[topic].base, key[1])
             return messages[key]
 
         spared = {topic: self._spared(topic) for topic in news}
-        neighbours = context.ring.neighbours(context.config.fanout_ring)
+        neighbours = self._ring.neighbours(context.config.fanout_ring)
         for peer in neighbours:
             for topic, item in news.items():
                 if peer not in item.known_to and peer != spared[topic]:
@@ -161,14 +169,14 @@ class Dissemination:
             if message_to(context.id, topic) is None:  # gone meanwhile
                 continue
             but = [context.id, spared[topic], *neighbours, *item.known_to]
-            for peer in context.ring.sample(context.rng, context.config.fanout_random, but):
+            for peer in self._ring.sample(context.rng, context.config.fanout_random, but):
                 self._say(peer, message_to(peer, topic))
             if topic.claim and self._accuses(topic):
                 self._say(topic.id, message_to(topic.id, topic))
 
     def _say(self, peer: NodeId, message: Message | None) -> None:
         if message is not None:
-            self._context.to(peer, message)
+            self._channel.to(peer, message)
 
     def _refutes(self, topic: Topic) -> bool:
         """Our own word that we live: it never waits for room."""
@@ -176,12 +184,12 @@ class Dissemination:
 
     def _accuses(self, topic: Topic) -> bool:
         """Our own claim that somebody is gone: whom it is about must be able to refute it."""
-        row = self._context.table.rows.get(topic.id)
+        row = self._table.rows.get(topic.id)
         return row is not None and row.dead and row.reporter == self._context.id
 
     def _spared(self, topic: Topic) -> NodeId:
         """Whom a rumour is about needs not be told, unless it is that it is suspected: then we spare only ourselves."""
-        row = self._context.table.rows.get(topic.id)
+        row = self._table.rows.get(topic.id)
         suspected = topic.claim and row is not None and row.liveness.rank is Rank.SUSPECT
         return self._context.id if suspected else topic.id
 
@@ -189,34 +197,34 @@ class Dissemination:
         """Tell these members of a row's content at once, certainly: on leaving."""
         topic = Topic(id, False)
         for peer in peers:
-            self._tell(peer, topic, base, self._message(topic, base, self._context.limit(peer)))
+            self._tell(peer, topic, base, self._message(topic, base, self._channel.limit(peer)))
 
     def _tell(self, peer: NodeId, topic: Topic, base: Version, message: Message | None, repeats: int = 0) -> None:
         """Tell a neighbour, and remember that it has to show that it knows."""
         context = self._context
-        row = context.table.rows.get(topic.id)
+        row = self._table.rows.get(topic.id)
         if row is None or message is None or peer == context.id:
             return
-        due = context.now + context.repeat_s(peer) * _WAITS[repeats]
+        due = context.now + self._channel.repeat_s(peer) * _WAITS[repeats]
         told = _Told(row.liveness if topic.claim else row.version, base, 0, repeats, due)
 
         def on_sent(counter: int) -> None:
             told.counter = counter
 
-        if context.to(peer, message, on_sent):
-            told.large = peer in context.large
+        if self._channel.to(peer, message, on_sent):
+            told.large = peer in self._channel.large
             self._remember(peer, topic, told)
 
     def _message(self, topic: Topic, base: Version, limit_bytes: int) -> Message | None:
         """The message about this topic for a member that has `base`. A row that does not fit one message is announced.
         None if the topic is gone, or if nothing newer than `base` is known."""
         context, id = self._context, topic.id
-        row = context.table.rows.get(id)
+        row = self._table.rows.get(id)
         if row is None:
             return None
         if topic.claim:
             return Claim(id, *row.liveness, topic.by or row.reporter or context.id)
-        page = context.table.page(id, base, limit_bytes)
+        page = self._table.page(id, base, limit_bytes)
         if page is None or page.reached == page.head:
             return page
         # What we were told of, not page.head: the rest of it may still be on its way to us.
@@ -235,7 +243,7 @@ class Dissemination:
     def on_repeat(self, peer: NodeId) -> None:
         """What this neighbour has had its time to show that it knows, and has not, is told it again."""
         context = self._context
-        if peer not in context.ring:
+        if peer not in self._ring:
             self._settle_all(peer)
             return
         topics = self._told.get(peer, {})
@@ -245,11 +253,11 @@ class Dissemination:
         if topics:
             context.timers.set(Repeat(peer), min(told.due for told in topics.values()))
         if any(told.large for told in overdue.values()):
-            context.doubt(peer)
+            self._paths.doubt(peer)
         for topic, told in overdue.items():
             if told.repeats + 1 < len(_WAITS):
                 context.count("rumours_repeated")
-                message = self._message(topic, told.base, context.limit(peer))
+                message = self._message(topic, told.base, self._channel.limit(peer))
                 self._tell(peer, topic, told.base, message, told.repeats + 1)
             else:
                 context.count("rumours_unreceipted")
@@ -257,7 +265,7 @@ class Dissemination:
     def on_not_understood(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped what we told: tell it again at once."""
         for topic, told in list(self._told.get(peer, {}).items()):
-            message = self._message(topic, told.base, self._context.limit(peer))
+            message = self._message(topic, told.base, self._channel.limit(peer))
             self._tell(peer, topic, told.base, message, told.repeats)
 
     # -- who knows ---------------------------------------------------------------------------------------------------
@@ -274,7 +282,7 @@ class Dissemination:
         if told is not None and level >= told.level:
             self._settle(peer, [topic])
         news = self._news.get(topic)
-        row = self._context.table.rows.get(topic.id)
+        row = self._table.rows.get(topic.id)
         if news is not None and row is not None and level >= (row.liveness if topic.claim else row.version):
             news.known_to[peer] = None
 
@@ -288,7 +296,7 @@ class Dissemination:
             self._settle(peer, [topic for topic in topics if not self._beside_the_fingerprint(topic)])
 
     def _beside_the_fingerprint(self, topic: Topic) -> bool:
-        row = self._context.table.rows.get(topic.id)
+        row = self._table.rows.get(topic.id)
         return topic.claim and row is not None and (not row.dead or row.declared_left)
 
     def knows(self, peer: NodeId, id: NodeId) -> bool:
@@ -321,7 +329,7 @@ class Dissemination:
     def owe_receipt(self, peer: NodeId, counter: int) -> None:
         """A rumour came in this datagram. Only a ring neighbour waits for a receipt, or who has just left the ring."""
         context = self._context
-        if peer in context.ring and peer not in context.ring.neighbours(context.config.fanout_ring):
+        if peer in self._ring and peer not in self._ring.neighbours(context.config.fanout_ring):
             return
         self._receipts.setdefault(peer, {})[counter] = None
         context.timers.set_earlier(GiveReceipts(peer), context.now + context.config.receipt_gather_s)
@@ -330,7 +338,7 @@ class Dissemination:
         counters = self._receipts.pop(peer, None)
         if counters:
             for chunk in _chunks(list(counters), 64):
-                self._context.to(peer, Receipt(tuple(chunk)))
+                self._channel.to(peer, Receipt(tuple(chunk)))
 
 
 def _chunks(values: list[int], size: int) -> Iterable[list[int]]:

@@ -18,9 +18,10 @@ from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.gossip.reconcile import AntiEntropy
 from gossipreg.core.local.identity_conflict import IdentityConflict
 from gossipreg.core.local.own_row import OwnRow
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.table.membership import MembershipIndex
-from gossipreg.core.table.table import MergeOutcome
+from gossipreg.core.table.table import MergeOutcome, Table
 from gossipreg.model import NOTHING, Liveness, NodeId, Rank, Version
 from gossipreg.wire.messages import MAX_INCARNATION, Announce, Claim, Delta
 
@@ -33,6 +34,8 @@ class Intake:
     def __init__(
         self,
         context: Context,
+        table: Table,
+        channel: Channel,
         own: OwnRow,
         twins: IdentityConflict,
         rumours: Dissemination,
@@ -45,6 +48,8 @@ class Intake:
         returning: FlapDamping,
     ) -> None:
         self._context = context
+        self._table = table
+        self._channel = channel
         self._own_row = own
         self._identity_conflict = twins
         self._dissemination = rumours
@@ -73,13 +78,13 @@ class Intake:
             return
         if not self._believes(peer, delta.id, delta.generation):
             return
-        row = context.table.rows.get(delta.id)
+        row = self._table.rows.get(delta.id)
         if row is not None and row.dead and peer != delta.id and delta.generation <= row.liveness.generation:
             self._anti_entropy.answer_gone(peer, delta.id, reached)
         from_owner = peer == delta.id
         told_on = from_owner or self._pulls.told_on(delta.id)
-        merged = context.table.merge_delta(delta, from_owner=from_owner, in_step=self._joining.synced, now=context.now)
-        row = context.table.rows.get(delta.id)
+        merged = self._table.merge_delta(delta, from_owner=from_owner, in_step=self._joining.synced, now=context.now)
+        row = self._table.rows.get(delta.id)
         have = NOTHING if row is None else row.pull_from
         goal = Version(delta.generation, delta.head)
         if merged.news and told_on and row is not None and not row.unproven:
@@ -104,7 +109,7 @@ class Intake:
             return
         if not self._believes(peer, announce.id, announce.generation):
             return
-        row = context.table.rows.get(announce.id)
+        row = self._table.rows.get(announce.id)
         if row is not None and (row.dead or row.left) and head.generation <= row.liveness.generation:
             self._anti_entropy.answer_gone(peer, announce.id, head)
         elif row is None or row.pull_from < head:
@@ -113,27 +118,27 @@ class Intake:
 
     def _about_ourselves(self, peer: NodeId, told: Version) -> None:
         """Somebody tells us our own row: it is behind, or somebody else writes in our name."""
-        own = self._context.table.own.version
+        own = self._table.own.version
         if told.generation > own.generation:
             self._identity_conflict.met_generation(told.generation)
         elif told < own:
-            page = self._context.table.page(self._context.id, told, self._context.limit(peer))
+            page = self._table.page(self._context.id, told, self._channel.limit(peer))
             if page is not None:
-                self._context.to(peer, page)
+                self._channel.to(peer, page)
 
     def _believes(self, peer: NodeId, id: NodeId, generation: int) -> bool:
         """Whether a generation told by others is within reason. One that is not may still be true (our clock or the
         owner's is wrong): then the owner, called now, says it itself, and comparing brings the rest."""
         context = self._context
-        row, owner = context.table.rows.get(id), context.peers.of_id(id)
+        row, owner = self._table.rows.get(id), self._channel.session(id)
         newest = 0 if row is None else row.liveness.generation
         if owner is not None:
             newest = max(newest, owner.generation)
-        ahead_ms = (generation >> 16) - context.table.wall_at_0_ms - context.now * 1000
+        ahead_ms = (generation >> 16) - self._table.wall_at_0_ms - context.now * 1000
         if peer == id or row is None or generation <= newest or ahead_ms <= _AHEAD_MS:
             return True
         context.count("drop.generation_ahead")
-        address = context.address(id)
+        address = self._channel.address(id)
         if address is not None and context.now - self._called_at.get(id, float("-inf")) >= context.config.period_s:
             self._called_at[id] = context.now
             self._reconnect.call(address)
@@ -157,15 +162,15 @@ class Intake:
         if not self._believes(peer, claim.id, claim.generation):
             return
         level = Liveness(claim.generation, claim.incarnation, claim.rank)
-        merged = context.table.merge_claim(claim, context.now)
+        merged = self._table.merge_claim(claim, context.now)
         self._dissemination.shown(peer, Topic(claim.id, True), level)
-        row = context.table.rows.get(claim.id)
+        row = self._table.rows.get(claim.id)
         if merged.claim is not None:
             self._dissemination.tell_claim(claim.id, told_by=peer)
         elif row is not None and row.left and claim.rank is Rank.DEAD:
             pass  # that it left is no contradiction: nobody need hear it
         elif row is not None and row.liveness > level and (row.dead or claim.rank is not Rank.SUSPECT):
-            context.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or context.id))
+            self._channel.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or context.id))
         if claim.rank is Rank.DEAD and (row is None or row.dead):
             self._pulls.died(claim.id, claim.generation)
             self._joining.arrived(claim.id)
@@ -174,7 +179,7 @@ class Intake:
     def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:
         """A claim about ourselves. A private suspicion is answered by the ack alone."""
         context = self._context
-        if claim.generation > context.generation:
+        if claim.generation > self._table.generation:
             self._identity_conflict.met_generation(claim.generation)
             return
         if claim.rank is Rank.ALIVE:
@@ -186,26 +191,26 @@ class Intake:
         if self._flap_damping.puts_off(claim, at_fault=self._prober.own_fault.at_fault):
             return
         self._refute(claim)
-        own = context.table.own
+        own = self._table.own
         if own.liveness > (claim.generation, claim.incarnation, claim.rank):
-            context.to(peer, Claim(context.id, *own.liveness, by=context.id))
+            self._channel.to(peer, Claim(context.id, *own.liveness, by=context.id))
         elif own.left:  # a claim of ours would only be answered with theirs, for ever
             self._about_ourselves(peer, NOTHING)
 
     def _refute(self, claim: Claim) -> None:
         """Rise above it, where we do not stand above it already."""
         context = self._context
-        refuted = context.table.refute(claim.generation, claim.incarnation, context.now)
+        refuted = self._table.refute(claim.generation, claim.incarnation, context.now)
         if refuted is not None:
             context.count("refutations")
             self._prober.unhealthier(1)
-            by = context.table.rows.get(claim.by)
+            by = self._table.rows.get(claim.by)
             name = by.member.name if by is not None and by.member is not None else claim.by.hex()
             context.event("refuted", by=name, incarnation=refuted.incarnation)
             self._dissemination.tell_claim(context.id)
-        exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == context.generation
-        if exhausted and not context.table.own.left:
-            self._own_row.raise_above(context.generation)  # nothing in this one is above what is claimed of us
+        exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == self._table.generation
+        if exhausted and not self._table.own.left:
+            self._own_row.raise_above(self._table.generation)  # nothing in this one is above what is claimed of us
 
     def on_return(self) -> None:
         """We were out for long enough."""
@@ -217,7 +222,7 @@ class Intake:
 
     def declare(self, id: NodeId, why: str) -> None:
         """Our verdict: dead."""
-        row = self._context.table.rows.get(id)
+        row = self._table.rows.get(id)
         if row is None or not row.active:
             return
         self._context.count("verdicts")
@@ -227,13 +232,13 @@ class Intake:
     def declare_left(self, id: NodeId) -> None:
         """Claim that this member, dead or suspected here, has left for good, as an operator says. For a dead member the
         claim has a higher incarnation, so that members that know of the death gossip it too."""
-        generation, incarnation, rank = self._context.table.rows[id].liveness
+        generation, incarnation, rank = self._table.rows[id].liveness
         higher = incarnation + (rank is Rank.DEAD)
         self.claim(Claim(id, generation, min(higher, MAX_INCARNATION), Rank.DEAD, by=id))
 
     def claim(self, claim: Claim) -> None:
         """A claim of our own: into our table, and told."""
-        merged = self._context.table.merge_claim(claim, self._context.now)
+        merged = self._table.merge_claim(claim, self._context.now)
         if merged.claim is not None:
             self._dissemination.tell_claim(claim.id)
         self._hold_gossiped(claim)
@@ -242,6 +247,6 @@ class Intake:
 
     def _hold_gossiped(self, claim: Claim) -> None:
         """Where suspicion is gossiped: every member that knows of it waits for the refutation."""
-        row = self._context.table.rows.get(claim.id)
+        row = self._table.rows.get(claim.id)
         if row is not None and self._prober.suspicions.on_claim(claim, row.liveness):
             self._dissemination.tell_claim(claim.id, by=claim.by)

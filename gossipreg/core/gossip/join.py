@@ -23,7 +23,11 @@ from gossipreg.core.context import Context
 from gossipreg.core.gossip.asked_again import AskedAgain
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.pulls import Pulls
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
+from gossipreg.core.session.path_mtu import PathMtu
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
 from gossipreg.wire.messages import List, Peers, Versions
 
@@ -62,8 +66,21 @@ class _Listing:
 
 
 class Joining:
-    def __init__(self, context: Context, rumours: Dissemination, fetch: Pulls) -> None:
+    def __init__(
+        self,
+        context: Context,
+        table: Table,
+        ring: Ring,
+        channel: Channel,
+        paths: PathMtu,
+        rumours: Dissemination,
+        fetch: Pulls,
+    ) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._channel = channel
+        self._paths = paths
         self._dissemination = rumours
         self._pulls = fetch
         self._listing: _Listing | None = None
@@ -85,7 +102,7 @@ class Joining:
     @property
     def first_was_synced(self) -> bool:
         """Whether the first member that was listed was synced itself. True if there was none to list."""
-        peer = None if self._first is None else self._context.peers.of_id(self._first)
+        peer = None if self._first is None else self._channel.session(self._first)
         return peer is None or peer.in_step
 
     @property
@@ -94,10 +111,10 @@ class Joining:
         if self.synced:
             return ""
         if self._missing and self._first is not None:
-            whose = " at ".join(filter(None, self._context.named_at(self._first)))
+            whose = " at ".join(filter(None, self._channel.named_at(self._first)))
             return f"{len(self._missing)} rows that {whose} listed are not here yet"
         if self._listing is not None:
-            return f"the member at {self._context.address(self._listing.peer)} has not listed its whole table yet"
+            return f"the member at {self._channel.address(self._listing.peer)} has not listed its whole table yet"
         return "no other member has answered yet"
 
     # -- the joiner ------------------------------------------------------------------------------------------------
@@ -150,12 +167,12 @@ class Joining:
     @property
     def _first_is_silent(self) -> bool:
         """Whether the first member has been silent for so long that another member's list replaces its own."""
-        peer = None if self._first is None else self._context.peers.of_id(self._first)
+        peer = None if self._first is None else self._channel.session(self._first)
         return peer is None or self._context.now - peer.heard_at >= _FIRST_SILENT_S
 
     def _settled(self, id: NodeId, goal: Version) -> bool:
         """Whether nothing of this row is missing: it is here, or its member died or left since it was listed."""
-        row = self._context.table.rows.get(id)
+        row = self._table.rows.get(id)
         if row is None:
             return False
         gone = (row.dead or row.left) and goal.generation <= row.liveness.generation
@@ -176,7 +193,7 @@ class Joining:
         row is not here does not settle it: it may have refuted that, so a new list has the word."""
         goal = self._missing.get(id)
         if goal is not None:
-            row = self._context.table.rows.get(id)
+            row = self._table.rows.get(id)
             if row is not None and row.told >= goal:
                 del self._missing[id]
             self._look()
@@ -185,9 +202,9 @@ class Joining:
         """List the table again, if nothing more comes by itself."""
         context = self._context
         if self._missing and self._first is not None and self._listing is None and not self._pulls.busy:
-            row = context.table.rows.get(self._first)
+            row = self._table.rows.get(self._first)
             if row is not None and (row.dead or row.left):
-                self._first = next(iter(context.ring.sample(context.rng, 1)), self._first)
+                self._first = next(iter(self._ring.sample(context.rng, 1)), self._first)
             self._again_s = min(2 * self._again_s, _MISSING_AGAIN_MAX_S)
             self._go_on_with(self._first)
             self._ask()
@@ -201,7 +218,7 @@ class Joining:
         """No page for a while."""
         if self._listing is None:
             return
-        others = self._context.ring.sample(self._context.rng, 1, [self._listing.peer])
+        others = self._ring.sample(self._context.rng, 1, [self._listing.peer])
         if others:
             self._go_on_with(others[0])
         self._ask()
@@ -217,7 +234,7 @@ class Joining:
 
     def _ask(self) -> None:
         if self._listing is not None:
-            self._context.to(self._listing.peer, List(self._listing.after))
+            self._channel.to(self._listing.peer, List(self._listing.after))
             self._context.timers.set(ListAgain(), self._context.now + _LIST_AGAIN_S)
 
     def _look(self) -> None:
@@ -243,22 +260,22 @@ class Joining:
     def on_list(self, peer: NodeId, message: List) -> None:
         """Somebody lists our table; where we are busy it is given others to ask."""
         context = self._context
-        if not context.outbox.room(Class.PAGE, context.now) or self._too_many(peer, message):
+        if not self._channel.room(Class.PAGE) or self._too_many(peer, message):
             others = [
                 (id, address)
-                for id in context.ring.sample(context.rng, _OFFERED, [peer])
-                if (address := context.address(id)) is not None
+                for id in self._ring.sample(context.rng, _OFFERED, [peer])
+                if (address := self._channel.address(id)) is not None
             ]
             if others:
-                context.to(peer, Peers(tuple(others)))
+                self._channel.to(peer, Peers(tuple(others)))
                 return
         if self._answers.again(peer, message.after):
-            context.doubt(peer)
-        most = (context.limit(peer) - 64) // VERSION_BYTES
-        ids = context.ring.after(message.after, most + 1)
-        rows = [(id, *context.table.rows[id].version) for id in ids[:most]]
-        context.to(peer, Versions(tuple(rows), ids[most - 1] if len(ids) > most else b""))
-        if peer in context.large:
+            self._paths.doubt(peer)
+        most = (self._channel.limit(peer) - 64) // VERSION_BYTES
+        ids = self._ring.after(message.after, most + 1)
+        rows = [(id, *self._table.rows[id].version) for id in ids[:most]]
+        self._channel.to(peer, Versions(tuple(rows), ids[most - 1] if len(ids) > most else b""))
+        if peer in self._channel.large:
             self._answers.answered(peer, message.after)
 
     def _too_many(self, peer: NodeId, message: List) -> bool:

@@ -14,7 +14,11 @@ from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.gossip.asked_again import AskedAgain
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
+from gossipreg.core.session.path_mtu import PathMtu
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
 from gossipreg.wire.messages import Claim, Pull
 
@@ -55,8 +59,12 @@ class _Pulling:
 
 
 class Pulls:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, channel: Channel, paths: PathMtu) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._channel = channel
+        self._paths = paths
         self._pulling: dict[NodeId, _Pulling] = {}
         self._waiting: OrderedDict[NodeId, _Pulling] = OrderedDict()
         self._given_up: dict[NodeId, _GivenUp] = {}
@@ -106,8 +114,8 @@ class Pulls:
         pulling.tries += 1
         pulling.have = have
         self._context.count("pulls")
-        self._context.to(pulling.peer, Pull(id, *have))
-        self._context.timers.set(PullAgain(id), self._context.now + self._context.bound_s(pulling.peer))
+        self._channel.to(pulling.peer, Pull(id, *have))
+        self._context.timers.set(PullAgain(id), self._context.now + self._channel.bound_s(pulling.peer))
 
     def progressed(self, id: NodeId) -> None:
         """A page of this row came: go on with the next, or be done with it. One that moved nothing (an old one, or a
@@ -115,7 +123,7 @@ class Pulls:
         pulling = self._pulling.get(id)
         if pulling is None:
             return
-        row = self._context.table.rows.get(id)
+        row = self._table.rows.get(id)
         have = NOTHING if row is None else row.pull_from
         if have >= pulling.goal and (row is None or row.shadow is None):
             self.done(id)
@@ -134,7 +142,7 @@ class Pulls:
     def _start_waiting(self) -> None:
         while self._waiting and len(self._pulling) < self._at_once():
             id, pulling = self._waiting.popitem(last=False)
-            row = self._context.table.rows.get(id)
+            row = self._table.rows.get(id)
             have = NOTHING if row is None else row.pull_from
             if have < pulling.goal or (row is not None and row.shadow is not None):
                 self._start(id, pulling, have)
@@ -148,10 +156,10 @@ class Pulls:
             return
         context = self._context
         if pulling.tries >= 2:
-            others = context.ring.sample(context.rng, 1, [pulling.peer])
+            others = self._ring.sample(context.rng, 1, [pulling.peer])
             if others:
                 pulling.peer = others[0]
-        row = context.table.rows.get(id)
+        row = self._table.rows.get(id)
         self._start(id, pulling, NOTHING if row is None else row.pull_from)
 
     def _give_up(self, id: NodeId, pulling: _Pulling) -> None:
@@ -160,13 +168,13 @@ class Pulls:
         one in 3,600 twice."""
         context, source, before = self._context, pulling.source, self._given_up.get(id)
         context.count("pulls_failed")
-        context.table.doubt(id, context.now)
+        self._table.doubt(id, context.now)
         if id in self._given_up or len(self.missing()) < _GIVEN_UP_MAX:
             self._given_up[id] = _GivenUp(source, pulling.goal, context.now)
-        peer = context.peers.of_id(source)
+        peer = self._channel.session(source)
         if before is not None and peer is not None and peer.heard_at > before.at:
-            name, address = self._told[source] = context.named_at(source)
-            context.event("pull_failed", row=context.name(id), name=name, address=address)
+            name, address = self._told[source] = self._channel.named_at(source)
+            context.event("pull_failed", row=self._table.name(id), name=name, address=address)
         self.done(id)
 
     def look(self) -> None:
@@ -181,7 +189,7 @@ class Pulls:
         """The rows that were given up and are not here yet, each with the member that has it."""
         oldest = self._context.now - _GIVEN_UP_S
         for id, one in list(self._given_up.items()):
-            row = self._context.table.rows.get(id)
+            row = self._table.rows.get(id)
             if one.at < oldest or (row is not None and (row.dead or row.left or row.told >= one.goal)):
                 del self._given_up[id]
         return {id: one.peer for id, one in self._given_up.items()}
@@ -197,32 +205,32 @@ class Pulls:
 
     def forget(self, id: NodeId) -> None:
         """It left the ring. If its row is gone too, nothing of it is missing."""
-        if id not in self._context.table.rows:
+        if id not in self._table.rows:
             self._given_up.pop(id, None)
 
     def on_not_understood(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped our pulls: send them again at once."""
         for id, pulling in self._pulling.items():
             if pulling.peer == peer:
-                self._context.to(peer, Pull(id, *pulling.have))
+                self._channel.to(peer, Pull(id, *pulling.have))
 
     # -- the other side ----------------------------------------------------------------------------------------------
 
     def on_pull(self, peer: NodeId, message: Pull) -> None:
         """Answer with the next page of the row, where there is room for it; the puller asks again."""
         context = self._context
-        if not context.outbox.room(Class.PAGE, context.now):
+        if not self._channel.room(Class.PAGE):
             return
         since = Version(message.generation, message.counter)
         if self._answers.again(peer, (message.id, since)):
-            context.doubt(peer)
-        page = context.table.page(message.id, since, context.limit(peer))
+            self._paths.doubt(peer)
+        page = self._table.page(message.id, since, self._channel.limit(peer))
         if page is not None:
-            context.to(peer, page)
-            if peer in context.large:
+            self._channel.to(peer, page)
+            if peer in self._channel.large:
                 self._answers.answered(peer, (message.id, since))
             return
         context.count("pulls_of_nothing")
-        row = context.table.rows.get(message.id)
+        row = self._table.rows.get(message.id)
         if row is not None and row.dead and message.generation <= row.liveness.generation:
-            context.to(peer, Claim(row.id, *row.liveness, by=row.reporter or context.id))  # that is why
+            self._channel.to(peer, Claim(row.id, *row.liveness, by=row.reporter or context.id))  # that is why

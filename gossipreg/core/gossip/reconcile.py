@@ -26,7 +26,10 @@ from gossipreg.core.context import Context
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import VERSION_BYTES, Joining
 from gossipreg.core.gossip.pulls import Pulls
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
 from gossipreg.wire.messages import ROW_HASH_BYTES, Buckets, Claim, Hashes, Versions, Want
 
@@ -88,8 +91,20 @@ class _Answer:
 
 
 class AntiEntropy:
-    def __init__(self, context: Context, rumours: Dissemination, fetch: Pulls, joining: Joining) -> None:
+    def __init__(
+        self,
+        context: Context,
+        table: Table,
+        ring: Ring,
+        channel: Channel,
+        rumours: Dissemination,
+        fetch: Pulls,
+        joining: Joining,
+    ) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._channel = channel
         self._dissemination = rumours
         self._pulls = fetch
         self._joining = joining
@@ -103,8 +118,7 @@ class AntiEntropy:
 
     def seen_fingerprint(self, peer: NodeId, fingerprint: int, *, may_compare: bool) -> None:
         """A probe or ack of this member carried its fingerprint. The prober alone begins (`may_compare`)."""
-        context = self._context
-        if fingerprint == context.table.fingerprint:
+        if fingerprint == self._table.fingerprint:
             self._dissemination.in_step(peer)
             return
         if may_compare and self._joining.synced and self._may_begin(peer, fingerprint):
@@ -118,7 +132,7 @@ class AntiEntropy:
         if begun is None:
             return True
         times = begun.fruitless
-        if begun.fingerprints != (context.table.fingerprint, fingerprint):
+        if begun.fingerprints != (self._table.fingerprint, fingerprint):
             times = 0
         elif begun.answered:
             times += 1
@@ -132,22 +146,22 @@ class AntiEntropy:
 
     def has_joined(self) -> None:
         """We are in step with whom we listed."""
-        for peer in self._context.ring.neighbours(self._context.config.fanout_ring):
+        for peer in self._ring.neighbours(self._context.config.fanout_ring):
             self.soon(peer)
 
     def on_compare(self, timer: Compare) -> None:
-        if timer.peer in self._context.ring:
+        if timer.peer in self._ring:
             self._begin(timer.peer, 0, again=timer.again)
 
     def _begin(self, peer: NodeId, fingerprint: int, *, again: bool = False) -> None:
         context = self._context
-        if not context.outbox.room(Class.DELTA, context.now):
+        if not self._channel.room(Class.DELTA):
             return
         context.count("comparisons")
-        self._note_begun(peer, (context.table.fingerprint, fingerprint))
-        rows = len(context.ring)
+        self._note_begun(peer, (self._table.fingerprint, fingerprint))
+        rows = len(self._ring)
         bits = min(max(rows.bit_length(), _BITS_MIN), _BITS_MAX)
-        while 4 << bits > context.limit(peer) - 64:
+        while 4 << bits > self._channel.limit(peer) - 64:
             bits -= 1
         salt = context.rng.getrandbits(64) | 1
         self._open[salt] = (peer, bits)
@@ -158,7 +172,7 @@ class AntiEntropy:
             (mixed(value, salt) or 1).to_bytes(4, "big") if old else bytes(4)
             for value, old in zip(hashes, settled, strict=True)
         )
-        context.to(peer, Buckets(salt, bits, digests))
+        self._channel.to(peer, Buckets(salt, bits, digests))
         if not all(settled) and not again:
             settled_at = context.now + context.config.settle_s + context.config.gather_s
             context.timers.set_earlier(Compare(peer, again=True), settled_at)
@@ -171,7 +185,7 @@ class AntiEntropy:
 
     def _bucket_hashes(self, bits: int) -> tuple[list[int], list[bool]]:
         """The table's XOR in each of 2**bits buckets, and whether each has settled."""
-        table = self._context.table
+        table = self._table
         settled_before = self._context.now - self._context.config.settle_s
         hashes, settled = [0] * (1 << bits), [True] * (1 << bits)
         shift = _BITS_MAX - bits
@@ -185,7 +199,7 @@ class AntiEntropy:
         shift = _BITS_MAX - bits
         rows: dict[int, NodeId] = {}
         for fine in range(bucket << shift, (bucket + 1) << shift):
-            for id, value in self._context.table.rows_in(fine):
+            for id, value in self._table.rows_in(fine):
                 rows[mixed(value, salt)] = id
         return rows
 
@@ -193,7 +207,7 @@ class AntiEntropy:
 
     def on_buckets(self, peer: NodeId, message: Buckets) -> None:
         context = self._context
-        if not context.outbox.room(Class.PAGE, context.now):
+        if not self._channel.room(Class.PAGE):
             return
         bits, salt = message.bits, message.salt
         if not _BITS_MIN <= bits <= _BITS_MAX:
@@ -226,7 +240,7 @@ class AntiEntropy:
 
     def _groups(self, peer: NodeId, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
         """A bucket's hashes in pieces that fit a datagram, each complete for its range; of a huge one only some."""
-        most = (self._context.limit(peer) - 64) // ROW_HASH_BYTES
+        most = (self._channel.limit(peer) - 64) // ROW_HASH_BYTES
         groups = []
         low = 0
         for at in range(0, max(len(hashes), 1), most):
@@ -237,17 +251,17 @@ class AntiEntropy:
         return groups[: _HASHES_MAX_BYTES // (most * ROW_HASH_BYTES) + 1]
 
     def _send_groups(self, peer: NodeId, salt: int, bits: int, groups: list[tuple[int, int, int, bytes]]) -> None:
-        limit = self._context.limit(peer) - 32
+        limit = self._channel.limit(peer) - 32
         batch: list[tuple[int, int, int, bytes]] = []
         size = 0
         for group in groups:
             cost = len(group[3]) + 24
             if batch and size + cost > limit:
-                self._context.to(peer, Hashes(salt, bits, tuple(batch)))
+                self._channel.to(peer, Hashes(salt, bits, tuple(batch)))
                 batch, size = [], 0
             batch.append(group)
             size += cost
-        self._context.to(peer, Hashes(salt, bits, tuple(batch)))
+        self._channel.to(peer, Hashes(salt, bits, tuple(batch)))
 
     def on_hashes(self, peer: NodeId, message: Hashes) -> None:
         context = self._context
@@ -268,12 +282,12 @@ class AntiEntropy:
             for value, id in rows.items():
                 if low <= value <= high and value.to_bytes(ROW_HASH_BYTES, "big") not in told:
                     lacking[id] = None
-        most = (context.limit(peer) - 32) // ROW_HASH_BYTES
+        most = (self._channel.limit(peer) - 32) // ROW_HASH_BYTES
         for at in range(0, len(wanted), most):
-            context.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
+            self._channel.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
         self._send_versions(peer, list(lacking))
         if len(wanted) >= _MANY:
-            for other in context.ring.sample(context.rng, 2, [peer]):
+            for other in self._ring.sample(context.rng, 2, [peer]):
                 self.soon(other)
 
     def on_want(self, peer: NodeId, message: Want) -> None:
@@ -283,13 +297,12 @@ class AntiEntropy:
         self._send_versions(peer, [rows[value] for value in wanted if value in rows])
 
     def _send_versions(self, peer: NodeId, ids: list[NodeId]) -> None:
-        context = self._context
-        if not ids or not context.outbox.room(Class.PAGE, context.now):
+        if not ids or not self._channel.room(Class.PAGE):
             return
-        held = [(id, *context.table.rows[id].version) for id in ids if id in context.table.rows]
-        most = (context.limit(peer) - 48) // VERSION_BYTES
+        held = [(id, *self._table.rows[id].version) for id in ids if id in self._table.rows]
+        most = (self._channel.limit(peer) - 48) // VERSION_BYTES
         for at in range(0, len(held), most):
-            context.to(peer, Versions(tuple(held[at : at + most])))
+            self._channel.to(peer, Versions(tuple(held[at : at + most])))
 
     # -- versions: who is behind pulls -------------------------------------------------------------------------------
 
@@ -307,7 +320,7 @@ class AntiEntropy:
         """One row that the peer holds at `theirs`."""
         context = self._context
         self._dissemination.shown_row(peer, id, theirs)
-        row = context.table.rows.get(id)
+        row = self._table.rows.get(id)
         if row is None:
             self._pulls.want(id, peer, theirs, NOTHING, rumour=few)
         elif id == context.id:
@@ -323,13 +336,13 @@ class AntiEntropy:
     def answer_gone(self, peer: NodeId, id: NodeId, theirs: Version) -> None:
         """Answer a peer that holds a row of a dead member with the claim, and of one that left with its last page."""
         context = self._context
-        row = context.table.rows[id]
+        row = self._table.rows[id]
         if row.left:
-            page = context.table.page(id, theirs, context.limit(peer))
+            page = self._table.page(id, theirs, self._channel.limit(peer))
             if page is not None:  # its last page says that it left; a receiver that lacks more pulls on
-                context.to(peer, page)
+                self._channel.to(peer, page)
         else:
-            context.to(peer, Claim(id, *row.liveness, by=row.reporter or context.id))
+            self._channel.to(peer, Claim(id, *row.liveness, by=row.reporter or context.id))
 
     def forget(self, id: NodeId) -> None:
         self._begun.pop(id, None)

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import RowAcked
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Version
 from gossipreg.wire.messages import Pull
 
@@ -37,8 +40,11 @@ class _Asked:
 
 
 class RowAcks:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, channel: Channel) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._channel = channel
         self._goal: Version | None = None
         """The version to wait for; None: nobody waits."""
         self._acked: set[NodeId] = set()
@@ -65,7 +71,7 @@ class RowAcks:
         context = self._context
         if self._goal is None:
             return []
-        return [id for id in context.ring if id != context.id and id not in self._acked]
+        return [id for id in self._ring if id != context.id and id not in self._acked]
 
     def acked(self, peer: NodeId, version: Version) -> None:
         """Note that this member has sent our own row at that version."""
@@ -86,7 +92,7 @@ class RowAcks:
         for id in self.missing():
             before = self._asked.get(id)
             if before is None or before.due <= context.now:
-                if asked == ASKED_AT_ONCE or not context.outbox.room(Class.DELTA, context.now):
+                if asked == ASKED_AT_ONCE or not self._channel.room(Class.DELTA):
                     next_due = context.now + PAUSE_S
                     break
                 asked += 1
@@ -97,18 +103,18 @@ class RowAcks:
 
     def _ask(self, id: NodeId, goal: Version, before: _Asked | None) -> _Asked:
         context = self._context
-        interval_s = context.bound_s(id) if before is None else min(2 * before.interval_s, INTERVAL_MAX_S)
+        interval_s = self._channel.bound_s(id) if before is None else min(2 * before.interval_s, INTERVAL_MAX_S)
         asked = self._asked[id] = _Asked(context.now + interval_s, interval_s)
         since = Version(goal.generation, goal.counter - 1)
-        change = context.table.page(context.id, since, context.limit(id) // 2)
+        change = self._table.page(context.id, since, self._channel.limit(id) // 2)
         if change is not None:
-            context.to(id, change)
-        context.to(id, Pull(context.id, *since))
+            self._channel.to(id, change)
+        self._channel.to(id, Pull(context.id, *since))
         return asked
 
     def look(self) -> None:
         """At the end of each input: emit RowAcked if all have acked."""
         goal = self._goal
-        if goal is not None and len(self._acked) >= len(self._context.ring) - 1 and not self.missing():
+        if goal is not None and len(self._acked) >= len(self._ring) - 1 and not self.missing():
             self.end()
             self._context.effects.append(RowAcked(goal))

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Stop
 from gossipreg.core.local.own_row import OwnRow
+from gossipreg.core.table.table import Table
 from gossipreg.model import Address, BootId
 from gossipreg.wire.messages import Hello
 
@@ -41,9 +42,10 @@ class Rise:
 
 
 class IdentityConflict:
-    def __init__(self, context: Context, own: OwnRow, call: Callable[[Address], None]) -> None:
+    def __init__(self, context: Context, table: Table, own: OwnRow, call: Callable[[Address], None]) -> None:
         """`call(address)`: ask who is there."""
         self._context = context
+        self._table = table
         self._own_row = own
         self._call = call
         self._above = 0
@@ -59,7 +61,7 @@ class IdentityConflict:
     def met_generation(self, generation: int) -> None:
         """Somebody tells of a start of ours that was not ours."""
         context = self._context
-        if generation <= context.generation:
+        if generation <= self._table.generation:
             context.count("older_self")
         elif not self._own_row.room_above(generation):
             context.count("drop.generation_exhausted")
@@ -92,11 +94,11 @@ class IdentityConflict:
         self._say(address)
         if self._context.now - self._rose_at < _LOOK_S:
             self.met_generation(hello.generation)
-        elif hello.generation > self._context.generation:
+        elif hello.generation > self._table.generation:
             self._rise(hello.generation)
 
     def on_rise(self) -> None:
-        if self._above <= self._context.generation:
+        if self._above <= self._table.generation:
             self._above = 0
         elif self._rises >= _RISES and self._new:
             self._give_way(self._at)

@@ -14,6 +14,8 @@ from gossipreg.core.context import Context
 from gossipreg.core.effects import Departed
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.local.own_row import OwnRow
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.table.ring import Ring
 from gossipreg.model import NodeId, Status, Version
 
 
@@ -25,8 +27,10 @@ class Departing:
 
 
 class Departure:
-    def __init__(self, context: Context, rumours: Dissemination, own: OwnRow) -> None:
+    def __init__(self, context: Context, ring: Ring, channel: Channel, rumours: Dissemination, own: OwnRow) -> None:
         self._context = context
+        self._ring = ring
+        self._channel = channel
         self._dissemination = rumours
         self._own_row = own
         self._before: Version | None = None
@@ -45,8 +49,8 @@ class Departure:
         holds = hold_s > 0 and self._own_row.member.status is not Status.DRAINING
         status = Status.RESTARTING if holds else Status.LEFT
         self._own_row.update(replace(self._own_row.member, status=status, hold_s=hold_s if holds else 0.0))
-        neighbours = context.ring.neighbours(context.config.fanout_ring)
-        self._told = [id for id in neighbours if context.address(id) is not None]
+        neighbours = self._ring.neighbours(context.config.fanout_ring)
+        self._told = [id for id in neighbours if self._channel.address(id) is not None]
         context.timers.set(Departing(again=False), context.now + context.config.leave_s)
         context.timers.set(Departing(again=True), context.now + context.config.rtt_floor_s)
 
@@ -63,15 +67,15 @@ class Departure:
         again one, who tells the others. (A neighbour that had just died kept a farewell for two seconds.)"""
         if self._before is None or self.done:
             return
-        gathers = len(self._context.ring) > 1 and self._dissemination.gathers(self._context.id)
+        gathers = len(self._ring) > 1 and self._dissemination.gathers(self._context.id)
         waiting = self._waiting()
-        one_knows = any(id in self._context.ring and id not in waiting for id in self._told)
+        one_knows = any(id in self._ring and id not in waiting for id in self._told)
         if not gathers and (not waiting or (self._told_again and one_knows)):
             self._finish()
 
     def _waiting(self) -> list[NodeId]:
         context = self._context
-        return [id for id in self._told if id in context.ring and not self._dissemination.knows(id, context.id)]
+        return [id for id in self._told if id in self._ring and not self._dissemination.knows(id, context.id)]
 
     def _finish(self) -> None:
         if not self.done:

@@ -17,6 +17,7 @@ After a real move nobody sees the old address, so the rule costs two periods at 
 
 from gossipreg.core.context import Context
 from gossipreg.core.local.own_row import OwnRow
+from gossipreg.core.table.ring import Ring
 from gossipreg.model import Address, NodeId, is_loopback_host
 
 _WITNESSES = 2
@@ -28,9 +29,10 @@ _WORDS_MAX = 16
 
 
 class OwnAddress:
-    def __init__(self, context: Context, own: OwnRow, *, fixed: bool) -> None:
+    def __init__(self, context: Context, ring: Ring, own: OwnRow, *, fixed: bool) -> None:
         """`fixed`: the user named our address, so it never follows what others see."""
         self._context = context
+        self._ring = ring
         self._own_row = own
         self.fixed = fixed
         self._words: dict[NodeId, Address] = {}
@@ -56,7 +58,7 @@ class OwnAddress:
         quiet_s = _QUIET_PERIODS * self._context.config.period_s
         if self._context.now - self._confirmed_at.get(_is_v6(observed), float("-inf")) < quiet_s:
             return False
-        wanted = min(_WITNESSES, len(self._context.ring) - 1)
+        wanted = min(_WITNESSES, len(self._ring) - 1)
         if sum(word == observed for word in self._words.values()) < wanted:
             return True
         self._move(observed)

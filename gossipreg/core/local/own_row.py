@@ -13,6 +13,7 @@ from dataclasses import replace
 from gossipreg.core.context import Context
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.table.table import Table
 from gossipreg.errors import GossipregError, NotFound, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, Service, Status, Version
 from gossipreg.wire import values
@@ -20,8 +21,9 @@ from gossipreg.wire.messages import MAX_VERSION
 
 
 class OwnRow:
-    def __init__(self, context: Context, rumours: Dissemination, member: Member) -> None:
+    def __init__(self, context: Context, table: Table, rumours: Dissemination, member: Member) -> None:
         self._context = context
+        self._table = table
         self._dissemination = rumours
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
@@ -29,17 +31,17 @@ class OwnRow:
         self.health: dict[str, tuple[Health, str]] = {}
         """The health of each service, and why it is in maintenance."""
         self.member = member
-        context.table.write(KIND_MEMBER, 0, values.encode_member(member), context.now)
+        self._table.write(KIND_MEMBER, 0, values.encode_member(member), context.now)
 
     @property
     def version(self) -> Version:
-        return self._context.table.own.version
+        return self._table.own.version
 
     def update(self, member: Member) -> None:
         """Our own entry is this from now on."""
         if member != self.member:
             before = self.version
-            self._context.table.write(KIND_MEMBER, 0, values.encode_member(member), self._context.now)
+            self._table.write(KIND_MEMBER, 0, values.encode_member(member), self._context.now)
             self.member = member
             self._dissemination.tell_row(self._context.id, before)
 
@@ -69,7 +71,7 @@ class OwnRow:
             context.count("drop.generation_exhausted")
             return
         raised = (((generation >> 16) + 1) << 16) | context.rng.getrandbits(16)
-        context.table.next_generation(raised, context.now)
+        self._table.next_generation(raised, context.now)
         context.event("generation_raised", id=context.id.hex(), generation=str(raised))
         self._dissemination.tell_row(context.id, NOTHING)
 
@@ -83,7 +85,7 @@ class OwnRow:
             slot = self._free[0] if self._free else len(self._slots)
             if slot >= MAX_SERVICES_A_ROW:
                 raise TooLarge(f"this sidecar has {MAX_SERVICES_A_ROW} services already: deregister some")
-        before, table, now = self.version, self._context.table, self._context.now
+        before, table, now = self.version, self._table, self._context.now
         if self.health.get(service.id) != (health, reason):
             table.write(KIND_HEALTH, slot, values.encode_health(health, reason), now)
         try:
@@ -105,8 +107,8 @@ class OwnRow:
     def deregister(self, service_id: str) -> None:
         slot = self._slot(service_id)
         before = self.version
-        self._context.table.write(KIND_HEALTH, slot, None, self._context.now)
-        self._context.table.write(KIND_SERVICE, slot, None, self._context.now)
+        self._table.write(KIND_HEALTH, slot, None, self._context.now)
+        self._table.write(KIND_SERVICE, slot, None, self._context.now)
         del self._slots[service_id], self.services[service_id], self.health[service_id]
         heapq.heappush(self._free, slot)
         self._dissemination.tell_row(self._context.id, before)
@@ -115,7 +117,7 @@ class OwnRow:
         slot = self._slot(service_id)
         before = self.version
         if self.health[service_id] != (health, reason):
-            self._context.table.write(KIND_HEALTH, slot, values.encode_health(health, reason), self._context.now)
+            self._table.write(KIND_HEALTH, slot, values.encode_health(health, reason), self._context.now)
             self.health[service_id] = health, reason
             self._dissemination.tell_row(self._context.id, before)
         return self.version

@@ -14,9 +14,12 @@ from collections.abc import Callable
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Send
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.session.outbox import Outbox
 from gossipreg.core.session.reconnect import Reconnect
-from gossipreg.core.session.sessions import Peer
+from gossipreg.core.session.sessions import Peer, PeerSessions
 from gossipreg.core.session.token_bucket import TokenBucket
+from gossipreg.core.table.table import Table
 from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire import seal
@@ -37,6 +40,10 @@ class Handshake:
     def __init__(
         self,
         context: Context,
+        table: Table,
+        sessions: PeerSessions,
+        outbox: Outbox,
+        channel: Channel,
         lost: Reconnect,
         met: Callable[[NodeId, bool], None],
         not_understood: Callable[[NodeId], None],
@@ -45,6 +52,10 @@ class Handshake:
         """`met(id, first)`: a member has proven where it is, for the first time or again; `not_understood(id)`: one
         that we know asked who we are; `met_twin(boot_id, address, hello)`: a living process there has our id."""
         self._context = context
+        self._table = table
+        self._sessions = sessions
+        self._outbox = outbox
+        self._channel = channel
         self._reconnect = lost
         self._met = met
         self._not_understood = not_understood
@@ -58,11 +69,11 @@ class Handshake:
     # -- greeting ----------------------------------------------------------------------------------------------------
 
     def on_hello(self, boot_id: BootId, source: Address, hello: Hello) -> None:
-        context, peers = self._context, self._context.peers
+        context, peers = self._context, self._sessions
         if hello.cluster != context.config.cluster:
             context.count("drop.wrong_cluster")
             if hello.number and self._may_answer(self._numbers):
-                context.outbox.put(source, Mismatch(context.config.cluster, hello.number))
+                self._outbox.put(source, Mismatch(context.config.cluster, hello.number))
             return
         peer = peers.of_boot(boot_id)
         if peer is not None and peer.id != hello.id:
@@ -93,44 +104,44 @@ class Handshake:
 
     def _bind(self, boot_id: BootId, source: Address, hello: Hello) -> Peer | None:
         context = self._context
-        row = context.table.rows.get(hello.id)
+        row = self._table.rows.get(hello.id)
         if row is not None and hello.generation < row.liveness.generation:
-            context.outbox.put(source, Claim(row.id, *row.liveness, row.reporter or context.id))  # so that it knows
-            newer_at = context.address(row.id)
+            self._outbox.put(source, Claim(row.id, *row.liveness, row.reporter or context.id))  # so that it knows
+            newer_at = self._channel.address(row.id)
             if newer_at is not None and newer_at != source:
-                context.outbox.put(source, Peers(((row.id, newer_at),)))  # and can ask whether that one lives
+                self._outbox.put(source, Peers(((row.id, newer_at),)))  # and can ask whether that one lives
             return None
-        peer = context.peers.bind(boot_id, hello.id, hello.generation, guest=row is None)
+        peer = self._sessions.bind(boot_id, hello.id, hello.generation, guest=row is None)
         if peer is not None:
-            context.outbox.proven(source)
+            self._outbox.proven(source)
             peer.source = source
             peer.in_step = hello.in_step
             peer.heard_at = context.now
-            self._reconnect.reached(hello.id, context.peers.called(hello.echo))
-            context.peers.answered(hello.echo)
+            self._reconnect.reached(hello.id, self._sessions.called(hello.echo))
+            self._sessions.answered(hello.echo)
         return peer
 
     def _answer_hello(self, boot_id: BootId, source: Address, number: int, *, known: bool) -> None:
         context = self._context
         if not known and not self._may_answer(self._numbers):
             return
-        ask = 0 if known else context.peers.challenge(boot_id, source, context.now)
-        context.outbox.put(source, context.hello(ask, number))
+        ask = 0 if known else self._sessions.challenge(boot_id, source, context.now)
+        self._outbox.put(source, self._channel.hello(ask, number))
 
     def ask_who(self, boot_id: BootId, source: Address) -> None:
         """Unbound, or at an address that proves nothing: give it a number to echo from there."""
         if self._may_answer(self._numbers):
             context = self._context
-            number = context.peers.challenge(boot_id, source, context.now)
-            context.outbox.put(source, context.hello(number, 0))
+            number = self._sessions.challenge(boot_id, source, context.now)
+            self._outbox.put(source, self._channel.hello(number, 0))
 
     def on_mismatch(self, source: Address, mismatch: Mismatch) -> None:
         """The called one belongs to another cluster. Believed only in answer to a call of ours."""
         context = self._context
-        if context.peers.called(mismatch.echo) is None:
+        if self._sessions.called(mismatch.echo) is None:
             context.count("drop.mismatch_unasked")
             return
-        context.peers.answered(mismatch.echo)
+        self._sessions.answered(mismatch.echo)
         self._complains(source)
         context.event("wrong_cluster", cluster=mismatch.cluster, address=str(source))
 
@@ -160,7 +171,7 @@ class Handshake:
             key_id, boot_id, counter = seal.read_notice_untrusted(datagram)
         except BadDatagram:
             return
-        if not context.outbox.sealed(key_id, boot_id, counter):
+        if not self._outbox.sealed(key_id, boot_id, counter):
             context.count("drop.notice_unasked")
         elif context.now - self._noticed_at >= _NOTICE_S:
             self._noticed_at = context.now

@@ -27,7 +27,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gossipreg.core.context import Context
-from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES, Outbox
+from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.model import Address, NodeId
 
 LOSSES = 3
@@ -105,8 +107,11 @@ class _Path:
 
 
 class PathMtu:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, sessions: PeerSessions, outbox: Outbox, channel: Channel) -> None:
         self._context = context
+        self._sessions = sessions
+        self._outbox = outbox
+        self._channel = channel
         self._most = context.config.datagram_bytes
         self._base = min(BASE_BYTES, self._most)
         self._floor = min(FLOOR_BYTES, self._most)
@@ -124,9 +129,9 @@ class PathMtu:
     def look(self) -> None:
         """At the end of each input: measure the paths to the members that are sent something large, if it is time."""
         context = self._context
-        if not context.large:
+        if not self._channel.large:
             return
-        large, context.large = context.large, {}
+        large, self._channel.large = self._channel.large, {}
         for id in large:
             path = self._path(id)
             if path is None or path.probing is not None:
@@ -159,8 +164,7 @@ class PathMtu:
 
     def _path(self, id: NodeId) -> _Path | None:
         """The path to where this member is now; None if that is not proven."""
-        context = self._context
-        address = context.peers.source_of(id)
+        address = self._sessions.source_of(id)
         path = self._paths.get(id)
         if path is not None and path.address == address:
             self._paths.move_to_end(id)
@@ -178,7 +182,7 @@ class PathMtu:
         """Forget the path: it is no member any more, or it is at another address."""
         path = self._paths.pop(id, None)
         if path is not None:
-            self._context.outbox.set_size(path.address, None)
+            self._outbox.set_size(path.address, None)
             self._context.timers.cancel(SizeProbeDue(id))
             self._tell(id, path, None, gone=True)
 
@@ -198,9 +202,9 @@ class PathMtu:
         if len(self._numbers) > _NUMBERS_MAX:
             self._numbers.popitem(last=False)
         context.count("size_probes")
-        context.outbox.put_alone(path.address, context.probe_of(number), size)
-        context.outbox.put_alone(path.address, context.probe_of(path.small))
-        context.timers.set(SizeProbeDue(id), context.now + context.bound_s(id))
+        self._outbox.put_alone(path.address, self._channel.probe_of(number), size)
+        self._outbox.put_alone(path.address, self._channel.probe_of(path.small))
+        context.timers.set(SizeProbeDue(id), context.now + self._channel.bound_s(id))
 
     def on_ack(self, peer: NodeId, number: int) -> bool:
         """Whether this acks a size probe, or the small probe beside it."""
@@ -243,7 +247,7 @@ class PathMtu:
             path.silent_rounds += 1
         if path.losses >= path.losses_needed:
             self._reconnect(id, path, path.probing)
-        elif path.silent_rounds >= SILENT_ROUNDS or path.address != self._context.peers.source_of(id):
+        elif path.silent_rounds >= SILENT_ROUNDS or path.address != self._sessions.source_of(id):
             path.probing = None
         else:
             if path.losses and path.probing <= path.passes:
@@ -293,7 +297,7 @@ class PathMtu:
         size = path.passes
         if path.doubted:
             size = self._base if size > self._base else self._floor
-        self._context.outbox.set_size(path.address, size)
+        self._outbox.set_size(path.address, size)
 
     # -- narrow paths ------------------------------------------------------------------------------------------------
 
@@ -305,7 +309,7 @@ class PathMtu:
             context.timers.set_earlier(RaiseDue(), context.now + RAISE_S)
         if found == before:
             return
-        fields: dict[str, str | int | float] = {"name": context.named_at(id)[0], "address": str(path.address)}
+        fields: dict[str, str | int | float] = {"name": self._channel.named_at(id)[0], "address": str(path.address)}
         if found is None:
             context.timers.set_earlier(RaiseDue(), context.now + RAISE_NEXT_S)
             context.event("path_mtu_over", **fields, reason="gone" if gone else "mended")
@@ -321,7 +325,7 @@ class PathMtu:
             return
         _, id = min(narrow)
         path = self._paths[id]
-        if context.peers.source_of(id) != path.address:
+        if self._sessions.source_of(id) != path.address:
             self.forget(id)
         elif path.probing is None and path.fails is not None:
             path.raised_at = context.now

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from math import inf
 
 from gossipreg.core.context import Context
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.session.outbox import Outbox
+from gossipreg.core.session.sessions import PeerSessions
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Table
 from gossipreg.model import Address, NodeId
 
 _FIRST_S, _GROWTH, _LONGEST_S = 0.2, 1.6, 5.0
@@ -34,8 +39,15 @@ class Forsaken:
 
 
 class Reconnect:
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self, context: Context, table: Table, ring: Ring, sessions: PeerSessions, outbox: Outbox, channel: Channel
+    ) -> None:
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._sessions = sessions
+        self._outbox = outbox
+        self._channel = channel
         self._seeds: dict[Address, NodeId | None] = {}
         """Seeds, and who answered last there."""
         self._members: dict[NodeId, Address] = {}
@@ -126,8 +138,8 @@ class Reconnect:
         context = self._context
         most = context.config.lost_max
         found = dict(list(self._members.items())[-(most // 2) :])
-        for id in [*context.ring.after(context.id, most), *context.ring.after(b"", most)]:
-            address = context.address(id)
+        for id in [*self._ring.after(context.id, most), *self._ring.after(b"", most)]:
+            address = self._channel.address(id)
             if id != context.id and address is not None and len(found) < most:
                 found[id] = address
         return found
@@ -135,7 +147,7 @@ class Reconnect:
     def lose(self, id: NodeId, address: Address) -> None:
         """Call on it from now on; unless it was where we are now, as a former self of ours without a data directory."""
         self._members.pop(id, None)
-        own = self._context.table.own.member
+        own = self._table.own.member
         if own is not None and address in own.addresses:
             return
         self._members[id] = address
@@ -152,13 +164,13 @@ class Reconnect:
         if not self._reached:
             return
         addresses = list(self._members.values())
-        addresses += [address for address, id in self._seeds.items() if id is None or id not in context.ring]
-        if addresses and context.rng.random() < context.config.lost_calls / context.alive_members():
+        addresses += [address for address, id in self._seeds.items() if id is None or id not in self._ring]
+        if addresses and context.rng.random() < context.config.lost_calls / len(self._ring):
             self.call(context.rng.choice(addresses))
 
     def call(self, address: Address) -> None:
         """Say who we are, and ask who is there."""
         context = self._context
         context.count("calls")
-        number = context.peers.call(address)
-        context.outbox.put(address, context.hello(number, 0))
+        number = self._sessions.call(address)
+        self._outbox.put(address, self._channel.hello(number, 0))

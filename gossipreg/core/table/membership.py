@@ -12,10 +12,14 @@ from collections.abc import Callable
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Changed
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.reconnect import Reconnect
+from gossipreg.core.session.round_trips import RoundTrips
+from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.names import MemberNames
-from gossipreg.core.table.table import Row, State
+from gossipreg.core.table.ring import Ring
+from gossipreg.core.table.table import Row, State, Table
 from gossipreg.model import Change, NodeId, Status
 
 _PLAIN = State.ALIVE.value
@@ -30,15 +34,31 @@ def state_of(row: Row) -> str:
 
 
 class MembershipIndex:
-    def __init__(self, context: Context, catalog: Catalog, lost: Reconnect, gone: Callable[[NodeId], None]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        table: Table,
+        ring: Ring,
+        sessions: PeerSessions,
+        round_trips: RoundTrips,
+        channel: Channel,
+        catalog: Catalog,
+        lost: Reconnect,
+        gone: Callable[[NodeId], None],
+    ) -> None:
         """`gone(id)`: no longer on the ring, the other parts may forget what they hold about it."""
         self._context = context
+        self._table = table
+        self._ring = ring
+        self._sessions = sessions
+        self._round_trips = round_trips
+        self._channel = channel
         self._catalog = catalog
         self._reconnect = lost
         self._gone = gone
         self._states: dict[NodeId, str] = {}
         """Of those that are not plainly alive and on the ring."""
-        self.names = MemberNames(context.table.rows)
+        self.names = MemberNames(self._table.rows)
         self.touched: list[NodeId] = []
         """What the table touched since the node last cleared this."""
         self._changes: list[Change] = []
@@ -56,12 +76,12 @@ class MembershipIndex:
     def refresh(self) -> None:
         """Follow the table. Ends with one Changed effect for all that this input changed in the answers."""
         context = self._context
-        touched = context.table.drain_touched()
+        touched = self._table.drain_touched()
         if not touched and not self._changes and not self._catalog.recalled:
             return
         self.touched += touched
         for id in touched:
-            row = context.table.rows.get(id)
+            row = self._table.rows.get(id)
             if row is None:
                 self._forget(id)
             else:
@@ -79,15 +99,15 @@ class MembershipIndex:
             self.hidden_changed(id)
         member = row.member
         if member is not None and id != context.id and row.member_generation >= row.liveness.generation:
-            context.peers.know(member.boot_id, id, row.member_generation, member.addresses)
-        known_as = self._states.get(id) or (_PLAIN if id in context.ring else None)
+            self._sessions.know(member.boot_id, id, row.member_generation, member.addresses)
+        known_as = self._states.get(id) or (_PLAIN if id in self._ring else None)
         belongs = row.active and (member is not None and bool(member.addresses))
         if belongs or id == context.id:
-            context.ring.add(id)
-        elif id in context.ring:
+            self._ring.add(id)
+        elif id in self._ring:
             if row.dead and (seen := self.observed(id)):
                 self.why.setdefault(id, seen)
-            context.ring.remove(id)
+            self._ring.remove(id)
             self._gone(id)
         if not row.unproven:
             self._note_state(id, row, known_as)
@@ -98,12 +118,12 @@ class MembershipIndex:
         state = state_of(row)
         if row.member is None or state == before:
             return
-        if state == _PLAIN and id in self._context.ring:
+        if state == _PLAIN and id in self._ring:
             self._states.pop(id, None)
         else:
             self._states[id] = state
         context = self._context
-        address = context.address(id)
+        address = self._channel.address(id)
         if state == "dead":
             if address is not None:
                 self._reconnect.lose(id, address)
@@ -130,17 +150,16 @@ class MembershipIndex:
         why = self.why.get(row.id, "")
         if row.reporter == self._context.id:
             return why or "declared here"
-        by = "somebody" if row.reporter is None else self._context.name(row.reporter)
+        by = "somebody" if row.reporter is None else self._table.name(row.reporter)
         return f"reported by {by}; {why}" if why else f"reported by {by}"
 
     def _forget(self, id: NodeId) -> None:
-        context = self._context
         self.names.forget(id)
-        context.ring.remove(id)
+        self._ring.remove(id)
         self._gone(id)  # also where it left the ring long ago: the dead are probed and spoken to
         self._hidden.pop(id, None)
-        context.peers.forget(id)
-        context.round_trips.forget(id)
+        self._sessions.forget(id)
+        self._round_trips.forget(id)
         self._states.pop(id, None)
         self.why.pop(id, None)
         self._changes += self._catalog.forget(id)
@@ -149,7 +168,7 @@ class MembershipIndex:
 
     def hide(self, id: NodeId, why: str, hidden: bool) -> None:
         """Out of our own answers for this reason, or no longer for this one; the table does not change."""
-        row = self._context.table.writable(id)
+        row = self._table.writable(id)
         reasons = self._hidden.setdefault(id, {})
         if hidden:
             reasons[why] = None

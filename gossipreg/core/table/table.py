@@ -115,6 +115,23 @@ class Table:
         self.rows: dict[NodeId, Row] = {own_id: self.own}
         self._settle(self.own, answered=True, now=now)
 
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def generation(self) -> int:
+        """Of our own row. It rises when another process uses our id."""
+        return self.own.liveness.generation
+
+    def name(self, id: NodeId) -> str:
+        """The name of a member, for people; its id in hex if its name is not known here."""
+        row = self.rows.get(id)
+        return id.hex() if row is None or row.member is None else row.member.name
+
+    def zone(self, id: NodeId) -> str:
+        """The zone of a member; empty if it is not known here."""
+        row = self.rows.get(id)
+        return "" if row is None or row.member is None else row.member.zone
+
     # -- our own row -------------------------------------------------------------------------------------------------
 
     def write(self, kind: int, slot: int, value: bytes | None, now: float) -> Version:

@@ -1,0 +1,108 @@
+"""The channel: send messages to members by their id. It is what the other rooms see of this one.
+
+Owns: which address a member is reached at, and how long to wait for its answer. Never knows: why a message is sent.
+"""
+
+from gossipreg.core.context import Context
+from gossipreg.core.session.outbox import Class, OnSent, Outbox
+from gossipreg.core.session.round_trips import RoundTrips
+from gossipreg.core.session.sessions import Peer, PeerSessions
+from gossipreg.core.table.table import Table
+from gossipreg.model import Address, NodeId
+from gossipreg.wire.messages import Ack, Hello, Message, Probe
+
+
+class Channel:
+    def __init__(
+        self, context: Context, table: Table, sessions: PeerSessions, outbox: Outbox, round_trips: RoundTrips
+    ) -> None:
+        self._context = context
+        self._table = table
+        self._sessions = sessions
+        self._outbox = outbox
+        self._round_trips = round_trips
+        self.large: dict[NodeId, None] = {}
+        """Members that the current input sends more than the smallest datagram carries: see `path_mtu.py`."""
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def address(self, id: NodeId) -> Address | None:
+        """The address of a member: the one that it last spoke from, else the first in its row of a family that we have
+        a socket of. None if neither is known."""
+        source = self._sessions.source_of(id)
+        if source is not None:
+            return source
+        row = self._table.rows.get(id)
+        if row is None or row.member is None:
+            return None
+        return next(filter(self._context.speaks, row.member.addresses), None)
+
+    def to(self, id: NodeId, message: Message, on_sent: OnSent | None = None) -> bool:
+        """Send `message` to a member at the end of this input. False if nobody knows its address."""
+        address = self.address(id)
+        if address is None:
+            return False
+        if self._outbox.put(address, message, on_sent) > self._outbox.small_bytes:
+            self.large[id] = None
+        return True
+
+    def put(self, address: Address, message: Message) -> None:
+        """Send `message` to an address at the end of this input, whoever is there."""
+        self._outbox.put(address, message)
+
+    def room(self, klass: Class) -> bool:
+        """Whether the budget leaves room for a message of this class now."""
+        return self._outbox.room(klass, self._context.now)
+
+    def limit(self, id: NodeId) -> int:
+        """The largest encoded message that a datagram to this member may carry, bytes."""
+        address = self.address(id)
+        return self._outbox.message_limit if address is None else self._outbox.limit(address)
+
+    def named_at(self, id: NodeId) -> tuple[str, str]:
+        """The name and the address of a member, for people. The name is empty if its row never came here, the address
+        if nobody knows it."""
+        row = self._table.rows.get(id)
+        name = "" if row is None or row.member is None else row.member.name
+        return name, str(self.address(id) or "")
+
+    def session(self, id: NodeId) -> Peer | None:
+        """The session of a member; None if none of its processes is known."""
+        return self._sessions.of_id(id)
+
+    # -- timeouts ----------------------------------------------------------------------------------------------------
+
+    def measured(self, id: NodeId, rtt_s: float) -> None:
+        """A member answered a probe after `rtt_s`. Pass only probes that no stall delayed (Karn's rule)."""
+        self._round_trips.sample(id, self._table.zone(id), rtt_s)
+
+    def rtt_s(self, id: NodeId) -> float | None:
+        """The smoothed round-trip time of a member; None if it was never measured."""
+        return self._round_trips.smoothed_s(id)
+
+    def bound_s(self, id: NodeId) -> float:
+        """The timeout of a probe of this member: its round-trip bound times the timeout multiplier."""
+        context = self._context
+        return self._round_trips.bound_s(id, self._table.zone(id), context.config.rtt_floor_s) * context.stretch
+
+    def repeat_s(self, id: NodeId) -> float:
+        """The time that this member has to send a receipt. It may be shorter than the timeout of a probe, since a
+        message that is retransmitted for nothing accuses nobody."""
+        context = self._context
+        bound_s = self._round_trips.bound_s(id, self._table.zone(id), context.config.repeat_floor_s)
+        return bound_s * context.stretch + context.config.receipt_gather_s
+
+    # -- messages that say how things stand here ---------------------------------------------------------------------
+
+    def hello(self, number: int, echo: int) -> Hello:
+        """Who we are; see `Hello`."""
+        context = self._context
+        return Hello(
+            context.config.cluster, context.id, self._table.generation, number, echo, context.settled, context.up_ms
+        )
+
+    def probe_of(self, number: int) -> Probe:
+        return Probe(number, self._table.fingerprint)
+
+    def ack_of(self, number: int, observed: Address | None = None) -> Ack:
+        return Ack(number, self._table.fingerprint, observed)
