@@ -5,6 +5,7 @@ The map of the house. Imports run downwards in this list only, and a test reads 
     errors, model    the exceptions; the frozen values that everything speaks of
     drops            why something is dropped: every reason that is counted, and what it means
     durations        250ms, 5s, 2m, 1h
+    generation       the number of a start: larger than those of all starts before
     retry            growing waits between attempts
     weights          random choices by the weights of instances
     socket_path      where the local socket is

@@ -44,10 +44,11 @@ def is_loopback_host(host: str) -> bool:
 
 
 class Version(NamedTuple):
-    """Of a row's content: which start of its owner wrote it, and its how-manieth change. Tuple order is precedence."""
+    """Of a row's content: which start of its owner wrote it, and the number of the change. Tuple order is
+    precedence."""
 
     generation: int
-    """48 bits of wall-clock milliseconds, then 16 random bits; new at each start."""
+    """New and larger at each start: see `generation.py`."""
     counter: int
     """Goes up by at least one with each change that the owner makes."""
 

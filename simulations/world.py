@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from gossipreg.config import Config, lan
 from gossipreg.core.node import Node
+from gossipreg.generation import RANDOM_BITS, generation_of
 from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
 from gossipreg.wire.seal import TAG_BYTES, Keyring
 from simulations.engine import Engine
@@ -92,7 +93,7 @@ class World(Engine):
                 self.by_id[host.id] = host
             host.sent_before = host.sent()
         wall_ms = WALL_MS + int((self.now - START) * 1000) + host.wall_error_ms
-        host.generation = max(wall_ms << 16 | rng.getrandbits(16), host.generation + 1)
+        host.generation = max(generation_of(wall_ms, rng.getrandbits(RANDOM_BITS)), host.generation + 1)
         host.starts += 1
         host.since = self.now
         host.node = Node(

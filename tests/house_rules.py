@@ -60,7 +60,10 @@ def reaches(tree: ast.AST, private: frozenset[str]) -> Iterator[Fault]:
 
 WITH_SOCKETS = ("net", "daemon", "gateway", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "systemd_job", "callers", "rights"),
+    (
+        *("errors", "model", "generation", "drops", "durations", "retry", "weights"),
+        *("socket_path", "systemd_job", "callers", "rights"),
+    ),
     ("config", "net", "feed"),
     ("wire",),
     ("core",),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import gossipreg
-from gossipreg import config, model
+from gossipreg import config, generation, model
 from gossipreg.config import PROFILES, lan
 from gossipreg.core.failure import flap_damping, isolation, prober, quarantine
 from gossipreg.core.gossip import dissemination, join, pulls, reconcile
@@ -32,7 +32,7 @@ FACTS = (
     f"{model.NODE_ID_BYTES} bytes: SHA-256 of its Ed25519 public key",
     f"kind {content.KIND_MEMBER}: the member itself, kind {content.KIND_SERVICE}: a service, "
     f"kind {content.KIND_HEALTH}: the health",
-    "48 bits of wall-clock milliseconds and 16 random bits",
+    f"{64 - generation.RANDOM_BITS} bits of wall-clock milliseconds and {generation.RANDOM_BITS} random bits",
     f"An entry takes at most {content.PART_BYTES} bytes",
     "page with base 0 begins",
     f"for at least {lan.tombstone_s / MINUTE:g} minutes, unless there are more than {lan.tombstones_max:,}",

@@ -10,8 +10,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gossipreg.daemon.identity import MAX_GENERATION, PRIVATE_KEY_BYTES
+from gossipreg.daemon.identity import PRIVATE_KEY_BYTES
 from gossipreg.errors import CannotStart, CannotStartYet, cannot_start
+from gossipreg.generation import MAX_GENERATION
 from gossipreg.model import NODE_ID_BYTES, Health
 
 if TYPE_CHECKING:

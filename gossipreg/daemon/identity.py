@@ -12,11 +12,10 @@ import hashlib
 import os
 from dataclasses import dataclass
 
+from gossipreg.generation import RANDOM_BITS, generation_above, generation_of
 from gossipreg.model import NODE_ID_BYTES, NodeId
-from gossipreg.wire.messages import MAX_VERSION
 
 PRIVATE_KEY_BYTES = 32
-MAX_GENERATION = MAX_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def identity_of(private_key: bytes) -> Identity:
 
 
 def draw_generation(wall_ms: int, last: int = 0) -> int:
-    """48 bits of wall-clock milliseconds and 16 random bits, above `last` whatever the clock says."""
-    random_bits = int.from_bytes(os.urandom(2), "big")
-    generation = (wall_ms << 16 | random_bits) & MAX_GENERATION
-    return generation if generation > last else ((last >> 16) + 1) << 16 | random_bits
+    """The generation of a start now, above `last` whatever the clock says."""
+    random_bits = int.from_bytes(os.urandom(RANDOM_BITS // 8), "big")
+    generation = generation_of(wall_ms, random_bits)
+    return generation if generation > last else generation_above(last, random_bits)

@@ -275,8 +275,8 @@ MUTATIONS = [
     ),
     Mutation(
         "raised_generation_may_be_lower",
-        "raised = (((generation >> 16) + 1) << 16) | context.rng.getrandbits(16)",
-        "raised = ((generation >> 16) << 16) | context.rng.getrandbits(16)",
+        "raised = generation_above(generation, context.rng.getrandbits(RANDOM_BITS))",
+        "raised = generation_above(generation - (1 << RANDOM_BITS), context.rng.getrandbits(RANDOM_BITS))",
         likely="identity_conflict",
     ),
     Mutation(

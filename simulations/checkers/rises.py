@@ -1,6 +1,7 @@
 """Invariant 1: merges only rise."""
 
 from gossipreg.core.table.row import Row, State
+from gossipreg.generation import started_ms
 from gossipreg.model import Liveness, NodeId, Version
 from simulations.checkers.checker import Checker
 from simulations.host import Host
@@ -51,4 +52,4 @@ class Rises(Checker):
 
 def _of(version: Version | Liveness) -> str:
     generation, *rest = version
-    return "(" + ", ".join([f"start {generation >> 16}", *(str(part) for part in rest)]) + ")"
+    return "(" + ", ".join([f"start {started_ms(generation)}", *(str(part) for part in rest)]) + ")"

@@ -8,6 +8,7 @@ from gossipreg.config import Config, lan
 from gossipreg.core.effects import Effect, Send
 from gossipreg.core.node import Node
 from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE, Content
+from gossipreg.generation import generation_of
 from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
 from gossipreg.wire import codec, values
 from gossipreg.wire.messages import Delta, Hello, Message
@@ -15,7 +16,7 @@ from gossipreg.wire.seal import Keyring, Opener, Sealer
 from simulations.checkers.bounded import containers
 from tests.core.cluster import KEY, START, WALL_MS
 
-GENERATION = WALL_MS << 16
+GENERATION = generation_of(WALL_MS, 0)
 HOME = Address("10.1.0.1", 7940)
 
 

@@ -22,6 +22,7 @@ from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.table.membership import MembershipIndex
 from gossipreg.core.table.table import MergeOutcome, Table
+from gossipreg.generation import started_ms
 from gossipreg.model import NOTHING, Liveness, NodeId, Rank, Version
 from gossipreg.wire.messages import MAX_INCARNATION, Announce, Claim, Delta
 
@@ -134,7 +135,7 @@ class Intake:
         newest = 0 if row is None else row.liveness.generation
         if owner is not None:
             newest = max(newest, owner.generation)
-        ahead_ms = (generation >> 16) - self._table.wall_at_0_ms - context.now * 1000
+        ahead_ms = started_ms(generation) - self._table.wall_at_0_ms - context.now * 1000
         if peer == id or row is None or generation <= newest or ahead_ms <= _AHEAD_MS:
             return True
         context.count("drop.generation_ahead")

@@ -15,9 +15,9 @@ from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.table import Table
 from gossipreg.errors import GossipregError, NotFound, TooLarge
+from gossipreg.generation import RANDOM_BITS, generation_above, has_room_above
 from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, Service, Status, Version
 from gossipreg.wire import values
-from gossipreg.wire.messages import MAX_VERSION
 
 
 class OwnRow:
@@ -62,7 +62,7 @@ class OwnRow:
 
     def room_above(self, generation: int) -> bool:
         """A word that leaves us no answer is not believed by others either (see `intake.py`)."""
-        return generation >> 16 < MAX_VERSION >> 16
+        return has_room_above(generation)
 
     def raise_above(self, generation: int) -> None:
         """Start a new generation of ours above this one; nothing changes where there is none."""
@@ -70,7 +70,7 @@ class OwnRow:
         if not self.room_above(generation):
             context.count("drop.generation_exhausted")
             return
-        raised = (((generation >> 16) + 1) << 16) | context.rng.getrandbits(16)
+        raised = generation_above(generation, context.rng.getrandbits(RANDOM_BITS))
         self._table.next_generation(raised, context.now)
         context.event("generation_raised", id=context.id.hex(), generation=str(raised))
         self._dissemination.tell_row(context.id, NOTHING)

@@ -28,6 +28,7 @@ from gossipreg.core.table.content import ENTRY_BYTES, KIND_MEMBER, KIND_SERVICE,
 from gossipreg.core.table.row import Row, State, rises
 from gossipreg.core.timers import Timers
 from gossipreg.errors import BadDatagram, TooLarge
+from gossipreg.generation import started_ms
 from gossipreg.model import (
     MAX_ROW_BYTES,
     MAX_ROWS,
@@ -229,7 +230,7 @@ class Table:
         that its row, had it died since, would be forgotten by now."""
         brief = row.member is not None and not row.member.durable
         oldest_s = self.config.dead_row_brief_s if brief else self.config.dead_row_s
-        age_ms = self.wall_at_0_ms + now * 1000 - (row.liveness.generation >> 16)
+        age_ms = self.wall_at_0_ms + now * 1000 - started_ms(row.liveness.generation)
         return -self.config.future_s * 1000 <= age_ms <= oldest_s * 1000
 
     def _take(self, row: Row, delta: Delta) -> MergeOutcome:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from gossipreg.config import lan
 from gossipreg.core.node import Node
 from gossipreg.core.table.content import KIND_MEMBER
+from gossipreg.generation import generation_of
 from gossipreg.model import Member, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire import values
@@ -12,8 +13,8 @@ from tests.core.cluster import START, Cluster
 from tests.core.speaker import GENERATION, Speaker, a_node, counted
 
 SHORT = replace(lan, dead_row_s=20.0, dead_row_brief_s=20.0)
-OLD = GENERATION - (2 * 86_400_000 << 16)
-FUTURE = GENERATION + (3_600_000 << 16)
+OLD = GENERATION - generation_of(2 * 86_400_000, 0)
+FUTURE = GENERATION + generation_of(3_600_000, 0)
 
 
 def run(node: Node, until: float, live: list[Speaker]) -> list[tuple[float, Speaker]]:

@@ -6,6 +6,7 @@ import pytest
 
 from gossipreg.config import lan
 from gossipreg.core.node import Node
+from gossipreg.generation import generation_of
 from gossipreg.model import Rank
 from gossipreg.wire.messages import Claim, Nack, PingReq
 from simulations import inside
@@ -142,7 +143,7 @@ def test_a_suspicion_is_not_held_against_the_next_process(starts_again: bool) ->
     helper.says(node, now, Nack(ask.number, refused=True))
     assert _state(node, gone, now) == "suspect"
     if starts_again:  # told by another: its own acks are lost for a while
-        again = Speaker(1, id=gone.id, address=gone.address, generation=GENERATION + (2000 << 16))
+        again = Speaker(1, id=gone.id, address=gone.address, generation=GENERATION + generation_of(2000, 0))
         helper.says(node, now, again.row)
     ripe_at = now + lan.floor_refused_s + 0.05
     while node.next_deadline() <= ripe_at:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from gossipreg.config import lan
 from gossipreg.core.table.content import KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.table import Merged, Table
+from gossipreg.generation import generation_of
 from gossipreg.model import NOTHING, Address, BootId, Member, NodeId, Rank
 from gossipreg.wire.messages import Claim
 from gossipreg.wire.values import encode_member
@@ -23,7 +24,7 @@ def node(number: int) -> NodeId:
 
 
 def generation_at(ms: int) -> int:
-    return ms << 16
+    return generation_of(ms, 0)
 
 
 GENERATION = generation_at(WALL_MS)

@@ -25,6 +25,7 @@ from gossipreg.core.table.content import (
 )
 from gossipreg.core.table.row import Row
 from gossipreg.core.table.table import BUCKETS, ROW_BYTES, Table, row_hash
+from gossipreg.generation import generation_of
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import Claim, Delta
 from gossipreg.wire.values import encode_member
@@ -87,7 +88,7 @@ class Replicas(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
-        self.generation = WALL_MS << 16
+        self.generation = generation_of(WALL_MS, 0)
         self.histories: dict[Key, History] = {}
         self.network: list[tuple[int, int, Delta | Claim]] = []
         self.highest: dict[tuple[int, NodeId], tuple[Version, Liveness]] = {}
@@ -96,7 +97,7 @@ class Replicas(RuleBasedStateMachine):
     # -- owners ------------------------------------------------------------------------------------------------------
 
     def _started(self, at: int) -> Table:
-        self.generation += 1 << 16
+        self.generation += generation_of(1, 0)
         table = Table(CONFIG, IDS[at], self.generation, self.now, WALL_MS)
         self._write(table, KIND_MEMBER, 0, self._member(at, Status.UP))
         return table
@@ -137,7 +138,7 @@ class Replicas(RuleBasedStateMachine):
 
     @rule(at=owners)
     def next_generation(self, at: int) -> None:
-        self.generation += 1 << 16
+        self.generation += generation_of(1, 0)
         table = self.tables[at]
         table.next_generation(self.generation, self.now)
         assert table.own.content is not None
