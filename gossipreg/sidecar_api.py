@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from gossipreg.callers import Caller
 from gossipreg.core.view import View
 from gossipreg.feed import Feed
-from gossipreg.model import Change, Health
+from gossipreg.model import Change, Health, NodeId
 from gossipreg.rights import Rights
 
 Shape = dict[str, Any]
@@ -56,6 +56,9 @@ class SidecarApi:
     view: View
     changes: Feed[tuple[Change, ...]]
     """The changes of the answers to lookups; an empty one if the knowledge changed (synced, partial, stale)."""
+    members: Feed[tuple[NodeId, ...]]
+    """The members that are shown otherwise than before: another state, name, address, label, ..., or gone. It comes
+    after the changes of the same moment."""
     registrations: Registrations
     rights: Rights
     cluster: str

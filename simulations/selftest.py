@@ -215,6 +215,7 @@ BREAKS: tuple[Break, ...] = (
     Break("rows of the dead are forgotten too soon", ("forgotten",), Table, "expire", forgotten_early),
     Break("a queue without bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
     Break("what is given up counts as there", ("synced",), Joining, "_settled", given_up_is_there, HOLED),
+    Break("a member that dies is not reported", ("shown_members",), Table, "_note_shown", _nothing),
     Break("chatter at rest", ("traffic",), Prober, "on_period", chatter),
 )
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gossipreg.model import Address, Change, Version
+from gossipreg.model import Address, Change, NodeId, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,15 @@ class Changed:
     knowledge of the cluster changed (`core/knowledge.py`)."""
 
     changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MembersChanged:
+    """What this member shows of these members changed: whether they live (`Standing`), their state in the table, their
+    own entry (name, addresses, labels, ...) or the name that they are shown by. Or they are known no more. That a
+    member is suspected here is no change before it is declared dead. One for each input, after its Changed."""
+
+    ids: tuple[NodeId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +64,4 @@ class Stop:
     message: str
 
 
-Effect = Send | Changed | Event | Departed | RowAcked | Stop
+Effect = Send | Changed | MembersChanged | Event | Departed | RowAcked | Stop

@@ -298,6 +298,7 @@ class Node(NodeTimers):
         if knowledge is not self._told_knowledge:
             self._told_knowledge = knowledge
             context.effects.append(Changed(()))
+        self._membership.tell_members()
         self._departure.look()
         self._row_acks.look()
         self._paths.look()

@@ -4,7 +4,6 @@ Owns: how the parts' state is put in words and figures. `Node` is a View with in
 """
 
 from collections.abc import Mapping
-from enum import Enum
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.isolation import Isolation
@@ -28,22 +27,13 @@ from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.membership import MembershipIndex, state_of
 from gossipreg.core.table.names import MemberNames
 from gossipreg.core.table.ring import Ring
-from gossipreg.core.table.row import Row, State
+from gossipreg.core.table.row import Row, Standing
 from gossipreg.core.table.table import Table
 from gossipreg.errors import NotFound, Refused
 from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Version, fold_name
 
 _SHOWN = ("suspect", "dead", "left")
 """States that members are listed under; the others count as alive."""
-
-
-class Standing(Enum):
-    """How a member stands, seen from here. A member that is suspected, restarts or is in maintenance lives."""
-
-    LIVES = "lives"
-    DEAD = "dead"
-    """Declared dead, or hidden: unreachable from here while no other member could confirm it."""
-    LEFT = "left"
 
 
 class View:
@@ -180,7 +170,8 @@ class View:
     def standing(self, id: NodeId) -> Standing | None:
         """Whether this member lives: the local socket, HTTP, DNS and the metrics all ask here. None: no such member is
         known, or its row is quarantined."""
-        return standing_of(self.row(id))
+        row = self.row(id)
+        return None if row is None else row.standing
 
     def shown_name(self, id: NodeId) -> str | None:
         """The name that shows this member where each name has one entry (`names.py`). A member known only from the last
@@ -229,7 +220,7 @@ class View:
         of its name at its address. A replaced member is only not shown: the table keeps its death, so that a member
         that was partitioned away does not bring it back."""
         row = self.table.rows.get(id)
-        standing = standing_of(row)
+        standing = None if row is None else row.standing
         if row is None or row.member is None or standing is None or self._membership.names.replaced_by(id) is not None:
             return None
         state, since, reason = state_of(row), row.changed_at, self._membership.reason(row)
@@ -267,17 +258,6 @@ class View:
         fixed |= {f"sent_bytes.{kind}": number for kind, number in self._outbox.sent_kind_bytes.items()}
         fixed |= {f"table.{what}": number for what, number in self.table.counts.items()}
         return fixed | context.counts
-
-
-def standing_of(row: Row | None) -> Standing | None:
-    """See `View.standing`; `row` is the one that answers."""
-    if row is None or row.member is None:
-        return None
-    if row.lives:
-        return Standing.LIVES
-    if row.unproven:
-        return None
-    return Standing.LEFT if row.state is State.LEFT else Standing.DEAD
 
 
 def check_gone(member: MemberInfo | None, *, own: bool) -> None:

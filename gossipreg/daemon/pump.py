@@ -19,12 +19,12 @@ from typing import Protocol, TypeVar, assert_never
 
 import trio
 
-from gossipreg.core.effects import Changed, Departed, Effect, Event, RowAcked, Send, Stop
+from gossipreg.core.effects import Changed, Departed, Effect, Event, MembersChanged, RowAcked, Send, Stop
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.udp import BATCH, Transport
 from gossipreg.errors import RequestError
 from gossipreg.feed import Feed
-from gossipreg.model import NOTHING, Address, Change
+from gossipreg.model import NOTHING, Address, Change, NodeId
 
 DRAIN_MAX = 4096
 """Datagrams between two looks at the deadline if the loop was late: more than a socket's buffer holds. Otherwise BATCH,
@@ -63,6 +63,8 @@ class Pump:
         self.counts: Counter[str] = Counter()
         self.changes: Feed[tuple[Change, ...]] = Feed(self.bug)
         """The changes of the answers; an empty one if the knowledge changed (synced, partial, stale)."""
+        self.members: Feed[tuple[NodeId, ...]] = Feed(self.bug)
+        """The members that are shown otherwise than before: see `MembersChanged`."""
         self.events: Feed[Event] = Feed(self.bug)
         self.lag_s = 0.0
         self.departed = trio.Event()
@@ -197,6 +199,8 @@ class Pump:
                 self._transport.send(effect.datagram, effect.destination)
             case Changed():
                 self.changes.publish(effect.changes)
+            case MembersChanged():
+                self.members.publish(effect.ids)
             case Event():
                 self.events.publish(effect)
             case Departed():

@@ -109,7 +109,8 @@ class Sidecar:
     def api(self) -> SidecarApi:
         """What gateways may ask of this sidecar."""
         return SidecarApi(
-            view=self.node, changes=self.pump.changes, registrations=self.services, rights=self.opened.rights,
+            view=self.node, changes=self.pump.changes, members=self.pump.members, registrations=self.services,
+            rights=self.opened.rights,
             cluster=self.opened.settings.cluster, version=__version__, now=self.pump.now, leave=self.ending.leave,
             force_leave=self._force_leave.declare, reload=self._reload_for, greet=self.seed_greeter.greet,
             figures=self.methods.info.figures, note=self._note, bug=self.pump.bug,

@@ -13,6 +13,7 @@ from simulations.checkers.ledger import Ledger
 from simulations.checkers.owners_bytes import OwnersBytes
 from simulations.checkers.paused import Paused
 from simulations.checkers.rises import Rises
+from simulations.checkers.shown_members import ShownMembers
 from simulations.checkers.synced import SyncedHoldsAll
 from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
@@ -45,6 +46,7 @@ class Checkers:
             self.traffic,
             EqualTables(world),
             SyncedHoldsAll(world),
+            ShownMembers(world),
         ]
         self.all = [checker for checker in every if ours or checker.also_for_swim]
         for checker in self.all:

@@ -10,15 +10,19 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from gossipreg.core.effects import Changed, Departed, Effect, Event, Send, Stop
+from gossipreg.core.effects import Changed, Departed, Effect, Event, MembersChanged, Send, Stop
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.udp import BATCH
 from gossipreg.errors import NotFound
-from gossipreg.model import Address, Change
+from gossipreg.model import Address, Change, ChangeKind, Health, Instance, NodeId, Service, Version
 from tests.daemon.memory_network import MemoryNetwork, MemoryTransport
 
 STALL_S = 0.1
+ID = NodeId(bytes(16))
+CHANGE = Change(
+    ChangeKind.ADDED, Instance(Service("web", "web", "10.0.0.9", 80), Health.PASSING, ID, "n", "", Version(1, 1))
+)
 
 
 class NotingNode:
@@ -70,9 +74,11 @@ class Bench:
         self.node = NotingNode()
         self.log = io.StringIO()
         self.changes: list[Change] = []
+        self.members: list[NodeId] = []
         self.events: list[Event] = []
         self.pump = Pump(self.node, self.transport, Log(stream=self.log), now=clock.current_time, stall_s=STALL_S)
         self.pump.changes.follow("changes", self.changes.extend)
+        self.pump.members.follow("members", self.members.extend)
         self.pump.events.follow("events", self.events.append)
 
     def tell(self, datagram: bytes) -> None:
@@ -227,10 +233,12 @@ async def test_an_effect_that_fails_does_not_cost_the_others(autojump_clock: Moc
 async def test_changes_events_and_departure_are_passed_on(autojump_clock: MockClock) -> None:
     async with running(autojump_clock) as bench:
         event = Event("member_dead", (("name", "a"),))
-        bench.node.answers[b"x"] = [Changed(()), event, Departed()]
+        bench.node.answers[b"x"] = [Changed((CHANGE,)), MembersChanged((ID,)), event, Departed()]
         bench.tell(b"x")
         with trio.fail_after(1):
             await bench.pump.departed.wait()
+        assert bench.changes == [CHANGE]
+        assert bench.members == [ID]
         assert bench.events == [event]
 
 

@@ -14,7 +14,8 @@ def api_of(
 ) -> SidecarApi:
     """A registry that can be looked at, and nothing else."""
     return SidecarApi(
-        view=view, changes=Feed(bug), registrations=cast(Registrations, None), rights=Rights(0), cluster="default",
+        view=view, changes=Feed(bug), members=Feed(bug), registrations=cast(Registrations, None),
+        rights=Rights(0), cluster="default",
         version="1.2.3", now=lambda: 0.0, leave=_nothing, force_leave=_nothing, reload=_nothing, greet=_nothing,
         figures=_nothing, note=_nothing, bug=bug, trouble=trouble,
     )  # fmt: skip

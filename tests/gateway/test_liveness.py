@@ -12,8 +12,7 @@ from uuid import UUID
 import pytest
 import trio
 
-from gossipreg.core.table.row import Row
-from gossipreg.core.view import Standing
+from gossipreg.core.table.row import Row, Standing
 from gossipreg.gateway.dns.directory import list_members
 from gossipreg.gateway.http.message import Request, Response
 from gossipreg.model import Liveness, Rank, Status

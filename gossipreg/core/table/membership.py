@@ -8,10 +8,10 @@ takes it off, binds its boot id, lets the catalog look again, and writes the eve
 of the table has consequences.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gossipreg.core.context import Context
-from gossipreg.core.effects import Changed
+from gossipreg.core.effects import Changed, MembersChanged
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.round_trips import RoundTrips
@@ -62,6 +62,8 @@ class MembershipIndex:
         self.touched: list[NodeId] = []
         """What the table touched since the node last cleared this."""
         self._changes: list[Change] = []
+        self._shown_anew: dict[NodeId, None] = {}
+        """Members that are shown otherwise than before this input."""
         self._hidden: dict[NodeId, dict[str, None]] = {}
         """Members out of our answers, and for which reasons."""
         self.why: dict[NodeId, str] = {}
@@ -80,17 +82,37 @@ class MembershipIndex:
         if not touched and not self._changes and not self._catalog.recalled:
             return
         self.touched += touched
+        shown_anew = self._table.drain_shown_anew()
+        self._note_shown(shown_anew)
         for id in touched:
             row = self._table.rows.get(id)
             if row is None:
                 self._forget(id)
             else:
                 self._follow(id, row)
+        self._note_shown(shown_anew)
         if context.in_step and self._catalog.recalled:
             self.synced_with_recalled()
         if self._changes:
             context.effects.append(Changed(tuple(self._changes)))
             self._changes = []
+
+    def _note_shown(self, ids: Iterable[NodeId]) -> None:
+        """These members are shown otherwise; so may be others of their name, which share one entry by name. Called
+        before and after a change of names."""
+        for id in ids:
+            self._shown_anew[id] = None
+            for namesake in self.names.namesakes(id):
+                self._shown_anew[namesake] = None
+
+    def tell_members(self) -> None:
+        """At the end of each input: one MembersChanged effect for all that it changed."""
+        hidden_anew = self._table.drain_shown_anew()
+        if hidden_anew:
+            self._note_shown(hidden_anew)
+        if self._shown_anew:
+            self._context.effects.append(MembersChanged(tuple(self._shown_anew)))
+            self._shown_anew = {}
 
     def _follow(self, id: NodeId, row: Row) -> None:
         context = self._context
@@ -168,7 +190,6 @@ class MembershipIndex:
 
     def hide(self, id: NodeId, why: str, hidden: bool) -> None:
         """Out of our own answers for this reason, or no longer for this one; the table does not change."""
-        row = self._table.writable(id)
         reasons = self._hidden.setdefault(id, {})
         if hidden:
             reasons[why] = None
@@ -176,9 +197,9 @@ class MembershipIndex:
             reasons.pop(why, None)
         if not reasons:
             del self._hidden[id]
-        if row is None or row.hidden == bool(reasons):
+        row = self._table.hide(id, bool(reasons))
+        if row is None:
             return
-        row.hidden = bool(reasons)
         self._changes += self._catalog.refresh(row)
         if row.member is not None and row.active:
             kind = "member_hidden" if hidden else "member_shown"
@@ -186,9 +207,11 @@ class MembershipIndex:
 
     def recall(self, rows: dict[NodeId, Row]) -> None:
         """Answer with these rows, kept from the last run, until this member is synced."""
+        self._shown_anew |= dict.fromkeys(rows)
         self._changes += self._catalog.recall(rows)
 
     def forget_recalled(self) -> None:
+        self._shown_anew |= dict.fromkeys(self._catalog.recalled)
         self._changes += self._catalog.forget_recalled()
 
     def stale(self, stale: bool) -> None:

@@ -48,6 +48,11 @@ class MemberNames:
             else:
                 del self._ids[name]
 
+    def namesakes(self, id: NodeId) -> tuple[NodeId, ...]:
+        """The members that have the name of this one, itself included; empty if it has none."""
+        name = self._names.get(id)
+        return () if name is None else self._ids[name]
+
     def shown(self, id: NodeId) -> str | None:
         """The name that shows this member where each name has one entry. None if another member has the entry."""
         folded = self._names.get(id)

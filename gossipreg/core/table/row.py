@@ -25,6 +25,16 @@ class State(Enum):
     LEFT = "left"
 
 
+class Standing(Enum):
+    """Whether a member lives, seen from here. Every interface tells the same. The values are for people."""
+
+    LIVES = "lives"
+    """It may have services in the answers; suspected, restarting or in maintenance too."""
+    DEAD = "dead"
+    """It has been declared dead, or it is hidden: unreachable from here while no other member could confirm it."""
+    LEFT = "left"
+
+
 _STATES = {Rank.ALIVE: State.ALIVE, Rank.SUSPECT: State.SUSPECT, Rank.DEAD: State.DEAD}
 
 
@@ -56,6 +66,8 @@ class Row:
         "member_generation",
         "refetched",
         "reporter",
+        "settled_member",
+        "settled_standing",
         "settled_state",
         "shadow",
         "shared",
@@ -92,6 +104,8 @@ class Row:
         """Other tables in this process hold it too (`simulations/formed.py`): it is copied before it is changed."""
         # What the table has accounted for it:
         self.settled_state = State.ALIVE
+        self.settled_standing: Standing | None = None
+        self.settled_member: Member | None = None
         self.hash = 0
         self.size_bytes = 0
         self.forget_at = float("inf")
@@ -137,6 +151,17 @@ class Row:
     def lives(self) -> bool:
         """Whether it is alive, seen from here: active, and not hidden from our own answers."""
         return self.active and not self.hidden
+
+    @property
+    def standing(self) -> Standing | None:
+        """Whether this member lives, seen from here. None: it is not known what it is, or its row is quarantined."""
+        if self.member is None:
+            return None
+        if self.lives:
+            return Standing.LIVES
+        if self.unproven:
+            return None
+        return Standing.LEFT if self.state is State.LEFT else Standing.DEAD
 
     @property
     def lags(self) -> bool:

@@ -111,6 +111,8 @@ class Table:
         """The same for rows of which no snapshot was ever whole, and unproven ones."""
         self._dropped: list[NodeId] = []
         self._touched: dict[NodeId, None] = {}
+        self._shown_anew: dict[NodeId, None] = {}
+        """Members of which an observer would tell something else than before."""
         self.own = Row(own_id, Liveness(generation, 0, Rank.ALIVE), now)
         self.own.content = Content(generation).own()
         self.rows: dict[NodeId, Row] = {own_id: self.own}
@@ -317,6 +319,22 @@ class Table:
         touched, self._touched = self._touched, {}
         return list(touched)
 
+    def drain_shown_anew(self) -> list[NodeId]:
+        """The members whose own entry, state or standing changed since last asked, and those that are gone, in
+        order."""
+        shown_anew, self._shown_anew = self._shown_anew, {}
+        return list(shown_anew)
+
+    def hide(self, id: NodeId, hidden: bool) -> Row | None:
+        """Take a member out of our own answers, or back. The row if that is a change."""
+        row = self.rows.get(id)
+        if row is None or row.hidden == hidden:
+            return None
+        row = self.writable(id) or row
+        row.hidden = hidden
+        self._note_shown(row, changed=False)
+        return row
+
     # -- keeping and forgetting --------------------------------------------------------------------------------------
 
     def admit(self, id: NodeId, now: float) -> None:
@@ -389,6 +407,8 @@ class Table:
         self._unfinished.cancel(row.id)
         del self.rows[row.id]
         self._touched[row.id] = None
+        if row.settled_standing is not None:
+            self._shown_anew[row.id] = None
 
     # -- what follows from a change ----------------------------------------------------------------------------------
 
@@ -397,8 +417,10 @@ class Table:
         self._read_member(row, now)
         row.silenced = row.lags and not answered
         state = row.state
-        if state is not row.settled_state:
+        changed = state is not row.settled_state
+        if changed:
             row.settled_state, row.changed_at = state, now
+        self._note_shown(row, changed)
         self._time_forgetting(row, now)
         content = row.content
         if content is None or not row.active:
@@ -411,6 +433,14 @@ class Table:
         self.size_bytes += size_bytes - row.size_bytes
         row.size_bytes = size_bytes
         self._touched[row.id] = None
+
+    def _note_shown(self, row: Row, changed: bool) -> None:
+        """Note the member if an observer would tell something else of it than before; `changed`: its state did."""
+        standing, before, member = row.standing, row.settled_standing, row.member
+        if changed or standing is not before or member is not row.settled_member:
+            row.settled_standing, row.settled_member = standing, member
+            if standing is not None or before is not None:
+                self._shown_anew[row.id] = None
 
     def _read_member(self, row: Row, now: float) -> None:
         """Decode the member's own entry where it is another than before."""

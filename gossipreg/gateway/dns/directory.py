@@ -16,7 +16,8 @@ from typing import Generic, TypeVar
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.local.own_address import present
 from gossipreg.core.table.catalog import Catalog
-from gossipreg.core.view import Standing, View
+from gossipreg.core.table.row import Standing
+from gossipreg.core.view import View
 from gossipreg.model import Change, ChangeKind, Health, Instance, Member
 
 LISTING_SHARE = 0.05
@@ -177,10 +178,8 @@ class Directory:
         self._view = view
         self.catalog = catalog
         self.services = DnsServices(catalog)
-        # Who is hidden is known here alone and is not in the fingerprint, so a second's age counts as a change.
-        self._members = Listing(
-            lambda: list_members(view), lambda: (view.fingerprint, len(catalog.recalled), int(clock())), clock
-        )
+        self._members_version = 0
+        self._members = Listing(lambda: list_members(view), lambda: self._members_version, clock)
         self._at_address = Listing(lambda: list_services_by_address(catalog), catalog.index, clock)
 
     @property
@@ -190,6 +189,10 @@ class Directory:
     def is_own(self, instance: Instance) -> bool:
         """Whether it is registered here."""
         return instance.node == self._view.id
+
+    def members_changed(self) -> None:
+        """Members are shown otherwise than before: the list of them is not valid any more."""
+        self._members_version += 1
 
     def members(self) -> Members:
         return self._members.get()

@@ -79,7 +79,7 @@ class DnsRun:
     """One run of the gateway. If it loses track of the registry, the next run starts afresh."""
 
     def __init__(self, options: DnsOptions, ports: Ports, counts: Counter[str], api: SidecarApi) -> None:
-        directory = Directory(api.view)
+        self._directory = directory = Directory(api.view)
 
         def hosts() -> list[str]:
             return [address.host for address in (api.view.addresses if ports.wildcard else ports.addresses)]
@@ -96,7 +96,10 @@ class DnsRun:
         self.server = DnsServer(ports, self._responder, api.bug)
 
     async def run(self) -> None:
-        with self._api.changes.following("gateway_dns", self._responder.changed):
+        with (
+            self._api.changes.following("gateway_dns", self._responder.changed),
+            self._api.members.following("gateway_dns", lambda _ids: self._directory.members_changed()),
+        ):
             await self.server.run()
 
 

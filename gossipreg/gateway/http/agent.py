@@ -3,7 +3,7 @@
 from dataclasses import replace
 from hashlib import blake2b
 
-from gossipreg.core.view import Standing
+from gossipreg.core.table.row import Standing
 from gossipreg.gateway.http.ask import one, pretty
 from gossipreg.gateway.http.message import PLAIN, HttpError, Request, Response, json_bytes, json_response, shown
 from gossipreg.gateway.http.options import Options

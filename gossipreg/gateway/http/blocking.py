@@ -30,7 +30,7 @@ KEPT_MAX = 4096
 KEPT_BODY_BYTES = 4096
 """A body up to this size is kept as long as nothing that it depends on changes."""
 FRESH_S = 1.0
-"""How long a kept body is given out: members' own entries change without a notice."""
+"""How long a kept body is given out: what a check of our own printed last changes without a notice."""
 BROAD_S = 0.1
 """The shortest interval at which questions about the whole cluster are rendered again."""
 BROAD_SHARE = 0.1

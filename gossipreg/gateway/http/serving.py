@@ -20,11 +20,8 @@ from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.gateway.http.server import Server
 from gossipreg.gateway.http.spellings import folded
-from gossipreg.model import Change, Member, NodeId
+from gossipreg.model import Change, NodeId
 from gossipreg.sidecar_api import SidecarApi
-
-MEMBERS_S = 1.0
-"""The interval at which members' own entries are compared while a read waits."""
 
 
 class HttpRun:
@@ -41,9 +38,6 @@ class HttpRun:
             sidecar, Monitoring(sidecar, self._events, self._gauges), send=self.server.answer,
             rng=random.Random(os.urandom(16)), clock_us=_clock_us,
         )  # fmt: skip
-        self._members: dict[NodeId, Member | None] = {}
-        """The own entries as the last look found them."""
-        self._fingerprint = -1
 
     def _check(self, door: Door, head: Head) -> None:
         if not door.unix:
@@ -60,11 +54,13 @@ class HttpRun:
 
     async def run(self) -> None:
         """Until cancelled, or until it loses track of the changes."""
-        with self._sidecar.changes.following("gateway_http", self._changed):
+        with (
+            self._sidecar.changes.following("gateway_http", self._changed),
+            self._sidecar.members.following("gateway_http", self._members_changed),
+        ):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.api.answers.run)
                 nursery.start_soon(self._events.run)
-                nursery.start_soon(self._watch_members)
                 nursery.start_soon(self.server.run, self.api.answer)
 
     def _changed(self, changes: Sequence[Change]) -> None:
@@ -74,21 +70,11 @@ class HttpRun:
         self._events.changed(changes)
 
     def _members_changed(self, ids: Iterable[NodeId]) -> None:
-        """The own entries of these members have changed (name, addresses, labels): answer the reads that show them."""
+        """These members are shown otherwise than before (state, name, addresses, labels): answer the reads that show
+        them."""
         catalog = self._sidecar.view.catalog
         names = dict.fromkeys(folded(one.service.name) for id in ids for one in catalog.of_node(id))
         self.api.answers.changed([("name", name) for name in names])
-
-    async def _watch_members(self) -> None:
-        """Look for changes of members' own entries while a read waits: the core does not report them. One number says
-        whether the table has changed at all."""
-        view = self._sidecar.view
-        while True:
-            await trio.sleep(MEMBERS_S)
-            if self.api.answers.waiting and view.fingerprint != self._fingerprint:
-                self._fingerprint = view.fingerprint
-                before, self._members = self._members, {id: row.member for id, row in view.table.rows.items()}
-                self._members_changed(id for id, member in self._members.items() if before.get(id) is not member)
 
 
 def _clock_us() -> int:

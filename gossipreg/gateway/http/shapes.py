@@ -8,7 +8,8 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
-from gossipreg.core.view import Standing, View, standing_of
+from gossipreg.core.table.row import Standing
+from gossipreg.core.view import View
 from gossipreg.gateway.http.indexes import created_index, index_of, instance_version, member_version
 from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId, Status, Version
 
@@ -47,11 +48,10 @@ class ConsulNode:
 def known_node(view: View, id: NodeId) -> ConsulNode | None:
     """None if it is unknown or quarantined, or has left."""
     row = view.row(id)
-    standing = standing_of(row)
-    if row is None or row.member is None or standing in (None, Standing.LEFT):
+    if row is None or row.member is None or row.standing in (None, Standing.LEFT):
         return None
     name = view.names.shown(id) or row.member.name
-    return ConsulNode(id, row.member, member_version(row), name=name, alive=standing is Standing.LIVES)
+    return ConsulNode(id, row.member, member_version(row), name=name, alive=row.standing is Standing.LIVES)
 
 
 def tagged(host: str) -> Shape:

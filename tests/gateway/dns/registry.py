@@ -10,7 +10,7 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from gossipreg.core.effects import Changed, Effect
+from gossipreg.core.effects import Changed, Effect, MembersChanged
 from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.gateway.dns.answers import DnsAnswers
 from gossipreg.gateway.dns.directory import Directory
@@ -103,6 +103,8 @@ class Registry:
         for effect in effects:
             if isinstance(effect, Changed):
                 changes += effect.changes
+            elif isinstance(effect, MembersChanged):
+                self.directory.members_changed()
         self.now += 10
         self.responder.changed(tuple(changes))
 

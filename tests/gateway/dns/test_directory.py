@@ -54,6 +54,17 @@ def test_a_list_is_made_anew_after_changes_within_its_time_share() -> None:
     assert listing.get() == version
 
 
+def test_the_list_of_members_is_made_anew_only_after_a_change_of_members() -> None:
+    registry = Registry()
+    registry.member(4)
+    before = registry.directory.members()
+    registry.put("web")
+    registry.now += 3600
+    assert registry.directory.members() is before
+    registry.member(5)
+    assert b"speaker-5" in registry.directory.members().by_name
+
+
 def test_addresses_are_packed_and_host_names_are_none() -> None:
     assert packed_address("10.0.0.1") == b"\x0a\0\0\1"
     assert packed_address("fe80::1%eth0") == b"\xfe\x80" + b"\0" * 13 + b"\1"

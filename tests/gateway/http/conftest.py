@@ -134,7 +134,8 @@ class Served(Inside):
         self.gateway = self.options(folder, name, token_file=token_file).open()
         self.bugs: list[tuple[str, Exception]] = []
         api = SidecarApi(
-            view=self.node, changes=self.pump.changes, registrations=self.services, rights=self.rights,
+            view=self.node, changes=self.pump.changes, members=self.pump.members, registrations=self.services,
+            rights=self.rights,
             cluster="default", version="1.2.3", now=trio.current_time,
             leave=self._leave,
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,

@@ -19,7 +19,7 @@ from gossipreg.gateway.http.blocking import ALL, Answers, Question
 from gossipreg.gateway.http.indexes import MAX_INDEX
 from gossipreg.gateway.http.message import Response
 from gossipreg.gateway.http.routes import ROUTES
-from gossipreg.model import Health, Status
+from gossipreg.model import Address, Health, Status
 from tests.gateway.http.conftest import Client, Served, request_bytes
 
 MANY = 400
@@ -251,6 +251,20 @@ async def test_maintenance_of_the_sidecar_is_a_change_of_its_services(served: Se
     assert (await client.reply()).json == []
     assert served.node.inspect().own_member.status is Status.DRAINING
     assert served.node.catalog.lookup("web", all=True)[0].health is Health.MAINTENANCE
+
+
+@pytest.mark.parametrize("path", ["/v1/health/service/web", "/v1/catalog/nodes"])
+async def test_a_change_of_a_member_wakes_who_waits_at_once(mock_clock: MockClock, served: Served, path: str) -> None:
+    """The clock stands still, so nothing that looks from time to time answers."""
+    await served.register("web", 80)
+    client = await served.client()
+    index = (await client.get(path)).index
+    await client.send(request_bytes("GET", f"{path}?index={index}&wait=60s"))
+    await waits(served)
+    begun = mock_clock.current_time()
+    served.pump.order(lambda now: served.node.reachable_at((Address("10.0.0.77", 7946),), now))
+    assert b'"Address":"10.0.0.77"' in (await client.reply()).body
+    assert mock_clock.current_time() == begun
 
 
 async def test_a_waiting_question_weighs_no_more_than_6_kib(served: Served) -> None:
