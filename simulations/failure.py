@@ -28,7 +28,7 @@ class Recorder(Observer):
         self._last: dict[str, deque[str]] = {}
 
     def on_effect(self, host: Host, effect: Effect) -> None:
-        self._note(host, told(effect))
+        self._note(host, one_line(effect))
 
     def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:
         for host in hosts:
@@ -43,7 +43,7 @@ class Recorder(Observer):
         return sorted(line for name in dict.fromkeys(members) for line in self._last.get(name, ()))
 
 
-def told(effect: Effect) -> str:
+def one_line(effect: Effect) -> str:
     """An effect in a line."""
     match effect:
         case Event():

@@ -51,16 +51,16 @@ class FullExchange:
         if any(host.stalled or host.blocked for host in (one, other)):
             self._waiting.append((since, one, other))
             return
-        self._tell(one, other)
-        self._tell(other, one)
+        self._send_claims(one, other)
+        self._send_claims(other, one)
 
-    def _tell(self, teller: Host, listener: Host) -> None:
-        """All that the teller thinks, as datagrams that the listener has at once."""
+    def _send_claims(self, sender: Host, receiver: Host) -> None:
+        """All that the sender thinks, as datagrams that the receiver has at once."""
         claims = [
-            Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=teller.id)
+            Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=sender.id)
             if row.dead
-            else Claim(id, *row.liveness, by=row.reporter or teller.id)
-            for id, row in teller.node.table.rows.items()
+            else Claim(id, *row.liveness, by=row.reporter or sender.id)
+            for id, row in sender.node.table.rows.items()
         ]
-        for send in inside.send(teller.node, listener.address, claims, teller.local(self._world.now)):
-            self._world.hand_over(listener, send.datagram, teller.address)
+        for send in inside.send(sender.node, receiver.address, claims, sender.local(self._world.now)):
+            self._world.hand_over(receiver, send.datagram, sender.address)

@@ -28,14 +28,14 @@ class Opinions(Observer):
     def __init__(self, world: World) -> None:
         self._world = world
         self.changes: list[Change] = []
-        self._reconnect: dict[int, dict[int, None]] = {}
+        self._lost: dict[int, dict[int, None]] = {}
 
     def after(self, host: Host) -> None:
         """Look at what this input has changed."""
         touched = host.node.touched
         if not touched:
             return
-        lost = self._reconnect.setdefault(host.number, {})
+        lost = self._lost.setdefault(host.number, {})
         rows = host.node.table.rows
         for id in touched:
             subject = self._world.by_id[id].number
@@ -51,4 +51,4 @@ class Opinions(Observer):
 
     def lost(self, observer: Host) -> list[int]:
         """Numbers of those that it takes for lost now."""
-        return list(self._reconnect.get(observer.number, ()))
+        return list(self._lost.get(observer.number, ()))

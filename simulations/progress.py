@@ -18,7 +18,7 @@ class Progress:
         self._total = total
         self._seconds = seconds
         self._stream = stream or sys.stderr
-        self._start = self._told_at = time.monotonic()
+        self._start = self._shown_at = time.monotonic()
         self._shown = 0
 
     @property
@@ -36,8 +36,8 @@ class Progress:
             self._stream.write("\r" + text.ljust(self._shown))
             self._stream.flush()
             self._shown = len(text)
-        elif time.monotonic() - self._told_at >= _PLAIN_S:
-            self._told_at = time.monotonic()
+        elif time.monotonic() - self._shown_at >= _PLAIN_S:
+            self._shown_at = time.monotonic()
             self._stream.write(self._text(done) + "\n")
             self._stream.flush()
 

@@ -14,7 +14,7 @@ from typing import Literal
 from gossipreg.config import Config, lan, lifeguard, swim
 from simulations.settings import applied
 
-Prober = Literal["ours", "lifeguard", "swim"]
+DetectorName = Literal["ours", "lifeguard", "swim"]
 DETECTORS: dict[str, Callable[[Config], Config]] = {"ours": lambda base: base, "lifeguard": lifeguard, "swim": swim}
 
 
@@ -25,7 +25,7 @@ class Case:
     nodes: int = 100
     seed: int = 1
     duration_s: float = 60.0
-    detector: Prober = "ours"
+    detector: DetectorName = "ours"
     loss: float = 0.0
     label: str = ""
     """What else distinguishes this case within its scenario, as `key=value key=value`; the scenario reads it back."""

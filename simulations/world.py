@@ -134,7 +134,7 @@ class World(Engine):
         for host in hosts[1:]:
             self.start(host, [hosts[0]])
             self.run(apart_s)
-        if not self.until(lambda: self.in_step(hosts), 20.0):
+        if not self.until(lambda: self.converged(hosts), 20.0):
             raise AssertionError(f"{n} members did not form a cluster (seed {self.seed})")
         return hosts
 
@@ -197,7 +197,7 @@ class World(Engine):
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
-    def in_step(self, hosts: Iterable[Host] | None = None) -> bool:
+    def converged(self, hosts: Iterable[Host] | None = None) -> bool:
         """Whether these (all that are up) hold equal tables in which exactly they are alive."""
         chosen = self.up if hosts is None else list(hosts)
         prints = {host.node.fingerprint for host in chosen}

@@ -77,7 +77,7 @@ class Checker(Observer):
             if row is not None and row is not table.own:
                 yield row
 
-    def verdicts(self, host: Host) -> Iterator[NodeId]:
+    def declared_dead(self, host: Host) -> Iterator[NodeId]:
         """Whom this member has declared dead in its last input."""
         node = host.node
         for id in node.touched:

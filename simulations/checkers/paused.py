@@ -55,7 +55,7 @@ class Paused(Checker):
                 self._pauses[host.number] = _Pause(now, host.node, watchers)
 
     def after(self, host: Host) -> None:
-        for id in self.verdicts(host):
+        for id in self.declared_dead(host):
             other = self.world.by_id[id]
             pause = self._pauses.get(other.number)
             if pause is None or not other.up or other.node is not pause.node or other.id != id:

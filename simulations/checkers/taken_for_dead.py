@@ -47,7 +47,7 @@ class TakenForDead(Checker):
             self._well_since[host.number] = inf
 
     def after(self, host: Host) -> None:
-        for id in self.verdicts(host):
+        for id in self.declared_dead(host):
             self.declared += 1
             other, why = self.world.by_id[id], host.node.inspect().why_dead(id)
             if other.id == id and self._well(host) and self._well(other) and "its address" not in why:

@@ -16,8 +16,8 @@ takes most of a minute.
 
 import random
 
+from simulations.detection import Detection
 from simulations.host import Host
-from simulations.knowing import Knowing
 from simulations.scenario import Case, Figure, Scenario
 from simulations.scenarios.update import Following
 from simulations.world import World
@@ -31,7 +31,7 @@ class _Minute:
 
     def __init__(self, world: World, rng: random.Random) -> None:
         self._world, self._rng = world, rng
-        self._following, self._knowing = Following(world), Knowing(world)
+        self._following, self._detection = Following(world), Detection(world)
         self.figures: dict[str, list[float]] = {name: [] for name in ("seen", "crashed", "vanished", "joined", "never")}
 
     def turn(self, kind: str) -> None:
@@ -58,10 +58,10 @@ class _Minute:
 
     def _lose(self, victim: Host, *, refuses: bool) -> None:
         world, others, start = self._world, len(self._world.up) - 1, self._world.now
-        self._knowing.about(victim)
+        self._detection.about(victim)
         world.crash(victim, refuses=refuses)
-        world.until(self._knowing.all_know(others), _WAIT_S)
-        times = [at - start for at in self._knowing.dead.values()]
+        world.until(self._detection.all_know(others), _WAIT_S)
+        times = [at - start for at in self._detection.dead.values()]
         self.figures["crashed" if refuses else "vanished"] += times
         self.figures["never"].append(others - len(times))
 

@@ -18,8 +18,8 @@ machine refuses what is sent to the port, or with `silent=1` in the label says n
 from dataclasses import replace
 from math import e, inf
 
-from simulations.knowing import Knowing, Losses
-from simulations.scenario import Case, Figure, Prober, Scenario
+from simulations.detection import Detection, Losses
+from simulations.scenario import Case, DetectorName, Figure, Scenario
 from simulations.world import World
 
 
@@ -28,17 +28,17 @@ def run(case: Case) -> list[Figure]:
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
     rng = world.streams.of("faults")
-    knowing, losses = Knowing(world), Losses()
+    detection, losses = Detection(world), Losses()
     never: list[float] = []
     refuses = not case.value("silent", 0)
     world.run(1.0)
     for victim in rng.sample(hosts, min(int(case.value("times", 10)), case.nodes - 1)):
         world.run((1 + rng.random()) * case.config.period_s)
         others, start = len(world.up) - 1, world.now
-        knowing.about(victim)
+        detection.about(victim)
         world.crash(victim, refuses=refuses)
-        world.until(knowing.all_know(others), case.duration_s)
-        losses.add(knowing, start, others)
+        world.until(detection.all_know(others), case.duration_s)
+        losses.add(detection, start, others)
         never.append(others - losses.knew[-1])
     return [*losses.figures(), Figure("never", "1", tuple(never)), *theory(case, losses.first_suspicion)]
 
@@ -52,12 +52,12 @@ def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
     return [Figure("mean_suspicion", "s", (mean,)), Figure("theory", "s", (expected,))]
 
 
-DETECTORS: tuple[Prober, ...] = ("ours", "lifeguard", "swim")
+DETECTORS: tuple[DetectorName, ...] = ("ours", "lifeguard", "swim")
 
 
 def cases(case: Case) -> list[Case]:
     """Only our detector hears a refused port."""
-    kinds: list[tuple[Prober, str]] = [("ours", ""), ("ours", "silent=1"), ("lifeguard", ""), ("swim", "")]
+    kinds: list[tuple[DetectorName, str]] = [("ours", ""), ("ours", "silent=1"), ("lifeguard", ""), ("swim", "")]
     return [
         replace(case, nodes=nodes, detector=detector, label=label)
         for nodes in (10, 100, 1000)

@@ -10,7 +10,7 @@ from math import inf
 
 from simulations.faulty import with_faulty
 from simulations.network import into
-from simulations.scenario import Case, Figure, Prober, Scenario
+from simulations.scenario import Case, DetectorName, Figure, Scenario
 from simulations.world import World
 
 TURN_S = 20.0
@@ -32,7 +32,7 @@ def run(case: Case) -> list[Figure]:
 
 def cases(case: Case) -> list[Case]:
     """All detectors among few members, so that there is something to compare; of a thousand ours alone."""
-    detectors: tuple[Prober, ...] = "ours", "lifeguard", "swim"
+    detectors: tuple[DetectorName, ...] = "ours", "lifeguard", "swim"
     return [case, *(replace(case, nodes=200, detector=detector, label="part=0.05") for detector in detectors)]
 
 

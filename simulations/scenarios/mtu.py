@@ -106,7 +106,7 @@ def _join(world: World, joiner: Host, seed: Host, case: Case) -> tuple[tuple[flo
     world.start(joiner, [seed])
     full = world.until(lambda: joiner.node.synced and len(joiner.node.ring) == members, case.duration_s)
     since = world.now
-    equal = world.until(world.in_step, case.duration_s)
+    equal = world.until(world.converged, case.duration_s)
     return (since - start,) if full else (), world.now - since if equal else -1.0
 
 

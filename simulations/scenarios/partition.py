@@ -90,7 +90,7 @@ def _change(world: World, hosts: list[Host]) -> _Gone:
 
 
 def _as_it_is(world: World, gone: _Gone) -> bool:
-    return world.in_step() and not _amiss(world, gone)
+    return world.converged() and not _amiss(world, gone)
 
 
 def _amiss(world: World, gone: _Gone) -> list[str]:

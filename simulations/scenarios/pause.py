@@ -14,7 +14,7 @@ long is waited for each step; label also: `times=N`, 10 unless said otherwise.
 from dataclasses import replace
 from math import inf
 
-from simulations.knowing import Knowing, Losses
+from simulations.detection import Detection, Losses
 from simulations.scenario import Case, Figure, Scenario
 from simulations.scenarios.crash import DETECTORS, theory
 from simulations.world import World
@@ -25,7 +25,7 @@ def run(case: Case) -> list[Figure]:
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
     rng = world.streams.of("faults")
-    knowing, losses = Knowing(world), Losses()
+    detection, losses = Detection(world), Losses()
     back: list[float] = []
     never_back: list[float] = []
     others, for_s = case.nodes - 1, case.value("for_s", 0)
@@ -34,19 +34,19 @@ def run(case: Case) -> list[Figure]:
     for _ in range(int(case.value("times", 10))):
         world.run((1 + rng.random()) * case.config.period_s)
         victim, start = rng.choice(hosts), world.now
-        knowing.about(victim)
+        detection.about(victim)
         stop(victim)
         if for_s:
             world.run(for_s)
         else:
-            world.until(knowing.all_know(others), case.duration_s)
+            world.until(detection.all_know(others), case.duration_s)
         resumed = world.now
         world.resume(victim)
         world.run(case.config.period_s)  # some hear of its death only now
-        world.until(lambda: len(knowing.back) == len(knowing.dead) and world.in_step(), case.duration_s)
-        losses.add(knowing, start, others)
-        back += [at - resumed for at in knowing.back.values()]
-        never_back.append(len(knowing.dead) - len(knowing.back))
+        world.until(lambda: len(detection.back) == len(detection.dead) and world.converged(), case.duration_s)
+        losses.add(detection, start, others)
+        back += [at - resumed for at in detection.back.values()]
+        never_back.append(len(detection.dead) - len(detection.back))
     taken = Figure("taken_for_dead", "1", tuple(losses.knew))
     never = Figure("never", "1", tuple(others - knew for knew in losses.knew))
     return [

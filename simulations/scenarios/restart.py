@@ -63,7 +63,7 @@ def run(case: Case) -> list[Figure]:
         world.after(number * apart_s + down_s, partial(_begin, world, host, seeds, case))
     world.run((len(chosen) - 1) * apart_s + down_s)
     start = world.now
-    equal = world.until(world.in_step, case.duration_s)
+    equal = world.until(world.converged, case.duration_s)
     took = world.now - start
     world.run(10.0)
     running = {host.id: None for host in world.up}
@@ -71,7 +71,7 @@ def run(case: Case) -> list[Figure]:
     kept = sum(id in running for _, id in answers.removed)
     return [
         Figure("equal", "s", (took,) if equal else ()),
-        Figure("unequal", "1", (float(not (equal and world.in_step())),)),
+        Figure("unequal", "1", (float(not (equal and world.converged())),)),
         Figure("ghosts", "1", (float(ghosts),)),
         Figure("out", "1", () if lost else (kept / (len(chosen) * (case.nodes - 1)),)),
     ]

@@ -19,7 +19,7 @@ from simulations.faults import ANCHOR, HOLE_MIN_BYTES, draw_faults
 from simulations.host import Host
 from simulations.network import WAN, by_region, hole_around
 from simulations.plan import Part, Plan, numbered
-from simulations.scenario import Case, Figure, Prober, Scenario
+from simulations.scenario import Case, DetectorName, Figure, Scenario
 from simulations.streams import Streams
 from simulations.workload import draw_workload
 from simulations.world import World
@@ -187,7 +187,7 @@ class Run:
     def _equal(self) -> bool:
         """Whether all tables are equal and no member is isolated: a long isolated member hides the services of
         others."""
-        return self.world.in_step() and not any(host.node.alone for host in self.world.up)
+        return self.world.converged() and not any(host.node.alone for host in self.world.up)
 
     def _out(self, up: list[Host]) -> bool:
         """Whether anybody is out by its own fault, and so waits before it is in step with all."""
@@ -224,7 +224,7 @@ def run(case: Case) -> list[Figure]:
 
 def cases(case: Case) -> list[Case]:
     """Ours, and for half as long the detectors that we compare with: what holds of the table must hold under them."""
-    others: tuple[Prober, ...] = ("swim", "lifeguard")
+    others: tuple[DetectorName, ...] = ("swim", "lifeguard")
     return [case, *(replace(case, detector=other, duration_s=case.duration_s / 2) for other in others)]
 
 

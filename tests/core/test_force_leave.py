@@ -64,7 +64,7 @@ def test_a_member_that_was_only_cut_off_comes_back_after_it() -> None:
     force_leave(cluster, hosts[0], lone.id)
     assert cluster.until(lambda: cluster.all_say(others, lone, "left"), 1)
     cluster.cut = lambda _sender, _receiver: False
-    assert cluster.until(lambda: cluster.all_say(others, lone, "alive") and cluster.in_step(hosts), 60)
+    assert cluster.until(lambda: cluster.all_say(others, lone, "alive") and cluster.converged(hosts), 60)
 
 
 def test_a_restarted_member_is_alive_again_after_force_leave() -> None:
@@ -89,6 +89,6 @@ def test_one_that_missed_it_does_not_bring_it_back() -> None:
     force_leave(cluster, hosts[0], dead.id)
     cluster.run(2)
     cluster.cut = lambda _sender, _receiver: False
-    assert cluster.until(lambda: cluster.in_step([*others, away]), 60)
+    assert cluster.until(lambda: cluster.converged([*others, away]), 60)
     assert cluster.all_say(others, dead, "left")
     assert cluster.state_at(away, dead) in ("left", "dead"), "in no case alive"

@@ -89,7 +89,7 @@ def test_what_one_process_held_is_not_held_against_the_next_one() -> None:
     world.crash(hosts[1])
     world.run(3)
     world.start(hosts[1], [hosts[0]])
-    assert world.until(world.in_step, 10)
+    assert world.until(world.converged, 10)
 
 
 def test_chatter_at_rest_is_told_from_calls_on_the_lost() -> None:

@@ -126,4 +126,4 @@ def test_a_moved_member_is_found_whether_it_returns_or_stays() -> None:
     assert (back.address, gone.address.host) == (home, "10.99.0.2")
     for mover in (back, gone):
         assert all(host.node.table.rows[mover.id].member.addresses == (mover.address,) for host in world.hosts)  # type: ignore[union-attr]
-    assert world.in_step()
+    assert world.converged()

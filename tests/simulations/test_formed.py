@@ -33,8 +33,8 @@ def test_a_formed_cluster_holds_what_one_that_grew_holds() -> None:
     grown.run(3)
     here = formed.form(12, services=4)
     assert what_is_held(there) == what_is_held(here)
-    assert formed.in_step()
-    assert grown.in_step()
+    assert formed.converged()
+    assert grown.converged()
 
 
 def test_a_formed_cluster_has_nothing_to_say_but_probes_and_acks() -> None:
@@ -58,7 +58,7 @@ def test_a_shared_row_that_changes_changes_for_one_table_alone(changed: int) -> 
     assert rows[0].version < one.node.table.own.version
     assert all(host.node.table.rows[one.id] is rows[0] for host in others[1:])
     world.run(1)
-    assert world.in_step()
+    assert world.converged()
     assert all(host.node.catalog.lookup("new") for host in hosts)
 
 

@@ -6,7 +6,7 @@ from gossipreg.config import lan
 from simulations.faulty import judge
 from simulations.network import into
 from simulations.opinions import Opinions
-from simulations.scenario import Case, Prober
+from simulations.scenario import Case, DetectorName
 from simulations.scenarios import flipflop, oneway
 from simulations.world import World
 
@@ -17,7 +17,7 @@ def figures(case: Case, scenario: str) -> dict[str, tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("detector", ["ours", "lifeguard"])
-def test_a_member_deaf_in_turns_costs_no_healthy_member(detector: Prober) -> None:
+def test_a_member_deaf_in_turns_costs_no_healthy_member(detector: DetectorName) -> None:
     found = figures(Case(nodes=30, seed=2, duration_s=80, detector=detector, label="part=0.03"), "flipflop")
     assert found["healthy_lost"] == (0.0,)
     assert found["faulty_lost"] == (1.0,)
@@ -44,7 +44,7 @@ def test_the_observer_that_changes_its_opinion_most_is_counted() -> None:
     world.network.rules["deaf"] = into(frozenset({2}))
     assert world.until(lambda: all(opinions.lost(host) == [2] for host in hosts if host.number != 2), 10)
     del world.network.rules["deaf"]
-    assert world.until(world.in_step, 10)
+    assert world.until(world.converged, 10)
     found = {one.metric: one.values for one in judge(opinions, hosts, frozenset({2}), began, 30.0)}
     assert found["changes_about_faulty"] == (4.0,), "lost and found, in half a minute"
     assert found["faulty_lost"] == (1.0,)

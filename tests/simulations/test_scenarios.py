@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulations.scenario import Case, Prober
+from simulations.scenario import Case, DetectorName
 from simulations.scenarios import all_scenarios, crash, restart
 
 
@@ -67,7 +67,7 @@ def test_random_probing_stands_beside_its_theory() -> None:
 
 
 @pytest.mark.parametrize("detector", crash.DETECTORS)
-def test_a_paused_member_is_known_to_be_gone_and_then_back(detector: Prober) -> None:
+def test_a_paused_member_is_known_to_be_gone_and_then_back(detector: DetectorName) -> None:
     found = figures_of("pause", Case(nodes=8, duration_s=60.0, detector=detector, label="times=2"))
     assert found["never"] == found["never_back"] == (0, 0)
     assert len(found["known"]) == len(found["back"]) == 2 * 7

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from simulations.scenario import DETECTORS, Case, Prober
+from simulations.scenario import DETECTORS, Case, DetectorName
 from simulations.scenarios.lifeguard import cases, long_cases, run
 
 _SLOW = "c=4 d=16.384 i=0.001"
 
 
 def figures(
-    detector: Prober, label: str, *, nodes: int = 24, seed: int = 1, duration_s: float = 60.0
+    detector: DetectorName, label: str, *, nodes: int = 24, seed: int = 1, duration_s: float = 60.0
 ) -> dict[str, tuple[float, ...]]:
     case = Case(nodes=nodes, seed=seed, duration_s=duration_s, detector=detector, label=label)
     return {figure.metric: figure.values for figure in run(case)}
@@ -37,7 +37,7 @@ def test_two_slow_members_do_not_confirm_each_other() -> None:
 
 
 @pytest.mark.parametrize("detector", sorted(DETECTORS))
-def test_where_nobody_is_slow_nobody_is_taken_for_dead(detector: Prober) -> None:
+def test_where_nobody_is_slow_nobody_is_taken_for_dead(detector: DetectorName) -> None:
     found = figures(detector, "c=0 d=1 i=1 model=blocked", duration_s=20)
     assert found["false_positives"] == (0.0,)
     assert found["messages"] > (24.0 * 20,)
@@ -45,7 +45,7 @@ def test_where_nobody_is_slow_nobody_is_taken_for_dead(detector: Prober) -> None
 
 @pytest.mark.parametrize("detector", sorted(DETECTORS))
 def test_a_member_slow_for_long_is_declared_dead_by_all(
-    detector: Prober,
+    detector: DetectorName,
 ) -> None:
     found = figures(detector, "c=1 d=32.768 model=stalled", duration_s=40)
     (first,), (last,) = found["first_detection"], found["full_dissemination"]

@@ -6,11 +6,11 @@ import pytest
 
 from simulations import faults
 from simulations.plan import Action
-from simulations.scenario import Case, Prober
+from simulations.scenario import Case, DetectorName
 from simulations.scenarios import swarm
 
 OURS = range(1, 25)
-OTHERS: list[tuple[int, Prober]] = [(seed, "swim" if seed % 2 else "lifeguard") for seed in range(101, 109)]
+OTHERS: list[tuple[int, DetectorName]] = [(seed, "swim" if seed % 2 else "lifeguard") for seed in range(101, 109)]
 
 
 @pytest.mark.parametrize("seed", OURS)
@@ -19,7 +19,7 @@ def test_everything_holds_whatever_happens(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("seed", "detector"), OTHERS)
-def test_what_holds_of_the_table_holds_under_other_detectors_too(seed: int, detector: Prober) -> None:
+def test_what_holds_of_the_table_holds_under_other_detectors_too(seed: int, detector: DetectorName) -> None:
     swarm.run(replace(swarm.SCENARIO.defaults, seed=seed, detector=detector, duration_s=20.0))
 
 

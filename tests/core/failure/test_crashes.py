@@ -103,4 +103,4 @@ def test_survivors_of_a_mass_crash_soon_agree(refuses: bool, gone: int, limit_s:
     cluster = Cluster(seed=16)
     for host in cluster.rng.sample(cluster.form(200), gone):
         cluster.crash(host, refuses=refuses)
-    assert cluster.until(cluster.in_step, limit_s, 0.05)
+    assert cluster.until(cluster.converged, limit_s, 0.05)

@@ -40,7 +40,7 @@ def _lost_at_first(cluster: Cluster, host: Host, others: list[Host]) -> None:
         cluster.run(5)
         _deafen(cluster, host, LOST_S)
         assert all(cluster.state_at(other, host) == "dead" for other in others)
-        assert cluster.until(cluster.in_step, 5), "it is back at once"
+        assert cluster.until(cluster.converged, 5), "it is back at once"
 
 
 def _one_out(seed: int = 1) -> tuple[Cluster, Host, list[Host]]:
@@ -73,7 +73,7 @@ def test_a_member_isolated_again_is_damped_for_longer_each_time() -> None:
         assert faulty.node.out
         assert all(cluster.state_at(other, faulty) == "dead" for other in others)
         assert not any(cluster.found(other, "web") for other in others)
-        assert cluster.until(cluster.in_step, 5)
+        assert cluster.until(cluster.converged, 5)
         assert not faulty.node.out
         assert all(cluster.found(other, "web") for other in others)
 
@@ -174,7 +174,7 @@ def test_a_healthy_member_refutes_at_once_every_time() -> None:
     cluster.run(3)
     for _ in range(12):
         cluster.act(others[2], inside.claim(others[2].node, _claim(well, others[2]), cluster.now))
-        assert cluster.until(cluster.in_step, 2)
+        assert cluster.until(cluster.converged, 2)
         cluster.run(2)
     assert well.node.statistics(cluster.now)["refutations"] == 12
     assert "out" not in cluster.events(well)
@@ -189,7 +189,7 @@ def test_a_paused_member_is_back_at_once_each_time() -> None:
         cluster.run(LOST_S)
         assert all(cluster.state_at(other, sleeper) == "dead" for other in others)
         cluster.resume(sleeper)
-        assert cluster.until(cluster.in_step, 5)
+        assert cluster.until(cluster.converged, 5)
     assert "out" not in cluster.events(sleeper)
 
 
@@ -199,7 +199,7 @@ def test_repeated_partitions_damp_nobody() -> None:
     cluster.run(3)
     for _ in range(4):
         _part(cluster, 4, 8)
-        assert cluster.until(cluster.in_step, 15)
+        assert cluster.until(cluster.converged, 15)
     assert not any("out" in cluster.events(host) for host in hosts)
 
 
@@ -210,7 +210,7 @@ def test_a_small_part_cut_off_repeatedly_is_back_at_once() -> None:
     cluster.run(3)
     for _ in range(4):
         _part(cluster, 4, 15)
-        assert cluster.until(cluster.in_step, 15, 0.05)
+        assert cluster.until(cluster.converged, 15, 0.05)
     assert not any("out" in cluster.events(host) for host in hosts)
 
 
@@ -241,7 +241,7 @@ def test_a_switch_that_fails_repeatedly_damps_nobody(config: Config) -> None:
         cluster.run(12 * config.period_s)
         cluster.cut = lambda _sender, _receiver: False
         cluster.run(12 * config.period_s)
-        assert cluster.in_step()
+        assert cluster.converged()
         assert all(len(cluster.found(host, "web")) == 3 for host in hosts)
 
 
@@ -262,11 +262,11 @@ def test_partitions_and_pauses_do_not_count_as_own_flaps(
         cluster.cut = lambda _sender, _receiver: False
         if not parted:
             cluster.resume(well)
-        assert cluster.until(cluster.in_step, 15)
+        assert cluster.until(cluster.converged, 15)
         cluster.run(5)
     _deafen(cluster, well, LOST_S)
     assert all(cluster.state_at(other, well) == "dead" for other in others)
-    assert cluster.until(cluster.in_step, 5)
+    assert cluster.until(cluster.converged, 5)
     assert not any("out" in cluster.events(host) for host in hosts)
 
 
@@ -286,7 +286,7 @@ def test_a_damped_and_isolated_member_stays_damped() -> None:
     _deafen(cluster, faulty, 20)
     assert faulty.node.out
     assert all(cluster.state_at(other, faulty) == "dead" for other in others)
-    assert cluster.until(cluster.in_step, 5)
+    assert cluster.until(cluster.converged, 5)
 
 
 def test_a_damped_member_that_raises_its_generation_is_back() -> None:
@@ -294,7 +294,7 @@ def test_a_damped_member_that_raises_its_generation_is_back() -> None:
     generation = faulty.node.table.own.liveness.generation
     raised = Claim(faulty.id, generation + 1, 0, Rank.DEAD, others[0].id)
     cluster.act(others[0], inside.claim(others[0].node, raised, cluster.now))
-    assert cluster.until(cluster.in_step, 5)
+    assert cluster.until(cluster.converged, 5)
     assert cluster.until(lambda: not faulty.node.out, 2)
     assert cluster.events(faulty).count("returned") == 1
 
@@ -303,4 +303,4 @@ def test_a_restart_forgets_earlier_flaps() -> None:
     cluster, faulty, others = _one_out()
     cluster.crash(faulty)
     cluster.start(faulty, others[:1])
-    assert cluster.until(cluster.in_step, 5)
+    assert cluster.until(cluster.converged, 5)

@@ -47,4 +47,4 @@ def test_helpers_report_a_restart_that_the_asker_missed() -> None:
         cluster.run(8)
         assert not any(cluster.state_at(host, gone) == "dead" for host in hosts if host is not gone)
         cluster.start(gone, [hosts[0]])
-        assert cluster.until(lambda hosts=hosts, cluster=cluster: cluster.in_step(hosts), 5)  # type: ignore[misc]
+        assert cluster.until(lambda hosts=hosts, cluster=cluster: cluster.converged(hosts), 5)  # type: ignore[misc]

@@ -33,7 +33,7 @@ def test_an_isolated_member_claims_nothing_and_answers_stale() -> None:
     assert cluster.until(lambda: not cluster.found(hosts[0], "billing"), 15), "a ghost for good"
     assert "verdicts" not in hosts[0].node.statistics(cluster.now)
     cluster.cut = lambda _from, _to: False
-    assert cluster.until(lambda: cluster.in_step(hosts), 15)
+    assert cluster.until(lambda: cluster.converged(hosts), 15)
     assert not hosts[0].node.alone
     assert [one.stale for one in hosts[0].node.catalog.lookup("billing")] == [False]
 

@@ -113,7 +113,7 @@ def test_a_partition_and_a_deaf_member_are_no_lossy_pair() -> None:
     cluster.network.rules["halves"] = between(lambda end: end.number < 4)
     cluster.run(60)
     del cluster.network.rules["halves"]
-    assert cluster.until(lambda: cluster.in_step(hosts), 60)
+    assert cluster.until(lambda: cluster.converged(hosts), 60)
     cluster.network.rules["deaf"] = into(frozenset({2}))
     cluster.run(60)
     assert [cluster.events(host).count("pair_lossy") for host in hosts if host.number != 2] == [0] * 7

@@ -76,7 +76,7 @@ def test_a_third_partition_is_noticed_as_soon_as_the_first() -> None:
         cluster.network.rules["cut"] = between(lambda end: end.number < 32)
         assert cluster.until(lambda: all(len(host.node.ring) == 32 for host in hosts), 6, 0.1)
         del cluster.network.rules["cut"]
-        assert cluster.until(lambda: cluster.in_step(hosts), 3)
+        assert cluster.until(lambda: cluster.converged(hosts), 3)
         cluster.run(20)
 
 
@@ -152,4 +152,4 @@ def test_a_healed_bridged_partition_is_equal_at_once() -> None:
     cluster.network.rules["cut"] = bridged(32, frozenset(range(32)))
     cluster.run(60)
     del cluster.network.rules["cut"]
-    assert cluster.until(lambda: cluster.in_step(hosts), 3)
+    assert cluster.until(lambda: cluster.converged(hosts), 3)

@@ -24,7 +24,7 @@ def test_a_paused_member_that_wakes_is_back_within_a_refutation() -> None:
     cluster.stall(hosts[2])
     assert cluster.until(lambda: cluster.all_say(all_but(hosts, hosts[2]), hosts[2], "dead"), 4)
     cluster.resume(hosts[2])
-    assert cluster.until(lambda: cluster.in_step(hosts), 0.5)
+    assert cluster.until(lambda: cluster.converged(hosts), 0.5)
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in [hosts[2]]), "it accused nobody"
 
 
@@ -38,7 +38,7 @@ def test_a_prober_that_slept_suspects_nobody() -> None:
         cluster.resume(hosts[3])
         cluster.run(3)
     assert "verdicts" not in hosts[3].node.statistics(cluster.now)
-    assert cluster.until(lambda: cluster.in_step(hosts), 5)
+    assert cluster.until(lambda: cluster.converged(hosts), 5)
 
 
 def test_a_prober_that_slept_reads_its_queue_before_it_judges() -> None:

@@ -55,7 +55,7 @@ def test_a_member_back_after_a_long_sleep_resurrects_nobody() -> None:
         assert all(cluster.state_at(host, gone) in (None, "dead") for host in others)
     assert [len(cluster.changes(host)) for host in others] == changes, "no watcher was woken"
     assert not cluster.found(sleeper, "billing")
-    assert cluster.until(lambda: cluster.in_step([*others, sleeper]), 5)
+    assert cluster.until(lambda: cluster.converged([*others, sleeper]), 5)
 
 
 def test_a_quarantined_row_is_not_answered_relayed_or_hashed() -> None:

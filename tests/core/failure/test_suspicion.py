@@ -64,7 +64,7 @@ def test_at_30_percent_loss_a_death_lasts_only_until_refuted() -> None:
         worst_s = max(worst_s, cluster.now - since if dead else 0.0)
     assert worst_s < 3.0
     cluster.network.loss = 0
-    assert cluster.until(lambda: cluster.in_step(hosts), 5)
+    assert cluster.until(lambda: cluster.converged(hosts), 5)
 
 
 def test_when_a_suspicion_ends_no_timer_or_probe_is_left() -> None:

@@ -33,7 +33,7 @@ def test_a_deregistered_service_stays_gone_everywhere() -> None:
     assert cluster.until(lambda: not any(cluster.found(host, "billing") for host in hosts), 0.05)
     cluster.run(30)
     assert not any(cluster.found(host, "billing") for host in hosts)
-    assert cluster.in_step(hosts)
+    assert cluster.converged(hosts)
 
 
 def test_a_row_far_larger_than_a_datagram_reaches_everyone() -> None:
@@ -44,7 +44,7 @@ def test_a_row_far_larger_than_a_datagram_reaches_everyone() -> None:
     assert cluster.until(lambda: all(len(cluster.found(host, "many")) == 300 for host in hosts), 5)
     joiner = cluster.join(seed=hosts[1])
     assert cluster.until(lambda: len(cluster.found(joiner, "many")) == 300, 5)
-    assert cluster.until(lambda: cluster.in_step([*hosts, joiner]), 5)
+    assert cluster.until(lambda: cluster.converged([*hosts, joiner]), 5)
 
 
 def test_a_value_in_parts_reaches_all_through_small_datagrams() -> None:
@@ -69,7 +69,7 @@ def test_a_lossy_network_costs_a_second_not_half_a_minute(loss: float) -> None:
         name = f"service-{number}"
         assert cluster.until(lambda name=name: _all_find(cluster, hosts, name), 4), (name, "was not told")  # type: ignore[misc]
     cluster.network.loss = 0
-    assert cluster.until(lambda: cluster.in_step(hosts), 5)
+    assert cluster.until(lambda: cluster.converged(hosts), 5)
 
 
 def test_an_update_is_retransmitted_before_a_probe_times_out() -> None:
@@ -133,7 +133,7 @@ def test_halves_of_a_partition_are_soon_equal_once_it_heals() -> None:
     cluster.run(20)
     assert not cluster.found(hosts[11], "written-left")
     cluster.cut = lambda _from, _to: False
-    assert cluster.until(lambda: cluster.in_step(hosts), 15)
+    assert cluster.until(lambda: cluster.converged(hosts), 15)
     assert _all_find(cluster, hosts, "written-left")
     assert _all_find(cluster, hosts, "written-right")
 
@@ -187,4 +187,4 @@ def test_watchers_see_each_change_once_and_no_refutation() -> None:
     cluster.run(2)
     assert own.statistics(cluster.now)["refutations"] == 1
     assert len(cluster.changes(hosts[3])) == 1
-    assert cluster.in_step(hosts)
+    assert cluster.converged(hosts)

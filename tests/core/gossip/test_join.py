@@ -27,7 +27,7 @@ def test_a_restart_leaves_no_ghost() -> None:
     cluster.crash(hosts[2])
     again = cluster.join(seed=hosts[0], id=hosts[2].id, address=hosts[2].address)
     live = [host for host in hosts if host is not hosts[2]] + [again]
-    assert cluster.until(lambda: cluster.in_step(live), 2)
+    assert cluster.until(lambda: cluster.converged(live), 2)
     assert all(len(host.node.members(cluster.now)) == 5 for host in live)
     assert not any(cluster.found(host, "billing") for host in live), "its new start registered nothing"
 
@@ -39,14 +39,14 @@ def test_members_started_before_their_seed_find_it_when_it_comes() -> None:
     cluster.run(20)
     assert not any(host.node.synced for host in early)
     late = cluster.join(address=seed_address)
-    assert cluster.until(lambda: cluster.in_step([*early, late]), 8)
+    assert cluster.until(lambda: cluster.converged([*early, late]), 8)
 
 
 def test_mutual_seeds_that_start_together_form_one_cluster() -> None:
     cluster = Cluster(seed=17)
     addresses = [Address(f"10.0.98.{number}", 7940) for number in (1, 2, 3)]
     hosts = [cluster.join(seed=addresses[(n + 1) % 3], address=addresses[n]) for n in range(3)]
-    assert cluster.until(lambda: cluster.in_step(hosts), 3)
+    assert cluster.until(lambda: cluster.converged(hosts), 3)
 
 
 @pytest.mark.parametrize(("sealed", "said"), [(True, "not_our_key"), (False, "key_needed")])

@@ -259,7 +259,7 @@ def test_a_busy_member_sends_joiners_on_to_others() -> None:
     joiners = [cluster.join(seed=hosts[0]) for _ in range(24)]
     assert cluster.until(lambda: all(joiner.node.synced for joiner in joiners), 3)
     assert cluster.kinds["Peers"] > 0
-    assert cluster.until(lambda: cluster.in_step([*hosts, *joiners]), 8)
+    assert cluster.until(lambda: cluster.converged([*hosts, *joiners]), 8)
 
 
 def test_a_throttled_member_offers_others_instead_of_a_page() -> None:
@@ -327,7 +327,7 @@ def test_a_replaced_member_is_greeted_no_more() -> None:
     assert cluster.until(lambda: all(cluster.state_at(host, hosts[2]) == "dead" for host in hosts if host.up), 3)
     again = cluster.join(seed=hosts[0], address=hosts[2].address)
     live = [*(host for host in hosts if host.up), again]
-    assert cluster.until(lambda: cluster.in_step(live), 5)
+    assert cluster.until(lambda: cluster.converged(live), 5)
     cluster.run(10)
     cluster.kinds.clear()
     cluster.run(20)

@@ -50,7 +50,7 @@ def test_a_copy_gives_way_to_the_original_whatever_its_seed(
     assert addresses_told(cluster, original) <= {str(ELSEWHERE)}
     if not loss:
         assert addresses_told(cluster, original) == {str(ELSEWHERE)}
-    assert cluster.until(lambda: cluster.in_step(hosts), 10)
+    assert cluster.until(lambda: cluster.converged(hosts), 10)
     assert all(cluster.found(host, "web") == {f"{original.address.host}:80"} for host in hosts)
 
 
@@ -75,7 +75,7 @@ def test_a_copy_gives_way_whatever_its_clock_says(clock_ms: int) -> None:
     assert cluster.until(lambda: bool(copy.stopped), 5)
     cluster.run(3)
     assert not hosts[2].stopped
-    assert cluster.in_step(hosts)
+    assert cluster.converged(hosts)
 
 
 def test_several_copies_give_way_to_the_one_original() -> None:
@@ -91,7 +91,7 @@ def test_several_copies_give_way_to_the_one_original() -> None:
     assert cluster.until(lambda: all(copy.stopped for copy in copies), 30)
     cluster.run(5)
     assert not hosts[3].stopped
-    assert cluster.in_step(hosts)
+    assert cluster.converged(hosts)
 
 
 @pytest.mark.parametrize("same_address", [False, True])
@@ -111,7 +111,7 @@ def test_a_restored_backup_raises_its_generation(same_address: bool, noticed: bo
         restored = gone
     else:
         restored = copied(cluster, gone, seed=hosts[0], clock_ms=-DAY_MS, generation=0)
-    assert cluster.until(lambda: cluster.in_step([*hosts[:2], restored]), 10)
+    assert cluster.until(lambda: cluster.converged([*hosts[:2], restored]), 10)
     assert raises(cluster, restored) == 1
     assert "duplicate_identity" not in cluster.events(restored)
     cluster.run(60)
@@ -131,7 +131,7 @@ def test_of_two_copies_out_of_reach_only_the_newer_ends() -> None:
     assert raises(cluster, original) < 10
     cluster.run(30)
     assert not original.stopped
-    assert cluster.in_step(hosts)
+    assert cluster.converged(hosts)
 
 
 def test_of_copies_in_two_halves_the_older_process_stays() -> None:
@@ -148,7 +148,7 @@ def test_of_copies_in_two_halves_the_older_process_stays() -> None:
     assert cluster.until(lambda: bool(copy.stopped), 60)
     cluster.run(10)
     assert not hosts[3].stopped
-    assert cluster.until(lambda: cluster.in_step(hosts), 30)
+    assert cluster.until(lambda: cluster.converged(hosts), 30)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -163,7 +163,7 @@ def test_two_copies_started_together_agree_which_one_stays(seed: int) -> None:
     cluster.run(5)
     left = [twin for twin in twins if not twin.stopped]
     assert len(left) == 1
-    assert cluster.until(lambda: cluster.in_step([*hosts, *left]), 10)
+    assert cluster.until(lambda: cluster.converged([*hosts, *left]), 10)
 
 
 def test_an_identity_conflict_is_one_event_with_its_address() -> None:

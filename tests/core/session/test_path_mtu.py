@@ -32,7 +32,7 @@ def register(cluster: Cluster, host: Host, name: str, size: int = 0, port: int =
 def two(cluster: Cluster) -> tuple[Host, Host]:
     a = cluster.join()
     b = cluster.join(a)
-    assert cluster.until(lambda: cluster.in_step([a, b]), 3)
+    assert cluster.until(lambda: cluster.converged([a, b]), 3)
     return a, b
 
 
@@ -68,7 +68,7 @@ def test_a_joiner_behind_a_hole_gets_everything(most_bytes: int, way: str) -> No
     assert sees(cluster, b, "small", 60)()
     assert sees(cluster, b, "large")()
     assert cluster.until(sees(cluster, a, "back"), 10)
-    assert cluster.until(lambda: cluster.in_step([a, b]), 10)
+    assert cluster.until(lambda: cluster.converged([a, b]), 10)
 
 
 def test_a_narrow_path_is_reported_with_its_peer_and_its_size() -> None:

@@ -16,7 +16,7 @@ def test_remembered_members_lead_to_the_cluster_without_a_seed() -> None:
     cluster.crash(hosts[2])
     cluster.run(5)
     cluster.join(id=hosts[2].id, address=Address("10.8.8.8", 7940), remembers=remembered)
-    assert cluster.until(cluster.in_step, 5)
+    assert cluster.until(cluster.converged, 5)
 
 
 def test_a_member_without_seeds_waits_for_those_remembered() -> None:
@@ -29,7 +29,7 @@ def test_a_member_without_seeds_waits_for_those_remembered() -> None:
     assert host.node.synced
     cluster.run(600)
     cluster.join(address=late, id=NodeId(bytes(16)))
-    assert cluster.until(cluster.in_step, 10), "they are called on"
+    assert cluster.until(cluster.converged, 10), "they are called on"
 
 
 def test_remembered_members_are_bounded_without_ourselves() -> None:

@@ -59,9 +59,9 @@ def restarted(cluster: Cluster, host: Host) -> NodeId:
 def test_a_dead_member_that_came_back_as_another_is_not_shown() -> None:
     cluster = Cluster(seed=6)
     hosts = cluster.grow(4)
-    olds = [restarted(cluster, hosts[2]) for _ in range(3) if cluster.until(cluster.in_step, 10)]
+    olds = [restarted(cluster, hosts[2]) for _ in range(3) if cluster.until(cluster.converged, 10)]
     assert len(set(olds)) == 3
-    assert cluster.until(cluster.in_step, 10)
+    assert cluster.until(cluster.converged, 10)
     for host in hosts:
         assert [info.state for info in host.node.members(cluster.now)] == ["alive"] * 4
         assert not any(host.node.member(old, cluster.now) for old in olds)

@@ -15,7 +15,7 @@ from simulations.scenario import Figure
 from simulations.world import World
 
 
-class Knowing(Observer):
+class Detection(Observer):
     """Looks on what the others hold of one member at a time."""
 
     def __init__(self, world: World) -> None:
@@ -74,10 +74,10 @@ class Losses:
     knew: list[int] = field(default_factory=list)
     """How many took it for dead."""
 
-    def add(self, knowing: Knowing, start: float, others: int) -> None:
+    def add(self, detection: Detection, start: float, others: int) -> None:
         """What came of the loss that began then."""
-        times = [at - start for at in knowing.dead.values()]
-        self.first_suspicion += [min(knowing.suspected.values()) - start] if knowing.suspected else []
+        times = [at - start for at in detection.dead.values()]
+        self.first_suspicion += [min(detection.suspected.values()) - start] if detection.suspected else []
         self.first += [min(times)] if times else []
         self.known += times
         self.last += [max(times)] if len(times) == others else []
