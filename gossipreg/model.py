@@ -35,12 +35,26 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if self.is_v6 else f"{self.host}:{self.port}"
+
+    @property
+    def is_v6(self) -> bool:
+        return ":" in self.host
 
 
 def is_loopback_host(host: str) -> bool:
     """Whether this is a loopback address, in the form that `Address` has (normalised, IPv4-mapped ones as IPv4)."""
     return host.startswith("127.") or host == "::1"
+
+
+def present(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """The first address of each family, in order. Members of earlier releases list former addresses after it."""
+    if len(addresses) < 2:
+        return addresses
+    first: dict[bool, Address] = {}
+    for address in addresses:
+        first.setdefault(address.is_v6, address)
+    return tuple(first.values())
 
 
 class Version(NamedTuple):

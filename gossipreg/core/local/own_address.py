@@ -18,7 +18,7 @@ After a real move nobody sees the old address, so the rule costs two periods at 
 from gossipreg.core.context import Context
 from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.table.ring import Ring
-from gossipreg.model import Address, NodeId, is_loopback_host
+from gossipreg.model import Address, NodeId, is_loopback_host, present
 
 _WITNESSES = 2
 """How many members must see us at the same new address before we believe it: one alone may be wrong, or lie."""
@@ -47,7 +47,7 @@ class OwnAddress:
             return False
         announced = self._own_row.member.addresses
         if observed is None or observed in announced:
-            self._confirm(_is_v6(answered_from if observed is None else observed))
+            self._confirm((answered_from if observed is None else observed).is_v6)
             return False
         if is_loopback_host(observed.host) and any(not is_loopback_host(one.host) for one in announced):
             return False  # the witness is on this host; other members may not be
@@ -56,7 +56,7 @@ class OwnAddress:
         if len(self._words) > _WORDS_MAX:
             del self._words[next(iter(self._words))]
         quiet_s = _QUIET_PERIODS * self._context.config.period_s
-        if self._context.now - self._confirmed_at.get(_is_v6(observed), float("-inf")) < quiet_s:
+        if self._context.now - self._confirmed_at.get(observed.is_v6, float("-inf")) < quiet_s:
             return False
         wanted = min(_WITNESSES, len(self._ring) - 1)
         if sum(word == observed for word in self._words.values()) < wanted:
@@ -68,10 +68,10 @@ class OwnAddress:
         """Note that the announced address of this family is the present one, and drop the words against it."""
         self._confirmed_at[v6] = self._context.now
         if self._words:
-            self._words = {by: word for by, word in self._words.items() if _is_v6(word) != v6}
+            self._words = {by: word for by, word in self._words.items() if word.is_v6 != v6}
 
     def _move(self, address: Address) -> None:
-        self._confirm(_is_v6(address))
+        self._confirm(address.is_v6)
         self._own_row.reachable_at(with_present(self._own_row.member.addresses, address))
 
 
@@ -80,20 +80,6 @@ def with_present(announced: tuple[Address, ...], address: Address) -> tuple[Addr
     if there was none it comes last. Any other address displaces loopback addresses."""
     if not is_loopback_host(address.host):
         announced = tuple(one for one in announced if not is_loopback_host(one.host))
-    if not any(_is_v6(one) == _is_v6(address) for one in announced):
+    if not any(one.is_v6 == address.is_v6 for one in announced):
         return (*announced, address)
-    return present(tuple(address if _is_v6(one) == _is_v6(address) else one for one in announced))
-
-
-def present(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-    """The first address of each family, in order. Members of earlier releases list former addresses after it."""
-    if len(addresses) < 2:
-        return addresses
-    first: dict[bool, Address] = {}
-    for address in addresses:
-        first.setdefault(_is_v6(address), address)
-    return tuple(first.values())
-
-
-def _is_v6(address: Address) -> bool:
-    return ":" in address.host
+    return present(tuple(address if one.is_v6 == address.is_v6 else one for one in announced))

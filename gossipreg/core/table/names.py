@@ -12,9 +12,8 @@ name by mistake. Consul's clients use the name as a key, so answers in Consul's 
 Names are compared in lower case (`model.fold_name`).
 """
 
-from gossipreg.core.local.own_address import present
 from gossipreg.core.table.row import Row
-from gossipreg.model import NodeId, fold_name
+from gossipreg.model import NodeId, fold_name, present
 
 ID_DIGITS = 8
 

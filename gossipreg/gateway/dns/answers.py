@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 
-from gossipreg.core.local.own_address import present
 from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.compose import DnsAnswer, DnsRecord
 from gossipreg.gateway.dns.directory import Directory, ServiceEntry, folded, packed_address
@@ -31,7 +30,7 @@ from gossipreg.gateway.dns.names import (
     reverse_address,
     spelled_address,
 )
-from gossipreg.model import Instance, Member
+from gossipreg.model import Instance, Member, present
 
 _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
 _UNKNOWN = DnsAnswer(rcode=wire.SERVFAIL, authoritative=False)

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gossipreg.core.knowledge import Knowledge
-from gossipreg.core.local.own_address import present
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.row import Standing
 from gossipreg.core.view import View
-from gossipreg.model import Change, ChangeKind, Health, Instance, Member
+from gossipreg.model import Change, ChangeKind, Health, Instance, Member, present
 
 LISTING_SHARE = 0.05
 """The share of the time that making lists may take: at 10,000 members one list takes some 20 ms, so it may be 0.4 s

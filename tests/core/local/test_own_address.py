@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.core.local.own_address import present, with_present
+from gossipreg.core.local.own_address import with_present
 from gossipreg.core.node import Node
-from gossipreg.model import Address
+from gossipreg.model import Address, present
 from gossipreg.wire.messages import Ack, Probe
 from tests.core.cluster import START, Cluster
 from tests.core.speaker import HOME, Speaker, a_node
