@@ -8,7 +8,7 @@ from abc import abstractmethod
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Effect
-from gossipreg.core.gossip.intake import Intake
+from gossipreg.core.intake import Intake
 from gossipreg.core.local.leaving import Departure
 from gossipreg.core.view import View, check_gone
 from gossipreg.model import Address, Health, NodeId, Service, Version

@@ -22,11 +22,11 @@ from gossipreg.core.failure.quarantine import Quarantine
 from gossipreg.core.failure.suspicion import PrivateSuspicions
 from gossipreg.core.failure.swim import GossipedSuspicions
 from gossipreg.core.gossip.dissemination import Dissemination
-from gossipreg.core.gossip.intake import Intake
 from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.gossip.reconcile import AntiEntropy
 from gossipreg.core.gossip.row_acks import RowAcks
+from gossipreg.core.intake import Intake
 from gossipreg.core.local.identity_conflict import IdentityConflict
 from gossipreg.core.local.last_known import LastKnown
 from gossipreg.core.local.leaving import Departure
