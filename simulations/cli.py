@@ -1,4 +1,6 @@
-"""The command line: `scripts/simulate list | run NAME | sweep NAME | selftest | digest | speed`, from a checkout.
+"""The command line: `scripts/simulate list | run NAME | sweep NAME | selftest | digest | crossing | speed`.
+
+It runs from a checkout.
 
 Owns: the commands and their exit codes. Never knows: any one scenario. The table goes to stdout, JSON lines and plots
 to `--out`, progress to stderr.
@@ -15,7 +17,7 @@ from typing import Any
 
 import click
 
-from simulations import digest, plots, selftest, speed, sweeps
+from simulations import crossing, digest, plots, selftest, speed, sweeps
 from simulations.cases import narrowed, until_over
 from simulations.execute import FAILED, execute
 from simulations.options import case_options, check, chosen_of, finite, part_of_plan
@@ -139,6 +141,12 @@ def digest_(update: bool, jobs: int) -> int:
             err=True,
         )
     return FAILED if changed else 0
+
+
+@simulations.command(name="crossing")
+def crossing_() -> int:
+    """The files of the core that one datagram crosses until the catalog has changed."""
+    return crossing.main()
 
 
 @simulations.command(name="speed")
