@@ -106,7 +106,7 @@ def late_ack(node: Node, id: NodeId, size_bytes: int) -> bool:
 
 def unsync(node: Node) -> None:
     """The node is no longer synced; no input leads back to that."""
-    node._context.in_step = False
+    node._context.synced = False
 
 
 def block_prober(node: Node, now: float, *, blocked: bool) -> None:

@@ -189,7 +189,7 @@ def forgotten_early(expire: Any) -> Any:
 
 
 def given_up_is_there(_: Any) -> Any:
-    return lambda self, row_id, _goal: not self._pulls.wants(row_id)
+    return lambda self, row_id, _goal: not self._pulls.pending(row_id)
 
 
 def _nothing(_: Any) -> Any:
@@ -206,7 +206,7 @@ BREAKS: tuple[Break, ...] = (
     Break("a deregistered service is given out", ("comes_back",), Catalog, "_read", tombstone_unseen),
     Break("an answer kept for good", ("equal_tables",), Catalog, "lookup", answers_kept),
     Break("a fingerprint that forgets buckets", ("equal_tables",), Table, "_put_hash", buckets_forgotten),
-    Break("tables are never compared", ("equal_tables",), AntiEntropy, "seen_fingerprint", _nothing, LATER),
+    Break("tables are never compared", ("equal_tables",), AntiEntropy, "on_fingerprint", _nothing, LATER),
     Break("the lost are not called on", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, LATER),
     Break("a claim believed too early", ("taken_for_dead",), PrivateSuspicions, "_judge", no_floor, LOSSY),
     Break("a floor cut to a fifth", ("paused",), PrivateSuspicions, "_floor_s", floor_of_a_fifth),
@@ -214,7 +214,7 @@ BREAKS: tuple[Break, ...] = (
     Break("rows of the dead are kept for good", ("forgotten",), Table, "_time_forgetting", _nothing),
     Break("rows of the dead are forgotten too soon", ("forgotten",), Table, "expire", forgotten_early),
     Break("a queue without bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
-    Break("what is given up counts as there", ("synced",), Joining, "_settled", given_up_is_there, HOLED),
+    Break("what is given up counts as there", ("synced",), Joining, "_is_here", given_up_is_there, HOLED),
     Break("a member that dies is not reported", ("shown_members",), Table, "_note_shown", _nothing),
     Break("chatter at rest", ("traffic",), Prober, "on_period", chatter),
 )

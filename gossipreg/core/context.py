@@ -2,7 +2,7 @@
 the effects of the current input.
 
 Owns: nothing that the protocol is about. The table, the sessions and the outbox are handed to the parts that use them.
-It decides nothing: each fact about this member (`heard_at`, `stretch`, `out`, `in_step`) is set by one part and read by
+It decides nothing: each fact about this member (`heard_at`, `stretch`, `out`, `synced`) is set by one part and read by
 many. The node sets `now` before anything else runs.
 """
 
@@ -39,9 +39,9 @@ class Context:
     """Whether we have a socket of this address's family."""
     out: bool = False
     """Declared dead for a fault of our own, and not back yet: see `flap_damping.py`."""
-    in_step: bool = False
-    """This member holds what its first peer listed, or there was nobody to list: see `join.py`."""
-    settling: bool = False
+    synced: bool = False
+    """This member holds every version that its first peer listed, or there was no peer to list: see `join.py`."""
+    sync_provisional: bool = False
     """This member is synced with one that was not synced itself, and waits for others: see `last_known.py`."""
     started_at: float = field(init=False)
 
@@ -49,9 +49,9 @@ class Context:
         self.started_at = self.now
 
     @property
-    def settled(self) -> bool:
-        """Whether we tell others that we are synced."""
-        return self.in_step and not self.settling
+    def fully_synced(self) -> bool:
+        """Whether this member announces that it is synced: not while that is provisional."""
+        return self.synced and not self.sync_provisional
 
     @property
     def up_ms(self) -> int:

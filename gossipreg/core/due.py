@@ -33,7 +33,7 @@ class NodeTimers(NodeCommands):
             case Period():
                 self._prober.on_period(due)
                 self._reconnect.on_period()
-                self._pulls.look()
+                self._pulls.on_period()
                 self.table.expire(self._context.now)
             case ProbeDue():
                 self._prober.on_probe_due(name.number)
@@ -46,7 +46,7 @@ class NodeTimers(NodeCommands):
             case PullAgain():
                 self._pulls.on_pull_again(name.id)
                 self._prove_if_in_doubt(name.id)
-                self._joining.arrived(name.id)
+                self._joining.on_row(name.id)
             case Compare():
                 self._anti_entropy.on_compare(name)
             case ListAgain():
@@ -58,7 +58,7 @@ class NodeTimers(NodeCommands):
             case LastKnownOver():
                 self._last_known.on_over()
             case Forsaken():
-                self._joining.without_others()
+                self._joining.start_alone()
             case Prove():
                 self._quarantine.on_prove()
             case Rise():

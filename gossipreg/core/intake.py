@@ -83,12 +83,12 @@ class Intake:
         if row is not None and row.dead and peer != delta.id and delta.generation <= row.liveness.generation:
             self._anti_entropy.answer_gone(peer, delta.id, reached)
         from_owner = peer == delta.id
-        told_on = from_owner or self._pulls.told_on(delta.id)
+        gossip_on = from_owner or self._pulls.gossips_on(delta.id)
         merged = self._table.merge_delta(delta, from_owner=from_owner, in_step=self._joining.synced, now=context.now)
         row = self._table.rows.get(delta.id)
         have = NOTHING if row is None else row.pull_from
         goal = Version(delta.generation, delta.head)
-        if merged.news and told_on and row is not None and not row.unproven:
+        if merged.news and gossip_on and row is not None and not row.unproven:
             self._dissemination.tell_row(delta.id, merged.before, told_by=peer)
         if merged.outcome is MergeOutcome.REFUSED:
             context.event("table_full", id=delta.id.hex())
@@ -96,8 +96,8 @@ class Intake:
         elif pulled:
             self._pulls.progressed(delta.id)
         elif have < goal or merged.outcome is MergeOutcome.GAP:
-            self._pulls.want(delta.id, peer, goal, have, rumour=told_on)
-        self._joining.arrived(delta.id)
+            self._pulls.pull(delta.id, peer, goal, have, gossip_on=gossip_on)
+        self._joining.on_row(delta.id)
 
     def on_announce(self, peer: NodeId, announce: Announce, counter: int) -> None:
         """News that did not fit: pull what we lack."""
@@ -115,7 +115,7 @@ class Intake:
             self._anti_entropy.answer_gone(peer, announce.id, head)
         elif row is None or row.pull_from < head:
             have = NOTHING if row is None else row.pull_from
-            self._pulls.want(announce.id, peer, head, have, rumour=True)
+            self._pulls.pull(announce.id, peer, head, have, gossip_on=True)
 
     def _about_ourselves(self, peer: NodeId, told: Version) -> None:
         """Somebody tells us our own row: it is behind, or somebody else writes in our name."""
@@ -174,7 +174,7 @@ class Intake:
             self._channel.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or context.id))
         if claim.rank is Rank.DEAD and (row is None or row.dead):
             self._pulls.died(claim.id, claim.generation)
-            self._joining.arrived(claim.id)
+            self._joining.on_row(claim.id)
         self._hold_gossiped(claim)
 
     def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:

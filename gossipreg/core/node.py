@@ -110,7 +110,7 @@ class Node(NodeTimers):
         self._pulls = Pulls(context, table, ring, channel, paths)
         self._joining = Joining(context, table, ring, channel, paths, self._dissemination, self._pulls)
         self._anti_entropy = AntiEntropy(context, table, ring, channel, self._dissemination, self._pulls, self._joining)
-        self._joining.has_joined = self._anti_entropy.has_joined
+        self._joining.on_synced = self._anti_entropy.on_synced
         self._prober = Prober(context, table, ring, channel)
         self._membership = MembershipIndex(
             context, table, ring, sessions, round_trips, channel, self.catalog, self._reconnect, self._gone
@@ -180,7 +180,7 @@ class Node(NodeTimers):
             context.count("drop.own")
             if self._reconnect.own_seed(source) and not self.synced:
                 context.event("own_seed", address=str(source))
-                self._joining.without_others()
+                self._joining.start_alone()
             return self._end()
         peer = self._sessions.of_boot(opened.boot_id)
         if peer is not None and not peer.window.accept(opened.counter):
@@ -247,7 +247,7 @@ class Node(NodeTimers):
         if addresses or len(self._reconnect):
             self._reconnect.seek(addresses)
         else:
-            self._joining.without_others()
+            self._joining.start_alone()
         return self._end()
 
     def remember(self, peers: dict[NodeId, Address], now: float) -> list[Effect]:
@@ -353,15 +353,15 @@ class Node(NodeTimers):
             if own is not None:
                 self._channel.to(id, own)
         elif self.synced:
-            self._anti_entropy.soon(id)
+            self._anti_entropy.compare_soon(id)
         self._joining.list_from(id)
 
     def _not_understood(self, id: NodeId) -> None:
         """A member had to ask who we are: what we said to it just now was dropped."""
-        self._dissemination.on_not_understood(id)
-        self._prober.on_not_understood(id)
-        self._pulls.on_not_understood(id)
-        self._joining.on_not_understood(id)
+        self._dissemination.on_dropped(id)
+        self._prober.on_dropped(id)
+        self._pulls.on_dropped(id)
+        self._joining.on_dropped(id)
 
     def _take(self, peer: Peer, message: Message, source: Address, counter: int) -> None:
         """One message of a bound peer."""
@@ -372,16 +372,16 @@ class Node(NodeTimers):
                 at_home = row is None or row.member is None or source in row.member.addresses
                 self._outbox.put(source, self._channel.ack_of(message.number, None if at_home else source))
                 self._prober.pairs.pinged(id)
-                self._anti_entropy.seen_fingerprint(id, message.fingerprint, may_compare=False)
+                self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=False)
             case Ack():
                 self._handshake.understood(source)
                 if self._paths.on_ack(id, message.number):
-                    self._anti_entropy.seen_fingerprint(id, message.fingerprint, may_compare=False)
+                    self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=False)
                 elif self._prober.on_ack(id, message, source):
                     self._quarantine.acked(id)
                     if message.fingerprint == self.table.fingerprint:
                         self._row_acks.equal_fingerprint(id)
-                    self._anti_entropy.seen_fingerprint(id, message.fingerprint, may_compare=True)
+                    self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=True)
                     if self._own_address.seen_at(id, message.observed, source):
                         for other in self._ring.sample(context.rng, 1, [id]):
                             self._prober.probe(other)  # else a second witness may take many periods
@@ -426,7 +426,7 @@ class Node(NodeTimers):
             if id == self.id:
                 self._identity_conflict.told_where(address)
                 return
-        if self._joining.seeks:
+        if self._joining.wants_another:
             self._joining.on_peers()
             for _, address in message.peers[:2]:
                 self._reconnect.call(address)

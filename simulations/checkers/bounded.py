@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
 from gossipreg.core.failure import flap_damping, pairs, prober, suspicion
-from gossipreg.core.gossip import asked_again, dissemination, join, pulls, reconcile
+from gossipreg.core.gossip import answered_requests, dissemination, join, pulls, reconcile
 from gossipreg.core.local import own_address
 from gossipreg.core.node import Node
 from gossipreg.core.session import handshake, path_mtu, sessions
@@ -64,9 +64,9 @@ BOUNDS: dict[str, Bound] = {
     "Prober._checked": _known,
     "Prober._probes": _exactly(prober._PROBES_MAX),
     "Prober._voided": _SUSPECTS,
-    "AskedAgain._answered": _exactly(asked_again.QUESTIONS_MAX),
+    "AnsweredRequests._answered": _exactly(answered_requests.REQUESTS_MAX),
     "Pulls._given_up": _exactly(pulls._GIVEN_UP_MAX),
-    "Pulls._told": _exactly(pulls._GIVEN_UP_MAX),
+    "Pulls._reported": _exactly(pulls._GIVEN_UP_MAX),
     "Pulls._pulling": lambda node, _ever: min(
         node.config.pulls_at_once, node.config.pull_bytes_at_once // node.config.datagram_bytes
     ),

@@ -178,7 +178,7 @@ class Prober:
         context.timers.set(ProbeDue(number), context.now + bound_s)
         return True
 
-    def on_not_understood(self, peer: NodeId) -> None:
+    def on_dropped(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped our probe: send it again."""
         for number, probe in self._probes.items():
             if probe.target == peer and not probe.missed:

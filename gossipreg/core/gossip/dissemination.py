@@ -262,7 +262,7 @@ class Dissemination:
             else:
                 context.count("rumours_unreceipted")
 
-    def on_not_understood(self, peer: NodeId) -> None:
+    def on_dropped(self, peer: NodeId) -> None:
         """It had to ask who we are, so it dropped what we told: tell it again at once."""
         for topic, told in list(self._told.get(peer, {}).items()):
             message = self._message(topic, told.base, self._channel.limit(peer))

@@ -1,26 +1,27 @@
-"""Joining: a member with an empty table lists the table of another member and pulls its rows. Also the other side.
+"""Join: a member with an empty table lists the table of another member and pulls its rows. Both sides are here.
 
-Owns: the listing under way, which listed versions are missing here, and whether this member is synced. Never knows: how
-a row is fetched (`pulls.py`).
+Owns: the listing in progress, which listed versions are missing here, and whether this member is synced. Never knows:
+how a row is pulled (`pulls.py`).
 
-    joiner -> member   List(after)             the versions of the rows of all living members, in order of id, by pages
-    member -> joiner   Versions(rows, next)    pulled as they come; next is b"" on the last page
+    joiner -> member   List(after)             request the versions of the rows of all living members, in order of id
+    member -> joiner   Versions(rows, next)    one page of them; next is b"" on the last page. The joiner pulls the rows
 
-A page that does not come is asked for again from the same place, of another member if there is one: ids are in the same
-order everywhere. A busy member names others, and whichever of them answers first is listed instead.
+If a page does not come, the joiner requests it again, from another member if there is one. The ids are in the same
+order at every member, so the listing continues there. A busy member names other members, and the joiner lists the one
+of them that answers first.
 
-A member is synced once it holds every version that was listed. If it has no seed but itself, it is synced at once. A
-version that cannot be fetched keeps it from being synced for as long as the first member that it listed has that
-version. Meanwhile it lists the table again at growing intervals and pulls the missing rows again. A row is not missing
-any more once its member is known to have died or left, or once a whole new list does not name it. The new list comes
-from the first member, or from another one if the first is silent or no member any more.
+A member is synced once it holds every version that was listed. If it has no seed but itself, it is synced at once. It
+is not synced while the first member that it listed has a version that could not be pulled. Meanwhile it lists the table
+again at growing intervals and pulls the missing rows again. A row is not missing any more once its member is known to
+have died or left, or once a whole new list does not name it. The new list comes from the first member. It comes from
+another member if the first one is silent or is no member any more.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gossipreg.core.context import Context
-from gossipreg.core.gossip.asked_again import AskedAgain
+from gossipreg.core.gossip.answered_requests import AnsweredRequests
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.session.channel import Channel
@@ -34,23 +35,26 @@ from gossipreg.wire.messages import List, Peers, Versions
 VERSION_BYTES = 38
 """An upper bound of one (id, generation, counter) in Versions."""
 _LISTS_AT_ONCE = 8
-"""Members listing our table within a period; further ones are sent to others as well."""
+"""Members that may begin to list our table within one period. Further ones are given other members to list."""
 _LIST_AGAIN_S = 1.0
+"""A page that has not come after this time is requested again."""
 _MISSING_AGAIN_S, _MISSING_AGAIN_MAX_S = 1.0, 16.0
 """How long to wait before the table is listed again while versions are missing. The wait begins with the first value
 and doubles up to the second. A list of 10,000 rows takes 380 KB."""
 _FIRST_SILENT_S = 5.0
+"""If nothing came from the first member for this time, a list of another member takes the place of its list."""
 _OFFERED = 8
+"""Members that a busy member names."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListAgain:
-    """Timer: the listing made no progress."""
+    """Timer: no page of the listing came for `_LIST_AGAIN_S`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingAgain:
-    """Timer: listed versions are still missing. If nothing is being fetched, list again."""
+    """Timer: listed versions are still missing. If nothing is being pulled, list again."""
 
 
 @dataclass(slots=True)
@@ -73,16 +77,16 @@ class Joining:
         ring: Ring,
         channel: Channel,
         paths: PathMtu,
-        rumours: Dissemination,
-        fetch: Pulls,
+        dissemination: Dissemination,
+        pulls: Pulls,
     ) -> None:
         self._context = context
         self._table = table
         self._ring = ring
         self._channel = channel
         self._paths = paths
-        self._dissemination = rumours
-        self._pulls = fetch
+        self._dissemination = dissemination
+        self._pulls = pulls
         self._listing: _Listing | None = None
         self._listed = False
         self._first: NodeId | None = None
@@ -91,13 +95,13 @@ class Joining:
         """The versions that were listed and are not here yet."""
         self._again_s = _MISSING_AGAIN_S
         self._served: dict[NodeId, float] = {}
-        self._answers = AskedAgain()
-        self.has_joined: Callable[[], None]
-        """We are in step. Set by the node, once who needs us is made."""
+        self._answers = AnsweredRequests()
+        self.on_synced: Callable[[], None]
+        """Called when this member is synced. The node sets it, because the part that is called is made later."""
 
     @property
     def synced(self) -> bool:
-        return self._context.in_step
+        return self._context.synced
 
     @property
     def first_was_synced(self) -> bool:
@@ -120,28 +124,29 @@ class Joining:
     # -- the joiner ------------------------------------------------------------------------------------------------
 
     def list_from(self, peer: NodeId) -> None:
-        """This member answers: list its table, unless we are in step, or on the way."""
+        """List the table of this member, with which we have a session now. Do nothing if we are synced or if another
+        member's table is being listed."""
         if self.synced or self._listed or (self._listing is not None and not self._listing.busy):
             return
         self._first = self._first or peer
-        self._go_on_with(peer)
-        self._ask()
+        self._continue_with(peer)
+        self._request_page()
 
-    def _go_on_with(self, peer: NodeId) -> None:
-        """Continue the listing with this member, from the place that it has reached."""
+    def _continue_with(self, peer: NodeId) -> None:
+        """Continue the listing with this member, after the last page that came."""
         before = self._listing
         if before is None or not before.after:
             self._listing = _Listing(peer)
         elif before.peer != peer:
             self._listing = _Listing(peer, before.after, whole=False)
 
-    def without_others(self) -> None:
-        """Be synced at once: there is no seed but ourselves, so there is nobody to sync with."""
+    def start_alone(self) -> None:
+        """Be synced at once, as the first member of the cluster: there is no other member to list."""
         if not self.synced and self._listing is None and not self._listed:
             self._become_synced()
 
     def on_page(self, peer: NodeId, page: Versions) -> None:
-        """A page of the list; its rows have been weighed, and are on their way where we lacked them."""
+        """Note a page of the list. Anti-entropy has read it before this and pulls the rows in which we are behind."""
         listing, following = self._listing, page.next
         if listing is None or listing.peer != peer or following is None:
             return
@@ -151,18 +156,18 @@ class Joining:
         for id, generation, counter in page.rows:
             listing.named[id] = None
             goal = Version(generation, counter)
-            if not self._settled(id, goal):
+            if not self._is_here(id, goal):
                 self._missing[id] = goal
         listing.after = following
         if following:
-            self._ask()
+            self._request_page()
             return
         if listing.whole and (peer == self._first or self._first_is_silent):
             for id in [id for id in self._missing if id not in listing.named]:
                 del self._missing[id]
         self._listing, self._listed = None, True
         self._context.timers.cancel(ListAgain())
-        self._look()
+        self._check_synced()
 
     @property
     def _first_is_silent(self) -> bool:
@@ -170,8 +175,8 @@ class Joining:
         peer = None if self._first is None else self._channel.session(self._first)
         return peer is None or self._context.now - peer.heard_at >= _FIRST_SILENT_S
 
-    def _settled(self, id: NodeId, goal: Version) -> bool:
-        """Whether nothing of this row is missing: it is here, or its member died or left since it was listed."""
+    def _is_here(self, id: NodeId, goal: Version) -> bool:
+        """Whether this row is not missing: it is here at `goal`, or its member died or left since it was listed."""
         row = self._table.rows.get(id)
         if row is None:
             return False
@@ -179,86 +184,87 @@ class Joining:
         return id == self._context.id or gone or row.told >= goal
 
     def on_peers(self) -> None:
-        """The member is busy and names others."""
+        """The listed member is busy and has named other members."""
         if self._listing is not None:
             self._listing.busy = True
 
     @property
-    def seeks(self) -> bool:
+    def wants_another(self) -> bool:
         """Whether another member to list would help."""
         return not self.synced and not self._listed
 
-    def arrived(self, id: NodeId) -> None:
-        """Something of this row came, or that its member is dead, or its pull was given up. That a member is dead whose
-        row is not here does not settle it: it may have refuted that, so a new list has the word."""
+    def on_row(self, id: NodeId) -> None:
+        """A page of this row or the claim that its member is dead came, or its pull was given up: check whether it is
+        still missing. The claim alone does not end that: the member may have refuted it, so a new list decides."""
         goal = self._missing.get(id)
         if goal is not None:
             row = self._table.rows.get(id)
             if row is not None and row.told >= goal:
                 del self._missing[id]
-            self._look()
+            self._check_synced()
 
     def on_missing_again(self) -> None:
-        """List the table again, if nothing more comes by itself."""
+        """List the table again if nothing is being listed or pulled any more and versions are still missing."""
         context = self._context
         if self._missing and self._first is not None and self._listing is None and not self._pulls.busy:
             row = self._table.rows.get(self._first)
             if row is not None and (row.dead or row.left):
                 self._first = next(iter(self._ring.sample(context.rng, 1)), self._first)
             self._again_s = min(2 * self._again_s, _MISSING_AGAIN_MAX_S)
-            self._go_on_with(self._first)
-            self._ask()
-        self._look()
+            self._continue_with(self._first)
+            self._request_page()
+        self._check_synced()
 
     def missing(self) -> dict[NodeId, NodeId]:
         """The rows whose listed version is not here, each with the member that listed it."""
         return {} if self._first is None else dict.fromkeys(self._missing, self._first)
 
     def on_list_again(self) -> None:
-        """No page for a while."""
+        """Request the page that has not come, from another member if there is one."""
         if self._listing is None:
             return
         others = self._ring.sample(self._context.rng, 1, [self._listing.peer])
         if others:
-            self._go_on_with(others[0])
-        self._ask()
+            self._continue_with(others[0])
+        self._request_page()
 
-    def on_not_understood(self, peer: NodeId) -> None:
-        """It had to ask who we are, so it dropped our question: ask again at once."""
+    def on_dropped(self, peer: NodeId) -> None:
+        """Send our request to this member again at once: it had no session with us, so it dropped it."""
         if self._listing is not None and self._listing.peer == peer:
-            self._ask()
+            self._request_page()
 
     def forget(self, id: NodeId) -> None:
         if self._listing is not None and self._listing.peer == id:
             self.on_list_again()
 
-    def _ask(self) -> None:
+    def _request_page(self) -> None:
         if self._listing is not None:
             self._channel.to(self._listing.peer, List(self._listing.after))
             self._context.timers.set(ListAgain(), self._context.now + _LIST_AGAIN_S)
 
-    def _look(self) -> None:
+    def _check_synced(self) -> None:
         if not self._listed or self.synced:
             return
-        if all(self._settled(id, goal) for id, goal in self._missing.items()):  # a dead one may refute that until then
+        # A dead member may refute that as long as we are not synced, so it stays in `_missing` until all rows are here.
+        if all(self._is_here(id, goal) for id, goal in self._missing.items()):
             self._missing.clear()
             self._become_synced()
         elif MissingAgain() not in self._context.timers:
             self._context.timers.set(MissingAgain(), self._context.now + self._again_s)
 
     def _become_synced(self) -> None:
-        self._context.in_step = True
+        self._context.synced = True
         self._listing = None
         self._context.timers.cancel(ListAgain())
         self._context.timers.cancel(MissingAgain())
         self._context.event("synced")
         self._dissemination.tell_row(self._context.id, NOTHING)
-        self.has_joined()
+        self.on_synced()
 
     # -- the member that is listed ---------------------------------------------------------------------------------
 
     def on_list(self, peer: NodeId, message: List) -> None:
-        """Somebody lists our table; where we are busy it is given others to ask."""
+        """Answer with the next page of our table's list. If this member is busy, answer with other members to list."""
         context = self._context
         if not self._channel.room(Class.PAGE) or self._too_many(peer, message):
             others = [
@@ -269,17 +275,17 @@ class Joining:
             if others:
                 self._channel.to(peer, Peers(tuple(others)))
                 return
-        if self._answers.again(peer, message.after):
+        if self._answers.is_repeat(peer, message.after):
             self._paths.doubt(peer)
         most = (self._channel.limit(peer) - 64) // VERSION_BYTES
         ids = self._ring.after(message.after, most + 1)
         rows = [(id, *self._table.rows[id].version) for id in ids[:most]]
         self._channel.to(peer, Versions(tuple(rows), ids[most - 1] if len(ids) > most else b""))
         if peer in self._channel.large:
-            self._answers.answered(peer, message.after)
+            self._answers.note(peer, message.after)
 
     def _too_many(self, peer: NodeId, message: List) -> bool:
-        """Whether others began to list our table just now. Who has begun may go on."""
+        """Whether too many members began to list our table within this period. A member that has begun may go on."""
         now = self._context.now
         self._served = {id: at for id, at in self._served.items() if at >= now - self._context.config.period_s}
         if message.after or peer in self._served:

@@ -1,19 +1,19 @@
-"""Fetching rows: pulls, paced by the one who pulls.
+"""Pulls: fetch rows from other members, page by page. The member that pulls sets the pace.
 
-Owns: which rows are being fetched from whom, and which wait for their turn. Never knows: how it was found out that a
-row is behind (an announcement, a gap, a comparison, a list), beyond whether it is to be told on.
+Owns: which rows are being pulled from which members, and which rows wait. Never knows: how it was found that a row is
+behind (an announcement, a gap, anti-entropy, a list), except whether the row is to be gossiped on.
 
-At most `pulls_at_once` rows are on their way, so that what comes fits a socket's receive buffer. A row of several pages
-is pulled page by page. A pull that is not answered within its bound is repeated, first with the same member, then with
-others. After `_TRIES` it is given up and noted as missing: a member that is not synced lists and pulls again
-(`join.py`), a synced one finds the row again by anti-entropy.
+At most `pulls_at_once` rows are pulled at the same time, so that the answers fit the receive buffer of the socket. If
+no answer comes within the timeout, the pull is sent again: first to the same member, later to other members. After
+`_TRIES` it is given up, and the row is noted as missing. A member that is not synced then lists and pulls it again
+(`join.py`). A synced member finds the row again by anti-entropy.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from gossipreg.core.context import Context
-from gossipreg.core.gossip.asked_again import AskedAgain
+from gossipreg.core.gossip.answered_requests import AnsweredRequests
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
 from gossipreg.core.session.path_mtu import PathMtu
@@ -23,17 +23,19 @@ from gossipreg.model import NOTHING, NodeId, Version
 from gossipreg.wire.messages import Claim, Pull
 
 _TRIES = 4
+"""Pulls of one page before the row is given up."""
 _WAITING_MAX = 200_000
-"""Twice the rows of the largest table; beyond it the rest is left to anti-entropy."""
+"""Rows that wait: twice the rows of the largest table. Further rows are left to anti-entropy."""
 _GIVEN_UP_MAX = 1024
-"""The number of rows that are noted as missing at most."""
+"""Rows that are noted as missing, at most."""
 _GIVEN_UP_S = 150.0
-"""A note is dropped when no pull has failed for this long: anti-entropy pulls a missing row again within 64 s."""
+"""A row is not noted as missing any more if no pull of it has failed for this long. Anti-entropy pulls a missing row
+again within 64 s, so a row that is still missing stays noted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullAgain:
-    """Timer: this row's pull was not answered."""
+    """Timer: no answer to the pull of this row came within the timeout."""
 
     id: NodeId
 
@@ -49,13 +51,15 @@ class _GivenUp:
 @dataclass(slots=True)
 class _Pulling:
     peer: NodeId
+    """The member that is sent the pull."""
     goal: Version
-    rumour: bool
+    gossip_on: bool
+    """Whether the pages are gossiped on to other members."""
     source: NodeId
     """The member that said that it has the row at `goal`."""
     tries: int = 0
     have: Version = NOTHING
-    """Where we were when it was last asked for."""
+    """The version that we had when the last pull was sent."""
 
 
 class Pulls:
@@ -68,36 +72,38 @@ class Pulls:
         self._pulling: dict[NodeId, _Pulling] = {}
         self._waiting: OrderedDict[NodeId, _Pulling] = OrderedDict()
         self._given_up: dict[NodeId, _GivenUp] = {}
-        self._told: dict[NodeId, tuple[str, str]] = {}
+        self._reported: dict[NodeId, tuple[str, str]] = {}
         """Members reported as `pull_failed`, with the name and address that were reported."""
-        self._answers = AskedAgain()
+        self._answers = AnsweredRequests()
 
     @property
     def busy(self) -> bool:
-        """Whether anything is being fetched, or waits for it."""
+        """Whether any row is being pulled or waits."""
         return bool(self._pulling or self._waiting)
 
-    def wants(self, id: NodeId) -> bool:
-        """Whether this row is being fetched, or waits for its turn."""
+    def pending(self, id: NodeId) -> bool:
+        """Whether this row is being pulled or waits."""
         return id in self._pulling or id in self._waiting
 
     def pulling(self, id: NodeId) -> bool:
+        """Whether this row is being pulled now."""
         return id in self._pulling
 
-    def told_on(self, id: NodeId) -> bool:
-        """Whether a page of this row is news: false where it was found by comparing."""
+    def gossips_on(self, id: NodeId) -> bool:
+        """Whether a page of this row is to be gossiped on. False if many rows were found together by anti-entropy."""
         pulling = self._pulling.get(id)
-        return pulling is None or pulling.rumour
+        return pulling is None or pulling.gossip_on
 
-    def want(self, id: NodeId, peer: NodeId, goal: Version, have: Version, *, rumour: bool) -> None:
-        """`peer` has the row at `goal`, and we are at `have`: fetch it, now or in its turn."""
+    def pull(self, id: NodeId, peer: NodeId, goal: Version, have: Version, *, gossip_on: bool) -> None:
+        """Pull this row, now or when its turn comes: `peer` has it at `goal`, and we have it at `have`. With
+        `gossip_on` its pages are gossiped to other members."""
         known = self._pulling.get(id) or self._waiting.get(id)
         if known is not None:
-            known.rumour = known.rumour or rumour
+            known.gossip_on = known.gossip_on or gossip_on
             if goal > known.goal:
                 known.goal, known.peer, known.source = goal, peer, peer
             return
-        pulling = _Pulling(peer, goal, rumour, peer)
+        pulling = _Pulling(peer, goal, gossip_on, peer)
         if len(self._pulling) < self._at_once():
             self._start(id, pulling, have)
         elif len(self._waiting) < _WAITING_MAX:
@@ -118,8 +124,8 @@ class Pulls:
         self._context.timers.set(PullAgain(id), self._context.now + self._channel.bound_s(pulling.peer))
 
     def progressed(self, id: NodeId) -> None:
-        """A page of this row came: go on with the next, or be done with it. One that moved nothing (an old one, or a
-        rumour meanwhile) leaves it to the timer: else who answers with the same page again would keep us asking."""
+        """A page of this row came: pull the next page, or end the pull. After a page that changed nothing, only the
+        timer pulls again; otherwise a member that answers with the same page for ever would keep us pulling."""
         pulling = self._pulling.get(id)
         if pulling is None:
             return
@@ -133,7 +139,7 @@ class Pulls:
             self._start(id, pulling, have)
 
     def done(self, id: NodeId) -> None:
-        """Nothing more is wanted of this row (it is here, or it is gone)."""
+        """End the pull of this row: the row is here, or its member is gone."""
         if self._pulling.pop(id, None) is not None:
             self._context.timers.cancel(PullAgain(id))
         self._waiting.pop(id, None)
@@ -163,9 +169,8 @@ class Pulls:
         self._start(id, pulling, NOTHING if row is None else row.pull_from)
 
     def _give_up(self, id: NodeId, pulling: _Pulling) -> None:
-        """Give up a pull that nobody answers. If the row was given up before, and the member that has it was heard
-        since then, report that its pages are lost on the way. At 20 % random loss one row in 60 is given up once, and
-        one in 3,600 twice."""
+        """Give up a pull that nobody answers. If the row was given up before, and a datagram of the member that has it
+        came since then, report that its pages are lost on the way."""
         context, source, before = self._context, pulling.source, self._given_up.get(id)
         context.count("pulls_failed")
         self._table.doubt(id, context.now)
@@ -173,16 +178,16 @@ class Pulls:
             self._given_up[id] = _GivenUp(source, pulling.goal, context.now)
         peer = self._channel.session(source)
         if before is not None and peer is not None and peer.heard_at > before.at:
-            name, address = self._told[source] = self._channel.named_at(source)
+            name, address = self._reported[source] = self._channel.named_at(source)
             context.event("pull_failed", row=self._table.name(id), name=name, address=address)
         self.done(id)
 
-    def look(self) -> None:
-        """Once a period: report the members whose rows have all arrived after all."""
-        if self._told:
+    def on_period(self) -> None:
+        """Once a period: report that all rows of a member that was reported as `pull_failed` have arrived now."""
+        if self._reported:
             still = self.missing().values()
-            for source in [source for source in self._told if source not in still]:
-                name, address = self._told.pop(source)
+            for source in [source for source in self._reported if source not in still]:
+                name, address = self._reported.pop(source)
                 self._context.event("pull_failed_over", name=name, address=address)
 
     def missing(self) -> dict[NodeId, NodeId]:
@@ -195,7 +200,7 @@ class Pulls:
         return {id: one.peer for id, one in self._given_up.items()}
 
     def died(self, id: NodeId, generation: int) -> None:
-        """Stop fetching this start of `id`: a member says that it is dead."""
+        """Stop pulling this generation of `id`: a member says that it is dead."""
         known = self._pulling.get(id) or self._waiting.get(id)
         if known is not None and known.goal.generation <= generation:
             self.done(id)
@@ -204,33 +209,34 @@ class Pulls:
             del self._given_up[id]
 
     def forget(self, id: NodeId) -> None:
-        """It left the ring. If its row is gone too, nothing of it is missing."""
+        """This member is off the ring. If its row is gone too, it is not missing any more."""
         if id not in self._table.rows:
             self._given_up.pop(id, None)
 
-    def on_not_understood(self, peer: NodeId) -> None:
-        """It had to ask who we are, so it dropped our pulls: send them again at once."""
+    def on_dropped(self, peer: NodeId) -> None:
+        """Send the pulls to this member again at once: it had no session with us, so it dropped them."""
         for id, pulling in self._pulling.items():
             if pulling.peer == peer:
                 self._channel.to(peer, Pull(id, *pulling.have))
 
-    # -- the other side ----------------------------------------------------------------------------------------------
+    # -- pulls of other members --------------------------------------------------------------------------------------
 
     def on_pull(self, peer: NodeId, message: Pull) -> None:
-        """Answer with the next page of the row, where there is room for it; the puller asks again."""
+        """Answer with the next page of the row if the budget leaves room for it. If not, the peer pulls again."""
         context = self._context
         if not self._channel.room(Class.PAGE):
             return
         since = Version(message.generation, message.counter)
-        if self._answers.again(peer, (message.id, since)):
+        if self._answers.is_repeat(peer, (message.id, since)):
             self._paths.doubt(peer)
         page = self._table.page(message.id, since, self._channel.limit(peer))
         if page is not None:
             self._channel.to(peer, page)
             if peer in self._channel.large:
-                self._answers.answered(peer, (message.id, since))
+                self._answers.note(peer, (message.id, since))
             return
         context.count("pulls_of_nothing")
         row = self._table.rows.get(message.id)
         if row is not None and row.dead and message.generation <= row.liveness.generation:
-            self._channel.to(peer, Claim(row.id, *row.liveness, by=row.reporter or context.id))  # that is why
+            # The peer cannot get the rest of a dead member's row, so it must know that this member is dead.
+            self._channel.to(peer, Claim(row.id, *row.liveness, by=row.reporter or context.id))

@@ -1,22 +1,26 @@
-"""Anti-entropy: compare two tables, find the rows that differ.
+"""Anti-entropy: compare two tables and find the rows that differ.
 
-Owns: comparisons begun and answered. Never knows: how a row is fetched (`pulls.py`) or what is in it. A member that is
-not synced begins none (`join.py`).
+Owns: comparisons begun and answered. Never knows: how a row is pulled (`pulls.py`) or what is in it. A member that is
+not synced begins no comparison (`join.py`).
 
-Equal fingerprints, carried by every probe and ack, end a comparison before it begins. Else, prober P and probed Q:
+Every ping and ack carries the table's fingerprint. If the fingerprints differ, the member P that pinged begins a
+comparison with the member Q that acked:
 
     P -> Q   Buckets    the table in up to 256 buckets, 4 salted bytes each
-    Q -> P   Hashes     for the buckets that differ: 4 salted bytes a row (none: nothing differs after all)
-    P -> Q   Want       hashes that P does not have;  Versions of the rows whose hashes Q does not have
-    Q -> P   Versions   of what was wanted; and each side pulls the rows in which it is behind
+    Q -> P   Hashes     for the buckets that differ: 4 salted bytes a row (none if nothing differs any more)
+    P -> Q   Want       the hashes that P does not have;  Versions of the rows whose hashes Q does not have
+    Q -> P   Versions   of the rows in Want; then each side pulls the rows in which it is behind
 
-A receiver of Versions that is ahead answers with its own, so that the other one pulls. If it knows the member as dead,
-it answers with that claim; if the member has left, with the last page of its row. A bucket that changed within
-`settle_s` is left out, and compared once it has settled: under churn tables are never equal, and an update that is
-being gossiped needs no comparing. A comparison that moved nothing is repeated at growing intervals until a fingerprint
-changes. A member that lacked many rows compares soon with two others, so a healed partition spreads in log n rounds. A
-few rows are gossiped on, since seldom only one member missed them. A member that has joined compares with its
-neighbours soon: if many join at once, they do not understand everything that they gossip to each other.
+A receiver of Versions that is ahead answers with its own versions, so that the other member pulls. If it knows that a
+listed member is dead, it answers with that claim; if the member has left, with the last page of its row.
+
+- A bucket that changed within `settle_s` is left out, and compared later: while members change their rows, tables are
+  never equal, and an update that is being gossiped needs no comparison.
+- A comparison that changed nothing is repeated at growing intervals until a fingerprint changes.
+- A member that lacked many rows compares with two others soon, so a healed partition spreads in log n rounds. If it
+  lacked a few, they are gossiped on, because other members probably missed them too.
+- A member that has joined compares with its neighbours soon. If many members join at once, they have no sessions with
+  each other yet, and drop some of what they gossip.
 """
 
 from collections.abc import Iterator
@@ -37,30 +41,32 @@ _MASK = (1 << 64) - 1
 _ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hashing
 
 _BITS_MIN, _BITS_MAX = 4, 8
+"""A table is compared in 2**bits buckets."""
 _HASHES_MAX_BYTES = 16 * 1024
-"""An answer to Buckets takes at most so much; what it leaves out is found by the next comparison."""
+"""The largest answer to Buckets. The next comparison finds the rows that it leaves out."""
 _KEPT_MAX = 8
-"""Comparisons that we began, to know whose Hashes come; and answers to Buckets, to know what a Want means."""
+"""Comparisons that are kept: those that we began, to recognise the Hashes that answer them; and those of other members
+that we answered, to look up the hashes in their Want."""
 _MANY = 8
-"""Who took so many rows in one comparison compares with others soon; of fewer in one datagram each is told on."""
+"""A member that lacked this many rows in one comparison compares with two others soon. Fewer rows are gossiped on."""
 _BACKOFF_MAX = 6
-"""How often at most the wait for the next comparison with one member is doubled."""
+"""The wait for the next comparison with one member is doubled this many times at most."""
 _ANSWER_S = 0.02
-"""One member's Buckets are answered once in this time: an answer may cost a walk over many rows."""
+"""The Buckets of one member are answered once within this time, because an answer may read many rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Timer: begin a comparison with this member, now that what changed has settled."""
+    """Timer: begin a comparison with this member. Buckets that changed shortly before are compared now too."""
 
     peer: NodeId
     again: bool = False
-    """It is the second look. That begins no third: under churn something is always unsettled, and the next probe comes
-    anyway."""
+    """Whether this is the second comparison, for buckets that the first one left out. It sets no timer for a third one:
+    some bucket has always changed shortly before, and the next probe comes anyway."""
 
 
-def mixed(value: int, salt: int) -> int:
-    """32 bits of a 64-bit hash under a salt: two rows that collide under one salt do not under the next."""
+def salted(value: int, salt: int) -> int:
+    """32 bits of a 64-bit hash, with a salt: two rows that collide with one salt do not collide with the next."""
     return (((value ^ salt) * _ODD) & _MASK) >> 32
 
 
@@ -74,20 +80,20 @@ class _Begun:
 
     at: float
     fingerprints: tuple[int, int]
-    """Ours and theirs."""
+    """Of our table and of the peer's."""
     fruitless: int = 0
-    """How often in a row one was answered, and no fingerprint changed."""
+    """Comparisons in a row that were answered while no fingerprint changed."""
     answered: bool = False
 
 
 @dataclass(slots=True)
 class _Answer:
-    """To somebody's Buckets."""
+    """What we answered to the Buckets of a member."""
 
     peer: NodeId
     at: float
     rows: dict[int, NodeId]
-    """By salted hash."""
+    """The rows that were sent, by salted hash."""
 
 
 class AntiEntropy:
@@ -97,27 +103,28 @@ class AntiEntropy:
         table: Table,
         ring: Ring,
         channel: Channel,
-        rumours: Dissemination,
-        fetch: Pulls,
+        dissemination: Dissemination,
+        pulls: Pulls,
         joining: Joining,
     ) -> None:
         self._context = context
         self._table = table
         self._ring = ring
         self._channel = channel
-        self._dissemination = rumours
-        self._pulls = fetch
+        self._dissemination = dissemination
+        self._pulls = pulls
         self._joining = joining
         self._begun: dict[NodeId, _Begun] = {}
         self._open: dict[int, tuple[NodeId, int]] = {}
-        """Comparisons that we began: salt -> (with whom, bits)."""
+        """Comparisons that we began, by salt: (peer, bits)."""
         self._answered: dict[int, _Answer] = {}
-        """By salt."""
+        """Comparisons of other members that we answered, by salt."""
 
     # -- when to compare ---------------------------------------------------------------------------------------------
 
-    def seen_fingerprint(self, peer: NodeId, fingerprint: int, *, may_compare: bool) -> None:
-        """A probe or ack of this member carried its fingerprint. The prober alone begins (`may_compare`)."""
+    def on_fingerprint(self, peer: NodeId, fingerprint: int, *, may_compare: bool) -> None:
+        """A ping or ack of this member carried its fingerprint. Only the member that pinged begins a comparison, so it
+        sets `may_compare`."""
         if fingerprint == self._table.fingerprint:
             self._dissemination.in_step(peer)
             return
@@ -125,8 +132,8 @@ class AntiEntropy:
             self._begin(peer, fingerprint)
 
     def _may_begin(self, peer: NodeId, fingerprint: int) -> bool:
-        """Not twice within half of `compare_s` (probes are not quite as regular as that), and with backoff where the
-        last ones moved nothing."""
+        """Whether the last comparison with this member is at least half of `compare_s` ago (probes are not more regular
+        than that). The wait is doubled for each comparison in a row that changed nothing."""
         context = self._context
         begun = self._begun.get(peer)
         if begun is None:
@@ -139,15 +146,15 @@ class AntiEntropy:
         wait_s = context.config.compare_s * (2.0 ** min(times, _BACKOFF_MAX) - 0.5)
         return context.now - begun.at >= wait_s
 
-    def soon(self, peer: NodeId) -> None:
-        """Begin one with this member, once what is being told has settled."""
+    def compare_soon(self, peer: NodeId) -> None:
+        """Begin a comparison with this member once updates that are being gossiped have arrived."""
         context = self._context
         context.timers.set_earlier(Compare(peer), context.now + 2 * context.config.settle_s)
 
-    def has_joined(self) -> None:
-        """We are in step with whom we listed."""
+    def on_synced(self) -> None:
+        """Compare with the neighbours soon: this member is synced now."""
         for peer in self._ring.neighbours(self._context.config.fanout_ring):
-            self.soon(peer)
+            self.compare_soon(peer)
 
     def on_compare(self, timer: Compare) -> None:
         if timer.peer in self._ring:
@@ -169,7 +176,7 @@ class AntiEntropy:
             del self._open[next(iter(self._open))]
         hashes, settled = self._bucket_hashes(bits)
         digests = b"".join(
-            (mixed(value, salt) or 1).to_bytes(4, "big") if old else bytes(4)
+            (salted(value, salt) or 1).to_bytes(4, "big") if old else bytes(4)
             for value, old in zip(hashes, settled, strict=True)
         )
         self._channel.to(peer, Buckets(salt, bits, digests))
@@ -184,7 +191,7 @@ class AntiEntropy:
             begun.fruitless = before.fruitless + before.answered
 
     def _bucket_hashes(self, bits: int) -> tuple[list[int], list[bool]]:
-        """The table's XOR in each of 2**bits buckets, and whether each has settled."""
+        """The XOR of the row hashes in each of 2**bits buckets, and whether each was unchanged for `settle_s`."""
         table = self._table
         settled_before = self._context.now - self._context.config.settle_s
         hashes, settled = [0] * (1 << bits), [True] * (1 << bits)
@@ -200,7 +207,7 @@ class AntiEntropy:
         rows: dict[int, NodeId] = {}
         for fine in range(bucket << shift, (bucket + 1) << shift):
             for id, value in self._table.rows_in(fine):
-                rows[mixed(value, salt)] = id
+                rows[salted(value, salt)] = id
         return rows
 
     # -- the steps of a comparison -----------------------------------------------------------------------------------
@@ -220,11 +227,11 @@ class AntiEntropy:
         answered: dict[int, NodeId] = {}
         groups: list[tuple[int, int, int, bytes]] = []
         size = 0
-        start = context.rng.randrange(1 << bits)  # what is left out at the bound is another part each time
+        start = context.rng.randrange(1 << bits)  # so a full answer leaves out other buckets each time
         for step in range(1 << bits):
             at = (start + step) % (1 << bits)
             theirs = message.digests[4 * at : 4 * at + 4]
-            ours = (mixed(hashes[at], salt) or 1).to_bytes(4, "big")
+            ours = (salted(hashes[at], salt) or 1).to_bytes(4, "big")
             if ours == theirs or theirs == bytes(4) or not settled[at]:
                 continue
             rows = self._rows_of(at, bits, salt)
@@ -239,7 +246,8 @@ class AntiEntropy:
         self._send_groups(peer, salt, bits, groups)
 
     def _groups(self, peer: NodeId, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
-        """A bucket's hashes in pieces that fit a datagram, each complete for its range; of a huge one only some."""
+        """The hashes of a bucket, in pieces that fit a datagram. Each piece holds all hashes of its range. The last
+        pieces of a very large bucket are left out."""
         most = (self._channel.limit(peer) - 64) // ROW_HASH_BYTES
         groups = []
         low = 0
@@ -277,10 +285,10 @@ class AntiEntropy:
             if bucket not in rows_of:
                 rows_of[bucket] = self._rows_of(bucket, message.bits, message.salt)
             rows = rows_of[bucket]
-            told = dict.fromkeys(_split(hashes))
-            wanted += [value for value in told if int.from_bytes(value, "big") not in rows]
+            theirs = dict.fromkeys(_split(hashes))
+            wanted += [value for value in theirs if int.from_bytes(value, "big") not in rows]
             for value, id in rows.items():
-                if low <= value <= high and value.to_bytes(ROW_HASH_BYTES, "big") not in told:
+                if low <= value <= high and value.to_bytes(ROW_HASH_BYTES, "big") not in theirs:
                     lacking[id] = None
         most = (self._channel.limit(peer) - 32) // ROW_HASH_BYTES
         for at in range(0, len(wanted), most):
@@ -288,7 +296,7 @@ class AntiEntropy:
         self._send_versions(peer, list(lacking))
         if len(wanted) >= _MANY:
             for other in self._ring.sample(context.rng, 2, [peer]):
-                self.soon(other)
+                self.compare_soon(other)
 
     def on_want(self, peer: NodeId, message: Want) -> None:
         answer = self._answered.get(message.salt)
@@ -304,42 +312,44 @@ class AntiEntropy:
         for at in range(0, len(held), most):
             self._channel.to(peer, Versions(tuple(held[at : at + most])))
 
-    # -- versions: who is behind pulls -------------------------------------------------------------------------------
+    # -- versions: the member that is behind pulls -------------------------------------------------------------------
 
     def on_versions(self, peer: NodeId, message: Versions) -> None:
         ahead: list[NodeId] = []
         few = message.next is None and len(message.rows) < _MANY
         for id, generation, counter in message.rows:
-            self._weigh(peer, id, Version(generation, counter), ahead, few)
+            self._compare_version(peer, id, Version(generation, counter), ahead, few)
         if message.next is None:
             self._send_versions(peer, ahead)
         else:
             self._joining.on_page(peer, message)
 
-    def _weigh(self, peer: NodeId, id: NodeId, theirs: Version, ahead: list[NodeId], few: bool) -> None:
-        """One row that the peer holds at `theirs`."""
+    def _compare_version(self, peer: NodeId, id: NodeId, theirs: Version, ahead: list[NodeId], few: bool) -> None:
+        """Compare one row, which `peer` holds at `theirs`, with ours: pull it if we are behind, and add it to `ahead`
+        if the peer is behind. With `few` a pulled row is gossiped on."""
         context = self._context
         self._dissemination.shown_row(peer, id, theirs)
         row = self._table.rows.get(id)
         if row is None:
-            self._pulls.want(id, peer, theirs, NOTHING, rumour=few)
+            self._pulls.pull(id, peer, theirs, NOTHING, gossip_on=few)
         elif id == context.id:
             if theirs < row.version:
                 ahead.append(id)
         elif (row.dead or row.left) and theirs.generation <= row.liveness.generation:
             self.answer_gone(peer, id, theirs)
         elif row.pull_from < theirs:
-            self._pulls.want(id, peer, theirs, row.pull_from, rumour=few)
+            self._pulls.pull(id, peer, theirs, row.pull_from, gossip_on=few)
         elif theirs < row.version:
             ahead.append(id)
 
     def answer_gone(self, peer: NodeId, id: NodeId, theirs: Version) -> None:
-        """Answer a peer that holds a row of a dead member with the claim, and of one that left with its last page."""
+        """Answer a peer that holds the row of a member that is dead or left: with the claim that it is dead, or with
+        the last page of the row, which says that it left."""
         context = self._context
         row = self._table.rows[id]
         if row.left:
             page = self._table.page(id, theirs, self._channel.limit(peer))
-            if page is not None:  # its last page says that it left; a receiver that lacks more pulls on
+            if page is not None:  # a receiver that lacks more pages pulls them
                 self._channel.to(peer, page)
         else:
             self._channel.to(peer, Claim(id, *row.liveness, by=row.reporter or context.id))

@@ -71,7 +71,7 @@ class IdentityConflict:
             self._above = generation
             if context.now - self._rose_at > _OVER_S:
                 self._rises, self._at = 0, None
-                self._new = not context.in_step or context.up_ms < _NEW_S * 1000
+                self._new = not context.synced or context.up_ms < _NEW_S * 1000
             if self._rises:
                 self._say(self._at)
             context.timers.set(Rise(), context.now + min(_LOOK_S * 2**self._rises, _LONGEST_S))
@@ -108,7 +108,7 @@ class IdentityConflict:
     def _is_older(self, boot_id: BootId, hello: Hello) -> bool:
         """Whether the other one was there before us."""
         context = self._context
-        if hello.in_step is not context.settled:
+        if hello.in_step is not context.fully_synced:
             return hello.in_step
         ahead_ms = hello.up_ms - context.up_ms
         return ahead_ms > 0 if abs(ahead_ms) > _TIE_MS else boot_id > self._own_row.member.boot_id

@@ -60,19 +60,19 @@ class LastKnown:
         self._context.event("last_known", members=len(rows), counts_s=round(counts_s, 1))
 
     def _on_synced(self) -> None:
-        if self._context.settling:
+        if self._context.sync_provisional:
             return
         if self.first_was_synced():
             self._membership.forget_recalled()
         else:
-            self._context.settling = True
+            self._context.sync_provisional = True
             self._context.timers.set_earlier(LastKnownOver(), self._context.now + SETTLE_S)
 
     def on_over(self) -> None:
-        self._context.settling = False
+        self._context.sync_provisional = False
         if self._catalog.recalled:
             self._membership.forget_recalled()
-            if not self._context.in_step:
+            if not self._context.synced:
                 self._context.event("last_known_over")
 
 

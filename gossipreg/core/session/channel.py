@@ -98,7 +98,13 @@ class Channel:
         """Who we are; see `Hello`."""
         context = self._context
         return Hello(
-            context.config.cluster, context.id, self._table.generation, number, echo, context.settled, context.up_ms
+            context.config.cluster,
+            context.id,
+            self._table.generation,
+            number,
+            echo,
+            context.fully_synced,
+            context.up_ms,
         )
 
     def probe_of(self, number: int) -> Probe:

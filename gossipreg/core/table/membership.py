@@ -91,7 +91,7 @@ class MembershipIndex:
             else:
                 self._follow(id, row)
         self._note_shown(shown_anew)
-        if context.in_step and self._catalog.recalled:
+        if context.synced and self._catalog.recalled:
             self.synced_with_recalled()
         if self._changes:
             context.effects.append(Changed(tuple(self._changes)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Send
-from gossipreg.core.gossip.reconcile import mixed
+from gossipreg.core.gossip.reconcile import salted
 from gossipreg.core.table.content import KIND_MEMBER
 from gossipreg.model import Member, Rank, Status
 from gossipreg.wire import codec
@@ -114,7 +114,7 @@ def test_forty_of_two_thousand_rows_are_found_for_few_bytes() -> None:
 def test_a_salt_separates_hashes_that_another_does_not() -> None:
     a, b = 0x1234_5678_9ABC_DEF0, 0x1234_5678_9ABC_DEF1
     salts = range(1, 2000, 2)
-    assert sum(mixed(a, salt) == mixed(b, salt) for salt in salts) < len(salts) / 2
+    assert sum(salted(a, salt) == salted(b, salt) for salt in salts) < len(salts) / 2
 
 
 # -- settling and backoff --------------------------------------------------------------------------------------------
