@@ -1,1 +1,25 @@
-"""The protocol, without clock, socket or randomness of its own. `node.py` composes it; start reading there."""
+"""The protocol, without clock, socket or randomness of its own. Start reading at `node`.
+
+The tools of all parts:
+
+    effects    what the core asks of the world: datagrams to send, changes, events
+    timers     names with the time at which each is due
+    context    settings, the time of the current input, timers, randomness, counters
+
+The rooms. Each one imports only rooms above it in this list; gossip and failure do not import each other:
+
+    table/     what is known: rows, the table of them, the ring and the catalog that follow it
+    session/   who may speak, and how bytes leave: handshake, sessions, outbox, round trips, path MTU
+    gossip/    who has to hear what: updates, pulls, anti-entropy, joining
+    failure/   who is alive: probing, suspicion, isolation, flap damping, quarantine
+    local/     this member itself: its row and address, identity conflicts, leaving
+
+What stands over the rooms:
+
+    node       one member, made of the parts: the order of things within one input
+    intake     what follows from rows and claims that members send
+    due        which part acts when a timer is due
+    commands   what its own sidecar asks it to do
+    view       what can be read of it;  followers: who is told of changes of the answers
+    knowledge  how much it knows of the cluster;  inspect: its inside, for tests and the laboratory
+"""

@@ -1,0 +1,119 @@
+"""What a process loads: each command and the running daemon only what they need."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gossipreg.cli.commands import COMMANDS
+from tests.client.fake_sidecar import FakeSidecar, instance
+
+ROOT = Path(__file__).parent.parent
+
+HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
+NOT_IN_DAEMON = re.compile(r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway))(\.|$)")
+
+ARGUMENTS = {
+    "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
+    "heartbeat": ["web-80"], "force-leave": ["web"], "exec": ["--service", "web", "--port", "80", "true"],
+    "help": ["lookup"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "join"])
+def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_path: Path) -> None:
+    program = (
+        "import sys; from gossipreg.cli.commands import run; code = run(sys.argv[1:]); "
+        "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    )
+    with FakeSidecar(tmp_path / "s") as sidecar:
+        for method in COMMANDS:
+            sidecar.answers[method] = lambda params: []  # noqa: ARG005  # the shape of an answer
+        sidecar.answers |= {"register": lambda _: {"id": "web-80"}, "info": lambda _: {"synced": True}}
+        sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}
+        sidecar.answers["force-leave"] = lambda _: {"left": [{"id": "00", "name": "web"}]}
+        sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
+        sidecar.answers |= {"reload": lambda _: {}, "maint": lambda _: {}, "deregister": lambda _: {}}
+        sidecar.answers["lookup"] = lambda _: [instance()]
+        sidecar.changes, sidecar.watches = [{"kind": "current", "instances": [instance()]}, None], 1
+        line = ["--socket", str(sidecar.path), command, *ARGUMENTS.get(command, [])]
+        ended = subprocess.run([sys.executable, "-c", program, *line], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == (4 if command == "watch" else 0), ended.stderr  # the second watch is refused
+    loaded = ended.stderr.splitlines()[-1].split()
+    assert "gossipreg.cli.commands" in loaded
+    assert [name for name in loaded if HEAVY.match(name)] == []
+
+
+@contextmanager
+def sidecar_process(command: list[str], tmp_path: Path, *flags: str) -> Iterator[Path]:
+    """A real sidecar on loopback, from its ready line to its graceful end; gives the file of its stderr."""
+    errors = tmp_path / "stderr"
+    environment = {**os.environ, "GOSSIPREG_KEY": "", "GOSSIPREG_SOCKET": ""}
+    join = [
+        *command,
+        "join",
+        "--bind",
+        "127.0.0.1:0",
+        "--socket",
+        str(tmp_path / "s"),
+        "--log-level",
+        "warning",
+        *flags,
+    ]
+    with open(errors, "w") as stderr, subprocess.Popen(
+        join, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, cwd=ROOT
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("ready "), errors.read_text()
+            yield errors
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+    assert process.returncode == 0, errors.read_text()
+
+
+def test_the_running_daemon_loads_nothing_that_only_others_need(tmp_path: Path) -> None:
+    with sidecar_process([sys.executable, "-X", "importtime", "-m", "gossipreg.cli"], tmp_path) as errors:
+        lines = errors.read_text().splitlines()
+    loaded = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+    assert "gossipreg.core.node" in loaded
+    assert [name for name in loaded if NOT_IN_DAEMON.match(name)] == []
+
+
+def test_a_daemon_that_answers_dns_loads_no_dns_library(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
+    with sidecar_process(command, tmp_path, "--dns", "127.0.0.1:0") as errors:
+        lines = errors.read_text().splitlines()
+    loaded = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+    gateway = [name for name in loaded if name.startswith("gossipreg.gateway")]
+    assert "gossipreg.gateway.dns.gateway" in gateway
+    assert [name for name in loaded if NOT_IN_DAEMON.match(name) and name not in gateway] == []
+
+
+def test_the_running_daemon_makes_no_tls_context(tmp_path: Path) -> None:
+    program = """if True:
+        import ssl, sys
+        def refuse(*args, **kwargs):
+            raise SystemExit("a TLS context was made")
+        ssl.SSLContext.__new__ = refuse
+        from gossipreg.cli import main
+        sys.exit(main())
+    """
+    with sidecar_process([sys.executable, "-c", program], tmp_path) as errors:
+        assert "TLS" not in errors.read_text()
+    made = subprocess.run(
+        [sys.executable, "-c", program.replace("from gossipreg.cli import main", "ssl.create_default_context()")],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "a TLS context was made" in made.stderr  # the trap works

@@ -1,0 +1,105 @@
+"""The checkers of the core's wiring find what they look for, and leave the rest alone."""
+
+import ast
+
+import pytest
+
+from tests.wiring_rules import Wiring
+
+CORE = """
+class Channel: ...
+class Table: ...
+class Ring(Protocol): ...
+class Context: ...
+
+@dataclass(frozen=True)
+class Probe: ...
+
+class State(Enum): ...
+
+@dataclass(slots=True)
+class Row:
+    state: State
+    on_gone: Callable[[], None]
+
+class Prober:
+    declare: Callable[[], None]
+
+    def __init__(self, context: Context, table: Table, channel: "Channel | None", probe: Probe) -> None:
+        self._context, self._rows = context, {}
+        self._context = context
+        self._table = self.table = table
+        self._channel = channel
+        self._probe = probe
+        self._ring = Ring() if table else None
+        self._rows: dict[int, Row] = {}
+        self._seen: list[Catalog] = []
+        self.state = State()
+        self.limit = 3
+        self.lost = lambda: None
+
+class Catalog(Prober):
+    def __init__(self, prober: Prober) -> None:
+        self._prober = prober
+"""
+
+
+def test_held_parts_are_those_that_act() -> None:
+    wiring = Wiring([ast.parse(CORE)])
+    assert wiring.held_by("Prober") == {"Table", "Channel", "Ring"}
+    assert wiring.held_by("Catalog") == {"Prober", "Table", "Channel", "Ring"}
+    assert set(wiring.parts()) == {"Channel", "Table", "Ring", "Prober", "Catalog"}
+
+
+def patched(body: str) -> list[str]:
+    source = f"""
+class Node(Base):
+    def __init__(self, row: Row, prober: Prober) -> None:
+        self._prober = Prober()
+        self._row = row
+    def change(self, other: "Prober", row: Row, node: "Node", rows: dict[int, Row]) -> None:
+        {body}
+"""
+    tree = ast.parse(source)
+    wiring = Wiring([ast.parse(CORE), tree])
+    return [fault.partition(" ")[0] for _, fault in wiring.patches(tree)]
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ("self._prober.declare = self.change", ["self._prober.declare"]),
+        ("self._prober.limit = 4", ["self._prober.limit"]),
+        ("self._prober.limit += 1", ["self._prober.limit"]),
+        ("self._prober.limit: int = 1", ["self._prober.limit"]),
+        ("a, self._prober.limit = 1, 2", ["self._prober.limit"]),
+        ("other.limit = 4", ["other.limit"]),
+        ("mine = self._prober; mine.limit = 4", ["mine.limit"]),
+        ("made = Prober(); made.limit = 4", ["made.limit"]),
+        ("catalog = Catalog(other); catalog._prober.limit = 4", ["catalog._prober.limit"]),
+        ("self.unknown.declare = self.change", ["self.unknown.declare"]),
+        ("self.unknown.lost = self.change", ["self.unknown.lost"]),
+        ("self.unknown._table = 1", ["self.unknown._table"]),
+        ("row.on_gone = self.change", ["row.on_gone"]),
+        ("node._prober = other", ["node._prober"]),
+    ],
+)
+def test_a_part_that_is_set_from_outside_is_found(body: str, names: list[str]) -> None:
+    assert patched(body) == names
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "self._prober = other",
+        "self._row.state = 1",
+        "row.state = 1",
+        "rows[1].state = 1",
+        "self.unknown.limit = 1",
+        "node.limit = 1",
+        "prober = 1",
+        "self._prober.limit == 1",
+    ],
+)
+def test_data_and_a_parts_own_attributes_are_left_alone(body: str) -> None:
+    assert patched(body) == []
