@@ -14,8 +14,8 @@ from simulations.scenario import Case, at_seed
 
 
 def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: dict[str, Any]) -> list[Case]:
-    """The cases of the sweep that match `given`, option by option; each key of the label counts as an option. Where no
-    case matches an option, all cases are changed to match it. No two of the result look the same in a report."""
+    """Return the cases of the sweep that match `given`, option by option; each key of the label counts as an option. If
+    no case matches an option, all cases are changed to match it. Duplicates (equal in a report) are dropped."""
     fields = {field: value for field, value in given.items() if field != "label"}
     chosen = list(made_by(replace(defaults, **fields)))
     for field, value in fields.items():
@@ -32,7 +32,7 @@ def narrowed(made_by: Callable[[Case], Iterable[Case]], defaults: Case, given: d
 
 
 def _says(case: Case, part: str) -> bool:
-    """Whether the label has this key=value; 1 and 1.0 are equal."""
+    """Return whether the label of the case has this key=value; 1 and 1.0 are equal."""
     key, _, said = part.partition("=")
     has = case.word(key, "")
     try:
@@ -42,13 +42,13 @@ def _says(case: Case, part: str) -> bool:
 
 
 def _with(label: str, part: str) -> str:
-    """The label with this key=value in place of its own."""
+    """Return the label with this key=value replaced or added."""
     key = part.partition("=")[0]
     return " ".join([*(other for other in label.split() if other.partition("=")[0] != key), part])
 
 
 def until_over(kinds: list[Case], progress: Progress) -> Iterator[Case]:
-    """Seed after seed of these cases, until the time of a timed sweep is over."""
+    """Yield these cases for one seed after the other, until the time of a timed sweep is over."""
     for number in count():
         for kind in kinds:
             if progress.over:

@@ -26,7 +26,7 @@ from simulations.scenario import Scenario, at_seed
 from simulations.scenarios import all_scenarios
 
 _AHEAD_TIMED = 2
-"""Stands in for `sweeps.AHEAD` where the time decides: a timed sweep waits at its end for what is under way."""
+"""Replaces `sweeps.AHEAD` in a timed sweep: at its end it waits for the runs that have begun, so few should."""
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -49,7 +49,7 @@ def simulations() -> None:
 @simulations.command(name="list")
 @click.argument("name", required=False)
 def list_(name: str | None) -> None:
-    """The scenarios, and what each asks; or all about one: its label, its figures."""
+    """List the scenarios and the question of each; with NAME, describe that scenario: its label and its figures."""
     if name is not None:
         click.echo(inspect.getdoc(inspect.getmodule(_scenario(name).run)))
         return
@@ -87,8 +87,8 @@ def run(name: str, only: str | None, **options: Any) -> int:
 )
 @click.option("--dask", metavar="SCHEDULER", help="Run on the workers of this dask.distributed scheduler.")
 def sweep(name: str, long: bool, minutes: float | None, dask: str | None, **options: Any) -> int:
-    """A scenario's standard sweep, for each seed. What an option says holds for all cases; where some of them are so
-    already, only these are run."""
+    """A scenario's standard sweep, for each seed. An option selects the cases that match it; if none does, all cases
+    are changed to match."""
     scenario = _scenario(name)
     chosen = chosen_of(**options)
     check(scenario, chosen.given)
@@ -121,7 +121,7 @@ def selftest_() -> int:
     "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="all cores", help="Processes."
 )
 def digest_(update: bool, jobs: int) -> int:
-    """Hash all datagrams and all changes of a fixed table of runs, and compare with simulations/digests.txt."""
+    """Hash all datagrams and all changes of a fixed table of runs, and compare the hashes with digests.txt."""
     runs, before = digest.table(), {} if update else digest.kept()
     progress, found, changed = Progress(len(runs)), [], 0
     for run, digests in digest.all_digests(runs, jobs):
@@ -136,8 +136,8 @@ def digest_(update: bool, jobs: int) -> int:
         digest.write(found)
     elif changed:
         click.echo(
-            f"{changed} of {len(runs)} runs differ from {digest.KEPT.name}: where that is meant, say why in the "
-            "commit and run `scripts/simulate digest --update`",
+            f"{changed} of {len(runs)} runs differ from {digest.KEPT.name}: if you meant to change the protocol, say "
+            "why in the commit and run `scripts/simulate digest --update`",
             err=True,
         )
     return FAILED if changed else 0
@@ -161,7 +161,7 @@ def _local(jobs: int, ahead: int = sweeps.AHEAD) -> AbstractContextManager[sweep
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one command line (of the process, where none is given); the exit code. What is wrong is said in one line."""
+    """Run one command line (`None`: that of the process) and return the exit code. An error is printed in one line."""
     try:
         code = simulations.main(args, prog_name="scripts/simulate", standalone_mode=False)
     except click.ClickException as error:
@@ -171,7 +171,9 @@ def main(args: list[str] | None = None) -> int:
         click.echo(f"error: {error}", err=True)
         return USAGE
     except BrokenProcessPool:
-        click.echo("error: a worker died; where the kernel killed it for its memory, take fewer --jobs", err=True)
+        click.echo(
+            "error: a worker process died; if the kernel killed it for lack of memory, use fewer --jobs", err=True
+        )
         return FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

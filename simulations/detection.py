@@ -1,7 +1,7 @@
-"""When the members come to know what happened to one of them.
+"""When the members detect that one of them has failed, and that it is back.
 
-Owns: the times at which each suspects it, takes it for dead, and takes it for alive again, and what several such losses
-add up to. Never knows: what was done.
+Owns: the times at which each member suspects the subject, holds it dead, and holds it alive again, and the figures over
+several losses. Never knows: the fault.
 """
 
 from collections.abc import Callable
@@ -16,26 +16,26 @@ from simulations.world import World
 
 
 class Detection(Observer):
-    """Looks on what the others hold of one member at a time."""
+    """Observes the state that the other members hold of one member, the subject."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._subject: Host | None = None
         self._id = ""
         self.suspected: dict[int, float] = {}
-        """World time, by the number of the member that suspects; a verdict without a suspicion before it counts."""
+        """World time, by the number of the observing member; a member declared dead without a suspicion counts too."""
         self.dead: dict[int, float] = {}
         self.back: dict[int, float] = {}
-        """... that took it for alive after it had taken it for dead."""
+        """When a member that held the subject dead held it alive again."""
         world.watch(self)
 
     def about(self, subject: Host) -> None:
-        """Look at this one from now on."""
+        """Make this member the subject, and forget the times of the former one."""
         self._subject, self._id = subject, subject.id.hex()
         self.suspected, self.dead, self.back = {}, {}, {}
 
     def all_know(self, others: int) -> Callable[[], bool]:
-        """Whether so many take it for dead."""
+        """Return a condition: at least this many members hold the subject dead."""
         return lambda: len(self.dead) >= others
 
     def on_effect(self, host: Host, effect: Effect) -> None:
@@ -51,7 +51,7 @@ class Detection(Observer):
                 self.back.setdefault(host.number, self._world.now)
 
     def after(self, host: Host) -> None:
-        """Where suspicion is gossiped there is no event: it stands in the table."""
+        """Note a gossiped suspicion: it causes no event, but is a state in the table."""
         subject = self._subject
         if subject is not None and host is not subject and subject.id in host.node.touched:
             row = host.node.table.rows.get(subject.id)
@@ -61,21 +61,21 @@ class Detection(Observer):
 
 @dataclass(slots=True)
 class Losses:
-    """How soon several members, lost one after the other, were known to be."""
+    """How soon the loss of several members, one after the other, was detected."""
 
     first_suspicion: list[float] = field(default_factory=list)
     """Seconds from the loss until one other member suspects it."""
     first: list[float] = field(default_factory=list)
-    """... until one takes it for dead."""
+    """... until one holds it dead."""
     known: list[float] = field(default_factory=list)
-    """... until each other member does."""
+    """... until each other member does, a sample each."""
     last: list[float] = field(default_factory=list)
-    """... until the last of them does, where all do."""
+    """... until the last of them does, if all do."""
     knew: list[int] = field(default_factory=list)
-    """How many took it for dead."""
+    """The number of members that held it dead."""
 
     def add(self, detection: Detection, start: float, others: int) -> None:
-        """What came of the loss that began then."""
+        """Add the times of the loss that began at `start`."""
         times = [at - start for at in detection.dead.values()]
         self.first_suspicion += [min(detection.suspected.values()) - start] if detection.suspected else []
         self.first += [min(times)] if times else []

@@ -1,12 +1,12 @@
 """Digests of whole runs: does a change of the code change a decision of the protocol?
 
-Owns: the fixed table of runs, what of them is hashed, and the file in which the hashes are kept. Must never know: what
-the runs are about.
+Owns: the fixed table of runs, what of them is hashed, and the file in which the hashes are kept. Never knows: the
+subject of a run.
 
-Each run has two hashes. `datagrams` is over every datagram that any member sends: its bytes, its time and where it
-goes. `changes` is over the contents of every change of instances at every member, with the time. Events for the log,
-kinds of effects and names of types are in neither, so a renaming or a move keeps both, and a commit after which one
-differs has changed what the protocol does.
+Each run has two hashes. `datagrams` covers every datagram that any member sends: its bytes, its time and its
+destination. `changes` covers the contents of every change of instances at every member, with the time. Neither covers
+log events, kinds of effects and names of types. So a renaming or a move keeps both hashes, and a commit that changes
+one of them has changed what the protocol does.
 """
 
 import hashlib
@@ -51,8 +51,8 @@ class Digests(NamedTuple):
 
 
 def table() -> list[Named]:
-    """The runs, which take three minutes on two cores. Small members and short times: a decision that changes shows
-    in the first seconds of a small cluster as well."""
+    """Return the runs, which take less than a minute on two cores. The clusters are small and the times short: a
+    changed decision shows in the first seconds of a small cluster too."""
     swarm = all_scenarios()["swarm"].defaults
     return [
         *(Named("swarm", _of(swarm, seed=seed, duration_s=40.0)) for seed in range(1, 21)),
@@ -73,7 +73,7 @@ def _of(base: str | Case, **fields: object) -> Case:
 
 
 class DigestTap:
-    """Hashes what a world does."""
+    """A tap that hashes everything that a world sends and answers."""
 
     def __init__(self) -> None:
         self._datagrams = hashlib.blake2b(digest_size=HEX_DIGITS // 2)
@@ -95,7 +95,7 @@ class DigestTap:
 
 
 def _contents(change: Change) -> tuple[object, ...]:
-    """Written out by hand: a field that is added later is no change of a decision."""
+    """List the fields by name, so that a field that is added later does not count as a changed decision."""
     one = change.instance
     service = one.service
     return (
@@ -118,7 +118,7 @@ def _contents(change: Change) -> tuple[object, ...]:
 
 @contextmanager
 def tapped() -> Iterator[DigestTap]:
-    """All worlds that run in the block are hashed together."""
+    """Hash all worlds that run in the block, together."""
     World.tap = tap = DigestTap()
     try:
         yield tap
@@ -127,14 +127,14 @@ def tapped() -> Iterator[DigestTap]:
 
 
 def digests_of(scenario: str, case: Case) -> Digests:
-    """Run it, and hash what happens. Raises what the run raises, CheckFailed too."""
+    """Run the case and hash what happens. Raises whatever the run raises, CheckFailed included."""
     with tapped() as tap:
         all_scenarios()[scenario].run(case)
     return tap.digests()
 
 
 def all_digests(runs: Sequence[Named], jobs: int) -> Iterator[tuple[Named, Digests]]:
-    """In the order of the runs, each as soon as it and those before it are done."""
+    """Yield the digests in the order of the runs, each as soon as it and those before it are done."""
     if jobs == 1:
         yield from ((run, digests_of(run.scenario, run.case)) for run in runs)
         return
@@ -153,7 +153,7 @@ def lines(found: Iterable[tuple[Named, Digests]]) -> Iterator[str]:
 
 
 def kept() -> dict[str, Digests]:
-    """By the run's name, as they were written last."""
+    """Read the file: the digests by the name of the run."""
     found: dict[str, Digests] = {}
     for line in KEPT.read_text().splitlines():
         if line and not line.startswith("#"):
@@ -168,7 +168,7 @@ def write(found: Iterable[tuple[Named, Digests]]) -> None:
 
 
 def differences(run: Named, digests: Digests, before: dict[str, Digests]) -> str:
-    """What differs from what was kept, in words; "" where nothing does."""
+    """Name the hashes that differ from those in the file; "" if none does."""
     was = before.get(run.name)
     if was is None:
         return "is not in the file"

@@ -1,11 +1,11 @@
-"""The doer: carries a plan out.
+"""The doer carries a plan out.
 
 Owns: what each action does to members and network, how it ends, and what heals everything. Never knows: how actions
-were drawn, or what must hold. What cannot be done (to crash who is down, to register where nothing runs) is left
-undone, so that every part of a plan can be carried out.
+were drawn, or what must hold. An action that is impossible (crash a member that is down, register a service at one that
+does not run) does nothing, so that every part of a plan can be carried out.
 
-Faults of one kind may overlap. What there is follows from those that have not ended, so that the end of one takes
-away only its own: of several the worst holds.
+Faults of one kind may overlap. The state of the network follows from the faults that have not ended, so the end of one
+fault removes only that one: the worst of several applies.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,17 +21,17 @@ from simulations.world import START, World
 R = TypeVar("R", Rule, Hole)
 
 AWAY = 99
-"""The second number of the addresses to which members move."""
+"""The second number of an address to which a member moves."""
 _QUEUE_BYTES = 32_768
-"""What waits at a line of limited bandwidth."""
+"""The queue of a line of limited bandwidth."""
 
 
 class Doer:
     def __init__(
         self, world: World, hosts: Mapping[int, Host], base_loss: float, base_hole: Hole | None = None
     ) -> None:
-        """`hosts`: the members that take part, by number. The lowest is the seed if an action names none that takes
-        part. `base_loss` and `base_hole` are there from the beginning, and stay when everything is healed."""
+        """`hosts`: the members that take part, by number. The lowest is the seed if an action names no seed that takes
+        part. `base_loss` and `base_hole` hold from the beginning, and remain when everything is healed."""
         self.world = world
         self.hosts = hosts
         self._base_loss = base_loss
@@ -39,9 +39,9 @@ class Doer:
         world.network.holes |= self._base_holes
         self._leaving: dict[int, None] = {}
         self._slowed: dict[int, dict[int, Action]] = {number: {} for number in hosts}
-        """By member: what slows it down now, by the action's number."""
+        """The actions that slow a member down now: by member, by the action's number."""
         self._thinned: dict[int, Action] = {}
-        """What is wrong with the whole network now."""
+        """The faults of the whole network now, by the action's number."""
         world.network.reorder_s = world.config.rtt_floor_s
 
     def begin(self, plan: Plan) -> None:
@@ -49,7 +49,7 @@ class Doer:
             self.world.at(START + action.at_s, lambda action=action: self._do(action))  # type: ignore[misc]
 
     def heal(self) -> None:
-        """Everything that hurts is over. Who is down stays down."""
+        """End all faults. A member that is down stays down."""
         self.world.network.rules.clear()
         self.world.network.holes = dict(self._base_holes)
         self._thinned.clear()
@@ -63,7 +63,7 @@ class Doer:
 
     def start(self, host: Host, seeds: tuple[int, ...]) -> None:
         self._leaving.pop(host.number, None)
-        slowed = self._slowed[host.number]  # a new process is slow only where its machine is
+        slowed = self._slowed[host.number]  # a new process is slow only if its machine is
         self._slowed[host.number] = {number: one for number, one in slowed.items() if one.what == "slow"}
         known = [self.hosts[number] for number in seeds if number in self.hosts] or [self.hosts[min(self.hosts)]]
         self.world.start(host, known)
@@ -109,10 +109,10 @@ class Doer:
             self._end(action, lambda: self._back(action, host, starts))
 
     def _back(self, action: Action, host: Host, starts: int) -> None:
-        """`starts`: as it was when it went; it may have been brought back by another action meanwhile."""
+        """Start the member again, unless another action has (`starts`: its number of starts when it went)."""
         if host.starts != starts:
             return
-        if host.up:  # its farewell took longer
+        if host.up:  # it is still leaving
             self.world.crash(host)
         if "state lost" in action.flags:
             host.durable = False
@@ -126,8 +126,8 @@ class Doer:
         self._pulse(action, hosts, self.world.now + action.for_s)
 
     def _pulse(self, action: Action, hosts: list[Host], end: float) -> None:
-        """Slow until the end, or stalled or blocked (with a value) in pulses of so many seconds with a quarter of it
-        between them."""
+        """Make the members slow until the end; stalled or blocked members with a value, in pulses of that many seconds,
+        with a pause of a quarter of that between two pulses."""
         world = self.world
         for host in hosts:
             self._hold(action, host)
@@ -153,7 +153,7 @@ class Doer:
         for host in hosts:
             slowed = self._slowed[host.number]
             if slowed.pop(action.number, None) is None:
-                continue  # that process is gone, or all is healed
+                continue  # that process has ended, or everything was healed
             kinds = [one.what for one in slowed.values()]
             if action.what == "slow":
                 self._take_time(host)
@@ -168,7 +168,7 @@ class Doer:
     # -- members that move -------------------------------------------------------------------------------------------
 
     def _move(self, action: Action, host: Host) -> None:
-        """Move a member to another address; one that is away already stays where it is."""
+        """Move a member to another address; a member that has moved already stays where it is."""
         home, away = host.address, host.address._replace(host=f"10.{AWAY}{host.address.host[len('10.0') :]}")
         if home.host.startswith(f"10.{AWAY}."):
             return
@@ -191,7 +191,7 @@ class Doer:
 
     def _network(self, action: Action) -> None:
         if action.what not in ("loss", "duplication", "reorder", "mtu", "bandwidth"):
-            raise ValueError(f"nobody knows how to do {action}")
+            raise ValueError(f"unknown action: {action}")
         self._thinned[action.number] = action
         self._thin()
         self._all_hurt(str(action))
@@ -245,7 +245,7 @@ def _cut(action: Action) -> Rule:
 
 
 def _pair(action: Action) -> Rule:
-    """Two members alone cannot reach each other, or (one way) the second not the first."""
+    """Two members cannot reach each other (`one way`: the first cannot reach the second), while all others can."""
     if len(action.hosts) < 2:
         return lambda _sender, _receiver: 0.0
     one, other = action.hosts
@@ -261,4 +261,4 @@ RULES: dict[str, Callable[[Action], Rule]] = {
     "pair": _pair,
     "bridge": lambda action: bridged(action.hosts[0], frozenset(action.hosts[1:])),
 }
-"""Faults that are a rule of the network while they last."""
+"""The faults that are a rule of the network while they last."""

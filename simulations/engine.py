@@ -1,11 +1,11 @@
-"""The engine: virtual time, one heap of events, and what becomes of the effects of each member.
+"""The engine: virtual time, one heap of events, and what happens to the effects of each member.
 
-Owns: time, the order of events, datagrams under way and in the sockets. Never knows: how a member comes to be there or
-what is done to it (`world.py`), or what happens to a datagram on its way (`network.py`).
+Owns: time, the order of events, datagrams in flight and in the sockets. Never knows: how a member starts or what is
+done to it (`world.py`), or what happens to a datagram on its way (`network.py`).
 
-Nothing takes time but links and what is asked for: a datagram is handled in the moment in which it arrives. Datagrams
-are not sealed unless `sealed` says so, because that costs a fifth of the time and decides nothing; but they are
-counted, and cut, as if they were: `TAG_BYTES` more each.
+Only links take time, unless a scenario asks for more: a datagram is handled at the moment of its arrival. Datagrams are
+not sealed unless `sealed` is set, because sealing costs a fifth of the time and decides nothing; but their sizes are
+counted and limited as if they were sealed: `TAG_BYTES` more each.
 """
 
 import heapq
@@ -21,12 +21,12 @@ from simulations.network import ICMP_BYTES, Network
 from simulations.observer import Observer, Observers
 
 REFUSAL = b""
-"""Stands in for a port-unreachable message: a datagram to this host has found no process there. It takes the way of a
-datagram, and waits in the socket of a slow member."""
+"""Represents an ICMP port-unreachable message: no process received a datagram to this host. It travels as a datagram
+does, and waits in the socket of a slow member."""
 _STEP_S = 0.005
-"""How often `until` looks at its condition."""
+"""How often `until` evaluates its condition."""
 _AGAIN_S = 0.0001
-"""A member whose clock runs slow is woken slightly early, and then once more."""
+"""A member whose clock runs slow is woken slightly too early, and then once more after this time."""
 
 Call = Callable[[], None]
 
@@ -46,31 +46,31 @@ class Engine:
         self.sealed = sealed
         self.now = now
         self.at_work: Host | None = None
-        """The member whose datagram or timer is being handled; None while a call is made."""
+        """The member whose datagram or timer is being handled; None during a scheduled call."""
         self.delivered = 0
         """Datagrams handed to a node."""
         self.observers = Observers()
         self._by_address: dict[Address, Host] = {}
         self._heap: list[tuple[float, int, Any, Any, Any]] = []
         """(when, order, host, datagram, source). An event without a datagram wakes the host; without a host, the
-        datagram is a call to be made; `REFUSAL` is a port-unreachable message."""
+        datagram is a function to call; `REFUSAL` is a port-unreachable message."""
         self._order = count()
 
     def watch(self, observer: Observer) -> None:
-        """Have this observer told from now on."""
+        """Call this observer from now on."""
         self.observers.add(observer)
 
     # -- time --------------------------------------------------------------------------------------------------------
 
     def at(self, when: float, call: Call) -> None:
-        """Make this call then (world time; at once where that is past)."""
+        """Schedule a call at this world time (at once if that is past)."""
         heapq.heappush(self._heap, (max(when, self.now), next(self._order), None, call, None))
 
     def after(self, seconds: float, call: Call) -> None:
         self.at(self.now + seconds, call)
 
     def run(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let this much virtual time pass."""
         end = self.now + seconds
         heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= end:
@@ -87,7 +87,8 @@ class Engine:
         self.now = end
 
     def until(self, condition: Callable[[], bool], limit_s: float, step_s: float = _STEP_S) -> bool:
-        """Let time pass until the condition holds, looked at every `step_s`; False where it did not in time."""
+        """Let time pass until the condition holds, evaluated every `step_s`; return False if it did not within
+        `limit_s`."""
         end = self.now + limit_s
         while not condition():
             if self.now >= end:
@@ -96,7 +97,7 @@ class Engine:
         return True
 
     def _wake(self, host: Host) -> None:
-        """Have the host called when its node wants it."""
+        """Schedule the next deadline of the host's node."""
         due = host.node.next_deadline()
         if host.rate != 1.0:
             due = host.world_time(due)
@@ -107,7 +108,7 @@ class Engine:
 
     def _on_wake(self, host: Host) -> None:
         if host.wake_at != self.now:
-            return  # it was called for sooner meanwhile
+            return  # an earlier wake-up was scheduled meanwhile
         host.wake_at = float("inf")
         if not host.up or host.stalled:
             return
@@ -170,7 +171,7 @@ class Engine:
             heapq.heappush(self._heap, event)
 
     def hand_over(self, host: Host, datagram: bytes, source: Address) -> None:
-        """Have its process read this now, past whatever waits in the socket."""
+        """Give this datagram to the process now, ahead of those that wait in the socket."""
         if datagram is REFUSAL:
             self.act(host, host.node.refused(source, host.local(self.now)))
             return
@@ -181,7 +182,8 @@ class Engine:
         self.act(host, host.node.receive(datagram, source, now))
 
     def _not_open(self, host: Host, datagram: bytes, source: Address) -> None:
-        """It cannot be handed over now: nobody is there, or it has to wait in the socket."""
+        """Handle a datagram that cannot be given to the process: none runs, or the datagram has to wait in the
+        socket."""
         if not host.up:
             sender = self._by_address.get(source)
             if host.refuses and sender is not None and datagram is not REFUSAL:
@@ -193,7 +195,7 @@ class Engine:
             self.at(max(self.now, host.busy_until), lambda: self._read_one(host))
 
     def _read(self, host: Host) -> None:
-        """Read what waits, all of it, and then let its timers fire."""
+        """Read everything that waits in the socket, then let the timers fire."""
         if host.processing_s:
             self._read_one(host)
         while host.up and host.inbox and not host.processing_s:
@@ -203,7 +205,7 @@ class Engine:
             self._wake(host)
 
     def _read_one(self, host: Host) -> None:
-        """Read one datagram, which takes the member `processing_s`, and come back for the next."""
+        """Read one datagram, which takes the member `processing_s`, and schedule the next read."""
         if not host.up or host.stalled or host.blocked or not host.inbox:
             return
         datagram, source = host.read()

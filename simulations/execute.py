@@ -1,6 +1,7 @@
-"""Run cases, and write and print what they found: the table to stdout, JSON lines and plots to a folder.
+"""Run cases, and write and print their figures: the table to stdout, JSON lines and plots to a folder.
 
-Owns: what the user sees of a run or a sweep, also of one that failed or was interrupted. Never knows: the command line.
+Owns: what the user sees of a run or a sweep, including one that failed or was interrupted. Never knows: the command
+line.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from simulations.scenario import Case, Scenario
 _FAILURES = 3
 """A sweep ends after this many failed runs."""
 FAILED = 1
-"""The exit code where a check failed."""
+"""The exit code if a check failed."""
 
 
 def execute(
@@ -28,8 +29,8 @@ def execute(
     progress: Progress,
     chosen: Chosen,
 ) -> int:
-    """Run the cases, write and print what they found; the exit code. A failure is printed at once. The table is printed
-    also when a sweep is interrupted: it may have run for an hour."""
+    """Run the cases, write and print their figures, and return the exit code. A failure is printed at once. The table
+    is printed even if a sweep is interrupted: it may have run for an hour."""
     pool = reports.Pool()
     failures: list[sweeps.Outcome] = []
     with ExitStack() as stack:
@@ -46,7 +47,7 @@ def execute(
                 _report(scenario, outcome)
                 failures.append(outcome)
                 if len(failures) == _FAILURES:
-                    click.echo(f"{_FAILURES} runs have failed: what has not begun is not run", err=True)
+                    click.echo(f"{_FAILURES} runs have failed: the sweep ends here", err=True)
                     break
                 continue
             pool.add(outcome.case, outcome.figures)
@@ -65,6 +66,6 @@ def execute(
 
 
 def _report(scenario: Scenario, outcome: sweeps.Outcome) -> None:
-    """Print what a failed run found, and the command that repeats it unless that is printed already."""
+    """Print why a run failed, and the command that repeats it unless the failure contains it."""
     what, again = outcome.crashed.rstrip() or str(outcome.failed), command(outcome.case, scenario.name)
     click.echo(what if again in what else f"{what}\nto repeat it:\n  {again}")

@@ -1,6 +1,6 @@
-"""What is told of a failure: the seed, the options, the plan, the last events of those concerned, and how to repeat it.
+"""The report of a failure: the seed, the options, the plan, the last events of the members concerned, the command.
 
-Owns: the recorder, a bounded memory of what happened last at each member, and the words. Never knows: what failed.
+Owns: the recorder (a bounded memory of the last events at each member), and the text. Never knows: any one checker.
 """
 
 import shlex
@@ -39,12 +39,12 @@ class Recorder(Observer):
         lines.append(f"{self._world.now - START:9.3f} s  {host.name:>4}  {text}")
 
     def of(self, members: tuple[str, ...]) -> list[str]:
-        """The last events of these, in order of time."""
+        """Return the last events of these members, in order of time."""
         return sorted(line for name in dict.fromkeys(members) for line in self._last.get(name, ()))
 
 
 def one_line(effect: Effect) -> str:
-    """An effect in a line."""
+    """Describe an effect in one line."""
     match effect:
         case Event():
             fields = (f"{key}={value}" for key, value in effect.fields if key != "id")
@@ -61,7 +61,8 @@ def one_line(effect: Effect) -> str:
 
 
 def command(case: Case, scenario: str = "swarm") -> str:
-    """The one command that repeats this case. Zeros cannot be asked for: they are some scenarios' defaults."""
+    """Return the command that repeats this case. A zero is left out: no option takes it, and it is a scenario's
+    default."""
     words = [f"scripts/simulate run {scenario} --seed {case.seed}"]
     words += [f"--nodes {case.nodes}"] if case.nodes else []
     words += [f"--duration {_exactly(case.duration_s)}"] if case.duration_s else []
@@ -75,13 +76,13 @@ def command(case: Case, scenario: str = "swarm") -> str:
 
 
 def _exactly(value: float) -> str:
-    """As short as it can be and still be read back as the same."""
+    """Format a number as short as possible without loss of precision."""
     return repr(value).removesuffix(".0")
 
 
 def from_exception(error: Exception, world: World) -> Broken:
-    """A member raised something: whatever it is, that is the failure (invariant 7). What is raised where is part of the
-    checker's name, so that it does not shrink to something else."""
+    """Turn an exception that a member raised into a failure (invariant 7: a member raises nothing). The type and the
+    function are part of the checker's name, so that shrinking keeps to this exception."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     raised = type(error).__name__
     what = f"{raised}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno} {where.name})"
@@ -90,7 +91,7 @@ def from_exception(error: Exception, world: World) -> Broken:
 
 
 def described(broken: Broken, case: Case, plan: Plan, options: list[str], recorder: Recorder) -> Broken:
-    """The same failure with all that is known about it in its message."""
+    """Return the same failure with the whole report as its message."""
     lines = [str(broken)]
     if broken.__cause__ is not None:
         lines += ["".join(traceback.format_exception(broken.__cause__)).rstrip()]
@@ -102,7 +103,7 @@ def described(broken: Broken, case: Case, plan: Plan, options: list[str], record
     lines += ["to repeat it:", f"  {command(case)}"]
     full = Broken(broken.checker, broken.members, broken.at_s, broken.what)
     full.args = ("\n".join(lines),)
-    return full  # its text is all of this, its fields are what a shrink looks at
+    return full  # the message is the report; shrinking compares the fields
 
 
 _WORK = ("register", "health", "deregister", "lookup")

@@ -1,8 +1,8 @@
 """Faults, drawn from the seed before a run begins.
 
-Owns: which faults there are, how often each is drawn, how long it lasts and how bad it is. Never knows: what becomes of
-it. Member 0 is the anchor: it may be hurt in any way, but never goes for good, so that whoever comes back has somebody
-to call on. All faults end with the phase that they are drawn for.
+Owns: which faults there are, how often each is drawn, how long it lasts and how bad it is. Never knows: how a fault is
+carried out. Member 0 is the anchor: any fault may strike it, but it never goes for good, so that a member that starts
+again has a seed to join by. All faults end with the phase that they are drawn for.
 """
 
 import random
@@ -14,13 +14,13 @@ from simulations.plan import Action
 
 ANCHOR = 0
 HOLE_MIN_BYTES = 600
-"""No path carries less: the smallest datagrams that members use are larger than 576 bytes by the seal's tag."""
+"""Every path carries this much: the smallest size that members use is 576 bytes and the seal's tag."""
 _TO_THE_END = 0.2
-"""So many faults are there until everything is healed at once: that is what is hard to recover from."""
+"""The share of faults that last until everything is healed at once: recovery from several faults is hardest."""
 
 
 class _Draw:
-    """One fault: its time, and what is drawn of everything else."""
+    """One fault: its time, and the random choices that all kinds of fault share."""
 
     def __init__(self, rng: random.Random, config: Config, members: int, phase_s: float) -> None:
         self.rng = rng
@@ -31,7 +31,8 @@ class _Draw:
         self.left_s = phase_s - self.at_s
 
     def lasts(self, shortest: float, longest: float) -> float:
-        """Between so many periods, short ones more often; now and then until the phase is over, never beyond it."""
+        """Draw a duration between these numbers of periods, short ones more often; sometimes it is the rest of the
+        phase."""
         if self.rng.random() < _TO_THE_END:
             return self.left_s
         periods: float = shortest * (longest / shortest) ** self.rng.random()
@@ -41,7 +42,7 @@ class _Draw:
         return self.rng.randrange(self.members)
 
     def some(self, part: float) -> tuple[int, ...]:
-        """One to this part of the members, at least one left out."""
+        """Draw one member or more, up to this share of them; at least one is left out."""
         most = max(1, min(int(self.members * part), self.members - 1))
         return tuple(sorted(self.rng.sample(range(self.members), self.rng.randint(1, most))))
 
@@ -90,7 +91,8 @@ def _slow(draw: _Draw) -> Action:
 
 
 def _partition(draw: _Draw) -> Action:
-    """In two or three sides, or one member alone; the hosts are those of one side, and `value` cuts the others."""
+    """Cut the cluster in two or three sides, or cut off one member; `hosts` is one side, `value` the number of
+    sides."""
     rng = draw.rng
     shape = rng.choice(["halves", "thirds", "alone", "some"])
     if shape == "alone":
@@ -124,15 +126,15 @@ def _network(what: str, low: float, high: float) -> Callable[[_Draw], Action]:
 
 
 def _hole(draw: _Draw) -> Action:
-    """Large datagrams to or from these are lost; every message that a member must send can be made smaller."""
+    """Lose large datagrams to or from some members; every message that a member must send can be made smaller."""
     way = draw.rng.choice(["both", "both", "into", "out_of"])
     value = float(draw.rng.randint(HOLE_MIN_BYTES, 1400))
     return draw.action("hole", hosts=draw.some(0.5), for_s=draw.lasts(1, 25), value=value, flags=(way,))
 
 
 def _move(draw: _Draw) -> Action:
-    """A member moves to an address that its process does not know, and back after a while, or never. The anchor stays:
-    a seed with a fixed address is of no use once it has moved."""
+    """Move a member to an address that its process does not know, and back later, or never. The anchor does not move: a
+    seed is found by its address alone."""
     host = draw.rng.randrange(1, draw.members)
     for_s = draw.left_s if draw.rng.random() < 0.3 else draw.lasts(1, 15)
     return draw.action("move", hosts=(host,), for_s=for_s, flags=draw.rng.choice([("and back",), ("for good",)]))
@@ -156,11 +158,11 @@ FAULTS: tuple[tuple[int, Callable[[_Draw], Action]], ...] = (
     (1, _network("mtu", 576, 1400)),
     (1, _network("bandwidth", 20_000, 400_000)),
 )
-"""How often each is drawn, in proportion."""
+"""The weight and the function of each kind of fault."""
 
 
 def draw_faults(rng: random.Random, config: Config, members: int, phase_s: float) -> list[Action]:
-    """The faults of one phase, from none to one every two periods."""
+    """Draw the faults of one phase: from none to one every two periods."""
     weights, kinds = zip(*FAULTS, strict=True)
     most = phase_s / config.period_s / 2
     count = int(most * rng.random() ** 2)

@@ -1,7 +1,7 @@
-"""A few faulty members among many healthy ones: the frame of `flipflop` and `oneway`.
+"""A few faulty members among many healthy ones: the common part of `flipflop` and `oneway`.
 
-Owns: who is faulty, and the judgement of what the healthy thought meanwhile. Never knows: what the fault is; a scenario
-does it.
+Owns: which members are faulty, and how the opinions of the healthy ones are judged. Never knows: the fault; the
+scenario causes it.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,13 +12,14 @@ from simulations.scenario import Case, Figure
 from simulations.world import World
 
 PART = 0.01
-"""Of the members that are faulty, where the label's `part=` says nothing; at least one."""
+"""The share of faulty members if the label has no `part=`; at least one member."""
 QUIET_S = 3.0
-"""Before the fault begins."""
+"""Seconds before the fault begins."""
 
 
 def with_faulty(case: Case, hurt: Callable[[World, frozenset[int]], None]) -> list[Figure]:
-    """A formed cluster of which some are `hurt`, which lets the case's duration pass; what was thought meanwhile."""
+    """Form a cluster, choose the faulty members and call `hurt`, which causes the fault and lets the case's duration
+    pass; return the figures."""
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
@@ -35,8 +36,8 @@ def with_faulty(case: Case, hurt: Callable[[World, frozenset[int]], None]) -> li
 def judge(
     opinions: Opinions, hosts: Iterable[Host], faulty: frozenset[int], began: float, duration_s: float
 ) -> list[Figure]:
-    """What the healthy thought meanwhile: whom of each other they lost (a sample for each healthy member: how many lost
-    it, counted each time), and how often one of them changed its mind about one other member, a minute."""
+    """Judge the opinions of the healthy members from `began`: how often each healthy member was held dead by others
+    (one sample each), and how often a minute one member changed its opinion of one other."""
     healthy = [host.number for host in hosts if host.number not in faulty]
     lost_by = dict.fromkeys(healthy, 0)
     changes: dict[tuple[int, int], int] = {}
@@ -54,7 +55,7 @@ def judge(
     a_minute = 60.0 / duration_s
 
     def worst(subjects: Iterable[int]) -> tuple[float, ...]:
-        """For each subject, the observer that changed its mind about it most often."""
+        """For each subject, the changes a minute at the observer that changed its opinion of it most often."""
         most = dict.fromkeys(subjects, 0)
         for (_, subject), number in changes.items():
             if subject in most:

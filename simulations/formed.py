@@ -1,12 +1,12 @@
-"""A cluster that is there at once: members in step with each other, as if they had joined long ago.
+"""A cluster without its joins: members with equal tables, as if they had joined long ago.
 
-Owns: how a whole table is put into a node without messages, shared with the others. It writes to private parts of
-`gossipreg.core`: to join 10,000 members takes a hundred million merges, and their tables as objects of their own would
-not fit into any memory. (The checkers read such parts, and write none.) `tests/simulations/test_formed.py` holds that
-such a cluster is the same as one that grew.
+Owns: how a whole table is put into a node without messages, shared with the other nodes. It writes to private parts of
+`gossipreg.core`: 10,000 joins take a hundred million merges, and 10,000 separate tables would not fit into any memory.
+(The checkers read such parts, and write none.) `tests/simulations/test_formed.py` holds that such a cluster equals one
+that grew by joins.
 
-The rows stand in the first node, made by its own merge of every owner's whole row, and are marked `shared`: the
-table copies such a row before it changes it. Everything else is copied by the dict and the list.
+The first node makes the rows by merging every owner's full row, and marks them `shared`: a table copies such a row
+before it changes it. Dicts and lists around the rows are copied for each node.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _PAGE_BYTES = 1 << 30
 
 
 def join_all(nodes: Sequence[Node], now: float) -> None:
-    """Make one cluster of these nodes, which have just been made and know nobody."""
+    """Make one cluster of these new nodes, which know no other member yet."""
     first = nodes[0]
     for node in nodes[1:]:
         page = node.table.page(node.id, NOTHING, _PAGE_BYTES)
@@ -70,7 +70,8 @@ def _adopt(node: Node, first: Node) -> None:
 
 
 def _bind_first(node: Node, first: Node) -> None:
-    """The first one's table lacks itself among its peers."""
+    """Add the first node to the sessions of another node: the copied sessions are the first node's, which lack
+    itself."""
     member = first.table.own.member
     assert member is not None, "an owner knows itself"
     if node is not first:

@@ -1,4 +1,4 @@
-"""What is in a datagram that is not sealed, by kind and size; nothing is decoded that needs not be."""
+"""Read a datagram that is not sealed: the kind and size of each message, decoding no more than needed."""
 
 from collections.abc import Iterator
 
@@ -13,11 +13,11 @@ KINDS = {
     for name, number in vars(messages).items()
     if isinstance(number, int) and name.title() in vars(messages)
 }
-"""hello, probe, ... by the number of the kind."""
+"""The names of the kinds (hello, probe, ...) by their numbers."""
 
 
 def sizes(datagram: bytes) -> Iterator[tuple[str, int]]:
-    """Each message's kind, and its bytes with kind and length."""
+    """Yield each message's kind, and its size with the bytes for kind and length."""
     at = HEADER_BYTES
     while at < len(datagram):
         kind, length, head = datagram[at], datagram[at + 1], 2
@@ -28,7 +28,7 @@ def sizes(datagram: bytes) -> Iterator[tuple[str, int]]:
 
 
 def deltas_of(datagram: bytes, id: NodeId) -> list[Delta]:
-    """The pages of this member's row in it."""
+    """Return the deltas of this member's row in the datagram."""
     if datagram.find(id) < 0:
         return []
     try:

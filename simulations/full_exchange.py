@@ -1,11 +1,13 @@
-"""memberlist's push/pull: now and then two members tell each other all that they think of everybody, over TCP.
+"""memberlist's push/pull: now and then two members exchange the states of all members that they know, over TCP.
 
-Owns: who does so with whom and when, and exchanges that wait until neither is slow. Never knows: what comes of it.
+Owns: which members exchange and when, and the exchanges that wait until neither member is slow. Never knows: how a
+member handles the states.
 
-It goes around the socket in which a slow member's datagrams queue, so its news is fresh where theirs is a minute old.
-The Lifeguard paper measured memberlist, with SWIM's and with Lifeguard's suspicion; both have it. As there (state.go,
-util.go): every 30 s, in a cluster of more than 32 times 1 + log2(n / 32), rounded up, at a time of its own, with
-a random member that is thought alive; given up after 10 s; who is dead for the other is only suspected on its word.
+An exchange bypasses the socket in which a slow member's datagrams queue, so its claims are fresh while those in the
+queue may be a minute old. The Lifeguard paper measured memberlist, with SWIM's and with Lifeguard's suspicion; both use
+this exchange. As in memberlist (state.go, util.go): each member starts one every 30 s (in a cluster of more than 32
+members, 1 + log2(n / 32), rounded up, times as long), at a random offset, with a random member that it holds alive; an
+exchange is given up after 10 s; a member that the other side holds dead is suspected only.
 """
 
 import math
@@ -24,7 +26,7 @@ TIMEOUT_S = 10.0
 
 class FullExchange:
     def __init__(self, world: World, hosts: Sequence[Host]) -> None:
-        """From now on these do so, each for the first time within the first interval."""
+        """Start the exchanges of these members, each at a random time within the first interval."""
         self._world = world
         self._rng = world.streams.of("full exchange")
         self._waiting: list[tuple[float, Host, Host]] = []
@@ -34,7 +36,7 @@ class FullExchange:
             world.after(self._rng.random() * self._every_s, lambda host=host: self._begin(host))  # type: ignore[misc]
 
     def go_on(self) -> None:
-        """Some are slow no longer: what waited for them takes place, unless it has waited for too long."""
+        """Carry out the exchanges that waited for a slow member, except those that have waited for too long."""
         waiting, self._waiting = self._waiting, []
         for since, one, other in waiting:
             if self._world.now - since <= TIMEOUT_S:
@@ -55,7 +57,7 @@ class FullExchange:
         self._send_claims(other, one)
 
     def _send_claims(self, sender: Host, receiver: Host) -> None:
-        """All that the sender thinks, as datagrams that the receiver has at once."""
+        """Give the receiver the states of all members, as the sender holds them, in datagrams without delay."""
         claims = [
             Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=sender.id)
             if row.dead

@@ -1,7 +1,7 @@
-"""One member's machine: its process over all its starts, its clock, its socket, and how it is hurt.
+"""One member's machine: its process over all its starts, its clock, its socket, and the faults that strike it.
 
 Owns: the node that runs, what is kept over a restart, and what waits in the socket. Never knows: the network, or when
-anything happens; the world calls.
+anything happens; the world calls it.
 
 Two models of a slow member:
 
@@ -18,9 +18,9 @@ from gossipreg.core.node import Node
 from gossipreg.model import Address, Health, NodeId, Service
 
 RECEIVE_BUFFER_BYTES = 212_992
-"""Linux's default of net.core.rmem_default; what does not fit is dropped."""
+"""Linux's default of net.core.rmem_default; a datagram that does not fit is dropped."""
 _SKB_BYTES = 768
-"""What the kernel counts for a small datagram (skb truesize); a larger one takes its size more."""
+"""Bytes that the kernel counts for a small datagram (skb truesize); a larger one counts its size as well."""
 
 
 @dataclass(slots=True)
@@ -31,55 +31,55 @@ class Host:
     zone: str
     id: NodeId
     node: Node = field(init=False)
-    """Of the last start."""
+    """The node of the last start."""
     durable: bool = False
     starts: int = 0
     generation: int = 0
     services: dict[str, tuple[Service, Health]] = field(default_factory=dict)
-    """What is registered here; a durable member has it again after a restart."""
+    """The services registered here; a durable member registers them again after a restart."""
 
     up: bool = False
     refuses: bool = True
-    """When it is not up: whether its port is refused, or there is silence."""
+    """While the member is down: whether the machine refuses its port (ICMP), or is silent."""
     stalled: bool = False
     blocked: bool = False
     processing_s: float = 0.0
-    """What one datagram takes it; while it is at work others wait in the socket."""
+    """The time that one datagram takes; meanwhile others wait in the socket."""
     busy_until: float = 0.0
     departed: bool = False
     stopped: str = ""
 
     inbox: deque[tuple[bytes, Address, int]] = field(default_factory=deque)
-    """What waits in the socket: (datagram, source, what the kernel counts for it)."""
+    """What waits in the socket: (datagram, source, bytes that the kernel counts for it)."""
     inbox_bytes: int = 0
     overflowed: int = 0
-    """Datagrams that found the socket's buffer full."""
+    """Datagrams dropped because the socket's buffer was full."""
     held: list[Send] = field(default_factory=list)
-    """Sends that are blocked."""
+    """Sends that wait until the member is no longer blocked."""
     wake_at: float = float("inf")
 
     rate: float = 1.0
-    """How fast its clock runs."""
+    """The speed of its clock; 1 is the world's."""
     since: float = 0.0
     wall_error_ms: int = 0
-    """How wrong its wall clock is, at its next start."""
+    """The error of its wall clock at its next start."""
     sent_before: tuple[int, int] = (0, 0)
-    """Datagrams and bytes sent by processes before this one."""
+    """Datagrams and bytes sent by earlier processes."""
 
     @property
     def open(self) -> bool:
-        """Whether a datagram can be handed to the node as it comes: up, and in no way slow."""
+        """Whether the node can take a datagram at once: it is up and not slow."""
         return self.up and not (self.stalled or self.blocked or self.processing_s or self.inbox)
 
     def local(self, now: float) -> float:
-        """What its clock shows."""
+        """Return the time that its clock shows."""
         return self.since + (now - self.since) * self.rate
 
     def world_time(self, local: float) -> float:
         return self.since + (local - self.since) / self.rate
 
     def queue(self, datagram: bytes, source: Address) -> bool:
-        """It arrived and waits to be read; False where there is no room."""
+        """Put a datagram into the socket's buffer; return False if the buffer is full."""
         size = _SKB_BYTES + max(0, len(datagram) - 256)
         if self.inbox_bytes + size > RECEIVE_BUFFER_BYTES:
             self.overflowed += 1
@@ -89,18 +89,18 @@ class Host:
         return True
 
     def read(self) -> tuple[bytes, Address]:
-        """The next that waits."""
+        """Take the next datagram out of the buffer."""
         datagram, source, size = self.inbox.popleft()
         self.inbox_bytes -= size
         return datagram, source
 
     def clear(self) -> None:
-        """Its process is gone, and with it what waited."""
+        """Drop everything that waits: the process has ended."""
         self.inbox.clear()
         self.inbox_bytes = 0
         self.held.clear()
 
     def sent(self) -> tuple[int, int]:
-        """Datagrams and bytes (UDP payload) sent so far."""
+        """Return the datagrams and bytes (UDP payload) sent so far, over all starts."""
         outbox = self.node.sent
         return self.sent_before[0] + outbox[0], self.sent_before[1] + outbox[1]

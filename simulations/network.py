@@ -1,12 +1,12 @@
-"""The network: what becomes of a datagram on its way.
+"""The network: what happens to a datagram on its way.
 
-Owns: latency, loss, duplication, MTU, links of limited bandwidth, the rules that cut or thin them, and the holes that
-swallow large datagrams. Never knows: who is up or what is in a datagram. `carry` returns the delays after which copies
-of it arrive; none: it is lost.
+Owns: latency, loss, duplication, MTU, links of limited bandwidth, the rules that lose datagrams between some members,
+and the holes that lose large datagrams. Never knows: which members are up, or what is in a datagram. `carry` returns
+the delays after which the copies of a datagram arrive; an empty list means that it is lost.
 
-Reordering comes by itself where latencies are drawn for each datagram; `reorder` holds some back for longer. A rule is
-a function of (sender, receiver) that gives the chance that a datagram of this pair is lost: 1 cuts the link, one way
-only unless it says the same of the other direction.
+Random latencies reorder datagrams by themselves; `reorder` delays some of them more. A rule is a function of (sender,
+receiver) that returns the probability that a datagram of this pair is lost. 1 cuts the link in this direction; the
+other direction needs a 1 as well.
 """
 
 import random
@@ -17,9 +17,9 @@ from typing import Protocol
 IP_BYTES = 28
 """IPv4 and UDP headers."""
 FRAME_BYTES = 42
-"""... and Ethernet's: what a datagram takes on the wire beside its payload."""
+"""... and Ethernet's: what a datagram adds to its payload on the wire."""
 ICMP_BYTES = 28
-"""What a port-unreachable message quotes at least of the datagram that it is about: its IP and UDP headers."""
+"""The least that a port-unreachable message quotes of the datagram that caused it: its IP and UDP headers."""
 
 LAN = (0.0002, 0.0005)
 """Latency within a data centre, seconds: uniform between these."""
@@ -40,8 +40,8 @@ Latency = Callable[[End, End, random.Random], float]
 
 
 def by_region(matrix: dict[tuple[str, str], float], jitter: float = 0.1) -> Latency:
-    """One-way latencies between zones, seconds, from a matrix that may name a pair in either order; `LAN` within a
-    zone that it does not name. Each datagram takes up to `jitter` of its latency longer."""
+    """Return a latency function of the zones: seconds one way, from a matrix that names each pair in either order. A
+    pair that is not in it has the latency of `LAN`. Each datagram takes up to the share `jitter` longer."""
 
     def latency(sender: End, receiver: End, rng: random.Random) -> float:
         base = matrix.get((sender.zone, receiver.zone)) or matrix.get((receiver.zone, sender.zone))
@@ -58,16 +58,16 @@ WAN = {("us", "eu"): 0.045, ("us", "ap"): 0.075, ("eu", "ap"): 0.120}
 
 @dataclass(slots=True)
 class Link:
-    """What one member's line to the network can carry."""
+    """The capacity of a member's line to the network."""
 
     bytes_s: float
     queue_bytes: int
-    """What waits beyond this is dropped (drop-tail)."""
+    """A datagram that finds more bytes in the queue is dropped (drop-tail)."""
     free_at: dict[int, float] = field(default_factory=dict)
-    """By member: when its line is free again."""
+    """The time at which each member's line is free again."""
 
     def delay(self, sender: int, size: int, now: float) -> float | None:
-        """How long until the last byte is out; None where the queue is full."""
+        """Return the seconds until the last byte is sent; None if the queue is full."""
         start = max(now, self.free_at.get(sender, 0.0))
         if (start - now) * self.bytes_s > self.queue_bytes:
             return None
@@ -84,31 +84,32 @@ class Network:
         self.loss = 0.0
         self.duplication = 0.0
         self.reorder = 0.0
-        """So many are held back for up to `reorder_s` more."""
+        """The share of datagrams that take up to `reorder_s` longer."""
         self.reorder_s = 0.01
         self.mtu = 65_535
-        """A larger IP packet is dropped: nobody fragments."""
+        """A larger IP packet is dropped; there is no fragmentation."""
         self.link: Link | None = None
         self.rules: dict[str, Rule] = {}
-        """By name, so that a fault can take its own away again."""
+        """By name, so that the end of a fault removes its own rule."""
         self.holes: dict[str, Hole] = {}
-        """By name, so that a fault can take its own away again."""
+        """By name, so that the end of a fault removes its own hole."""
         self.lost = 0
 
     @property
     def plain(self) -> bool:
-        """Whether there is nothing to a datagram but a uniform latency: the fast path."""
+        """Whether the network does nothing but delay datagrams uniformly: the fast path."""
         rules = self.rules or self.holes
         return not (self.loss or self.duplication or self.reorder or rules or self.latency or self.link) and (
             self.mtu >= 65_535
         )
 
     def delay_s(self) -> float:
-        """The latency of one datagram on a plain network."""
+        """Draw the latency of one datagram on a plain network."""
         return self.low_s + self._rng.random() * (self.high_s - self.low_s)
 
     def carry(self, sender: End, receiver: End, size: int, now: float) -> list[float]:
-        """Delays after which a datagram of `size` bytes (UDP payload) arrives, seconds; empty where it is lost."""
+        """Return the delays (seconds) after which the copies of a datagram arrive; empty if it is lost. `size`: bytes
+        of UDP payload."""
         rng = self._rng
         if size + IP_BYTES > self.mtu or any(size > hole(sender, receiver) for hole in self.holes.values()):
             self.lost += 1
@@ -141,22 +142,22 @@ class Network:
 
 
 def between(group: Callable[[End], object]) -> Rule:
-    """Cut everything between members of different groups."""
+    """Cut all links between members of different groups."""
     return lambda sender, receiver: 0.0 if group(sender) == group(receiver) else 1.0
 
 
 def into(numbers: frozenset[int], chance: float = 1.0) -> Rule:
-    """What these members receive is lost with this chance; what they send is not."""
+    """Lose what these members receive, with this probability; what they send arrives."""
     return lambda _, receiver: chance if receiver.number in numbers else 0.0
 
 
 def out_of(numbers: frozenset[int], chance: float = 1.0) -> Rule:
-    """What these members send is lost with this chance."""
+    """Lose what these members send, with this probability."""
     return lambda sender, _: chance if sender.number in numbers else 0.0
 
 
 def bridged(bridge: int, side: frozenset[int]) -> Rule:
-    """Two sides that only one member can reach both of."""
+    """Cut two sides from each other; only the bridge reaches both."""
 
     def rule(sender: End, receiver: End) -> float:
         if bridge in (sender.number, receiver.number):
@@ -172,7 +173,8 @@ ANY_SIZE = 65_535
 
 
 def hole_around(numbers: frozenset[int], most_bytes: int, way: str = "both") -> Hole:
-    """A hole between these members and the others for larger datagrams: `into` them, `out_of` them, or both ways."""
+    """Lose datagrams larger than `most_bytes` between these members and the others: `into` them, `out_of` them, or both
+    ways."""
 
     def hole(sender: End, receiver: End) -> int:
         inward, outward = receiver.number in numbers, sender.number in numbers

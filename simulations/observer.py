@@ -1,7 +1,7 @@
 """Observers: checkers, recorders, and measurements.
 
-Owns: what can be seen from outside. Never knows: what is looked for. An observer changes nothing: with it and without
-it a run is the same.
+Owns: what can be seen of a run from outside. Never knows: what an observer is for. An observer changes nothing: a run
+is the same with it and without it.
 """
 
 from gossipreg.core.effects import Effect
@@ -10,24 +10,24 @@ from simulations.host import Host
 
 
 class Observer:
-    """Looks on. The world calls; what is not of interest is not overridden."""
+    """Base class. The world calls these methods; an observer overrides those that it needs."""
 
     def on_effect(self, host: Host, effect: Effect) -> None:
-        """Anything but a Send."""
+        """The node of this member returned this effect. It is never a Send."""
 
     def on_arrival(self, host: Host, datagram: bytes, source: Address) -> None:
-        """This datagram is handed to the member next."""
+        """The node of this member receives this datagram next."""
 
     def after(self, host: Host) -> None:
-        """An input of this member was handled; `host.node.touched` are the rows that it changed."""
+        """The node of this member has handled an input; `host.node.touched` has the rows that it changed."""
 
     def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:
-        """Something was done to these members."""
+        """A fault of these members begins or ends."""
 
 
 class Observers:
-    """All observers of a world, by what they are told. Only a method that the observer overrides is called, so that
-    what nobody looks at costs nothing."""
+    """All observers of a world, by method. Only methods that an observer overrides are called, so that the others cost
+    nothing."""
 
     def __init__(self) -> None:
         self.effect: list[Observer] = []
@@ -36,7 +36,7 @@ class Observers:
         self.fault: list[Observer] = []
 
     def add(self, observer: Observer) -> None:
-        """Have this observer told from now on."""
+        """Call this observer from now on."""
         kind = type(observer)
         if kind.on_effect is not Observer.on_effect:
             self.effect.append(observer)

@@ -1,8 +1,8 @@
-"""Opinions: who takes whom for lost, and since when.
+"""Opinions: which member holds which other member lost, and since when.
 
-Owns: every change of mind of any member about any other, in order. Never knows: who is right; a scenario judges.
-
-A member takes another for lost when it is no longer in its answers: its row says dead or left, is gone, or is hidden.
+Owns: every change of opinion of any member about any other, in order. Never knows: whether an opinion is right; a
+scenario judges. A member holds another lost if the other is not in its answers: the row says dead or left, is missing,
+or is hidden.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from simulations.world import World
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of mind."""
+    """One change of opinion."""
 
     when: float
     observer: int
@@ -23,7 +23,7 @@ class Change:
 
 
 class Opinions(Observer):
-    """To be given to `World.watch` while all think well of each other."""
+    """Observes all members. Give it to `World.watch` while all members hold each other alive."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -31,7 +31,7 @@ class Opinions(Observer):
         self._lost: dict[int, dict[int, None]] = {}
 
     def after(self, host: Host) -> None:
-        """Look at what this input has changed."""
+        """Note the changes of opinion that this input has caused."""
         touched = host.node.touched
         if not touched:
             return
@@ -50,5 +50,5 @@ class Opinions(Observer):
             self.changes.append(Change(self._world.now, host.number, subject, gone))
 
     def lost(self, observer: Host) -> list[int]:
-        """Numbers of those that it takes for lost now."""
+        """Return the numbers of the members that this one holds lost now."""
         return list(self._lost.get(observer.number, ()))

@@ -1,7 +1,7 @@
 """The options that `run` and `sweep` share: how they are declared, and which values a scenario takes.
 
-Owns: the checks of one option, of several together, and against one scenario. Raises click.UsageError, whose message is
-one line for the user. Never knows: how a case is run.
+Owns: the checks of one option, of several together, and against one scenario. They raise click.UsageError, whose
+message is one line for the user. Never knows: how a case is run.
 """
 
 import math
@@ -23,7 +23,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 
 def _share(_: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """0.05, or 5%."""
+    """Parse a share: 0.05, or 5%."""
     if value is None:
         return None
     try:
@@ -31,12 +31,12 @@ def _share(_: click.Context, param: click.Parameter, value: str | None) -> float
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise click.BadParameter(f"{value!r} is no share: say 0.05 or 5%", param=param)
+        raise click.BadParameter(f"{value!r} is not a share from 0 to 1: say 0.05 or 5%", param=param)
     return share
 
 
 def _label(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """key=value key=value; `check` looks at the values once the scenario is known."""
+    """Parse key=value key=value; `check` tests the values once the scenario is known."""
     if value is None:
         return None
     for part in value.split():
@@ -47,7 +47,7 @@ def _label(_: click.Context, param: click.Parameter, value: str | None) -> str |
 
 
 def _settings(_: click.Context, param: click.Parameter, value: tuple[str, ...]) -> str | None:
-    """field=value field=value."""
+    """Parse field=value field=value."""
     text = " ".join("".join(one.split()) for one in value)
     try:
         applied(lan, text)
@@ -58,7 +58,7 @@ def _settings(_: click.Context, param: click.Parameter, value: tuple[str, ...]) 
 
 def finite(_: click.Context, param: click.Parameter, value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value!r} is no time that ends", param=param)
+        raise click.BadParameter(f"{value!r} is not a finite number", param=param)
     return value
 
 
@@ -67,7 +67,7 @@ class Chosen:
     """The options that `run` and `sweep` share."""
 
     given: dict[str, Any]
-    """What was said of the case, by the names of Case's fields."""
+    """The options of the case, by the names of Case's fields."""
     runs: int | None
     jobs: int
     out: Path | None
@@ -77,13 +77,13 @@ class Chosen:
 _CASE_OPTIONS = (
     click.option("--nodes", type=click.IntRange(1), help="Members."),
     click.option("--seed", type=click.IntRange(0), help="The first seed; the runs take the next ones."),
-    click.option("--runs", type=click.IntRange(1), help="So many seeds.  [default: 1]"),
+    click.option("--runs", type=click.IntRange(1), help="The number of seeds.  [default: 1]"),
     click.option(
         "--duration",
         "duration_s",
         type=click.FloatRange(0, min_open=True),
         callback=finite,
-        help="Seconds of virtual time; what they are, each scenario says.",
+        help="Seconds of virtual time; `list NAME` says what they limit.",
     ),
     click.option("--detector", type=click.Choice(list(DETECTORS))),
     click.option("--loss", callback=_share, help="The share of datagrams that the network loses: 0.05, or 5%."),
@@ -91,7 +91,7 @@ _CASE_OPTIONS = (
         "--label",
         callback=_label,
         metavar="'KEY=NUMBER ...'",
-        help="The scenario's own options, in place of those that it has by default.",
+        help="The scenario's own options; they replace its defaults.",
     ),
     click.option(
         "--set",
@@ -99,7 +99,7 @@ _CASE_OPTIONS = (
         callback=_settings,
         multiple=True,
         metavar="FIELD=VALUE",
-        help="A field of gossipreg.config.Config set otherwise; repeatable.",
+        help="Change a field of gossipreg.config.Config; repeatable.",
     ),
     click.option(
         "--jobs",
@@ -112,7 +112,7 @@ _CASE_OPTIONS = (
         "--out",
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
-        help="Write NAME.jsonl there, anew.",
+        help="Write NAME.jsonl there; an old one is replaced.",
     ),
     click.option("--plot", is_flag=True, help="... and NAME-*.png."),
 )
@@ -141,7 +141,7 @@ def chosen_of(runs: int | None, jobs: int, out: Path | None, plot: bool, **given
 
 
 def check(scenario: Scenario, given: dict[str, Any]) -> None:
-    """Check what only this scenario can tell: its least number of members, the keys of its label."""
+    """Check what depends on the scenario: its least number of members, the keys of its label."""
     if given.get("nodes", scenario.nodes_min) < scenario.nodes_min:
         raise click.UsageError(f"{scenario.name} takes {scenario.nodes_min} members or more")
     for part in given.get("label", "").split():
@@ -172,9 +172,9 @@ def _check_part(scenario: Scenario, part: str) -> None:
 
 
 def part_of_plan(scenario: Scenario, base: Case, only: str) -> Case:
-    """This case with only a part of its plan, as `--only` names it."""
+    """Return this case with only that part of its plan that `--only` names."""
     if scenario.draw is None:
-        raise click.UsageError(f"{scenario.name} has no plan of which a part could be run")
+        raise click.UsageError(f"{scenario.name} has no plan, so --only does not apply")
     part = replace(base, label=f"{base.label} only={''.join(only.split())}".strip())
     try:
         scenario.draw(part)

@@ -1,10 +1,10 @@
-"""A plan: all that is done to the members and by them in one run, drawn before it begins.
+"""A plan: all faults and all registrations of one run, drawn before it begins.
 
-Owns: what an action is, how it is written for people, and how a plan is cut down to some of its actions and members.
+Owns: what an action is, how it is written for people, and how a plan is reduced to some of its actions and members.
 Never knows: how actions are drawn (`faults.py`, `workload.py`) or carried out (`doer.py`).
 
-An action that begins something also says when it ends, so that any part of a plan is a plan: a crash without its
-restart, or a partition that nobody heals, cannot be left over.
+An action that begins something also says when that ends, so that every part of a plan is a plan: no part can have a
+crash without its restart, or a partition that never heals.
 """
 
 import re
@@ -15,20 +15,20 @@ from dataclasses import dataclass, replace
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     number: int = 0
-    """Names it within its plan, also in a part of it."""
+    """Identifies the action within its plan; a part of the plan keeps the numbers."""
     at_s: float
-    """Virtual seconds since the beginning."""
+    """Virtual seconds since the beginning of the run."""
     what: str
-    """What `doer.Doer` knows how to do."""
+    """The kind: one of those that `doer.Doer` carries out."""
     hosts: tuple[int, ...] = ()
-    """Whom it is about; what it needs is the first. None: the network."""
+    """The members that it strikes, by number; the first is required. Empty: it is about the network."""
     for_s: float = 0.0
-    """How long it lasts; 0: it is done at once, or for good."""
+    """How long it lasts, seconds; 0: it happens at one moment, or lasts for good."""
     value: float = 0.0
-    """How much: a chance, seconds, bytes; see `doer.py`."""
+    """Its size: a probability, seconds or bytes; see `doer.py`."""
     flags: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
-    """Whom a member calls that comes back."""
+    """The members that a restarted member has as its seeds, by number."""
 
     def __str__(self) -> str:
         words = [f"#{self.number:<3} {self.at_s:8.3f} s  {self.what}"]
@@ -44,7 +44,7 @@ Plan = tuple[Action, ...]
 
 
 def numbered(*parts: Iterable[Action]) -> Plan:
-    """These actions in order of time, each with its number."""
+    """Sort these actions by time and number them."""
     every = sorted((action for part in parts for action in part), key=lambda action: action.at_s)
     return tuple(replace(action, number=number) for number, action in enumerate(every))
 
@@ -58,8 +58,8 @@ class Part:
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """`3,7,12` keeps these actions, `n0,n4` these members, `3,n0,n4` both, `none` no action at all. Raises
-        ValueError."""
+        """Parse `--only`: `3,7,12` keeps these actions, `n0,n4` these members, `3,n0,n4` both, `none` no action at all.
+        Raises ValueError."""
         words = [word for word in text.split(",") if word]
         for word in words:
             if not re.fullmatch("none|n?[0-9]+", word):
@@ -69,7 +69,7 @@ class Part:
         return cls(actions if actions or "none" in words else None, members or None)
 
     def check(self, plan: Plan, members: int) -> None:
-        """Raises ValueError where it names what there is not."""
+        """Raise ValueError if it names an action or a member that does not exist."""
         for number in self.actions or ():
             if number >= len(plan):
                 raise ValueError(f"there is no action {number}: the plan has {len(plan)}")
@@ -85,7 +85,7 @@ class Part:
         return self.members is None or member in self.members
 
     def of(self, plan: Plan) -> Plan:
-        """What is left of a plan."""
+        """Return this part of the plan."""
         kept = [action for action in plan if self.actions is None or action.number in self.actions]
         return tuple(self._of_members(action) for action in kept if not action.hosts or self.has(action.hosts[0]))
 

@@ -1,6 +1,6 @@
 """Plots: the figures of a sweep as PNG, with matplotlib (the extra `sim`).
 
-Owns: the kinds of plot, and which of them each scenario gets. Never knows: how the figures came about.
+Owns: the kinds of plot, and which of them each scenario gets. Never knows: how the figures were measured.
 
     cdf         the share of samples at or below a value: a curve for each kind of case
     against_n   a metric against the number of members, on log axes: median and worst of each kind of case
@@ -21,7 +21,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _DASHES = ("solid", "dashed", "dotted", "dashdot")
 _WORST = {"alpha": 0.5}
 _MANY = 20
-"""Fewer samples make no curve."""
+"""The least number of samples for a curve."""
 _WIDE = 30.0
 """An axis over more than this ratio is logarithmic."""
 _DECADES = 10_000
@@ -33,7 +33,7 @@ class CannotPlot(Exception):
 
 
 def need() -> None:
-    """Raises CannotPlot where there can be no plots."""
+    """Raise CannotPlot if matplotlib is missing."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
@@ -52,7 +52,7 @@ class Plot:
 
 
 def draw(scenario: str, series: Sequence[Series], out: Path) -> list[Path]:
-    """Draw all that fits into `out`; what was written."""
+    """Draw every plot for which there are enough samples into the folder `out`; return the files."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -180,12 +180,12 @@ def _heat_map(title: str, series: Sequence[Series], figure: Any, x: str, y: str)
 
 
 def _words(label: str) -> str:
-    """What a label says in words, not in numbers."""
+    """Return those parts of a label whose value is a word, not a number."""
     return " ".join(part for part in label.split() if part[-1].isalpha())
 
 
 def _key(key: str) -> str:
-    """slow_ms as "slow, ms"."""
+    """Write slow_ms as "slow, ms"."""
     name, _, unit = key.rpartition("_")
     return f"{name.replace('_', ' ')}, {unit}" if name and unit in ("us", "ms", "s") else key.replace("_", " ")
 
@@ -194,12 +194,12 @@ def _key(key: str) -> str:
 
 
 def _parts(case: Case) -> tuple[str, str, str, str]:
-    """What distinguishes a case, in words."""
+    """Describe what distinguishes a case."""
     return f"n = {case.nodes:,}", case.detector, f"{case.loss:.3g} lost" if case.loss else "no loss", case.says
 
 
 def _names(series: Sequence[Series], *, but_nodes: bool) -> list[str]:
-    """For each, what distinguishes it from the others."""
+    """Name each series by what distinguishes it from the others."""
     parts = [_parts(one.case) for one in series]
     tell = [len(set(column)) > 1 for column in zip(*parts, strict=True)]
     tell[0] = tell[0] and not but_nodes
@@ -207,14 +207,14 @@ def _names(series: Sequence[Series], *, but_nodes: bool) -> list[str]:
 
 
 def _common(series: Sequence[Series]) -> str:
-    """What is the same in all of them."""
+    """Describe what is the same in all series."""
     columns = zip(*(_parts(one.case) for one in series), strict=True)
     same = [column[0] for column in columns if len(set(column)) == 1 and column[0]]
     return f" ({', '.join(same)})" if same else ""
 
 
 def _style(number: int) -> dict[str, Any]:
-    """Neighbours differ in their dashes as well, so that one that lies on another does not hide it."""
+    """Give neighbouring lines different dashes too, so that a line on top of another does not hide it."""
     dash = _DASHES[(number + number // len(_COLOURS)) % len(_DASHES)]
     return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": dash, "linewidth": 1.6}
 
@@ -245,14 +245,14 @@ def _wide(values: Sequence[float]) -> bool:
 
 
 def _span_a_decade(axes: Any, low: float, high: float) -> None:
-    """A logarithmic axis over less than a decade would have no ticks, and make noise look like a mountain."""
+    """Widen a logarithmic axis to a decade: a shorter one has no ticks, and magnifies noise."""
     if high / low < 10:
         middle = (low * high) ** 0.5
         axes.set_ylim(middle / 10**0.55, middle * 10**0.55)
 
 
 def _plain_ticks(axis: Any, *, at: Sequence[float] = ()) -> None:
-    """1,000 and 0.2, not powers of ten, on a logarithmic axis; at 1, 2 and 5 of each decade, or at these."""
+    """Label a logarithmic axis with 1,000 and 0.2, not with powers of ten; at 1, 2 and 5 of each decade, or `at`."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
     low, high = axis.get_view_interval()
@@ -278,8 +278,8 @@ def against_n(metric: str) -> Plot:
 
 
 def heat_map(metric: str, x: str, y: str) -> Plot:
-    """Over the label's keys `x` and `y`, of the cases that have both; a panel for each word in the label, mean of what
-    else differs: a median of counts that are rare would show nothing."""
+    """Plot the metric over the label's keys `x` and `y`, for the cases that have both, with a panel for each word in
+    the label. Cases that differ in something else are averaged: the median of rare counts is 0."""
 
     def of_both(series: Sequence[Series]) -> list[Series]:
         return [one for one in series if one.case.word(x, "") and one.case.word(y, "")]
@@ -313,4 +313,4 @@ CHOSEN: dict[str, tuple[Plot, ...]] = {
     "oneway": _ABOUT_FAULTY,
     "partition": (cdf("heal_to_equal"), cdf("changes_while_cut")),
 }
-"""By scenario. One that is not named here gets `against_n` or `cdf` of each of its metrics, what fits."""
+"""By scenario. Any other scenario gets `against_n` or `cdf` of each of its metrics."""

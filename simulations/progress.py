@@ -1,6 +1,6 @@
-"""How far a sweep is, on stderr: a bar where that is a terminal, else a plain line now and then.
+"""The progress of a sweep, on stderr: a bar if that is a terminal, else a plain line now and then.
 
-Owns: what is shown. The only part of the laboratory that reads the wall clock, and nothing else follows from it.
+Owns: what is shown. It is the only part of the laboratory that reads the wall clock, for this purpose alone.
 """
 
 import sys
@@ -9,12 +9,12 @@ from typing import TextIO
 
 _BAR = 24
 _PLAIN_S = 30.0
-"""So often there is a plain line."""
+"""Seconds between two plain lines."""
 
 
 class Progress:
     def __init__(self, total: int | None, *, seconds: float | None = None, stream: TextIO | None = None) -> None:
-        """`total` runs, or as many as go into so many seconds."""
+        """`total`: the number of runs; None: as many as fit into `seconds`."""
         self._total = total
         self._seconds = seconds
         self._stream = stream or sys.stderr
@@ -27,7 +27,7 @@ class Progress:
 
     @property
     def over(self) -> bool:
-        """Whether the seconds are."""
+        """Whether the time is over."""
         return self._seconds is not None and self.elapsed_s >= self._seconds
 
     def __call__(self, done: int) -> None:
@@ -42,7 +42,7 @@ class Progress:
             self._stream.flush()
 
     def clear(self) -> None:
-        """Take the bar away, so that other text can stand there."""
+        """Remove the bar, so that other text can be printed."""
         if self._shown:
             self._stream.write("\r" + " " * self._shown + "\r")
             self._stream.flush()

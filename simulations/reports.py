@@ -1,10 +1,10 @@
 """Reports: the figures of runs as JSON lines, and as a table for people.
 
-Owns: the layout of both, and the pooling of runs that differ in nothing but their seed. Never knows: where runs took
-place. Nothing of the wall clock and of the machine stands in either, so the same seeds give the same bytes.
+Owns: the layout of both, and the pooling of runs that differ in their seed alone. Never knows: where runs took place.
+Neither contains anything of the wall clock or the machine, so the same seeds give the same bytes.
 
-A JSON line has: scenario, seed, nodes, detector, loss, label and settings where they are set, metric, unit, p50, p99,
-p999, max, n (the number of samples; without any the others are null). Values have six significant digits.
+A JSON line has: scenario, seed, nodes, detector; loss, label and settings if they are set; metric, unit, p50, p99,
+p999, max and n, the number of samples. Without samples the percentiles are null. Values have six significant digits.
 """
 
 import json
@@ -17,7 +17,7 @@ PARTS = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
 _HEADS = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
 
 Kind = tuple[int, str, float, str, str]
-"""What distinguishes a case in a report, its seed aside: nodes, detector, loss, label, settings."""
+"""What distinguishes a case in a report, except its seed: nodes, detector, loss, label, settings."""
 
 
 def kind_of(case: Case) -> Kind:
@@ -29,7 +29,7 @@ class Series:
     """The samples of one metric in all runs of one kind of case."""
 
     case: Case
-    """Of the first of the runs."""
+    """The case of the first run."""
     metric: str
     unit: str
     values: list[float] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Series:
 
 
 class Pool:
-    """The samples of all runs, in the order in which they were first met."""
+    """The samples of all runs, in the order of the first run of each kind."""
 
     def __init__(self) -> None:
         self._series: dict[tuple[Kind, str], Series] = {}
@@ -53,13 +53,13 @@ class Pool:
             series.values += figure.values
 
     def series(self) -> list[Series]:
-        """Those of one kind of case stand together, as the kinds were met."""
+        """Return the series, those of one kind of case together."""
         kinds = list(dict.fromkeys(kind for kind, _ in self._series))
         return [one for kind in kinds for (of, _), one in self._series.items() if of == kind]
 
 
 def lines(scenario: str, case: Case, figures: Iterable[Figure]) -> str:
-    """One JSON line for each figure of a run, each with its line end."""
+    """Return one JSON line for each figure of a run, each with its line end."""
     return "".join(json.dumps(_record(scenario, case, figure)) + "\n" for figure in figures)
 
 
@@ -93,7 +93,7 @@ def _rounded(value: float) -> int | float:
 
 
 def table(pool: Pool) -> str:
-    """All runs, a line for each kind of case and metric; columns in which nothing is set are left out."""
+    """Return a table with a line for each kind of case and metric; empty columns are left out."""
     series = pool.series()
     columns: list[tuple[str, list[str]]] = [
         ("nodes", [f"{one.case.nodes:,}" for one in series]),
@@ -117,7 +117,7 @@ def _aligned(columns: Sequence[tuple[str, Sequence[str]]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Four digits, or all those before the point."""
+    """Format a number with four digits, or with all digits before the decimal point."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"

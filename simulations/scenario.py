@@ -1,10 +1,10 @@
-"""What a scenario is: a question, the options it takes, and a function from (options, seed) to figures.
+"""A scenario: a question, the options that it takes, and a function from (options, seed) to figures.
 
 Owns: the options and their defaults, the figures and their percentiles. Never knows: any one scenario, or how runs are
 spread over cores.
 
-A scenario is a module of `scenarios/` with a `SCENARIO`. One run of a case takes place in one process and depends on
-nothing but its case, so runs can be made anywhere and in any order.
+A scenario is a module of `scenarios/` with a `SCENARIO`. A run of a case takes place in one process and depends on its
+case alone, so runs can be made anywhere and in any order.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,16 +28,16 @@ class Case:
     detector: DetectorName = "ours"
     loss: float = 0.0
     label: str = ""
-    """What else distinguishes this case within its scenario, as `key=value key=value`; the scenario reads it back."""
+    """The scenario's own options, as `key=value key=value`."""
     settings: str = ""
-    """What is set otherwise in its Config, as `field=value field=value` (`settings.py`)."""
+    """The changed fields of its Config, as `field=value field=value` (`settings.py`)."""
 
     @property
     def config(self) -> Config:
         return self.config_on(lan)
 
     def config_on(self, profile: Config) -> Config:
-        """Its Config, made of this profile."""
+        """Return its Config, made from this profile."""
         return applied(DETECTORS[self.detector](profile), self.settings)
 
     @property
@@ -46,11 +46,11 @@ class Case:
         return f"{self.label} {self.settings}".strip()
 
     def value(self, key: str, default: float) -> float:
-        """What the label says of a key."""
+        """Return the number that the label has for this key."""
         return float(self.word(key, str(default)))
 
     def word(self, key: str, default: str) -> str:
-        """... where it is not a number."""
+        """Return the text that the label has for this key."""
         return dict(part.split("=", 1) for part in self.label.split()).get(key, default)
 
 
@@ -67,34 +67,34 @@ class Figure:
 class Scenario:
     name: str
     asks: str
-    """The question that it answers, in one line."""
+    """The question that the scenario answers, in one line."""
     run: Callable[[Case], list[Figure]]
     defaults: Case = Case()
     cases: Callable[[Case], Sequence[Case]] = lambda case: (case,)
-    """The standard sweep: the cases that are run for each seed, made from what was asked for."""
+    """The standard sweep: from a case with the user's options to the cases that are run for each seed."""
     long_cases: Callable[[Case], Sequence[Case]] | None = None
-    """The full grid, where the standard sweep is a subset."""
+    """The full grid, if the standard sweep is a subset."""
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Keys of its label that take one of these words."""
     numbers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Keys of its label that take a number between these two."""
     nodes_min: int = 2
-    """Of fewer members the question makes no sense."""
+    """The least number of members for which the question makes sense."""
     draw: Callable[[Case], object] | None = None
-    """What the seed decides beforehand, where that is a plan: a part of it can be run alone (`only=` in the label, see
-    `plan.Part`), and a failure be shrunk to one. Raises ValueError where there is no such part."""
+    """Draws the plan from the seed, if the scenario has one. A part of a plan can be run alone (`only=` in the label,
+    see `plan.Part`), and a failure can be shrunk to a part. Raises ValueError if the part does not exist."""
 
 
 class CheckFailed(AssertionError):
-    """An invariant did not hold. The message says which, where and when."""
+    """An invariant did not hold. The message says which, at which members and when."""
 
 
 def at_seed(case: Case, number: int) -> Case:
-    """The same case for the `number`-th seed from its own."""
+    """Return the same case with the seed `number` after its own."""
     return replace(case, seed=case.seed + number)
 
 
 def percentile(ordered: Sequence[float], part: float) -> float:
-    """The smallest value that at least `part` of the sorted values do not exceed."""
+    """Return the smallest value that at least the share `part` of the sorted values does not exceed."""
     index = max(0, -int(-part * len(ordered) // 1) - 1)  # ceil(part * n) - 1
     return ordered[min(index, len(ordered) - 1)]

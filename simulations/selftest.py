@@ -1,7 +1,7 @@
-"""Do the checkers see anything? Each invariant is broken on purpose, and its checker must fire.
+"""A test of the checkers: each invariant is broken on purpose, and its checker must fire.
 
-Owns: the ways to break the core, each a function put in the place of one of its own for the time of a run. For each, a
-small swarm is run seed after seed until its checker fires; the same seed must then pass with the core as it is.
+Owns: the ways to break the core; each replaces one function of the core during a run. For each, a small swarm runs seed
+after seed until the checker fires; the same seed must then pass with the unbroken core.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,13 +39,13 @@ LOSSY = Case(nodes=6, duration_s=60.0, loss=0.03)
 class Break:
     what: str
     fires: tuple[str, ...]
-    """The checkers that may see it first."""
+    """The checkers that may detect it first."""
     owner: Any
     attribute: str
     instead: Callable[[Any], Any]
-    """From what stands there to what is put in its place."""
+    """From the attribute's value to the broken one."""
     case: Case = CASE
-    """Its seed is the first of those that are tried."""
+    """Its seed is the first one tried."""
 
 
 def counter_falls(merge: Any) -> Any:
@@ -64,7 +64,7 @@ def counter_falls(merge: Any) -> Any:
     return merge_delta
 
 
-def last_word_wins(_: Any) -> Any:
+def last_claim_wins(_: Any) -> Any:
     return lambda held, left, claim: claim != held and not left
 
 
@@ -198,8 +198,8 @@ def _nothing(_: Any) -> Any:
 
 BREAKS: tuple[Break, ...] = (
     Break("a merge that lets a counter fall", ("rises",), Table, "merge_delta", counter_falls),
-    Break("the last word about a life wins", ("rises",), table, "rises", last_word_wins),
-    Break("a row of the living is forgotten", ("rises",), Table, "expire", alive_forgotten),
+    Break("the last claim wins, not the largest", ("rises",), table, "rises", last_claim_wins),
+    Break("the row of a living member is forgotten", ("rises",), Table, "expire", alive_forgotten),
     Break("a relay that re-encodes a value", ("owners_bytes",), Content, "cut", re_encoded),
     Break("others raise an incarnation", ("owners_bytes",), Table, "merge_claim", others_refute),
     Break("a tombstone is lost", ("as_written",), Content, "_apply", tombstone_lost),
@@ -207,29 +207,29 @@ BREAKS: tuple[Break, ...] = (
     Break("an answer kept for good", ("equal_tables",), Catalog, "lookup", answers_kept),
     Break("a fingerprint that forgets buckets", ("equal_tables",), Table, "_put_hash", buckets_forgotten),
     Break("tables are never compared", ("equal_tables",), AntiEntropy, "on_fingerprint", _nothing, LATER),
-    Break("the lost are not called on", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, LATER),
+    Break("dead members are not greeted", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, LATER),
     Break("a claim believed too early", ("taken_for_dead",), PrivateSuspicions, "_judge", no_floor, LOSSY),
     Break("a floor cut to a fifth", ("paused",), PrivateSuspicions, "_floor_s", floor_of_a_fifth),
     Break("nobody refutes", ("taken_for_dead",), Table, "refute", _nothing),
-    Break("rows of the dead are kept for good", ("forgotten",), Table, "_time_forgetting", _nothing),
-    Break("rows of the dead are forgotten too soon", ("forgotten",), Table, "expire", forgotten_early),
-    Break("a queue without bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
-    Break("what is given up counts as there", ("synced",), Joining, "_is_here", given_up_is_there, HOLED),
+    Break("rows of dead members are kept for good", ("forgotten",), Table, "_time_forgetting", _nothing),
+    Break("rows of dead members are forgotten too soon", ("forgotten",), Table, "expire", forgotten_early),
+    Break("a queue without a bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
+    Break("a pull that was given up counts as done", ("synced",), Joining, "_is_here", given_up_is_there, HOLED),
     Break("a member that dies is not reported", ("shown_members",), Table, "_note_shown", _nothing),
     Break("chatter at rest", ("traffic",), Prober, "on_period", chatter),
 )
 
 _HANDED_ON = (
-    Break("a row of the dead is handed on", ("comes_back",), Table, "page", dead_handed_on),
-    Break("... to whoever lists the table", ("comes_back",), Joining, "on_list", dead_listed),
+    Break("the row of a dead member is sent on", ("comes_back",), Table, "page", dead_handed_on),
+    Break("... to a member that fetches the list", ("comes_back",), Joining, "on_list", dead_listed),
 )
 ALL: tuple[tuple[Break, ...], ...] = (*((one,) for one in BREAKS), _HANDED_ON)
-"""Those that go together are broken together; the first says by whom it is seen."""
+"""Breaks of one tuple are applied together; the first one names the checkers."""
 
 
 @contextmanager
 def broken(*breaks: Break) -> Iterator[None]:
-    """The core with these in it."""
+    """Break the core in these ways during the block."""
     were = [(one, getattr(one.owner, one.attribute)) for one in breaks]
     for one, was in were:
         setattr(one.owner, one.attribute, one.instead(was))
@@ -241,8 +241,8 @@ def broken(*breaks: Break) -> Iterator[None]:
 
 
 def fires(*breaks: Break) -> tuple[int, str]:
-    """The first seed at which the checker fires, and what it says; (0, why) where it does not, or where the same run
-    fails without the break too."""
+    """Return the first seed at which the checker fires, and its message; (0, why) if it does not fire, or if the same
+    run fails without the break too."""
     wanted = breaks[0].fires
     others: dict[str, None] = {}
     for number in range(_SEEDS):
@@ -252,9 +252,11 @@ def fires(*breaks: Break) -> tuple[int, str]:
                 swarm.run(this)
         except Broken as found:
             if found.checker in wanted:
-                return (this.seed, found.what) if _passes(this) else (0, f"seed {this.seed} fails without it, too")
+                return (
+                    (this.seed, found.what) if _passes(this) else (0, f"seed {this.seed} fails without the break too")
+                )
             others[found.checker] = None
-    return 0, f"not seen in {_SEEDS} seeds" + (f"; but by {', '.join(others)}" if others else "")
+    return 0, f"not detected in {_SEEDS} seeds" + (f", except by {', '.join(others)}" if others else "")
 
 
 def _passes(case: Case) -> bool:
@@ -266,9 +268,9 @@ def _passes(case: Case) -> bool:
 
 
 def main() -> int:
-    """Print a table; 1 where a checker does not fire."""
+    """Print a table; return 1 if a checker does not fire."""
     blind = 0
-    click.echo(f"{'broken on purpose':40} {'seen by':28} seed  what it says")
+    click.echo(f"{'broken on purpose':40} {'detected by':28} seed  message")
     for breaks in ALL:
         seed, what = fires(*breaks)
         blind += not seed

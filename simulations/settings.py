@@ -1,6 +1,6 @@
-"""Settings: a Config of which some fields are set otherwise, as `field=value field=value` says.
+"""Settings: a Config with some fields changed, as `field=value field=value` says.
 
-This is how the protocol was tuned: each alternative is a value of a Config field, so that everybody can try it again.
+The protocol was tuned this way: each alternative is a value of a Config field, so everybody can measure it again.
 """
 
 from dataclasses import fields, replace
@@ -11,11 +11,12 @@ from gossipreg.errors import BadConfig
 
 _KINDS = get_type_hints(Config)
 _BUT = ("cluster",)
-"""Nothing is decided by it."""
+"""Fields that cannot be set: they change no decision."""
 
 
 def applied(base: Config, text: str) -> Config:
-    """Raises BadConfig where a field is unknown, or the value is none of its kind or out of bounds."""
+    """Return the Config with these settings. Raises BadConfig if a field is unknown, or a value has the wrong type or
+    is out of bounds."""
     return replace(base, **dict(map(_read, text.split()))) if text else base
 
 

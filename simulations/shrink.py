@@ -1,8 +1,8 @@
 """Shrinking a failure: fewer actions, then fewer members, while the same checker still fails.
 
 Owns: the search (halves, then smaller pieces, as in delta debugging: Zeller and Hildebrandt 2002, section 3) and its
-bound. Never knows: what failed. Each attempt is a whole run, so there are few; what is found is small, not the
-smallest.
+bound. Never knows: any one checker. Each attempt is a whole run, so the number of attempts is small, and the result is
+a small plan, not the smallest.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,11 +30,11 @@ class Shrunk:
 
 
 class _Out(Exception):
-    """There have been enough attempts."""
+    """The attempts are used up."""
 
 
 def without(parts: Sequence[T], fails: Callable[[tuple[T, ...]], bool]) -> tuple[T, ...]:
-    """The items that are left when pieces, ever smaller, are taken out as long as it `fails` without them."""
+    """Remove smaller and smaller pieces from the items as long as it still `fails` without them; return the rest."""
     kept = tuple(parts)
     piece = len(kept)
     while piece:
@@ -50,7 +50,7 @@ def without(parts: Sequence[T], fails: Callable[[tuple[T, ...]], bool]) -> tuple
 
 
 def shrink(scenario: Scenario, case: Case, broken: Broken, attempts_max: int) -> Shrunk:
-    """The smallest case found that fails at the same checker; the case itself where nothing smaller does."""
+    """Return the smallest case found that fails at the same checker; the case itself if no smaller one does."""
     drawn = swarm.draw(case)
     best = Part(tuple(action.number for action in drawn.plan), drawn.part.members or tuple(range(drawn.members)))
     attempts = 0
@@ -84,13 +84,13 @@ def _with(case: Case, part: Part) -> Case:
 
 
 def report(scenario: Scenario, case: Case, broken: Broken) -> str:
-    """What a failure of a plan shrinks to, and the command that repeats that; for people."""
+    """Shrink the failure of a plan; return the smaller plan and the command that repeats it, for people."""
     shrunk = shrink(scenario, case, broken, ATTEMPTS_MAX)
     lines = [
         f"after {shrunk.attempts} attempts seed {case.seed} still fails"
         f" with {shrunk.actions} actions and {shrunk.members} members:",
         *(f"  {action}" for action in swarm.draw(shrunk.case).plan),
-        "to repeat that:",
+        "to repeat it:",
         f"  {command(shrunk.case)}",
     ]
     return "\n".join(lines)

@@ -1,10 +1,10 @@
-"""How fast is the laboratory on this machine? Datagrams handed over a second of one core's time, codec and all.
+"""How fast is the laboratory on this machine? It measures datagrams received a second of processor time, with codec.
 
-    idle      probes and acks, as most of any long run
-    updates   registrations, 20 a second: each is decoded, merged, looked at by the catalog and told on by everybody
+    idle      probes and acks, as most of any long run updates   registrations, 20 a second: each is decoded, merged,
+    put into the catalog and gossiped on by all members
 
-Times are this process's own (`process_time`), so that others on the machine count little; still the best of some tries
-is what the code can do, and the median what is to be expected.
+Times are this process's own (`process_time`), so other processes disturb little. The best of several tries is what the
+code can do, the median what to expect.
 """
 
 import gc
@@ -31,7 +31,7 @@ def updates(world: World) -> None:
 
 
 def measured(load: Callable[[World], None], members: int, *, sealed: bool) -> float:
-    """Datagrams handed over in a second of processor time."""
+    """Return the datagrams received in a second of processor time."""
     world = World(1, sealed=sealed)
     world.form(members)
     world.run(2.0)

@@ -1,7 +1,7 @@
-"""Random streams: one seed, a separate generator for each thing that is drawn.
+"""Random streams: one seed, and a separate generator for each purpose.
 
-Owns: how a stream's seed follows from the run's seed and the stream's name. A scenario that draws one more fault must
-not move every latency, and a member more must not move the others, so nobody shares a generator.
+Owns: how a stream's seed follows from the run's seed and the stream's name. One more fault must not change all
+latencies, and one more member must not change the others, so no two purposes share a generator.
 """
 
 import random
@@ -12,6 +12,6 @@ class Streams:
         self.seed = seed
 
     def of(self, *name: object) -> random.Random:
-        """A generator of its own for this name; the same for the same seed and name, in any process: text seeds go
+        """Return the generator of this name. The same seed and name give the same one in any process: a text seed goes
         through SHA-512 (`random.seed`, version 2), not through `hash`."""
         return random.Random("/".join(str(part) for part in (self.seed, *name)))

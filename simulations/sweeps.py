@@ -1,10 +1,10 @@
 """Sweeps: the runs of a scenario, spread over cores or machines.
 
-Owns: where a run takes place, and that what comes back is in the order of the cases, whoever was done first. So the
-output is the same bytes for any number of workers. Never knows: what is run, or what becomes of the figures.
+Owns: where a run takes place, and that the outcomes are in the order of the cases, whichever run ended first. So the
+output is the same bytes for any number of workers. Never knows: any one scenario, or how figures are used.
 
-Everything goes through the interface of `concurrent.futures.Executor`: this process (`here`), processes of this
-machine (`cores`), or the workers of a dask.distributed scheduler (`machines`).
+There are three implementations of `concurrent.futures.Executor`: this process (`here`), processes of this machine
+(`cores`), and the workers of a dask.distributed scheduler (`machines`).
 """
 
 import signal
@@ -27,9 +27,9 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _LOOK_S = 0.5
-"""How often progress is told while the next run is waited for."""
+"""Seconds between two reports of progress while a run is awaited."""
 AHEAD = 16
-"""So many runs a worker are under way or done, at most, while the first of them is waited for."""
+"""The most runs for each worker that have begun or ended while the first of them is awaited."""
 _CONNECT_S = 5.0
 
 
@@ -39,14 +39,14 @@ class CannotSweep(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one run."""
+    """The result of one run."""
 
     case: Case
     figures: tuple[Figure, ...] = ()
     failed: CheckFailed | None = None
     """An invariant did not hold."""
     crashed: str = ""
-    """The traceback of any other exception, which is a failure as well: none may escape."""
+    """The traceback of any other exception, which is a failure too."""
 
     @property
     def good(self) -> bool:
@@ -58,12 +58,12 @@ class Workers:
     executor: Executor
     count: int
     sources: str = ""
-    """The digest of the sources that the workers must have; empty where they cannot have others."""
+    """The digest of the sources that the workers must have; empty if they cannot have others."""
     ahead: int = AHEAD
 
 
 def run_case(name: str, case: Case, sources: str = "") -> Outcome:
-    """One run, wherever this is called."""
+    """Run one case in this process, which may be a worker."""
     if sources and sources != own_sources():
         return Outcome(case, crashed="this worker has other sources than we: update its checkout and start it again\n")
     try:
@@ -77,9 +77,9 @@ def run_case(name: str, case: Case, sources: str = "") -> Outcome:
 def outcomes(
     workers: Workers, name: str, cases: Iterable[Case], on_progress: Callable[[int], None] = lambda _: None
 ) -> Generator[Outcome, None, None]:
-    """What became of each case, in the order of the cases; `on_progress` is told how many runs are done. Cases are
-    taken from the iterable only a few before they are run, so it may be endless. Who stops iterating ends the sweep:
-    what has not begun is not run."""
+    """Yield the outcome of each case, in the order of the cases; `on_progress` gets the number of finished runs. Cases
+    are taken from the iterable shortly before they run, so it may be endless. Closing the generator ends the sweep:
+    runs that have not begun are cancelled."""
     waiting: deque[Future[Outcome]] = deque()
     given = 0
 
@@ -109,7 +109,7 @@ def outcomes(
 
 
 class _Here(Executor):
-    """Runs what is submitted at once, in this process."""
+    """Calls each submitted function at once, in this process."""
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         future: Future[_T] = Future()
@@ -124,8 +124,8 @@ def here() -> Iterator[Workers]:
 
 @contextmanager
 def cores(jobs: int, ahead: int = AHEAD) -> Iterator[Workers]:
-    """So many processes of this machine; they start from nothing, so they share nothing with this one. Raises
-    BrokenProcessPool from a result where one of them died."""
+    """Use this many processes of this machine; they are spawned, so they share no state with this one. A result raises
+    BrokenProcessPool if one of them died."""
     executor = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin_worker)
     try:
         yield Workers(executor, jobs, ahead=ahead)
@@ -134,14 +134,14 @@ def cores(jobs: int, ahead: int = AHEAD) -> Iterator[Workers]:
 
 
 def _begin_worker() -> None:
-    """At Ctrl-C, which all processes of the terminal get, a worker ends without a word."""
+    """Let Ctrl-C, which all processes of the terminal receive, end a worker without a traceback."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
 def machines(scheduler: str, ahead: int = AHEAD) -> Iterator[Workers]:
-    """The workers of a dask.distributed scheduler, "host:port" or "tcp://host:port". Each needs this checkout, the same
-    sources and one thread: `PYTHONPATH=CHECKOUT dask worker SCHEDULER --nworkers CORES --nthreads 1`."""
+    """Use the workers of a dask.distributed scheduler, "host:port" or "tcp://host:port". Each needs this checkout, the
+    same sources and one thread: `PYTHONPATH=CHECKOUT dask worker SCHEDULER --nworkers CORES --nthreads 1`."""
     try:
         from distributed import Client
     except ImportError:
@@ -155,7 +155,7 @@ def machines(scheduler: str, ahead: int = AHEAD) -> Iterator[Workers]:
         if not threads:
             raise CannotSweep(f"the scheduler at {scheduler} has no workers: start some with `dask worker {scheduler}`")
         if max(threads) > 1:
-            raise CannotSweep("a run wants a process for itself: start the workers with --nthreads 1")
+            raise CannotSweep("each run needs a process of its own: start the workers with --nthreads 1")
         yield Workers(client.get_executor(pure=False, retries=2), len(threads), own_sources(), ahead)
     finally:
         client.close()
@@ -163,7 +163,7 @@ def machines(scheduler: str, ahead: int = AHEAD) -> Iterator[Workers]:
 
 @cache
 def own_sources() -> str:
-    """A digest of all that a run's bytes depend on in this checkout."""
+    """Return a digest of all sources in this checkout that a run depends on."""
     root = Path(__file__).parent.parent
     digest = sha256()
     for path in sorted([*(root / "gossipreg").rglob("*.py"), *(root / "simulations").rglob("*.py")]):

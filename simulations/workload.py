@@ -1,7 +1,7 @@
-"""What services do while all goes on: they are registered, change, flap and go; and somebody looks them up.
+"""The workload: services are registered, changed, looked up and deregistered, and their health flaps.
 
-Owns: which of these happens when, drawn from the seed before a run begins, and the services' contents. Never knows: how
-it is carried out, or what else happens.
+Owns: what happens when, drawn from the seed before a run begins, and the services' contents. Never knows: how an action
+is carried out, or the faults.
 """
 
 import random
@@ -12,14 +12,14 @@ from simulations.plan import Action
 
 NAMES = ("billing", "stock", "web", "mail")
 _SLOTS = 5
-"""Services on one member; the names of slots are used again, so that what comes back is told from what is new."""
+"""Service ids of a member. They are used again, so that checkers tell a service that came back from a new one."""
 _SIZES = (0, 0, 0, 200, 900, 6000)
 """Bytes of a service's metadata: small, one datagram, several, many."""
 _KINDS = ("register", "register", "register", "health", "health", "health", "deregister", "deregister", "lookup")
 
 
 def draw_workload(rng: random.Random, period_s: float, members: int, phase_s: float) -> list[Action]:
-    """From none to four a period, all over the phase; and what was there before it."""
+    """Draw from none to four actions a period, spread over the phase, and the services that are there before it."""
     first = [
         Action(
             at_s=0.0,
@@ -47,7 +47,8 @@ def _one(rng: random.Random, at_s: float, members: int) -> Action:
 
 
 def service_of(host: Host, action: Action) -> Service:
-    """What a register registers. No two actions write the same value, so that every stored byte has one origin."""
+    """Return the service that a register action registers. No two actions write the same value, so that every stored
+    byte has one origin."""
     slot, name = action.flags
     text = f"{action.number}-".ljust(int(action.value), "x")
     return Service(

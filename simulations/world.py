@@ -1,10 +1,10 @@
 """The world: many members in virtual time, all drawn from one seed.
 
-Owns: who is there, what is registered with them, and what is done to them. Never knows: what is tested (`scenarios/`),
+Owns: the members, their registrations, and the faults that strike a member. Never knows: what is tested (`scenarios/`),
 what must hold (`checkers/`), or how time passes and datagrams travel (`engine.py`, `network.py`).
 
-The members are the shipped `Node`s, codec and sizes included. An `Observer` is told of every effect but sends, and
-after every input of the rows that it changed.
+The members are the shipped `Node`s, codec and sizes included. An `Observer` gets every effect except sends, and after
+every input the rows that it changed.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from simulations.streams import Streams
 START = 1000.0
 """The time at which virtual time begins, in seconds."""
 WALL_MS = 1_760_000_000_000
-"""What a right wall clock shows then."""
+"""What a correct wall clock shows at that time."""
 PORT = 7940
 KEY = Keyring((bytes(range(32)),))
 
@@ -44,7 +44,7 @@ class World(Engine):
     def add(
         self, *, zone: str = "", durable: bool = True, address: Address | None = None, id: NodeId | None = None
     ) -> Host:
-        """A machine on which nothing runs yet."""
+        """Add a machine on which no process runs yet."""
         number = len(self.hosts)
         rng = self.streams.of("host", number)
         where = address or Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", PORT)
@@ -62,8 +62,8 @@ class World(Engine):
         config: Config | None = None,
         remembers: dict[NodeId, Address] | None = None,
     ) -> None:
-        """Start its process, also again: who is durable is the same member as before, has its services, and calls
-        those that it remembers."""
+        """Start or restart the process of a machine. A durable member keeps its identity and its services, and greets
+        the members that it remembers."""
         known = self._boot(host, config)
         node = host.node
         for service, health in host.services.values():
@@ -73,14 +73,14 @@ class World(Engine):
         self.act(host, node.seek(addresses, host.local(self.now)))
 
     def move(self, host: Host, address: Address) -> None:
-        """Its machine has another address from now on, which its process does not know."""
+        """Give the machine another address, which its process does not know."""
         self.fault(f"move to {address}", host)
         del self._by_address[host.address]
         host.address = address
         self._by_address[address] = host
 
     def _boot(self, host: Host, config: Config | None = None) -> dict[NodeId, Address]:
-        """Make its node. What the one before it would have remembered."""
+        """Make the node of a new start; return the addresses that the former one would have remembered."""
         rng = self.streams.of("node", host.number, host.starts)
         remembers: dict[NodeId, Address] = {}
         if host.starts:
@@ -114,9 +114,9 @@ class World(Engine):
         return remembers
 
     def form(self, n: int, *, zones: tuple[str, ...] = ("",), services: int = 0, durable: bool = True) -> list[Host]:
-        """`n` new members that are one cluster already, in step, as if they had joined long ago; the first `services`
-        of them with a service "base-K" each. Their rows are shared until they change, so that many full tables fit
-        into memory."""
+        """Add `n` members that already form a cluster with equal tables, as if they had joined long ago; the first
+        `services` of them have a service "base-K" each. Tables share rows until they change, so that many full tables
+        fit into memory."""
         hosts = [self.add(zone=zones[number % len(zones)], durable=durable) for number in range(n)]
         for number, host in enumerate(hosts):
             self._boot(host)
@@ -128,7 +128,8 @@ class World(Engine):
         return hosts
 
     def grow(self, n: int, apart_s: float = 0.01) -> list[Host]:
-        """`n` new members that join one after the other, with the first as seed, until all are in step."""
+        """Add `n` members that join one after the other, with the first as seed, and wait until their tables are
+        equal."""
         hosts = [self.add() for _ in range(n)]
         self.start(hosts[0])
         for host in hosts[1:]:
@@ -159,7 +160,7 @@ class World(Engine):
     # -- what is done to them ----------------------------------------------------------------------------------------
 
     def crash(self, host: Host, *, refuses: bool = True) -> None:
-        """Its process ends; with `refuses` its machine says so to whoever sends, else there is silence."""
+        """End the process. With `refuses` the machine answers datagrams with port-unreachable, else it is silent."""
         self.fault("crash" if refuses else "vanish", host)
         self._end(host, refuses=refuses)
 
@@ -172,8 +173,8 @@ class World(Engine):
         host.blocked = True
 
     def resume(self, host: Host, *, stalled: bool = False, blocked: bool = False) -> None:
-        """It is slow no longer, or only in this way: what it could not send goes out, what waited is read, then its
-        timers fire."""
+        """End the slowness of a member, or all but this kind of it: the held datagrams are sent, those that waited are
+        read, then its timers fire."""
         self.fault("resume", host)
         host.stalled, host.blocked = stalled, blocked
         if not host.up or stalled:
@@ -187,7 +188,7 @@ class World(Engine):
         self._read(host)
 
     def fault(self, what: str, *hosts: Host) -> None:
-        """Tell the observers that this is being done to these members."""
+        """Report to the observers that a fault of these members begins or ends."""
         for observer in self.observers.fault:
             observer.on_fault(what, hosts)
 
@@ -195,10 +196,11 @@ class World(Engine):
     def up(self) -> list[Host]:
         return [host for host in self.hosts if host.up]
 
-    # -- what is known -----------------------------------------------------------------------------------------------
+    # -- the state of the cluster
+    # -----------------------------------------------------------------------------------------------
 
     def converged(self, hosts: Iterable[Host] | None = None) -> bool:
-        """Whether these (all that are up) hold equal tables in which exactly they are alive."""
+        """Return whether these members (default: all that are up) hold equal tables in which exactly they are alive."""
         chosen = self.up if hosts is None else list(hosts)
         prints = {host.node.fingerprint for host in chosen}
         return len(prints) <= 1 and all(host.node.synced and len(host.node.ring) == len(chosen) for host in chosen)
@@ -206,7 +208,7 @@ class World(Engine):
     # -- traffic -----------------------------------------------------------------------------------------------------
 
     def traffic(self, hosts: Iterable[Host] | None = None) -> tuple[int, int]:
-        """Datagrams and bytes, all headers and the seal's tag included, that these have sent so far."""
+        """Return the datagrams and bytes that these members have sent so far, with all headers and the seal's tag."""
         datagrams = size = 0
         for host in self.hosts if hosts is None else hosts:
             if host.starts:

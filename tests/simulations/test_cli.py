@@ -74,8 +74,8 @@ def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest
         ("run nothing", "there is no scenario 'nothing': choose from .*crash, .*update"),
         ("sweep nothing", "choose from"),
         ("run update --plot", "--plot needs --out"),
-        ("run update --loss 3", "'3' is no share"),
-        ("run update --loss much", "'much' is no share"),
+        ("run update --loss 3", "'3' is not a share"),
+        ("run update --loss much", "'much' is not a share"),
         ("run update --label fast", "'fast' is not KEY=NUMBER"),
         ("run update --label times=x", "'times=x' is not KEY=NUMBER"),
         ("sweep update --label times=x", "'times=x' is not KEY=NUMBER"),
@@ -102,8 +102,8 @@ def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest
         ("run swarm --only x", "'x' is neither an action's number nor a member"),
         ("run swarm --nodes 5 --only 3,n9", "there is no member n9: there are 5"),
         ("run swarm --only 99999", "there is no action 99999"),
-        ("run update --duration nan", "nan is no time that ends"),
-        ("sweep update --minutes inf", "inf is no time that ends"),
+        ("run update --duration nan", "nan is not a finite number"),
+        ("sweep update --minutes inf", "inf is not a finite number"),
         ("run update --nodes 0", "--nodes"),
         ("run update --detector best", "'best' is not one of 'ours'"),
         ("run update --long", "No such option.*--long"),
@@ -279,7 +279,7 @@ def test_a_sweep_goes_on_after_a_failure_but_not_for_ever(
     assert cli.main([*sweep, "--runs", "100"]) == 1
     said = capsys.readouterr()
     assert re.findall("shrunk ([0-9]+)", said.out) == ["1", "3", "5"]
-    assert said.err == "3 runs have failed: what has not begun is not run\n"
+    assert said.err == "3 runs have failed: the sweep ends here\n"
 
 
 def test_who_interrupts_a_sweep_has_what_was_found_until_then(
