@@ -27,7 +27,7 @@ STILL_UPWARD = {"gossipreg.core.table.membership": "core.session"}
 members at their addresses itself; facts that it returns would do."""
 
 MAX_PARTS = 6
-STILL_HOLD_MORE = {"Intake": 12, "MembershipIndex": 8, "Joining": 7}
+STILL_HOLD_MORE = {"Intake": 12, "MembershipIndex": 8}
 """Classes of the core that are being taken apart, with the number of other parts that they hold today."""
 COMPOSERS = {"Node", "View", "NodeCommands", "NodeTimers"}
 """Node composes the parts; the others are its base classes and declare what it holds."""
@@ -41,7 +41,6 @@ STILL_PATCHED = {
     "self._membership.touched",
     "roster.synced_with_recalled",
     "self._reconnect.patience_s",
-    "self._channel.large",
 }
 """Attributes of the core that are still set from outside."""
 

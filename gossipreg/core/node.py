@@ -21,6 +21,7 @@ from gossipreg.core.failure.prober import Prober
 from gossipreg.core.failure.quarantine import Quarantine
 from gossipreg.core.failure.suspicion import PrivateSuspicions
 from gossipreg.core.failure.swim import GossipedSuspicions
+from gossipreg.core.gossip.answered_requests import AnsweredRequests
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.pulls import Pulls
@@ -107,8 +108,10 @@ class Node(NodeTimers):
         self._reconnect = Reconnect(context, table, ring, sessions, outbox, channel)
         self._paths = paths = PathMtu(context, sessions, outbox, channel)
         self._dissemination = Dissemination(context, table, ring, channel, paths)
-        self._pulls = Pulls(context, table, ring, channel, paths)
-        self._joining = Joining(context, table, ring, channel, paths, self._dissemination, self._pulls)
+        self._pulls = Pulls(context, table, ring, channel, AnsweredRequests(channel, paths))
+        self._joining = Joining(
+            context, table, ring, channel, self._dissemination, self._pulls, AnsweredRequests(channel, paths)
+        )
         self._anti_entropy = AntiEntropy(context, table, ring, channel, self._dissemination, self._pulls, self._joining)
         self._joining.on_synced = self._anti_entropy.on_synced
         self._prober = Prober(context, table, ring, channel)

@@ -56,7 +56,7 @@ BOUNDS: dict[str, Bound] = {
     "Catalog._names": _NAMES,
     "Catalog.recalled": _known,
     "Catalog._shown": _known,
-    "Channel.large": _exactly(0),
+    "Channel._large": _exactly(0),
     "Context.counts": _exactly(256),
     "Context.effects": _exactly(0),
     "Handshake._complained": _exactly(handshake._COMPLAINTS_MAX),

@@ -1,11 +1,14 @@
-"""Requests that got a large answer. If the same member sends the same request again, that answer was lost.
+"""Requests that got a large answer. If the same member sends the same request again, that answer was lost: perhaps its
+path carries only smaller datagrams (`path_mtu.py`).
 
-Owns: the last of these requests, by member. Never knows: what is requested, or what follows from a repeated request.
+Owns: the last of these requests, by member. Never knows: what is requested.
 """
 
 from collections import OrderedDict
 from collections.abc import Hashable
 
+from gossipreg.core.session.channel import Channel
+from gossipreg.core.session.path_mtu import PathMtu
 from gossipreg.model import NodeId
 
 REQUESTS_MAX = 1024
@@ -13,20 +16,23 @@ REQUESTS_MAX = 1024
 
 
 class AnsweredRequests:
-    def __init__(self) -> None:
+    def __init__(self, channel: Channel, paths: PathMtu) -> None:
+        self._channel = channel
+        self._paths = paths
         self._answered: OrderedDict[tuple[NodeId, Hashable], None] = OrderedDict()
 
-    def note(self, peer: NodeId, request: Hashable) -> None:
-        """Note that this request of `peer` got a large answer."""
+    def received(self, peer: NodeId, request: Hashable) -> None:
+        """Call this before `peer` is answered: it doubts the path if the last answer seems to be lost."""
+        key = peer, request
+        if key in self._answered:
+            del self._answered[key]
+            self._paths.doubt(peer)
+
+    def answered(self, peer: NodeId, request: Hashable) -> None:
+        """Call this after `peer` was answered: it notes the request if the answer was large."""
+        if not self._channel.sends_large(peer):
+            return
         self._answered[peer, request] = None
         self._answered.move_to_end((peer, request))
         if len(self._answered) > REQUESTS_MAX:
             self._answered.popitem(last=False)
-
-    def is_repeat(self, peer: NodeId, request: Hashable) -> bool:
-        """Whether `peer` has sent this request before and got a large answer. That answer is then forgotten."""
-        key = peer, request
-        if key not in self._answered:
-            return False
-        del self._answered[key]
-        return True

@@ -212,7 +212,7 @@ class Dissemination:
             told.counter = counter
 
         if self._channel.to(peer, message, on_sent):
-            told.large = peer in self._channel.large
+            told.large = self._channel.sends_large(peer)
             self._remember(peer, topic, told)
 
     def _message(self, topic: Topic, base: Version, limit_bytes: int) -> Message | None:

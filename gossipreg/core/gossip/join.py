@@ -26,7 +26,6 @@ from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
-from gossipreg.core.session.path_mtu import PathMtu
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
@@ -76,15 +75,14 @@ class Joining:
         table: Table,
         ring: Ring,
         channel: Channel,
-        paths: PathMtu,
         dissemination: Dissemination,
         pulls: Pulls,
+        requests: AnsweredRequests,
     ) -> None:
         self._context = context
         self._table = table
         self._ring = ring
         self._channel = channel
-        self._paths = paths
         self._dissemination = dissemination
         self._pulls = pulls
         self._listing: _Listing | None = None
@@ -95,7 +93,7 @@ class Joining:
         """The versions that were listed and are not here yet."""
         self._again_s = _MISSING_AGAIN_S
         self._served: dict[NodeId, float] = {}
-        self._answers = AnsweredRequests()
+        self._requests = requests
         self.on_synced: Callable[[], None]
         """Called when this member is synced. The node sets it, because the part that is called is made later."""
 
@@ -275,14 +273,12 @@ class Joining:
             if others:
                 self._channel.to(peer, Peers(tuple(others)))
                 return
-        if self._answers.is_repeat(peer, message.after):
-            self._paths.doubt(peer)
+        self._requests.received(peer, message.after)
         most = (self._channel.limit(peer) - 64) // VERSION_BYTES
         ids = self._ring.after(message.after, most + 1)
         rows = [(id, *self._table.rows[id].version) for id in ids[:most]]
         self._channel.to(peer, Versions(tuple(rows), ids[most - 1] if len(ids) > most else b""))
-        if peer in self._channel.large:
-            self._answers.note(peer, message.after)
+        self._requests.answered(peer, message.after)
 
     def _too_many(self, peer: NodeId, message: List) -> bool:
         """Whether too many members began to list our table within this period. A member that has begun may go on."""

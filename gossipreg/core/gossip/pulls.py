@@ -16,7 +16,6 @@ from gossipreg.core.context import Context
 from gossipreg.core.gossip.answered_requests import AnsweredRequests
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
-from gossipreg.core.session.path_mtu import PathMtu
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
@@ -63,18 +62,19 @@ class _Pulling:
 
 
 class Pulls:
-    def __init__(self, context: Context, table: Table, ring: Ring, channel: Channel, paths: PathMtu) -> None:
+    def __init__(
+        self, context: Context, table: Table, ring: Ring, channel: Channel, requests: AnsweredRequests
+    ) -> None:
         self._context = context
         self._table = table
         self._ring = ring
         self._channel = channel
-        self._paths = paths
         self._pulling: dict[NodeId, _Pulling] = {}
         self._waiting: OrderedDict[NodeId, _Pulling] = OrderedDict()
         self._given_up: dict[NodeId, _GivenUp] = {}
         self._reported: dict[NodeId, tuple[str, str]] = {}
         """Members reported as `pull_failed`, with the name and address that were reported."""
-        self._answers = AnsweredRequests()
+        self._requests = requests
 
     @property
     def busy(self) -> bool:
@@ -227,13 +227,11 @@ class Pulls:
         if not self._channel.room(Class.PAGE):
             return
         since = Version(message.generation, message.counter)
-        if self._answers.is_repeat(peer, (message.id, since)):
-            self._paths.doubt(peer)
+        self._requests.received(peer, (message.id, since))
         page = self._table.page(message.id, since, self._channel.limit(peer))
         if page is not None:
             self._channel.to(peer, page)
-            if peer in self._channel.large:
-                self._answers.note(peer, (message.id, since))
+            self._requests.answered(peer, (message.id, since))
             return
         context.count("pulls_of_nothing")
         row = self._table.rows.get(message.id)

@@ -21,7 +21,7 @@ class Channel:
         self._sessions = sessions
         self._outbox = outbox
         self._round_trips = round_trips
-        self.large: dict[NodeId, None] = {}
+        self._large: dict[NodeId, None] = {}
         """Members that the current input sends more than the smallest datagram carries: see `path_mtu.py`."""
 
     # -- sending -----------------------------------------------------------------------------------------------------
@@ -43,8 +43,19 @@ class Channel:
         if address is None:
             return False
         if self._outbox.put(address, message, on_sent) > self._outbox.small_bytes:
-            self.large[id] = None
+            self._large[id] = None
         return True
+
+    def sends_large(self, id: NodeId) -> bool:
+        """Whether the current input sends this member more than the smallest datagram carries."""
+        return id in self._large
+
+    def take_large(self) -> list[NodeId]:
+        """The members that the current input sends so much, in order. Call it at the end of each input."""
+        if not self._large:
+            return []
+        large, self._large = self._large, {}
+        return list(large)
 
     def put(self, address: Address, message: Message) -> None:
         """Send `message` to an address at the end of this input, whoever is there."""

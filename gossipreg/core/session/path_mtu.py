@@ -129,10 +129,7 @@ class PathMtu:
     def look(self) -> None:
         """At the end of each input: measure the paths to the members that are sent something large, if it is time."""
         context = self._context
-        if not self._channel.large:
-            return
-        large, self._channel.large = self._channel.large, {}
-        for id in large:
+        for id in self._channel.take_large():
             path = self._path(id)
             if path is None or path.probing is not None:
                 continue
