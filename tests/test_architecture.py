@@ -40,7 +40,6 @@ STILL_PATCHED = {
     "self._membership.hidden_changed",
     "self._membership.touched",
     "roster.synced_with_recalled",
-    "self._reconnect.patience_s",
 }
 """Attributes of the core that are still set from outside."""
 

@@ -56,7 +56,7 @@ class Reconnect:
         self._reached = False
         self._silent: set[Address] = set()
         """Seeds that were reported as silent (`seed_silent`)."""
-        self.patience_s = _REMEMBERED_S
+        self._patience_s = _REMEMBERED_S
         """How long to call remembered members before this member, if it has no seed but itself, becomes a cluster of
         its own. They are called after that, too."""
 
@@ -78,10 +78,14 @@ class Reconnect:
             if not self._seeds:
                 self.wait_for_remembered()
 
+    def be_patient(self, seconds: float) -> None:
+        """From now on, give the remembered members this time to answer; infinity: wait for ever."""
+        self._patience_s = seconds
+
     def wait_for_remembered(self) -> None:
         """Give the remembered members time to answer: there may be no seed but ourselves."""
-        if self.patience_s < inf:
-            self._context.timers.set_earlier(Forsaken(), self._context.now + self.patience_s)
+        if self._patience_s < inf:
+            self._context.timers.set_earlier(Forsaken(), self._context.now + self._patience_s)
 
     def on_seek(self) -> None:
         """Call some of the seeds, and set the next try."""
