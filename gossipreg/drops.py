@@ -24,7 +24,8 @@ DROPS: dict[str, str] = {
     # what came: from whom
     "unbound": "from a process that has not proven who it is yet: it is asked",
     "wrong_cluster": "from a member of another cluster: check --cluster and the seeds",
-    "mismatch_unasked": "a member of another cluster says so, and was not called",
+    "incompatible_version": "from a member that speaks no version of the protocol of this sidecar: upgrade one",
+    "mismatch_unasked": "a member of another cluster or protocol version says so, and was not called",
     "other_id": "a process that is known says that it is another member",
     "old_generation": "from a process of a member that has been started again since",
     "strangers_throttled": "an answer to an unknown sender, beyond so many a second",

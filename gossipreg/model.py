@@ -70,6 +70,27 @@ class Version(NamedTuple):
 NOTHING = Version(0, 0)
 
 
+class ProtocolRange(NamedTuple):
+    """The oldest and the newest version of the protocol that a member speaks. Two members can speak with each other if
+    their ranges meet."""
+
+    oldest: int
+    newest: int
+
+    def __str__(self) -> str:
+        return str(self.oldest) if self.oldest == self.newest else f"{self.oldest} to {self.newest}"
+
+    def meets(self, other: "ProtocolRange") -> bool:
+        """Whether there is a version in both ranges."""
+        return self.oldest <= other.newest and other.oldest <= self.newest
+
+
+FIRST_PROTOCOL = ProtocolRange(1, 1)
+"""That of the first release. A message that names no range is from a member with this one."""
+PROTOCOL = ProtocolRange(1, 1)
+"""The range of this release."""
+
+
 class Rank(IntEnum):
     """What is claimed of a member's life. The order is precedence within one incarnation."""
 
@@ -117,8 +138,7 @@ class Member:
     zone: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     """Sorted by key."""
-    protocol: tuple[int, int] = (1, 1)
-    """The oldest and the newest protocol version that it speaks."""
+    protocol: ProtocolRange = PROTOCOL
     durable: bool = False
     """Whether it keeps its identity over a restart (it has a data directory)."""
     status: Status = Status.UP

@@ -111,7 +111,9 @@ FACTS = (
     f"A replay window of {seal.WINDOW:,} counters",
     f"at most {outbox.AMPLIFICATION} times the bytes that it sent",
     f"A key has {seal.KEY_BYTES} bytes",
-    f"there is one so far, {model.Member.__dataclass_fields__['protocol'].default[1]}, and",  # type: ignore[index]
+    # versions
+    f"This release speaks version {model.PROTOCOL}, and so does the first release",
+    f"the bytes of a range of {model.FIRST_PROTOCOL} alone are left out",
 )
 
 PROFILE_ROWS = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from gossipreg.config import Config
 from gossipreg.core.effects import Effect, Event
 from gossipreg.core.timers import Timers
-from gossipreg.model import Address, NodeId
+from gossipreg.model import PROTOCOL, Address, NodeId, ProtocolRange
 
 
 @dataclass(slots=True)
@@ -35,6 +35,8 @@ class Context:
     received_bytes: int = 0
     stretch: int = 1
     """Timeouts are multiplied by this: 1 plus the local health score of `prober.py`."""
+    protocol: ProtocolRange = PROTOCOL
+    """The versions of the protocol that this member speaks."""
     speaks: Callable[[Address], bool] = lambda _: True
     """Whether we have a socket of this address's family."""
     out: bool = False
@@ -63,3 +65,9 @@ class Context:
 
     def event(self, kind: str, **fields: str | int | float) -> None:
         self.effects.append(Event(kind, tuple(fields.items())))
+
+    def incompatible(self, theirs: ProtocolRange, **whom: str) -> None:
+        """The event that a member speaks no version of the protocol that we speak. `older` says which of the two has
+        to be upgraded."""
+        older = "there" if theirs.newest < self.protocol.oldest else "here"
+        self.event("incompatible_version", **whom, theirs=str(theirs), ours=str(self.protocol), older=older)

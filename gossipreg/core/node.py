@@ -98,7 +98,9 @@ class Node(NodeTimers):
         self._sealer = Sealer(keyring, member.boot_id)
         self._opener = Opener(keyring)
         self.table = table = Table(config, id, generation, now, wall_ms)
-        self._context = context = Context(config, id, Timers(), rng, now, heard_at=float("-inf"), speaks=speaks)
+        self._context = context = Context(
+            config, id, Timers(), rng, now, heard_at=float("-inf"), protocol=member.protocol, speaks=speaks
+        )
         self._ring = ring = Ring(id)
         self._sessions = sessions = PeerSessions(entropy)
         self._outbox = outbox = Outbox(config, self._sealer, now)
@@ -148,7 +150,7 @@ class Node(NodeTimers):
         self._prober.suspicions = self._suspicions
         self._membership.observed, self._membership.hidden_changed = self._suspicions.why, self._suspicions.look_at
         self._prober.declare = self._intake.declare
-        self._quarantine = Quarantine(context, table, self._prober)
+        self._quarantine = Quarantine(context, table, channel, self._prober)
         self._handshake = Handshake(
             context,
             table,
@@ -205,7 +207,7 @@ class Node(NodeTimers):
                 if type(message) is Hello:
                     self._handshake.on_hello(opened.boot_id, source, message)
                 elif type(message) is Mismatch:
-                    self._handshake.on_mismatch(source, message)
+                    self._handshake.on_mismatch(opened.boot_id, source, message)
                 else:
                     context.count("drop.unbound")
                     self._handshake.ask_who(opened.boot_id, source)
@@ -419,7 +421,7 @@ class Node(NodeTimers):
             case Hello():
                 self._handshake.on_hello(peer.boot_id, source, message)
             case Mismatch():
-                self._handshake.on_mismatch(source, message)
+                self._handshake.on_mismatch(peer.boot_id, source, message)
             case Peers():
                 self._on_peers(message)
 

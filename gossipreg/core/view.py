@@ -226,7 +226,7 @@ class View:
         state, since, reason = state_of(row), row.changed_at, self._membership.reason(row)
         suspected = self._suspicions.since(id)
         if row.hidden and standing is Standing.DEAD:
-            state, reason = "dead", "unreachable from here; no other member could confirm it"
+            state, reason = "dead", self._membership.why_hidden(id)
         elif state == "restarting" and row.hold_until > now:  # that it is not heard is as it said
             since = row.hold_until - row.member.hold_s
             reason = f"restarting, to be back within {row.hold_until - now:.0f} s"

@@ -12,6 +12,7 @@ LEVELS = {
     "alone": "warning",
     "last_known_over": "warning",
     "wrong_cluster": "warning",
+    "incompatible_version": "warning",
     "not_our_key": "warning",
     "key_needed": "warning",
     "seed_silent": "warning",
@@ -28,6 +29,7 @@ LEVELS = {
 RARELY = frozenset(
     (
         "wrong_cluster",
+        "incompatible_version",
         "not_our_key",
         "key_needed",
         "seed_silent",
@@ -41,7 +43,14 @@ RARELY = frozenset(
 )
 """Kinds that may come with each datagram or timer: one line a minute for each kind and address."""
 
-KIND_BURSTS = {"path_mtu": 16, "path_mtu_over": 16, "pull_failed": 16, "pull_failed_over": 16}
+KIND_BURSTS = {
+    "path_mtu": 16,
+    "path_mtu_over": 16,
+    "pull_failed": 16,
+    "pull_failed_over": 16,
+    "incompatible_version": 16,
+    "incompatible_version_over": 16,
+}
 """Lines a minute for kinds of events that may come for every member at once."""
 
 OF_OTHERS = frozenset(("member_hidden", "member_dead", "member_suspect", "alone"))
@@ -67,6 +76,10 @@ def in_words(event: Event, *, cluster: str) -> str:
         case "wrong_cluster":
             theirs = fields.get("cluster")
             return f"answered by cluster '{theirs}', not '{cluster}': check --cluster or the seed {address}"
+        case "incompatible_version":
+            theirs, ours, other = fields["theirs"], fields["ours"], whom(fields)
+            upgrade = other if fields["older"] == "there" else "this sidecar"
+            return f"{other} speaks version {theirs} of the protocol, this sidecar {ours}: upgrade {upgrade}"
         case "not_our_key":
             return f"{address} does not accept our key: check --key-file"
         case "key_needed":

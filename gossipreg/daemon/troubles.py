@@ -21,11 +21,12 @@ RECENT_S = 60.0
 KINDS_MAX = 32
 """Different troubles at once; with more, the one that began first is dropped."""
 OF_EVENTS = (
-    "wrong_cluster", "not_our_key", "key_needed", "seed_silent", "seed_unusable", "duplicate_identity", "table_full",
+    "wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent", "seed_unusable",
+    "duplicate_identity", "table_full",
 )  # fmt: skip
-UNTIL_IN_STEP = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent", "pull_failed")
+UNTIL_IN_STEP = ("wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent", "pull_failed")
 """Those that may keep this sidecar from getting synced: they are over when it is."""
-UNTIL_UNDERSTOOD = ("wrong_cluster", "not_our_key", "key_needed", "seed_silent")
+UNTIL_UNDERSTOOD = ("wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent")
 """Those that are over when their address answers."""
 _NUMBERS = {name: number for number, name in errorcode.items()}
 
@@ -64,7 +65,11 @@ class Troubles:
     def on_event(self, event: Event, message: str) -> None:
         """The events of the core, with their words."""
         address = dict(event.fields).get("address", "")
-        if event.kind in OF_EVENTS:
+        if event.kind == "incompatible_version" and "id" in dict(event.fields):
+            self.saw(f"incompatible_member {dict(event.fields)['id']}", message, lasting=True)
+        elif event.kind == "incompatible_version_over":
+            self.over(f"incompatible_member {dict(event.fields)['id']}")
+        elif event.kind in OF_EVENTS:
             if event.kind in UNTIL_UNDERSTOOD and event.kind != "seed_silent":
                 self.over(f"seed_silent {address}")  # it did answer
             self.saw(f"{event.kind} {address}", message)

@@ -17,7 +17,7 @@ from typing import Any
 import msgpack
 
 from gossipreg.errors import BadDatagram
-from gossipreg.model import MAX_NAME_BYTES, NODE_ID_BYTES, NodeId, Rank
+from gossipreg.model import FIRST_PROTOCOL, MAX_NAME_BYTES, NODE_ID_BYTES, NodeId, ProtocolRange, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import (
     MAX_BITS,
@@ -34,7 +34,7 @@ from gossipreg.wire.messages import (
     Entry,
     Message,
 )
-from gossipreg.wire.values import address_fields, address_untrusted, known
+from gossipreg.wire.values import address_fields, address_untrusted, check_protocol, known
 
 _MAX_ARRAY = 16
 """Elements of one array, those of later versions included."""
@@ -144,6 +144,11 @@ def _check_cluster(cluster: object) -> None:
         raise ValueError("a cluster's name is 1 to 255 bytes")
 
 
+def _protocol(oldest: int, newest: int) -> ProtocolRange:
+    check_protocol(found := ProtocolRange(oldest, newest))
+    return found
+
+
 def _join(fields: tuple[object, ...], items: Iterable[object]) -> bytes:
     return _pack(fields) + b"".join(map(_pack, items))
 
@@ -152,21 +157,35 @@ def _join(fields: tuple[object, ...], items: Iterable[object]) -> bytes:
 
 
 def _hello(payload: bytes) -> m.Hello:
-    cluster, id, generation, number, echo, in_step, up_ms = _fields(payload, 5, (False, 0))
+    cluster, id, generation, number, echo, in_step, up_ms, *protocol = _fields(payload, 5, (False, 0, *FIRST_PROTOCOL))
     _check_cluster(cluster)
     _check_id(id)
     _check_ints(MAX_VERSION, generation, up_ms)
     _check_ints(m.MAX_HASH, number, echo)
     if type(in_step) is not bool:
         raise ValueError("a flag is needed")
-    return m.Hello(cluster, id, generation, number, echo, in_step, up_ms)
+    return m.Hello(cluster, id, generation, number, echo, in_step, up_ms, _protocol(*protocol))
+
+
+def _encode_hello(hello: m.Hello) -> bytes:
+    protocol = () if hello.protocol == FIRST_PROTOCOL else hello.protocol
+    return _pack((
+        hello.cluster, hello.id, hello.generation, hello.number, hello.echo, hello.in_step, hello.up_ms, *protocol,
+    ))  # fmt: skip
 
 
 def _mismatch(payload: bytes) -> m.Mismatch:
-    cluster, echo = _fields(payload, 2)
+    cluster, echo, oldest, newest, number = _fields(payload, 2, (*FIRST_PROTOCOL, 0))
     _check_cluster(cluster)
-    _check_ints(m.MAX_HASH, echo)
-    return m.Mismatch(cluster, echo)
+    _check_ints(m.MAX_HASH, echo, number)
+    return m.Mismatch(cluster, echo, _protocol(oldest, newest), number)
+
+
+def _encode_mismatch(mismatch: m.Mismatch) -> bytes:
+    later: tuple[int, ...] = (*mismatch.protocol, mismatch.number)
+    if not mismatch.number:
+        later = () if mismatch.protocol == FIRST_PROTOCOL else later[:2]
+    return _pack((mismatch.cluster, mismatch.echo, *later))
 
 
 def _probe(payload: bytes) -> m.Probe:
@@ -355,8 +374,8 @@ _DECODERS: dict[int, Callable[[bytes], Message]] = {
 }  # fmt: skip
 
 _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
-    m.Hello: (m.HELLO, lambda x: _pack((x.cluster, x.id, x.generation, x.number, x.echo, x.in_step, x.up_ms))),
-    m.Mismatch: (m.MISMATCH, lambda x: _pack((x.cluster, x.echo))),
+    m.Hello: (m.HELLO, _encode_hello),
+    m.Mismatch: (m.MISMATCH, _encode_mismatch),
     m.Probe: (m.PROBE, lambda x: _PROBE.pack(x.number, x.fingerprint)),
     m.Ack: (m.ACK, _encode_ack),
     m.Nack: (m.NACK, lambda x: _pack((x.number, x.refused))),

@@ -36,8 +36,8 @@ items follow the array, each a msgpack value of its own, to the end of the paylo
 elements, and nested headers that promise much cannot take memory that the bytes do not cover (as one array, a list of
 2,048 nested in itself cost 100 ms a datagram).
 
-    Hello     [cluster, id, generation, number, echo, in_step, up_ms]
-    Mismatch  [cluster, echo]
+    Hello     [cluster, id, generation, number, echo, in_step, up_ms, oldest, newest]
+    Mismatch  [cluster, echo, oldest, newest, number]
     Nack      [number, refused]
     PingReq   [number, target]
     Claim     [id, generation, incarnation, rank, by]
@@ -62,6 +62,8 @@ Names are str, ids and hashes bin, flags bool, all else integers. Bounds, beside
     number of Probe to PingReq  32 bits; all other numbers and echoes, salts, digests, fingerprints 64
     generation, counters        63 bits: one above still fits its field; of a datagram (Receipt) 48, from 1
     incarnation                 32 bits
+    oldest, newest              1 to 65,535, oldest <= newest. Hello leaves both out if both are 1; Mismatch leaves out
+                                what stands behind its last field that is neither 1 (oldest, newest) nor 0 (number)
     Delta                       base <= reached <= head, floor <= head; the entries' counters lie in (base, reached] and
                                 rise; key 45 bits (slot 32, part 8, kind 5); value at most 394 bytes (with the key, 400)
     bits                        0 to 11; digests are 4 << bits bytes; bucket is below 1 << bits. Buckets with fewer than
@@ -81,11 +83,13 @@ A boot id is *bound* to (id, generation) by the entry of the member's own row th
 echoes our number. From an unbound boot id only Hello, Mismatch are read; everything else is answered with a Hello that
 carries a number. A *source address* is proven when it has echoed a number of ours, or when a fresh datagram comes
 from an address in the row bound to its boot id; others get at most three times the bytes that they sent.
+
+A member whose range of protocol versions does not meet ours is never bound, neither by a Hello nor by its row.
 """
 
 from dataclasses import dataclass
 
-from gossipreg.model import Address, NodeId, Rank
+from gossipreg.model import FIRST_PROTOCOL, Address, NodeId, ProtocolRange, Rank
 
 HELLO, MISMATCH, PROBE, ACK, NACK, PING_REQ, PADDING = 1, 2, 3, 4, 5, 6, 7
 CLAIM, DELTA, ANNOUNCE, PULL, RECEIPT = 8, 9, 10, 11, 12
@@ -131,15 +135,26 @@ class Hello:
     up_ms: int = 0
     """For how long the sender has run. Of two processes with one id, the one that is not in step, or has run for the
     shorter time, gives way."""
+    protocol: ProtocolRange = FIRST_PROTOCOL
+    """The versions of the protocol that the sender speaks. If they do not meet the receiver's, the answer is a
+    Mismatch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Answer to a Hello of another cluster: `cluster` is ours. Changes nothing; the joiner tells its user."""
+    """Answer to a Hello of another cluster, or of a member that speaks no version of the protocol that we speak:
+    `cluster` and `protocol` are ours. The member that greeted tells its user; nothing else changes.
+
+    A Mismatch about versions carries a number. It is answered with a Mismatch that echoes it, so that both members know
+    why the other refuses, each from an address that is proven.
+    """
 
     cluster: str
     echo: int
-    """The number of the Hello that it answers."""
+    """The number of the message that it answers."""
+    protocol: ProtocolRange = FIRST_PROTOCOL
+    number: int = 0
+    """64 bits, unpredictable; 0: nothing is asked."""
 
 
 @dataclass(frozen=True, slots=True)

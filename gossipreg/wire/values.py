@@ -41,6 +41,7 @@ from gossipreg.model import (
     Address,
     Health,
     Member,
+    ProtocolRange,
     Service,
     Status,
 )
@@ -56,6 +57,7 @@ MAX_KEYS_SHOWN = 16
 """The number of key ids that a member announces. A cluster that changes its key has two."""
 MAX_WEIGHT = 65_535
 """As in a DNS SRV record."""
+MAX_PROTOCOL = 65_535
 PUBLIC_KEY_BYTES = 32
 MAX_SOFTWARE_CHARS = 64
 KEY_ID_BYTES = 4
@@ -96,6 +98,12 @@ def address_untrusted(fields: object) -> Address:
             return Address(str(ip), port)
         packed = packed[12:]
     return Address(".".join(map(str, packed)), port)
+
+
+def check_protocol(range: ProtocolRange) -> None:
+    """Raises ValueError if it is no range of protocol versions."""
+    _check_int("oldest protocol", range.oldest, 1, MAX_PROTOCOL)
+    _check_int("newest protocol", range.newest, range.oldest, MAX_PROTOCOL)
 
 
 # -- member ----------------------------------------------------------------------------------------------------------
@@ -144,7 +152,7 @@ def _member_of(raw: object) -> Member:
         public_key=public_key,
         zone=zone,
         labels=_pairs(labels, "labels"),
-        protocol=known(protocol, 2),
+        protocol=ProtocolRange(*known(protocol, 2)),
         durable=durable,
         status=Status(_check_int("status", status, 0, max(Status))),
         hold_s=hold_ms / 1000,
@@ -164,9 +172,7 @@ def _check_member(member: Member, labels: tuple[tuple[str, str], ...], hold_ms: 
         _check_bytes("public key", member.public_key, PUBLIC_KEY_BYTES)
     _check_name("zone", member.zone, least=0)
     _check_pairs("label", labels)
-    oldest, newest = member.protocol
-    _check_int("oldest protocol", oldest, 1, 65_535)
-    _check_int("newest protocol", newest, oldest, 65_535)
+    check_protocol(member.protocol)
     if type(member.durable) is not bool:
         raise ValueError(f"durable is {member.durable!r:.40}: a flag is needed")
     _check_int("hold in ms", hold_ms, 0, int(MAX_HOLD_S * 1000))

@@ -245,7 +245,7 @@ MUTATIONS = [
     Mutation(
         "isolated_member_declares_quarantined_rows_dead",
         """
-        elif context.heard_at > since:
+        elif context.heard_at > since and self._channel.can_speak_with(id):
             gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, context.id)
         """,
         """

@@ -9,7 +9,7 @@ from gossipreg.core.effects import Effect, Send
 from gossipreg.core.node import Node
 from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE, Content
 from gossipreg.generation import generation_of
-from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
+from gossipreg.model import PROTOCOL, Address, BootId, Health, Member, NodeId, ProtocolRange, Service
 from gossipreg.wire import codec, values
 from gossipreg.wire.messages import Delta, Hello, Message
 from gossipreg.wire.seal import Keyring, Opener, Sealer
@@ -27,12 +27,13 @@ def a_node(
     seed: int = 1,
     address_fixed: bool = True,
     synced: bool = True,
+    protocol: ProtocolRange = PROTOCOL,
 ) -> Node:
     """With a fixed id and address; `synced` as the first of a cluster is."""
     rng = random.Random(seed)
     node = Node(
         config,
-        member=Member("victim", BootId(rng.randbytes(8)), (HOME,), durable=True),
+        member=Member("victim", BootId(rng.randbytes(8)), (HOME,), durable=True, protocol=protocol),
         id=NodeId(rng.randbytes(16)),
         generation=GENERATION,
         keyring=keyring,
@@ -48,11 +49,21 @@ def a_node(
 
 
 def row_content(
-    boot_id: BootId, address: Address, *, generation: int = GENERATION, services: int = 0, name: str = "speaker"
+    boot_id: BootId,
+    address: Address,
+    *,
+    generation: int = GENERATION,
+    services: int = 0,
+    name: str = "speaker",
+    protocol: ProtocolRange = PROTOCOL,
 ) -> Content:
     """A whole row as its owner wrote it."""
     content = Content(generation).own()
-    content.put(KIND_MEMBER, 0, values.encode_member(Member(name, boot_id, (address,), zone="z", durable=True)))
+    content.put(
+        KIND_MEMBER,
+        0,
+        values.encode_member(Member(name, boot_id, (address,), zone="z", durable=True, protocol=protocol)),
+    )
     for slot in range(services):
         service = Service(f"{name}-{slot}", f"service-{slot}", address.host, 80 + slot)
         content.put(KIND_SERVICE, slot, values.encode_service(service))
@@ -71,6 +82,8 @@ class Speaker:
         id: NodeId | None = None,
         cluster: str = "default",
         boot_id: BootId | None = None,
+        protocol: ProtocolRange = PROTOCOL,
+        services: int = 0,
     ) -> None:
         rng = random.Random(f"speaker {seed}")
         self.id = id or NodeId(rng.randbytes(16))
@@ -78,7 +91,15 @@ class Speaker:
         self.address = address or Address(f"10.2.{seed // 250}.{seed % 250 + 1}", 7940)
         self.generation = generation
         self.cluster = cluster
-        self.content = row_content(self.boot_id, self.address, generation=generation, name=f"speaker-{seed}")
+        self.protocol = protocol
+        self.content = row_content(
+            self.boot_id,
+            self.address,
+            generation=generation,
+            name=f"speaker-{seed}",
+            protocol=protocol,
+            services=services,
+        )
         self.bytes_sent = 0
         self._sealer = Sealer(keyring, self.boot_id)
         self._opener = Opener(keyring)
@@ -94,7 +115,7 @@ class Speaker:
         return self.content.cut(self.id, 0, 1300)
 
     def hello(self, number: int = 0, echo: int = 0) -> Hello:
-        return Hello(self.cluster, self.id, self.generation, number, echo)
+        return Hello(self.cluster, self.id, self.generation, number, echo, protocol=self.protocol)
 
     def says(self, node: Node, now: float, *messages: Message, at: Address | None = None) -> list[Effect]:
         return node.receive(self.sealed(*messages), at or self.address, now)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon import logs
-from gossipreg.daemon.events import log_event
+from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.logs import Field, Log, json_line, text_line, text_value
 from gossipreg.errors import BadConfig
 
@@ -80,6 +80,17 @@ def test_wrong_clusters_and_keys_are_told_in_plain_words() -> None:
     first, second = out.getvalue().splitlines()
     assert first.endswith("answered by cluster 'x', not 'y': check --cluster or the seed 10.0.0.1:7940\"")
     assert second.endswith('message="10.0.0.1:7940 does not accept our key: check --key-file"')
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "older", "upgrade"),
+    [("1", "2 to 3", "there", "web-3 (10.0.0.1:7940)"), ("2 to 3", "1", "here", "this sidecar")],
+)
+def test_the_older_of_two_protocol_versions_is_named(theirs: str, ours: str, older: str, upgrade: str) -> None:
+    fields = {"name": "web-3", "address": "10.0.0.1:7940", "theirs": theirs, "ours": ours, "older": older}
+    assert in_words(Event("incompatible_version", tuple(fields.items())), cluster="y") == (
+        f"web-3 (10.0.0.1:7940) speaks version {theirs} of the protocol, this sidecar {ours}: upgrade {upgrade}"
+    )
 
 
 def test_repeated_troubles_are_logged_once_a_minute_an_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_what_has_an_end_lasts_until_then() -> None:
     assert held.shapes() == []
 
 
-@pytest.mark.parametrize("kind", ["wrong_cluster", "not_our_key", "key_needed", "seed_silent"])
+@pytest.mark.parametrize("kind", ["wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent"])
 def test_why_we_are_not_in_step_is_shown_until_we_are(kind: str) -> None:
     held = Troubles(Clock())
     held.on_event(Event(kind, (("address", "10.0.0.1:7940"),)), "the reason")
@@ -62,7 +62,7 @@ def test_why_we_are_not_in_step_is_shown_until_we_are(kind: str) -> None:
     assert held.shapes() == []
 
 
-@pytest.mark.parametrize("kind", ["wrong_cluster", "not_our_key", "key_needed", "seed_silent"])
+@pytest.mark.parametrize("kind", ["wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent"])
 def test_a_trouble_with_an_address_is_over_once_it_answers(kind: str) -> None:
     held = Troubles(Clock())
     held.on_event(Event(kind, (("address", "10.0.0.1:7940"),)), "the reason")
@@ -72,7 +72,7 @@ def test_a_trouble_with_an_address_is_over_once_it_answers(kind: str) -> None:
     assert held.shapes() == []
 
 
-@pytest.mark.parametrize("kind", ["wrong_cluster", "not_our_key", "key_needed"])
+@pytest.mark.parametrize("kind", ["wrong_cluster", "incompatible_version", "not_our_key", "key_needed"])
 def test_a_seed_that_complains_is_not_called_silent(kind: str) -> None:
     held = Troubles(Clock())
     held.on_event(Event("seed_silent", (("address", "10.0.0.1:7940"),)), "no answer")
@@ -158,6 +158,18 @@ def test_rows_that_do_not_arrive_name_the_member_that_has_them() -> None:
     ]
     over = Event("pull_failed_over", (("name", "web-3"), ("address", "10.0.0.7:7940")))
     held.on_event(over, in_words(over, cluster="c"))
+    assert shown(held) == []
+
+
+def test_a_member_of_another_version_is_shown_until_that_is_over() -> None:
+    clock = Clock()
+    held = Troubles(clock)
+    fields = (("id", "ab" * 16), ("name", "web-3"), ("address", "10.0.0.7:7940"))
+    held.on_event(Event("incompatible_version", fields), "the reason")
+    held.on_event(Event("synced"), "")
+    clock.now += 100 * troubles.RECENT_S
+    assert shown(held) == ["the reason"]
+    held.on_event(Event("incompatible_version_over", fields[:1]), "")
     assert shown(held) == []
 
 

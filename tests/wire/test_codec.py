@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.model import Address, Rank
+from gossipreg.model import Address, ProtocolRange, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire.codec import decode_untrusted, encode
 from gossipreg.wire.messages import Message
@@ -16,7 +16,7 @@ def test_every_kind_and_every_type_of_message_is_tried_here() -> None:
     constants = {
         value
         for name, value in vars(m).items()
-        if name.isupper() and not name.startswith("MAX_") and not name.endswith("_BYTES")
+        if type(value) is int and not name.startswith("MAX_") and not name.endswith("_BYTES")
     }
     assert set(VALID) == constants
 
@@ -150,6 +150,8 @@ WRONG: dict[str, tuple[object, ...]] = {
     "hash": NO_INTS,
     "version": (*NO_INTS, 2**63),
     "incarnation": (*NO_INTS, 2**32),
+    "oldest": (*NO_INTS, 0, 4),
+    "newest": (*NO_INTS, 1, 2**16),
     "rank": (*NO_INTS, 3),
     "flag": (0, 1, None, "yes"),
     "bits": (*NO_INTS, 12),
@@ -163,8 +165,8 @@ WRONG: dict[str, tuple[object, ...]] = {
     "address": (None, [], [b"abcd"], [b"abc", 1], ["10.0.0.1", 1], [b"abcd", 0], [b"abcd", 2**16], [b"abcd", True]),
 }
 FIELDS: dict[int, tuple[list[str], ...]] = {
-    m.HELLO: (["cluster", "id", "version", "hash", "hash", "flag", "version"],),
-    m.MISMATCH: (["cluster", "hash"],),
+    m.HELLO: (["cluster", "id", "version", "hash", "hash", "flag", "version", "oldest", "newest"],),
+    m.MISMATCH: (["cluster", "hash", "oldest", "newest", "hash"],),
     m.NACK: (["number", "flag"],),
     m.PING_REQ: (["number", "id"],),
     m.CLAIM: (["id", "version", "incarnation", "rank", "id"],),
@@ -180,7 +182,7 @@ FIELDS: dict[int, tuple[list[str], ...]] = {
     m.PEERS: ([], ["id", "address"]),
 }
 
-ADDED_LATER = {m.HELLO: 2}
+ADDED_LATER = {m.HELLO: 4, m.MISMATCH: 3}
 
 
 @pytest.mark.parametrize("kind", FIELDS)
@@ -208,6 +210,27 @@ def test_a_hello_of_an_older_version_is_of_a_fresh_process() -> None:
         fields = ARRAYS[m.HELLO][0][:sent]
         [hello], _ = decode_untrusted(framed(m.HELLO, fields))
         assert hello == m.Hello("default", ID, 5, 6, 7, in_step=sent == 6, up_ms=0)
+
+
+def test_a_message_without_a_range_is_of_protocol_1() -> None:
+    for kind, sent in ((m.HELLO, 7), (m.MISMATCH, 2)):
+        [message], _ = decode_untrusted(framed(kind, ARRAYS[kind][0][:sent]))
+        assert isinstance(message, m.Hello | m.Mismatch)
+        assert message.protocol == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "elements"),
+    [
+        (m.Hello("default", ID, 5, 6, 7), 7),
+        (m.Hello("default", ID, 5, 6, 7, protocol=ProtocolRange(1, 2)), 9),
+        (m.Mismatch("default", 7), 2),
+        (m.Mismatch("default", 7, ProtocolRange(1, 2)), 4),
+        (m.Mismatch("default", 7, number=8), 5),
+    ],
+)
+def test_a_range_of_1_alone_takes_no_bytes(message: Message, elements: int) -> None:
+    assert len(msgpack.unpackb(encode(message)[2:])) == elements
 
 
 @pytest.mark.parametrize("kind", ARRAYS)

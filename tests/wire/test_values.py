@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.errors import BadDatagram, BadParams, TooLarge
-from gossipreg.model import Address, BootId, Health, Member, Service, Status
+from gossipreg.model import Address, BootId, Health, Member, ProtocolRange, Service, Status
 from gossipreg.wire.values import (
     MAX_REASON_BYTES,
     address_fields,
@@ -24,7 +24,7 @@ from gossipreg.wire.values import (
 
 MEMBER = Member(
     "web-1", BootId(b"bootboot"), (Address("10.0.0.1", 7940), Address("fe80::1", 7941)), bytes(32), "eu",
-    (("os", "linux"), ("rack", "")), (1, 2), True, Status.RESTARTING, 1.234,
+    (("os", "linux"), ("rack", "")), ProtocolRange(1, 2), True, Status.RESTARTING, 1.234,
 )  # fmt: skip
 SERVICE = Service("web-80", "web", "10.0.0.1", 80, ("a", "b"), (("k", "line\nline"), ("z", "")), 0)
 
@@ -44,7 +44,7 @@ members = st.builds(
     public_key=st.just(b"") | st.binary(min_size=32, max_size=32),
     zone=texts,
     labels=pairs,
-    protocol=st.tuples(st.integers(1, 9), st.integers(9, 65_535)),
+    protocol=st.builds(ProtocolRange, st.integers(1, 9), st.integers(9, 65_535)),
     durable=st.booleans(),
     status=st.sampled_from(Status),
     hold_s=st.integers(0, 60_000).map(lambda ms: ms / 1000),
@@ -150,8 +150,8 @@ LONG = "é" * 128
         ("labels", (("", "x"),), "label key is ''"),
         ("labels", (("a", "x"), ("a", "y")), "label keys are double"),
         ("labels", tuple((f"{at:03}", "") for at in range(257)), "257 label"),
-        ("protocol", (0, 1), "oldest protocol"),
-        ("protocol", (2, 1), "newest protocol"),
+        ("protocol", ProtocolRange(0, 1), "oldest protocol"),
+        ("protocol", ProtocolRange(2, 1), "newest protocol"),
         ("durable", 1, "durable is 1"),
         ("hold_s", -0.001, "hold in ms is -1"),
         ("hold_s", 60.001, "hold in ms is 60001: choose 0 to 60000"),

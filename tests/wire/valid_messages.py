@@ -7,10 +7,11 @@ import pytest
 from hypothesis import strategies as st
 
 from gossipreg.errors import BadDatagram
-from gossipreg.model import Address, NodeId, Rank
+from gossipreg.model import Address, NodeId, ProtocolRange, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire.codec import decode_untrusted
 from gossipreg.wire.messages import Message
+from gossipreg.wire.values import MAX_PROTOCOL
 
 ID = NodeId(bytes(range(16)))
 OTHER = NodeId(bytes(range(16, 32)))
@@ -25,6 +26,8 @@ addresses = st.builds(
     st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str).filter(lambda host: "::ffff:" not in host),
     st.integers(1, 65_535),
 )
+protocols = st.integers(1, MAX_PROTOCOL)
+ranges = st.tuples(protocols, protocols).map(lambda two: ProtocolRange(min(two), max(two)))
 row_hashes = st.lists(st.binary(min_size=4, max_size=4), max_size=12)
 
 
@@ -63,8 +66,8 @@ def hashes(draw: st.DrawFn) -> m.Hashes:
 
 
 VALID: dict[int, st.SearchStrategy[Message]] = {
-    m.HELLO: st.builds(m.Hello, clusters, ids, versions, hashes64, hashes64, st.booleans(), versions),
-    m.MISMATCH: st.builds(m.Mismatch, clusters, hashes64),
+    m.HELLO: st.builds(m.Hello, clusters, ids, versions, hashes64, hashes64, st.booleans(), versions, ranges),
+    m.MISMATCH: st.builds(m.Mismatch, clusters, hashes64, ranges, hashes64),
     m.PROBE: st.builds(m.Probe, numbers, hashes64),
     m.ACK: st.builds(m.Ack, numbers, hashes64, st.none() | addresses),
     m.NACK: st.builds(m.Nack, numbers, st.booleans()),
@@ -90,8 +93,8 @@ messages = st.one_of(*VALID.values())
 
 
 ARRAYS: dict[int, tuple[list[Any], ...]] = {
-    m.HELLO: (["default", ID, 5, 6, 7, True, 8],),
-    m.MISMATCH: (["default", 7],),
+    m.HELLO: (["default", ID, 5, 6, 7, True, 8, 2, 3],),
+    m.MISMATCH: (["default", 7, 2, 3, 9],),
     m.NACK: ([1, False],),
     m.PING_REQ: ([1, ID],),
     m.CLAIM: ([ID, 5, 1, 2, OTHER],),

@@ -300,6 +300,8 @@ class Prober:
             # It said so itself, and the asker has not heard it: what it lacks is that, and no report.
             context.count("asks_explained")
             self._channel.to(peer, Versions(((row.id, *row.version),), None))
+        elif not self._channel.can_speak_with(request.target):
+            self._channel.to(peer, Nack(request.number))
         elif row is None or not self.probe(request.target, (peer, request.number)):
             context.count("asks_unknown")
 

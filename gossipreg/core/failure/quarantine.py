@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.prober import Prober
+from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire.messages import Claim
@@ -25,9 +26,10 @@ class Prove:
 
 
 class Quarantine:
-    def __init__(self, context: Context, table: Table, detector: Prober) -> None:
+    def __init__(self, context: Context, table: Table, channel: Channel, detector: Prober) -> None:
         self._context = context
         self._table = table
+        self._channel = channel
         self._prober = detector
         self._tries: dict[NodeId, tuple[int, float]] = {}
         """How often it was probed, and since when."""
@@ -53,10 +55,10 @@ class Quarantine:
             if tries < _TRIES:
                 self._prober.probe(id)  # not yet, where its address is on a page that is still to come
                 self._tries[id] = tries + 1, since  # to the end of the queue
-            elif context.heard_at > since:
+            elif context.heard_at > since and self._channel.can_speak_with(id):
                 gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, context.id)
                 self._table.merge_claim(gone, context.now)
-            else:  # who hears nobody claims nothing
+            else:  # isolated, or it could not have answered: this says nothing about its owner
                 self._tries[id] = 0, context.now
         if self._tries:
             context.timers.set(Prove(), context.now + context.config.rtt_ceiling_s)

@@ -81,6 +81,11 @@ class Channel:
         """The session of a member; None if none of its processes is known."""
         return self._sessions.of_id(id)
 
+    def can_speak_with(self, id: NodeId) -> bool:
+        """Whether this member speaks a version of the protocol that we speak, as far as its row says."""
+        row = self._table.rows.get(id)
+        return row is None or row.member is None or self._context.protocol.meets(row.member.protocol)
+
     # -- timeouts ----------------------------------------------------------------------------------------------------
 
     def measured(self, id: NodeId, rtt_s: float) -> None:
@@ -116,6 +121,7 @@ class Channel:
             echo,
             context.fully_synced,
             context.up_ms,
+            context.protocol,
         )
 
     def probe_of(self, number: int) -> Probe:

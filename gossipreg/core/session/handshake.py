@@ -6,6 +6,13 @@ Owns: the greeting (Hello, Mismatch, the clear notice about keys). Never knows: 
     called -> caller   Hello(echo n, number m)              m is a keyed hash of boot id, source and time: no memory
     caller -> called   Hello(echo m), and what it came for  now both are bound, and both addresses proven
 
+A Hello of another cluster, or of a member that speaks no version of the protocol that we speak, is answered with a
+Mismatch, and binds nobody. One about versions asks for a Mismatch back, so that both sides know:
+
+    caller -> called   Hello(number n, range)
+    called -> caller   Mismatch(echo n, range, number m)    the caller tells its operator
+    caller -> called   Mismatch(echo m, range)              so does the called member
+
 Anything else from an unbound boot id is answered with a Hello that carries a number, and dropped. A member that speaks
 from an address which is not in its row is asked to echo a number from there, and meanwhile gets little.
 """
@@ -21,7 +28,7 @@ from gossipreg.core.session.sessions import Peer, PeerSessions
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.core.table.table import Table
 from gossipreg.errors import BadDatagram
-from gossipreg.model import Address, BootId, NodeId
+from gossipreg.model import Address, BootId, NodeId, ProtocolRange
 from gossipreg.wire import seal
 from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
 
@@ -75,6 +82,9 @@ class Handshake:
             if hello.number and self._may_answer(self._numbers):
                 self._outbox.put(source, Mismatch(context.config.cluster, hello.number))
             return
+        if not context.protocol.meets(hello.protocol):
+            self._refuse(boot_id, source, hello)
+            return
         peer = peers.of_boot(boot_id)
         if peer is not None and peer.id != hello.id:
             context.count("drop.other_id")
@@ -101,6 +111,19 @@ class Handshake:
                 self._not_understood(hello.id)
         if proven:
             self._met(hello.id, first)
+
+    def _refuse(self, boot_id: BootId, source: Address, hello: Hello) -> None:
+        """Bind nobody: this member speaks no version of the protocol that we speak. Tell it so, and have it prove its
+        address before our operator is told of it."""
+        context, sessions = self._context, self._sessions
+        context.count("drop.incompatible_version")
+        proven = sessions.met(boot_id, source, hello.echo, context.now)
+        if proven:
+            sessions.answered(hello.echo)
+            self._incompatible(source, hello.protocol)
+        if hello.number and self._may_answer(self._numbers):
+            number = 0 if proven else sessions.challenge(boot_id, source, context.now)
+            self._outbox.put(source, self._mismatch(hello.number, number))
 
     def _bind(self, boot_id: BootId, source: Address, hello: Hello) -> Peer | None:
         context = self._context
@@ -135,15 +158,32 @@ class Handshake:
             number = self._sessions.challenge(boot_id, source, context.now)
             self._outbox.put(source, self._channel.hello(number, 0))
 
-    def on_mismatch(self, source: Address, mismatch: Mismatch) -> None:
-        """The called one belongs to another cluster. Believed only in answer to a call of ours."""
-        context = self._context
-        if self._sessions.called(mismatch.echo) is None:
+    def on_mismatch(self, boot_id: BootId, source: Address, mismatch: Mismatch) -> None:
+        """The sender belongs to another cluster, or speaks no version of the protocol that we speak. It is believed
+        only if it echoes a number of ours: of a call, or of our own Mismatch."""
+        context, sessions = self._context, self._sessions
+        of_versions = mismatch.cluster == context.config.cluster
+        if sessions.called(mismatch.echo) is None and not (
+            of_versions and sessions.met(boot_id, source, mismatch.echo, context.now)
+        ):
             context.count("drop.mismatch_unasked")
-            return
-        self._sessions.answered(mismatch.echo)
+        elif not of_versions:
+            sessions.answered(mismatch.echo)
+            self._complains(source)
+            context.event("wrong_cluster", cluster=mismatch.cluster, address=str(source))
+        elif not context.protocol.meets(mismatch.protocol):
+            sessions.answered(mismatch.echo)
+            self._incompatible(source, mismatch.protocol)
+            if mismatch.number and self._may_answer(self._numbers):
+                self._outbox.put(source, self._mismatch(mismatch.number, 0))
+
+    def _mismatch(self, echo: int, number: int) -> Mismatch:
+        context = self._context
+        return Mismatch(context.config.cluster, echo, context.protocol, number)
+
+    def _incompatible(self, source: Address, theirs: ProtocolRange) -> None:
         self._complains(source)
-        context.event("wrong_cluster", cluster=mismatch.cluster, address=str(source))
+        self._context.incompatible(theirs, address=str(source))
 
     def _complains(self, source: Address) -> None:
         self._complained[source] = None

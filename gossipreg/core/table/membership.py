@@ -1,7 +1,8 @@
 """The roster: keeps the ring, the bindings and the catalog in step with the table, and notes what changed for people.
 
 Owns: the last known state of each member, and the two local notes that keep members out of our own answers: hidden (its
-port is refused, and nobody is there to confirm it) and alone (nobody is heard). Never knows: how a row came to change.
+port is refused, and nobody is there to confirm it; or it speaks no version of the protocol that we speak) and alone
+(nobody is heard). Never knows: how a row came to change.
 
 After each input the node asks it to `refresh`: for every row that the table touched, it puts the member on the ring or
 takes it off, binds its boot id, lets the catalog look again, and writes the event. This is the one place where a change
@@ -22,6 +23,7 @@ from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Row, State, Table
 from gossipreg.model import Change, NodeId, Status
 
+INCOMPATIBLE = "it speaks no version of the protocol that this sidecar speaks"
 _PLAIN = State.ALIVE.value
 
 
@@ -117,13 +119,15 @@ class MembershipIndex:
     def _follow(self, id: NodeId, row: Row) -> None:
         context = self._context
         self.names.follow(row)
+        can_speak = id == context.id or self._channel.can_speak_with(id)
+        row = self._hide_incompatible(id, row, not can_speak and row.active)
         if row.hidden:
             self.hidden_changed(id)
         member = row.member
-        if member is not None and id != context.id and row.member_generation >= row.liveness.generation:
+        if member is not None and can_speak and id != context.id and row.member_generation >= row.liveness.generation:
             self._sessions.know(member.boot_id, id, row.member_generation, member.addresses)
         known_as = self._states.get(id) or (_PLAIN if id in self._ring else None)
-        belongs = row.active and (member is not None and bool(member.addresses))
+        belongs = row.active and can_speak and member is not None and bool(member.addresses)
         if belongs or id == context.id:
             self._ring.add(id)
         elif id in self._ring:
@@ -179,7 +183,8 @@ class MembershipIndex:
         self.names.forget(id)
         self._ring.remove(id)
         self._gone(id)  # also where it left the ring long ago: the dead are probed and spoken to
-        self._hidden.pop(id, None)
+        if INCOMPATIBLE in self._hidden.pop(id, {}):
+            self._context.event("incompatible_version_over", id=id.hex())
         self._sessions.forget(id)
         self._round_trips.forget(id)
         self._states.pop(id, None)
@@ -204,6 +209,25 @@ class MembershipIndex:
         if row.member is not None and row.active:
             kind = "member_hidden" if hidden else "member_shown"
             self._context.event(kind, id=id.hex(), name=row.member.name, reason=why)
+
+    def _hide_incompatible(self, id: NodeId, row: Row, hidden: bool) -> Row:
+        """Keep a member that speaks no version of the protocol that we speak out of our answers, since we cannot find
+        out whether it lives. Its row stays in the table and is gossiped, so that tables stay equal. Returns the row."""
+        if hidden == (INCOMPATIBLE in self._hidden.get(id, ())):
+            return row
+        if hidden and row.member is not None:
+            name, address = self._channel.named_at(id)
+            self._context.incompatible(row.member.protocol, id=id.hex(), name=name, address=address)
+        else:
+            self._context.event("incompatible_version_over", id=id.hex())
+        self.hide(id, INCOMPATIBLE, hidden)
+        return self._table.rows[id]
+
+    def why_hidden(self, id: NodeId) -> str:
+        """Why this member is out of our answers, for people."""
+        if INCOMPATIBLE in self._hidden.get(id, ()):
+            return INCOMPATIBLE
+        return "unreachable from here; no other member could confirm it"
 
     def recall(self, rows: dict[NodeId, Row]) -> None:
         """Answer with these rows, kept from the last run, until this member is synced."""
