@@ -73,3 +73,20 @@ def test_a_member_of_the_first_release_says_nothing_of_its_keys(cluster: Sidecar
     assert ours.call("info")["troubles"] == [], "what is not said is no disagreement"
     assert ours.end() == 0
     wait_for(lambda: old.states()["ours"] == "left")
+
+
+@pytest.mark.skipif(bool(older.missing()), reason=older.missing())
+@pytest.mark.parametrize("order", [("ours", "old"), ("old", "ours")])
+def test_members_of_both_releases_join_and_find_each_other(cluster: Sidecars, order: tuple[str, str]) -> None:
+    """The second joins by the first; the third, of the release of the first, joins by both."""
+    command = {"ours": None, "old": list(older.command())}
+    sidecars = []
+    for number, release in enumerate((*order, order[0])):
+        service = ("--service", f"s{number}", "--port", str(80 + number))
+        sidecars.append(cluster.start(f"{release}-{number}", *service, command=command[release]).wait_ready())
+    alive = dict.fromkeys((one.name for one in sidecars), "alive")
+    for one in sidecars:
+        wait_for(lambda one=one: one.states() == alive)  # type: ignore[misc]  # mypy infers no type for its default
+        for number in range(len(sidecars)):
+            wait_for(lambda one=one, number=number: len(one.lookup(f"s{number}")) == 1)  # type: ignore[misc]  # the same
+        assert one.call("info")["troubles"] == []
