@@ -1,6 +1,5 @@
 """The manual's pages on the protocol and the architecture say what the code says: each number, file and message."""
 
-import inspect
 import re
 from pathlib import Path
 
@@ -219,48 +218,3 @@ def test_the_protocol_page_names_existing_settings_and_messages() -> None:
     for name in ("Hello", "Mismatch", "Receipt", "Pull", "Buckets", "Hashes", "Want", "Versions", "List", "Peers"):
         assert name in PROTOCOL
         assert hasattr(messages, name)
-
-
-# -- the specification in wire/messages.py -----------------------------------------------------------------------------
-
-
-def test_the_specification_gives_row_hashes_their_size() -> None:
-    source = inspect.getsource(messages)
-    size = f"{messages.ROW_HASH_BYTES} bytes"
-    for message in (messages.Hashes, messages.Want):
-        named = re.findall(r"\d+[ -]bytes?", inspect.getsource(message))
-        assert set(named) == {size}
-    assert f"hashes of {size}, as in Hashes" in source
-    assert f"hashes are sorted, {size} each" in source
-
-
-def test_the_specification_refers_to_existing_sections_and_files() -> None:
-    source = inspect.getsource(messages)
-    headings = set(re.findall(r"^(\w[\w ]*)\n-+$", source, re.MULTILINE))
-    assert headings >= {"A datagram", "Sizes", "Payloads", "Who may speak"}
-    referred = re.findall(r"\(see ([A-Z]\w*)\)|see \"(\w[\w ]*)\"", source)
-    assert [name for pair in referred for name in pair if name and name not in headings] == []
-    files = re.findall(r"`((?:core|wire)/(?:\w+/)*\w+\.py)`", source)
-    assert "core/local/own_address.py" in files
-    assert [name for name in files if not (PACKAGE / name).exists()] == []
-
-
-def test_the_specification_says_which_bucket_sizes_are_answered() -> None:
-    text = " ".join((messages.__doc__ or "").split())
-    assert f"0 to {messages.MAX_BITS}; digests are" in text
-    assert (
-        f"Buckets with fewer than {reconcile._BITS_MIN} or more than {reconcile._BITS_MAX} bits are read, and not "
-        "answered" in text
-    )
-
-
-def test_the_specification_gives_the_sizes_that_the_code_uses() -> None:
-    text = " ".join((messages.__doc__ or "").split())
-    assert f"{outbox.BASE_BYTES:,} bytes of UDP payload" in text
-    assert f" {outbox.FLOOR_BYTES} " in text
-    assert f"An entry of a row takes at most {content.PART_BYTES} bytes" in text
-    assert f"value at most {messages.MAX_ENTRY_VALUE_BYTES} bytes (with the key, {content.PART_BYTES})" in text
-    assert f"an idle probe at {IDLE_BYTES - HEADERS_BYTES} bytes of UDP payload, {IDLE_BYTES} with all headers" in text
-    assert f"A body is at most {messages.MAX_BODY_BYTES:,} bytes" in text
-    assert f"Peers at most {messages.MAX_PEERS}" in text
-    assert f"at most {('no', 'one', 'two', 'three')[outbox.AMPLIFICATION]} times the bytes" in text

@@ -62,8 +62,8 @@ Names are str, ids and hashes bin, flags bool, all else integers. Bounds, beside
     number of Probe to PingReq  32 bits; all other numbers and echoes, salts, digests, fingerprints 64
     generation, counters        63 bits: one above still fits its field; of a datagram (Receipt) 48, from 1
     incarnation                 32 bits
-    oldest, newest              1 to 65,535, oldest <= newest. Hello leaves both out if both are 1; Mismatch leaves out
-                                what stands behind its last field that is neither 1 (oldest, newest) nor 0 (number)
+    oldest, newest              1 to 65,535, oldest <= newest. Hello leaves both out if both are 1. Mismatch leaves out
+                                a number of 0, and then a range of 1 alone
     Delta                       base <= reached <= head, floor <= head; the entries' counters lie in (base, reached] and
                                 rise; key 45 bits (slot 32, part 8, kind 5); value at most 394 bytes (with the key, 400)
     bits                        0 to 11; digests are 4 << bits bytes; bucket is below 1 << bits. Buckets with fewer than
