@@ -22,7 +22,7 @@ from gossipreg.model import Change
 from gossipreg.wire.shapes import HEALTH_NAMES
 from simulations import sweeps
 from simulations.host import Host
-from simulations.scenario import Case
+from simulations.scenario import Case, DetectorName
 from simulations.scenarios import all_scenarios
 from simulations.world import World
 
@@ -41,8 +41,10 @@ class Named(NamedTuple):
     @property
     def name(self) -> str:
         """For people, and the first column of the file."""
+        detector = "" if self.case.detector == "ours" else f" detector={self.case.detector}"
         label = f" {self.case.label}" if self.case.label else ""
-        return f"{self.scenario} nodes={self.case.nodes} seed={self.case.seed} s={self.case.duration_s:g}{label}"
+        case = self.case
+        return f"{self.scenario} nodes={case.nodes} seed={case.seed} s={case.duration_s:g}{detector}{label}"
 
 
 class Digests(NamedTuple):
@@ -64,6 +66,20 @@ def table() -> list[Named]:
         Named("restart", _of("restart", nodes=50)),
         Named("oneway", _of("oneway", nodes=200, duration_s=120.0, label="way=in")),
         Named("oneway", _of("oneway", nodes=200, duration_s=120.0, label="way=out")),
+        *(run for detector in _BASELINES for run in _with(detector)),
+    ]
+
+
+_BASELINES: tuple[DetectorName, ...] = "swim", "lifeguard"
+
+
+def _with(detector: DetectorName) -> list[Named]:
+    """A few runs of a detector that we only compare with."""
+    slow = "c=4 d=4.096 i=0.256 model=blocked"
+    return [
+        Named("crash", _of("crash", nodes=24, duration_s=40.0, loss=0.1, detector=detector)),
+        Named("swarm", _of("swarm", seed=103, duration_s=20.0, detector=detector)),
+        Named("lifeguard", _of("lifeguard", nodes=24, seed=5, duration_s=24.0, label=slow, detector=detector)),
     ]
 
 
