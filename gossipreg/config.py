@@ -2,13 +2,9 @@
 
 Every field gives its unit, its bounds (in `BOUNDS`, checked) and how to choose it. Times are seconds. Start from a
 profile (`lan`, `wan`, `local`) and change single fields with `dataclasses.replace`.
-
-Which detector runs is made of switches, so that plain SWIM (Das, Gupta, Motivala 2002) and Lifeguard (Dadgar,
-Phillips, Currey 2018) are configurations of the same code: see `swim()` and `lifeguard()`.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 from gossipreg.errors import BadConfig
 
@@ -40,11 +36,6 @@ class Config:
     """No verdict sooner than this after the first missed probe, where the port was refused."""
     floor_silent_s: float = 2.0
     """... where there was only silence. A process that is paused for less keeps its services."""
-    hear_nobody: bool = True
-    """Who hears nobody claims nothing. Off: as in SWIM."""
-    own_fault: bool = True
-    """Who finds that it is at fault itself claims nothing of others, and where it is taken for dead again and again it
-    waits before it refutes that. Off: as in SWIM."""
     alone_small_s: float = 30.0
     """How long a member that hears nobody goes on answering with what it knew, in a cluster of up to 3."""
     alone_s: float = 900.0
@@ -53,35 +44,13 @@ class Config:
     """A timer that fires later than this says that we were asleep: probes under way are void."""
     voided_probes: int = 3
     """So many voided probes of one member in a row, and another is asked to watch it."""
-    refused_ports: bool = True
-    """Whether an ICMP port-unreachable starts a check at once."""
-    adaptive_bound: bool = True
-    """Round-trip bound measured per neighbour (RFC 6298). Off: `rtt_initial_s` for all."""
-    probe_order: Literal["ring", "shuffle"] = "ring"
-    """ring: the nearest unsuspected successor; shuffle: SWIM's round robin in random order."""
-    suspicion: Literal["private", "gossiped"] = "private"
-    """private: a note of the watcher until the verdict; gossiped: SWIM's suspect, told to all and refuted."""
-    local_health: bool = True
-    """Lifeguard 3.1: who misses acks and nacks stretches its own bounds."""
     local_health_max: int = 8
-    """The score's ceiling: bounds are stretched at most (1 + this) times."""
-    nacks: bool = True
-    """Helpers say that they got no answer (Lifeguard 3.1)."""
-    buddy: bool = True
-    """A suspect is told in the next probe of it (Lifeguard 3.3)."""
-    suspicion_multiplier: float = 5.0
-    """gossiped only: the least time to refute is this * max(1, log10(n)) * period (memberlist's default: 5)."""
-    suspicion_max_multiplier: float = 6.0
-    """gossiped only: Lifeguard 3.2 starts at this times the least time; 1 switches it off."""
-    suspicion_confirmations: int = 3
-    """gossiped only: so many independent suspicions bring it down to the least time."""
+    """The ceiling of the local health score (Lifeguard 3.1): timeouts are multiplied by 1 + the score."""
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
     gather_s: float = 0.005
     """News is told at most once in this time; what comes meanwhile is gathered. Longer saves datagrams under load."""
-    first_at_once: bool = True
-    """What comes after a pause is told at once. Off: it waits for `gather_s`, which is paid for at each hop."""
     receipt_gather_s: float = 0.01
     """Receipts are gathered so long. Well below the repeat's floor, or senders repeat for nothing."""
     repeat_floor_s: float = 0.05
@@ -140,10 +109,8 @@ class Config:
             )
         if self.compare_s > self.period_s:
             raise BadConfig(f"compare_s is {self.compare_s}: choose at most period_s, {self.period_s}")
-        if self.suspicion == "private" and self.reports_needed > 1 and not (self.nacks and self.helpers):
-            raise BadConfig(
-                f"reports_needed is {self.reports_needed}, and nobody else would report: choose nacks, and helpers >= 1"
-            )
+        if self.reports_needed > 1 and not self.helpers:
+            raise BadConfig(f"reports_needed is {self.reports_needed}, and helpers is 0: choose helpers from 1 on")
         if self.receipt_gather_s >= self.repeat_floor_s:
             raise BadConfig(f"receipt_gather_s is {self.receipt_gather_s}: choose less than {self.repeat_floor_s}")
         if self.repeat_floor_s > self.rtt_ceiling_s:
@@ -167,9 +134,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "stall_s": (0.005, 60),
     "voided_probes": (1, 100),
     "local_health_max": (0, 32),
-    "suspicion_multiplier": (0.5, 100),
-    "suspicion_max_multiplier": (1, 100),
-    "suspicion_confirmations": (0, 16),
     "gather_s": (0, 1),
     "receipt_gather_s": (0, 1),
     "repeat_floor_s": (0.001, 10),
@@ -207,24 +171,3 @@ local = Config(
 """All on one machine, or on one switch: a shorter period, twice the idle bytes."""
 
 PROFILES = {"local": local, "lan": lan, "wan": wan}
-
-
-def swim(base: Config = lan) -> Config:
-    """Plain SWIM with suspicion (paper, section 4): fixed bound, random order, gossiped suspicion, nothing local.
-    Timing is memberlist's: probe timeout 500 ms; gossip goes out every 200 ms to 3 members, so news waits for 100 ms on
-    average."""
-    return replace(
-        base, probe_order="shuffle", suspicion="gossiped", adaptive_bound=False,
-        rtt_initial_s=min(0.5, base.rtt_ceiling_s), local_health=False, nacks=False, buddy=False,
-        suspicion_max_multiplier=1.0, suspicion_confirmations=0, hear_nobody=False, own_fault=False,
-        refused_ports=False, stall_s=60.0, random_compare_periods=1000, gather_s=0.1,
-        first_at_once=False, receipt_gather_s=min(0.1, base.rtt_floor_s / 2), repeat_floor_s=base.rtt_floor_s,
-        fanout_random=3,
-    )  # fmt: skip
-
-
-def lifeguard(base: Config = lan) -> Config:
-    """SWIM with Lifeguard's three parts: local health and nacks, suspicion that shrinks with confirmations, buddy."""
-    return replace(
-        swim(base), local_health=True, nacks=True, buddy=True, suspicion_max_multiplier=6.0, suspicion_confirmations=3
-    )

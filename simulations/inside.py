@@ -8,10 +8,10 @@ inputs: to put a claim into a node, to begin a comparison now. When a part chang
 from collections.abc import Iterable
 
 from gossipreg.core.effects import Effect, Send
-from gossipreg.core.failure.swim import GossipedSuspicions, IndirectOver
 from gossipreg.core.node import Node
 from gossipreg.model import Address, NodeId
 from gossipreg.wire.messages import Claim, Message
+from simulations.baselines.suspicion import GossipedSuspicions, IndirectOver
 
 
 def flush(node: Node) -> list[Effect]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from gossipreg.config import Config, lan, lifeguard, swim
+from gossipreg.config import Config, lan
+from simulations.baselines.config import lifeguard, swim
 from simulations.settings import applied
 
 DetectorName = Literal["ours", "lifeguard", "swim"]

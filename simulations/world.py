@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gossipreg.config import Config, lan
-from gossipreg.core.node import Node
 from gossipreg.generation import RANDOM_BITS, generation_of
 from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
 from gossipreg.wire.seal import TAG_BYTES, Keyring
+from simulations.baselines.node import node_class
 from simulations.engine import Engine
 from simulations.formed import join_all
 from simulations.host import Host
@@ -96,8 +96,9 @@ class World(Engine):
         host.generation = max(generation_of(wall_ms, rng.getrandbits(RANDOM_BITS)), host.generation + 1)
         host.starts += 1
         host.since = self.now
-        host.node = Node(
-            config or self.config,
+        node_config = config or self.config
+        host.node = node_class(node_config)(
+            node_config,
             member=Member(host.name, BootId(rng.randbytes(8)), (host.address,), zone=host.zone, durable=host.durable),
             id=host.id,
             generation=host.generation,

@@ -47,10 +47,10 @@ def private_names(trees: Iterable[ast.AST]) -> frozenset[str]:
 
 
 def reaches(tree: ast.AST, private: frozenset[str]) -> Iterator[Fault]:
-    """Uses of these private names on anything but `self`."""
+    """Uses of these private names on anything but `self`, or `super()` in a class that is one itself."""
     for node in ast.walk(tree):
         match node:
-            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+            case ast.Attribute(value=ast.Name(id="self" | "cls") | ast.Call(func=ast.Name(id="super"))):
                 pass
             case ast.Attribute(attr=name, lineno=line) if name in private:
                 yield line, f"{name} is a private part of the node: ask node.inspect(), or act through an input"

@@ -213,8 +213,7 @@ def test_the_drawing_of_the_package_has_every_part_of_it() -> None:
     assert {part for part in parts if f"| {part}/ " not in PAGES["architecture"]} == set()
 
 
-def test_the_protocol_page_names_existing_settings_and_messages() -> None:
-    assert hasattr(lan, "suspicion")
+def test_the_protocol_page_names_existing_messages() -> None:
     for name in ("Hello", "Mismatch", "Receipt", "Pull", "Buckets", "Hashes", "Want", "Versions", "List", "Peers"):
         assert name in PROTOCOL
         assert hasattr(messages, name)

@@ -156,9 +156,14 @@ class Intake:
         if claim.id == context.id:
             self._on_ourselves(peer, claim)
             return
-        if claim.rank is Rank.SUSPECT and context.config.suspicion == "private":
+        if claim.rank is Rank.SUSPECT:
             context.count("drop.suspect_of_another")
             return
+        self.merge_claim(peer, claim, counter)
+
+    def merge_claim(self, peer: NodeId, claim: Claim, counter: int) -> None:
+        """A claim about another member: into our table, and on to others if it is news here."""
+        context = self._context
         self._dissemination.owe_receipt(peer, counter)
         if not self._believes(peer, claim.id, claim.generation):
             return
@@ -170,27 +175,29 @@ class Intake:
             self._dissemination.tell_claim(claim.id, told_by=peer)
         elif row is not None and row.left and claim.rank is Rank.DEAD:
             pass  # that it left is no contradiction: nobody need hear it
-        elif row is not None and row.liveness > level and (row.dead or claim.rank is not Rank.SUSPECT):
+        elif row is not None and row.liveness > level:
             self._channel.to(peer, Claim(claim.id, *row.liveness, by=row.reporter or context.id))
         if claim.rank is Rank.DEAD and (row is None or row.dead):
             self._pulls.died(claim.id, claim.generation)
             self._joining.on_row(claim.id)
-        self._hold_gossiped(claim)
 
     def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:
         """A claim about ourselves. A private suspicion is answered by the ack alone."""
-        context = self._context
         if claim.generation > self._table.generation:
             self._identity_conflict.met_generation(claim.generation)
             return
         if claim.rank is Rank.ALIVE:
             return
         self._prober.own_fault.accused()
-        if claim.rank is Rank.SUSPECT and context.config.suspicion == "private":
+        if claim.rank is Rank.SUSPECT:
             self._prober.pairs.accused(peer)
             return
-        if self._flap_damping.puts_off(claim, at_fault=self._prober.own_fault.at_fault):
-            return
+        if not self._flap_damping.puts_off(claim, at_fault=self._prober.own_fault.at_fault):
+            self.contradict(peer, claim)
+
+    def contradict(self, peer: NodeId, claim: Claim) -> None:
+        """Refute this claim about ourselves, and answer the member that sent it."""
+        context = self._context
         self._refute(claim)
         own = self._table.own
         if own.liveness > (claim.generation, claim.incarnation, claim.rank):
@@ -242,12 +249,3 @@ class Intake:
         merged = self._table.merge_claim(claim, self._context.now)
         if merged.claim is not None:
             self._dissemination.tell_claim(claim.id)
-        self._hold_gossiped(claim)
-        if self._context.config.suspicion == "gossiped":
-            self._dissemination.at_once()  # in memberlist it rides on the next ack
-
-    def _hold_gossiped(self, claim: Claim) -> None:
-        """Where suspicion is gossiped: every member that knows of it waits for the refutation."""
-        row = self._table.rows.get(claim.id)
-        if row is not None and self._prober.suspicions.on_claim(claim, row.liveness):
-            self._dissemination.tell_claim(claim.id, by=claim.by)

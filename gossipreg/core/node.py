@@ -17,10 +17,9 @@ from gossipreg.core.due import NodeTimers
 from gossipreg.core.effects import Changed, Effect
 from gossipreg.core.failure.flap_damping import FlapDamping
 from gossipreg.core.failure.isolation import Isolation
-from gossipreg.core.failure.prober import Prober
+from gossipreg.core.failure.prober import Prober, Suspicions
 from gossipreg.core.failure.quarantine import Quarantine
 from gossipreg.core.failure.suspicion import PrivateSuspicions
-from gossipreg.core.failure.swim import GossipedSuspicions
 from gossipreg.core.gossip.answered_requests import AnsweredRequests
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import Joining
@@ -104,19 +103,19 @@ class Node(NodeTimers):
         self._ring = ring = Ring(id)
         self._sessions = sessions = PeerSessions(entropy)
         self._outbox = outbox = Outbox(config, self._sealer, now)
-        self._round_trips = round_trips = RoundTrips(config)
+        self._round_trips = round_trips = self._make_round_trips()
         self._channel = channel = Channel(context, table, sessions, outbox, round_trips)
         self.catalog = Catalog(id)
         self._reconnect = Reconnect(context, table, ring, sessions, outbox, channel)
         self._paths = paths = PathMtu(context, sessions, outbox, channel)
-        self._dissemination = Dissemination(context, table, ring, channel, paths)
+        self._dissemination = self._make_dissemination()
         self._pulls = Pulls(context, table, ring, channel, AnsweredRequests(channel, paths))
         self._joining = Joining(
             context, table, ring, channel, self._dissemination, self._pulls, AnsweredRequests(channel, paths)
         )
         self._anti_entropy = AntiEntropy(context, table, ring, channel, self._dissemination, self._pulls, self._joining)
         self._joining.on_synced = self._anti_entropy.on_synced
-        self._prober = Prober(context, table, ring, channel)
+        self._prober = self._make_prober()
         self._membership = MembershipIndex(
             context, table, ring, sessions, round_trips, channel, self.catalog, self._reconnect, self._gone
         )
@@ -131,25 +130,10 @@ class Node(NodeTimers):
             context, table, channel, self._own_row, self._identity_conflict, self._dissemination, self._pulls,
             self._joining, self._anti_entropy, self._reconnect, self._prober, self._membership, damping,
         )  # fmt: skip
-        if config.suspicion == "private":
-            self._suspicions = PrivateSuspicions(
-                context,
-                table,
-                ring,
-                round_trips,
-                channel,
-                self._prober,
-                self._intake.declare,
-                self._membership.hide,
-                self._isolation.cut_off,
-            )
-        else:
-            self._suspicions = GossipedSuspicions(
-                context, table, ring, channel, self._prober, self._intake.claim, self._intake.declare
-            )
+        self._suspicions = self._make_suspicions()
         self._prober.suspicions = self._suspicions
         self._membership.observed, self._membership.hidden_changed = self._suspicions.why, self._suspicions.look_at
-        self._prober.declare = self._intake.declare
+        self._prober.declare = self._declare
         self._quarantine = Quarantine(context, table, channel, self._prober)
         self._handshake = Handshake(
             context,
@@ -168,6 +152,27 @@ class Node(NodeTimers):
         self._prober.start()
         self._membership.refresh()
         self._told_knowledge = self.knowledge
+
+    # The parts in whose place `simulations/baselines` puts its own.
+
+    def _make_round_trips(self) -> RoundTrips:
+        return RoundTrips(self.config)
+
+    def _make_dissemination(self) -> Dissemination:
+        return Dissemination(self._context, self.table, self._ring, self._channel, self._paths)
+
+    def _make_prober(self) -> Prober:
+        return Prober(self._context, self.table, self._ring, self._channel)
+
+    def _make_suspicions(self) -> Suspicions:
+        return PrivateSuspicions(
+            self._context, self.table, self._ring, self._round_trips, self._channel, self._prober, self._declare,
+            self._membership.hide, self._isolation.cut_off,
+        )  # fmt: skip
+
+    def _declare(self, id: NodeId, why: str) -> None:
+        """Declare this member dead."""
+        self._intake.declare(id, why)
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 

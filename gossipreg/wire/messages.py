@@ -198,19 +198,18 @@ class PingReq:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is said of a member's life; merged by precedence. Rank SUSPECT goes to the suspect itself (so that it can
-    refute), and to all only where suspicion is configured to be gossiped. A member that is claimed DEAD and lives
-    answers with ALIVE and a higher incarnation: at once, unless its own link fails again and again
-    (`core/failure/flap_damping.py`)."""
+    """What is said of a member's life; merged by precedence. Rank SUSPECT goes to the suspect itself alone, so that it
+    knows; a receiver drops one that is about another member. A member that is claimed DEAD and lives answers with
+    ALIVE and a higher incarnation: at once, unless its own link fails again and again (`core/failure/flap_damping.py`).
+    """
 
     id: NodeId
     generation: int
     incarnation: int
     rank: Rank
     by: NodeId
-    """The accuser: shown to the operator. Distinct accusers confirm a gossiped suspicion (Lifeguard 3.2). If the rank
-    is DEAD and this is the member's own id, an operator has declared it left. Earlier releases show that member as
-    dead, and gossip the claim."""
+    """The accuser: shown to the operator. If the rank is DEAD and this is the member's own id, an operator has declared
+    it left. Earlier releases show that member as dead, and gossip the claim."""
 
 
 Entry = tuple[int, int, bytes | None]

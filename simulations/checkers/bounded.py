@@ -35,6 +35,7 @@ _GUESTS: int = sessions._GUESTS_MAX
 _ROWS_OR_GUESTS: Bound = lambda node, ever: min(ever, len(node.table.rows) + _GUESTS)  # noqa: E731
 _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
 _NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
+_PARTS = "gossipreg.core", "gossipreg.wire.seal", "simulations.baselines"
 _TIMERS = 16
 """Timers that there is one of: Period, Tell, Prove, Seek, ..."""
 _DATAGRAMS_GATHERED = 4096
@@ -75,6 +76,7 @@ BOUNDS: dict[str, Bound] = {
     "GoneServices._instances[]": _exactly(MAX_SERVICES_A_ROW),
     "GoneServices._nodes": _NAMES,
     "GoneServices._nodes[]": _known,
+    "GossipedSuspicions.found": _exactly(0),
     "GossipedSuspicions._asked": _known,
     "GossipedSuspicions._asks": _known,
     "GossipedSuspicions._held": _SUSPECTS,
@@ -142,7 +144,7 @@ BOUNDS: dict[str, Bound] = {
     "RoundTrips._zones": _exactly(256),
     "RowAcks._acked": _known,
     "RowAcks._asked": _known,
-    "Dissemination._news": lambda node, ever: ever * (2 + node.config.suspicion_confirmations),
+    "Dissemination._news": lambda node, ever: ever * (2 + getattr(node.config, "suspicion_confirmations", 0)),
     "Dissemination._receipts": _known,
     "Dissemination._told": lambda _node, ever: min(ever, dissemination._UNRECEIPTED_MAX),
     "Timers._due": _timers,
@@ -234,7 +236,7 @@ def _walk(part: Any, seen: dict[int, None]) -> Iterator[tuple[str, Sized]]:
     kind = type(part)
     for name in _attributes(kind, part):
         value = getattr(part, name, None)
-        path = f"{kind.__name__}.{name}"
+        path = f"{_name_of(kind)}.{name}"
         if (
             isinstance(value, Sized)
             and hasattr(value, "__iter__")
@@ -262,7 +264,12 @@ def _walk_values(path: str, mapping: Mapping[Any, Any], seen: dict[int, None]) -
 
 def _is_part(value: object) -> bool:
     kind = type(value)
-    return kind.__module__.startswith(("gossipreg.core", "gossipreg.wire.seal")) and kind.__name__ not in _NOT_PARTS
+    return kind.__module__.startswith(_PARTS) and kind.__name__ not in _NOT_PARTS
+
+
+def _name_of(kind: type) -> str:
+    """A part of `simulations/baselines` has the bounds of the part of the core in whose place it stands."""
+    return next((base.__name__ for base in kind.__mro__ if base.__module__.startswith("gossipreg.")), kind.__name__)
 
 
 _NOT_PARTS = ("Row", "Content", "State", "Knowledge")

@@ -22,7 +22,7 @@ def bound_s(config: Config, members: int, longest_lag_s: float = 0.0) -> float:
     It is what the worst of all these together may take, and so is wide: the longest seen in several hundred seeds of
     swarm was 7.6 periods, and `swarm` reports what each run took.
     """
-    verdict_s = 2 * config.floor_silent_s * (1 + config.local_health_max if config.local_health else 1)
+    verdict_s = 2 * config.floor_silent_s * (1 + config.local_health_max)
     rounds = 24 + 4 * math.ceil(math.log2(max(members, 2))) + 8
     return verdict_s + rounds * config.period_s + longest_lag_s
 

@@ -45,7 +45,7 @@ def run(case: Case) -> list[Figure]:
 
 def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
     """The mean beside what is expected of random probing, where that is what the detector does."""
-    if case.config.probe_order == "ring" or not first_suspicion:
+    if case.detector == "ours" or not first_suspicion:
         return []
     mean = sum(first_suspicion) / len(first_suspicion)
     expected = e / (e - 1) * case.config.period_s

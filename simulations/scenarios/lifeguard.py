@@ -57,7 +57,7 @@ def run(case: Case) -> list[Figure]:
     slow.sort(key=lambda host: host.number)
     for host in slow:
         host.processing_s = 0.0 if stalled else case.value("p", PROCESSING_S)
-    exchange = FullExchange(world, hosts if world.config.suspicion == "gossiped" else ())
+    exchange = FullExchange(world, () if case.detector == "ours" else hosts)
     world.run(QUIET_S)
     before, began = world.traffic(), world.now
     gap_s = case.value("i", -1.0)  # below 0: once

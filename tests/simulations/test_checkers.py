@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gossipreg.config import Config, lan, swim
+from gossipreg.config import Config, lan
+from simulations.baselines.config import swim
 from simulations.checkers.bounded import BOUNDS, Bounded, containers
 from simulations.checkers.checker import Broken
 from simulations.checkers.forgotten import Forgotten

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from simulations import cli, progress, selftest, shrink, sweeps
+from simulations.baselines.config import swim
 from simulations.cases import narrowed
 from simulations.checkers import Broken
 from simulations.failure import command
@@ -94,8 +95,7 @@ def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest
         ("run update --set speed=3", "there is no setting 'speed': choose from datagram_bytes, "),
         ("run update --set helpers=2.5", "'helpers=2.5': helpers is a whole number"),
         ("run update --set helpers=99", "helpers is 99: choose from 0 to 16"),
-        ("run update --set nacks=yes", "'nacks=yes': choose nacks from on, off"),
-        ("run update --set probe_order=star", "'probe_order=star': choose probe_order from ring, shuffle"),
+        ("run update --set gather_s=soon", "'gather_s=soon': gather_s is a number"),
         ("run crash --nodes 1", "crash takes 2 members or more"),
         ("run partition --nodes 3", "partition takes 4 members or more"),
         ("run update --only 3", "update has no plan"),
@@ -122,14 +122,14 @@ def test_what_is_wrong_is_said_in_one_line(line: str, says: str, capsys: pytest.
 
 
 def test_settings_reach_the_run_its_report_and_its_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = "run idle --nodes 3 --duration 2 --set helpers=2 --set hear_nobody=off --jobs 1"
+    line = "run idle --nodes 3 --duration 2 --set helpers=2 --set stall_s=2 --jobs 1"
     assert cli.main([*line.split(), "--out", str(tmp_path)]) == 0
-    assert "helpers=2 hear_nobody=off" in capsys.readouterr().out
+    assert "helpers=2 stall_s=2" in capsys.readouterr().out
     [record, *_] = [json.loads(line) for line in (tmp_path / "idle.jsonl").read_text().splitlines()]
-    assert record["settings"] == "helpers=2 hear_nobody=off"
+    assert record["settings"] == "helpers=2 stall_s=2"
     case = Case(settings=record["settings"], detector="swim")
-    assert (case.config.helpers, case.config.hear_nobody, case.config.suspicion) == (2, False, "gossiped")
-    assert "--set helpers=2 --set hear_nobody=off" in command(case)
+    assert case.config == replace(swim(), helpers=2, stall_s=2.0)
+    assert "--set helpers=2 --set stall_s=2" in command(case)
 
 
 def test_without_the_extra_the_missing_package_is_named(

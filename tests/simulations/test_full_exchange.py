@@ -1,9 +1,9 @@
 """The full exchange that SWIM and Lifeguard have beside their datagrams."""
 
-from gossipreg.config import swim
 from gossipreg.model import Liveness, Rank
 from gossipreg.wire.messages import Claim
 from simulations import inside
+from simulations.baselines.config import swim
 from simulations.full_exchange import EVERY_S, TIMEOUT_S, FullExchange
 from simulations.host import Host
 from simulations.world import World

@@ -66,7 +66,7 @@ class FlapDamping:
         """Whether the answer to this claim that we are dead is put off; if so it is kept for then."""
         context = self._context
         own = self._table.own
-        if (claim.generation, claim.incarnation) < own.liveness[:2] or own.left or not context.config.own_fault:
+        if (claim.generation, claim.incarnation) < own.liveness[:2] or own.left:
             return False
         if self._claim is not None and self._claim.generation == self._table.generation:
             self._claim = max(self._claim, claim, key=lambda one: one.incarnation)

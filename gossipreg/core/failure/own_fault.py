@@ -53,7 +53,5 @@ class OwnFault:
     def at_fault(self) -> bool:
         """Whether the fault is ours. Who is out stays at fault until it is back."""
         context = self._context
-        if not context.config.own_fault:
-            return False
         lately = context.now - self._accused_at <= _ACCUSED_PERIODS * context.config.period_s
         return context.out or (lately and self._ours < min(_FEW, self._helpers - _FEWER))

@@ -178,7 +178,7 @@ class Pairs:
     def _look_at_predecessor(self) -> None:
         context = self._context
         predecessor = self._ring.predecessor()
-        if predecessor != self._predecessor or context.config.probe_order != "ring":
+        if predecessor != self._predecessor:
             before, self._predecessor, self._pinged_at = self._predecessor, predecessor, context.now
             if before is not None and before in self._pairs:
                 self._over(before, self._pairs[before], "unheard")

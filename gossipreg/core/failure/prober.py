@@ -1,7 +1,7 @@
 """The detector: who is probed when, and what an answer or a silence means.
 
 Owns: probes under way, those that we make for others, the order of probing and the local health score. Never knows: how
-a suspicion ends; that is `suspicion.py` (private, ours) or `swim.py` (gossiped), chosen by Config.
+a suspicion ends (`suspicion.py`).
 
 Each period the nearest unsuspected successor on the ring is probed, so everybody is probed once a period. No answer
 within the round-trip bound, or a refused port, hands the target to the suspicions, and the next successor is probed at
@@ -11,7 +11,7 @@ A timer that fires late by more than `stall_s` says that we were asleep: probes 
 sent anew, give no round-trip sample, and after `voided_probes` in a row for one member another is asked to look at it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from gossipreg.core.failure.pairs import Pairs
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
-from gossipreg.model import Address, Liveness, NodeId, Rank
+from gossipreg.model import Address, NodeId, Rank
 from gossipreg.wire.messages import Ack, Claim, Nack, PingReq, Versions
 
 _PROBES_MAX = 4096
@@ -32,10 +32,6 @@ _PROBES_KEPT_PERIODS = 60
 _SUSPICIONS_MAX = 32
 """So many members are suspected here at one time, of our own accord; whoever finds more silent is more likely cut off
 itself. Without a bound one whose every probe was refused went through the whole ring at once, at quadratic cost."""
-
-_NACK_PART = 0.8
-"""Where the asker waits for the rest of its period only, a nack is sent this early: else it comes too late (Lifeguard
-3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,6 @@ class Suspicions(Protocol):
     def refused(self, id: NodeId) -> None: ...
     def reached(self, id: NodeId) -> None: ...
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool: ...
-    def on_claim(self, claim: Claim, held: Liveness) -> bool: ...
     def on_timer(self, name: object) -> bool: ...
     def slept(self, late_s: float) -> None: ...
     def heard_again(self) -> None: ...
@@ -97,9 +92,6 @@ class Prober:
         self._voided: dict[NodeId, int] = {}
         self._checked: dict[Address, None] = {}
         """Addresses looked at in this period because something was refused there."""
-        self._shuffled: Iterator[NodeId] = iter(())
-        self._waits_for: NodeId | None = None
-        """Gossiped suspicion only: whom the last period probed, until that has come to an end."""
         self._periods = context.rng.randrange(context.config.random_compare_periods)
         self._score = 0
 
@@ -116,16 +108,19 @@ class Prober:
         context.timers.set(Period(), following if following > context.now else context.now + config.period_s)
         self._checked.clear()
         self._forget_old()
-        target = self._next_target() if self._waits_for is None else None
-        if target is not None:
-            sent = self.probe(target, tell=self.suspicions.suspects(target))
-            if sent and config.suspicion == "gossiped":
-                self._waits_for = target
+        target = self._probe_this_period()
         self.pairs.on_period()
         self._periods += 1
         if self._periods % config.random_compare_periods == 0:
             for other in self._ring.sample(context.rng, 1, [] if target is None else [target]):
                 self.probe(other)
+
+    def _probe_this_period(self) -> NodeId | None:
+        """Probe the member whose turn it is."""
+        target = self._next_target()
+        if target is not None:
+            self.probe(target, tell=self.suspicions.suspects(target))
+        return target
 
     def _forget_old(self) -> None:
         sent_before = self._context.now - _PROBES_KEPT_PERIODS * self._context.config.period_s
@@ -134,22 +129,9 @@ class Prober:
 
     def _next_target(self) -> NodeId | None:
         context = self._context
-        if context.config.probe_order == "ring":
-            if self.suspicions.held() >= _SUSPICIONS_MAX:  # whoever answers now ends our doubts of ourselves
-                return next(iter(self._ring.sample(context.rng, 1)), None)
-            return next((id for id in self._ring.successors() if not self.suspicions.suspects(id)), None)
-        for _ in range(2):
-            for id in self._shuffled:
-                if id in self._ring:
-                    return id
-            self._shuffled = iter(self._ring.sample(context.rng, len(self._ring)))
-        return None
-
-    def over(self, id: NodeId) -> None:
-        """Gossiped suspicion only: this probe, indirect ones included, has come to an end. Lifeguard's local health
-        stretches that wait, and with it the period (3.1): there is one probe at a time."""
-        if id == self._waits_for:
-            self._waits_for = None
+        if self.suspicions.held() >= _SUSPICIONS_MAX:  # whoever answers now ends our doubts of ourselves
+            return next(iter(self._ring.sample(context.rng, 1)), None)
+        return next((id for id in self._ring.successors() if not self.suspicions.suspects(id)), None)
 
     # -- probing -----------------------------------------------------------------------------------------------------
 
@@ -168,14 +150,11 @@ class Prober:
         context.count("probes")
         self._channel.put(address, self._channel.probe_of(number))
         row = self._table.rows.get(target)
-        if tell and context.config.buddy and row is not None:
+        if tell and row is not None:
             self._channel.put(
                 address, Claim(target, row.liveness.generation, row.liveness.incarnation, Rank.SUSPECT, context.id)
             )
-        bound_s = self._channel.bound_s(target)
-        if asked_by is not None and context.config.suspicion == "gossiped":
-            bound_s *= _NACK_PART
-        context.timers.set(ProbeDue(number), context.now + bound_s)
+        context.timers.set(ProbeDue(number), context.now + self._channel.bound_s(target))
         return True
 
     def on_dropped(self, peer: NodeId) -> None:
@@ -236,20 +215,26 @@ class Prober:
         context = self._context
         context.count("probes_refused" if refused else "probes_missed")
         if probe.asked_by is not None:
-            asker, number = probe.asked_by
-            if context.config.nacks:
-                self._channel.to(asker, Nack(number, refused))
+            self._nack(*probe.asked_by, refused=refused)
             return
         if probe.target not in self._ring:
             return
         if not refused:
             self.pairs.missed(probe.target)
-        known = self.suspicions.suspects(probe.target)
+        self._missed(probe.target, probe.sent_at, refused=refused)
+
+    def _nack(self, asker: NodeId, number: int, *, refused: bool) -> None:
+        """Tell the member for which we probed that there was no ack."""
+        self._channel.to(asker, Nack(number, refused))
+
+    def _missed(self, target: NodeId, sent_at: float, *, refused: bool) -> None:
+        """A probe of our own got no ack."""
+        known = self.suspicions.suspects(target)
         if not known and self.suspicions.held() >= _SUSPICIONS_MAX:
-            context.count("suspicions_put_off")
+            self._context.count("suspicions_put_off")
             return
-        self.suspicions.missed(probe.target, probe.sent_at, refused=refused)
-        if not known and context.config.probe_order == "ring":
+        self.suspicions.missed(target, sent_at, refused=refused)
+        if not known:
             following = self._next_target()
             if following is not None:
                 self.probe(following)
@@ -257,8 +242,6 @@ class Prober:
     def refused(self, address: Address) -> None:
         """The kernel says that nobody listens there. It may be forged, so it only makes us look now."""
         context = self._context
-        if not context.config.refused_ports:
-            return
         hit = [number for number, probe in self._probes.items() if probe.address == address]
         targets: dict[NodeId, None] = {}
         under_way = False
@@ -346,9 +329,8 @@ class Prober:
         self._set_score(self._score - by)
 
     def _set_score(self, score: int) -> None:
-        if self._context.config.local_health:
-            self._score = min(max(score, 0), self._context.config.local_health_max)
-            self._context.stretch = 1 + self._score
+        self._score = min(max(score, 0), self._context.config.local_health_max)
+        self._context.stretch = 1 + self._score
 
     @property
     def score(self) -> int:

@@ -32,8 +32,8 @@ from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
-from gossipreg.model import Liveness, NodeId, Status
-from gossipreg.wire.messages import Claim, PingReq
+from gossipreg.model import NodeId, Status
+from gossipreg.wire.messages import PingReq
 
 _STALE_BOUNDS = 3
 """No verdict on looks that are older than so many bounds. Rounds are two apart by the health that there was when the
@@ -213,10 +213,6 @@ class PrivateSuspicions:
         others = len(self._ring) - 1 - len(self._held)
         return others <= self._context.config.helpers or helper not in self._reaching
 
-    def on_claim(self, claim: Claim, held: Liveness) -> bool:  # noqa: ARG002 (one protocol for both)
-        """What others claim is no matter of ours: only verdicts are told."""
-        return False
-
     def on_timer(self, name: object) -> bool:
         match name:
             case Round(id=id) if id in self._held:
@@ -317,7 +313,7 @@ class PrivateSuspicions:
     # -- hearing nobody ----------------------------------------------------------------------------------------------
 
     def _hears_nobody(self, suspicion: _Suspicion) -> bool:
-        return self._context.config.hear_nobody and self._context.heard_at <= suspicion.since
+        return self._context.heard_at <= suspicion.since
 
     def _unheard(self, id: NodeId, suspicion: _Suspicion) -> None:
         """The floor is over, and since the first missed probe there was no word from anybody."""

@@ -22,7 +22,7 @@ from gossipreg.core.session.outbox import Class
 from gossipreg.core.session.path_mtu import PathMtu
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
-from gossipreg.model import Liveness, NodeId, Rank, Version
+from gossipreg.model import Liveness, NodeId, Version
 from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 
 _THROTTLED_S = 0.02
@@ -61,8 +61,6 @@ class Topic(NamedTuple):
 
     id: NodeId
     claim: bool
-    by: NodeId | None = None
-    """Whose word it is, where that matters: independent suspicions are told each."""
 
 
 @dataclass(slots=True)
@@ -111,13 +109,9 @@ class Dissemination:
         """The row's content went up from `base`: tell it. `told_by` knows already."""
         self._add(Topic(id, False), base, told_by)
 
-    def tell_claim(self, id: NodeId, told_by: NodeId | None = None, by: NodeId | None = None) -> None:
-        """The claim about this member's life rose, or `by` confirms a suspicion: tell it."""
-        self._add(Topic(id, True, by), Version(0, 0), told_by)
-
-    def at_once(self) -> None:
-        """What is gathered goes out now."""
-        self._context.timers.set_earlier(Tell(), self._context.now)
+    def tell_claim(self, id: NodeId, told_by: NodeId | None = None) -> None:
+        """The claim about this member's life rose: tell it."""
+        self._add(Topic(id, True), Version(0, 0), told_by)
 
     def _add(self, topic: Topic, base: Version, told_by: NodeId | None) -> None:
         news = self._news.get(topic)
@@ -129,8 +123,7 @@ class Dissemination:
         if told_by is not None:
             news.known_to[told_by] = None
         context = self._context
-        since = self._last_at if context.config.first_at_once else context.now
-        context.timers.set_earlier(Tell(), max(context.now, since + context.config.gather_s))
+        context.timers.set_earlier(Tell(), max(context.now, self._last_at + context.config.gather_s))
 
     def gathers(self, id: NodeId) -> bool:
         """Whether news of this row waits to be told."""
@@ -188,10 +181,8 @@ class Dissemination:
         return row is not None and row.dead and row.reporter == self._context.id
 
     def _spared(self, topic: Topic) -> NodeId:
-        """Whom a rumour is about needs not be told, unless it is that it is suspected: then we spare only ourselves."""
-        row = self._table.rows.get(topic.id)
-        suspected = topic.claim and row is not None and row.liveness.rank is Rank.SUSPECT
-        return self._context.id if suspected else topic.id
+        """The member that an update is about needs not be told of it."""
+        return topic.id
 
     def tell_now(self, peers: Iterable[NodeId], id: NodeId, base: Version) -> None:
         """Tell these members of a row's content at once, certainly: on leaving."""
@@ -223,7 +214,7 @@ class Dissemination:
         if row is None:
             return None
         if topic.claim:
-            return Claim(id, *row.liveness, topic.by or row.reporter or context.id)
+            return Claim(id, *row.liveness, row.reporter or context.id)
         page = self._table.page(id, base, limit_bytes)
         if page is None or page.reached == page.head:
             return page

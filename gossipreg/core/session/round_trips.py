@@ -61,8 +61,6 @@ class RoundTrips:
 
     def bound_s(self, id: NodeId, zone: str, floor_s: float) -> float:
         """How long to wait for an answer of this member, at least `floor_s`, before it counts as missed."""
-        if not self._config.adaptive_bound:
-            return self._config.rtt_initial_s
         estimate = self._members.get(id) or self._zones.get(zone)
         raw = self._config.rtt_initial_s if estimate is None else estimate.bound_s
         return min(max(raw, floor_s), self._config.rtt_ceiling_s)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gossipreg.config import swim
 from gossipreg.core.failure.pairs import PAIRS_MAX
 from gossipreg.model import NodeId
 from simulations import inside
+from simulations.baselines.config import swim
 from simulations.network import between, into
 from tests.core.cluster import Cluster, Host
 

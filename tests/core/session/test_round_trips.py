@@ -50,12 +50,6 @@ def test_a_member_never_measured_has_its_zones_timeout() -> None:
     assert trips.smoothed_s(B) is None
 
 
-def test_without_adaptive_bounds_all_have_the_initial_one() -> None:
-    trips = RoundTrips(replace(WIDE, adaptive_bound=False))
-    trips.sample(A, "", 0.8)
-    assert trips.bound_s(A, "", WIDE.rtt_floor_s) == WIDE.rtt_initial_s
-
-
 def test_zones_invented_without_end_take_no_memory_without_end() -> None:
     trips = RoundTrips(lan)
     for number in range(2000):

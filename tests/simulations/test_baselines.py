@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from gossipreg.config import Config, lifeguard, swim
+from gossipreg.config import Config
 from simulations import inside
+from simulations.baselines.config import lifeguard, swim
 from tests.core.cluster import Cluster, Host
 
 BOTH = pytest.mark.parametrize("config", [swim(), lifeguard()], ids=["swim", "lifeguard"])
@@ -85,7 +86,7 @@ def test_a_prober_with_blocked_sends_accuses_one_member_later(config: Config) ->
 
 
 @BOTH
-def test_plain_swim_and_lifeguard_are_configurations(config: Config) -> None:
+def test_swim_and_lifeguard_refute_and_declare_dead(config: Config) -> None:
     cluster = Cluster(seed=12, config=config)
     hosts = cluster.grow(12)
     cluster.stall(hosts[1])

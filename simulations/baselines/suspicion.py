@@ -1,6 +1,7 @@
-"""Gossiped suspicion: SWIM's, and Lifeguard's, for comparison with our own.
+"""Gossiped suspicion: SWIM's, and Lifeguard's.
 
 Owns: indirect probes under way and the timers of suspicions that all members hold. Never knows: who is probed when.
+What it finds it leaves in `found`, for the node to gossip.
 
 SWIM (4.2): a missed probe asks `helpers` members; if none reaches the target before the period ends, SUSPECT is told to
 all. Everybody who hears it waits; the suspect refutes with a higher incarnation, else it is declared dead.
@@ -10,16 +11,16 @@ confirmation, log-shaped, to its minimum.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gossipreg.core.context import Context
-from gossipreg.core.failure.prober import Prober
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Rank
 from gossipreg.wire.messages import Claim, PingReq
+from simulations.baselines.config import BaselineConfig
+from simulations.baselines.prober import RandomOrderProber
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,12 @@ class RefuteOver:
     liveness: Liveness
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredDead:
+    id: NodeId
+    why: str
+
+
 @dataclass(slots=True)
 class _Held:
     liveness: Liveness
@@ -52,18 +59,17 @@ class GossipedSuspicions:
         table: Table,
         ring: Ring,
         channel: Channel,
-        detector: Prober,
-        claim: Callable[[Claim], None],
-        declare: Callable[[NodeId, str], None],
+        prober: RandomOrderProber,
+        config: BaselineConfig,
     ) -> None:
-        """`claim`: merge this claim into our table and tell it; `declare(id, why)`: the verdict."""
         self._context = context
         self._table = table
         self._ring = ring
         self._channel = channel
-        self._prober = detector
-        self._claim = claim
-        self._declare = declare
+        self._prober = prober
+        self._config = config
+        self.found: list[Claim | DeclaredDead] = []
+        """What the node has to gossip: a suspicion, or its end."""
         self._asks: dict[NodeId, dict[int, NodeId]] = {}
         """By suspect the questions without an answer: number -> helper."""
         self._asked: dict[NodeId, None] = {}
@@ -145,7 +151,7 @@ class GossipedSuspicions:
         self._let_go(id)
 
     def blocked(self, now: float, *, blocked: bool) -> None:
-        """For simulations: our sends block, or no longer do. A prober that is a thread stands still in its send, as
+        """Our sends block, or no longer do. A prober that is a thread stands still in its send, as
         memberlist's does, so its probe comes to an end only once that goes on; the timers of suspicions run."""
         self._blocked = blocked
         if not blocked:
@@ -161,11 +167,11 @@ class GossipedSuspicions:
         self._prober.over(id)
         asks = self._asks.pop(id, {})
         anybody_asked = id in self._asked
-        self._prober.unhealthier(len(asks) if context.config.nacks and anybody_asked else 1)
+        self._prober.unhealthier(len(asks) if self._config.lifeguard and anybody_asked else 1)
         self._asked.pop(id, None)
         row = self._table.rows.get(id)
         if row is not None and row.active:
-            self._claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.SUSPECT, context.id))
+            self.found.append(Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=context.id))
 
     # -- everybody's part --------------------------------------------------------------------------------------------
 
@@ -184,7 +190,7 @@ class GossipedSuspicions:
             self._let_go(claim.id)
             held = self._held[claim.id] = _Held(liveness, self._context.now)
             self._context.count("suspicions")
-        confirms = claim.by not in held.by and len(held.by) <= self._context.config.suspicion_confirmations
+        confirms = claim.by not in held.by and len(held.by) <= self._config.suspicion_confirmations
         if confirms:
             held.by[claim.by] = None
         self._context.timers.set(RefuteOver(claim.id, liveness), held.since + self._refute_s(len(held.by) - 1))
@@ -197,7 +203,7 @@ class GossipedSuspicions:
 
     def _refute_s(self, confirmations: int) -> float:
         """Lifeguard 3.2; with a maximum multiplier of 1 it is SWIM's constant."""
-        config = self._context.config
+        config = self._config
         members = len(self._ring)
         least = config.suspicion_multiplier * max(1.0, math.log10(max(members, 1))) * config.period_s
         most = config.suspicion_max_multiplier * least
@@ -215,4 +221,4 @@ class GossipedSuspicions:
         if row.hold_until > self._context.now:
             self._context.timers.set(RefuteOver(id, liveness), row.hold_until)
         else:
-            self._declare(id, f"suspected by {len(held.by)} and not refuted")
+            self.found.append(DeclaredDead(id, f"suspected by {len(held.by)} and not refuted"))

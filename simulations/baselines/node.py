@@ -1,0 +1,107 @@
+"""A member that runs SWIM or Lifeguard: our node with the prober, the suspicions and the gossip of `baselines`.
+
+Owns: what becomes of claims. Everybody holds a suspicion that is gossiped, and its subject refutes it at once: there is
+no flap damping. Never knows: how a suspicion ends (`suspicion.py`).
+"""
+
+from gossipreg.config import Config
+from gossipreg.core.gossip.dissemination import Topic
+from gossipreg.core.node import Node
+from gossipreg.core.session.round_trips import RoundTrips
+from gossipreg.core.session.sessions import Peer
+from gossipreg.model import Address, Liveness, NodeId, Rank
+from gossipreg.wire.messages import Claim, Message
+from simulations.baselines.config import BaselineConfig
+from simulations.baselines.dissemination import BaselineDissemination
+from simulations.baselines.prober import RandomOrderProber
+from simulations.baselines.suspicion import DeclaredDead, GossipedSuspicions
+
+
+class FixedTimeout(RoundTrips):
+    """One timeout for every member, whatever was measured."""
+
+    def bound_s(self, id: NodeId, zone: str, floor_s: float) -> float:  # noqa: ARG002 (it measures, and ignores it)
+        return self._config.rtt_initial_s
+
+
+class BaselineNode(Node):
+    """Made with a BaselineConfig."""
+
+    _suspicions: GossipedSuspicions
+    _dissemination: BaselineDissemination
+
+    def _make_round_trips(self) -> FixedTimeout:
+        return FixedTimeout(self.config)
+
+    def _make_dissemination(self) -> BaselineDissemination:
+        return BaselineDissemination(self._context, self.table, self._ring, self._channel, self._paths)
+
+    def _make_prober(self) -> RandomOrderProber:
+        return RandomOrderProber(self._context, self.table, self._ring, self._channel)
+
+    def _make_suspicions(self) -> GossipedSuspicions:
+        assert isinstance(self._prober, RandomOrderProber)
+        assert isinstance(self.config, BaselineConfig)
+        return GossipedSuspicions(self._context, self.table, self._ring, self._channel, self._prober, self.config)
+
+    # -- claims ------------------------------------------------------------------------------------------------------
+
+    def _on_due(self, name: object, due: float) -> None:
+        super()._on_due(name, due)
+        found, self._suspicions.found = self._suspicions.found, []
+        for one in found:
+            if isinstance(one, DeclaredDead):
+                self._declare(one.id, one.why)
+            else:
+                self._intake.claim(one)
+                self._after_own(one)
+
+    def _declare(self, id: NodeId, why: str) -> None:
+        row = self.table.rows.get(id)
+        if row is not None and row.active:
+            super()._declare(id, why)
+            self._after_own(Claim(id, *row.liveness, by=self.id))
+
+    def _after_own(self, claim: Claim) -> None:
+        self._hold(claim)
+        self._dissemination.at_once()  # in memberlist it rides on the next ack
+
+    def _take(self, peer: Peer, message: Message, source: Address, counter: int) -> None:
+        if type(message) is not Claim:
+            super()._take(peer, message, source, counter)
+        elif message.id == self.id:
+            self._on_ourselves(peer.id, message)
+        else:
+            if message.rank is Rank.SUSPECT:
+                self._on_suspicion(peer.id, message, counter)
+            else:
+                self._intake.on_claim(peer.id, message, counter)
+            self._hold(message)
+            self._prove_if_in_doubt(message.id)
+
+    def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:
+        if claim.generation > self.table.generation:
+            self._identity_conflict.met_generation(claim.generation)
+        elif claim.rank is not Rank.ALIVE:
+            self._intake.contradict(peer, claim)
+
+    def _on_suspicion(self, peer: NodeId, claim: Claim, counter: int) -> None:
+        """A member that repeats an old suspicion is not corrected: it hears the refutation from others."""
+        row = self.table.rows.get(claim.id)
+        level = Liveness(claim.generation, claim.incarnation, claim.rank)
+        if row is None or row.dead or row.liveness <= level:
+            self._intake.merge_claim(peer, claim, counter)
+        else:
+            self._dissemination.owe_receipt(peer, counter)
+            self._dissemination.shown(peer, Topic(claim.id, True), level)
+
+    def _hold(self, claim: Claim) -> None:
+        """Every member that knows of a suspicion waits for the refutation."""
+        row = self.table.rows.get(claim.id)
+        if row is not None and self._suspicions.on_claim(claim, row.liveness):
+            self._dissemination.confirm(claim.id, claim.by)
+
+
+def node_class(config: Config) -> type[Node]:
+    """The class of the members that have this config."""
+    return BaselineNode if isinstance(config, BaselineConfig) else Node
