@@ -1,6 +1,6 @@
-"""The checkers, one file each: what must hold of the members, looked at from outside while they run.
+"""The checkers, one invariant a file: each observes the members from outside while they run.
 
-`Checkers` puts all that apply to a world together; `checker.py` says what one is.
+`Checkers` has all that apply to a world; `checker.py` defines one.
 """
 
 from simulations.checkers.as_written import AsWritten
@@ -25,10 +25,10 @@ TICKS_A_PERIOD = 4
 
 
 class Checkers:
-    """All checkers of a world, watching. Made before the first member starts."""
+    """All checkers of a world. Create it before the first member starts."""
 
     def __init__(self, world: World, *, ours: bool = True) -> None:
-        """`ours`: our own detector runs; else only what holds of SWIM and Lifeguard too is looked at."""
+        """`ours`: our own detector runs; else only the invariants that SWIM and Lifeguard keep too are checked."""
         self.world = world
         ledger = Ledger()
         world.watch(ledger)

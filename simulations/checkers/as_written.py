@@ -1,4 +1,4 @@
-"""Invariant 3: at v, a row is as its owner wrote it up to v."""
+"""Invariant 3: a row at version v is what its owner wrote up to v."""
 
 from gossipreg.core.table.content import Content, key_of, split_key
 from gossipreg.core.table.row import Row
@@ -9,12 +9,12 @@ from simulations.world import World
 
 
 class AsWritten(Checker):
-    """Whoever holds a row at counter v holds every key whose last change, as the owner has it now, is at or before v
-    exactly as the owner wrote it, and where that change took the key out it holds nothing under it. Other keys may be
-    older; a key that the owner never wrote there is none; and nobody is ahead of the owner.
+    """A member that holds a row at counter v holds every key whose last change, as the owner has it now, is at or
+    before v, exactly as the owner wrote it; if that change removed the key, it holds nothing under it. Other keys may
+    be older. No member holds a key that the owner never wrote, and none is ahead of the owner.
 
-    A part that a later head dropped has no tombstone of its own: the head tells that it is gone, and where the head was
-    written again since, the later one does. Until then the slot is older as a whole."""
+    A part that a later head dropped has no tombstone of its own: the head says that it is gone, or the next version of
+    the head if it was written again. Until a member has that head, the whole slot is older."""
 
     name = "as_written"
 

@@ -18,11 +18,11 @@ from simulations.host import Host
 from simulations.world import World
 
 Bound = Callable[[Node, int], float]
-"""What a container may hold at this node, where so many members have ever been."""
+"""The most entries of a container at this node, given the number of members that have ever existed."""
 
 
 def _known(node: Node, ever: int) -> int:  # noqa: ARG001 (a Bound)
-    """One for each member that has ever been."""
+    """One entry for each member that has ever existed."""
     return ever
 
 
@@ -37,9 +37,9 @@ _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
 _NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
 _PARTS = "gossipreg.core", "gossipreg.wire.seal", "simulations.baselines"
 _TIMERS = 16
-"""Timers that there is one of: Period, Tell, Prove, Seek, ..."""
+"""The timers that exist once: Period, Tell, Prove, Seek, ..."""
 _DATAGRAMS_GATHERED = 4096
-"""Receipts owed to one member: it names datagrams of the last few milliseconds."""
+"""Receipts owed to one member: a receipt names datagrams of the last few milliseconds."""
 
 
 def _timers(node: Node, ever: int) -> float:
@@ -164,11 +164,12 @@ BOUNDS: dict[str, Bound] = {
     "Dissemination._receipts[]": _exactly(_DATAGRAMS_GATHERED),
     "Dissemination._told[]": _exactly(dissemination._UNRECEIPTED_MAX),
 }
-"""By class and attribute; with [] what is in its values. A container that is not named here has no bound, and fails."""
+"""By class and attribute; with [] for a container in the values. A container that is not in this table fails the
+check."""
 
 
 class Bounded(Checker):
-    """Every dict, list, deque and heap of every part of a node is within its bound; so are the tombstones of its own
+    """Every dict, list, deque and heap of every part of a node is within its bound. So are the tombstones of its own
     row, the parts of every row, and the bytes of the table."""
 
     name = "bounded"
@@ -178,7 +179,8 @@ class Bounded(Checker):
         self._next = 0
 
     def tick(self) -> None:
-        """One member each time, in turn: it walks all that the node holds."""
+        """Check one member each time, the next one at the next tick, because walking all containers of a node is
+        slow."""
         running = self.running()
         if running:
             self._next = (self._next + 1) % len(running)
@@ -194,7 +196,7 @@ class Bounded(Checker):
             size = len(container)
             bound = BOUNDS.get(path)
             if bound is None:
-                self.fail(f"{path} has no bound that is written down (simulations/checkers/bounded.py)", host)
+                self.fail(f"{path} has no bound: add it to simulations/checkers/bounded.py", host)
             if size > bound(node, ever):
                 self.fail(f"{path} of {host.name} holds {size}, and its bound is {bound(node, ever):g}", host)
         not_acked = node.inspect().not_acked
@@ -212,7 +214,7 @@ class Bounded(Checker):
                 continue
             entries = len(content.entries)
             for part in ("_dirty", "_kept", "_parts"):
-                # a slot that is dirty or has parts has been told of, though its head may still be on its way
+                # a slot that is dirty or has parts is known, though its head may not have arrived yet
                 if len(getattr(content, part)) > 2 * entries + content.counter:
                     self.fail(f"{part} of {self.called(row.id)} at {host.name} holds more than was written", host)
             if content._buried is not None and len(content._buried) > node.config.tombstones_max:
@@ -223,7 +225,7 @@ _SLOTS: dict[type, tuple[str, ...]] = {}
 
 
 def containers(node: Node) -> Iterator[tuple[str, Sized]]:
-    """(class and attribute, container) for every container that a node's parts hold, rows' contents aside."""
+    """Yield (class and attribute, container) for every container of a node's parts, except the contents of rows."""
     seen: dict[int, None] = {}
     yield "Node.touched", node.touched
     yield from _walk(node, seen)
@@ -273,7 +275,7 @@ def _name_of(kind: type) -> str:
 
 
 _NOT_PARTS = ("Row", "Content", "State", "Knowledge")
-"""Rows are checked by themselves, and the members of an Enum hold nothing."""
+"""Rows have checks of their own, and the members of an Enum have no containers."""
 
 
 def _attributes(kind: type, part: object) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""What a checker is: an onlooker that knows one invariant and says so where it does not hold.
+"""A checker: an observer that knows one invariant and fails the run if it does not hold.
 
-Owns: the three moments at which checkers look, and the words of a failure. Never knows: any one invariant.
+Owns: the three moments at which a checker is called, and the text of a failure. Never knows: any one invariant.
 
-    after      an input of a member was handled (or an effect came of it): what must hold at every moment
-    tick       now and then: what must not last, and what is too dear to look at after every input
-    at_rest    faults have stopped and the bound is over: what must hold then
+    after      an input of a member was handled (or an effect came of it): what must hold at every moment tick four
+    times a period: what must not last, and what is too expensive to check after every input at_rest    the faults have
+    ended and the bound has passed: what must hold then
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from simulations.world import START, World
 
 
 class Broken(CheckFailed):
-    """An invariant did not hold: which (the checker's name), at whom, when, and what was seen."""
+    """An invariant did not hold: the checker's name, the members concerned, the time, and the observation."""
 
     def __init__(self, checker: str, members: tuple[str, ...], at_s: float, what: str) -> None:
         super().__init__(f"{checker}: {what}\n  members {', '.join(members) or '-'}; at {at_s:.3f} s")
@@ -32,7 +32,7 @@ class Broken(CheckFailed):
         self.what = what
 
     def __reduce__(self) -> tuple[object, ...]:
-        """It may come from another process, with its full message."""
+        """Keep the full message when the failure is pickled by a worker process."""
         return _again, (self.checker, self.members, self.at_s, self.what, str(self))
 
 
@@ -45,7 +45,7 @@ def _again(checker: str, members: tuple[str, ...], at_s: float, what: str, messa
 class Checker(Observer):
     name: ClassVar[str]
     also_for_swim: ClassVar[bool] = True
-    """Whether it holds of the detectors that we only compare with, too."""
+    """Whether SWIM and Lifeguard, which are run for comparison, keep the invariant too."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -54,23 +54,23 @@ class Checker(Observer):
         """Called every quarter of a period."""
 
     def at_rest(self) -> None:
-        """Called once everything should have come to rest."""
+        """Called once the cluster should be at rest."""
 
     def fail(self, what: str, *members: Host) -> NoReturn:
         raise Broken(self.name, tuple(host.name for host in members), self.world.now - START, what)
 
     def called(self, id: NodeId) -> str:
-        """A member's name, for people."""
+        """Return a member's name, for people."""
         host = self.world.by_id.get(id)
         return id.hex()[:8] if host is None else host.name
 
     def owner(self, id: NodeId) -> list[Host]:
-        """The machine of this member, where there is one; to be listed in a failure."""
+        """Return the machine of this member, if there is one; to be listed in a failure."""
         host = self.world.by_id.get(id)
         return [] if host is None else [host]
 
     def changed(self, host: Host) -> Iterator[Row]:
-        """The rows of others that this member's last input has changed."""
+        """Yield the rows of others that this member's last input has changed."""
         table = host.node.table
         for id in host.node.touched:
             row = table.rows.get(id)
@@ -78,7 +78,7 @@ class Checker(Observer):
                 yield row
 
     def declared_dead(self, host: Host) -> Iterator[NodeId]:
-        """Whom this member has declared dead in its last input."""
+        """Yield the members that this one has declared dead in its last input."""
         node = host.node
         for id in node.touched:
             row = node.table.rows.get(id)
@@ -88,10 +88,10 @@ class Checker(Observer):
                 yield id
 
     def running(self) -> list[tuple[Host, Node]]:
-        """The members that are up, with their nodes."""
+        """Return the members that are up, with their nodes."""
         return [(host, host.node) for host in self.world.hosts if host.up]
 
 
 def stored(row: Row) -> list[Content]:
-    """What is kept of a row: its content, and the snapshot that is on its way to take its place."""
+    """Return the stored contents of a row: the content, and the full row that is being pulled to replace it."""
     return [content for content in (row.content, row.shadow) if content is not None and content.head >= 0]

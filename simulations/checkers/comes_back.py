@@ -8,13 +8,13 @@ from simulations.host import Host
 from simulations.world import World
 
 _ON_ITS_WAY_S = 2.0
-"""Longer than a datagram is ever under way, with bandwidth limits and held back ones."""
+"""Longer than any datagram travels, with limited bandwidth and reordering."""
 
 
 class ComesBack(Checker):
-    """Judged by what a member held before: in its answers there is no service whose deregistration its row had reached,
-    and none of an older start than it held whole. Judged by the truth: once a process is gone, nobody that is up counts
-    it as a member, and no word of it is on its way or waits in anybody's socket, nobody ever counts it again."""
+    """Two rules. By what a member held before: its answers contain no service whose deregistration its row had reached,
+    and no service of an older start than the row had. By the truth: once a process has ended, no running member counts
+    it as a member, and no datagram about it is in flight or waits in a socket, no member ever counts it again."""
 
     name = "comes_back"
 
@@ -22,12 +22,12 @@ class ComesBack(Checker):
         super().__init__(world)
         self._ledger = ledger
         self._reached: dict[int, tuple[object, dict[NodeId, Version]]] = {}
-        """By member: the process, and how far it has held each row."""
+        """By member: the process, and the highest version that it has held of each row."""
         self._buried: dict[tuple[NodeId, int], float] = {}
-        """(member, generation) of processes that are gone and that nobody counts any more, and since when."""
+        """(member, generation) of ended processes that no member counts any more, and since when."""
         self._mortal: dict[tuple[NodeId, int], tuple[Host, float]] = {}
-        """Those that have been, and are not buried: on which machine, and when they were last counted or there was word
-        of them."""
+        """(member, generation) of all other processes: the machine, and the time at which a member last counted the
+        process or a datagram about it was in flight."""
 
     def after(self, host: Host) -> None:
         node = host.node
@@ -37,14 +37,14 @@ class ComesBack(Checker):
         for id in node.touched:
             row = node.table.rows.get(id)
             if row is None:
-                reached.pop(id, None)  # forgotten: what it comes back as is judged by the truth alone
+                reached.pop(id, None)  # forgotten: if it comes back, the second rule alone applies
                 continue
             reached[id] = max(reached.get(id, row.told), row.told)
             for slot, instance in node.inspect().instances(id).items():
                 self._look(host, slot, instance, reached[id])
             if (id, row.liveness.generation) in self._buried and id in node.ring:
                 since = self.world.now - self._buried[id, row.liveness.generation]
-                what = f"{host.name} counts {self.called(id)} again, {since:.1f} s after nobody did; it is gone"
+                what = f"{host.name} counts {self.called(id)} again, {since:.1f} s after no member did"
                 self.fail(what, host, *self.owner(id))
 
     def _of(self, host: Host) -> dict[NodeId, Version]:
@@ -55,8 +55,8 @@ class ComesBack(Checker):
         return reached
 
     def _look(self, host: Host, slot: int, instance: Instance, reached: Version) -> None:
-        """What is given out by a member that has held the row up to `reached`. It knows of a deregistration unless the
-        slot was written again beyond that: then there was no tombstone on the way any more."""
+        """Check an instance in the answers of a member that has held the row up to `reached`. The member knows of a
+        deregistration unless the slot was written again after `reached`: then the tombstone is gone."""
         generation, counter = instance.version
         gives = f"{host.name} gives {instance.service.id} of {self.called(instance.node)}"
         if generation < reached.generation:
@@ -82,6 +82,7 @@ class ComesBack(Checker):
                 del self._mortal[id, generation]
 
     def _counted(self, id: NodeId, generation: int) -> bool:
-        """Whether anybody takes it for a member, itself included; a row on its way to a newer start counts too."""
+        """Return whether any running member, itself included, counts the process as a member; a row that is about to
+        change to a newer start counts too."""
         rows = (node.table.rows.get(id) for _, node in self.running())
         return any(row is not None and row.liveness.generation <= generation and row.active for row in rows)

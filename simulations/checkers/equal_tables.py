@@ -1,4 +1,4 @@
-"""Invariant 4: once faults stop, all tables are equal within the bound of the profile."""
+"""Invariant 4: once faults end, all tables are equal within the bound of the profile."""
 
 import math
 
@@ -9,18 +9,18 @@ from simulations.host import Host
 
 
 def bound_s(config: Config, members: int, longest_lag_s: float = 0.0) -> float:
-    """Within how long after the last fault all that are up must hold equal tables, seconds. What it is made of:
+    """Return the seconds after the last fault within which all running members must hold equal tables. The parts:
 
-    - a verdict that was under way when the fault ended: the floor, stretched by the worst local health, and as long as
-      that again where the member must first find out by itself that it is lost
-    - finding each other again: the lost are called on `lost_calls` times a period by all together; 24 periods leave one
-      in a billion that a call never hit even where most of those lost are gone for good
-    - spreading: a comparison takes a period at most, log2(n) rounds of them, twice (claims, then the rows), and a
+    - a suspicion that was open when the fault ended: the floor, multiplied for the worst local health; twice, if the
+      member must first find out that it was declared dead
+    - reconnecting: all members together greet `lost_calls` dead members a period; within 24 periods the probability
+      that one was never greeted is one in a billion, even if most dead members are gone for good
+    - spreading: a comparison takes a period at most; log2(n) rounds of them, twice (claims, then rows), and a
       refutation after each
-    - the backoff of comparisons that moved nothing, which a change of either table ends: a few periods
+    - the backoff of comparisons that changed nothing, which ends when either table changes: a few periods
 
-    It is what the worst of all these together may take, and so is wide: the longest seen in several hundred seeds of
-    swarm was 7.6 periods, and `swarm` reports what each run took.
+    The sum is wide, since it adds the worst of all parts: the longest time in several hundred seeds of swarm was 7.6
+    periods. `swarm` reports the time of each run.
     """
     verdict_s = 2 * config.floor_silent_s * (1 + config.local_health_max)
     rounds = 24 + 4 * math.ceil(math.log2(max(members, 2))) + 8
@@ -28,9 +28,9 @@ def bound_s(config: Config, members: int, longest_lag_s: float = 0.0) -> float:
 
 
 class EqualTables(Checker):
-    """At rest the tables of all that are up are equal: the same fingerprint, the same members alive, entry for entry
-    what the owners have, and the answers to lookups are what was registered where, no more and no less. One who is up
-    all by itself makes no verdict about the others, so it is not judged."""
+    """At rest the tables of all running members are equal: the same fingerprint, the same members alive, the same
+    entries as the owners have, and the answers to lookups are exactly the registered services. If one member runs
+    alone, it is isolated and declares no member dead, so it is not checked."""
 
     name = "equal_tables"
     also_for_swim = False
@@ -43,12 +43,12 @@ class EqualTables(Checker):
         for host in up:
             node = host.node
             if not node.synced:
-                self.fail(f"{host.name} is not in step", host)
+                self.fail(f"{host.name} is not synced", host)
             if list(node.ring) != alive:
                 missing = [self.called(id) for id in alive if id not in node.ring]
                 extra = [self.called(id) for id in node.ring if id not in alive]
                 also = [other for other in up if other.name in missing]
-                self.fail(f"{host.name} lacks {missing} and has {extra} beside", host, *also)
+                self.fail(f"{host.name} lacks {missing} and has {extra} too many", host, *also)
             for other in up:
                 self._compare(host, other)
         prints = {host.node.fingerprint: host for host in up}
@@ -85,7 +85,7 @@ class EqualTables(Checker):
             self._look_at_lookups(host, right)
 
     def _look_at_lookups(self, host: Host, right: dict[tuple[NodeId, str], tuple[Service, Health]]) -> None:
-        """What a client gets, which may have been made long ago and kept."""
+        """Check the answers that a client gets; they may come from the catalog's cache."""
         names: dict[str, list[tuple[NodeId, str]]] = {service.name: [] for service, _ in right.values()}
         for key, (service, health) in right.items():
             if health is Health.PASSING:

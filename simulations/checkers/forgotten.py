@@ -1,4 +1,4 @@
-"""The dead are forgotten: no row outlives its member for longer than the profile says."""
+"""Dead members are forgotten: no row outlives its member for longer than the profile says."""
 
 from gossipreg.config import Config
 from gossipreg.core.table.row import Row, State
@@ -8,7 +8,7 @@ from simulations.host import Host
 from simulations.world import World
 
 _LATE_PERIODS = 2
-"""What is due is looked for once a period."""
+"""A node looks for rows that are due once a period."""
 _ROUNDING_S = 1e-6
 
 
@@ -17,16 +17,16 @@ def kept_s(row: Row, config: Config) -> float:
 
 
 class Forgotten(Checker):
-    """Whoever holds the row of a member that is dead or has left forgets it `dead_row_s` after it learned of that
-    (`dead_row_brief_s` where the member is not durable), by its own clock: not sooner, and a period or two later at
-    most. Who stands still does so once it goes on, when its timers have fired."""
+    """A member forgets the row of a dead or left member `dead_row_s` after it learned of that (`dead_row_brief_s` if
+    the other is not durable), by its own clock: not sooner, and two periods later at most. A stalled member does so
+    when it runs again and its timers have fired."""
 
     name = "forgotten"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._gone: dict[int, tuple[object, dict[NodeId, tuple[State, float, float]]]] = {}
-        """By member: the process, and of each row that is dead or left: which, since when, and for how long it is
+        """By member: the process, and for each row that is dead or left: its state, since when, and how long it is
         kept."""
 
     def after(self, host: Host) -> None:

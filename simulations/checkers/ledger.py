@@ -1,8 +1,8 @@
-"""The ledger: all that each owner has ever written, as it stood at the owner right after it was written.
+"""The ledger: everything that each owner has ever written, as it was at the owner right after it was written.
 
-Owns: for each (owner, generation) the entries by key and change, and when each service was taken out. It is no checker;
-those that need the truth share one. The owner's own content is read after every input of its member, so nothing that
-another member says can get in here, unless it changes the owner's own row, and then `owners_bytes` fails.
+Owns: for each (owner, generation) the entries by key and change, and the deregistrations of each service. It is not a
+checker; the checkers that need the truth share one. It reads the owner's own content after every input of its member.
+So nothing from another member can enter the ledger, unless it changes the owner's own row; then `owners_bytes` fails.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from simulations.host import Host
 from simulations.observer import Observer
 
 Entry = tuple[int, bytes | None]
-"""Counter at the change, and the value, or None where the key was taken out or dropped."""
+"""Counter at the change, and the value; None if the key was removed or dropped."""
 
 
 @dataclass(slots=True)
@@ -24,9 +24,9 @@ class Written:
     changes: dict[int, list[Entry]] = field(default_factory=dict)
     """By key, oldest first. A part that a later head dropped is gone at that input's last counter."""
     live: dict[int, None] = field(default_factory=dict)
-    """Keys that hold something."""
+    """Keys that have a value."""
     services: dict[str, None] = field(default_factory=dict)
-    """Ids registered now."""
+    """Ids of the services registered now."""
     taken_out: dict[str, list[int]] = field(default_factory=dict)
     """By service id: the counters at which it was deregistered."""
     incarnation: int = 0
@@ -55,7 +55,7 @@ class Ledger(Observer):
         self._seen: dict[NodeId, object] = {}
 
     def of(self, id: NodeId, generation: int) -> Written | None:
-        """What this owner wrote in this generation; None where it never had it."""
+        """Return what this owner wrote in this generation; None if it never had that generation."""
         return self.written.get((id, generation))
 
     def after(self, host: Host) -> None:

@@ -9,9 +9,9 @@ from simulations.world import World
 
 
 class OwnersBytes(Checker):
-    """Every entry that anybody stores (in a row, or in a snapshot on its way) is one that the owner wrote in that
-    generation: the same key, the same counter, the same bytes. No generation, and no incarnation, is held of anybody
-    that its owner has not issued. And no input but its own commands changes an owner's own services."""
+    """Every entry that a member stores (in a row, or in a full row that is being pulled) is one that the owner wrote in
+    that generation: the same key, the same counter, the same bytes. No member holds a generation or an incarnation that
+    its owner has not issued. Only its own commands change an owner's own services."""
 
     name = "owners_bytes"
 
@@ -28,7 +28,7 @@ class OwnersBytes(Checker):
     def _look_at_life(self, host: Host, row: Row) -> None:
         written = self._ledger.of(row.id, row.liveness.generation)
         if written is None:
-            what = f"{host.name} holds a start of {self.called(row.id)} that there never was"
+            what = f"{host.name} holds a generation of {self.called(row.id)} that never existed"
         elif row.liveness.incarnation > written.incarnation:
             what = f"{host.name} holds an incarnation of {self.called(row.id)} that it never issued"
         else:
@@ -38,7 +38,7 @@ class OwnersBytes(Checker):
     def _look(self, host: Host, row: Row, content: Content) -> None:
         written = self._ledger.of(row.id, content.generation)
         if written is None:
-            what = f"{host.name} holds content of {self.called(row.id)} of a start that there never was"
+            what = f"{host.name} holds content of {self.called(row.id)} of a generation that never existed"
             self.fail(what, host, *self.owner(row.id))
         for key, entry in content.entries.items():
             if entry not in written.changes.get(key, ()):

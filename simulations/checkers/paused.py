@@ -1,4 +1,4 @@
-"""Who only pauses keeps its services: no verdict comes before the floor."""
+"""A member that only pauses keeps its services: none is declared dead before the floor."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ class _Pause:
     node: Node
     """The process that pauses."""
     watchers: dict[int, Node]
-    """By member: the processes that had nothing against it then."""
+    """By member: the processes that neither suspected nor probed it at that time."""
 
 
 def _trusts(node: Node, id: NodeId) -> bool:
-    """It neither suspects this member nor waits for an answer from it."""
+    """Return whether the node neither suspects this member nor waits for an ack from it."""
     inspection = node.inspect()
     return (
         id in node.ring
@@ -32,9 +32,9 @@ def _trusts(node: Node, id: NodeId) -> bool:
 
 
 class Paused(Checker):
-    """A process that pauses is declared dead by nobody before `floor_silent_s` has passed: not by those to whom it was
-    well when the pause began, whatever the network does. Who was slow itself then, or waited for an answer of it, is
-    not judged; nor is a verdict on an identity that its machine has given up."""
+    """No member declares a paused process dead before `floor_silent_s` has passed, whatever the network does. Not
+    checked: members that were slow when the pause began, that suspected it or waited for its ack, and identities that
+    the machine has given up."""
 
     name = "paused"
     also_for_swim = False
@@ -42,14 +42,14 @@ class Paused(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._pauses: dict[int, _Pause] = {}
-        """By member: its last."""
+        """The last pause of each member."""
 
     def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:
         if what not in ("stall", "block"):
             return
         now, period_s = self.world.now, self.world.config.period_s
         for host in hosts:
-            if host.open and now - host.since > period_s:  # what refused its port before it started has been heard of
+            if host.open and now - host.since > period_s:  # a refused port from before its start is no longer news
                 others = {other.number: other.node for other in self.world.hosts if other.open and other is not host}
                 watchers = {number: node for number, node in others.items() if _trusts(node, host.id)}
                 self._pauses[host.number] = _Pause(now, host.node, watchers)

@@ -8,7 +8,7 @@ from simulations.host import Host
 from simulations.world import World
 
 _Held = tuple[Version, Liveness, bool]
-"""Content, liveness, and whether the row may be forgotten: it is dead, left, never whole or in doubt."""
+"""Content, liveness, and whether the row may be forgotten: it is dead, left, never complete or quarantined."""
 
 
 def may_be_forgotten(row: Row) -> bool:
@@ -16,8 +16,9 @@ def may_be_forgotten(row: Row) -> bool:
 
 
 class Rises(Checker):
-    """At any member, within one process of it, neither the content version nor the liveness of a row ever goes down;
-    and no row vanishes but one that is dead, left, never whole or unproven. A row that was forgotten begins anew."""
+    """Within one process of a member neither the content version nor the liveness of a row ever decreases, and no row
+    is removed unless it is dead, left, never complete or quarantined. A row that was forgotten may begin at any
+    version."""
 
     name = "rises"
 
@@ -38,7 +39,7 @@ class Rises(Checker):
             row, before = node.table.rows.get(id), held.get(id)
             if row is None:
                 if before is not None and not before[2]:
-                    self.fail(f"{host.name} forgot {self.called(id)}, which was alive to it", host, *self.owner(id))
+                    self.fail(f"{host.name} forgot {self.called(id)}, which it held alive", host, *self.owner(id))
                 held.pop(id, None)
                 continue
             if before is not None and row.told < before[0]:

@@ -1,4 +1,4 @@
-"""Invariant 11, in part: a member that says that it is synced holds the versions that were listed to it."""
+"""Invariant 11, in part: a synced member holds the versions that were listed to it."""
 
 from gossipreg.core.effects import Effect, Event
 from gossipreg.errors import BadDatagram
@@ -12,15 +12,15 @@ from simulations.world import World
 
 
 class SyncedHoldsAll(Checker):
-    """A member that says that it is synced holds every version that its first peer listed. Excepted are members that no
-    longer run in that start, that are dead or left in its own table, or that are no longer listed."""
+    """A member that reports `synced` holds every version that its first peer listed, except of members that no longer
+    run in that generation, that are dead or left in its own table, or that the peer no longer lists."""
 
     name = "synced"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._listed: dict[tuple[int, int], dict[NodeId, tuple[Version, Host]]] = {}
-        """By member and start: each listed version, and the member that listed it."""
+        """By (member, number of its start): each listed version, and the member that listed it."""
 
     def on_arrival(self, host: Host, datagram: bytes, source: Address) -> None:
         inspection = host.node.inspect()

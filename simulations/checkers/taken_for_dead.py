@@ -1,4 +1,4 @@
-"""Invariant 6: who is well is declared dead by nobody for longer than a refutation takes."""
+"""Invariant 6: no healthy member is held dead for longer than a refutation takes."""
 
 from math import inf
 
@@ -10,23 +10,23 @@ from simulations.network import ANY_SIZE, IP_BYTES, Hole, Rule
 from simulations.world import World
 
 _LOSS = 0.05
-"""A network that loses more than this is a fault, of everybody."""
+"""If the network loses more than this, no member counts as healthy."""
 
 
 def refuted_within_s(config: Config) -> float:
-    """Seconds from when both are well: a lost member is called on within a few periods, is told, refutes, and the
-    refutation comes by rumour or by comparing, a period a round. The longest seen in several hundred seeds of swarm was
-    7.25 periods."""
+    """Return the seconds from the time at which both members are healthy: a dead member is greeted within a few
+    periods, learns that it is held dead, refutes, and the refutation spreads by gossip or anti-entropy, a period a
+    round. The longest time in several hundred seeds of swarm was 7.25 periods."""
     return 12 * config.period_s
 
 
 class TakenForDead(Checker):
-    """Who is up, reachable and responsive, and has been for a while, is not held dead by another such member for longer
-    than a refutation takes; and no such member declares another one dead at all.
+    """A member that is healthy, and has been for a while, is not held dead by another such member for longer than a
+    refutation takes; and no such member declares another one dead at all.
 
-    Well is: up, not slow in any way, not out for faults of its own that came again and again
-    (`core/failure/flap_damping.py`), no rule of the network between it and anybody who is up, and the network itself
-    in order. `longest_s` is the longest that anybody well was held dead by anybody well, counted from when both were.
+    Healthy: up, not slow in any way, not damped for repeated faults of its own (`core/failure/flap_damping.py`), no
+    rule of the network between it and any running member, and no fault of the whole network. `longest_s` is the longest
+    time that a healthy member was held dead by a healthy one, from the time at which both were healthy.
     """
 
     name = "taken_for_dead"
@@ -34,31 +34,31 @@ class TakenForDead(Checker):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._well_since: dict[int, float] = {}
-        """By member; infinity: it is not well."""
+        self._healthy_since: dict[int, float] = {}
+        """By member; infinity: it is not healthy."""
         self._dead_since: dict[tuple[int, int], float] = {}
-        """By (who holds it, who is held dead): since when."""
+        """By (observer, dead member): since when."""
         self._limit_s = refuted_within_s(world.config)
         self.longest_s = 0.0
         self.declared = 0
 
-    def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:  # noqa: ARG002 (whatever it is)
+    def on_fault(self, what: str, hosts: tuple[Host, ...]) -> None:  # noqa: ARG002 (every fault counts)
         for host in hosts:
-            self._well_since[host.number] = inf
+            self._healthy_since[host.number] = inf
 
     def after(self, host: Host) -> None:
         for id in self.declared_dead(host):
             self.declared += 1
             other, why = self.world.by_id[id], host.node.inspect().why_dead(id)
-            if other.id == id and self._well(host) and self._well(other) and "its address" not in why:
-                self.fail(f"{host.name} declares {other.name} dead, and both are well: {why}", host, other)
+            if other.id == id and self._long_healthy(host) and self._long_healthy(other) and "its address" not in why:
+                self.fail(f"{host.name} declares {other.name} dead, and both are healthy: {why}", host, other)
 
-    def _well(self, host: Host) -> bool:
-        """For long enough that what went before does not matter."""
-        since = max(self._well_since.get(host.number, inf), host.since)
-        return self._is_well(host) and self.world.now - since > self._limit_s
+    def _long_healthy(self, host: Host) -> bool:
+        """Return whether the member has been healthy for so long that earlier faults do not matter."""
+        since = max(self._healthy_since.get(host.number, inf), host.since)
+        return self._is_healthy(host) and self.world.now - since > self._limit_s
 
-    def _is_well(self, host: Host) -> bool:
+    def _is_healthy(self, host: Host) -> bool:
         network = self.world.network
         slow = host.stalled or host.blocked or host.processing_s or host.inbox
         if not host.up or host.node.out or slow or network.loss > _LOSS or network.link is not None:
@@ -77,26 +77,26 @@ class TakenForDead(Checker):
 
     def tick(self) -> None:
         now = self.world.now
-        well: list[Host] = []
+        healthy: list[Host] = []
         for host in self.world.hosts:
-            if not self._is_well(host):
-                self._well_since[host.number] = inf
+            if not self._is_healthy(host):
+                self._healthy_since[host.number] = inf
                 continue
-            if self._well_since.get(host.number, inf) == inf:
-                self._well_since[host.number] = now
-            well.append(host)
+            if self._healthy_since.get(host.number, inf) == inf:
+                self._healthy_since[host.number] = now
+            healthy.append(host)
         dead: dict[tuple[int, int], float] = {}
-        for holder in well:
+        for holder in healthy:
             rows = holder.node.table.rows
-            for other in well:
+            for other in healthy:
                 row = rows.get(other.id)
                 if row is None or not row.dead:
                     continue
                 pair = holder.number, other.number
-                both = max(self._well_since[holder.number], self._well_since[other.number])
+                both = max(self._healthy_since[holder.number], self._healthy_since[other.number])
                 dead[pair] = since = max(self._dead_since.get(pair, now), both)
                 self.longest_s = max(self.longest_s, now - since)
                 if now - since > self._limit_s:
-                    what = f"{holder.name} has held {other.name} dead for {now - since:.1f} s, and both are well"
+                    what = f"{holder.name} has held {other.name} dead for {now - since:.1f} s, and both are healthy"
                     self.fail(what, holder, other)
         self._dead_since = dead

@@ -1,4 +1,4 @@
-"""What members send: no more than they may, and next to nothing once all is at rest."""
+"""What members send: no more than their bound, and next to nothing at rest."""
 
 from math import sqrt
 
@@ -9,35 +9,35 @@ from simulations.host import Host
 from simulations.world import World
 
 IDLE_BYTES = 200
-"""What a member may send in a period in which nothing happens, all headers included (design: budgets)."""
+"""The most bytes that a member may send in an idle period, all headers included."""
 _CALL_BYTES = 600
-"""A call on a lost member that is answered, with the comparison that follows; those are outside of the idle budget."""
+"""A greeting of a dead member that is answered, with the comparison that follows; the idle budget does not include
+it."""
 _SIZE_PROBE_BYTES = 1700
 """A size probe, the small one beside it, and an ack, all headers included."""
 _LOOK_BYTES = 3000
-"""A probe or ack that is lost: the suspect is probed again, three others are asked and probe it too, the next one on
-the ring is looked at; where a second of those is lost, once more."""
+"""The cost of a lost ping or ack: the suspect is pinged again, three helpers ping it too, and the next member on the
+ring is probed; if a second datagram of those is lost, once more."""
 _UNTHROTTLED_BYTES = 200_000
-"""Probes, acks, refutations, receipts and the steps of comparisons are never throttled: in a second no more of them."""
+"""The most bytes a second of what is never throttled: pings, acks, refutations, receipts and steps of comparisons."""
 
 
 def idle_bytes(config: Config, members: int, periods: int, lost: int, loss: float, narrow: int = 0) -> float:
-    """The bytes that each of `members` may send in a period, on average over `periods`, while `lost` members are
-    called, the part `loss` of all datagrams is lost, and `narrow` paths are narrow."""
+    """Return the bytes that each of `members` may send in a period, on average over `periods`, while `lost` dead
+    members are greeted, the share `loss` of all datagrams is lost, and `narrow` paths are narrow."""
     calls = min(1.0, config.lost_calls / members) if lost else 0.0
-    at_the_edges = IDLE_BYTES / periods  # a probe more
+    at_the_edges = IDLE_BYTES / periods  # one more probe at the edges
     missed = 2 * loss * members * periods
     likely_missed = missed + 4 * sqrt(missed) + 4 if loss else 0.0
-    raises = 2 * narrow  # if all of them are mended; otherwise each member raises one in RAISE_S
+    raises = 2 * narrow  # if all become wide again; otherwise each member tries to raise one in RAISE_S
     measuring = raises * _SIZE_PROBE_BYTES / (members * periods)
     looks = likely_missed * _LOOK_BYTES / (members * periods)
     return IDLE_BYTES + calls * _CALL_BYTES + at_the_edges + looks + measuring
 
 
 class Traffic(Checker):
-    """In any second nobody sends more bytes than the token bucket can give (its depth, what a second fills, and its
-    debt) beside what is never throttled. In a quiet time the mean over all members is within the idle budget of
-    a period."""
+    """In any second no member sends more bytes than the token bucket gives (its depth, a second's refill, and its debt)
+    and what is never throttled. In a quiet time the mean over all members is within the idle budget of a period."""
 
     name = "traffic"
     also_for_swim = False
@@ -63,8 +63,8 @@ class Traffic(Checker):
             if size - size_before > most * (now - since):
                 self.fail(f"{host.name} has sent {size - size_before} bytes in {now - since:.1f} s", host)
 
-    def called_on(self, members: list[Host]) -> dict[Address, None]:
-        """The addresses of the lost on whom these call now."""
+    def greeted(self, members: list[Host]) -> dict[Address, None]:
+        """Return the addresses of dead members and seeds that these members greet now."""
         lost: dict[Address, None] = {}
         for host in members:
             inspection = host.node.inspect()
@@ -73,7 +73,7 @@ class Traffic(Checker):
         return lost
 
     def narrow(self, members: list[Host]) -> int:
-        """How many paths from these members are narrow now, as they have measured."""
+        """Return the number of paths from these members that they have measured as narrow."""
         return sum(len(host.node.narrow_paths) for host in members)
 
     def quiet(
@@ -82,17 +82,17 @@ class Traffic(Checker):
         after: tuple[int, int],
         periods: int,
         members: list[Host],
-        called_on: dict[Address, None],
+        greeted: dict[Address, None],
         narrow: int = 0,
     ) -> float:
-        """Judge a quiet time by the traffic of these members before and after it; return bytes a period a member.
-        `called_on`: the members that they called when it began (they may have forgotten some since). `narrow`: the
+        """Check a quiet time by the traffic of these members before and after it; return bytes a period a member.
+        `greeted`: the addresses that they greeted when it began (they may have forgotten some since). `narrow`: the
         number of their narrow paths when it began."""
         mean = (after[1] - before[1]) / periods / len(members)
-        lost = called_on | self.called_on(members)
+        lost = greeted | self.greeted(members)
         most = idle_bytes(self.world.config, len(members), periods, len(lost), self.world.network.loss, narrow)
         if mean > most and len(members) > 1:
             packets = (after[0] - before[0]) / periods / len(members)
             sends = f"at rest a member sends {mean:.0f} bytes and {packets:.1f} datagrams a period"
-            self.fail(f"{sends}; {most:.0f} bytes are meant", *members[:4])
+            self.fail(f"{sends}; the budget is {most:.0f} bytes", *members[:4])
         return mean

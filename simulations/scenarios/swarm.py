@@ -180,9 +180,9 @@ class Run:
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
         traffic, before = self.checkers.traffic, world.traffic(up)
-        called_on, narrow = traffic.called_on(up), traffic.narrow(up)
+        greeted, narrow = traffic.greeted(up), traffic.narrow(up)
         world.run(_QUIET_PERIODS * config.period_s)
-        self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, called_on, narrow)
+        self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, greeted, narrow)
 
     def _equal(self) -> bool:
         """Whether all tables are equal and no member is isolated: a long isolated member hides the services of
