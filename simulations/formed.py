@@ -27,6 +27,7 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
         first.table.merge_delta(page, from_owner=True, in_step=False, now=now)
     for node in nodes:
         node._membership.refresh()
+        node._membership.tell_members()
         node._context.synced = True
         node._reconnect._reached = True
         node._context.effects.clear()
