@@ -33,7 +33,7 @@ class Written:
     """The highest that the owner has issued."""
 
     def note(self, content: Content, services: dict[str, None]) -> None:
-        """The owner has written: `content` is how its row stands now."""
+        """Add what the owner has written since the last call; `content` is its row now."""
         for key in reversed(content.entries):
             counter, value = content.entries[key]
             if counter <= self.counter:

@@ -1,17 +1,15 @@
 """Do ten thousand members behave like a hundred?
 
-A formed cluster for `--duration`: in turn a registration, a crash with a refused port, a crash in silence, a member
-that joins by way of one seed, and a farewell, evenly spread. Each is watched until all others know.
+A formed cluster for `--duration`, with evenly spread turns: a registration, a crash with a refused port, a crash in
+silence, a join by one seed, and a leave, twice. After each turn the run waits until all other members know.
 
-    seen       from a registration until one other member answers with it
-    crashed    from a crash until one other member takes it for dead; the port was refused
-    vanished   ... there was silence
-    joined     from a start until the joiner holds everybody
-    never      members that one of these did not reach in time
-    bytes_sent a second, with all headers, by each member over the whole time
+    seen       from a registration until one other member answers with it crashed    from a crash with a refused port
+    until one other member holds it dead vanished   ... from a crash in silence joined     from a start until the joiner
+    holds all members never      members that did not learn of a turn in time bytes_sent bytes a second, with all
+    headers, that each member sent over the whole time
 
-Ten thousand tables of ten thousand rows take 11 GB, where rows are shared until they change (`formed.py`); to form them
-takes most of a minute.
+Ten thousand tables of ten thousand rows take 11 GB, because they share rows until these change (`formed.py`); forming
+them takes most of a minute.
 """
 
 import random
@@ -27,7 +25,7 @@ _WAIT_S = 10.0
 
 
 class _Minute:
-    """The turns of one run, and what they showed."""
+    """The turns of one run, and their figures."""
 
     def __init__(self, world: World, rng: random.Random) -> None:
         self._world, self._rng = world, rng

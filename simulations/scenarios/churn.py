@@ -1,16 +1,15 @@
-"""What does comparing cost where something changes all the time, and how far are tables from equal?
+"""What does anti-entropy cost under constant changes, and how far are tables from equal?
 
-Everybody has a service. Services are registered, change their health and go, `changes_s` (10) a second in the whole
-cluster, and `hourly` (0.1) of the members are replaced an hour: one crashes, vanishes or leaves, and a new one joins;
-both numbers stand in the label. After three seconds it is measured for `--duration` seconds, and given once a second,
-on average over the members:
+Each member has a service. In the whole cluster `changes_s` (10) services a second are registered, deregistered or
+change their health. The share `hourly` (0.1) of the members is replaced an hour: one crashes, vanishes or leaves, and a
+new one joins. Both numbers are keys of the label. After three seconds these figures are taken once a second for
+`--duration` seconds, as means over the members:
 
-    comparing          bytes of Buckets, Hashes, Want and Versions (UDP payload of those that arrived)
-    buckets, hashes, want, versions    ... of each
-    pull, delta, receipt, probing      ... of these; deltas are rumours, and what was pulled
-    bytes_sent         of all, with all headers
-    unequal            the share of members whose table is not that of most
-    behind             changed rows of which a member holds an older version than their owners
+    comparing          bytes of Buckets, Hashes, Want and Versions (UDP payload of those that arrived) buckets, hashes,
+    want, versions    ... of each pull, delta, receipt, probing      ... of these; deltas are gossiped updates and
+    pulled rows bytes_sent         bytes of everything, with all headers unequal            the share of members whose
+    table differs from the most common one behind             the number of changed rows of which a member holds an
+    older version than the owner
 """
 
 from collections import Counter
@@ -30,11 +29,11 @@ COMPARING = ("buckets", "hashes", "want", "versions")
 OTHERS = {"pull": ("pull",), "delta": ("delta",), "receipt": ("receipt",), "probing": ("probe", "ack")}
 _BEFORE_S = 3.0
 _CHANGED_S = 10.0
-"""A row that changed within this time is looked at."""
+"""Rows that changed within this time count as changed."""
 
 
 class Bytes(Observer):
-    """By kind, as they arrive."""
+    """Counts the bytes of each kind of message as they arrive."""
 
     def __init__(self, world: World) -> None:
         self.by_kind: Counter[str] = Counter()
@@ -55,14 +54,14 @@ class Workload:
         self._faults = world.streams.of("faults")
         self._made = 0
         self._extra: list[tuple[Host, str]] = []
-        """Services that were registered here, and where."""
+        """The services that this workload registered, and their members."""
         self.changed: dict[int, float] = {}
-        """When a member's row last changed, by its number."""
+        """The time at which each member's row last changed, by number."""
         self._repeat(self._change, changes_s, self._rng)
         self._repeat(self._replace, replaced_s, self._faults)
 
     def _repeat(self, call: Callable[[], None], rate: float, rng: Random) -> None:
-        """Make the call so often a second, at random moments (a Poisson process)."""
+        """Make the call at random moments, `rate` times a second on average (a Poisson process)."""
         if not rate:
             return
 
@@ -132,7 +131,7 @@ def _unequal(world: World) -> float:
 
 
 def _behind(world: World, workload: Workload) -> float:
-    """Rows that a member holds an older version of, or not at all; of those that changed lately."""
+    """Return the mean number of recently changed rows that a member lacks or holds at an older version."""
     owners = [world.hosts[number] for number, at in workload.changed.items() if at >= world.now - _CHANGED_S]
     behind = 0
     for owner in owners:
@@ -152,7 +151,7 @@ def cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "churn",
-    "what does comparing cost where something changes all the time, and how far are tables from equal?",
+    "what does anti-entropy cost under constant changes, and how far are tables from equal?",
     run,
     Case(duration_s=60.0),
     cases,

@@ -1,18 +1,16 @@
-"""How soon does everybody know that a member is gone?
+"""How soon do all members know that one has crashed?
 
-Random members crash one after the other, at any moment within a period, each once all others know of the last. Their
-machine refuses what is sent to the port, or with `silent=1` in the label says nothing, as where the host is gone.
-`--duration` is how long is waited for each; label: `times=N`, 10 unless said otherwise.
+Random members crash one after the other, at a random moment within a period, each after all others know of the last
+crash. The machine refuses datagrams to the port; with `silent=1` in the label it is silent, as if the host had
+vanished. `--duration` is the longest wait for each crash; `times=N` in the label is the number of crashes (10).
 
-    first_suspicion  from the crash until one member suspects it
-    first            ... until one takes it for dead
-    known            ... until one other member does: all of them
-    last             ... until the last of them does
-    never            members that did not in time
-    mean_suspicion   the mean of first_suspicion in this run, beside
-    theory           e/(e-1) periods: what random probing takes on average in a large cluster (SWIM, 2002, section 3.1),
-                     in whole periods from the next that begins to the end of that in which the crash is found. In wall
-                     time half a period is to be added
+    first_suspicion  from the crash until one member suspects it first            ... until one member holds it dead
+    known            ... until each other member does, a sample each last             ... until the last of them does
+    never members that did not in time mean_suspicion   the mean of first_suspicion in this run, to compare with theory
+    theory           e/(e-1) periods: the mean of random probing in a large cluster (SWIM, 2002, section 3.1), counted
+    in
+                     whole periods from the start of the next one to the end of that in which the crash is detected. For
+                     wall time add half a period
 """
 
 from dataclasses import replace
@@ -44,7 +42,7 @@ def run(case: Case) -> list[Figure]:
 
 
 def theory(case: Case, first_suspicion: list[float]) -> list[Figure]:
-    """The mean beside what is expected of random probing, where that is what the detector does."""
+    """Return the mean and the expected value, if the detector probes in random order."""
     if case.detector == "ours" or not first_suspicion:
         return []
     mean = sum(first_suspicion) / len(first_suspicion)
@@ -56,7 +54,7 @@ DETECTORS: tuple[DetectorName, ...] = ("ours", "lifeguard", "swim")
 
 
 def cases(case: Case) -> list[Case]:
-    """Only our detector hears a refused port."""
+    """Only our detector uses a refused port."""
     kinds: list[tuple[DetectorName, str]] = [("ours", ""), ("ours", "silent=1"), ("lifeguard", ""), ("swim", "")]
     return [
         replace(case, nodes=nodes, detector=detector, label=label)
@@ -67,7 +65,7 @@ def cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "crash",
-    "how soon does everybody know that a member is gone?",
+    "how soon do all members know that one has crashed?",
     run,
     Case(duration_s=180.0),
     cases,

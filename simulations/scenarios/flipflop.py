@@ -1,8 +1,8 @@
-"""Who is lost, where one in a hundred hears nothing for 20 s, hears again for 20 s, and so on?
+"""Which members are held dead if one in a hundred receives nothing for 20 s, then everything for 20 s, and so on?
 
-From the Rapid paper (Suresh et al. 2018, section 7): 1 % of 1,000 members lose all that is sent to them, in turns of
-20 s. Healthy members should never be lost; the faulty ones should be taken out and not flap. The label may say
-which `part` of the members is faulty (0.01), and how long a `turn` is (20 s).
+From the Rapid paper (Suresh et al. 2018, section 7): 1 % of 1,000 members lose all that is sent to them, in turns of 20
+s. Healthy members should never be held dead; the faulty ones should leave the answers and not flap. Keys of the label:
+the share `part` of faulty members (0.01), and the seconds of a `turn` (20).
 """
 
 from dataclasses import replace
@@ -31,14 +31,14 @@ def run(case: Case) -> list[Figure]:
 
 
 def cases(case: Case) -> list[Case]:
-    """All detectors among few members, so that there is something to compare; of a thousand ours alone."""
+    """All detectors with 200 members, to compare them; our detector alone with a thousand."""
     detectors: tuple[DetectorName, ...] = "ours", "lifeguard", "swim"
     return [case, *(replace(case, nodes=200, detector=detector, label="part=0.05") for detector in detectors)]
 
 
 SCENARIO = Scenario(
     "flipflop",
-    "who is lost, where one in a hundred is deaf for 20 s in every 40?",
+    "which members are held dead if one in a hundred is deaf for 20 s in every 40?",
     run,
     Case(nodes=1000, duration_s=600.0),
     cases,

@@ -1,15 +1,12 @@
-"""How long until all are full where everybody starts at once with one seed, and what does the seed send?
+"""How long until all tables are full if all members start at once with one seed, and what does the seed send?
 
-One member runs; a second later all others start in the same moment, knowing its address only. Nothing takes time but
-links, unless the label says `processing_us=N`: then each datagram takes each member so long, others wait in its
-socket's buffer, and what does not fit there is dropped. `--duration` is how long is waited.
+One member runs; a second later all others start at the same moment, with its address as their seed. Only links take
+time, unless the label has `processing_us=N`: then each datagram takes a member this long, others wait in its socket's
+buffer, and datagrams that do not fit there are dropped. `--duration` is the longest wait.
 
-    synced      from the start until a member says that it is in step
-    full        ... until it holds all members
-    never       members that did not in time
-    seed_bytes  what the seed has sent when all are full, with all headers
-    bytes_sent  ... each of the others
-    dropped     datagrams that found a socket's buffer full
+    synced      from the start until a member is synced full        ... until it holds all members never       members
+    that did not in time seed_bytes  bytes that the seed has sent when all are full, with all headers bytes_sent  ...
+    that each other member has sent dropped     datagrams dropped because a socket's buffer was full
 """
 
 from dataclasses import replace
@@ -71,7 +68,7 @@ def cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "massjoin",
-    "how long until all are full where everybody starts at once with one seed?",
+    "how long until all tables are full if all members start at once with one seed?",
     run,
     Case(nodes=2000, duration_s=60.0),
     cases,

@@ -1,8 +1,8 @@
 """Does everything arrive if paths silently lose large datagrams, and which members find out?
 
-A formed cluster, in which the paths between some members and the others carry less than they promise. Then, again and
-again, a member registers a large service and at once a small one. At the end one more member joins behind the hole, and
-then all paths are mended. `--duration` is the longest wait for each of these. The label says:
+A formed cluster, in which the paths between some members and the others lose datagrams above a size. Several times a
+member registers a large service and at once a small one. At the end one more member joins behind the hole, and then all
+paths become wide. `--duration` is the longest wait for each of these. Keys of the label:
 
     bytes=1264   the largest datagram that passes; 1,264 is what an IPv4 path of MTU 1,292 carries
     way=both     both ways, or only into those members, or only out_of them
@@ -79,7 +79,8 @@ def run(case: Case) -> list[Figure]:
 def _registered(
     world: World, owner: Host, others: list[Host], number: int, case: Case
 ) -> tuple[list[float], list[float]]:
-    """The times until each of the others has the small service, and the large one; only those within the bound."""
+    """Register a large and a small service; return the times until each of the others has the small one and the large
+    one, without those that took too long."""
     start = world.now
     names = f"small-{number}", f"large-{number}"
     text = "x" * int(case.value("size", 4000))
@@ -101,7 +102,8 @@ def _registered(
 
 
 def _join(world: World, joiner: Host, seed: Host, case: Case) -> tuple[tuple[float, ...], float]:
-    """How long the joiner took to hold everything (empty: not in time), and then all members to hold the same."""
+    """Start the joiner; return how long it took to hold everything (empty: not in time), and how long after that all
+    tables were equal (-1: not in time)."""
     start, members = world.now, len(world.up) + 1
     world.start(joiner, [seed])
     full = world.until(lambda: joiner.node.synced and len(joiner.node.ring) == members, case.duration_s)
@@ -122,7 +124,7 @@ def cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "mtu",
-    "does everything arrive where paths lose large datagrams, and who finds out?",
+    "does everything arrive if paths lose large datagrams, and which members find out?",
     run,
     Case(nodes=100, duration_s=30.0),
     cases,

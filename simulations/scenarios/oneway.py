@@ -1,8 +1,8 @@
-"""Who is lost, where one in a hundred loses 80 % of what it receives, or of what it sends?
+"""Which members are held dead if one in a hundred loses 80 % of what it receives, or of what it sends?
 
-From the Rapid paper (Suresh et al. 2018, section 7). `way=in` or `way=out`. A lasting fault of one direction is where
-detectors flap: the faulty member refutes what it happens to hear, or accuses those whom it does not. The label may also
-say which `part` of the members is faulty (0.01), and the `chance` that a datagram is lost (0.8).
+From the Rapid paper (Suresh et al. 2018, section 7). Detectors flap under a lasting fault of one direction: the faulty
+member refutes the suspicions that reach it, or accuses the members whose acks do not. Keys of the label: `way=in` or
+`way=out`, the share `part` of faulty members (0.01), and the probability `chance` that a datagram is lost (0.8).
 """
 
 from dataclasses import replace
@@ -31,7 +31,7 @@ def cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "oneway",
-    "who is lost, where one in a hundred loses 80 % one way?",
+    "which members are held dead if one in a hundred loses 80 % one way?",
     run,
     Case(nodes=1000, duration_s=600.0, label="way=in"),
     cases,

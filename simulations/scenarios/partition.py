@@ -1,12 +1,12 @@
 """How long from the end of a partition to equal tables, and does anything come back that is gone?
 
-`shape=halves`, `thirds`, `oneway` (one half is not heard by the other) or `bridge` (halves that only one member
-reaches both of), `for=` seconds. While it lasts a service is deregistered and another registered, one member leaves,
-one crashes and one vanishes, some on the one side, some on the other. After it exactly the others must be alive, with
-the services that they have, everywhere, and stay so.
+Keys of the label: `shape=halves`, `thirds`, `oneway` (datagrams of one half do not reach the other) or `bridge` (only
+one member reaches both halves), and `for=` seconds. During the partition one service is deregistered and another
+registered, one member leaves, one crashes and one vanishes, some on either side. Afterwards exactly the other members
+must be alive at all members, with their services, and stay so.
 
-A cluster of n idles at 2 datagrams a second a member, and while cut each side calls on the lost as well, so n has to be
-small where the partition is long: 64 for a minute, 16 for half an hour, 4 for two days.
+An idle cluster sends 2 datagrams a second a member, and while it is cut each side also greets the dead members. So long
+partitions need small clusters: 64 members for a minute, 16 for half an hour, 4 for two days.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from simulations.world import World
 
 QUIET_S = 2.0
 SETTLED_S = 5.0
-"""Into the partition, until what happens on one side only happens."""
+"""Seconds from the beginning of the partition to the changes on one side."""
 LIMIT_S = 120.0
-"""For tables to be equal after it."""
+"""The longest wait for equal tables after the partition."""
 WATCHED_S = 10.0
-"""For how long nothing may come back after that."""
+"""Seconds after that in which nothing may come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,15 @@ def run(case: Case) -> list[Figure]:
     changes = len(opinions.changes)
     del world.network.rules["partition"]
     healed, before = world.now, world.traffic()
-    equal = world.until(lambda: _as_it_is(world, gone), LIMIT_S, 0.01)
+    equal = world.until(lambda: _converged(world, gone), LIMIT_S, 0.01)
     took_s, after = world.now - healed, world.traffic()
     if not equal:
-        raise CheckFailed(f"tables are not equal {LIMIT_S:g} s after {case} was healed: {_amiss(world, gone)}")
+        raise CheckFailed(f"tables are not equal {LIMIT_S:g} s after {case} was healed: {_wrong(world, gone)}")
     world.run(WATCHED_S)
-    if not _as_it_is(world, gone):
-        raise CheckFailed(f"something is amiss {WATCHED_S:g} s after {case} was in step again: {_amiss(world, gone)}")
+    if not _converged(world, gone):
+        raise CheckFailed(
+            f"{WATCHED_S:g} s after the tables of {case} were equal they are wrong: {_wrong(world, gone)}"
+        )
     up = len(world.up)
     return [
         Figure("heal_to_equal", "s", (took_s,)),
@@ -69,7 +71,8 @@ def run(case: Case) -> list[Figure]:
 
 
 def _change(world: World, hosts: list[Host]) -> _Gone:
-    """What happens on one side only: half of it withdraws and leaves, half registers and crashes."""
+    """Make changes on one side only: on one a service is deregistered and a member leaves, on the other a service is
+    registered and members crash."""
     n = len(hosts)
     withdrawn, registered, leaver, crashed, vanished = (
         hosts[0],
@@ -89,17 +92,17 @@ def _change(world: World, hosts: list[Host]) -> _Gone:
     return _Gone(gone, "base-0", "new")
 
 
-def _as_it_is(world: World, gone: _Gone) -> bool:
-    return world.converged() and not _amiss(world, gone)
+def _converged(world: World, gone: _Gone) -> bool:
+    return world.converged() and not _wrong(world, gone)
 
 
-def _amiss(world: World, gone: _Gone) -> list[str]:
-    """What is believed somewhere that is not so."""
+def _wrong(world: World, gone: _Gone) -> list[str]:
+    """List what a running member holds that is not true."""
     wrong = []
     for host in world.up:
         node = host.node
-        wrong += [f"{other.name} lives at {host.name}" for other in gone.hosts if other.id in node.ring]
-        wrong += [f"{other.name} is lost at {host.name}" for other in world.up if other.id not in node.ring]
+        wrong += [f"{host.name} holds {other.name} alive" for other in gone.hosts if other.id in node.ring]
+        wrong += [f"{host.name} holds {other.name} dead" for other in world.up if other.id not in node.ring]
         if node.catalog.lookup(gone.service):
             wrong.append(f"{gone.service} is in the answers of {host.name}")
         if not node.catalog.lookup(gone.new):
@@ -138,7 +141,7 @@ def cases(case: Case) -> list[Case]:
 
 
 def long_cases(case: Case) -> list[Case]:
-    """As above, and a thousand for two minutes, and two days."""
+    """The standard sweep, a thousand members for two minutes, and four members for two days."""
     return [
         *cases(case),
         replace(case, nodes=1000, label="shape=halves for=120"),

@@ -1,13 +1,12 @@
-"""How soon does everybody know that a member stands still, and how soon again that it is back?
+"""How soon do all members know that one is paused, and how soon that it is back?
 
-Random members are stopped one after the other (as by SIGSTOP; with `blocked=1` in the label only their sends and
-receives are, as in the Lifeguard paper), until all others take them for dead, and then go on. With `for_s=S` they stand
-still for so long whatever the others think: who is only slow should be taken for dead by nobody. `--duration` is how
-long is waited for each step; label also: `times=N`, 10 unless said otherwise.
+Random members are paused one after the other until all others hold them dead, and then run again. They are stalled, as
+by SIGSTOP; with `blocked=1` in the label only their sends and receives block, as in the Lifeguard paper. With `for_s=S`
+they pause for this long whatever the others hold: a short pause should make no member hold them dead. `--duration` is
+the longest wait for each step; `times=N` in the label is the number of pauses (10).
 
-    first_suspicion, first, known, last, never, mean_suspicion, theory    as of `crash`
-    taken_for_dead   (`for_s` only) members that took it for dead
-    back             from its going on until one other member takes it for alive again
+    first_suspicion, first, known, last, never, mean_suspicion, theory    as of `crash` taken_for_dead   (`for_s` only)
+    members that held it dead back             from the end of the pause until one other member holds it alive again
     never_back       members that did not in time
 """
 
@@ -42,7 +41,7 @@ def run(case: Case) -> list[Figure]:
             world.until(detection.all_know(others), case.duration_s)
         resumed = world.now
         world.resume(victim)
-        world.run(case.config.period_s)  # some hear of its death only now
+        world.run(case.config.period_s)  # some learn only now that it was declared dead
         world.until(lambda: len(detection.back) == len(detection.dead) and world.converged(), case.duration_s)
         losses.add(detection, start, others)
         back += [at - resumed for at in detection.back.values()]
@@ -66,7 +65,7 @@ def cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "pause",
-    "how soon does everybody know that a member stands still, and that it is back?",
+    "how soon do all members know that one is paused, and that it is back?",
     run,
     Case(duration_s=180.0),
     cases,

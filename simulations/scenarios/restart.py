@@ -1,20 +1,18 @@
 """How soon are all tables equal again after restarts, and is there a ghost?
 
-A cluster in which everybody has a service; some of its members end and start again. `--duration` is how long equal
-tables are waited for. The label says how:
+A cluster in which each member has a service; some members end and start again. `--duration` is the longest wait for
+equal tables. Keys of the label:
 
-    part=1       which part of the members restarts
-    apart_s=0    one after the other, so far apart; 0: all in the same moment
-    down_s=1     how long each is down
-    hold_s=0     they say that they will be back within so long; 0: they crash
-    lost=0       1: what they knew is lost, identity included: others must let go of who they were
-    clock_s=0    how wrong their wall clock is when they come back
+    part=1       the share of members that restart apart_s=0    seconds between two restarts; 0: all at the same moment
+    down_s=1     seconds for which each is down hold_s=0     they announce that they will be back within this time; 0:
+    they crash lost=0       1: they lose their state, identity included, so others must forget the old identity
+    clock_s=0    the error of their wall clock when they start again
 
-    equal        from the last start until all hold equal tables, in which exactly those that run are alive
-    unequal      1 where that did not come in time
-    ghosts       ten seconds later: how many that do not run are alive in a table, all tables together
-    out          the share of (restart, other member) in which a service of a member that kept its identity went out of
-                 the answers
+    equal        from the last start until all hold equal tables, in which exactly the running members are alive unequal
+    1 if that took too long ghosts       ten seconds later: members that do not run and are alive in a table, summed
+    over all tables out          the share of pairs (restart, other member) in which a service of a member that kept its
+    identity left the
+                 answers
 """
 
 from dataclasses import replace
@@ -30,11 +28,11 @@ from simulations.world import World
 
 
 class Answers(Observer):
-    """Counts what goes out of the answers."""
+    """Notes the members whose services leave the answers."""
 
     def __init__(self, world: World) -> None:
         self.removed: dict[tuple[int, NodeId], None] = {}
-        """(member, whose service)"""
+        """(observer, owner of the service)"""
         world.watch(self)
 
     def on_effect(self, host: Host, effect: Effect) -> None:
@@ -54,7 +52,7 @@ def run(case: Case) -> list[Figure]:
     world.run(1.0)
     chosen = rng.sample(hosts, max(1, int(case.value("part", 1) * case.nodes)))
     if lost and len(chosen) == case.nodes:
-        chosen.pop()  # who has lost all needs a seed
+        chosen.pop()  # a member that has lost its state needs a seed
     stays = next((host for host in hosts if host not in chosen), None)
     apart_s, down_s = case.value("apart_s", 0), case.value("down_s", 1)
     for number, host in enumerate(chosen):
@@ -87,7 +85,7 @@ def _end(world: World, host: Host, case: Case) -> None:
 
 def _begin(world: World, host: Host, seeds: list[Host], case: Case) -> None:
     if host.up:
-        world.crash(host)  # it was still saying that it leaves
+        world.crash(host)  # it is still leaving
     host.wall_error_ms = int(case.value("clock_s", 0) * 1000)
     world.start(host, seeds)
 

@@ -1,10 +1,10 @@
-"""Does everything hold, whatever happens? All is drawn at random from the seed, and all checkers look on.
+"""Do all invariants hold under random faults? Everything is drawn from the seed, and all checkers run.
 
-First a phase of faults, in which what must hold at every moment is looked at; then everything is healed, and all that
-are up must hold equal tables within the bound of their profile, and be quiet.
+First comes a phase of faults, in which the invariants of every moment are checked. Then everything is healed, and all
+running members must hold equal tables within the bound of their profile, and send next to nothing.
 
-`nodes` 0: drawn, 3 to 40. `duration_s` is the phase of faults in periods of the profile (in seconds where a period is
-one, as in the LAN profile). The label `only=` keeps a part of the plan: see `plan.Part`.
+With `nodes` 0 the number of members is drawn, 3 to 40. `duration_s` is the length of the phase of faults, in periods of
+the profile (a period is a second in the LAN profile). The label's `only=` keeps a part of the plan: see `plan.Part`.
 """
 
 import random
@@ -26,30 +26,30 @@ from simulations.world import World
 
 _ZONES = ("us", "eu", "ap")
 _SETTLING_PERIODS = 8
-"""From equal tables until all is quiet."""
+"""From equal tables to the measurement of the quiet time."""
 _QUIET_PERIODS = 16
-"""What is measured then: each member's random probe comes once in it."""
+"""The length of the quiet time: each member sends one random comparison in it."""
 _STEP_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """All that a case's seed decides beforehand."""
+    """Everything that a case's seed decides before the run."""
 
     profile: str
     config: Config
     members: int
     durable: tuple[bool, ...]
     rates: tuple[float, ...]
-    """How fast each one's clock runs."""
+    """The speed of each member's clock."""
     wall_errors_s: tuple[float, ...]
     loss: float
-    """That of the healed network."""
+    """The loss of the healed network."""
     hole: tuple[str, int, tuple[int, ...]] | None
-    """The hole of the healed network: which way, the largest datagram that passes, and around which members."""
+    """The hole of the healed network: its direction, the largest datagram that passes, and the members behind it."""
     phase_s: float
     plan: Plan
-    """The part of it that is carried out."""
+    """The actions that are carried out."""
     part: Part
 
     def options(self) -> list[str]:
@@ -66,7 +66,7 @@ class Drawn:
 
 
 def draw(case: Case) -> Drawn:
-    """Raises ValueError where the label's `only=` names what there is not."""
+    """Draw everything from the seed. Raises ValueError if the label's `only=` names an unknown action or member."""
     streams = Streams(case.seed)
     rng = streams.of("plan", "topology")
     profile, base = ("lan", lan) if rng.random() < 0.7 else ("wan", wan)
@@ -97,7 +97,7 @@ def draw(case: Case) -> Drawn:
 
 
 def _hole(rng: random.Random, members: int) -> tuple[str, int, tuple[int, ...]] | None:
-    """Every fourth run has a lasting hole: large datagrams to or from some members never arrive."""
+    """Draw a lasting hole for every fourth run: large datagrams to or from some members never arrive."""
     if rng.random() >= 0.25:
         return None
     most_bytes = rng.choice([1264, 1264, rng.randint(HOLE_MIN_BYTES, 1400)])
@@ -106,7 +106,8 @@ def _hole(rng: random.Random, members: int) -> tuple[str, int, tuple[int, ...]] 
 
 
 def _config(rng: random.Random, base: Config) -> Config:
-    """A third of the runs with a short memory, so that floors rise and rows are forgotten while they last."""
+    """Shorten the memory in a third of the runs, so that tombstone floors rise and rows are forgotten during the
+    run."""
     datagram_bytes = rng.choice([base.datagram_bytes, base.datagram_bytes, rng.randint(600, 1400)])
     config = replace(base, datagram_bytes=datagram_bytes)
     if rng.random() < 0.33:
@@ -118,7 +119,7 @@ def _config(rng: random.Random, base: Config) -> Config:
 
 
 class Run:
-    """One case: its world, its members, who looks on, and what is measured."""
+    """The run of one case: its world, its members, its observers, and its measurements."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -148,7 +149,7 @@ class Run:
         return host
 
     def go(self) -> None:
-        """Raises Broken where something does not hold."""
+        """Run the case. Raises Broken if an invariant does not hold."""
         world = self.world
         try:
             for number, host in self.hosts.items():
@@ -173,7 +174,9 @@ class Run:
         healed = self._all_return(up)
         if len(up) > 1:
             world.until(self._equal, bound_s(config, len(self.hosts)), _STEP_S)
-            while self._out(up):  # who is out may be in step as well: its row, dead and forgotten, came from itself
+            while self._out(
+                up
+            ):  # a damped member may hold an equal table: its own row, dead and forgotten elsewhere, came from itself
                 healed = self._all_return(up)
                 world.until(self._equal, bound_s(config, len(self.hosts)), _STEP_S)
             self.checkers.at_rest()  # within the bound, not after all that follows
@@ -190,7 +193,7 @@ class Run:
         return self.world.converged() and not any(host.node.alone for host in self.world.up)
 
     def _out(self, up: list[Host]) -> bool:
-        """Whether anybody is out by its own fault, and so waits before it is in step with all."""
+        """Return whether a member is damped, and so waits before its table can be equal to the others'."""
         return any(host.node.out for host in up)
 
     def _all_return(self, up: list[Host]) -> float:
@@ -223,14 +226,14 @@ def run(case: Case) -> list[Figure]:
 
 
 def cases(case: Case) -> list[Case]:
-    """Ours, and for half as long the detectors that we compare with: what holds of the table must hold under them."""
+    """Our detector, and for half as long SWIM and Lifeguard: the invariants of the table must hold with them too."""
     others: tuple[DetectorName, ...] = ("swim", "lifeguard")
     return [case, *(replace(case, detector=other, duration_s=case.duration_s / 2) for other in others)]
 
 
 SCENARIO = Scenario(
     "swarm",
-    "does everything hold, whatever happens?",
+    "do all invariants hold under random faults?",
     run,
     Case(nodes=0, duration_s=40.0),
     cases,

@@ -1,14 +1,12 @@
-"""How soon is a registration seen by all others?
+"""How soon do all other members see a registration?
 
-A random member registers a service, and each other member is watched until a lookup there would find it. Then the next,
-after a second and a random part of one more. `--duration` is how long one is waited for; label: `times=N`, 10 unless
-said otherwise.
+A random member registers a service, and the run waits until a lookup at each other member would find it. The next one
+follows after a second and a random part of another. `--duration` is the longest wait for each; `times=N` in the label
+is the number of registrations (10).
 
-    seen        from the registration to the answers of one other member
-    last        ... of the last of them
-    hops        how many members passed it on until it came there, as the datagrams that were handed over say
-    redundancy  messages sent that carry it, over the others: 1 is the least there can be
-    never       members where it did not come in time
+    seen        from the registration to the answers of one other member last        ... of the last of them hops the
+    number of hops from the owner to a member, by the datagrams that carried it redundancy  messages sent that carry it,
+    divided by the number of other members; 1 is the least possible never       members that did not see it in time
 """
 
 from dataclasses import replace
@@ -24,7 +22,7 @@ from simulations.world import World
 
 
 class Following(Observer):
-    """Looks on one registration at a time."""
+    """Follows one registration at a time."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -33,14 +31,14 @@ class Following(Observer):
         self._name = ""
         self._version = Version(0, 0)
         self._sender: int | None = None
-        """Hops of who sent the datagram that is handed over, where it carries the registration."""
+        """The hops of the sender of the datagram that is being received, if it carries the registration."""
         self.seen: dict[int, float] = {}
         """World time, by the number of the member."""
         self.hops: dict[int, int] = {}
         world.watch(self)
 
     def about(self, owner: Host, name: str) -> None:
-        """It is about to register this name."""
+        """Follow the registration of this name, which the owner makes next."""
         self._owner, self._name = owner, name
         own = owner.node.table.own.version
         self._version = Version(own.generation, own.counter + 1)
@@ -100,7 +98,7 @@ def run(case: Case) -> list[Figure]:
 
 
 def _deltas(world: World) -> int:
-    """Pages of rows that all have sent so far."""
+    """Return the number of deltas that all members have sent so far."""
     return sum(int(host.node.statistics(world.now).get("sent.Delta", 0)) for host in world.hosts)
 
 
@@ -117,7 +115,7 @@ def long_cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "update",
-    "how soon is a registration seen by all others?",
+    "how soon do all other members see a registration?",
     run,
     Case(duration_s=30.0),
     cases,
