@@ -11,7 +11,7 @@ from gossipreg.wire.seal import HEADER_BYTES
 KINDS = {
     number: name.lower()
     for name, number in vars(messages).items()
-    if isinstance(number, int) and name.title() in vars(messages)
+    if isinstance(number, int) and name.title().replace("_", "") in vars(messages)
 }
 """The names of the kinds (hello, probe, ...) by their numbers."""
 
