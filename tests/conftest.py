@@ -1,4 +1,4 @@
-"""Properties without a deadline: the machine may be busy, and what a call takes is measured, not asserted."""
+"""Hypothesis without a deadline: the machine may be busy, and durations are measured, not asserted."""
 
 from hypothesis import settings
 

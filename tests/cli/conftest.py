@@ -21,7 +21,7 @@ Command = Callable[..., Ended]
 
 @pytest.fixture(autouse=True)
 def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test meets a sidecar of this machine."""
+    """Keep tests from finding a sidecar of this machine."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(socket_path, "SYSTEM_FOLDER", str(tmp_path / "system"))

@@ -1,4 +1,4 @@
-"""A sidecar that is only its local socket: a thread that answers what a test told it to. For clients' tests."""
+"""A sidecar that is only its local socket: a thread that gives the answers that a test sets. For clients' tests."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ Answer = Callable[[dict[str, Any]], Any]
 
 
 def instance(port: int = 8080, **changed: Any) -> dict[str, Any]:
-    """As the documentation of the JSON gives it."""
+    """Return an instance with the JSON fields of the documentation."""
     return {
         "service": "web", "id": f"web-{port}", "node": "00" * 16, "node_name": "web-1", "address": "10.0.0.1",
         "port": port, "tags": [], "meta": {}, "weight": 1, "health": "passing", "stale": False, "zone": "",
@@ -23,12 +23,11 @@ def instance(port: int = 8080, **changed: Any) -> dict[str, Any]:
 
 
 class FakeSidecar:
-    """Answers each method with `answers[method](params)`; what it raises of RequestError goes back as an error. Bytes
-    are sent as they are; a function gives those for the request's id.
+    """Answers each method with `answers[method](params)`. A RequestError becomes an error reply. Bytes are sent
+    unchanged; a function returns the bytes for the request's id.
 
-    A list under `changes` is what every watch is told, one by one; then the connection is kept open, or closed where
-    the list ends in None. After `watches` of them the next is refused as not found, where a test says so. `seen`
-    has each (method, params).
+    Every watch gets the list `changes`, one by one; then the connection stays open, or closes if the list ends in None.
+    If `watches` is set, later watches are refused as not found. `seen` has each (method, params).
     """
 
     def __init__(self, path: Path, answers: dict[str, Answer] | None = None) -> None:
@@ -70,7 +69,7 @@ class FakeSidecar:
                 return
 
     def _answer(self, connection: socket.socket, id: int, method: str, params: dict[str, Any]) -> bool:
-        """False: close the connection."""
+        """Answer one request; return False to close the connection."""
         if method == "watch":
             if self.watches is not None:
                 self.watches -= 1
@@ -95,7 +94,7 @@ class FakeSidecar:
             return True
         if callable(result):
             result = result(id)
-        if isinstance(result, bytes):  # as it is: what is no answer
+        if isinstance(result, bytes):  # unchanged: not a valid answer
             connection.sendall(result)
             return result != b""
         connection.sendall(rpc.encode_reply(id, result))
@@ -113,7 +112,7 @@ class FakeSidecar:
 
 
 def echo(sidecar: FakeSidecar) -> None:
-    """`lookup` answers with the name that was asked for, and refuses some."""
+    """Have `lookup` answer with the requested name; names that begin with "no-" are not found."""
 
     def lookup(params: dict[str, Any]) -> list[dict[str, Any]]:
         if params["name"].startswith("no-"):

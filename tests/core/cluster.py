@@ -1,7 +1,7 @@
-"""A few whole members in the world of the simulations, sealed, with what tests of the core ask of them.
+"""A few members in the virtual world of the laboratory, sealed, with the questions that tests of the core ask.
 
-For tests of what several members do together: starting them one by one, cutting links by any rule, and what each one
-knows. `simulations/world.py` does the rest.
+For tests of several members together: start them one by one, cut links by any rule, and read what each member holds.
+`simulations/world.py` does the rest.
 """
 
 from collections.abc import Callable
@@ -50,28 +50,29 @@ class Cluster(World):
         self, seed: Host | Address | None = None, *, id: NodeId | None = None, address: Address | None = None,
         remembers: dict[NodeId, Address] | None = None,
     ) -> Host:  # fmt: skip
-        """A new member; `seed` None makes it the first of a cluster. With an `id` it is durable."""
+        """Start a new member; with `seed` None it is the first of a cluster. With an `id` it is durable."""
         host = self.add(id=id, address=address, durable=id is not None, zone="z")
         self.start(host, () if seed is None else (seed,), remembers=remembers)
         return host
 
     def deregister_id(self, host: Host, id: str) -> None:
-        """Take a service out by its id, where there is one."""
+        """Deregister the service with this id, if there is one."""
         if id in host.node.own_services:
             self.act(host, host.node.deregister(id, self.now))
 
-    # -- what is known -----------------------------------------------------------------------------------------------
+    # -- what a member holds
+    # -----------------------------------------------------------------------------------------------
 
     def events(self, host: Host) -> list[str]:
-        """The kinds of the events that this member wrote, in order."""
+        """Return the kinds of the log events of this member, in order."""
         return [event.kind for event in self._recorder.events.get(host.number, [])]
 
     def all_events(self, host: Host) -> list[Event]:
-        """The events themselves."""
+        """Return the log events of this member, in order."""
         return self._recorder.events.get(host.number, [])
 
     def changes(self, host: Host) -> list[Change]:
-        """What this member's watchers were told."""
+        """Return the changes of instances that this member has reported."""
         return self._recorder.changes.get(host.number, [])
 
     def alive_at(self, host: Host) -> set[NodeId]:
@@ -82,7 +83,7 @@ class Cluster(World):
         return None if info is None else info.state
 
     def all_say(self, hosts: list[Host], of: Host, state: str) -> bool:
-        """Whether each of these but the one in question finds it in that state."""
+        """Return whether each of these members, except `of` itself, holds `of` in this state."""
         return all(self.state_at(host, of) == state for host in hosts if host is not of)
 
     def found(self, host: Host, name: str) -> set[str]:

@@ -1,7 +1,7 @@
-"""A victim, the members that it knows, and an insider that has the key and says anything.
+"""A victim, the members that it knows, and an insider: a hostile process that has the key and sends anything.
 
-The insider is bound to an id of its own or to none. It can invent members, speak for others' lives, and write in
-others' names where it sends a newer version; not more.
+The insider has a session for an id of its own, or none. It can invent members, make claims about others, and write rows
+of others with a newer version; nothing else.
 """
 
 from gossipreg.config import Config, lan
@@ -14,7 +14,7 @@ Content = list[tuple[int, tuple[int, bytes | None]]]
 
 
 def a_cluster(config: Config = lan) -> tuple[Node, list[Speaker], Speaker]:
-    """A victim with a service, three members, and the insider: bound, and with a row of its own."""
+    """Return a victim with a service, three members, and the insider, which has a session and a row of its own."""
     node = a_node(config)
     node.register(Service("billing-1", "billing", "h", 1), Health.PASSING, START)
     members = [Speaker(seed) for seed in (1, 2, 3)]

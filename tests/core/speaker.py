@@ -1,4 +1,4 @@
-"""One node, and somebody who says to it what they like: sealed as by a member, without being one."""
+"""A node under test, and a `Speaker`: a peer that sends any messages, sealed as by a member, without running a node."""
 
 import random
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def a_node(
     synced: bool = True,
     protocol: ProtocolRange = PROTOCOL,
 ) -> Node:
-    """With a fixed id and address; `synced` as the first of a cluster is."""
+    """Make a node with a fixed id and address; `synced`: it is the first of its cluster."""
     rng = random.Random(seed)
     node = Node(
         config,
@@ -57,7 +57,7 @@ def row_content(
     name: str = "speaker",
     protocol: ProtocolRange = PROTOCOL,
 ) -> Content:
-    """A whole row as its owner wrote it."""
+    """Return a full row as its owner wrote it."""
     content = Content(generation).own()
     content.put(
         KIND_MEMBER,
@@ -121,7 +121,7 @@ class Speaker:
         return node.receive(self.sealed(*messages), at or self.address, now)
 
     def heard(self, effects: Iterable[Effect], at: Address | None = None) -> list[Message]:
-        """What was sent to it (to its address, or to `at`), in order."""
+        """Return the messages that were sent to this peer (to its address, or to `at`), in order."""
         found: list[Message] = []
         for effect in effects:
             if isinstance(effect, Send) and effect.destination == (at or self.address):
@@ -129,7 +129,7 @@ class Speaker:
         return found
 
     def greets(self, node: Node, now: float, *, with_row: bool = True) -> list[Effect]:
-        """Become known to the node: bound, its address proven, and with its row there."""
+        """Complete the handshake: a session, a proven address, and the peer's row in the node's table."""
         asked = self.heard(self.says(node, now, self.hello(number=5)))
         assert isinstance(asked[0], Hello)
         assert asked[0].echo == 5
@@ -146,11 +146,11 @@ def counted(node: Node, name: str) -> int:
 
 
 _FIXED = (".counts", ".sent_kinds", ".sent_kind_bytes", "Opener._ciphers")
-"""Counters, whose names are fixed, and a cache of the subkeys of those who have the key."""
+"""Containers that need no bound: counters, whose names are fixed, and a cache of subkeys of the cluster's keys."""
 
 
 def parts_that_hold(node: Node) -> dict[str, dict[object, object]]:
-    """Every dict of a part of a node that can grow, by class and attribute; not those within their values."""
+    """Return every dict of a node's parts that can grow, by class and attribute; not the dicts in their values."""
     return {
         path: part
         for path, part in containers(node)

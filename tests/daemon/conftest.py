@@ -1,4 +1,4 @@
-"""One sidecar's inside for tests of the local socket: a real node, the network in memory, a real unix socket."""
+"""The inside of a sidecar for tests of the local socket: a real node, a network in memory, a real unix socket."""
 
 import io
 import os
@@ -85,7 +85,7 @@ class Inside:
         await self.may_leave.wait()
 
     async def register(self, name: str, port: int) -> None:
-        """As a client of the same user does."""
+        """Register a service as a client of the same user does."""
         await self.methods.register({"name": name, "port": port}, SocketClient(ME))
 
     def instances(self, name: str | None) -> tuple[Instance, ...]:
@@ -96,7 +96,7 @@ class Inside:
 
 
 class Client:
-    """A plain client: sends what it is told, waits for what comes."""
+    """A plain client: sends a request, waits for messages."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
@@ -110,7 +110,7 @@ class Client:
         return self._id
 
     async def next(self) -> tuple[Any, ...]:
-        """The next message, whatever it is. Raises EOFError at the end."""
+        """Return the next message of any kind. Raises EOFError at the end."""
         with trio.fail_after(GENEROUS_S):
             while not self._messages:
                 data = await self.stream.receive_some(65536)
@@ -120,7 +120,7 @@ class Client:
         return self._messages.pop(0)
 
     async def call(self, method: str, **params: Any) -> Any:
-        """The result, or the error as (code, message)."""
+        """Return the result, or the error as (code, message)."""
         id = await self.send(method, **params)
         kind, answered, error, result = await self.next()
         assert (kind, answered) == ("reply", id)
@@ -133,7 +133,7 @@ class Client:
 
 
 class Sidecar(Inside):
-    """... with a local socket, and clients of it."""
+    """The inside of a sidecar with a local socket, and its clients."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(MemoryNetwork(), "tested")
@@ -172,6 +172,6 @@ async def sidecar(tmp_path: Path) -> AsyncIterator[Sidecar]:
 
 @pytest.fixture
 async def unsynced(tmp_path: Path) -> AsyncIterator[Sidecar]:
-    """Its seed is down. `unsynced.seek()` makes it the first of its cluster."""
+    """A sidecar whose seed is down. `unsynced.seek()` makes it the first of its cluster."""
     async with _running(tmp_path, NOWHERE) as sidecar:
         yield sidecar

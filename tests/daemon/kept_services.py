@@ -1,4 +1,5 @@
-"""A sidecar's inside that keeps its services on a disk, checked by a runner that says what it is told."""
+"""The inside of a sidecar that keeps its services on a disk; a runner returns the results of checks that a test
+sets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,12 +40,12 @@ class Holder:
 
 @dataclass
 class Tcp:
-    """What the check of port 80 says; nobody answers at the others. Virtual time passes while the disk is written, so
-    no test may count on a check not having run yet."""
+    """Sets the result of the check of port 80; checks of other ports are critical. Virtual time passes while the disk
+    is written, so no test may rely on a check not having run yet."""
 
     health: Health = Health.PASSING
     hangs: trio.Event | None = None
-    """No check of another port than 80 answers before it is set."""
+    """Checks of other ports than 80 wait until this is set."""
 
     async def __call__(self, spec: CheckSpec, _: Progress) -> CheckOutcome:
         if self.hangs is not None and not spec.target.endswith(":80"):
@@ -66,7 +67,7 @@ class Started:
     """The clock of kept health."""
 
     async def run(self, use: Callable[["Started"], Any], *, flags: Any = None, file: Any = ()) -> None:
-        """`use` it from a start to a kill, in virtual time."""
+        """Call `use` between a start and a kill of the sidecar, in virtual time."""
         assert self.clock.autojump_threshold == 0
         data = DataDirectory(str(self.folder))
         self.inside = Inside(MemoryNetwork(), "tested", database=data, runners={"tcp": self.tcp})
@@ -88,7 +89,7 @@ class Started:
         await self.services.register(params, **ME)
 
     def found(self, name: str = "web") -> dict[str, Health]:
-        """id -> health, of whatever health."""
+        """Return the health of each instance by id, critical ones included."""
         return {one.service.id: one.health for one in self.inside.node.catalog.lookup(name, all=True)}
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -98,7 +99,7 @@ class Started:
 
 
 async def passing_once(one: Started, check: str, params: dict[str, Any] = WEB) -> None:
-    """A service that is registered and passing, with both on the disk."""
+    """Register a service, wait until it is passing and both are on the disk."""
     await one.register({**params, "checks": [check]})
     if check.startswith("ttl"):
         one.services.heartbeat("web-80", Health.PASSING, "", by=ROOT)

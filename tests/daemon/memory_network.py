@@ -1,7 +1,7 @@
 """A network in memory with the faults of a real one: loss, duplication, reordering, delay; from one seed.
 
-Each transport keeps what is on its way to it in a heap by time of arrival, on trio's clock, so that under a virtual
-clock hours pass in no time. A datagram to an address where nobody is bound comes back as refused, as from a kernel.
+Each transport keeps the datagrams in flight to it in a heap by time of arrival, on trio's clock, so that hours pass at
+once under a virtual clock. A datagram to an address without a socket comes back as refused, as from a kernel.
 """
 
 import heapq
@@ -21,7 +21,8 @@ class Faults:
     loss: float = 0.0
     duplication: float = 0.0
     delay_s: tuple[float, float] = (0.0001, 0.0001)
-    """Drawn between these for each datagram: where they differ by more than the gap between two, they overtake."""
+    """The bounds of the random delay: if they differ by more than the gap between two datagrams, these may be
+    reordered."""
 
 
 class MemoryNetwork:
@@ -30,7 +31,7 @@ class MemoryNetwork:
         self.random = random.Random(seed)
         self.bound: dict[Address, MemoryTransport] = {}
         self.cut: set[frozenset[Address]] = set()
-        """Pairs of addresses between which nothing passes."""
+        """Pairs of addresses between which all datagrams are lost."""
         self._next_port = 1024
         self._order = 0
 

@@ -1,7 +1,7 @@
-"""What reads a stranger's bytes, each as a function of bytes that raises only where the code is wrong.
+"""The fuzz targets: each gives bytes to one reader of untrusted input, and raises only if the code is wrong.
 
-The same targets are run by `scripts/check --fuzz` (coverage-guided, for minutes) and by `test_fuzz.py` (a few seconds,
-with all tests). The corpus beside them holds a few good inputs for each, and each input that once failed.
+`scripts/check --fuzz` (coverage-guided, for minutes) and `test_fuzz.py` (for seconds, with all tests) run the same
+targets. The corpus beside them has a few good inputs for each, and each input that once failed.
 """
 
 import json
@@ -46,12 +46,12 @@ from tests.gateway.dns.registry import Registry
 
 CORPUS = Path(__file__).with_name("corpus")
 INPUTS_A_NODE = 500
-"""A node is made anew after so many: else a slow input could not be told from many before it."""
+"""A new node is made after this many inputs: otherwise a slow input could not be told from the effect of many."""
 ROWS_MAX = 2000
 
 
 class _Victim:
-    """A node that knows an insider, who holds the key and says whatever is wanted."""
+    """A node with a session of an insider, which has the key and sends any message."""
 
     def __init__(self) -> None:
         self.node: Node = a_node()
@@ -67,8 +67,8 @@ _victim = _Victim()
 
 
 def datagram(data: bytes) -> None:
-    """The first byte says how: from a stranger, or sealed by an insider; and how much time passes before. Whatever it
-    is, no exception comes out, our own row stays as it is, no version goes down, and the next deadline is a time."""
+    """The first byte selects the sender, a stranger or an insider that seals, and the time that passes before. For any
+    bytes: no exception, our own row is unchanged, no version decreases, and the next deadline is a number."""
     global _victim
     _victim.inputs += 1
     if _victim.inputs > INPUTS_A_NODE:

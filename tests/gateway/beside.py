@@ -1,4 +1,4 @@
-"""The sidecar beside a gateway that is tested without one."""
+"""A `SidecarApi` without a sidecar, for tests of a gateway."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
@@ -12,7 +12,7 @@ from gossipreg.sidecar_api import Registrations, SidecarApi
 def api_of(
     view: View, bug: Callable[[str, Exception], None], trouble: Callable[[str, str], None] = lambda *_: None
 ) -> SidecarApi:
-    """A registry that can be looked at, and nothing else."""
+    """Return an API that can only read the registry."""
     return SidecarApi(
         view=view, changes=Feed(bug), members=Feed(bug), registrations=cast(Registrations, None),
         rights=Rights(0), cluster="default",
@@ -22,4 +22,4 @@ def api_of(
 
 
 def _nothing(*given: Any) -> NoReturn:
-    raise AssertionError(f"only the registry is here, not {given}")
+    raise AssertionError(f"this test has only the registry, not {given}")

@@ -1,4 +1,4 @@
-"""A client that looks up a service all the time, beside what a test does to the sidecar."""
+"""A client that looks up a service all the time, while a test acts on the sidecar."""
 
 import threading
 from collections import Counter
@@ -10,14 +10,14 @@ from scripts.tools.wait import BOUND_S
 
 
 class Asker(threading.Thread):
-    """Looks up `web` all the time, which must have one instance in every answer, whatever happens meanwhile."""
+    """Looks up `web` all the time; every answer must have one instance."""
 
     def __init__(self, sidecar: Sidecar) -> None:
         super().__init__()
         self._socket = str(sidecar.socket)
         self._over = threading.Event()
         self._answers: Counter[int] = Counter()
-        """How many there were with so many instances."""
+        """The number of answers by their number of instances."""
 
     def run(self) -> None:
         with Client(self._socket, timeout_s=BOUND_S) as client:

@@ -1,9 +1,9 @@
-"""A bad road between two network interfaces: each frame takes its own time, so that many overtake others.
+"""A link between two network interfaces that reorders frames: each takes its own time.
 
     python bad_road.py A B LEAST_S MOST_S      until killed
 
-Runs where both interfaces are. Frames are taken and sent as they are, but for the UDP checksum: the kernel leaves it to
-hardware that is not there, so over IPv4 it is taken out, which means that there is none.
+It runs in the namespace of both interfaces. Frames are forwarded unchanged, except for the UDP checksum: the kernel
+leaves it to hardware that does not exist here, so over IPv4 it is set to 0, which means no checksum.
 """
 
 import heapq

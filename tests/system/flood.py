@@ -2,9 +2,9 @@
 
     python -m tests.system.flood PORT KEY_FILE RATE SECONDS
 
-Of everything that a network may bring: random bytes, the right header with nonsense behind it, what a stranger with
-another key says, what an insider says within the seal that is no message, what was said before (replayed) or half of
-it; as root also with the addresses of others forged. Prints how many it sent, and how many of which kind.
+It sends everything that a network may bring: random bytes; the right header before random bytes; datagrams sealed with
+another key; datagrams sealed with the cluster's key that are no messages; replayed and truncated datagrams; as root
+also datagrams from forged addresses. It prints how many it sent of each kind.
 """
 
 import base64
@@ -24,7 +24,7 @@ from scripts.tools.packets import forged
 from tests.core.speaker import Speaker
 
 PREPARED = 512
-"""So many of each kind are made before, so that making them does not slow the flood."""
+"""The number of datagrams of each kind that are made in advance, so that making them does not slow the flood."""
 
 
 def prepared(keyring: Keyring, rng: random.Random) -> dict[str, list[bytes]]:
@@ -71,7 +71,7 @@ def main(port: int, key_file: str, rate: float, seconds: float) -> None:
             except OSError:
                 pass
             sent[kind] += 1
-    print(sum(sent.values()), dict(sent))  # noqa: T201  # to whoever started it
+    print(sum(sent.values()), dict(sent))  # noqa: T201  # to the process that started it
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The command of an older release, from this clone's history: for tests in which its members meet ours."""
+"""The command of an older release, from this clone's history: for tests in which its members and ours form a
+cluster."""
 
 import subprocess
 import sys
@@ -16,7 +17,7 @@ _folders: list[TemporaryDirectory[str]] = []
 
 @cache
 def missing() -> str:
-    """Why the older release cannot be run here; empty where it can."""
+    """Return why the older release cannot be run here; empty if it can."""
     found = subprocess.run(
         ["git", "-C", str(ROOT), "cat-file", "-e", f"{FIRST_RELEASE}^{{commit}}"], capture_output=True, check=False
     )
@@ -25,7 +26,7 @@ def missing() -> str:
 
 @cache
 def command() -> tuple[str, ...]:
-    """The command that takes the place of `gossipreg`."""
+    """Return the command of the older release."""
     folder = TemporaryDirectory(prefix="gr-old-")
     _folders.append(folder)
     archive = subprocess.run(

@@ -27,7 +27,7 @@ ADDED, UPDATED, REMOVED = ChangeKind.ADDED, ChangeKind.UPDATED, ChangeKind.REMOV
 
 
 class TwoTables:
-    """Our table and catalog, and another member's table, whose row comes here by `pull`."""
+    """Our table and catalog, and another member's table, whose row `pull` brings here."""
 
     def __init__(self) -> None:
         self.here = Table(lan, HERE, 5, 0.0, 0)

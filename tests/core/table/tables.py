@@ -1,4 +1,4 @@
-"""Tables of a few members, handing each other rows page by page."""
+"""Tables of a few members, which pull rows from each other page by page."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def table(number: int = 0, generation: int = GENERATION) -> Table:
 
 
 def owner(number: int, *values: bytes, generation: int = GENERATION, durable: bool = False) -> Table:
-    """Another member's own table, with one service a value."""
+    """Return another member's own table, with one service for each value."""
     own = table(number, generation)
     member = Member(f"m{number}", BootId(bytes([number]) * 8), (Address("127.0.0.1", 1),), durable=durable)
     own.write(KIND_MEMBER, 0, encode_member(member), 0.0)
@@ -48,7 +48,7 @@ def pull(
     to: Table, source: Table, id: NodeId, *, now: float = 0.0, limit: int = 1400, in_step: bool = True,
     from_owner: bool = True,
 ) -> list[Merged]:  # fmt: skip
-    """Page by page, until there is nothing more."""
+    """Pull a row page by page, until it is complete."""
     steps: list[Merged] = []
     for _ in range(1000):
         row = to.rows.get(id)
