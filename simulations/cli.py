@@ -78,7 +78,7 @@ def run(name: str, only: str | None, **options: Any) -> int:
 @simulations.command()
 @click.argument("name")
 @case_options
-@click.option("--long", is_flag=True, help="The full grid, where the standard sweep is a part of one.")
+@click.option("--long", is_flag=True, help="The full grid, if the standard sweep is only a part of it.")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),

@@ -168,7 +168,7 @@ def _heat_map(title: str, series: Sequence[Series], figure: Any, x: str, y: str)
                         fontsize=8,
                         bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1},
                     )
-        axes.set_title(", ".join(part for part, told in zip(group, differ, strict=True) if told))
+        axes.set_title(", ".join(part for part, differs in zip(group, differ, strict=True) if differs))
         axes.set_xticks(range(len(xs)), [f"{value:g}" for value in xs], rotation=45)
         axes.set_yticks(range(len(ys)), [f"{value:g}" for value in ys])
         axes.set_xlabel(_key(x))
@@ -201,9 +201,9 @@ def _parts(case: Case) -> tuple[str, str, str, str]:
 def _names(series: Sequence[Series], *, but_nodes: bool) -> list[str]:
     """Name each series by what distinguishes it from the others."""
     parts = [_parts(one.case) for one in series]
-    tell = [len(set(column)) > 1 for column in zip(*parts, strict=True)]
-    tell[0] = tell[0] and not but_nodes
-    return [", ".join(part or "plain" for part, told in zip(name, tell, strict=True) if told) for name in parts]
+    differ = [len(set(column)) > 1 for column in zip(*parts, strict=True)]
+    differ[0] = differ[0] and not but_nodes
+    return [", ".join(part or "plain" for part, differs in zip(name, differ, strict=True) if differs) for name in parts]
 
 
 def _common(series: Sequence[Series]) -> str:

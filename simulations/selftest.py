@@ -210,7 +210,7 @@ BREAKS: tuple[Break, ...] = (
     Break("dead members are not greeted", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, LATER),
     Break("a claim believed too early", ("taken_for_dead",), PrivateSuspicions, "_judge", no_floor, LOSSY),
     Break("a floor cut to a fifth", ("paused",), PrivateSuspicions, "_floor_s", floor_of_a_fifth),
-    Break("nobody refutes", ("taken_for_dead",), Table, "refute", _nothing),
+    Break("no member refutes", ("taken_for_dead",), Table, "refute", _nothing),
     Break("rows of dead members are kept for good", ("forgotten",), Table, "_time_forgetting", _nothing),
     Break("rows of dead members are forgotten too soon", ("forgotten",), Table, "expire", forgotten_early),
     Break("a queue without a bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
@@ -274,6 +274,6 @@ def main() -> int:
     for breaks in ALL:
         seed, what = fires(*breaks)
         blind += not seed
-        by = " or ".join(breaks[0].fires) if seed else "NOBODY"
+        by = " or ".join(breaks[0].fires) if seed else "NONE"
         click.echo(f"{breaks[0].what:40} {by:28} {seed or '-':>4}  {what[:110]}")
     return 1 if blind else 0

@@ -1,7 +1,7 @@
 """How fast is the laboratory on this machine? It measures datagrams received a second of processor time, with codec.
 
-    idle      probes and acks, as most of any long run updates   registrations, 20 a second: each is decoded, merged,
-    put into the catalog and gossiped on by all members
+    idle      pings and acks, as in most of any long run
+    updates   registrations, 20 a second: each is decoded, merged, put into the catalog and gossiped on by all members
 
 Times are this process's own (`process_time`), so other processes disturb little. The best of several tries is what the
 code can do, the median what to expect.

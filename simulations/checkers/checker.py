@@ -2,9 +2,9 @@
 
 Owns: the three moments at which a checker is called, and the text of a failure. Never knows: any one invariant.
 
-    after      an input of a member was handled (or an effect came of it): what must hold at every moment tick four
-    times a period: what must not last, and what is too expensive to check after every input at_rest    the faults have
-    ended and the bound has passed: what must hold then
+    after      an input of a member was handled (or an effect came of it): what must hold at every moment
+    tick       four times a period: what must not last, and what is too expensive to check after every input
+    at_rest    the faults have ended and the bound has passed: what must hold then
 """
 
 from collections.abc import Iterator

@@ -52,7 +52,7 @@ class ShownMembers(Checker):
         return noted
 
     def tick(self) -> None:
-        """One member each time, in turn: it is compared with all that it shows."""
+        """Check one member each time, the next one at the next tick."""
         running = self.running()
         if running:
             self._next = (self._next + 1) % len(running)

@@ -3,10 +3,12 @@
 A formed cluster for `--duration`, with evenly spread turns: a registration, a crash with a refused port, a crash in
 silence, a join by one seed, and a leave, twice. After each turn the run waits until all other members know.
 
-    seen       from a registration until one other member answers with it crashed    from a crash with a refused port
-    until one other member holds it dead vanished   ... from a crash in silence joined     from a start until the joiner
-    holds all members never      members that did not learn of a turn in time bytes_sent bytes a second, with all
-    headers, that each member sent over the whole time
+    seen       from a registration until one other member answers with it
+    crashed    from a crash with a refused port until one other member holds it dead
+    vanished   ... from a crash in silence
+    joined     from a start until the joiner holds all members
+    never      members that did not learn of a turn in time
+    bytes_sent bytes a second, with all headers, that each member sent over the whole time
 
 Ten thousand tables of ten thousand rows take 11 GB, because they share rows until these change (`formed.py`); forming
 them takes most of a minute.

@@ -5,11 +5,12 @@ change their health. The share `hourly` (0.1) of the members is replaced an hour
 new one joins. Both numbers are keys of the label. After three seconds these figures are taken once a second for
 `--duration` seconds, as means over the members:
 
-    comparing          bytes of Buckets, Hashes, Want and Versions (UDP payload of those that arrived) buckets, hashes,
-    want, versions    ... of each pull, delta, receipt, probing      ... of these; deltas are gossiped updates and
-    pulled rows bytes_sent         bytes of everything, with all headers unequal            the share of members whose
-    table differs from the most common one behind             the number of changed rows of which a member holds an
-    older version than the owner
+    comparing          bytes of Buckets, Hashes, Want and Versions (UDP payload of those that arrived)
+    buckets, hashes, want, versions    ... of each
+    pull, delta, receipt, probing      ... of these; deltas are gossiped updates and pulled rows
+    bytes_sent         bytes of everything, with all headers
+    unequal            the share of members whose table differs from the most common one
+    behind             the number of changed rows of which a member holds an older version than the owner
 """
 
 from collections import Counter

@@ -4,13 +4,15 @@ Random members crash one after the other, at a random moment within a period, ea
 crash. The machine refuses datagrams to the port; with `silent=1` in the label it is silent, as if the host had
 vanished. `--duration` is the longest wait for each crash; `times=N` in the label is the number of crashes (10).
 
-    first_suspicion  from the crash until one member suspects it first            ... until one member holds it dead
-    known            ... until each other member does, a sample each last             ... until the last of them does
-    never members that did not in time mean_suspicion   the mean of first_suspicion in this run, to compare with theory
+    first_suspicion  from the crash until one member suspects it
+    first            ... until one member holds it dead
+    known            ... until each other member does, a sample each
+    last             ... until the last of them does
+    never            members that did not in time
+    mean_suspicion   the mean of first_suspicion in this run, to compare with theory
     theory           e/(e-1) periods: the mean of random probing in a large cluster (SWIM, 2002, section 3.1), counted
-    in
-                     whole periods from the start of the next one to the end of that in which the crash is detected. For
-                     wall time add half a period
+                     in whole periods from the start of the next one to the end of that in which the crash is detected.
+                     For wall time add half a period
 """
 
 from dataclasses import replace

@@ -1,8 +1,8 @@
 """Which members are held dead if one in a hundred receives nothing for 20 s, then everything for 20 s, and so on?
 
-From the Rapid paper (Suresh et al. 2018, section 7): 1 % of 1,000 members lose all that is sent to them, in turns of 20
-s. Healthy members should never be held dead; the faulty ones should leave the answers and not flap. Keys of the label:
-the share `part` of faulty members (0.01), and the seconds of a `turn` (20).
+From the Rapid paper (Suresh et al. 2018, section 7): 1 % of 1,000 members lose all that is sent to them, in turns of
+20 s. Healthy members should never be held dead; the faulty ones should leave the answers and not flap. Keys of the
+label: the share `part` of faulty members (0.01), and the seconds of a `turn` (20).
 """
 
 from dataclasses import replace

@@ -1,31 +1,13 @@
-"""Who is taken for dead, where some members handle their messages slowly?
+"""Which members are declared dead if some handle their messages slowly?
 
 The experiments of the Lifeguard paper (Dadgar, Phillips, Currey 2018, section 5): of 128 members `c` are slow, all at
-the same times. Interval: slow for `d` seconds, well for `i`, and again, for two minutes. Threshold (no `i`): slow once.
-A false positive is a member that was never slow and that somebody takes for lost; FP- of the paper are those at
-observers that were never slow either. A slow member taken for lost is a true failure.
+the same times. Interval: slow for `d` seconds, normal for `i`, and again, for two minutes. Threshold (no `i`): slow
+once. A false positive is a change of opinion by which a member holds another lost that was never slow; FP- of the paper
+are those at observers that were never slow either. A slow member that is held lost is a true failure.
 
-`model=blocked` is the paper's: sends and receives block, timers run. `model=stalled`: the whole process stands still.
-
-It took this until SWIM and Lifeguard were themselves in the blocked model (before, SWIM had no false positive at all or
-thousands, nearly all at healthy members; the paper has 4 of 1,000 there):
-
-- A prober that blocks in its send, as memberlist's thread does, suspects one member at the end of an anomaly, not one a
-  second while it lasts. Suspicions from within are told together with their verdicts, and then all believe them.
-  `GossipedSuspicions.blocked` puts the end of a probe off until its sends are out.
-- In a gap of a millisecond nobody reads what came in half a minute; in no time at all, he does. Hence `PROCESSING_S`.
-- There is one probe at a time, so that local health stretches Lifeguard's period too (3.1), and nacks go out early
-  enough to count (at 80 % of the bound).
-- SWIM knows no confirmations, so it tells none; a suspicion travels to the suspect as to anyone else; and whoever
-  repeats an old suspicion is not corrected, but hears the refutation.
-- News waits for 100 ms at each hop, and goes to 3 members at random (memberlist: every 200 ms to 3). With one, a well
-  member between two slow neighbours on the ring missed refutations, and declared the well dead.
-- A slow member that works off less in a gap than comes in an anomaly reads what is a minute old, or what the socket had
-  no room for is lost; then Lifeguard's wait for a refutation (10.5 s to 63 s) is over as well. In the paper's system a
-  full exchange over TCP goes around that queue (`full_exchange.py`). Without it Lifeguard had 13 % of SWIM's with 16
-  slow members, nearly all in gaps of 1 and 4 ms; at c=16 d=8.192 i=0.001 149 of SWIM's 374, with it 15 of 248. What was
-  not it: `PROCESSING_S` (5 to 50 us: 20 to 26 %), a buffer of 4 MiB (20 %), and news told twelve times to three members
-  in all instead of once to three each (12 %).
+`model=blocked` is the paper's: sends and receives block, timers fire. `model=stalled`: the whole process stands still.
+`p` is the time that a datagram takes a slow member (`PROCESSING_S`). simulations/README.md ("Is it right?") says which
+details SWIM and Lifeguard needed until they behaved as in the paper.
 """
 
 from collections.abc import Sequence
@@ -40,10 +22,11 @@ from simulations.scenario import Case, Figure, Scenario
 from simulations.world import World
 
 QUIET_S = 5.0
-"""Before the first anomaly."""
+"""Seconds before the first anomaly."""
 PROCESSING_S = 20e-6
-"""What a datagram takes a slow member in the blocked model, once it reads again. The paper does not say; it is the
-order of what a system call, a decoding and a lock take. A stalled member reads all that waits before a timer fires."""
+"""The time that a datagram takes a slow member in the blocked model, once it reads again. The paper does not give it;
+it is about the time of a system call, a decoding and a lock. A stalled member reads all that waits before a timer
+fires."""
 
 
 def run(case: Case) -> list[Figure]:
@@ -60,7 +43,7 @@ def run(case: Case) -> list[Figure]:
     exchange = FullExchange(world, () if case.detector == "ours" else hosts)
     world.run(QUIET_S)
     before, began = world.traffic(), world.now
-    gap_s = case.value("i", -1.0)  # below 0: once
+    gap_s = case.value("i", -1.0)  # below 0: slow only once
     _be_slow(world, slow, began + case.duration_s, case.value("d", 1), gap_s, exchange, stalled=stalled)
     after = world.traffic()
     healthy = {host.number for host in hosts} - {host.number for host in slow}
@@ -77,7 +60,7 @@ def run(case: Case) -> list[Figure]:
 def _be_slow(
     world: World, slow: Sequence[Host], end: float, for_s: float, gap_s: float, exchange: FullExchange, *, stalled: bool
 ) -> None:
-    """Slow for `for_s`, well for `gap_s`, in turn and all together, until the end; below 0 only once."""
+    """Make all of them slow for `for_s` and normal for `gap_s`, repeatedly until the end; `gap_s` below 0: once."""
     while world.now < end:
         for host in slow:
             if stalled:
@@ -94,7 +77,7 @@ def _be_slow(
 
 
 def _detection(opinions: Opinions, healthy: set[int], slow: Sequence[Host], began: float) -> list[Figure]:
-    """When the first and the last of the healthy knew of each slow member that was taken for lost by them."""
+    """Return when the first and the last of the healthy members held each slow member lost."""
     first, last, undetected = [], [], 0
     for host in slow:
         known: dict[int, float] = {}
@@ -142,7 +125,7 @@ def long_cases(case: Case) -> list[Case]:
 
 SCENARIO = Scenario(
     "lifeguard",
-    "who is taken for dead, where some members handle their messages slowly?",
+    "which members are declared dead if some handle their messages slowly?",
     run,
     Case(nodes=128, duration_s=120.0, label="c=4 d=8.192 i=0.064 model=blocked"),
     cases,

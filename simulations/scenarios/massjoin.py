@@ -4,9 +4,12 @@ One member runs; a second later all others start at the same moment, with its ad
 time, unless the label has `processing_us=N`: then each datagram takes a member this long, others wait in its socket's
 buffer, and datagrams that do not fit there are dropped. `--duration` is the longest wait.
 
-    synced      from the start until a member is synced full        ... until it holds all members never       members
-    that did not in time seed_bytes  bytes that the seed has sent when all are full, with all headers bytes_sent  ...
-    that each other member has sent dropped     datagrams dropped because a socket's buffer was full
+    synced      from the start until a member is synced
+    full        ... until it holds all members
+    never       members that did not in time
+    seed_bytes  bytes that the seed has sent when all are full, with all headers
+    bytes_sent  ... that each other member has sent
+    dropped     datagrams dropped because a socket's buffer was full
 """
 
 from dataclasses import replace

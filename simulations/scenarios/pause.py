@@ -5,8 +5,9 @@ by SIGSTOP; with `blocked=1` in the label only their sends and receives block, a
 they pause for this long whatever the others hold: a short pause should make no member hold them dead. `--duration` is
 the longest wait for each step; `times=N` in the label is the number of pauses (10).
 
-    first_suspicion, first, known, last, never, mean_suspicion, theory    as of `crash` taken_for_dead   (`for_s` only)
-    members that held it dead back             from the end of the pause until one other member holds it alive again
+    first_suspicion, first, known, last, never, mean_suspicion, theory    as of `crash`
+    taken_for_dead   (`for_s` only) members that held it dead
+    back             from the end of the pause until one other member holds it alive again
     never_back       members that did not in time
 """
 

@@ -3,16 +3,18 @@
 A cluster in which each member has a service; some members end and start again. `--duration` is the longest wait for
 equal tables. Keys of the label:
 
-    part=1       the share of members that restart apart_s=0    seconds between two restarts; 0: all at the same moment
-    down_s=1     seconds for which each is down hold_s=0     they announce that they will be back within this time; 0:
-    they crash lost=0       1: they lose their state, identity included, so others must forget the old identity
+    part=1       the share of members that restart
+    apart_s=0    seconds between two restarts; 0: all at the same moment
+    down_s=1     seconds for which each is down
+    hold_s=0     they announce that they will be back within this time; 0: they crash
+    lost=0       1: they lose their state, identity included, so others must forget the old identity
     clock_s=0    the error of their wall clock when they start again
 
-    equal        from the last start until all hold equal tables, in which exactly the running members are alive unequal
-    1 if that took too long ghosts       ten seconds later: members that do not run and are alive in a table, summed
-    over all tables out          the share of pairs (restart, other member) in which a service of a member that kept its
-    identity left the
-                 answers
+    equal        from the last start until all hold equal tables, in which exactly the running members are alive
+    unequal      1 if that took too long
+    ghosts       ten seconds later: members that do not run and are alive in a table, summed over all tables
+    out          the share of pairs (restart, other member) in which a service of a member that kept its identity left
+                 the answers
 """
 
 from dataclasses import replace

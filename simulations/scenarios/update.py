@@ -4,9 +4,11 @@ A random member registers a service, and the run waits until a lookup at each ot
 follows after a second and a random part of another. `--duration` is the longest wait for each; `times=N` in the label
 is the number of registrations (10).
 
-    seen        from the registration to the answers of one other member last        ... of the last of them hops the
-    number of hops from the owner to a member, by the datagrams that carried it redundancy  messages sent that carry it,
-    divided by the number of other members; 1 is the least possible never       members that did not see it in time
+    seen        from the registration to the answers of one other member
+    last        ... of the last of them
+    hops        the number of hops from the owner to a member, by the datagrams that carried it
+    redundancy  messages sent that carry it, divided by the number of other members; 1 is the least possible
+    never       members that did not see it in time
 """
 
 from dataclasses import replace
