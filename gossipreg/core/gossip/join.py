@@ -29,10 +29,9 @@ from gossipreg.core.session.outbox import Class
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.wire import sizes
 from gossipreg.wire.messages import List, Peers, Versions
 
-VERSION_BYTES = 38
-"""An upper bound of one (id, generation, counter) in Versions."""
 _LISTS_AT_ONCE = 8
 """Members that may begin to list our table within one period. Further ones are given other members to list."""
 _LIST_AGAIN_S = 1.0
@@ -274,7 +273,7 @@ class Joining:
                 self._channel.to(peer, Peers(tuple(others)))
                 return
         self._requests.received(peer, message.after)
-        most = (self._channel.limit(peer) - 64) // VERSION_BYTES
+        most = sizes.versions_in(self._channel.limit(peer), with_next=True)
         ids = self._ring.after(message.after, most + 1)
         rows = [(id, *self._table.rows[id].version) for id in ids[:most]]
         self._channel.to(peer, Versions(tuple(rows), ids[most - 1] if len(ids) > most else b""))

@@ -28,13 +28,14 @@ from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.gossip.dissemination import Dissemination
-from gossipreg.core.gossip.join import VERSION_BYTES, Joining
+from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.wire import sizes
 from gossipreg.wire.messages import ROW_HASH_BYTES, Buckets, Claim, Hashes, Versions, Want
 
 _MASK = (1 << 64) - 1
@@ -248,7 +249,7 @@ class AntiEntropy:
     def _groups(self, peer: NodeId, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
         """The hashes of a bucket, in pieces that fit a datagram. Each piece holds all hashes of its range. The last
         pieces of a very large bucket are left out."""
-        most = (self._channel.limit(peer) - 64) // ROW_HASH_BYTES
+        most = sizes.row_hashes_in_bucket(self._channel.limit(peer))
         groups = []
         low = 0
         for at in range(0, max(len(hashes), 1), most):
@@ -259,12 +260,12 @@ class AntiEntropy:
         return groups[: _HASHES_MAX_BYTES // (most * ROW_HASH_BYTES) + 1]
 
     def _send_groups(self, peer: NodeId, salt: int, bits: int, groups: list[tuple[int, int, int, bytes]]) -> None:
-        limit = self._channel.limit(peer) - 32
+        room = sizes.room_for(Hashes, self._channel.limit(peer))
         batch: list[tuple[int, int, int, bytes]] = []
         size = 0
         for group in groups:
-            cost = len(group[3]) + 24
-            if batch and size + cost > limit:
+            cost = sizes.BUCKET_BYTES + len(group[3])
+            if batch and size + cost > room:
                 self._channel.to(peer, Hashes(salt, bits, tuple(batch)))
                 batch, size = [], 0
             batch.append(group)
@@ -290,7 +291,7 @@ class AntiEntropy:
             for value, id in rows.items():
                 if low <= value <= high and value.to_bytes(ROW_HASH_BYTES, "big") not in theirs:
                     lacking[id] = None
-        most = (self._channel.limit(peer) - 32) // ROW_HASH_BYTES
+        most = sizes.row_hashes_in_want(self._channel.limit(peer))
         for at in range(0, len(wanted), most):
             self._channel.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
         self._send_versions(peer, list(lacking))
@@ -308,7 +309,7 @@ class AntiEntropy:
         if not ids or not self._channel.room(Class.PAGE):
             return
         held = [(id, *self._table.rows[id].version) for id in ids if id in self._table.rows]
-        most = (self._channel.limit(peer) - 48) // VERSION_BYTES
+        most = sizes.versions_in(self._channel.limit(peer))
         for at in range(0, len(held), most):
             self._channel.to(peer, Versions(tuple(held[at : at + most])))
 

@@ -25,6 +25,7 @@ from gossipreg.model import Address, BootId
 from gossipreg.wire import codec
 from gossipreg.wire.messages import Message, Padding, PingReq, Probe
 from gossipreg.wire.seal import Sealer
+from gossipreg.wire.sizes import PADDING_HEADER_BYTES
 
 BASE_BYTES = 1200
 """The UDP payload that every path is assumed to carry until something else is measured (RFC 8899's BASE_PLPMTU). With
@@ -53,10 +54,6 @@ _COUNTED_AS = {kind: kind.__name__ for kind in get_args(Message)} | {PingReq: "A
 
 OnSent = Callable[[int], None]
 """Called with the counter of the datagram that carries the message."""
-
-
-_PADDING_HEADER_BYTES = 3
-"""Kind and length of a Padding of 128 bytes or more."""
 
 
 @dataclass(slots=True)
@@ -125,7 +122,7 @@ class Outbox:
         """Send a probe at the end of this input in a datagram of its own, padded to `datagram_bytes` if it is
         smaller."""
         body = self._encoded(probe)
-        filling = datagram_bytes - self._sealer.overhead - len(body) - _PADDING_HEADER_BYTES
+        filling = datagram_bytes - self._sealer.overhead - len(body) - PADDING_HEADER_BYTES
         if filling >= 0x80:  # below this a length takes one byte; no size probe is so small
             body += self._encoded(Padding(filling))
         self._size_probes.append((to, body))

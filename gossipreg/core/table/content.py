@@ -29,6 +29,7 @@ from struct import Struct
 
 from gossipreg.errors import TooLarge
 from gossipreg.model import MAX_ROW_BYTES, MAX_VALUE_BYTES, NodeId
+from gossipreg.wire import sizes
 from gossipreg.wire.messages import Delta, Entry
 
 KIND_MEMBER, KIND_SERVICE, KIND_HEALTH = 0, 1, 2
@@ -53,8 +54,6 @@ _HEAD_LAYOUT = Struct(">cBI")
 
 ENTRY_BYTES = 32
 """What an entry counts beside its value, so that tombstones are not free."""
-DELTA_BYTES = 96
-"""An upper bound of an encoded Delta without entries."""
 _RECENT = 64
 """`cut` looks for its base from the end for so many entries, then by bisection."""
 _BATCH = 0.25
@@ -295,12 +294,12 @@ class Content:
 
     def cut(self, id: NodeId, base: int, limit_bytes: int) -> Delta:
         """The page after `base`: as many entries as fit a Delta of `limit_bytes` when encoded, and at least one."""
-        room = limit_bytes - DELTA_BYTES
+        room = sizes.room_for(Delta, limit_bytes)
         reached = self.counter
         page: list[Entry] = []
         for key in self._keys_after(base):
             counter, value = self.entries[key]
-            room -= 4 + _int_bytes(key) + _int_bytes(counter) + (0 if value is None else len(value))
+            room -= sizes.entry_bytes(key, counter, value)
             if page and room < 0:
                 reached = page[-1][1]
                 break
@@ -412,8 +411,3 @@ def _read_head_untrusted(head: bytes) -> tuple[int, int]:
 
 def _chunks(value: bytes) -> list[bytes]:
     return [value[at : at + _CHUNK_BYTES] for at in range(0, len(value), _CHUNK_BYTES)]
-
-
-def _int_bytes(number: int) -> int:
-    """What msgpack takes for it."""
-    return 1 if number < 128 else 2 if number < 256 else 3 if number < 65536 else 5 if number < 1 << 32 else 9

@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gossipreg.config import lan
 from gossipreg.core.table.content import (
-    DELTA_BYTES,
     ENTRY_BYTES,
     KIND_HEALTH,
     KIND_MEMBER,
@@ -28,6 +27,7 @@ from gossipreg.core.table.table import BUCKETS, ROW_BYTES, Table, row_hash
 from gossipreg.generation import generation_of
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import Claim, Delta
+from gossipreg.wire.sizes import room_for
 from gossipreg.wire.values import encode_member
 
 CONFIG = replace(lan, tombstone_s=20.0, tombstones_max=3, dead_row_s=60.0, dead_row_brief_s=30.0)
@@ -38,7 +38,7 @@ FOREIGN_KIND = 7
 owners = st.integers(0, len(IDS) - 1)
 slots = st.integers(0, 2)
 sizes = st.sampled_from([0, 1, 5, 300, 390, 391, 900, 2000])
-limits = st.sampled_from([0, DELTA_BYTES + 40, 500, 1000, 1400])
+limits = st.sampled_from([0, 40 - room_for(Delta, 0), 500, 1000, 1400])
 kinds = st.sampled_from([KIND_SERVICE, KIND_SERVICE, KIND_HEALTH, FOREIGN_KIND])
 
 Key = tuple[NodeId, int]
