@@ -14,7 +14,7 @@ from gossipreg.core.gossip.join import ListAgain, MissingAgain
 from gossipreg.core.gossip.pulls import PullAgain
 from gossipreg.core.gossip.reconcile import AntiEntropy, Compare
 from gossipreg.core.gossip.row_acks import AskForAcks
-from gossipreg.core.local.identity_conflict import IdentityConflict, Rise
+from gossipreg.core.local.identity_conflict import IdentityConflict, RaiseGeneration
 from gossipreg.core.local.last_known import LastKnown, LastKnownOver
 from gossipreg.core.local.leaving import Departing
 from gossipreg.core.session.reconnect import Forsaken, Seek
@@ -61,8 +61,8 @@ class NodeTimers(NodeCommands):
                 self._joining.start_alone()
             case Prove():
                 self._quarantine.on_prove()
-            case Rise():
-                self._identity_conflict.on_rise()
+            case RaiseGeneration():
+                self._identity_conflict.on_raise_generation()
             case AloneOver():
                 self._isolation.on_alone_over()
             case Return():

@@ -121,7 +121,7 @@ class Intake:
         """Somebody tells us our own row: it is behind, or somebody else writes in our name."""
         own = self._table.own.version
         if told.generation > own.generation:
-            self._identity_conflict.met_generation(told.generation)
+            self._identity_conflict.on_generation(told.generation)
         elif told < own:
             page = self._table.page(self._context.id, told, self._channel.limit(peer))
             if page is not None:
@@ -184,7 +184,7 @@ class Intake:
     def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:
         """A claim about ourselves. A private suspicion is answered by the ack alone."""
         if claim.generation > self._table.generation:
-            self._identity_conflict.met_generation(claim.generation)
+            self._identity_conflict.on_generation(claim.generation)
             return
         if claim.rank is Rank.ALIVE:
             return

@@ -144,7 +144,7 @@ class Node(NodeTimers):
             self._reconnect,
             self._met,
             self._not_understood,
-            self._identity_conflict.met_process,
+            self._identity_conflict.on_process,
         )
         self._departure = Departure(context, ring, channel, self._dissemination, self._own_row)
         self._row_acks = RowAcks(context, table, ring, channel)
@@ -309,7 +309,7 @@ class Node(NodeTimers):
             self._told_knowledge = knowledge
             context.effects.append(Changed(()))
         self._membership.tell_members()
-        self._departure.look()
+        self._departure.check()
         self._row_acks.look()
         self._paths.look()
         sends = self._outbox.flush(context.now)
@@ -434,7 +434,7 @@ class Node(NodeTimers):
         """A busy member names others: one of them will do as well. Or somebody says where another has our id."""
         for id, address in message.peers:
             if id == self.id:
-                self._identity_conflict.told_where(address)
+                self._identity_conflict.on_address(address)
                 return
         if self._joining.wants_another:
             self._joining.on_peers()

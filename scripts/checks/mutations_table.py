@@ -287,8 +287,8 @@ MUTATIONS = [
     ),
     Mutation(
         "one_ack_is_enough_to_depart_at_once",
-        "if not gathers and (not waiting or (self._told_again and one_knows)):",
-        "if not gathers and (not waiting or one_knows):",
+        "if not queued and (not not_acked or (self._sent_again and one_acked)):",
+        "if not queued and (not not_acked or one_acked):",
         likely="leaving",
     ),
     Mutation(

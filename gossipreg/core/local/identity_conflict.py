@@ -1,17 +1,17 @@
-"""Another in our name: a start of ours that was not ours, and what we do about it.
+"""Identity conflicts: another process uses our node id, or has used it, with a higher generation than ours.
 
-Owns: how we tell a restored backup from a copy that runs, and which of two processes with one id ends. Never knows: how
-the higher generation came to be told, or how our row starts anew (`own_row.py`).
+Owns: the decision between a restored backup and a copy that runs, and which of two processes with one id stops. Never
+knows: how the higher generation reached us, or how our row starts a new generation (`own_row.py`).
 
-    met                                           what it is                      what we do
-    a higher generation, and nobody answers       an older backup was restored    rise above it
-    a living process that joined after us         a copy was started              say so, rise above it, go on
-    a living process that was there before us     we are the copy                 end, and name its address
+    seen                                           means                           what we do
+    a higher generation, and no process answers    an older backup was restored    raise our generation above it
+    a living process that joined after us          a copy was started              report it, raise our generation
+    a living process that joined before us         we are the copy                 stop, and name its address
 
-Whoever refuses an older start says where it knows the newer one (Peers with our own id). It is called, and both learn
-from the greeting who of them is in step and for how long each has run. Only where nobody answers for a while is it
-taken for the past, and risen above. Two that never reach each other rise in turn, ever more seldom; the one that had
-not been in step for long when it began gives way.
+A member that refuses an older generation sends the address of the newer process (Peers with our own id). We greet that
+address. In the handshake both processes learn which of them is synced, and for how long each has run. If no process
+answers for a while, the higher generation is one of the past, and we raise ours above it. Two processes that never
+reach each other raise their generations alternately, at growing intervals, until the newer one of them stops.
 """
 
 from collections.abc import Callable
@@ -24,107 +24,110 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import Address, BootId
 from gossipreg.wire.messages import Hello
 
-_LOOK_S, _LONGEST_S = 1.0, 60.0
-"""So long an answer in our name is waited for; doubled each time that we had to rise, up to the second."""
+_ANSWER_S, _ANSWER_MAX_S = 1.0, 60.0
+"""How long to wait for an answer of the other process. The wait begins with the first value, and is doubled each time
+that we raised our generation, up to the second value."""
 _OVER_S = 600.0
-"""What happens later than this after we rose is another story."""
-_RISES = 3
-"""A member that is new rises so often, and then gives way to whom it cannot reach."""
+"""A higher generation that is seen later than this after we raised ours belongs to a new conflict."""
+_RAISES_MAX = 3
+"""A new member raises its generation this many times, and then stops: the other process runs and cannot be reached."""
 _NEW_S = 60.0
+"""A member is new if it is not synced or has run for less than this when the conflict begins."""
 _TIE_MS = 200
-"""Two that started within this time started together: their boot ids decide. A greeting is under way for less, so that
-both come to the same result; where it is not, one gives way for having risen too often."""
+"""If two processes started within this time, their boot ids decide which one stops. A handshake takes less time, so
+both processes come to the same result. If it takes longer, `_RAISES_MAX` ends the conflict."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rise:
-    """Timer: nobody has answered in our name."""
+class RaiseGeneration:
+    """Timer: no process with our id has answered, so raise our generation."""
 
 
 class IdentityConflict:
-    def __init__(self, context: Context, table: Table, own: OwnRow, call: Callable[[Address], None]) -> None:
-        """`call(address)`: ask who is there."""
+    def __init__(self, context: Context, table: Table, own: OwnRow, greet: Callable[[Address], None]) -> None:
+        """`greet(address)` begins a handshake with the process there."""
         self._context = context
         self._table = table
         self._own_row = own
-        self._call = call
+        self._greet = greet
         self._above = 0
-        """The highest generation of ours that we did not issue and have not risen above; 0: none."""
+        """The highest generation of our id that we did not issue and that is above ours; 0: none."""
         self._at: Address | None = None
-        """Where somebody knows another process with our id."""
-        self._called_at = float("-inf")
-        self._rises = 0
-        self._rose_at = float("-inf")
+        """The address of the other process, as another member sent it."""
+        self._greeted_at = float("-inf")
+        self._raises = 0
+        self._raised_at = float("-inf")
         self._new = True
-        """We had not been in step for long when this began."""
+        """Whether this member was new when the conflict began: see `_NEW_S`."""
 
-    def met_generation(self, generation: int) -> None:
-        """Somebody tells of a start of ours that was not ours."""
+    def on_generation(self, generation: int) -> None:
+        """A member sent a generation of our id that is not the one of this process."""
         context = self._context
         if generation <= self._table.generation:
             context.count("older_self")
-        elif not self._own_row.room_above(generation):
+        elif not self._own_row.can_raise_above(generation):
             context.count("drop.generation_exhausted")
         elif self._above:
             self._above = max(self._above, generation)
         else:
             self._above = generation
-            if context.now - self._rose_at > _OVER_S:
-                self._rises, self._at = 0, None
+            if context.now - self._raised_at > _OVER_S:
+                self._raises, self._at = 0, None
                 self._new = not context.synced or context.up_ms < _NEW_S * 1000
-            if self._rises:
-                self._say(self._at)
-            context.timers.set(Rise(), context.now + min(_LOOK_S * 2**self._rises, _LONGEST_S))
+            if self._raises:
+                self._report(self._at)
+            wait_s = min(_ANSWER_S * 2**self._raises, _ANSWER_MAX_S)
+            context.timers.set(RaiseGeneration(), context.now + wait_s)
 
-    def told_where(self, address: Address) -> None:
-        """Somebody knows a process with our id there. It is asked, where that is not ourselves."""
+    def on_address(self, address: Address) -> None:
+        """A member knows a process with our id at this address. Greet it unless the address is ours."""
         context = self._context
         if not self._above or address in self._own_row.member.addresses or not context.speaks(address):
             return
         self._at = address
-        if context.now - self._called_at >= context.config.rtt_floor_s:
-            self._called_at = context.now
-            self._call(address)
+        if context.now - self._greeted_at >= context.config.rtt_floor_s:
+            self._greeted_at = context.now
+            self._greet(address)
 
-    def met_process(self, boot_id: BootId, address: Address, hello: Hello) -> None:
-        """A living process there has proven to speak with our id."""
-        if self._is_older(boot_id, hello):
-            self._give_way(address)
+    def on_process(self, boot_id: BootId, address: Address, hello: Hello) -> None:
+        """A living process at this address has proven in a handshake that it uses our id."""
+        if self._other_is_older(boot_id, hello):
+            self._stop(address)
             return
-        self._say(address)
-        if self._context.now - self._rose_at < _LOOK_S:
-            self.met_generation(hello.generation)
+        self._report(address)
+        if self._context.now - self._raised_at < _ANSWER_S:
+            self.on_generation(hello.generation)
         elif hello.generation > self._table.generation:
-            self._rise(hello.generation)
+            self._raise(hello.generation)
 
-    def on_rise(self) -> None:
+    def on_raise_generation(self) -> None:
         if self._above <= self._table.generation:
             self._above = 0
-        elif self._rises >= _RISES and self._new:
-            self._give_way(self._at)
+        elif self._raises >= _RAISES_MAX and self._new:
+            self._stop(self._at)
         else:
-            self._rise(self._above)
+            self._raise(self._above)
 
-    def _is_older(self, boot_id: BootId, hello: Hello) -> bool:
-        """Whether the other one was there before us."""
+    def _other_is_older(self, boot_id: BootId, hello: Hello) -> bool:
+        """Whether the other process joined before us."""
         context = self._context
         if hello.in_step is not context.fully_synced:
             return hello.in_step
         ahead_ms = hello.up_ms - context.up_ms
         return ahead_ms > 0 if abs(ahead_ms) > _TIE_MS else boot_id > self._own_row.member.boot_id
 
-    def _rise(self, generation: int) -> None:
+    def _raise(self, generation: int) -> None:
         self._above = 0
-        self._rises += 1
-        self._rose_at = self._context.now
+        self._raises += 1
+        self._raised_at = self._context.now
         self._own_row.raise_above(generation)
 
-    def _say(self, address: Address | None) -> None:
+    def _report(self, address: Address | None) -> None:
         self._context.event("duplicate_identity", id=self._context.id.hex(), address=str(address or ""))
 
-    def _give_way(self, address: Address | None) -> None:
+    def _stop(self, address: Address | None) -> None:
         id = self._context.id.hex()
-        self._say(address)
+        self._report(address)
         other = "another sidecar" if address is None else f"the sidecar at {address}"
         message = f"duplicate identity {id}: {other} runs with a copy of this data directory; give each its own"
         self._context.effects.append(Stop(message))

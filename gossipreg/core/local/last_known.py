@@ -1,13 +1,13 @@
-"""The table kept from the last run: it answers until this member is synced.
+"""The kept table: rows from the last run, which answer lookups until this member is synced.
 
-Owns: how long the kept rows count, and that this member does not become a cluster of its own before that. Never knows:
-where the rows were kept, nor the wall clock.
+Owns: for how long the kept rows answer. Meanwhile this member does not become a cluster of its own. Never knows: where
+the rows are kept, or the wall clock.
 
 The kept rows are no part of the table: they are not gossiped, not probed and in no fingerprint. They only make answers,
-which are marked stale (`Catalog.recall`). A kept row ends when a whole row of that member comes, when the cluster says
-that the member is dead or has left, when this member is synced, or when the time is up. If a whole cluster starts at
-once, the first member that was listed may have just started too, and may know nobody else: then the others get
-`SETTLE_S` to show up.
+which are marked stale (`Catalog.recall`). A kept row is dropped when a whole row of that member comes, when another
+member reports that it is dead or has left, when this member is synced, or when the time is over. If the whole cluster
+starts at once, the first member that was listed may have just started too, and may know no other member. In that case
+the kept rows answer for another `_PROVISIONAL_S`.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,30 +26,31 @@ from gossipreg.model import MAX_ROWS, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Delta
 from gossipreg.wire.values import decode_member_untrusted
 
-SETTLE_S = 10.0
+_PROVISIONAL_S = 10.0
 """Members of a cluster that all start at once find each other within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastKnownOver:
-    """Timer: the kept rows are too old to answer with."""
+    """Timer: the kept rows do not answer any more."""
 
 
 class LastKnown:
-    def __init__(self, context: Context, catalog: Catalog, roster: MembershipIndex, lost: Reconnect) -> None:
+    def __init__(self, context: Context, catalog: Catalog, membership: MembershipIndex, reconnect: Reconnect) -> None:
         self._context = context
         self._catalog = catalog
-        self._membership = roster
-        self._reconnect = lost
+        self._membership = membership
+        self._reconnect = reconnect
         self.first_was_synced: Callable[[], bool] = lambda: True
         """Whether the member that this one became synced with was synced itself."""
-        roster.synced_with_recalled = self._on_synced
+        membership.synced_with_recalled = self._on_synced
 
     def recall(self, deltas: Iterable[Delta], counts_s: float) -> None:
-        """Answer with these pages of others' rows for `counts_s` at most. Rows that cannot be read are left out.
+        """Answer with these pages of other members' rows for `counts_s` seconds at most. Rows that cannot be read are
+        left out.
 
-        A member without a seed waits for the members that it remembers for the same time, before it becomes a cluster
-        of its own. In a cluster so large that they cannot all be gone, it waits for ever.
+        A member without a seed waits for its former peers for the same time before it becomes a cluster of its own. If
+        there were so many of them that not all can be gone, it waits without limit.
         """
         rows = _rows_untrusted(deltas, self._context.id, self._context.now)
         if not rows or counts_s <= 0:
@@ -66,7 +67,7 @@ class LastKnown:
             self._membership.forget_recalled()
         else:
             self._context.sync_provisional = True
-            self._context.timers.set_earlier(LastKnownOver(), self._context.now + SETTLE_S)
+            self._context.timers.set_earlier(LastKnownOver(), self._context.now + _PROVISIONAL_S)
 
     def on_over(self) -> None:
         self._context.sync_provisional = False
@@ -77,7 +78,7 @@ class LastKnown:
 
 
 def _rows_untrusted(deltas: Iterable[Delta], own_id: NodeId, now: float) -> dict[NodeId, Row]:
-    """The rows of others that these pages make, by id."""
+    """The rows of other members that these pages make, by id."""
     rows: dict[NodeId, Row] = {}
     for delta in deltas:
         row = rows.get(delta.id)

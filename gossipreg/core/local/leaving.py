@@ -1,11 +1,18 @@
-"""Leaving: say so, be heard, close.
+"""Leaving: announce that this member leaves, and wait until neighbours have acked it.
 
-Owns: whom the farewell was told to, and whether it is over. Never knows: what happens to the process then.
+Owns: which neighbours have to ack the last change of our row, and whether leaving is done. Never knows: what happens to
+the process then.
 
-Our own entry becomes `left` (or `restarting`, with how long to hold our place), which is news like any other. Once the
-neighbours on the ring whose address we know have shown that they know, it is over. Else it is told again, and then one
-of them is enough; where nobody answers that, or after `leave_s`, it is over too: where all leave at once, they are
-gone. No fixed sleep.
+Our own entry becomes `left`, or `restarting` with the time for which our services stay in the answers. It is gossiped
+like any other update. Leaving is done as soon as one of these is true; there is no fixed sleep:
+
+- all ring neighbours whose address is known have acked;
+- the update was sent to them a second time, and one of them has acked: it gossips the update to the others;
+- nobody acked the second one within the timeout either, or `leave_s` is over: if all members leave at the same time,
+  there is nobody to ack.
+
+One ack must be enough in the second case, because a neighbour that has just died never acks, and would delay each
+farewell beside it by `leave_s`.
 """
 
 from dataclasses import dataclass, replace
@@ -21,26 +28,31 @@ from gossipreg.model import NodeId, Status, Version
 
 @dataclass(frozen=True, slots=True)
 class Departing:
-    """Timer: the farewell took too long, or (`again`) it is time to repeat it."""
+    """Timer: leaving takes too long, or with `again`: send the update once more, or give up waiting for acks of
+    that."""
 
     again: bool
 
 
 class Departure:
-    def __init__(self, context: Context, ring: Ring, channel: Channel, rumours: Dissemination, own: OwnRow) -> None:
+    def __init__(
+        self, context: Context, ring: Ring, channel: Channel, dissemination: Dissemination, own: OwnRow
+    ) -> None:
         self._context = context
         self._ring = ring
         self._channel = channel
-        self._dissemination = rumours
+        self._dissemination = dissemination
         self._own_row = own
         self._before: Version | None = None
-        """Of our row, before it said that we go; None until then."""
-        self._told: list[NodeId] = []
-        self._told_again = False
+        """The version of our row before this change; None while this member is not leaving."""
+        self._neighbours: list[NodeId] = []
+        """The members that have to ack."""
+        self._sent_again = False
         self.done = False
 
     def begin(self, hold_s: float) -> None:
-        """Asked a second time, nothing new happens."""
+        """Begin to leave; with `hold_s` above 0, to restart within that time. Does nothing if this has begun
+        already."""
         if self._before is not None:
             return
         context = self._context
@@ -50,32 +62,31 @@ class Departure:
         status = Status.RESTARTING if holds else Status.LEFT
         self._own_row.update(replace(self._own_row.member, status=status, hold_s=hold_s if holds else 0.0))
         neighbours = self._ring.neighbours(context.config.fanout_ring)
-        self._told = [id for id in neighbours if self._channel.address(id) is not None]
+        self._neighbours = [id for id in neighbours if self._channel.address(id) is not None]
         context.timers.set(Departing(again=False), context.now + context.config.leave_s)
         context.timers.set(Departing(again=True), context.now + context.config.rtt_floor_s)
 
     def on_departing(self, timer: Departing) -> None:
-        if timer.again and not self._told_again and self._before is not None:
-            self._told_again = True
-            self._dissemination.tell_now(self._waiting(), self._context.id, self._before)
+        if timer.again and not self._sent_again and self._before is not None:
+            self._sent_again = True
+            self._dissemination.tell_now(self._not_acked(), self._context.id, self._before)
             self._context.timers.set(timer, self._context.now + self._context.config.rtt_floor_s)
         else:
             self._finish()
 
-    def look(self) -> None:
-        """At the end of each input: have enough of those who were told shown that they know? All; once they were told
-        again one, who tells the others. (A neighbour that had just died kept a farewell for two seconds.)"""
+    def check(self) -> None:
+        """At the end of each input: finish if enough neighbours have acked."""
         if self._before is None or self.done:
             return
-        gathers = len(self._ring) > 1 and self._dissemination.gathers(self._context.id)
-        waiting = self._waiting()
-        one_knows = any(id in self._ring and id not in waiting for id in self._told)
-        if not gathers and (not waiting or (self._told_again and one_knows)):
+        queued = len(self._ring) > 1 and self._dissemination.gathers(self._context.id)
+        not_acked = self._not_acked()
+        one_acked = any(id in self._ring and id not in not_acked for id in self._neighbours)
+        if not queued and (not not_acked or (self._sent_again and one_acked)):
             self._finish()
 
-    def _waiting(self) -> list[NodeId]:
-        context = self._context
-        return [id for id in self._told if id in self._ring and not self._dissemination.knows(id, context.id)]
+    def _not_acked(self) -> list[NodeId]:
+        own_id = self._context.id
+        return [id for id in self._neighbours if id in self._ring and not self._dissemination.knows(id, own_id)]
 
     def _finish(self) -> None:
         if not self.done:

@@ -1,10 +1,10 @@
-"""Our own row: our entry, our services and their health, written and told.
+"""Our own row: write our entry, our services and their health, and queue each change to be gossiped.
 
-Owns: the slot of each service of ours, and our own entry. Never knows: who reads them, or how our address is found
-(`own_address.py` and the daemon do that).
+Owns: our own entry, and the slot of each service of ours in the row. Never knows: which programs read them, or how our
+address is found (`own_address.py` and the daemon do that).
 
-A change is written once, and told within the gathering time as one delta. Writing what
-stands there already changes nothing: no counter, no rumour, no watcher woken.
+Changes that come together are gossiped as one delta. To write a value that is in the row already changes nothing: the
+counter stays, nothing is gossiped, and no watcher gets a change.
 """
 
 import heapq
@@ -21,13 +21,16 @@ from gossipreg.wire import values
 
 
 class OwnRow:
-    def __init__(self, context: Context, table: Table, rumours: Dissemination, member: Member) -> None:
+    def __init__(self, context: Context, table: Table, dissemination: Dissemination, member: Member) -> None:
         self._context = context
         self._table = table
-        self._dissemination = rumours
+        self._dissemination = dissemination
         self._slots: dict[str, int] = {}
+        """The slot of each service in the row, by the id of the service."""
         self._free: list[int] = []
+        """A heap of the slots that are free again."""
         self.services: dict[str, Service] = {}
+        """By id."""
         self.health: dict[str, tuple[Health, str]] = {}
         """The health of each service, and why it is in maintenance."""
         self.member = member
@@ -38,7 +41,7 @@ class OwnRow:
         return self._table.own.version
 
     def update(self, member: Member) -> None:
-        """Our own entry is this from now on."""
+        """Announce this as our own entry from now on."""
         if member != self.member:
             before = self.version
             self._table.write(KIND_MEMBER, 0, values.encode_member(member), self._context.now)
@@ -60,14 +63,15 @@ class OwnRow:
 
     # -- our identity ------------------------------------------------------------------------------------------------
 
-    def room_above(self, generation: int) -> bool:
-        """A word that leaves us no answer is not believed by others either (see `intake.py`)."""
+    def can_raise_above(self, generation: int) -> bool:
+        """Whether there is a higher generation. A generation without one is forged: other members do not believe it
+        either (see `intake.py`)."""
         return has_room_above(generation)
 
     def raise_above(self, generation: int) -> None:
-        """Start a new generation of ours above this one; nothing changes where there is none."""
+        """Begin a new generation of our row above this one. Does nothing if there is none."""
         context = self._context
-        if not self.room_above(generation):
+        if not self.can_raise_above(generation):
             context.count("drop.generation_exhausted")
             return
         raised = generation_above(generation, context.rng.getrandbits(RANDOM_BITS))
@@ -91,7 +95,7 @@ class OwnRow:
         try:
             if self.services.get(service.id) != service:
                 table.write(KIND_SERVICE, slot, values.encode_service(service), now)
-        except GossipregError:  # too large, or a value that others would refuse
+        except GossipregError:  # too large, or a value that other members would refuse
             was = self.health.get(service.id)
             table.write(KIND_HEALTH, slot, None if was is None else values.encode_health(*was), now)
             raise
