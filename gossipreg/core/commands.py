@@ -1,7 +1,7 @@
-"""The commands of a node, given by its own sidecar: services, health, addresses, and leaving.
+"""The commands that the sidecar gives its own node: services, health, addresses, leaving.
 
-Owns: the commands. Each command is one whole input, as a datagram is: it raises a RequestError and changes nothing, or
-it returns the effects. Never knows: what an input does before and after the command (`node.py`).
+Owns: the commands. Each command is one whole input, like a datagram. It returns effects, or it raises a RequestError
+and changes nothing. Never knows: what a node does before and after each input (`node.py`).
 """
 
 from abc import abstractmethod
@@ -24,7 +24,7 @@ class NodeCommands(View):
 
     @abstractmethod
     def _end(self) -> list[Effect]:
-        """End the input; return what follows from it, in order."""
+        """End the input; return its effects, in order."""
 
     def register(self, service: Service, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
         """Add a service of our own, or update the one with that id. `reason` says why it is in maintenance. Raises
@@ -77,7 +77,8 @@ class NodeCommands(View):
         return self._end()
 
     def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:
-        """Tell the cluster that we leave, or with `hold_s` that we will be back within that time. Ends in Departed."""
+        """Announce that this member leaves, or with `hold_s` that it will be back within that time (seconds). The
+        effect Departed comes once neighbours have acked that, or when `leave_s` is over."""
         self._begin(now)
         self._departure.begin(hold_s)
         return self._end()

@@ -1,16 +1,16 @@
-"""Followers of the answers: each gets the whole once (`Current`), then each change. A follower is never told that there
-is nothing while that is not known.
+"""Followers of a name: each gets all its instances once (`Current`), and then each change.
 
-Owns: which follower follows which name, and what it was told last. Never knows: how that is written or sent.
+Owns: which follower follows which name, and what was sent to it last. Never knows: how that is encoded or sent.
 
-While the registry is only known in part (`Knowledge.partial`), a follower gets its first `Current`
+A follower never gets an empty `Current` while the table is known only in part (`Knowledge.partial`). Then it gets its
+first `Current`
 
-    when the table was kept from the last run    as soon as that table, or what is registered here, has the name
-    else                                         as soon as the name is registered here
+    if there is a table kept from the last run    as soon as that table or our own row has the name
+    if there is none                              as soon as our own row has the name
 
-with `partial` set, and changes after it. An instance that leaves the answers only because nothing is known any more is
-not told as removed. As soon as the table is known, every follower that got a part, or nothing yet, gets another
-`Current`, which replaces what it has.
+with `partial` set, and the changes after it. If an instance leaves the answers only because the table is not known any
+more, followers do not get its removal. As soon as the table is known, every follower that got a partial `Current`, or
+none yet, gets another `Current`, which replaces what it has.
 """
 
 from collections.abc import Iterable
@@ -26,14 +26,15 @@ F = TypeVar("F")
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """All instances, of whatever health; they replace what the follower was told before."""
+    """All instances, with any health. They replace what was sent to the follower before."""
 
     instances: tuple[Instance, ...]
     partial: bool = False
-    """There may be more."""
+    """Whether there may be more."""
 
 
-Told = tuple[Current | Change, list[F]]
+Delivery = tuple[Current | Change, list[F]]
+"""What is to be sent, and to which followers."""
 
 
 class Followers(Generic[F]):
@@ -42,15 +43,16 @@ class Followers(Generic[F]):
         self._by_name: dict[str | None, dict[F, None]] = {}
         """By folded name; None: the followers of all names."""
         self._waiting: dict[F, None] = {}
-        """Followers that were told nothing yet."""
+        """Followers that were sent nothing yet."""
         self._in_part: dict[F, None] = {}
-        """Followers whose `Current` was a part."""
+        """Followers whose `Current` was partial."""
 
     def __len__(self) -> int:
         return sum(map(len, self._by_name.values()))
 
     def add(self, follower: F, name: str | None) -> Current | None:
-        """Add a follower; return what to tell it now. None: nothing is known yet, and it is told later."""
+        """Add a follower of this name (None: of all names); return what to send to it now. None: nothing is known yet,
+        and `changed` returns its `Current` later."""
         self._by_name.setdefault(_key(name), {})[follower] = None
         knowledge = self._view.knowledge
         current = self._current(name, knowledge)
@@ -69,8 +71,8 @@ class Followers(Generic[F]):
         self._waiting.pop(follower, None)
         self._in_part.pop(follower, None)
 
-    def changed(self, changes: Iterable[Change]) -> list[Told[F]]:
-        """What to tell which followers, in this order, after these changes or a change of the knowledge."""
+    def changed(self, changes: Iterable[Change]) -> list[Delivery[F]]:
+        """What to send to which followers, in this order, after these changes or a change of the knowledge."""
         if not self._by_name:
             return []
         knowledge = self._view.knowledge
@@ -78,40 +80,41 @@ class Followers(Generic[F]):
             return self._changes(changes, {})
         if not knowledge.partial:
             return self._all_is_known(changes)
-        if knowledge.refuses:  # what others have is not known, so it is not known to be gone either
+        if knowledge.refuses:  # the rows of other members are not known, so it is not known that instances are removed
             own = self._view.id
             changes = [one for one in changes if one.kind is not ChangeKind.REMOVED or one.instance.node == own]
-        told: list[Told[F]] = []
+        deliveries: list[Delivery[F]] = []
         waiting = dict(self._waiting)
         for name, followers in list(self._by_name.items()):
             opened = [follower for follower in followers if follower in waiting]
             if opened and (current := self._current(name, knowledge)) is not None:
-                told.append((current, opened))
+                deliveries.append((current, opened))
                 for follower in opened:
                     del self._waiting[follower]
         self._in_part = {follower: None for followers in self._by_name.values() for follower in followers}
         for follower in self._waiting:
             del self._in_part[follower]
-        return [*told, *self._changes(changes, waiting)]
+        return [*deliveries, *self._changes(changes, waiting)]
 
-    def _all_is_known(self, changes: Iterable[Change]) -> list[Told[F]]:
+    def _all_is_known(self, changes: Iterable[Change]) -> list[Delivery[F]]:
         behind = self._waiting | self._in_part
         self._waiting, self._in_part = {}, {}
-        told: list[Told[F]] = []
+        deliveries: list[Delivery[F]] = []
         for name, followers in self._by_name.items():
             anew = [follower for follower in followers if follower in behind]
             if anew:
-                told.append((Current(self._instances(name)), anew))
-        return [*told, *self._changes(changes, behind)]
+                deliveries.append((Current(self._instances(name)), anew))
+        return [*deliveries, *self._changes(changes, behind)]
 
-    def _changes(self, changes: Iterable[Change], but: dict[F, None]) -> list[Told[F]]:
-        everything = self._by_name.get(None, {})
-        told: list[Told[F]] = []
+    def _changes(self, changes: Iterable[Change], excluded: dict[F, None]) -> list[Delivery[F]]:
+        """Each change, to the followers of its name and of all names, without those in `excluded`."""
+        of_all_names = self._by_name.get(None, {})
+        deliveries: list[Delivery[F]] = []
         for change in changes:
             of_name = self._by_name.get(fold_name(change.instance.service.name), {})
-            if followers := [one for one in (*of_name, *everything) if one not in but]:
-                told.append((change, followers))
-        return told
+            if followers := [one for one in (*of_name, *of_all_names) if one not in excluded]:
+                deliveries.append((change, followers))
+        return deliveries
 
     def _current(self, name: str | None, knowledge: Knowledge) -> Current | None:
         instances = self._instances(name)

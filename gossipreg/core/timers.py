@@ -1,10 +1,11 @@
 """Named timers and their heap.
 
-Owns: which names are set and for when. Never knows: what a name means, or what time it is.
+Owns: which timers are set, and when they are due. Never knows: what a name means, or what time it is.
 
-A name is any hashable frozen value that says what makes it void (a probe's number, a member's version). Setting a
-name again moves it; a cancelled or moved timer's old heap entry stays and is skipped when it surfaces, and the heap is
-rebuilt when more than half of it is such litter, so it stays within twice the number of names set.
+A name is any hashable frozen value. It carries what makes the timer void (a probe's number, a member's version). To set
+a name again moves its timer. The old heap entry of a timer that was cancelled or moved stays in the heap and is skipped
+later. When more than half of the entries are old ones, the heap is rebuilt, so it stays within about twice the number
+of timers.
 """
 
 import heapq
@@ -18,8 +19,8 @@ class Timers:
         self._due: dict[Hashable, tuple[float, int]] = {}
         self._heap: list[tuple[float, int, Hashable]] = []
         self._next: float | None = inf
-        """When the earliest is due; None where that is not known. It is asked for at each input."""
-        self._order = count()  # makes ties first come, first served, and names need no order
+        """When the earliest is due; None if `next_due` has to find it. Kept, because each input asks for it."""
+        self._order = count()  # timers due at the same time fire in the order in which they were set
 
     def __len__(self) -> int:
         return len(self._due)
@@ -28,7 +29,7 @@ class Timers:
         return name in self._due
 
     def set(self, name: Hashable, due: float) -> None:
-        """Fire `name` at `due` (seconds, the core's clock), instead of whenever it was set for before."""
+        """Set the timer `name` to `due` (seconds of the core's clock). If it was set before, it is moved."""
         stamp = (due, next(self._order))
         if self._next is not None:
             before = self._due.get(name)
@@ -43,19 +44,19 @@ class Timers:
             heapq.heapify(self._heap)
 
     def set_earlier(self, name: Hashable, due: float) -> None:
-        """Like `set`, but a timer that is already due sooner stays as it is."""
+        """Like `set`, but a timer that is due earlier already stays as it is."""
         current = self._due.get(name)
         if current is None or due < current[0]:
             self.set(name, due)
 
     def cancel(self, name: Hashable) -> None:
-        """Unset; a name that is not set is no error."""
+        """Unset this timer. Does nothing if it is not set."""
         stamp = self._due.pop(name, None)
         if stamp is not None and stamp[0] == self._next:
             self._next = None
 
     def next_due(self) -> float:
-        """When the earliest timer is due; infinity where none is set."""
+        """When the earliest timer is due; infinity if none is set."""
         if self._next is not None:
             return self._next
         heap = self._heap
@@ -65,8 +66,8 @@ class Timers:
         return self._next
 
     def pop_due(self, now: float) -> Iterator[tuple[Hashable, float]]:
-        """Yield and unset each (name, due) with due <= now, earliest first. Timers set meanwhile are seen too, so a
-        timer that sets itself again must set itself later than `now`."""
+        """Yield and unset each (name, due) with due <= now, earliest first. Timers that are set meanwhile are included,
+        so a timer that sets itself again must be due later than `now`."""
         while self.next_due() <= now and self._heap:  # an empty heap is due at infinity, and so may `now` be
             due, order, name = heapq.heappop(self._heap)
             if self._due.get(name) == (due, order):

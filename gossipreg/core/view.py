@@ -1,6 +1,7 @@
-"""What can be read of a member: by its runtime, by an operator, by a simulation. Nothing here changes anything.
+"""What the daemon, an operator and the laboratory may read of a node. Nothing here changes its state.
 
-Owns: how the parts' state is put in words and figures. `Node` is a View with inputs.
+Owns: how the state of the parts is shown in values, words and figures. `Node` is a View with inputs. Never knows: how a
+value is encoded or printed.
 """
 
 from collections.abc import Mapping
@@ -33,14 +34,14 @@ from gossipreg.errors import NotFound, Refused
 from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Version, fold_name
 
 _SHOWN = ("suspect", "dead", "left")
-"""States that members are listed under; the others count as alive."""
+"""The states of members as lists show them. A member in any other state is listed as alive."""
 
 
 class View:
     id: NodeId
     catalog: Catalog
     table: Table
-    """The table; to be read."""
+    """The table. Read it only."""
     _context: Context
     _ring: Ring
     _sessions: PeerSessions
@@ -89,7 +90,7 @@ class View:
 
     @property
     def alone(self) -> bool:
-        """Whether it hears nobody, and answers with what it knew last."""
+        """Whether this member is isolated: it receives nothing from anybody, and its answers are those known last."""
         return self._isolation.alone
 
     @property
@@ -135,17 +136,17 @@ class View:
 
     @property
     def fingerprint(self) -> int:
-        """Of the table: equal ones have equal ones."""
+        """The fingerprint of the table. Equal tables have equal fingerprints."""
         return self.table.fingerprint
 
     @property
     def ring(self) -> Ring:
-        """The active members; to be read."""
+        """The active members. Read it only."""
         return self._ring
 
     @property
     def touched(self) -> list[NodeId]:
-        """The rows that the last input changed, or took out."""
+        """The ids of the rows that the last input changed or removed."""
         return self._membership.touched
 
     def acks_missing(self) -> list[NodeId]:
@@ -158,18 +159,18 @@ class View:
         return self._outbox.sent_datagrams, self._outbox.sent_bytes
 
     def inspect(self) -> Inspection:
-        """What goes on inside, for tests and the laboratory."""
+        """The inner state, for tests and the laboratory."""
         return Inspection(self)
 
     def row(self, id: NodeId) -> Row | None:
-        """The row that answers are made of: of the table, else the one kept from the last run."""
+        """The row that answers are made of: the one in the table, or else the one kept from the last run."""
         row = self.table.rows.get(id)
         usable = row is not None and row.member is not None and not row.unproven
         return row if usable else self.catalog.recalled.get(id, row)
 
     def standing(self, id: NodeId) -> Standing | None:
-        """Whether this member lives: the local socket, HTTP, DNS and the metrics all ask here. None: no such member is
-        known, or its row is quarantined."""
+        """Whether this member lives. The local socket, HTTP, DNS and the metrics all read it here. None: no such member
+        is known, or its row is quarantined."""
         row = self.row(id)
         return None if row is None else row.standing
 
@@ -194,7 +195,7 @@ class View:
         return sorted(self.table.rows.keys() | self.catalog.recalled.keys())
 
     def worth_remembering(self) -> dict[NodeId, Address]:
-        """Members to call after a restart, for `remember`; a bounded number."""
+        """Members to greet after a restart, for `remember`. Their number is bounded."""
         return self._reconnect.worth_remembering()
 
     def name(self, id: NodeId) -> str:
@@ -210,7 +211,7 @@ class View:
         return self._membership.names
 
     def members(self, now: float) -> list[MemberInfo]:
-        """Everyone in the table, ourselves included, by id."""
+        """All members in the table, ourselves included, in the order of their ids."""
         rows = self.table.rows
         infos = (self.member(id, now) for id in sorted(rows))
         return [info for info in infos if info is not None]
@@ -227,7 +228,7 @@ class View:
         suspected = self._suspicions.since(id)
         if row.hidden and standing is Standing.DEAD:
             state, reason = "dead", self._membership.why_hidden(id)
-        elif state == "restarting" and row.hold_until > now:  # that it is not heard is as it said
+        elif state == "restarting" and row.hold_until > now:  # it has announced that nothing comes from it until then
             since = row.hold_until - row.member.hold_s
             reason = f"restarting, to be back within {row.hold_until - now:.0f} s"
         elif suspected is not None and not row.dead:
@@ -242,7 +243,7 @@ class View:
         )  # fmt: skip
 
     def statistics(self, now: float) -> dict[str, int | float | str]:
-        """Figures for the operator; names with a dot are counters."""
+        """Figures for the operator. Names with a dot are counters."""
         context = self._context
         fixed: dict[str, int | float | str] = {
             "synced": self.synced, "members": len(self._ring), "fingerprint": f"{self.table.fingerprint:016x}",

@@ -1,17 +1,18 @@
-"""The catalog: services by name, as lookups give them out.
+"""The catalog: the instances by name, as lookups give them out.
 
-Owns: the instances made of the rows' entries, the change feed, and an index for each name that grows exactly when an
-answer for it could have changed. Must never know: how rows come and go, or what a lookup's caller does with the answer.
+Owns: the instances made of the rows' entries, their changes, and an index for each name that grows exactly when an
+answer for that name could have changed. Never knows: how rows come and go, or what the caller of a lookup does with it.
 
-After a row was touched, `refresh` looks again at what changed in it: single slots, or all of them where its content was
-replaced, it began or ceased to answer, or its member's own entry says something else. A slot's service and health are
-two entries, so that a flap of health costs few bytes. A service without health is critical, those of a member that is
-draining are in maintenance.
+After a row has changed, `refresh` reads what changed in it: single slots, or all slots if its content was replaced, if
+it began or ceased to answer, or if its member's own entry changed. The service and the health of a slot are two
+entries, so a change of the health alone is a small delta. A service without health is critical. All services of a
+member in maintenance are in maintenance.
 
-Answers are tuples, kept until their name's index grows, so asking again costs two dictionary lookups.
+Answers are tuples. They are kept until the index of their name grows, so the same lookup again costs two accesses to
+dictionaries.
 
-Names are compared in lower case (`model.fold_name`): `Web` and `web` are one service, shown as the instance with the
-smallest (node, id) writes it.
+Names are compared in lower case (`model.fold_name`): `Web` and `web` are one service. It is shown in the spelling of
+the instance with the smallest (node, id).
 """
 
 from collections.abc import Iterator
@@ -37,16 +38,16 @@ from gossipreg.model import (
 from gossipreg.wire.values import decode_health_untrusted, decode_reason_untrusted, decode_service_untrusted
 
 ANSWERS_MAX = 4096
-"""The number of answers that are kept; when there are more, all are dropped and made anew."""
+"""Answers that are kept. If there are more, all are dropped."""
 GONE_NAMES_MAX = 4096
-"""Indexes of so many names without instances are kept. Beyond it the oldest is forgotten, and names that are not known
-share an index above it: it may then grow without reason, but never shrinks."""
+"""Names without instances whose index is kept. If there are more, the oldest is forgotten. All unknown names share one
+index above those that were forgotten: it may grow although no answer changed, but it never shrinks."""
 
 _Query = tuple[str, tuple[str, ...], bool, str | None]
 
 
 class _Shown:
-    """What is given out of one row."""
+    """What answers show of one row."""
 
     __slots__ = ("content", "instances", "name", "overrides", "reason", "zone")
 
@@ -57,12 +58,12 @@ class _Shown:
         self.name = ""
         self.zone = ""
         self.overrides: Health | None = None
-        """The health of all its services, whatever they say."""
+        """The health of all its services, in place of their own; None: each has its own."""
         self.reason = ""
-        """Why `overrides` is maintenance, as the operator said."""
+        """The operator's reason if `overrides` is maintenance."""
 
     def describe(self, member: Member | None) -> bool:
-        """Take over what instances repeat of their member; whether it changed."""
+        """Copy from the member's own entry what its instances repeat; return whether that changed."""
         before = self.name, self.zone, self.overrides, self.reason
         if member is not None:
             self.name, self.zone = member.name, member.zone
@@ -77,7 +78,7 @@ class Catalog:
         self.stale = False
         self.gone = GoneServices()
         self.undecodable = 0
-        """Service and health values that could not be read, each time that one was looked at."""
+        """Service and health values that could not be decoded, counted at each attempt."""
         self._shown: dict[NodeId, _Shown] = {}
         self._names: dict[str, dict[tuple[NodeId, int], Instance]] = {}
         """By folded name, then by node and slot."""
@@ -92,7 +93,7 @@ class Catalog:
     # -- following the table -----------------------------------------------------------------------------------------
 
     def refresh(self, row: Row) -> tuple[Change, ...]:
-        """Bring one row's instances up to date. The changes in the answers, in order."""
+        """Bring the instances of one row up to date; return the changes of the answers, in order."""
         recalled = self.recalled.get(row.id)
         if recalled is not None and recalled is not row:
             if not (row.answers or row.dead or row.left):
@@ -141,7 +142,7 @@ class Catalog:
             return None
 
     def _read_health(self, content: Content, slot: int) -> tuple[Health, str]:
-        """The health in this slot, and why it is in maintenance."""
+        """The health in this slot, and the reason if that is maintenance."""
         value = content.view(KIND_HEALTH, slot)
         if value is None:
             return Health.CRITICAL, ""
@@ -153,7 +154,7 @@ class Catalog:
         return health, decode_reason_untrusted(value) if health is Health.MAINTENANCE else ""
 
     def _show(self, id: NodeId, shown: _Shown, slot: int, service: Service | None, changes: list[Change]) -> None:
-        """Give out this service in this slot from now on."""
+        """Show this service in this slot from now on; None: show nothing there."""
         content = shown.content
         if service is None or content is None:
             self._put(id, shown, slot, None, changes)
@@ -206,7 +207,7 @@ class Catalog:
             self._gone_index = self._gone.pop(next(iter(self._gone)))
 
     def _withdraw(self, row: Row) -> tuple[Change, ...]:
-        """The row no longer answers. Keep the services of a dead member apart."""
+        """The row does not answer any more: take it out, and keep the services of a dead member in `gone`."""
         shown = self._shown.get(row.id)
         if (row.dead or row.hidden) and row.state is not State.LEFT and not row.unproven:
             self.gone.keep(row.id, () if shown is None else shown.instances.values())
@@ -229,7 +230,7 @@ class Catalog:
         return tuple(changes)
 
     def recall(self, rows: dict[NodeId, Row]) -> tuple[Change, ...]:
-        """Answer with these rows too, marked stale, each until the table has a better one."""
+        """Answer with these rows too, marked stale, each until the table has a whole row of that member."""
         self.recalled = rows
         return tuple(change for row in rows.values() for change in self.refresh(row))
 
@@ -238,7 +239,7 @@ class Catalog:
         return tuple(change for id in list(self.recalled) for change in self.forget(id))
 
     def _replace_recalled(self, row: Row) -> None:
-        """Put the table's row in the place of the kept one. The owner may have written the same services in other slots
+        """Put the table's row in the place of the kept row. The owner may have written the same services in other slots
         since then. An instance with the same id is the same instance: it is updated, not removed and added."""
         kept = self.recalled.pop(row.id)
         shown, content = self._shown.get(row.id), row.content
@@ -254,7 +255,7 @@ class Catalog:
             shown.instances[new] = self._names[fold_name(instance.service.name)][row.id, new] = instance
 
     def set_stale(self, stale: bool) -> tuple[Change, ...]:
-        """Whether what others registered is given out as last known only."""
+        """Mark the instances of other members as stale, or as fresh again; return the changes of the answers."""
         changes: list[Change] = []
         if stale != self.stale:
             self.stale = stale
@@ -264,13 +265,13 @@ class Catalog:
                         self._put(id, shown, slot, replace(instance, stale=stale), changes)
         return tuple(changes)
 
-    # -- asking ------------------------------------------------------------------------------------------------------
+    # -- lookups -----------------------------------------------------------------------------------------------------
 
     def lookup(
         self, name: str, *, tags: tuple[str, ...] = (), all: bool = False, zone: str | None = None
     ) -> tuple[Instance, ...]:
-        """The instances of a name that have all of `tags` and are in `zone`, passing ones only unless `all`; in order
-        of (node, id). Empty where there is none."""
+        """The instances of a name that have all of `tags` and are in `zone`, in the order of (node, id). Without `all`
+        only those whose health is passing."""
         name = fold_name(name)
         query = (name, tags, all, zone)
         index = self._index.get(name)
@@ -292,7 +293,7 @@ class Catalog:
         return answer
 
     def index(self, name: str | None = None) -> int:
-        """Grows exactly when an answer for this name (None: for any) could have changed."""
+        """A number that grows exactly when an answer for this name (None: for any name) could have changed."""
         if name is None:
             return self._clock
         name = fold_name(name)
@@ -305,12 +306,12 @@ class Catalog:
             yield from self.lookup(name, all=True)
 
     def of_node(self, id: NodeId) -> tuple[Instance, ...]:
-        """A member's instances of whatever health, by id of the service."""
+        """All instances of a member, in the order of the ids of their services."""
         shown = self._shown.get(id)
         return () if shown is None else tuple(sorted(shown.instances.values(), key=lambda one: one.service.id))
 
     def services(self) -> list[ServiceSummary]:
-        """The names known, in the order of their folded form."""
+        """A summary of each name, in the order of the folded names."""
         return [_summary(self._names[name]) for name in sorted(self._names)]
 
     def service_names(self) -> int:
@@ -318,7 +319,7 @@ class Catalog:
         return len(self._names)
 
     def service_count(self, id: NodeId) -> int:
-        """How many services of this member are given out."""
+        """How many services of this member answers show."""
         shown = self._shown.get(id)
         return 0 if shown is None else len(shown.instances)
 

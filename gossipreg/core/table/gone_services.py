@@ -1,6 +1,6 @@
-"""Services of dead members: they are in no answer, but a person who asks for all is shown them.
+"""Services of dead members: lookups do not answer them, and lists of all instances show them as dead.
 
-Owns: the instances as they were answered last, for as long as the member is dead and its row is kept. Never knows:
+Owns: the instances as lookups gave them out last, until the member lives again, leaves or is forgotten. Never knows:
 rows, or why the member is dead.
 """
 
@@ -16,8 +16,8 @@ class GoneServices:
         """The dead members that had a service, by its folded name."""
 
     def keep(self, id: NodeId, instances: Collection[Instance]) -> None:
-        """Keep the instances of a member that is dead now. Does nothing if some are kept already, since the row of a
-        dead member may be touched again."""
+        """Keep the instances of a member that is dead now. Does nothing if some are kept already, because the row of a
+        dead member may change again."""
         if id in self._instances or not instances:
             return
         self._instances[id] = tuple(sorted(instances, key=lambda one: (one.service.name, one.service.id)))
@@ -25,7 +25,7 @@ class GoneServices:
             self._nodes.setdefault(fold_name(one.service.name), {})[id] = None
 
     def forget(self, id: NodeId) -> None:
-        """Drop the instances of a member that lives, has left, or is forgotten."""
+        """Drop the instances of a member that lives, has left or is forgotten."""
         for one in self._instances.pop(id, ()):
             name = fold_name(one.service.name)
             nodes = self._nodes.get(name, {})

@@ -1,13 +1,14 @@
 """Members by name: which members share a name, which one is shown under it, and which dead one was replaced.
 
-Owns an index from each name to the members that have it, kept by the roster. Never knows: why a member is dead.
+Owns: an index from each name to the members that have it; `membership.py` keeps it up to date. Never knows: why a
+member is dead.
 
 Names may repeat: a restart without a data directory is a new member of the same name, and two hosts may be given one
 name by mistake. Consul's clients use the name as a key, so answers in Consul's form show one entry for each name:
 
     one member of the name lives       it has the name
     several live                       the smallest id has the name, each other one is NAME.ID8 (8 digits of its id)
-    nobody of the name lives           the one that started last has it, dead or departed; the others are not shown
+    no member of the name lives        the one that started last has it, dead or left; the others are not shown
 
 Names are compared in lower case (`model.fold_name`).
 """
@@ -27,7 +28,7 @@ class MemberNames:
         self._names: dict[NodeId, str] = {}
 
     def follow(self, row: Row) -> None:
-        """Follow a change of the row: it may have a name now, or another one."""
+        """Bring the index up to date after a change of this row: it may have a name now, or another one."""
         name = None if row.member is None or row.unproven else fold_name(row.member.name)
         before = self._names.get(row.id)
         if name == before:
@@ -77,8 +78,8 @@ class MemberNames:
         return None
 
     def replaced_by(self, id: NodeId) -> NodeId | None:
-        """The living member that has the name and the address of this one, which is dead: the same sidecar came back as
-        another member, and nobody misses the old one. None if there is no such member."""
+        """The living member that has the name and the address of this dead one: the same sidecar came back as another
+        member. None if there is no such member."""
         row, folded = self._rows.get(id), self._names.get(id)
         if row is None or row.member is None or folded is None or not (row.dead or row.hidden) or row.left:
             return None

@@ -1,8 +1,8 @@
-"""The ring: the active members in order of id, as this member's own table has them.
+"""The ring: the active members of this member's own table, in the order of their ids.
 
-Owns: the order. Never knows: who is alive or why. Ids are hashes, so their order is random and the same for everyone
-with the same table. The member itself is always on its ring. A sorted list and bisect: at 10,000 members an insertion
-moves 80 KB, a few microseconds, and neighbours are an index away.
+Owns: the order. Never knows: which members are alive, or why. Ids are hashes, so the order is random, and the same for
+all members with equal tables. This member itself is always on its ring. The ring is a sorted list: with 10,000 members
+an insertion moves 80 KB in a few microseconds, and neighbours are found by index.
 """
 
 import random
@@ -17,7 +17,7 @@ class Ring:
         self._own = own_id
         self._ids: list[NodeId] = [own_id]
         self._at = 0
-        """Where we stand."""
+        """Our own index in it."""
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -40,12 +40,12 @@ class Ring:
             self._at = bisect_left(self._ids, self._own)
 
     def after(self, id: bytes, most: int) -> list[NodeId]:
-        """Up to `most` ids above `id`, in order; b"" is below all."""
+        """Up to `most` ids above `id`, in order. b"" is below all ids."""
         at = bisect_right(self._ids, id)
         return self._ids[at : at + most]
 
     def successors(self) -> Iterator[NodeId]:
-        """All the others, nearest first, going up."""
+        """All other members in the order of the ring, beginning with our successor."""
         ids = self._ids
         for step in range(1, len(ids)):
             yield ids[(self._at + step) % len(ids)]
@@ -67,17 +67,17 @@ class Ring:
         found.pop(self._own, None)
         return list(found)
 
-    def sample(self, rng: random.Random, wanted: int, but: Sequence[NodeId] = ()) -> list[NodeId]:
-        """Up to `wanted` different others at random, none of `but`."""
+    def sample(self, rng: random.Random, wanted: int, excluded: Sequence[NodeId] = ()) -> list[NodeId]:
+        """Up to `wanted` different other members at random, none of `excluded`."""
         others = len(self._ids) - 1
         if wanted <= 0 or others <= 0:
             return []
-        barred = frozenset((self._own, *but))
-        if others <= 4 * (wanted + len(but)):
+        barred = frozenset((self._own, *excluded))
+        if others <= 4 * (wanted + len(excluded)):
             rest = [id for id in self._ids if id not in barred]
             return rng.sample(rest, min(wanted, len(rest)))
         chosen: dict[NodeId, None] = {}
-        while len(chosen) < wanted:  # at least three draws in four hit
+        while len(chosen) < wanted:  # at least three of four draws are not barred
             id = self._ids[rng.randrange(len(self._ids))]
             if id not in barred:
                 chosen[id] = None
