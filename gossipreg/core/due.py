@@ -13,7 +13,7 @@ from gossipreg.core.gossip.dissemination import GiveReceipts, Repeat, Tell
 from gossipreg.core.gossip.join import ListAgain, MissingAgain
 from gossipreg.core.gossip.pulls import PullAgain
 from gossipreg.core.gossip.reconcile import AntiEntropy, Compare
-from gossipreg.core.gossip.row_acks import AskForAcks
+from gossipreg.core.gossip.row_acks import RequestAcks
 from gossipreg.core.local.identity_conflict import IdentityConflict, RaiseGeneration
 from gossipreg.core.local.last_known import LastKnown, LastKnownOver
 from gossipreg.core.local.leaving import Departing
@@ -69,8 +69,8 @@ class NodeTimers(NodeCommands):
                 self._intake.on_return()
             case Departing():
                 self._departure.on_departing(name)
-            case AskForAcks():
-                self._row_acks.on_ask()
+            case RequestAcks():
+                self._row_acks.on_request_acks()
             case _:
                 if not self._paths.on_timer(name):
                     self._suspicions.on_timer(name)

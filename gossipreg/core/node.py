@@ -310,7 +310,7 @@ class Node(NodeTimers):
             context.effects.append(Changed(()))
         self._membership.tell_members()
         self._departure.check()
-        self._row_acks.look()
+        self._row_acks.check()
         self._paths.look()
         sends = self._outbox.flush(context.now)
         effects: list[Effect] = [*sends, *context.effects]

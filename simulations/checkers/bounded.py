@@ -143,7 +143,7 @@ BOUNDS: dict[str, Bound] = {
     "RoundTrips._members": _ROWS_OR_GUESTS,
     "RoundTrips._zones": _exactly(256),
     "RowAcks._acked": _known,
-    "RowAcks._asked": _known,
+    "RowAcks._requested": _known,
     "Dissemination._news": lambda node, ever: ever * (2 + getattr(node.config, "suspicion_confirmations", 0)),
     "Dissemination._receipts": _known,
     "Dissemination._told": lambda _node, ever: min(ever, dissemination._UNRECEIPTED_MAX),

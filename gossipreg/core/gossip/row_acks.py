@@ -1,13 +1,13 @@
-"""Acks of our row: which living members hold it at a version, to know when a change has reached everybody.
+"""Acks of our row by all living members, so that a caller can wait until each of them holds a change.
 
 Owns: the version to wait for, and which members have acked it (shown that they hold it). Never knows: what the change
-was, or who waits for it.
+was, or which caller waits for it.
 
-Gossip brings acks from neighbours on the ring only, so every other member is asked, with messages that every release
-knows: the change itself (Delta) and a Pull for it, in one datagram. A member that holds our row at that version answers
-the Pull with its copy of the change, which is the ack. A member without that version takes it from the Delta first. A
-fingerprint equal to ours is an ack too. A member that does not answer is asked again at growing intervals, until it
-answers, is no longer on the ring, or nobody waits any more.
+Gossip brings acks from ring neighbours only, so an ack is requested from every living member, with messages that every
+release knows: the change itself (Delta) and a Pull for it, in one datagram. A member that holds our row at that version
+answers the Pull with its copy of the change, which is the ack. A member without that version merges the Delta first. A
+fingerprint equal to ours is an ack too. If a member does not answer, the request is sent again at growing intervals,
+until the member answers or is off the ring, or until the wait ends.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,22 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Version
 from gossipreg.wire.messages import Pull
 
-ASKED_AT_ONCE = 32
-"""Members that are asked at once; the next ones are asked `PAUSE_S` later. 1,000 members take 0.6 s and 150 KB."""
+REQUESTS_AT_ONCE = 32
+"""Requests that are sent at once; the next ones follow `PAUSE_S` later. 1,000 members take 0.6 s and 150 KB."""
 PAUSE_S = 0.02
 INTERVAL_MAX_S = 1.0
-"""The longest interval: a member is asked again after its round-trip timeout, then after twice that, up to this."""
+"""The longest interval between two requests to a member. The first is its round-trip timeout; then it doubles."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskForAcks:
-    """Timer: some members have not acked our row, and it is time to ask them (again)."""
+class RequestAcks:
+    """Timer: request acks from the members that are due."""
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Requested:
     due: float
+    """When to send the request again."""
     interval_s: float
 
 
@@ -46,28 +47,28 @@ class RowAcks:
         self._ring = ring
         self._channel = channel
         self._goal: Version | None = None
-        """The version to wait for; None: nobody waits."""
+        """The version to wait for; None: no caller waits."""
         self._acked: set[NodeId] = set()
-        self._asked: dict[NodeId, _Asked] = {}
+        self._requested: dict[NodeId, _Requested] = {}
 
     def begin(self, version: Version) -> None:
-        """Ask every living member until all hold our row at `version`; then the effect RowAcked comes. If somebody
-        waits for another version already, the higher one of the two counts."""
+        """Request acks from every living member until all hold our row at `version`; then the effect RowAcked comes. If
+        another version is waited for already, the higher one of the two counts."""
         if self._goal is None or version > self._goal:
             self._goal = version
             self._acked.clear()
-            self._asked.clear()
-            self._context.timers.set(AskForAcks(), self._context.now)
+            self._requested.clear()
+            self._context.timers.set(RequestAcks(), self._context.now)
 
     def end(self) -> None:
-        """Stop asking: nobody waits any more."""
+        """Stop sending requests: no caller waits any more."""
         self._goal = None
         self._acked.clear()
-        self._asked.clear()
-        self._context.timers.cancel(AskForAcks())
+        self._requested.clear()
+        self._context.timers.cancel(RequestAcks())
 
     def missing(self) -> list[NodeId]:
-        """The living members that have not acked, in the order of the ring; empty if nobody waits."""
+        """The living members that have not acked, in the order of the ring; empty if no caller waits."""
         context = self._context
         if self._goal is None:
             return []
@@ -83,36 +84,36 @@ class RowAcks:
         if self._goal is not None:
             self._acked.add(peer)
 
-    def on_ask(self) -> None:
-        """Ask the members that are due."""
+    def on_request_acks(self) -> None:
+        """Send a request to each member that is due."""
         context, goal = self._context, self._goal
         if goal is None:
             return
-        asked, next_due = 0, float("inf")
+        sent, next_due = 0, float("inf")
         for id in self.missing():
-            before = self._asked.get(id)
+            before = self._requested.get(id)
             if before is None or before.due <= context.now:
-                if asked == ASKED_AT_ONCE or not self._channel.room(Class.DELTA):
+                if sent == REQUESTS_AT_ONCE or not self._channel.room(Class.DELTA):
                     next_due = context.now + PAUSE_S
                     break
-                asked += 1
-                before = self._ask(id, goal, before)
+                sent += 1
+                before = self._request(id, goal, before)
             next_due = min(next_due, before.due)
-        # A member that joins meanwhile is not due yet, so look again after the longest interval at the latest.
-        context.timers.set(AskForAcks(), min(next_due, context.now + INTERVAL_MAX_S))
+        # A member that joins meanwhile has no entry here yet, so check again after the longest interval at the latest.
+        context.timers.set(RequestAcks(), min(next_due, context.now + INTERVAL_MAX_S))
 
-    def _ask(self, id: NodeId, goal: Version, before: _Asked | None) -> _Asked:
+    def _request(self, id: NodeId, goal: Version, before: _Requested | None) -> _Requested:
         context = self._context
         interval_s = self._channel.bound_s(id) if before is None else min(2 * before.interval_s, INTERVAL_MAX_S)
-        asked = self._asked[id] = _Asked(context.now + interval_s, interval_s)
+        requested = self._requested[id] = _Requested(context.now + interval_s, interval_s)
         since = Version(goal.generation, goal.counter - 1)
         change = self._table.page(context.id, since, self._channel.limit(id) // 2)
         if change is not None:
             self._channel.to(id, change)
         self._channel.to(id, Pull(context.id, *since))
-        return asked
+        return requested
 
-    def look(self) -> None:
+    def check(self) -> None:
         """At the end of each input: emit RowAcked if all have acked."""
         goal = self._goal
         if goal is not None and len(self._acked) >= len(self._ring) - 1 and not self.missing():
