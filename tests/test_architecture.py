@@ -39,7 +39,7 @@ STILL_PATCHED = {
     "self._membership.observed",
     "self._membership.hidden_changed",
     "self._membership.touched",
-    "roster.synced_with_recalled",
+    "membership.synced_with_recalled",
 }
 """Attributes of the core that are still set from outside."""
 
