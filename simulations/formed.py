@@ -31,7 +31,7 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
         node._context.synced = True
         node._reconnect._reached = True
         node._context.effects.clear()
-        node._dissemination._news.clear()
+        node._dissemination._queue.clear()
     for row in first.table.rows.values():
         row.shared = row is not first.table.own
     firsts = first.table.own.copy()  # as others hold it

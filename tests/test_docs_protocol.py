@@ -69,7 +69,7 @@ FACTS = (
     f"{lan.fanout_random} random member (not retransmitted)",
     f"within {lan.gather_s * 1000:g} ms is gathered",
     f"gathered for {lan.receipt_gather_s * 1000:g} ms",
-    f"retransmitted up to {len(dissemination._WAITS) - 1} times; "
+    f"retransmitted up to {len(dissemination._ACK_TIMEOUTS) - 1} times; "
     f"the timeout is never below {lan.repeat_floor_s * 1000:g} ms",
     f"at most {lan.send_bytes_s:,} bytes a second",
     # anti-entropy

@@ -9,7 +9,7 @@ from gossipreg.core.failure.flap_damping import Return
 from gossipreg.core.failure.isolation import AloneOver
 from gossipreg.core.failure.prober import Period, ProbeDue
 from gossipreg.core.failure.quarantine import Prove, Quarantine
-from gossipreg.core.gossip.dissemination import GiveReceipts, Repeat, Tell
+from gossipreg.core.gossip.dissemination import Disseminate, Retransmit, SendReceipts
 from gossipreg.core.gossip.join import ListAgain, MissingAgain
 from gossipreg.core.gossip.pulls import PullAgain
 from gossipreg.core.gossip.reconcile import AntiEntropy, Compare
@@ -37,12 +37,12 @@ class NodeTimers(NodeCommands):
                 self.table.expire(self._context.now)
             case ProbeDue():
                 self._prober.on_probe_due(name.number)
-            case Tell():
-                self._dissemination.on_tell()
-            case Repeat():
-                self._dissemination.on_repeat(name.peer)
-            case GiveReceipts():
-                self._dissemination.on_give_receipts(name.peer)
+            case Disseminate():
+                self._dissemination.on_disseminate()
+            case Retransmit():
+                self._dissemination.on_retransmit(name.peer)
+            case SendReceipts():
+                self._dissemination.on_send_receipts(name.peer)
             case PullAgain():
                 self._pulls.on_pull_again(name.id)
                 self._prove_if_in_doubt(name.id)

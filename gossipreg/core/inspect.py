@@ -120,7 +120,7 @@ class Inspection:
     @property
     def not_acked(self) -> int:
         """How many updates sent to neighbours are not acked."""
-        return self._view._dissemination.unsettled()
+        return self._view._dissemination.unacked()
 
     @property
     def pulls(self) -> tuple[NodeId, ...]:

@@ -70,10 +70,10 @@ class Intake:
         """A page of a row, as a rumour or because we pulled it."""
         context = self._context
         reached = Version(delta.generation, delta.reached)
-        self._dissemination.shown_row(peer, delta.id, reached)
+        self._dissemination.row_acked_by(peer, delta.id, reached)
         pulled = self._pulls.pulling(delta.id)
         if not pulled:
-            self._dissemination.owe_receipt(peer, counter)
+            self._dissemination.queue_receipt(peer, counter)
         if delta.id == context.id:
             self._about_ourselves(peer, Version(delta.generation, delta.head))
             return
@@ -89,7 +89,7 @@ class Intake:
         have = NOTHING if row is None else row.pull_from
         goal = Version(delta.generation, delta.head)
         if merged.news and gossip_on and row is not None and not row.unproven:
-            self._dissemination.tell_row(delta.id, merged.before, told_by=peer)
+            self._dissemination.queue_row(delta.id, merged.before, received_from=peer)
         if merged.outcome is MergeOutcome.REFUSED:
             context.event("table_full", id=delta.id.hex())
             self._pulls.done(delta.id)
@@ -102,9 +102,9 @@ class Intake:
     def on_announce(self, peer: NodeId, announce: Announce, counter: int) -> None:
         """News that did not fit: pull what we lack."""
         context = self._context
-        self._dissemination.owe_receipt(peer, counter)
+        self._dissemination.queue_receipt(peer, counter)
         head = Version(announce.generation, announce.head)
-        self._dissemination.shown_row(peer, announce.id, head)
+        self._dissemination.row_acked_by(peer, announce.id, head)
         if announce.id == context.id:
             self._about_ourselves(peer, head)
             return
@@ -164,15 +164,15 @@ class Intake:
     def merge_claim(self, peer: NodeId, claim: Claim, counter: int) -> None:
         """A claim about another member: into our table, and on to others if it is news here."""
         context = self._context
-        self._dissemination.owe_receipt(peer, counter)
+        self._dissemination.queue_receipt(peer, counter)
         if not self._believes(peer, claim.id, claim.generation):
             return
         level = Liveness(claim.generation, claim.incarnation, claim.rank)
         merged = self._table.merge_claim(claim, context.now)
-        self._dissemination.shown(peer, Topic(claim.id, True), level)
+        self._dissemination.acked_by(peer, Topic(claim.id, True), level)
         row = self._table.rows.get(claim.id)
         if merged.claim is not None:
-            self._dissemination.tell_claim(claim.id, told_by=peer)
+            self._dissemination.queue_claim(claim.id, received_from=peer)
         elif row is not None and row.left and claim.rank is Rank.DEAD:
             pass  # that it left is no contradiction: nobody need hear it
         elif row is not None and row.liveness > level:
@@ -215,7 +215,7 @@ class Intake:
             by = self._table.rows.get(claim.by)
             name = by.member.name if by is not None and by.member is not None else claim.by.hex()
             context.event("refuted", by=name, incarnation=refuted.incarnation)
-            self._dissemination.tell_claim(context.id)
+            self._dissemination.queue_claim(context.id)
         exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == self._table.generation
         if exhausted and not self._table.own.left:
             self._own_row.raise_above(self._table.generation)  # nothing in this one is above what is claimed of us
@@ -248,4 +248,4 @@ class Intake:
         """A claim of our own: into our table, and told."""
         merged = self._table.merge_claim(claim, self._context.now)
         if merged.claim is not None:
-            self._dissemination.tell_claim(claim.id)
+            self._dissemination.queue_claim(claim.id)

@@ -250,7 +250,7 @@ class View:
             "health_score": self._prober.score, "rows": len(self.table.rows), "lost": len(self._reconnect),
             "out": context.out, "lossy_pairs": len(self.lossy_pairs),
             "table_bytes": self.table.size_bytes, "timers": len(context.timers), "loop_lag_s": self._lag_s,
-            "unreceipted": self._dissemination.unsettled(), "heard_s": round(min(now - context.heard_at, now), 3),
+            "unreceipted": self._dissemination.unacked(), "heard_s": round(min(now - context.heard_at, now), 3),
             "sent.datagrams": self._outbox.sent_datagrams, "sent.bytes": self._outbox.sent_bytes,
             "received.datagrams": context.received_datagrams, "received.bytes": context.received_bytes,
             "sent.withheld": self._outbox.withheld, "sent.throttled": self._outbox.throttled,

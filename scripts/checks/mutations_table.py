@@ -132,8 +132,8 @@ MUTATIONS = [
     # -- gossip --------------------------------------------------------------------------------------------------------
     Mutation(
         "third_retransmission_is_left_out",
-        "_WAITS = 1, 1, 4, 4",
-        "_WAITS = 1, 1, 4",
+        "_ACK_TIMEOUTS = 1, 1, 4, 4",
+        "_ACK_TIMEOUTS = 1, 1, 4",
         likely="dissemination",
     ),
     Mutation(

@@ -8,7 +8,7 @@ gossiped as an update of its own, in the accuser's name.
 from dataclasses import replace
 from typing import NamedTuple, cast
 
-from gossipreg.core.gossip.dissemination import Dissemination, Tell, Topic
+from gossipreg.core.gossip.dissemination import Disseminate, Dissemination, Topic
 from gossipreg.model import NodeId, Rank, Version
 from gossipreg.wire.messages import Claim, Message
 
@@ -29,11 +29,11 @@ class BaselineDissemination(Dissemination):
 
     def at_once(self) -> None:
         """Send what is gathered now."""
-        self._context.timers.set_earlier(Tell(), self._context.now)
+        self._context.timers.set_earlier(Disseminate(), self._context.now)
 
-    def _add(self, topic: Topic, base: Version, told_by: NodeId | None) -> None:
+    def _add(self, topic: Topic, base: Version, received_from: NodeId | None) -> None:
         self._last_at = self._context.now  # so it waits for a whole interval
-        super()._add(topic, base, told_by)
+        super()._add(topic, base, received_from)
 
     def _message(self, topic: Topic, base: Version, limit_bytes: int) -> Message | None:
         message = super()._message(topic, base, limit_bytes)
@@ -41,7 +41,7 @@ class BaselineDissemination(Dissemination):
             return replace(message, by=topic.by)
         return message
 
-    def _spared(self, topic: Topic) -> NodeId:
+    def _skipped(self, topic: Topic) -> NodeId:
         row = self._table.rows.get(topic.id)
         suspected = topic.claim and row is not None and row.liveness.rank is Rank.SUSPECT
         return self._context.id if suspected else topic.id

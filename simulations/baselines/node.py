@@ -81,7 +81,7 @@ class BaselineNode(Node):
 
     def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:
         if claim.generation > self.table.generation:
-            self._identity_conflict.met_generation(claim.generation)
+            self._identity_conflict.on_generation(claim.generation)
         elif claim.rank is not Rank.ALIVE:
             self._intake.contradict(peer, claim)
 
@@ -92,8 +92,8 @@ class BaselineNode(Node):
         if row is None or row.dead or row.liveness <= level:
             self._intake.merge_claim(peer, claim, counter)
         else:
-            self._dissemination.owe_receipt(peer, counter)
-            self._dissemination.shown(peer, Topic(claim.id, True), level)
+            self._dissemination.queue_receipt(peer, counter)
+            self._dissemination.acked_by(peer, Topic(claim.id, True), level)
 
     def _hold(self, claim: Claim) -> None:
         """Every member that knows of a suspicion waits for the refutation."""

@@ -37,7 +37,7 @@ _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
 _NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
 _PARTS = "gossipreg.core", "gossipreg.wire.seal", "simulations.baselines"
 _TIMERS = 16
-"""The timers that exist once: Period, Tell, Prove, Seek, ..."""
+"""The timers that exist once: Period, Disseminate, Prove, Seek, ..."""
 _DATAGRAMS_GATHERED = 4096
 """Receipts owed to one member: a receipt names datagrams of the last few milliseconds."""
 
@@ -144,16 +144,16 @@ BOUNDS: dict[str, Bound] = {
     "RoundTrips._zones": _exactly(256),
     "RowAcks._acked": _known,
     "RowAcks._requested": _known,
-    "Dissemination._news": lambda node, ever: ever * (2 + getattr(node.config, "suspicion_confirmations", 0)),
+    "Dissemination._queue": lambda node, ever: ever * (2 + getattr(node.config, "suspicion_confirmations", 0)),
     "Dissemination._receipts": _known,
-    "Dissemination._told": lambda _node, ever: min(ever, dissemination._UNRECEIPTED_MAX),
+    "Dissemination._unacked": lambda _node, ever: min(ever, dissemination._UNACKED_MAX),
     "Timers._due": _timers,
     "Timers._heap": lambda node, ever: 2 * _timers(node, ever) + 16,
     "Quarantine._tries": _known,
     # within those:
     "_Answer.rows": _known,
     "_Held.by": _known,
-    "_News.known_to": _known,
+    "QueuedUpdate.acked_by": _known,
     "_Shown.instances": _exactly(MAX_SERVICES_A_ROW),
     "_Suspicion.reports": _known,
     "_Suspicion.unanswered": lambda node, _ever: node.config.helpers,
@@ -162,7 +162,7 @@ BOUNDS: dict[str, Bound] = {
     "Catalog._names[]": lambda _node, ever: ever * MAX_SERVICES_A_ROW,
     "MembershipIndex._hidden[]": _exactly(4),
     "Dissemination._receipts[]": _exactly(_DATAGRAMS_GATHERED),
-    "Dissemination._told[]": _exactly(dissemination._UNRECEIPTED_MAX),
+    "Dissemination._unacked[]": _exactly(dissemination._UNACKED_MAX),
 }
 """By class and attribute; with [] for a container in the values. A container that is not in this table fails the
 check."""
@@ -200,7 +200,7 @@ class Bounded(Checker):
             if size > bound(node, ever):
                 self.fail(f"{path} of {host.name} holds {size}, and its bound is {bound(node, ever):g}", host)
         not_acked = node.inspect().not_acked
-        if not_acked > dissemination._UNRECEIPTED_MAX:
+        if not_acked > dissemination._UNACKED_MAX:
             self.fail(f"{host.name} waits for {not_acked} receipts", host)
         for row in node.table.rows.values():
             self._look_at_row(host, node, row)

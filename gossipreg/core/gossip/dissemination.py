@@ -1,15 +1,20 @@
-"""Dissemination: what is to be told to whom, packed into a datagram.
+"""Dissemination: queue updates, send them to other members, and retransmit them to ring neighbours until those ack.
 
-Owns: the news gathered for the next few milliseconds, and what ring neighbours have been told without having shown
-that they know. Never knows: why a thing is news, or how a row is merged.
+Owns: the updates that are queued for the next few milliseconds, the updates that ring neighbours have not acked, and
+the receipts that we have to send. Never knows: why an update was made, or how a row is merged.
 
-Each member tells a piece of news once: the first after a pause at once, and what comes within `gather_s` of that
-together, since a wait at each hop would be most of the way. It tells its neighbours on the ring, which makes it
-certain, and `fanout_random` random members, which makes it fast. A neighbour shows that it knows by a Receipt naming
-the datagram, by sending that version or a higher one, or by an equal fingerprint; else it is told again, a few times,
-and after that anti-entropy has the word. A row is told as a delta cut when the datagram is packed, on what the receiver
-most likely has; a receiver that lacks the base pulls. What does not fit a datagram to that member is announced by
-version and pulled.
+SWIM piggybacks updates on pings and acks (section 4.1). Here an update is sent at once, in datagrams of its own. The
+first update after a pause is sent immediately; further ones are gathered for `gather_s` and sent together. To gather at
+each hop would take most of the time until the last member has an update.
+
+- Each member sends an update once: to its ring neighbours, so that it certainly arrives, and to `fanout_random` random
+  members, so that it arrives fast.
+- A neighbour acks with a Receipt that names the datagram, by sending that version or a higher one itself, or with an
+  equal fingerprint. Without an ack the update is retransmitted a few times. After that anti-entropy finds the
+  difference.
+- A row is sent as a delta to the version that the receiver most likely has. It is cut when the datagram is packed. A
+  receiver that has an older version pulls the rest.
+- A row that does not fit one datagram to that member is announced by its version, and the receiver pulls it.
 """
 
 from collections.abc import Iterable
@@ -26,64 +31,66 @@ from gossipreg.model import Liveness, NodeId, Version
 from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 
 _THROTTLED_S = 0.02
-"""How long news waits before the budget is looked at again."""
-
-_WAITS = 1, 1, 4, 4
-"""How long a neighbour is given to show that it knows, in its round-trip bounds: before it is told again for the first
-time, the second, the third; after the last, anti-entropy has the word. At 20 % loss the last of 1,000 members has it
-after 0.6 to 2.7 s (worst of 20, three seeds) with two repeats, after 0.2 to 0.4 with three. Where the third is as soon
-as the others (0.2 s), one that is too slow to answer is told again three times as often."""
-_UNRECEIPTED_MAX = 4096
-"""Told and unreceipted pairs of (neighbour, topic) kept; beyond it the oldest is given up to anti-entropy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Timer: the gathered news is due."""
+"""If the byte budget leaves no room for queued updates, it is checked again after this time."""
+_ACK_TIMEOUTS = 1, 1, 4, 4
+"""How long to wait for a neighbour's ack, as multiples of `Channel.repeat_s`: after the first transmission, and after
+each of the three retransmissions. The last waits are longer, so that a neighbour that is too slow to answer is not sent
+the same update again and again."""
+_UNACKED_MAX = 4096
+"""Pairs of (neighbour, topic) without an ack that are kept. If there are more, the updates of the neighbour that has
+waited longest are left to anti-entropy."""
+_RECEIPT_COUNTERS_MAX = 64
+"""Datagrams that one Receipt names."""
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
-    """Timer: this neighbour has had its time to show that it knows."""
+class Disseminate:
+    """Timer: send the queued updates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retransmit:
+    """Timer: some update was not acked by this neighbour within its timeout."""
 
     peer: NodeId
 
 
 @dataclass(frozen=True, slots=True)
-class GiveReceipts:
-    """Timer: gathered receipts for this member are due."""
+class SendReceipts:
+    """Timer: send the gathered receipts to this member."""
 
     peer: NodeId
 
 
 class Topic(NamedTuple):
-    """What a rumour is about: a row's content, or the claim about a member's life."""
+    """What an update is about: the content of a row, or the claim about a member's life."""
 
     id: NodeId
     claim: bool
 
 
 @dataclass(slots=True)
-class _News:
+class QueuedUpdate:
     base: Version
-    """What receivers most likely have (rows only)."""
-    known_to: dict[NodeId, None]
-    """Who told us, and so needs not be told."""
+    """The version that receivers most likely have (rows only)."""
+    acked_by: dict[NodeId, None]
+    """Members that are known to hold this update already, so it is not sent to them."""
 
 
 @dataclass(slots=True)
-class _Told:
+class _Unacked:
+    """An update that was sent to a neighbour and not acked yet."""
+
     level: Version | Liveness
-    """What was told; anything at or above it from that neighbour settles it."""
+    """The version or claim that was sent. To hold this one or a higher one is an ack."""
     base: Version
     counter: int
-    """Of the datagram, 0 until it is sealed."""
-    repeats: int
-    """How often it was told again."""
+    """Of the datagram; 0 until that is sealed."""
+    retransmissions: int
     due: float
-    """When it is told again, unless it is shown to be known by then."""
+    """When it is retransmitted, unless an ack comes before."""
     large: bool = False
-    """Whether it was sent along with more than the smallest datagram carries."""
+    """Whether it was sent in a datagram that is larger than the smallest size."""
 
 
 class Dissemination:
@@ -93,122 +100,124 @@ class Dissemination:
         self._ring = ring
         self._channel = channel
         self._paths = paths
-        self._news: dict[Topic, _News] = {}
-        self._told: dict[NodeId, dict[Topic, _Told]] = {}
-        """By neighbour, what it has not shown to know."""
-        self._told_size = 0
+        self._queue: dict[Topic, QueuedUpdate] = {}
+        self._unacked: dict[NodeId, dict[Topic, _Unacked]] = {}
+        """By neighbour."""
+        self._unacked_pairs = 0
         """Pairs of (neighbour, topic) in it."""
         self._last_at = float("-inf")
-        """When gathered news last went out."""
+        """When queued updates were last sent."""
         self._receipts: dict[NodeId, dict[int, None]] = {}
-        """By member, the counters of its datagrams that we owe it a receipt for."""
+        """By member, the counters of its datagrams that the next receipt names."""
 
-    # -- what is news ------------------------------------------------------------------------------------------------
+    # -- queue updates -----------------------------------------------------------------------------------------------
 
-    def tell_row(self, id: NodeId, base: Version, told_by: NodeId | None = None) -> None:
-        """The row's content went up from `base`: tell it. `told_by` knows already."""
-        self._add(Topic(id, False), base, told_by)
+    def queue_row(self, id: NodeId, base: Version, received_from: NodeId | None = None) -> None:
+        """Queue the change of this row since `base`. It is not sent to `received_from`, which sent it to us."""
+        self._add(Topic(id, False), base, received_from)
 
-    def tell_claim(self, id: NodeId, told_by: NodeId | None = None) -> None:
-        """The claim about this member's life rose: tell it."""
-        self._add(Topic(id, True), Version(0, 0), told_by)
+    def queue_claim(self, id: NodeId, received_from: NodeId | None = None) -> None:
+        """Queue the claim about this member's life. It is not sent to `received_from`, which sent it to us."""
+        self._add(Topic(id, True), Version(0, 0), received_from)
 
-    def _add(self, topic: Topic, base: Version, told_by: NodeId | None) -> None:
-        news = self._news.get(topic)
-        if news is None:
-            news = self._news[topic] = _News(base, {})
+    def _add(self, topic: Topic, base: Version, received_from: NodeId | None) -> None:
+        update = self._queue.get(topic)
+        if update is None:
+            update = self._queue[topic] = QueuedUpdate(base, {})
         else:
-            news.base = min(news.base, base)
-            news.known_to.clear()  # they told us an earlier state of it
-        if told_by is not None:
-            news.known_to[told_by] = None
+            update.base = min(update.base, base)
+            update.acked_by.clear()  # those members hold an older state
+        if received_from is not None:
+            update.acked_by[received_from] = None
         context = self._context
-        context.timers.set_earlier(Tell(), max(context.now, self._last_at + context.config.gather_s))
+        context.timers.set_earlier(Disseminate(), max(context.now, self._last_at + context.config.gather_s))
 
-    def gathers(self, id: NodeId) -> bool:
-        """Whether news of this row waits to be told."""
-        return Topic(id, False) in self._news
+    def is_queued(self, id: NodeId) -> bool:
+        """Whether a change of this row is queued."""
+        return Topic(id, False) in self._queue
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- send --------------------------------------------------------------------------------------------------------
 
-    def on_tell(self) -> None:
-        """The gathered news goes out, to neighbours and random members."""
+    def on_disseminate(self) -> None:
+        """Send the queued updates to the ring neighbours and to random members, as far as the byte budget allows."""
         context = self._context
         self._last_at = context.now
         claims, rows = (self._channel.room(klass) for klass in (Class.CLAIM, Class.DELTA))
-        news = {
-            topic: item
-            for topic, item in self._news.items()
+        updates = {
+            topic: update
+            for topic, update in self._queue.items()
             if (claims if topic.claim else rows) or self._refutes(topic)
         }
-        self._news = {topic: item for topic, item in self._news.items() if topic not in news}
-        if self._news:
-            context.timers.set(Tell(), context.now + _THROTTLED_S)
+        self._queue = {topic: update for topic, update in self._queue.items() if topic not in updates}
+        if self._queue:
+            context.timers.set(Disseminate(), context.now + _THROTTLED_S)
         messages: dict[tuple[Topic, int], Message | None] = {}
 
         def message_to(peer: NodeId, topic: Topic) -> Message | None:
             key = topic, self._channel.limit(peer)
             if key not in messages:
-                messages[key] = self._message(topic, news[topic].base, key[1])
+                messages[key] = self._message(topic, updates[topic].base, key[1])
             return messages[key]
 
-        spared = {topic: self._spared(topic) for topic in news}
+        skipped = {topic: self._skipped(topic) for topic in updates}
         neighbours = self._ring.neighbours(context.config.fanout_ring)
         for peer in neighbours:
-            for topic, item in news.items():
-                if peer not in item.known_to and peer != spared[topic]:
-                    self._tell(peer, topic, item.base, message_to(peer, topic))
-        for topic, item in news.items():
-            if message_to(context.id, topic) is None:  # gone meanwhile
+            for topic, update in updates.items():
+                if peer not in update.acked_by and peer != skipped[topic]:
+                    self._send_until_acked(peer, topic, update.base, message_to(peer, topic))
+        for topic, update in updates.items():
+            if message_to(context.id, topic) is None:  # the row is gone meanwhile
                 continue
-            but = [context.id, spared[topic], *neighbours, *item.known_to]
-            for peer in self._ring.sample(context.rng, context.config.fanout_random, but):
-                self._say(peer, message_to(peer, topic))
+            excluded = [context.id, skipped[topic], *neighbours, *update.acked_by]
+            for peer in self._ring.sample(context.rng, context.config.fanout_random, excluded):
+                self._send(peer, message_to(peer, topic))
             if topic.claim and self._accuses(topic):
-                self._say(topic.id, message_to(topic.id, topic))
+                self._send(topic.id, message_to(topic.id, topic))
 
-    def _say(self, peer: NodeId, message: Message | None) -> None:
+    def _send(self, peer: NodeId, message: Message | None) -> None:
         if message is not None:
             self._channel.to(peer, message)
 
     def _refutes(self, topic: Topic) -> bool:
-        """Our own word that we live: it never waits for room."""
+        """Whether this is our own claim that we live. It never waits for room in the budget."""
         return topic.claim and topic.id == self._context.id
 
     def _accuses(self, topic: Topic) -> bool:
-        """Our own claim that somebody is gone: whom it is about must be able to refute it."""
+        """Whether this is our own claim that a member is dead. That member gets it too, so that it can refute it."""
         row = self._table.rows.get(topic.id)
         return row is not None and row.dead and row.reporter == self._context.id
 
-    def _spared(self, topic: Topic) -> NodeId:
-        """The member that an update is about needs not be told of it."""
+    def _skipped(self, topic: Topic) -> NodeId:
+        """The member that needs no update on this topic: the one that the topic is about."""
         return topic.id
 
-    def tell_now(self, peers: Iterable[NodeId], id: NodeId, base: Version) -> None:
-        """Tell these members of a row's content at once, certainly: on leaving."""
+    def send_now(self, peers: Iterable[NodeId], id: NodeId, base: Version) -> None:
+        """Send the change of this row since `base` to these members immediately, and retransmit it until they ack."""
         topic = Topic(id, False)
         for peer in peers:
-            self._tell(peer, topic, base, self._message(topic, base, self._channel.limit(peer)))
+            self._send_until_acked(peer, topic, base, self._message(topic, base, self._channel.limit(peer)))
 
-    def _tell(self, peer: NodeId, topic: Topic, base: Version, message: Message | None, repeats: int = 0) -> None:
-        """Tell a neighbour, and remember that it has to show that it knows."""
+    def _send_until_acked(
+        self, peer: NodeId, topic: Topic, base: Version, message: Message | None, retransmissions: int = 0
+    ) -> None:
+        """Send a message to a neighbour, and note that its ack is awaited."""
         context = self._context
         row = self._table.rows.get(topic.id)
         if row is None or message is None or peer == context.id:
             return
-        due = context.now + self._channel.repeat_s(peer) * _WAITS[repeats]
-        told = _Told(row.liveness if topic.claim else row.version, base, 0, repeats, due)
+        due = context.now + self._channel.repeat_s(peer) * _ACK_TIMEOUTS[retransmissions]
+        unacked = _Unacked(row.liveness if topic.claim else row.version, base, 0, retransmissions, due)
 
         def on_sent(counter: int) -> None:
-            told.counter = counter
+            unacked.counter = counter
 
         if self._channel.to(peer, message, on_sent):
-            told.large = self._channel.sends_large(peer)
-            self._remember(peer, topic, told)
+            unacked.large = self._channel.sends_large(peer)
+            self._await_ack(peer, topic, unacked)
 
     def _message(self, topic: Topic, base: Version, limit_bytes: int) -> Message | None:
-        """The message about this topic for a member that has `base`. A row that does not fit one message is announced.
-        None if the topic is gone, or if nothing newer than `base` is known."""
+        """The message on this topic for a member that has `base`; an Announce if the row does not fit one message. None
+        if the row is gone, or if nothing newer than `base` is known."""
         context, id = self._context, topic.id
         row = self._table.rows.get(id)
         if row is None:
@@ -218,117 +227,122 @@ class Dissemination:
         page = self._table.page(id, base, limit_bytes)
         if page is None or page.reached == page.head:
             return page
-        # What we were told of, not page.head: the rest of it may still be on its way to us.
+        # The version that we hold, not page.head: the rest of it may still be on its way to us.
         return Announce(id, row.told.generation, row.told.counter)
 
-    def _remember(self, peer: NodeId, topic: Topic, told: _Told) -> None:
-        topics = self._told.setdefault(peer, {})
+    def _await_ack(self, peer: NodeId, topic: Topic, unacked: _Unacked) -> None:
+        topics = self._unacked.setdefault(peer, {})
         if topic not in topics:
-            self._told_size += 1
-        topics[topic] = told
-        if self._told_size > _UNRECEIPTED_MAX:
+            self._unacked_pairs += 1
+        topics[topic] = unacked
+        if self._unacked_pairs > _UNACKED_MAX:
             self._context.count("unreceipted_given_up")
-            self._settle_all(next(iter(self._told)))
-        self._context.timers.set_earlier(Repeat(peer), told.due)
+            self._remove_all(next(iter(self._unacked)))
+        self._context.timers.set_earlier(Retransmit(peer), unacked.due)
 
-    def on_repeat(self, peer: NodeId) -> None:
-        """What this neighbour has had its time to show that it knows, and has not, is told it again."""
+    def on_retransmit(self, peer: NodeId) -> None:
+        """Retransmit each update that this neighbour has not acked within its timeout, or give it up."""
         context = self._context
         if peer not in self._ring:
-            self._settle_all(peer)
+            self._remove_all(peer)
             return
-        topics = self._told.get(peer, {})
-        overdue = {topic: told for topic, told in topics.items() if told.due <= context.now}
+        topics = self._unacked.get(peer, {})
+        overdue = {topic: unacked for topic, unacked in topics.items() if unacked.due <= context.now}
         if overdue:
-            self._settle(peer, list(overdue))
+            self._remove(peer, list(overdue))
         if topics:
-            context.timers.set(Repeat(peer), min(told.due for told in topics.values()))
-        if any(told.large for told in overdue.values()):
+            context.timers.set(Retransmit(peer), min(unacked.due for unacked in topics.values()))
+        if any(unacked.large for unacked in overdue.values()):
             self._paths.doubt(peer)
-        for topic, told in overdue.items():
-            if told.repeats + 1 < len(_WAITS):
+        for topic, unacked in overdue.items():
+            if unacked.retransmissions + 1 < len(_ACK_TIMEOUTS):
                 context.count("rumours_repeated")
-                message = self._message(topic, told.base, self._channel.limit(peer))
-                self._tell(peer, topic, told.base, message, told.repeats + 1)
+                message = self._message(topic, unacked.base, self._channel.limit(peer))
+                self._send_until_acked(peer, topic, unacked.base, message, unacked.retransmissions + 1)
             else:
                 context.count("rumours_unreceipted")
 
     def on_dropped(self, peer: NodeId) -> None:
-        """It had to ask who we are, so it dropped what we told: tell it again at once."""
-        for topic, told in list(self._told.get(peer, {}).items()):
-            message = self._message(topic, told.base, self._channel.limit(peer))
-            self._tell(peer, topic, told.base, message, told.repeats)
+        """Send the unacked updates to this member again at once: it had no session with us, so it dropped them."""
+        for topic, unacked in list(self._unacked.get(peer, {}).items()):
+            message = self._message(topic, unacked.base, self._channel.limit(peer))
+            self._send_until_acked(peer, topic, unacked.base, message, unacked.retransmissions)
 
-    # -- who knows ---------------------------------------------------------------------------------------------------
+    # -- acks --------------------------------------------------------------------------------------------------------
 
     def on_receipt(self, peer: NodeId, counters: tuple[int, ...]) -> None:
-        topics = self._told.get(peer)
+        """This member has received the datagrams with these counters: an ack for the updates in them."""
+        topics = self._unacked.get(peer)
         if topics:
             named = frozenset(counters)
-            self._settle(peer, [topic for topic, told in topics.items() if told.counter in named])
+            self._remove(peer, [topic for topic, unacked in topics.items() if unacked.counter in named])
 
-    def shown(self, peer: NodeId, topic: Topic, level: Version | Liveness) -> None:
-        """This member sent that version or claim itself, so it needs no telling of it or of anything lower."""
-        told = self._told.get(peer, {}).get(topic)
-        if told is not None and level >= told.level:
-            self._settle(peer, [topic])
-        news = self._news.get(topic)
+    def acked_by(self, peer: NodeId, topic: Topic, level: Version | Liveness) -> None:
+        """This member sent that version or claim itself: an ack for it and for each lower one."""
+        unacked = self._unacked.get(peer, {}).get(topic)
+        if unacked is not None and level >= unacked.level:
+            self._remove(peer, [topic])
+        update = self._queue.get(topic)
         row = self._table.rows.get(topic.id)
-        if news is not None and row is not None and level >= (row.liveness if topic.claim else row.version):
-            news.known_to[peer] = None
+        if update is not None and row is not None and level >= (row.liveness if topic.claim else row.version):
+            update.acked_by[peer] = None
 
-    def shown_row(self, peer: NodeId, id: NodeId, version: Version) -> None:
-        self.shown(peer, Topic(id, False), version)
+    def row_acked_by(self, peer: NodeId, id: NodeId, version: Version) -> None:
+        """This member sent that version of the row itself: an ack for it and for each lower one."""
+        self.acked_by(peer, Topic(id, False), version)
 
-    def in_step(self, peer: NodeId) -> None:
-        """Its fingerprint equals ours: it knows all that we know of rows, and who is gone; but not who is suspected."""
-        topics = self._told.get(peer)
+    def tables_equal(self, peer: NodeId) -> None:
+        """The fingerprint of this member's table equals ours: an ack for everything that is in the fingerprint."""
+        topics = self._unacked.get(peer)
         if topics:
-            self._settle(peer, [topic for topic in topics if not self._beside_the_fingerprint(topic)])
+            self._remove(peer, [topic for topic in topics if self._in_fingerprint(topic)])
 
-    def _beside_the_fingerprint(self, topic: Topic) -> bool:
+    def _in_fingerprint(self, topic: Topic) -> bool:
+        """Whether the fingerprint contains this: all rows and deaths, but neither suspicions nor `declared_left`."""
         row = self._table.rows.get(topic.id)
-        return topic.claim and row is not None and (not row.dead or row.declared_left)
+        return not topic.claim or row is None or (row.dead and not row.declared_left)
 
-    def knows(self, peer: NodeId, id: NodeId) -> bool:
-        """Whether this member, told of the row's present version, has shown that it knows it."""
+    def has_acked(self, peer: NodeId, id: NodeId) -> bool:
+        """Whether this member has acked the present version of the row, which was sent to it before."""
         topic = Topic(id, False)
-        return topic not in self._told.get(peer, {}) and topic not in self._news
+        return topic not in self._unacked.get(peer, {}) and topic not in self._queue
 
-    def unsettled(self) -> int:
-        """How many (neighbour, topic) pairs have not been shown to be known."""
-        return self._told_size
+    def unacked(self) -> int:
+        """The number of (neighbour, topic) pairs that are not acked."""
+        return self._unacked_pairs
 
     def forget(self, id: NodeId) -> None:
-        """No longer on the ring. A receipt that we owe is still given: who leaves waits for it."""
-        self._settle_all(id)
+        """This member is off the ring. Receipts for it are still sent: a member that leaves waits for them."""
+        self._remove_all(id)
 
-    def _settle(self, peer: NodeId, topics: list[Topic]) -> None:
-        told = self._told[peer]
+    def _remove(self, peer: NodeId, topics: list[Topic]) -> None:
+        unacked = self._unacked[peer]
         for topic in topics:
-            del told[topic]
-        self._told_size -= len(topics)
-        if not told:
-            self._settle_all(peer)
+            del unacked[topic]
+        self._unacked_pairs -= len(topics)
+        if not unacked:
+            self._remove_all(peer)
 
-    def _settle_all(self, peer: NodeId) -> None:
-        self._told_size -= len(self._told.pop(peer, {}))
-        self._context.timers.cancel(Repeat(peer))
+    def _remove_all(self, peer: NodeId) -> None:
+        self._unacked_pairs -= len(self._unacked.pop(peer, {}))
+        self._context.timers.cancel(Retransmit(peer))
 
     # -- receipts for others -----------------------------------------------------------------------------------------
 
-    def owe_receipt(self, peer: NodeId, counter: int) -> None:
-        """A rumour came in this datagram. Only a ring neighbour waits for a receipt, or who has just left the ring."""
+    def queue_receipt(self, peer: NodeId, counter: int) -> None:
+        """Queue a receipt for the update in this datagram. Only ring neighbours retransmit, and members that have just
+        left the ring, so other members get none."""
         context = self._context
         if peer in self._ring and peer not in self._ring.neighbours(context.config.fanout_ring):
             return
         self._receipts.setdefault(peer, {})[counter] = None
-        context.timers.set_earlier(GiveReceipts(peer), context.now + context.config.receipt_gather_s)
+        context.timers.set_earlier(SendReceipts(peer), context.now + context.config.receipt_gather_s)
 
-    def on_give_receipts(self, peer: NodeId) -> None:
+    def on_send_receipts(self, peer: NodeId) -> None:
+        """Send the queued receipts to this member."""
         counters = self._receipts.pop(peer, None)
         if counters:
-            for chunk in _chunks(list(counters), 64):
+            for chunk in _chunks(list(counters), _RECEIPT_COUNTERS_MAX):
                 self._channel.to(peer, Receipt(tuple(chunk)))
 
 

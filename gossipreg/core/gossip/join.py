@@ -255,7 +255,7 @@ class Joining:
         self._context.timers.cancel(ListAgain())
         self._context.timers.cancel(MissingAgain())
         self._context.event("synced")
-        self._dissemination.tell_row(self._context.id, NOTHING)
+        self._dissemination.queue_row(self._context.id, NOTHING)
         self.on_synced()
 
     # -- the member that is listed ---------------------------------------------------------------------------------

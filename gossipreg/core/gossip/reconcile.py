@@ -127,7 +127,7 @@ class AntiEntropy:
         """A ping or ack of this member carried its fingerprint. Only the member that pinged begins a comparison, so it
         sets `may_compare`."""
         if fingerprint == self._table.fingerprint:
-            self._dissemination.in_step(peer)
+            self._dissemination.tables_equal(peer)
             return
         if may_compare and self._joining.synced and self._may_begin(peer, fingerprint):
             self._begin(peer, fingerprint)
@@ -329,7 +329,7 @@ class AntiEntropy:
         """Compare one row, which `peer` holds at `theirs`, with ours: pull it if we are behind, and add it to `ahead`
         if the peer is behind. With `few` a pulled row is gossiped on."""
         context = self._context
-        self._dissemination.shown_row(peer, id, theirs)
+        self._dissemination.row_acked_by(peer, id, theirs)
         row = self._table.rows.get(id)
         if row is None:
             self._pulls.pull(id, peer, theirs, NOTHING, gossip_on=few)

@@ -69,7 +69,7 @@ class Departure:
     def on_departing(self, timer: Departing) -> None:
         if timer.again and not self._sent_again and self._before is not None:
             self._sent_again = True
-            self._dissemination.tell_now(self._not_acked(), self._context.id, self._before)
+            self._dissemination.send_now(self._not_acked(), self._context.id, self._before)
             self._context.timers.set(timer, self._context.now + self._context.config.rtt_floor_s)
         else:
             self._finish()
@@ -78,7 +78,7 @@ class Departure:
         """At the end of each input: finish if enough neighbours have acked."""
         if self._before is None or self.done:
             return
-        queued = len(self._ring) > 1 and self._dissemination.gathers(self._context.id)
+        queued = len(self._ring) > 1 and self._dissemination.is_queued(self._context.id)
         not_acked = self._not_acked()
         one_acked = any(id in self._ring and id not in not_acked for id in self._neighbours)
         if not queued and (not not_acked or (self._sent_again and one_acked)):
@@ -86,7 +86,7 @@ class Departure:
 
     def _not_acked(self) -> list[NodeId]:
         own_id = self._context.id
-        return [id for id in self._neighbours if id in self._ring and not self._dissemination.knows(id, own_id)]
+        return [id for id in self._neighbours if id in self._ring and not self._dissemination.has_acked(id, own_id)]
 
     def _finish(self) -> None:
         if not self.done:

@@ -46,7 +46,7 @@ class OwnRow:
             before = self.version
             self._table.write(KIND_MEMBER, 0, values.encode_member(member), self._context.now)
             self.member = member
-            self._dissemination.tell_row(self._context.id, before)
+            self._dissemination.queue_row(self._context.id, before)
 
     def reachable_at(self, addresses: tuple[Address, ...]) -> None:
         """Announce these as our addresses, best first: the present one of each family, and no former ones. At a former
@@ -77,7 +77,7 @@ class OwnRow:
         raised = generation_above(generation, context.rng.getrandbits(RANDOM_BITS))
         self._table.next_generation(raised, context.now)
         context.event("generation_raised", id=context.id.hex(), generation=str(raised))
-        self._dissemination.tell_row(context.id, NOTHING)
+        self._dissemination.queue_row(context.id, NOTHING)
 
     # -- services ----------------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class OwnRow:
             self._slots[service.id] = slot
         self.services[service.id], self.health[service.id] = service, (health, reason)
         if self.version != before:
-            self._dissemination.tell_row(self._context.id, before)
+            self._dissemination.queue_row(self._context.id, before)
         return self.version
 
     def deregister(self, service_id: str) -> None:
@@ -115,7 +115,7 @@ class OwnRow:
         self._table.write(KIND_SERVICE, slot, None, self._context.now)
         del self._slots[service_id], self.services[service_id], self.health[service_id]
         heapq.heappush(self._free, slot)
-        self._dissemination.tell_row(self._context.id, before)
+        self._dissemination.queue_row(self._context.id, before)
 
     def set_health(self, service_id: str, health: Health, reason: str = "") -> Version:
         slot = self._slot(service_id)
@@ -123,7 +123,7 @@ class OwnRow:
         if self.health[service_id] != (health, reason):
             self._table.write(KIND_HEALTH, slot, values.encode_health(health, reason), self._context.now)
             self.health[service_id] = health, reason
-            self._dissemination.tell_row(self._context.id, before)
+            self._dissemination.queue_row(self._context.id, before)
         return self.version
 
     def _slot(self, service_id: str) -> int:
