@@ -9,6 +9,7 @@ from gossipreg.cli import attached
 from gossipreg.cli.attached import Attached
 from gossipreg.cli.options import Chosen
 from gossipreg.errors import RequestError, TooLarge, Unreachable
+from gossipreg.retry import Retry
 
 
 class Client:
@@ -26,7 +27,7 @@ def test_a_refusal_is_said_once_while_it_is_tried_again(
 ) -> None:
     full, leaving = TooLarge("this sidecar has 4096 services already"), RequestError("this sidecar is leaving")
     answers = iter([Unreachable("nobody"), leaving, full, full, full, None])
-    monkeypatch.setattr(attached, "FIRST_S", 0.0)
+    monkeypatch.setattr(attached, "RETRY", Retry(0.0, 0.0))
     monkeypatch.setattr(Chosen, "client", lambda *_: Client(next(answers)))
     assert Attached(Chosen(), {"name": "web", "port": 80})._again([])
     assert capsys.readouterr().err.splitlines() == [

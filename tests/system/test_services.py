@@ -47,7 +47,7 @@ def test_a_failing_check_takes_a_service_out_everywhere(cluster: Sidecars, web: 
     one = cluster.start("one").wait_ready()
     two = cluster.start("two").wait_ready()
     port = web.server_address[1]
-    check = f"http://127.0.0.1:{port}/health,interval=100ms,fails=2"
+    check = f"http://127.0.0.1:{port}/health,interval=100ms,timeout=10s,fails=2"
     cli(one, "register", "web", "--port", str(port), "--address", "127.0.0.1", "--check", check)
     cli(two, "wait", "web", "--timeout", "30s")
     web.status = 503  # type: ignore[attr-defined]
