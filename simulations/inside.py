@@ -63,12 +63,12 @@ def forget(node: Node, id: NodeId) -> None:
 
 def answered_in_time(node: Node, share: float) -> None:
     """Set the share of the node's own pings that were acked in time, as the node measures it for its own fault."""
-    node._prober.own_fault._ours = share
+    node._prober.health._ours = share
 
 
 def accused(node: Node) -> None:
     """Have the node learn that others hold it dead."""
-    node._prober.own_fault.accused()
+    node._prober.health.accused()
 
 
 def pass_time(node: Node, seconds: float) -> None:
@@ -90,7 +90,7 @@ def take_round_trip(node: Node, id: NodeId, seconds: float) -> None:
 
 def lower_local_health(node: Node, by: int) -> None:
     """Worsen the local health score of the node by so many points; a negative number improves it."""
-    node._prober.unhealthier(by)
+    node._prober.health.worse(by)
 
 
 def note_pair(node: Node, id: NodeId, helper: NodeId) -> None:

@@ -34,7 +34,7 @@ class Context:
     """Whatever was in them."""
     received_bytes: int = 0
     stretch: int = 1
-    """Timeouts are multiplied by this: 1 plus the local health score of `prober.py`."""
+    """Timeouts are multiplied by this: 1 plus the score of `local_health.py`."""
     protocol: ProtocolRange = PROTOCOL
     """The versions of the protocol that this member speaks."""
     speaks: Callable[[Address], bool] = lambda _: True

@@ -74,7 +74,7 @@ class Inspection:
     @property
     def at_fault(self) -> bool:
         """Whether this member takes its own link or its own slowness for the fault."""
-        return self._view._prober.own_fault.at_fault
+        return self._view._prober.health.at_fault
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 

@@ -188,11 +188,11 @@ class Intake:
             return
         if claim.rank is Rank.ALIVE:
             return
-        self._prober.own_fault.accused()
+        self._prober.health.accused()
         if claim.rank is Rank.SUSPECT:
             self._prober.pairs.accused(peer)
             return
-        if not self._flap_damping.puts_off(claim, at_fault=self._prober.own_fault.at_fault):
+        if not self._flap_damping.puts_off(claim, at_fault=self._prober.health.at_fault):
             self.contradict(peer, claim)
 
     def contradict(self, peer: NodeId, claim: Claim) -> None:
@@ -211,7 +211,7 @@ class Intake:
         refuted = self._table.refute(claim.generation, claim.incarnation, context.now)
         if refuted is not None:
             context.count("refutations")
-            self._prober.unhealthier(1)
+            self._prober.health.worse(1)
             by = self._table.rows.get(claim.by)
             name = by.member.name if by is not None and by.member is not None else claim.by.hex()
             context.event("refuted", by=name, incarnation=refuted.incarnation)

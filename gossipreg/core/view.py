@@ -247,7 +247,7 @@ class View:
         context = self._context
         fixed: dict[str, int | float | str] = {
             "synced": self.synced, "members": len(self._ring), "fingerprint": f"{self.table.fingerprint:016x}",
-            "health_score": self._prober.score, "rows": len(self.table.rows), "lost": len(self._reconnect),
+            "health_score": self._prober.health.score, "rows": len(self.table.rows), "lost": len(self._reconnect),
             "out": context.out, "lossy_pairs": len(self.lossy_pairs),
             "table_bytes": self.table.size_bytes, "timers": len(context.timers), "loop_lag_s": self._lag_s,
             "unreceipted": self._dissemination.unacked(), "heard_s": round(min(now - context.heard_at, now), 3),

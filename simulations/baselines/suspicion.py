@@ -167,7 +167,7 @@ class GossipedSuspicions:
         self._prober.over(id)
         asks = self._asks.pop(id, {})
         anybody_asked = id in self._asked
-        self._prober.unhealthier(len(asks) if self._config.lifeguard and anybody_asked else 1)
+        self._prober.health.worse(len(asks) if self._config.lifeguard and anybody_asked else 1)
         self._asked.pop(id, None)
         row = self._table.rows.get(id)
         if row is not None and row.active:

@@ -10,7 +10,7 @@ ejection times in Envoy's outlier detection). Who waits is out: for the others i
 answers, and it claims nothing about anybody.
 
 Its own fault it is where it heard nothing from anyone for as long as a silent member is given, although it ran, or
-where far fewer answer it than answer others and some find that it does not answer (`own_fault.py`). A process that
+where far fewer answer it than answer others and some find that it does not answer (`local_health.py`). A process that
 slept is no such case, nor are the members of a part that was cut off, unless it was a very small one. Nor is it where
 many others were lost at the same time: then it waits for a period or two only. A restart forgets all.
 """

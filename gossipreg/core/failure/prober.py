@@ -1,7 +1,7 @@
 """The detector: who is probed when, and what an answer or a silence means.
 
-Owns: probes under way, those that we make for others, the order of probing and the local health score. Never knows: how
-a suspicion ends (`suspicion.py`).
+Owns: probes under way, those that we make for others, and the order of probing. Never knows: how a suspicion ends
+(`suspicion.py`).
 
 Each period the nearest unsuspected successor on the ring is probed, so everybody is probed once a period. No answer
 within the round-trip bound, or a refused port, hands the target to the suspicions, and the next successor is probed at
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gossipreg.core.context import Context
-from gossipreg.core.failure.own_fault import OwnFault
+from gossipreg.core.failure.local_health import LocalHealth
 from gossipreg.core.failure.pairs import Pairs
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.ring import Ring
@@ -81,7 +81,7 @@ class Prober:
         self._table = table
         self._ring = ring
         self._channel = channel
-        self.own_fault = OwnFault(context)
+        self.health = LocalHealth(context)
         """Told by all who see something of it."""
         self.suspicions: Suspicions
         self.declare: Callable[[NodeId, str], None]
@@ -93,7 +93,6 @@ class Prober:
         self._checked: dict[Address, None] = {}
         """Addresses looked at in this period because something was refused there."""
         self._periods = context.rng.randrange(context.config.random_compare_periods)
-        self._score = 0
 
     def start(self) -> None:
         """The first period begins at a random moment, so that members started together are not in step."""
@@ -191,9 +190,9 @@ class Prober:
             asker, number = probe.asked_by
             self._channel.to(asker, self._channel.ack_of(number))
         elif not probe.missed:
-            self.healthier(1)
+            self.health.better(1)
             if not self.suspicions.suspects(peer):
-                self.own_fault.lives(in_time=True)
+                self.health.lives(in_time=True)
         self.suspicions.reached(peer)
         return True
 
@@ -320,22 +319,6 @@ class Prober:
                 self.suspicions.missed(target, context.now, refused=False, own_report=False)
             else:
                 self.probe(target)
-
-    def unhealthier(self, by: int) -> None:
-        """Lifeguard 3.1: we may be the slow one."""
-        self._set_score(self._score + by)
-
-    def healthier(self, by: int) -> None:
-        self._set_score(self._score - by)
-
-    def _set_score(self, score: int) -> None:
-        self._score = min(max(score, 0), self._context.config.local_health_max)
-        self._context.stretch = 1 + self._score
-
-    @property
-    def score(self) -> int:
-        """Local health: 0 is well."""
-        return self._score
 
     # -- the end of things -------------------------------------------------------------------------------------------
 

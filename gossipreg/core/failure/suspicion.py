@@ -17,7 +17,7 @@ The verdict needs all of
 - reports: `reports_needed` members found it unreachable (our own probe, or a helper's nack); one where only two live;
 - a voice: a datagram opened from anybody since that probe. Who hears nobody claims nothing. Where the port was refused
   the suspect is then only taken out of our own answers; where there was silence we are probably the ones cut off.
-  Who is at fault himself claims nothing either (`own_fault.py`).
+  Who is at fault himself claims nothing either (`local_health.py`).
 
 Only the verdict is told to all.
 """
@@ -178,7 +178,7 @@ class PrivateSuspicions:
         if suspicion is not None:
             self._context.count("suspicions_cleared")
             if self._context.id in suspicion.reports and not suspicion.refused:
-                self._prober.own_fault.lives(in_time=False)
+                self._prober.health.lives(in_time=False)
             self._end(id)
 
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:
@@ -188,7 +188,7 @@ class PrivateSuspicions:
             return False
         del self._questions[number]
         if self._is_a_measure(helper):
-            self._prober.own_fault.helper_says(reached=reached)
+            self._prober.health.helper_says(reached=reached)
         suspicion = self._held.get(question.suspect)
         if suspicion is None or number not in suspicion.unanswered:
             self._context.count("answers_late")
@@ -274,7 +274,7 @@ class PrivateSuspicions:
             self._unheard(id, suspicion)
         # Lifeguard 3.1: missed nacks say that we are slow. Where others are heard, those whom we asked are gone too.
         if suspicion.unanswered and context.heard_at <= min(suspicion.asked_at, context.now - context.config.period_s):
-            self._prober.unhealthier(len(suspicion.unanswered))
+            self._prober.health.worse(len(suspicion.unanswered))
         suspicion.unanswered.clear()
         suspicion.asked_at = context.now
         self._prober.probe(id, tell=True)
@@ -341,7 +341,7 @@ class PrivateSuspicions:
             context.timers.set(Verdict(id), ripe_at)
             return
         context.timers.cancel(Verdict(id))
-        if self._hears_nobody(suspicion) or self._prober.own_fault.at_fault:
+        if self._hears_nobody(suspicion) or self._prober.health.at_fault:
             return  # the rounds go on
         needed = context.config.reports_needed if len(self._ring) > 2 else 1
         if len(suspicion.reports) >= needed:

@@ -1,13 +1,16 @@
-"""Our own fault: whether what we see says more of us than of others.
+"""Local health: how slow this member is, and whether what it sees says more of itself than of others.
 
-Owns: how many answer us of late, how many answer our helpers, and when we were last accused. Never knows: who is
-suspected, or what follows if the fault is ours: no verdict (`suspicion.py`), a return that waits
-(`flap_damping.py`).
+Owns: the score of Lifeguard (3.1), by which timeouts are multiplied; the share of our pings that is acked, the share
+of our suspects that helpers reach, and when we were last accused. Never knows: which member is suspected, or what
+follows if the fault is ours: no death is declared (`suspicion.py`), and our return waits (`flap_damping.py`).
 
-A bad link of our own looks to us like many bad members. Two things together tell it: far fewer answer us than answer
-the helpers that we ask, and some find that we do not answer. Each alone may be the others' fault, or the network's.
-Who is at fault gives its nacks all the same: they are a measure for others. Without them three members of which each
-lost 30 % heard of their helpers' successes alone, took the fault for theirs, and left a dead one there for a minute.
+The score rises with missing nacks and with each refutation of ours, and falls with each ack in time.
+
+A bad link of our own looks to us like many bad members. Two signs together show it: far fewer members answer us than
+answer the helpers that we ask, and some members find that we do not answer. Each sign alone may be the fault of others
+or of the network. A member at fault gives its nacks all the same: they are a measure for others. (Without them three
+members of which each lost 30 % heard of their helpers' successes alone, took the fault for theirs, and left a dead
+member in the answers for a minute.)
 """
 
 from gossipreg.core.context import Context
@@ -27,14 +30,36 @@ _ACCUSED_PERIODS = 60
 took a healthy member for dead. Whose fault is over is not held up by it: soon half of its own is answered."""
 
 
-class OwnFault:
+class LocalHealth:
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._score = 0
         self._ours = 1.0
         """The part of our first probes of those who live that were answered in time, of late."""
         self._helpers = 1.0
         """The part of the helpers' words on our suspects that they reached them, of late."""
         self._accused_at = float("-inf")
+
+    # -- slow --------------------------------------------------------------------------------------------------------
+
+    @property
+    def score(self) -> int:
+        """0 is well."""
+        return self._score
+
+    def worse(self, by: int) -> None:
+        """Raise the score: we may be the slow one."""
+        self._set_score(self._score + by)
+
+    def better(self, by: int) -> None:
+        """Lower the score."""
+        self._set_score(self._score - by)
+
+    def _set_score(self, score: int) -> None:
+        self._score = min(max(score, 0), self._context.config.local_health_max)
+        self._context.stretch = 1 + self._score
+
+    # -- at fault ----------------------------------------------------------------------------------------------------
 
     def lives(self, *, in_time: bool) -> None:
         """Somebody whom we probed lives; whether it answered us in time. A miss says nothing of us before that: of a
