@@ -26,9 +26,10 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
         assert page is not None, "an owner has its own row"
         first.table.merge_delta(page, from_owner=True, in_step=False, now=now)
     for node in nodes:
-        node._membership.refresh()
+        node._follow_table()
         node._membership.tell_members()
         node._context.synced = True
+        node._was_synced = True
         node._reconnect._reached = True
         node._context.effects.clear()
         node._dissemination._queue.clear()

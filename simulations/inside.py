@@ -21,7 +21,7 @@ def flush(node: Node) -> list[Effect]:
 
 def claim(node: Node, what: Claim, now: float) -> list[Effect]:
     """Have the node make this claim, as if it had found it out itself."""
-    node._intake.claim(what)
+    node._claim(what)
     return node.advance(now)
 
 
@@ -58,7 +58,7 @@ def stop_pulling(node: Node, id: NodeId) -> None:
 def forget(node: Node, id: NodeId) -> None:
     """Remove the row, as if its time in the table were over."""
     node.table._remove(node.table.rows[id], node.inspect().now)
-    node._membership.refresh()
+    node._follow_table()
 
 
 def answered_in_time(node: Node, share: float) -> None:

@@ -74,7 +74,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "core",
         "core.knowledge",
-        "core.intake",
+        "core.order",
         "core.inspect",
         "core.view",
         "core.followers",

@@ -17,7 +17,7 @@ The rooms. Each one imports only rooms above it in this list; gossip and failure
 What stands over the rooms:
 
     node       one member, made of the parts: the order of things within one input
-    intake     what follows from rows and claims that members send
+    order      which part acts on which message, and what follows from each fact of the table
     due        which part acts when a timer is due
     commands   what its own sidecar asks it to do
     view       what can be read of it;  followers: who is told of changes of the answers

@@ -8,7 +8,6 @@ from abc import abstractmethod
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Effect
-from gossipreg.core.intake import Intake
 from gossipreg.core.local.leaving import Departure
 from gossipreg.core.view import View, check_gone
 from gossipreg.model import Address, Health, NodeId, Service, Version
@@ -16,7 +15,6 @@ from gossipreg.model import Address, Health, NodeId, Service, Version
 
 class NodeCommands(View):
     _departure: Departure
-    _intake: Intake
 
     @abstractmethod
     def _begin(self, now: float) -> Context:
@@ -25,6 +23,10 @@ class NodeCommands(View):
     @abstractmethod
     def _end(self) -> list[Effect]:
         """End the input; return its effects, in order."""
+
+    @abstractmethod
+    def _declare_left(self, id: NodeId) -> None:
+        """Claim that this member has left for good."""
 
     def register(self, service: Service, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
         """Add a service of our own, or update the one with that id. `reason` says why it is in maintenance. Raises
@@ -73,7 +75,7 @@ class NodeCommands(View):
         NotFound if it is not known."""
         self._begin(now)
         check_gone(self.member(id, now), own=id == self.id)
-        self._intake.declare_left(id)
+        self._declare_left(id)
         return self._end()
 
     def leave(self, now: float, hold_s: float = 0.0) -> list[Effect]:

@@ -4,29 +4,23 @@ Owns: the table from each timer to its part. Never knows: when a timer is set, o
 the part acts (`node.py`).
 """
 
-from gossipreg.core.commands import NodeCommands
 from gossipreg.core.failure.flap_damping import Return
 from gossipreg.core.failure.isolation import AloneOver
 from gossipreg.core.failure.prober import Period, ProbeDue
-from gossipreg.core.failure.quarantine import Prove, Quarantine
+from gossipreg.core.failure.quarantine import Prove
 from gossipreg.core.gossip.dissemination import Disseminate, Retransmit, SendReceipts
 from gossipreg.core.gossip.join import ListAgain, MissingAgain
 from gossipreg.core.gossip.pulls import PullAgain
-from gossipreg.core.gossip.reconcile import AntiEntropy, Compare
+from gossipreg.core.gossip.reconcile import Compare
 from gossipreg.core.gossip.row_acks import RequestAcks
-from gossipreg.core.local.identity_conflict import IdentityConflict, RaiseGeneration
-from gossipreg.core.local.last_known import LastKnown, LastKnownOver
+from gossipreg.core.local.identity_conflict import RaiseGeneration
+from gossipreg.core.local.last_known import LastKnownOver
 from gossipreg.core.local.leaving import Departing
+from gossipreg.core.order import NodeOrder
 from gossipreg.core.session.reconnect import Forsaken, Seek
-from gossipreg.model import NodeId
 
 
-class NodeTimers(NodeCommands):
-    _last_known: LastKnown
-    _anti_entropy: AntiEntropy
-    _identity_conflict: IdentityConflict
-    _quarantine: Quarantine
-
+class NodeTimers(NodeOrder):
     def _on_due(self, name: object, due: float) -> None:
         """Call the part whose timer `name` was due at `due`."""
         match name:
@@ -66,7 +60,7 @@ class NodeTimers(NodeCommands):
             case AloneOver():
                 self._isolation.on_alone_over()
             case Return():
-                self._intake.on_return()
+                self._about_us.on_return()
             case Departing():
                 self._departure.on_departing(name)
             case RequestAcks():
@@ -74,10 +68,3 @@ class NodeTimers(NodeCommands):
             case _:
                 if not self._paths.on_timer(name):
                     self._suspicions.on_timer(name)
-
-    def _prove_if_in_doubt(self, id: NodeId) -> None:
-        """A page of an unproven row came, or a claim that it lives after all, or nobody gives its rest: its owner is to
-        answer for it."""
-        row = self.table.rows.get(id)
-        if row is not None and row.unproven and not row.dead:
-            self._quarantine.add(id)

@@ -26,7 +26,7 @@ from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.gossip.reconcile import AntiEntropy
 from gossipreg.core.gossip.row_acks import RowAcks
-from gossipreg.core.intake import Intake
+from gossipreg.core.local.about_us import AboutUs
 from gossipreg.core.local.identity_conflict import IdentityConflict
 from gossipreg.core.local.last_known import LastKnown
 from gossipreg.core.local.leaving import Departure
@@ -45,27 +45,13 @@ from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.core.timers import Timers
 from gossipreg.errors import BadDatagram
-from gossipreg.model import Address, Member, NodeId, Version
+from gossipreg.model import Address, Member, NodeId
 from gossipreg.wire import codec
 from gossipreg.wire.messages import (
-    Ack,
-    Announce,
-    Buckets,
     Claim,
     Delta,
-    Hashes,
     Hello,
-    List,
-    Message,
     Mismatch,
-    Nack,
-    Peers,
-    PingReq,
-    Probe,
-    Pull,
-    Receipt,
-    Versions,
-    Want,
 )
 from gossipreg.wire.seal import Keyring, Opener, Sealer
 
@@ -114,25 +100,21 @@ class Node(NodeTimers):
             context, table, ring, channel, self._dissemination, self._pulls, AnsweredRequests(channel, paths)
         )
         self._anti_entropy = AntiEntropy(context, table, ring, channel, self._dissemination, self._pulls, self._joining)
-        self._joining.on_synced = self._anti_entropy.on_synced
         self._prober = self._make_prober()
         self._membership = MembershipIndex(
-            context, table, ring, sessions, round_trips, channel, self.catalog, self._reconnect, self._gone
+            context, table, ring, sessions, round_trips, channel, self.catalog, self._reconnect
         )
         self._isolation = Isolation(context, table, ring, self._membership)
         self._last_known = LastKnown(context, self.catalog, self._membership, self._reconnect)
-        self._last_known.first_was_synced = lambda: self._joining.first_was_synced
         self._own_row = OwnRow(context, table, self._dissemination, member)
         self._own_address = OwnAddress(context, ring, self._own_row, fixed=address_fixed)
-        self._identity_conflict = IdentityConflict(context, table, self._own_row, self._reconnect.call)
+        self._identity_conflict = IdentityConflict(context, table, self._own_row, self._reconnect)
         damping = FlapDamping(context, table, ring, self._isolation)
-        self._intake = Intake(
-            context, table, channel, self._own_row, self._identity_conflict, self._dissemination, self._pulls,
-            self._joining, self._anti_entropy, self._reconnect, self._prober, self._membership, damping,
+        self._about_us = AboutUs(
+            context, table, channel, self._own_row, self._identity_conflict, self._prober, damping
         )  # fmt: skip
         self._suspicions = self._make_suspicions()
         self._prober.suspicions = self._suspicions
-        self._membership.observed, self._membership.hidden_changed = self._suspicions.why, self._suspicions.look_at
         self._prober.declare = self._declare
         self._quarantine = Quarantine(context, table, channel, self._prober)
         self._handshake = Handshake(
@@ -150,7 +132,7 @@ class Node(NodeTimers):
         self._row_acks = RowAcks(context, table, ring, channel)
         self._told_dead_at: dict[NodeId, float] = {}
         self._prober.start()
-        self._membership.refresh()
+        self._follow_table()
         self._told_knowledge = self.knowledge
 
     # The parts in whose place `simulations/baselines` puts its own.
@@ -169,10 +151,6 @@ class Node(NodeTimers):
             self._context, self.table, self._ring, self._round_trips, self._channel, self._prober, self._declare,
             self._membership.hide, self._isolation.cut_off,
         )  # fmt: skip
-
-    def _declare(self, id: NodeId, why: str) -> None:
-        """Declare this member dead."""
-        self._intake.declare(id, why)
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -223,7 +201,7 @@ class Node(NodeTimers):
                     self._heard(peer, source, len(datagram))
             else:
                 self._take(peer, message, source, opened.counter)
-            self._membership.refresh()  # what one message took out, the next one of the same datagram must not find
+            self._follow_table()  # what one message took out, the next one of the same datagram must not find
         return self._end()
 
     def advance(self, now: float) -> list[Effect]:
@@ -231,7 +209,7 @@ class Node(NodeTimers):
         context = self._begin(now)
         for name, due in context.timers.pop_due(now):
             self._on_due(name, due)
-            self._membership.refresh()
+            self._follow_table()
         return self._end()
 
     def next_deadline(self) -> float:
@@ -303,7 +281,7 @@ class Node(NodeTimers):
 
     def _end(self) -> list[Effect]:
         context = self._context
-        self._membership.refresh()
+        self._follow_table()
         knowledge = self.knowledge
         if knowledge is not self._told_knowledge:
             self._told_knowledge = knowledge
@@ -344,99 +322,3 @@ class Node(NodeTimers):
             if told is None or now - told >= self.config.period_s:
                 self._told_dead_at[peer.id] = now
                 self._outbox.put(source, Claim(peer.id, *row.liveness, by=row.reporter or self.id))
-
-    def _gone(self, id: NodeId) -> None:
-        """No longer on the ring."""
-        self._prober.forget(id)
-        self._dissemination.forget(id)
-        self._joining.forget(id)
-        self._anti_entropy.forget(id)
-        self._intake.forget(id)
-        self._paths.forget(id)
-        self._pulls.forget(id)
-        self._told_dead_at.pop(id, None)
-
-    def _met(self, id: NodeId, first: bool) -> None:
-        """A member has proven where it is, after a Hello."""
-        if first:
-            own = self.table.page(self.id, Version(0, 0), self._channel.limit(id))
-            if own is not None:
-                self._channel.to(id, own)
-        elif self.synced:
-            self._anti_entropy.compare_soon(id)
-        self._joining.list_from(id)
-
-    def _not_understood(self, id: NodeId) -> None:
-        """A member had to ask who we are: what we said to it just now was dropped."""
-        self._dissemination.on_dropped(id)
-        self._prober.on_dropped(id)
-        self._pulls.on_dropped(id)
-        self._joining.on_dropped(id)
-
-    def _take(self, peer: Peer, message: Message, source: Address, counter: int) -> None:
-        """One message of a bound peer."""
-        context, id = self._context, peer.id
-        match message:
-            case Probe():
-                row = self.table.rows.get(id)
-                at_home = row is None or row.member is None or source in row.member.addresses
-                self._outbox.put(source, self._channel.ack_of(message.number, None if at_home else source))
-                self._prober.pairs.pinged(id)
-                self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=False)
-            case Ack():
-                self._handshake.understood(source)
-                if self._paths.on_ack(id, message.number):
-                    self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=False)
-                elif self._prober.on_ack(id, message, source):
-                    self._quarantine.acked(id)
-                    if message.fingerprint == self.table.fingerprint:
-                        self._row_acks.equal_fingerprint(id)
-                    self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=True)
-                    if self._own_address.seen_at(id, message.observed, source):
-                        for other in self._ring.sample(context.rng, 1, [id]):
-                            self._prober.probe(other)  # else a second witness may take many periods
-            case Delta():
-                if message.id == self.id:
-                    self._row_acks.acked(id, Version(message.generation, message.reached))
-                self._intake.on_delta(id, message, counter)
-                self._prove_if_in_doubt(message.id)
-            case Claim():
-                self._intake.on_claim(id, message, counter)
-                self._prove_if_in_doubt(message.id)
-            case Receipt():
-                self._dissemination.on_receipt(id, message.counters)
-            case Announce():
-                self._intake.on_announce(id, message, counter)
-            case Pull():
-                self._pulls.on_pull(id, message)
-            case PingReq():
-                self._prober.on_ping_req(id, message)
-            case Nack():
-                self._prober.on_nack(id, message)
-            case Versions():
-                self._anti_entropy.on_versions(id, message)
-            case Buckets():
-                self._anti_entropy.on_buckets(id, message)
-            case Hashes():
-                self._anti_entropy.on_hashes(id, message)
-            case Want():
-                self._anti_entropy.on_want(id, message)
-            case List():
-                self._joining.on_list(id, message)
-            case Hello():
-                self._handshake.on_hello(peer.boot_id, source, message)
-            case Mismatch():
-                self._handshake.on_mismatch(peer.boot_id, source, message)
-            case Peers():
-                self._on_peers(message)
-
-    def _on_peers(self, message: Peers) -> None:
-        """A busy member names others: one of them will do as well. Or somebody says where another has our id."""
-        for id, address in message.peers:
-            if id == self.id:
-                self._identity_conflict.on_address(address)
-                return
-        if self._joining.wants_another:
-            self._joining.on_peers()
-            for _, address in message.peers[:2]:
-                self._reconnect.call(address)

@@ -189,8 +189,8 @@ MUTATIONS = [
     ),
     Mutation(
         "generation_far_ahead_is_believed_from_anybody",
-        "if peer == id or row is None or generation <= newest or ahead_ms <= _AHEAD_MS:",
-        "if peer == id or row is None or generation <= newest or ahead_ms > 0:",
+        "return started_ms(generation) - self.wall_at_0_ms - now * 1000 > _AHEAD_MS",
+        "return started_ms(generation) - self.wall_at_0_ms - now * 1000 < 0",
         likely="insiders",
     ),
     # -- failure detection ---------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class BaselineNode(Node):
             if isinstance(one, DeclaredDead):
                 self._declare(one.id, one.why)
             else:
-                self._intake.claim(one)
+                self._claim(one)
                 self._after_own(one)
 
     def _declare(self, id: NodeId, why: str) -> None:
@@ -75,7 +75,7 @@ class BaselineNode(Node):
             if message.rank is Rank.SUSPECT:
                 self._on_suspicion(peer.id, message, counter)
             else:
-                self._intake.on_claim(peer.id, message, counter)
+                self._on_claim(peer.id, message, counter)
             self._hold(message)
             self._prove_if_in_doubt(message.id)
 
@@ -83,14 +83,14 @@ class BaselineNode(Node):
         if claim.generation > self.table.generation:
             self._identity_conflict.on_generation(claim.generation)
         elif claim.rank is not Rank.ALIVE:
-            self._intake.contradict(peer, claim)
+            self._about_us.contradict(peer, claim)
 
     def _on_suspicion(self, peer: NodeId, claim: Claim, counter: int) -> None:
         """A member that repeats an old suspicion is not corrected: it hears the refutation from others."""
         row = self.table.rows.get(claim.id)
         level = Liveness(claim.generation, claim.incarnation, claim.rank)
         if row is None or row.dead or row.liveness <= level:
-            self._intake.merge_claim(peer, claim, counter)
+            self._merge_claim(peer, claim, counter)
         else:
             self._dissemination.queue_receipt(peer, counter)
             self._dissemination.acked_by(peer, Topic(claim.id, True), level)

@@ -1,7 +1,7 @@
 """Coming back: when we refute that we are dead.
 
 Owns: the returns of this process after faults of its own, and the one that waits. Never knows: who took us for dead, or
-how a refutation is made (`intake.py`).
+how a refutation is made (`about_us.py`).
 
 Who was taken for dead wrongly refutes at once, always. But who was lost because it heard nobody, or was not heard
 itself, and comes back, and is lost again, and so on, makes all change their minds without end. The first such returns

@@ -17,7 +17,6 @@ have died or left, or once a whole new list does not name it. The new list comes
 another member if the first one is silent or is no member any more.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gossipreg.core.context import Context
@@ -93,8 +92,6 @@ class Joining:
         self._again_s = _MISSING_AGAIN_S
         self._served: dict[NodeId, float] = {}
         self._requests = requests
-        self.on_synced: Callable[[], None]
-        """Called when this member is synced. The node sets it, because the part that is called is made later."""
 
     @property
     def synced(self) -> bool:
@@ -256,7 +253,6 @@ class Joining:
         self._context.timers.cancel(MissingAgain())
         self._context.event("synced")
         self._dissemination.queue_row(self._context.id, NOTHING)
-        self.on_synced()
 
     # -- the member that is listed ---------------------------------------------------------------------------------
 

@@ -14,12 +14,12 @@ answers for a while, the higher generation is one of the past, and we raise ours
 reach each other raise their generations alternately, at growing intervals, until the newer one of them stops.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Stop
 from gossipreg.core.local.own_row import OwnRow
+from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.table.table import Table
 from gossipreg.model import Address, BootId
 from gossipreg.wire.messages import Hello
@@ -44,12 +44,11 @@ class RaiseGeneration:
 
 
 class IdentityConflict:
-    def __init__(self, context: Context, table: Table, own: OwnRow, greet: Callable[[Address], None]) -> None:
-        """`greet(address)` begins a handshake with the process there."""
+    def __init__(self, context: Context, table: Table, own: OwnRow, reconnect: Reconnect) -> None:
         self._context = context
         self._table = table
         self._own_row = own
-        self._greet = greet
+        self._reconnect = reconnect
         self._above = 0
         """The highest generation of our id that we did not issue and that is above ours; 0: none."""
         self._at: Address | None = None
@@ -87,7 +86,7 @@ class IdentityConflict:
         self._at = address
         if context.now - self._greeted_at >= context.config.rtt_floor_s:
             self._greeted_at = context.now
-            self._greet(address)
+            self._reconnect.call(address)
 
     def on_process(self, boot_id: BootId, address: Address, hello: Hello) -> None:
         """A living process at this address has proven in a handshake that it uses our id."""

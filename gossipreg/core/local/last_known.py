@@ -10,7 +10,7 @@ starts at once, the first member that was listed may have just started too, and 
 the kept rows answer for another `_PROVISIONAL_S`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -41,9 +41,6 @@ class LastKnown:
         self._catalog = catalog
         self._membership = membership
         self._reconnect = reconnect
-        self.first_was_synced: Callable[[], bool] = lambda: True
-        """Whether the member that this one became synced with was synced itself."""
-        membership.synced_with_recalled = self._on_synced
 
     def recall(self, deltas: Iterable[Delta], counts_s: float) -> None:
         """Answer with these pages of other members' rows for `counts_s` seconds at most. Rows that cannot be read are
@@ -60,10 +57,12 @@ class LastKnown:
         self._context.timers.set(LastKnownOver(), self._context.now + counts_s)
         self._context.event("last_known", members=len(rows), counts_s=round(counts_s, 1))
 
-    def _on_synced(self) -> None:
+    def on_synced(self, *, first_was_synced: bool) -> None:
+        """This member is synced, and kept rows still answer. `first_was_synced`: so was the member that it became
+        synced with."""
         if self._context.sync_provisional:
             return
-        if self.first_was_synced():
+        if first_was_synced:
             self._membership.forget_recalled()
         else:
             self._context.sync_provisional = True

@@ -16,8 +16,9 @@ from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.table import Table
 from gossipreg.errors import GossipregError, NotFound, TooLarge
 from gossipreg.generation import RANDOM_BITS, generation_above, has_room_above
-from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Member, Service, Status, Version
+from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Liveness, Member, Service, Status, Version
 from gossipreg.wire import values
+from gossipreg.wire.messages import MAX_INCARNATION, Claim
 
 
 class OwnRow:
@@ -65,7 +66,7 @@ class OwnRow:
 
     def can_raise_above(self, generation: int) -> bool:
         """Whether there is a higher generation. A generation without one is forged: other members do not believe it
-        either (see `intake.py`)."""
+        either (`Table.too_far_ahead`)."""
         return has_room_above(generation)
 
     def raise_above(self, generation: int) -> None:
@@ -78,6 +79,20 @@ class OwnRow:
         self._table.next_generation(raised, context.now)
         context.event("generation_raised", id=context.id.hex(), generation=str(raised))
         self._dissemination.queue_row(context.id, NOTHING)
+
+    def refute(self, claim: Claim) -> Liveness | None:
+        """Rise above a claim about us and gossip that. None if we are above it already, or have left."""
+        refuted = self._table.refute(claim.generation, claim.incarnation, self._context.now)
+        if refuted is not None:
+            self._context.count("refutations")
+            self._dissemination.queue_claim(self._context.id)
+        return refuted
+
+    def rise_above_exhausted(self, claim: Claim) -> None:
+        """Start a new generation if a claim about this one has the highest incarnation: nothing is above that."""
+        exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == self._table.generation
+        if exhausted and not self._table.own.left:
+            self.raise_above(self._table.generation)
 
     # -- services ----------------------------------------------------------------------------------------------------
 

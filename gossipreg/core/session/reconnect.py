@@ -54,6 +54,8 @@ class Reconnect:
         """Lost members, the one lost last at the end."""
         self._wait_s = _FIRST_S
         self._reached = False
+        self._owners_called_at: dict[NodeId, float] = {}
+        """When the members were called whose generation others told, beyond reason."""
         self._silent: set[Address] = set()
         """Seeds that were reported as silent (`seed_silent`)."""
         self._patience_s = _REMEMBERED_S
@@ -171,6 +173,17 @@ class Reconnect:
         addresses += [address for address, id in self._seeds.items() if id is None or id not in self._ring]
         if addresses and context.rng.random() < context.config.lost_calls / len(self._ring):
             self.call(context.rng.choice(addresses))
+
+    def call_owner(self, id: NodeId) -> None:
+        """Call a member to hear its generation from itself, at most once a period."""
+        context, address = self._context, self._channel.address(id)
+        last = self._owners_called_at.get(id, -inf)
+        if address is not None and context.now - last >= context.config.period_s:
+            self._owners_called_at[id] = context.now
+            self.call(address)
+
+    def forget_owner(self, id: NodeId) -> None:
+        self._owners_called_at.pop(id, None)
 
     def call(self, address: Address) -> None:
         """Say who we are, and ask who is there."""

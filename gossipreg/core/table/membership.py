@@ -4,12 +4,12 @@ Owns: the last known state of each member, and the two local notes that keep mem
 port is refused, and nobody is there to confirm it; or it speaks no version of the protocol that we speak) and alone
 (nobody is heard). Never knows: how a row came to change.
 
-After each input the node asks it to `refresh`: for every row that the table touched, it puts the member on the ring or
-takes it off, binds its boot id, lets the catalog look again, and writes the event. This is the one place where a change
-of the table has consequences.
+After each message and timer the node asks it to `refresh`: for every row that the table touched, it puts the member on
+the ring or takes it off, binds its boot id, lets the catalog look again, and writes the event. What other parts have to
+do then it returns as facts.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Changed, MembersChanged
@@ -18,6 +18,7 @@ from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.catalog import Catalog
+from gossipreg.core.table.facts import HiddenRowChanged, LeftRing, MembershipFact
 from gossipreg.core.table.names import MemberNames
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Row, State, Table
@@ -46,9 +47,7 @@ class MembershipIndex:
         channel: Channel,
         catalog: Catalog,
         lost: Reconnect,
-        gone: Callable[[NodeId], None],
     ) -> None:
-        """`gone(id)`: no longer on the ring, the other parts may forget what they hold about it."""
         self._context = context
         self._table = table
         self._ring = ring
@@ -57,7 +56,7 @@ class MembershipIndex:
         self._channel = channel
         self._catalog = catalog
         self._reconnect = lost
-        self._gone = gone
+        self._facts: list[MembershipFact] = []
         self._states: dict[NodeId, str] = {}
         """Of those that are not plainly alive and on the ring."""
         self.names = MemberNames(self._table.rows)
@@ -70,19 +69,12 @@ class MembershipIndex:
         """Members out of our answers, and for which reasons."""
         self.why: dict[NodeId, str] = {}
         """For a member declared dead by us: on what grounds; by another: what we had seen of it ourselves."""
-        self.observed: Callable[[NodeId], str] = lambda _: ""
-        """What a suspicion held here rests on."""
-        self.synced_with_recalled = self.forget_recalled
-        """Called when this member is synced and rows of the last run still answer."""
-        self.hidden_changed: Callable[[NodeId], None] = lambda _: None
-        """The row of a hidden member has changed: is there still a reason?"""
 
-    def refresh(self) -> None:
-        """Follow the table. Ends with one Changed effect for all that this input changed in the answers."""
-        context = self._context
+    def refresh(self) -> list[MembershipFact]:
+        """Follow the table. The facts that other parts have to act on, in order."""
         touched = self._table.drain_touched()
-        if not touched and not self._changes and not self._catalog.recalled:
-            return
+        if not touched:
+            return []
         self.touched += touched
         shown_anew = self._table.drain_shown_anew()
         self._note_shown(shown_anew)
@@ -93,10 +85,13 @@ class MembershipIndex:
             else:
                 self._follow(id, row)
         self._note_shown(shown_anew)
-        if context.synced and self._catalog.recalled:
-            self.synced_with_recalled()
+        facts, self._facts = self._facts, []
+        return facts
+
+    def tell_changes(self) -> None:
+        """After each refresh, and what followed from it: one Changed effect for all that changed in the answers."""
         if self._changes:
-            context.effects.append(Changed(tuple(self._changes)))
+            self._context.effects.append(Changed(tuple(self._changes)))
             self._changes = []
 
     def _note_shown(self, ids: Iterable[NodeId]) -> None:
@@ -122,7 +117,7 @@ class MembershipIndex:
         can_speak = id == context.id or self._channel.can_speak_with(id)
         row = self._hide_incompatible(id, row, not can_speak and row.active)
         if row.hidden:
-            self.hidden_changed(id)
+            self._facts.append(HiddenRowChanged(id))
         member = row.member
         if member is not None and can_speak and id != context.id and row.member_generation >= row.liveness.generation:
             self._sessions.know(member.boot_id, id, row.member_generation, member.addresses)
@@ -131,10 +126,8 @@ class MembershipIndex:
         if belongs or id == context.id:
             self._ring.add(id)
         elif id in self._ring:
-            if row.dead and (seen := self.observed(id)):
-                self.why.setdefault(id, seen)
             self._ring.remove(id)
-            self._gone(id)
+            self._facts.append(LeftRing(id))
         if not row.unproven:
             self._note_state(id, row, known_as)
         self._changes += self._catalog.refresh(row)
@@ -182,7 +175,7 @@ class MembershipIndex:
     def _forget(self, id: NodeId) -> None:
         self.names.forget(id)
         self._ring.remove(id)
-        self._gone(id)  # also where it left the ring long ago: the dead are probed and spoken to
+        self._facts.append(LeftRing(id))  # also if it left the ring long ago: dead members are probed and greeted
         if INCOMPATIBLE in self._hidden.pop(id, {}):
             self._context.event("incompatible_version_over", id=id.hex())
         self._sessions.forget(id)

@@ -16,8 +16,6 @@ not in it, nor relayed by comparing: else the remains of a member that died whil
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from functools import cache
 from hashlib import blake2b
 from math import inf
@@ -25,6 +23,7 @@ from sys import float_info
 
 from gossipreg.config import Config
 from gossipreg.core.table.content import ENTRY_BYTES, KIND_MEMBER, KIND_SERVICE, Content, key_of
+from gossipreg.core.table.facts import Merged, MergeOutcome
 from gossipreg.core.table.row import Row, State, rises
 from gossipreg.core.timers import Timers
 from gossipreg.errors import BadDatagram, TooLarge
@@ -44,37 +43,17 @@ from gossipreg.model import (
 from gossipreg.wire.messages import MAX_INCARNATION, Claim, Delta
 from gossipreg.wire.values import MAX_HOLD_S, decode_member_untrusted
 
-__all__ = ["MergeOutcome", "Merged", "Row", "State", "Table", "rises", "row_hash"]
+__all__ = ["Row", "State", "Table", "rises", "row_hash"]
 
 BUCKETS = 256
 ROW_BYTES = 512
 """What a row counts beside its entries."""
 _SLACK = 2
 """A row on its way from one state to another may hold some of both, so others grant it twice what its owner has."""
+_AHEAD_MS = 366 * 86_400_000
+"""A start of a known member that is this far ahead of our clock is not believed unless the member says so itself. Else
+one wrong claim could name the highest generation there is, and silence the member for good."""
 _MEMBER_KEY = key_of(KIND_MEMBER, 0)
-
-
-class MergeOutcome(Enum):
-    NOTHING = "nothing"
-    """Not new."""
-    APPLIED = "applied"
-    GAP = "gap"
-    """It begins beyond what we have, or the owner has thrown away tombstones that we have not seen: pull."""
-    REFUSED = "refused"
-    """A limit; counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What became of a delta or claim. The versions are of the content: what can be told of the row."""
-
-    outcome: MergeOutcome
-    before: Version
-    after: Version
-    news: bool = False
-    """There is something to tell: `after` is above `before`."""
-    claim: Liveness | None = None
-    """The liveness, where it rose."""
 
 
 @cache
@@ -213,6 +192,14 @@ class Table:
         row.reporter = None if said.rank is Rank.ALIVE else claim.by
         self._settle(row, answered=answered, now=now)
         return Merged(MergeOutcome.APPLIED, version, version, claim=said)
+
+    def too_far_ahead(self, id: NodeId, generation: int, now: float) -> bool:
+        """Whether this generation of a member that we know is so far ahead of our clock that only the member itself is
+        believed."""
+        row = self.rows.get(id)
+        if row is None or generation <= row.liveness.generation:
+            return False
+        return started_ms(generation) - self.wall_at_0_ms - now * 1000 > _AHEAD_MS
 
     def _meet(self, delta: Delta, *, from_owner: bool, in_step: bool, now: float) -> Merged:
         """A page of a row that is not here."""

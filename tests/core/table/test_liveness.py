@@ -6,8 +6,9 @@ import pytest
 
 from gossipreg.config import lan
 from gossipreg.core.table.content import KIND_MEMBER, Content
+from gossipreg.core.table.facts import Merged, MergeOutcome
 from gossipreg.core.table.row import State
-from gossipreg.core.table.table import Merged, MergeOutcome, Table, rises
+from gossipreg.core.table.table import Table, rises
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import MAX_INCARNATION, Claim
 from gossipreg.wire.values import encode_member

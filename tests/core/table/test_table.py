@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gossipreg.core.table.content import KIND_MEMBER, KIND_SERVICE
-from gossipreg.core.table.table import Merged, MergeOutcome
+from gossipreg.core.table.facts import Merged, MergeOutcome
 from gossipreg.model import NOTHING, BootId, Liveness, Member, Rank, Status, Version
 from gossipreg.wire.messages import Claim
 from gossipreg.wire.values import encode_member

@@ -4,7 +4,8 @@ import pytest
 
 from gossipreg.core.table import table as replica_module
 from gossipreg.core.table.content import KIND_SERVICE, Content
-from gossipreg.core.table.table import Merged, MergeOutcome, Table
+from gossipreg.core.table.facts import Merged, MergeOutcome
+from gossipreg.core.table.table import Table
 from gossipreg.errors import TooLarge
 from gossipreg.model import NOTHING
 from gossipreg.wire.messages import Delta

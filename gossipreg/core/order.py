@@ -1,0 +1,305 @@
+"""The order in which the parts of a node act: on each message of a member, and on each fact that the table found.
+
+Owns: the table from messages and facts to parts, and the claims that this member makes of others: that one is dead or
+has left. Never knows: how a part decides, how a merge decides (`table/table.py`), or what an input does before and
+after a message (`node.py`).
+
+What follows from a row or a claim of another member:
+
+    it is about ourselves    `local/about_us.py` answers
+    it is not believed       the member itself is asked
+    the sender is behind     answer with what is known here
+    it is new here           gossip it
+    it leaves a gap          pull the rest
+    it is quarantined        ping its owner
+"""
+
+from gossipreg.core.commands import NodeCommands
+from gossipreg.core.failure.quarantine import Quarantine
+from gossipreg.core.gossip.dissemination import Topic
+from gossipreg.core.gossip.reconcile import AntiEntropy
+from gossipreg.core.local.about_us import AboutUs
+from gossipreg.core.local.identity_conflict import IdentityConflict
+from gossipreg.core.local.last_known import LastKnown
+from gossipreg.core.local.own_address import OwnAddress
+from gossipreg.core.session.handshake import Handshake
+from gossipreg.core.session.sessions import Peer
+from gossipreg.core.table.facts import HiddenRowChanged, LeftRing, MergeOutcome
+from gossipreg.model import NOTHING, Address, Liveness, NodeId, Rank, Version
+from gossipreg.wire.messages import (
+    MAX_INCARNATION,
+    Ack,
+    Announce,
+    Buckets,
+    Claim,
+    Delta,
+    Hashes,
+    Hello,
+    List,
+    Message,
+    Mismatch,
+    Nack,
+    Peers,
+    PingReq,
+    Probe,
+    Pull,
+    Receipt,
+    Versions,
+    Want,
+)
+
+
+class NodeOrder(NodeCommands):
+    _handshake: Handshake
+    _anti_entropy: AntiEntropy
+    _quarantine: Quarantine
+    _own_address: OwnAddress
+    _about_us: AboutUs
+    _identity_conflict: IdentityConflict
+    _last_known: LastKnown
+    _told_dead_at: dict[NodeId, float]
+    """When a dead member that goes on speaking was last told so."""
+    _was_synced = False
+    """Whether the parts were told that this member is synced."""
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def _take(self, peer: Peer, message: Message, source: Address, counter: int) -> None:
+        """One message of a bound peer."""
+        id = peer.id
+        match message:
+            case Probe():
+                row = self.table.rows.get(id)
+                at_home = row is None or row.member is None or source in row.member.addresses
+                self._outbox.put(source, self._channel.ack_of(message.number, None if at_home else source))
+                self._prober.pairs.pinged(id)
+                self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=False)
+            case Ack():
+                self._handshake.understood(source)
+                if self._paths.on_ack(id, message.number):
+                    self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=False)
+                elif self._prober.on_ack(id, message, source):
+                    self._quarantine.acked(id)
+                    if message.fingerprint == self.table.fingerprint:
+                        self._row_acks.equal_fingerprint(id)
+                    self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=True)
+                    if self._own_address.seen_at(id, message.observed, source):
+                        for other in self._ring.sample(self._context.rng, 1, [id]):
+                            self._prober.probe(other)  # else a second witness may take many periods
+            case Delta():
+                if message.id == self.id:
+                    self._row_acks.acked(id, Version(message.generation, message.reached))
+                self._on_delta(id, message, counter)
+                self._prove_if_in_doubt(message.id)
+            case Claim():
+                self._on_claim(id, message, counter)
+                self._prove_if_in_doubt(message.id)
+            case Receipt():
+                self._dissemination.on_receipt(id, message.counters)
+            case Announce():
+                self._on_announce(id, message, counter)
+            case Pull():
+                self._pulls.on_pull(id, message)
+            case PingReq():
+                self._prober.on_ping_req(id, message)
+            case Nack():
+                self._prober.on_nack(id, message)
+            case Versions():
+                self._anti_entropy.on_versions(id, message)
+            case Buckets():
+                self._anti_entropy.on_buckets(id, message)
+            case Hashes():
+                self._anti_entropy.on_hashes(id, message)
+            case Want():
+                self._anti_entropy.on_want(id, message)
+            case List():
+                self._joining.on_list(id, message)
+            case Hello():
+                self._handshake.on_hello(peer.boot_id, source, message)
+            case Mismatch():
+                self._handshake.on_mismatch(peer.boot_id, source, message)
+            case Peers():
+                self._on_peers(message)
+
+    def _on_peers(self, message: Peers) -> None:
+        """A busy member names others: one of them will do as well. Or somebody says where another has our id."""
+        for id, address in message.peers:
+            if id == self.id:
+                self._identity_conflict.on_address(address)
+                return
+        if self._joining.wants_another:
+            self._joining.on_peers()
+            for _, address in message.peers[:2]:
+                self._reconnect.call(address)
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def _on_delta(self, peer: NodeId, delta: Delta, counter: int) -> None:
+        """A page of a row came, gossiped or pulled."""
+        id, now = delta.id, self._context.now
+        reached = Version(delta.generation, delta.reached)
+        self._dissemination.row_acked_by(peer, id, reached)
+        pulled = self._pulls.pulling(id)
+        if not pulled:
+            self._dissemination.queue_receipt(peer, counter)
+        if id == self.id:
+            self._about_us.on_version(peer, Version(delta.generation, delta.head))
+            return
+        if self._too_far_ahead(peer, id, delta.generation):
+            return
+        row = self.table.rows.get(id)
+        if row is not None and row.dead and peer != id and delta.generation <= row.liveness.generation:
+            self._anti_entropy.answer_gone(peer, id, reached)
+        from_owner = peer == id
+        gossip_on = from_owner or self._pulls.gossips_on(id)
+        merged = self.table.merge_delta(delta, from_owner=from_owner, in_step=self._context.synced, now=now)
+        row = self.table.rows.get(id)
+        have = NOTHING if row is None else row.pull_from
+        goal = Version(delta.generation, delta.head)
+        if merged.news and gossip_on and row is not None and not row.unproven:
+            self._dissemination.queue_row(id, merged.before, received_from=peer)
+        if merged.outcome is MergeOutcome.REFUSED:
+            self._context.event("table_full", id=id.hex())
+            self._pulls.done(id)
+        elif pulled:
+            self._pulls.progressed(id)
+        elif have < goal or merged.outcome is MergeOutcome.GAP:
+            self._pulls.pull(id, peer, goal, have, gossip_on=gossip_on)
+        if not self._context.synced:
+            self._joining.on_row(id)
+
+    def _on_announce(self, peer: NodeId, announce: Announce, counter: int) -> None:
+        """A member has a version of a row that is too large for a datagram: pull what we lack."""
+        id, head = announce.id, Version(announce.generation, announce.head)
+        self._dissemination.queue_receipt(peer, counter)
+        self._dissemination.row_acked_by(peer, id, head)
+        if id == self.id:
+            self._about_us.on_version(peer, head)
+            return
+        if self._too_far_ahead(peer, id, announce.generation):
+            return
+        row = self.table.rows.get(id)
+        if row is not None and (row.dead or row.left) and head.generation <= row.liveness.generation:
+            self._anti_entropy.answer_gone(peer, id, head)
+        elif row is None or row.pull_from < head:
+            self._pulls.pull(id, peer, head, NOTHING if row is None else row.pull_from, gossip_on=True)
+
+    def _too_far_ahead(self, peer: NodeId, id: NodeId, generation: int) -> bool:
+        """Whether a generation told by others is beyond reason. It may still be true, if our clock or the owner's is
+        wrong: then the owner, greeted now, says it itself, and anti-entropy brings the rest."""
+        if peer == id or not self.table.too_far_ahead(id, generation, self._context.now):
+            return False
+        session = self._sessions.of_id(id)
+        if session is not None and generation <= session.generation:
+            return False
+        self._context.count("drop.generation_ahead")
+        self._reconnect.call_owner(id)
+        return True
+
+    def _prove_if_in_doubt(self, id: NodeId) -> None:
+        """A page of a quarantined row came, or a claim that its owner lives after all, or nobody gives its rest: its
+        owner has to answer for it."""
+        row = self.table.rows.get(id)
+        if row is not None and row.unproven and not row.dead:
+            self._quarantine.add(id)
+
+    # -- claims ------------------------------------------------------------------------------------------------------
+
+    def _on_claim(self, peer: NodeId, claim: Claim, counter: int) -> None:
+        """A claim about the life of a member came."""
+        id = claim.id
+        if id == self.id:
+            self._about_us.on_claim(peer, claim)
+            return
+        if claim.rank is Rank.SUSPECT:
+            self._context.count("drop.suspect_of_another")
+            return
+        self._merge_claim(peer, claim, counter)
+
+    def _merge_claim(self, peer: NodeId, claim: Claim, counter: int) -> None:
+        """Merge a claim about another member, and gossip it if it is new here."""
+        id = claim.id
+        self._dissemination.queue_receipt(peer, counter)
+        if self._too_far_ahead(peer, id, claim.generation):
+            return
+        level = Liveness(claim.generation, claim.incarnation, claim.rank)
+        merged = self.table.merge_claim(claim, self._context.now)
+        self._dissemination.acked_by(peer, Topic(id, True), level)
+        row = self.table.rows.get(id)
+        if merged.claim is not None:
+            if claim.rank is Rank.DEAD and (seen := self._suspicions.why(id)):
+                self._membership.why.setdefault(id, seen)
+            self._dissemination.queue_claim(id, received_from=peer)
+        elif row is not None and row.left and claim.rank is Rank.DEAD:
+            pass  # that it left is no contradiction: nobody has to hear it
+        elif row is not None and row.liveness > level:
+            self._channel.to(peer, Claim(id, *row.liveness, by=row.reporter or self.id))
+        if claim.rank is Rank.DEAD and (row is None or row.dead):
+            self._pulls.died(id, claim.generation)
+            self._joining.on_row(id)
+
+    def _declare(self, id: NodeId, why: str) -> None:
+        """Declare a member dead: our own verdict."""
+        row = self.table.rows.get(id)
+        if row is None or not row.active:
+            return
+        self._context.count("verdicts")
+        self._membership.why[id] = why
+        self._claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, self.id))
+
+    def _declare_left(self, id: NodeId) -> None:
+        """Claim that this member, dead or suspected here, has left for good, as an operator says. For a dead member the
+        claim has a higher incarnation, so that members that know of the death gossip it too."""
+        generation, incarnation, rank = self.table.rows[id].liveness
+        higher = incarnation + (rank is Rank.DEAD)
+        self._claim(Claim(id, generation, min(higher, MAX_INCARNATION), Rank.DEAD, by=id))
+
+    def _claim(self, claim: Claim) -> None:
+        """Put a claim of our own into the table, and gossip it."""
+        if self.table.merge_claim(claim, self._context.now).claim is not None:
+            self._dissemination.queue_claim(claim.id)
+
+    # -- what follows from a change of the table ---------------------------------------------------------------------
+
+    def _follow_table(self) -> None:
+        """After each message and timer: ring, sessions and catalog follow the table, then the other parts."""
+        if self._context.synced and not self._was_synced:
+            self._was_synced = True
+            self._anti_entropy.on_synced()
+        for fact in self._membership.refresh():
+            match fact:
+                case LeftRing(id):
+                    self._forget(id)
+                case HiddenRowChanged(id):
+                    self._suspicions.look_at(id)
+        if self._context.synced and self.catalog.recalled:
+            self._last_known.on_synced(first_was_synced=self._joining.first_was_synced)
+        self._membership.tell_changes()
+
+    def _forget(self, id: NodeId) -> None:
+        """This member is not on the ring any more."""
+        self._prober.forget(id)
+        self._dissemination.forget(id)
+        self._joining.forget(id)
+        self._anti_entropy.forget(id)
+        self._reconnect.forget_owner(id)
+        self._paths.forget(id)
+        self._pulls.forget(id)
+        self._told_dead_at.pop(id, None)
+
+    def _met(self, id: NodeId, first: bool) -> None:
+        """A member has proven where it is, after a Hello."""
+        if first:
+            own = self.table.page(self.id, Version(0, 0), self._channel.limit(id))
+            if own is not None:
+                self._channel.to(id, own)
+        elif self.synced:
+            self._anti_entropy.compare_soon(id)
+        self._joining.list_from(id)
+
+    def _not_understood(self, id: NodeId) -> None:
+        """A member had to ask who we are: what we said to it just now was dropped."""
+        self._dissemination.on_dropped(id)
+        self._prober.on_dropped(id)
+        self._pulls.on_dropped(id)
+        self._joining.on_dropped(id)

@@ -1,0 +1,50 @@
+"""What the table found when it merged, and what the membership index saw when it followed the table.
+
+Owns: the facts, as values. Never knows: what follows from them. The node hands each fact to the parts that have to act
+on it, in the order that stands in `core/order.py`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from gossipreg.model import Liveness, NodeId, Version
+
+
+class MergeOutcome(Enum):
+    NOTHING = "nothing"
+    """Not new."""
+    APPLIED = "applied"
+    GAP = "gap"
+    """It begins beyond what we have, or the owner has thrown away tombstones that we have not seen: pull."""
+    REFUSED = "refused"
+    """A limit; counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of a delta or claim. The versions are of the content: what can be gossiped of the row."""
+
+    outcome: MergeOutcome
+    before: Version
+    after: Version
+    news: bool = False
+    """There is something to gossip: `after` is above `before`."""
+    claim: Liveness | None = None
+    """The liveness, if it rose."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftRing:
+    """This member is not on the ring any more, or its row was forgotten: nothing is asked of it or sent to it."""
+
+    id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenRowChanged:
+    """The row of a member that is out of our own answers has changed: the reason may be over."""
+
+    id: NodeId
+
+
+MembershipFact = LeftRing | HiddenRowChanged
