@@ -15,7 +15,7 @@ def parse_duration(text: str) -> float:
     """Seconds. Raises ValueError for all but a number that is not negative, with or without one of the units."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no duration: write 250ms, 5s, 2m, 1h, 7d, or a number of seconds")
+        raise ValueError(f"{text!r} is not a duration: write 250ms, 5s, 2m, 1h, 7d, or a number of seconds")
     seconds = float(match[1]) * _UNITS_S[match[2]]
     if seconds > MAX_S:
         raise ValueError(f"{text!r} is longer than ten years")

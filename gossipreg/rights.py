@@ -81,7 +81,7 @@ class Rights:
         uid, so the first caller that changes it becomes its owner."""
         if owner is None or (owner == caller.uid and owner != NO_UID) or self.operates(caller):
             return
-        whose = "no user: it came over TCP, or is not registered now" if owner == NO_UID else f"user {owner}"
+        whose = "no user, since it came over TCP or is not registered now" if owner == NO_UID else f"user {owner}"
         raise NotAllowed(
             f"{verb} of {_short(id)} is not allowed for {caller}: it belongs to {whose}; ask {self._operators(owner)}"
         )

@@ -44,14 +44,14 @@ def prepare_folder(folder: "Path") -> None:
         message = f"cannot make the socket folder {folder}: {error.strerror}; choose --socket PATH"
         raise cannot_start(message, error.errno) from None
     if not folder.is_dir() or folder.is_symlink():
-        raise CannotStart(f"{folder} is no folder: take it away, or choose --socket PATH")
+        raise CannotStart(f"{folder} is not a folder: remove it, or choose --socket PATH")
     if status.st_uid != os.getuid():
         raise CannotStart(
             f"the socket folder {folder} belongs to uid {status.st_uid}, not to {os.getuid()}: choose --socket PATH"
         )
     if status.st_mode & 0o022:
         raise CannotStart(
-            f"others may write in the socket folder {folder}: chmod 700 {folder}, or choose --socket PATH"
+            f"other users may write in the socket folder {folder}: chmod 700 {folder}, or choose --socket PATH"
         )
 
 
@@ -59,7 +59,7 @@ def default_socket(name: str | None) -> "Path":
     """Where `join` puts its socket. Raises CannotStart for a name that makes no file name, or too long a path."""
     if name is not None and ("/" in name or "\0" in name or name in ("", ".", "..")):
         raise CannotStart(
-            f"the name {name!r} makes no file name for the socket: choose another --name, or --socket PATH"
+            f"the name {name!r} cannot be a file name for the socket: choose another --name, or --socket PATH"
         )
     path = socket_folder() / f"{FOLDER if name is None else name}{SUFFIX}"
     if fault := path_fault(path):
@@ -100,7 +100,7 @@ def find_socket(explicit: str | None, probe: Callable[[str], Probe]) -> str:
 
 def no_permission(path: str) -> str:
     """The error text for a socket that exists and that this user may not use."""
-    return f"the socket {path} is there, but this user may not use it: see `join --socket-group`"
+    return f"the socket {path} exists, but this user may not use it: see `join --socket-group`"
 
 
 class _Place:
@@ -141,7 +141,9 @@ def path_fault(path: "str | Path") -> str:
     size_bytes = len(os.fsencode(path))
     if size_bytes <= MAX_PATH_BYTES:
         return ""
-    return f"the socket path {path} takes {size_bytes} bytes, the system allows {MAX_PATH_BYTES}: choose a shorter one"
+    return (
+        f"the socket path {path} has {size_bytes} bytes, and the system allows {MAX_PATH_BYTES}: choose a shorter one"
+    )
 
 
 def client_folders() -> tuple[str, ...]:

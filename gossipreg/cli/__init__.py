@@ -22,6 +22,13 @@ def _occupy_standard_streams() -> None:
 
 def main() -> int:
     """The console script: runs the command of `sys.argv`; the exit code is returned, or the process ends with it."""
+    try:
+        return _main()
+    except KeyboardInterrupt:  # before `run` could turn it into an exit code, or after `run` had ended
+        os._exit(130)
+
+
+def _main() -> int:
     import signal
 
     _occupy_standard_streams()

@@ -52,7 +52,7 @@ class Attached:
                     return True
             except (Unreachable, RequestError):
                 self.close()
-                say("the sidecar ended: registering again when there is one")
+                say("the sidecar ended; this service is registered again as soon as a sidecar answers")
 
     def _taken_out(self, attachment: "Attachment") -> bool:
         """Whether the sidecar has notified us that the registration ended. Raises the error that ends the
@@ -60,7 +60,8 @@ class Attached:
         while (told := attachment.notified()) is not None:
             method, params = told
             if method == "detached":
-                say(f"{printable(params.get('id'))} {printable(params.get('why'))}: it does not live with this process")
+                id, why = printable(params.get("id")), printable(params.get("why"))
+                say(f"{id} {why}: it no longer depends on this process")
                 return True
         return False
 

@@ -40,11 +40,11 @@ def drain(chosen: Chosen, service: str | None, off: bool, reason: str | None, ti
         return 0
     not_synced = result.get("not_synced_because")
     if not_synced and not chosen.json:
-        say(f"not synced after {timeout:g}s, so not all members are known here: {printable(not_synced)}; those that "
-            "have not learned of it may give it out until they do")  # fmt: skip
+        say(f"this sidecar is not synced after {timeout:g}s, so it does not know all members: {printable(not_synced)}; "
+            "members that have not acknowledged the change may still give the service out")  # fmt: skip
     elif not chosen.json:
         named = ", ".join(printable(name) for name in result["members"][:SHOWN_MAX])
         more = ", ..." if result["missing"] > SHOWN_MAX else ""
         say(f"{result['missing']} living members have not acknowledged it after {timeout:g}s: {named}{more}; they may "
-            "give it out until they do")  # fmt: skip
+            "still give the service out until they do")  # fmt: skip
     return 1

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """The number of zones or tags that are named."""
-NOT_SYNCED = "this sidecar is not synced yet, so there may be some"
+NOT_SYNCED = "this sidecar is not synced yet, so there may be some (`gossipreg info` says why)"
 
 
 def why_empty(client: "Client", name: str, tags: tuple[str, ...], zone: str | None, every: bool) -> str:

@@ -35,7 +35,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
       gossipreg exec --service billing --port 8080 --check http://127.0.0.1:8080/health -- ./billing --port 8080
     """,
 )
-@click.option("--service", metavar="NAME", required=True, help="Under this name.")
+@click.option("--service", metavar="NAME", required=True, help="The name to register it under.")
 @service_options(required=True)
 @click.option(
     "--drain", metavar="DURATION", type=Duration(3600.0), default="1s",
@@ -61,7 +61,7 @@ def exec(chosen: Chosen, /, service: str, command: tuple[str, ...], drain: float
         try:
             attached.register()
         except Unreachable as error:
-            say(f"{error}; running the program all the same")
+            say(f"{error}; the program runs all the same, and is registered as soon as a sidecar answers")
         environment = {**os.environ, **attached.environment()}
         try:
             process = subprocess.Popen(command, env=environment)

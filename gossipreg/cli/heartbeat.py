@@ -15,12 +15,14 @@ from gossipreg.cli.output import print_json
     """
 )
 @click.argument("id", shell_complete=complete_id)
-@click.option("--status", type=click.Choice(["passing", "warning", "critical"]), help="How it is (passing).")
+@click.option(
+    "--status", type=click.Choice(["passing", "warning", "critical"]), help="The health of the service (passing)."
+)
 @click.option("--note", metavar="TEXT", help="Shown by lookup --all and info.")
 @client_options
 @pass_chosen
 def heartbeat(chosen: Chosen, id: str, status: str | None, note: str | None) -> None:
-    """Say that the service with this id is well, or how it is: answers its `ttl` checks."""
+    """Report the health of the service with this id: answers its `ttl` checks."""
     params = {"id": id, "status": status, "note": note}
     with chosen.client() as client:
         result = client.call("heartbeat", **{key: value for key, value in params.items() if value is not None})

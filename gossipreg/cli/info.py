@@ -21,9 +21,9 @@ LISTED = ("troubles", "not_alive", "failing_checks", "maintenance", "operations"
 @client_options
 @pass_chosen
 def info(chosen: Chosen) -> None:
-    """Say how this sidecar is: what is wrong first, then its id, whether it is in step, members, counters.
+    """Show the state of this sidecar: what is wrong first, then its id, whether it is synced, members, counters.
 
-    Counters that begin with `drop.` say why something was dropped, each with its meaning.
+    Each counter that begins with `drop.` names a reason for which something was dropped, and says what it means.
     """
     with chosen.client() as client:
         found = client.call("info")
@@ -55,10 +55,10 @@ def _operation(one: dict[str, Any]) -> str:
 
 
 def _troubles(found: dict[str, Any]) -> list[str]:
-    """What is wrong, first: who looks here at night has no time."""
+    """What is wrong: it comes first, for an operator in a hurry."""
     lines = []
     if found.get("alone"):
-        lines.append("! no other member is heard: the answers are those known last")
+        lines.append("! isolated: nothing arrives from any other member, the answers are those known last")
     if not found.get("synced", True) or found.get("not_synced_because"):
         lines.append(f"! {_not_synced(found)}")
     lines += [f"! {printable(one['message'])} (for {_since(one)})" for one in found.get("troubles", ())]
@@ -80,10 +80,10 @@ def _troubles(found: dict[str, Any]) -> list[str]:
 
 
 def _not_synced(found: dict[str, Any]) -> str:
-    because = printable(found.get("not_synced_because") or "a sidecar of an older version does not say why")
+    because = printable(found.get("not_synced_because") or "this sidecar is of an older release and does not say why")
     if found.get("knowledge") == "last_known":
-        return f"not synced: the answers are those known last; {because}"
-    return f"not synced: only what is registered here is known; {because}"
+        return f"not synced: {because}; the answers are those known last"
+    return f"not synced: {because}; only what is registered here is known"
 
 
 def _meaning(counter: str) -> str:

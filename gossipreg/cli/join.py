@@ -44,14 +44,29 @@ FILE = _File(readable=False)
 )
 @config_option
 @click.option(
-    "--seed", "seeds", metavar="HOST[:PORT]", multiple=True, help="A member to begin with (port 7940); repeatable."
+    "--seed", "seeds", metavar="HOST[:PORT]", multiple=True, help="A member to join through (port 7940); repeatable."
 )
-@click.option("--bind", metavar="HOST:PORT", help="Where to gossip (port 7940; all addresses with a key).")
-@click.option("--advertise", metavar="HOST[:PORT]", help="Where others reach it (the address towards the seed).")
-@click.option("--name", metavar="NAME", help="For people; may repeat (HOSTNAME, or SERVICE-HOSTNAME).")
-@click.option("--cluster", metavar="NAME", default="default", help="Other clusters are not spoken with (default).")
-@click.option("--zone", metavar="Z", default="", help="Where it stands, for lookup --zone.")
-@click.option("--label", "labels", metavar="K=V", multiple=True, callback=pairs, help="Shown with the member.")
+@click.option(
+    "--bind", metavar="HOST:PORT", help="The address to gossip on (port 7940; all addresses if there is a key)."
+)
+@click.option(
+    "--advertise", metavar="HOST[:PORT]", help="The address that others reach it at (the one towards the seed)."
+)
+@click.option(
+    "--name", metavar="NAME", help="Its name for people; members may share one (HOSTNAME, or SERVICE-HOSTNAME)."
+)
+@click.option(
+    "--cluster", metavar="NAME", default="default", help="The cluster to join; members of others are refused (default)."
+)
+@click.option("--zone", metavar="Z", default="", help="The zone that it stands in, for lookup --zone.")
+@click.option(
+    "--label",
+    "labels",
+    metavar="K=V",
+    multiple=True,
+    callback=pairs,
+    help="A label, shown with the member; repeatable.",
+)
 @click.option(
     "--key-file",
     metavar="FILE",
@@ -59,11 +74,20 @@ FILE = _File(readable=False)
     help="Keys in base64, one a line (or $GOSSIPREG_KEY).",
 )
 @click.option("--insecure", is_flag=True, help="Allow clear text off loopback.")
-@click.option("--data-dir", metavar="DIR", type=FILE, help="Keeps its identity and services over restarts.")
-@click.option("--profile", type=click.Choice(["local", "lan", "wan"]), default="lan", help="Timing (lan).")
-@click.option("--socket-group", metavar="GROUP", help="Who else may use the socket.")
-@click.option("--socket-admin-group", metavar="GROUP", help="Who else may operate: leave, reload, others' services.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), help="Of logs and the ready line (text).")
+@click.option("--data-dir", metavar="DIR", type=FILE, help="Keep the identity and the services here over restarts.")
+@click.option(
+    "--profile",
+    type=click.Choice(["local", "lan", "wan"]),
+    default="lan",
+    help="Timeouts for this kind of network (lan).",
+)
+@click.option("--socket-group", metavar="GROUP", help="The group that may use the socket, too.")
+@click.option(
+    "--socket-admin-group", metavar="GROUP", help="The group that may operate, too: leave, reload, others' services."
+)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="The format of the log and the ready line (text)."
+)
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -80,21 +104,25 @@ FILE = _File(readable=False)
     "--services",
     metavar="FILE",
     type=FILE,
-    help="Several services, in TOML; read again on SIGHUP.",
+    help="A file of several services, in TOML; read again on SIGHUP.",
 )
-@click.option("--allow-empty", is_flag=True, help="A reload may find the file of --services without any.")
-@click.option("--allow-cmd-checks", is_flag=True, help="Run cmd: checks of all who may use the socket.")
-@click.option("--dns", metavar="HOST:PORT", help="Answer DNS there too, as Consul does (port 8600).")
-@click.option("--dns-domain", metavar="NAME", help="The same names under this domain, beside consul.")
-@click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep its records (0).")
+@click.option("--allow-empty", is_flag=True, help="Let a reload deregister all if the file of --services names none.")
+@click.option("--allow-cmd-checks", is_flag=True, help="Run cmd: checks of every user who may use the socket.")
+@click.option("--dns", metavar="HOST:PORT", help="Answer DNS on this address, as Consul does (port 8600).")
+@click.option("--dns-domain", metavar="NAME", help="Answer the same names under this domain, beside consul.")
+@click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep records (0).")
 @click.option(
     "--dns-negative-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep 'no such name' (0)."
 )
-@click.option("--http", metavar="HOST:PORT|unix:PATH", multiple=True, help="Answer as Consul and Eureka (port 8500).")
-@click.option("--http-token-file", metavar="FILE", type=FILE, help="Tokens for --http, one a line (off loopback).")
+@click.option(
+    "--http", metavar="HOST:PORT|unix:PATH", multiple=True, help="Answer HTTP as Consul and Eureka do (port 8500)."
+)
+@click.option(
+    "--http-token-file", metavar="FILE", type=FILE, help="Tokens for --http, one a line (required off loopback)."
+)
 @click.option("--insecure-http", is_flag=True, help="Open --http off loopback without a token, reads only.")
-@click.option("--http-host", metavar="NAME", multiple=True, help="A name that --http goes by; repeatable.")
-@click.option("--service", metavar="NAME", help="The service beside it, registered at once; with the next seven.")
+@click.option("--http-host", metavar="NAME", multiple=True, help="A host name under which --http answers; repeatable.")
+@click.option("--service", metavar="NAME", help="A service to register at once; the next seven options describe it.")
 @service_options(required=False)
 @client_options
 @pass_chosen

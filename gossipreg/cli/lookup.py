@@ -21,17 +21,19 @@ from gossipreg.weights import order_by_weight
     """
 )
 @click.argument("name", shell_complete=complete_service)
-@click.option("--tag", "tags", metavar="T", multiple=True, help="Only those with this tag; repeatable: with all.")
+@click.option(
+    "--tag", "tags", metavar="T", multiple=True, help="Only instances with this tag; repeatable: with all of them."
+)
 @click.option(
     "--all",
     "all_",
     is_flag=True,
-    help="Also those that do not pass, or whose member is dead, each with its health, and why.",
+    help="Also instances that do not pass, or whose member is dead, each with its health and the reason.",
 )
 @click.option("--near", is_flag=True, help="Nearest first, by round trip.")
-@click.option("--zone", metavar="Z", shell_complete=complete_zone, help="Only those in this zone.")
-@click.option("--one", is_flag=True, help="Only the first: one chosen by weight, or the nearest with --near.")
-@click.option("--sorted", "in_order", is_flag=True, help="In the order of node and id, the same each time.")
+@click.option("--zone", metavar="Z", shell_complete=complete_zone, help="Only instances in this zone.")
+@click.option("--one", is_flag=True, help="Only one: chosen by weight, or the nearest with --near.")
+@click.option("--sorted", "in_order", is_flag=True, help="Sorted by node and id, so the order is the same each time.")
 @timeout_option
 @client_options
 @pass_chosen
@@ -64,7 +66,11 @@ def lookup(
         for instance in instances:
             print_line(address_of(instance) + (f" {printable(instance['health'])}{_why(instance)}" if all_ else ""))
     if any(instance["stale"] for instance in instances):
-        why_stale = "is not synced yet" if any(one.get("partial") for one in instances) else "hears no other member"
+        why_stale = (
+            "is not synced yet"
+            if any(one.get("partial") for one in instances)
+            else "receives nothing from other members"
+        )
         say(f"Warning: this sidecar {why_stale}: these are the instances known last, and may be gone")
     else:
         warn_if_partial(instances, "instances")

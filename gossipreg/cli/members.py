@@ -22,8 +22,10 @@ STATES = ("alive", "suspect", "dead", "left")
       gossipreg members --state suspect --state dead
     """
 )
-@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only those in it; repeatable.")
-@click.option("--zone", metavar="Z", shell_complete=complete_zone, help="Only those in this zone.")
+@click.option(
+    "--state", "states", type=click.Choice(STATES), multiple=True, help="Only members in this state; repeatable."
+)
+@click.option("--zone", metavar="Z", shell_complete=complete_zone, help="Only members in this zone.")
 @client_options
 @pass_chosen
 def members(chosen: Chosen, states: tuple[str, ...], zone: str | None) -> None:

@@ -62,10 +62,10 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def maintenance_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that `maint` and `drain` share."""
     for option in (
-        click.option("--reason", metavar="TEXT", help="Why: shown by lookup --all, members and info."),
-        click.option("--off", is_flag=True, help="End it."),
+        click.option("--reason", metavar="TEXT", help="The reason, which lookup --all, members and info show."),
+        click.option("--off", is_flag=True, help="End the maintenance."),
         click.option(
-            "--service", metavar="ID", shell_complete=_ids, help="The service with this id (all of this sidecar)."
+            "--service", metavar="ID", shell_complete=_ids, help="The id of the service (all services of this sidecar)."
         ),
     ):
         command = option(command)
@@ -135,13 +135,24 @@ def service_options(*, required: bool) -> Callable[[Callable[..., Any]], Callabl
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
             click.option("--check", "checks", metavar="SPEC", multiple=True, help=f"{CHECK_FORMS}; repeatable."),
-            click.option("--weight", metavar="N", type=click.IntRange(0, 65535), help="For clients that balance (1)."),
-            click.option("--meta", metavar="K=V", multiple=True, callback=pairs, help="What else clients should know."),
-            click.option("--tag", "tags", metavar="T", multiple=True, help="To look it up by; repeatable."),
-            click.option("--id", metavar="ID", help="Unique on this node (NAME-PORT, or NAME without a port)."),
-            click.option("--address", metavar="HOST", help="Where it listens (the advertised host)."),
             click.option(
-                "--port", metavar="P", type=PORT, required=required, help="Where it listens (0: it has no port)."
+                "--weight",
+                metavar="N",
+                type=click.IntRange(0, 65535),
+                help="Its share for clients that balance load (1).",
+            ),
+            click.option(
+                "--meta", metavar="K=V", multiple=True, callback=pairs, help="Further data for clients; repeatable."
+            ),
+            click.option("--tag", "tags", metavar="T", multiple=True, help="A tag to look it up by; repeatable."),
+            click.option("--id", metavar="ID", help="Its id, unique on this node (NAME-PORT, or NAME without a port)."),
+            click.option("--address", metavar="HOST", help="The address that it listens on (the advertised host)."),
+            click.option(
+                "--port",
+                metavar="P",
+                type=PORT,
+                required=required,
+                help="The port that it listens on (0: it has no port).",
             ),
         ):
             command = option(command)

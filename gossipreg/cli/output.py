@@ -14,7 +14,7 @@ import click
 
 
 class ReaderGone(Exception):
-    """Who reads our stdout has seen enough (`| head -1`): end without a word, as every tool of a pipeline does."""
+    """The reader of our stdout has seen enough (`| head -1`): end silently, as every tool of a pipeline does."""
 
 
 class CannotWrite(click.ClickException):
@@ -23,7 +23,7 @@ class CannotWrite(click.ClickException):
 
 
 def printable(text: object) -> str:
-    """One line without control characters, whatever a stranger wrote; "-" for what is not known or empty."""
+    """One line without control characters, whatever a stranger wrote; "-" if it is not known or empty."""
     shown = "-" if text is None or text == "" else str(text)
     return shown if shown.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
 
@@ -42,7 +42,7 @@ def print_line(text: str) -> None:
 
 
 def flush() -> None:
-    """Results are on their way, or it is said that they cannot be: a full disk, a closed stdout."""
+    """Write out what is buffered. Raises ReaderGone, or CannotWrite: a full disk, a closed stdout."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -98,12 +98,12 @@ def address_of(instance: dict[str, Any]) -> str:
 def warn_if_not_durable(result: dict[str, Any]) -> None:
     """Warn if the sidecar has done it, but could not write it to the disk yet."""
     if result.get("durable") is False:
-        say("Warning: done, but not durable: the data directory cannot be written (see `gossipreg info`); it is "
-            "tried again until it can, and a restart of the sidecar before that undoes it")  # fmt: skip
+        say("Warning: done, but not durable: the data directory cannot be written (see `gossipreg info`); the "
+            "sidecar tries again until it can; a restart of the sidecar before that undoes the change")  # fmt: skip
 
 
 def say(text: str) -> None:
-    """A line for the person, on stderr. Where nobody can read it, it is lost, and the exit code says it all."""
+    """Write a line for the person to stderr. If it cannot be written, it is lost, and only the exit code is left."""
     with suppress(ReaderGone, CannotWrite):
         flush()  # so that both come in order where they go to one place
     with suppress(OSError, ValueError, AttributeError):

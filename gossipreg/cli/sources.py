@@ -131,7 +131,7 @@ def _read(command: click.Command, path: str | None) -> Sources:
         for key, value in _toml(path).items():
             option = options.get(key)
             if option is None:
-                raise BadConfig(f"config file {path}: {key[:80]!r} is no option of {command.name}"
+                raise BadConfig(f"config file {path}: {key[:80]!r} is not an option of {command.name}"
                                 f"{_suggest(key.replace('_', '-'), options)}")  # fmt: skip
             _put(sources, option, _from_file(option, value, f"config file {path}"), "file", path)
     named = {variable_name(option): option for option in options.values()}
@@ -144,7 +144,7 @@ def _read(command: click.Command, path: str | None) -> Sources:
         elif _FOR_A_SERVICE.fullmatch(variable.removeprefix(PREFIX)):
             sources.ignored.append((variable, "Kubernetes sets it for a Service of that name"))
         else:
-            sources.ignored.append((variable, f"it is no option of {command.name}{_suggest(variable, named)}"))
+            sources.ignored.append((variable, f"it is not an option of {command.name}{_suggest(variable, named)}"))
     return sources
 
 

@@ -28,13 +28,13 @@ ANSWER_S = 1.0
     """
 )
 @click.argument("name", required=False, shell_complete=complete_service)
-@click.option("--count", metavar="N", type=click.IntRange(1), default=1, help="So many passing instances (1).")
+@click.option("--count", metavar="N", type=click.IntRange(1), default=1, help="The number of passing instances (1).")
 @click.option("--timeout", metavar="DURATION", type=Duration(), default="1m", help="Give up after this (1m).")
-@click.option("--synced", is_flag=True, help="Until this sidecar holds what its peers hold.")
+@click.option("--synced", is_flag=True, help="Until this sidecar is synced: holds what its peers hold.")
 @client_options
 @pass_chosen
 def wait(chosen: Chosen, name: str | None, count: int, timeout: float, synced: bool) -> int:
-    """Return when NAME has enough passing instances. Exit code 1 where the time is up before.
+    """Return when NAME has enough passing instances. Exit code 1 if the time is up before that.
 
     A sidecar that is only starting is waited for too, and one that restarts meanwhile. Exit code 3 where none answers
     when the time is up.
@@ -62,7 +62,7 @@ def _wait_at(
             if chosen.json:
                 print_json({"synced": False})
             else:
-                say(f"this sidecar is not synced with the cluster after {timeout_s:g}s")
+                say(f"this sidecar is not synced with the cluster after {timeout_s:g}s: `gossipreg info` says why")
             return 1
         passing, but = (count, "") if name is None else _wait_for_passing(client, name, count, deadline)
     if chosen.json:

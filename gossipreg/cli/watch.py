@@ -41,13 +41,13 @@ def watch(chosen: Chosen, name: str | None) -> None:
         changes = client.watch(name)
         while True:
             if changes.not_synced_because:
-                say(f"this sidecar is not synced yet, the instances come when it is: {changes.not_synced_because}")
+                say(f"this sidecar is not synced yet: {changes.not_synced_because}; the instances follow once it is")
             try:
                 with changes:
                     for change in changes:
                         _show(chosen, change)
             except RETRIED as error:
-                say(f"{printable(error)}: watching again when a sidecar answers")
+                say(f"{printable(error)}; the watch goes on as soon as a sidecar answers")
             changes = _watch_again(client, name)
 
 

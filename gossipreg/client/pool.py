@@ -45,7 +45,7 @@ class _Share:
             self.places.get(timeout=None if deadline is None else max(0.0, deadline - monotonic()))
         except Empty:
             raise Unreachable(
-                f"{OPEN_MAX} calls of this client wait for the sidecar already, and none has ended in time"
+                f"{OPEN_MAX} calls of this client wait for the sidecar already, and none ended in time"
             ) from None
 
     def close_idle(self) -> None:

@@ -115,7 +115,9 @@ class SidecarStream:
                     self.at_rest = True
                     return result
                 case ("reply", *_):
-                    raise Unreachable(f"the program on {self.path} is not a sidecar: it answers other requests")
+                    raise Unreachable(
+                        f"the program on {self.path} is not a sidecar: it answered a request that was not sent"
+                    )
         raise Unreachable(f"the sidecar on {self.path} did not answer {method} within {timeout_s:g} s")
 
     def receive(self, deadline: float | None) -> rpc.Message | None:
@@ -175,12 +177,12 @@ class SidecarStream:
     def refuse_in_child(self, what: str) -> None:
         """Raise Forked in a process other than the one that opened the stream."""
         if self._pid != os.getpid():
-            raise Forked(f"{what} was opened by process {self._pid}: open another in this one ({os.getpid()})")
+            raise Forked(f"{what} was opened by process {self._pid}: open another one in this process ({os.getpid()})")
 
     def fileno(self) -> int:
         """The descriptor, for `select`. Raises ValueError once it is closed."""
         if self.closed:
-            raise ValueError("this connection is closed")
+            raise ValueError("this connection is closed: open another one")
         return self._socket.fileno()
 
     def end(self) -> None:
@@ -234,7 +236,7 @@ def _why_not(path: str, error: OSError) -> str:
         case PermissionError():
             return no_permission(path)
         case TimeoutError() | BlockingIOError():
-            return f"the sidecar on {path} takes no connection: it is too busy, or stopped"
+            return f"the sidecar on {path} does not accept connections: it is too busy, or suspended"
         case _:
             return f"cannot connect to {path}: {error.strerror}"
 

@@ -109,9 +109,9 @@ class View:
         if not self.synced:
             return self._joining.progress
         if self.catalog.recalled:
-            return "the member that listed its table had just started itself"
+            return "the first member that listed its table had just started itself, and may not know all"
         if self.knowledge.refuses:
-            return f"no other member has been heard for {now - self._context.heard_at:.0f} s"
+            return f"nothing has arrived from any other member for {now - self._context.heard_at:.0f} s"
         return ""
 
     @property

@@ -31,7 +31,7 @@ def bind_rule(text: str | None, *, everywhere: bool) -> Bind:
         raise BadConfig(f"--bind is empty: write an address, --bind 127.0.0.1:{DEFAULT_PORT}, or leave it out")
     host, port = split_host_port(text, what="--bind")
     if is_literal(host) and of_many(host):
-        raise BadConfig(f"--bind {text!r}: that is the address of many, name one of this machine")
+        raise BadConfig(f"--bind {text!r} is a multicast or broadcast address: give an address of this machine")
     hosts = WILDCARDS if host in ("", "*") else (resolve_own(host, what="--bind"),)
     return Bind(hosts, DEFAULT_PORT if port is None else port)
 
@@ -40,12 +40,16 @@ def advertise_rule(text: str, bound_port: int) -> Address:
     """Parse `--advertise`; the port is the bound one if it names none."""
     host, port = split_host_port(text, what="--advertise")
     if port == 0:
-        raise BadConfig(f"--advertise {text!r}: port 0 cannot be reached, leave it out for the bound one")
+        raise BadConfig(
+            f"--advertise {text!r}: others cannot reach port 0, leave the port out to announce the bound one"
+        )
     literal = resolve_own(host, what="--advertise") if host else ""
     if not literal or literal in WILDCARDS:
-        raise BadConfig(f"--advertise {text!r}: others cannot reach a wildcard, name one address of this machine")
+        raise BadConfig(
+            f"--advertise {text!r}: others cannot reach a wildcard address, give one address of this machine"
+        )
     if of_many(literal):
-        raise BadConfig(f"--advertise {text!r}: that is the address of many, name one of this machine")
+        raise BadConfig(f"--advertise {text!r} is a multicast or broadcast address: give an address of this machine")
     return Address(literal, port or bound_port)
 
 

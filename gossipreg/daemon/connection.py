@@ -119,7 +119,7 @@ class LocalConnection:
 
     async def _answer(self, message: tuple[Any, ...]) -> None:
         if message[0] != "request":
-            raise Refused(f"a {message[0]} is not for the sidecar: send requests")
+            raise Refused(f"a message of type {message[0]} is not a request: send requests (type 0) only")
         _, id, method, params = message
         self.asked_at = trio.current_time()
         reply = self._call(id, method, params)
@@ -143,7 +143,7 @@ class LocalConnection:
         try:
             handler = self._handlers.get(method)
             if handler is None:
-                raise UnknownMethod(f"no method {method[:80]!r}: there are {', '.join(sorted(self._handlers))}")
+                raise UnknownMethod(f"no method {method[:80]!r}: the methods are {', '.join(sorted(self._handlers))}")
             self._methods.rights.check(method, self.client.caller, params)
             result = handler(params)
             return packed_reply(id, result) if isinstance(result, bytes) else self._reply_later(id, method, result)

@@ -196,8 +196,8 @@ def _refuse_emptied(path: Path, lock_fd: int) -> None:
     """Raise CannotStart if the database is empty or gone, and was not before."""
     noted = os.pread(lock_fd, 2 * NODE_ID_BYTES, 0).decode(errors="replace")
     if noted and not (path.exists() and path.stat().st_size):
-        how = "empty" if path.exists() else "gone"
+        how = "empty" if path.exists() else "missing"
         raise CannotStart(
-            f"{path} is {how}, and held the identity {noted}: put a backup in its place, or remove "
+            f"{path} is {how}, and it held the identity {noted}: restore a backup, or remove "
             f"{path.parent / LOCK} to begin with a new identity"
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DATABASE = "gossipreg.db"
 _PARTS = ("-journal", "-wal")
-MEND = "mend that or choose another --data-dir"
+MEND = "correct that, or choose another --data-dir"
 
 _LAYOUTS = (
     """

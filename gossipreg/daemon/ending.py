@@ -77,7 +77,11 @@ class Ending:
         if number == signal.SIGTERM and self._hold_on_sigterm:
             unit = await trio.to_thread.run_sync(self._restart_job, abandon_on_cancel=True)
             hold_s = SIGTERM_HOLD_S if unit else 0.0
-            message = f"systemd restarts {unit}" if unit else "systemd restarts no unit of ours: leaving without a hold"
+            message = (
+                f"systemd restarts {unit}"
+                if unit
+                else "systemd does not restart the unit of this sidecar, so it leaves without a hold"
+            )
         said = {"message": message} if message else {}
         self._log.info("signal", signal=signal.Signals(number).name, **said)
         await self.leave(hold_s, the_sidecar())

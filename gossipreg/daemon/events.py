@@ -75,37 +75,37 @@ def in_words(event: Event, *, cluster: str) -> str:
     match event.kind:
         case "wrong_cluster":
             theirs = fields.get("cluster")
-            return f"answered by cluster '{theirs}', not '{cluster}': check --cluster or the seed {address}"
+            return f"{address} belongs to cluster '{theirs}', not '{cluster}': check --cluster and the seeds"
         case "incompatible_version":
             theirs, ours, other = fields["theirs"], fields["ours"], whom(fields)
             upgrade = other if fields["older"] == "there" else "this sidecar"
             return f"{other} speaks version {theirs} of the protocol, this sidecar {ours}: upgrade {upgrade}"
         case "not_our_key":
-            return f"{address} does not accept our key: check --key-file"
+            return f"{address} does not accept the key of this sidecar: check --key-file here and there"
         case "key_needed":
-            return f"{address} speaks with a key only: give --key-file"
+            return f"{address} accepts only datagrams that are sealed with a key: give --key-file"
         case "seed_silent":
-            return f"no answer from the seed {address} yet: trying again"
+            return f"no answer from the seed {address} yet; trying again: check that it runs, and the firewalls for UDP"
         case "understood":
             return f"{address} answers now"
         case "own_seed":
-            return f"the seed {address} is this sidecar itself: it begins a cluster, and others may join it"
+            return f"the seed {address} is this sidecar itself, so it is the first member of its cluster"
         case "seed_unusable":
-            return f"the seed {address} cannot be reached from here: bind to an address of its family"
+            return f"the seed {address} cannot be reached from the bound addresses: choose a --bind of its family"
         case "duplicate_identity":
             other = f"the sidecar at {address}" if address else "another sidecar"
-            return f"{other} runs with a copy of this one's data directory: give each its own --data-dir"
+            return f"{other} runs with a copy of the data directory of this sidecar: give each its own --data-dir"
         case "alone":
-            return "no other member is heard: answers are what was last known"
+            return "isolated: nothing arrives from any other member; check this host's network and its seeds"
         case "last_known":
-            return "not synced yet: answers come from the table of the last run, marked stale"
+            return "not synced yet; answers come from the table of the last run, marked stale"
         case "last_known_over":
-            return "not synced, and the table of the last run is too old: only what is registered here is answered"
+            return "not synced, and the table of the last run is too old; answers contain only what is registered here"
         case "out":
             wait_s = fields.get("wait_s")
             return f"declared dead repeatedly because this host's own link fails; rejoining in {wait_s:g} s"
         case "stalled":
-            return "this sidecar was not run for a while: the machine slept or is overloaded"
+            return f"this sidecar did not run for {fields.get('late_s'):g} s: the machine slept or is overloaded"
         case "pair_lossy":
             return lossy_pair_in_words(fields)
         case "pair_lossy_over":
@@ -114,12 +114,12 @@ def in_words(event: Event, *, cluster: str) -> str:
             return path_in_words(fields)
         case "path_mtu_over":
             if fields.get("reason") == "gone":
-                return f"nothing is sent to {whom(fields)} any more: it is gone, or has another address"
+                return f"{whom(fields)} is gone or has another address, so nothing is sent there any more"
             return f"large datagrams to {whom(fields)} arrive again"
         case "pull_failed_over":
-            return f"rows that were asked of {whom(fields)} arrive again"
+            return f"rows requested from {whom(fields)} arrive again"
         case "pull_failed":
-            return f"{whom(fields)} answers, but rows that it was asked for do not arrive: {ADVICE} from there"
+            return f"{whom(fields)} answers, but rows requested from it do not arrive: {ADVICE} from there"
         case "table_full":
-            return "a limit of the table is reached: new members or services are refused"
+            return "the table is full; new members or services are refused: see `gossipreg docs limits`"
     return ""

@@ -22,13 +22,14 @@ def log_start(opened: OpenedSidecar, log: Log) -> None:
     if opened.data is not None and (aside := opened.data.set_aside()):
         log.warning(
             "data_set_aside", files=" ".join(aside),
-            message="what was kept before they were damaged is not in use: put a backup back, or remove them",
+            message="these damaged files were set aside, and what they held is not in use: restore a backup, or "
+            "remove them",
         )  # fmt: skip
     for variable, why in settings.ignored_variables:
         log.warning("variable_ignored", variable=variable, message=why)
     if settings.on_sigterm == "hold" and not run_by_systemd():
-        log.warning("no_hold", message="--on-sigterm hold: no unit of systemd runs this process, so SIGTERM "
-                    "will be a plain leave; `gossipreg leave --hold 30s` holds")  # fmt: skip
+        log.warning("no_hold", message="--on-sigterm hold has no effect, since this process is not run by a "
+                    "systemd unit: to hold, use `gossipreg leave --hold 30s`")  # fmt: skip
     if fault := exposed(settings.key_file):
         log.warning("key_exposed", message=fault)
     for gateway in opened.gateways:

@@ -80,8 +80,8 @@ class KeptTable:
             if 0 <= age_s < alone_s:
                 recall(kept.deltas, alone_s - age_s)
             else:
-                old = f"it is {age_s:.0f} s old, and counts for {alone_s:g} s"
-                why = "the clock went back since" if age_s < 0 else old
+                old = f"it is {age_s:.0f} s old, and the limit is {alone_s:g} s"
+                why = "the clock was set back since then" if age_s < 0 else old
                 self._log.info("kept_table_too_old", message=f"the table kept from the last run is not used: {why}")
         except FileNotFoundError:
             pass
@@ -120,7 +120,8 @@ class KeptTable:
             if not self._fails:
                 self._log.warning(
                     "table_not_kept", file=str(self._path),
-                    message=f"{error.strerror}: a restart has to wait for the cluster before it can answer",
+                    message=f"cannot write the table: {error.strerror}; after a restart this sidecar cannot answer "
+                    "before it is synced",
                 )  # fmt: skip
             self._fails, self._written = True, None
         else:

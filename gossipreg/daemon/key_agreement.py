@@ -30,7 +30,7 @@ class KeyAgreement:
         self._since = now if self._since is None else self._since
         named = ", ".join(lacking[:NAMED_MAX]) + (f" and {len(lacking) - NAMED_MAX} more" * (len(lacking) > NAMED_MAX))
         message = (
-            f"key {own.keys[0].hex()}, which this sidecar seals with, is not opened by {named}: add it to their key "
-            "file and reload them"
+            f"{named} cannot open key {own.keys[0].hex()}, with which this sidecar seals: add it to the key file "
+            "there, and reload"
         )
         return [{"message": message, "since_s": round(now - self._since, 3)}]

@@ -64,7 +64,7 @@ def _read(path: str) -> str:
     try:
         data = _read_some(path)
         if len(data) > MAX_KEY_FILE_BYTES:
-            raise CannotStart(f"key file {path}: over {MAX_KEY_FILE_BYTES} bytes, that is no key file")
+            raise CannotStart(f"key file {path}: it has more than {MAX_KEY_FILE_BYTES} bytes, so it is not a key file")
         return data.decode("utf-8-sig")  # editors on Windows put a mark first
     except OSError as error:
         hint = "; make one with `gossipreg keygen`" if error.errno == ENOENT else ""

@@ -74,7 +74,7 @@ class LocalSocket:
         same = sum(connection.client.pid == client.pid for connection in self._connections)
         if same >= MAX_CLIENTS_A_PROCESS:
             dropped["client_process_too_many"] += 1
-            return f"process {client.pid} has {same} connections: close some"
+            return f"process {client.pid} has {same} connections: close some of them"
         users = Counter(connection.client.uid for connection in self._connections)
         kept_for_us = client.uid in (0, os.geteuid())
         if not kept_for_us and users[client.uid] >= MAX_CLIENTS_A_USER:
@@ -93,7 +93,7 @@ class LocalSocket:
                 return ""
         dropped["client_too_many"] += 1
         crowded(f"{users.total()} clients at the local socket, {most}, and none of them idle: more are refused")
-        return f"there are {users.total()} clients, and none is idle: close some"
+        return f"the sidecar has {users.total()} clients, and none is idle: close some connections"
 
     @property
     def has_room(self) -> bool:

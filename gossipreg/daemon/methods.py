@@ -154,7 +154,7 @@ class Methods:
         given = take_untrusted("leave", params, {"hold": check.seconds})
         hold_s = given.get("hold", 0.0)
         if hold_s and not self._durable:
-            raise Refused("hold needs a data directory: without one this sidecar comes back as another member")
+            raise Refused("hold needs --data-dir: without it this sidecar comes back as another member")
         return self._left(hold_s, client.caller)
 
     async def _left(self, hold_s: float, by: Caller) -> bytes:

@@ -31,8 +31,8 @@ REPLACED_S = 1.0
 """The time for which the last address of a family may be missing before it is given up. Without it, services would
 change to the other family and back."""
 UNKNOWN = (
-    "no address of this host is known but loopback: services registered without an address are not announced; bring an "
-    "interface up, or name an address with --advertise (that of a service with --address)"
+    "this host has no known address except loopback, so services registered without an address are not announced: "
+    "bring an interface up, or give --advertise, or --address for a service"
 )
 
 

@@ -95,7 +95,7 @@ def text(name: str, value: Any, *, most_bytes: int = MAX_NAME_BYTES, least_bytes
     if not value.isprintable():
         raise _bad(name, value, "text without control characters")
     if least_bytes and not value.strip():
-        raise _bad(name, value, "more than blanks")
+        raise _bad(name, value, "text that is not blank")
     return value
 
 
@@ -134,10 +134,12 @@ def tags(name: str, value: Any) -> tuple[str, ...]:
     if type(value) is not list:
         raise _bad(name, value, f"a list of at most {MAX_TAGS} texts")
     if len(value) > MAX_TAGS:
-        raise BadParams(f"{len(value)} {name}, at most {MAX_TAGS}: {_short(value[MAX_TAGS])} is the first too many")
+        raise BadParams(
+            f"{len(value)} {name}: give at most {MAX_TAGS}, without {_short(value[MAX_TAGS])} and those after it"
+        )
     for tag in value:
         if type(tag) is str and _size_bytes(tag) > MAX_TAG_BYTES:
-            raise BadParams(f"a tag has {_size_bytes(tag)} bytes, at most {MAX_TAG_BYTES}: {_short(tag)}")
+            raise BadParams(f"the tag {_short(tag)} has {_size_bytes(tag)} bytes: give at most {MAX_TAG_BYTES}")
     return tuple(dict.fromkeys(text(name, tag, most_bytes=MAX_TAG_BYTES) for tag in value))
 
 

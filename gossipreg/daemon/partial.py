@@ -14,7 +14,7 @@ from gossipreg.wire.shapes import Shape
 
 def not_synced(what: str, why: str) -> NotSynced:
     """The error for a request for `what`, which is not known for the reason `why`."""
-    return NotSynced(f"not synced, so {what} cannot be told yet: {why}")
+    return NotSynced(f"this sidecar is not synced, so it does not know {what} yet: {why}")
 
 
 def lookup_shapes(

@@ -133,7 +133,12 @@ class Pump:
         if kind not in self._bugs and len(self._bugs) < 1000:
             self._bugs.add(kind)
             text = "".join(traceback.format_exception(error))
-            self._log.error("bug", where=where, message="please report this; the sidecar goes on", traceback=text)
+            self._log.error(
+                "bug",
+                where=where,
+                message="a failure inside the sidecar, which goes on: please report it",
+                traceback=text,
+            )
 
     # -- a turn --------------------------------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class Registrar:
                 self.records.write_later(id)
                 raise NotFound(f"the service {id!r} was deregistered meanwhile")
             if entry.holder is not None and entry.holder.gone:
-                raise Refused("the connection that this was attached to has ended")
+                raise Refused("the connection to which this service was attached has ended")
             try:
                 owner = self.claim("register", id, by)  # another may have registered it meanwhile
                 if owner != entry.owner:
@@ -112,7 +112,7 @@ class Registrar:
         if before is None or (before.registration.params, before.source) != (entry.registration.params, entry.source):
             service = entry.registration.service
             if before is not None and before.holder is not entry.holder:
-                before.tell_holder("was registered anew by another")
+                before.tell_holder("was registered again by another program")
             self.log_line(
                 "service_registered" if before is None else "service_updated", id=id, name=service.name,
                 address=shown_address(service), source=entry.source,

@@ -17,15 +17,17 @@ class Reports:
         """The data directory cannot be written."""
         message = f"{why}: registrations are refused until it can be written; deregistering works"
         self._troubles.saw("not_kept", message, lasting=True)
-        self._log.line("error", "not_kept", {"message": f"{why}: trying again"}, repeat_key="not_kept")
+        self._log.line(
+            "error", "not_kept", {"message": f"{why}; trying again: see `gossipreg info`"}, repeat_key="not_kept"
+        )
 
     def kept_again(self) -> None:
         self._troubles.over("not_kept")
         self._log.info("kept_again", message="the data directory can be written again, and is up to date")
 
     def seed_unresolved(self, seed: Seed, why: str) -> None:
-        self._troubles.saw(f"seed_unresolved {seed}", f"the seed {seed} is not resolved: {why}")
-        fields = {"seed": str(seed), "reason": why, "message": "trying again"}
+        self._troubles.saw(f"seed_unresolved {seed}", f"the name of the seed {seed} does not resolve: {why}")
+        fields = {"seed": str(seed), "reason": why, "message": "its name does not resolve; trying again"}
         self._log.line("warning", "seed_unresolved", {**fields}, repeat_key=f"seed {seed}")
 
     def seed_resolved(self, seed: Seed) -> None:

@@ -67,10 +67,10 @@ def parse_seed(text: str) -> Seed:
     if not host or not port:
         raise BadConfig(f"seed {text!r}: write HOST[:PORT], [V6ADDRESS]:PORT or srv:_NAME._udp.DOMAIN")
     if is_literal(host) and of_many(host):
-        raise BadConfig(f"seed {text!r}: that is the address of many, name a member's")
+        raise BadConfig(f"seed {text!r} is a multicast or broadcast address: give the address of a member")
     if len(host) > MAX_NAME_CHARS or any(len(label) > MAX_LABEL_CHARS for label in host.split(".")):
-        raise BadConfig(f"seed {text[:80] + '...'!r}: no host has so long a name, {MAX_LABEL_CHARS} characters between "
-                        f"dots and {MAX_NAME_CHARS} in all are the most")  # fmt: skip
+        raise BadConfig(f"seed {text[:80] + '...'!r} is too long: a host name has at most {MAX_NAME_CHARS} characters, "
+                        f"and at most {MAX_LABEL_CHARS} between two dots")  # fmt: skip
     return HostSeed(host, port)
 
 
@@ -93,7 +93,7 @@ async def resolve(seed: Seed) -> list[Address]:
     if isinstance(seed, HostSeed):
         return await _resolve_host(seed.host, seed.port)
     found: list[Address] = []
-    why = Unresolved("no SRV records")
+    why = Unresolved(f"{seed.name} has no SRV records")
     for host, port in await trio.to_thread.run_sync(_ask_srv, seed.name, abandon_on_cancel=True):
         try:
             found += await _resolve_host(host, port)
@@ -113,7 +113,7 @@ async def _resolve_host(host: str, port: int) -> list[Address]:
         raise Unresolved(f"{host}: {getattr(error, 'strerror', None) or error}") from None
     found = [Address(str(sockaddr[0]), port) for *_, sockaddr in results if not any(sockaddr[3:])]
     if not found:  # sockaddr[3] is the zone of an IPv6 address
-        raise Unresolved(f"{host}: only addresses that mean something on one link alone, give it another")
+        raise Unresolved(f"{host} has only link-local addresses: give it an address that other hosts can reach")
     return found
 
 

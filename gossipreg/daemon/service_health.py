@@ -111,7 +111,9 @@ class ServiceHealth:
     def refuses(self, id: str) -> None:
         """Take a service out of the answers that refused a connection: nobody checks it during the hold."""
         if id in self._entries:
-            self._log.warning("service_refuses", id=id, message="it takes no connections: not held in the answers")
+            self._log.warning(
+                "service_refuses", id=id, message="it refuses connections, so it leaves the answers during the restart"
+            )
             self._checked(id, Health.CRITICAL)
             self.known.forget(id)  # the earlier results of its checks must not count after the restart
 

@@ -45,7 +45,7 @@ def _restore(registrar: Registrar, kept: KeptService) -> None:
     try:
         params = unpackb(kept.params)
         if type(params) is not dict:
-            raise ValueError("what was kept of it is no registration: register it again")
+            raise ValueError("its stored registration cannot be read: register it again")
         registration = registrar.admission.read(params, trusted=kept.trusted)
         entry = Entry(registration, "socket", kept.trusted, owner=kept.owner)
         registrar.apply(entry, registrar.restored(kept.id), registrar.sidecar)
@@ -61,8 +61,9 @@ def _start_one(registrar: Registrar, file_services: FileServices, params: Mappin
             file_services.params[id] = registration.params
         if id in registrar.entries:
             if registrar.entries[id].registration.params != registration.params:
-                registrar.log.warning("service_kept", id=id, message=f"registered through the socket: `gossipreg "
-                                  f"deregister {id}` and a restart bring back what the {source} say")  # fmt: skip
+                registrar.log.warning("service_kept", id=id, message="the registration through the socket is in "
+                                  f"force, not that of the {source}: `gossipreg deregister {id}` and a restart "
+                                  "change that")  # fmt: skip
             return
         entry = Entry(registration, source, True, owner=registrar.sidecar.uid)
         registrar.apply(entry, registrar.restored(id), registrar.sidecar)

@@ -107,7 +107,7 @@ class Services:
         the health of the service, which is critical for a new one. With `keeps_checks` the service keeps its checks
         that are not given anew. Raises RequestError; then nothing changed."""
         if self._closed:
-            raise Leaving("this sidecar is leaving: register with the one that comes after it")
+            raise Leaving("this sidecar is leaving: register with its successor")
         registration = self._admission.read(params, trusted=by.trusted, who=str(by))
         owner = self._registrar.claim("register", registration.service.id, by)
         entry = Entry(
@@ -127,7 +127,7 @@ class Services:
         """Set one check of a service that is registered here, or (None) of this sidecar, in the place of the one with
         that id. Durable. Raises RequestError; then nothing changed."""
         if self._closed:
-            raise Leaving("this sidecar is leaving: register the check with the one that comes after it")
+            raise Leaving("this sidecar is leaving: register the check with its successor")
         if id is None:
             self.rights.check("a check of the whole node", by)
             await self.health.node_checks.put(check_id, given, said, partial(self._admission.check, who=str(by)),
@@ -197,11 +197,13 @@ class Services:
     def detach(self, holder: Holder) -> None:
         """Take out the services that were attached to this connection, which has ended; those in the file come back."""
         for id in [id for id, entry in self._entries.items() if entry.holder is holder]:
-            gone = "the program that registered it is gone"
+            gone = "the program that registered it has ended"
             if id not in self._file.params:
                 self._registrar.drop(id, "service_detached", keeps_maintenance=True, message=gone)
                 continue
-            self._registrar.log_line("service_detached", id=id, message=f"{gone}: as the file says from now on")
+            self._registrar.log_line(
+                "service_detached", id=id, message=f"{gone}; the registration of the services file is in force again"
+            )
             try:
                 as_in_file = self._admission.read(unpackb(self._file.params[id]), trusted=True)
                 entry = Entry(as_in_file, "file", True, owner=self._registrar.sidecar.uid)

@@ -26,7 +26,7 @@ def read_services(path: str) -> tuple[dict[str, Any], ...]:
     """The parameters of each service in the file. Raises CannotStart."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise CannotStart(f"--services {path}: not a plain file")
+            raise CannotStart(f"--services {path}: not a regular file")
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -51,7 +51,7 @@ def parse_services_untrusted(data: bytes, where: str) -> tuple[dict[str, Any], .
     if found:
         raise CannotStart(f"{where}: {next(iter(found))[:80]!r} is unknown: write each service under [[service]]")
     if type(services) is not list or not all(type(one) is dict for one in services):
-        raise CannotStart(f"{where}: 'service' is no list of tables: write each under [[service]]")
+        raise CannotStart(f"{where}: 'service' is not a list of tables: write each under [[service]]")
     if len(services) > MAX_SERVICES_A_ROW:
         raise CannotStart(f"{where}: {len(services)} services: one sidecar takes at most {MAX_SERVICES_A_ROW}")
     _check(services, where)

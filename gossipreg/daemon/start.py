@@ -121,7 +121,7 @@ def _config(settings: Settings) -> Config:
     if settings.on_sigterm not in ("leave", "hold"):
         raise BadConfig(f"--on-sigterm {settings.on_sigterm!r}: choose leave or hold")
     if settings.on_sigterm == "hold" and settings.data_dir is None:
-        raise BadConfig("--on-sigterm hold needs --data-dir: without one this sidecar comes back as another member")
+        raise BadConfig("--on-sigterm hold needs --data-dir: without it this sidecar comes back as another member")
     return replace(profile, cluster=settings.cluster)
 
 

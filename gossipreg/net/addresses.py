@@ -47,17 +47,17 @@ def split_host_port(text: str, *, what: str) -> tuple[str, int | None]:
             raise BadConfig(f"{what} {text!r}: write HOST:PORT, an IPv6 address in brackets")
         head, _, tail = text.rpartition(":")
         if is_literal(head) and tail.isdigit() and len(tail) >= 4:
-            raise BadConfig(f"{what} {text!r} may mean two things: write [{head}]:{tail} or [{text}]")
+            raise BadConfig(f"{what} {text!r} is ambiguous: write [{head}]:{tail} or [{text}]")
     else:
         host, colon, port_text_or_empty = text.partition(":")
         port_text = port_text_or_empty if colon else None
     if "%" in host:
-        raise BadConfig(f"{what} {text!r}: an address with a zone (%) means something on one link alone: give one that "
+        raise BadConfig(f"{what} {text!r}: an address with a zone (%) is valid on one link only: give one that "
                         "all members can reach")  # fmt: skip
     if any(char.isspace() or not char.isprintable() or char == "/" for char in host):
         raise BadConfig(f"{what} {text!r}: {host!r} is not a host")
     if host.isdigit():
-        raise BadConfig(f"{what} {text!r}: {host} is no host, write HOST:PORT")
+        raise BadConfig(f"{what} {text!r}: {host} is not a host, write HOST:PORT")
     if port_text is None:
         return host, None
     if not (port_text.isascii() and port_text.isdigit() and len(port_text) <= 5) or int(port_text) > 65535:

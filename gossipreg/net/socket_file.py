@@ -109,7 +109,7 @@ def _bind(listener: socket.socket, path: Path, flag: str) -> None:
 def _remove_dead(path: Path, flag: str) -> None:
     """Unlink a socket at which nobody listens."""
     if not stat.S_ISSOCK(path.lstat().st_mode):
-        raise CannotStart(f"{path} is there and is no socket: take it away, or choose another {flag}")
+        raise CannotStart(f"{path} exists and is not a socket: remove it, or choose another {flag}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
         probe.setblocking(False)
         try:

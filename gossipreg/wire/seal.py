@@ -75,7 +75,7 @@ class Keyring:
             try:
                 key = base64.b64decode(written, validate=True)
             except (binascii.Error, ValueError):
-                raise BadConfig(f"line {number} of the keys is no base64: see `gossipreg keygen`") from None
+                raise BadConfig(f"line {number} of the keys is not base64: see `gossipreg keygen`") from None
             if len(key) != KEY_BYTES:
                 raise BadConfig(
                     f"line {number} of the keys has {len(key)} bytes: a key is {KEY_BYTES}, see `gossipreg keygen`"
@@ -134,7 +134,7 @@ class Sealer:
     def seal(self, body: bytes) -> bytes:
         """A datagram of `body`. OverflowError once the counter is used up: nothing is sealed with one used before."""
         if self.counter >= MAX_COUNTER:
-            raise OverflowError("this process has sealed 2**48 datagrams: start it again")
+            raise OverflowError("this process has sealed 2**48 datagrams, the limit for one key: restart it")
         self.counter += 1
         counter = self.counter.to_bytes(COUNTER_BYTES, "big")
         header = self._prefix + counter

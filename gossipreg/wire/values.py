@@ -332,7 +332,7 @@ def known(raw: object, count: int) -> tuple[Any, ...]:
 
 def _array(raw: object, most: int, what: str) -> tuple[Any, ...]:
     if type(raw) is not tuple:
-        raise ValueError(f"{what} are no array")
+        raise ValueError(f"{what} are not an array")
     _check_count(what, raw, most)
     return raw
 
@@ -363,7 +363,7 @@ def _check_text(what: str, value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{what} is {value!r:.40}: a lone surrogate is no text") from None
+        raise ValueError(f"{what} is {value!r:.40}: a lone surrogate is not text") from None
     return value
 
 

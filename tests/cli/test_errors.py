@@ -238,7 +238,7 @@ def test_a_socket_that_this_user_may_not_use_is_3_and_says_so(
     ended = command("--socket", str(sidecar.path), "lookup", "web")
     assert (ended.code, ended.out) == (3, "")
     assert ended.err == (
-        f"Error: the socket {sidecar.path} is there, but this user may not use it: see `join --socket-group`\n"
+        f"Error: the socket {sidecar.path} exists, but this user may not use it: see `join --socket-group`\n"
     )
 
 

@@ -115,10 +115,10 @@ def test_info_is_for_people_or_one_object(sidecar: FakeSidecar, command: Command
 
 
 def test_info_says_first_what_goes_wrong(sidecar: FakeSidecar, command: Command) -> None:
-    troubles = [{"message": "10.0.0.5:7940 does not accept our key: check --key-file", "since_s": 75.0}]
+    troubles = [{"message": "10.0.0.5:7940 does not accept the key of this sidecar", "since_s": 75.0}]
     sidecar.answers["info"] = lambda _: {**INFO, "troubles": troubles}
     first, second = command("info").out.splitlines()[:2]
-    assert first == "! 10.0.0.5:7940 does not accept our key: check --key-file (for 1m)"
+    assert first == "! 10.0.0.5:7940 does not accept the key of this sidecar (for 1m)"
     assert second.split() == ["id", "00" * 16]
 
 

@@ -107,7 +107,7 @@ UNKNOWN: dict[str, Any] = {
             "",
             {**UNKNOWN, "synced": False},
             "no service of this name is known (`gossipreg services` lists all); "
-            "this sidecar is not synced yet, so there may be some",
+            "this sidecar is not synced yet, so there may be some (`gossipreg info` says why)",
         ),
         ("", {**UNKNOWN, "dead": 2}, "2 on members that are dead (`lookup --all` lists them)"),
         (
@@ -158,7 +158,7 @@ def test_lookup_warns_of_stale_instances_on_stderr_alone(sidecar: FakeSidecar, c
     sidecar.answers["lookup"] = lambda _: [instance(stale=True)]
     ended = command("lookup", "web")
     assert (ended.code, ended.out) == (0, "10.0.0.1:8080\n")
-    assert ended.err.startswith("Warning: this sidecar hears no other")
+    assert ended.err.startswith("Warning: this sidecar receives nothing from other")
 
 
 def test_text_of_others_forges_no_line_and_moves_no_cursor(sidecar: FakeSidecar, command: Command) -> None:

@@ -9,7 +9,7 @@ from gossipreg.errors import NotSynced
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar, instance
 
-WHY = "not synced, so where web is cannot be told yet: no other member has answered yet"
+WHY = "this sidecar is not synced, so it does not know where web is yet: no other member has answered yet"
 
 
 def _refuse(_params: dict[str, Any]) -> Any:
@@ -49,9 +49,9 @@ def test_a_partial_answer_is_printed_with_a_warning(sidecar: FakeSidecar, comman
 
 def test_info_says_why_it_is_not_synced(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["info"] = lambda _: {"synced": False, "knowledge": "not_synced", "not_synced_because": "a reason"}
-    assert command("info").out.startswith("! not synced: only what is registered here is known; a reason\n")
+    assert command("info").out.startswith("! not synced: a reason; only what is registered here is known\n")
     sidecar.answers["info"] = lambda _: {"synced": False, "knowledge": "last_known", "not_synced_because": "a reason"}
-    assert command("info").out.startswith("! not synced: the answers are those known last; a reason\n")
+    assert command("info").out.startswith("! not synced: a reason; the answers are those known last\n")
 
 
 def test_wait_says_that_it_could_not_know(sidecar: FakeSidecar, command: Command) -> None:

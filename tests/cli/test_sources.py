@@ -121,9 +121,9 @@ def test_the_key_variable_goes_before_a_key_file_in_the_file(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("sede = 1", "'sede' is no option of join: did you mean seed?"),
-        ('key_file = "k"', "'key_file' is no option of join: did you mean key-file?"),
-        ("config = 1", "'config' is no option of join"),
+        ("sede = 1", "'sede' is not an option of join: did you mean seed?"),
+        ('key_file = "k"', "'key_file' is not an option of join: did you mean key-file?"),
+        ("config = 1", "'config' is not an option of join"),
         ("zone = 3", "zone is '3', and it takes a text in quotes"),
         ("seed = [1]", "it takes texts in quotes"),
         ('insecure = "yes"', "it takes true or false"),
@@ -170,7 +170,9 @@ def test_an_unknown_variable_is_a_warning_with_a_suggestion(
     monkeypatch.setenv("GOSSIPREG_EMPTY", "")
     assert command("join").code == 0
     assert given[0].seeds == ()
-    assert given[0].ignored_variables == (("GOSSIPREG_SEEDS", "it is no option of join: did you mean GOSSIPREG_SEED?"),)
+    assert given[0].ignored_variables == (
+        ("GOSSIPREG_SEEDS", "it is not an option of join: did you mean GOSSIPREG_SEED?"),
+    )
 
 
 def test_kubernetes_service_variables_are_ignored_with_a_warning(
@@ -215,7 +217,7 @@ def test_config_prints_what_was_chosen_and_from_where(sidecar: FakeSidecar, comm
         {"name": "insecure", "value": True, "source": "flag", "where": "--insecure"},
         {"name": "zone", "value": "", "source": "default", "where": ""},
     ]
-    ignored = [{"variable": "GOSSIPREG_X", "why": "it is no option of join"}]
+    ignored = [{"variable": "GOSSIPREG_X", "why": "it is not an option of join"}]
     sidecar.answers["config"] = lambda _: {"file": None, "options": options, "ignored": ignored}
     ended = command("config")
     assert ended.out.splitlines() == [
@@ -223,5 +225,5 @@ def test_config_prints_what_was_chosen_and_from_where(sidecar: FakeSidecar, comm
         "seed      a:1 b:2  variable GOSSIPREG_SEED",
         "insecure  yes      flag",
     ]
-    assert ended.err == "Note: GOSSIPREG_X is ignored: it is no option of join\n"
+    assert ended.err == "Note: GOSSIPREG_X is ignored: it is not an option of join\n"
     assert "zone" in command("config", "--all").out

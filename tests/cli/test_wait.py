@@ -77,7 +77,7 @@ def test_wait_synced_asks_until_it_is_so(sidecar: FakeSidecar, command: Command)
 def test_wait_synced_gives_up_with_a_plain_no(sidecar: FakeSidecar, command: Command) -> None:
     sidecar.answers["info"] = lambda _: {"synced": False}
     assert command("wait", "--synced", "--timeout", "0") == (
-        1, "", "this sidecar is not synced with the cluster after 0s\n",
+        1, "", "this sidecar is not synced with the cluster after 0s: `gossipreg info` says why\n",
     )  # fmt: skip
 
 

@@ -25,7 +25,9 @@ def test_watch_prints_a_line_an_instance(sidecar: FakeSidecar, command: Command)
     ]
     assert ended.code == 4
     first, last = ended.err.splitlines()
-    assert first == f"the sidecar on {sidecar.path} closed the connection: watching again when a sidecar answers"
+    assert (
+        first == f"the sidecar on {sidecar.path} closed the connection; the watch goes on as soon as a sidecar answers"
+    )
     assert last == "Error: enough watches for this test"
 
 
@@ -41,7 +43,7 @@ def test_watch_begins_anew_when_the_sidecar_comes_back(sidecar: FakeSidecar, com
     assert ended.out.splitlines() == [
         "current web web-1 10.0.0.1:1 passing node=web-1", "current web web-2 10.0.0.1:2 warning node=web-1",
     ] * 3  # fmt: skip
-    assert ended.err.count("watching again") == 3
+    assert ended.err.count("the watch goes on") == 3
 
 
 def test_watch_where_there_is_no_sidecar_is_3_at_once(command: Command) -> None:
@@ -53,4 +55,4 @@ def test_a_watch_that_is_cut_off_is_begun_anew(cut: str, sidecar: FakeSidecar, c
     sidecar.changes, sidecar.watches = [CHANGES[0], rpc.encode_error(None, cut, "cut off"), None], 2
     ended = command("watch", "web")
     assert (ended.code, ended.out.count("current web web-1")) == (4, 2)
-    assert ended.err.count("cut off: watching again") == 2
+    assert ended.err.count("cut off; the watch goes on") == 2

@@ -127,7 +127,7 @@ def test_a_forked_child_is_refused_the_watch_of_its_parent(sidecar: FakeSidecar)
         "assert watch.next_within(60)['instance']['port'] == 1\n",
         sidecar.path,
     )
-    assert out.splitlines() == ["this watch was opened by process P: open another in this one (C)"] * 2
+    assert out.splitlines() == ["this watch was opened by process P: open another one in this process (C)"] * 2
 
 
 def test_a_child_of_a_fork_outside_python_is_kept_apart_too(

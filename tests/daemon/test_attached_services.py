@@ -41,7 +41,7 @@ async def test_who_attached_a_service_is_told_when_another_takes_it(autojump_clo
         await one.services.register(WEB, by=ROOT, holder=first)
         await one.services.register({**WEB, "weight": 2}, by=ROOT, holder=first)
         await one.services.register(WEB, by=ROOT, holder=second)
-        assert first.told == [("web-80", "was registered anew by another")]
+        assert first.told == [("web-80", "was registered again by another program")]
         await one.services.deregister("web-80", by=ROOT)
         assert second.told == [("web-80", "was deregistered")]
         await one.services.register(WEB, by=ROOT, holder=third)

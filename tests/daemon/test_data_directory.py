@@ -161,7 +161,7 @@ def test_a_damaged_database_is_set_aside_and_never_overwritten(tmp_path: Path, d
     assert aside.read_bytes() == damaged
 
 
-@pytest.mark.parametrize("how", ["empty", "gone"])
+@pytest.mark.parametrize("how", ["empty", "missing"])
 def test_a_database_that_was_emptied_is_no_first_start(tmp_path: Path, how: str) -> None:
     id, _ = open_closed(tmp_path)
     path = tmp_path / DATABASE
@@ -170,7 +170,7 @@ def test_a_database_that_was_emptied_is_no_first_start(tmp_path: Path, how: str)
     else:
         path.unlink()
     for _ in range(2):
-        with pytest.raises(CannotStart, match=f"is {how}, and held the identity {id.hex()}: put a backup"):
+        with pytest.raises(CannotStart, match=f"is {how}, and it held the identity {id.hex()}: restore a backup"):
             DataDirectory(str(tmp_path))
     (tmp_path / "lock").unlink()
     assert open_closed(tmp_path)[0] != id

@@ -67,7 +67,7 @@ async def test_a_service_of_the_file_returns_after_a_takeover_ends(autojump_cloc
 
 
 def too_large(*_: object) -> None:
-    raise TooLarge("a row of more than 1 byte: take something out first")
+    raise TooLarge("this sidecar would announce more than 1 byte: deregister a service first")
 
 
 async def test_a_failed_entry_of_the_file_is_done_at_the_next_reading(

@@ -46,7 +46,7 @@ def test_a_pipe_that_nobody_writes_to_holds_nobody_up(tmp_path: Path) -> None:
 
 
 def test_a_file_without_end_is_no_key_file() -> None:
-    with pytest.raises(CannotStart, match="no key file"):
+    with pytest.raises(CannotStart, match="is not a key file"):
         read_keyring(Settings(key_file="/dev/zero"))
 
 

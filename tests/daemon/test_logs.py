@@ -78,8 +78,10 @@ def test_wrong_clusters_and_keys_are_told_in_plain_words() -> None:
     log_event(log, Event("wrong_cluster", (("cluster", "x"), ("address", "10.0.0.1:7940"))), cluster="y")
     log_event(log, Event("not_our_key", (("address", "10.0.0.1:7940"),)), cluster="y")
     first, second = out.getvalue().splitlines()
-    assert first.endswith("answered by cluster 'x', not 'y': check --cluster or the seed 10.0.0.1:7940\"")
-    assert second.endswith('message="10.0.0.1:7940 does not accept our key: check --key-file"')
+    assert first.endswith("10.0.0.1:7940 belongs to cluster 'x', not 'y': check --cluster and the seeds\"")
+    assert second.endswith(
+        'message="10.0.0.1:7940 does not accept the key of this sidecar: check --key-file here and there"'
+    )
 
 
 @pytest.mark.parametrize(

@@ -149,10 +149,12 @@ def test_two_sealed_sidecars_find_each_other_and_one_takes_leave(processes: Any,
 def test_another_cluster_and_another_key_are_told_in_words(processes: Any) -> None:
     a = processes("a", cluster="x", key=KEY)
     b = processes("b", cluster="y", key=KEY, seeds=[a.gossip])
-    b.wait_log("answered by cluster 'x', not 'y'")
-    assert "answered by cluster 'x', not 'y'" in b.call("info")["troubles"][0]["message"]
+    b.wait_log("belongs to cluster 'x', not 'y'")
+    assert "belongs to cluster 'x', not 'y'" in b.call("info")["troubles"][0]["message"]
     other_key = base64.b64encode(bytes(32)).decode()
-    processes("c", cluster="x", key=other_key, seeds=[a.gossip]).wait_log(f"{a.gossip} does not accept our key")
+    processes("c", cluster="x", key=other_key, seeds=[a.gossip]).wait_log(
+        f"{a.gossip} does not accept the key of this sidecar"
+    )
 
 
 def test_sighup_reads_keys_again_unless_the_file_is_bad(processes: Any, tmp_path: Path) -> None:
@@ -264,7 +266,7 @@ def start_error(tmp_path: Path, **settings: Any) -> str:
         ({"key_file": "/"}, "key file /"),
         ({"on_sigterm": "hold"}, "--data-dir"),
         ({"on_sigterm": "dance"}, "'dance'"),
-        ({"name": " "}, "more than blanks"),
+        ({"name": " "}, "text that is not blank"),
         ({"data_dir": ""}, "--data-dir is empty"),
         ({"bind": "", "key": KEY}, "--bind is empty"),
         ({"socket_group": ""}, "--socket-group is empty"),
@@ -273,12 +275,12 @@ def start_error(tmp_path: Path, **settings: Any) -> str:
         ({"socket_group": "9" * 5000}, "at most 4294967294"),
         ({"socket": "/"}, "--socket '/': that is a folder"),
         ({"socket": "."}, "--socket '.': that is a folder"),
-        ({"socket": ".."}, ".. is there and is no socket"),
+        ({"socket": ".."}, ".. exists and is not a socket"),
         ({"bind": "::1:7940"}, "write [::1]:7940 or [::1:7940]"),
         ({"bind": "127.0.0.1:" + "9" * 5000}, "0 to 65535"),
         ({"seeds": ("127.0.0.1:0",)}, "'127.0.0.1:0'"),
         ({"services": "/nowhere/f"}, "/nowhere/f: No such file"),
-        ({"services": "/"}, "not a plain file"),
+        ({"services": "/"}, "not a regular file"),
         ({"socket_group": "no-such-group"}, "no-such-group"),
         ({"socket": "/tmp/" + "x" * 120}, "107"),
         ({"advertise": "0.0.0.0"}, "--advertise"),

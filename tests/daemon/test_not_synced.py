@@ -12,7 +12,9 @@ async def test_lookup_of_an_unknown_name_is_the_error_not_synced(unsynced: Sidec
     client = await unsynced.client()
     code, message = await client.call("lookup", name="web")
     assert code == "not_synced"
-    assert message == "not synced, so where web is cannot be told yet: no other member has answered yet"
+    assert (
+        message == "this sidecar is not synced, so it does not know where web is yet: no other member has answered yet"
+    )
 
 
 async def test_lookup_of_a_name_registered_here_is_marked_partial(unsynced: Sidecar) -> None:

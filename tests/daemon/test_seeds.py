@@ -65,7 +65,7 @@ def test_anything_else_is_an_error_that_names_it(text: str) -> None:
 
 @pytest.mark.parametrize("host", ["a" * 64, ".".join(["a" * 60] * 5)])
 def test_a_name_that_no_host_can_have_is_refused_at_once(host: str) -> None:
-    with pytest.raises(BadConfig, match="no host has so long a name"):
+    with pytest.raises(BadConfig, match="a host name has at most 253 characters"):
         parse_seed(f"{host}:1")
     assert parse_seed("a" * 63 + ":1") == HostSeed("a" * 63, 1)
 
@@ -95,7 +95,7 @@ async def test_what_means_something_on_one_link_alone_is_not_called(monkeypatch:
     seed = parse_seed("db-1.example:7940")
     assert await resolve(seed) == [Address("fd00::1", 7940), A]
     del asked[1:]
-    with pytest.raises(Unresolved, match=r"db-1\.example: .* one link"):
+    with pytest.raises(Unresolved, match=r"db-1\.example has only link-local"):
         await resolve(seed)
 
 

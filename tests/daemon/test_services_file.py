@@ -66,7 +66,7 @@ checks = ["ttl:5s", {check = "http://h/,a", interval = "5s", verify = false, hea
         ("[[service]]\nname = 'x'\nport = 1\n[[service]]\nname = 'x'\nport = 1", "service 1 has the id 'x-1' too"),
         ("[[service]]\nname = 'x'\nport = 1\nchecks = ['ftp://x']", "ftp://x"),
         ("[[service]]\nname = 'x'\nport = 1\nchecks = [{interval = '5s'}]", "a table without `check`"),
-        ("[[service]]\nname = 'x'\nport = 1\nchecks = [{check = 'tcp://h:1', foo = 1}]", "'foo' is no option"),
+        ("[[service]]\nname = 'x'\nport = 1\nchecks = [{check = 'tcp://h:1', foo = 1}]", "'foo' is not an option"),
         ("[[service]]\n" * 5000, "at most 4096"),
     ],
 )
@@ -92,8 +92,8 @@ def test_what_is_no_readable_file_is_said(tmp_path: Path) -> None:
     huge = tmp_path / "huge"
     huge.write_bytes(b"#" * (MAX_BYTES + 1))
     for path, words in (
-        (tmp_path / "nowhere", "No such file"), (tmp_path, "not a plain file"), (huge, "more than"),
-        (Path("/dev/zero"), "not a plain file"), ("a\0b", "null"),
+        (tmp_path / "nowhere", "No such file"), (tmp_path, "not a regular file"), (huge, "more than"),
+        (Path("/dev/zero"), "not a regular file"), ("a\0b", "null"),
     ):  # fmt: skip
         with pytest.raises(CannotStart, match=words):
             read_services(str(path))

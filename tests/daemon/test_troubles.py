@@ -153,8 +153,7 @@ def test_rows_that_do_not_arrive_name_the_member_that_has_them() -> None:
     told = Event("pull_failed", (("row", "db-1"), ("name", "web-3"), ("address", "10.0.0.7:7940")))
     held.on_event(told, in_words(told, cluster="c"))
     assert shown(held) == [
-        "web-3 (10.0.0.7:7940) answers, but rows that it was asked for do not arrive: "
-        "check the MTU of the path from there"
+        "web-3 (10.0.0.7:7940) answers, but rows requested from it do not arrive: check the MTU of the path from there"
     ]
     over = Event("pull_failed_over", (("name", "web-3"), ("address", "10.0.0.7:7940")))
     held.on_event(over, in_words(over, cluster="c"))

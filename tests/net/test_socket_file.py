@@ -47,7 +47,7 @@ def test_the_socket_of_a_live_sidecar_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("mine")
-    with pytest.raises(CannotStart, match="no socket"):
+    with pytest.raises(CannotStart, match="is not a socket"):
         bind_socket_file(tmp_path / "s", group=None)
     assert (tmp_path / "s").read_text() == "mine"
 

@@ -65,7 +65,7 @@ def test_sigterm_without_a_restart_job_holds_no_services(
     assert web.end() == 0
     wait_for(lambda: other.states()["web"] == "left")
     assert other.lookup("web") == []
-    assert "leaving without a hold" in web.log.read_text()
+    assert "it leaves without a hold" in web.log.read_text()
     assert "warning no_hold" in web.log.read_text()
 
 

@@ -54,7 +54,7 @@ def test_drain_fails_while_the_sidecar_is_not_synced(cluster: Sidecars) -> None:
     one = cluster.start("one", "--seed", "127.0.0.1:1").wait_ready()
     _register(one)
     said = cli(one, "drain", "--service", "web-80", "--timeout", "0.3s", code=1)
-    assert said.startswith("not synced after 0.3s, so not all members are known here: "), said
+    assert said.startswith("this sidecar is not synced after 0.3s, so it does not know all members: "), said
     result = json.loads(cli(one, "drain", "--timeout", "0.3s", "--json", code=1))
     assert (result["acked"], result["durable"]) == (False, True)
     assert result["not_synced_because"]

@@ -67,7 +67,9 @@ def test_with_the_seed_down_every_interface_says_so(cluster: Sidecars) -> None:
     line = [*COMMAND, "--socket", str(one.socket), "lookup", "web", "--timeout", "200ms"]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=BOUND_S, check=False)
     assert (ended.returncode, ended.stdout) == (4, "")
-    assert ended.stderr.startswith("Error: not synced, so where web is cannot be told yet: no other member")
+    assert ended.stderr.startswith(
+        "Error: this sidecar is not synced, so it does not know where web is yet: no other member"
+    )
 
 
 def test_a_restart_with_a_data_directory_is_never_empty(cluster: Sidecars) -> None:
@@ -148,4 +150,4 @@ def test_commands_that_follow_say_why_they_wait(cluster: Sidecars) -> None:
         assert watching.stderr is not None
         said = watching.stderr.readline()
         watching.terminate()
-    assert said == "this sidecar is not synced yet, the instances come when it is: no other member has answered yet\n"
+    assert said == "this sidecar is not synced yet: no other member has answered yet; the instances follow once it is\n"

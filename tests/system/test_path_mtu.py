@@ -140,7 +140,7 @@ def test_members_of_the_first_release_work_beside_ours(
         wait_for(lambda: holds(new, old.name) and new.sidecar.call("info")["synced"], BOUND_S)
         assert new.sidecar.call("info")["missing"] == 0
         return
-    wait_for(lambda: any("answers, but rows that it was asked for do not arrive" in text for text in troubles(new)), 60)
+    wait_for(lambda: any("answers, but rows requested from it do not arrive" in text for text in troubles(new)), 60)
     info = new.sidecar.call("info")
     assert info["missing"] == 1
     assert [one.removeprefix(f"{old.name} at ") for one in info["missing_from"]] == [f"{old.v4}:7940"]

@@ -133,6 +133,6 @@ def test_an_attached_client_ends_when_another_takes_its_service(cluster: Sidecar
     _, said = client.communicate(timeout=BOUND_S)
     assert client.returncode == 1
     assert said.startswith(
-        "web-80 was deregistered" if how == "deregister" else "web-80 was registered anew by another"
+        "web-80 was deregistered" if how == "deregister" else "web-80 was registered again by another program"
     )
     assert len(one.lookup("web")) == int(how == "register")

@@ -90,13 +90,13 @@ def test_a_sidecar_started_before_its_seed_joins_later(sidecars: Sidecars) -> No
 def test_another_key_or_cluster_is_an_error_in_words(sidecars: Sidecars) -> None:
     first = sidecars.start("first").wait_ready()
     stranger = sidecars.start("stranger", "--seed", first.gossip, "--cluster", "other").wait_ready()
-    wait_for(lambda: "answered by cluster 'default'" in stranger.log.read_text())
+    wait_for(lambda: "belongs to cluster 'default'" in stranger.log.read_text())
     other_key = sidecars.folder / "other-key"
     other_key.write_text(_run("keygen").stdout)
     locked_out = Sidecar(sidecars.folder, "locked-out", "--seed", first.gossip, key_file=other_key)
     sidecars.all.append(locked_out)
     locked_out.wait_ready()
-    wait_for(lambda: "does not accept our key" in locked_out.log.read_text())
+    wait_for(lambda: "does not accept the key of this sidecar" in locked_out.log.read_text())
     assert first.states() == {"first": "alive"}
 
 

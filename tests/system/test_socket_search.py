@@ -82,7 +82,7 @@ def test_users_find_the_socket_of_the_systemd_unit() -> None:
         assert found[who] == [0, "found"], who
     code, message = found["another user"]
     assert (code, message) == (
-        3, "the socket /run/gossipreg/gossipreg.sock is there, but this user may not use it: see `join --socket-group`",
+        3, "the socket /run/gossipreg/gossipreg.sock exists, but this user may not use it: see `join --socket-group`",
     )  # fmt: skip
     code, message = found["a login of the group, later"]
     assert code == 3

@@ -76,4 +76,4 @@ def test_the_key_rotation_of_the_manual_loses_nobody(unit: Unit) -> None:
     assert unit.info()["generation"] == generation, "it was never restarted"
     log = unit.machine.log() + unit.peer.log.read_text()
     assert "member_dead" not in log
-    assert "does not accept our key" not in log
+    assert "does not accept the key of this sidecar" not in log

@@ -271,10 +271,10 @@ def test_keys_are_read_one_a_line_with_comments_and_blank_lines() -> None:
     [
         ("", "there is no key"),
         ("# nothing\n\n", "there is no key"),
-        (f"{written(OLD)}\nnot base64!\n", "line 2 of the keys is no base64"),
+        (f"{written(OLD)}\nnot base64!\n", "line 2 of the keys is not base64"),
         (f"\n{written(OLD[:16])}", "line 2 of the keys has 16 bytes: a key is 32"),
-        (written(OLD)[:-1], "line 1 of the keys is no base64"),
-        ("schlüssel", "line 1 of the keys is no base64"),
+        (written(OLD)[:-1], "line 1 of the keys is not base64"),
+        ("schlüssel", "line 1 of the keys is not base64"),
     ],
 )
 def test_a_bad_key_is_named_by_its_line_and_never_shown(text: str, says: str) -> None:

@@ -110,7 +110,7 @@ class Joining:
             return ""
         if self._missing and self._first is not None:
             whose = " at ".join(filter(None, self._channel.named_at(self._first)))
-            return f"{len(self._missing)} rows that {whose} listed are not here yet"
+            return f"{len(self._missing)} rows that {whose} listed have not arrived yet"
         if self._listing is not None:
             return f"the member at {self._channel.address(self._listing.peer)} has not listed its whole table yet"
         return "no other member has answered yet"

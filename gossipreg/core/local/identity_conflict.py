@@ -128,5 +128,5 @@ class IdentityConflict:
         id = self._context.id.hex()
         self._report(address)
         other = "another sidecar" if address is None else f"the sidecar at {address}"
-        message = f"duplicate identity {id}: {other} runs with a copy of this data directory; give each its own"
+        message = f"duplicate identity {id}: {other} runs with a copy of this data directory: give each its own"
         self._context.effects.append(Stop(message))

@@ -103,7 +103,9 @@ class OwnRow:
         if slot is None:
             slot = self._free[0] if self._free else len(self._slots)
             if slot >= MAX_SERVICES_A_ROW:
-                raise TooLarge(f"this sidecar has {MAX_SERVICES_A_ROW} services already: deregister some")
+                raise TooLarge(
+                    f"this sidecar has {MAX_SERVICES_A_ROW} services, the limit: deregister one, or use another sidecar"
+                )
         before, table, now = self.version, self._table, self._context.now
         if self.health.get(service.id) != (health, reason):
             table.write(KIND_HEALTH, slot, values.encode_health(health, reason), now)

@@ -210,11 +210,11 @@ class Content:
         if self._view(key) == value:
             return
         if len(value) > MAX_VALUE_BYTES:
-            raise TooLarge(f"a value of {len(value)} bytes: it may have {MAX_VALUE_BYTES}")
+            raise TooLarge(f"a value has {len(value)} bytes: at most {MAX_VALUE_BYTES}")
         chunks = [] if len(value) <= _CHUNK_BYTES else _chunks(value)
         more = len(value) + (1 + len(chunks)) * (ENTRY_BYTES + 1)
         if self.size_bytes - self._slot_bytes(key) + more > MAX_ROW_BYTES:
-            raise TooLarge(f"a row of more than {MAX_ROW_BYTES} bytes: take something out first")
+            raise TooLarge(f"this sidecar would announce more than {MAX_ROW_BYTES} bytes: deregister a service first")
         for part, chunk in enumerate(chunks, 1):
             self.counter += 1
             self._apply(key + (part << _KIND_BITS), self.counter, _PART + chunk)

@@ -168,8 +168,8 @@ class MembershipIndex:
             return "declared left by an operator (force-leave)"
         why = self.why.get(row.id, "")
         if row.reporter == self._context.id:
-            return why or "declared here"
-        by = "somebody" if row.reporter is None else self._table.name(row.reporter)
+            return why or "declared dead by this sidecar"
+        by = "another member" if row.reporter is None else self._table.name(row.reporter)
         return f"reported by {by}; {why}" if why else f"reported by {by}"
 
     def _forget(self, id: NodeId) -> None:

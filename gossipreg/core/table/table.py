@@ -124,7 +124,9 @@ class Table:
         else:
             full = kind == KIND_SERVICE and content.services >= MAX_SERVICES_A_ROW
             if full and content.view(kind, slot) is None:
-                raise TooLarge(f"{content.services} services on one member: deregister one, or use another sidecar")
+                raise TooLarge(
+                    f"this sidecar has {content.services} services, the limit: deregister one, or use another sidecar"
+                )
             content.put(kind, slot, value)
         content.expire_tombstones(now, self.config.tombstone_s, self.config.tombstones_max)
         self._settle(self.own, answered=self.own.answers, now=now)

@@ -166,9 +166,9 @@ def _split(kind: Kind, rest: str) -> tuple[str, Given]:
         rest = before
     word, equals, _ = last.partition("=")
     if comma and (_almost_known(word) or (equals and word.isidentifier() and kind not in _COMMAS)):
-        raise ValueError(f"{word[:40]!r} is no option: there are {', '.join(ALLOWED[kind])}")
+        raise ValueError(f"{word[:40]!r} is not an option: the options are {', '.join(ALLOWED[kind])}")
     if kind != "cmd" and (early := _KNOWN.search(rest)):
-        raise ValueError(f"what follows {early[1]}= has a comma and is no option: write a comma in a value as %2C")
+        raise ValueError(f"the value of {early[1]} contains a comma: write it as %2C")
     return rest, given
 
 
@@ -210,7 +210,7 @@ def _table_values(option: str, value: Any) -> list[str]:
         return ["yes" if value else "no"]
     if type(value) in (str, int, float):
         return [str(value)]
-    raise ValueError(f"{str(option)[:40]} has a value that is no text, number or boolean")
+    raise ValueError(f"{str(option)[:40]} has a value that is not a text, a number or a boolean")
 
 
 def _encoded(option: str, value: str) -> str:
@@ -224,7 +224,7 @@ def _made(text: str, shown: str, kind: Kind, target: str, given: Given) -> Check
     values: dict[str, Any] = {}
     for option, texts in given.items():
         if option not in OPTIONS:
-            raise ValueError(f"{str(option)[:40]!r} is no option: there are {', '.join(ALLOWED[kind])}")
+            raise ValueError(f"{str(option)[:40]!r} is not an option: the options are {', '.join(ALLOWED[kind])}")
         if option not in ALLOWED[kind]:
             raise ValueError(f"{kind} checks have no {option}: they take {', '.join(ALLOWED[kind])}")
         if len(texts) > 1 and option != "header":

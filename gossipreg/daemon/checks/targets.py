@@ -41,7 +41,7 @@ def _port(rest: str) -> int | None:
     try:
         return urlsplit(f"//{rest}").port
     except ValueError:
-        raise ValueError(f"the port in {rest[:80]!r} is no number from 1 to 65535") from None
+        raise ValueError(f"the port in {rest[:80]!r} is not a number from 1 to 65535") from None
 
 
 def _grpc(rest: str) -> str:
@@ -55,7 +55,7 @@ def _host_port(host: str | None, port: int) -> None:
     if not host or any(char in host for char in " %/?#@"):
         raise ValueError("name the host")
     if not is_host(host):
-        raise ValueError(f"{host[:80]!r} is no name of a host")
+        raise ValueError(f"{host[:80]!r} is not a host name")
     if port == 0:
         raise ValueError("port 0 takes no connection: choose 1 to 65535")
 

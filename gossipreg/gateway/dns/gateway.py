@@ -106,5 +106,5 @@ class DnsRun:
 def _whole_seconds(flag: str, seconds: float) -> int:
     """Raises BadConfig."""
     if not 0 <= seconds <= TTL_MAX_S or seconds != int(seconds):
-        raise BadConfig(f"{flag} {seconds:g}s: DNS counts in whole seconds, at most 24h")
+        raise BadConfig(f"{flag} {seconds:g}s: give whole seconds, at most 24h")
     return int(seconds)

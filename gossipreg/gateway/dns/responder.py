@@ -173,8 +173,8 @@ class Responder:
             self._trouble_due_at = now + TROUBLE_EVERY_S
             self._trouble(
                 f"dns_rate {host}",
-                f"{host} asks more than {share(host):,} DNS questions a second: those beyond are sent to TCP; let its "
-                "resolver keep answers for a second (--dns-ttl 1s), or have programs ask fewer",
+                f"{host} asks more than {share(host):,} DNS questions a second, and is sent to TCP for more: let "
+                "its resolver keep answers for a second (--dns-ttl 1s), or let programs ask less often",
             )
 
     # -- what is kept --------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def _http(given: Given) -> Check:
         raise bad_request(f"HTTP is {shown(url)}: give an http:// or https:// URL")
     header = given.get("header") or None
     if header is not None and type(header) is not dict:
-        raise bad_request('Header is no JSON object: give {"Name": ["value"]}')
+        raise bad_request('Header is not a JSON object: give {"Name": ["value"]}')
     method, body = text_of(given, "method") or None, text_of(given, "body") or None
     return {"check": url, **_some(method=method, body=body, header=header)}
 
@@ -120,7 +120,7 @@ def _grpc(given: Given) -> Check:
 def _args(given: Given) -> Check:
     args = given.get("args") or given.get("scriptargs")
     if type(args) is not list or not all(type(arg) is str for arg in args):
-        raise bad_request("Args is no list of texts")
+        raise bad_request("Args is not a list of texts")
     return {"check": f"cmd:{shlex.join(args)}"}
 
 

@@ -38,9 +38,9 @@ def body_untrusted(body: bytes) -> Given:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        raise bad_request("the body is no JSON") from None
+        raise bad_request("the body is not JSON") from None
     if type(value) is not dict:
-        raise bad_request("the body is no JSON object")
+        raise bad_request("the body is not a JSON object")
     return keys(value)
 
 
@@ -79,12 +79,12 @@ def service_untrusted(given: Given) -> tuple[dict[str, Any], list[Given]]:
 def _definitions(given: Given) -> list[Given]:
     found = given.get("checks") or []
     if type(found) is not list:
-        raise bad_request("Checks is no list")
+        raise bad_request("Checks is not a list")
     alone = given.get("check")
     wanted = ([alone] if alone else []) + [one for one in found if one]
     for one in wanted:
         if type(one) is not dict:
-            raise bad_request("a check is no JSON object")
+            raise bad_request("a check is not a JSON object")
     return [keys(one) for one in wanted]
 
 
@@ -93,7 +93,7 @@ def _weight(given: Given) -> int | None:
     if not weights:
         return None
     if type(weights) is not dict:
-        raise bad_request('Weights is no JSON object: give {"Passing": 10, "Warning": 1}')
+        raise bad_request('Weights is not a JSON object: give {"Passing": 10, "Warning": 1}')
     plain = keys(weights)
     weight: int | None = plain.get("passing")
     return weight
@@ -104,7 +104,7 @@ def _refuse_proxy(given: Given) -> None:
     if not value:
         return
     if type(value) is not dict:
-        raise bad_request('Connect is no JSON object: leave it out, or give {"Native": true}')
+        raise bad_request('Connect is not a JSON object: leave it out, or give {"Native": true}')
     connect = keys(value)
     # An empty SidecarService asks for a proxy, too: one with the defaults.
     if connect.get("sidecarservice") is not None or any(

@@ -46,7 +46,7 @@ class Events:
 
     def open(self, name: str | None) -> Stream:
         if len(self.streams) >= STREAMS_MAX:
-            raise HttpError(503, "busy", f"there are {STREAMS_MAX} readers of events: close some")
+            raise HttpError(503, "busy", f"this sidecar serves {STREAMS_MAX} readers of events, the limit: close some")
         return Stream(self, name)
 
     def begin(self, stream: Stream) -> bytes:

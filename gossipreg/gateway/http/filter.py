@@ -91,7 +91,7 @@ def _tokens(text: str) -> Iterator[Token]:
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None or match.lastgroup is None:
-            raise _Bad(f"{text[at:].strip()[:20]!r} is none of its words")
+            raise _Bad(f"{text[at:].strip()[:20]!r} is not a word of the filter language")
         at = match.end()
         yield match.lastgroup, match[match.lastgroup]
 
@@ -123,10 +123,10 @@ class _Parser:
 
     def _take(self, what: str) -> Token:
         if self._at >= len(self._tokens):
-            raise _Bad(f"it ends where {what} belongs")
+            raise _Bad(f"it ends where {what} is expected")
         token = self._tokens[self._at]
         if token[0] == "op" or (token[0] == "word" and token[1] in _WORDS):
-            raise _Bad(f"{token[1]!r} stands where {what} belongs")
+            raise _Bad(f"{token[1]!r} stands where {what} is expected")
         self._at += 1
         return token
 
@@ -213,14 +213,14 @@ class _Parser:
     def _matches(self, selector: Token, value: Token, *, wanted: bool) -> Evaluate:
         path, kind = self._selected(selector)
         if kind is not str:
-            raise _Bad(f"{selector[1]} is no text: it cannot match")
+            raise _Bad(f"{selector[1]} is not a text: it cannot match")
         pattern = Pattern(_text(value), self._work)
         return _each(path, lambda found: pattern.found_in(found) is wanted, absent=not wanted)
 
     def _selected(self, token: Token) -> tuple[list[str], Kind]:
         """The path to the selected value, with `*` for each element of a list, and its kind."""
         if token[0] != "word":
-            raise _Bad(f"{token[1][:80]} is no selector")
+            raise _Bad(f"{token[1][:80]} is not a selector")
         kind, path = self._kind, []
         for key in (bracketed or plain for bracketed, plain in _PART.findall(token[1])):
             if isinstance(kind, tuple) and kind[0] == "list":
@@ -275,5 +275,5 @@ def _as_kind(token: Token, kind: Kind) -> Any:
         return text.lower() == "true"
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
-        raise _Bad(f"{shown(text)} is no whole number")
+        raise _Bad(f"{shown(text)} is not a whole number")
     return int(text)

@@ -163,7 +163,7 @@ class Reader:
         if status == 431:
             return _head_too_large()
         why = str(error).partition(": bytearray")[0]  # what h11 quotes it shows as Python does
-        return HttpError(status, "bad_request", f"this is no request: {why}", close=True)
+        return HttpError(status, "bad_request", f"this is not a valid request: {why}", close=True)
 
 
 def _head_too_large() -> HttpError:

@@ -40,7 +40,7 @@ class Guard:
         local_read = loopback and head.method in ("GET", "HEAD") and head.target.startswith(b"/v1/")
         if host is not None and not self._ours(host) and not (local_read and _is_local_name(host)):
             raise HttpError(
-                403, "wrong_host", f"{_shown(host)} is no name of this gateway: use an address, or allow the name "
+                403, "wrong_host", f"{_shown(host)} is not a name of this gateway: use an address, or allow the name "
                 "with --http-host"
             )  # fmt: skip
         origin = head.one(b"origin")

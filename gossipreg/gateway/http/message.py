@@ -134,7 +134,7 @@ def target_untrusted(target: bytes) -> Target:
     if not target.startswith(b"/"):
         scheme, mark, rest = target.partition(b"://")
         if not mark or scheme.lower() not in (b"http", b"https"):
-            raise bad_request("the target is no path: begin it with a slash")
+            raise bad_request("the target is not a path: begin it with a slash")
         slash = rest.find(b"/")
         target = b"/" if slash < 0 else rest[slash:]
     path, _, query = target.partition(b"?")
@@ -173,7 +173,7 @@ def _decoded(data: bytes, where: str) -> str:
     out = bytearray(first)
     for piece in escaped:
         if len(piece) < 2 or piece[0] not in _HEX or piece[1] not in _HEX:
-            raise bad_request(f"a percent sign in the {where} that is no escape: write it as %25")
+            raise bad_request(f"a percent sign in the {where} does not begin an escape: write it as %25")
         out.append(int(piece[:2], 16))
         out += piece[2:]
     try:

@@ -19,9 +19,13 @@ _GAUGES = {
         "gossipreg_health_score",
         "Local health score (Lifeguard): 0 is healthy; timeouts are multiplied by 1 + score",
     ),
-    "uptime_s": ("gossipreg_uptime_seconds", "Since it was started"),
+    "uptime_s": ("gossipreg_uptime_seconds", "Time since the sidecar was started"),
     "services": ("gossipreg_services", "Names of services known"),
     "out": ("gossipreg_out", "Whether flap damping delays its return: others have declared it dead repeatedly"),
+}
+_STATES = {
+    "synced": "Whether this sidecar is synced with the cluster",
+    "alone": "Whether this sidecar is isolated: it receives nothing from other members",
 }
 _COUNTER_GAUGES = {
     "rows": ("gossipreg_table_rows", "Rows in the table, dead ones included"),
@@ -34,7 +38,7 @@ _COUNTER_GAUGES = {
     "timers": ("gossipreg_timers", "Timers that wait in the core"),
     "unreceipted": ("gossipreg_queue_unreceipted", "Queued updates that neighbours have not acked yet"),
     "heard_s": ("gossipreg_heard_seconds", "Time since a datagram of another member arrived"),
-    "loop_lag_s": ("gossipreg_core_lag_seconds", "How late the last timer of the core was"),
+    "loop_lag_s": ("gossipreg_core_lag_seconds", "How late the last timer of the core fired"),
     "checks": ("gossipreg_checks", "Health checks of services registered here"),
     "checks_running": ("gossipreg_checks_running", "Health checks that run now"),
     "checks_waiting": ("gossipreg_queue_checks", "Health checks that are due and wait for a free slot"),
@@ -46,11 +50,11 @@ _COUNTERS = {
     "suspicions": ("gossipreg_suspicions_total", "Suspicions: members that did not ack a probe in time"),
     "suspicions_cleared": ("gossipreg_suspicions_cleared_total", "Suspicions that an ack ended"),
     "verdicts": ("gossipreg_verdicts_total", "Members declared dead by this sidecar"),
-    "refutations": ("gossipreg_refutations_total", "Claims about this sidecar that it refuted"),
+    "refutations": ("gossipreg_refutations_total", "Suspicions and deaths of this sidecar that it refuted"),
     "rumours_repeated": ("gossipreg_rumours_repeated_total", "Updates retransmitted because no ack came"),
     "rumours_unreceipted": ("gossipreg_rumours_unreceipted_total", "Updates that were never acked"),
     "comparisons": ("gossipreg_comparisons_total", "Comparisons of tables begun"),
-    "pulls": ("gossipreg_pulls_total", "Rows asked for"),
+    "pulls": ("gossipreg_pulls_total", "Rows requested from other members"),
     "checks_run": ("gossipreg_checks_run_total", "Health checks run"),
     "lookups": ("gossipreg_lookups_total", "Lookups through the local socket"),
     "sent.datagrams": ("gossipreg_sent_datagrams_total", "Datagrams sent"),
@@ -67,10 +71,10 @@ _FAMILIES = {
     "drop.": ("gossipreg_drops_total", "reason", "What was dropped, by reason"),
     "sent.": ("gossipreg_sent_messages_total", "kind", "Messages sent, by kind"),
     "sent_bytes.": ("gossipreg_sent_messages_bytes_total", "kind", "Bytes of messages sent, by kind, before sealing"),
-    "bug.": ("gossipreg_bugs_total", "where", "Failures that should not be: see the log"),
+    "bug.": ("gossipreg_bugs_total", "where", "Failures inside the sidecar: see the log, and report them"),
     "dns.": ("gossipreg_dns_total", "event", "The DNS gateway's counters"),
     "http.": ("gossipreg_http_total", "event", "The HTTP gateway's counters"),
-    "table.": ("gossipreg_table_total", "event", "What the table refused or threw out"),
+    "table.": ("gossipreg_table_total", "event", "What the table refused or removed"),
     "": ("gossipreg_core_total", "event", "Other counters"),
 }
 
@@ -88,7 +92,7 @@ def metrics_text(info: Mapping[str, Any], members: Iterable[MemberInfo], instanc
 def _families(info: Mapping[str, Any], members: list[MemberInfo], instances: list[Instance],
               own: Mapping[str, float]) -> Iterator[tuple[str, str, str, list[Sample]]]:  # fmt: skip
     about = {key: str(info[key]) for key in ("version", "id", "name", "cluster")}
-    yield _one("gossipreg_info", "gauge", "Who this sidecar is", [(about, 1)])
+    yield _one("gossipreg_info", "gauge", "Identity of this sidecar, as labels", [(about, 1)])
     states = [({"state": state}, count) for state, count in info["members"].items()]
     yield _one("gossipreg_members", "gauge", "Members by state", states)
     healths = dict.fromkeys(Health, 0)
@@ -97,14 +101,14 @@ def _families(info: Mapping[str, Any], members: list[MemberInfo], instances: lis
     shown = [({"health": health.name.lower()}, count) for health, count in healths.items()]
     yield _one("gossipreg_instances", "gauge", "Instances of services by health", shown)
     yield _round_trips(members)
-    for key in ("synced", "alone"):
-        yield _one(f"gossipreg_{key}", "gauge", f"Whether it is {key}", [({}, int(info[key]))])
+    for key, text in _STATES.items():
+        yield _one(f"gossipreg_{key}", "gauge", text, [({}, int(info[key]))])
     for key, (name, text) in _GAUGES.items():
         yield _one(name, "gauge", text, [({}, float(info[key]))])
-    yield _one("gossipreg_loop_lag_seconds", "gauge", "The worst delay of the event loop lately",
+    yield _one("gossipreg_loop_lag_seconds", "gauge", "The longest recent delay of the event loop",
                [({}, info["loop_lag_ms"] / 1000)])  # fmt: skip
     for key, value in own.items():
-        yield _one(f"gossipreg_http_{key}", "gauge", "Of the HTTP gateway", [({}, value)])
+        yield _one(f"gossipreg_http_{key}", "gauge", "A figure of the HTTP gateway", [({}, value)])
     yield from _counted(info["counters"])
 
 

@@ -69,7 +69,10 @@ SCHEMAS: dict[str, Schema] = {
 }  # fmt: skip
 
 INDEX_HEADER: Schema = {
-    "X-Consul-Index": {"schema": {"type": "integer", "minimum": 1}, "description": "for `index` of the next question"}
+    "X-Consul-Index": {
+        "schema": {"type": "integer", "minimum": 1},
+        "description": "the value for `index` in the next request",
+    }
 }
 
 
@@ -82,7 +85,7 @@ def describe(routes: Iterable[Route], version: str) -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {"title": "gossipreg", "version": version,
-                 "description": "The registry as a sidecar sees it, as far as it can be asked as a Consul agent is."},
+                 "description": "The registry as a sidecar sees it, in the form of a Consul agent's API."},
         "paths": paths,
         "components": {"schemas": SCHEMAS},
     }  # fmt: skip
@@ -91,7 +94,7 @@ def describe(routes: Iterable[Route], version: str) -> Schema:
 def _operation(route: Route) -> Schema:
     names = [segment[1:-1] for segment in route.segments if segment.startswith("{")]
     in_path = [{"name": name, "in": "path", "required": True, "schema": {**TEXT, "minLength": 1}} for name in names]
-    answer: Schema = {"description": "as asked"}
+    answer: Schema = {"description": "the answer"}
     if route.gives != "nothing":
         answer["content"] = {route.media: {"schema": _ref(route.gives)}}
     if route.about is not None:
@@ -115,8 +118,9 @@ def _operation(route: Route) -> Schema:
 
 
 _WHY = {
-    400: "the question is wrong, and how", 403: "asked by a page of another site", 404: "what it names is not there",
-    413: "too large", 500: "it failed", 429: "it warns", 503: "not now",
+    400: "the request is wrong; the body says how", 404: "the object that it names does not exist",
+    403: "a page of another site sent the request, or a token is missing",
+    413: "too large", 500: "it failed", 429: "it warns", 503: "it cannot be done now",
 }  # fmt: skip
 
 

@@ -14,14 +14,14 @@ class Param:
     repeatable: bool = False
 
 
-PASSING = Param("passing", "passing ones only", "boolean")
-TAG = Param("tag", "an instance must have all of them; repeatable", repeatable=True)
+PASSING = Param("passing", "only passing instances", "boolean")
+TAG = Param("tag", "only instances with all these tags; repeatable", repeatable=True)
 NODE_META = Param("node-meta", "KEY:VALUE of the member's labels; repeatable", repeatable=True)
-NEAR = Param("near", "_agent: the nearest first")
+NEAR = Param("near", "_agent: the nearest instances first")
 FILTER = Param("filter", "an expression, as Node.Node == one")
 PRETTY = Param("pretty", "indented", "boolean")
 BLOCKING = (
-    Param("index", "wait until the answer's index is another one", "integer"),
+    Param("index", "wait until the index of the answer differs from this one", "integer"),
     Param("wait", "the longest wait, as 30s (default 5m, at most 10m)"),
 )
 SHOWN = (
@@ -29,7 +29,7 @@ SHOWN = (
     Param("consistent", "without effect", "boolean"), Param("cached", "without effect", "boolean"),
 )  # fmt: skip
 FORMAT = Param("format", "text or json")
-SERVICE = Param("service", "of this name only; repeatable", repeatable=True)
+SERVICE = Param("service", "only services of this name; repeatable", repeatable=True)
 ENABLE = Param("enable", "true or false", "boolean", required=True)
 REASON = Param("reason", "why")
-NOTE = Param("note", "what to show of it")
+NOTE = Param("note", "the note to show with the check")

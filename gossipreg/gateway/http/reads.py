@@ -77,7 +77,7 @@ class Reads:
         tags = request.query.get("tag", []) if TAG in route.params else []
         meta = request.query.get("node-meta", [])
         if len(tags) > META_MAX or len(meta) > META_MAX:
-            raise bad_request(f"more than {META_MAX} tags or node-meta: at most {META_MAX}")
+            raise bad_request(f"too many tags or node-meta: give at most {META_MAX}")
         _check_size(filter, *args, *tags, *meta)
         passing = PASSING in route.params and ask.flag(request, "passing")
         pairs = tuple(sorted((key, value) for key, _, value in (text.partition(":") for text in meta)))
@@ -146,7 +146,7 @@ def _filter(route: Route, request: Request) -> str:
     filter = ask.one(request, "filter") or ""
     if filter:
         if not route.filter:
-            raise bad_request("filter: this question takes none")
+            raise bad_request("this path takes no filter: leave it out")
         compile_filter_untrusted(filter, route.filter)
     return filter
 
@@ -154,4 +154,4 @@ def _filter(route: Route, request: Request) -> str:
 def _check_size(*texts: str) -> None:
     size = sum(map(len, texts))
     if size > QUESTION_MAX:
-        raise bad_request(f"the question has {size} characters of names and filter: at most {QUESTION_MAX}")
+        raise bad_request(f"the request has {size} characters of names and filter: at most {QUESTION_MAX}")

@@ -41,9 +41,9 @@ class Router:
                 raise HttpError(501, "not_here", refusal.why)
         if routes:
             allowed = ", ".join(dict.fromkeys(method for route, _ in routes for method in route.methods))
-            message = f"{request.method[:20]} is not for this path: it takes {allowed}"
+            message = f"this path does not take {request.method[:20]}: it takes {allowed}"
             raise HttpError(405, "wrong_method", message, ("Allow", allowed))
-        raise HttpError(404, "no_such_path", "there is nothing here: /openapi.json says what there is")
+        raise HttpError(404, "no_such_path", "there is no such path: /openapi.json lists all")
 
 
 def _match(segments: tuple[str, ...], path: tuple[str, ...]) -> tuple[str, ...] | None:

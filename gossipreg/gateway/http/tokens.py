@@ -57,7 +57,7 @@ def read_tokens(path: str) -> Tokens:
         why = error.strerror if isinstance(error, OSError) else error
         raise CannotStart(f"{what}: {why}; write one token a line, `gossipreg keygen` makes one") from None
     if len(data) > FILE_MAX_BYTES:
-        raise CannotStart(f"{what}: over {FILE_MAX_BYTES} bytes, that is no token file")
+        raise CannotStart(f"{what}: it has more than {FILE_MAX_BYTES} bytes, so it is not a token file")
     tokens: list[bytes] = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         token = line.strip()

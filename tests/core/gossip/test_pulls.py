@@ -164,7 +164,7 @@ def test_listed_rows_that_nobody_gives_keep_a_joiner_unsynced() -> None:
     assert all(one.id in node.table.rows for one in real)
     assert len(node.missing) == 80
     assert node.missing_from() == [f"speaker-1 at {SPEAKER_1}"]
-    assert node.why_not_synced(START) == f"80 rows that speaker-1 at {SPEAKER_1} listed are not here yet"
+    assert node.why_not_synced(START) == f"80 rows that speaker-1 at {SPEAKER_1} listed have not arrived yet"
 
 
 def test_rows_that_the_first_member_lists_no_more_are_not_missed() -> None:

@@ -53,9 +53,10 @@ async def test_tags_keep_their_order_and_may_be_long(served: Served) -> None:
 
 async def test_a_tag_beyond_the_limit_is_a_400_that_names_it(served: Served) -> None:
     reply = await served.put("/v1/agent/service/register", {**WEB, "Tags": ["a", "traefik" + "x" * 1018]})
-    assert (reply.status, reply.error[:62]) == (400, "a tag has 1025 bytes, at most 1024: 'traefikxxxxxxxxxxxxxxxxxx")
+    assert (reply.status, reply.error[:17]) == (400, "the tag 'traefikx")
+    assert reply.error.endswith(" has 1025 bytes: give at most 1024")
     reply = await served.put("/v1/agent/service/register", {**WEB, "Tags": [f"t{n}" for n in range(257)]})
-    assert (reply.status, reply.error) == (400, "257 tags, at most 256: 't256' is the first too many")
+    assert (reply.status, reply.error) == (400, "257 tags: give at most 256, without 't256' and those after it")
 
 
 EMPTY_LISTS = (
@@ -99,7 +100,7 @@ async def test_a_local_name_is_taken_for_reads_below_v1_alone(served: Served, ho
         ("GET", "/eureka/apps"), ("POST", "/v1/agent/services"), ("GET", "/"),
     ):  # fmt: skip
         reply = await (await served.client()).request(method, path, Host=host)
-        assert (reply.status, "is no name of this gateway" in reply.error) == (403, True), (method, path)
+        assert (reply.status, "is not a name of this gateway" in reply.error) == (403, True), (method, path)
     assert served.left == []
 
 
@@ -108,7 +109,7 @@ async def test_a_local_name_is_taken_for_reads_below_v1_alone(served: Served, ho
 )
 async def test_a_name_that_a_page_could_have_is_refused_for_reads_too(served: Served, host: str) -> None:
     reply = await (await served.client()).get("/v1/catalog/nodes", Host=host)
-    assert (reply.status, "is no name of this gateway" in reply.error) == (403, True)
+    assert (reply.status, "is not a name of this gateway" in reply.error) == (403, True)
 
 
 LONG = "x" * 200
@@ -120,7 +121,7 @@ LONG = "x" * 200
         ("PUT", "agent/service/register", {**WEB, "Port": LONG}, "give a whole number from"),
         ("PUT", "agent/service/register", {"Port": 80}, "Missing service name"),
         ("PUT", "agent/service/register", {**WEB, "Address": f"http://{LONG}"}, "give a host"),
-        ("PUT", "agent/service/register", {**WEB, "Tags": ["t" * 1025]}, "a tag has 1025 bytes, at most 1024: 'ttt"),
+        ("PUT", "agent/service/register", {**WEB, "Tags": ["t" * 1025]}, "the tag 'ttt"),
         ("PUT", "agent/service/register", {**WEB, "Kind": "connect-proxy"}, "there is no service mesh here"),
         ("PUT", "agent/service/register", {**WEB, "Check": {"TTL": LONG}}, "give a duration"),
         ("PUT", "agent/service/register", {**WEB, "Check": {"HTTP": LONG}}, "give an http:// or https:// URL"),
@@ -133,8 +134,8 @@ LONG = "x" * 200
         ("PUT", "kv/a", None, "there is no key-value store here: keep values in a database"),
         ("PUT", "session/create", None, "no locks here: use a database"),
         ("PUT", "acl/bootstrap", None, "--http-token-file says which tokens may write"),
-        ("PUT", "catalog/register", {}, "ask /v1/agent/service/register"),
-        ("PUT", "catalog/deregister", {}, "ask its /v1/agent/service/deregister"),
+        ("PUT", "catalog/register", {}, "use /v1/agent/service/register"),
+        ("PUT", "catalog/deregister", {}, "use /v1/agent/service/deregister"),
         ("PUT", "query", {}, "ask /v1/health/service/NAME"),
         ("GET", f"catalog/nodes?dc={LONG}", None, "give 'default'"),
         ("GET", f"health/service/web?index={LONG}", None, "give a number"),

@@ -324,11 +324,11 @@ async def test_unix_and_tcp_answer_alike_and_unix_knows_its_caller(served: Serve
 async def test_errors_below_v1_are_the_sentence_alone(served: Served) -> None:
     for method, path, headers, status, sentence in (
         ("GET", "/v1/agent/service/none", {}, 404, "unknown service ID 'none'"),
-        ("GET", "/v1/nothing", {}, 404, "there is nothing here"),
+        ("GET", "/v1/nothing", {}, 404, "there is no such path"),
         ("PUT", "/v1/kv/a", {}, 501, "there is no key-value store here"),
-        ("POST", "/v1/agent/services", {}, 405, "POST is not for this path"),
+        ("POST", "/v1/agent/services", {}, 405, "this path does not take POST"),
         ("GET", "/v1/health/state/odd", {}, 400, "the state is 'odd'"),
-        ("GET", "/v1/catalog/nodes", {"Host": "evil.example"}, 403, "'evil.example' is no name of this gateway"),
+        ("GET", "/v1/catalog/nodes", {"Host": "evil.example"}, 403, "'evil.example' is not a name of this gateway"),
         ("PUT", "/v1/agent/service/register", {"Content-Length": "9999999"}, 413, "the body of the request"),
         ("GET", "/v1/catalog/nodes", {"X-Long": "x" * 20_000}, 431, "the head of the request"),
     ):

@@ -40,7 +40,7 @@ def test_one_token_a_line_opens(tmp_path: Path, data: bytes) -> None:
     [
         (b"", "no token"), (b"\n# only words\n", "no token"), (ONE + b"\nwith space\n", "line 2"),
         (b"caf\xc3\xa9\n", "line 1"), (b"a\x00b", "line 1"), (b"x" * (TOKEN_MAX_BYTES + 1), "line 1"),
-        (b"x\n" * 40_000, "no token file"), (b"x\n" * (TOKENS_MAX + 1), f"at most {TOKENS_MAX}"),
+        (b"x\n" * 40_000, "is not a token file"), (b"x\n" * (TOKENS_MAX + 1), f"at most {TOKENS_MAX}"),
     ],
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip

@@ -129,7 +129,7 @@ class Resources:
         knowledge = self._view.knowledge
         if knowledge.refuses or (empty and knowledge.partial):
             raise HttpError(
-                503, "not_synced", "this sidecar is not in sync with its cluster yet: ask again", ("Retry-After", "1")
+                503, "not_synced", "this sidecar is not synced with its cluster yet: ask again", ("Retry-After", "1")
             )
 
     # -- what is registered here ---------------------------------------------------------------------------------------
