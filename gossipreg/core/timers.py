@@ -49,6 +49,11 @@ class Timers:
         if current is None or due < current[0]:
             self.set(name, due)
 
+    def due(self, name: Hashable) -> float | None:
+        """When this timer fires; None if it is not set."""
+        stamp = self._due.get(name)
+        return None if stamp is None else stamp[0]
+
     def cancel(self, name: Hashable) -> None:
         """Unset this timer. Does nothing if it is not set."""
         stamp = self._due.pop(name, None)

@@ -84,6 +84,16 @@ class Reconnect:
         """From now on, give the remembered members this time to answer; infinity: wait for ever."""
         self._patience_s = seconds
 
+    def wait_in_words(self, now: float) -> str:
+        """How long this member waits for remembered members before it is the first of its cluster; empty if it does
+        not wait for them."""
+        due = self._context.timers.due(Forsaken())
+        if due is not None:
+            return f"; without an answer within {max(0.0, due - now):.0f} s this sidecar is the first of its cluster"
+        if self._reached or self._seeds or not self._members:
+            return ""
+        return "; it waits for the members of the last run without a limit: give --seed if they have other addresses"
+
     def wait_for_remembered(self) -> None:
         """Give the remembered members time to answer: there may be no seed but ourselves."""
         if self._patience_s < inf:

@@ -168,6 +168,8 @@ def test_without_a_seed_only_a_small_cluster_is_given_up(members: int, alone: Kn
     restart(cluster, hosts[0], counts_s=600)
     cluster.run(590)
     assert _knows(hosts[0]) is Knowledge.LAST_KNOWN
+    waits = "the first of its cluster" if alone is Knowledge.SYNCED else "without a limit: give --seed"
+    assert waits in hosts[0].node.why_not_synced(hosts[0].local(cluster.now))
     cluster.run(20)
     assert _knows(hosts[0]) is alone
 

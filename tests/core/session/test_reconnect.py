@@ -25,8 +25,11 @@ def test_a_member_without_seeds_waits_for_those_remembered() -> None:
     host = cluster.join(remembers={NodeId(bytes(16)): late})
     cluster.run(3)
     assert not host.node.synced
+    within = "; without an answer within 2 s this sidecar is the first of its cluster"
+    assert host.node.why_not_synced(host.local(cluster.now)) == f"no other member has answered yet{within}"
     cluster.run(5)
     assert host.node.synced
+    assert host.node.why_not_synced(host.local(cluster.now)) == ""
     cluster.run(600)
     cluster.join(address=late, id=NodeId(bytes(16)))
     assert cluster.until(cluster.converged, 10), "they are called on"
