@@ -82,12 +82,12 @@ FACTS = (
     f"lacked {reconcile._MANY} rows or more compares soon with 2 random members",
     # join
     f"at most {min(lan.pulls_at_once, lan.pull_bytes_at_once // lan.datagram_bytes)} rows at a time",
-    f"then after {reconnect._FIRST_S:g} s and at growing intervals up to {reconnect._LONGEST_S:g} s",
+    f"then after {reconnect._SEEK.first_s:g} s and at growing intervals up to {reconnect._SEEK.longest_s:g} s",
     f"does not come within {join._LIST_AGAIN_S:g} s",
     f"tried {pulls._TRIES} times, twice with the same member",
     f"whose table {join._LISTS_AT_ONCE} others began to list",
     f"up to {join._OFFERED} other members to ask",
-    f"after {join._MISSING_AGAIN_S:g} s and at doubling intervals up to {join._MISSING_AGAIN_MAX_S:g} s",
+    f"after {join._LIST_MISSING.first_s:g} s and at doubling intervals up to {join._LIST_MISSING.longest_s:g} s",
     # leave
     f"after {lan.leave_s:g} s at the latest",
     f"a time of at most {values.MAX_HOLD_S:g} s",

@@ -28,6 +28,7 @@ from gossipreg.core.session.outbox import Class
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.retry import Retry
 from gossipreg.wire import sizes
 from gossipreg.wire.messages import List, Peers, Versions
 
@@ -35,9 +36,8 @@ _LISTS_AT_ONCE = 8
 """Members that may begin to list our table within one period. Further ones are given other members to list."""
 _LIST_AGAIN_S = 1.0
 """A page that has not come after this time is requested again."""
-_MISSING_AGAIN_S, _MISSING_AGAIN_MAX_S = 1.0, 16.0
-"""How long to wait before the table is listed again while versions are missing. The wait begins with the first value
-and doubles up to the second. A list of 10,000 rows takes 380 KB."""
+_LIST_MISSING = Retry(1.0, 16.0)
+"""How long to wait before the table is listed again while versions are missing. A list of 10,000 rows takes 380 KB."""
 _FIRST_SILENT_S = 5.0
 """If nothing came from the first member for this time, a list of another member takes the place of its list."""
 _OFFERED = 8
@@ -89,7 +89,7 @@ class Joining:
         """The first member whose table was listed, or the one that took its place."""
         self._missing: dict[NodeId, Version] = {}
         """The versions that were listed and are not here yet."""
-        self._again_s = _MISSING_AGAIN_S
+        self._again_s = _LIST_MISSING.first_s
         self._served: dict[NodeId, float] = {}
         self._requests = requests
 
@@ -204,7 +204,7 @@ class Joining:
             row = self._table.rows.get(self._first)
             if row is not None and (row.dead or row.left):
                 self._first = next(iter(self._ring.sample(context.rng, 1)), self._first)
-            self._again_s = min(2 * self._again_s, _MISSING_AGAIN_MAX_S)
+            self._again_s = _LIST_MISSING.after(self._again_s)
             self._continue_with(self._first)
             self._request_page()
         self._check_synced()

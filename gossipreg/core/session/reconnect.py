@@ -18,8 +18,9 @@ from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import Address, NodeId
+from gossipreg.retry import Retry
 
-_FIRST_S, _GROWTH, _LONGEST_S = 0.2, 1.6, 5.0
+_SEEK = Retry(0.2, 5.0, growth=1.6)
 """Backoff of calls on seeds while nobody has answered."""
 
 _SILENT_S = 1.0
@@ -52,7 +53,7 @@ class Reconnect:
         """Seeds, and who answered last there."""
         self._members: dict[NodeId, Address] = {}
         """Lost members, the one lost last at the end."""
-        self._wait_s = _FIRST_S
+        self._wait_s = _SEEK.first_s
         self._reached = False
         self._owners_called_at: dict[NodeId, float] = {}
         """When the members were called whose generation others told, beyond reason."""
@@ -74,7 +75,7 @@ class Reconnect:
                 self._context.event("seed_unusable", address=str(address))
         self._silent &= set(addresses)
         self._seeds = {address: self._seeds.get(address) for address in addresses if self._context.speaks(address)}
-        self._wait_s = _FIRST_S
+        self._wait_s = _SEEK.first_s
         if not self._reached and (self._seeds or self._members):
             self.on_seek()
             if not self._seeds:
@@ -113,7 +114,7 @@ class Reconnect:
         for address in context.rng.sample(seeds, min(len(seeds), _SEEDS_A_TRY)):
             self.call(address)
         context.timers.set(Seek(), context.now + self._wait_s * (0.75 + context.rng.random() / 2))
-        self._wait_s = min(self._wait_s * _GROWTH, _LONGEST_S)
+        self._wait_s = _SEEK.after(self._wait_s)
 
     def reached(self, id: NodeId, address: Address | None) -> None:
         """A member answered; at `address`, where that is one that we called. Who was lost there is there no more."""
