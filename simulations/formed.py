@@ -57,7 +57,7 @@ def _adopt(node: Node, first: Node) -> None:
     ring._ids = first.ring._ids.copy()
     ring._at = ring._ids.index(node.id)
     peers, known = node._sessions, first._sessions
-    peers._known, peers._boot_of = known._known.copy(), known._boot_of.copy()
+    peers._by_row, peers._boot_of = known._by_row.copy(), known._boot_of.copy()
     peers.forget(node.id)
     catalog, shown = node.catalog, first.catalog
     catalog._shown = {id: copy(one) for id, one in shown._shown.items()}
@@ -77,4 +77,4 @@ def _bind_first(node: Node, first: Node) -> None:
     member = first.table.own.member
     assert member is not None, "an owner knows itself"
     if node is not first:
-        node._sessions.know(member.boot_id, first.id, first.table.own.liveness.generation, member.addresses)
+        node._sessions.bind_by_row(member.boot_id, first.id, first.table.own.liveness.generation, member.addresses)

@@ -157,33 +157,33 @@ def _join(fields: tuple[object, ...], items: Iterable[object]) -> bytes:
 
 
 def _hello(payload: bytes) -> m.Hello:
-    cluster, id, generation, number, echo, in_step, up_ms, *protocol = _fields(payload, 5, (False, 0, *FIRST_PROTOCOL))
+    cluster, id, generation, nonce, echo, in_step, up_ms, *protocol = _fields(payload, 5, (False, 0, *FIRST_PROTOCOL))
     _check_cluster(cluster)
     _check_id(id)
     _check_ints(MAX_VERSION, generation, up_ms)
-    _check_ints(m.MAX_HASH, number, echo)
+    _check_ints(m.MAX_HASH, nonce, echo)
     if type(in_step) is not bool:
         raise ValueError("a flag is needed")
-    return m.Hello(cluster, id, generation, number, echo, in_step, up_ms, _protocol(*protocol))
+    return m.Hello(cluster, id, generation, nonce, echo, in_step, up_ms, _protocol(*protocol))
 
 
 def _encode_hello(hello: m.Hello) -> bytes:
     protocol = () if hello.protocol == FIRST_PROTOCOL else hello.protocol
     return _pack((
-        hello.cluster, hello.id, hello.generation, hello.number, hello.echo, hello.in_step, hello.up_ms, *protocol,
+        hello.cluster, hello.id, hello.generation, hello.nonce, hello.echo, hello.in_step, hello.up_ms, *protocol,
     ))  # fmt: skip
 
 
 def _mismatch(payload: bytes) -> m.Mismatch:
-    cluster, echo, oldest, newest, number = _fields(payload, 2, (*FIRST_PROTOCOL, 0))
+    cluster, echo, oldest, newest, nonce = _fields(payload, 2, (*FIRST_PROTOCOL, 0))
     _check_cluster(cluster)
-    _check_ints(m.MAX_HASH, echo, number)
-    return m.Mismatch(cluster, echo, _protocol(oldest, newest), number)
+    _check_ints(m.MAX_HASH, echo, nonce)
+    return m.Mismatch(cluster, echo, _protocol(oldest, newest), nonce)
 
 
 def _encode_mismatch(mismatch: m.Mismatch) -> bytes:
-    later: tuple[int, ...] = (*mismatch.protocol, mismatch.number)
-    if not mismatch.number:
+    later: tuple[int, ...] = (*mismatch.protocol, mismatch.nonce)
+    if not mismatch.nonce:
         later = () if mismatch.protocol == FIRST_PROTOCOL else later[:2]
     return _pack((mismatch.cluster, mismatch.echo, *later))
 

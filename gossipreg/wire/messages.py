@@ -36,8 +36,8 @@ items follow the array, each a msgpack value of its own, to the end of the paylo
 elements, and nested headers that promise much cannot take memory that the bytes do not cover (as one array, a list of
 2,048 nested in itself cost 100 ms a datagram).
 
-    Hello     [cluster, id, generation, number, echo, in_step, up_ms, oldest, newest]
-    Mismatch  [cluster, echo, oldest, newest, number]
+    Hello     [cluster, id, generation, nonce, echo, in_step, up_ms, oldest, newest]
+    Mismatch  [cluster, echo, oldest, newest, nonce]
     Nack      [number, refused]
     PingReq   [number, target]
     Claim     [id, generation, incarnation, rank, by]
@@ -59,11 +59,11 @@ Names are str, ids and hashes bin, flags bool, all else integers. Bounds, beside
 
     cluster                     1 to 255 bytes of UTF-8
     id, target, by              16 bytes
-    number of Probe to PingReq  32 bits; all other numbers and echoes, salts, digests, fingerprints 64
+    number of Probe to PingReq  32 bits; nonces, echoes, salts, digests, fingerprints 64
     generation, counters        63 bits: one above still fits its field; of a datagram (Receipt) 48, from 1
     incarnation                 32 bits
     oldest, newest              1 to 65,535, oldest <= newest. Hello leaves both out if both are 1. Mismatch leaves out
-                                a number of 0, and then a range of 1 alone
+                                a nonce of 0, and then a range of 1 alone
     Delta                       base <= reached <= head, floor <= head; the entries' counters lie in (base, reached] and
                                 rise; key 45 bits (slot 32, part 8, kind 5); value at most 394 bytes (with the key, 400)
     bits                        0 to 11; digests are 4 << bits bytes; bucket is below 1 << bits. Buckets with fewer than
@@ -80,8 +80,8 @@ extension types), never taken away or given another meaning. Kinds 32 to 63 are 
 Who may speak
 -------------
 A boot id is *bound* to (id, generation) by the entry of the member's own row that carries it, or by a Hello that
-echoes our number. From an unbound boot id only Hello, Mismatch are read; everything else is answered with a Hello that
-carries a number. A *source address* is proven when it has echoed a number of ours, or when a fresh datagram comes
+echoes our nonce. From an unbound boot id only Hello, Mismatch are read; everything else is answered with a Hello that
+carries a nonce. A *source address* is proven when it has echoed a nonce of ours, or when a fresh datagram comes
 from an address in the row bound to its boot id; others get at most three times the bytes that they sent.
 
 A member whose range of protocol versions does not meet ours is never bound, neither by a Hello nor by its row.
@@ -101,7 +101,7 @@ MAX_PAYLOAD_BYTES = 0x7FFF
 MAX_NUMBER = 2**32 - 1
 """Of Probe, Ack, Nack and PingReq."""
 MAX_HASH = 2**64 - 1
-"""Of fingerprints, digests, salts, and the numbers and echoes of all other messages."""
+"""Of fingerprints, digests, salts, nonces and echoes."""
 MAX_VERSION = 2**63 - 1
 """Of generations and of a row's counters."""
 MAX_INCARNATION = 2**32 - 1
@@ -118,19 +118,19 @@ MAX_PEERS = 32
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who I am, in full; asks who you are (`number`), proves that I hear you (`echo`).
+    """Who I am, in full; asks who you are (`nonce`), proves that I hear you (`echo`).
 
-    Binds the sender's boot id once `echo` is the receiver's own number for this boot id and source. A Hello with a
-    number that is not 0 is answered with a Hello that echoes it.
+    Binds the sender's boot id once `echo` is the receiver's own nonce for this boot id and source. A Hello with a
+    nonce that is not 0 is answered with a Hello that echoes it.
     """
 
     cluster: str
     id: NodeId
     generation: int
-    number: int
+    nonce: int
     """64 bits, unpredictable; 0: nothing is asked."""
     echo: int
-    """The number being answered; 0: none."""
+    """The nonce being answered; 0: none."""
     in_step: bool = False
     up_ms: int = 0
     """For how long the sender has run. Of two processes with one id, the one that is not in step, or has run for the
@@ -145,15 +145,15 @@ class Mismatch:
     """Answer to a Hello of another cluster, or of a member that speaks no version of the protocol that we speak:
     `cluster` and `protocol` are ours. The member that greeted tells its user; nothing else changes.
 
-    A Mismatch about versions carries a number. It is answered with a Mismatch that echoes it, so that both members know
+    A Mismatch about versions carries a nonce. It is answered with a Mismatch that echoes it, so that both members know
     why the other refuses, each from an address that is proven.
     """
 
     cluster: str
     echo: int
-    """The number of the message that it answers."""
+    """The nonce of the message that it answers."""
     protocol: ProtocolRange = FIRST_PROTOCOL
-    number: int = 0
+    nonce: int = 0
     """64 bits, unpredictable; 0: nothing is asked."""
 
 

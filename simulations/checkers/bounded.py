@@ -30,7 +30,7 @@ def _exactly(most: int) -> Bound:
     return lambda _node, _ever: most
 
 
-_CALLS: int = sessions._CALLS_MAX
+_GREETINGS: int = sessions._GREETINGS_MAX
 _GUESTS: int = sessions._GUESTS_MAX
 _ROWS_OR_GUESTS: Bound = lambda node, ever: min(ever, len(node.table.rows) + _GUESTS)  # noqa: E731
 _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
@@ -116,9 +116,9 @@ BOUNDS: dict[str, Bound] = {
     "PeerSessions._boot_of": _known,
     "PeerSessions._by_boot": _ROWS_OR_GUESTS,
     "PeerSessions._by_id": _ROWS_OR_GUESTS,
-    "PeerSessions._calls": _exactly(_CALLS),
+    "PeerSessions._greetings": _exactly(_GREETINGS),
     "PeerSessions._guests": lambda _node, ever: min(ever, _GUESTS),
-    "PeerSessions._known": _known,
+    "PeerSessions._by_row": _known,
     "PrivateSuspicions._held": _SUSPECTS,
     "PrivateSuspicions._questions": _exactly(suspicion._QUESTIONS_MAX),
     "PrivateSuspicions._reaching": _exactly(suspicion._REACHING_MAX),

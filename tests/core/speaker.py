@@ -114,8 +114,8 @@ class Speaker:
     def row(self) -> Delta:
         return self.content.cut(self.id, 0, 1300)
 
-    def hello(self, number: int = 0, echo: int = 0) -> Hello:
-        return Hello(self.cluster, self.id, self.generation, number, echo, protocol=self.protocol)
+    def hello(self, nonce: int = 0, echo: int = 0) -> Hello:
+        return Hello(self.cluster, self.id, self.generation, nonce, echo, protocol=self.protocol)
 
     def says(self, node: Node, now: float, *messages: Message, at: Address | None = None) -> list[Effect]:
         return node.receive(self.sealed(*messages), at or self.address, now)
@@ -130,10 +130,10 @@ class Speaker:
 
     def greets(self, node: Node, now: float, *, with_row: bool = True) -> list[Effect]:
         """Complete the handshake: a session, a proven address, and the peer's row in the node's table."""
-        asked = self.heard(self.says(node, now, self.hello(number=5)))
+        asked = self.heard(self.says(node, now, self.hello(nonce=5)))
         assert isinstance(asked[0], Hello)
         assert asked[0].echo == 5
-        proof = replace(self.hello(), echo=asked[0].number)
+        proof = replace(self.hello(), echo=asked[0].nonce)
         return self.says(node, now, proof, *([self.row] if with_row else []))
 
 

@@ -23,7 +23,7 @@ KEPT_FOR_A_REASON = {
     "PeerSessions._guests": "1,024 that greeted us",
     "PeerSessions._by_id": "with those",
     "PeerSessions._by_boot": "with those",
-    "PeerSessions._calls": "1,024 calls of ours",
+    "PeerSessions._greetings": "1,024 greetings of ours",
     "Joining._served": "of one period, thrown away with the next list",
 }
 
@@ -114,7 +114,7 @@ def test_no_datagram_takes_long_or_causes_endless_answers() -> None:
     anything = bytes(range(1, 65))
     cases: dict[str, list[Message]] = {
         "probes": fill(lambda at: m.Probe(at, at)),
-        "greetings": fill(lambda at: insider.hello(number=at + 1)),
+        "greetings": fill(lambda at: insider.hello(nonce=at + 1)),
         "ping_reqs": fill(lambda at: m.PingReq(at, ids[at % ROWS])),
         "pulls": fill(lambda at: m.Pull(ids[at % ROWS], 0, 0)),
         "claims": fill(lambda at: Claim(ids[at % ROWS], GENERATION, 0, Rank.DEAD, insider.id)),

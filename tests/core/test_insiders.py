@@ -164,7 +164,7 @@ def test_a_generation_far_ahead_is_accepted_from_its_owner() -> None:
     asked = again.heard(insider.says(node, START, told))
     hello = next(message for message in asked if isinstance(message, m.Hello))
     assert entries(node, again.id) == sorted(members[0].content.entries.items())
-    again.says(node, START, again.hello(echo=hello.number))
+    again.says(node, START, again.hello(echo=hello.nonce))
     insider.says(node, START, told)
     assert entries(node, again.id) == sorted(again.content.entries.items())
 

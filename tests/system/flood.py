@@ -29,7 +29,7 @@ PREPARED = 512
 
 def prepared(keyring: Keyring, rng: random.Random) -> dict[str, list[bytes]]:
     insider, stranger = Speaker(1, keyring=keyring), Speaker(2, keyring=Keyring((rng.randbytes(32),)))
-    said = [insider.sealed(insider.hello(number=number + 1)) for number in range(PREPARED)]
+    said = [insider.sealed(insider.hello(nonce=number + 1)) for number in range(PREPARED)]
     kinds: dict[str, Callable[[int], bytes]] = {
         "random": lambda _: rng.randbytes(rng.randrange(1, 1400)),
         "header": lambda n: said[n][:18] + rng.randbytes(40),

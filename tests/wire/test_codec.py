@@ -226,7 +226,7 @@ def test_a_message_without_a_range_is_of_protocol_1() -> None:
         (m.Hello("default", ID, 5, 6, 7, protocol=ProtocolRange(1, 2)), 9),
         (m.Mismatch("default", 7), 2),
         (m.Mismatch("default", 7, ProtocolRange(1, 2)), 4),
-        (m.Mismatch("default", 7, number=8), 5),
+        (m.Mismatch("default", 7, nonce=8), 5),
     ],
 )
 def test_a_range_of_1_alone_takes_no_bytes(message: Message, elements: int) -> None:

@@ -63,13 +63,13 @@ FACTS = (
     f"[packed IP, 4 or 16 bytes; port, {PORTS}]; an IPv4-mapped IPv6 address is IPv4",
     f"1 to {model.MAX_NAME_BYTES} bytes of UTF-8",
     f"id, target, by {ID_BYTES} bytes",
-    f"number of Probe to PingReq {bits(m.MAX_NUMBER)} bits; all other numbers and echoes, salts, digests, fingerprints "
+    f"number of Probe to PingReq {bits(m.MAX_NUMBER)} bits; nonces, echoes, salts, digests, fingerprints "
     f"{bits(m.MAX_HASH)}",
     f"generation, counters {bits(m.MAX_VERSION)} bits",
     f"of a datagram (Receipt) {bits(m.MAX_DATAGRAM_COUNTER)}, from 1",
     f"incarnation {bits(m.MAX_INCARNATION)} bits",
     f"oldest, newest 1 to {values.MAX_PROTOCOL:,}, oldest <= newest",
-    f"Hello leaves both out if both are {model.FIRST_PROTOCOL.oldest}. Mismatch leaves out a number of 0, and then a "
+    f"Hello leaves both out if both are {model.FIRST_PROTOCOL.oldest}. Mismatch leaves out a nonce of 0, and then a "
     f"range of {model.FIRST_PROTOCOL.oldest} alone",
     f"key {bits(m.MAX_KEY)} bits (slot 32, part 8, kind 5); value at most {m.MAX_ENTRY_VALUE_BYTES} bytes "
     f"(with the key, {content.PART_BYTES})",
@@ -87,8 +87,8 @@ FACTS = (
     f"The digests of {1 << m.MAX_BITS:,} buckets fit the largest body",
     # the messages
     f"{bits(m.MAX_HASH)} bits, unpredictable; 0: nothing is asked.",
-    "A Hello with a number that is not 0 is answered",
-    "The number being answered; 0: none.",
+    "A Hello with a nonce that is not 0 is answered",
+    "The nonce being answered; 0: none.",
     f"{bits(m.MAX_NUMBER)} bits, unpredictable.",
     "at or above this counter of this generation; 0: a snapshot's first page",
     f"over its live entries at `head`, {bits(m.MAX_HASH)} bits",

@@ -110,14 +110,14 @@ class Channel:
 
     # -- messages that say how things stand here ---------------------------------------------------------------------
 
-    def hello(self, number: int, echo: int) -> Hello:
+    def hello(self, nonce: int, echo: int) -> Hello:
         """Who we are; see `Hello`."""
         context = self._context
         return Hello(
             context.config.cluster,
             context.id,
             self._table.generation,
-            number,
+            nonce,
             echo,
             context.fully_synced,
             context.up_ms,

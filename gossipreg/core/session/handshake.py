@@ -2,19 +2,19 @@
 
 Owns: the greeting (Hello, Mismatch, the clear notice about keys). Never knows: what members say to each other after it.
 
-    caller -> called   Hello(number n)                      a seed, or somebody lost
-    called -> caller   Hello(echo n, number m)              m is a keyed hash of boot id, source and time: no memory
+    caller -> called   Hello(nonce n)                      a seed, or somebody lost
+    called -> caller   Hello(echo n, nonce m)              m is a keyed hash of boot id, source and time: no memory
     caller -> called   Hello(echo m), and what it came for  now both are bound, and both addresses proven
 
 A Hello of another cluster, or of a member that speaks no version of the protocol that we speak, is answered with a
 Mismatch, and binds nobody. One about versions asks for a Mismatch back, so that both sides know:
 
-    caller -> called   Hello(number n, range)
-    called -> caller   Mismatch(echo n, range, number m)    the caller tells its operator
+    caller -> called   Hello(nonce n, range)
+    called -> caller   Mismatch(echo n, range, nonce m)    the caller tells its operator
     caller -> called   Mismatch(echo m, range)              so does the called member
 
-Anything else from an unbound boot id is answered with a Hello that carries a number, and dropped. A member that speaks
-from an address which is not in its row is asked to echo a number from there, and meanwhile gets little.
+Anything else from an unbound boot id is answered with a Hello that carries a nonce, and dropped. A member that speaks
+from an address which is not in its row is asked to echo a nonce from there, and meanwhile gets little.
 """
 
 from collections.abc import Callable
@@ -33,11 +33,11 @@ from gossipreg.wire import seal
 from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
 
 _STRANGERS_A_SECOND, _STRANGERS_AT_ONCE = 500, 2000
-"""Numbers for those who have proven nothing; more are dropped and counted. An answer takes some 50 us of a core, and so
+"""Nonces for those who have proven nothing; more are dropped and counted. An answer takes some 50 us of a core, and so
 many at once let a cluster start in one moment: with 200 of either, the last of 500 members that had one seed was
 answered after 2 s, of 1,000 after 5."""
 _NOTICES_A_SECOND = 200
-"""Apart from those: who has no key can ask for any number of notices, and must not keep out who has one."""
+"""A limit of its own: a sender without the key can ask for any number of notices, and must not keep out members."""
 _COMPLAINTS_MAX = 64
 _NOTICE_S = 1.0
 """Anyone can write a notice, so an operator is told of one in this time."""
@@ -67,7 +67,7 @@ class Handshake:
         self._met = met
         self._not_understood = not_understood
         self._met_twin = met_twin
-        self._numbers = TokenBucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, context.now)
+        self._nonces = TokenBucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, context.now)
         self._notices = TokenBucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, context.now)
         self._noticed_at = float("-inf")
         self._complained: dict[Address, None] = {}
@@ -79,8 +79,8 @@ class Handshake:
         context, peers = self._context, self._sessions
         if hello.cluster != context.config.cluster:
             context.count("drop.wrong_cluster")
-            if hello.number and self._may_answer(self._numbers):
-                self._outbox.put(source, Mismatch(context.config.cluster, hello.number))
+            if hello.nonce and self._may_answer(self._nonces):
+                self._outbox.put(source, Mismatch(context.config.cluster, hello.nonce))
             return
         if not context.protocol.meets(hello.protocol):
             self._refuse(boot_id, source, hello)
@@ -90,12 +90,12 @@ class Handshake:
             context.count("drop.other_id")
             return
         first = peer is None
-        proven = peers.met(boot_id, source, hello.echo, context.now)
+        proven = peers.proves(boot_id, source, hello.echo, context.now)
         if proven:
             self.understood(source)
         if proven and hello.id == context.id:
-            if hello.number and peers.called(hello.echo) is not None:  # it has not heard us yet
-                self._answer_hello(boot_id, source, hello.number, known=True)
+            if hello.nonce and peers.greeted(hello.echo) is not None:  # it has not heard us yet
+                self._answer_hello(boot_id, source, hello.nonce, known=True)
             peers.answered(hello.echo)
             self._met_twin(boot_id, source, hello)
             return
@@ -104,8 +104,8 @@ class Handshake:
             if peer is None:
                 context.count("drop.old_generation")
                 return
-        if hello.number:
-            self._answer_hello(boot_id, source, hello.number, known=peer is not None and peer.source == source)
+        if hello.nonce:
+            self._answer_hello(boot_id, source, hello.nonce, known=peer is not None and peer.source == source)
             if peer is not None and not hello.echo and context.now - peer.asked_at >= context.config.rtt_floor_s:
                 peer.asked_at = context.now  # several of ours may have crossed its question: once is enough
                 self._not_understood(hello.id)
@@ -117,13 +117,13 @@ class Handshake:
         address before our operator is told of it."""
         context, sessions = self._context, self._sessions
         context.count("drop.incompatible_version")
-        proven = sessions.met(boot_id, source, hello.echo, context.now)
+        proven = sessions.proves(boot_id, source, hello.echo, context.now)
         if proven:
             sessions.answered(hello.echo)
             self._incompatible(source, hello.protocol)
-        if hello.number and self._may_answer(self._numbers):
-            number = 0 if proven else sessions.challenge(boot_id, source, context.now)
-            self._outbox.put(source, self._mismatch(hello.number, number))
+        if hello.nonce and self._may_answer(self._nonces):
+            nonce = 0 if proven else sessions.challenge(boot_id, source, context.now)
+            self._outbox.put(source, self._mismatch(hello.nonce, nonce))
 
     def _bind(self, boot_id: BootId, source: Address, hello: Hello) -> Peer | None:
         context = self._context
@@ -140,31 +140,31 @@ class Handshake:
             peer.source = source
             peer.in_step = hello.in_step
             peer.heard_at = context.now
-            self._reconnect.reached(hello.id, self._sessions.called(hello.echo))
+            self._reconnect.reached(hello.id, self._sessions.greeted(hello.echo))
             self._sessions.answered(hello.echo)
         return peer
 
-    def _answer_hello(self, boot_id: BootId, source: Address, number: int, *, known: bool) -> None:
+    def _answer_hello(self, boot_id: BootId, source: Address, nonce: int, *, known: bool) -> None:
         context = self._context
-        if not known and not self._may_answer(self._numbers):
+        if not known and not self._may_answer(self._nonces):
             return
         ask = 0 if known else self._sessions.challenge(boot_id, source, context.now)
-        self._outbox.put(source, self._channel.hello(ask, number))
+        self._outbox.put(source, self._channel.hello(ask, nonce))
 
     def ask_who(self, boot_id: BootId, source: Address) -> None:
-        """Unbound, or at an address that proves nothing: give it a number to echo from there."""
-        if self._may_answer(self._numbers):
+        """Unbound, or at an address that proves nothing: give it a nonce to echo from there."""
+        if self._may_answer(self._nonces):
             context = self._context
-            number = self._sessions.challenge(boot_id, source, context.now)
-            self._outbox.put(source, self._channel.hello(number, 0))
+            nonce = self._sessions.challenge(boot_id, source, context.now)
+            self._outbox.put(source, self._channel.hello(nonce, 0))
 
     def on_mismatch(self, boot_id: BootId, source: Address, mismatch: Mismatch) -> None:
         """The sender belongs to another cluster, or speaks no version of the protocol that we speak. It is believed
-        only if it echoes a number of ours: of a call, or of our own Mismatch."""
+        only if it echoes a nonce of ours: of a call, or of our own Mismatch."""
         context, sessions = self._context, self._sessions
         of_versions = mismatch.cluster == context.config.cluster
-        if sessions.called(mismatch.echo) is None and not (
-            of_versions and sessions.met(boot_id, source, mismatch.echo, context.now)
+        if sessions.greeted(mismatch.echo) is None and not (
+            of_versions and sessions.proves(boot_id, source, mismatch.echo, context.now)
         ):
             context.count("drop.mismatch_unasked")
         elif not of_versions:
@@ -174,12 +174,12 @@ class Handshake:
         elif not context.protocol.meets(mismatch.protocol):
             sessions.answered(mismatch.echo)
             self._incompatible(source, mismatch.protocol)
-            if mismatch.number and self._may_answer(self._numbers):
-                self._outbox.put(source, self._mismatch(mismatch.number, 0))
+            if mismatch.nonce and self._may_answer(self._nonces):
+                self._outbox.put(source, self._mismatch(mismatch.nonce, 0))
 
-    def _mismatch(self, echo: int, number: int) -> Mismatch:
+    def _mismatch(self, echo: int, nonce: int) -> Mismatch:
         context = self._context
-        return Mismatch(context.config.cluster, echo, context.protocol, number)
+        return Mismatch(context.config.cluster, echo, context.protocol, nonce)
 
     def _incompatible(self, source: Address, theirs: ProtocolRange) -> None:
         self._complains(source)

@@ -200,5 +200,5 @@ class Reconnect:
         """Say who we are, and ask who is there."""
         context = self._context
         context.count("calls")
-        number = self._sessions.call(address)
-        self._outbox.put(address, self._channel.hello(number, 0))
+        nonce = self._sessions.greet(address)
+        self._outbox.put(address, self._channel.hello(nonce, 0))

@@ -3,13 +3,13 @@
 Owns: boot id <-> (id, generation), the replay window of each bound boot id, and the address from which a member was
 last proven to speak. Never knows: what is said.
 
-A binding comes from the member's own row, which carries its boot id, or from a Hello that echoes our number. One member
+A binding comes from the member's own row, which carries its boot id, or from a Hello that echoes our nonce. One member
 has one binding: that of its highest generation. Of a member that is only known from its row nothing more than that is
 kept until something is heard of it: in a large cluster most members never speak to each other.
 
-Numbers for strangers are a keyed hash of (boot id, source, time), so a flood of strangers costs no memory; numbers for
-calls that we begin (a seed, a lost member) are drawn and kept, since the answer may come from another address than the
-one that was called.
+Nonces for strangers are a keyed hash of (boot id, source, time), so a flood of strangers costs no memory; nonces for
+members that we greet (a seed, a lost member) are drawn and kept, since the answer may come from another address than
+the one that was greeted.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire.seal import ReplayWindow
 
 _CHALLENGE_EPOCH_S = 10.0
-"""A stranger's number is good for one to two of these."""
+"""A stranger's nonce is good for one to two of these."""
 
-_CALLS_MAX = 1024
-"""Calls that wait for an answer; beyond it the oldest is given up."""
+_GREETINGS_MAX = 1024
+"""Greetings that wait for an answer; beyond it the oldest is given up."""
 _GUESTS_MAX = 1024
 """Members bound by a Hello whose rows have not come yet; beyond it the oldest is forgotten, and has to greet again.
 So bindings are bounded by the table's rows and these."""
@@ -48,7 +48,7 @@ class Peer:
         """When it last had to ask who we are."""
 
 
-class _Known(NamedTuple):
+class _RowBinding(NamedTuple):
     """A binding from a row, of a member that has not spoken to us yet."""
 
     id: NodeId
@@ -62,22 +62,22 @@ class PeerSessions:
         self._secret = entropy(32)
         self._by_boot: dict[BootId, Peer] = {}
         self._by_id: dict[NodeId, Peer] = {}
-        self._known: dict[BootId, _Known] = {}
+        self._by_row: dict[BootId, _RowBinding] = {}
         self._boot_of: dict[NodeId, BootId] = {}
-        """Of those in `_known`, who are in no other table."""
-        self._calls: dict[int, Address] = {}
+        """Of those in `_by_row`, who are in no other table."""
+        self._greetings: dict[int, Address] = {}
         self._guests: dict[NodeId, None] = {}
 
     def __len__(self) -> int:
         return len(self._by_id) + len(self._boot_of)
 
     def of_boot(self, boot_id: BootId) -> Peer | None:
-        return self._by_boot.get(boot_id) or self._meet(boot_id)
+        return self._by_boot.get(boot_id) or self._start_session(boot_id)
 
     def of_id(self, id: NodeId) -> Peer | None:
         peer = self._by_id.get(id)
         if peer is None and id in self._boot_of:
-            peer = self._meet(self._boot_of[id])
+            peer = self._start_session(self._boot_of[id])
         return peer
 
     def source_of(self, id: NodeId) -> Address | None:
@@ -85,18 +85,18 @@ class PeerSessions:
         peer = self._by_id.get(id)
         return None if peer is None else peer.source
 
-    def know(self, boot_id: BootId, id: NodeId, generation: int, home: tuple[Address, ...]) -> None:
+    def bind_by_row(self, boot_id: BootId, id: NodeId, generation: int, home: tuple[Address, ...]) -> None:
         """Note what a row says: this member is bound to this boot id, and is reached at `home`, best first."""
-        if id in self._by_id or id in self._boot_of or boot_id in self._by_boot or boot_id in self._known:
+        if id in self._by_id or id in self._boot_of or boot_id in self._by_boot or boot_id in self._by_row:
             if self.bind(boot_id, id, generation) is not None or id in self._by_id:
                 self._moved(id, home)
         else:
-            self._known[boot_id] = _Known(id, generation, home)
+            self._by_row[boot_id] = _RowBinding(id, generation, home)
             self._boot_of[id] = boot_id
 
-    def _meet(self, boot_id: BootId) -> Peer | None:
-        """Somebody known from a row begins to matter."""
-        known = self._known.pop(boot_id, None)
+    def _start_session(self, boot_id: BootId) -> Peer | None:
+        """Begin the session of a member that was only known from its row, since something was heard of it."""
+        known = self._by_row.pop(boot_id, None)
         if known is None:
             return None
         del self._boot_of[known.id]
@@ -146,34 +146,34 @@ class PeerSessions:
             del self._by_boot[peer.boot_id]
         boot_id = self._boot_of.pop(id, None)
         if boot_id is not None:
-            del self._known[boot_id]
+            del self._by_row[boot_id]
 
     def challenge(self, boot_id: BootId, source: Address, now: float) -> int:
-        """The number that this stranger has to echo from this source."""
+        """The nonce that this stranger has to echo from this source."""
         return self._challenge(boot_id, source, int(now / _CHALLENGE_EPOCH_S))
 
-    def met(self, boot_id: BootId, source: Address, echo: int, now: float) -> bool:
-        """Whether `echo` is our number for this stranger, or of a call of ours."""
+    def proves(self, boot_id: BootId, source: Address, echo: int, now: float) -> bool:
+        """Whether `echo` is our nonce for this stranger, or that of a greeting of ours."""
         epoch = int(now / _CHALLENGE_EPOCH_S)
         return echo != 0 and (
-            echo in self._calls
+            echo in self._greetings
             or echo in (self._challenge(boot_id, source, epoch), self._challenge(boot_id, source, epoch - 1))
         )
 
-    def call(self, address: Address) -> int:
-        """A number for a call that we begin."""
-        number = int.from_bytes(self._entropy(8), "big") or 1
-        self._calls[number] = address
-        if len(self._calls) > _CALLS_MAX:
-            del self._calls[next(iter(self._calls))]
-        return number
+    def greet(self, address: Address) -> int:
+        """A nonce for a greeting of ours to this address."""
+        nonce = int.from_bytes(self._entropy(8), "big") or 1
+        self._greetings[nonce] = address
+        if len(self._greetings) > _GREETINGS_MAX:
+            del self._greetings[next(iter(self._greetings))]
+        return nonce
 
-    def called(self, number: int) -> Address | None:
-        """The address that was called with this number, where we called."""
-        return self._calls.get(number)
+    def greeted(self, nonce: int) -> Address | None:
+        """The address that was greeted with this nonce; None if none was, or if it has answered."""
+        return self._greetings.get(nonce)
 
-    def answered(self, number: int) -> None:
-        self._calls.pop(number, None)
+    def answered(self, nonce: int) -> None:
+        self._greetings.pop(nonce, None)
 
     def _challenge(self, boot_id: BootId, source: Address, epoch: int) -> int:
         text = b"%s|%s|%d|%d" % (boot_id, source.host.encode(), source.port, epoch)

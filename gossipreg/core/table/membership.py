@@ -120,7 +120,7 @@ class MembershipIndex:
             self._facts.append(HiddenRowChanged(id))
         member = row.member
         if member is not None and can_speak and id != context.id and row.member_generation >= row.liveness.generation:
-            self._sessions.know(member.boot_id, id, row.member_generation, member.addresses)
+            self._sessions.bind_by_row(member.boot_id, id, row.member_generation, member.addresses)
         known_as = self._states.get(id) or (_PLAIN if id in self._ring else None)
         belongs = row.active and can_speak and member is not None and bool(member.addresses)
         if belongs or id == context.id:

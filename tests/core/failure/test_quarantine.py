@@ -28,8 +28,8 @@ def run(node: Node, until: float, live: list[Speaker]) -> list[tuple[float, Spea
                 if isinstance(message, m.Probe):
                     probed.append((now, one))
                     one.says(node, now, m.Ack(message.number, node.table.fingerprint))
-                elif isinstance(message, m.Hello) and message.number:
-                    one.says(node, now, one.hello(echo=message.number))
+                elif isinstance(message, m.Hello) and message.nonce:
+                    one.says(node, now, one.hello(echo=message.nonce))
     return probed
 
 

@@ -67,15 +67,15 @@ def test_a_wrong_echo_binds_nobody() -> None:
 
 def test_a_nonce_sent_to_one_address_proves_no_other() -> None:
     node, speaker = a_node(), Speaker()
-    asked = speaker.heard(speaker.says(node, START, speaker.hello(number=5)))[0]
+    asked = speaker.heard(speaker.says(node, START, speaker.hello(nonce=5)))[0]
     assert isinstance(asked, Hello)
-    speaker.says(node, START, speaker.hello(echo=asked.number), at=ELSEWHERE)
+    speaker.says(node, START, speaker.hello(echo=asked.nonce), at=ELSEWHERE)
     assert node.inspect().sessions == 0
 
 
 def test_a_hello_of_another_cluster_is_answered_with_ours() -> None:
     node, speaker = a_node(replace(lan, cluster="blue")), Speaker(cluster="green")
-    answers = speaker.heard(speaker.says(node, START, speaker.hello(number=5), speaker.row))
+    answers = speaker.heard(speaker.says(node, START, speaker.hello(nonce=5), speaker.row))
     assert answers[0] == Mismatch("blue", 5)
     assert counted(node, "drop.wrong_cluster") == 1
     assert len(node.members(START)) == 1
@@ -84,10 +84,10 @@ def test_a_hello_of_another_cluster_is_answered_with_ours() -> None:
 def test_a_seed_of_another_cluster_is_reported_once_if_called() -> None:
     node, seed = a_node(synced=False), Speaker()
     hello, _ = called_by(node, seed.address)
-    assert kinds(seed.says(node, START, Mismatch("green", hello.number + 1))) == []
-    effects = seed.says(node, START, Mismatch("green", hello.number))
+    assert kinds(seed.says(node, START, Mismatch("green", hello.nonce + 1))) == []
+    effects = seed.says(node, START, Mismatch("green", hello.nonce))
     assert Event("wrong_cluster", (("cluster", "green"), ("address", str(seed.address)))) in effects
-    assert kinds(seed.says(node, START, Mismatch("green", hello.number))) == []
+    assert kinds(seed.says(node, START, Mismatch("green", hello.nonce))) == []
     assert counted(node, "drop.mismatch_unasked") == 2
 
 
@@ -107,9 +107,9 @@ def test_a_seed_that_is_ourselves_makes_no_member() -> None:
 def test_a_boot_id_bound_to_one_member_speaks_for_no_other() -> None:
     node, speaker, other = a_node(), Speaker(1), Speaker(2)
     speaker.greets(node, START)
-    asked = speaker.heard(speaker.says(node, START, speaker.hello(number=9)))[0]
+    asked = speaker.heard(speaker.says(node, START, speaker.hello(nonce=9)))[0]
     assert isinstance(asked, Hello)
-    speaker.says(node, START, replace(speaker.hello(number=3, echo=asked.number), id=other.id))
+    speaker.says(node, START, replace(speaker.hello(nonce=3, echo=asked.nonce), id=other.id))
     assert counted(node, "drop.other_id") == 1
     assert node.inspect().session(other.id) is None
 
@@ -118,9 +118,9 @@ def test_a_hello_of_an_older_generation_gets_the_newer_claim() -> None:
     node, new = a_node(), Speaker(1)
     new.greets(node, START)
     old = Speaker(2, id=new.id, generation=new.generation - 1)
-    asked = old.heard(old.says(node, START, old.hello(number=5)))[0]
+    asked = old.heard(old.says(node, START, old.hello(nonce=5)))[0]
     assert isinstance(asked, Hello)
-    told = old.heard(old.says(node, START, old.hello(echo=asked.number)))
+    told = old.heard(old.says(node, START, old.hello(echo=asked.nonce)))
     assert [(m.id, m.generation) for m in told if isinstance(m, Claim)] == [(new.id, new.generation)]
     assert node.inspect().member_of(old.boot_id) is None
 
@@ -130,7 +130,7 @@ def test_a_hello_of_an_older_generation_gets_the_newer_claim() -> None:
 
 def test_a_notice_of_another_key_is_smaller_than_its_cause() -> None:
     node, stranger = a_node(), Speaker(keyring=OTHER_KEY)
-    datagram = stranger.sealed(stranger.hello(number=5))
+    datagram = stranger.sealed(stranger.hello(nonce=5))
     [notice] = node.receive(datagram, stranger.address, START)
     assert isinstance(notice, Send)
     assert len(notice.datagram) < len(datagram)
@@ -165,7 +165,7 @@ def test_a_notice_that_names_no_datagram_of_ours_is_dropped() -> None:
 @pytest.mark.parametrize(("ours", "theirs", "reason"), [(KEY, None, "clear_refused"), (None, KEY, "sealed_refused")])
 def test_clear_and_sealed_do_not_mix(ours: Keyring | None, theirs: Keyring | None, reason: str) -> None:
     node, stranger = a_node(keyring=ours), Speaker(keyring=theirs)
-    [notice] = stranger.says(node, START, stranger.hello(number=5))
+    [notice] = stranger.says(node, START, stranger.hello(nonce=5))
     assert isinstance(notice, Send)
     assert seal.read_notice_untrusted(notice.datagram)[1] == stranger.boot_id
     assert counted(node, f"drop.{reason}") == 1
@@ -181,7 +181,7 @@ def test_a_flood_of_strangers_leaves_no_memory() -> None:
     answers = 0
     for number in range(4500):
         stranger = Speaker(number, address=Address(f"10.{number % 250}.3.4", 1 + rng.randrange(60_000)))
-        message: Message = stranger.hello(number=5) if number % 2 else stranger.row
+        message: Message = stranger.hello(nonce=5) if number % 2 else stranger.row
         answers += len(stranger.says(node, START + number / 9000, message))
     assert answers <= 2000 + 250 + 1, "a bucket of 2,000, and 500 a second"
     assert counted(node, "drop.strangers_throttled") >= 2200
@@ -195,7 +195,7 @@ def test_a_flood_without_the_key_locks_out_no_member() -> None:
         crowd.says(node, now, at=ELSEWHERE)
         if number % 100 == 0:
             stranger = Speaker(number)
-            assert stranger.heard(stranger.says(node, now, stranger.hello(number=5)))
+            assert stranger.heard(stranger.says(node, now, stranger.hello(nonce=5)))
     assert counted(node, "drop.strangers_throttled") >= 4500
 
 
@@ -225,7 +225,7 @@ def test_a_stranger_gets_at_most_three_times_its_bytes() -> None:
     node = a_node(Config(cluster="c" * 255))
     for seed, cluster in enumerate(("c" * 255, "d", "c" * 254)):
         stranger = Speaker(seed, cluster=cluster, address=Address("10.7.7.7", 70 + seed))
-        datagram = stranger.sealed(stranger.hello(number=5))
+        datagram = stranger.sealed(stranger.hello(nonce=5))
         assert bytes_to(node.receive(datagram, stranger.address, START), stranger.address) <= 3 * len(datagram)
 
 
@@ -243,9 +243,9 @@ def test_a_replayed_datagram_is_dropped_whatever_its_source() -> None:
 def test_a_recorded_greeting_binds_nobody_later() -> None:
     """Its number was good for a while: then the window, or the number's age, keeps it out."""
     node, speaker = a_node(), Speaker()
-    asked = speaker.heard(speaker.says(node, START, speaker.hello(number=5)))[0]
+    asked = speaker.heard(speaker.says(node, START, speaker.hello(nonce=5)))[0]
     assert isinstance(asked, Hello)
-    proof = speaker.sealed(speaker.hello(echo=asked.number))
+    proof = speaker.sealed(speaker.hello(echo=asked.nonce))
     node.receive(proof, speaker.address, START)
     inside.end_session(node, speaker.id)
     node.receive(proof, speaker.address, START + 25)
@@ -263,7 +263,7 @@ def test_a_member_proves_its_new_source_port() -> None:
     hello = next(message for message in told if isinstance(message, Hello))
     ack = next(message for message in told if isinstance(message, Ack))
     assert ack.observed == moved, "so that it learns of it"
-    speaker.says(node, START + 5, speaker.hello(echo=hello.number), at=moved)
+    speaker.says(node, START + 5, speaker.hello(echo=hello.nonce), at=moved)
     assert node.inspect().address(speaker.id) == moved
     answered = speaker.heard(speaker.says(node, START + 6, Pull(node.id, 0, 0), at=moved), at=moved)
     assert [type(message) for message in answered] == [Delta]

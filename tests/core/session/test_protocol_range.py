@@ -80,8 +80,8 @@ def test_ranges_that_meet_bind_both_sides() -> None:
 def test_a_hello_without_a_range_counts_as_the_first_release() -> None:
     for protocol, bound in ((OLD, 1), (BOTH, 1), (NEW, 0)):
         node, first_release = a_node(protocol=protocol), Speaker()
-        asked = first_release.heard(first_release.says(node, START, first_release.hello(number=5)))[0]
-        number = asked.number if isinstance(asked, Hello | Mismatch) else 0
+        asked = first_release.heard(first_release.says(node, START, first_release.hello(nonce=5)))[0]
+        number = asked.nonce if isinstance(asked, Hello | Mismatch) else 0
         first_release.says(node, START, first_release.hello(echo=number), first_release.row)
         assert node.inspect().sessions == bound
 
@@ -90,7 +90,7 @@ def test_an_unproven_hello_is_counted_and_not_reported() -> None:
     """Anyone can write a sender's address; a line of the log needs the echo of a number that was sent there."""
     node, stranger = a_node(), Speaker(protocol=NEW)
     sizes = sizes_of_parts(node)
-    datagram = stranger.sealed(stranger.hello(number=5))
+    datagram = stranger.sealed(stranger.hello(nonce=5))
     effects = node.receive(datagram, stranger.address, START)
     [answer] = stranger.heard(effects)
     assert isinstance(answer, Mismatch)
@@ -106,16 +106,16 @@ def test_a_mismatch_about_versions_needs_a_number_of_ours(error: int) -> None:
     node, seed = a_node(synced=False), Speaker(protocol=NEW)
     [hello] = seed.heard(node.seek((seed.address,), START))
     assert isinstance(hello, Hello)
-    effects = seed.says(node, START, Mismatch(lan.cluster, hello.number + error, NEW))
+    effects = seed.says(node, START, Mismatch(lan.cluster, hello.nonce + error, NEW))
     assert len(of_kind(effects, "incompatible_version")) == 1 - error
     assert counted(node, "drop.mismatch_unasked") == error
 
 
 def test_a_number_sent_to_one_address_reports_no_other() -> None:
     node, stranger = a_node(), Speaker(protocol=NEW)
-    [answer] = stranger.heard(stranger.says(node, START, stranger.hello(number=5)))
+    [answer] = stranger.heard(stranger.says(node, START, stranger.hello(nonce=5)))
     assert isinstance(answer, Mismatch)
-    proof = Mismatch(lan.cluster, answer.number, NEW)
+    proof = Mismatch(lan.cluster, answer.nonce, NEW)
     assert of_kind(stranger.says(node, START, proof, at=SEED), "incompatible_version") == []
     assert len(of_kind(stranger.says(node, START, proof), "incompatible_version")) == 1
 
@@ -124,7 +124,7 @@ def test_a_mismatch_about_ranges_that_meet_says_nothing() -> None:
     node, seed = a_node(synced=False), Speaker()
     [hello] = seed.heard(node.seek((seed.address,), START))
     assert isinstance(hello, Hello)
-    assert seed.says(node, START, Mismatch(lan.cluster, hello.number, BOTH, 7)) == []
+    assert seed.says(node, START, Mismatch(lan.cluster, hello.nonce, BOTH, 7)) == []
 
 
 # -- rows that others gossip -----------------------------------------------------------------------------------------

@@ -59,37 +59,37 @@ def test_binding_the_same_again_keeps_the_replay_window() -> None:
 
 def test_a_nonce_holds_for_one_stranger_and_source_for_a_while() -> None:
     peers = some_peers()
-    number = peers.challenge(FIRST, HERE, 100.0)
-    assert peers.met(FIRST, HERE, number, 100.0)
-    assert peers.met(FIRST, HERE, number, 110.0)
-    assert not peers.met(FIRST, HERE, number, 121.0)
-    assert not peers.met(SECOND, HERE, number, 100.0)
-    assert not peers.met(FIRST, THERE, number, 100.0)
-    assert not peers.met(FIRST, HERE, number + 1, 100.0)
-    assert not peers.met(FIRST, HERE, 0, 100.0)
-    assert not PeerSessions(random.Random(2).randbytes).met(FIRST, HERE, number, 100.0), "of another process"
+    nonce = peers.challenge(FIRST, HERE, 100.0)
+    assert peers.proves(FIRST, HERE, nonce, 100.0)
+    assert peers.proves(FIRST, HERE, nonce, 110.0)
+    assert not peers.proves(FIRST, HERE, nonce, 121.0)
+    assert not peers.proves(SECOND, HERE, nonce, 100.0)
+    assert not peers.proves(FIRST, THERE, nonce, 100.0)
+    assert not peers.proves(FIRST, HERE, nonce + 1, 100.0)
+    assert not peers.proves(FIRST, HERE, 0, 100.0)
+    assert not PeerSessions(random.Random(2).randbytes).proves(FIRST, HERE, nonce, 100.0), "of another process"
 
 
 def test_the_nonce_of_a_call_proves_one_answer() -> None:
     peers = some_peers()
-    number = peers.call(HERE)
-    assert peers.called(number) == HERE
-    assert peers.met(SECOND, THERE, number, 0.0), "the answer may come from another address"
-    peers.answered(number)
-    assert peers.called(number) is None
-    assert not peers.met(SECOND, THERE, number, 0.0)
+    nonce = peers.greet(HERE)
+    assert peers.greeted(nonce) == HERE
+    assert peers.proves(SECOND, THERE, nonce, 0.0), "the answer may come from another address"
+    peers.answered(nonce)
+    assert peers.greeted(nonce) is None
+    assert not peers.proves(SECOND, THERE, nonce, 0.0)
 
 
 def test_unanswered_calls_and_unknown_guests_are_bounded() -> None:
     peers = some_peers()
-    first = peers.call(HERE)
+    first = peers.greet(HERE)
     for _ in range(5000):
-        peers.call(HERE)
-    assert len(peers._calls) == 1024
-    assert peers.called(first) is None
+        peers.greet(HERE)
+    assert len(peers._greetings) == 1024
+    assert peers.greeted(first) is None
     peers.bind(FIRST, A, 1)
-    for number in range(5000):
-        peers.bind(BootId(number.to_bytes(8, "big")), NodeId(number.to_bytes(16, "big")), 1, guest=True)
+    for nonce in range(5000):
+        peers.bind(BootId(nonce.to_bytes(8, "big")), NodeId(nonce.to_bytes(16, "big")), 1, guest=True)
     assert len(peers) == 1 + 1024
     assert peers.of_id(A) is not None, "a member gives way to no guest"
 
@@ -98,6 +98,6 @@ def test_a_guest_whose_row_came_is_a_member() -> None:
     peers = some_peers()
     peers.bind(FIRST, A, 1, guest=True)
     peers.bind(FIRST, A, 1)
-    for number in range(2000):
-        peers.bind(BootId(number.to_bytes(8, "big")), NodeId(number.to_bytes(16, "big")), 1, guest=True)
+    for nonce in range(2000):
+        peers.bind(BootId(nonce.to_bytes(8, "big")), NodeId(nonce.to_bytes(16, "big")), 1, guest=True)
     assert peers.of_id(A) is not None
