@@ -1,7 +1,8 @@
 """Config: everything that can be chosen about a member, frozen and checked at construction.
 
-Every field gives its unit, its bounds (in `BOUNDS`, checked) and how to choose it. Times are seconds. Start from a
-profile (`lan`, `wan`, `local`) and change single fields with `dataclasses.replace`.
+Every field says what it means and how to choose it; its bounds are in `BOUNDS`. Times are in seconds. Start from a
+profile (`lan`, `wan`, `local`) and change single fields with `dataclasses.replace`. A value out of bounds, or one that
+does not go with another, raises BadConfig with what to choose instead.
 """
 
 from dataclasses import dataclass
@@ -12,88 +13,99 @@ from gossipreg.errors import BadConfig
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     cluster: str = "default"
-    """Members of another cluster are answered with a mismatch and never merged. 1 to 255 bytes of UTF-8."""
+    """The name of the cluster, 1 to 255 bytes of UTF-8. Members of another cluster are answered with a mismatch and
+    never merged."""
 
     datagram_bytes: int = 1400
     """The largest UDP payload sent, bytes. A datagram is never larger than what was measured to arrive
     (`core/session/path_mtu.py`), so choose the MTU that most paths have, less 48 (IPv6, UDP)."""
 
-    # -- watching ----------------------------------------------------------------------------------------------------
+    # -- failure detection ---------------------------------------------------------------------------------------------
 
     period_s: float = 1.0
-    """Every member is probed once a period. Shorter notices a crash sooner and costs bytes in proportion."""
+    """The period of probing: each member is probed once in this time. A shorter one detects a crash sooner, and costs
+    bytes in proportion."""
     rtt_floor_s: float = 0.2
-    """The round-trip bound never goes below: a scheduler's hiccup on a healthy host must fit."""
+    """The least timeout of a probe. Choose it above a scheduler's hiccup on a healthy host."""
     rtt_ceiling_s: float = 0.9
-    """... nor above. Keep it under the period."""
+    """The largest timeout of a probe. Choose at most the period."""
     rtt_initial_s: float = 0.3
-    """The bound for somebody never measured. Above the largest round trip that is expected."""
+    """The timeout of a probe to a member that was never measured. Choose it above the largest expected round trip."""
     helpers: int = 3
-    """How many are asked to probe a suspect (SWIM's k)."""
+    """The number of members that are asked to ping a suspect (SWIM's k)."""
     reports_needed: int = 2
-    """Failed looks by different members before a verdict, where more than two members live."""
+    """The number of members that must find a suspect unreachable before it is declared dead, if more than two members
+    live. More than 1 needs helpers."""
     floor_refused_s: float = 0.4
-    """No verdict sooner than this after the first missed probe, where the port was refused."""
+    """The least time from the first missed probe to a declaration of death, if the suspect's port was refused."""
     floor_silent_s: float = 2.0
-    """... where there was only silence. A process that is paused for less keeps its services."""
+    """The same time if there was only silence. A process that is paused for less keeps its services in the answers."""
     alone_small_s: float = 30.0
-    """How long a member that hears nobody goes on answering with what it knew, in a cluster of up to 3."""
+    """How long an isolated member goes on answering with what it knew, in a cluster of up to 3 members."""
     alone_s: float = 900.0
-    """... in a larger one."""
+    """The same time in a larger cluster."""
     stall_s: float = 0.1
-    """A timer that fires later than this says that we were asleep: probes under way are void."""
+    """A timer that fires later than this shows that this process was asleep, and voids its probes. Choose it above the
+    usual delay of the loop on a busy host."""
     voided_probes: int = 3
-    """So many voided probes of one member in a row, and another is asked to watch it."""
+    """After this number of voided probes of one member in a row, helpers are asked to ping it."""
     local_health_max: int = 8
     """The ceiling of the local health score (Lifeguard 3.1): timeouts are multiplied by 1 + the score."""
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- dissemination -------------------------------------------------------------------------------------------------
 
     gather_s: float = 0.005
-    """News is told at most once in this time; what comes meanwhile is gathered. Longer saves datagrams under load."""
+    """Updates are gossiped at most once in this time; those in between are gathered. A longer one saves datagrams under
+    load."""
     receipt_gather_s: float = 0.01
-    """Receipts are gathered so long. Well below the repeat's floor, or senders repeat for nothing."""
+    """Receipts are gathered for this time. Choose it well below `repeat_floor_s`, or senders retransmit for nothing."""
     repeat_floor_s: float = 0.05
-    """A ring neighbour is told again no sooner than this, however short its round trips were. Far below the probe's
-    floor, since a repeat for nothing costs a datagram, and one that comes late costs all behind it the wait."""
+    """The least retransmit timeout to a ring neighbour. It may be far below `rtt_floor_s`: a retransmission for nothing
+    costs one datagram, while a late one delays every member behind the neighbour."""
     fanout_random: int = 1
-    """So many random members are told, beside the neighbours."""
+    """The number of random members that an update is gossiped to, beside the neighbours."""
     fanout_ring: int = 1
-    """So many neighbours on each side of the ring are told, and told again without a receipt."""
+    """The number of neighbours on each side of the ring that an update is gossiped to, with retransmissions until they
+    ack."""
     send_bytes_s: int = 4_000_000
-    """What a member sends in a second at most, acks and probes aside."""
+    """The bytes that a member sends in a second at most, acks and probes not counted."""
 
-    # -- comparing ---------------------------------------------------------------------------------------------------
+    # -- anti-entropy --------------------------------------------------------------------------------------------------
 
     compare_s: float = 1.0
-    """At most one comparison begun per member in this time. At most a period."""
+    """The least time between two comparisons that this member begins with the same member. Choose at most the
+    period."""
     settle_s: float = 0.1
-    """What changed within this time is not compared yet: it is probably still being told."""
+    """A bucket that changed within this time is not compared yet: the change is probably still being gossiped."""
     random_compare_periods: int = 16
-    """Every so many periods one random member is probed as well, to compare with it."""
+    """Once in this number of periods a random member is probed too, to compare the tables."""
     pulls_at_once: int = 64
-    """Rows being fetched at one time. More fills a joiner sooner and a slow receiver's socket buffer as well."""
+    """The number of rows that are pulled at the same time. More fill a joiner sooner, and a slow receiver's socket
+    buffer too."""
     pull_bytes_at_once: int = 128 * 1024
-    """What may be on its way to a member that fetches: below its socket's receive buffer (212,992 by default)."""
+    """The bytes that may be on their way to a member that pulls. Choose less than its socket's receive buffer (212,992
+    by default)."""
 
-    # -- keeping and forgetting --------------------------------------------------------------------------------------
+    # -- keeping and forgetting ----------------------------------------------------------------------------------------
 
     dead_row_s: float = 24 * 3600.0
-    """A dead or departed durable member's row is kept, out of the answers, for so long."""
+    """How long the row of a dead or departed member with a data directory is kept, out of the answers."""
     dead_row_brief_s: float = 600.0
-    """... of one that is not durable."""
+    """The same time for a member without one."""
     tombstone_s: float = 600.0
-    """How long an owner keeps the tombstones of what it took out."""
+    """How long an owner keeps the tombstones of its deregistered entries."""
     tombstones_max: int = 4096
-    """... and how many; beyond either it raises its floor."""
+    """The number of tombstones that an owner keeps; beyond it, or after `tombstone_s`, it raises its tombstone
+    floor."""
     lost_max: int = 64
-    """So many addresses of members lost last are called on, also after their rows are forgotten."""
+    """The number of addresses of members that died last which are still greeted, also after their rows are
+    forgotten."""
     lost_calls: float = 4.0
-    """So many calls on lost members a period, in the whole cluster together."""
+    """The number of greetings to dead members in a period, sent by all members of the cluster together."""
     future_s: float = 5.0
-    """A row told by others whose generation is further ahead of our clock than this is unproven."""
+    """A row that others send is quarantined if its generation is further ahead of our clock than this."""
     leave_s: float = 2.0
-    """A leave that is not acknowledged by enough members is over after this."""
+    """A leave that too few members have acked is over after this time."""
 
     def __post_init__(self) -> None:
         for field, (low, high) in BOUNDS.items():
