@@ -21,7 +21,7 @@ BAD_ROAD = Path(__file__).with_name("bad_road.py")
 
 
 def missing() -> str:
-    """Why no hosts can be made here; empty where they can."""
+    """Return why no hosts can be made here; empty if they can."""
     if os.geteuid() != 0:
         return "making network namespaces needs root"
     return next((f"{tool} is not installed" for tool in ("ip", "nft") if shutil.which(tool) is None), "")
@@ -53,16 +53,16 @@ class Host:
         run("ip", "netns", "exec", self.namespace, "nft", rules)
 
     def deaf_to(self, *others: "Host") -> None:
-        """Nothing that they send arrives here."""
+        """Drop everything that these hosts send to this one."""
         for other in others:
             self.nft(f"add rule inet t input ip saddr {other.v4} drop; add rule inet t input ip6 saddr {other.v6} drop")
 
     def loses(self, percent: int) -> None:
-        """So much of what others send does not arrive."""
+        """Drop this share of what others send to this host."""
         self.nft(f'add rule inet t input iifname "eth0" numgen random mod 100 < {percent} drop')
 
     def drops_over(self, packet_bytes: int) -> None:
-        """IP packets to this host that are larger are dropped silently."""
+        """Silently drop larger IP packets to this host."""
         self.nft(f'add rule inet t input iifname "eth0" meta length > {packet_bytes} drop')
 
     def heal(self) -> None:
@@ -74,7 +74,7 @@ class Host:
         run("ip", "-n", self._hosts.bridge, "link", "set", f"v{self.number}", "mtu", str(mtu))
 
     def behind_a_bad_road(self, least_s: float, most_s: float) -> None:
-        """From now on each frame to and from this host takes its own time. See `bad_road.py`."""
+        """Reorder frames to and from this host from now on; see `bad_road.py`."""
         port, inner, outer = f"v{self.number}", f"r{self.number}a", f"r{self.number}b"
         bridge = self._hosts.bridge
         run("ip", "-n", bridge, "link", "add", inner, "type", "veth", "peer", "name", outer)
@@ -85,7 +85,7 @@ class Host:
         self._hosts.roads.append(subprocess.Popen(["ip", "netns", "exec", bridge, *program]))
 
     def start(self, *arguments: str, v6: bool = False, program: Sequence[str] = COMMAND) -> Sidecar:
-        """A sidecar here, or another `program` in its place; all but the first host's have that for a seed."""
+        """Start a sidecar here, or another `program`; the first host is the seed of all others."""
         first = self._hosts.all[0]
         seed = f"[{first.v6}]:{PORT}" if v6 else f"{first.v4}:{PORT}"
         seeds = [] if self is first or "--seed" in arguments else ["--seed", seed]
@@ -132,7 +132,7 @@ class Hosts:
 
 
 def cut(a: list[Host], b: list[Host]) -> None:
-    """Nothing passes between the two sides."""
+    """Drop everything between the two sides."""
     for host in a:
         host.deaf_to(*b)
     for host in b:

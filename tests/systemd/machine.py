@@ -66,7 +66,7 @@ exec env -i container=gossipreg PATH=/usr/sbin:/usr/bin:/sbin:/bin $7 --unit=tri
 
 
 def why_not() -> str:
-    """Why no such machine can be made here; empty where one can."""
+    """Return why no such machine can be made here; empty if one can."""
     missing = [name for name in ("unshare", "nsenter", "pivot_root", "ip", "mount") if shutil.which(name) is None]
     if os.geteuid() != 0:
         return "namespaces with a systemd of their own need root"
@@ -90,7 +90,7 @@ def _cgroups() -> Path | None:
 
 
 class CannotBoot(Exception):
-    """This machine does not permit one; the text has what failed."""
+    """This machine does not permit such a machine; the text says what failed."""
 
 
 class Machine:
@@ -136,7 +136,7 @@ class Machine:
         return self._process.poll() is not None
 
     def run(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """A command within the machine, as root."""
+        """Run a command within the machine, as root."""
         ended = subprocess.run(
             ["nsenter", "-t", str(self.pid), "--all", "--", *command], capture_output=True, text=True, timeout=BOUND_S
         )
@@ -157,7 +157,7 @@ class Machine:
         return ["nsenter", "-t", str(self.pid), "--net", "--"]
 
     def log(self) -> str:
-        """What the unit's processes wrote last."""
+        """Return the last output of the unit's processes."""
         command = [
             "nsenter",
             "-t",
@@ -174,7 +174,7 @@ class Machine:
         return subprocess.run(command, capture_output=True, text=True, timeout=BOUND_S).stdout
 
     def wait(self, bound_s: float = BOUND_S) -> None:
-        """Until its first process has ended, as after poweroff."""
+        """Wait until its first process has ended, as after poweroff."""
         self._process.wait(bound_s)
 
     def close(self) -> None:

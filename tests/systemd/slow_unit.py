@@ -1,4 +1,4 @@
-"""What takes long to see of the manual's unit: run by `scripts/check --systemd`, and not with the other tests."""
+"""The slow tests of the manual's unit: `scripts/check --systemd` runs them, the test suite does not."""
 
 from scripts.tools.wait import wait_for
 from tests.systemd.machine import HOST
@@ -48,7 +48,7 @@ def test_an_error_of_configuration_is_not_tried_again(unit: Unit) -> None:
 
 
 def small_disk(unit: Unit) -> None:
-    """Have the unit's data directory on a small disk, with what was in it."""
+    """Move the unit's data directory with its files to a small disk."""
     unit.machine.sh(
         f"cp -a {STATE} /var/lib/kept; mount -t tmpfs -o size=200k,mode=0700 tmpfs {STATE}; "
         f"cp -a /var/lib/kept/. {STATE}; chown --reference=/var/lib/kept {STATE}"

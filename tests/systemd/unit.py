@@ -1,4 +1,4 @@
-"""The manual's unit, set up on a machine as the manual says, and a sidecar outside which sees what others see of it."""
+"""The manual's unit, set up on a machine as the manual says, and a sidecar outside, which is another member."""
 
 import base64
 import json
@@ -105,7 +105,7 @@ class Unit:
         return self.machine.sh(f"systemctl show gossipreg -p {name} --value")
 
     def keys(self) -> dict[str, list[str]]:
-        """The keys that each member opens, as the outside sidecar knows."""
+        """Return the keys that each member accepts, as the outside sidecar knows them."""
         return {member["name"]: member["keys"] for member in self.peer.call("members") if member["state"] == "alive"}
 
 

@@ -1,4 +1,4 @@
-"""Checks in virtual time with runners that say what they are told."""
+"""Checks in virtual time, with runners that return the results that a test sets."""
 
 import random
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ def spec(text: str) -> CheckSpec:
 
 
 class World:
-    """Runners, and what came of it."""
+    """The runners, and the results that the schedule reported."""
 
     def __init__(self, clock: MockClock) -> None:
         assert clock.autojump_threshold == 0, "the time of these tests is virtual"

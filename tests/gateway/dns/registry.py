@@ -1,6 +1,5 @@
-"""A registry that is asked over DNS: a real node with members that it heard of, and a responder that is told of
-changes as the sidecar tells it. Asked in dnspython's words and read by dnspython: it is the oracle of the gateway's own
-code."""
+"""A registry behind the DNS gateway: a real node with rows of other members, and a responder that gets its changes.
+Replies are read with dnspython, whose parser shares no code with ours."""
 
 import random
 from collections import Counter
@@ -37,7 +36,7 @@ class Registry:
         self.responder = self.fresh()
 
     def fresh(self) -> Responder:
-        """One that has kept nothing yet."""
+        """A new responder, without cached answers."""
         self.directory = Directory(self.node, clock=self._clock)
         answers = DnsAnswers(
             self.directory, make_zones(self.domain), cluster=self.cluster, ttl_s=self.ttl_s,
@@ -57,13 +56,13 @@ class Registry:
         self.bugs.append(error)
         raise error
 
-    # -- what is registered --------------------------------------------------------------------------------------------
+    # -- registrations --------------------------------------------------------------------------------------------
 
     def put(
         self, name: str, address: str = "10.0.0.1", port: int = 80, *, id: str = "", tags: tuple[str, ...] = (),
         meta: tuple[tuple[str, str], ...] = (), weight: int = 1, health: Health = Health.PASSING,
     ) -> str:  # fmt: skip
-        """A service of our own; its id."""
+        """Register a service of our own; return its id."""
         service = Service(id or f"{name}-{address}-{port}", name, address, port, tags, meta, weight)
         self.tell(self.node.register(service, health, START)[1])
         return service.id
@@ -75,7 +74,7 @@ class Registry:
         self.tell(self.node.set_health(id, health, START)[1])
 
     def member(self, seed: int, *services: Service) -> Speaker:
-        """One in the zone "z", called speaker-SEED."""
+        """Add a member in the zone "z" with the name speaker-SEED."""
         speaker = Speaker(seed)
         for slot, service in enumerate(services):
             speaker.content.put(KIND_SERVICE, slot, values.encode_service(service))
@@ -84,7 +83,7 @@ class Registry:
         return speaker
 
     def announces(self, speaker: Speaker, *addresses: Address, name: str = "") -> None:
-        """These are its addresses from now on, and this its name."""
+        """Change the addresses and the name of a member."""
         member = self.node.table.rows[speaker.id].member
         assert member is not None
         after = replace(member, addresses=addresses, name=name or member.name)
@@ -92,7 +91,7 @@ class Registry:
         self.tell(speaker.says(self.node, START, speaker.row))
 
     def leave(self, speaker: Speaker) -> None:
-        """It says that it goes."""
+        """Have a member announce that it leaves."""
         member = self.node.table.rows[speaker.id].member
         assert member is not None
         speaker.content.put(KIND_MEMBER, 0, values.encode_member(replace(member, status=Status.LEFT)))
@@ -125,7 +124,7 @@ class Registry:
         return self.responder.respond_tcp(data, host) if tcp else self.responder.respond_udp(data, host, self.now)
 
     def found(self, name: str, type: str = "A", **asked: object) -> list[str]:
-        """The data of the answers, sorted."""
+        """Return the data of the answers, sorted."""
         return data_of(self.ask(name, type, **asked))  # type: ignore[arg-type]
 
 
@@ -134,7 +133,7 @@ def data_of(message: dns.message.Message) -> list[str]:
 
 
 def outcome(message: dns.message.Message) -> str:
-    """NXDOMAIN, NODATA (with an SOA each), another error, or "" where there are answers."""
+    """Return NXDOMAIN, NODATA (with an SOA each), another error, or "" if there are answers."""
     if message.answer:
         return ""
     if message.rcode() in (0, 3):

@@ -65,7 +65,7 @@ class Client:
         return await self.request("PUT", path, body, **headers)
 
     async def reply(self, method: str = "GET") -> Reply:
-        """The next response. EOFError where there is none."""
+        """Return the next response. Raises EOFError if there is none."""
         if self._h11.our_state is h11.DONE:
             if self._h11.their_state is h11.MUST_CLOSE:
                 raise EOFError
@@ -98,14 +98,14 @@ class Client:
         self._h11.receive_data(data)
 
     async def rest(self) -> bytes:
-        """All that comes until the end."""
+        """Return everything up to the end of the stream."""
         data = self._h11.trailing_data[0]
         while more := await self.stream.receive_some(65536):
             data += bytes(more)
         return data
 
     async def closed(self) -> bool:
-        """The server ends the connection, without a word."""
+        """Wait until the server closes the connection without a response."""
         try:
             return not await self.stream.receive_some(1)
         except trio.BrokenResourceError:

@@ -1,4 +1,4 @@
-"""Registrations in the words of Consul's clients, and their traces inside the sidecar."""
+"""Registrations as Consul's clients send them, and their effect inside the sidecar."""
 
 from typing import Any
 

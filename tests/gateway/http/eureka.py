@@ -1,4 +1,4 @@
-"""Requests as Eureka's clients send them, and their traces inside the sidecar."""
+"""Requests as Eureka's clients send them, and their effect inside the sidecar."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -48,5 +48,5 @@ def only(served: Served, name: str = "web") -> Instance:
 
 
 def written(served: Served) -> int:
-    """Versions of our row so far: what was gossiped."""
+    """Return the number of versions of our row so far, each of which was gossiped."""
     return served.node.table.rows[served.node.id].version.counter
