@@ -2,22 +2,27 @@
 
 The map of the package. A module imports only from lines above its own, which a test enforces:
 
-    errors, model    the exceptions; the frozen values that all parts use drops            the reasons for dropping
-    something: each is counted, and explained here durations        250ms, 5s, 2m, 1h generation       the number of a
-    start: larger than those of all starts before retry            growing waits between attempts weights random choices
-    by the weights of instances socket_path      where the local socket is systemd_job      whether systemd restarts the
-    unit that we run in callers, rights  the user of a request, as the kernel says; which user may use which verb config
-    everything that can be chosen about a member net/             the sockets under daemon and gateways: listening, a
-    free port, accepting, unix socket files wire/            bytes <-> values: datagrams (messages, codec, seal) and the
-    local socket (rpc, shapes). Pure core/            the protocol, in rooms: table/, session/, gossip/, failure/,
-    local/, and node, which composes
+    errors, model    the exceptions; the frozen values that all parts use
+    drops            the reasons for dropping something: each is counted, and explained here
+    durations        250ms, 5s, 2m, 1h
+    generation       the number of a start: larger than those of all starts before
+    retry            growing waits between attempts
+    weights          random choices by the weights of instances
+    socket_path      where the local socket is
+    systemd_job      whether systemd restarts the unit that we run in
+    callers, rights  the user of a request, as the kernel says; which user may use which verb
+    config           the settings of a member
+    net/             the sockets under daemon and gateways: listening, a free port, accepting, unix socket files
+    wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
+    core/            the protocol, in rooms: table/, session/, gossip/, failure/, local/, and node, which composes
                      them. Pure: time and bytes go in, effects come out; no clock, no socket, no global
                      randomness, so one seed replays a cluster
-    feed             hands what happens to all who follow it sidecar_api      what a gateway may ask of the sidecar that
-    runs it, and the sidecar of a gateway daemon/          trio: the UDP pump, the local socket, persistence, start and
-    stop gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
-    client/          for programs; it imports only errors, model, retry, socket_path and wire.rpc cli/             the
-    commands: parse, call, print. Only `join` loads the daemon
+    feed             publishes values to its followers
+    sidecar_api      what a gateway may ask of the sidecar that runs it, and the sidecar of a gateway
+    daemon/          trio: the UDP pump, the local socket, persistence, start and stop
+    gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
+    client/          for programs; it imports only errors, model, retry, socket_path and wire.rpc
+    cli/             the commands: parse, call, print. Only `join` loads the daemon
 
 How data flows:
 
