@@ -122,9 +122,8 @@ def imports(tree: ast.AST, package: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{module}.{alias.name}" if is_module and module.startswith("gossipreg") else module
 
 
-def import_faults(name: str, tree: ast.AST, package: Path, still: str = "") -> Iterator[Fault]:
-    """`name` is the file's dotted name: `gossipreg.wire.rpc`, `simulations.world`; `package` the folder gossipreg;
-    `still` one part that this file imports for the time being, though it must not."""
+def import_faults(name: str, tree: ast.AST, package: Path) -> Iterator[Fault]:
+    """`name` is the file's dotted name: `gossipreg.wire.rpc`, `simulations.world`; `package` the folder gossipreg."""
     part = _part(name.removeprefix("gossipreg."))
     for line, imported in imports(tree, package):
         if imported.startswith("."):
@@ -134,7 +133,7 @@ def import_faults(name: str, tree: ast.AST, package: Path, still: str = "") -> I
         if imported == "gossipreg" or not imported.startswith("gossipreg."):
             continue
         inner = imported.removeprefix("gossipreg.")
-        if _part(inner) != still and not _may_import(part, inner):
+        if not _may_import(part, inner):
             yield line, f"{name} imports {imported}: {_direction(part)}"
 
 

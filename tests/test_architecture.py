@@ -22,19 +22,12 @@ STILL_LONGER = {"content.py", "table.py"}
 """Files of the core that are being split; until then up to 500 lines."""
 PURE = ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "config", "wire", "core")
 
-STILL_UPWARD = {"gossipreg.core.table.membership": "core.session"}
-"""Files that import a part above their own, for now, with that part. The membership index greets, forgets and names
-members at their addresses itself; facts that it returns would do."""
-
 MAX_PARTS = 6
-STILL_HOLD_MORE = {"MembershipIndex": 8}
-"""Classes of the core that are being taken apart, with the number of other parts that they hold today."""
 COMPOSERS = {"Node", "View", "NodeCommands", "NodeOrder", "NodeTimers"}
 """Node composes the parts; the others are its base classes and declare what it holds."""
 STILL_PATCHED = {
     "self._prober.suspicions",
     "self._prober.declare",
-    "self._membership.touched",
 }
 """Attributes of the core that are still set from outside."""
 
@@ -75,21 +68,13 @@ def test_every_part_of_the_house_is_looked_at() -> None:
 
 @pytest.mark.parametrize("path", TREES, ids=dotted)
 def test_imports_run_one_way(path: Path) -> None:
-    still = STILL_UPWARD.get(dotted(path), "")
-    assert listed(path, house_rules.import_faults(dotted(path), TREES[path], PACKAGE, still)) == []
-
-
-@pytest.mark.parametrize("name", STILL_UPWARD)
-def test_upward_imports_are_named_only_while_they_stand(name: str) -> None:
-    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
-    faults = listed(path, house_rules.import_faults(name, TREES[path], PACKAGE))
-    assert any(f"imports gossipreg.{STILL_UPWARD[name]}." in fault for fault in faults), "take it out of STILL_UPWARD"
+    assert listed(path, house_rules.import_faults(dotted(path), TREES[path], PACKAGE)) == []
 
 
 def test_a_part_of_the_core_holds_few_others() -> None:
     held = {name: sorted(WIRING.held_by(name)) for name in WIRING.parts() if name not in COMPOSERS}
-    assert {name: len(parts) for name, parts in held.items() if len(parts) > MAX_PARTS} == STILL_HOLD_MORE, (
-        "give the part facts or values instead; or take it out of STILL_HOLD_MORE, or give its lower number there"
+    assert {name: parts for name, parts in held.items() if len(parts) > MAX_PARTS} == {}, (
+        "give it facts or values instead"
     )
 
 
@@ -276,12 +261,6 @@ def test_a_new_part_of_the_house_needs_a_floor() -> None:
         list(house_rules.import_faults("gossipreg.core.node", ast.parse("import gossipreg.attic"), PACKAGE))
     with pytest.raises(AssertionError, match=r"core\.attic stands on no floor"):
         list(house_rules.import_faults("gossipreg.core.node", ast.parse("import gossipreg.core.attic"), PACKAGE))
-
-
-def test_an_exception_allows_one_part_and_no_other() -> None:
-    source = "from gossipreg.core.session.channel import Channel\nfrom gossipreg.core.local.own_row import OwnRow"
-    faults = house_rules.import_faults("gossipreg.core.table.row", ast.parse(source), PACKAGE, "core.session")
-    assert [line for line, _ in faults] == [2]
 
 
 @pytest.mark.parametrize(

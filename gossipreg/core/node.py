@@ -101,9 +101,7 @@ class Node(NodeTimers):
         )
         self._anti_entropy = AntiEntropy(context, table, ring, channel, self._dissemination, self._pulls, self._joining)
         self._prober = self._make_prober()
-        self._membership = MembershipIndex(
-            context, table, ring, sessions, round_trips, channel, self.catalog, self._reconnect
-        )
+        self._membership = MembershipIndex(context, table, ring, self.catalog)
         self._isolation = Isolation(context, table, ring, self._membership)
         self._last_known = LastKnown(context, self.catalog, self._membership, self._reconnect)
         self._own_row = OwnRow(context, table, self._dissemination, member)
@@ -270,8 +268,7 @@ class Node(NodeTimers):
         """Set the time. Whoever missed a deadline, and took in nothing since, was asleep: that is noticed before
         anything is taken in, for what lies in the queue must not be judged by a clock that ran while nobody looked."""
         context = self._context
-        if self._membership.touched:
-            self._membership.touched = []
+        self._membership.forget_touched()
         late_s = now - max(context.now, context.timers.next_due())
         context.now = max(now, context.now)
         if late_s > self.config.stall_s:

@@ -24,7 +24,15 @@ from gossipreg.core.local.last_known import LastKnown
 from gossipreg.core.local.own_address import OwnAddress
 from gossipreg.core.session.handshake import Handshake
 from gossipreg.core.session.sessions import Peer
-from gossipreg.core.table.facts import HiddenRowChanged, LeftRing, MergeOutcome
+from gossipreg.core.table.facts import (
+    FoundIncompatible,
+    HiddenRowChanged,
+    LeftRing,
+    LeftTable,
+    MergeOutcome,
+    ProcessNamed,
+    StateChanged,
+)
 from gossipreg.model import NOTHING, Address, Liveness, NodeId, Rank, Version
 from gossipreg.wire.messages import (
     MAX_INCARNATION,
@@ -268,6 +276,16 @@ class NodeOrder(NodeCommands):
             self._anti_entropy.on_synced()
         for fact in self._membership.refresh():
             match fact:
+                case ProcessNamed(id, boot_id, generation, addresses):
+                    self._sessions.bind_by_row(boot_id, id, generation, addresses)
+                case FoundIncompatible(id, protocol):
+                    name, address = self._channel.named_at(id)
+                    self._context.incompatible(protocol, id=id.hex(), name=name, address=address)
+                case StateChanged():
+                    self._on_state(fact)
+                case LeftTable(id):
+                    self._sessions.forget(id)
+                    self._round_trips.forget(id)
                 case LeftRing(id):
                     self._forget(id)
                 case HiddenRowChanged(id):
@@ -275,6 +293,22 @@ class NodeOrder(NodeCommands):
         if self._context.synced and self.catalog.recalled:
             self._last_known.on_synced(first_was_synced=self._joining.first_was_synced)
         self._membership.tell_changes()
+
+    def _on_state(self, fact: StateChanged) -> None:
+        """A dead member is greeted now and then, so that partitions heal; any other is not lost."""
+        address = self._channel.address(fact.id)
+        if fact.state != "dead":
+            self._reconnect.found(fact.id)
+        elif address is not None:
+            self._reconnect.lose(fact.id, address)
+        if fact.to_log:
+            self._context.event(
+                f"member_{fact.state}",
+                id=fact.id.hex(),
+                name=fact.name,
+                address=str(address or ""),
+                reason=fact.reason,
+            )
 
     def _forget(self, id: NodeId) -> None:
         """This member is not on the ring any more."""

@@ -7,7 +7,7 @@ on it, in the order that stands in `core/order.py`.
 from dataclasses import dataclass
 from enum import Enum
 
-from gossipreg.model import Liveness, NodeId, Version
+from gossipreg.model import Address, BootId, Liveness, NodeId, ProtocolRange, Version
 
 
 class MergeOutcome(Enum):
@@ -34,6 +34,44 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessNamed:
+    """The row of a member says which process it is now, and at which addresses it is reached, best first."""
+
+    id: NodeId
+    boot_id: BootId
+    generation: int
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """A member has another state than before; see `membership.state_of`."""
+
+    id: NodeId
+    state: str
+    name: str
+    reason: str
+    """Of its death, for people."""
+    to_log: bool
+    """Whether an operator wants to read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIncompatible:
+    """This member speaks no version of the protocol that we speak: its row is kept, and no answer names it."""
+
+    id: NodeId
+    protocol: ProtocolRange
+
+
+@dataclass(frozen=True, slots=True)
+class LeftTable:
+    """The row of this member was forgotten."""
+
+    id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class LeftRing:
     """This member is not on the ring any more, or its row was forgotten: nothing is asked of it or sent to it."""
 
@@ -47,4 +85,4 @@ class HiddenRowChanged:
     id: NodeId
 
 
-MembershipFact = LeftRing | HiddenRowChanged
+MembershipFact = ProcessNamed | FoundIncompatible | StateChanged | LeftTable | LeftRing | HiddenRowChanged

@@ -1,24 +1,27 @@
-"""The roster: keeps the ring, the bindings and the catalog in step with the table, and notes what changed for people.
+"""The membership index: keeps the ring and the catalog in step with the table, and notes what changed for people.
 
 Owns: the last known state of each member, and the two local notes that keep members out of our own answers: hidden (its
 port is refused, and nobody is there to confirm it; or it speaks no version of the protocol that we speak) and alone
 (nobody is heard). Never knows: how a row came to change.
 
 After each message and timer the node asks it to `refresh`: for every row that the table touched, it puts the member on
-the ring or takes it off, binds its boot id, lets the catalog look again, and writes the event. What other parts have to
-do then it returns as facts.
+the ring or takes it off, and lets the catalog look again. What other parts have to do then it returns as facts.
 """
 
 from collections.abc import Iterable
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Changed, MembersChanged
-from gossipreg.core.session.channel import Channel
-from gossipreg.core.session.reconnect import Reconnect
-from gossipreg.core.session.round_trips import RoundTrips
-from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.catalog import Catalog
-from gossipreg.core.table.facts import HiddenRowChanged, LeftRing, MembershipFact
+from gossipreg.core.table.facts import (
+    FoundIncompatible,
+    HiddenRowChanged,
+    LeftRing,
+    LeftTable,
+    MembershipFact,
+    ProcessNamed,
+    StateChanged,
+)
 from gossipreg.core.table.names import MemberNames
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Row, State, Table
@@ -37,31 +40,17 @@ def state_of(row: Row) -> str:
 
 
 class MembershipIndex:
-    def __init__(
-        self,
-        context: Context,
-        table: Table,
-        ring: Ring,
-        sessions: PeerSessions,
-        round_trips: RoundTrips,
-        channel: Channel,
-        catalog: Catalog,
-        lost: Reconnect,
-    ) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, catalog: Catalog) -> None:
         self._context = context
         self._table = table
         self._ring = ring
-        self._sessions = sessions
-        self._round_trips = round_trips
-        self._channel = channel
         self._catalog = catalog
-        self._reconnect = lost
         self._facts: list[MembershipFact] = []
         self._states: dict[NodeId, str] = {}
         """Of those that are not plainly alive and on the ring."""
         self.names = MemberNames(self._table.rows)
         self.touched: list[NodeId] = []
-        """What the table touched since the node last cleared this."""
+        """What the table touched in the last input."""
         self._changes: list[Change] = []
         self._shown_anew: dict[NodeId, None] = {}
         """Members that are shown otherwise than before this input."""
@@ -69,6 +58,11 @@ class MembershipIndex:
         """Members out of our answers, and for which reasons."""
         self.why: dict[NodeId, str] = {}
         """For a member declared dead by us: on what grounds; by another: what we had seen of it ourselves."""
+
+    def forget_touched(self) -> None:
+        """An input begins."""
+        if self.touched:
+            self.touched = []
 
     def refresh(self) -> list[MembershipFact]:
         """Follow the table. The facts that other parts have to act on, in order."""
@@ -114,13 +108,13 @@ class MembershipIndex:
     def _follow(self, id: NodeId, row: Row) -> None:
         context = self._context
         self.names.follow(row)
-        can_speak = id == context.id or self._channel.can_speak_with(id)
+        can_speak = id == context.id or row.member is None or context.protocol.meets(row.member.protocol)
         row = self._hide_incompatible(id, row, not can_speak and row.active)
         if row.hidden:
             self._facts.append(HiddenRowChanged(id))
         member = row.member
         if member is not None and can_speak and id != context.id and row.member_generation >= row.liveness.generation:
-            self._sessions.bind_by_row(member.boot_id, id, row.member_generation, member.addresses)
+            self._facts.append(ProcessNamed(id, member.boot_id, row.member_generation, member.addresses))
         known_as = self._states.get(id) or (_PLAIN if id in self._ring else None)
         belongs = row.active and can_speak and member is not None and bool(member.addresses)
         if belongs or id == context.id:
@@ -141,24 +135,12 @@ class MembershipIndex:
             self._states.pop(id, None)
         else:
             self._states[id] = state
-        context = self._context
-        address = self._channel.address(id)
-        if state == "dead":
-            if address is not None:
-                self._reconnect.lose(id, address)
-        else:
-            self._reconnect.found(id)
+        if state != "dead":
             self.why.pop(id, None)
         gone_before_met = before is None and (row.dead or row.left)
         quiet = "suspect" in (state, before) and state in ("suspect", "alive")  # the watcher tells of its suspicions
-        if id != context.id and not quiet and not gone_before_met:
-            context.event(
-                f"member_{state}",
-                id=id.hex(),
-                name=row.member.name,
-                address=str(address or ""),
-                reason=self.reason(row),
-            )
+        to_log = id != self._context.id and not quiet and not gone_before_met
+        self._facts.append(StateChanged(id, state, row.member.name, self.reason(row), to_log))
 
     def reason(self, row: Row) -> str:
         """Why it is not alive, and who said so."""
@@ -178,8 +160,7 @@ class MembershipIndex:
         self._facts.append(LeftRing(id))  # also if it left the ring long ago: dead members are probed and greeted
         if INCOMPATIBLE in self._hidden.pop(id, {}):
             self._context.event("incompatible_version_over", id=id.hex())
-        self._sessions.forget(id)
-        self._round_trips.forget(id)
+        self._facts.append(LeftTable(id))
         self._states.pop(id, None)
         self.why.pop(id, None)
         self._changes += self._catalog.forget(id)
@@ -209,8 +190,7 @@ class MembershipIndex:
         if hidden == (INCOMPATIBLE in self._hidden.get(id, ())):
             return row
         if hidden and row.member is not None:
-            name, address = self._channel.named_at(id)
-            self._context.incompatible(row.member.protocol, id=id.hex(), name=name, address=address)
+            self._facts.append(FoundIncompatible(id, row.member.protocol))
         else:
             self._context.event("incompatible_version_over", id=id.hex())
         self.hide(id, INCOMPATIBLE, hidden)
