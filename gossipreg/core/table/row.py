@@ -1,15 +1,15 @@
-"""One member's row as this member holds it: what its owner wrote, and what is known of its owner's life.
+"""One member's row as this member holds it: what its owner wrote, and whether the owner lives.
 
-Owns: the meaning of a row's state (what counts, what answers, where a pull goes on) and the precedence of claims. Must
-never know: other rows, how a fingerprint is computed, what time it is. The table keeps times, a hash and a size with
-each row; nothing here decides by them.
+Owns: what follows from a row's state (is it a member, are its services in the answers, from which version is it
+pulled) and the precedence of claims. Must never know: other rows, how a fingerprint is computed, what time it is. The
+table keeps times, a hash and a size with each row; nothing here decides by them.
 
-Content and liveness are versioned apart, so that a change made just before a crash, and found an hour later, revives
-nobody, and a refutation wakes no watcher.
+Content and liveness have versions of their own. So a change that was made just before a crash, and that arrives an hour
+later, does not make a dead member alive again; and a refutation changes no content, so it wakes no watcher.
 
-`content` is what answers. `shadow` is a snapshot on its way: of a newer generation, or of the same one where what is
-here turned out to be wrong, or too old for the owner's floor. It takes the place of `content` when it is whole. The
-liveness is always of the newest generation that was heard of, since any part of a generation implies that it lives.
+`content` is given out in answers. `shadow` is a full row that is being pulled: because a newer generation is known, or
+because `content` is damaged or older than the owner's tombstone floor. When it is complete it replaces `content`. The
+liveness is always that of the newest generation that is known: any part of a generation shows that its owner lives.
 """
 
 from enum import Enum
@@ -26,10 +26,10 @@ class State(Enum):
 
 
 class Standing(Enum):
-    """Whether a member lives, seen from here. Every interface tells the same. The values are for people."""
+    """Whether a member lives, seen from here: the same for every interface. The values are for people."""
 
     LIVES = "lives"
-    """It may have services in the answers; suspected, restarting or in maintenance too."""
+    """It may have services in the answers. It may also be suspected, restarting or in maintenance."""
     DEAD = "dead"
     """It has been declared dead, or it is hidden: unreachable from here while no other member could confirm it."""
     LEFT = "left"
@@ -43,10 +43,10 @@ def rises(held: Liveness, left: bool, claim: Liveness) -> bool:
 
         the claim's generation    the row is left    not left
         lower                     no                 no
-        the same                  no                 where (incarnation, rank) is larger
+        the same                  no                 if (incarnation, rank) is larger
         higher                    yes                yes
 
-    To leave is the owner's last word in a generation: nobody argues with it.
+    A member that has left stays left for the rest of that generation: no claim changes it.
     """
     return claim > held and not (left and claim.generation == held.generation)
 
@@ -82,27 +82,28 @@ class Row:
         self.shadow: Content | None = None
         self.liveness = liveness
         self.silenced = False
-        """A newer generation is known, and the old one did not answer just before."""
+        """`content` is of an older generation, and had left the answers: so it does not come back into them."""
         self.hidden = False
-        """Taken out of our own answers alone: nobody is heard to confirm what we see of it."""
+        """Taken out of our own answers alone: unreachable from here while no other member could confirm it."""
         self.unproven = False
-        """Told by others, and too old or too new to be believed before its owner answers."""
+        """Quarantined: another member sent the row, and its generation is too old or too new to believe it before its
+        owner has answered."""
         self.changed_at = now
         """When its state last changed here."""
         self.reporter: NodeId | None = None
-        """Who first said what made it suspect or dead."""
+        """The accuser: the member whose claim made it suspect or dead."""
         self.hold_until = float("-inf")
-        """It said that it restarts: no verdict before this."""
+        """It announced a restart: nobody declares it dead before this time."""
         self.member: Member | None = None
         """Its own entry, of the newest generation that has one."""
         self.member_generation = 0
         self.member_entry: tuple[int, bytes | None] | None = None
-        """What `member` was read from."""
+        """The encoded entry that `member` was decoded from."""
         self.refetched = NOTHING
-        """The head at which it was last fetched again for its digest: once is enough."""
+        """The version at which the row was last pulled again because its digest was wrong: once for each version."""
         self.shared = False
         """Other tables in this process hold it too (`simulations/formed.py`): it is copied before it is changed."""
-        # What the table has accounted for it:
+        # As the table last saw and counted this row:
         self.settled_state = State.ALIVE
         self.settled_standing: Standing | None = None
         self.settled_member: Member | None = None
@@ -111,7 +112,7 @@ class Row:
         self.forget_at = float("inf")
 
     def copy(self) -> "Row":
-        """The same in an object of its own, with content of its own; a shadow is never shared."""
+        """A copy with a copy of the content. The shadow is not copied: a row with a shadow is never shared."""
         new = Row(self.id, self.liveness, self.changed_at)
         for name in self.__slots__:
             setattr(new, name, getattr(self, name))
@@ -122,7 +123,7 @@ class Row:
 
     @property
     def left(self) -> bool:
-        """Its owner said so, in the newest generation that is known."""
+        """Whether its owner has announced, in the newest generation that is known, that it left."""
         member = self.member
         return (
             member is not None and member.status is Status.LEFT and self.member_generation == self.liveness.generation
@@ -144,7 +145,7 @@ class Row:
 
     @property
     def active(self) -> bool:
-        """It counts as a member: neither dead nor left, and not in doubt."""
+        """Whether it counts as a member: neither dead, left nor quarantined."""
         return not (self.unproven or self.liveness.rank is Rank.DEAD or self.left)
 
     @property
@@ -154,7 +155,8 @@ class Row:
 
     @property
     def standing(self) -> Standing | None:
-        """Whether this member lives, seen from here. None: it is not known what it is, or its row is quarantined."""
+        """Whether this member lives, seen from here. None if its own entry is not known yet, or while its row is
+        quarantined."""
         if self.member is None:
             return None
         if self.lives:
@@ -165,34 +167,34 @@ class Row:
 
     @property
     def lags(self) -> bool:
-        """The content, if any, is of an older generation than the newest that is known."""
+        """Whether the content is missing, or of an older generation than the newest that is known."""
         return self.content is None or self.content.generation < self.liveness.generation
 
     @property
     def answers(self) -> bool:
-        """Its services are given out. Where the content lags, only if they were just before."""
+        """Whether its services are in the answers. If the content lags, only if they were in the answers before."""
         return self.content is not None and not self.silenced and self.lives
 
     @property
     def behind(self) -> bool:
-        """There is more to fetch, as far as we were told."""
+        """Whether other members are known to hold more of this row than is here."""
         content = self.content
         return self.shadow is not None or content is None or self.lags or content.counter < content.head
 
     @property
     def version(self) -> Version:
-        """What is held: of the content, else of a first snapshot on its way."""
+        """The version that is held: of the content, or of the shadow while there is no content yet."""
         content = self.content or self.shadow
         return NOTHING if content is None else Version(content.generation, content.counter)
 
     @property
     def told(self) -> Version:
-        """Of the content alone: what others can have of this row from here, as a whole."""
+        """The version of the content alone: the one that can be gossiped, and that others can pull from here."""
         return NOTHING if self.content is None else Version(self.content.generation, self.content.counter)
 
     @property
     def pull_from(self) -> Version:
-        """Where a pull goes on."""
+        """The version from which a pull continues."""
         generation = self.liveness.generation
         if self.shadow is not None:
             return Version(generation, self.shadow.counter)
@@ -202,7 +204,7 @@ class Row:
 
     @property
     def member_source(self) -> Content | None:
-        """Where its own entry is to be read: the newest generation that has one."""
+        """The content from which to read its own entry: of the newest generation that has one."""
         if self.shadow is not None and self.lags and 0 in self.shadow.entries:
             return self.shadow
         return self.content
