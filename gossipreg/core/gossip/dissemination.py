@@ -4,17 +4,18 @@ Owns: the updates that are queued for the next few milliseconds, the updates tha
 the receipts that we have to send. Never knows: why an update was made, or how a row is merged.
 
 SWIM piggybacks updates on pings and acks (section 4.1). Here an update is sent at once, in datagrams of its own. The
-first update after a pause is sent immediately; further ones are gathered for `gather_s` and sent together. To gather at
-each hop would take most of the time until the last member has an update.
+first update after a pause is sent immediately, and those that follow within `gather_s` are sent together. If each hop
+waited for `gather_s` first, an update would spend most of its way waiting.
 
 - Each member sends an update once: to its ring neighbours, so that it certainly arrives, and to `fanout_random` random
   members, so that it arrives fast.
 - A neighbour acks with a Receipt that names the datagram, by sending that version or a higher one itself, or with an
   equal fingerprint. Without an ack the update is retransmitted a few times. After that anti-entropy finds the
   difference.
-- A row is sent as a delta to the version that the receiver most likely has. It is cut when the datagram is packed. A
-  receiver that has an older version pulls the rest.
-- A row that does not fit one datagram to that member is announced by its version, and the receiver pulls it.
+- A row is sent as a delta: the entries that changed after the version that the receiver most likely has. A receiver
+  that has an older version pulls the rest.
+- A delta that does not fit one datagram to that member is replaced by an Announce of the row's version, and the
+  receiver pulls it.
 """
 
 from collections.abc import Iterable
@@ -37,10 +38,10 @@ _ACK_TIMEOUTS = 1, 1, 4, 4
 each of the three retransmissions. The last waits are longer, so that a neighbour that is too slow to answer is not sent
 the same update again and again."""
 _UNACKED_MAX = 4096
-"""Pairs of (neighbour, topic) without an ack that are kept. If there are more, the updates of the neighbour that has
-waited longest are left to anti-entropy."""
+"""The most (neighbour, topic) pairs without an ack. If there are more, we stop waiting for the acks of the neighbour
+that we have waited for longest: anti-entropy brings it what it lacks."""
 _RECEIPT_COUNTERS_MAX = 64
-"""Datagrams that one Receipt names."""
+"""The most datagrams that one Receipt names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class _Unacked:
     """An update that was sent to a neighbour and not acked yet."""
 
     level: Version | Liveness
-    """The version or claim that was sent. To hold this one or a higher one is an ack."""
+    """The version or claim that was sent. A neighbour that shows this one or a higher one has acked it."""
     base: Version
     counter: int
     """Of the datagram; 0 until that is sealed."""
@@ -126,7 +127,7 @@ class Dissemination:
             update = self._queue[topic] = QueuedUpdate(base, {})
         else:
             update.base = min(update.base, base)
-            update.acked_by.clear()  # those members hold an older state
+            update.acked_by.clear()  # they hold what was queued before, not this newer change
         if received_from is not None:
             update.acked_by[received_from] = None
         context = self._context
@@ -166,7 +167,7 @@ class Dissemination:
                 if peer not in update.acked_by and peer != skipped[topic]:
                     self._send_until_acked(peer, topic, update.base, message_to(peer, topic))
         for topic, update in updates.items():
-            if message_to(context.id, topic) is None:  # the row is gone meanwhile
+            if message_to(context.id, topic) is None:  # the row was forgotten after the update was queued
                 continue
             excluded = [context.id, skipped[topic], *neighbours, *update.acked_by]
             for peer in self._ring.sample(context.rng, context.config.fanout_random, excluded):
@@ -179,7 +180,7 @@ class Dissemination:
             self._channel.to(peer, message)
 
     def _refutes(self, topic: Topic) -> bool:
-        """Whether this is our own claim that we live. It never waits for room in the budget."""
+        """Whether this is the claim that we ourselves live. It is sent even if the byte budget is used up."""
         return topic.claim and topic.id == self._context.id
 
     def _accuses(self, topic: Topic) -> bool:
@@ -200,7 +201,7 @@ class Dissemination:
     def _send_until_acked(
         self, peer: NodeId, topic: Topic, base: Version, message: Message | None, retransmissions: int = 0
     ) -> None:
-        """Send a message to a neighbour, and note that its ack is awaited."""
+        """Send a message to a neighbour, and retransmit it later unless the neighbour acks it."""
         context = self._context
         row = self._table.rows.get(topic.id)
         if row is None or message is None or peer == context.id:
@@ -227,7 +228,7 @@ class Dissemination:
         page = self._table.page(id, base, limit_bytes)
         if page is None or page.reached == page.head:
             return page
-        # The version that we hold, not page.head: the rest of it may still be on its way to us.
+        # The version that we hold. page.head may be higher: we may still be pulling the rest.
         return Announce(id, row.told.generation, row.told.counter)
 
     def _await_ack(self, peer: NodeId, topic: Topic, unacked: _Unacked) -> None:
@@ -241,7 +242,8 @@ class Dissemination:
         self._context.timers.set_earlier(Retransmit(peer), unacked.due)
 
     def on_retransmit(self, peer: NodeId) -> None:
-        """Retransmit each update that this neighbour has not acked within its timeout, or give it up."""
+        """Retransmit each update that this neighbour has not acked within its timeout. After the last retransmission,
+        stop waiting: anti-entropy brings it."""
         context = self._context
         if peer not in self._ring:
             self._remove_all(peer)
@@ -298,7 +300,8 @@ class Dissemination:
             self._remove(peer, [topic for topic in topics if self._in_fingerprint(topic)])
 
     def _in_fingerprint(self, topic: Topic) -> bool:
-        """Whether the fingerprint contains this: all rows and deaths, but neither suspicions nor `declared_left`."""
+        """Whether the table's fingerprint depends on this: it does on rows and deaths, not on suspicions, nor on a dead
+        member being declared left."""
         row = self._table.rows.get(topic.id)
         return not topic.claim or row is None or (row.dead and not row.declared_left)
 
@@ -312,7 +315,8 @@ class Dissemination:
         return self._unacked_pairs
 
     def forget(self, id: NodeId) -> None:
-        """This member is off the ring. Receipts for it are still sent: a member that leaves waits for them."""
+        """Forget the unacked updates of this member, which is not on the ring any more. It still gets its receipts,
+        because a member that leaves waits for them."""
         self._remove_all(id)
 
     def _remove(self, peer: NodeId, topics: list[Topic]) -> None:
@@ -330,8 +334,8 @@ class Dissemination:
     # -- receipts for others -----------------------------------------------------------------------------------------
 
     def queue_receipt(self, peer: NodeId, counter: int) -> None:
-        """Queue a receipt for the update in this datagram. Only ring neighbours retransmit, and members that have just
-        left the ring, so other members get none."""
+        """Queue a receipt for the update in this datagram. Only our ring neighbours, and members that have just left
+        the ring, retransmit what they send us; other senders need no receipt."""
         context = self._context
         if peer in self._ring and peer not in self._ring.neighbours(context.config.fanout_ring):
             return
