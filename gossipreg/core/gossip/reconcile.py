@@ -16,11 +16,11 @@ listed member is dead, it answers with that claim; if the member has left, with 
 
 - A bucket that changed within `settle_s` is left out, and compared later: while members change their rows, tables are
   never equal, and an update that is being gossiped needs no comparison.
-- A comparison that changed nothing is repeated at growing intervals until a fingerprint changes.
+- If a comparison with a member changed neither of the two fingerprints, the interval to the next one is doubled.
 - A member that lacked many rows compares with two others soon, so a healed partition spreads in log n rounds. If it
   lacked a few, they are gossiped on, because other members probably missed them too.
-- A member that has joined compares with its neighbours soon. If many members join at once, they have no sessions with
-  each other yet, and drop some of what they gossip.
+- A member that has joined compares with its neighbours soon. Members that join at the same moment have no sessions with
+  each other yet, so each drops some of what the others gossip.
 """
 
 from collections.abc import Iterator
@@ -46,8 +46,8 @@ _BITS_MIN, _BITS_MAX = 4, 8
 _HASHES_MAX_BYTES = 16 * 1024
 """The largest answer to Buckets. The next comparison finds the rows that it leaves out."""
 _KEPT_MAX = 8
-"""Comparisons that are kept: those that we began, to recognise the Hashes that answer them; and those of other members
-that we answered, to look up the hashes in their Want."""
+"""The most comparisons that are kept: of our own, to recognise the Hashes that answer them; and as many of other
+members, to look up the hashes in their Want."""
 _MANY = 8
 """A member that lacked this many rows in one comparison compares with two others soon. Fewer rows are gossiped on."""
 _BACKOFF_MAX = 6
@@ -62,8 +62,8 @@ class Compare:
 
     peer: NodeId
     again: bool = False
-    """Whether this is the second comparison, for buckets that the first one left out. It sets no timer for a third one:
-    some bucket has always changed shortly before, and the next probe comes anyway."""
+    """Whether this is the second comparison, for the buckets that the first one left out. It sets no timer for a third
+    one: in a busy cluster some bucket has always just changed, and the next probe brings another comparison."""
 
 
 def salted(value: int, salt: int) -> int:
@@ -133,8 +133,8 @@ class AntiEntropy:
             self._begin(peer, fingerprint)
 
     def _may_begin(self, peer: NodeId, fingerprint: int) -> bool:
-        """Whether the last comparison with this member is at least half of `compare_s` ago (probes are not more regular
-        than that). The wait is doubled for each comparison in a row that changed nothing."""
+        """Whether we have waited long enough since the last comparison with this member: half of `compare_s`, because
+        its acks do not come at exact intervals; and longer, the more comparisons in a row changed nothing."""
         context = self._context
         begun = self._begun.get(peer)
         if begun is None:
@@ -247,8 +247,8 @@ class AntiEntropy:
         self._send_groups(peer, salt, bits, groups)
 
     def _groups(self, peer: NodeId, bucket: int, hashes: list[int]) -> list[tuple[int, int, int, bytes]]:
-        """The hashes of a bucket, in pieces that fit a datagram. Each piece holds all hashes of its range. The last
-        pieces of a very large bucket are left out."""
+        """The hashes of a bucket as (bucket, low, high, hashes), each small enough for a datagram, with all our hashes
+        from `low` to `high`. The last ones of a very large bucket are left out."""
         most = sizes.row_hashes_in_bucket(self._channel.limit(peer))
         groups = []
         low = 0
@@ -327,7 +327,7 @@ class AntiEntropy:
 
     def _compare_version(self, peer: NodeId, id: NodeId, theirs: Version, ahead: list[NodeId], few: bool) -> None:
         """Compare one row, which `peer` holds at `theirs`, with ours: pull it if we are behind, and add it to `ahead`
-        if the peer is behind. With `few` a pulled row is gossiped on."""
+        if the peer is behind. With `few` the row is gossiped on once it is pulled."""
         context = self._context
         self._dissemination.row_acked_by(peer, id, theirs)
         row = self._table.rows.get(id)
