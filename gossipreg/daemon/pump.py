@@ -1,13 +1,13 @@
-"""The pump: the runtime around the node. One task feeds it datagrams and time and carries out what it asks for.
+"""The pump: the runtime around the node. One task gives the node datagrams and the time, and carries out its effects.
 
-Owns when the node is called, with which clock, and that nothing which goes wrong in a call ends the loop. Never knows
-what a datagram, an effect's reason or a timer means, nor who follows the changes and events that it hands on. The node
-is called from nowhere else: commands from the local socket are synchronous calls through `command`, in between the
-task's turns, so that there is one writer and no lock.
+Owns: when the node is called, and with which clock. An exception in a call is logged and counted, and the loop goes on.
+Never knows: what a datagram, an effect or a timer means, nor which parts of the daemon follow the changes and events
+that it publishes. Only the pump calls the node. Commands from the local socket are synchronous calls of `command`,
+between two turns of the task: so there is one writer and no lock.
 
-A turn takes the datagrams that arrived (bounded), lets the node advance if its deadline has come, and sleeps until a
-datagram or the next deadline comes. If the loop was late, the socket is drained first: an ack that is about to be
-missed may be lying there.
+A turn gives the node the datagrams that have arrived, up to a limit, and calls `advance` if its deadline has come. When
+nothing is left to do, the task sleeps until a datagram comes or the next deadline. If the loop was late, the turn reads
+all datagrams from the socket before it calls `advance`: one may be the ack for a probe that is about to time out.
 """
 
 import traceback
@@ -27,12 +27,13 @@ from gossipreg.feed import Feed
 from gossipreg.model import NOTHING, Address, Change, NodeId
 
 DRAIN_MAX = 4096
-"""Datagrams between two looks at the deadline if the loop was late: more than a socket's buffer holds. Otherwise BATCH,
-so that a flood never starves the timers."""
+"""The most datagrams in one turn after the loop was late: more than a socket's buffer holds. In other turns the limit
+is BATCH, so that a flood of datagrams does not delay the timers."""
 AFTER_BUG_S = 0.1
-"""A node whose `advance` fails is not called again sooner: its deadline may stay in the past."""
+"""How long to wait before `advance` is called again after it raised. Its deadline may stay in the past, and the loop
+must not spin."""
 LAG_DECAY = 0.95
-"""`lag_s` is the worst delay lately: each deadline met in time takes a twentieth off."""
+"""`lag_s` is the longest recent delay: each deadline multiplies it by this, unless that deadline's delay is longer."""
 
 Result = TypeVar("Result")
 
@@ -62,18 +63,18 @@ class Pump:
         self.now = now
         self.counts: Counter[str] = Counter()
         self.changes: Feed[tuple[Change, ...]] = Feed(self.bug)
-        """The changes of the answers; an empty one if the knowledge changed (synced, partial, stale)."""
+        """The changes of the answers. An empty tuple means that the knowledge changed: synced, partial or stale."""
         self.members: Feed[tuple[NodeId, ...]] = Feed(self.bug)
-        """The members that are shown otherwise than before: see `MembersChanged`."""
+        """The ids of members of which observers now see something different: see `MembersChanged`."""
         self.events: Feed[Event] = Feed(self.bug)
         self.lag_s = 0.0
         self.departed = trio.Event()
         self.acked_version = NOTHING
-        """Every living member holds our row at this version, the last one that somebody waited for."""
+        """The newest version of our own row that all living members have acked while a client waited for it."""
         self.acked = trio.Event()
-        """Set, and replaced by a new event, whenever that rises."""
+        """Set, and replaced by a new event, whenever `acked_version` changes."""
         self.stopped: str | None = None
-        """Why the node cannot go on; set at the latest when `run` returns for that reason."""
+        """Why the node has to stop. None as long as it runs."""
         self._node = node
         self._transport = transport
         self._log = log
@@ -88,8 +89,8 @@ class Pump:
         return self._transport.dropped
 
     async def run(self) -> None:
-        """Run until the node says Stop, or until cancelled. It goes on after Departed, so that the last datagrams are
-        still answered."""
+        """Run until the node returns Stop, or until cancelled. After Departed it continues, so that the last datagrams
+        are still answered."""
         while self.stopped is None:
             with trio.CancelScope() as self._sleep:  # one scope for many turns, since making one is slow
                 while True:
@@ -122,7 +123,7 @@ class Pump:
         return result
 
     def order(self, call: Callable[[float], list[Effect]]) -> None:
-        """`command` for what has no result."""
+        """Call `command` with a call that has no result."""
         self.command(lambda now: (None, call(now)))
 
     def bug(self, where: str, error: Exception) -> None:
@@ -226,6 +227,6 @@ class Pump:
         return -inf if self.stopped is not None else max(self._node.next_deadline(), self._not_before)
 
     def _wake(self) -> None:
-        """Let the sleep, if there is one, end at the node's deadline as it is now: trio has a clock of its own."""
+        """If `run` sleeps, let it wake up at the node's present deadline, converted to trio's clock."""
         if self._sleep is not None:
             self._sleep.deadline = trio.current_time() + (self._deadline() - self.now())
