@@ -1,16 +1,17 @@
 """The table: one row for each member, their merge, and the fingerprint that says whether two tables are equal.
 
 Owns: the rows, how deltas and claims are merged into them, the fingerprints, the limits, and forgetting. Must never
-know: how anything came here or is sent on, who is to be probed, what a service is.
+know: how a delta came here or is sent on, which member is probed, what a service is.
 
-A row belongs to the member whose id it has; only that member's own words are in it, so merging is comparing versions.
-Whatever changes a row goes through `_settle`, which brings everything derived from it up to date, at a cost that does
-not depend on the size of row or table: its hash in the table's fingerprint and buckets, its size, when it is to be
-forgotten, and that it was touched.
+Only the member whose id a row has writes that row, so to merge two copies of it is to compare their versions. Each
+change of a row ends in `_settle`, which updates everything that is derived from the row: its hash in the table's
+fingerprint and buckets, its size, the time at which it is forgotten, and the lists of rows that changed. The cost does
+not depend on the size of the row or of the table.
 
-The fingerprint holds what healthy members agree on: rows that are neither dead nor left nor unproven, each by (id,
-version, digest; 0 in place of the digest while the row is not whole). A row of which no snapshot was ever whole here is
-not in it, nor relayed by comparing: else the remains of a member that died while it joined would go round for ever.
+The fingerprint covers what healthy members agree on: every row that is neither dead, left nor quarantined, by its id,
+version and digest (0 instead of the digest while the row is not complete). A row that was never complete here is not in
+the fingerprint, and comparisons do not bring it to others. Otherwise the fragment of a row whose owner died while it
+joined would be passed around for ever.
 """
 
 from bisect import bisect_left, insort
@@ -47,9 +48,9 @@ __all__ = ["Row", "State", "Table", "rises", "row_hash"]
 
 BUCKETS = 256
 ROW_BYTES = 512
-"""What a row counts beside its entries."""
+"""The bytes that a row counts in addition to its entries."""
 _SLACK = 2
-"""A row on its way from one state to another may hold some of both, so others grant it twice what its owner has."""
+"""A copy of a row that is between two states may hold entries of both, so it may have twice the owner's limits."""
 _AHEAD_MS = 366 * 86_400_000
 """A start of a known member that is this far ahead of our clock is not believed unless the member says so itself. Else
 one wrong claim could name the highest generation there is, and silence the member for good."""
@@ -70,7 +71,7 @@ def row_hash(cluster: str, id: NodeId, version: Version, digest_or_0: int) -> in
 
 class Table:
     def __init__(self, config: Config, own_id: NodeId, generation: int, now: float, wall_ms: int) -> None:
-        """`wall_ms` is the wall clock at `now`: how far generations are believed."""
+        """`wall_ms` is the wall clock at `now`. Generations are compared with it, because they contain a start time."""
         self.config = config
         self.fingerprint = 0
         self.bucket_hash = [0] * BUCKETS
@@ -81,17 +82,17 @@ class Table:
         """row_too_large, too_many_services, table_full, evicted, digest_mismatch, digest_mismatch_again, bad_member,
         incarnation_exhausted"""
         self.wall_at_0_ms = wall_ms - now * 1000
-        """What the wall clock showed when the core's clock was 0, as far as it was right at the start."""
+        """The wall clock when the core's clock was 0. It is read once, at the start, and never corrected."""
         self._hashed: list[NodeId] = []
         """The rows that are in the fingerprint, in order of id, and so by bucket."""
         self._gone = Timers()
-        """When each dead or left row is to be forgotten, by id."""
+        """The time at which each dead or left row is forgotten, by id."""
         self._unfinished = Timers()
-        """The same for rows of which no snapshot was ever whole, and unproven ones."""
+        """The same for rows that were never complete, and for quarantined ones."""
         self._dropped: list[NodeId] = []
         self._touched: dict[NodeId, None] = {}
         self._shown_anew: dict[NodeId, None] = {}
-        """Members of which an observer would tell something else than before."""
+        """Members that are shown differently than before: another state, standing or own entry."""
         self.own = Row(own_id, Liveness(generation, 0, Rank.ALIVE), now)
         self.own.content = Content(generation).own()
         self.rows: dict[NodeId, Row] = {own_id: self.own}
@@ -101,7 +102,7 @@ class Table:
 
     @property
     def generation(self) -> int:
-        """Of our own row. It rises when another process uses our id."""
+        """The generation of our own row. We raise it while we run if another process uses our id."""
         return self.own.liveness.generation
 
     def name(self, id: NodeId) -> str:
@@ -117,7 +118,7 @@ class Table:
     # -- our own row -------------------------------------------------------------------------------------------------
 
     def write(self, kind: int, slot: int, value: bytes | None, now: float) -> Version:
-        """Put a value into our own row, or take the slot out (None). Raises TooLarge; then nothing changed."""
+        """Put a value into a slot of our own row; None removes it. If it raises TooLarge, nothing has changed."""
         content = self._own_content()
         if value is None:
             content.remove(kind, slot, now)
@@ -133,15 +134,16 @@ class Table:
         return self.own.version
 
     def next_generation(self, generation: int, now: float) -> None:
-        """Our row starts anew: somebody else has used our generation."""
+        """Begin a new generation of our row, because another process has used our id."""
         self.own.content = self._own_content().renewed(generation)
         self.own.liveness = Liveness(generation, 0, Rank.ALIVE)
         self._settle(self.own, answered=True, now=now)
 
     def refute(self, claim_generation: int, claim_incarnation: int, now: float) -> Liveness | None:
-        """Rise above a claim about us; None where we stand above it already, or have left.
+        """Refute a claim about us by a higher incarnation. None if our incarnation is higher already, if the claim is
+        of another generation, or if we have left.
 
-        Above the largest incarnation there is nothing: only a new generation helps (counted).
+        None too if the claim has the largest incarnation that exists: then only a new generation helps. It is counted.
         """
         generation, incarnation, _ = self.own.liveness
         if claim_generation != generation or claim_incarnation < incarnation or self.own.left:
@@ -160,7 +162,7 @@ class Table:
     # -- merging -----------------------------------------------------------------------------------------------------
 
     def merge_delta(self, delta: Delta, *, from_owner: bool, in_step: bool, now: float) -> Merged:
-        """Take what is new of a page of somebody's row. Pages of our own row never change anything."""
+        """Merge a page of another member's row: take what is new in it. A page of our own row changes nothing."""
         row = self.rows.get(delta.id)
         if row is None:
             return self._meet(delta, from_owner=from_owner, in_step=in_step, now=now)
@@ -180,7 +182,7 @@ class Table:
         return Merged(outcome, before, after, news=after > before, claim=row.liveness if row.liveness != held else None)
 
     def merge_claim(self, claim: Claim, now: float) -> Merged:
-        """Take what is said of somebody's life, where it rises. Nobody but us changes what is said of us."""
+        """Merge a claim about another member if it takes precedence (see `rises`). One about us changes nothing."""
         row = self.rows.get(claim.id)
         said = Liveness(claim.generation, claim.incarnation, claim.rank)
         if row is None or row is self.own or not rises(row.liveness, row.left, said):
@@ -196,15 +198,15 @@ class Table:
         return Merged(MergeOutcome.APPLIED, version, version, claim=said)
 
     def too_far_ahead(self, id: NodeId, generation: int, now: float) -> bool:
-        """Whether this generation of a member that we know is so far ahead of our clock that only the member itself is
-        believed."""
+        """Whether this generation of a known member began so far in the future, by our clock, that we believe it only
+        if the member itself sends it."""
         row = self.rows.get(id)
         if row is None or generation <= row.liveness.generation:
             return False
         return started_ms(generation) - self.wall_at_0_ms - now * 1000 > _AHEAD_MS
 
     def _meet(self, delta: Delta, *, from_owner: bool, in_step: bool, now: float) -> Merged:
-        """A page of a row that is not here."""
+        """Add the row of a member that is not known yet, from a page of it."""
         if delta.base > 0:
             return Merged(MergeOutcome.GAP, NOTHING, NOTHING)
         if not self._has_room(None, delta, now):
@@ -217,8 +219,9 @@ class Table:
         return Merged(outcome, NOTHING, row.told, row.content is not None, row.liveness)
 
     def _plausible(self, row: Row, now: float) -> bool:
-        """Whether a member unknown to a table in step can have started then: neither in the future, nor so long ago
-        that its row, had it died since, would be forgotten by now."""
+        """Whether to believe the generation of an unknown row without an answer of its owner. A synced table has all
+        rows, so the owner must have started lately: not in the future, and not longer ago than the row of a dead member
+        is kept."""
         brief = row.member is not None and not row.member.durable
         oldest_s = self.config.dead_row_brief_s if brief else self.config.dead_row_s
         age_ms = self.wall_at_0_ms + now * 1000 - started_ms(row.liveness.generation)
@@ -231,38 +234,38 @@ class Table:
         if content is not None:
             outcome = self._extend(row, content, delta)
             if outcome is MergeOutcome.GAP and delta.base <= content.counter and row.shadow is None:
-                row.shadow = Content(delta.generation)  # below the owner's floor
+                row.shadow = Content(delta.generation)  # we are below the owner's tombstone floor: pull a full row
         elif row.shadow is None:
             row.shadow = Content(delta.generation)
         shadow = row.shadow
         if shadow is None:
             return outcome
         if delta.base <= shadow.counter < delta.reached and not shadow.floor_fits(delta):
-            shadow = row.shadow = Content(delta.generation)  # pages of two floors do not mix: from the start
+            shadow = row.shadow = Content(delta.generation)  # the floor rose between two pages: begin again
         took = self._extend(row, shadow, delta)
         if shadow.whole and (content is None or shadow.counter >= content.counter):
             row.content, row.shadow = shadow, None
         if row.shadow is not None and row.shadow.head < 0:
-            return MergeOutcome.GAP  # a snapshot is needed, and nothing of it is here
+            return MergeOutcome.GAP  # a full row is needed, and no page of it has come yet
         return took if content is None or took is MergeOutcome.APPLIED else outcome
 
     def _extend(self, row: Row, content: Content, delta: Delta) -> MergeOutcome:
-        """Apply a delta where it fits. What comes to its head with another digest than the owner's is fetched again,
-        once for each head."""
+        """Apply a delta if it continues this content. If the content is complete then and has another digest than the
+        owner's, it is damaged: pull a full row, once for each version."""
         if delta.reached <= content.counter and content.head >= 0:
             return MergeOutcome.NOTHING
         if not content.accepts(delta):
             return MergeOutcome.GAP
         content.apply(delta)
         if content.whole and content is row.content and row.shadow is not None and content.head >= row.shadow.head:
-            row.shadow = None  # right again without it
+            row.shadow = None  # the content is complete at that version: the shadow is not needed
         if not content.mismatched:
             return MergeOutcome.APPLIED
         head = Version(content.generation, content.head)
         if row.refetched == head:
             self.counts["digest_mismatch_again"] += 1
             if content is row.shadow and not row.lags:
-                row.shadow = None  # what is here is no worse
+                row.shadow = None  # it is damaged too: keep the content that we have
             return MergeOutcome.APPLIED
         self.counts["digest_mismatch"] += 1
         row.refetched = head
@@ -270,11 +273,11 @@ class Table:
             row.shadow = Content(content.generation)
         return MergeOutcome.GAP
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- pages for others --------------------------------------------------------------------------------------------
 
     def page(self, id: NodeId, since: Version, limit_bytes: int) -> Delta | None:
-        """The next page of a row for somebody who has it up to `since`, at most `limit_bytes` when encoded. None where
-        we have nothing beyond, and of the dead and the unproven: their rows are not handed on."""
+        """The next page of a row for a member that holds it at `since`, at most `limit_bytes` when encoded. None if we
+        hold nothing newer, and for rows of dead and of quarantined members: those are not sent to others."""
         row = self.rows.get(id)
         if row is None or (row.dead and not row.left) or row.unproven:
             return None
@@ -295,27 +298,28 @@ class Table:
             yield id, self.rows[id].hash
 
     def writable(self, id: NodeId) -> Row | None:
-        """The row, to be changed: one that other tables hold too is copied first."""
+        """The row, in order to change it. If other tables of this process hold it too, it is copied first."""
         row = self.rows.get(id)
         if row is not None and row.shared:
             row = self.rows[id] = row.copy()
         return row
 
     def drain_touched(self) -> list[NodeId]:
-        """The rows whose content, liveness or state changed since last asked, and those that are gone, in order."""
+        """The ids of rows whose content, liveness or state changed since the last call, and of rows that were
+        forgotten, in the order of their first change."""
         if not self._touched:
             return []
         touched, self._touched = self._touched, {}
         return list(touched)
 
     def drain_shown_anew(self) -> list[NodeId]:
-        """The members whose own entry, state or standing changed since last asked, and those that are gone, in
-        order."""
+        """The ids of members whose own entry, state or standing changed since the last call, and of members that were
+        forgotten, in the order of their first change."""
         shown_anew, self._shown_anew = self._shown_anew, {}
         return list(shown_anew)
 
     def hide(self, id: NodeId, hidden: bool) -> Row | None:
-        """Take a member out of our own answers, or back. The row if that is a change."""
+        """Take a member out of our own answers, or let it come back. Returns the row if that changes it."""
         row = self.rows.get(id)
         if row is None or row.hidden == hidden:
             return None
@@ -327,22 +331,23 @@ class Table:
     # -- keeping and forgetting --------------------------------------------------------------------------------------
 
     def admit(self, id: NodeId, now: float) -> None:
-        """An unproven row's owner has answered."""
+        """End the quarantine of this row: its owner has answered."""
         row = self.writable(id)
         if row is not None and row.unproven:
             row.unproven = False
             self._settle(row, answered=False, now=now)
 
     def doubt(self, id: NodeId, now: float) -> None:
-        """Nobody gives the rest of this row: where it was never whole, its owner is to answer for it."""
+        """Quarantine this row if it was never complete: no member gives us the rest of it, so its owner has to answer
+        before we count it as a member."""
         row = self.writable(id)
         if row is not None and row.active and row.content is None:
             row.unproven = True
             self._settle(row, answered=False, now=now)
 
     def expire(self, now: float) -> list[NodeId]:
-        """Forget what is due, our own old tombstones too. The ids of rows gone since last asked, for lack of room
-        as well. Cheap where nothing is due."""
+        """Forget the rows that are due, and our own old tombstones. Returns the ids of the rows that were forgotten
+        since the last call, also of those that had to make room. Cheap if nothing is due."""
         if self._own_content().expire_tombstones(now, self.config.tombstone_s, self.config.tombstones_max):
             self._settle(self.own, answered=self.own.answers, now=now)
         for timers in (self._gone, self._unfinished):
@@ -354,7 +359,7 @@ class Table:
         return dropped
 
     def _has_room(self, row: Row | None, delta: Delta, now: float) -> bool:
-        """Whether the limits allow this delta; the dead who are nearest to being forgotten make room."""
+        """Whether the limits allow this delta. If the table is full, forget dead and left rows, those due first."""
         more = sum(ENTRY_BYTES + len(value or b"") for _, _, value in delta.entries)
         content = None if row is None else row.shadow or row.content
         if content is not None and content.size_bytes + more > _SLACK * MAX_ROW_BYTES:
@@ -371,7 +376,7 @@ class Table:
         return True
 
     def _evict(self, but: NodeId, now: float) -> bool:
-        """Forget the dead or left row that is nearest to it, `but` this one; False where there is none."""
+        """Forget the dead or left row that is due first, `but` this one. False if there is none."""
         spared: float | None = None
         evicted = False
         for id, due in self._gone.pop_due(float_info.max):
@@ -399,10 +404,10 @@ class Table:
         if row.settled_standing is not None:
             self._shown_anew[row.id] = None
 
-    # -- what follows from a change ----------------------------------------------------------------------------------
+    # -- after a change ----------------------------------------------------------------------------------------------
 
     def _settle(self, row: Row, *, answered: bool, now: float) -> None:
-        """The row was changed; `answered` is what `row.answers` was before. All that is derived from it follows."""
+        """Update all that is derived from this row, which has changed. `answered`: `row.answers` before the change."""
         self._read_member(row, now)
         row.silenced = row.lags and not answered
         state = row.state
@@ -424,7 +429,7 @@ class Table:
         self._touched[row.id] = None
 
     def _note_shown(self, row: Row, changed: bool) -> None:
-        """Note the member if an observer would tell something else of it than before; `changed`: its state did."""
+        """Note the member if it is shown differently than before. `changed`: its state is another one."""
         standing, before, member = row.standing, row.settled_standing, row.member
         if changed or standing is not before or member is not row.settled_member:
             row.settled_standing, row.settled_member = standing, member
@@ -432,7 +437,7 @@ class Table:
                 self._shown_anew[row.id] = None
 
     def _read_member(self, row: Row, now: float) -> None:
-        """Decode the member's own entry where it is another than before."""
+        """Decode the member's own entry if it has changed."""
         source = row.member_source
         entry = None if source is None else source.entries.get(_MEMBER_KEY)
         if source is None or entry is None:
@@ -452,7 +457,8 @@ class Table:
         row.hold_until = now + min(row.member.hold_s, MAX_HOLD_S) if restarting else -inf
 
     def _time_forgetting(self, row: Row, now: float) -> None:
-        """Dead and left rows are kept for a while; one that never became whole, or is in doubt, while it changes."""
+        """Set the time at which this row is forgotten. A dead or left row is kept for a while after its state changed;
+        a row that was never complete or is quarantined, for a while after its last change."""
         if row is self.own:
             return
         forget_at = inf
