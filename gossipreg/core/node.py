@@ -1,8 +1,9 @@
-"""One member: composes the parts; bytes and time in, effects out.
+"""One member: composes the parts of the core. Datagrams, the time and commands come in; effects go out.
 
-Owns: the order of things within one input. Never knows: sockets, clocks, threads. Every input (`receive`, `advance`,
-`refused`, a command) runs to its end: it sets the time, lets the part concerned act, lets the roster follow what the
-table changed, packs what is to be said into datagrams, and returns the effects in order.
+Owns: the steps of one input. Never knows: sockets, clocks, threads. Each input (`receive`, `advance`, `refused`, a
+command) is complete before the next one begins: it sets the time, lets one part act, updates the ring, the catalog and
+the other parts that follow the table, packs the messages that were sent into datagrams, and returns the effects in the
+order in which they came about.
 
     datagram -> seal -> replay window -> codec -> failure | gossip | session -> table -> membership -> effects
 """
@@ -74,8 +75,8 @@ class Node(NodeTimers):
     ) -> None:
         """`member` is our own entry as it is announced; its boot id also stands in every header. `now` is the core's
         clock (CLOCK_BOOTTIME, seconds), `wall_ms` the wall clock at that moment; `entropy(n)` gives n random bytes.
-        With `address_fixed` off, our address follows what two other members see of us. `speaks` says whether there is
-        a socket of an address's family."""
+        Without `address_fixed` we announce the address from which two other members see our datagrams come.
+        `speaks(address)` says whether there is a socket of its family."""
         self.config = config
         self.id = id
         self.keyring = keyring
@@ -133,7 +134,7 @@ class Node(NodeTimers):
         self._follow_table()
         self._told_knowledge = self.knowledge
 
-    # The parts in whose place `simulations/baselines` puts its own.
+    # `simulations/baselines` overrides these methods to put parts of its own in place of ours.
 
     def _make_round_trips(self) -> RoundTrips:
         return RoundTrips(self.config)
@@ -153,7 +154,7 @@ class Node(NodeTimers):
     # -- inputs ------------------------------------------------------------------------------------------------------
 
     def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]:
-        """A datagram came from `source`. Whatever is in it, nothing is raised; each drop is counted with its reason."""
+        """A datagram came from `source`. No content of it makes this raise; each drop is counted with its reason."""
         context = self._begin(now)
         context.received_datagrams += 1
         context.received_bytes += len(datagram)
@@ -194,16 +195,16 @@ class Node(NodeTimers):
                     self._handshake.ask_who(opened.boot_id, source)
                     break
                 peer = self._sessions.of_boot(opened.boot_id)
-                if peer is not None:  # it has just proven itself: what follows in the same datagram counts
+                if peer is not None:  # that message began its session: take the rest of the datagram as a member's
                     peer.window.accept(opened.counter)
                     self._heard(peer, source, len(datagram))
             else:
                 self._take(peer, message, source, opened.counter)
-            self._follow_table()  # what one message took out, the next one of the same datagram must not find
+            self._follow_table()  # so the next message of this datagram finds no member that this one took out
         return self._end()
 
     def advance(self, now: float) -> list[Effect]:
-        """Fire what is due. The caller has taken in what had arrived before."""
+        """Fire the timers that are due. Call it after `receive` was called for all datagrams that have arrived."""
         context = self._begin(now)
         for name, due in context.timers.pop_due(now):
             self._on_due(name, due)
@@ -211,11 +212,12 @@ class Node(NodeTimers):
         return self._end()
 
     def next_deadline(self) -> float:
-        """When `advance` wants to be called next; infinity where nothing is due."""
+        """The time at which to call `advance`; infinity if no timer is set."""
         return self._context.timers.next_due()
 
     def refused(self, address: Address, now: float) -> list[Effect]:
-        """The kernel says that no one listens on that port: perhaps true, so it makes us look."""
+        """Probe the member at this address: the kernel says that nobody listens on the port. That may be forged, so it
+        is no proof that the member is dead."""
         self._begin(now)
         self._prober.refused(address)
         return self._end()
@@ -228,7 +230,8 @@ class Node(NodeTimers):
         return self._end()
 
     def seek(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
-        """Call these seeds until somebody answers. With none, and nobody remembered, it is in step from the start."""
+        """Greet these seeds until one answers. Without seeds and remembered members, this member is synced at once: it
+        is the first of its cluster."""
         self._begin(now)
         if addresses or len(self._reconnect):
             self._reconnect.seek(addresses)
@@ -237,7 +240,8 @@ class Node(NodeTimers):
         return self._end()
 
     def remember(self, peers: dict[NodeId, Address], now: float) -> list[Effect]:
-        """Members known before a restart, where they were last. Before `seek`, which calls them too."""
+        """Note the members that were known before a restart, and their last addresses. Call it before `seek`, which
+        greets them too."""
         self._begin(now)
         self._reconnect.remember(peers)
         return self._end()
@@ -250,7 +254,8 @@ class Node(NodeTimers):
         return self._end()
 
     def lag(self, seconds: float) -> None:
-        """How late the runtime's loop was: kept for the operator; the core sees its late timers by itself."""
+        """Note how late the runtime's loop was, in order to show it. No decision depends on it: the core itself
+        measures how late its timers fire."""
         self._lag_s = seconds
 
     def rekey(self, keyring: Keyring, now: float) -> list[Effect]:
@@ -265,8 +270,9 @@ class Node(NodeTimers):
     # -- within an input ---------------------------------------------------------------------------------------------
 
     def _begin(self, now: float) -> Context:
-        """Set the time. Whoever missed a deadline, and took in nothing since, was asleep: that is noticed before
-        anything is taken in, for what lies in the queue must not be judged by a clock that ran while nobody looked."""
+        """Set the time, and find out whether this process was stalled: a timer was due, and there was no input since.
+        This comes before the input itself: acks may have waited in the socket during the stall, and a probe must not
+        time out because we read them late."""
         context = self._context
         self._membership.forget_touched()
         late_s = now - max(context.now, context.timers.next_due())
@@ -300,7 +306,8 @@ class Node(NodeTimers):
             self._handshake.on_notice(datagram, source)
 
     def _heard(self, peer: Peer, source: Address, size: int) -> None:
-        """A fresh datagram of a known member: is its source proven, and does it know that it is taken for dead?"""
+        """Note a fresh datagram of a known member. If its source address is not proven, have it prove it; if the member
+        was declared dead, tell it so, so that it can refute."""
         context = self._context
         now = context.now
         row = self.table.rows.get(peer.id)
