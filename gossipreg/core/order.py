@@ -66,9 +66,9 @@ class NodeOrder(NodeCommands):
     _identity_conflict: IdentityConflict
     _last_known: LastKnown
     _told_dead_at: dict[NodeId, float]
-    """When a dead member that goes on speaking was last told so."""
+    """When we last sent a member that we hold dead, and that still sends datagrams, the claim that it is dead."""
     _was_synced = False
-    """Whether the parts were told that this member is synced."""
+    """Whether the parts know already that this member is synced."""
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -130,7 +130,8 @@ class NodeOrder(NodeCommands):
                 self._on_peers(message)
 
     def _on_peers(self, message: Peers) -> None:
-        """A busy member names others: one of them will do as well. Or somebody says where another has our id."""
+        """Greet other members that a busy member names, to list the table from one of them. If our own id is among
+        them, its address is that of another process with our id: an identity conflict."""
         for id, address in message.peers:
             if id == self.id:
                 self._identity_conflict.on_address(address)
@@ -193,8 +194,9 @@ class NodeOrder(NodeCommands):
             self._pulls.pull(id, peer, head, NOTHING if row is None else row.pull_from, gossip_on=True)
 
     def _too_far_ahead(self, peer: NodeId, id: NodeId, generation: int) -> bool:
-        """Whether a generation told by others is beyond reason. It may still be true, if our clock or the owner's is
-        wrong: then the owner, greeted now, says it itself, and anti-entropy brings the rest."""
+        """Whether another member sent a generation so far in the future that we do not believe it. It may be true if
+        our clock or the owner's is wrong. So the owner is greeted: if it announces that generation itself, we believe
+        it, and anti-entropy brings the rest."""
         if peer == id or not self.table.too_far_ahead(id, generation, self._context.now):
             return False
         session = self._sessions.of_id(id)
@@ -205,8 +207,7 @@ class NodeOrder(NodeCommands):
         return True
 
     def _prove_if_in_doubt(self, id: NodeId) -> None:
-        """A page of a quarantined row came, or a claim that its owner lives after all, or nobody gives its rest: its
-        owner has to answer for it."""
+        """Ping the owner of this row if the row is quarantined and not dead: only an ack of the owner admits it."""
         row = self.table.rows.get(id)
         if row is not None and row.unproven and not row.dead:
             self._quarantine.add(id)
@@ -239,7 +240,7 @@ class NodeOrder(NodeCommands):
                 self._membership.why.setdefault(id, seen)
             self._dissemination.queue_claim(id, received_from=peer)
         elif row is not None and row.left and claim.rank is Rank.DEAD:
-            pass  # that it left is no contradiction: nobody has to hear it
+            pass  # it left and is dead now: we need not correct the sender
         elif row is not None and row.liveness > level:
             self._channel.to(peer, Claim(id, *row.liveness, by=row.reporter or self.id))
         if claim.rank is Rank.DEAD and (row is None or row.dead):
@@ -247,7 +248,7 @@ class NodeOrder(NodeCommands):
             self._joining.on_row(id)
 
     def _declare(self, id: NodeId, why: str) -> None:
-        """Declare a member dead: our own verdict."""
+        """Declare a member dead, and gossip that claim of ours. `why` is shown to the operator."""
         row = self.table.rows.get(id)
         if row is None or not row.active:
             return
@@ -270,7 +271,8 @@ class NodeOrder(NodeCommands):
     # -- what follows from a change of the table ---------------------------------------------------------------------
 
     def _follow_table(self) -> None:
-        """After each message and timer: ring, sessions and catalog follow the table, then the other parts."""
+        """Update ring, sessions and catalog after the table has changed, then the other parts. Called after each
+        message and each timer."""
         if self._context.synced and not self._was_synced:
             self._was_synced = True
             self._anti_entropy.on_synced()
@@ -311,7 +313,7 @@ class NodeOrder(NodeCommands):
             )
 
     def _forget(self, id: NodeId) -> None:
-        """This member is not on the ring any more."""
+        """Let every part forget this member, which is not on the ring any more."""
         self._prober.forget(id)
         self._dissemination.forget(id)
         self._joining.forget(id)
@@ -322,7 +324,7 @@ class NodeOrder(NodeCommands):
         self._told_dead_at.pop(id, None)
 
     def _met(self, id: NodeId, first: bool) -> None:
-        """A member has proven where it is, after a Hello."""
+        """A member has proven its address in a handshake. `first`: it had no session before, so send it our row."""
         if first:
             own = self.table.page(self.id, Version(0, 0), self._channel.limit(id))
             if own is not None:
@@ -332,7 +334,7 @@ class NodeOrder(NodeCommands):
         self._joining.list_from(id)
 
     def _not_understood(self, id: NodeId) -> None:
-        """A member had to ask who we are: what we said to it just now was dropped."""
+        """Send again what we have just sent to this member: it had no session with us, so it dropped it."""
         self._dissemination.on_dropped(id)
         self._prober.on_dropped(id)
         self._pulls.on_dropped(id)
