@@ -1,8 +1,9 @@
-"""One message in, one message or nothing out, whatever carried it.
+"""Answer one DNS message, of UDP or TCP, with one message or none.
 
-Owns the order in which a question is looked at, what is kept of answers, and the counters. The fast path: a plain
-question about a service, asked before in whatever case, needs no parsing; its bytes are the key. The
-records are kept; the question, the id, the order and the cut are made for each client.
+Owns: the steps from a question to its answer, the answers that are kept, and the counters. A plain question about a
+service that was asked before takes the fast path: its bytes, in lower case, are the key of the kept answer, so it is
+not parsed. An answer is kept as its records. The id, the question, the order of the records and the truncation are made
+anew for each client.
 """
 
 import random
@@ -19,24 +20,25 @@ from gossipreg.model import Change, is_loopback_host
 
 KEPT_ANSWERS_MAX = 8_192
 KEPT_RECORDS_MAX = 20_000
-"""Answers and, in all of them, records that are kept, some 300 bytes each; beyond this, all are dropped. So the answers
-for 1,000 services with a few instances each stay, for A, AAAA and SRV."""
+"""The most answers that are kept, and the most records in all of them, some 300 bytes each. Beyond either, all are
+dropped. This is enough for the A, AAAA and SRV answers of 1,000 services with a few instances each."""
 KEPT_TYPES = (wire.A, wire.AAAA, wire.SRV, wire.TXT, wire.HTTPS)
 """The types that programs ask for. Answers for other types are not kept, so that nobody can fill the memory with 65,536
 types."""
 CLIENT_MARKS_MAX = 4_096
 OUR_UDP_BYTES = 1_232
-"""The size that no network fragments (DNS flag day 2020): we accept as much, and send no more off loopback."""
+"""The size that no network fragments (DNS flag day 2020): the most that we accept, and that we send except on
+loopback."""
 LOOPBACK_UDP_BYTES = 4_096
 """On loopback nothing is fragmented."""
 TCP_BYTES = 65_535
 TROUBLE_EVERY_S = 1.0
-"""The interval of the reports that a client asks more than its share."""
+"""At most one report in this time says that a client asks more than its share."""
 
 _FAST = {
     bytes((flags >> 8, low)) + b"\0\1\0\0\0\0\0" + bytes((additionals,)): (flags, additionals)
     for flags in (0, wire.RD)
-    for low in (0x00, 0x10, 0x20, 0x30)  # with CD and AD, as they like
+    for low in (0x00, 0x10, 0x20, 0x30)  # CD and AD may be set or not
     for additionals in (0, 1)
 }
 """The bytes of plain questions after their id -> (RD, number of additional records)."""
@@ -76,20 +78,20 @@ class Responder:
             self._forget()
 
     def respond_udp(self, data: bytes, host: str, now: float) -> bytes | None:
-        """The answer to a datagram from this address; None: none. Never raises."""
+        """The answer to a datagram from this address; None if it gets no answer. Never raises."""
         if not self.rates.allow(host, now):
             self._report_rate(host, now)
             return self._beyond_rate(data)
         return self._respond(data, host, False)
 
     def respond_tcp(self, data: bytes, host: str) -> bytes | None:
-        """The answer to a message on a stream. Never raises. Its caller asks `rates`, and waits."""
+        """The answer to a message on a stream. Never raises. It does not check `rates`: the caller does, and waits."""
         return self._respond(data, host, True)
 
     def count(self, name: str) -> None:
         self.counts[name] += 1
 
-    # -- the way of a question -----------------------------------------------------------------------------------------
+    # -- from a question to its answer ---------------------------------------------------------------------------------
 
     def _respond(self, data: bytes, host: str, tcp: bool) -> bytes | None:
         self.counts["dns.queries"] += 1
@@ -125,7 +127,7 @@ class Responder:
         return self._compose(answer, data[0] << 8 | data[1], plain[0], data[12:end], edns, host, tcp)
 
     def _slow(self, data: bytes, host: str, tcp: bool) -> bytes:
-        """Raises BadDatagram."""
+        """The answer to a question that has to be parsed. Raises BadDatagram."""
         query = wire.parse_query_untrusted(data)
         desired = wire.RD if query.recursion_desired else 0
         if query.rcode == wire.NOERROR:
@@ -157,8 +159,8 @@ class Responder:
         return message
 
     def _beyond_rate(self, data: bytes) -> bytes | None:
-        """An empty answer that sends the client to TCP, where it waits for its turn and cannot forge its address. The
-        answer is never longer than the question, so it is useless for amplification. None for a datagram that is not a
+        """An empty answer with TC set: the client asks again over TCP, where it has to wait and cannot forge its
+        address. The answer is never longer than the question, so it amplifies nothing. None if the datagram is not a
         plain question: it is dropped."""
         plain = _FAST.get(data[2:12])
         end = data.find(0, wire.HEADER.size) + 5
@@ -183,7 +185,7 @@ class Responder:
         size = max(1, len(answer.records))
         if len(self._kept) >= KEPT_ANSWERS_MAX or self._kept_records + size > KEPT_RECORDS_MAX:
             self._forget()
-        ends_early = b"\0" in question[:-5]  # a label may have a zero, which `_fast` takes for the end
+        ends_early = b"\0" in question[:-5]  # a zero byte in a label, where `_fast` would end the question
         if size > KEPT_RECORDS_MAX or ends_early:
             return
         key = question[:-4].lower() + question[-4:]
