@@ -1,19 +1,19 @@
 """When checks run, and what follows from their results.
 
-Owns the health of each service with checks (the worst of its checks), the time at which each check is due, and the
-bound on checks that run at once, in the order in which they fell due, so that none starves. Commands have a bound of
-their own, since they cost more. Never knows how a check is run, or what a service is beyond its id.
+Owns: the health of each service with checks (the worst of its checks), the time at which each check is due, and the
+limit on checks that run at the same time. If the limit is reached, the check that was due first runs first. Commands
+have a limit of their own, because they cost more. Never knows: how a check is run, or what a service is beyond its id.
 
-A check runs when it is set. As long as it has not passed, it is retried after growing pauses, until a pause would be as
-long as its interval: so a program that starts beside its sidecar is found soon after it is up. Then the check runs once
-at a random moment of its interval, which spreads checks that were set together, and once per interval after that. Runs
-of one check never overlap: after a run that was longer than the interval, the check waits for the next multiple of the
-interval.
+A check first runs when it is set. As long as it has not passed, it is retried after growing pauses, until a pause would
+be as long as its interval: so a program that starts beside its sidecar is found soon after it is up. Then the check
+runs once at a random moment within its interval, which spreads checks that were set together, and once per interval
+after that. Runs of one check never overlap: after a run that was longer than the interval, the check waits for the next
+multiple of the interval.
 
 A result that is better than the present health counts towards `passes`, a worse one towards `fails`; after enough of
-them in a row the last result becomes the health. A result that agrees resets both counts. A ttl check receives
-heartbeats instead, and each counts at once. The first result after a start of the sidecar also counts at once, and so
-does the first result of a check that took over the health of an earlier one (see `state.py`).
+them in a row the last result becomes the health. A result equal to the present health resets the count. For a ttl check
+each heartbeat is a result, and becomes the health at once. So does the first result after a start of the sidecar, and
+the first result of a check that took over the health of an earlier one (see `state.py`).
 """
 
 import heapq
@@ -36,18 +36,19 @@ Runner = Callable[[CheckSpec, Progress], Awaitable[CheckOutcome]]
 RUNNERS: Mapping[Kind, Runner] = {
     "http": http.run, "https": http.run, "tcp": tcp.run, "grpc": grpc.run, "grpcs": grpc.run, "cmd": command.run,
 }  # fmt: skip
-"""What runs a check, by kind; an `alias` asks the sidecar itself."""
+"""The function that runs a check, by kind. The sidecar adds the one for `alias`, which asks the sidecar itself."""
 
 CONNECTIONS_MAX = 128
-"""Each takes a descriptor. With 10 ms for each, 12,000 checks a second can be run."""
+"""The most checks with a connection at the same time: each takes a descriptor. If one takes 10 ms, 12,000 can run in a
+second."""
 COMMANDS_MAX = 16
-"""Each takes at least one process, and a pipe."""
+"""The most commands at the same time: each takes at least one process and a pipe."""
 
 SOON_GROWTH = 1.6
 SOON_A_SECOND = 200
-"""Retries per second of checks that never passed: with more services each of them is retried later."""
+"""The most retries per second of all checks that have not passed yet: the more services, the longer the pauses."""
 FIRST_A_SECOND = 2000
-"""First runs per second at a start of the sidecar."""
+"""The most first runs per second after a start of the sidecar."""
 
 
 @dataclass(slots=True)
@@ -98,9 +99,9 @@ class Checks:
         return max((check.health for check in self._planned(service_id, specs, beginning)), default=Health.PASSING)
 
     def set(self, service_id: str, specs: tuple[CheckSpec, ...], beginning: Beginning) -> None:
-        """Replace the checks of this service. A check with the same question as an earlier one continues with its
-        health; a check that takes the place of an earlier one with another question keeps that health until its own
-        first result."""
+        """Replace the checks of this service. A check that asks the same as an earlier one (`CheckSpec.asked`) goes on
+        with its health. A check that asks something else in the place of an earlier one has that one's health until its
+        own first result."""
         now, planned = trio.current_time(), self._planned(service_id, specs, beginning)
         spread_s = 0.0 if beginning.restored is None else len(self._services) / FIRST_A_SECOND
         before = self._services.pop(service_id, [])
@@ -186,10 +187,10 @@ class Checks:
             "checks_run": self._runs,
         }
 
-    # -- when --------------------------------------------------------------------------------------------------------
+    # -- when a check runs -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run the checks that are due, until cancelled."""
         async with trio.open_nursery() as self._nursery:
             while True:
                 while self._timers and self._timers[0][0] <= trio.current_time():
@@ -214,7 +215,7 @@ class Checks:
         self._watch_expiry(check)
 
     def _edit(self, check: ScheduledCheck, spec: CheckSpec, now: float) -> None:
-        """Replace the options of a check whose question stays: its health, its counts and a current run stay too."""
+        """Replace the options of a check that asks the same as before: its health, its count and a current run stay."""
         before, check.spec = check.spec, spec
         if spec.kind == "ttl" and spec.interval_s != before.interval_s:
             began = check.since if check.checked_at is None else check.checked_at
@@ -237,7 +238,7 @@ class Checks:
         if check.gone or check.due != when:
             return
         if check.spec.kind == "ttl":
-            if check.checked_at is None:  # it may be critical from now on; until now it could not be otherwise
+            if check.checked_at is None:  # it could not pass before its first interval: critical counts from now
                 check.since = trio.current_time()
                 self._watch_expiry(check)
             self._said(
@@ -295,7 +296,7 @@ class Checks:
         why = f"no answer within {spec.timeout_s:g}s"
         return CheckOutcome(Health.CRITICAL, shortened(f"{why}: {progress.text}" if progress.text else why))
 
-    # -- what follows ------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------------------------
 
     def _said(self, check: ScheduledCheck, outcome: CheckOutcome, *, at_once: bool = False) -> None:
         now, first = trio.current_time(), check.checked_at is None or check.unproven
