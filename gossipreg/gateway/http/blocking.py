@@ -1,15 +1,18 @@
 """Questions that wait until their answer changes, and the index of each answer (X-Consul-Index).
 
-Owns, for each recent question, the digest and the index of its answer, and the connections that wait for another
-answer. Never knows what a question means: `render` makes the answer, `topics` names the changes that it depends on.
+Owns: for each recent question, the digest and the index of its answer, and the connections that wait until the answer
+changes. Never knows: what a question means. `render` makes the answer, `topics` names the changes that it depends on.
 
-The index of an answer grows when the answer changes, and at no other time: a change that leaves the answer as it is
-wakes nobody. All indexes come from one counter that starts at the clock in microseconds. So a restarted sidecar
-continues above the indexes that it gave out before; they stay below 2^53 (JavaScript) until the year 2255. A question
-that was forgotten gets the newest index. A client that asks with an older index is then answered at once, possibly with
-the answer that it has; so is a client that asks with a larger index, which is from another sidecar.
+The index of an answer grows when the answer changes, and at no other time: a change of the table that leaves the answer
+equal wakes no client. All indexes come from one counter, which starts at the wall clock in microseconds. So a restarted
+sidecar continues above the indexes that it gave out before. They stay below 2^53, the largest integer of JavaScript,
+until the year 2255.
 
-Bounds: as many questions with waiters as there are connections, and 4,096 without waiters.
+If a question was forgotten and is asked again, its answer gets the newest index. So a client that waits with an older
+index is answered at once, perhaps with the answer that it has already. A client with an index larger than the answer's
+has it from another sidecar, and is answered at once too.
+
+Bounds: 4,096 questions without waiting connections, and at most one question for each connection that waits.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,13 +33,14 @@ KEPT_MAX = 4096
 KEPT_BODY_BYTES = 4096
 """A body up to this size is kept as long as nothing that it depends on changes."""
 FRESH_S = 1.0
-"""How long a kept body is given out: what a check of our own printed last changes without a notice."""
+"""How long a kept body is given out. Answers contain the output of this sidecar's own checks, and no change of that
+output is reported here."""
 BROAD_S = 0.1
-"""The shortest interval at which questions about the whole cluster are rendered again."""
+"""The shortest interval between two renderings of the questions about the whole cluster."""
 BROAD_SHARE = 0.1
-"""The largest share of the time that this may take: in a large registry one such answer takes tens of milliseconds."""
+"""The largest share of the time that those renderings may take: in a large registry one takes tens of milliseconds."""
 TURN = 32
-"""Waiting connections that are answered before other tasks run."""
+"""The number of waiting connections that are answered before other tasks get a turn."""
 
 BELOW = b"/v1/"
 """The path below which questions may wait."""
@@ -47,11 +51,11 @@ ALL: Topic = ("all", "")
 
 
 class Question(NamedTuple):
-    """Equal questions have one answer, which is made once."""
+    """A request without its client: clients with equal questions share one answer."""
 
     route: Route
     args: tuple[str, ...]
-    """The texts of the path's braces."""
+    """The texts that stand in the path in place of the route's {braces}."""
     options: Options = NO_OPTIONS
 
 
@@ -72,12 +76,12 @@ class Record:
 class Found:
     index: int
     value: Any
-    """None where `body` was kept."""
+    """The answer before it was encoded; None if a kept `body` is given out."""
     body: bytes
 
 
 Present = Callable[[Found], Response]
-"""Makes the response. Equal ones make equal responses, so that each is made once."""
+"""Makes the response from the answer. Equal `Present` values make equal responses, so each response is made once."""
 
 
 class Waiting:
@@ -142,7 +146,7 @@ class Answers:
         return self._look(record, now)
 
     def wait(self, question: Question, present: Present, deadline: float) -> Waiting:
-        """Wait for another answer than the one that was given just now."""
+        """Return the wait for the next change of this answer."""
         return Waiting(self, self._record(question), present, deadline)
 
     def park(self, waiting: Waiting, connection: Any) -> None:
@@ -248,7 +252,7 @@ class Answers:
         return answered
 
     def _idle(self, record: Record) -> None:
-        """No connection waits for it any more."""
+        """The last connection that waited for this answer is gone."""
         self._dirty.pop(record, None)
         self._broad.pop(record, None)
         self._kept += 1
@@ -256,7 +260,7 @@ class Answers:
         self._forget_some()
 
     def _forget_some(self) -> None:
-        """Forget the questions without waiters that were not asked for longest."""
+        """If there are too many questions without waiting connections, forget those that were asked longest ago."""
         if self._kept <= KEPT_MAX:
             return
         for question, record in list(self._records.items()):
