@@ -1,9 +1,9 @@
 """The registry by the names and addresses that DNS knows: letters in any case, host addresses in bytes.
 
-Owns the way from such a name to the name in the catalog. The change feed keeps services up to date, at the cost of the
-change. Each service has a revision, so that an answer can be kept until the service changes. Questions for members and
-reverse names are rare: their lists are made again at a question after a change, and never take more than a small share
-of the time, however many questions and changes there are.
+Owns: the maps from such names and addresses to the names in the catalog. The feed of changes keeps services up to date,
+at a cost that depends only on the change. Each service has a revision, so that an answer can be kept until the service
+changes. Questions about members and reverse names are rare. Their lists are made again by the first question after a
+change, but never take more than a small share of the time, however many questions and changes there are.
 """
 
 import socket
@@ -20,8 +20,8 @@ from gossipreg.core.view import View
 from gossipreg.model import Change, ChangeKind, Health, Instance, Member, present
 
 LISTING_SHARE = 0.05
-"""The share of the time that making lists may take: at 10,000 members one list takes some 20 ms, so it may be 0.4 s
-old."""
+"""The largest share of the time in which lists are made. At 10,000 members one list takes some 20 ms, so a list can be
+0.4 s old."""
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def packed_address(host: str) -> bytes | None:
 
 
 class ServiceEntry:
-    """A service, in whatever case its instances write the name."""
+    """A service. Its instances may write the name in different cases."""
 
     __slots__ = ("instances", "name", "revision")
 
@@ -56,7 +56,7 @@ class DnsServices:
     def __init__(self, catalog: Catalog) -> None:
         self._entries: dict[bytes, ServiceEntry] = {}
         self._inner: Counter[bytes] = Counter()
-        """`b.c` and `c` for a service called `a.b.c`."""
+        """The ends of dotted names, with the number of services: `b.c` and `c` for a service called `a.b.c`."""
         self._dotted_changes = 0
         for summary in catalog.services():
             self._count(summary.name, summary.instances)
@@ -65,11 +65,12 @@ class DnsServices:
         return self._entries.get(name)
 
     def is_inner(self, name: bytes) -> bool:
-        """Whether it is the end of the dotted name of a service."""
+        """Whether the name is the end of a dotted service name, behind one of its dots."""
         return name in self._inner
 
     def changed(self, changes: Iterable[Change]) -> bool:
-        """Take in changes of the catalog. True: names with dots came or went, so that names may be read differently."""
+        """Follow changes of the catalog. True if services with dotted names came or went: then a question may have
+        another meaning than before, so no kept answer is valid."""
         before = self._dotted_changes
         for change in changes:
             name = change.instance.service.name
@@ -104,7 +105,7 @@ class DnsServices:
 
 
 class Listing(Generic[T]):
-    """A list that is made again when it is asked for and its version has changed, within LISTING_SHARE of the time."""
+    """A list that `get` makes again if its version has changed, but only as often as LISTING_SHARE allows."""
 
     def __init__(self, make: Callable[[], T], version: Callable[[], object], clock: Callable[[], float]) -> None:
         self._make = make
@@ -131,9 +132,9 @@ class Members:
 
     by_name: dict[bytes, list[Member]] = field(default_factory=dict)
     by_address: dict[bytes, list[str]] = field(default_factory=dict)
-    """Names."""
+    """The names of the members at an address."""
     inner: dict[bytes, None] = field(default_factory=dict)
-    """Ends of names with dots."""
+    """The ends of dotted member names."""
     zones: dict[bytes, None] = field(default_factory=dict)
 
 
@@ -146,7 +147,7 @@ def list_members(view: View) -> Members:
         name = folded(row.member.name)
         members.by_name.setdefault(name, []).append(row.member)
         shown = folded(view.names.shown(id) or "")
-        if shown not in (b"", name):  # NAME.ID8, one of several of the name
+        if shown not in (b"", name):  # NAME.ID8: several members have this name
             members.by_name.setdefault(shown, []).append(row.member)
         members.zones[folded(row.member.zone)] = None
         while b"." in name:
@@ -190,7 +191,7 @@ class Directory:
         return instance.node == self._view.id
 
     def members_changed(self) -> None:
-        """Members are shown otherwise than before: the list of them is not valid any more."""
+        """Make the list of members again at the next question: members have changed."""
         self._members_version += 1
 
     def members(self) -> Members:
