@@ -18,7 +18,8 @@ from simulations.host import Host
 from simulations.world import World
 
 Bound = Callable[[Node, int], float]
-"""The most entries of a container at this node, given the number of members that have ever existed."""
+"""Returns the most entries that a container of this node may have. The second argument is the number of members that
+have ever existed."""
 
 
 def _known(node: Node, ever: int) -> int:  # noqa: ARG001 (a Bound)
@@ -165,13 +166,13 @@ BOUNDS: dict[str, Bound] = {
     "Dissemination._receipts[]": _exactly(_DATAGRAMS_GATHERED),
     "Dissemination._unacked[]": _exactly(dissemination._UNACKED_MAX),
 }
-"""By class and attribute; with [] for a container in the values. A container that is not in this table fails the
-check."""
+"""The bound of each container, by class and attribute. A name with [] is for the containers that are the values of that
+attribute. A container that is not in this table fails the check."""
 
 
 class Bounded(Checker):
-    """Every dict, list, deque and heap of every part of a node is within its bound. So are the tombstones of its own
-    row, the parts of every row, and the bytes of the table."""
+    """Check that every dict, list, deque and heap of every part of a node is within its bound; so are the tombstones of
+    its own row, the parts of every row, and the bytes of the table."""
 
     name = "bounded"
 
@@ -215,7 +216,7 @@ class Bounded(Checker):
                 continue
             entries = len(content.entries)
             for part in ("_dirty", "_kept", "_parts"):
-                # a slot that is dirty or has parts is known, though its head may not have arrived yet
+                # these may hold slots whose head has not arrived yet, so they may have more slots than entries
                 if len(getattr(content, part)) > 2 * entries + content.counter:
                     self.fail(f"{part} of {self.called(row.id)} at {host.name} holds more than was written", host)
             if content._buried is not None and len(content._buried) > node.config.tombstones_max:
@@ -271,7 +272,8 @@ def _is_part(value: object) -> bool:
 
 
 def _name_of(kind: type) -> str:
-    """A part of `simulations/baselines` has the bounds of the part of the core in whose place it stands."""
+    """The name under which the bounds of this class are listed. A class of `simulations/baselines` that replaces one of
+    the core has the bounds of that one."""
     return next((base.__name__ for base in kind.__mro__ if base.__module__.startswith("gossipreg.")), kind.__name__)
 
 
