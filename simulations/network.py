@@ -17,9 +17,9 @@ from typing import Protocol
 IP_BYTES = 28
 """IPv4 and UDP headers."""
 FRAME_BYTES = 42
-"""... and Ethernet's: what a datagram adds to its payload on the wire."""
+"""IPv4, UDP and Ethernet headers: the bytes that a datagram has on the wire in addition to its payload."""
 ICMP_BYTES = 28
-"""The least that a port-unreachable message quotes of the datagram that caused it: its IP and UDP headers."""
+"""A port-unreachable message contains at least this much of the datagram that caused it: the IP and UDP headers."""
 
 LAN = (0.0002, 0.0005)
 """Latency within a data centre, seconds: uniform between these."""
@@ -40,8 +40,9 @@ Latency = Callable[[End, End, random.Random], float]
 
 
 def by_region(matrix: dict[tuple[str, str], float], jitter: float = 0.1) -> Latency:
-    """Return a latency function of the zones: seconds one way, from a matrix that names each pair in either order. A
-    pair that is not in it has the latency of `LAN`. Each datagram takes up to the share `jitter` longer."""
+    """Return a function that gives the latency between two zones, one way, in seconds. `matrix` names each pair of
+    zones once, in any order; a pair that is missing has the latency of `LAN`. A datagram takes up to `jitter` (a share
+    of the latency) longer."""
 
     def latency(sender: End, receiver: End, rng: random.Random) -> float:
         base = matrix.get((sender.zone, receiver.zone)) or matrix.get((receiver.zone, sender.zone))
@@ -58,7 +59,7 @@ WAN = {("us", "eu"): 0.045, ("us", "ap"): 0.075, ("eu", "ap"): 0.120}
 
 @dataclass(slots=True)
 class Link:
-    """The capacity of a member's line to the network."""
+    """A line of limited bandwidth from each member to the network."""
 
     bytes_s: float
     queue_bytes: int
@@ -173,8 +174,8 @@ ANY_SIZE = 65_535
 
 
 def hole_around(numbers: frozenset[int], most_bytes: int, way: str = "both") -> Hole:
-    """Lose datagrams larger than `most_bytes` between these members and the others: `into` them, `out_of` them, or both
-    ways."""
+    """Lose datagrams larger than `most_bytes` between these members and all others. `way`: only those `into` these
+    members, only those `out_of` them, or `both`."""
 
     def hole(sender: End, receiver: End) -> int:
         inward, outward = receiver.number in numbers, sender.number in numbers
