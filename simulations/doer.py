@@ -1,11 +1,11 @@
 """The doer carries a plan out.
 
-Owns: what each action does to members and network, how it ends, and what heals everything. Never knows: how actions
-were drawn, or what must hold. An action that is impossible (crash a member that is down, register a service at one that
-does not run) does nothing, so that every part of a plan can be carried out.
+Owns: what each action does to members and network, how it ends, and how all faults are healed. Never knows: how the
+plan was made, or which invariants are checked. An impossible action (crash a member that is down, register a service at
+one that does not run) does nothing. So actions can be left out of a plan, and the others can still be carried out.
 
-Faults of one kind may overlap. The state of the network follows from the faults that have not ended, so the end of one
-fault removes only that one: the worst of several applies.
+Faults of one kind may overlap. The state of the network is computed from the faults that have not ended: of several
+faults of one kind the worst applies, and the end of a fault removes only that fault.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,17 +21,17 @@ from simulations.world import START, World
 R = TypeVar("R", Rule, Hole)
 
 AWAY = 99
-"""The second number of an address to which a member moves."""
+"""A member at 10.0.x.y moves to 10.99.x.y."""
 _QUEUE_BYTES = 32_768
-"""The queue of a line of limited bandwidth."""
+"""The bytes that a line of limited bandwidth queues."""
 
 
 class Doer:
     def __init__(
         self, world: World, hosts: Mapping[int, Host], base_loss: float, base_hole: Hole | None = None
     ) -> None:
-        """`hosts`: the members that take part, by number. The lowest is the seed if an action names no seed that takes
-        part. `base_loss` and `base_hole` hold from the beginning, and remain when everything is healed."""
+        """`hosts`: the members that take part, by number. If none of the seeds of an action takes part, the member with
+        the lowest number is the seed. `base_loss` and `base_hole` are there from the start, and `heal` keeps them."""
         self.world = world
         self.hosts = hosts
         self._base_loss = base_loss
@@ -109,7 +109,8 @@ class Doer:
             self._end(action, lambda: self._back(action, host, starts))
 
     def _back(self, action: Action, host: Host, starts: int) -> None:
-        """Start the member again, unless another action has (`starts`: its number of starts when it went)."""
+        """Start the member again, unless another action has done so since it went: then it has more than `starts`
+        starts."""
         if host.starts != starts:
             return
         if host.up:  # it is still leaving
@@ -126,8 +127,8 @@ class Doer:
         self._pulse(action, hosts, self.world.now + action.for_s)
 
     def _pulse(self, action: Action, hosts: list[Host], end: float) -> None:
-        """Make the members slow until the end; stalled or blocked members with a value, in pulses of that many seconds,
-        with a pause of a quarter of that between two pulses."""
+        """Slow, stall or block the members until `end`. A stall or block whose action has a value comes in pulses of
+        that many seconds, with a pause of a quarter of that between two pulses."""
         world = self.world
         for host in hosts:
             self._hold(action, host)
