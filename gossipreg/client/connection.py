@@ -26,12 +26,12 @@ from gossipreg.socket_path import find_socket
 TIMEOUT_S = 10.0
 """A sidecar answers in well under a millisecond, and `leave` in a few seconds."""
 PAGE = 1000
-"""Services or members asked for at once: a few hundred kilobytes."""
+"""The services or members in one answer of `call_paged`: a few hundred kilobytes."""
 
 
 class Client:
-    """A client of the sidecar on `path`; without `path`, of the one on $GOSSIPREG_SOCKET, or of the only one that runs
-    here.
+    """A client of the sidecar whose socket is `path`. Without `path`: $GOSSIPREG_SOCKET, or else the socket of the only
+    sidecar that runs on this host.
 
     It is safe for threads and forks: any thread may call at any time, and so may a child that was forked after the
     client was made or used. Every method raises Unreachable if no answer comes, ChooseSocket if there are several
@@ -51,13 +51,15 @@ class Client:
 
     @property
     def path(self) -> str:
-        """The path of the socket: the one named, else the one used last. Before the first call, look for it."""
+        """The path of the socket: the one given to the client, else the one that the last call used. Before the first
+        call it is looked for."""
         return self._named or self._found or find_socket(None, probe)
 
     def call(self, method: str, /, **params: Any) -> Any:
-        """Make one request; return its result. After Unreachable it is not known whether the sidecar did it.
+        """Make one request and return its result. If it raises Unreachable, the sidecar may or may not have carried out
+        the request.
 
-        `call("register", ..., attach=True)` lasts until the client is closed; see `attach`.
+        A service registered by `call("register", ..., attach=True)` stays until the client is closed; see `attach`.
         """
         if method == "register" and params.get("attach"):
             return self._attach_for_life(params)
@@ -80,9 +82,9 @@ class Client:
         return found
 
     def watch(self, name: str | None = None) -> "Watch":
-        """The instances of service `name`, or of all: first `{"kind": "current", "instances": [..]}`, then each
-        change as it comes. While the sidecar is not synced, `current` comes only once some instance is known, and has
-        `"partial": True`. Once the sidecar is synced, another `current` comes, which replaces the one before."""
+        """Watch the instances of service `name`, or of all services. First `{"kind": "current", "instances": [..]}`
+        comes, then each change. If the sidecar is not synced yet, `current` comes as soon as some instance is known,
+        with `"partial": True`; once the sidecar is synced, a new `current` replaces it."""
         deadline = self._deadline()
         with _closed_on_error(self._open(deadline)) as stream:
             params = {} if name is None else {"name": name}
@@ -183,7 +185,8 @@ class Watch:
         return self._stream.fileno()
 
     def close(self) -> None:
-        """End the watch, also for a thread that waits for the next change. In a forked child, the parent's goes on."""
+        """End the watch. A thread that waits for the next change stops waiting. In a forked child this does not end the
+        watch of the parent."""
         try:
             self._stream.refuse_in_child("this watch")
         except Forked:
@@ -216,8 +219,8 @@ class Attachment:
         return not self._stream.ended
 
     def notified(self) -> tuple[str, dict[str, Any]] | None:
-        """The next notification of the sidecar about it, without waiting; None: there is none yet. Raises Unreachable
-        if the sidecar ended, Forked in a child."""
+        """The next notification of the sidecar about this registration; None if none has come. It does not wait. Raises
+        Unreachable if the sidecar has ended, Forked in a forked child."""
         self._stream.refuse_in_child("this registration")
         match self._stream.receive(monotonic()):
             case ("notification", str(method), dict(params)):
