@@ -1,4 +1,4 @@
-"""Messages in and out: whatever is asked and however things change, what is kept says the same as what is made."""
+"""Messages in and out: a kept answer always equals the answer that would be made now."""
 
 import random
 from typing import Any
