@@ -1,20 +1,22 @@
-"""Handshake: from a boot id nobody knows to a member, and from an unproven address to a proven one.
+"""Handshake: find out which member sends under an unknown boot id, and whether it receives at its source address.
 
-Owns: the greeting (Hello, Mismatch, the clear notice about keys). Never knows: what members say to each other after it.
+Owns: Hello, Mismatch, and the notice about keys, which is sent in the clear. Never knows: what members send to each
+other after the handshake.
 
     caller -> called   Hello(nonce n)                      a seed, or somebody lost
     called -> caller   Hello(echo n, nonce m)              m is a keyed hash of boot id, source and time: no memory
-    caller -> called   Hello(echo m), and what it came for  now both are bound, and both addresses proven
+    caller -> called   Hello(echo m), then other messages  now both are bound, and both addresses proven
 
 A Hello of another cluster, or of a member that speaks no version of the protocol that we speak, is answered with a
-Mismatch, and binds nobody. One about versions asks for a Mismatch back, so that both sides know:
+Mismatch, and binds nobody. A Mismatch about versions is answered with another one, so that both operators are told:
 
     caller -> called   Hello(nonce n, range)
     called -> caller   Mismatch(echo n, range, nonce m)    the caller tells its operator
     caller -> called   Mismatch(echo m, range)              so does the called member
 
-Anything else from an unbound boot id is answered with a Hello that carries a nonce, and dropped. A member that speaks
-from an address which is not in its row is asked to echo a nonce from there, and meanwhile gets little.
+Any other message from an unbound boot id is dropped, and answered with a Hello that carries a nonce. A member that
+sends from an address that is not in its row is also asked to echo a nonce from there. Until it does, we send at most
+three times as many bytes to that address as came from it.
 """
 
 from collections.abc import Callable
@@ -33,14 +35,14 @@ from gossipreg.wire import seal
 from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
 
 _STRANGERS_A_SECOND, _STRANGERS_AT_ONCE = 500, 2000
-"""Nonces for those who have proven nothing; more are dropped and counted. An answer takes some 50 us of a core, and so
-many at once let a cluster start in one moment: with 200 of either, the last of 500 members that had one seed was
-answered after 2 s, of 1,000 after 5."""
+"""The rate and the burst of answers to senders that have proven nothing; Hellos beyond them are dropped and counted. An
+answer takes some 50 us of a core. The burst lets all members of a cluster start in the same moment: with a rate and a
+burst of 200, one seed had answered 500 members only after 2 s, and 1,000 members after 5 s."""
 _NOTICES_A_SECOND = 200
 """A limit of its own: a sender without the key can ask for any number of notices, and must not keep out members."""
 _COMPLAINTS_MAX = 64
 _NOTICE_S = 1.0
-"""Anyone can write a notice, so an operator is told of one in this time."""
+"""Anybody can forge a notice, so at most one is reported to the operator within this time."""
 
 
 class Handshake:
@@ -56,8 +58,9 @@ class Handshake:
         not_understood: Callable[[NodeId], None],
         met_twin: Callable[[BootId, Address, Hello], None],
     ) -> None:
-        """`met(id, first)`: a member has proven where it is, for the first time or again; `not_understood(id)`: one
-        that we know asked who we are; `met_twin(boot_id, address, hello)`: a living process there has our id."""
+        """`met(id, first)` is called when a member has proven its address, `first` if it had no session before;
+        `not_understood(id)` when a known member asks who we are, so it has no session with us; `met_twin(boot_id,
+        address, hello)` when another living process has proven that it uses our id."""
         self._context = context
         self._table = table
         self._sessions = sessions
@@ -71,7 +74,7 @@ class Handshake:
         self._notices = TokenBucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, context.now)
         self._noticed_at = float("-inf")
         self._complained: dict[Address, None] = {}
-        """Addresses that told us why they do not speak with us, the oldest first."""
+        """Addresses that refused us by a Mismatch or a notice about keys, the oldest first."""
 
     # -- greeting ----------------------------------------------------------------------------------------------------
 
@@ -94,7 +97,7 @@ class Handshake:
         if proven:
             self.understood(source)
         if proven and hello.id == context.id:
-            if hello.nonce and peers.greeted(hello.echo) is not None:  # it has not heard us yet
+            if hello.nonce and peers.greeted(hello.echo) is not None:  # it asks us to prove our address
                 self._answer_hello(boot_id, source, hello.nonce, known=True)
             peers.answered(hello.echo)
             self._met_twin(boot_id, source, hello)
@@ -107,14 +110,14 @@ class Handshake:
         if hello.nonce:
             self._answer_hello(boot_id, source, hello.nonce, known=peer is not None and peer.source == source)
             if peer is not None and not hello.echo and context.now - peer.asked_at >= context.config.rtt_floor_s:
-                peer.asked_at = context.now  # several of ours may have crossed its question: once is enough
+                peer.asked_at = context.now  # it asks once for each datagram that we sent it: react to the first
                 self._not_understood(hello.id)
         if proven:
             self._met(hello.id, first)
 
     def _refuse(self, boot_id: BootId, source: Address, hello: Hello) -> None:
-        """Bind nobody: this member speaks no version of the protocol that we speak. Tell it so, and have it prove its
-        address before our operator is told of it."""
+        """Refuse a member that speaks no version of the protocol that we speak: answer with a Mismatch, and bind
+        nobody. Our operator is told once the member has proven its address."""
         context, sessions = self._context, self._sessions
         context.count("drop.incompatible_version")
         proven = sessions.proves(boot_id, source, hello.echo, context.now)
@@ -129,10 +132,10 @@ class Handshake:
         context = self._context
         row = self._table.rows.get(hello.id)
         if row is not None and hello.generation < row.liveness.generation:
-            self._outbox.put(source, Claim(row.id, *row.liveness, row.reporter or context.id))  # so that it knows
+            self._outbox.put(source, Claim(row.id, *row.liveness, row.reporter or context.id))  # names the generation
             newer_at = self._channel.address(row.id)
             if newer_at is not None and newer_at != source:
-                self._outbox.put(source, Peers(((row.id, newer_at),)))  # and can ask whether that one lives
+                self._outbox.put(source, Peers(((row.id, newer_at),)))  # so it can greet that process
             return None
         peer = self._sessions.bind(boot_id, hello.id, hello.generation, guest=row is None)
         if peer is not None:
@@ -152,15 +155,15 @@ class Handshake:
         self._outbox.put(source, self._channel.hello(ask, nonce))
 
     def ask_who(self, boot_id: BootId, source: Address) -> None:
-        """Unbound, or at an address that proves nothing: give it a nonce to echo from there."""
+        """Send a nonce to a sender that is not bound, or whose address is not proven: it has to echo it from there."""
         if self._may_answer(self._nonces):
             context = self._context
             nonce = self._sessions.challenge(boot_id, source, context.now)
             self._outbox.put(source, self._channel.hello(nonce, 0))
 
     def on_mismatch(self, boot_id: BootId, source: Address, mismatch: Mismatch) -> None:
-        """The sender belongs to another cluster, or speaks no version of the protocol that we speak. It is believed
-        only if it echoes a nonce of ours: of a call, or of our own Mismatch."""
+        """The sender belongs to another cluster, or speaks no version of the protocol that we speak. We believe that
+        only if the message echoes a nonce of ours: that of a greeting, or of our own Mismatch."""
         context, sessions = self._context, self._sessions
         of_versions = mismatch.cluster == context.config.cluster
         if sessions.greeted(mismatch.echo) is None and not (
@@ -199,13 +202,14 @@ class Handshake:
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def on_unknown_key(self, datagram: bytes, source: Address) -> None:
-        """Sealed with a key that we do not have, or clear where we have one, or sealed where we have none: say so in
-        the clear, no longer than what came."""
+        """Answer a datagram whose sealing does not fit our keys: another key, or none while we have one, or sealed
+        while we have none. The answer is in the clear, and never longer than the datagram."""
         if self._may_answer(self._notices):
             self._context.effects.append(Send(seal.notice_for(datagram), source))
 
     def on_notice(self, datagram: bytes, source: Address) -> None:
-        """Somebody says that it lacks our key. Anyone could: it must name a datagram of ours, and changes nothing."""
+        """A notice says that its sender lacks our key. Anybody can forge one, so it must name a datagram that we have
+        sent, and only the operator is told."""
         context = self._context
         try:
             key_id, boot_id, counter = seal.read_notice_untrusted(datagram)
