@@ -1,11 +1,11 @@
-"""Who is behind a boot id, and where: the bindings that turn a header into a member.
+"""Sessions: which member a boot id belongs to, and the address from which that member sends.
 
-Owns: boot id <-> (id, generation), the replay window of each bound boot id, and the address from which a member was
-last proven to speak. Never knows: what is said.
+Owns: the bindings boot id <-> (id, generation), the replay window of each bound boot id, and the last address from
+which a member has proven that it sends. Never knows: what the messages contain.
 
 A binding comes from the member's own row, which carries its boot id, or from a Hello that echoes our nonce. One member
-has one binding: that of its highest generation. Of a member that is only known from its row nothing more than that is
-kept until something is heard of it: in a large cluster most members never speak to each other.
+has one binding: that of its highest generation. A member that is only known from its row gets a Peer, with a replay
+window, when the first datagram of it comes: in a large cluster most pairs of members never exchange datagrams.
 
 Nonces for strangers are a keyed hash of (boot id, source, time), so a flood of strangers costs no memory; nonces for
 members that we greet (a seed, a lost member) are drawn and kept, since the answer may come from another address than
@@ -20,13 +20,13 @@ from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire.seal import ReplayWindow
 
 _CHALLENGE_EPOCH_S = 10.0
-"""A stranger's nonce is good for one to two of these."""
+"""The nonce for a stranger is valid for one to two times this long."""
 
 _GREETINGS_MAX = 1024
 """Greetings that wait for an answer; beyond it the oldest is given up."""
 _GUESTS_MAX = 1024
-"""Members bound by a Hello whose rows have not come yet; beyond it the oldest is forgotten, and has to greet again.
-So bindings are bounded by the table's rows and these."""
+"""The most members that a Hello has bound and whose rows have not come yet. Beyond it the oldest is forgotten, and has
+to greet again. So there are never more bindings than rows in the table and these guests."""
 
 
 class Peer:
@@ -38,14 +38,14 @@ class Peer:
         self.boot_id = boot_id
         self.window = ReplayWindow()
         self.source: Address | None = None
-        """Where it was last proven to speak from; None until then."""
+        """The address from which it last proved that it sends. None before that."""
         self.home: tuple[Address, ...] = ()
         """The addresses in its row, as they were last known."""
         self.heard_at = float("-inf")
         self.in_step = True
         """Whether it was synced when it greeted us last."""
         self.asked_at = float("-inf")
-        """When it last had to ask who we are."""
+        """When it last asked who we are, because it had no session with us."""
 
 
 class _RowBinding(NamedTuple):
@@ -64,7 +64,7 @@ class PeerSessions:
         self._by_id: dict[NodeId, Peer] = {}
         self._by_row: dict[BootId, _RowBinding] = {}
         self._boot_of: dict[NodeId, BootId] = {}
-        """Of those in `_by_row`, who are in no other table."""
+        """The boot ids of the members in `_by_row`. Those members are neither in `_by_boot` nor in `_by_id`."""
         self._greetings: dict[int, Address] = {}
         self._guests: dict[NodeId, None] = {}
 
@@ -81,12 +81,12 @@ class PeerSessions:
         return peer
 
     def source_of(self, id: NodeId) -> Address | None:
-        """Where this member was last proven to speak from."""
+        """The address from which this member last proved that it sends."""
         peer = self._by_id.get(id)
         return None if peer is None else peer.source
 
     def bind_by_row(self, boot_id: BootId, id: NodeId, generation: int, home: tuple[Address, ...]) -> None:
-        """Note what a row says: this member is bound to this boot id, and is reached at `home`, best first."""
+        """Bind this member to the boot id in its row. `home`: the addresses in the row, the preferred one first."""
         if id in self._by_id or id in self._boot_of or boot_id in self._by_boot or boot_id in self._by_row:
             if self.bind(boot_id, id, generation) is not None or id in self._by_id:
                 self._moved(id, home)
@@ -95,7 +95,7 @@ class PeerSessions:
             self._boot_of[id] = boot_id
 
     def _start_session(self, boot_id: BootId) -> Peer | None:
-        """Begin the session of a member that was only known from its row, since something was heard of it."""
+        """Make the Peer of a member that was only known from its row, because it is needed now."""
         known = self._by_row.pop(boot_id, None)
         if known is None:
             return None
@@ -105,8 +105,8 @@ class PeerSessions:
         return peer
 
     def bind(self, boot_id: BootId, id: NodeId, generation: int, *, guest: bool = False) -> Peer | None:
-        """Bind, replacing an older generation's binding of this id; a `guest` has no row here yet. None where the id is
-        bound to a newer generation, or the boot id to somebody else: then nothing changed."""
+        """Bind a boot id to a member, in place of the binding of an older generation. A `guest` has no row here yet.
+        None if the id is bound to a newer generation, or the boot id to another member: then nothing has changed."""
         if not guest:
             self._guests.pop(id, None)
         known = self.of_id(id)
@@ -131,8 +131,8 @@ class PeerSessions:
         return peer
 
     def _moved(self, id: NodeId, home: tuple[Address, ...]) -> None:
-        """Follow the addresses in its row. If they changed, an address that is not among them was proven before the
-        move, and is not used any more."""
+        """Note the addresses in its row. If they have changed, the member has moved: a proven address that is not among
+        them is from before the move, and is not used any more."""
         peer = self._by_id.get(id)
         if peer is not None and peer.home != home:
             if peer.home and peer.source not in home:
