@@ -5,8 +5,8 @@ A datagram
     header  format 1 | key id 4 | boot id 8 | counter 6          (19 bytes, associated data of the seal)
     body    sealed (plus a tag of 16 bytes), or clear where the cluster has no key
 
-The counter starts at 1 with each process and goes up by one with each datagram: (boot id, counter) names a datagram
-for ever, keeps replays out, and is what receipts name. A body is one or more messages:
+The counter starts at 1 in each process and rises by one with each datagram. So (boot id, counter) identifies a datagram
+for ever: it shows replays, and Receipts name datagrams by the counter. A body is one or more messages:
 
     kind 1 | length 1 or 2 | payload
 
@@ -118,7 +118,7 @@ MAX_PEERS = 32
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who I am, in full; asks who you are (`nonce`), proves that I hear you (`echo`).
+    """The sender's identity. With `nonce` it asks for the receiver's; with `echo` it proves that it received a nonce.
 
     Binds the sender's boot id once `echo` is the receiver's own nonce for this boot id and source. A Hello with a
     nonce that is not 0 is answered with a Hello that echoes it.
@@ -133,8 +133,8 @@ class Hello:
     """The nonce being answered; 0: none."""
     in_step: bool = False
     up_ms: int = 0
-    """For how long the sender has run. Of two processes with one id, the one that is not in step, or has run for the
-    shorter time, gives way."""
+    """For how long the sender has run. If two processes have one id, the one that is not synced ends; if both are or
+    neither is, the one that has run for the shorter time."""
     protocol: ProtocolRange = FIRST_PROTOCOL
     """The versions of the protocol that the sender speaks. If they do not meet the receiver's, the answer is a
     Mismatch."""
@@ -159,7 +159,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Are you there? Also the cheapest comparison: the fingerprint of the sender's table."""
+    """SWIM's ping. It also carries the fingerprint of the sender's table, which is the cheapest comparison."""
 
     number: int
     """32 bits, unpredictable."""
@@ -168,17 +168,19 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """I am. To the source of the Probe at once; or from a helper, with the number of the PingReq."""
+    """Answer to a Probe, sent at once to its source. A helper also sends it, with the number of the PingReq, if the
+    target acked."""
 
     number: int
     fingerprint: int
     observed: Address | None = None
-    """The source of the Probe, told where it is not an address in its sender's row (`core/local/own_address.py`)."""
+    """The source of the Probe, if it is not an address in its sender's row; else None (`core/local/own_address.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """A helper's answer to a PingReq: my own probe of the target was not answered within my bound, or was refused."""
+    """A helper's answer to a PingReq: the target did not ack the helper within the helper's timeout, or its port was
+    refused."""
 
     number: int
     refused: bool = False
@@ -186,10 +188,11 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class PingReq:
-    """Probe `target` for me, at the address in your own row of it, and tell me alone (Ack or Nack with `number`).
+    """Asks a helper to probe `target` at the address that the helper has for it. The helper answers the sender with an
+    Ack or a Nack with this `number`, and tells nobody else.
 
-    If the target said itself that it left or restarts, the answer is the version of its row (Versions), so that the
-    asker pulls it. A helper that does not know the target does not answer.
+    If the target has announced that it left or restarts, the helper answers with the version of its row (Versions), so
+    that the sender pulls the row. A helper that does not know the target does not answer.
     """
 
     number: int
@@ -198,9 +201,10 @@ class PingReq:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is said of a member's life; merged by precedence. Rank SUSPECT goes to the suspect itself alone, so that it
-    knows; a receiver drops one that is about another member. A member that is claimed DEAD and lives answers with
-    ALIVE and a higher incarnation: at once, unless its own link fails again and again (`core/failure/flap_damping.py`).
+    """A claim that a member is alive, suspect or dead; merged by precedence (`core/table/row.py`). A claim with rank
+    SUSPECT is sent only to the suspect itself; a receiver drops one about another member. A living member refutes a
+    claim that it is DEAD with ALIVE and a higher incarnation: at once, unless its own link keeps failing
+    (`core/failure/flap_damping.py`).
     """
 
     id: NodeId
@@ -223,21 +227,23 @@ class Delta:
     id: NodeId
     generation: int
     base: int
-    """Applies to a receiver at or above this counter of this generation; 0: a snapshot's first page."""
+    """A receiver that holds this generation at this counter or a higher one can apply the page. 0: the first page of a
+    full row, which every receiver can apply."""
     reached: int
-    """The counter that the receiver is at once it is applied."""
+    """The counter at which the receiver holds the row after it has applied the page."""
     head: int
-    """The sender's counter of the row: where it is equal to `reached`, this was the last page."""
+    """The counter at which the sender holds the row. If it equals `reached`, this is the last page."""
     digest: int
     """The owner's set hash over its live entries at `head`, 64 bits; checked only when reached == head."""
     floor: int
-    """Tombstones at or below it may be gone: who is below needs a snapshot."""
+    """The tombstone floor: the owner may have dropped tombstones at or below it. A receiver that holds the row below it
+    needs a full row."""
     entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """There is news of a row which does not fit here; pull it from me."""
+    """The sender holds a row at this version, and the change does not fit one datagram: the receiver pulls it."""
 
     id: NodeId
     generation: int
@@ -246,10 +252,10 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """Send me what you have of the row beyond (generation, counter); (0, 0): all of it.
+    """Asks for the part of a row that is newer than (generation, counter); (0, 0) asks for all of it.
 
-    The answer is one page (Delta), or the Claim if the member is dead. There is no answer if nothing is beyond it, or
-    while the member that was asked is busy.
+    The answer is one page (Delta), or the Claim if the member is dead. There is no answer if the receiver holds nothing
+    newer, or while it is busy.
     """
 
     id: NodeId
@@ -259,16 +265,16 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """I have your datagrams with these counters: what they told, I know."""
+    """Acks the datagrams with these counters, and so the updates in them."""
 
     counters: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Opens a comparison: the table in 2**bits buckets by the leading bits of the id, 4 salted bytes each.
+    """Begins a comparison: the table in 2**bits buckets by the leading bits of the id, 4 salted bytes each.
 
-    A bucket that changed a moment ago (`settle_s`) is sent as zeros and not compared.
+    A bucket that changed less than `settle_s` ago is sent as zeros, and not compared.
     """
 
     salt: int
@@ -281,8 +287,8 @@ class Buckets:
 class Hashes:
     """Answer to Buckets: for buckets that differ, a salted hash of 4 bytes of each row in them, sorted.
 
-    Complete for the range [low, high] of hashes of that bucket: what the receiver has in it and does not see here,
-    the sender does not have.
+    Each list has all hashes in [low, high] that the sender holds in that bucket. So a row of the receiver whose hash is
+    in that range, and not in the list, is missing at the sender.
     """
 
     salt: int
@@ -293,7 +299,7 @@ class Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Answer to Hashes: tell me the versions of the rows with these hashes, I do not have them."""
+    """Answer to Hashes: asks for the versions of the rows with these hashes, which the sender does not hold."""
 
     salt: int
     hashes: bytes
@@ -302,20 +308,20 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The rows that I hold, each with its version. A receiver that is behind pulls; one that is ahead answers with its
-    own Versions. If it knows that the member is dead, in that generation or a later one, it answers with that Claim; if
-    the member has left, with the last page of its row (Delta), which says so."""
+    """Rows that the sender holds, each with its version. For each row, a receiver that is behind pulls, and one that is
+    ahead answers with its own version. A receiver that knows that the row's owner is dead, in that generation or a
+    later one, answers with the Claim; if the owner has left, with the last page of the row (Delta), which says so."""
 
     rows: tuple[tuple[NodeId, int, int], ...]
     """(id, generation, counter)"""
     next: bytes | None = None
-    """Only in answer to a List: where to go on, b"" at the end. None: not a List's page."""
+    """In an answer to a List: the id with which the next List continues, b"" on the last page. Else None."""
 
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """A joiner's question: the versions of the rows of all living members that you know, in order of id, after
-    `after`."""
+    """Sent by a member that joins: asks for the versions of all living members' rows, a page at a time, in the order of
+    the ids, beginning behind `after`."""
 
     after: bytes
     """An id, or b"" for the start."""
@@ -323,8 +329,9 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Answer of a busy member to a List: ask one of these as well. Answer to a Hello of an older start of a member: the
-    newer one is there. A busy member does not answer a Pull: the puller sends it again, later also to others."""
+    """Answer of a busy member to a List: other members that the sender can ask. Also the answer to a Hello with an old
+    generation: the address of the process with the newer one. (A busy member does not answer a Pull; the member that
+    pulls sends it again, later also to others.)"""
 
     peers: tuple[tuple[NodeId, Address], ...]
 

@@ -46,7 +46,7 @@ FACTS = (
     f"key id {seal.KEY_ID_BYTES} | boot id {model.BOOT_ID_BYTES} | counter {seal.COUNTER_BYTES} "
     f"({seal.HEADER_BYTES} bytes, associated data of the seal)",
     f"plus a tag of {seal.TAG_BYTES} bytes",
-    "The counter starts at 1 with each process",
+    "The counter starts at 1 in each process",
     "kind 1 | length 1 or 2 | payload",
     "A length below 128 takes one byte; else two, big-endian, with the top bit set "
     f"(so at most {m.MAX_PAYLOAD_BYTES:,})",
@@ -90,9 +90,9 @@ FACTS = (
     "A Hello with a nonce that is not 0 is answered",
     "The nonce being answered; 0: none.",
     f"{bits(m.MAX_NUMBER)} bits, unpredictable.",
-    "at or above this counter of this generation; 0: a snapshot's first page",
+    "0: the first page of a full row",
     f"over its live entries at `head`, {bits(m.MAX_HASH)} bits",
-    "beyond (generation, counter); (0, 0): all of it",
+    "newer than (generation, counter); (0, 0) asks for all of it",
     "the table in 2**bits buckets by the leading bits of the id, 4 salted bytes each",
     "4 bytes * 2**bits",
     f"a salted hash of {m.ROW_HASH_BYTES} bytes of each row in them",
