@@ -188,7 +188,7 @@ def test_a_full_row_takes_replacements_and_no_more() -> None:
     content = owner()
     for slot in range(58):
         content.put(KIND_SERVICE, slot, bytes([slot]) * MAX_VALUE_BYTES)
-    with pytest.raises(TooLarge, match="take something out"):
+    with pytest.raises(TooLarge, match="deregister a service first"):
         content.put(KIND_SERVICE, 58, bytes(MAX_VALUE_BYTES))
     assert content.view(KIND_SERVICE, 58) is None
     assert MAX_ROW_BYTES * 0.95 < content.size_bytes <= MAX_ROW_BYTES
