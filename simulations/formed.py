@@ -24,7 +24,7 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
     for node in nodes[1:]:
         page = node.table.page(node.id, NOTHING, _PAGE_BYTES)
         assert page is not None, "an owner has its own row"
-        first.table.merge_delta(page, from_owner=True, in_step=False, now=now)
+        first.table.merge_delta(page, from_owner=True, synced=False, now=now)
     for node in nodes:
         node._follow_table()
         node._membership.tell_members()

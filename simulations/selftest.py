@@ -156,7 +156,7 @@ def dead_listed(_: Any) -> Any:
 def dead_handed_on(page: Any) -> Any:
     def broken(self: Table, id: NodeId, since: Version, limit_bytes: int) -> Delta | None:
         row = self.rows.get(id)
-        if row is None or not row.dead or row.content is None or since >= row.told:
+        if row is None or not row.dead or row.content is None or since >= row.content_version:
             given: Delta | None = page(self, id, since, limit_bytes)
             return given
         base = since.counter if since.generation == row.content.generation else 0

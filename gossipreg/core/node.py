@@ -129,10 +129,10 @@ class Node(NodeTimers):
         )
         self._departure = Departure(context, ring, channel, self._dissemination, self._own_row)
         self._row_acks = RowAcks(context, table, ring, channel)
-        self._told_dead_at: dict[NodeId, float] = {}
+        self._death_sent_at: dict[NodeId, float] = {}
         self._prober.start()
         self._follow_table()
-        self._told_knowledge = self.knowledge
+        self._last_knowledge = self.knowledge
 
     # `simulations/baselines` overrides these methods to put parts of its own in place of ours.
 
@@ -286,8 +286,8 @@ class Node(NodeTimers):
         context = self._context
         self._follow_table()
         knowledge = self.knowledge
-        if knowledge is not self._told_knowledge:
-            self._told_knowledge = knowledge
+        if knowledge is not self._last_knowledge:
+            self._last_knowledge = knowledge
             context.effects.append(Changed(()))
         self._membership.tell_members()
         self._departure.check()
@@ -322,7 +322,7 @@ class Node(NodeTimers):
         if self._isolation.heard():
             self._suspicions.heard_again()
         if row is not None and row.dead and row.liveness.generation == peer.generation:
-            told = self._told_dead_at.get(peer.id)
-            if told is None or now - told >= self.config.period_s:
-                self._told_dead_at[peer.id] = now
+            sent_at = self._death_sent_at.get(peer.id)
+            if sent_at is None or now - sent_at >= self.config.period_s:
+                self._death_sent_at[peer.id] = now
                 self._outbox.put(source, Claim(peer.id, *row.liveness, by=row.reporter or self.id))

@@ -65,7 +65,7 @@ class NodeOrder(NodeCommands):
     _about_us: AboutUs
     _identity_conflict: IdentityConflict
     _last_known: LastKnown
-    _told_dead_at: dict[NodeId, float]
+    _death_sent_at: dict[NodeId, float]
     """When we last sent a member that we hold dead, and that still sends datagrams, the claim that it is dead."""
     _was_synced = False
     """Whether the parts know already that this member is synced."""
@@ -161,7 +161,7 @@ class NodeOrder(NodeCommands):
             self._anti_entropy.answer_gone(peer, id, reached)
         from_owner = peer == id
         gossip_on = from_owner or self._pulls.gossips_on(id)
-        merged = self.table.merge_delta(delta, from_owner=from_owner, in_step=self._context.synced, now=now)
+        merged = self.table.merge_delta(delta, from_owner=from_owner, synced=self._context.synced, now=now)
         row = self.table.rows.get(id)
         have = NOTHING if row is None else row.pull_from
         goal = Version(delta.generation, delta.head)
@@ -321,7 +321,7 @@ class NodeOrder(NodeCommands):
         self._reconnect.forget_owner(id)
         self._paths.forget(id)
         self._pulls.forget(id)
-        self._told_dead_at.pop(id, None)
+        self._death_sent_at.pop(id, None)
 
     def _met(self, id: NodeId, first: bool) -> None:
         """A member has proven its address in a handshake. `first`: it had no session before, so send it our row."""

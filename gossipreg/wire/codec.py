@@ -157,20 +157,20 @@ def _join(fields: tuple[object, ...], items: Iterable[object]) -> bytes:
 
 
 def _hello(payload: bytes) -> m.Hello:
-    cluster, id, generation, nonce, echo, in_step, up_ms, *protocol = _fields(payload, 5, (False, 0, *FIRST_PROTOCOL))
+    cluster, id, generation, nonce, echo, synced, up_ms, *protocol = _fields(payload, 5, (False, 0, *FIRST_PROTOCOL))
     _check_cluster(cluster)
     _check_id(id)
     _check_ints(MAX_VERSION, generation, up_ms)
     _check_ints(m.MAX_HASH, nonce, echo)
-    if type(in_step) is not bool:
+    if type(synced) is not bool:
         raise ValueError("a flag is needed")
-    return m.Hello(cluster, id, generation, nonce, echo, in_step, up_ms, _protocol(*protocol))
+    return m.Hello(cluster, id, generation, nonce, echo, synced, up_ms, _protocol(*protocol))
 
 
 def _encode_hello(hello: m.Hello) -> bytes:
     protocol = () if hello.protocol == FIRST_PROTOCOL else hello.protocol
     return _pack((
-        hello.cluster, hello.id, hello.generation, hello.nonce, hello.echo, hello.in_step, hello.up_ms, *protocol,
+        hello.cluster, hello.id, hello.generation, hello.nonce, hello.echo, hello.synced, hello.up_ms, *protocol,
     ))  # fmt: skip
 
 

@@ -36,7 +36,7 @@ items follow the array, each a msgpack value of its own, to the end of the paylo
 elements, and nested headers that promise much cannot take memory that the bytes do not cover (as one array, a list of
 2,048 nested in itself cost 100 ms a datagram).
 
-    Hello     [cluster, id, generation, nonce, echo, in_step, up_ms, oldest, newest]
+    Hello     [cluster, id, generation, nonce, echo, synced, up_ms, oldest, newest]
     Mismatch  [cluster, echo, oldest, newest, nonce]
     Nack      [number, refused]
     PingReq   [number, target]
@@ -131,7 +131,7 @@ class Hello:
     """64 bits, unpredictable; 0: nothing is asked."""
     echo: int
     """The nonce being answered; 0: none."""
-    in_step: bool = False
+    synced: bool = False
     up_ms: int = 0
     """For how long the sender has run. If two processes have one id, the one that is not synced ends; if both are or
     neither is, the one that has run for the shorter time."""

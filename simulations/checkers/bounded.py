@@ -51,7 +51,7 @@ def _timers(node: Node, ever: int) -> float:
 
 BOUNDS: dict[str, Bound] = {
     "Node.touched": _known,
-    "Node._told_dead_at": _known,
+    "Node._death_sent_at": _known,
     "Catalog._answers": _exactly(catalog.ANSWERS_MAX),
     "Catalog._gone": _exactly(catalog.GONE_NAMES_MAX),
     "Catalog._index": _NAMES,

@@ -39,7 +39,7 @@ class ComesBack(Checker):
             if row is None:
                 reached.pop(id, None)  # forgotten: if it comes back, the second rule alone applies
                 continue
-            reached[id] = max(reached.get(id, row.told), row.told)
+            reached[id] = max(reached.get(id, row.content_version), row.content_version)
             for slot, instance in node.inspect().instances(id).items():
                 self._look(host, slot, instance, reached[id])
             if (id, row.liveness.generation) in self._buried and id in node.ring:

@@ -42,13 +42,13 @@ class Rises(Checker):
                     self.fail(f"{host.name} forgot {self.called(id)}, which it held alive", host, *self.owner(id))
                 held.pop(id, None)
                 continue
-            if before is not None and row.told < before[0]:
-                what = f"{host.name} held {self.called(id)} at {_of(before[0])}, and now at {_of(row.told)}"
+            if before is not None and row.content_version < before[0]:
+                what = f"{host.name} held {self.called(id)} at {_of(before[0])}, and now at {_of(row.content_version)}"
                 self.fail(what, host, *self.owner(id))
             if before is not None and row.liveness < before[1]:
                 what = f"{host.name} held {self.called(id)} as {_of(before[1])}, and now as {_of(row.liveness)}"
                 self.fail(what, host, *self.owner(id))
-            held[id] = row.told, row.liveness, may_be_forgotten(row)
+            held[id] = row.content_version, row.liveness, may_be_forgotten(row)
 
 
 def _of(version: Version | Liveness) -> str:

@@ -53,7 +53,7 @@ class SyncedHoldsAll(Checker):
 
     def _may_lack(self, host: Host, id: NodeId, version: Version, lister: Host) -> bool:
         row = host.node.table.rows.get(id)
-        if row is not None and (row.told >= version or row.dead or row.left):
+        if row is not None and (row.content_version >= version or row.dead or row.left):
             return True
         owner = self.world.by_id.get(id)
         runs = owner is not None and owner.up and owner.id == id and owner.generation <= version.generation

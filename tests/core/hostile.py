@@ -30,7 +30,7 @@ def entries(node: Node, id: NodeId) -> Content:
 
 
 def versions(node: Node) -> dict[NodeId, tuple[Version, Liveness]]:
-    return {id: (row.told, row.liveness) for id, row in node.table.rows.items()}
+    return {id: (row.content_version, row.liveness) for id, row in node.table.rows.items()}
 
 
 def state_of(node: Node) -> tuple[object, ...]:

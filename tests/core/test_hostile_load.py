@@ -86,7 +86,7 @@ def a_full_table() -> tuple[Node, Speaker, list[NodeId]]:
     ids = []
     for number in range(ROWS):
         one = Speaker(1000 + number)
-        node.table.merge_delta(one.row, from_owner=False, in_step=False, now=START)
+        node.table.merge_delta(one.row, from_owner=False, synced=False, now=START)
         ids.append(one.id)
     inside.flush(node)
     return node, insider, ids

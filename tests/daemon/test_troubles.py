@@ -53,7 +53,7 @@ def test_what_has_an_end_lasts_until_then() -> None:
 
 
 @pytest.mark.parametrize("kind", ["wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent"])
-def test_why_we_are_not_in_step_is_shown_until_we_are(kind: str) -> None:
+def test_reason_for_not_synced_is_shown_until_synced(kind: str) -> None:
     held = Troubles(Clock())
     held.on_event(Event(kind, (("address", "10.0.0.1:7940"),)), "the reason")
     held.on_event(Event("member_alive"), "")

@@ -78,7 +78,7 @@ def datagram(data: bytes) -> None:
     victim.now += (how >> 4) / 10
     table = node.table
     own = sorted(table.own.content.entries.items()) if table.own.content else []
-    before = {id: (row.told, row.liveness) for id, row in table.rows.items()}
+    before = {id: (row.content_version, row.liveness) for id, row in table.rows.items()}
     if how & 1:
         node.receive(victim.insider.sealed_body(body[:1300]), victim.insider.address, victim.now)
     else:
@@ -87,7 +87,7 @@ def datagram(data: bytes) -> None:
     assert not math.isnan(node.next_deadline())
     assert (sorted(table.own.content.entries.items()) if table.own.content else []) == own
     assert all(
-        table.rows[id].told >= told and table.rows[id].liveness >= liveness
+        table.rows[id].content_version >= told and table.rows[id].liveness >= liveness
         for id, (told, liveness) in before.items()
         if id in table.rows and id != node.id
     )

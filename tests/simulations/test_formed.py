@@ -53,7 +53,7 @@ def test_a_shared_row_that_changes_changes_for_one_table_alone(changed: int) -> 
     rows = [host.node.table.rows[one.id] for host in others]
     assert all(row is rows[0] for row in rows)
     world.register(one, "new")
-    others[0].node.table.merge_delta(_page(one), from_owner=True, in_step=True, now=world.now)
+    others[0].node.table.merge_delta(_page(one), from_owner=True, synced=True, now=world.now)
     assert others[0].node.table.rows[one.id] is not rows[0]
     assert rows[0].version < one.node.table.own.version
     assert all(host.node.table.rows[one.id] is rows[0] for host in others[1:])

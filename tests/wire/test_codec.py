@@ -209,7 +209,7 @@ def test_a_hello_of_an_older_version_is_of_a_fresh_process() -> None:
     for sent in (5, 6):
         fields = ARRAYS[m.HELLO][0][:sent]
         [hello], _ = decode_untrusted(framed(m.HELLO, fields))
-        assert hello == m.Hello("default", ID, 5, 6, 7, in_step=sent == 6, up_ms=0)
+        assert hello == m.Hello("default", ID, 5, 6, 7, synced=sent == 6, up_ms=0)
 
 
 def test_a_message_without_a_range_is_of_protocol_1() -> None:

@@ -229,7 +229,7 @@ class Dissemination:
         if page is None or page.reached == page.head:
             return page
         # The version that we hold. page.head may be higher: we may still be pulling the rest.
-        return Announce(id, row.told.generation, row.told.counter)
+        return Announce(id, row.content_version.generation, row.content_version.counter)
 
     def _await_ack(self, peer: NodeId, topic: Topic, unacked: _Unacked) -> None:
         topics = self._unacked.setdefault(peer, {})

@@ -101,7 +101,7 @@ class Joining:
     def first_was_synced(self) -> bool:
         """Whether the first member that was listed was synced itself. True if there was none to list."""
         peer = None if self._first is None else self._channel.session(self._first)
-        return peer is None or peer.in_step
+        return peer is None or peer.synced
 
     @property
     def progress(self) -> str:
@@ -175,7 +175,7 @@ class Joining:
         if row is None:
             return False
         gone = (row.dead or row.left) and goal.generation <= row.liveness.generation
-        return id == self._context.id or gone or row.told >= goal
+        return id == self._context.id or gone or row.content_version >= goal
 
     def on_peers(self) -> None:
         """The listed member is busy and has named other members."""
@@ -193,7 +193,7 @@ class Joining:
         goal = self._missing.get(id)
         if goal is not None:
             row = self._table.rows.get(id)
-            if row is not None and row.told >= goal:
+            if row is not None and row.content_version >= goal:
                 del self._missing[id]
             self._check_synced()
 

@@ -195,7 +195,7 @@ class Pulls:
         oldest = self._context.now - _GIVEN_UP_S
         for id, one in list(self._given_up.items()):
             row = self._table.rows.get(id)
-            if one.at < oldest or (row is not None and (row.dead or row.left or row.told >= one.goal)):
+            if one.at < oldest or (row is not None and (row.dead or row.left or row.content_version >= one.goal)):
                 del self._given_up[id]
         return {id: one.peer for id, one in self._given_up.items()}
 

@@ -110,8 +110,8 @@ class IdentityConflict:
     def _other_is_older(self, boot_id: BootId, hello: Hello) -> bool:
         """Whether the other process joined before us."""
         context = self._context
-        if hello.in_step is not context.fully_synced:
-            return hello.in_step
+        if hello.synced is not context.fully_synced:
+            return hello.synced
         ahead_ms = hello.up_ms - context.up_ms
         return ahead_ms > 0 if abs(ahead_ms) > _TIE_MS else boot_id > self._own_row.member.boot_id
 

@@ -56,10 +56,10 @@ class Handshake:
         lost: Reconnect,
         met: Callable[[NodeId, bool], None],
         not_understood: Callable[[NodeId], None],
-        met_twin: Callable[[BootId, Address, Hello], None],
+        other_process: Callable[[BootId, Address, Hello], None],
     ) -> None:
         """`met(id, first)` is called when a member has proven its address, `first` if it had no session before;
-        `not_understood(id)` when a known member asks who we are, so it has no session with us; `met_twin(boot_id,
+        `not_understood(id)` when a known member asks who we are, so it has no session with us; `other_process(boot_id,
         address, hello)` when another living process has proven that it uses our id."""
         self._context = context
         self._table = table
@@ -69,7 +69,7 @@ class Handshake:
         self._reconnect = lost
         self._met = met
         self._not_understood = not_understood
-        self._met_twin = met_twin
+        self._other_process = other_process
         self._nonces = TokenBucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, context.now)
         self._notices = TokenBucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, context.now)
         self._noticed_at = float("-inf")
@@ -100,7 +100,7 @@ class Handshake:
             if hello.nonce and peers.greeted(hello.echo) is not None:  # it asks us to prove our address
                 self._answer_hello(boot_id, source, hello.nonce, known=True)
             peers.answered(hello.echo)
-            self._met_twin(boot_id, source, hello)
+            self._other_process(boot_id, source, hello)
             return
         if proven:
             peer = self._bind(boot_id, source, hello)
@@ -141,7 +141,7 @@ class Handshake:
         if peer is not None:
             self._outbox.proven(source)
             peer.source = source
-            peer.in_step = hello.in_step
+            peer.synced = hello.synced
             peer.heard_at = context.now
             self._reconnect.reached(hello.id, self._sessions.greeted(hello.echo))
             self._sessions.answered(hello.echo)

@@ -30,7 +30,7 @@ to greet again. So there are never more bindings than rows in the table and thes
 
 
 class Peer:
-    __slots__ = ("asked_at", "boot_id", "generation", "heard_at", "home", "id", "in_step", "source", "window")
+    __slots__ = ("asked_at", "boot_id", "generation", "heard_at", "home", "id", "source", "synced", "window")
 
     def __init__(self, id: NodeId, generation: int, boot_id: BootId) -> None:
         self.id = id
@@ -42,7 +42,7 @@ class Peer:
         self.home: tuple[Address, ...] = ()
         """The addresses in its row, as they were last known."""
         self.heard_at = float("-inf")
-        self.in_step = True
+        self.synced = True
         """Whether it was synced when it greeted us last."""
         self.asked_at = float("-inf")
         """When it last asked who we are, because it had no session with us."""

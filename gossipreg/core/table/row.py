@@ -188,7 +188,7 @@ class Row:
         return NOTHING if content is None else Version(content.generation, content.counter)
 
     @property
-    def told(self) -> Version:
+    def content_version(self) -> Version:
         """The version of the content alone: the one that can be gossiped, and that others can pull from here."""
         return NOTHING if self.content is None else Version(self.content.generation, self.content.counter)
 

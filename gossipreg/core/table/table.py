@@ -161,12 +161,12 @@ class Table:
 
     # -- merging -----------------------------------------------------------------------------------------------------
 
-    def merge_delta(self, delta: Delta, *, from_owner: bool, in_step: bool, now: float) -> Merged:
+    def merge_delta(self, delta: Delta, *, from_owner: bool, synced: bool, now: float) -> Merged:
         """Merge a page of another member's row: take what is new in it. A page of our own row changes nothing."""
         row = self.rows.get(delta.id)
         if row is None:
-            return self._meet(delta, from_owner=from_owner, in_step=in_step, now=now)
-        held, before, answered = row.liveness, row.told, row.answers
+            return self._add_row(delta, from_owner=from_owner, synced=synced, now=now)
+        held, before, answered = row.liveness, row.content_version, row.answers
         known = (delta.generation, delta.reached) <= before and not (row.behind or row.unproven)
         if row is self.own or known or delta.generation < held.generation:
             return Merged(MergeOutcome.NOTHING, before, before)
@@ -178,7 +178,7 @@ class Table:
         row.unproven = row.unproven and not from_owner
         outcome = self._take(row, delta)
         self._settle(row, answered=answered, now=now)
-        after = row.told
+        after = row.content_version
         return Merged(outcome, before, after, news=after > before, claim=row.liveness if row.liveness != held else None)
 
     def merge_claim(self, claim: Claim, now: float) -> Merged:
@@ -186,9 +186,9 @@ class Table:
         row = self.rows.get(claim.id)
         said = Liveness(claim.generation, claim.incarnation, claim.rank)
         if row is None or row is self.own or not rises(row.liveness, row.left, said):
-            version = NOTHING if row is None else row.told
+            version = NOTHING if row is None else row.content_version
             return Merged(MergeOutcome.NOTHING, version, version)
-        answered, version = row.answers, row.told
+        answered, version = row.answers, row.content_version
         row = self.writable(row.id) or row
         if said.generation > row.liveness.generation:
             row.shadow = None
@@ -205,7 +205,7 @@ class Table:
             return False
         return started_ms(generation) - self.wall_at_0_ms - now * 1000 > _AHEAD_MS
 
-    def _meet(self, delta: Delta, *, from_owner: bool, in_step: bool, now: float) -> Merged:
+    def _add_row(self, delta: Delta, *, from_owner: bool, synced: bool, now: float) -> Merged:
         """Add the row of a member that is not known yet, from a page of it."""
         if delta.base > 0:
             return Merged(MergeOutcome.GAP, NOTHING, NOTHING)
@@ -214,9 +214,9 @@ class Table:
         row = self.rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
         outcome = self._take(row, delta)
         self._read_member(row, now)
-        row.unproven = in_step and not from_owner and not self._plausible(row, now)
+        row.unproven = synced and not from_owner and not self._plausible(row, now)
         self._settle(row, answered=False, now=now)
-        return Merged(outcome, NOTHING, row.told, row.content is not None, row.liveness)
+        return Merged(outcome, NOTHING, row.content_version, row.content is not None, row.liveness)
 
     def _plausible(self, row: Row, now: float) -> bool:
         """Whether to believe the generation of an unknown row without an answer of its owner. A synced table has all

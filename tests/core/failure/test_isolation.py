@@ -50,7 +50,9 @@ def test_a_member_hidden_for_a_refused_port_is_back_at_restart() -> None:
     cluster.run(5)
     assert watcher.node.table.rows[other.id].hidden
     cluster.start(other, (watcher,))
-    assert cluster.until(lambda: watcher.node.table.rows[other.id].told == other.node.table.own.told, 3, 0.0005)
+    assert cluster.until(
+        lambda: watcher.node.table.rows[other.id].content_version == other.node.table.own.content_version, 3, 0.0005
+    )
     assert cluster.found(watcher, "billing")
 
 

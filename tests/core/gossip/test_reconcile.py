@@ -50,7 +50,7 @@ def hold(host: Host, rows: list[Delta], now: float) -> None:
     """Rows that the host has for a while, of members who are not here."""
     table = host.node.table
     for row in rows:
-        table.merge_delta(row, from_owner=False, in_step=False, now=now - 60)
+        table.merge_delta(row, from_owner=False, synced=False, now=now - 60)
     table.bucket_changed_at = [-math.inf] * 256
     inside.flush(host.node)
 
@@ -123,7 +123,7 @@ def test_a_salt_separates_hashes_that_another_does_not() -> None:
 def test_a_bucket_that_just_changed_is_compared_later_once() -> None:
     cluster, one, other = two_that_differ(20, 0, 0)
     fresh = Speaker(5000)
-    one.node.table.merge_delta(fresh.row, from_owner=False, in_step=False, now=cluster.now)
+    one.node.table.merge_delta(fresh.row, from_owner=False, synced=False, now=cluster.now)
     cluster.kinds.clear()
     begin(cluster, one, other)
     cluster.run(0.05)
@@ -191,7 +191,7 @@ def test_buckets_are_answered_within_bounds_and_not_twice() -> None:
     node, speaker = a_node(), Speaker()
     speaker.greets(node, START)
     for seed in range(100, 400):
-        node.table.merge_delta(Speaker(seed).row, from_owner=False, in_step=False, now=START - 60)
+        node.table.merge_delta(Speaker(seed).row, from_owner=False, synced=False, now=START - 60)
     node.table.bucket_changed_at = [-math.inf] * 256
     for bits in range(m.MAX_BITS + 1):
         asked = m.Buckets(bits + 1, bits, bytes([1]) * (4 << bits))

@@ -97,7 +97,7 @@ def test_a_seed_that_is_ourselves_makes_no_member() -> None:
     _, datagram = called_by(node, ELSEWHERE)
     told = Event("own_seed", (("address", str(ELSEWHERE)),))
     effects = node.receive(datagram, ELSEWHERE, START)
-    assert effects == [told, Event("synced"), Changed(())], "there is nobody else to be in step with"
+    assert effects == [told, Event("synced"), Changed(())], "there is no other member whose table it could lack"
     assert counted(node, "drop.own") == 1
     assert len(node.members(START)) == 1
     sends = [effect for effect in node.advance(START + 1) if isinstance(effect, Send)]

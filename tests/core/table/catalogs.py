@@ -67,7 +67,7 @@ class TwoTables:
         row = self.here.rows.get(THERE)
         page = self.there.page(THERE, NOTHING if row is None else row.pull_from, limit)
         if page is not None:
-            self.here.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+            self.here.merge_delta(page, from_owner=True, synced=True, now=0.0)
 
     def refresh(self, *, pull: bool = True) -> list[Change]:
         if pull:

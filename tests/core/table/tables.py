@@ -46,7 +46,7 @@ def owner(number: int, *values: bytes, generation: int = GENERATION, durable: bo
 
 
 def pull(
-    to: Table, source: Table, id: NodeId, *, now: float = 0.0, limit: int = 1400, in_step: bool = True,
+    to: Table, source: Table, id: NodeId, *, now: float = 0.0, limit: int = 1400, synced: bool = True,
     from_owner: bool = True,
 ) -> list[Merged]:  # fmt: skip
     """Pull a row page by page, until it is complete."""
@@ -56,7 +56,7 @@ def pull(
         page = source.page(id, NOTHING if row is None else row.pull_from, limit)
         if page is None:
             return steps
-        steps.append(to.merge_delta(page, from_owner=from_owner, in_step=in_step, now=now))
+        steps.append(to.merge_delta(page, from_owner=from_owner, synced=synced, now=now))
     raise AssertionError("pulling never ends")
 
 

@@ -41,16 +41,16 @@ def test_a_row_that_is_not_whole_is_hashed_without_its_digest(way: str) -> None:
     pull(two, one, node(1))
     row = two.rows[node(1)]
     assert row.content is not None
-    assert row.hash == row_hash(CONFIG.cluster, node(1), row.told, row.content.digest)
+    assert row.hash == row_hash(CONFIG.cluster, node(1), row.content_version, row.content.digest)
     if way == "a part":
         one.write(KIND_SERVICE, 0, bytes(2000), 0.0)
-        page = one.page(node(1), row.told, 500)
+        page = one.page(node(1), row.content_version, 500)
         assert page is not None
-        two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+        two.merge_delta(page, from_owner=True, synced=True, now=0.0)
     else:
         two.merge_claim(Claim(node(1), GENERATION + 1, 0, Rank.ALIVE, node(1)), 0.0)
     assert row.behind
-    assert row.hash == row_hash(CONFIG.cluster, node(1), row.told, 0)
+    assert row.hash == row_hash(CONFIG.cluster, node(1), row.content_version, 0)
 
 
 def test_a_bucket_knows_when_it_changed_last() -> None:

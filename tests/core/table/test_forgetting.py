@@ -42,7 +42,7 @@ def test_a_row_of_a_join_that_never_ended_is_forgotten() -> None:
     one, two = owner(1, bytes(3000)), table(2)
     page = one.page(node(1), NOTHING, 500)
     assert page is not None
-    two.merge_delta(page, from_owner=True, in_step=True, now=5.0)
+    two.merge_delta(page, from_owner=True, synced=True, now=5.0)
     assert two.expire(4.0 + CONFIG.dead_row_brief_s) == []
     assert two.expire(5.0 + CONFIG.dead_row_brief_s) == [node(1)]
 

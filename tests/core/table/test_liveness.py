@@ -31,7 +31,7 @@ def tell(table: Table, generation: int, status: Status = Status.UP, hold_s: floa
     owner = Content(generation).own()
     member = Member("other", BootId(bytes(8)), (Address("127.0.0.1", 1),), status=status, hold_s=hold_s)
     owner.put(KIND_MEMBER, 0, encode_member(member))
-    return table.merge_delta(owner.cut(OTHER, 0, 1400), from_owner=True, in_step=True, now=now)
+    return table.merge_delta(owner.cut(OTHER, 0, 1400), from_owner=True, synced=True, now=now)
 
 
 # What is held in one generation, by what is claimed in the same one at (a lower, the same, a higher) incarnation.
@@ -94,7 +94,7 @@ def tell_left(table: Table) -> None:
     owner = Content(GENERATION).own()
     for status in (Status.UP, Status.LEFT):
         owner.put(KIND_MEMBER, 0, encode_member(Member("other", BootId(bytes(8)), (Address("::1", 1),), status=status)))
-    table.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=False, in_step=True, now=NOW)
+    table.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=False, synced=True, now=NOW)
 
 
 @pytest.mark.parametrize("rank", [ALIVE, SUSPECT, DEAD])
@@ -132,7 +132,7 @@ def test_no_content_revives_a_dead_incarnation() -> None:
     owner = Content(GENERATION).own()
     owner.put(KIND_MEMBER, 0, b"x")
     owner.put(KIND_MEMBER, 0, b"y")
-    merged = table.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=True, in_step=True, now=NOW)
+    merged = table.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=True, synced=True, now=NOW)
     assert merged.outcome is MergeOutcome.APPLIED
     assert merged.claim is None
     assert not table.rows[OTHER].active

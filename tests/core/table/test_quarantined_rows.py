@@ -23,12 +23,12 @@ def test_a_row_of_a_plausible_generation_is_not_quarantined(age_ms: int, durable
     assert (two.page(node(1), NOTHING, 1400) is None) == (not proven)
 
 
-@pytest.mark.parametrize("way", ["from its owner", "not in step", "known"])
+@pytest.mark.parametrize("way", ["from its owner", "not synced", "known"])
 def test_a_row_from_its_owner_or_before_sync_is_not_quarantined(way: str) -> None:
     one, two = owner(1, b"a", generation=7), table(2)
     if way == "known":
-        pull(two, owner(1, generation=6), node(1), in_step=False)
-    pull(two, one, node(1), in_step=way != "not in step", from_owner=way == "from its owner")
+        pull(two, owner(1, generation=6), node(1), synced=False)
+    pull(two, one, node(1), synced=way != "not synced", from_owner=way == "from its owner")
     assert two.rows[node(1)].answers
 
 
@@ -42,7 +42,7 @@ def test_a_quarantined_row_that_is_admitted_answers(way: str) -> None:
         one.write(KIND_SERVICE, 0, b"b", 0.0)
         pull(two, one, node(1))
     assert two.rows[node(1)].answers
-    pull(one, two, node(2), in_step=False)
+    pull(one, two, node(2), synced=False)
     assert one.fingerprint == two.fingerprint
 
 
@@ -51,7 +51,7 @@ def test_only_a_row_that_was_never_whole_can_be_quarantined() -> None:
     one, three, two = owner(1, large), owner(3, b"c"), table(2)
     first = one.page(node(1), Version(0, 0), 600)
     assert first is not None
-    two.merge_delta(first, from_owner=False, in_step=True, now=0.0)
+    two.merge_delta(first, from_owner=False, synced=True, now=0.0)
     pull(two, three, node(3))
     assert two.rows[node(1)].active
     for id in (node(1), node(2), node(3), node(4)):

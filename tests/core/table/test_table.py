@@ -28,13 +28,13 @@ def test_a_row_answers_once_its_first_snapshot_is_whole() -> None:
     empty = two.fingerprint
     page = one.page(one.own.id, NOTHING, 500)
     assert page is not None
-    two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+    two.merge_delta(page, from_owner=True, synced=True, now=0.0)
     row = two.rows[one.own.id]
     assert row.member is not None, "it can be spoken to before"
-    assert (row.answers, row.behind, row.told, two.fingerprint) == (False, True, NOTHING, empty)
+    assert (row.answers, row.behind, row.content_version, two.fingerprint) == (False, True, NOTHING, empty)
     assert row.version == row.pull_from == Version(GENERATION, page.reached)
     pull(two, one, one.own.id)
-    assert (row.answers, row.behind, row.told) == (True, False, one.own.version)
+    assert (row.answers, row.behind, row.content_version) == (True, False, one.own.version)
 
 
 def test_an_update_is_gossiped_on_the_version_that_others_have() -> None:
@@ -44,9 +44,9 @@ def test_an_update_is_gossiped_on_the_version_that_others_have() -> None:
     one.write(KIND_SERVICE, 0, b"b", 0.0)
     page = one.page(one.own.id, before, 1400)
     assert page is not None
-    merged = two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+    merged = two.merge_delta(page, from_owner=True, synced=True, now=0.0)
     assert merged == Merged(MergeOutcome.APPLIED, before, one.own.version, news=True)
-    assert two.merge_delta(page, from_owner=True, in_step=True, now=0.0).outcome is MergeOutcome.NOTHING
+    assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.NOTHING
     assert two.page(one.own.id, before, 1400) == page, "relays hand on the bytes as they came"
 
 
@@ -58,7 +58,7 @@ def test_a_gap_changes_nothing() -> None:
     version = two.rows[one.own.id].version
     delta = one.page(one.own.id, Version(GENERATION, one.own.version.counter - 1), 1400)
     assert delta is not None
-    merged = two.merge_delta(delta, from_owner=True, in_step=True, now=0.0)
+    merged = two.merge_delta(delta, from_owner=True, synced=True, now=0.0)
     assert merged == Merged(MergeOutcome.GAP, version, version)
     assert two.rows[one.own.id].pull_from == version
 
@@ -67,7 +67,7 @@ def test_a_gap_in_an_unknown_row_makes_no_row() -> None:
     one, two = owner(1, b"a"), table(2)
     delta = one.page(one.own.id, Version(GENERATION, 1), 1400)
     assert delta is not None
-    merged = two.merge_delta(delta, from_owner=True, in_step=True, now=0.0)
+    merged = two.merge_delta(delta, from_owner=True, synced=True, now=0.0)
     assert merged == Merged(MergeOutcome.GAP, NOTHING, NOTHING)
     assert one.own.id not in two.rows
 
@@ -84,7 +84,7 @@ def test_a_newer_generation_replaces_an_older_one_when_whole() -> None:
     assert steps[-1].after == new.own.version == row.version
     stale = old.page(id, NOTHING, 1400)
     assert stale is not None
-    assert two.merge_delta(stale, from_owner=True, in_step=True, now=0.0).outcome is MergeOutcome.NOTHING
+    assert two.merge_delta(stale, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.NOTHING
     assert row.content is not None
     assert row.content.view(KIND_SERVICE, 0) == b"new"
 
@@ -94,7 +94,7 @@ def test_claim_of_a_newer_start_discards_pages_of_the_older() -> None:
     id = old.own.id
     page = old.page(id, NOTHING, 500)
     assert page is not None
-    two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+    two.merge_delta(page, from_owner=True, synced=True, now=0.0)
     assert two.rows[id].pull_from == Version(GENERATION, page.reached)
     two.merge_claim(Claim(id, GENERATION + 9, 1, Rank.ALIVE, id), 0.0)
     assert two.rows[id].pull_from == Version(GENERATION + 9, 0)
@@ -106,7 +106,7 @@ def test_nobody_writes_our_own_row() -> None:
     mine, clone = owner(1, b"mine"), owner(1, b"theirs", generation=GENERATION + 5)
     before = mine.own.version, mine.fingerprint
     (merged,) = [
-        mine.merge_delta(d, from_owner=True, in_step=True, now=0.0) for d in [clone.page(node(1), NOTHING, 1400)] if d
+        mine.merge_delta(d, from_owner=True, synced=True, now=0.0) for d in [clone.page(node(1), NOTHING, 1400)] if d
     ]
     assert merged.outcome is MergeOutcome.NOTHING
     assert (mine.own.version, mine.fingerprint) == before
@@ -147,7 +147,7 @@ def test_a_full_row_whose_floor_rises_on_the_way_begins_again() -> None:
     one, two = owner(1, b"a", b"b", bytes(2000)), table(2)
     page = one.page(node(1), NOTHING, 0)
     assert page is not None
-    two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+    two.merge_delta(page, from_owner=True, synced=True, now=0.0)
     one.write(KIND_SERVICE, 1, None, 0.0)
     one.expire(1000.0)
     steps = pull(two, one, node(1), limit=500)
@@ -174,7 +174,7 @@ def test_a_row_that_does_not_match_its_digest_is_fetched_again() -> None:
     assert good is not None
     row = two.rows[id]
     bad = replace(good, entries=tuple((key, counter, b"\x00forged") for key, counter, _ in good.entries))
-    assert two.merge_delta(bad, from_owner=False, in_step=True, now=0.0).outcome is MergeOutcome.GAP
+    assert two.merge_delta(bad, from_owner=False, synced=True, now=0.0).outcome is MergeOutcome.GAP
     assert row.pull_from == Version(GENERATION, 0)
     assert row.hash != one.own.hash
     pull(two, one, id)
@@ -192,14 +192,14 @@ def test_a_full_row_below_the_held_version_is_not_swapped_in() -> None:
     one.write(KIND_SERVICE, 0, b"c", 0.0)
     newest = one.page(node(1), two.rows[node(1)].version, 1400)
     assert newest is not None
-    two.merge_delta(replace(newest, digest=1), from_owner=False, in_step=True, now=0.0)
+    two.merge_delta(replace(newest, digest=1), from_owner=False, synced=True, now=0.0)
     row = two.rows[node(1)]
     page = stale.page(node(1), NOTHING, 1400)
     assert page is not None
-    merged = two.merge_delta(replace(page, digest=1), from_owner=False, in_step=True, now=0.0)
+    merged = two.merge_delta(replace(page, digest=1), from_owner=False, synced=True, now=0.0)
     assert merged.outcome is MergeOutcome.GAP, "the snapshot begins again"
     pull(two, stale, node(1))
-    assert row.told == one.own.version
+    assert row.content_version == one.own.version
     assert row.shadow is not None
     assert row.pull_from == stale.rows[node(1)].version
     pull(two, one, node(1))
@@ -212,7 +212,7 @@ def test_a_row_that_never_matches_its_digest_is_fetched_twice() -> None:
     page = one.page(one.own.id, NOTHING, 1400)
     assert page is not None
     bad = replace(page, digest=page.digest ^ 1)
-    outcomes = [two.merge_delta(bad, from_owner=True, in_step=True, now=0.0).outcome for _ in range(3)]
+    outcomes = [two.merge_delta(bad, from_owner=True, synced=True, now=0.0).outcome for _ in range(3)]
     assert outcomes == [MergeOutcome.GAP, MergeOutcome.APPLIED, MergeOutcome.NOTHING]
     assert dict(two.counts) == {"digest_mismatch": 1, "digest_mismatch_again": 1}
     assert not two.rows[one.own.id].answers
@@ -260,7 +260,7 @@ def test_pages_of_an_incomplete_generation_are_handed_on() -> None:
     one, two, three = owner(1, b"a", bytes(2000)), table(2), table(3)
     page = one.page(node(1), NOTHING, 500)
     assert page is not None
-    two.merge_delta(page, from_owner=True, in_step=True, now=0.0)
+    two.merge_delta(page, from_owner=True, synced=True, now=0.0)
     assert two.page(node(1), NOTHING, 500) == page
     pull(three, two, node(1))
     assert three.rows[node(1)].pull_from == Version(GENERATION, page.reached)

@@ -25,7 +25,7 @@ def test_at_the_limit_of_rows_the_dead_make_room_and_then_nobody(monkeypatch: py
     pull(two, owner(7, b"a"), node(7), now=3.0)
     page = owner(8, b"a").page(node(8), NOTHING, 1400)
     assert page is not None
-    merged = two.merge_delta(page, from_owner=True, in_step=True, now=3.0)
+    merged = two.merge_delta(page, from_owner=True, synced=True, now=3.0)
     assert merged.outcome is MergeOutcome.REFUSED
     assert list(two.rows) == [node(2), node(5), node(6), node(7)]
     assert dict(two.counts) == {"evicted": 2, "table_full": 1}
@@ -39,7 +39,7 @@ def test_at_the_byte_limit_a_dead_row_is_not_evicted_for_itself(monkeypatch: pyt
     one.write(KIND_SERVICE, 1, bytes(300), 0.0)
     page = one.page(node(1), two.rows[node(1)].version, 1400)
     assert page is not None
-    assert two.merge_delta(page, from_owner=True, in_step=True, now=0.0).outcome is MergeOutcome.REFUSED
+    assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.REFUSED
     assert two.expire(CONFIG.dead_row_brief_s) == [node(1)], "it is still forgotten in its time"
 
 
@@ -59,7 +59,7 @@ def _pages(to: Table, source: Table) -> list[Merged]:
     base = 0
     while not steps or steps[-1].outcome is MergeOutcome.APPLIED:
         delta = content.cut(source.own.id, base, 500)
-        steps.append(to.merge_delta(delta, from_owner=True, in_step=True, now=0.0))
+        steps.append(to.merge_delta(delta, from_owner=True, synced=True, now=0.0))
         base = delta.reached
     return steps
 
@@ -83,6 +83,6 @@ def test_others_refuse_a_row_of_too_many_services(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(replica_module, "MAX_SERVICES_A_ROW", 5)
     half = Delta(node(1), GENERATION, 0, 10, 20, 0, 0, content.cut(node(1), 0, 9000).entries[:10])
     rest = content.cut(node(1), 10, 9000)
-    outcomes = [two.merge_delta(delta, from_owner=True, in_step=True, now=0.0).outcome for delta in (half, rest)]
+    outcomes = [two.merge_delta(delta, from_owner=True, synced=True, now=0.0).outcome for delta in (half, rest)]
     assert outcomes == [MergeOutcome.APPLIED, MergeOutcome.REFUSED]
     assert two.counts["too_many_services"] == 1

@@ -192,7 +192,7 @@ class Replicas(RuleBasedStateMachine):
     def _hear(self, source: int, to: int, message: Delta | Claim) -> None:
         table = self.tables[to]
         if isinstance(message, Delta):
-            table.merge_delta(message, from_owner=message.id == IDS[source], in_step=False, now=self.now)
+            table.merge_delta(message, from_owner=message.id == IDS[source], synced=False, now=self.now)
         elif message.id != IDS[to]:
             table.merge_claim(message, self.now)
         elif message.rank is not Rank.ALIVE:
@@ -228,9 +228,9 @@ class Replicas(RuleBasedStateMachine):
     def versions_and_liveness_never_go_down(self) -> None:
         for at, _, row in self._rows():
             version, liveness = self.highest.get((at, row.id), (NOTHING, Liveness(0, 0, Rank.ALIVE)))
-            assert row.told >= version
+            assert row.content_version >= version
             assert row.liveness >= liveness
-            self.highest[at, row.id] = row.told, row.liveness
+            self.highest[at, row.id] = row.content_version, row.liveness
 
     @invariant()
     def what_is_derived_is_right(self) -> None:
@@ -241,7 +241,7 @@ class Replicas(RuleBasedStateMachine):
                 size_bytes += ROW_BYTES + sum(check_content(content) for content in (row.content, row.shadow))
                 if row.content is not None and row.active:
                     whole = row.content.whole and row.content.generation == row.liveness.generation
-                    value = row_hash(CONFIG.cluster, row.id, row.told, row.content.digest if whole else 0)
+                    value = row_hash(CONFIG.cluster, row.id, row.content_version, row.content.digest if whole else 0)
                     buckets[row.id[0]] ^= value
                     assert (row.id, value) in table.rows_in(row.id[0])
             assert table.bucket_hash == buckets
@@ -287,7 +287,7 @@ class Replicas(RuleBasedStateMachine):
                 assert row.answers
 
     def _state(self) -> list[object]:
-        return [(at, row.id, row.told, row.pull_from, row.liveness, row.left) for at, _, row in self._rows()]
+        return [(at, row.id, row.content_version, row.pull_from, row.liveness, row.left) for at, _, row in self._rows()]
 
     def _exchange(self, source: int, to: int) -> None:
         sender, receiver = self.tables[source], self.tables[to]

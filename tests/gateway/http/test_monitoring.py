@@ -49,7 +49,7 @@ async def test_metrics_are_prometheus_text_with_a_type_for_each_sample(served: S
         assert f"gossipreg_{name}" in samples, name
 
 
-async def test_healthz_is_there_at_once_and_readyz_when_it_is_in_step(served: Served, tmp_path: Path) -> None:
+async def test_healthz_answers_at_once_and_readyz_once_synced(served: Served, tmp_path: Path) -> None:
     assert (await served.get("/healthz")).status == 200
     assert (await served.get("/readyz")).status == 200
     alone = Served(tmp_path, MemoryNetwork(), "two", 2)

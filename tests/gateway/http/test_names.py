@@ -21,7 +21,7 @@ def probes_nobody(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def heard_of(served: Served, seed: int, name: str, host: str) -> Speaker:
-    """A member of this name and address; its table is in step with ours."""
+    """A member of this name and address; its table equals ours."""
     speaker = Speaker(seed, keyring=None, address=Address(host, 7940), generation=served.node.version.generation + seed)
     speaker.content = row_content(
         speaker.boot_id, speaker.address, generation=speaker.generation, services=1, name=name
