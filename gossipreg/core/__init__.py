@@ -10,7 +10,7 @@ The rooms. Each one imports only rooms above it in this list; gossip and failure
 
     table/     what is known: rows, the table of them, the ring and the catalog that follow it
     session/   who may speak, and how bytes leave: handshake, sessions, outbox, round trips, path MTU
-    gossip/    who has to hear what: updates, pulls, anti-entropy, joining
+    gossip/    how updates reach the other members: dissemination, pulls, anti-entropy, joining
     failure/   who is alive: probing, suspicion, isolation, flap damping, quarantine
     local/     this member itself: its row and address, identity conflicts, leaving
 

@@ -69,8 +69,8 @@ class View:
 
     @property
     def missing(self) -> dict[NodeId, NodeId]:
-        """The rows of which others have a version that could not be fetched so far, each with a member that has it.
-        Before this member is synced: the rows that its first peer listed, also those that are being fetched."""
+        """The rows with a version that could not be pulled so far, each with a member that has that version. Before
+        this member is synced: the rows that its first peer listed and that are not here, also those being pulled."""
         return self._pulls.missing() if self.synced else self._joining.missing()
 
     def missing_from(self) -> list[str]:
@@ -85,7 +85,7 @@ class View:
 
     @property
     def lossy_pairs(self) -> list[LossyPair]:
-        """The members that others reach, while datagrams between them and us are lost."""
+        """The members that other members reach, while datagrams between them and us are lost."""
         return self._prober.pairs.lossy()
 
     @property

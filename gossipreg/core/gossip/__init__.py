@@ -1,1 +1,1 @@
-"""Who has to hear what: broadcasts, pulls, anti-entropy, joining."""
+"""How updates reach the other members: dissemination, pulls, anti-entropy, joining, acks of our row."""
