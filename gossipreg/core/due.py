@@ -39,7 +39,7 @@ class NodeTimers(NodeOrder):
                 self._dissemination.on_send_receipts(name.peer)
             case PullAgain():
                 self._pulls.on_pull_again(name.id)
-                self._prove_if_in_doubt(name.id)
+                self._ping_if_quarantined(name.id)
                 self._joining.on_row(name.id)
             case Compare():
                 self._anti_entropy.on_compare(name)

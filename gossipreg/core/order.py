@@ -98,10 +98,10 @@ class NodeOrder(NodeCommands):
                 if message.id == self.id:
                     self._row_acks.acked(id, Version(message.generation, message.reached))
                 self._on_delta(id, message, counter)
-                self._prove_if_in_doubt(message.id)
+                self._ping_if_quarantined(message.id)
             case Claim():
                 self._on_claim(id, message, counter)
-                self._prove_if_in_doubt(message.id)
+                self._ping_if_quarantined(message.id)
             case Receipt():
                 self._dissemination.on_receipt(id, message.counters)
             case Announce():
@@ -165,7 +165,7 @@ class NodeOrder(NodeCommands):
         row = self.table.rows.get(id)
         have = NOTHING if row is None else row.pull_from
         goal = Version(delta.generation, delta.head)
-        if merged.news and gossip_on and row is not None and not row.unproven:
+        if merged.news and gossip_on and row is not None and not row.quarantined:
             self._dissemination.queue_row(id, merged.before, received_from=peer)
         if merged.outcome is MergeOutcome.REFUSED:
             self._context.event("table_full", id=id.hex())
@@ -206,10 +206,10 @@ class NodeOrder(NodeCommands):
         self._reconnect.call_owner(id)
         return True
 
-    def _prove_if_in_doubt(self, id: NodeId) -> None:
+    def _ping_if_quarantined(self, id: NodeId) -> None:
         """Ping the owner of this row if the row is quarantined and not dead: only an ack of the owner admits it."""
         row = self.table.rows.get(id)
-        if row is not None and row.unproven and not row.dead:
+        if row is not None and row.quarantined and not row.dead:
             self._quarantine.add(id)
 
     # -- claims ------------------------------------------------------------------------------------------------------

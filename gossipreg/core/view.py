@@ -165,7 +165,7 @@ class View:
     def row(self, id: NodeId) -> Row | None:
         """The row that answers are made of: the one in the table, or else the one kept from the last run."""
         row = self.table.rows.get(id)
-        usable = row is not None and row.member is not None and not row.unproven
+        usable = row is not None and row.member is not None and not row.quarantined
         return row if usable else self.catalog.recalled.get(id, row)
 
     def standing(self, id: NodeId) -> Standing | None:

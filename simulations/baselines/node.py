@@ -77,7 +77,7 @@ class BaselineNode(Node):
             else:
                 self._on_claim(peer.id, message, counter)
             self._hold(message)
-            self._prove_if_in_doubt(message.id)
+            self._ping_if_quarantined(message.id)
 
     def _on_ourselves(self, peer: NodeId, claim: Claim) -> None:
         if claim.generation > self.table.generation:

@@ -42,7 +42,7 @@ class Known:
         assert self._entry is not None
         row.liveness = Liveness(self._generation + older, 1, rank)
         row.member = replace(self._entry, status=status)
-        row.hidden, row.unproven = hidden, quarantined
+        row.hidden, row.quarantined = hidden, quarantined
         row.reporter = row.id if declared else None
         self._served.http.api.answers.changed([])  # answers are kept for a second
 

@@ -1,9 +1,13 @@
-"""Unproven rows: heard of from others, by an owner that was last seen too long ago, or is ahead of our clock.
+"""Quarantine: probe the owner of a row that another member sent, and whose generation is too old or in the future.
 
-Owns: whom to probe for it, paced. An ack admits the row; after three misses its owner is dead to us, as long as we hear
-anybody, and whoever tells of it is answered with that. So whoever comes back after days of sleep and tells of members
-that are long gone resurrects nobody, and a wrong clock lets nothing in unlooked at. To drop the row without a word was
-tried: the ring of those who never held it leads past it, so nobody watched it, and the sleeper kept its ghost for good.
+Owns: which owners to probe, and how many in one round. Never knows: why a row was quarantined (`table/table.py`).
+
+An ack admits the row. After three probes without an ack we hold the owner dead, unless we are isolated, and a member
+that gossips the row gets that claim as an answer. So a host that slept for days, and gossips members that are long
+dead, does not make them alive again.
+
+To drop such a row silently did not work. Members that never held the row have a ring without its owner, so no member
+probed it, and the host that had slept kept the dead member for ever.
 """
 
 from dataclasses import dataclass
@@ -17,12 +21,12 @@ from gossipreg.wire.messages import Claim
 
 _TRIES = 3
 _A_ROUND = 16
-"""Rows probed in one round; the others wait."""
+"""The most owners that are probed in one round. The others wait for the next round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """Timer: the next round."""
+    """Timer: probe the owners of quarantined rows."""
 
 
 class Quarantine:
@@ -32,9 +36,10 @@ class Quarantine:
         self._channel = channel
         self._prober = detector
         self._tries: dict[NodeId, tuple[int, float]] = {}
-        """How often it was probed, and since when."""
+        """How often each owner was probed, and since when."""
 
     def add(self, id: NodeId) -> None:
+        """Probe the owner of this quarantined row until it acks, or is held dead."""
         if id not in self._tries:
             self._tries[id] = 0, self._context.now
             self._context.count("unproven")
@@ -50,15 +55,15 @@ class Quarantine:
         for id in list(self._tries)[:_A_ROUND]:
             row = self._table.rows.get(id)
             tries, since = self._tries.pop(id)
-            if row is None or not row.unproven or row.dead:
+            if row is None or not row.quarantined or row.dead:
                 continue
             if tries < _TRIES:
-                self._prober.probe(id)  # not yet, where its address is on a page that is still to come
+                self._prober.probe(id)  # nothing is sent while its address is on a page that has not come yet
                 self._tries[id] = tries + 1, since  # to the end of the queue
             elif context.heard_at > since and self._channel.can_speak_with(id):
                 gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, context.id)
                 self._table.merge_claim(gone, context.now)
-            else:  # isolated, or it could not have answered: this says nothing about its owner
+            else:  # we are isolated or cannot speak with it: the missing acks say nothing about the owner
                 self._tries[id] = 0, context.now
         if self._tries:
             context.timers.set(Prove(), context.now + context.config.rtt_ceiling_s)

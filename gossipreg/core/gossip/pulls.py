@@ -173,7 +173,7 @@ class Pulls:
         came since then, report that its pages are lost on the way."""
         context, source, before = self._context, pulling.source, self._given_up.get(id)
         context.count("pulls_failed")
-        self._table.doubt(id, context.now)
+        self._table.quarantine(id, context.now)
         if id in self._given_up or len(self.missing()) < _GIVEN_UP_MAX:
             self._given_up[id] = _GivenUp(source, pulling.goal, context.now)
         peer = self._channel.session(source)

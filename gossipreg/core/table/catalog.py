@@ -209,7 +209,7 @@ class Catalog:
     def _withdraw(self, row: Row) -> tuple[Change, ...]:
         """The row does not answer any more: take it out, and keep the services of a dead member in `gone`."""
         shown = self._shown.get(row.id)
-        if (row.dead or row.hidden) and row.state is not State.LEFT and not row.unproven:
+        if (row.dead or row.hidden) and row.state is not State.LEFT and not row.quarantined:
             self.gone.keep(row.id, () if shown is None else shown.instances.values())
         else:
             self.gone.forget(row.id)

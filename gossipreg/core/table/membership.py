@@ -122,7 +122,7 @@ class MembershipIndex:
         elif id in self._ring:
             self._ring.remove(id)
             self._facts.append(LeftRing(id))
-        if not row.unproven:
+        if not row.quarantined:
             self._note_state(id, row, known_as)
         self._changes += self._catalog.refresh(row)
 

@@ -29,7 +29,7 @@ class MemberNames:
 
     def follow(self, row: Row) -> None:
         """Bring the index up to date after a change of this row: it may have a name now, or another one."""
-        name = None if row.member is None or row.unproven else fold_name(row.member.name)
+        name = None if row.member is None or row.quarantined else fold_name(row.member.name)
         before = self._names.get(row.id)
         if name == before:
             return

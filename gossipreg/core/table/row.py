@@ -64,6 +64,7 @@ class Row:
         "member",
         "member_entry",
         "member_generation",
+        "quarantined",
         "refetched",
         "reporter",
         "settled_member",
@@ -73,7 +74,6 @@ class Row:
         "shared",
         "silenced",
         "size_bytes",
-        "unproven",
     )
 
     def __init__(self, id: NodeId, liveness: Liveness, now: float) -> None:
@@ -85,7 +85,7 @@ class Row:
         """`content` is of an older generation, and had left the answers: so it does not come back into them."""
         self.hidden = False
         """Taken out of our own answers alone: unreachable from here while no other member could confirm it."""
-        self.unproven = False
+        self.quarantined = False
         """Quarantined: another member sent the row, and its generation is too old or too new to believe it before its
         owner has answered."""
         self.changed_at = now
@@ -146,7 +146,7 @@ class Row:
     @property
     def active(self) -> bool:
         """Whether it counts as a member: neither dead, left nor quarantined."""
-        return not (self.unproven or self.liveness.rank is Rank.DEAD or self.left)
+        return not (self.quarantined or self.liveness.rank is Rank.DEAD or self.left)
 
     @property
     def lives(self) -> bool:
@@ -161,7 +161,7 @@ class Row:
             return None
         if self.lives:
             return Standing.LIVES
-        if self.unproven:
+        if self.quarantined:
             return None
         return Standing.LEFT if self.state is State.LEFT else Standing.DEAD
 

@@ -167,7 +167,7 @@ class Table:
         if row is None:
             return self._add_row(delta, from_owner=from_owner, synced=synced, now=now)
         held, before, answered = row.liveness, row.content_version, row.answers
-        known = (delta.generation, delta.reached) <= before and not (row.behind or row.unproven)
+        known = (delta.generation, delta.reached) <= before and not (row.behind or row.quarantined)
         if row is self.own or known or delta.generation < held.generation:
             return Merged(MergeOutcome.NOTHING, before, before)
         if not self._has_room(row, delta, now):
@@ -175,7 +175,7 @@ class Table:
         row = self.writable(row.id) or row
         if delta.generation > held.generation:
             row.liveness, row.reporter, row.shadow = Liveness(delta.generation, 0, Rank.ALIVE), None, None
-        row.unproven = row.unproven and not from_owner
+        row.quarantined = row.quarantined and not from_owner
         outcome = self._take(row, delta)
         self._settle(row, answered=answered, now=now)
         after = row.content_version
@@ -214,7 +214,7 @@ class Table:
         row = self.rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
         outcome = self._take(row, delta)
         self._read_member(row, now)
-        row.unproven = synced and not from_owner and not self._plausible(row, now)
+        row.quarantined = synced and not from_owner and not self._plausible(row, now)
         self._settle(row, answered=False, now=now)
         return Merged(outcome, NOTHING, row.content_version, row.content is not None, row.liveness)
 
@@ -279,7 +279,7 @@ class Table:
         """The next page of a row for a member that holds it at `since`, at most `limit_bytes` when encoded. None if we
         hold nothing newer, and for rows of dead and of quarantined members: those are not sent to others."""
         row = self.rows.get(id)
-        if row is None or (row.dead and not row.left) or row.unproven:
+        if row is None or (row.dead and not row.left) or row.quarantined:
             return None
         for content in (row.shadow if row.lags else None, row.content):
             if content is None or content.head < 0 or content.generation < since.generation:
@@ -333,16 +333,16 @@ class Table:
     def admit(self, id: NodeId, now: float) -> None:
         """End the quarantine of this row: its owner has answered."""
         row = self.writable(id)
-        if row is not None and row.unproven:
-            row.unproven = False
+        if row is not None and row.quarantined:
+            row.quarantined = False
             self._settle(row, answered=False, now=now)
 
-    def doubt(self, id: NodeId, now: float) -> None:
+    def quarantine(self, id: NodeId, now: float) -> None:
         """Quarantine this row if it was never complete: no member gives us the rest of it, so its owner has to answer
         before we count it as a member."""
         row = self.writable(id)
         if row is not None and row.active and row.content is None:
-            row.unproven = True
+            row.quarantined = True
             self._settle(row, answered=False, now=now)
 
     def expire(self, now: float) -> list[NodeId]:
@@ -465,7 +465,7 @@ class Table:
         if row.settled_state in (State.DEAD, State.LEFT):
             durable = row.member is not None and row.member.durable
             forget_at = row.changed_at + (self.config.dead_row_s if durable else self.config.dead_row_brief_s)
-        if forget_at == inf and (row.content is None or row.unproven):
+        if forget_at == inf and (row.content is None or row.quarantined):
             self._unfinished.set(row.id, now + self.config.dead_row_brief_s)
         else:
             self._unfinished.cancel(row.id)

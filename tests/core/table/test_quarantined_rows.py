@@ -18,7 +18,7 @@ def test_a_row_of_a_plausible_generation_is_not_quarantined(age_ms: int, durable
     one, two = owner(1, b"a", generation=generation_at(WALL_MS - age_ms), durable=durable), table(2)
     pull(two, one, node(1), from_owner=False)
     row = two.rows[node(1)]
-    assert (not row.unproven, row.active, row.answers) == (proven, proven, proven)
+    assert (not row.quarantined, row.active, row.answers) == (proven, proven, proven)
     assert (two.fingerprint == table(2).fingerprint) == (not proven)
     assert (two.page(node(1), NOTHING, 1400) is None) == (not proven)
 
@@ -55,8 +55,8 @@ def test_only_a_row_that_was_never_whole_can_be_quarantined() -> None:
     pull(two, three, node(3))
     assert two.rows[node(1)].active
     for id in (node(1), node(2), node(3), node(4)):
-        two.doubt(id, 0.0)
-    assert [id for id, row in two.rows.items() if row.unproven] == [node(1)]
+        two.quarantine(id, 0.0)
+    assert [id for id, row in two.rows.items() if row.quarantined] == [node(1)]
     pull(two, one, node(1))
     assert two.rows[node(1)].active, "its owner has spoken"
 
