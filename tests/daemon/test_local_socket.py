@@ -146,7 +146,7 @@ async def test_requests_behind_one_that_takes_long_wait_for_it(sidecar: Sidecar)
         ("members", {"after": "xyz"}, "bad_params", "after is 'xyz'"),
         ("unwatch", {"watch": 1}, "not_found", "watch 1"),
         ("leave", {"hold": 61}, "bad_params", "hold is 61"),
-        ("leave", {"hold": 30}, "refused", "data directory"),
+        ("leave", {"hold": 30}, "refused", "--data-dir"),
         ("info", {"verbose": True}, "bad_params", "verbose"),
     ],
 )

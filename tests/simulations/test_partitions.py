@@ -33,7 +33,7 @@ def test_a_member_or_service_that_came_back_is_named(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(partition, "LIMIT_S", 20.0)
     monkeypatch.setattr(World, "leave", nothing)
-    with pytest.raises(CheckFailed, match="n1 lives at n0"):
+    with pytest.raises(CheckFailed, match="n0 holds n1 alive"):
         partition.run(Case(nodes=12, seed=4, label="shape=halves for=20"))
     monkeypatch.undo()
     monkeypatch.setattr(partition, "LIMIT_S", 20.0)

@@ -1,6 +1,7 @@
 """What a run found, as JSON lines and as a table; and the datagrams' parts by size."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -92,7 +93,10 @@ def test_a_report_is_aligned_and_has_no_empty_column() -> None:
 def test_kinds_and_sizes_of_a_datagram_are_its_messages(said: list[Message]) -> None:
     bodies = [codec.encode(message) for message in said]
     found = list(frames.sizes(bytes(HEADER_BYTES) + b"".join(bodies)))
-    assert found == [(type(m).__name__.lower(), len(body)) for m, body in zip(said, bodies, strict=True)]
+    assert found == [
+        (re.sub(r"(?<!^)(?=[A-Z])", "_", type(m).__name__).lower(), len(body))
+        for m, body in zip(said, bodies, strict=True)
+    ]
 
 
 @given(st.lists(messages, max_size=3))

@@ -117,7 +117,7 @@ def test_a_service_is_withheld_until_an_interface_is_up() -> None:
         assert addresses_of(h1, "first") == []
         assert addresses_of(h1, "named") == ["10.77.0.99"], "its address was given"
         assert info_address(h1) is None
-        assert "no address of this host is known" in troubles(h1.sidecar)
+        assert "this host has no known address except loopback" in troubles(h1.sidecar)
         give(h1, f"{h1.v4}/24")
         wait_for(lambda: addresses_of(h1, "first") == [h1.v4], BOUND_S)
         assert troubles(h1.sidecar) == ""

@@ -49,7 +49,7 @@ def test_a_gateway_that_cannot_start_is_a_clear_error(tmp_path: Path) -> None:
     assert (code, "192.0.2.1:8500" in line) == (6, True)
     (tmp_path / "file").write_text("mine")
     code, line = refused_start(*path, "--http", f"unix:{tmp_path}/file")
-    assert (code, "is no socket" in line) == (5, True)
+    assert (code, "is not a socket" in line) == (5, True)
     assert (tmp_path / "file").read_text() == "mine"
     assert refused_start(*path, "--http", "127.0.0.1:99999")[0] == 2
 
