@@ -47,8 +47,8 @@ class Unit:
     def _set_up(self) -> None:
         machine = self.machine
         machine.sh("groupadd --system gossipreg-clients; groupadd --system gossipreg-keys; install -d /etc/gossipreg")
-        machine.write("/root/key", self.key_file.read_text() + "\n")
-        machine.sh(f"install -m 0640 -g gossipreg-keys /root/key {KEY}")
+        machine.write("/etc/gossipreg/key.new", self.key_file.read_text() + "\n")
+        machine.sh(f"install -m 0640 -g gossipreg-keys /etc/gossipreg/key.new {KEY}")
         machine.write(
             "/etc/gossipreg/environment",
             f"GOSSIPREG_SEED={PEER}:{PEER_PORT}\nGOSSIPREG_BIND={HOST}:7940\nGOSSIPREG_NAME=unit\n",
