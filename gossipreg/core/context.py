@@ -2,8 +2,8 @@
 the effects of the current input.
 
 Owns: nothing that the protocol is about. The table, the sessions and the outbox are handed to the parts that use them.
-It decides nothing: each fact about this member (`heard_at`, `stretch`, `out`, `synced`) is set by one part and read by
-many. The node sets `now` before anything else runs.
+It decides nothing: each fact about this member (`heard_at`, `timeout_multiplier`, `damped`, `synced`) is set by one
+part and read by many. The node sets `now` before anything else runs.
 """
 
 import random
@@ -33,13 +33,13 @@ class Context:
     received_datagrams: int = 0
     """Whatever was in them."""
     received_bytes: int = 0
-    stretch: int = 1
+    timeout_multiplier: int = 1
     """Timeouts are multiplied by this: 1 plus the score of `local_health.py`."""
     protocol: ProtocolRange = PROTOCOL
     """The versions of the protocol that this member speaks."""
     speaks: Callable[[Address], bool] = lambda _: True
     """Whether we have a socket of this address's family."""
-    out: bool = False
+    damped: bool = False
     """Declared dead for a fault of our own, and not back yet: see `flap_damping.py`."""
     synced: bool = False
     """This member holds every version that its first peer listed, or there was no peer to list: see `join.py`."""

@@ -117,7 +117,7 @@ class View:
     @property
     def out(self) -> bool:
         """Whether others take it for dead, again and again by its own fault, and it has not come back yet."""
-        return self._context.out
+        return self._context.damped
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -248,7 +248,7 @@ class View:
         fixed: dict[str, int | float | str] = {
             "synced": self.synced, "members": len(self._ring), "fingerprint": f"{self.table.fingerprint:016x}",
             "health_score": self._prober.health.score, "rows": len(self.table.rows), "lost": len(self._reconnect),
-            "out": context.out, "lossy_pairs": len(self.lossy_pairs),
+            "out": context.damped, "lossy_pairs": len(self.lossy_pairs),
             "table_bytes": self.table.size_bytes, "timers": len(context.timers), "loop_lag_s": self._lag_s,
             "unreceipted": self._dissemination.unacked(), "heard_s": round(min(now - context.heard_at, now), 3),
             "sent.datagrams": self._outbox.sent_datagrams, "sent.bytes": self._outbox.sent_bytes,

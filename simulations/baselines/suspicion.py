@@ -104,7 +104,9 @@ class GossipedSuspicions:
             if self._channel.to(helper, PingReq(number, id)):
                 asks[number] = helper
                 self._asked[id] = None
-        over = max(since + context.config.period_s * context.stretch, context.now + self._channel.bound_s(id))
+        over = max(
+            since + context.config.period_s * context.timeout_multiplier, context.now + self._channel.bound_s(id)
+        )
         context.timers.set(IndirectOver(id), over)
 
     def refused(self, id: NodeId) -> None:

@@ -85,7 +85,7 @@ class FlapDamping:
         if not wait_s:
             self._returns.append(context.now)
             return False
-        self._claim, context.out = claim, True
+        self._claim, context.damped = claim, True
         context.count("returns_put_off")
         context.event("out", wait_s=wait_s)
         self._since, self._until = context.now, context.now + wait_s
@@ -103,7 +103,7 @@ class FlapDamping:
         ):  # a newer one of ours is not dead
             context.timers.set(Return(), context.now + period_s)
             return None
-        self._claim, context.out = None, False
+        self._claim, context.damped = None, False
         if not network:
             self._returns.append(context.now)
         context.event("returned")

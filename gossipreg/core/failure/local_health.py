@@ -57,7 +57,7 @@ class LocalHealth:
 
     def _set_score(self, score: int) -> None:
         self._score = min(max(score, 0), self._context.config.local_health_max)
-        self._context.stretch = 1 + self._score
+        self._context.timeout_multiplier = 1 + self._score
 
     # -- at fault ----------------------------------------------------------------------------------------------------
 
@@ -79,4 +79,4 @@ class LocalHealth:
         """Whether the fault is ours. Who is out stays at fault until it is back."""
         context = self._context
         lately = context.now - self._accused_at <= _ACCUSED_PERIODS * context.config.period_s
-        return context.out or (lately and self._ours < min(_FEW, self._helpers - _FEWER))
+        return context.damped or (lately and self._ours < min(_FEW, self._helpers - _FEWER))

@@ -78,7 +78,7 @@ class _Suspicion:
     since: float
     """When the first missed probe was sent."""
     refused: bool
-    stretch: int
+    timeout_multiplier: int
     """What local health made of bounds and floors when it began. Kept, so that a floor never shrinks under rounds that
     were spaced for a longer one: at 30 % loss that gave verdicts on a single round of looks."""
     reports: dict[NodeId, None] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class PrivateSuspicions:
         begins = suspicion is None
         if suspicion is None:
             generation = self._table.rows[id].liveness.generation
-            suspicion = self._held[id] = _Suspicion(generation, since, refused, self._context.stretch)
+            suspicion = self._held[id] = _Suspicion(generation, since, refused, self._context.timeout_multiplier)
             self._context.count("suspicions")
             self._context.event("member_suspect", id=id.hex(), reason="refused" if refused else "silent")
         suspicion.refused = suspicion.refused or refused
@@ -287,7 +287,11 @@ class PrivateSuspicions:
                     del self._questions[next(iter(self._questions))]
                 suspicion.used[helper] = None
         # The question, the helper's own bound, and its answer. Once a verdict was due, nothing is in a hurry.
-        wait_s = 2 * suspicion.stretch * self._round_trips.bound_s(id, self._table.zone(id), context.config.rtt_floor_s)
+        wait_s = (
+            2
+            * suspicion.timeout_multiplier
+            * self._round_trips.bound_s(id, self._table.zone(id), context.config.rtt_floor_s)
+        )
         if context.now > suspicion.since + self._floor_s(suspicion):
             wait_s = max(wait_s, context.config.period_s)
         context.timers.set(Round(id), context.now + wait_s)
@@ -327,7 +331,7 @@ class PrivateSuspicions:
 
     def _floor_s(self, suspicion: _Suspicion) -> float:
         config = self._context.config
-        return (config.floor_refused_s if suspicion.refused else config.floor_silent_s) * suspicion.stretch
+        return (config.floor_refused_s if suspicion.refused else config.floor_silent_s) * suspicion.timeout_multiplier
 
     def _ripe_at(self, id: NodeId, suspicion: _Suspicion) -> float:
         return max(suspicion.since + self._floor_s(suspicion), self._table.rows[id].hold_until)

@@ -99,14 +99,16 @@ class Channel:
     def bound_s(self, id: NodeId) -> float:
         """The timeout of a probe of this member: its round-trip bound times the timeout multiplier."""
         context = self._context
-        return self._round_trips.bound_s(id, self._table.zone(id), context.config.rtt_floor_s) * context.stretch
+        return (
+            self._round_trips.bound_s(id, self._table.zone(id), context.config.rtt_floor_s) * context.timeout_multiplier
+        )
 
     def repeat_s(self, id: NodeId) -> float:
         """The time that this member has to send a receipt. It may be shorter than the timeout of a probe, since a
         message that is retransmitted for nothing accuses nobody."""
         context = self._context
         bound_s = self._round_trips.bound_s(id, self._table.zone(id), context.config.repeat_floor_s)
-        return bound_s * context.stretch + context.config.receipt_gather_s
+        return bound_s * context.timeout_multiplier + context.config.receipt_gather_s
 
     # -- messages that say how things stand here ---------------------------------------------------------------------
 
