@@ -116,17 +116,7 @@ class Node(NodeTimers):
         self._prober.suspicions = self._suspicions
         self._prober.declare = self._declare
         self._quarantine = Quarantine(context, table, channel, self._prober)
-        self._handshake = Handshake(
-            context,
-            table,
-            sessions,
-            outbox,
-            channel,
-            self._reconnect,
-            self._met,
-            self._not_understood,
-            self._identity_conflict.on_process,
-        )
+        self._handshake = Handshake(context, table, sessions, outbox, channel, self._reconnect)
         self._departure = Departure(context, ring, channel, self._dissemination, self._own_row)
         self._row_acks = RowAcks(context, table, ring, channel)
         self._death_sent_at: dict[NodeId, float] = {}
@@ -187,7 +177,7 @@ class Node(NodeTimers):
         for message in messages:
             if peer is None:
                 if type(message) is Hello:
-                    self._handshake.on_hello(opened.boot_id, source, message)
+                    self._on_hello(opened.boot_id, source, message)
                 elif type(message) is Mismatch:
                     self._handshake.on_mismatch(opened.boot_id, source, message)
                 else:

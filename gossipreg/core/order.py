@@ -1,4 +1,5 @@
-"""The order in which the parts of a node act: on each message of a member, and on each fact that the table found.
+"""The order in which the parts of a node act: on each message of a member, and on each fact that the table or a
+handshake found.
 
 Owns: the table from messages and facts to parts, and the claims that this member makes of others: that one is dead or
 has left. Never knows: how a part decides, how a merge decides (`table/table.py`), or what an input does before and
@@ -22,6 +23,7 @@ from gossipreg.core.local.about_us import AboutUs
 from gossipreg.core.local.identity_conflict import IdentityConflict
 from gossipreg.core.local.last_known import LastKnown
 from gossipreg.core.local.own_address import OwnAddress
+from gossipreg.core.session.facts import AddressProven, OwnIdUsed, SessionMissing
 from gossipreg.core.session.handshake import Handshake
 from gossipreg.core.session.sessions import Peer
 from gossipreg.core.table.facts import (
@@ -33,7 +35,7 @@ from gossipreg.core.table.facts import (
     ProcessNamed,
     StateChanged,
 )
-from gossipreg.model import NOTHING, Address, Liveness, NodeId, Rank, Version
+from gossipreg.model import NOTHING, Address, BootId, Liveness, NodeId, Rank, Version
 from gossipreg.wire.messages import (
     MAX_INCARNATION,
     Ack,
@@ -123,7 +125,7 @@ class NodeOrder(NodeCommands):
             case List():
                 self._joining.on_list(id, message)
             case Hello():
-                self._handshake.on_hello(peer.boot_id, source, message)
+                self._on_hello(peer.boot_id, source, message)
             case Mismatch():
                 self._handshake.on_mismatch(peer.boot_id, source, message)
             case Peers():
@@ -140,6 +142,36 @@ class NodeOrder(NodeCommands):
             self._joining.on_peers()
             for _, address in message.peers[:2]:
                 self._reconnect.call(address)
+
+    # -- handshakes --------------------------------------------------------------------------------------------------
+
+    def _on_hello(self, boot_id: BootId, source: Address, hello: Hello) -> None:
+        """A greeting came, or the answer to ours: act on what it shows."""
+        for fact in self._handshake.on_hello(boot_id, source, hello):
+            match fact:
+                case SessionMissing(id):
+                    self._send_again(id)
+                case AddressProven(id, first):
+                    self._on_proven(id, first)
+                case OwnIdUsed():
+                    self._identity_conflict.on_process(fact.boot_id, fact.address, fact.hello)
+
+    def _on_proven(self, id: NodeId, first: bool) -> None:
+        """A member has proven its address. `first`: it had no session with us before, so send it our row."""
+        if first:
+            own = self.table.page(self.id, Version(0, 0), self._channel.limit(id))
+            if own is not None:
+                self._channel.to(id, own)
+        elif self.synced:
+            self._anti_entropy.compare_soon(id)
+        self._joining.list_from(id)
+
+    def _send_again(self, id: NodeId) -> None:
+        """Send again what we have just sent to this member: it had no session with us, so it dropped it."""
+        self._dissemination.on_dropped(id)
+        self._prober.on_dropped(id)
+        self._pulls.on_dropped(id)
+        self._joining.on_dropped(id)
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -322,20 +354,3 @@ class NodeOrder(NodeCommands):
         self._paths.forget(id)
         self._pulls.forget(id)
         self._death_sent_at.pop(id, None)
-
-    def _met(self, id: NodeId, first: bool) -> None:
-        """A member has proven its address in a handshake. `first`: it had no session before, so send it our row."""
-        if first:
-            own = self.table.page(self.id, Version(0, 0), self._channel.limit(id))
-            if own is not None:
-                self._channel.to(id, own)
-        elif self.synced:
-            self._anti_entropy.compare_soon(id)
-        self._joining.list_from(id)
-
-    def _not_understood(self, id: NodeId) -> None:
-        """Send again what we have just sent to this member: it had no session with us, so it dropped it."""
-        self._dissemination.on_dropped(id)
-        self._prober.on_dropped(id)
-        self._pulls.on_dropped(id)
-        self._joining.on_dropped(id)

@@ -19,18 +19,17 @@ sends from an address that is not in its row is also asked to echo a nonce from 
 three times as many bytes to that address as came from it.
 """
 
-from collections.abc import Callable
-
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Send
 from gossipreg.core.session.channel import Channel
+from gossipreg.core.session.facts import AddressProven, HandshakeFact, OwnIdUsed, SessionMissing
 from gossipreg.core.session.outbox import Outbox
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.sessions import Peer, PeerSessions
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.core.table.table import Table
 from gossipreg.errors import BadDatagram
-from gossipreg.model import Address, BootId, NodeId, ProtocolRange
+from gossipreg.model import Address, BootId, ProtocolRange
 from gossipreg.wire import seal
 from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
 
@@ -53,23 +52,14 @@ class Handshake:
         sessions: PeerSessions,
         outbox: Outbox,
         channel: Channel,
-        lost: Reconnect,
-        met: Callable[[NodeId, bool], None],
-        not_understood: Callable[[NodeId], None],
-        other_process: Callable[[BootId, Address, Hello], None],
+        reconnect: Reconnect,
     ) -> None:
-        """`met(id, first)` is called when a member has proven its address, `first` if it had no session before;
-        `not_understood(id)` when a known member asks who we are, so it has no session with us; `other_process(boot_id,
-        address, hello)` when another living process has proven that it uses our id."""
         self._context = context
         self._table = table
         self._sessions = sessions
         self._outbox = outbox
         self._channel = channel
-        self._reconnect = lost
-        self._met = met
-        self._not_understood = not_understood
-        self._other_process = other_process
+        self._reconnect = reconnect
         self._nonces = TokenBucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, context.now)
         self._notices = TokenBucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, context.now)
         self._noticed_at = float("-inf")
@@ -78,42 +68,47 @@ class Handshake:
 
     # -- greeting ----------------------------------------------------------------------------------------------------
 
-    def on_hello(self, boot_id: BootId, source: Address, hello: Hello) -> None:
-        context, peers = self._context, self._sessions
+    def on_hello(self, boot_id: BootId, source: Address, hello: Hello) -> list[HandshakeFact]:
+        """Answer a greeting, or the answer to ours. Return what other parts have to act on, in order."""
+        context, sessions = self._context, self._sessions
         if hello.cluster != context.config.cluster:
             context.count("drop.wrong_cluster")
             if hello.nonce and self._may_answer(self._nonces):
                 self._outbox.put(source, Mismatch(context.config.cluster, hello.nonce))
-            return
+            return []
         if not context.protocol.meets(hello.protocol):
             self._refuse(boot_id, source, hello)
-            return
-        peer = peers.of_boot(boot_id)
+            return []
+        peer = sessions.of_boot(boot_id)
         if peer is not None and peer.id != hello.id:
             context.count("drop.other_id")
-            return
+            return []
         first = peer is None
-        proven = peers.proves(boot_id, source, hello.echo, context.now)
+        proven = sessions.proves(boot_id, source, hello.echo, context.now)
         if proven:
             self.understood(source)
-        if proven and hello.id == context.id:
-            if hello.nonce and peers.greeted(hello.echo) is not None:  # it asks us to prove our address
-                self._answer_hello(boot_id, source, hello.nonce, known=True)
-            peers.answered(hello.echo)
-            self._other_process(boot_id, source, hello)
-            return
-        if proven:
+            if hello.id == context.id:
+                return self._own_id_used(boot_id, source, hello)
             peer = self._bind(boot_id, source, hello)
             if peer is None:
                 context.count("drop.old_generation")
-                return
+                return []
+        facts: list[HandshakeFact] = []
         if hello.nonce:
             self._answer_hello(boot_id, source, hello.nonce, known=peer is not None and peer.source == source)
             if peer is not None and not hello.echo and context.now - peer.asked_at >= context.config.rtt_floor_s:
                 peer.asked_at = context.now  # it asks once for each datagram that we sent it: react to the first
-                self._not_understood(hello.id)
+                facts.append(SessionMissing(hello.id))
         if proven:
-            self._met(hello.id, first)
+            facts.append(AddressProven(hello.id, first))
+        return facts
+
+    def _own_id_used(self, boot_id: BootId, source: Address, hello: Hello) -> list[HandshakeFact]:
+        """Another process has proven that it uses our node id. Prove our address too if it asks for that."""
+        if hello.nonce and self._sessions.greeted(hello.echo) is not None:
+            self._answer_hello(boot_id, source, hello.nonce, known=True)
+        self._sessions.answered(hello.echo)
+        return [OwnIdUsed(boot_id, source, hello)]
 
     def _refuse(self, boot_id: BootId, source: Address, hello: Hello) -> None:
         """Refuse a member that speaks no version of the protocol that we speak: answer with a Mismatch, and bind
