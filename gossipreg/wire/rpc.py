@@ -70,12 +70,16 @@ def encode_notification(method: str, params: Params) -> bytes:
 
 
 class Decoder:
-    """Cuts one direction of one connection into messages. After an exception the stream is lost: close it."""
+    """Cuts one direction of one connection into messages. After an exception the stream is lost: close it.
+
+    While no message is in hand it holds no Unpacker: one takes 45 KiB, and most connections only wait.
+    """
+
+    __slots__ = ("_max_bytes", "_measure", "_pending", "_pending_offset")
 
     def __init__(self, max_bytes: int = MAX_REQUEST_BYTES) -> None:
         self._max_bytes = max_bytes
-        # Its own bound is off, since ours is checked below; its buffer starts small (by default 1 MiB a connection).
-        self._measure = Unpacker(max_buffer_size=0, read_size=4096)
+        self._measure: Unpacker | None = None
         self._pending = bytearray()
         self._pending_offset = 0  # of its first byte in the stream
 
@@ -84,6 +88,11 @@ class Decoder:
         """Whether no part of another message has come."""
         return not self._pending
 
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that wait for the rest of a message."""
+        return len(self._pending)
+
     def feed_untrusted(self, data: bytes) -> Iterator[Message]:
         """Yield the messages that `data` completes, each built only when it is asked for.
 
@@ -91,8 +100,12 @@ class Decoder:
         before them. The other side is at fault.
         """
         self._pending += data
+        if self._measure is None:
+            # Its own bound is off, since ours is checked below; its buffer starts small (by default 1 MiB).
+            self._measure = Unpacker(max_buffer_size=0, read_size=4096)
+            self._pending_offset = 0
         self._measure.feed(data)
-        while (size_bytes := self._next_size_untrusted()) is not None:
+        while (size_bytes := self._next_size_untrusted(self._measure)) is not None:
             if size_bytes > self._max_bytes:
                 break
             with memoryview(self._pending) as view:
@@ -102,17 +115,19 @@ class Decoder:
             yield message
         if len(self._pending) > self._max_bytes:
             raise TooLarge(f"a message is larger than {self._max_bytes} bytes")
+        if not self._pending:
+            self._measure = None
 
-    def _next_size_untrusted(self) -> int | None:
+    def _next_size_untrusted(self, measure: Unpacker) -> int | None:
         if not self._pending:
             return None
         try:
-            self._measure.skip()
+            measure.skip()
         except OutOfData:
             return None
         except (ValueError, UnpackException) as error:
             raise BadParams(f"not MessagePack: {_reason(error)}") from None
-        end: int = self._measure.tell()
+        end: int = measure.tell()
         return end - self._pending_offset
 
 
