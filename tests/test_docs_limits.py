@@ -12,9 +12,10 @@ from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.gateway.dns import gateway as dns_gateway
 from gossipreg.gateway.dns import ports, rates, responder
 from gossipreg.gateway.dns import server as dns_server
-from gossipreg.gateway.http import ask, connections, events, framing, tokens
+from gossipreg.gateway.http import ask, connections, events, tokens
 from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.eureka import documents, recent
+from gossipreg.net import http_framing
 from gossipreg.wire import rpc, values
 
 PAGE = (Path(model.__file__).parent / "docs" / "limits.md").read_text()
@@ -77,8 +78,8 @@ VALUES: dict[str, tuple[float, ...]] = {
     "data that waits for all clients": (outgoing.MAX_QUEUES_BYTES,),
     "a page of `services` or `members`, `limit` of `lookup`": (params.PAGE_MAX,),
     "calls of one Python `Client` at the same time": (pool.OPEN_MAX,),
-    "head of a request": (framing.HEAD_MAX_BYTES,),
-    "body of a request": (framing.BODY_MAX_BYTES,),
+    "head of a request": (http_framing.HEAD_MAX_BYTES,),
+    "body of a request": (http_framing.BODY_MAX_BYTES,),
     "a filter": (filters.TEXT_MAX,),
     "`wait` of a blocking query": (ask.WAIT_MAX_S,),
     "connections": (connections.CONNECTIONS_MAX,),

@@ -34,10 +34,10 @@ from gossipreg.gateway.http.eureka.applications import applications, hash_code
 from gossipreg.gateway.http.eureka.documents import read_document_untrusted, write_document
 from gossipreg.gateway.http.eureka.leases import lease_untrusted
 from gossipreg.gateway.http.filter import compile_filter_untrusted
-from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.gateway.http.guard import Guard
-from gossipreg.gateway.http.message import Head, HttpError, Request, target_untrusted
 from gossipreg.model import Address, Health, Instance, NodeId, Service, Version
+from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
+from gossipreg.net.http_message import Head, HttpError, Request, target_untrusted
 from gossipreg.wire.rpc import Decoder
 from gossipreg.wire.seal import Keyring
 from tests.core.cluster import START

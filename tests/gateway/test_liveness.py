@@ -14,8 +14,8 @@ import trio
 
 from gossipreg.core.table.row import Row, Standing
 from gossipreg.gateway.dns.directory import list_members
-from gossipreg.gateway.http.message import Request, Response
 from gossipreg.model import Liveness, Rank, Status
+from gossipreg.net.http_message import Request, Response
 from gossipreg.wire.shapes import member_shape
 from tests.core.speaker import Speaker
 from tests.daemon.memory_network import MemoryNetwork

@@ -5,7 +5,6 @@ from hashlib import blake2b
 
 from gossipreg.core.table.row import Standing
 from gossipreg.gateway.http.ask import one, pretty
-from gossipreg.gateway.http.message import PLAIN, HttpError, Request, Response, json_bytes, json_response, shown
 from gossipreg.gateway.http.options import Options
 from gossipreg.gateway.http.shapes import (
     NODE_MAINTENANCE,
@@ -18,6 +17,7 @@ from gossipreg.gateway.http.shapes import (
     own_checks,
 )
 from gossipreg.model import Health, Instance
+from gossipreg.net.http_message import PLAIN, HttpError, Request, Response, json_bytes, json_response, shown
 from gossipreg.sidecar_api import SidecarApi
 
 _HEALTH_STATUSES = {Health.PASSING: 200, Health.WARNING: 429}

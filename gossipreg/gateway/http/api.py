@@ -7,7 +7,6 @@ from typing import Any
 from gossipreg.callers import Caller
 from gossipreg.errors import NotAllowed
 from gossipreg.gateway.http.client import Answer
-from gossipreg.gateway.http.message import Request, Response
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.openapi import describe
 from gossipreg.gateway.http.parts import Parts
@@ -17,6 +16,7 @@ from gossipreg.gateway.http.route import Route
 from gossipreg.gateway.http.router import Router
 from gossipreg.gateway.http.routes import ROUTES
 from gossipreg.gateway.http.writes import in_http
+from gossipreg.net.http_message import Request, Response
 from gossipreg.sidecar_api import SidecarApi
 
 ROUTER = Router(ROUTES, REFUSALS)

@@ -8,7 +8,7 @@ import random
 import re
 
 from gossipreg.gateway.http.indexes import MAX_INDEX
-from gossipreg.gateway.http.message import HttpError, Request, bad_request, shown
+from gossipreg.net.http_message import HttpError, Request, bad_request, shown
 
 WAIT_DEFAULT_S = 300.0
 WAIT_MAX_S = 600.0

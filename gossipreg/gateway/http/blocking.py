@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import trio
 
 from gossipreg.gateway.http.indexes import MAX_INDEX
-from gossipreg.gateway.http.message import HttpError, Response, error_response, json_bytes
 from gossipreg.gateway.http.options import NO_OPTIONS, Options
 from gossipreg.gateway.http.route import Route
+from gossipreg.net.http_message import HttpError, Response, error_response, json_bytes
 
 KEPT_MAX = 4096
 """Questions without waiters whose index is kept."""

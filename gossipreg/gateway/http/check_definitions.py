@@ -6,8 +6,8 @@ from typing import Any
 
 from gossipreg.gateway.http.ask import duration_untrusted
 from gossipreg.gateway.http.definitions import Given, keys, refuse, text_of, unknown_keys
-from gossipreg.gateway.http.message import bad_request, shown
 from gossipreg.model import Health
+from gossipreg.net.http_message import bad_request, shown
 
 STATUSES = {"passing": Health.PASSING, "warning": Health.WARNING, "critical": Health.CRITICAL}
 _CHECK = frozenset(

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Protocol, runtime_checkable
 
-from gossipreg.gateway.http.framing import Reader
-from gossipreg.gateway.http.message import Head, Response
+from gossipreg.net.http_framing import Reader
+from gossipreg.net.http_message import Head, Response
 
 
 @runtime_checkable

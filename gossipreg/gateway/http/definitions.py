@@ -9,7 +9,7 @@ its key. A service as GET answers it is accepted: its name is under `Service` th
 import json
 from typing import Any
 
-from gossipreg.gateway.http.message import bad_request, shown
+from gossipreg.net.http_message import bad_request, shown
 
 DEPTH_MAX = 16
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gossipreg.errors import CannotStart
-from gossipreg.gateway.http.message import READ, Head, HttpError
 from gossipreg.gateway.http.tokens import Tokens, carried_untrusted
 from gossipreg.net.addresses import is_loopback
+from gossipreg.net.http_message import READ, Head, HttpError
 
 _CHALLENGE = ("WWW-Authenticate", 'Basic realm="gossipreg", charset="UTF-8"')
 

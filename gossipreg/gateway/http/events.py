@@ -14,8 +14,8 @@ import trio
 
 from gossipreg.core.followers import Current, Followers
 from gossipreg.core.view import View
-from gossipreg.gateway.http.message import HttpError, Response
 from gossipreg.model import Change
+from gossipreg.net.http_message import HttpError, Response
 from gossipreg.wire.shapes import change_shape, current_shape
 
 KEEP_ALIVE_S = 15.0

@@ -23,8 +23,8 @@ from typing import Any
 
 from gossipreg.gateway.http.automaton import STEPS_MAX, BadPattern, Work
 from gossipreg.gateway.http.kinds import KINDS, Kind
-from gossipreg.gateway.http.message import HttpError, bad_request, shown
 from gossipreg.gateway.http.pattern import Pattern
+from gossipreg.net.http_message import HttpError, bad_request, shown
 
 TEXT_MAX = 1024
 DEPTH_MAX = 32

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 
 from gossipreg.errors import BadConfig
-from gossipreg.gateway.http.message import Head, HttpError, shown
+from gossipreg.net.http_message import Head, HttpError, shown
 
 LOCAL_NAMES = ("localhost",)
 _LABELS = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")

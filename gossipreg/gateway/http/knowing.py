@@ -8,9 +8,9 @@ answers, only an empty answer to a question about one name is refused: that tabl
 """
 
 from gossipreg.core.view import View
-from gossipreg.gateway.http.message import HttpError
 from gossipreg.gateway.http.route import About
 from gossipreg.gateway.http.spellings import folded
+from gossipreg.net.http_message import HttpError
 
 KNOWN_LEADER = "X-Consul-KnownLeader"
 PARTIAL = "X-Gossipreg-Partial"

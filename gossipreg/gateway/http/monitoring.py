@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from gossipreg.gateway.http.ask import flag, one, pretty
 from gossipreg.gateway.http.events import Events, Stream
-from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, json_response
 from gossipreg.gateway.http.metrics import CONTENT_TYPE, metrics_text
 from gossipreg.model import Health, Instance
+from gossipreg.net.http_message import HttpError, Request, Response, bad_request, json_response
 from gossipreg.sidecar_api import SidecarApi
 
 TEXT = "text/plain; charset=utf-8"

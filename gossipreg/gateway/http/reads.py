@@ -17,13 +17,13 @@ from gossipreg.gateway.http import ask, knowing
 from gossipreg.gateway.http.blocking import ALL, Answers, Found, Question, Topic
 from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.filter import compile_filter_untrusted
-from gossipreg.gateway.http.message import Request, Response, bad_request, json_bytes, shown
 from gossipreg.gateway.http.options import NO_OPTIONS, Options
 from gossipreg.gateway.http.params import NEAR, PASSING, TAG
 from gossipreg.gateway.http.parts import Parts
 from gossipreg.gateway.http.route import About, Route
 from gossipreg.gateway.http.spellings import folded
 from gossipreg.model import NodeId
+from gossipreg.net.http_message import Request, Response, bad_request, json_bytes, shown
 from gossipreg.sidecar_api import SidecarApi
 
 QUESTION_MAX = 2048

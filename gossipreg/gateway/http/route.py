@@ -11,10 +11,10 @@ from enum import Enum
 from typing import Any, Concatenate
 
 from gossipreg.gateway.http.client import Answer
-from gossipreg.gateway.http.message import READ, Request
 from gossipreg.gateway.http.options import Options
 from gossipreg.gateway.http.params import Param
 from gossipreg.gateway.http.parts import Parts
+from gossipreg.net.http_message import READ, Request
 
 WRITE = ("PUT",)
 

@@ -6,11 +6,11 @@ from typing import Any, Concatenate
 from gossipreg.gateway.http.agent import AgentReads
 from gossipreg.gateway.http.catalog import CatalogReads
 from gossipreg.gateway.http.client import Answer
-from gossipreg.gateway.http.message import READ, Request
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.params import BLOCKING, FILTER, FORMAT, PRETTY, SHOWN, Param
 from gossipreg.gateway.http.route import WRITE, About, Route
 from gossipreg.gateway.http.writes import Writes
+from gossipreg.net.http_message import READ, Request
 
 
 def catalog_read(

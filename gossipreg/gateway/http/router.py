@@ -6,8 +6,8 @@ unsupported says why.
 
 from collections.abc import Iterable
 
-from gossipreg.gateway.http.message import HttpError, Request
 from gossipreg.gateway.http.route import Refusal, Route
+from gossipreg.net.http_message import HttpError, Request
 
 WRITES = ("PUT", "POST", "DELETE", "PATCH")
 """The methods that a refusal answers on a path that has reads only."""

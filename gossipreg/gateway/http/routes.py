@@ -10,7 +10,6 @@ from gossipreg.gateway.http.agent import AgentReads
 from gossipreg.gateway.http.catalog import CatalogReads
 from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.eureka.routes import EUREKA_ROUTES
-from gossipreg.gateway.http.message import Request, json_response
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.params import ENABLE, NEAR, NODE_META, NOTE, PASSING, REASON, SERVICE, TAG, Param
 from gossipreg.gateway.http.parts import Parts
@@ -19,6 +18,7 @@ from gossipreg.gateway.http.route import About, Route
 from gossipreg.gateway.http.route_groups import agent_read, catalog_read, health_status, monitoring, write
 from gossipreg.gateway.http.writes import Writes
 from gossipreg.model import Health
+from gossipreg.net.http_message import Request, json_response
 
 STATES = ("any", "passing", "warning", "critical", "unknown")
 """Consul's state `unknown` does not occur here: a check that has not run yet is critical."""

@@ -18,12 +18,12 @@ from gossipreg.gateway.http import connections
 from gossipreg.gateway.http.client import Answer, HttpConnection, Parked, Streaming
 from gossipreg.gateway.http.connections import CONNECTIONS_MAX, Connections
 from gossipreg.gateway.http.doors import Door, door_of
-from gossipreg.gateway.http.framing import CONTINUE, Reader, response_bytes, stream_head
-from gossipreg.gateway.http.message import Head, HttpError, Request, Response, error_response, target_untrusted
 from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.gateway.http.selection import READ, WRITE
 from gossipreg.net import descriptors
 from gossipreg.net.accepting import accept_connections
+from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes, stream_head
+from gossipreg.net.http_message import Head, HttpError, Request, Response, error_response, target_untrusted
 
 CONNECTIONS_MIN = 64
 """Served even if the process may have hardly any descriptors."""

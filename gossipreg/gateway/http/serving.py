@@ -15,12 +15,12 @@ from gossipreg.gateway.http.api import Api
 from gossipreg.gateway.http.doors import Door, Doors
 from gossipreg.gateway.http.events import Events
 from gossipreg.gateway.http.guard import Guard
-from gossipreg.gateway.http.message import Head
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.gateway.http.server import Server
 from gossipreg.gateway.http.spellings import folded
 from gossipreg.model import Change, NodeId
+from gossipreg.net.http_message import Head
 from gossipreg.sidecar_api import SidecarApi
 
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from gossipreg.errors import CannotStart
-from gossipreg.gateway.http.message import Head
+from gossipreg.net.http_message import Head
 
 FILE_MAX_BYTES = 64 * 1024
 TOKENS_MAX = 256

@@ -15,9 +15,9 @@ from gossipreg.gateway.http.agent import AgentReads
 from gossipreg.gateway.http.ask import flag, one
 from gossipreg.gateway.http.check_definitions import Check
 from gossipreg.gateway.http.definitions import Given
-from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request, shown
 from gossipreg.gateway.http.options import NO_OPTIONS
 from gossipreg.model import Health
+from gossipreg.net.http_message import HttpError, Request, Response, bad_request, shown
 from gossipreg.sidecar_api import SidecarApi
 
 DONE = Response(200, b"")

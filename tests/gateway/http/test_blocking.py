@@ -17,9 +17,9 @@ from gossipreg.gateway.http import blocking
 from gossipreg.gateway.http.ask import WAIT_DEFAULT_S, WAIT_MAX_S
 from gossipreg.gateway.http.blocking import ALL, Answers, Question
 from gossipreg.gateway.http.indexes import MAX_INDEX
-from gossipreg.gateway.http.message import Response
 from gossipreg.gateway.http.routes import ROUTES
 from gossipreg.model import Address, Health, Status
+from gossipreg.net.http_message import Response
 from tests.gateway.http.conftest import Client, Served, request_bytes
 
 MANY = 400

@@ -7,7 +7,7 @@ from math import inf
 from gossipreg.callers import Caller
 from gossipreg.gateway.http.client import HttpConnection
 from gossipreg.gateway.http.deadlines import VOID_MIN, Deadlines
-from gossipreg.gateway.http.framing import Reader
+from gossipreg.net.http_framing import Reader
 
 SOCK = socket.socket()
 SOCK.close()

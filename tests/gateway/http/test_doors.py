@@ -10,9 +10,9 @@ import pytest
 from gossipreg.errors import CannotStart
 from gossipreg.gateway.http import server
 from gossipreg.gateway.http.doors import Door, Doors, door_of
-from gossipreg.gateway.http.message import Head, HttpError
 from gossipreg.gateway.http.routes import OPEN_PATHS
 from gossipreg.gateway.http.tokens import Tokens
+from gossipreg.net.http_message import Head, HttpError
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Served, request_bytes, running
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.gateway.http.filter import DEPTH_MAX, TEXT_MAX, compile_filter_untrusted
-from gossipreg.gateway.http.message import HttpError
+from gossipreg.net.http_message import HttpError
 
 ENTRY: dict[str, Any] = {
     "Node": {"ID": "u", "Node": "one", "Address": "10.0.0.1", "Datacenter": "dc",

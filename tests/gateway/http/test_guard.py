@@ -4,7 +4,7 @@ import pytest
 
 from gossipreg.errors import BadConfig
 from gossipreg.gateway.http.guard import Guard
-from gossipreg.gateway.http.message import Head, HttpError
+from gossipreg.net.http_message import Head, HttpError
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from math import inf
 import pytest
 
 from gossipreg.core.effects import Effect
-from gossipreg.gateway.http.message import json_bytes
 from gossipreg.model import Address, Liveness, Rank
+from gossipreg.net.http_message import json_bytes
 from gossipreg.wire.messages import Claim
 from tests.core.speaker import Speaker, row_content
 from tests.gateway.http.conftest import Served

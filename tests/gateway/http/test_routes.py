@@ -13,7 +13,6 @@ from gossipreg.gateway.http.doors import Door, Doors
 from gossipreg.gateway.http.eureka.resources import Resources
 from gossipreg.gateway.http.eureka.routes import TABLE
 from gossipreg.gateway.http.kinds import KINDS
-from gossipreg.gateway.http.message import READ, Head, HttpError, Request
 from gossipreg.gateway.http.openapi import SCHEMAS
 from gossipreg.gateway.http.params import BLOCKING, FILTER, NEAR
 from gossipreg.gateway.http.reads import topics
@@ -21,6 +20,7 @@ from gossipreg.gateway.http.refusals import REFUSALS
 from gossipreg.gateway.http.route import About, Route
 from gossipreg.gateway.http.routes import OPEN_PATHS, ROUTES
 from gossipreg.gateway.http.tokens import Tokens
+from gossipreg.net.http_message import READ, Head, HttpError, Request
 from gossipreg.rights import NODE_WIDE, RIGHTS, Right
 from tests.gateway.http.conftest import Served
 

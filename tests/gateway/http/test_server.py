@@ -10,8 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import connections
 from gossipreg.gateway.http.connections import IDLE_S, REQUEST_S, SEND_S
-from gossipreg.gateway.http.framing import BODY_MAX_BYTES, HEAD_MAX_BYTES
-from gossipreg.gateway.http.message import HttpError
+from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES
+from gossipreg.net.http_message import HttpError
 from tests.gateway.http.conftest import Served, request_bytes
 
 LEADER = request_bytes("GET", "/v1/status/leader")

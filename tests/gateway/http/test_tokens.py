@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.errors import CannotStart
-from gossipreg.gateway.http.message import Head
 from gossipreg.gateway.http.tokens import TOKEN_MAX_BYTES, TOKENS_MAX, carried_untrusted, read_tokens
+from gossipreg.net.http_message import Head
 
 ONE, TWO = b"first-token-of-the-file", b"second/token+of=file"
 

@@ -14,7 +14,7 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-from gossipreg.gateway.http.message import Response, bad_request
+from gossipreg.net.http_message import Response, bad_request
 
 DEPTH_MAX = 16
 """Levels of a document. A registration has five: instance, dataCenterInfo, metadata, key, text."""

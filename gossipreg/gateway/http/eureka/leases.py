@@ -25,8 +25,8 @@ from gossipreg.gateway.http.eureka.instances import (
     Document,
     is_address,
 )
-from gossipreg.gateway.http.message import bad_request
 from gossipreg.model import Health
+from gossipreg.net.http_message import bad_request
 
 EXPIRY_MIN_S = 60
 """An instance whose lease ended is deregistered no sooner than this: a client that was stopped for a moment is back in

@@ -28,10 +28,10 @@ from gossipreg.gateway.http.eureka.instances import (
     instance_id,
 )
 from gossipreg.gateway.http.eureka.recent import Recent
-from gossipreg.gateway.http.message import HttpError, Request, Response, bad_request
 from gossipreg.gateway.http.spellings import folded
 from gossipreg.gateway.http.writes import DONE, done, in_http
 from gossipreg.model import Change, Instance, Service
+from gossipreg.net.http_message import HttpError, Request, Response, bad_request
 from gossipreg.sidecar_api import SidecarApi
 
 REGISTERED = Response(204, b"")

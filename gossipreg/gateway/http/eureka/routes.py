@@ -7,13 +7,13 @@ hold them.
 
 from typing import TYPE_CHECKING
 
-from gossipreg.gateway.http.message import READ
 from gossipreg.gateway.http.route import Handle, Refusal, Route
+from gossipreg.net.http_message import READ
 
 if TYPE_CHECKING:
     from gossipreg.gateway.http.client import Answer
-    from gossipreg.gateway.http.message import Request
     from gossipreg.gateway.http.parts import Parts
+    from gossipreg.net.http_message import Request
 
 PREFIXES = ("/eureka", "/eureka/v2")
 

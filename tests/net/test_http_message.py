@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.gateway.http.message import HttpError, target_untrusted
+from gossipreg.net.http_message import HttpError, target_untrusted
 
 PRINTABLE = st.text(st.characters(codec="utf-8"), max_size=20).filter(str.isprintable)
 

@@ -19,7 +19,7 @@ from http import HTTPStatus
 import h11
 
 from gossipreg.callers import Caller
-from gossipreg.gateway.http.message import Head, HttpError, Response
+from gossipreg.net.http_message import Head, HttpError, Response
 
 HEAD_MAX_BYTES = 16 * 1024
 BODY_MAX_BYTES = 1024 * 1024
