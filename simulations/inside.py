@@ -63,7 +63,7 @@ def forget(node: Node, id: NodeId) -> None:
 
 def answered_in_time(node: Node, share: float) -> None:
     """Set the share of the node's own pings that were acked in time, as the node measures it for its own fault."""
-    node._prober.health._ours = share
+    node._prober.health._acked_share = share
 
 
 def accused(node: Node) -> None:
@@ -95,7 +95,7 @@ def lower_local_health(node: Node, by: int) -> None:
 
 def note_pair(node: Node, id: NodeId, helper: NodeId) -> None:
     """Note that the helper has reached this member, and the node has not."""
-    node._prober.pairs.vouched(id, helper)
+    node._prober.pairs.helper_reached(id, helper)
 
 
 def late_ack(node: Node, id: NodeId, size_bytes: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gossipreg.core.failure.prober import Prober
-from gossipreg.core.failure.suspicion import PrivateSuspicions
+from gossipreg.core.failure.suspicion import LocalSuspicions
 from gossipreg.core.gossip import reconcile
 from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.reconcile import AntiEntropy
@@ -112,7 +112,7 @@ def others_refute(merge: Any) -> Any:
 
 
 def no_floor(_: Any) -> Any:
-    def broken(self: PrivateSuspicions, id: NodeId, suspicion: Any) -> None:  # noqa: ARG001 (whatever it rests on)
+    def broken(self: LocalSuspicions, id: NodeId, suspicion: Any) -> None:  # noqa: ARG001 (whatever it rests on)
         self._declare(id, "hasty")
 
     return broken
@@ -208,8 +208,8 @@ BREAKS: tuple[Break, ...] = (
     Break("a fingerprint that forgets buckets", ("equal_tables",), Table, "_put_hash", buckets_forgotten),
     Break("tables are never compared", ("equal_tables",), AntiEntropy, "on_fingerprint", _nothing, LATER),
     Break("dead members are not greeted", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, LATER),
-    Break("a claim believed too early", ("taken_for_dead",), PrivateSuspicions, "_judge", no_floor, LOSSY),
-    Break("a floor cut to a fifth", ("paused",), PrivateSuspicions, "_floor_s", floor_of_a_fifth),
+    Break("a claim believed too early", ("taken_for_dead",), LocalSuspicions, "_judge", no_floor, LOSSY),
+    Break("a floor cut to a fifth", ("paused",), LocalSuspicions, "_floor_s", floor_of_a_fifth),
     Break("no member refutes", ("taken_for_dead",), Table, "refute", _nothing),
     Break("rows of dead members are kept for good", ("forgotten",), Table, "_time_forgetting", _nothing),
     Break("rows of dead members are forgotten too soon", ("forgotten",), Table, "expire", forgotten_early),

@@ -7,7 +7,7 @@ the part acts (`node.py`).
 from gossipreg.core.failure.flap_damping import Return
 from gossipreg.core.failure.isolation import AloneOver
 from gossipreg.core.failure.prober import Period, ProbeDue
-from gossipreg.core.failure.quarantine import Prove
+from gossipreg.core.failure.quarantine import ProbeOwners
 from gossipreg.core.gossip.dissemination import Disseminate, Retransmit, SendReceipts
 from gossipreg.core.gossip.join import ListAgain, MissingAgain
 from gossipreg.core.gossip.pulls import PullAgain
@@ -53,8 +53,8 @@ class NodeTimers(NodeOrder):
                 self._last_known.on_over()
             case Forsaken():
                 self._joining.start_alone()
-            case Prove():
-                self._quarantine.on_prove()
+            case ProbeOwners():
+                self._quarantine.on_probe_owners()
             case RaiseGeneration():
                 self._identity_conflict.on_raise_generation()
             case AloneOver():

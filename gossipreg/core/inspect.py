@@ -7,7 +7,7 @@ can change without its tests. Every answer is a value or a copy: nobody changes 
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
-from gossipreg.core.failure.suspicion import PrivateSuspicions
+from gossipreg.core.failure.suspicion import LocalSuspicions
 from gossipreg.model import Address, BootId, Instance, Member, NodeId
 
 if TYPE_CHECKING:
@@ -150,14 +150,14 @@ class Inspection:
     def helpers_asked(self, id: NodeId) -> tuple[NodeId, ...]:
         """The members that were asked to ping this suspect."""
         suspicions = self._view._suspicions
-        held = suspicions._held.get(id) if isinstance(suspicions, PrivateSuspicions) else None
+        held = suspicions._held.get(id) if isinstance(suspicions, LocalSuspicions) else None
         return () if held is None else tuple(held.used)
 
     @property
     def helpers_that_reached(self) -> tuple[NodeId, ...]:
         """The last members that reached a suspect of ours, the latest last."""
         suspicions = self._view._suspicions
-        return tuple(suspicions._reaching) if isinstance(suspicions, PrivateSuspicions) else ()
+        return tuple(suspicions._reaching) if isinstance(suspicions, LocalSuspicions) else ()
 
     @property
     def probes(self) -> tuple[PendingProbe, ...]:

@@ -20,7 +20,7 @@ from gossipreg.core.failure.flap_damping import FlapDamping
 from gossipreg.core.failure.isolation import Isolation
 from gossipreg.core.failure.prober import Prober, Suspicions
 from gossipreg.core.failure.quarantine import Quarantine
-from gossipreg.core.failure.suspicion import PrivateSuspicions
+from gossipreg.core.failure.suspicion import LocalSuspicions
 from gossipreg.core.gossip.answered_requests import AnsweredRequests
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import Joining
@@ -136,7 +136,7 @@ class Node(NodeTimers):
         return Prober(self._context, self.table, self._ring, self._channel)
 
     def _make_suspicions(self) -> Suspicions:
-        return PrivateSuspicions(
+        return LocalSuspicions(
             self._context, self.table, self._ring, self._round_trips, self._channel, self._prober, self._declare,
             self._membership.hide, self._isolation.cut_off,
         )  # fmt: skip
@@ -269,7 +269,7 @@ class Node(NodeTimers):
         context.now = max(now, context.now)
         if late_s > self.config.stall_s:
             self._prober.slept(late_s)
-            self._isolation.slept()
+            self._isolation.on_stall()
         return context
 
     def _end(self) -> list[Effect]:

@@ -232,8 +232,8 @@ MUTATIONS = [
     ),
     Mutation(
         "answer_in_time_counts_as_missed",
-        "self._ours += (in_time - self._ours) * _WEIGHT",
-        "self._ours += (0 - self._ours) * _WEIGHT",
+        "self._acked_share += (in_time - self._acked_share) * _WEIGHT",
+        "self._acked_share += (0 - self._acked_share) * _WEIGHT",
         likely="flap_damping",
     ),
     Mutation(

@@ -38,7 +38,7 @@ _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
 _NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
 _PARTS = "gossipreg.core", "gossipreg.wire.seal", "simulations.baselines"
 _TIMERS = 16
-"""The timers that exist once: Period, Disseminate, Prove, Seek, ..."""
+"""The timers that exist once: Period, Disseminate, ProbeOwners, Seek, ..."""
 _DATAGRAMS_GATHERED = 4096
 """Receipts owed to one member: a receipt names datagrams of the last few milliseconds."""
 
@@ -120,9 +120,9 @@ BOUNDS: dict[str, Bound] = {
     "PeerSessions._greetings": _exactly(_GREETINGS),
     "PeerSessions._guests": lambda _node, ever: min(ever, _GUESTS),
     "PeerSessions._by_row": _known,
-    "PrivateSuspicions._held": _SUSPECTS,
-    "PrivateSuspicions._questions": _exactly(suspicion._QUESTIONS_MAX),
-    "PrivateSuspicions._reaching": _exactly(suspicion._REACHING_MAX),
+    "LocalSuspicions._held": _SUSPECTS,
+    "LocalSuspicions._questions": _exactly(suspicion._QUESTIONS_MAX),
+    "LocalSuspicions._reaching": _exactly(suspicion._REACHING_MAX),
     "AntiEntropy._answered": _exactly(reconcile._KEPT_MAX),
     "AntiEntropy._begun": _known,
     "AntiEntropy._open": _exactly(reconcile._KEPT_MAX),

@@ -1,18 +1,19 @@
-"""Coming back: when we refute that we are dead.
+"""Flap damping: when this member refutes that it is dead.
 
-Owns: the returns of this process after faults of its own, and the one that waits. Never knows: who took us for dead, or
-how a refutation is made (`about_us.py`).
+Owns: when this member returned after faults of its own, and the return that is delayed now. Never knows: who declared
+this member dead, or how a refutation is made (`about_us.py`).
 
-Who was taken for dead wrongly refutes at once, always. But who was lost because it heard nobody, or was not heard
-itself, and comes back, and is lost again, and so on, makes all change their minds without end. The first such returns
-are at once too; further ones wait, for longer each time, until the first are forgotten (route flap damping, RFC 2439;
-ejection times in Envoy's outlier detection). Who waits is out: for the others it is dead, its services are not in their
-answers, and it claims nothing about anybody.
+A member that was declared dead by mistake refutes it at once. But a member whose own link keeps failing is declared
+dead and returns again and again, and each time every other member changes its answers. So the first returns after a
+fault of its own are at once too; each later one is delayed for longer, until the earlier ones are forgotten (route flap
+damping, RFC 2439; Envoy's outlier detection lengthens ejection times in the same way). A damped member stays dead for
+all others: its services are not in their answers, and it declares nobody dead.
 
-Its own fault it is where it heard nothing from anyone for as long as a silent member is given, although it ran, or
-where far fewer answer it than answer others and some find that it does not answer (`local_health.py`). A process that
-slept is no such case, nor are the members of a part that was cut off, unless it was a very small one. Nor is it where
-many others were lost at the same time: then it waits for a period or two only. A restart forgets all.
+The fault is this member's own in two cases: it received nothing from any member for `floor_silent_s` although it ran,
+or far fewer members ack its pings than ack those of others, and some accuse it (`local_health.py`). It is not its own
+if this process was stalled, or if it was in a part of the network that was cut off, unless that part was very small. If
+many other members were lost at the same time, the network was at fault, so the return is delayed for a period or two
+only. A restart of the process forgets all returns.
 """
 
 from collections import deque
@@ -26,24 +27,27 @@ from gossipreg.core.table.table import Table
 from gossipreg.wire.messages import Claim
 
 WAITS_S = 0, 0, 60, 300
-"""How long the first return after a fault of our own waits, the second, ... and all after the last. A cable that is
-pulled twice costs nothing more; two changes of opinion in the longest wait are less than one a minute."""
+"""The delay of the first return after a fault of our own, of the second, ...; the last one is for all later returns. A
+cable that is pulled twice costs nothing more. With the longest delay a member changes the answers of others less than
+once a minute."""
 _REMEMBERED_S = 1800
+"""A return is forgotten after this time."""
 _RETURNS_MAX = len(WAITS_S) + _REMEMBERED_S // WAITS_S[-1]
-"""So many fit into that time, where each waits."""
+"""The most returns within that time, since each of them is delayed."""
 _RECENT_PERIODS = 10
-"""A silence that ended so long ago may be why we are taken for dead now."""
+"""A silence that ended less than so many periods ago may be why this member was declared dead."""
 _SHOWS_PERIODS = 60
-"""So long a fault may take to show: a return before that counts with the first one after it. (Some that lose 80 % one
-way are lost after three periods, when half of their answers were still those from before.)"""
+"""A fault of our own may take so many periods to show: a return before that counts with the first one after it. Some
+members behind a link that loses 80 % one way are declared dead after three periods, when half of their results are
+still those from before the fault."""
 _MANY = 8
-"""Where one in so many members was lost when we were, it was the network: a switch that fails again and again must not
-keep out those whom it parted. (Of 5 members of which two share a machine the three others were out for minutes.)"""
+"""If one in so many members was lost at the same time, the network was at fault. A switch that fails again and again
+must not damp the members that it cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Timer: have we waited for long enough? Once a period."""
+    """Timer: check whether the delay of our return is over. Fires once a period."""
 
 
 class FlapDamping:
@@ -53,17 +57,17 @@ class FlapDamping:
         self._ring = ring
         self._isolation = isolation
         self._returns: deque[float] = deque(maxlen=_RETURNS_MAX)
-        """When we came back after a fault of our own, those not forgotten yet. (To count all returns of who is at fault
-        once kept well members out for minutes: each side of a partition refutes what the other one thought, and across
-        a bridge again and again.)"""
+        """When this member returned after faults of its own, as far as that is not forgotten. Other returns do not
+        count: after a partition each side refutes what the other side declared, which is nobody's own fault."""
         self._unexplained_at = float("-inf")
-        """When we last came back without a sign of such a fault; only this one may count later."""
+        """When this member last returned without a sign of its own fault. Only this one may count later."""
         self._claim: Claim | None = None
-        """The highest of the claims that wait for an answer."""
+        """The claim with the highest incarnation that we have not refuted yet."""
         self._since = self._until = float("-inf")
 
-    def puts_off(self, claim: Claim, *, at_fault: bool) -> bool:
-        """Whether the answer to this claim that we are dead is put off; if so it is kept for then."""
+    def delays(self, claim: Claim, *, at_fault: bool) -> bool:
+        """Return whether the refutation of this claim, that we are dead, is delayed. If so, the claim is kept.
+        `at_fault`: lost probes are our own fault (`LocalHealth.at_fault`)."""
         context = self._context
         own = self._table.own
         if (claim.generation, claim.incarnation) < own.liveness[:2] or own.left:
@@ -93,14 +97,14 @@ class FlapDamping:
         return True
 
     def on_return(self) -> Claim | None:
-        """The claim that is to be refuted now; None where it is too soon, or we hear nobody even now."""
+        """Return the claim to refute now. None while the delay lasts, or while we still receive nothing."""
         context, claim = self._context, self._claim
         period_s = context.config.period_s
         network = self._many_lost()
         early = (context.now < self._until and not network) or context.now - context.heard_at > period_s
         if (
             early and claim is not None and claim.generation == self._table.generation
-        ):  # a newer one of ours is not dead
+        ):  # a claim about an earlier generation of ours says nothing of the present one
             context.timers.set(Return(), context.now + period_s)
             return None
         self._claim, context.damped = None, False
@@ -110,7 +114,7 @@ class FlapDamping:
         return claim
 
     def _many_lost(self) -> bool:
-        """Whether many others are dead since about the time when we were taken for it."""
+        """Whether many other members died at about the time when we were declared dead."""
         context = self._context
         since = self._since - _RECENT_PERIODS * context.config.period_s
         lost = sum(row.state is State.DEAD and row.changed_at >= since for row in self._table.rows.values())

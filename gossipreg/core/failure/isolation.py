@@ -1,6 +1,6 @@
 """Isolation: whether this member receives nothing from anybody, and what its answers are worth then.
 
-Owns: since when nothing was received, and the note that this member is isolated. Never knows: who suspects whom.
+Owns: when the last long silence ended, and whether this member is isolated. Never knows: which member is suspected.
 
 A member that receives nothing from anybody must not declare others dead: most likely its own link is down. Its answers
 stay as they were, marked stale, for `alone_s`; then the services of others leave the answers, until any member is heard
@@ -16,33 +16,38 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId
 
 ALONE = "nobody has been heard for too long"
+"""The reason for which members are hidden once the isolation has lasted for `alone_s`."""
 SMALL = 3
 """A cluster of at most this many members is small: there, silence more likely means that the others are gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class AloneOver:
-    """Timer: this member has been isolated for so long that the last known answers are worth nothing."""
+    """Timer: this member has been isolated for so long that the last known answers are too old."""
 
 
 class Isolation:
-    def __init__(self, context: Context, table: Table, ring: Ring, roster: MembershipIndex) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, membership: MembershipIndex) -> None:
         self._context = context
         self._table = table
         self._ring = ring
-        self._membership = roster
+        self._membership = membership
         self._hidden: list[NodeId] = []
+        """The members that this isolation took out of our answers."""
         self.alone = False
         self.given_up = False
         """The isolation lasted so long that the services of others have left the answers, and the cluster is too large
-        for all the others to be gone. So what they have is not known."""
+        for all the others to be gone. So their services are not known."""
         self._small = True
+        """Whether the cluster was small when the isolation began."""
         self.heard_again_at = float("-inf")
-        """When the last silence ended that was longer than `floor_silent_s`, the time that a silent member is given."""
+        """When the last silence ended that was longer than `floor_silent_s`, the floor of a silent suspect."""
         self._awake_since = context.now
+        """When this process started, or ended its last stall."""
 
     def heard(self) -> bool:
-        """A fresh datagram of a member was opened. True where that ends a silence longer than `floor_silent_s`."""
+        """Note that a fresh datagram of a member was opened. Return whether that ends a silence longer than
+        `floor_silent_s`."""
         context = self._context
         again = context.now - max(context.heard_at, self._awake_since) > context.config.floor_silent_s
         if again:
@@ -58,12 +63,12 @@ class Isolation:
             context.event("not_alone")
         return again
 
-    def slept(self) -> None:
-        """This process did not run for a while: the silence of that time says nothing."""
+    def on_stall(self) -> None:
+        """Note that this process stood still for a while: the silence of that time means nothing."""
         self._awake_since = self._context.now
 
     def cut_off(self, since: float) -> None:
-        """Silence all around since then: nobody else was heard, and a probe was missed."""
+        """Begin the isolation: since that time no datagram came from any member, and a probe of ours was missed."""
         if self.alone:
             return
         context = self._context
@@ -76,6 +81,7 @@ class Isolation:
         self._membership.stale(True)
 
     def on_alone_over(self) -> None:
+        """Hide all other members, because the last known answers are too old now."""
         if self.alone:
             context = self._context
             self.given_up = not self._small

@@ -1,54 +1,55 @@
-"""Local health: how slow this member is, and whether what it sees says more of itself than of others.
+"""Local health: how slow this member is, and whether lost probes are its own fault.
 
-Owns: the score of Lifeguard (3.1), by which timeouts are multiplied; the share of our pings that is acked, the share
-of our suspects that helpers reach, and when we were last accused. Never knows: which member is suspected, or what
-follows if the fault is ours: no death is declared (`suspicion.py`), and our return waits (`flap_damping.py`).
+Owns: Lifeguard's score (section 3.1), by which timeouts are multiplied; the share of our pings that are acked in time,
+the share of our suspects that helpers reach, and when another member last accused us. Never knows: which member is
+suspected, or what follows if the fault is ours: we declare nobody dead (`suspicion.py`), and our return is delayed
+(`flap_damping.py`).
 
-The score rises with missing nacks and with each refutation of ours, and falls with each ack in time.
+The score rises with missing nacks and with each refutation of ours. It falls with each ack in time.
 
-A bad link of our own looks to us like many bad members. Two signs together show it: far fewer members answer us than
-answer the helpers that we ask, and some members find that we do not answer. Each sign alone may be the fault of others
-or of the network. A member at fault gives its nacks all the same: they are a measure for others. (Without them three
-members of which each lost 30 % heard of their helpers' successes alone, took the fault for theirs, and left a dead
-member in the answers for a minute.)
+If our own link is bad, many other members look bad to us. Two signs together show it: helpers reach far more of our
+suspects than we do, and some members accuse us. One sign alone may be the fault of others or of the network. A member
+at fault still sends nacks to others, because they count successes against failures. (When such members sent no nacks,
+three members that each lost 30 % of their datagrams received only successes from their helpers, took the fault for
+their own, and left a dead member in the answers for a minute.)
 """
 
 from gossipreg.core.context import Context
 
 _WEIGHT = 1 / 16
-"""Of one answer in the two parts: about the last sixteen count."""
-_FEW = 0.5
-"""Of ours that are answered, at most, where the fault is ours. Two of 16 that are cut off together for 2.5 s again and
-again miss a third, and the helpers on the other side reach all: by the comparison alone they were out for a minute."""
-_FEWER = 0.3
-"""By so much fewer of ours must be answered than of the helpers' before the fault is ours. Behind a link that loses
-80 % one way a fifth of ours is answered, and the helpers reach everybody; where all lose 40 %, both have a third. A
-bound on ours alone (0.3) is no measure: 3 to 5 of 30 members that lost 40 % everywhere found themselves at fault within
-ten minutes, now nobody."""
+"""The weight of one result in a share, so about the last 16 results count."""
+_LOW_SHARE = 0.5
+"""The fault is ours only if less than this share of our pings is acked. A member that shares a cut-off part of the
+network with few others misses a third of its pings, while helpers on the other side reach all of its suspects; the
+comparison with helpers alone would call that its own fault."""
+_SHARE_GAP = 0.3
+"""The fault is ours only if our share is lower than the helpers' share by more than this. Behind a link that loses 80 %
+one way, a fifth of our pings is acked, and helpers reach every suspect. If all members lose 40 %, both shares are about
+a third, so a limit on our own share alone would call healthy members faulty."""
 _ACCUSED_PERIODS = 60
-"""So long what others think of us counts. With 3, and with 10, one of 15 among 300 that lost 80 % one way forgot it and
-took a healthy member for dead. Whose fault is over is not held up by it: soon half of its own is answered."""
+"""An accusation counts for so many periods. With much less, a member behind a lossy link forgets it between two
+accusations. A member whose link has recovered is not held back by it: soon more than half of its pings are acked."""
 
 
 class LocalHealth:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._score = 0
-        self._ours = 1.0
-        """The part of our first probes of those who live that were answered in time, of late."""
-        self._helpers = 1.0
-        """The part of the helpers' words on our suspects that they reached them, of late."""
+        self._acked_share = 1.0
+        """The share of our first probes of living members that were acked in time, lately."""
+        self._helpers_share = 1.0
+        """The share of the helpers' answers about our suspects that say that the helper reached it, lately."""
         self._accused_at = float("-inf")
 
     # -- slow --------------------------------------------------------------------------------------------------------
 
     @property
     def score(self) -> int:
-        """0 is well."""
+        """0 is healthy; timeouts are multiplied by 1 + score."""
         return self._score
 
     def worse(self, by: int) -> None:
-        """Raise the score: we may be the slow one."""
+        """Raise the score: this member may be slow."""
         self._set_score(self._score + by)
 
     def better(self, by: int) -> None:
@@ -59,24 +60,24 @@ class LocalHealth:
         self._score = min(max(score, 0), self._context.config.local_health_max)
         self._context.timeout_multiplier = 1 + self._score
 
-    # -- at fault ----------------------------------------------------------------------------------------------------
+    # -- own fault ---------------------------------------------------------------------------------------------------
 
-    def lives(self, *, in_time: bool) -> None:
-        """Somebody whom we probed lives; whether it answered us in time. A miss says nothing of us before that: of a
-        part that was cut off nobody else answers."""
-        self._ours += (in_time - self._ours) * _WEIGHT
+    def probe_of_living(self, *, in_time: bool) -> None:
+        """Note whether a member that lives acked our probe in time. Call it with False only once the member has shown
+        that it lives: a member that is dead or cut off does not answer others either."""
+        self._acked_share += (in_time - self._acked_share) * _WEIGHT
 
-    def helper_says(self, *, reached: bool) -> None:
-        """A helper's word on somebody who did not answer us."""
-        self._helpers += (reached - self._helpers) * _WEIGHT
+    def helper_answered(self, *, reached: bool) -> None:
+        """Note whether a helper reached a member that did not answer us."""
+        self._helpers_share += (reached - self._helpers_share) * _WEIGHT
 
     def accused(self) -> None:
-        """Somebody tells us that it suspects us, or takes us for dead."""
+        """Note that another member suspects us, or has declared us dead."""
         self._accused_at = self._context.now
 
     @property
     def at_fault(self) -> bool:
-        """Whether the fault is ours. Who is out stays at fault until it is back."""
+        """Whether lost probes are our own fault. A damped member counts as at fault until it has returned."""
         context = self._context
         lately = context.now - self._accused_at <= _ACCUSED_PERIODS * context.config.period_s
-        return context.damped or (lately and self._ours < min(_FEW, self._helpers - _FEWER))
+        return context.damped or (lately and self._acked_share < min(_LOW_SHARE, self._helpers_share - _SHARE_GAP))

@@ -1,8 +1,8 @@
 """Lossy pairs: members that others reach, while datagrams between them and us are lost, often one way only.
 
-Owns: the signs of that, and when there are enough of them to tell a person. It only watches: no suspicion or
-declaration of death depends on it. It sends one probe every `RECHECK_PERIODS` to a member of a lossy pair that the ring
-no longer probes. Never knows: why datagrams are lost.
+Owns: the signs of such a loss, and when there are enough of them to report the pair. It only watches: no suspicion or
+declaration of death depends on it. It asks for one probe every `RECHECK_PERIODS` of a member of a lossy pair that is no
+longer our successor on the ring. Never knows: why datagrams are lost.
 
     unanswered   our pings of a member get no ack, and each time a helper reaches it
     accused      a member tells us again and again that it suspects us: its pings arrive, our acks do not
@@ -11,7 +11,7 @@ no longer probes. Never knows: why datagrams are lost.
     which way    unanswered, and its own datagrams arrive here    what we send is lost
                  accused                                          what we send is lost
                  unheard                                          what it sends is lost
-                 unanswered, and nothing is heard of it           not known
+                 unanswered, and nothing arrives from it          not known
 
 A sign counts once it was seen `SIGNS` times in a row, at most once a period. It is over after `ACKS` acks in a row
 (unanswered), after `OVER_PERIODS` without an accusation (accused), or with the next ping of the predecessor (unheard).
@@ -28,20 +28,22 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId
 
 SIGNS = 8
-"""With 10 % loss each way one ping in five gets no ack, and eight in a row get none once in six days. With 80 % loss
-one way that takes a minute."""
+"""A sign that was seen so often in a row counts. With 10 % loss each way, one ping in five gets no ack, and eight in a
+row get none once in six days. With 80 % loss one way that takes a minute."""
 ACKS = 4
-"""With 80 % loss one way four acks in a row come once in ten minutes."""
+"""So many acks in a row end a lossy pair. With 80 % loss one way, four acks in a row come once in ten minutes."""
 OVER_PERIODS = 4
-"""A member that suspects us says so once a period."""
+"""A sign that was not seen for so many periods is over. A member that suspects us says so once a period."""
 _ROW_PERIODS = 2.5
 """Two accusations are in a row if at most this time is between them, so one may be lost."""
 RECHECK_PERIODS = 10
+"""A member of a lossy pair is probed again after so many periods without a ping of ours."""
 UNHEARD_PERIODS = 10
+"""The predecessor is unheard if no ping of it arrived for so many periods,"""
 UNHEARD_S = 10.0
-"""The least time without a ping of the predecessor: it may have another profile, with longer periods."""
+"""and for at least this time: it may have another profile, with longer periods."""
 PAIRS_MAX = 8
-"""The number of pairs that are noted: with more of them the fault is our own link, which others see too."""
+"""The most pairs that are noted. If there are more, the fault is our own link, and other members see it too."""
 
 Way = Literal["to", "from", "unknown"]
 Sign = Literal["unanswered", "accused", "unheard"]
@@ -69,7 +71,7 @@ class _Seen:
     times: int = 0
 
     def again(self, now: float, apart_s: float) -> None:
-        """Count it once more, unless it was counted less than `apart_s` ago."""
+        """Count the sign once more, unless it was counted less than `apart_s` seconds ago."""
         if not self.times or now - self.at >= apart_s:
             self.times += 1
             self.at = now
@@ -81,7 +83,8 @@ class _Pair:
     acks: int = 0
     """The acks in a row."""
     through: dict[NodeId, None] = field(default_factory=dict)
-    told: LossyPair | None = None
+    reported: LossyPair | None = None
+    """As it was last reported; None if it does not count as lossy."""
 
 
 class Pairs:
@@ -96,10 +99,11 @@ class Pairs:
         self._pairs: dict[NodeId, _Pair] = {}
         self._predecessor: NodeId | None = None
         self._pinged_at = context.now
-        """When the predecessor pinged us last, or became our predecessor."""
+        """When the predecessor last pinged us, or became our predecessor."""
 
     def lossy(self) -> list[LossyPair]:
-        return [pair.told for pair in self._pairs.values() if pair.told is not None]
+        """The pairs that are reported as lossy."""
+        return [pair.reported for pair in self._pairs.values() if pair.reported is not None]
 
     # -- signs -------------------------------------------------------------------------------------------------------
 
@@ -109,34 +113,34 @@ class Pairs:
         if pair is not None:
             pair.acks = 0
 
-    def vouched(self, id: NodeId, helper: NodeId) -> None:
-        """Note that this helper reached a member that did not answer us."""
-        pair = self._sign(id, "unanswered")
+    def helper_reached(self, id: NodeId, helper: NodeId) -> None:
+        """Note that this helper reached a member that did not ack our ping."""
+        pair = self._note_sign(id, "unanswered")
         if pair is not None:
             pair.acks = 0
             pair.through.pop(helper, None)
             pair.through[helper] = None
             if len(pair.through) > self._context.config.helpers:
                 del pair.through[next(iter(pair.through))]
-            self._tell(id, pair)
+            self._report(id, pair)
 
     def accused(self, by: NodeId) -> None:
-        """Note that this member told us itself that it suspects us."""
+        """Note that this member sent us a claim that it suspects us."""
         known = self._pairs.get(by)
         seen = None if known is None else known.seen.get("accused")
         late = seen is not None and self._context.now - seen.at > _ROW_PERIODS * self._context.config.period_s
         if known is not None and seen is not None and late and seen.times < SIGNS:
             del known.seen["accused"]
-        pair = self._sign(by, "accused")
+        pair = self._note_sign(by, "accused")
         if pair is not None:
-            self._tell(by, pair)
+            self._report(by, pair)
 
     def answered(self, id: NodeId) -> None:
         """Note that it acked a ping of ours."""
         pair = self._pairs.get(id)
         if pair is not None:
             pair.acks += 1
-            if pair.told is None or pair.acks >= ACKS:
+            if pair.reported is None or pair.acks >= ACKS:
                 self._over(id, pair, "unanswered")
 
     def pinged(self, by: NodeId) -> None:
@@ -147,18 +151,18 @@ class Pairs:
                 self._over(by, self._pairs[by], "unheard")
 
     def forget(self, id: NodeId) -> None:
-        """Drop a member that is no longer on the ring."""
+        """Drop the signs of a member that is no longer on the ring."""
         pair = self._pairs.pop(id, None)
         if pair is not None:
             pair.seen.clear()
-            self._tell(id, pair)
+            self._report(id, pair)
 
     def on_period(self) -> None:
         """End signs that were not seen again, look for pings that should have come, and probe one member of a lossy
         pair that the ring does not probe any more."""
         context = self._context
         period_s = context.config.period_s
-        self._look_at_predecessor()
+        self._check_predecessor()
         recheck: NodeId | None = None
         for id, pair in list(self._pairs.items()):
             accused, unanswered = pair.seen.get("accused"), pair.seen.get("unanswered")
@@ -171,11 +175,12 @@ class Pairs:
                     recheck = id
             if pair.acks:
                 recheck = id
-            self._tell(id, pair)
+            self._report(id, pair)
         if recheck is not None:
             self._probe(recheck)
 
-    def _look_at_predecessor(self) -> None:
+    def _check_predecessor(self) -> None:
+        """Note it if the pings of our ring predecessor, which should arrive once a period, do not."""
         context = self._context
         predecessor = self._ring.predecessor()
         if predecessor != self._predecessor:
@@ -187,14 +192,14 @@ class Pairs:
         hears_others = context.now - context.heard_at <= OVER_PERIODS * context.config.period_s
         if predecessor is None or not hears_others or context.now - self._pinged_at < unheard_s:
             return
-        pair = self._sign(predecessor, "unheard")
+        pair = self._note_sign(predecessor, "unheard")
         if pair is not None:
             pair.seen["unheard"].since, pair.seen["unheard"].times = self._pinged_at, SIGNS
-            self._tell(predecessor, pair)
+            self._report(predecessor, pair)
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
-    def _sign(self, id: NodeId, sign: Sign) -> _Pair | None:
+    def _note_sign(self, id: NodeId, sign: Sign) -> _Pair | None:
         """Count this sign of a pair once more. None if the member is not alive, or if there are too many pairs
         already."""
         context = self._context
@@ -210,13 +215,14 @@ class Pairs:
         return pair
 
     def _over(self, id: NodeId, pair: _Pair, sign: Sign) -> None:
+        """Drop this sign."""
         pair.seen.pop(sign, None)
-        self._tell(id, pair)
+        self._report(id, pair)
 
-    def _tell(self, id: NodeId, pair: _Pair) -> None:
-        """Compare the signs with what was reported, and report what changed as an event."""
-        before, pair.told = pair.told, self._found(id, pair)
-        context, after = self._context, pair.told
+    def _report(self, id: NodeId, pair: _Pair) -> None:
+        """Report it as an event if the signs now say something else than was last reported."""
+        before, pair.reported = pair.reported, self._evaluated(id, pair)
+        context, after = self._context, pair.reported
         if before is None and after is not None:
             context.count("lossy_pairs_found")
         if after is not None and (before is None or (before.sign, before.way) != (after.sign, after.way)):
@@ -228,7 +234,8 @@ class Pairs:
         if not pair.seen:
             self._pairs.pop(id, None)
 
-    def _found(self, id: NodeId, pair: _Pair) -> LossyPair | None:
+    def _evaluated(self, id: NodeId, pair: _Pair) -> LossyPair | None:
+        """What the signs of this pair say now; None if there are not enough of them."""
         for sign in _certain(pair):
             since = pair.seen[sign].since
             through = tuple(pair.through) if sign == "unanswered" else ()
@@ -236,6 +243,7 @@ class Pairs:
         return None
 
     def _way(self, id: NodeId, sign: Sign, since: float) -> Way:
+        """Which datagrams of the pair are lost: the table at the head of this file."""
         if sign == "unheard":
             return "from"
         peer = self._channel.session(id)
@@ -248,6 +256,6 @@ class Pairs:
 
 
 def _certain(pair: _Pair) -> Iterator[Sign]:
-    """The signs that were seen often enough, the most telling one first."""
+    """Yield the signs that were seen often enough, the most certain one first."""
     order: tuple[Sign, ...] = ("unheard", "unanswered", "accused")
     return (sign for sign in order if sign in pair.seen and pair.seen[sign].times >= SIGNS)

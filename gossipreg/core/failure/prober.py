@@ -192,7 +192,7 @@ class Prober:
         elif not probe.missed:
             self.health.better(1)
             if not self.suspicions.suspects(peer):
-                self.health.lives(in_time=True)
+                self.health.probe_of_living(in_time=True)
         self.suspicions.reached(peer)
         return True
 

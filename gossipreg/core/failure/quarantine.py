@@ -6,8 +6,8 @@ An ack admits the row. After three probes without an ack we hold the owner dead,
 that gossips the row gets that claim as an answer. So a host that slept for days, and gossips members that are long
 dead, does not make them alive again.
 
-To drop such a row silently did not work. Members that never held the row have a ring without its owner, so no member
-probed it, and the host that had slept kept the dead member for ever.
+Dropping such a row silently is not enough: members that never held the row have a ring without its owner, so no
+member would probe it, and the host that slept would keep the dead member for ever.
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,22 @@ from gossipreg.model import NodeId, Rank
 from gossipreg.wire.messages import Claim
 
 _TRIES = 3
+"""The owner is held dead after so many probes without an ack."""
 _A_ROUND = 16
 """The most owners that are probed in one round. The others wait for the next round."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prove:
+class ProbeOwners:
     """Timer: probe the owners of quarantined rows."""
 
 
 class Quarantine:
-    def __init__(self, context: Context, table: Table, channel: Channel, detector: Prober) -> None:
+    def __init__(self, context: Context, table: Table, channel: Channel, prober: Prober) -> None:
         self._context = context
         self._table = table
         self._channel = channel
-        self._prober = detector
+        self._prober = prober
         self._tries: dict[NodeId, tuple[int, float]] = {}
         """How often each owner was probed, and since when."""
 
@@ -43,14 +44,15 @@ class Quarantine:
         if id not in self._tries:
             self._tries[id] = 0, self._context.now
             self._context.count("unproven")
-            self._context.timers.set_earlier(Prove(), self._context.now)
+            self._context.timers.set_earlier(ProbeOwners(), self._context.now)
 
     def acked(self, id: NodeId) -> None:
-        """Its owner answered a probe of ours."""
+        """Admit the row, if it is quarantined: its owner acked a probe of ours."""
         self._tries.pop(id, None)
         self._table.admit(id, self._context.now)
 
-    def on_prove(self) -> None:
+    def on_probe_owners(self) -> None:
+        """Probe the next owners. Hold those dead that did not ack their last probe."""
         context = self._context
         for id in list(self._tries)[:_A_ROUND]:
             row = self._table.rows.get(id)
@@ -66,4 +68,4 @@ class Quarantine:
             else:  # we are isolated or cannot speak with it: the missing acks say nothing about the owner
                 self._tries[id] = 0, context.now
         if self._tries:
-            context.timers.set(Prove(), context.now + context.config.rtt_ceiling_s)
+            context.timers.set(ProbeOwners(), context.now + context.config.rtt_ceiling_s)

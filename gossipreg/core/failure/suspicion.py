@@ -92,7 +92,7 @@ class _Suspicion:
     hidden: bool = False
 
 
-class PrivateSuspicions:
+class LocalSuspicions:
     def __init__(
         self,
         context: Context,
@@ -178,7 +178,7 @@ class PrivateSuspicions:
         if suspicion is not None:
             self._context.count("suspicions_cleared")
             if self._context.id in suspicion.reports and not suspicion.refused:
-                self._prober.health.lives(in_time=False)
+                self._prober.health.probe_of_living(in_time=False)
             self._end(id)
 
     def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:
@@ -188,7 +188,7 @@ class PrivateSuspicions:
             return False
         del self._questions[number]
         if self._is_a_measure(helper):
-            self._prober.health.helper_says(reached=reached)
+            self._prober.health.helper_answered(reached=reached)
         suspicion = self._held.get(question.suspect)
         if suspicion is None or number not in suspicion.unanswered:
             self._context.count("answers_late")
@@ -199,7 +199,7 @@ class PrivateSuspicions:
             self._reaching[helper] = self._context.now
             if len(self._reaching) > _REACHING_MAX:
                 del self._reaching[next(iter(self._reaching))]
-            self._prober.pairs.vouched(question.suspect, helper)
+            self._prober.pairs.helper_reached(question.suspect, helper)
             self._prober.vouched_for(question.suspect)
             self.reached(question.suspect)
         else:

@@ -53,7 +53,7 @@ class AboutUs:
         if claim.rank is Rank.SUSPECT:
             self._prober.pairs.accused(peer)
             return
-        if not self._flap_damping.puts_off(claim, at_fault=self._prober.health.at_fault):
+        if not self._flap_damping.delays(claim, at_fault=self._prober.health.at_fault):
             self.contradict(peer, claim)
 
     def contradict(self, peer: NodeId, claim: Claim) -> None:
