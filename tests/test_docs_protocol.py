@@ -82,7 +82,8 @@ FACTS = (
     f"lacked {reconcile._MANY} rows or more compares soon with 2 random members",
     # join
     f"at most {min(lan.pulls_at_once, lan.pull_bytes_at_once // lan.datagram_bytes)} rows at a time",
-    f"then after {reconnect._SEEK.first_s:g} s and at growing intervals up to {reconnect._SEEK.longest_s:g} s",
+    f"then after {reconnect._GREET_SEEDS.first_s:g} s and at growing intervals up to "
+    f"{reconnect._GREET_SEEDS.longest_s:g} s",
     f"does not come within {join._LIST_AGAIN_S:g} s",
     f"tried {pulls._TRIES} times, twice with the same member",
     f"whose table {join._LISTS_AT_ONCE} others began to list",

@@ -17,7 +17,7 @@ from gossipreg.core.local.identity_conflict import RaiseGeneration
 from gossipreg.core.local.last_known import LastKnownOver
 from gossipreg.core.local.leaving import Departing
 from gossipreg.core.order import NodeOrder
-from gossipreg.core.session.reconnect import Forsaken, Seek
+from gossipreg.core.session.reconnect import GreetSeeds, RememberedSilent
 
 
 class NodeTimers(NodeOrder):
@@ -47,11 +47,11 @@ class NodeTimers(NodeOrder):
                 self._joining.on_list_again()
             case MissingAgain():
                 self._joining.on_missing_again()
-            case Seek():
-                self._reconnect.on_seek()
+            case GreetSeeds():
+                self._reconnect.on_greet_seeds()
             case LastKnownOver():
                 self._last_known.on_over()
-            case Forsaken():
+            case RememberedSilent():
                 self._joining.start_alone()
             case ProbeOwners():
                 self._quarantine.on_probe_owners()

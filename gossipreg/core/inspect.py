@@ -108,7 +108,7 @@ class Inspection:
     @property
     def greeted(self) -> dict[NodeId, Address]:
         """The dead members that are greeted, so that partitions heal."""
-        return self._view._reconnect._members.copy()
+        return self._view._reconnect._dead.copy()
 
     @property
     def seeds(self) -> dict[Address, NodeId | None]:

@@ -182,7 +182,7 @@ class Node(NodeTimers):
                     self._handshake.on_mismatch(opened.boot_id, source, message)
                 else:
                     context.count("drop.unbound")
-                    self._handshake.ask_who(opened.boot_id, source)
+                    self._handshake.challenge(opened.boot_id, source)
                     break
                 peer = self._sessions.of_boot(opened.boot_id)
                 if peer is not None:  # that message began its session: take the rest of the datagram as a member's
@@ -282,7 +282,7 @@ class Node(NodeTimers):
         self._membership.tell_members()
         self._departure.check()
         self._row_acks.check()
-        self._paths.look()
+        self._paths.check()
         sends = self._outbox.flush(context.now)
         effects: list[Effect] = [*sends, *context.effects]
         context.effects = []
@@ -307,7 +307,7 @@ class Node(NodeTimers):
             else:
                 self._outbox.allow(source, size)
                 if now - peer.heard_at >= self.config.rtt_floor_s or peer.source is None:
-                    self._handshake.ask_who(peer.boot_id, source)
+                    self._handshake.challenge(peer.boot_id, source)
         peer.heard_at = now
         if self._isolation.heard():
             self._suspicions.heard_again()

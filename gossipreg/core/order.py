@@ -141,7 +141,7 @@ class NodeOrder(NodeCommands):
         if self._joining.wants_another:
             self._joining.on_peers()
             for _, address in message.peers[:2]:
-                self._reconnect.call(address)
+                self._reconnect.greet(address)
 
     # -- handshakes --------------------------------------------------------------------------------------------------
 
@@ -235,7 +235,7 @@ class NodeOrder(NodeCommands):
         if session is not None and generation <= session.generation:
             return False
         self._context.count("drop.generation_ahead")
-        self._reconnect.call_owner(id)
+        self._reconnect.greet_owner(id)
         return True
 
     def _ping_if_quarantined(self, id: NodeId) -> None:
@@ -329,12 +329,12 @@ class NodeOrder(NodeCommands):
         self._membership.tell_changes()
 
     def _on_state(self, fact: StateChanged) -> None:
-        """A dead member is greeted now and then, so that partitions heal; any other is not lost."""
+        """Greet a member that died now and then, so that partitions heal, and no other one."""
         address = self._channel.address(fact.id)
         if fact.state != "dead":
-            self._reconnect.found(fact.id)
+            self._reconnect.not_dead(fact.id)
         elif address is not None:
-            self._reconnect.lose(fact.id, address)
+            self._reconnect.died(fact.id, address)
         if fact.to_log:
             self._context.event(
                 f"member_{fact.state}",

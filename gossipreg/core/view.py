@@ -107,7 +107,7 @@ class View:
     def why_not_synced(self, now: float) -> str:
         """Why questions about the whole cluster have no certain answer, in words; empty if they have one."""
         if not self.synced:
-            return self._joining.progress + self._reconnect.wait_in_words(now)
+            return self._joining.progress + self._reconnect.waiting_in_words(now)
         if self.catalog.recalled:
             return "the first member that listed its table had just started itself, and may not know all"
         if self.knowledge.refuses:

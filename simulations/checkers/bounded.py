@@ -38,7 +38,7 @@ _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
 _NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
 _PARTS = "gossipreg.core", "gossipreg.wire.seal", "simulations.baselines"
 _TIMERS = 16
-"""The timers that exist once: Period, Disseminate, ProbeOwners, Seek, ..."""
+"""The timers that exist once: Period, Disseminate, ProbeOwners, GreetSeeds, ..."""
 _DATAGRAMS_GATHERED = 4096
 """Receipts owed to one member: a receipt names datagrams of the last few milliseconds."""
 
@@ -82,13 +82,13 @@ BOUNDS: dict[str, Bound] = {
     "GossipedSuspicions._asks": _known,
     "GossipedSuspicions._held": _SUSPECTS,
     "GossipedSuspicions._put_off": _SUSPECTS,
-    "Reconnect._owners_called_at": _known,
+    "Reconnect._owners_greeted_at": _known,
     "MembershipIndex._facts": _exactly(0),
     "Joining._missing": _known,
     "_Listing.named": _known,
     "Joining._served": _exactly(join._LISTS_AT_ONCE),
     "Isolation._hidden": _known,
-    "Reconnect._members": lambda node, ever: min(ever, node.config.lost_max),
+    "Reconnect._dead": lambda node, ever: min(ever, node.config.lost_max),
     "Reconnect._seeds": _known,
     "Reconnect._silent": _known,
     "MemberNames._ids": _known,

@@ -19,7 +19,7 @@ from tests.core.speaker import GENERATION, Speaker, parts_that_hold, sizes_of_pa
 
 KEPT_FOR_A_REASON = {
     "Pulls._given_up": "announced and never given: 1,024 for 150 s",
-    "Reconnect._members": "64 that are called on",
+    "Reconnect._dead": "64 that are greeted",
     "PeerSessions._guests": "1,024 that greeted us",
     "PeerSessions._by_id": "with those",
     "PeerSessions._by_boot": "with those",

@@ -1,5 +1,5 @@
-"""Requests that got a large answer. If the same member sends the same request again, that answer was lost: perhaps its
-path carries only smaller datagrams (`path_mtu.py`).
+"""Requests that got a large answer. A member that sends the same request again has not received the answer: perhaps the
+path to it carries only smaller datagrams (`path_mtu.py`).
 
 Owns: the last of these requests, by member. Never knows: what is requested.
 """
@@ -22,11 +22,11 @@ class AnsweredRequests:
         self._answered: OrderedDict[tuple[NodeId, Hashable], None] = OrderedDict()
 
     def received(self, peer: NodeId, request: Hashable) -> None:
-        """Call this before `peer` is answered: it doubts the path if the last answer seems to be lost."""
+        """Call this before `peer` is answered: if the last answer seems to be lost, it has the path validated."""
         key = peer, request
         if key in self._answered:
             del self._answered[key]
-            self._paths.doubt(peer)
+            self._paths.validate(peer)
 
     def answered(self, peer: NodeId, request: Hashable) -> None:
         """Call this after `peer` was answered: it notes the request if the answer was large."""

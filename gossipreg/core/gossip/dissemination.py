@@ -255,7 +255,7 @@ class Dissemination:
         if topics:
             context.timers.set(Retransmit(peer), min(unacked.due for unacked in topics.values()))
         if any(unacked.large for unacked in overdue.values()):
-            self._paths.doubt(peer)
+            self._paths.validate(peer)
         for topic, unacked in overdue.items():
             if unacked.retransmissions + 1 < len(_ACK_TIMEOUTS):
                 context.count("rumours_repeated")

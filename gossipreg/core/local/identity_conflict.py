@@ -86,7 +86,7 @@ class IdentityConflict:
         self._at = address
         if context.now - self._greeted_at >= context.config.rtt_floor_s:
             self._greeted_at = context.now
-            self._reconnect.call(address)
+            self._reconnect.greet(address)
 
     def on_process(self, boot_id: BootId, address: Address, hello: Hello) -> None:
         """A living process at this address has proven in a handshake that it uses our id."""

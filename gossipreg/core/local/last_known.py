@@ -53,7 +53,7 @@ class LastKnown:
         if not rows or counts_s <= 0:
             return
         self._membership.recall(rows)
-        self._reconnect.be_patient(counts_s if len(rows) < SMALL else inf)
+        self._reconnect.wait_for_remembered(counts_s if len(rows) < SMALL else inf)
         self._context.timers.set(LastKnownOver(), self._context.now + counts_s)
         self._context.event("last_known", members=len(rows), counts_s=round(counts_s, 1))
 

@@ -1,6 +1,6 @@
-"""The channel: send messages to members by their id. It is what the other rooms see of this one.
+"""The channel: send messages to members by their ids. The other rooms use this room through it.
 
-Owns: which address a member is reached at, and how long to wait for its answer. Never knows: why a message is sent.
+Owns: to which address the datagrams for a member go, and the timeout of its answer. Never knows: why a message is sent.
 """
 
 from gossipreg.core.context import Context
@@ -22,13 +22,13 @@ class Channel:
         self._outbox = outbox
         self._round_trips = round_trips
         self._large: dict[NodeId, None] = {}
-        """Members that the current input sends more than the smallest datagram carries: see `path_mtu.py`."""
+        """Members that the current input sends more than fits the smallest datagram: see `path_mtu.py`."""
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def address(self, id: NodeId) -> Address | None:
-        """The address of a member: the one that it last spoke from, else the first in its row of a family that we have
-        a socket of. None if neither is known."""
+        """The address of a member: the one from which it last proved that it sends, else the first address in its row
+        of a family that we have a socket of. None if neither is known."""
         source = self._sessions.source_of(id)
         if source is not None:
             return source
@@ -38,7 +38,8 @@ class Channel:
         return next(filter(self._context.speaks, row.member.addresses), None)
 
     def to(self, id: NodeId, message: Message, on_sent: OnSent | None = None) -> bool:
-        """Send `message` to a member at the end of this input. False if nobody knows its address."""
+        """Send `message` to a member at the end of this input. Returns False, and sends nothing, if its address is not
+        known. `on_sent` is called with the counter of the datagram."""
         address = self.address(id)
         if address is None:
             return False
@@ -47,18 +48,19 @@ class Channel:
         return True
 
     def sends_large(self, id: NodeId) -> bool:
-        """Whether the current input sends this member more than the smallest datagram carries."""
+        """Whether the current input sends this member more than fits the smallest datagram."""
         return id in self._large
 
     def take_large(self) -> list[NodeId]:
-        """The members that the current input sends so much, in order. Call it at the end of each input."""
+        """Return the members for which `sends_large` is true, in order, and forget them. Call it at the end of each
+        input."""
         if not self._large:
             return []
         large, self._large = self._large, {}
         return list(large)
 
     def put(self, address: Address, message: Message) -> None:
-        """Send `message` to an address at the end of this input, whoever is there."""
+        """Send `message` to an address at the end of this input, whichever process is there."""
         self._outbox.put(address, message)
 
     def room(self, klass: Class) -> bool:
@@ -71,8 +73,8 @@ class Channel:
         return self._outbox.message_limit if address is None else self._outbox.limit(address)
 
     def named_at(self, id: NodeId) -> tuple[str, str]:
-        """The name and the address of a member, for people. The name is empty if its row never came here, the address
-        if nobody knows it."""
+        """The name and the address of a member, for people. The name is empty if its row never came here, and the
+        address if it is not known."""
         row = self._table.rows.get(id)
         name = "" if row is None or row.member is None else row.member.name
         return name, str(self.address(id) or "")
@@ -110,10 +112,10 @@ class Channel:
         bound_s = self._round_trips.bound_s(id, self._table.zone(id), context.config.repeat_floor_s)
         return bound_s * context.timeout_multiplier + context.config.receipt_gather_s
 
-    # -- messages that say how things stand here ---------------------------------------------------------------------
+    # -- messages that carry the state of this member ----------------------------------------------------------------
 
     def hello(self, nonce: int, echo: int) -> Hello:
-        """Who we are; see `Hello`."""
+        """Make a Hello: it says who we are."""
         context = self._context
         return Hello(
             context.config.cluster,
@@ -127,7 +129,10 @@ class Channel:
         )
 
     def probe_of(self, number: int) -> Probe:
+        """Make a Probe with this number."""
         return Probe(number, self._table.fingerprint)
 
     def ack_of(self, number: int, observed: Address | None = None) -> Ack:
+        """Make the Ack of a Probe. `observed`: the address from which the probe came, if the row of its sender lacks
+        it."""
         return Ack(number, self._table.fingerprint, observed)

@@ -3,7 +3,7 @@
 Owns: Hello, Mismatch, and the notice about keys, which is sent in the clear. Never knows: what members send to each
 other after the handshake.
 
-    caller -> called   Hello(nonce n)                      a seed, or somebody lost
+    caller -> called   Hello(nonce n)                      the called one is a seed or a dead member
     called -> caller   Hello(echo n, nonce m)              m is a keyed hash of boot id, source and time: no memory
     caller -> called   Hello(echo m), then other messages  now both are bound, and both addresses proven
 
@@ -34,12 +34,13 @@ from gossipreg.wire import seal
 from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
 
 _STRANGERS_A_SECOND, _STRANGERS_AT_ONCE = 500, 2000
-"""The rate and the burst of answers to senders that have proven nothing; Hellos beyond them are dropped and counted. An
-answer takes some 50 us of a core. The burst lets all members of a cluster start in the same moment: with a rate and a
-burst of 200, one seed had answered 500 members only after 2 s, and 1,000 members after 5 s."""
+"""The rate and the burst of answers to senders that have proven nothing. Further Hellos are dropped and counted. An
+answer takes some 50 us of a core. The burst lets all members of a cluster start at the same moment with one seed."""
 _NOTICES_A_SECOND = 200
-"""A limit of its own: a sender without the key can ask for any number of notices, and must not keep out members."""
+"""The rate of notices about keys. It has a limit of its own, since a sender without the key can make us send any number
+of them, and must not use up the answers for members."""
 _COMPLAINTS_MAX = 64
+"""Addresses that are kept because they refused us. Beyond it the oldest is forgotten."""
 _NOTICE_S = 1.0
 """Anybody can forge a notice, so at most one is reported to the operator within this time."""
 
@@ -66,7 +67,7 @@ class Handshake:
         self._complained: dict[Address, None] = {}
         """Addresses that refused us by a Mismatch or a notice about keys, the oldest first."""
 
-    # -- greeting ----------------------------------------------------------------------------------------------------
+    # -- greetings ---------------------------------------------------------------------------------------------------
 
     def on_hello(self, boot_id: BootId, source: Address, hello: Hello) -> list[HandshakeFact]:
         """Answer a greeting, or the answer to ours. Return what other parts have to act on, in order."""
@@ -97,7 +98,7 @@ class Handshake:
         if hello.nonce:
             self._answer_hello(boot_id, source, hello.nonce, known=peer is not None and peer.source == source)
             if peer is not None and not hello.echo and context.now - peer.asked_at >= context.config.rtt_floor_s:
-                peer.asked_at = context.now  # it asks once for each datagram that we sent it: react to the first
+                peer.asked_at = context.now  # it sends one Hello for each datagram of ours: react to the first one
                 facts.append(SessionMissing(hello.id))
         if proven:
             facts.append(AddressProven(hello.id, first))
@@ -124,13 +125,15 @@ class Handshake:
             self._outbox.put(source, self._mismatch(hello.nonce, nonce))
 
     def _bind(self, boot_id: BootId, source: Address, hello: Hello) -> Peer | None:
+        """Begin or renew the session of this member. None if a newer process of it is known: that is answered here."""
         context = self._context
         row = self._table.rows.get(hello.id)
         if row is not None and hello.generation < row.liveness.generation:
-            self._outbox.put(source, Claim(row.id, *row.liveness, row.reporter or context.id))  # names the generation
+            # The claim names the newer generation, and Peers its address, so that this process can greet the other one.
+            self._outbox.put(source, Claim(row.id, *row.liveness, row.reporter or context.id))
             newer_at = self._channel.address(row.id)
             if newer_at is not None and newer_at != source:
-                self._outbox.put(source, Peers(((row.id, newer_at),)))  # so it can greet that process
+                self._outbox.put(source, Peers(((row.id, newer_at),)))
             return None
         peer = self._sessions.bind(boot_id, hello.id, hello.generation, guest=row is None)
         if peer is not None:
@@ -138,27 +141,29 @@ class Handshake:
             peer.source = source
             peer.synced = hello.synced
             peer.heard_at = context.now
-            self._reconnect.reached(hello.id, self._sessions.greeted(hello.echo))
+            self._reconnect.answered(hello.id, self._sessions.greeted(hello.echo))
             self._sessions.answered(hello.echo)
         return peer
 
     def _answer_hello(self, boot_id: BootId, source: Address, nonce: int, *, known: bool) -> None:
+        """Echo this nonce. Send a nonce of ours too, unless the address is `known` to be that of the member."""
         context = self._context
         if not known and not self._may_answer(self._nonces):
             return
-        ask = 0 if known else self._sessions.challenge(boot_id, source, context.now)
-        self._outbox.put(source, self._channel.hello(ask, nonce))
+        challenge = 0 if known else self._sessions.challenge(boot_id, source, context.now)
+        self._outbox.put(source, self._channel.hello(challenge, nonce))
 
-    def ask_who(self, boot_id: BootId, source: Address) -> None:
-        """Send a nonce to a sender that is not bound, or whose address is not proven: it has to echo it from there."""
+    def challenge(self, boot_id: BootId, source: Address) -> None:
+        """Send a nonce to a sender that is not bound, or whose address is not proven. It has to echo the nonce from
+        there."""
         if self._may_answer(self._nonces):
             context = self._context
             nonce = self._sessions.challenge(boot_id, source, context.now)
             self._outbox.put(source, self._channel.hello(nonce, 0))
 
     def on_mismatch(self, boot_id: BootId, source: Address, mismatch: Mismatch) -> None:
-        """The sender belongs to another cluster, or speaks no version of the protocol that we speak. We believe that
-        only if the message echoes a nonce of ours: that of a greeting, or of our own Mismatch."""
+        """Report that the sender belongs to another cluster, or speaks no version of the protocol that we speak. We
+        believe that only if the message echoes a nonce of ours: that of a greeting, or of our own Mismatch."""
         context, sessions = self._context, self._sessions
         of_versions = mismatch.cluster == context.config.cluster
         if sessions.greeted(mismatch.echo) is None and not (
@@ -184,12 +189,13 @@ class Handshake:
         self._context.incompatible(theirs, address=str(source))
 
     def _complains(self, source: Address) -> None:
+        """Note that this address refused us, so that `understood` reports when that is over."""
         self._complained[source] = None
         if len(self._complained) > _COMPLAINTS_MAX:
             del self._complained[next(iter(self._complained))]
 
     def understood(self, source: Address) -> None:
-        """Note that a member at this address has answered what we sent, so its complaint is over."""
+        """Note that a member at this address has answered us, so that it does not refuse us any more."""
         if source in self._complained:
             del self._complained[source]
             self._context.event("understood", address=str(source))
@@ -203,8 +209,8 @@ class Handshake:
             self._context.effects.append(Send(seal.notice_for(datagram), source))
 
     def on_notice(self, datagram: bytes, source: Address) -> None:
-        """A notice says that its sender lacks our key. Anybody can forge one, so it must name a datagram that we have
-        sent, and only the operator is told."""
+        """Report a notice: its sender lacks our key. Anybody can forge one. So it must name a datagram that we have
+        sent, and it changes nothing but what the operator sees."""
         context = self._context
         try:
             key_id, boot_id, counter = seal.read_notice_untrusted(datagram)
@@ -218,6 +224,7 @@ class Handshake:
             context.event("key_needed" if key_id == seal.NO_KEY else "not_our_key", address=str(source))
 
     def _may_answer(self, bucket: TokenBucket) -> bool:
+        """Take a token of this bucket; False, and counted, if there is none."""
         if bucket.take(self._context.now):
             return True
         self._context.count("drop.strangers_throttled")

@@ -1,16 +1,17 @@
-"""The outbox: what one input makes us say, packed into as few datagrams as it needs.
+"""The outbox: pack the messages that one input sends into as few datagrams as possible.
 
 Owns: the messages that wait for the end of the current input, the largest datagram for each address, and the budget of
-bytes. Never knows: why a message is sent, or how the sizes were found (`path_mtu.py` sets them). Each message goes
-to an address; those for one address are packed together, in order, none above the limit of that address.
+bytes. Never knows: why a message is sent, or how the sizes were found (`path_mtu.py` sets them). The messages to one
+address are packed together in their order, into datagrams of at most the size for that address.
 
-Sending is classed. The budget is a token bucket of `send_bytes_s`, a second deep; everything sent draws on it, and it
-throttles from the bottom up: pages stop when half of it is gone, deltas when three quarters are, claims when all is.
-Probes, acks and refutations are never throttled. Whoever is throttled asks `room` first and waits or leaves it: pages
-are asked for again by those who miss them, rumours stay gathered until there is room.
+The budget is a token bucket: `send_bytes_s` bytes are added each second, and it holds at most that many. Every datagram
+draws on it. When it runs low, the classes of messages stop one after another: pages when half of it is gone, deltas
+when three quarters are gone, claims when all of it is gone. Probes, acks and refutations are always sent. The sender of
+a throttled class asks `room` first. If there is none, a page is left out, and the member that lacks it requests it
+again; a queued update waits.
 
-An address that has proven nothing may get at most three times the bytes that came from it: `allow` opens an allowance
-for one input, and only what fits is sent to such an address.
+At most three times the bytes that came from an address are sent to it until it is proven: `allow` opens an allowance
+for one input, and datagrams beyond it are not sent.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,17 +29,20 @@ from gossipreg.wire.seal import Sealer
 from gossipreg.wire.sizes import PADDING_HEADER_BYTES
 
 BASE_BYTES = 1200
-"""The UDP payload that every path is assumed to carry until something else is measured (RFC 8899's BASE_PLPMTU). With
-its headers it fits the smallest IPv6 MTU, 1,280, and what VPNs leave of 1,500."""
+"""The UDP payload that every path is assumed to carry until its size is measured (RFC 8899: BASE_PLPMTU). With its
+headers it fits the smallest MTU of IPv6, 1,280, and the MTU that VPNs leave of 1,500. A fact of networks, not a
+choice."""
 FLOOR_BYTES = 576
-"""The size in use if not even the base arrives. Every message can be cut to it: see "Sizes" in `wire/messages.py`."""
+"""The size that is used if not even the base arrives. The protocol guarantees that every message can be cut to it: see
+"Sizes" in `wire/messages.py`."""
 
 AMPLIFICATION = 3
-"""At most so many times the bytes that came from an unproven address are sent to it."""
+"""At most this number of times the bytes that came from an unproven address are sent to it (RFC 9000, section 8.1). A
+larger one would let forged source addresses turn members against others."""
 
 
 class Class(IntEnum):
-    """What gives way first, from the last to the first."""
+    """The classes of messages. When the budget runs low, the one with the highest number stops first."""
 
     PROBE = 0
     CLAIM = 1
@@ -47,7 +51,7 @@ class Class(IntEnum):
 
 
 _RESERVE = {Class.PROBE: float("-inf"), Class.CLAIM: 0.0, Class.DELTA: 0.25, Class.PAGE: 0.5}
-"""The part of the bucket that must be left for a class to send."""
+"""The share of the full budget that must be left for a class to send."""
 
 _COUNTED_AS = {kind: kind.__name__ for kind in get_args(Message)} | {PingReq: "Ask"}
 """The name of each message in the counters `sent.` and `sent_bytes.`. Dashboards read them, so they do not change."""
@@ -69,23 +73,25 @@ class Outbox:
         self._sealer = sealer
         self._base = min(BASE_BYTES, config.datagram_bytes)
         self.small_bytes = min(FLOOR_BYTES, config.datagram_bytes) - sealer.overhead
-        """The bytes that the smallest datagram carries. Only larger ones can be too large for a path."""
+        """The bytes of messages that fit the smallest datagram. Only larger datagrams can be too large for a path."""
         self._sizes: dict[Address, int] = {}
-        """The largest datagram, for each address that has another one than the base."""
+        """The largest datagram to an address, bytes, if it is not the base."""
         self._budget = TokenBucket(float(config.send_bytes_s), float(config.send_bytes_s), now)
         self._waiting: dict[Address, _Waiting] = {}
         self._waiting_bytes = 0
         self._size_probes: list[tuple[Address, bytes]] = []
         self._allowance: dict[Address, int] = {}
+        """The bytes that may still be sent to an unproven address in this input."""
         self.throttled = 0
-        """How often a class was refused room."""
+        """How often `room` was refused."""
         self.sent_kinds: dict[str, int] = {}
+        """The messages sent, by name."""
         self.sent_kind_bytes: dict[str, int] = {}
-        """Of the messages themselves, before they are packed and sealed."""
+        """The bytes of the messages themselves, before they are packed and sealed, by name."""
         self.sent_datagrams = 0
         self.sent_bytes = 0
         self.withheld = 0
-        """Datagrams not sent to an address that had proven nothing."""
+        """Datagrams that were not sent, because their address was unproven and had used up its allowance."""
 
     def sealed(self, key_id: bytes, boot_id: BootId, counter: int) -> bool:
         """Whether these name a datagram that we have sent, with the key that we seal with now."""
@@ -93,7 +99,7 @@ class Outbox:
 
     @property
     def message_limit(self) -> int:
-        """The largest encoded message that fits a datagram to anybody, bytes."""
+        """The largest encoded message that fits a datagram of the base size, bytes."""
         return self._base - self._sealer.overhead
 
     def limit(self, to: Address) -> int:
@@ -108,7 +114,7 @@ class Outbox:
             self._sizes[to] = datagram_bytes
 
     def put(self, to: Address, message: Message, on_sent: OnSent | None = None) -> int:
-        """Send `message` to `to` at the end of this input. Returns how many bytes wait for that address now."""
+        """Send `message` to `to` at the end of this input. Returns the bytes that wait for that address now."""
         body = self._encoded(message)
         waiting = self._waiting.get(to)
         if waiting is None:
@@ -123,7 +129,7 @@ class Outbox:
         smaller."""
         body = self._encoded(probe)
         filling = datagram_bytes - self._sealer.overhead - len(body) - PADDING_HEADER_BYTES
-        if filling >= 0x80:  # below this a length takes one byte; no size probe is so small
+        if filling >= 0x80:  # below this its length takes one byte less; no size probe is so small
             body += self._encoded(Padding(filling))
         self._size_probes.append((to, body))
         self._waiting_bytes += len(body)
@@ -136,21 +142,22 @@ class Outbox:
         return body
 
     def allow(self, source: Address, received_bytes: int) -> None:
-        """`source` has proven nothing and sent so much: in this input it gets at most three times that."""
+        """Allow three times `received_bytes` to be sent to this unproven address in this input."""
         self._allowance[source] = AMPLIFICATION * received_bytes
 
     def proven(self, source: Address) -> None:
+        """End the allowance of this address, since it is proven now."""
         self._allowance.pop(source, None)
 
     def room(self, klass: Class, now: float) -> bool:
-        """Whether a message of this class may be sent now, after all that waits already."""
+        """Whether the budget leaves room for a message of this class, after all messages that wait already."""
         if self._budget.left(now) - self._waiting_bytes > _RESERVE[klass] * self._budget.depth:
             return True
         self.throttled += 1
         return False
 
     def flush(self, now: float) -> list[Send]:
-        """End of the input: everything that waits, as sealed datagrams."""
+        """Seal all that waits into datagrams, at the end of the input."""
         if not self._waiting and not self._size_probes:
             self._allowance.clear()
             return []

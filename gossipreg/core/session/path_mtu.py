@@ -1,4 +1,4 @@
-"""Path MTU: how large a datagram arrives at each member, measured by probes (RFC 8899, DPLPMTUD).
+"""Path MTU: measure by probes how large a datagram arrives at each member (RFC 8899, DPLPMTUD).
 
 Owns: for each member that large datagrams are sent to, the largest size that is known to arrive and the smallest that
 is known to be lost. It sets the sizes that the outbox packs by. Never knows: what is sent.
@@ -12,9 +12,9 @@ size is taken as lost. Members of every release ack size probes, since they skip
     nothing measured     BASE_BYTES are assumed to arrive
     search               after a few large datagrams: the configured size first; if it is lost, the base, then halving
                          the interval, then the lost size once more before anybody is told of it
-    confirmation         of the size in use, every `CONFIRM_S` while large datagrams are sent, and at once if one seems
-                         not to have arrived (`doubt`); until then the next smaller size is used, BASE_BYTES or
-                         FLOOR_BYTES
+    confirmation         the size in use is probed again every `CONFIRM_S` while large datagrams are sent
+    validation           the size in use is probed at once if a large datagram seems to be lost (`validate`); until it
+                         is acked the next smaller size is used, BASE_BYTES or FLOOR_BYTES
     black hole           the size in use is lost: back to BASE_BYTES, or to FLOOR_BYTES below it, and a new search
     raise                the narrow paths are measured again, one of them every `RAISE_S`
 
@@ -33,26 +33,28 @@ from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.model import Address, NodeId
 
 LOSSES = 3
-"""RFC 8899's MAX_PROBES. With 10 % random loss a size that does arrive looks lost in 1 of 250 searches. The result is
-measured once more, so it is believed in 1 of 60,000."""
+"""The losses after which a size counts as lost (RFC 8899: MAX_PROBES). With 10 % random loss, a size that arrives seems
+lost in 1 of 250 searches. The result is measured once more, so the error remains in 1 of 60,000."""
 SILENT_ROUNDS = 8
-"""The rounds without any ack after which measuring stops: the member is not there. The next large message resumes
-it."""
+"""Measuring stops after this number of rounds without any ack, since the member is not there. The next large message
+resumes it."""
 STEP_BYTES = 32
 """The search ends once the size is known to within this."""
 USES_BEFORE_SEARCH = 4
-"""Datagrams above the floor that are sent before a search begins: a probe costs more than a few datagrams save."""
+"""The search begins after this number of inputs that sent the member something large: a few large datagrams save less
+than the probes cost."""
 CONFIRM_S = 10.0
-DOUBT_S = 1.0
-"""A size that was confirmed within this time is not doubted: the loss was by chance."""
+"""The interval of the confirmation."""
+VALID_S = 1.0
+"""A size that was acked within this time is not validated: the loss was by chance."""
 RAISE_S = 30.0
 """The pause between two raises. They cost 50 bytes a second, and only for a member that sends into a narrow path."""
 RAISE_NEXT_S = 0.5
-"""The pause after a path that was mended: most often all paths are narrow for the same reason."""
+"""The pause after a path that is not narrow any more: most often all paths were narrow for the same reason."""
 PATHS_MAX = 4096
 """Members whose paths are known. Beyond it the one used longest ago is forgotten, and gets the base size."""
 _NUMBERS_MAX = 1024
-"""Size probes whose acks are still accepted."""
+"""Size probes whose acks are still accepted. Beyond it the oldest is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +84,26 @@ class NarrowPath(NamedTuple):
 class _Path:
     address: Address
     passes: int
-    """The largest size that arrives: measured, or assumed while `confirmed_at` is None."""
+    """The largest size that arrives, bytes: measured, or assumed while `confirmed_at` is None."""
     confirmed_at: float | None = None
+    """When a probe of the size `passes` was acked last."""
     fails: int | None = None
-    """The smallest size that was measured as lost."""
-    checked: bool = False
-    """Whether `fails` was measured as lost twice."""
-    doubted: bool = False
-    """Whether a datagram as large as `passes` seems not to have arrived."""
+    """The smallest size that was measured as lost, bytes."""
+    fails_twice: bool = False
+    """Whether `fails` was measured a second time, or is being measured so."""
+    validating: bool = False
+    """Whether a smaller size is used until `passes` is acked again: a datagram as large as that seems to be lost."""
     searched: bool = False
+    """Whether the search has ended."""
     uses: int = 0
+    """The inputs that sent this member something large."""
     narrow: NarrowPath | None = None
     """The narrow path as it was reported."""
     raised_at: float = 0.0
-    # The measurement under way:
+    """When it was measured again last, since it is narrow."""
+    # The measurement that goes on:
     probing: int | None = None
-    """The size."""
+    """The size that is measured, bytes. None: nothing is measured."""
     losses_needed: int = LOSSES
     losses: int = 0
     silent_rounds: int = 0
@@ -124,43 +130,44 @@ class PathMtu:
         """The paths that carry less than is configured, as measured."""
         return [path.narrow for path in self._paths.values() if path.narrow is not None]
 
-    # -- what makes us measure ---------------------------------------------------------------------------------------
+    # -- when to measure ---------------------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """At the end of each input: measure the paths to the members that are sent something large, if it is time."""
+    def check(self) -> None:
+        """At the end of each input: measure the paths of the members that it sent something large, if that is due."""
         context = self._context
         for id in self._channel.take_large():
             path = self._path(id)
             if path is None or path.probing is not None:
                 continue
             path.uses += 1
-            if path.doubted or (path.confirmed_at is not None and context.now - path.confirmed_at >= CONFIRM_S):
+            if path.validating or (path.confirmed_at is not None and context.now - path.confirmed_at >= CONFIRM_S):
                 self._measure(id, path, path.passes)
             elif not path.searched and path.uses >= USES_BEFORE_SEARCH:
-                self._go_on(id, path)
+                self._measure_next(id, path)
 
-    def doubt(self, id: NodeId) -> None:
-        """Use a smaller size until this one is confirmed: a large message to this member seems not to have arrived."""
+    def validate(self, id: NodeId) -> None:
+        """Use a smaller size until the present one is acked again: a large message to this member seems to be lost. The
+        path may be a black hole (RFC 8899, section 4.3)."""
         path = self._path(id)
         if path is None or path.passes <= self._floor:
             return
         confirmed_at = path.confirmed_at
-        if confirmed_at is not None and self._context.now - confirmed_at < DOUBT_S:
+        if confirmed_at is not None and self._context.now - confirmed_at < VALID_S:
             return
-        path.doubted = True
-        self._use(path)
+        path.validating = True
+        self._set_size(path)
         if path.probing is None:
             self._measure(id, path, path.passes)
 
     def too_large(self, address: Address) -> None:
-        """Measure the path: the kernel or a router says that a datagram to this address was too large. It may be
-        forged."""
+        """Validate the path to this address: the kernel or a router says that a datagram was too large. That
+        may be forged, so only probes decide."""
         for id, path in list(self._paths.items()):
             if path.address == address:
-                self.doubt(id)
+                self.validate(id)
 
     def _path(self, id: NodeId) -> _Path | None:
-        """The path to where this member is now; None if that is not proven."""
+        """The path to the address of this member; None if it has proven none."""
         address = self._sessions.source_of(id)
         path = self._paths.get(id)
         if path is not None and path.address == address:
@@ -176,12 +183,12 @@ class PathMtu:
         return path
 
     def forget(self, id: NodeId) -> None:
-        """Forget the path: it is no member any more, or it is at another address."""
+        """Forget the path to this member, which has left the ring or is at another address."""
         path = self._paths.pop(id, None)
         if path is not None:
             self._outbox.set_size(path.address, None)
             self._context.timers.cancel(SizeProbeDue(id))
-            self._tell(id, path, None, gone=True)
+            self._report(id, path, None, gone=True)
 
     # -- measuring ---------------------------------------------------------------------------------------------------
 
@@ -189,9 +196,10 @@ class PathMtu:
         """Begin to find out whether this size arrives."""
         path.probing, path.losses_needed = size, losses_needed
         path.losses = path.silent_rounds = 0
-        self._round(id, path, size)
+        self._send_round(id, path, size)
 
-    def _round(self, id: NodeId, path: _Path, size: int) -> None:
+    def _send_round(self, id: NodeId, path: _Path, size: int) -> None:
+        """Send a probe of this size and a small one, and wait for both acks."""
         context = self._context
         number, path.small = context.rng.getrandbits(32), context.rng.getrandbits(32)
         path.small_acked = False
@@ -204,7 +212,7 @@ class PathMtu:
         context.timers.set(SizeProbeDue(id), context.now + self._channel.bound_s(id))
 
     def on_ack(self, peer: NodeId, number: int) -> bool:
-        """Whether this acks a size probe, or the small probe beside it."""
+        """Take an ack. Returns False if it is not of a size probe or of the small probe beside one."""
         path = self._paths.get(peer)
         if path is not None and path.probing is not None and number == path.small:
             path.small_acked = True
@@ -213,17 +221,17 @@ class PathMtu:
             return False
         _, size = self._numbers.pop(number)
         if path is not None and size >= path.passes:
-            path.passes, path.confirmed_at, path.doubted = size, self._context.now, False
+            path.passes, path.confirmed_at, path.validating = size, self._context.now, False
             if path.fails is not None and path.fails <= size:
-                path.fails, path.checked, path.searched = None, False, False
+                path.fails, path.fails_twice, path.searched = None, False, False
             if path.probing is None or path.probing <= size:  # None: a late ack, which changes the result
-                self._go_on(peer, path)
+                self._measure_next(peer, path)
             else:
-                self._use(path)
+                self._set_size(path)
         return True
 
     def on_timer(self, name: Hashable) -> bool:
-        """Whether this timer is one of ours."""
+        """Act on this timer. Returns False if it is not one of ours."""
         match name:
             case SizeProbeDue():
                 self._on_due(name.peer)
@@ -243,41 +251,42 @@ class PathMtu:
         else:
             path.silent_rounds += 1
         if path.losses >= path.losses_needed:
-            self._reconnect(id, path, path.probing)
+            self._note_lost(id, path, path.probing)
         elif path.silent_rounds >= SILENT_ROUNDS or path.address != self._sessions.source_of(id):
             path.probing = None
         else:
             if path.losses and path.probing <= path.passes:
-                path.doubted = True
-                self._use(path)
-            self._round(id, path, path.probing)
+                path.validating = True
+                self._set_size(path)
+            self._send_round(id, path, path.probing)
 
-    def _reconnect(self, id: NodeId, path: _Path, size: int) -> None:
+    def _note_lost(self, id: NodeId, path: _Path, size: int) -> None:
         """Note that this size does not arrive."""
         if path.fails is None or size < path.fails:
-            path.fails, path.checked = size, False
+            path.fails, path.fails_twice = size, False
         if size <= path.passes:
             self._context.count("black_holes")
             path.passes = self._base if size > self._base else self._floor
-            path.confirmed_at, path.searched, path.doubted = None, False, False
-        self._go_on(id, path)
+            path.confirmed_at, path.searched, path.validating = None, False, False
+        self._measure_next(id, path)
 
-    def _go_on(self, id: NodeId, path: _Path) -> None:
-        """Measure the next size, or be done."""
-        size = self._next(path)
+    def _measure_next(self, id: NodeId, path: _Path) -> None:
+        """Measure the next size of the search, or end it and report a narrow path."""
+        size = self._next_size(path)
         if size is not None:
-            self._use(path)
+            self._set_size(path)
             self._measure(id, path, size)
             return
         path.probing, path.searched = None, True
         self._context.timers.cancel(SizeProbeDue(id))
-        self._use(path)
+        self._set_size(path)
         found = None if path.fails is None else NarrowPath(id, path.address, path.passes, path.fails)
-        self._tell(id, path, found)
+        self._report(id, path, found)
 
-    def _next(self, path: _Path) -> int | None:
+    def _next_size(self, path: _Path) -> int | None:
+        """The size to measure next; None if the search is over."""
         fails = path.fails
-        if path.doubted:
+        if path.validating:
             return path.passes
         if fails is None:
             return self._most if path.passes < self._most or path.confirmed_at is None else None
@@ -285,21 +294,23 @@ class PathMtu:
             return path.passes
         if fails - path.passes > STEP_BYTES:
             return (fails + path.passes) // 2
-        if not path.checked:
-            path.checked = True
+        if not path.fails_twice:
+            path.fails_twice = True
             return fails
         return None
 
-    def _use(self, path: _Path) -> None:
+    def _set_size(self, path: _Path) -> None:
+        """Have the outbox send datagrams of the size that is known to arrive, or of the next smaller one."""
         size = path.passes
-        if path.doubted:
+        if path.validating:
             size = self._base if size > self._base else self._floor
         self._outbox.set_size(path.address, size)
 
     # -- narrow paths ------------------------------------------------------------------------------------------------
 
-    def _tell(self, id: NodeId, path: _Path, found: NarrowPath | None, *, gone: bool = False) -> None:
-        """Report a path that has become narrow, or that is narrow no longer. `gone`: nothing is sent there any more."""
+    def _report(self, id: NodeId, path: _Path, found: NarrowPath | None, *, gone: bool = False) -> None:
+        """Report a path that has become narrow, or that is not narrow any more. `gone`: nothing is sent there any
+        more."""
         context = self._context
         before, path.narrow = path.narrow, found
         if found is not None:
@@ -315,7 +326,7 @@ class PathMtu:
             context.event("path_mtu", **fields, bytes=found.passes_bytes, lost_bytes=found.lost_bytes)
 
     def _on_raise(self) -> None:
-        """Measure the narrow path that was measured longest ago. One loss shows that it still is narrow."""
+        """Measure the narrow path that was measured longest ago again. One loss shows that it is still narrow."""
         context = self._context
         narrow = [(path.raised_at, id) for id, path in self._paths.items() if path.narrow is not None]
         if not narrow:

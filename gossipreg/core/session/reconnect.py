@@ -1,11 +1,15 @@
-"""Calling on seeds, and on the lost.
+"""Reconnect: greet the seeds until a member answers, and greet dead members now and then, so that partitions heal.
 
-Owns: the seeds' addresses and those of the members lost last. Never knows: what follows from an answer.
+Owns: the addresses of the seeds and of the members that died last. Never knows: what follows from an answer.
 
-A seed is called at once and again with backoff until some member answers; for ever, if need be. After that a seed that
-nobody on the ring answered for, and each member lost (dead, `lost_max` of them, kept also when their rows are
-forgotten), is called on: each period each member calls one of them with probability min(1, lost_calls / members), so
-that the whole cluster together makes few calls and a partition of any length heals.
+The seeds are greeted at once, and again at growing intervals until some member answers, without a limit. After that,
+these addresses are greeted now and then:
+
+- a seed, unless it is that of a member on the ring;
+- a dead member: the `lost_max` that died last, also after their rows are forgotten.
+
+In each period each member greets one of these addresses with probability min(1, lost_calls / members). So the whole
+cluster together sends few greetings, whatever its size, and a partition of any length heals.
 """
 
 from dataclasses import dataclass
@@ -20,23 +24,25 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import Address, NodeId
 from gossipreg.retry import Retry
 
-_SEEK = Retry(0.2, 5.0, growth=1.6)
-"""Backoff of calls on seeds while nobody has answered."""
+_GREET_SEEDS = Retry(0.2, 5.0, growth=1.6)
+"""The waits between two greetings of the seeds, until a member answers."""
 
 _SILENT_S = 1.0
-"""Once the wait for the next try is longer than this, that nobody answers is said."""
-_SEEDS_A_TRY = 16
+"""Once the wait is longer than this, the operator is told that the seeds do not answer."""
+_SEEDS_AT_ONCE = 16
+"""Seeds that are greeted at one time, drawn at random."""
 _REMEMBERED_S = 5.0
+"""A member without a seed waits for this time for the members that it remembers. Then it is the first of a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seek:
-    """Timer: call the seeds again."""
+class GreetSeeds:
+    """Timer: greet the seeds again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Forsaken:
-    """Timer: no seed was given, and none of the members remembered has answered."""
+class RememberedSilent:
+    """Timer: no seed was given, and none of the remembered members has answered in time."""
 
 
 class Reconnect:
@@ -50,79 +56,82 @@ class Reconnect:
         self._outbox = outbox
         self._channel = channel
         self._seeds: dict[Address, NodeId | None] = {}
-        """Seeds, and who answered last there."""
-        self._members: dict[NodeId, Address] = {}
-        """Lost members, the one lost last at the end."""
-        self._wait_s = _SEEK.first_s
+        """The seeds, each with the member that answered there last."""
+        self._dead: dict[NodeId, Address] = {}
+        """Dead members, and members remembered from the last run. The one that died last comes last."""
+        self._wait_s = _GREET_SEEDS.first_s
         self._reached = False
-        self._owners_called_at: dict[NodeId, float] = {}
-        """When the members were called whose generation others told, beyond reason."""
+        """Whether any member has answered since the start."""
+        self._owners_greeted_at: dict[NodeId, float] = {}
+        """When we greeted a member of which others sent a generation that is too far ahead."""
         self._silent: set[Address] = set()
         """Seeds that were reported as silent (`seed_silent`)."""
-        self._patience_s = _REMEMBERED_S
-        """How long to call remembered members before this member, if it has no seed but itself, becomes a cluster of
-        its own. They are called after that, too."""
+        self._remembered_s = _REMEMBERED_S
+        """If this member has no seed but itself, it waits for this time for the members that it remembers, and then is
+        the first of a cluster. It goes on greeting them after that."""
 
     def __len__(self) -> int:
-        return len(self._members)
+        """The number of dead and remembered members."""
+        return len(self._dead)
 
     # -- seeds -------------------------------------------------------------------------------------------------------
 
     def seek(self, addresses: tuple[Address, ...]) -> None:
-        """These are the seeds now."""
+        """Use these seeds from now on. If no member has answered yet, greet them at once."""
         for address in addresses:
             if not self._context.speaks(address):
                 self._context.event("seed_unusable", address=str(address))
         self._silent &= set(addresses)
         self._seeds = {address: self._seeds.get(address) for address in addresses if self._context.speaks(address)}
-        self._wait_s = _SEEK.first_s
-        if not self._reached and (self._seeds or self._members):
-            self.on_seek()
+        self._wait_s = _GREET_SEEDS.first_s
+        if not self._reached and (self._seeds or self._dead):
+            self.on_greet_seeds()
             if not self._seeds:
-                self.wait_for_remembered()
+                self._await_remembered()
 
-    def be_patient(self, seconds: float) -> None:
-        """From now on, give the remembered members this time to answer; infinity: wait for ever."""
-        self._patience_s = seconds
+    def wait_for_remembered(self, seconds: float) -> None:
+        """Give the remembered members this time to answer, from when they are greeted; infinity: wait for ever."""
+        self._remembered_s = seconds
 
-    def wait_in_words(self, now: float) -> str:
-        """How long this member waits for remembered members before it is the first of its cluster; empty if it does
-        not wait for them."""
-        due = self._context.timers.due(Forsaken())
+    def waiting_in_words(self, now: float) -> str:
+        """How long this member waits for remembered members before it is the first of its cluster, to append to a
+        sentence. Empty if it does not wait for them."""
+        due = self._context.timers.due(RememberedSilent())
         if due is not None:
             return f"; without an answer within {max(0.0, due - now):.0f} s this sidecar is the first of its cluster"
-        if self._reached or self._seeds or not self._members:
+        if self._reached or self._seeds or not self._dead:
             return ""
         return "; it waits for the members of the last run without a limit: give --seed if they have other addresses"
 
-    def wait_for_remembered(self) -> None:
-        """Give the remembered members time to answer: there may be no seed but ourselves."""
-        if self._patience_s < inf:
-            self._context.timers.set_earlier(Forsaken(), self._context.now + self._patience_s)
+    def _await_remembered(self) -> None:
+        """Set the timer after which this member stops waiting for the remembered ones."""
+        if self._remembered_s < inf:
+            self._context.timers.set_earlier(RememberedSilent(), self._context.now + self._remembered_s)
 
-    def on_seek(self) -> None:
-        """Call some of the seeds, and set the next try."""
+    def on_greet_seeds(self) -> None:
+        """Greet some of the seeds and remembered members, and set the timer for the next time."""
         if self._reached:
             return
         context = self._context
-        seeds = list(dict.fromkeys([*self._seeds, *self._members.values()]))
+        addresses = list(dict.fromkeys([*self._seeds, *self._dead.values()]))
         if self._wait_s > _SILENT_S:
             for address, id in self._seeds.items():
                 if id is None:
                     self._silent.add(address)
                     context.event("seed_silent", address=str(address))
-        for address in context.rng.sample(seeds, min(len(seeds), _SEEDS_A_TRY)):
-            self.call(address)
-        context.timers.set(Seek(), context.now + self._wait_s * (0.75 + context.rng.random() / 2))
-        self._wait_s = _SEEK.after(self._wait_s)
+        for address in context.rng.sample(addresses, min(len(addresses), _SEEDS_AT_ONCE)):
+            self.greet(address)
+        context.timers.set(GreetSeeds(), context.now + self._wait_s * (0.75 + context.rng.random() / 2))
+        self._wait_s = _GREET_SEEDS.after(self._wait_s)
 
-    def reached(self, id: NodeId, address: Address | None) -> None:
-        """A member answered; at `address`, where that is one that we called. Who was lost there is there no more."""
+    def answered(self, id: NodeId, address: Address | None) -> None:
+        """A member answered. `address`: the one that we greeted, if any. A dead member that had it is greeted there no
+        more, because another member has the address now."""
         self._reached = True
-        self._context.timers.cancel(Seek())
-        self._context.timers.cancel(Forsaken())
-        for lost in [lost for lost, at in self._members.items() if at == address and lost != id]:
-            del self._members[lost]
+        self._context.timers.cancel(GreetSeeds())
+        self._context.timers.cancel(RememberedSilent())
+        for dead in [dead for dead, at in self._dead.items() if at == address and dead != id]:
+            del self._dead[dead]
         if address in self._seeds:
             self._seeds[address] = id
         if address in self._silent:
@@ -130,74 +139,77 @@ class Reconnect:
             self._context.event("understood", address=str(address))
 
     def own_seed(self, address: Address) -> bool:
-        """This seed is ourselves, it seems: a datagram of ours came from there. Anyone can send one back to us, so it
-        stays a seed. True where every seed is this member, since the same list is given to all, and it remembers
-        nobody: it is the first of its cluster. If it remembers members, they are given time to answer."""
+        """Note that a datagram of ours came from this address: if it is a seed, that is probably this member itself.
+        Anybody can send a datagram back to us, so the address stays a seed.
+
+        Returns whether this member is the first of its cluster: all seeds are this member (often all members are given
+        the same list), and it remembers no other one. If it does, it waits for those first."""
         if address in self._seeds:
             self._seeds[address] = self._context.id
         if not self._seeds or any(id != self._context.id for id in self._seeds.values()):
             return False
-        if self._members:
-            self.wait_for_remembered()
-        return not self._members
+        if self._dead:
+            self._await_remembered()
+        return not self._dead
 
-    # -- the lost ----------------------------------------------------------------------------------------------------
+    # -- dead members ------------------------------------------------------------------------------------------------
 
     def remember(self, peers: dict[NodeId, Address]) -> None:
-        """Members known before a restart: not here yet, so they are lost."""
+        """Greet the members that were known before a restart, like dead ones."""
         for id, address in peers.items():
             if id != self._context.id and self._context.speaks(address):
-                self.lose(id, address)
+                self.died(id, address)
 
     def worth_remembering(self) -> dict[NodeId, Address]:
-        """Who is to be called after a restart: those lost last, and members that follow on the ring; `lost_max` in
-        all. It stays the same while nothing happens."""
+        """The members to greet after a restart: those that died last, and those that follow us on the ring, `lost_max`
+        in all. The result stays the same while nothing happens."""
         context = self._context
         most = context.config.lost_max
-        found = dict(list(self._members.items())[-(most // 2) :])
+        found = dict(list(self._dead.items())[-(most // 2) :])
         for id in [*self._ring.after(context.id, most), *self._ring.after(b"", most)]:
             address = self._channel.address(id)
             if id != context.id and address is not None and len(found) < most:
                 found[id] = address
         return found
 
-    def lose(self, id: NodeId, address: Address) -> None:
-        """Call on it from now on; unless it was where we are now, as a former self of ours without a data directory."""
-        self._members.pop(id, None)
+    def died(self, id: NodeId, address: Address) -> None:
+        """Greet this dead member from now on. Not if it had an address of ours: then it was this sidecar before a
+        restart without a data directory."""
+        self._dead.pop(id, None)
         own = self._table.own.member
         if own is not None and address in own.addresses:
             return
-        self._members[id] = address
-        while len(self._members) > self._context.config.lost_max:
-            del self._members[next(iter(self._members))]
+        self._dead[id] = address
+        while len(self._dead) > self._context.config.lost_max:
+            del self._dead[next(iter(self._dead))]
 
-    def found(self, id: NodeId) -> None:
-        """Alive again, or departed on its own: not lost."""
-        self._members.pop(id, None)
+    def not_dead(self, id: NodeId) -> None:
+        """Do not greet this member any more: it lives again, or it left."""
+        self._dead.pop(id, None)
 
     def on_period(self) -> None:
-        """Call on one of the lost, now and then."""
+        """Greet one of the dead members and silent seeds, with a small probability."""
         context = self._context
         if not self._reached:
             return
-        addresses = list(self._members.values())
+        addresses = list(self._dead.values())
         addresses += [address for address, id in self._seeds.items() if id is None or id not in self._ring]
         if addresses and context.rng.random() < context.config.lost_calls / len(self._ring):
-            self.call(context.rng.choice(addresses))
+            self.greet(context.rng.choice(addresses))
 
-    def call_owner(self, id: NodeId) -> None:
-        """Call a member to hear its generation from itself, at most once a period."""
+    def greet_owner(self, id: NodeId) -> None:
+        """Greet a member so that it announces its generation itself, at most once a period."""
         context, address = self._context, self._channel.address(id)
-        last = self._owners_called_at.get(id, -inf)
+        last = self._owners_greeted_at.get(id, -inf)
         if address is not None and context.now - last >= context.config.period_s:
-            self._owners_called_at[id] = context.now
-            self.call(address)
+            self._owners_greeted_at[id] = context.now
+            self.greet(address)
 
     def forget_owner(self, id: NodeId) -> None:
-        self._owners_called_at.pop(id, None)
+        self._owners_greeted_at.pop(id, None)
 
-    def call(self, address: Address) -> None:
-        """Say who we are, and ask who is there."""
+    def greet(self, address: Address) -> None:
+        """Send a Hello to this address: it says who we are, and asks who is there."""
         context = self._context
         context.count("calls")
         nonce = self._sessions.greet(address)

@@ -1,7 +1,8 @@
-"""How long to wait for an answer: round-trip bounds after RFC 6298.
+"""Round-trip times, and the timeouts that follow from them (RFC 6298).
 
-Owns: one estimate a member and one a zone. Never knows: what was asked. A member never measured gets its zone's bound,
-a zone never measured the initial one. All bounds are clamped, to the asker's floor and the profile's ceiling.
+Owns: one estimate for each member and each zone. Never knows: what was sent. A member that was never measured gets the
+timeout of its zone, and a zone that was never measured the initial one. A timeout is never below the floor that the
+caller names, nor above `rtt_ceiling_s`.
 """
 
 from typing import TypeVar
@@ -12,7 +13,8 @@ from gossipreg.model import NodeId
 _GAIN, _VARIANCE_GAIN, _DEVIATIONS = 1 / 8, 1 / 4, 4.0  # RFC 6298, section 2
 
 _ZONES_MAX = 256
-"""A zone's name comes from its members; beyond so many the further ones use the initial bound."""
+"""Zones that are measured. Members choose the names of their zones, so there must be a limit; members of further zones
+get the initial timeout."""
 
 
 class _Estimate:
@@ -49,18 +51,18 @@ class RoundTrips:
         self._zones: dict[str, _Estimate] = {}
 
     def sample(self, id: NodeId, zone: str, rtt_s: float) -> None:
-        """An answer came after `rtt_s`; only from probes that nothing had stalled (Karn's rule in our terms)."""
+        """Note the round-trip time of a probe. Pass only probes that no stall delayed (Karn's rule)."""
         _add(self._members, id, rtt_s)
         if zone in self._zones or len(self._zones) < _ZONES_MAX:
             _add(self._zones, zone, rtt_s)
 
     def smoothed_s(self, id: NodeId) -> float | None:
-        """The smoothed round trip, None where it was never measured."""
+        """The smoothed round-trip time; None if this member was never measured."""
         estimate = self._members.get(id)
         return None if estimate is None else estimate.smoothed_s
 
     def bound_s(self, id: NodeId, zone: str, floor_s: float) -> float:
-        """How long to wait for an answer of this member, at least `floor_s`, before it counts as missed."""
+        """The timeout of an answer of this member, at least `floor_s`."""
         estimate = self._members.get(id) or self._zones.get(zone)
         raw = self._config.rtt_initial_s if estimate is None else estimate.bound_s
         return min(max(raw, floor_s), self._config.rtt_ceiling_s)

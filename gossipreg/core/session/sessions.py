@@ -3,13 +3,12 @@
 Owns: the bindings boot id <-> (id, generation), the replay window of each bound boot id, and the last address from
 which a member has proven that it sends. Never knows: what the messages contain.
 
-A binding comes from the member's own row, which carries its boot id, or from a Hello that echoes our nonce. One member
-has one binding: that of its highest generation. A member that is only known from its row gets a Peer, with a replay
-window, when the first datagram of it comes: in a large cluster most pairs of members never exchange datagrams.
+A binding comes from the member's own row, which carries its boot id, or from a Hello that echoes our nonce. A member
+has one binding, that of its highest generation. If a member is known only from its row, its session, with a replay
+window, begins when its first datagram comes: in a large cluster most pairs of members never exchange datagrams.
 
-Nonces for strangers are a keyed hash of (boot id, source, time), so a flood of strangers costs no memory; nonces for
-members that we greet (a seed, a lost member) are drawn and kept, since the answer may come from another address than
-the one that was greeted.
+A nonce for a stranger is a keyed hash of (boot id, source, time), so a flood of strangers costs no memory. A nonce for
+an address that we greet (a seed, a dead member) is drawn and kept, since the answer may come from another address.
 """
 
 from collections.abc import Callable
@@ -20,16 +19,19 @@ from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire.seal import ReplayWindow
 
 _CHALLENGE_EPOCH_S = 10.0
-"""The nonce for a stranger is valid for one to two times this long."""
+"""The nonce for a stranger is valid for one to two times this long. A security bound: a longer one leaves more time to
+replay an answer from an address that changed hands."""
 
 _GREETINGS_MAX = 1024
-"""Greetings that wait for an answer; beyond it the oldest is given up."""
+"""Greetings that wait for an answer. Beyond it the oldest is forgotten, and an answer to it proves nothing."""
 _GUESTS_MAX = 1024
-"""The most members that a Hello has bound and whose rows have not come yet. Beyond it the oldest is forgotten, and has
-to greet again. So there are never more bindings than rows in the table and these guests."""
+"""Members that a Hello has bound and whose rows have not come yet. Beyond it the oldest is forgotten, and has to greet
+again. So there are never more bindings than rows in the table and these guests."""
 
 
 class Peer:
+    """The session of a member."""
+
     __slots__ = ("asked_at", "boot_id", "generation", "heard_at", "home", "id", "source", "synced", "window")
 
     def __init__(self, id: NodeId, generation: int, boot_id: BootId) -> None:
@@ -38,10 +40,11 @@ class Peer:
         self.boot_id = boot_id
         self.window = ReplayWindow()
         self.source: Address | None = None
-        """The address from which it last proved that it sends. None before that."""
+        """The address from which it last proved that it sends; None before that."""
         self.home: tuple[Address, ...] = ()
         """The addresses in its row, as they were last known."""
         self.heard_at = float("-inf")
+        """When its last datagram came."""
         self.synced = True
         """Whether it was synced when it greeted us last."""
         self.asked_at = float("-inf")
@@ -49,7 +52,7 @@ class Peer:
 
 
 class _RowBinding(NamedTuple):
-    """A binding from a row, of a member that has not spoken to us yet."""
+    """A binding from the row of a member that has sent us no datagram yet."""
 
     id: NodeId
     generation: int
@@ -66,15 +69,19 @@ class PeerSessions:
         self._boot_of: dict[NodeId, BootId] = {}
         """The boot ids of the members in `_by_row`. Those members are neither in `_by_boot` nor in `_by_id`."""
         self._greetings: dict[int, Address] = {}
+        """The address that was greeted with each nonce, until it answers."""
         self._guests: dict[NodeId, None] = {}
 
     def __len__(self) -> int:
+        """The number of members that are bound."""
         return len(self._by_id) + len(self._boot_of)
 
     def of_boot(self, boot_id: BootId) -> Peer | None:
+        """The session of the process with this boot id; None if it is not bound."""
         return self._by_boot.get(boot_id) or self._start_session(boot_id)
 
     def of_id(self, id: NodeId) -> Peer | None:
+        """The session of this member; None if none of its processes is bound."""
         peer = self._by_id.get(id)
         if peer is None and id in self._boot_of:
             peer = self._start_session(self._boot_of[id])
@@ -95,7 +102,7 @@ class PeerSessions:
             self._boot_of[id] = boot_id
 
     def _start_session(self, boot_id: BootId) -> Peer | None:
-        """Make the Peer of a member that was only known from its row, because it is needed now."""
+        """Begin the session of a member that was known only from its row; None if it was not known."""
         known = self._by_row.pop(boot_id, None)
         if known is None:
             return None
@@ -131,8 +138,8 @@ class PeerSessions:
         return peer
 
     def _moved(self, id: NodeId, home: tuple[Address, ...]) -> None:
-        """Note the addresses in its row. If they have changed, the member has moved: a proven address that is not among
-        them is from before the move, and is not used any more."""
+        """Note the addresses in the row of this member. If they have changed, the member has moved. A proven address
+        that is not among them is from before the move, and is not used any more."""
         peer = self._by_id.get(id)
         if peer is not None and peer.home != home:
             if peer.home and peer.source not in home:
@@ -140,6 +147,7 @@ class PeerSessions:
             peer.home = home
 
     def forget(self, id: NodeId) -> None:
+        """End the session of this member, and unbind it."""
         self._guests.pop(id, None)
         peer = self._by_id.pop(id, None)
         if peer is not None:
@@ -161,7 +169,7 @@ class PeerSessions:
         )
 
     def greet(self, address: Address) -> int:
-        """A nonce for a greeting of ours to this address."""
+        """Draw and keep the nonce for a greeting of ours to this address."""
         nonce = int.from_bytes(self._entropy(8), "big") or 1
         self._greetings[nonce] = address
         if len(self._greetings) > _GREETINGS_MAX:
@@ -173,6 +181,7 @@ class PeerSessions:
         return self._greetings.get(nonce)
 
     def answered(self, nonce: int) -> None:
+        """Forget this nonce of a greeting: it was echoed, so it proves nothing any more."""
         self._greetings.pop(nonce, None)
 
     def _challenge(self, boot_id: BootId, source: Address, epoch: int) -> int:

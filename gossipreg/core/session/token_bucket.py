@@ -1,20 +1,19 @@
-"""Token bucket: limits how much is sent, in bursts and on average.
+"""Token bucket: limit a rate, and the burst above it.
 
-Owns: the tokens that are left. Never knows: what a token stands for; the owner of a bucket says whether it is a byte or
-an answer.
+Owns: the tokens that are left. Never knows: what a token is; the caller decides whether it is a byte or an answer.
 """
 
 
 class TokenBucket:
     def __init__(self, depth: float, a_second: float, now: float) -> None:
-        """The bucket is full at first. It holds at most `depth` tokens, and `a_second` tokens are added each second."""
+        """Make a full bucket. It holds at most `depth` tokens, and `a_second` tokens are added each second."""
         self.depth = depth
         self._a_second = a_second
         self._tokens = depth
         self._filled_at = now
 
     def left(self, now: float) -> float:
-        """The tokens that are there now. Below 0 if more was spent than there was."""
+        """The number of tokens in the bucket; below 0 after it was overdrawn."""
         self._tokens = min(self.depth, self._tokens + max(0.0, now - self._filled_at) * self._a_second)
         self._filled_at = now
         return self._tokens
@@ -27,5 +26,6 @@ class TokenBucket:
         return True
 
     def spend(self, tokens: float, now: float) -> None:
-        """Take these tokens in any case. The debt is at most `depth`, so that it is paid within one filling."""
+        """Take these tokens even if there are fewer. The bucket is overdrawn by `depth` at most, so that it
+        holds tokens again after `depth / a_second` seconds."""
         self._tokens = max(self.left(now) - tokens, -self.depth)
