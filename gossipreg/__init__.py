@@ -21,7 +21,7 @@ The map of the package. A module imports only from lines above its own, which a 
     sidecar_api      what a gateway may ask of the sidecar that runs it, and the sidecar of a gateway
     daemon/          trio: the UDP pump, the local socket, persistence, start and stop
     gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
-    client/          for programs; it imports only errors, model, retry, socket_path and wire.rpc
+    client/, aio     for programs; it imports only errors, model, retry, socket_path and wire.rpc
     cli/             the commands: parse, call, print. Only `join` loads the daemon
 
 How data flows:
@@ -35,8 +35,9 @@ How data flows:
                      changes
     registration     unix socket -> wire.rpc -> disk -> core.node.register -> gossiped at once, and the reply
 
-Programs use `gossipreg.Client`; see `client/connection.py`. The exceptions that it raises can be imported from here
-too.
+Programs use `gossipreg.connect()`, see `client/registry.py`, or the thin `gossipreg.Client`, see
+`client/connection.py`. The exceptions that they raise can be imported from here too. `gossipreg.aio` is the same for
+asyncio and trio.
 """
 
 from typing import TYPE_CHECKING
@@ -49,15 +50,17 @@ from gossipreg.errors import (
     Forked,
     GossipregError,
     NotFound,
+    NotSynced,
     Refused,
     RequestError,
     TooLarge,
+    TooStale,
     UnknownMethod,
     Unreachable,
 )
 
 if TYPE_CHECKING:
-    from gossipreg.client import Attachment, Client, Watch
+    from gossipreg.client import Attachment, Client, Instance, Registry, Service, Snapshot, Watch, connect
 
 __version__ = "0.2.0"
 
@@ -70,17 +73,24 @@ __all__ = [
     "Client",
     "Forked",
     "GossipregError",
+    "Instance",
     "NotFound",
+    "NotSynced",
     "Refused",
+    "Registry",
     "RequestError",
+    "Service",
+    "Snapshot",
     "TooLarge",
+    "TooStale",
     "UnknownMethod",
     "Unreachable",
     "Watch",
     "__version__",
+    "connect",
 ]
 
-_OF_THE_CLIENT = ("Attachment", "Client", "Watch")
+_OF_THE_CLIENT = ("Attachment", "Client", "Instance", "Registry", "Service", "Snapshot", "Watch", "connect")
 
 
 def __getattr__(name: str) -> object:

@@ -102,6 +102,13 @@ class NotSynced(RequestError):
     code = "not_synced"
 
 
+class TooStale(NotSynced):
+    """What this program knows of a service has been confirmed by nobody for longer than it allows (`max_stale`). The
+    sidecar is away, or not synced; nobody else is at fault."""
+
+    code = "too_stale"
+
+
 class Unreachable(GossipregError):
     """The local sidecar does not answer: not running, or another socket is meant. Nothing changed, as far as known."""
 

@@ -162,7 +162,7 @@ def _may_import(part: str, inner: str) -> bool:
         return True
     if part == "client":
         return any(inner == allowed or inner.startswith(f"{allowed}.") for allowed in CLIENT_MAY_IMPORT)
-    if part == "gossipreg":  # the package itself gives out the client and the exceptions
+    if part in ("gossipreg", "aio"):  # the package itself, and its half for loops, give out the client
         return target in ("client", "errors")
     if target == "client":
         return part == "cli"

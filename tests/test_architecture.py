@@ -38,7 +38,8 @@ MAX_TEST_LINES = 400
 MAX_TEST_NAME = 70
 
 NAMED_FOR_PROGRAMS = {
-    name: ["gossipreg.client." + where, "gossipreg.model"] for name, where in {"Instance": "instance"}.items()
+    "Instance": ["gossipreg.client.instance", "gossipreg.model"],
+    "Service": ["gossipreg.client.service", "gossipreg.model"],
 }
 """Words of the field that programs see, and that the model needs too. The client does not import the model's."""
 
@@ -142,7 +143,9 @@ def test_class_names_are_unique_in_the_package() -> None:
     )
 
 
-@pytest.mark.parametrize("folder", ["core", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net"])
+@pytest.mark.parametrize(
+    "folder", ["core", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net", "client", "client/watching"]
+)
 def test_the_map_of_a_folder_names_exactly_its_files(folder: str) -> None:
     package = PACKAGE / folder
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""

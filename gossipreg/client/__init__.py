@@ -1,13 +1,40 @@
-"""What a program needs to speak with the sidecar next to it. `Client` is also `gossipreg.Client`.
+"""What a program needs to speak with the sidecar next to it. `gossipreg.connect` and `gossipreg.Client` are from here.
 
-    connection   Client, Watch, Attachment: the objects that a program holds
-    pool         the streams that calls share, for threads and forks
+    registry     Registry, connect: the services of the cluster, followed in this process
+    service      Service: the instances of one of them
+    snapshot     Snapshot: what is known of a service at one moment
     instance     Instance: one instance of a service
-    stream       one connection: requests, answers, bounds of time
+    loops        waiting in asyncio or trio
+    aio          the same for asyncio and trio
+    watching/    the thread and the connection that keep the snapshots
+    connection   Client, Watch, Attachment: single calls of the local socket
+    pool         the streams that calls share, for threads and forks
+    stream       one connection of a Client: requests, answers, bounds of time
+    log          the logger `gossipreg`, loaded when there is something to say
 
-It may import errors, model, socket_path and wire.rpc; never the core, trio or anything of cryptography.
+It may import errors, model, retry, socket_path and wire.rpc; never the core, trio or anything of cryptography.
 """
+
+from typing import TYPE_CHECKING
 
 from gossipreg.client.connection import Attachment, Client, Watch
 
-__all__ = ["Attachment", "Client", "Watch"]
+if TYPE_CHECKING:
+    from gossipreg.client.instance import Instance
+    from gossipreg.client.registry import Registry, connect
+    from gossipreg.client.service import Service
+    from gossipreg.client.snapshot import Snapshot
+
+__all__ = ["Attachment", "Client", "Instance", "Registry", "Service", "Snapshot", "Watch", "connect"]
+
+_LATER = {"Instance": "instance", "Registry": "registry", "Service": "service", "Snapshot": "snapshot",
+          "connect": "registry"}  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """Load the registry when it is first used: the commands, which start for one call, never need it."""
+    if name in _LATER:
+        from importlib import import_module
+
+        return getattr(import_module(f"gossipreg.client.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

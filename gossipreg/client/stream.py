@@ -53,7 +53,7 @@ class SidecarStream:
             self._connect(path, deadline)
         except OSError as error:
             self.close()
-            raise Unreachable(_why_not(path, error)) from None
+            raise Unreachable(why_not(path, error)) from None
         except BaseException:
             self.close()
             raise
@@ -229,7 +229,8 @@ def answered_error(code: str, text: str) -> RequestError:
     return error
 
 
-def _why_not(path: str, error: OSError) -> str:
+def why_not(path: str, error: OSError) -> str:
+    """Why this socket takes no connection, in one line for a person."""
     match error:
         case FileNotFoundError() | ConnectionRefusedError():
             return f"no sidecar answers on {path}: start one with `gossipreg join`, or choose another with --socket"

@@ -1,0 +1,150 @@
+"""The registry for asyncio and trio. The snapshots are the same; only waiting is different.
+
+    async with gossipreg.aio.connect() as registry:
+        billing = registry.service("billing")
+        for instance in await billing.lookup():
+            print(instance.hostport)
+
+The thread of the process keeps the snapshots here too, so a loop that is busy does not make them stale.
+"""
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any, Self
+
+from gossipreg.client.instance import Instance
+from gossipreg.client.loops import checkpoint, loop_event
+from gossipreg.client.registry import MAX_STALE_S, TIMEOUT_S, Registry
+from gossipreg.client.service import Service
+from gossipreg.client.snapshot import Snapshot
+
+LONGEST_S = 4_000_000.0
+"""Some 46 days; then the waiting begins anew."""
+
+
+class AsyncRegistry:
+    """As `gossipreg.Registry`; made by `gossipreg.aio.connect`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        """The same for threads: with `watch`, `stats`, `zone`."""
+
+    def service(self, name: str, tags: Iterable[str] = (), zone: str | None = None) -> "AsyncService":
+        """As `Registry.service`."""
+        return AsyncService(self.registry.service(name, tags, zone))
+
+    def stats(self) -> dict[str, Any]:
+        """As `Registry.stats`."""
+        return self.registry.stats()
+
+    def close(self) -> None:
+        """As `Registry.close`."""
+        self.registry.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncRegistry: {self.registry!r}>"
+
+
+class AsyncService:
+    """The instances of one service; made by `AsyncRegistry.service`."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        """The same for threads. Its `instances` blocks the loop if nothing is known yet."""
+
+    @property
+    def name(self) -> str:
+        return self.service.name
+
+    async def lookup(self) -> tuple[Instance, ...]:
+        """The passing instances, from memory. Only the first lookup waits, until the sidecar has answered, at most
+        `timeout` of `connect`. Raises as `Service.instances` does."""
+        return (await self.snapshot()).instances
+
+    async def snapshot(self) -> Snapshot:
+        """As `lookup`, with what is known of the instances."""
+        service = self.service
+        if service.known is None:
+            service.use()
+            if not await self.wait_until(lambda: service.is_answered, service.timeout_s):
+                service.raise_refused()
+                raise service.not_synced(service.timeout_s)
+        else:
+            await checkpoint()
+        return service.snapshot
+
+    async def wait(self, count: int = 1, timeout: float | None = None) -> tuple[Instance, ...]:
+        """Wait until at least `count` instances pass, and return them. Raises NotSynced if there are fewer after
+        `timeout` seconds; None: the `timeout` of `connect`."""
+        service = self.service
+        wait_s = service.timeout_s if timeout is None else timeout
+        service.use()
+        if not await self.wait_until(lambda: service.has(count), wait_s):
+            raise service.too_few(count, wait_s)
+        return service.instances
+
+    def changes(self) -> "ServiceChanges":
+        """`async for snapshot in service.changes()`: the snapshot now, once there is one, and after each change.
+        Changes that come while the loop is busy are given as one."""
+        return ServiceChanges(self)
+
+    async def wait_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until `ready`, which is asked at each change; return whether it is ready in time."""
+        await checkpoint()
+        deadline = monotonic() + (LONGEST_S if timeout_s is None else timeout_s)
+        while not ready():
+            if not self.service.use():
+                return ready()
+            event = loop_event()
+            cancel = self.service.on_change(event.set)
+            try:
+                left_s = deadline - monotonic()
+                if ready() or left_s <= 0:
+                    return ready()
+                await event.wait(left_s)
+            finally:
+                cancel()
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self.service).removeprefix('<')}"
+
+
+class ServiceChanges:
+    """See `AsyncService.changes`. It holds nothing, so it needs no end."""
+
+    def __init__(self, service: AsyncService) -> None:
+        self._service = service
+        self._given: Snapshot | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Snapshot:
+        service = self._service.service
+        service.use()
+        if not await self._service.wait_until(self._is_due, None):
+            raise service.not_synced(service.timeout_s)
+        service.raise_refused()
+        self._given = service.known
+        assert self._given is not None
+        return self._given
+
+    def _is_due(self) -> bool:
+        service = self._service.service
+        known = service.known
+        return service.is_refused or (known is not None and known is not self._given)
+
+
+def connect(
+    path: str | None = None, *, timeout: float = TIMEOUT_S, max_stale: float | None = MAX_STALE_S,
+    zone: str | None = None,
+) -> AsyncRegistry:  # fmt: skip
+    """As `gossipreg.connect`, for `async with` in asyncio or trio."""
+    return AsyncRegistry(Registry(path, timeout=timeout, max_stale=max_stale, zone=zone))

@@ -1,0 +1,67 @@
+"""Waiting in asyncio or in trio, whichever runs here: for an event that another thread sets, with a timeout."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+
+class LoopEvent(NamedTuple):
+    set: Callable[[], None]
+    """Any thread may call this, once or more."""
+    wait: Callable[[float], Awaitable[None]]
+    """Return when it is set, or after so many seconds."""
+
+
+def loop_event() -> LoopEvent:
+    """An event of the running loop. Raises RuntimeError if none runs."""
+    trio: Any = sys.modules.get("trio")
+    if trio is not None and _in_trio(trio):
+        return _trio_event(trio)
+    return _asyncio_event()
+
+
+async def checkpoint() -> None:
+    """Let trio run other tasks and cancel this one, as each of its own functions does. Nothing in asyncio."""
+    trio: Any = sys.modules.get("trio")
+    if trio is not None and _in_trio(trio):
+        await trio.lowlevel.checkpoint()
+
+
+def _in_trio(trio: Any) -> bool:
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _trio_event(trio: Any) -> LoopEvent:
+    event, token = trio.Event(), trio.lowlevel.current_trio_token()
+
+    def set() -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(event.set)
+
+    async def wait(timeout_s: float) -> None:
+        with trio.move_on_after(timeout_s):
+            await event.wait()
+
+    return LoopEvent(set, wait)
+
+
+def _asyncio_event() -> LoopEvent:
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+
+    def set() -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(event.set)
+
+    async def wait(timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), timeout_s)
+
+    return LoopEvent(set, wait)

@@ -1,0 +1,181 @@
+"""`gossipreg.connect()`: the services of the cluster, followed in this process.
+
+    registry = gossipreg.connect()
+    billing = registry.service("billing", tags=["v2"])
+    for instance in billing.instances:
+        print(instance.hostport)
+
+One connection to the sidecar feeds immutable snapshots, so a lookup reads memory. One thread of the process keeps the
+snapshots of all registries. It starts at the first lookup, and is stopped for a fork and at the end of the program.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+from gossipreg.client.service import RegistrySettings, Service, use_feed
+from gossipreg.client.snapshot import Snapshot, boot_clock, matching
+from gossipreg.client.watching.link import SidecarLink
+from gossipreg.client.watching.watcher import WATCHER
+from gossipreg.errors import BadParams
+from gossipreg.model import fold_name
+
+TIMEOUT_S = 5.0
+"""A synced sidecar answers in a millisecond, one that starts in a few seconds."""
+MAX_STALE_S = 900.0
+"""As long as a sidecar itself serves what it knew last."""
+
+
+class Registry:
+    """The services as the sidecar next to this program knows them. Threads may share it, and so may forked children.
+
+    It closes at the end of the program, with `close`, or as a context manager.
+    """
+
+    def __init__(
+        self, path: str | None = None, *, timeout: float = TIMEOUT_S, max_stale: float | None = MAX_STALE_S,
+        zone: str | None = None,
+    ) -> None:  # fmt: skip
+        """See `connect`."""
+        if not timeout >= 0:
+            raise BadParams(f"timeout {timeout!r} is less than 0: give the seconds that a first lookup may wait")
+        if max_stale is not None and not max_stale > 0:
+            raise BadParams(f"max_stale {max_stale!r} is not more than 0: give seconds, or None for no limit")
+        self._zone = zone
+        self._settings = RegistrySettings(timeout, max_stale)
+        self._services: dict[tuple[str, frozenset[str], str | None], Service] = {}
+        self._link = SidecarLink(path, max_stale)
+        WATCHER.links[self._link] = None
+        self._finalizer = weakref.finalize(self, WATCHER.let_go, self._link)
+        self._finalizer.atexit = False  # the watcher stops by itself then
+
+    def service(self, name: str, tags: Iterable[str] = (), zone: str | None = None) -> Service:
+        """The service of this name; names are compared in lower case. With `tags`: only instances that have all of
+        them. With `zone`: only instances in it. It asks nothing yet; the first lookup does. The same arguments give the
+        same object."""
+        if isinstance(tags, str):
+            raise BadParams(f"tags {tags!r} is one text: give a list of tags")
+        key = fold_name(name), frozenset(tags), zone
+        service = self._services.get(key)
+        if service is None:
+            service = self._services.setdefault(key, Service(self, self._link, self._settings, name, key[1], zone))
+        return service
+
+    def watch(
+        self, name: str, callback: Callable[[Snapshot], object], *, tags: Iterable[str] = (), zone: str | None = None
+    ) -> "ServiceWatch":
+        """Call `callback` with the snapshot of this service now, if it is known, and after each change; also when the
+        snapshot becomes stale, or confirmed again.
+
+        It runs on the thread that keeps all snapshots, so it must be short; a lookup in it waits for nothing. An
+        exception is logged. Returns what ends it.
+        """
+        service = self.service(name, tags, zone)
+        feed = self._link.feed(name)
+        service.raise_refused()
+
+        def changed(snapshot: Snapshot) -> None:
+            callback(matching(snapshot, service.tags, service.zone))
+
+        token = feed.add_callback(changed)
+        use_feed(self._link, feed)
+        WATCHER.do(lambda _now: feed.call_back(token))
+        return ServiceWatch(lambda: feed.remove_callback(token), name)
+
+    @property
+    def zone(self) -> str:
+        """Where this program runs: the zone given to `connect`, else its sidecar's; empty if neither is known."""
+        if self._zone is not None:
+            return self._zone
+        state = self._link.trust.state or self._link.trust.believed
+        return "" if state is None else state.zone
+
+    @property
+    def path(self) -> str | None:
+        """The socket of the sidecar that was used last; None: none was looked for yet."""
+        return self._link.path
+
+    def stats(self) -> dict[str, Any]:
+        """Figures for people and metrics; new ones come with new releases.
+
+        connected; synced (the sidecar is believed in all that it says); why_not; path, cluster, node, node_name, zone;
+        services (names in use), stale and unknown ones of them; connects, losses (connections that ended), changes (of
+        instances, received), snapshots (made of them); turns (how often the watcher of the process was woken).
+        """
+        link, now = self._link, boot_clock()
+        state = link.trust.state or link.trust.believed
+        feeds = list(link.wanted)
+        snapshots = [feed.snapshot for feed in feeds]
+        why_not = link.why_not_synced(now) if feeds and not link.synced(now) else ""
+        return {
+            "path": link.path,
+            "connected": link.connected,
+            "synced": link.synced(now),
+            "why_not": why_not,
+            "cluster": None if state is None else state.cluster,
+            "node": None if state is None else state.node,
+            "node_name": None if state is None else state.name,
+            "zone": self.zone,
+            "services": len(feeds),
+            "unknown": sum(one is None for one in snapshots),
+            "stale": sum(one is not None and one.stale_since is not None for one in snapshots),
+            "connects": link.connects,
+            "losses": link.losses,
+            "changes": link.changes,
+            "snapshots": sum(feed.published for feed in feeds),
+            "turns": WATCHER.turns,
+        }
+
+    def close(self) -> None:
+        """End the connection; the thread ends with the last registry. Later lookups raise Refused."""
+        if not self._link.closed:
+            self._link.closed = True
+            self._finalizer.detach()
+            WATCHER.drop(self._link)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._link.closed:
+            return "<Registry, closed>"
+        how = "connected" if self._link.connected else self._link.fault or "not connected yet"
+        return f"<Registry at {self.path or 'a sidecar to be found'}: {how}; {len(self._link.wanted)} services>"
+
+
+class ServiceWatch:
+    """Calls of a callback; see `Registry.watch`."""
+
+    def __init__(self, end: Callable[[], None], name: str) -> None:
+        self._end = end
+        self._name = name
+
+    def close(self) -> None:
+        """No call of the callback begins after this; one that runs on another thread goes on."""
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ServiceWatch of {self._name}>"
+
+
+def connect(
+    path: str | None = None, *, timeout: float = TIMEOUT_S, max_stale: float | None = MAX_STALE_S,
+    zone: str | None = None,
+) -> Registry:  # fmt: skip
+    """A registry of the services that the sidecar next to this program knows. It opens nothing yet.
+
+    `path`: the sidecar's socket; left out: $GOSSIPREG_SOCKET, or else the only sidecar of this host, as the commands
+    find it. `timeout`: for how many seconds the first lookup of a name waits for the sidecar. `max_stale`: for how many
+    seconds lookups answer from memory while the sidecar is away or not synced; None: without a limit. `zone`: where
+    this program runs, if that is another zone than the sidecar's.
+    """
+    return Registry(path, timeout=timeout, max_stale=max_stale, zone=zone)

@@ -1,0 +1,179 @@
+"""`Service`: the instances of one service, as a program reads them. See `registry.py`.
+
+A read takes two attributes: the watcher swaps the snapshot, and marks the new one if it is stale. Only a stale one, or
+none, goes the long way: start the watcher, wait for the first snapshot, compare the age.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import NamedTuple
+
+from gossipreg.client.instance import Instance
+from gossipreg.client.snapshot import Snapshot, boot_clock, matching
+from gossipreg.client.watching.feed import ServiceFeed
+from gossipreg.client.watching.link import SidecarLink
+from gossipreg.client.watching.waiters import wait_until
+from gossipreg.client.watching.watcher import WATCHER
+from gossipreg.errors import NotSynced, Refused, TooStale
+
+
+class RegistrySettings(NamedTuple):
+    timeout_s: float
+    """How long a lookup waits for the first snapshot."""
+    max_stale_s: float | None
+    """Older snapshots are not given out; None: all are."""
+
+
+class Service:
+    """One service. All threads may share it; it is made by `Registry.service`."""
+
+    def __init__(
+        self, registry: object, link: SidecarLink, settings: RegistrySettings, name: str, tags: frozenset[str],
+        zone: str | None,
+    ) -> None:  # fmt: skip
+        self.registry = registry
+        """Lives as long as this: otherwise its connection would end."""
+        self.name = name
+        self.tags = tags
+        self.zone = zone
+        """Only instances in this zone; None: in any."""
+        self._link = link
+        self._settings = settings
+        self._feed = link.feed(name)
+        self._all = not tags and zone is None
+        self._matched: tuple[Snapshot, Snapshot] | None = None
+        """A snapshot of the name, and what `tags` and `zone` leave of it."""
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """The passing instances, in the order of (node, id).
+
+        The first read waits until the sidecar has answered, at most `timeout` of `connect`. Later ones wait for
+        nothing. Raises NotSynced if nothing is known yet, TooStale if nobody has confirmed what is known for
+        `max_stale`, Refused if the sidecar does not take this name or the registry is closed.
+        """
+        snapshot = self._feed.snapshot
+        if snapshot is not None and snapshot.stale_since is None and self._all:
+            return snapshot.instances
+        return self.snapshot.instances
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The instances with what is known of them: since when they are stale, and whether there may be more. It waits
+        and raises as `instances` does."""
+        snapshot = self._feed.snapshot
+        if snapshot is None or snapshot.stale_since is not None:
+            snapshot = self._read(snapshot)
+        return snapshot if self._all else self._match(snapshot)
+
+    @property
+    def known(self) -> Snapshot | None:
+        """The snapshot as `snapshot` gives it, however old, or None if there is none. It waits for nothing."""
+        snapshot = self._feed.snapshot
+        return None if snapshot is None else self._match(snapshot)
+
+    def wait(self, count: int = 1, timeout: float | None = None) -> tuple[Instance, ...]:
+        """Wait until at least `count` instances pass, and return them. Raises NotSynced if there are fewer after
+        `timeout` seconds; None: the `timeout` of `connect`."""
+        wait_s = self.timeout_s if timeout is None else timeout
+        self.use()
+        if not self._wait(lambda: self.has(count), wait_s):
+            raise self.too_few(count, wait_s)
+        return self.instances
+
+    @property
+    def timeout_s(self) -> float:
+        """How long a first lookup waits."""
+        return self._settings.timeout_s
+
+    # -- for the registry's other parts --------------------------------------------------------------------------------
+
+    def use(self) -> bool:
+        """Have the sidecar watched for this name, soon. Returns False if that is not possible any more."""
+        return use_feed(self._link, self._feed)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the first lookup has not to wait any more."""
+        return self._feed.snapshot is not None or self.is_refused
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether `raise_refused` raises."""
+        return self._feed.refused is not None or self._link.closed
+
+    def has(self, count: int) -> bool:
+        """Whether at least `count` instances pass, and the sidecar confirms it. Raises Refused."""
+        self.raise_refused()
+        known = self.known
+        return known is not None and known.stale_since is None and len(known.instances) >= count
+
+    def too_few(self, count: int, wait_s: float) -> NotSynced:
+        """The error for a wait that was in vain."""
+        known = self.known
+        if known is None or known.stale_since is not None:
+            return self.not_synced(wait_s)
+        return NotSynced(f"{len(known.instances)} of {count} instances of {self.name} pass after {wait_s:g} s")
+
+    def not_synced(self, wait_s: float) -> NotSynced:
+        where = f"the sidecar on {self._link.path}" if self._link.path else "no sidecar"
+        return NotSynced(
+            f"no list of {self.name} came from {where} within {wait_s:g} s: {self._link.why_not_synced(boot_clock())}"
+        )
+
+    def raise_refused(self) -> None:
+        """Raise Refused if the registry is closed, or what the sidecar answered if it does not take this name."""
+        if (refused := self._feed.refused) is not None:
+            raise type(refused)(str(refused))
+        if self._link.closed:
+            raise Refused(f"the registry that gave out {self.name} is closed: make another one with connect()")
+
+    def on_change(self, call: Callable[[], object]) -> Callable[[], None]:
+        """Have this called once, on the watcher's thread, at the next change; return what cancels that."""
+        token = self._feed.waiters.add(call)
+        return lambda: self._feed.waiters.remove(token)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _read(self, snapshot: Snapshot | None) -> Snapshot:
+        """What is known although it may be stale; the long way of a lookup."""
+        self.raise_refused()
+        self.use()
+        if snapshot is None:
+            self._wait(lambda: self.is_answered, self.timeout_s)
+            self.raise_refused()
+            snapshot = self._feed.snapshot
+            if snapshot is None:
+                raise self.not_synced(self.timeout_s)
+        max_s = self._settings.max_stale_s
+        if max_s is not None and snapshot.stale_s > max_s:
+            raise TooStale(
+                f"what is known of {self.name} is {snapshot.stale_s:.0f} s old, and max_stale is {max_s:g} s: "
+                f"{self._link.why_not_synced(boot_clock())} (sidecar on {self._link.path})"
+            )
+        return snapshot
+
+    def _wait(self, ready: Callable[[], bool], wait_s: float) -> bool:
+        if ready() or not WATCHER.may_wait:
+            return ready()
+        return wait_until(self._feed.waiters, ready, monotonic() + wait_s, self.use)
+
+    def _match(self, snapshot: Snapshot) -> Snapshot:
+        if self._all:
+            return snapshot
+        matched = self._matched
+        if matched is None or matched[0] is not snapshot:
+            matched = self._matched = snapshot, matching(snapshot, self.tags, self.zone)
+        return matched[1]
+
+    def __repr__(self) -> str:
+        only = f" with {', '.join(sorted(self.tags))}" if self.tags else ""
+        only += f" in {self.zone}" if self.zone is not None else ""
+        known = self.known
+        return f"<Service {self.name}{only}: {'not known yet' if known is None else repr(known)}>"
+
+
+def use_feed(link: SidecarLink, feed: ServiceFeed) -> bool:
+    if feed in link.wanted:
+        return WATCHER.wake() if not WATCHER.runs else True
+    return WATCHER.do(lambda now: link.want(feed, now))

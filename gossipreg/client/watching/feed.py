@@ -1,0 +1,61 @@
+"""One service, as the watcher and all threads of the program share it.
+
+The watcher's thread alone changes what is known and swaps `snapshot`. All other threads read that attribute.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.client.log import log_exception
+from gossipreg.client.snapshot import Snapshot
+from gossipreg.client.watching.known import KnownService
+from gossipreg.client.watching.waiters import Waiters
+from gossipreg.errors import RequestError
+
+
+class ServiceFeed:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """In lower case."""
+        self.known = KnownService(name)
+        self.snapshot: Snapshot | None = None
+        """None: nothing is known yet."""
+        self.refused: RequestError | None = None
+        """What the sidecar answered instead of watching this name."""
+        self.waiters = Waiters()
+        self.published = 0
+        self._callbacks: dict[object, Callable[[Snapshot], object]] = {}
+
+    def publish(self) -> None:
+        """Swap the snapshot, and tell those who wait for a change."""
+        self.snapshot = self.known.snapshot()
+        self.published += 1
+        self.waiters.wake()
+        for token in list(self._callbacks):
+            self.call_back(token)
+
+    def refuse(self, error: RequestError) -> None:
+        self.refused = error
+        self.waiters.wake()
+
+    def forget_waiters(self) -> None:
+        """In a forked child: the threads that waited are the parent's."""
+        self.waiters = Waiters()
+
+    def add_callback(self, callback: Callable[[Snapshot], object]) -> object:
+        """Have this called with each new snapshot, on the watcher's thread; return what `remove_callback` takes."""
+        token = object()
+        self._callbacks[token] = callback
+        return token
+
+    def remove_callback(self, token: object) -> None:
+        self._callbacks.pop(token, None)
+
+    def call_back(self, token: object) -> None:
+        """Call this callback with what is known, if anything is."""
+        callback, snapshot = self._callbacks.get(token), self.snapshot
+        if callback is None or snapshot is None:
+            return
+        try:
+            callback(snapshot)
+        except Exception:
+            log_exception(f"the callback for changes of {self.name} failed; it is called again at the next change")

@@ -1,0 +1,229 @@
+"""The thread that follows the sidecars of all registries of a process; and forks, signals and the end of the program.
+
+There is no thread before the first use of a name. It sleeps in one `select` until bytes come, a program uses another
+name, or something is due; while a sidecar is connected and nothing is kept for some time, nothing is due.
+
+Forks: the thread is stopped before a fork, since a child of a process with threads may inherit a lock that nobody
+releases (and Python 3.12 warns of it). It starts again at the next lookup, in the parent and in the child. The parent
+goes on with its connection; the child closes its copy of the descriptor and connects anew.
+
+Signals: the thread takes none, so they interrupt the main thread as if there were no other. A signal handler may look
+up names, so nothing here waits for a lock: a lock that is taken means that somebody else does the work.
+
+The end of the program: the thread is stopped by `atexit`. A lookup after that answers with what is known.
+"""
+
+import atexit
+import os
+import selectors
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable
+from math import inf
+
+from gossipreg.client.log import log_exception
+from gossipreg.client.snapshot import boot_clock
+from gossipreg.client.watching.link import SidecarLink
+
+STOP_S = 5.0
+"""How long a fork, or the end of the program, waits for the thread. Only a callback of the program takes time in it."""
+LONGEST_SELECT_S = 86_400.0
+_KEPT_SIGNALS = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP))
+"""A fault of the thread itself has to end the process."""
+
+Task = Callable[[float], None]
+"""Is called on the watcher's thread with `boot_clock()`."""
+
+
+class WatcherThread(threading.Thread):
+    def __init__(self, watcher: "Watcher") -> None:
+        super().__init__(name="gossipreg", daemon=True)
+        self.ending = False
+        self._watcher = watcher
+
+    def run(self) -> None:
+        self._watcher.work(self)
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.links: dict[SidecarLink, None] = {}
+        self.turns = 0
+        """How often the thread has been woken."""
+        self._tasks: deque[Task] = deque()
+        self._thread: WatcherThread | None = None
+        self._starting = threading.Lock()
+        self._starter = 0
+        self._forking: dict[int, None] = {}
+        """The threads that fork now."""
+        self._over = False
+        self._pid = os.getpid()
+        self._bell = -1
+
+    # -- for any thread, and for signal handlers ---------------------------------------------------------------------
+
+    def do(self, task: Task) -> bool:
+        """Have this done on the watcher's thread. Returns False if there is no thread and none can be started."""
+        self._tasks.append(task)
+        return self.wake()
+
+    def wake(self) -> bool:
+        """Have the thread look at its tasks; start it if there is none. Returns False if that is not possible."""
+        if self._pid != os.getpid():
+            self.after_in_child()  # a fork that ran no hook of Python
+        if not self.runs:
+            self._start()
+        self._ring()
+        return self.runs or bool(self._forking) or self._starting.locked()
+
+    @property
+    def runs(self) -> bool:
+        thread = self._thread
+        return thread is not None and not thread.ending
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the calling thread may wait for the watcher. Not so in a callback, which the watcher itself runs, in
+        a handler of a signal that interrupted the start of the watcher, and once the program ends."""
+        me, thread = threading.get_ident(), self._thread
+        is_watcher = thread is not None and thread.ident == me
+        is_starter = self._starting.locked() and self._starter == me
+        return not (self._over or is_watcher or is_starter)
+
+    def _start(self) -> None:
+        if self._over or self._forking or not self._starting.acquire(blocking=False):
+            return
+        try:
+            self._starter = threading.get_ident()
+            if not self.runs:
+                self._start_thread()
+        finally:
+            self._starting.release()
+
+    def _start_thread(self) -> None:
+        if self._bell < 0:
+            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        thread = WatcherThread(self)
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _KEPT_SIGNALS)
+        try:
+            thread.start()
+            self._thread = thread
+        except RuntimeError:  # the interpreter ends, or the system has no room for a thread
+            return
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+
+    def _ring(self) -> None:
+        if (bell := self._bell) >= 0:
+            os.eventfd_write(bell, 1)
+
+    def drop(self, link: SidecarLink) -> None:
+        """Close this connection; without any other there is no need for the thread."""
+        self.links.pop(link, None)
+        self.let_go(link)
+        if not self.links and self.stop():
+            link.close(boot_clock())
+
+    def let_go(self, link: SidecarLink) -> None:
+        """Close this connection soon. The garbage collector may call this, in the middle of anything."""
+        self.links.pop(link, None)
+        self._tasks.append(link.close)
+        self._ring()
+
+    def stop(self) -> bool:
+        """Stop the thread, and wait for its end; it starts again when it is needed. Returns whether there is none."""
+        thread = self._thread
+        if thread is None or thread.ident == threading.get_ident():
+            return thread is None
+        thread.ending = True
+        self._ring()
+        thread.join(STOP_S)
+        return not thread.is_alive()
+
+    # -- forks, and the end --------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        self._forking[threading.get_ident()] = None
+        self.stop()
+
+    def after_in_parent(self) -> None:
+        """The thread is not started here: Python counts the threads after this. Those that wait start it."""
+        self._forking.pop(threading.get_ident(), None)
+        self._wake_waiters()
+
+    def after_in_child(self) -> None:
+        self._pid = os.getpid()
+        if self._thread is not None:
+            self._thread.ending = True  # if this is the child of a callback, which is its only thread now
+        self._thread = None
+        self._starting = threading.Lock()
+        self._forking = {}
+        if self._bell >= 0:
+            os.close(self._bell)
+            self._bell = -1
+        for link in list(self.links):
+            link.forget(boot_clock())
+
+    def at_exit(self) -> None:
+        self._over = True
+        self.stop()
+        self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        for link in list(self.links):
+            for feed in list(link.feeds.values()):
+                feed.waiters.wake()
+
+    # -- the thread ----------------------------------------------------------------------------------------------------
+
+    def work(self, me: WatcherThread) -> None:
+        """Follow the sidecars until `me.ending`."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._bell, selectors.EVENT_READ)
+            now = boot_clock()
+            for link in list(self.links):
+                self._guarded(link.resume, selector, now)
+            while not me.ending:
+                self._turn(selector)
+            self._do_tasks()
+            now = boot_clock()
+            for link in list(self.links):
+                self._guarded(link.suspend, now)
+
+    def _turn(self, selector: selectors.BaseSelector) -> None:
+        self._do_tasks()
+        now = boot_clock()
+        links = list(self.links)
+        for link in links:
+            if link.due(now) <= now:
+                self._guarded(link.pass_time, now)
+        due = min((link.due(now) for link in links), default=inf)
+        found = selector.select(min(max(0.0, due - now), LONGEST_SELECT_S))
+        self.turns += 1
+        now = boot_clock()
+        for key, _ in found:
+            if isinstance(key.data, SidecarLink):
+                self._guarded(key.data.ready, now)
+            else:
+                os.eventfd_read(self._bell)
+
+    def _do_tasks(self) -> None:
+        while self._tasks:
+            self._guarded(self._tasks.popleft(), boot_clock())
+
+    def _guarded(self, work: Callable[..., object], *arguments: object) -> None:
+        """A fault of this library must not end the thread: the program would see old snapshots for ever."""
+        try:
+            work(*arguments)
+        except Exception:
+            log_exception("the watcher of gossipreg failed, and goes on: please report it")
+
+
+WATCHER = Watcher()
+"""The one of this process."""
+
+atexit.register(WATCHER.at_exit)
+os.register_at_fork(
+    before=WATCHER.before_fork, after_in_parent=WATCHER.after_in_parent, after_in_child=WATCHER.after_in_child
+)
