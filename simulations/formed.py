@@ -27,7 +27,7 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
         first.table.merge_delta(page, from_owner=True, synced=False, now=now)
     for node in nodes:
         node._follow_table()
-        node._membership.tell_members()
+        node._membership.emit_members_changed()
         node._context.synced = True
         node._was_synced = True
         node._reconnect._reached = True

@@ -279,7 +279,7 @@ class Node(NodeTimers):
         if knowledge is not self._last_knowledge:
             self._last_knowledge = knowledge
             context.effects.append(Changed(()))
-        self._membership.tell_members()
+        self._membership.emit_members_changed()
         self._departure.check()
         self._row_acks.check()
         self._paths.check()

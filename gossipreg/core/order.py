@@ -93,7 +93,7 @@ class NodeOrder(NodeCommands):
                     if message.fingerprint == self.table.fingerprint:
                         self._row_acks.equal_fingerprint(id)
                     self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=True)
-                    if self._own_address.seen_at(id, message.observed, source):
+                    if self._own_address.on_observed(id, message.observed, source):
                         for other in self._ring.sample(self._context.rng, 1, [id]):
                             self._prober.probe(other)  # else a second witness may take many periods
             case Delta():
@@ -326,7 +326,7 @@ class NodeOrder(NodeCommands):
                     self._suspicions.look_at(id)
         if self._context.synced and self.catalog.recalled:
             self._last_known.on_synced(first_was_synced=self._joining.first_was_synced)
-        self._membership.tell_changes()
+        self._membership.emit_changed()
 
     def _on_state(self, fact: StateChanged) -> None:
         """Greet a member that died now and then, so that partitions heal, and no other one."""

@@ -83,7 +83,7 @@ class BaselineNode(Node):
         if claim.generation > self.table.generation:
             self._identity_conflict.on_generation(claim.generation)
         elif claim.rank is not Rank.ALIVE:
-            self._about_us.contradict(peer, claim)
+            self._about_us.refute_to(peer, claim)
 
     def _on_suspicion(self, peer: NodeId, claim: Claim, counter: int) -> None:
         """A member that repeats an old suspicion is not corrected: it hears the refutation from others."""

@@ -1,1 +1,1 @@
-"""How updates reach the other members: dissemination, pulls, anti-entropy, joining, acks of our row."""
+"""How updates reach other members: dissemination, pulls, anti-entropy, joining, acks of our row."""

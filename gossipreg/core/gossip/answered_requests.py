@@ -12,7 +12,7 @@ from gossipreg.core.session.path_mtu import PathMtu
 from gossipreg.model import NodeId
 
 REQUESTS_MAX = 1024
-"""Requests that are kept, of all members together. The oldest is forgotten first."""
+"""Requests that are kept, of all members together. Beyond it the oldest is forgotten."""
 
 
 class AnsweredRequests:

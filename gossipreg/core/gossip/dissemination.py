@@ -34,14 +34,13 @@ from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 _THROTTLED_S = 0.02
 """If the byte budget leaves no room for queued updates, it is checked again after this time."""
 _ACK_TIMEOUTS = 1, 1, 4, 4
-"""How long to wait for a neighbour's ack, as multiples of `Channel.repeat_s`: after the first transmission, and after
-each of the three retransmissions. The last waits are longer, so that a neighbour that is too slow to answer is not sent
-the same update again and again."""
+"""How long to wait for a neighbour's ack, in multiples of `Channel.repeat_s`: after the first transmission, and after
+each retransmission. The last waits are longer, so that a neighbour that is slow to ack gets few copies."""
 _UNACKED_MAX = 4096
-"""The most (neighbour, topic) pairs without an ack. If there are more, we stop waiting for the acks of the neighbour
-that we have waited for longest: anti-entropy brings it what it lacks."""
+"""(neighbour, topic) pairs without an ack. Beyond it, the pairs of the neighbour that was sent the first of them are
+forgotten: anti-entropy brings it what it lacks."""
 _RECEIPT_COUNTERS_MAX = 64
-"""The most datagrams that one Receipt names."""
+"""Datagrams that one Receipt names: so it fits the smallest datagram."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,7 @@ class _Unacked:
     counter: int
     """Of the datagram; 0 until that is sealed."""
     retransmissions: int
+    """The retransmissions before it."""
     due: float
     """When it is retransmitted, unless an ack comes before."""
     large: bool = False
@@ -109,7 +109,7 @@ class Dissemination:
         self._last_at = float("-inf")
         """When queued updates were last sent."""
         self._receipts: dict[NodeId, dict[int, None]] = {}
-        """By member, the counters of its datagrams that the next receipt names."""
+        """By member, the counters of its datagrams that the next Receipt names."""
 
     # -- queue updates -----------------------------------------------------------------------------------------------
 

@@ -33,13 +33,13 @@ from gossipreg.wire import sizes
 from gossipreg.wire.messages import List, Peers, Versions
 
 _LISTS_AT_ONCE = 8
-"""Members that may begin to list our table within one period. Further ones are given other members to list."""
+"""Members that may begin to list our table within one period. Others are answered with members to list instead."""
 _LIST_AGAIN_S = 1.0
 """A page that has not come after this time is requested again."""
 _LIST_MISSING = Retry(1.0, 16.0)
-"""How long to wait before the table is listed again while versions are missing. A list of 10,000 rows takes 380 KB."""
+"""The waits between two lists while versions are missing. A list of 10,000 rows takes 380 KB."""
 _FIRST_SILENT_S = 5.0
-"""If nothing came from the first member for this time, a list of another member takes the place of its list."""
+"""If no datagram came from the first member for this time, the list of another member takes the place of its list."""
 _OFFERED = 8
 """Members that a busy member names."""
 
@@ -57,7 +57,9 @@ class MissingAgain:
 @dataclass(slots=True)
 class _Listing:
     peer: NodeId
+    """The member that is listed."""
     after: bytes = b""
+    """The id at which the last page ended."""
     busy: bool = False
     """The member named others instead of answering."""
     whole: bool = True
@@ -84,13 +86,17 @@ class Joining:
         self._dissemination = dissemination
         self._pulls = pulls
         self._listing: _Listing | None = None
+        """The listing in progress."""
         self._listed = False
+        """Whether a whole list has come."""
         self._first: NodeId | None = None
         """The first member whose table was listed, or the one that took its place."""
         self._missing: dict[NodeId, Version] = {}
         """The versions that were listed and are not here yet."""
-        self._again_s = _LIST_MISSING.first_s
+        self._wait_s = _LIST_MISSING.first_s
+        """How long to wait before the table is listed again."""
         self._served: dict[NodeId, float] = {}
+        """When each member began to list our table, in the last period."""
         self._requests = requests
 
     @property
@@ -99,7 +105,7 @@ class Joining:
 
     @property
     def first_was_synced(self) -> bool:
-        """Whether the first member that was listed was synced itself. True if there was none to list."""
+        """Whether the first member that was listed was synced itself. True if no member was listed."""
         peer = None if self._first is None else self._channel.session(self._first)
         return peer is None or peer.synced
 
@@ -204,7 +210,7 @@ class Joining:
             row = self._table.rows.get(self._first)
             if row is not None and (row.dead or row.left):
                 self._first = next(iter(self._ring.sample(context.rng, 1)), self._first)
-            self._again_s = _LIST_MISSING.after(self._again_s)
+            self._wait_s = _LIST_MISSING.after(self._wait_s)
             self._continue_with(self._first)
             self._request_page()
         self._check_synced()
@@ -244,7 +250,7 @@ class Joining:
             self._missing.clear()
             self._become_synced()
         elif MissingAgain() not in self._context.timers:
-            self._context.timers.set(MissingAgain(), self._context.now + self._again_s)
+            self._context.timers.set(MissingAgain(), self._context.now + self._wait_s)
 
     def _become_synced(self) -> None:
         self._context.synced = True

@@ -26,7 +26,7 @@ _TRIES = 4
 _WAITING_MAX = 200_000
 """Rows that wait: twice the rows of the largest table. Further rows are left to anti-entropy."""
 _GIVEN_UP_MAX = 1024
-"""Rows that are noted as missing, at most."""
+"""Rows that are noted as missing. Further ones are left to anti-entropy."""
 _GIVEN_UP_S = 150.0
 """A row is not noted as missing any more if no pull of it has failed for this long. Anti-entropy pulls a missing row
 again within 64 s, so a row that is still missing stays noted."""
@@ -45,6 +45,7 @@ class _GivenUp:
     """The member that has it."""
     goal: Version
     at: float
+    """When its last pull failed."""
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class _Pulling:
     source: NodeId
     """The member that said that it has the row at `goal`."""
     tries: int = 0
+    """Pulls of the same page so far."""
     have: Version = NOTHING
     """The version that we had when the last pull was sent."""
 
@@ -70,8 +72,11 @@ class Pulls:
         self._ring = ring
         self._channel = channel
         self._pulling: dict[NodeId, _Pulling] = {}
+        """The rows that are being pulled."""
         self._waiting: OrderedDict[NodeId, _Pulling] = OrderedDict()
+        """The rows that wait for their turn."""
         self._given_up: dict[NodeId, _GivenUp] = {}
+        """The rows that are noted as missing."""
         self._reported: dict[NodeId, tuple[str, str]] = {}
         """Members reported as `pull_failed`, with the name and address that were reported."""
         self._requests = requests
@@ -154,6 +159,7 @@ class Pulls:
                 self._start(id, pulling, have)
 
     def on_pull_again(self, id: NodeId) -> None:
+        """Send the pull of this row again, or give the row up: no answer came within the timeout."""
         pulling = self._pulling.get(id)
         if pulling is None:
             return
@@ -193,11 +199,12 @@ class Pulls:
     def missing(self) -> dict[NodeId, NodeId]:
         """The rows that were given up and are not here yet, each with the member that has it."""
         oldest = self._context.now - _GIVEN_UP_S
-        for id, one in list(self._given_up.items()):
+        for id, given_up in list(self._given_up.items()):
             row = self._table.rows.get(id)
-            if one.at < oldest or (row is not None and (row.dead or row.left or row.content_version >= one.goal)):
+            here_or_gone = row is not None and (row.dead or row.left or row.content_version >= given_up.goal)
+            if given_up.at < oldest or here_or_gone:
                 del self._given_up[id]
-        return {id: one.peer for id, one in self._given_up.items()}
+        return {id: given_up.peer for id, given_up in self._given_up.items()}
 
     def died(self, id: NodeId, generation: int) -> None:
         """Stop pulling this generation of `id`: a member says that it is dead."""

@@ -38,16 +38,17 @@ from gossipreg.model import NOTHING, NodeId, Version
 from gossipreg.wire import sizes
 from gossipreg.wire.messages import ROW_HASH_BYTES, Buckets, Claim, Hashes, Versions, Want
 
-_MASK = (1 << 64) - 1
+_MASK = (1 << 64) - 1  # 64 bits
 _ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hashing
 
 _BITS_MIN, _BITS_MAX = 4, 8
-"""A table is compared in 2**bits buckets."""
+"""A table is compared in 2**bits buckets. These are bounds of the message Buckets, so they are the same for all."""
 _HASHES_MAX_BYTES = 16 * 1024
-"""The largest answer to Buckets. The next comparison finds the rows that it leaves out."""
+"""The largest answer to Buckets: one small datagram must not make us send more. The next comparison finds the rows that
+the answer leaves out."""
 _KEPT_MAX = 8
-"""The most comparisons that are kept: of our own, to recognise the Hashes that answer them; and as many of other
-members, to look up the hashes in their Want."""
+"""The comparisons that are kept: of those that we began, to recognise the Hashes that answer them, and of those that
+other members began, to look up the hashes in their Want. Beyond it the oldest is forgotten."""
 _MANY = 8
 """A member that lacked this many rows in one comparison compares with two others soon. Fewer rows are gossiped on."""
 _BACKOFF_MAX = 6
@@ -63,7 +64,7 @@ class Compare:
     peer: NodeId
     again: bool = False
     """Whether this is the second comparison, for the buckets that the first one left out. It sets no timer for a third
-    one: in a busy cluster some bucket has always just changed, and the next probe brings another comparison."""
+    one: in a busy cluster some bucket has always just changed, and the next ack leads to another comparison."""
 
 
 def salted(value: int, salt: int) -> int:
@@ -80,11 +81,13 @@ class _Begun:
     """The last comparison that we began with a member."""
 
     at: float
+    """When it began."""
     fingerprints: tuple[int, int]
     """Of our table and of the peer's."""
     fruitless: int = 0
     """Comparisons in a row that were answered while no fingerprint changed."""
     answered: bool = False
+    """Whether the member has answered with Hashes."""
 
 
 @dataclass(slots=True)
@@ -93,6 +96,7 @@ class _Answer:
 
     peer: NodeId
     at: float
+    """When the answer was sent."""
     rows: dict[int, NodeId]
     """The rows that were sent, by salted hash."""
 
@@ -116,6 +120,7 @@ class AntiEntropy:
         self._pulls = pulls
         self._joining = joining
         self._begun: dict[NodeId, _Begun] = {}
+        """By member, the last comparison that we began with it."""
         self._open: dict[int, tuple[NodeId, int]] = {}
         """Comparisons that we began, by salt: (peer, bits)."""
         self._answered: dict[int, _Answer] = {}
@@ -139,16 +144,16 @@ class AntiEntropy:
         begun = self._begun.get(peer)
         if begun is None:
             return True
-        times = begun.fruitless
+        fruitless = begun.fruitless
         if begun.fingerprints != (self._table.fingerprint, fingerprint):
-            times = 0
+            fruitless = 0
         elif begun.answered:
-            times += 1
-        wait_s = context.config.compare_s * (2.0 ** min(times, _BACKOFF_MAX) - 0.5)
+            fruitless += 1
+        wait_s = context.config.compare_s * (2.0 ** min(fruitless, _BACKOFF_MAX) - 0.5)
         return context.now - begun.at >= wait_s
 
     def compare_soon(self, peer: NodeId) -> None:
-        """Begin a comparison with this member once updates that are being gossiped have arrived."""
+        """Begin a comparison with this member after a short time, in which updates that are being gossiped arrive."""
         context = self._context
         context.timers.set_earlier(Compare(peer), context.now + 2 * context.config.settle_s)
 
@@ -158,10 +163,12 @@ class AntiEntropy:
             self.compare_soon(peer)
 
     def on_compare(self, timer: Compare) -> None:
+        """Begin the comparison that this timer was set for, if its member is still on the ring."""
         if timer.peer in self._ring:
             self._begin(timer.peer, 0, again=timer.again)
 
     def _begin(self, peer: NodeId, fingerprint: int, *, again: bool = False) -> None:
+        """Send Buckets to this member, whose table has this fingerprint (0: not known)."""
         context = self._context
         if not self._channel.room(Class.DELTA):
             return
@@ -177,8 +184,8 @@ class AntiEntropy:
             del self._open[next(iter(self._open))]
         hashes, settled = self._bucket_hashes(bits)
         digests = b"".join(
-            (salted(value, salt) or 1).to_bytes(4, "big") if old else bytes(4)
-            for value, old in zip(hashes, settled, strict=True)
+            (salted(value, salt) or 1).to_bytes(4, "big") if is_settled else bytes(4)
+            for value, is_settled in zip(hashes, settled, strict=True)
         )
         self._channel.to(peer, Buckets(salt, bits, digests))
         if not all(settled) and not again:
@@ -186,6 +193,7 @@ class AntiEntropy:
             context.timers.set_earlier(Compare(peer, again=True), settled_at)
 
     def _note_begun(self, peer: NodeId, fingerprints: tuple[int, int]) -> None:
+        """Note a comparison with this member. One that was answered while no fingerprint changed was fruitless."""
         before = self._begun.get(peer)
         begun = self._begun[peer] = _Begun(self._context.now, fingerprints)
         if before is not None and before.fingerprints == fingerprints:
@@ -204,6 +212,7 @@ class AntiEntropy:
         return hashes, settled
 
     def _rows_of(self, bucket: int, bits: int, salt: int) -> dict[int, NodeId]:
+        """The rows in this bucket of 2**bits, by their salted hashes."""
         shift = _BITS_MAX - bits
         rows: dict[int, NodeId] = {}
         for fine in range(bucket << shift, (bucket + 1) << shift):
@@ -214,6 +223,7 @@ class AntiEntropy:
     # -- the steps of a comparison -----------------------------------------------------------------------------------
 
     def on_buckets(self, peer: NodeId, message: Buckets) -> None:
+        """Answer a comparison that this member begins with the hashes of our rows in the buckets that differ."""
         context = self._context
         if not self._channel.room(Class.PAGE):
             return
@@ -228,7 +238,7 @@ class AntiEntropy:
         answered: dict[int, NodeId] = {}
         groups: list[tuple[int, int, int, bytes]] = []
         size = 0
-        start = context.rng.randrange(1 << bits)  # so a full answer leaves out other buckets each time
+        start = context.rng.randrange(1 << bits)  # an answer that is full leaves out other buckets each time
         for step in range(1 << bits):
             at = (start + step) % (1 << bits)
             theirs = message.digests[4 * at : 4 * at + 4]
@@ -260,6 +270,7 @@ class AntiEntropy:
         return groups[: _HASHES_MAX_BYTES // (most * ROW_HASH_BYTES) + 1]
 
     def _send_groups(self, peer: NodeId, salt: int, bits: int, groups: list[tuple[int, int, int, bytes]]) -> None:
+        """Send these groups of hashes in as few Hashes as possible; an empty one if there are none."""
         room = sizes.room_for(Hashes, self._channel.limit(peer))
         batch: list[tuple[int, int, int, bytes]] = []
         size = 0
@@ -273,6 +284,7 @@ class AntiEntropy:
         self._channel.to(peer, Hashes(salt, bits, tuple(batch)))
 
     def on_hashes(self, peer: NodeId, message: Hashes) -> None:
+        """Take an answer to our Buckets: request the rows that we lack, and offer those that the member lacks."""
         context = self._context
         if self._open.get(message.salt) != (peer, message.bits):
             context.count("hashes_unasked")
@@ -300,6 +312,7 @@ class AntiEntropy:
                 self.compare_soon(other)
 
     def on_want(self, peer: NodeId, message: Want) -> None:
+        """Answer with the versions of the rows that the member lacks."""
         answer = self._answered.get(message.salt)
         rows = {} if answer is None or answer.peer != peer else answer.rows
         wanted = (int.from_bytes(value, "big") for value in _split(message.hashes))
@@ -316,6 +329,8 @@ class AntiEntropy:
     # -- versions: the member that is behind pulls -------------------------------------------------------------------
 
     def on_versions(self, peer: NodeId, message: Versions) -> None:
+        """Compare these versions with ours: pull what we lack, and answer with the rows in which the peer is behind. A
+        page of a list goes to `join.py` too."""
         ahead: list[NodeId] = []
         few = message.next is None and len(message.rows) < _MANY
         for id, generation, counter in message.rows:

@@ -22,8 +22,10 @@ from gossipreg.model import NodeId, Version
 from gossipreg.wire.messages import Pull
 
 REQUESTS_AT_ONCE = 32
-"""Requests that are sent at once; the next ones follow `PAUSE_S` later. 1,000 members take 0.6 s and 150 KB."""
+"""Requests that are sent at once, so that the acks fit the receive buffer of the socket. The next ones follow `PAUSE_S`
+later; 1,000 members take 0.6 s and 150 KB."""
 PAUSE_S = 0.02
+"""The pause after `REQUESTS_AT_ONCE` requests."""
 INTERVAL_MAX_S = 1.0
 """The longest interval between two requests to a member. The first is its round-trip timeout; then it doubles."""
 

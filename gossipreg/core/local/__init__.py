@@ -1,1 +1,1 @@
-"""This member itself: its own row and address, identity conflicts, leaving."""
+"""What a member does about itself: its own row and address, identity conflicts, leaving."""

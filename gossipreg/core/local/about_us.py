@@ -1,6 +1,6 @@
-"""What others say of this member: the version of our row that they hold, and claims about our life.
+"""What other members send about this member: the version of our row that they hold, and claims about our life.
 
-Owns: the answer to each. Never knows: what is said of other members.
+Owns: the answer to each. Never knows: what is sent about other members.
 
     they hold an older version of our row     send what they lack
     they know a later start of ours           look for an identity conflict (`identity_conflict.py`)
@@ -32,13 +32,13 @@ class AboutUs:
         self._prober = prober
         self._flap_damping = damping
 
-    def on_version(self, peer: NodeId, told: Version) -> None:
-        """A member holds our row at this version."""
+    def on_version(self, peer: NodeId, held: Version) -> None:
+        """A member holds our row at this version: send it what it lacks."""
         own = self._table.own.version
-        if told.generation > own.generation:
-            self._identity_conflict.on_generation(told.generation)
-        elif told < own:
-            page = self._table.page(self._context.id, told, self._channel.limit(peer))
+        if held.generation > own.generation:
+            self._identity_conflict.on_generation(held.generation)
+        elif held < own:
+            page = self._table.page(self._context.id, held, self._channel.limit(peer))
             if page is not None:
                 self._channel.to(peer, page)
 
@@ -54,19 +54,19 @@ class AboutUs:
             self._prober.pairs.accused(peer)
             return
         if not self._flap_damping.delays(claim, at_fault=self._prober.health.at_fault):
-            self.contradict(peer, claim)
+            self.refute_to(peer, claim)
 
-    def contradict(self, peer: NodeId, claim: Claim) -> None:
-        """Refute a claim about us, and answer the member that sent it."""
+    def refute_to(self, peer: NodeId, claim: Claim) -> None:
+        """Refute a claim about us, and answer the member that sent it with our own claim."""
         self._refute(claim)
         own, id = self._table.own, self._context.id
         if own.liveness > (claim.generation, claim.incarnation, claim.rank):
             self._channel.to(peer, Claim(id, *own.liveness, by=id))
-        elif own.left:  # a claim of ours would only be answered with theirs, for ever
+        elif own.left:  # send our row, which says so: a claim of ours would be answered with theirs, without end
             self.on_version(peer, NOTHING)
 
     def on_return(self) -> None:
-        """Flap damping may be over: refute the claim that waits."""
+        """If flap damping is over, refute the claim that it delayed."""
         claim = self._flap_damping.on_return()
         if claim is not None:
             self._refute(claim)

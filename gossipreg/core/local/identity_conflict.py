@@ -4,7 +4,7 @@ Owns: the decision between a restored backup and a copy that runs, and which of 
 knows: how the higher generation reached us, or how our row starts a new generation (`own_row.py`).
 
     seen                                           means                           what we do
-    a higher generation, and no process answers    an older backup was restored    raise our generation above it
+    a higher generation, and no process answers    an old backup was restored      raise our generation above it
     a living process that joined after us          a copy was started              report it, raise our generation
     a living process that joined before us         we are the copy                 stop, and name its address
 
@@ -25,17 +25,18 @@ from gossipreg.model import Address, BootId
 from gossipreg.wire.messages import Hello
 
 _ANSWER_S, _ANSWER_MAX_S = 1.0, 60.0
-"""How long to wait for an answer of the other process. The wait begins with the first value, and is doubled each time
-that we raised our generation, up to the second value."""
+"""How long to wait for an answer of the other process: the first value at first, doubled after each time that we raised
+our generation, and at most the second value."""
 _OVER_S = 600.0
-"""A higher generation that is seen later than this after we raised ours belongs to a new conflict."""
+"""A higher generation that comes later than this after we raised ours belongs to a new conflict."""
 _RAISES_MAX = 3
-"""A new member raises its generation this many times, and then stops: the other process runs and cannot be reached."""
+"""A new member raises its generation this number of times, and then stops: the other process runs and cannot be
+reached. Both processes must apply the same rule, or both stop or none, so this is no setting."""
 _NEW_S = 60.0
-"""A member is new if it is not synced or has run for less than this when the conflict begins."""
+"""A member is new if it is not synced or has run for less than this when the conflict begins. No setting either."""
 _TIE_MS = 200
 """If two processes started within this time, their boot ids decide which one stops. A handshake takes less time, so
-both processes come to the same result. If it takes longer, `_RAISES_MAX` ends the conflict."""
+both processes come to the same result. If it takes longer, `_RAISES_MAX` ends the conflict. No setting either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,11 @@ class IdentityConflict:
         self._at: Address | None = None
         """The address of the other process, as another member sent it."""
         self._greeted_at = float("-inf")
+        """When we greeted that address last."""
         self._raises = 0
+        """How often we raised our generation in this conflict."""
         self._raised_at = float("-inf")
+        """When we raised it last."""
         self._new = True
         """Whether this member was new when the conflict began: see `_NEW_S`."""
 
@@ -100,6 +104,7 @@ class IdentityConflict:
             self._raise(hello.generation)
 
     def on_raise_generation(self) -> None:
+        """No process with our id has answered: raise our generation, or stop if we are the newer process."""
         if self._above <= self._table.generation:
             self._above = 0
         elif self._raises >= _RAISES_MAX and self._new:

@@ -27,12 +27,12 @@ from gossipreg.wire.messages import Delta
 from gossipreg.wire.values import decode_member_untrusted
 
 _PROVISIONAL_S = 10.0
-"""Members of a cluster that all start at once find each other within this time."""
+"""The members of a cluster that all start at once find each other within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastKnownOver:
-    """Timer: the kept rows do not answer any more."""
+    """Timer: from now on the kept rows do not answer."""
 
 
 class LastKnown:
@@ -47,7 +47,7 @@ class LastKnown:
         left out.
 
         A member without a seed waits for its former peers for the same time before it becomes a cluster of its own. If
-        there were so many of them that not all can be gone, it waits without limit.
+        there were `SMALL` of them or more, so that hardly all can be gone, it waits without a limit.
         """
         rows = _rows_untrusted(deltas, self._context.id, self._context.now)
         if not rows or counts_s <= 0:
@@ -69,6 +69,7 @@ class LastKnown:
             self._context.timers.set_earlier(LastKnownOver(), self._context.now + _PROVISIONAL_S)
 
     def on_over(self) -> None:
+        """Forget the kept rows: their time is over."""
         self._context.sync_provisional = False
         if self._catalog.recalled:
             self._membership.forget_recalled()

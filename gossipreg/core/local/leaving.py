@@ -28,10 +28,10 @@ from gossipreg.model import NodeId, Status, Version
 
 @dataclass(frozen=True, slots=True)
 class Departing:
-    """Timer: leaving takes too long, or with `again`: send the update once more, or give up waiting for acks of
-    that."""
+    """Timer: leaving has taken `leave_s`."""
 
     again: bool
+    """Instead: send the update once more; when the timer fires the second time, do not wait for acks any longer."""
 
 
 class Departure:
@@ -48,6 +48,7 @@ class Departure:
         self._neighbours: list[NodeId] = []
         """The members that have to ack."""
         self._sent_again = False
+        """Whether the update was sent a second time."""
         self.done = False
 
     def begin(self, hold_s: float) -> None:
@@ -67,6 +68,7 @@ class Departure:
         context.timers.set(Departing(again=True), context.now + context.config.rtt_floor_s)
 
     def on_departing(self, timer: Departing) -> None:
+        """Send the update once more, or stop waiting for acks."""
         if timer.again and not self._sent_again and self._before is not None:
             self._sent_again = True
             self._dissemination.send_now(self._not_acked(), self._context.id, self._before)

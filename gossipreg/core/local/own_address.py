@@ -21,9 +21,10 @@ from gossipreg.core.table.ring import Ring
 from gossipreg.model import Address, NodeId, is_loopback_host, present
 
 _WITNESSES = 2
-"""How many members must observe the same new address before we announce it: one alone may be wrong, or lie."""
+"""The members that must observe the same new address before we announce it: a single one may be wrong, or lie."""
 _QUIET_PERIODS = 1.5
-"""Our ring successor is pinged once a period, so a present address is confirmed more often than this."""
+"""An announced address that was confirmed within this number of periods stays. We ping our ring successor once a
+period, so a present address is confirmed more often than that."""
 _OBSERVED_MAX = 16
 """Witnesses that are kept. The oldest is forgotten first."""
 
@@ -40,7 +41,7 @@ class OwnAddress:
         self._confirmed_at: dict[bool, float] = {}
         """When a member last observed the announced address. The key says whether that is an IPv6 address."""
 
-    def seen_at(self, by: NodeId, observed: Address | None, answered_from: Address) -> bool:
+    def on_observed(self, by: NodeId, observed: Address | None, answered_from: Address) -> bool:
         """Note that member `by` acked our ping from `answered_from` and observed us at `observed` (None: at an address
         of our row). Returns whether one more witness would decide."""
         if self.fixed:

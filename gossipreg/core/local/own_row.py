@@ -3,7 +3,7 @@
 Owns: our own entry, and the slot of each service of ours in the row. Never knows: which programs read them, or how our
 address is found (`own_address.py` and the daemon do that).
 
-Changes that come together are gossiped as one delta. To write a value that is in the row already changes nothing: the
+Changes that come together are gossiped as one delta. Writing a value that is in the row already changes nothing: the
 counter stays, nothing is gossiped, and no watcher gets a change.
 """
 
@@ -51,7 +51,7 @@ class OwnRow:
 
     def reachable_at(self, addresses: tuple[Address, ...]) -> None:
         """Announce these as our addresses, best first: the present one of each family, and no former ones. At a former
-        address there may be nobody, or somebody else."""
+        address there may be no process, or that of another member."""
         if addresses != self.member.addresses:
             self._context.event("moved", address=" ".join(map(str, addresses)))
             self.update(replace(self.member, addresses=addresses))
@@ -65,7 +65,7 @@ class OwnRow:
     # -- our identity ------------------------------------------------------------------------------------------------
 
     def can_raise_above(self, generation: int) -> bool:
-        """Whether there is a higher generation. A generation without one is forged: other members do not believe it
+        """Whether a higher generation than this one exists. If not, this one is forged: other members do not believe it
         either (`Table.too_far_ahead`)."""
         return has_room_above(generation)
 
@@ -81,7 +81,8 @@ class OwnRow:
         self._dissemination.queue_row(context.id, NOTHING)
 
     def refute(self, claim: Claim) -> Liveness | None:
-        """Rise above a claim about us and gossip that. None if we are above it already, or have left."""
+        """Raise our incarnation above that of a claim about us, and gossip it. None if it is above that already, or if
+        we have left."""
         refuted = self._table.refute(claim.generation, claim.incarnation, self._context.now)
         if refuted is not None:
             self._context.count("refutations")
@@ -89,7 +90,7 @@ class OwnRow:
         return refuted
 
     def rise_above_exhausted(self, claim: Claim) -> None:
-        """Start a new generation if a claim about this one has the highest incarnation: nothing is above that."""
+        """Start a new generation if a claim about this one has the highest incarnation, which cannot be raised."""
         exhausted = claim.incarnation == MAX_INCARNATION and claim.generation == self._table.generation
         if exhausted and not self._table.own.left:
             self.raise_above(self._table.generation)
@@ -126,6 +127,7 @@ class OwnRow:
         return self.version
 
     def deregister(self, service_id: str) -> None:
+        """Remove this service from our row. Raises NotFound."""
         slot = self._slot(service_id)
         before = self.version
         self._table.write(KIND_HEALTH, slot, None, self._context.now)
@@ -135,6 +137,7 @@ class OwnRow:
         self._dissemination.queue_row(self._context.id, before)
 
     def set_health(self, service_id: str, health: Health, reason: str = "") -> Version:
+        """Announce the health of this service; return the version after it. Raises NotFound."""
         slot = self._slot(service_id)
         before = self.version
         if self.health[service_id] != (health, reason):

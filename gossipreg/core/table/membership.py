@@ -82,7 +82,7 @@ class MembershipIndex:
         facts, self._facts = self._facts, []
         return facts
 
-    def tell_changes(self) -> None:
+    def emit_changed(self) -> None:
         """After each refresh, and what followed from it: one Changed effect for all that changed in the answers."""
         if self._changes:
             self._context.effects.append(Changed(tuple(self._changes)))
@@ -96,7 +96,7 @@ class MembershipIndex:
             for namesake in self.names.namesakes(id):
                 self._shown_anew[namesake] = None
 
-    def tell_members(self) -> None:
+    def emit_members_changed(self) -> None:
         """At the end of each input: one MembersChanged effect for all that it changed."""
         hidden_anew = self._table.drain_shown_anew()
         if hidden_anew:
