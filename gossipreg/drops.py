@@ -46,6 +46,7 @@ DROPS: dict[str, str] = {
     "client_idle": "the connection that was idle for longest, when another needed its place: closed with an error",
     "client_process_too_many": "a connection beyond the limit of one process: closed with an error",
     "client_broke_protocol": "a client sent something that is not a request, or is too large: closed with an error",
+    "client_held_too_much": "a part of a request, while all clients together had sent too many such parts: closed",
     "client_too_slow": "a client did not read what it was sent: closed with an error",
     # questions to the DNS gateway
     "dns_short": "shorter than a DNS header: cut on the way, or not DNS",

@@ -35,6 +35,8 @@ RIGHTS: dict[str, Right] = {
     "members": Right.READ,
     "watch": Right.READ,
     "unwatch": Right.READ,
+    "state": Right.READ,
+    "unmet": Right.READ,
     "info": Right.READ,
     "config": Right.READ,
     "register": Right.OWN,

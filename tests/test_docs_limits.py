@@ -7,7 +7,7 @@ import pytest
 
 from gossipreg import model, socket_path
 from gossipreg.client import pool
-from gossipreg.daemon import keys, local_socket, outgoing, params, services_file, start
+from gossipreg.daemon import client_calls, keys, outgoing, params, places, services_file, start
 from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.gateway.dns import gateway as dns_gateway
 from gossipreg.gateway.dns import ports, rates, responder
@@ -71,9 +71,14 @@ VALUES: dict[str, tuple[float, ...]] = {
     "a request": (rpc.MAX_REQUEST_BYTES,),
     "nesting of a request's parameters": (rpc.MAX_DEPTH,),
     "watches of a connection": (rpc.MAX_WATCHES,),
-    "connections of a process": (local_socket.MAX_CLIENTS_A_PROCESS,),
-    "connections of a user": (local_socket.MAX_CLIENTS_A_USER,),
-    "connections of all": (local_socket.MAX_CLIENTS,),
+    "watches of a user": (client_calls.MAX_WATCHES_A_USER,),
+    "watches of all": (client_calls.MAX_WATCHES_IN_ALL,),
+    "names of a `watch`": (rpc.MAX_WATCHES,),
+    "ids of an `unmet`": (params.MAX_IDS,),
+    "requests that are not whole, of all clients": (outgoing.MAX_HELD_BYTES,),
+    "connections of a process": (places.MAX_CLIENTS_A_PROCESS,),
+    "connections of a user": (places.MOST.of_user,),
+    "connections of all": (places.MOST.all,),
     "data that waits for a client that does not read": (rpc.MAX_QUEUE_BYTES,),
     "data that waits for all clients": (outgoing.MAX_QUEUES_BYTES,),
     "a page of `services` or `members`, `limit` of `lookup`": (params.PAGE_MAX,),
@@ -98,4 +103,4 @@ def test_a_limit_of_the_page_is_that_of_the_code(what: str) -> None:
 
 def test_limits_of_token_files_and_kept_places_hold() -> None:
     assert tokens.FILE_MAX_BYTES == keys.MAX_KEY_FILE_BYTES
-    assert f"{local_socket.KEPT_CLIENTS} places are kept" in PAGE
+    assert f"{places.MOST.kept} places are kept" in PAGE

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from msgpack import packb, unpackb
 
-from gossipreg.daemon import lookups, maintenance_methods, methods, params
+from gossipreg.core.knowledge import Knowledge
+from gossipreg.daemon import client_calls, lookups, maintenance_methods, methods, params, sidecar_state
+from gossipreg.daemon.http_speaker import STATUS
 from gossipreg.errors import REQUEST_ERRORS
 from gossipreg.model import NOTHING, Health, Instance, MemberInfo, NodeId, Service, ServiceSummary
 from gossipreg.rights import RIGHTS, Right
@@ -23,6 +25,7 @@ HTTP_ALONE = {"join"}
 PARAMETERS = {
     "lookup": lookups.LOOKUP, "explain": lookups.EXPLAIN, "register": params.SERVICE, "heartbeat": methods._HEARTBEAT,
     "maint": maintenance_methods._MAINT, "drain": maintenance_methods._DRAIN,
+    "watch": client_calls.WATCH, "unmet": sidecar_state.UNMET,
 }  # fmt: skip
 
 INSTANCE = Instance(Service("a", "a", "h", 1), Health.PASSING, NodeId(bytes(16)), "n", "", NOTHING, reason="why")
@@ -53,6 +56,18 @@ def test_every_field_of_a_result_is_explained(method: str, shape: dict[str, obje
 def test_every_error_code_is_explained() -> None:
     named = re.findall(r"^\| `(\w+)` \|", PAGE.partition("## Errors")[2].partition("\n## ")[0], re.MULTILINE)
     assert sorted(named) == sorted(REQUEST_ERRORS)
+
+
+def test_every_error_code_has_the_status_of_the_page() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", PAGE.partition("## HTTP")[2].partition("\n## ")[0], re.MULTILINE)
+    named = {code: int(status) for status, text in rows for code in re.findall(r"`(\w+)`", text)}
+    assert {code: status for code, status in named.items() if code in REQUEST_ERRORS} == STATUS
+
+
+def test_every_field_of_the_state_is_explained() -> None:
+    inside = {"cluster", "node", "name", "zone", "run", "knowledge", "not_synced_because", "others"}
+    assert [field for field in inside if f"`{field}`" not in SECTIONS["state"]] == []
+    assert [one.value for one in Knowledge if f"`{one.value}`" not in SECTIONS["state"]] == []
 
 
 def test_methods_stand_under_the_right_that_they_need() -> None:

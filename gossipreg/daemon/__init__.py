@@ -24,13 +24,14 @@ The core and the network:
 
 The local socket:
 
-    local_socket    who is connected;  connection: one client;  outgoing: the messages to it
-    socket_client   a client, and the form of a method
+    local_socket    who is connected;  places: who may be;  connection: one client;  outgoing: the messages to it
+    rpc_speaker     requests in MessagePack-RPC;  http_speaker: requests over HTTP;  json_form: JSON for them
+    socket_client   a client, and the form of a method;  client_calls: the calls and watches of one client
     methods         the methods by name;  params: their parameters, checked
     lookups         instances of services;  choosing: some of them;  dead_services: those of dead members
     partial         answers while the table is not known
     info            how this sidecar is;  pieces: looking at every member without delay for others
-    watches         the notifications of changes
+    watches         the notifications of changes;  sidecar_state: what this sidecar knows, for those who keep answers
     row_acks        waiting for all members' acks;  maintenance_methods: maint and drain
     force_leave     declaring dead members left
 

@@ -1,30 +1,33 @@
-"""One client's connection: its requests, answered in their order, and its watches.
+"""One client's connection to the local socket: which language it speaks, whether it is idle, and how it ends.
 
-Never knows what a method does, or how messages to the client are written (`outgoing.py`). One task waits for bytes,
-answers the requests in them one after the other, and waits again, so that other connections get their turn.
+An RPC request begins with the byte 0x94, an HTTP request with a letter, so the first byte decides. `rpc_speaker` and
+`http_speaker` read the requests; `http_speaker` is loaded when the first client speaks HTTP. Never knows what a method
+does (`client_calls.py`), or how messages to the client are queued (`outgoing.py`). One task serves a connection: it
+waits for bytes, answers the requests in them one after the other, and waits again, so that other connections get their
+turn.
 
 The bounds, and what happens at each:
 - a request of 1 MiB: the client gets an error and the connection ends, since the next request cannot be found
+- 16 MiB of requests that are not whole, of all connections together: the one that exceeds it gets an error and ends
 - 1,024 unanswered requests: no more are read before some are answered; they wait in the client's own buffer. The
   same holds while replies wait to be read by the client.
-- 64 watches a connection: the next is refused as busy
+- 4,096 watches a connection, 131,072 of all: the next is refused as busy
 """
 
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
 
 import trio
-from msgpack import packb
 
-from gossipreg.daemon import params as check
-from gossipreg.daemon.methods import Methods
-from gossipreg.daemon.outgoing import Outgoing
-from gossipreg.daemon.params import take_untrusted
-from gossipreg.daemon.socket_client import Command, Handler, SocketClient, pack
-from gossipreg.daemon.watches import LocalWatch, Watches
-from gossipreg.errors import Busy, GossipregError, NotFound, Refused, UnknownMethod
-from gossipreg.wire.rpc import MAX_WATCHES, Decoder, encode_error
+from gossipreg.callers import Caller
+from gossipreg.daemon.client_calls import LocalApi
+from gossipreg.daemon.outgoing import AllClients, Outgoing
+from gossipreg.daemon.places import Places
+from gossipreg.daemon.rpc_speaker import RpcSpeaker, rpc_last_words
+from gossipreg.daemon.socket_client import SocketClient
+from gossipreg.errors import Busy
 
 READ_BYTES = 8 * 1024
 """Read at one time. The shortest request takes 9 bytes, so no more than 910 are ever in hand and unanswered."""
@@ -32,168 +35,155 @@ TURN_BYTES = 16 * 1024
 """Bytes of replies on one connection before the other connections have their turn."""
 REQUEST_COST_BYTES = 512
 """The cost of a request beside its reply: 32 of the smallest make a turn, about half a millisecond."""
+REST_READS = 16
+"""Of a client whose connection is about to be closed."""
 LET_READ_BYTES = 64 * 1024
 """Requests are read on while no more than this waits to be written."""
 
 
+class Speaker(Protocol):
+    """Reads the requests of a client in one language and answers them."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether the client would lose something if the connection ended while it asks nothing."""
+
+    async def run(self, data: bytes) -> None:
+        """Until the client closes its side, breaks the protocol, or is cut off; `data` came first."""
+
+    def end(self) -> None:
+        """The connection ends: hold nothing for the client any more."""
+
+
 class LocalConnection:
-    def __init__(self, sock: socket.socket, client: SocketClient, outgoing: Outgoing, methods: Methods,
-                 watches: Watches, bug: Callable[[str, Exception], None]) -> None:  # fmt: skip
-        self.client = client
+    __slots__ = (
+        *("_all", "_answered", "_held_bytes", "_places", "_runs", "_sock", "_speaker", "_turn_bytes"),
+        *("api", "client", "outgoing"),
+    )
+
+    def __init__(
+        self, sock: socket.socket, caller: Caller, api: LocalApi, places: "Places[LocalConnection]", all: AllClients
+    ) -> None:  # fmt: skip
+        self.api = api
+        self.client = SocketClient(caller)
+        self.outgoing = Outgoing(sock, all, api.methods.dropped, rpc_last_words)
         self._sock = sock
-        self._outgoing = outgoing
-        self._methods = methods
-        self._handlers: dict[str, Handler] = {
-            **methods.handlers,
-            **{name: _asked_by(client, command) for name, command in methods.commands.items()},
-            "watch": self._watch,
-            "unwatch": self._unwatch,
-        }
-        self._watches = watches
-        self._bug = bug
-        self._watching: dict[int, LocalWatch] = {}
-        self._next_watch = 1
-        self._after_reply = b""
+        self._places = places
+        self._all = all
+        self._speaker: Speaker | None = None
+        self._answered: trio.Event | None = None
+        """Set when the request that is worked on is answered; None: there is none."""
+        self._held_bytes = 0
         self._turn_bytes = 0
-        self._answered = trio.Event()
-        self._answered.set()
         self._runs = False
-        self.asked_at = trio.current_time()
-        """When it came, or asked last."""
+
+    @property
+    def caller(self) -> Caller:
+        return self.client.caller
 
     @property
     def idle(self) -> bool:
         """Whether the client loses nothing but time if this connection ends and it connects again."""
-        return self._runs and self._answered.is_set() and not (self._watching or self.client.attached)
+        return self._runs and self._answered is None and not (self._speaker is not None and self._speaker.stays)
 
     def make_room(self) -> None:
         """End for the sake of another client: say so, and do not wait until that is read."""
-        self._outgoing.push(encode_error(None, Busy.code, "this connection was idle and others needed its place"))
-        self._outgoing.nursery.cancel_scope.cancel()
+        self.outgoing.push(self.outgoing.last_words(Busy.code, "this connection was idle and others needed its place"))
+        self.outgoing.nursery.cancel_scope.cancel()
 
     async def run(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                self._outgoing.nursery = nursery
+                self.outgoing.nursery = nursery
                 self._runs = True
-                await self._read_untrusted()
-                self._drop_watches()
-                self._outgoing.end()
-                await self._outgoing.wait_flushed()
+                if data := await self.receive():
+                    self._speaker = await self._speaker_of(data)
+                    await self._speaker.run(data)
+                self._let_go()
+                self.outgoing.end()
+                await self.outgoing.wait_flushed()
+                self._read_rest()
                 nursery.cancel_scope.cancel()
         finally:
-            self._drop_watches()
-            self._methods.gone(self.client)
-            self._outgoing.close()
+            self._let_go()
+            self.api.methods.gone(self.client)
+            self.outgoing.close()
             self._sock.close()
 
-    async def wait_answered(self) -> None:
-        """Return when no request is being worked on and all that was replied is written."""
-        await self._answered.wait()
-        await self._outgoing.wait_flushed()
+    async def _speaker_of(self, data: bytes) -> Speaker:
+        if not data[:1].isalpha():
+            return RpcSpeaker(self)
+        return (await _http_speaker())(self)
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    def _read_rest(self) -> None:
+        """Read what the client has sent since: else the kernel answers it with a reset, which a client may take for the
+        loss of the last message."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+            for _ in range(REST_READS):
+                if not self._sock.recv(READ_BYTES):
+                    break
 
-    async def _read_untrusted(self) -> None:
-        """Read until the client closes its side, breaks the protocol, or is cut off."""
-        decoder = Decoder()
-        while not self._outgoing.ending:
+    def _let_go(self) -> None:
+        self.hold(0)
+        if self._speaker is not None:
+            self._speaker.end()
+
+    # -- for the speaker -----------------------------------------------------------------------------------------------
+
+    async def receive(self) -> bytes:
+        """The next bytes of the client; none when there will be none, or when none are wanted any more."""
+        while not self.outgoing.ending:
             await trio.lowlevel.wait_readable(self._sock)
             try:
-                data = self._sock.recv(READ_BYTES)
+                return self._sock.recv(READ_BYTES)
             except (BlockingIOError, InterruptedError):
                 continue
             except OSError:
-                return
-            if not data:
-                return
-            try:
-                for message in decoder.feed_untrusted(data):
-                    await self._answer(message)
-                    if self._outgoing.ending:
-                        return
-            except GossipregError as error:
-                self._methods.dropped["client_broke_protocol"] += 1
-                self._outgoing.push(encode_error(None, error.code, str(error)))
-                return
+                break
+        return b""
 
-    async def _answer(self, message: tuple[Any, ...]) -> None:
-        if message[0] != "request":
-            raise Refused(f"a message of type {message[0]} is not a request: send requests (type 0) only")
-        _, id, method, params = message
-        self.asked_at = trio.current_time()
-        reply = self._call(id, method, params)
-        if not isinstance(reply, bytes):
-            self._answered = trio.Event()
-            reply = await reply
-        self._outgoing.push(reply)
-        self._answered.set()
-        if self._after_reply:
-            self._outgoing.push(self._after_reply)
-            self._after_reply = b""
-        self._turn_bytes += REQUEST_COST_BYTES + len(reply)
-        if self._outgoing.waiting_bytes > LET_READ_BYTES:
-            await self._outgoing.wait_flushed()
+    def hold(self, held_bytes: int) -> bool:
+        """So many bytes wait for the rest of a request. False: that is too much for all clients together."""
+        before, self._held_bytes = self._held_bytes, held_bytes
+        if self._all.hold(before, held_bytes):
+            return True
+        self.api.methods.dropped["client_held_too_much"] += 1
+        return False
+
+    def begin_answer(self) -> None:
+        """A request is worked on, and its answer comes later."""
+        self._answered = trio.Event()
+
+    def end_answer(self) -> None:
+        """What was asked is answered."""
+        if self._answered is not None:
+            self._answered.set()
+            self._answered = None
+        self._places.note(self, may_rest=not (self._speaker is not None and self._speaker.stays))
+
+    async def let_others(self, reply_bytes: int) -> None:
+        """Return when the next request may be answered."""
+        self._turn_bytes += REQUEST_COST_BYTES + reply_bytes
+        if self.outgoing.waiting_bytes > LET_READ_BYTES:
+            await self.outgoing.wait_flushed()
         elif self._turn_bytes >= TURN_BYTES:
             self._turn_bytes = 0
             await trio.lowlevel.checkpoint()
 
-    def _call(self, id: int, method: str, params: dict[str, Any]) -> bytes | Awaitable[bytes]:
-        """The reply to a request, or an awaitable of it. Never raises."""
-        try:
-            handler = self._handlers.get(method)
-            if handler is None:
-                raise UnknownMethod(f"no method {method[:80]!r}: the methods are {', '.join(sorted(self._handlers))}")
-            self._methods.rights.check(method, self.client.caller, params)
-            result = handler(params)
-            return packed_reply(id, result) if isinstance(result, bytes) else self._reply_later(id, method, result)
-        except Exception as error:
-            return self._error_reply(id, method, error)
-
-    async def _reply_later(self, id: int, method: str, result: Awaitable[bytes]) -> bytes:
-        try:
-            return packed_reply(id, await result)
-        except Exception as error:
-            return self._error_reply(id, method, error)
-
-    def _error_reply(self, id: int, method: str, error: Exception) -> bytes:
-        if isinstance(error, GossipregError):
-            return encode_error(id, error.code, str(error))
-        self._bug(f"method {method}", error)
-        return encode_error(id, Refused.code, "this failed inside the sidecar, and its log says how: please report it")
-
-    # -- watches -------------------------------------------------------------------------------------------------------
-
-    def _watch(self, params: dict[str, Any]) -> bytes:
-        given = take_untrusted("watch", params, {"name": check.service_name})
-        if len(self._watching) >= MAX_WATCHES:
-            raise Busy(f"this connection has {MAX_WATCHES} watches: end one with unwatch, or open another connection")
-        number, self._next_watch = self._next_watch, self._next_watch + 1
-        watch = self._watching[number] = LocalWatch(number, given.get("name"), self._outgoing.push)
-        # Nothing can change before both are pushed: changes come between two requests only.
-        self._after_reply = self._watches.add(watch)
-        if self._after_reply:
-            return pack({"watch": number})
-        return pack({"watch": number, "not_synced_because": self._methods.why_not_synced()})
-
-    def _unwatch(self, params: dict[str, Any]) -> bytes:
-        number = take_untrusted("unwatch", params, {"watch": check.Whole(1, 1 << 62)}, "watch")["watch"]
-        watch = self._watching.pop(number, None)
-        if watch is None:
-            raise NotFound(f"this connection has no watch {number}")
-        self._watches.remove(watch)
-        return pack({})
-
-    def _drop_watches(self) -> None:
-        for watch in self._watching.values():
-            self._watches.remove(watch)
-        self._watching.clear()
+    async def wait_answered(self) -> None:
+        """Return when no request is being worked on and all that was replied is written."""
+        if self._answered is not None:
+            await self._answered.wait()
+        await self.outgoing.wait_flushed()
 
 
-def _asked_by(client: SocketClient, command: Command) -> Handler:
-    return lambda params: command(params, client)
+async def _http_speaker() -> Callable[[LocalConnection], Speaker]:
+    """The speaker of HTTP. Reading it from the disk takes some 30 ms, so the first time is in a thread."""
+    return await trio.to_thread.run_sync(_load_http_speaker)
 
 
-def packed_reply(id: int, packed_result: bytes) -> bytes:
-    """The same bytes as `rpc.encode_reply`, from a result that is packed already."""
-    return b"".join((b"\x94\x01", packb(id), b"\xc0", packed_result))
+def _load_http_speaker() -> Callable[[LocalConnection], Speaker]:
+    from gossipreg.daemon.http_speaker import HttpSpeaker
+
+    return HttpSpeaker

@@ -9,6 +9,7 @@ from gossipreg.daemon.keys import exposed
 from gossipreg.daemon.logs import Log, text_value
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.model import Address
+from gossipreg.net import descriptors
 from gossipreg.systemd_job import run_by_systemd
 
 
@@ -18,6 +19,10 @@ def log_start(opened: OpenedSidecar, log: Log) -> None:
     log.info(
         "start", version=__version__, pid=os.getpid(), name=opened.member.name, cluster=settings.cluster,
         sealed=opened.keyring is not None, seeds=" ".join(settings.seeds), data_dir=settings.data_dir or "none",
+    )  # fmt: skip
+    log.debug(
+        "open_files", limit=descriptors.raise_descriptors(), clients=opened.local_socket.places.limits.all,
+        message="the limit of open files was raised as far as the system lets it, since each client takes one",
     )  # fmt: skip
     if opened.data is not None and (aside := opened.data.set_aside()):
         log.warning(

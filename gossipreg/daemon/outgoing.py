@@ -3,106 +3,158 @@
 Owns the queue and its bounds. Never knows what is in it. A client is cut off, with an error that says so, if more than
 4 MiB wait behind the message that is being written, or more than 64 KiB while all queues together have 16 MiB. A single
 message may be larger than that.
+
+A message may come in several pieces. Large pieces are queued as they are: many clients share the bytes of one change.
 """
 
 import socket
 from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import trio
 
 from gossipreg.errors import TooLarge
-from gossipreg.wire.rpc import MAX_QUEUE_BYTES, encode_error
+from gossipreg.wire.rpc import MAX_QUEUE_BYTES
 
 LAST_WORDS_S = 5.0
 """The time that a client has to read its last messages when it is disconnected or has closed its side."""
 MAX_QUEUES_BYTES = 16 << 20
 """Bytes that may wait for all clients together: many that do not read must not take the memory of the machine."""
+MAX_HELD_BYTES = 16 << 20
+"""Bytes of requests that are not whole, of all clients together."""
+HELD_TOO_MUCH = "all clients together have sent too much of requests that are not whole: send whole ones, one by one"
 SPARED_BYTES = 64 * 1024
-"""A client with no more bytes waiting than this is not disconnected for that bound."""
+"""A client with no more bytes waiting or held than this is not disconnected for these bounds."""
 CHUNK_BYTES = 16 * 1024
 """Small messages wait together in chunks of this size, since each alone would take several times its bytes."""
 FLUSH_CHUNKS = 4
 """Chunks that are written before the other clients have their turn."""
 
 
-class Queues:
-    """The bytes that wait for all clients together."""
+class AllClients:
+    """The bytes of all clients together."""
+
+    __slots__ = ("held_bytes", "queued_bytes")
 
     def __init__(self) -> None:
-        self.bytes = 0
+        self.queued_bytes = 0
+        """Bytes that wait to be written, behind the messages that are being written."""
+        self.held_bytes = 0
+        """Bytes that wait for the rest of a request."""
+
+    def hold(self, before: int, held: int) -> bool:
+        """A client held `before` bytes of a request that is not whole, and holds `held` now. False: too many."""
+        self.held_bytes += held - before
+        return held <= SPARED_BYTES or self.held_bytes <= MAX_HELD_BYTES
 
 
 class Outgoing:
-    def __init__(self, sock: socket.socket, queues: Queues, dropped: Counter[str]) -> None:
-        """A client that is disconnected is counted in `dropped`."""
+    __slots__ = (
+        *("_all", "_dropped", "_flushed", "_messages", "_queue", "_sock", "_waiting_bytes"),
+        *("ending", "last_words", "nursery"),
+    )
+
+    def __init__(
+        self, sock: socket.socket, all: AllClients, dropped: Counter[str], last_words: Callable[[str, str], bytes]
+    ) -> None:
+        """A client that is disconnected is counted in `dropped`. `last_words(code, message)` is the message that says
+        so."""
         self.nursery: trio.Nursery
         """The connection's, set before anything is written. Cancelled at the end, when all is written or the client is
         gone."""
         self.ending = False
         """Nothing more is taken to be written."""
+        self.last_words = last_words
         self._sock = sock
-        self._queues = queues
+        self._all = all
         self._dropped = dropped
         self._queue: deque[bytearray | memoryview] = deque()
-        """Chunks of whole messages, except for the first one, which is being written."""
-        self._waiting_bytes = 0  # in the queue, behind its first message
-        self._flushed = trio.Event()
-        self._flushed.set()
+        self._messages: deque[int] = deque()
+        """How many chunks each message has; small messages share one. The first message is being written, so its chunks
+        may be written in part."""
+        self._waiting_bytes = 0
+        """In the chunks behind the first message."""
+        self._flushed: trio.Event | None = None
+        """None: nothing waits."""
 
     @property
     def waiting_bytes(self) -> int:
-        return self._waiting_bytes + len(self._queue[0]) if self._queue else 0
+        return sum(map(len, self._queue)) if self._queue else 0
 
     async def wait_flushed(self) -> None:
         """Return when nothing waits, or nothing can be written any more."""
-        await self._flushed.wait()
+        if self._flushed is not None:
+            await self._flushed.wait()
 
     def close(self) -> None:
         """Let go of what waits."""
         self.ending = True
         self._queue.clear()
+        self._messages.clear()
         self._note_waiting(-self._waiting_bytes)
-        self._flushed.set()
+        self._note_flushed()
 
-    def push(self, data: bytes) -> None:
-        """Write now what the kernel takes and queue the rest. Never blocks, never raises."""
+    def push(self, *pieces: bytes) -> None:
+        """Write one message, or several. Write now what the kernel takes and queue the rest. Never blocks, never
+        raises."""
         if self.ending:
             return
-        rest = memoryview(data)
         if not self._queue:
-            rest = rest[self._write(rest) :]
-            if not rest:
-                return
-            self._flushed = trio.Event()
-            self.nursery.start_soon(self._flush)
-        elif self._too_slow(len(rest)):
+            self._write_now(pieces)
+            return
+        size_bytes = sum(map(len, pieces))
+        if self._too_slow(size_bytes):
             self._cut_off()
             return
+        self._note_waiting(size_bytes)
+        last = self._queue[-1] if len(self._messages) > 1 else None
+        if size_bytes >= CHUNK_BYTES:
+            self._append([memoryview(piece) for piece in _joined(pieces)])
+        elif isinstance(last, bytearray) and len(last) < CHUNK_BYTES:
+            last += b"".join(pieces)
         else:
-            self._note_waiting(len(rest))
-        last = self._queue[-1] if len(self._queue) > 1 else None
-        if isinstance(last, bytearray) and len(last) < CHUNK_BYTES:
-            last += rest
-        else:
-            self._queue.append(bytearray(rest))
+            self._append([bytearray(b"".join(pieces))])
+
+    def _write_now(self, pieces: tuple[bytes, ...]) -> None:
+        waiting = [memoryview(piece) for piece in _joined(pieces)]
+        for number, piece in enumerate(waiting):
+            written = self._write(piece)
+            if written < len(piece):
+                self._append([piece[written:], *waiting[number + 1 :]])
+                self._flushed = trio.Event()
+                self.nursery.start_soon(self._flush)
+                return
+
+    def _append(self, chunks: Sequence[bytearray | memoryview]) -> None:
+        self._queue += chunks
+        self._messages.append(len(chunks))
 
     def _too_slow(self, more_bytes: int) -> bool:
         waiting = self._waiting_bytes + more_bytes
-        crowded = self._queues.bytes + more_bytes > MAX_QUEUES_BYTES
+        crowded = self._all.queued_bytes + more_bytes > MAX_QUEUES_BYTES
         return waiting > MAX_QUEUE_BYTES or (crowded and waiting > SPARED_BYTES)
 
     def _note_waiting(self, change_bytes: int) -> None:
         self._waiting_bytes += change_bytes
-        self._queues.bytes += change_bytes
+        self._all.queued_bytes += change_bytes
+
+    def _note_flushed(self) -> None:
+        if self._flushed is not None:
+            self._flushed.set()
+            self._flushed = None
 
     def _cut_off(self) -> None:
         """Keep the message being written, so that the client can still make out the last one, which says why."""
         self._dropped["client_too_slow"] += 1
-        while len(self._queue) > 1:
+        while len(self._queue) > self._messages[0]:
             self._queue.pop()
+        self._messages = deque([self._messages[0]])
         message = f"this connection read too slowly, {self._waiting_bytes} bytes were waiting: open another"
         self._note_waiting(-self._waiting_bytes)
-        self._queue.append(bytearray(encode_error(None, TooLarge.code, message)))
+        last_words = bytearray(self.last_words(TooLarge.code, message))
+        self._note_waiting(len(last_words))
+        self._append([last_words])
         self.end()
 
     def end(self) -> None:
@@ -118,13 +170,22 @@ class Outgoing:
                 self._queue[0] = first[self._write(first) :]
                 if self._queue[0]:
                     break
-                self._queue.popleft()
+                self._next_chunk()
                 if not self._queue:
                     break
-                self._note_waiting(-len(self._queue[0]))
-        self._flushed.set()
+        self._note_flushed()
         if self.ending:
             self.nursery.cancel_scope.cancel()
+
+    def _next_chunk(self) -> None:
+        """The first chunk is written. When it was the last one of its message, the next message is no longer behind the
+        one that is being written."""
+        self._queue.popleft()
+        self._messages[0] -= 1
+        if not self._messages[0]:
+            self._messages.popleft()
+            if self._messages:
+                self._note_waiting(-sum(map(len, islice(self._queue, self._messages[0]))))
 
     def _write(self, data: memoryview) -> int:
         """The number of bytes that need no more writing: all of them if the client is gone."""
@@ -136,3 +197,17 @@ class Outgoing:
             self.ending = True
             self.nursery.cancel_scope.cancel()
             return len(data)
+
+
+def _joined(pieces: tuple[bytes, ...]) -> Sequence[bytes]:
+    """The same bytes with fewer small pieces, since each is a call of the kernel."""
+    if len(pieces) == 1:
+        return pieces
+    joined: list[bytes] = []
+    small: list[bytes] = []
+    for piece in pieces:
+        small.append(piece)
+        if len(piece) >= CHUNK_BYTES:
+            joined += [b"".join(small[:-1]), piece] if len(small) > 1 else [piece]
+            small = []
+    return [*joined, b"".join(small)] if small else joined

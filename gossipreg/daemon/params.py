@@ -16,6 +16,7 @@ from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.errors import BadParams
 from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, NODE_ID_BYTES, Health, Service
 from gossipreg.net.addresses import WILDCARDS, is_literal
+from gossipreg.wire.rpc import MAX_WATCHES
 
 Check = Callable[[str, Any], Any]
 """(parameter's name, its value) -> the value to use."""
@@ -30,6 +31,8 @@ REPORTED = {health.name.lower(): health for health in (Health.PASSING, Health.WA
 MAX_WEIGHT = 65_535
 MAX_HOLD_S = 60.0
 MAX_WAIT_S = 3600.0
+MAX_IDS = 16_384
+"""Of members, in one request."""
 PAGE_DEFAULT = 1000
 PAGE_MAX = 10_000
 """Of `services` and `members`: some 2 MB in MessagePack."""
@@ -188,6 +191,19 @@ def member_id(name: str, value: Any) -> bytes:
     if len(id) != NODE_ID_BYTES:
         raise _bad(name, value, f"a member's id, {2 * NODE_ID_BYTES} hexadecimal digits")
     return id
+
+
+def member_ids(name: str, value: Any) -> tuple[bytes, ...]:
+    if type(value) is not list or len(value) > MAX_IDS:
+        raise _bad(name, value, f"a list of at most {MAX_IDS} ids")
+    return tuple(dict.fromkeys(member_id(name, id) for id in value))
+
+
+def service_names(name: str, value: Any) -> tuple[str, ...]:
+    """As they are given, also twice."""
+    if type(value) is not list or not 0 < len(value) <= MAX_WATCHES:
+        raise _bad(name, value, f"a list of 1 to {MAX_WATCHES} names")
+    return tuple(service_name(name, one) for one in value)
 
 
 port = Whole(0, 65_535)

@@ -3,6 +3,7 @@
 import trio
 
 from gossipreg.core.effects import Event
+from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.keeping import Keeping
@@ -11,12 +12,11 @@ from gossipreg.daemon.own_addresses import FollowAddresses
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.troubles import Troubles
-from gossipreg.daemon.watches import Watches
 
 
 class Reactions:
     def __init__(
-        self, pump: Pump, watches: Watches, services: Services, addresses: FollowAddresses, keeping: Keeping,
+        self, pump: Pump, local: LocalApi, services: Services, addresses: FollowAddresses, keeping: Keeping,
         ending: Ending, troubles: Troubles, log: Log, *, cluster: str,
     ) -> None:  # fmt: skip
         """React to all that the pump reports from now on. Gateways follow `pump.changes` by themselves while they run.
@@ -29,7 +29,9 @@ class Reactions:
         self._addresses = addresses
         self._keeping = keeping
         self._ending = ending
-        pump.changes.follow("watches", watches.publish)
+        pump.changes.follow("state", local.state.look)
+        pump.changes.follow("watches", local.watches.publish)
+        pump.members.follow("state", local.state.look)
         pump.changes.follow("aliases", services.health.look_at_aliases)
         pump.events.follow("event", self._on_event)
 

@@ -39,9 +39,7 @@ async def run_sidecar(sidecar: Sidecar) -> int:
             nursery.start_soon(run_gateways, opened.gateways, sidecar.api())
             nursery.start_soon(sidecar.addresses.run)
             nursery.start_soon(_keep_house, sidecar)
-            nursery.start_soon(
-                opened.local_socket.serve, sidecar.methods, sidecar.watches, pump.bug, sidecar.reports.crowded
-            )
+            nursery.start_soon(opened.local_socket.serve, sidecar.local_api, sidecar.reports.crowded)
             nursery.start_soon(ending.obey, signals, sidecar.reload.on_signal, nursery)
             nursery.start_soon(sidecar.seed_greeter.run, opened.seeds)
             nursery.start_soon(_say_ready, sidecar)

@@ -11,6 +11,7 @@ from functools import partial
 from gossipreg import __version__
 from gossipreg.callers import Caller
 from gossipreg.core.node import Node
+from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
@@ -27,6 +28,7 @@ from gossipreg.daemon.reports import Reports
 from gossipreg.daemon.seed_greeter import SeedGreeter
 from gossipreg.daemon.seeds import literals
 from gossipreg.daemon.services import Services
+from gossipreg.daemon.sidecar_state import StateFollowers
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
@@ -57,6 +59,10 @@ class Sidecar:
             rights=opened.rights, rng=_rng(),
         )  # fmt: skip
         self.watches = Watches(self.node)
+        self.state = StateFollowers(
+            self.node, boot_s, cluster=settings.cluster, name=opened.member.name, zone=opened.member.zone,
+            run=opened.member.boot_id.hex(),
+        )  # fmt: skip
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
             hold_on_sigterm=settings.on_sigterm == "hold",
@@ -76,8 +82,9 @@ class Sidecar:
         )  # fmt: skip
         self._force_leave = ForceLeave(self.node, self.pump, log, self.services.audit)
         self.methods = self._methods()
+        self.local_api = LocalApi(self.methods, self.watches, self.state, self.pump.bug)
         self.reactions = Reactions(
-            self.pump, self.watches, self.services, self.addresses, self.keeping, self.ending, self._troubles, log,
+            self.pump, self.local_api, self.services, self.addresses, self.keeping, self.ending, self._troubles, log,
             cluster=settings.cluster,
         )  # fmt: skip
         self.keeping.recall(self.node, self.pump, config.alone_s)
@@ -99,7 +106,7 @@ class Sidecar:
                 **shown_addresses(opened.gateways),
             },
             more_counts=lambda: {"watches": len(self.watches), **counts_of(opened.gateways)},
-            more={"config": config_method(opened, self.node)},
+            more={"config": config_method(opened, self.node), "unmet": self.state.unmet},
             more_commands={
                 "reload": reload_method(self.reload, settings, self.services),
                 "force-leave": self._force_leave.method,
@@ -127,7 +134,7 @@ class Sidecar:
         self.log.line("info", "gateway", {"message": message}, kind_burst=GATEWAY_LINES_A_MINUTE)
 
     def _shown_troubles(self) -> list[Shape]:
-        if self.opened.local_socket.has_room:
+        if self.opened.local_socket.places.has_room:
             self.reports.has_room()
         return self._troubles.shapes()
 

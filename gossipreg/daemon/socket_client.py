@@ -7,7 +7,6 @@ from typing import Any
 from msgpack import packb
 
 from gossipreg.callers import Caller
-from gossipreg.wire.rpc import encode_notification
 
 Params = dict[str, Any]
 Handler = Callable[[Params], bytes | Awaitable[bytes]]
@@ -24,8 +23,8 @@ class SocketClient:
     gone: bool = False
     attached: bool = False
     """A service lives, or lived, on it."""
-    tell: Callable[[bytes], None] = lambda _: None
-    """Write to it, beside the answers."""
+    notify: Callable[[str, Params], None] = lambda _method, _params: None
+    """Write a notification to it."""
 
     @property
     def uid(self) -> int:
@@ -37,7 +36,7 @@ class SocketClient:
 
     def lost(self, id: str, why: str) -> None:
         """A service that was attached to it is not any more."""
-        self.tell(encode_notification("detached", {"id": id, "why": why}))
+        self.notify("detached", {"id": id, "why": why})
 
 
 def pack(result: Any) -> bytes:

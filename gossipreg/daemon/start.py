@@ -24,12 +24,14 @@ from gossipreg.daemon.interfaces import local_addresses
 from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.own_addresses import own_addresses
+from gossipreg.daemon.places import limits_for
 from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_seed
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.udp import UdpTransport, bind_udp
 from gossipreg.errors import BadConfig, BadParams, CannotStart, cannot_start
 from gossipreg.model import BOOT_ID_BYTES, BootId, Member
+from gossipreg.net import descriptors
 from gossipreg.net.addresses import Bind
 from gossipreg.net.groups import group_id
 from gossipreg.net.socket_file import SocketFile, bind_socket_file
@@ -82,7 +84,8 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
         data = None if settings.data_dir is None else DataDirectory(settings.data_dir)
         if data is not None:
             stack.callback(data.close)
-        local_socket = LocalSocket(_bind_socket_file(settings))
+        clients = descriptors.for_local_clients(descriptors.raise_descriptors())
+        local_socket = LocalSocket(_bind_socket_file(settings), limits_for(clients))
         stack.callback(local_socket.close)
         transport = bind_udp(bind)
         stack.callback(transport.close)

@@ -1,10 +1,14 @@
-"""How many descriptors the process may have: each connection takes one."""
+"""How many descriptors the process may have, and how they are shared: each connection takes one."""
 
-KEPT = 1_024
-"""Descriptors of the process that are left for the local socket (512), checks (144) and files."""
+LOCAL_CLIENTS_MAX = 4_096
+"""Clients of the local socket: every program on the machine has one or two."""
+HTTP_CLIENTS_MAX = 16_384
+REST = 512
+"""Left for checks (144), connections of DNS (128), gossip and files."""
+WANTED = LOCAL_CLIENTS_MAX + HTTP_CLIENTS_MAX + REST
 
 
-def raise_descriptors(wanted: int) -> int:
+def raise_descriptors(wanted: int = WANTED) -> int:
     """Raise the limit of descriptors to this number if the system allows it; returns the limit of this process.
     Programs that it starts later (commands of checks) have the same limit, and none of our descriptors."""
     try:
@@ -13,10 +17,20 @@ def raise_descriptors(wanted: int) -> int:
         return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
+        return wanted if soft == resource.RLIM_INFINITY else soft
     better = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (better, hard))
     except (OSError, ValueError):
         return soft
     return better
+
+
+def for_local_clients(limit: int) -> int:
+    """The clients of the local socket for which there is room below this limit of the process: at most half of it."""
+    return min(LOCAL_CLIENTS_MAX, limit // 2)
+
+
+def for_http_clients(limit: int) -> int:
+    """The clients of the HTTP gateway for which there is room beside those of the local socket."""
+    return max(0, min(HTTP_CLIENTS_MAX, limit - for_local_clients(limit) - REST))

@@ -23,7 +23,8 @@ from gossipreg.errors import BadParams, CannotSend, TooLarge
 MAX_REQUEST_BYTES = 1 << 20
 MAX_REPLY_BYTES = 64 << 20
 """What a client takes from its own sidecar: more than a lookup of the largest table gives."""
-MAX_WATCHES = 64
+MAX_WATCHES = 4096
+"""Of one connection: a program that follows a thousand names is one client."""
 MAX_QUEUE_BYTES = 4 << 20
 MAX_DEPTH = 8
 """Containers within containers in a request's parameters."""
@@ -56,6 +57,11 @@ def encode_request(id: int, method: str, params: Params) -> bytes:
 def encode_reply(id: int, result: Any) -> bytes:
     data: bytes = packb([RESPONSE, id, None, result])
     return data
+
+
+def packed_reply(id: int, packed_result: bytes) -> bytes:
+    """The same bytes as `encode_reply`, from a result that is packed already."""
+    return b"".join((b"\x94\x01", packb(id), b"\xc0", packed_result))
 
 
 def encode_error(id: int | None, code: str, message: str) -> bytes:
@@ -142,17 +148,18 @@ def _message_untrusted(data: memoryview, max_bytes: int) -> Message:
         raise BadParams(f"not MessagePack with text in UTF-8 and text for keys: {_reason(error)}") from None
     match value:
         case [0, int(id), str(method), params] if type(id) is int:
-            return "request", id, method, _params_untrusted(params)
+            return "request", id, method, params_untrusted(params)
         case [1, int() | None as id, None, result] if type(id) is not bool:
             return "reply", id, None, result
         case [1, int() | None as id, [str(code), str(message)], _] if type(id) is not bool:
             return "reply", id, (code, message), None
         case [2, str(method), params]:
-            return "notification", method, _params_untrusted(params)
+            return "notification", method, params_untrusted(params)
     raise BadParams("not a MessagePack-RPC message: [0, id, method, {..}], [1, id, error, result] or [2, method, {..}]")
 
 
-def _params_untrusted(params: object) -> Params:
+def params_untrusted(params: object) -> Params:
+    """The parameters of a method. Raises BadParams if they are no map with names for keys, or nest too deep."""
     if isinstance(params, list) and len(params) <= 1:  # libraries of MessagePack-RPC send an array of arguments
         params = params[0] if params else {}
     if not isinstance(params, dict) or not all(isinstance(key, str) for key in params):

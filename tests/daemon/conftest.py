@@ -19,12 +19,14 @@ from gossipreg.config import local
 from gossipreg.core.node import Node
 from gossipreg.daemon.checks.schedule import RUNNERS, Runner
 from gossipreg.daemon.checks.spec import Kind
+from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.kept import Moment
 from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
+from gossipreg.daemon.sidecar_state import StateFollowers
 from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.daemon.store import Database, Store
 from gossipreg.daemon.watches import Watches
@@ -61,7 +63,12 @@ class Inside:
         self.watches = Watches(self.node)
         self.events: list[str] = []
         self.pump = Pump(self.node, self.transport, Log(stream=self.log), now=trio.current_time, stall_s=local.stall_s)
+        self.state = StateFollowers(
+            self.node, trio.current_time, cluster="default", name=name, zone="", run=member.boot_id.hex()
+        )
+        self.pump.changes.follow("state", self.state.look)
         self.pump.changes.follow("watches", self.watches.publish)
+        self.pump.members.follow("state", self.state.look)
         self.pump.events.follow("events", lambda event: self.events.append(event.kind))
         self.left: list[float] = []
         self.may_leave = trio.Event()
@@ -76,8 +83,10 @@ class Inside:
             now=lambda: self.moment,
         )  # fmt: skip
         self.methods = Methods(
-            self.node, self.pump, self.services, leave=self._leave, durable=durable, about={"name": name}
-        )
+            self.node, self.pump, self.services, leave=self._leave, durable=durable, about={"name": name},
+            more={"unmet": self.state.unmet},
+        )  # fmt: skip
+        self.api = LocalApi(self.methods, self.watches, self.state, self.pump.bug)
 
     async def _leave(self, hold_s: float, by: Caller) -> None:
         assert self.rights.operates(by)
@@ -156,7 +165,7 @@ async def _running(tmp_path: Path, *seeds: Address) -> AsyncIterator[Sidecar]:
     async with trio.open_nursery() as nursery:
         sidecar = Sidecar(tmp_path)
         nursery.start_soon(sidecar.pump.run)
-        nursery.start_soon(sidecar.socket.serve, sidecar.methods, sidecar.watches, sidecar.pump.bug)
+        nursery.start_soon(sidecar.socket.serve, sidecar.api)
         sidecar.seek(*seeds)
         yield sidecar
         nursery.cancel_scope.cancel()

@@ -5,14 +5,14 @@ import trio
 import trio.testing
 from msgpack import packb, unpackb
 
-from gossipreg.daemon.connection import packed_reply
 from gossipreg.daemon.params import PAGE_DEFAULT
 from gossipreg.daemon.pieces import PIECE
-from gossipreg.daemon.watches import notification
+from gossipreg.daemon.watches import RPC_FORM
 from gossipreg.wire.rpc import (
     encode_notification,
     encode_reply,
     encode_request,
+    packed_reply,
 )
 from tests.core.speaker import Speaker
 from tests.daemon.conftest import Inside, Sidecar
@@ -23,7 +23,10 @@ def test_packed_replies_are_the_bytes_that_rpc_makes() -> None:
     for id in (0, 127, 128, 70_000, 1 << 40):
         assert packed_reply(id, packb({"a": [1, None]})) == encode_reply(id, {"a": [1, None]})
         shape = {"kind": "current", "instances": []}
-        assert notification(id, packb(shape)) == encode_notification("watch", {"watch": id, "change": shape})
+        params = {"watch": id, "change": shape}
+        assert b"".join(RPC_FORM.watch(id, RPC_FORM.body(shape))) == encode_notification("watch", params)
+        state = b"".join(RPC_FORM.notification("state", RPC_FORM.body({"others": True})))
+        assert state == encode_notification("state", {"others": True})
 
 
 async def test_services_and_members_are_paged(sidecar: Sidecar) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import trio
@@ -10,6 +11,7 @@ from msgpack import packb
 
 from gossipreg.callers import Caller
 from gossipreg.daemon import local_socket
+from gossipreg.daemon.places import MOST, PlaceLimits
 from gossipreg.wire.rpc import (
     MAX_QUEUE_BYTES,
     MAX_REQUEST_BYTES,
@@ -30,14 +32,13 @@ async def test_a_client_that_does_not_read_its_answers_is_not_read(sidecar: Side
             sent += 100
     assert sent * len(request) < 4 * MAX_QUEUE_BYTES
     assert (await other.call("info"))["name"] == "tested"
-    [waiting] = [c._outgoing.waiting_bytes for c in sidecar.socket._connections if c._outgoing.waiting_bytes]
+    [waiting] = [one.outgoing.waiting_bytes for one in sidecar.socket.places if one.outgoing.waiting_bytes]
     assert waiting < 1 << 20
 
 
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"GET / HTTP/1.1\r\n\r\n", "bad_params"),
         (b"\xc1", "bad_params"),
         (packb([1, 1, None, "a reply"]), "refused"),
         (packb([2, "lookup", {}]), "refused"),
@@ -67,9 +68,9 @@ async def test_a_client_that_closes_its_side_still_gets_its_answers(sidecar: Sid
 
 
 async def test_more_connections_of_a_process_than_allowed_are_told(
-    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
+    sidecar: Sidecar,
 ) -> None:
-    monkeypatch.setattr(local_socket, "MAX_CLIENTS_A_PROCESS", 2)
+    sidecar.socket.places.limits = replace(MOST, of_process=2)
     clients = [await sidecar.client() for _ in range(3)]
     for client in clients[:2]:
         await client.call("info")
@@ -77,13 +78,13 @@ async def test_more_connections_of_a_process_than_allowed_are_told(
     assert (await clients[0].call("info"))["counters"]["drop.client_process_too_many"] == 1
     await clients[0].stream.aclose()
     with trio.fail_after(GENEROUS_S):
-        while len(sidecar.socket._connections) > 1:
+        while len(sidecar.socket.places) > 1:
             await trio.testing.wait_all_tasks_blocked(0.01)
     assert (await (await sidecar.client()).call("info"))["name"] == "tested"
 
 
-async def test_the_client_idle_for_longest_makes_room(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_socket, "MAX_CLIENTS", 3)
+async def test_the_client_idle_for_longest_makes_room(sidecar: Sidecar) -> None:
+    sidecar.socket.places.limits = PlaceLimits(all=3, of_user=3, kept=0)
     watcher, first, second = [await sidecar.client() for _ in range(3)]
     await watcher.call("watch")
     assert (await watcher.change())[1]["kind"] == "current"
@@ -101,9 +102,9 @@ async def test_the_client_idle_for_longest_makes_room(sidecar: Sidecar, monkeypa
 
 
 async def test_a_client_beyond_the_limit_is_refused_if_none_is_idle(
-    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
+    sidecar: Sidecar,
 ) -> None:
-    monkeypatch.setattr(local_socket, "MAX_CLIENTS", 2)
+    sidecar.socket.places.limits = PlaceLimits(all=2, of_user=2, kept=0)
     watcher, holder = [await sidecar.client() for _ in range(2)]
     await watcher.call("watch")
     await holder.call("register", name="web", port=80, attach=True)
@@ -113,8 +114,7 @@ async def test_a_client_beyond_the_limit_is_refused_if_none_is_idle(
 
 
 async def test_no_user_locks_out_another_or_an_operator(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("MAX_CLIENTS", 6), ("MAX_CLIENTS_A_USER", 3), ("KEPT_CLIENTS", 2)):
-        monkeypatch.setattr(local_socket, name, value)
+    sidecar.socket.places.limits = PlaceLimits(all=6, of_user=3, kept=2)
     users = iter([1001, 1001, 1001, 1001, 1002, 1003, os.geteuid()])
     monkeypatch.setattr(local_socket, "caller_at", lambda _sock, door: Caller(next(users), 1, door=door))
     busy = [await sidecar.client() for _ in range(3)]

@@ -1,11 +1,15 @@
 """Watches by the local socket: what is there at first, then each change, until one of both ends it."""
 
 from contextlib import suppress
+from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
 from gossipreg.core.effects import Changed
+from gossipreg.daemon import client_calls
+from gossipreg.daemon.watches import RpcForm
 from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId, Service, Version
 from gossipreg.wire.rpc import (
     MAX_QUEUE_BYTES,
@@ -68,14 +72,59 @@ async def test_a_client_that_goes_leaves_no_watch(sidecar: Sidecar) -> None:
 
 async def test_more_watches_than_allowed_are_refused_as_busy(sidecar: Sidecar) -> None:
     client = await sidecar.client()
-    for _ in range(MAX_WATCHES):
-        await client.call("watch", name="a")
-        await client.change()
+    assert await client.call("watch", names=["a"] * MAX_WATCHES) == {"watches": [*range(1, MAX_WATCHES + 1)]}
+    assert [(await client.change())[0] for _ in range(MAX_WATCHES)] == [*range(1, MAX_WATCHES + 1)]
     code, message = await client.call("watch", name="a")
     assert code == "busy"
     assert str(MAX_WATCHES) in message
     await client.call("unwatch", watch=1)
     assert await client.call("watch", name="a") == {"watch": MAX_WATCHES + 1}
+
+
+async def test_no_user_takes_the_watches_of_all(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_calls, "MAX_WATCHES_A_USER", 3)
+    first, second = await sidecar.client(), await sidecar.client()
+    assert await first.call("watch", names=["a", "b"]) == {"watches": [1, 2]}
+    assert (await second.call("watch", names=["a", "b"]))[0] == "busy"
+    await first.stream.aclose()
+    with trio.fail_after(GENEROUS_S):
+        while len(sidecar.watches):
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    assert await second.call("watch", names=["a", "b"]) == {"watches": [1, 2]}
+
+
+async def test_a_watch_of_many_names_has_each_change_once(sidecar: Sidecar) -> None:
+    client = await sidecar.client()
+    await sidecar.register("B", 1)
+    assert await client.call("watch", names=["a", "b", "A"]) == {"watches": [1, 2, 3]}
+    first = [await client.change() for _ in range(3)]
+    assert [(number, len(change["instances"])) for number, change in first] == [(1, 0), (2, 1), (3, 0)]
+    await sidecar.register("a", 2)
+    assert sorted([(await client.change())[0] for _ in range(2)]) == [1, 3]
+
+
+async def test_the_same_current_is_encoded_once_for_all(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    for port in range(1, 21):
+        await sidecar.register("web", port)
+    encoded: list[str] = []
+    body = RpcForm.body
+
+    def noted(self: RpcForm, shape: Any) -> bytes:
+        encoded.append(shape["kind"])
+        return body(self, shape)
+
+    monkeypatch.setattr(RpcForm, "body", noted)
+    clients = [await sidecar.client() for _ in range(5)]
+    for client in clients:
+        await client.call("watch", name="web")
+    currents = [(await client.change())[1]["instances"] for client in clients]
+    assert all(current == currents[0] for current in currents)
+    assert encoded == ["current"]
+    await sidecar.register("web", 21)
+    late = await sidecar.client()
+    await late.call("watch", name="web")
+    assert len((await late.change())[1]["instances"]) == 21
+    assert encoded == ["current", "added", "current"]
 
 
 async def test_a_watcher_that_does_not_read_is_cut_off_alone(sidecar: Sidecar) -> None:

@@ -25,8 +25,9 @@ import trio
 from gossipreg.gateway.http.client import HttpConnection
 from gossipreg.gateway.http.deadlines import Deadlines
 from gossipreg.gateway.http.selection import READ, WRITE, Selection
+from gossipreg.net.descriptors import HTTP_CLIENTS_MAX
 
-CONNECTIONS_MAX = 16_384
+CONNECTIONS_MAX = HTTP_CLIENTS_MAX
 REQUEST_S = 10.0
 SEND_S = 30.0
 IDLE_S = 120.0

@@ -16,7 +16,7 @@ import trio
 
 from gossipreg.gateway.http import connections
 from gossipreg.gateway.http.client import Answer, HttpConnection, Parked, Streaming
-from gossipreg.gateway.http.connections import CONNECTIONS_MAX, Connections
+from gossipreg.gateway.http.connections import Connections
 from gossipreg.gateway.http.doors import Door, door_of
 from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.gateway.http.selection import READ, WRITE
@@ -52,8 +52,8 @@ class Server:
         """Until cancelled; then nothing of it is left open but the listeners. `handle` answers a request; it raises
         HttpError only, anything else is a bug and the answer a 500."""
         self._handle = handle
-        allowed = descriptors.raise_descriptors(CONNECTIONS_MAX + descriptors.KEPT)
-        self.connections.most = max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, allowed - descriptors.KEPT))
+        room = descriptors.for_http_clients(descriptors.raise_descriptors())
+        self.connections.most = max(CONNECTIONS_MIN, room)
         try:
             async with trio.open_nursery() as self._nursery:
                 for listener in self._listeners:

@@ -1,0 +1,152 @@
+"""The calls of one client on the local socket: from a method's name and parameters to its packed result.
+
+Owns the watches of the client and its rights to call. Never knows how requests and answers are written: `rpc_speaker`
+and `http_speaker` do.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from gossipreg.daemon import params as check
+from gossipreg.daemon.methods import Methods
+from gossipreg.daemon.params import Check, take_untrusted
+from gossipreg.daemon.sidecar_state import StateFollowers
+from gossipreg.daemon.socket_client import Params, SocketClient, pack
+from gossipreg.daemon.watches import LocalWatch, Watches, WatchReader, watched_name
+from gossipreg.errors import BadParams, Busy, GossipregError, NotFound, Refused, UnknownMethod
+from gossipreg.wire.rpc import MAX_WATCHES
+
+MAX_WATCHES_IN_ALL = 131_072
+"""Each takes about 0.5 KiB."""
+MAX_WATCHES_A_USER = MAX_WATCHES_IN_ALL * 3 // 4
+"""So that no user takes those of all others."""
+WATCH: dict[str, Check] = {"name": check.service_name, "names": check.service_names, "state": check.boolean}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalApi:
+    """What clients of the local socket may ask for."""
+
+    methods: Methods
+    watches: Watches
+    state: StateFollowers
+    bug: Callable[[str, Exception], None]
+    """`bug(where, error)` reports an exception that should not be."""
+    watches_of: Counter[int] = field(default_factory=Counter)
+    """The watches of each user."""
+
+
+class ClientCalls:
+    __slots__ = ("_api", "_client", "_next_watch", "_opening", "_reader", "_watching")
+
+    def __init__(self, api: LocalApi, client: SocketClient, reader: WatchReader) -> None:
+        """`reader` takes the notifications."""
+        self._api = api
+        self._client = client
+        self._reader = reader
+        self._watching: dict[int, LocalWatch] = {}
+        self._next_watch = 1
+        self._opening: list[bytes] = []
+
+    @property
+    def stays(self) -> bool:
+        """Whether the client would lose something if the connection ended: a watch, or a service that it holds."""
+        return bool(self._watching) or self._client.attached
+
+    def call(self, method: str, params: Params) -> bytes | Awaitable[bytes]:
+        """The packed result, or an awaitable of it. Raises GossipregError for the client; anything else is a bug."""
+        api = self._api
+        own = _OWN.get(method)
+        handler, command = api.methods.handlers.get(method), api.methods.commands.get(method)
+        if own is None and handler is None and command is None:
+            names = sorted({*api.methods.handlers, *api.methods.commands, *_OWN})
+            raise UnknownMethod(f"no method {method[:80]!r}: the methods are {', '.join(names)}")
+        api.methods.rights.check(method, self._client.caller, params)
+        if own is not None:
+            return own(self, params)
+        if command is not None:
+            return command(params, self._client)
+        assert handler is not None
+        return handler(params)
+
+    def fault(self, method: str, error: Exception) -> GossipregError:
+        """The error for the client of a call that failed. Anything that is not meant for clients is a bug."""
+        if isinstance(error, GossipregError):
+            return error
+        self._api.bug(f"method {method[:80]}", error)
+        return Refused("this failed inside the sidecar, and its log says how: please report it")
+
+    def take_opening(self) -> list[bytes]:
+        """The notifications that follow the reply to the last call at once, in pieces.
+
+        Nothing can change before both are pushed, since changes come between two calls only."""
+        opening, self._opening = self._opening, []
+        return opening
+
+    def end(self) -> None:
+        """The client is gone. It may be called again."""
+        self._drop(self._watching.values())
+        self._watching.clear()
+        self._api.state.leave(self._reader)
+
+    # -- methods that belong to a connection ---------------------------------------------------------------------------
+
+    def _state(self, params: Params) -> bytes:
+        take_untrusted("state", params, {})
+        self._api.state.follow(self._reader)
+        return pack(self._api.state.shape())
+
+    def _watch(self, params: Params) -> bytes:
+        given = take_untrusted("watch", params, WATCH)
+        if "name" in given and "names" in given:
+            raise BadParams("watch has name and names: give one of them")
+        names = given.get("names", (given.get("name"),))
+        self._check_room(len(names))
+        if given.get("state", False):
+            self._api.state.follow(self._reader)
+            form = self._reader.form
+            self._opening += form.notification("state", form.body(self._api.state.shape()))
+        numbers, waiting = [], False
+        for name in names:
+            number, self._next_watch = self._next_watch, self._next_watch + 1
+            watch = self._watching[number] = LocalWatch(number, watched_name(name), self._reader)
+            first = self._api.watches.add(watch)
+            numbers.append(number)
+            self._opening += first
+            waiting = waiting or not first
+        self._api.watches_of[self._client.uid] += len(numbers)
+        result: dict[str, Any] = {"watches": numbers} if "names" in given else {"watch": numbers[0]}
+        if waiting:
+            result["not_synced_because"] = self._api.methods.why_not_synced()
+        return pack(result)
+
+    def _check_room(self, more: int) -> None:
+        if len(self._watching) + more > MAX_WATCHES:
+            raise Busy(
+                f"this connection has {len(self._watching)} watches, and may have {MAX_WATCHES}: end some with "
+                "unwatch, or open another connection"
+            )
+        of_user, in_all = self._api.watches_of[self._client.uid], len(self._api.watches)
+        if of_user + more > MAX_WATCHES_A_USER or in_all + more > MAX_WATCHES_IN_ALL:
+            raise Busy(
+                f"this user has {of_user} watches of {in_all}, and may have {MAX_WATCHES_A_USER} of "
+                f"{MAX_WATCHES_IN_ALL}: end some"
+            )
+
+    def _unwatch(self, params: Params) -> bytes:
+        number = take_untrusted("unwatch", params, {"watch": check.Whole(1, 1 << 62)}, "watch")["watch"]
+        watch = self._watching.pop(number, None)
+        if watch is None:
+            raise NotFound(f"this connection has no watch {number}")
+        self._drop([watch])
+        return pack({})
+
+    def _drop(self, watches: Collection[LocalWatch]) -> None:
+        for watch in watches:
+            self._api.watches.remove(watch)
+        self._api.watches_of[self._client.uid] -= len(watches)
+
+
+_OWN = {"state": ClientCalls._state, "watch": ClientCalls._watch, "unwatch": ClientCalls._unwatch}

@@ -1,0 +1,177 @@
+"""A client that speaks HTTP/1.1 on the local socket: `POST /rpc/METHOD` with a JSON object of parameters.
+
+The answer is the result as JSON, or {"error": {"code", "message"}} with a fitting status. A `watch`, and every request
+that accepts application/x-ndjson, is answered with a stream of lines: {"result": ...} first, then each notification as
+{"method", "params"}, until the client closes the connection. A service that is attached lives as long as the
+connection.
+
+Browsers cannot reach a unix socket. For those who forward it to a TCP port, a request with an Origin header is refused:
+browsers send one with every POST, other programs do not. The Host header says nothing on a unix socket.
+
+`net/http_framing.py` has the bounds on requests.
+"""
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import trio
+
+from gossipreg.daemon.client_calls import ClientCalls
+from gossipreg.daemon.json_form import JSON_FORM, JsonForm, json_of, params_of_untrusted
+from gossipreg.daemon.outgoing import HELD_TOO_MUCH
+from gossipreg.daemon.socket_client import Params
+from gossipreg.errors import Busy
+from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes
+from gossipreg.net.http_message import Head, HttpError, Response, error_response, json_bytes, shown
+
+if TYPE_CHECKING:
+    from gossipreg.daemon.connection import LocalConnection
+
+LINES = "application/x-ndjson"
+STATUS = {
+    "bad_params": HTTPStatus.BAD_REQUEST, "unknown_method": HTTPStatus.NOT_FOUND, "not_found": HTTPStatus.NOT_FOUND,
+    "refused": HTTPStatus.FORBIDDEN, "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "busy": HTTPStatus.SERVICE_UNAVAILABLE, "not_synced": HTTPStatus.SERVICE_UNAVAILABLE,
+    "leaving": HTTPStatus.SERVICE_UNAVAILABLE, "cannot_keep": HTTPStatus.SERVICE_UNAVAILABLE,
+}  # fmt: skip
+"""The status of each error code."""
+_PATH = b"/rpc/"
+
+
+class HttpSpeaker:
+    __slots__ = ("_calls", "_chunked", "_connection", "_reader", "_streams", "form")
+
+    def __init__(self, connection: "LocalConnection") -> None:
+        self.form: JsonForm = JSON_FORM
+        self._connection = connection
+        self._calls = ClientCalls(connection.api, connection.client, self)
+        self._reader = Reader(connection.caller, _refuse_pages)
+        self._streams = False
+        self._chunked = True
+        connection.outgoing.last_words = self._last_words
+        connection.client.notify = self._notify
+
+    @property
+    def stays(self) -> bool:
+        return self._streams or self._calls.stays
+
+    def end(self) -> None:
+        self._calls.end()
+
+    async def run(self, data: bytes) -> None:
+        while data:
+            self._reader.feed(data)
+            if not await self._answer_what_came():
+                return
+            if not self._connection.hold(self._reader.held_bytes):
+                self._respond(error_response(HttpError(503, Busy.code, HELD_TOO_MUCH, close=True)), None)
+                return
+            data = await self._connection.receive()
+
+    async def _answer_what_came(self) -> bool:
+        """Answer the requests that are whole. Returns whether the connection goes on."""
+        reader, outgoing = self._reader, self._connection.outgoing
+        while not outgoing.ending:
+            try:
+                found = reader.next_untrusted()
+            except HttpError as error:
+                self._connection.api.methods.dropped["client_broke_protocol"] += 1
+                self._respond(error_response(error), None)
+                return False
+            if found is not None:
+                if not await self._answer(*found):
+                    return False
+                continue
+            if reader.continue_wanted():
+                outgoing.push(CONTINUE)
+            if not reader.more:
+                return True
+            await trio.lowlevel.checkpoint()
+        return False
+
+    async def _answer(self, head: Head, body: bytes) -> bool:
+        """Answer one request. Returns whether the connection goes on."""
+        method = ""
+        try:
+            method = _method_of(head)
+            result = json_of(await self._result(method, params_of_untrusted(body)))
+        except HttpError as error:
+            response = error_response(error)
+        except Exception as error:
+            fault = self._calls.fault(method, error)
+            status = STATUS.get(fault.code, HTTPStatus.BAD_REQUEST) if fault is error else 500
+            response = error_response(HttpError(status, fault.code, str(fault)))
+        else:
+            if method == "watch" or LINES in head.text(b"accept").lower():
+                await self._stream(head, result)
+                return False
+            response = Response(200, result + b"\n")
+            self._calls.take_opening()
+        keep = self._respond(response, head)
+        self._connection.end_answer()
+        await self._connection.let_others(len(response.body))
+        return keep
+
+    async def _result(self, method: str, params: Params) -> bytes:
+        result = self._calls.call(method, params)
+        if isinstance(result, bytes):
+            return result
+        self._connection.begin_answer()
+        return await result
+
+    def _respond(self, response: Response, head: Head | None) -> bool:
+        data, keep = response_bytes(response, head)
+        self._connection.outgoing.push(data)
+        return keep
+
+    # -- streams -------------------------------------------------------------------------------------------------------
+
+    async def _stream(self, head: Head, result: bytes) -> None:
+        """Answer with a stream, until the client is gone. Bytes that it sends meanwhile are of no interest."""
+        self._chunked = head.version == b"1.1"
+        ends = "Transfer-Encoding: chunked" if self._chunked else "Connection: close"
+        lines = f"HTTP/1.1 200 OK\r\nContent-Type: {LINES}\r\nCache-Control: no-store\r\n{ends}\r\n\r\n"
+        self._connection.outgoing.push(lines.encode())
+        self._streams = True
+        self.push(b'{"result":', result, b"}\n", *self._calls.take_opening())
+        self._connection.end_answer()
+        while await self._connection.receive():
+            pass
+
+    def push(self, *pieces: bytes) -> None:
+        """Write whole lines to the stream. On a connection without one there is nobody who reads them."""
+        if self._streams:
+            self._connection.outgoing.push(*self._chunk(pieces))
+
+    def _chunk(self, pieces: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        return (b"%x\r\n" % sum(map(len, pieces)), *pieces, b"\r\n") if self._chunked else pieces
+
+    def _notify(self, method: str, params: Params) -> None:
+        self.push(*JSON_FORM.notification(method, JSON_FORM.body(params)))
+
+    def _last_words(self, code: str, message: str) -> bytes:
+        """The last line of a stream, which says why it ends. Between two requests nothing can be said."""
+        if not self._streams:
+            return b""
+        line = json_bytes({"error": {"code": code, "message": message}}) + b"\n"
+        return b"".join((*self._chunk((line,)), b"0\r\n\r\n" if self._chunked else b""))
+
+
+def _refuse_pages(head: Head) -> None:
+    if b"origin" in head.headers:
+        raise HttpError(403, "refused", "a page in a browser must not ask the sidecar: send no Origin header")
+
+
+def _method_of(head: Head) -> str:
+    """The method that a request calls. Raises HttpError."""
+    if head.refused is not None:
+        raise head.refused
+    path = head.target.partition(b"?")[0]
+    if not path.startswith(_PATH) or not path[len(_PATH) :]:
+        raise HttpError(404, "unknown_path", f"no path {shown(path.decode('latin-1'))}: POST to /rpc/METHOD")
+    if head.method != "POST":
+        message = f"{head.method} cannot call a method: send POST, with the parameters as a JSON object"
+        raise HttpError(405, "bad_params", message, ("Allow", "POST"))
+    if b"?" in head.target:
+        raise HttpError(400, "bad_params", "the path has a query: send the parameters as a JSON object in the body")
+    return path[len(_PATH) :].decode("latin-1")

@@ -1,0 +1,88 @@
+"""JSON for clients of the local socket that speak HTTP: their parameters, and the results and notifications for them.
+
+A whole number beyond 2**53 - 1 becomes text, since a JavaScript number cannot hold it. Infinity and NaN become null.
+"""
+
+import json
+import re
+from typing import Any
+
+from msgpack import packb, unpackb
+
+from gossipreg.daemon.socket_client import Params
+from gossipreg.errors import BadParams
+from gossipreg.wire.rpc import BYTES_A_CONTAINER, COUNTED_FROM_BYTES, params_untrusted
+
+SAFE_MAX = (1 << 53) - 1
+_LONG = (b"\xcf", b"\xd3")
+"""The first bytes of whole numbers of 64 bits in MessagePack. They may also stand in texts."""
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class JsonForm:
+    """Notifications as lines of JSON: {"method": ..., "params": {...}}."""
+
+    def body(self, shape: Any) -> bytes:
+        return json_of(packb(shape), shape)
+
+    def watch(self, number: int, change: bytes) -> tuple[bytes, ...]:
+        return b'{"method":"watch","params":{"watch":%d,"change":' % number, change, b"}}\n"
+
+    def notification(self, method: str, params: bytes) -> tuple[bytes, ...]:
+        return b'{"method":"%s","params":' % method.encode(), params, b"}\n"
+
+
+JSON_FORM = JsonForm()
+
+
+def json_of(packed: bytes, shape: Any = None) -> bytes:
+    """The JSON of a packed value; `shape` is the value itself, where it is at hand."""
+    value = unpackb(packed) if shape is None else shape
+    if any(mark in packed for mark in _LONG):
+        value = _exact(value)
+    try:
+        return _dumps(value)
+    except ValueError:  # a number that JSON does not have
+        return _dumps(_exact(value))
+
+
+def params_of_untrusted(body: bytes) -> Params:
+    """The parameters in the body of a request; an empty body has none. Raises BadParams."""
+    most = len(body) // BYTES_A_CONTAINER
+    if len(body) > COUNTED_FROM_BYTES and body.count(b"[") + body.count(b"{") > most:
+        raise BadParams(f"the body has more than {most} arrays and maps: send less at a time")
+    try:
+        text = body.decode()
+        value = json.loads(text, parse_constant=_refuse) if text.strip() else {}
+    except UnicodeDecodeError:
+        raise BadParams("the body is not UTF-8: send a JSON object") from None
+    except (ValueError, RecursionError) as error:
+        raise BadParams(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BadParams("the body is not one JSON object with the parameters of the method")
+    if "\\u" in text and _LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise BadParams("the body has half of a surrogate pair: send text that is Unicode")
+    return params_untrusted(value)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _exact(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _exact(one) for key, one in value.items()}
+        case list():
+            return [_exact(one) for one in value]
+        case bool():
+            return value
+        case int() if not -SAFE_MAX <= value <= SAFE_MAX:
+            return str(value)
+        case float() if value - value != 0:  # infinite, or no number
+            return None
+    return value

@@ -1,0 +1,93 @@
+"""Places at the local socket: the bounds hold whatever comes and goes, and what is counted is what is there."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipreg.callers import Caller
+from gossipreg.daemon.places import MAX_CLIENTS_A_PROCESS, MOST, PlaceLimits, Places, limits_for
+from gossipreg.net.descriptors import LOCAL_CLIENTS_MAX, REST, WANTED, for_http_clients, for_local_clients
+
+LIMITS = PlaceLimits(all=8, of_user=4, kept=2, of_process=3)
+USERS = (os.geteuid(), 5001, 5002, 5003)
+
+
+@dataclass(eq=False)
+class Connected:
+    caller: Caller
+    idle: bool = True
+    ended: bool = False
+
+    def make_room(self) -> None:
+        assert self.idle
+        self.ended = True
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.integers(0, 3), st.integers(1, 4)),
+        st.tuples(st.just("go"), st.integers(0, 20), st.just(0)),
+        st.tuples(st.sampled_from(["watch", "ask"]), st.integers(0, 20), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@given(steps)
+def test_the_bounds_hold_whatever_comes_and_goes(steps: list[tuple[str, int, int]]) -> None:
+    places: Places[Connected] = Places(LIMITS)
+    here: list[Connected] = []
+    dropped: Counter[str] = Counter()
+    for what, which, process in steps:
+        if what == "come":
+            caller = Caller(USERS[which], 10 * which + process, door="socket")
+            before = list(here)
+            fault = places.fault(caller, dropped, lambda _: None)
+            ended = [one for one in before if one.ended]
+            here = [one for one in here if not one.ended]
+            assert len(ended) <= (not fault)
+            if not fault:
+                here.append(Connected(caller))
+                places.take(here[-1])
+        elif here and what == "go":
+            places.leave(here.pop(which % len(here)))
+        elif here:
+            one = here[which % len(here)]
+            one.idle = what == "ask"
+            places.note(one, may_rest=one.idle)
+        _check(places, here)
+
+
+def _check(places: Places[Connected], here: list[Connected]) -> None:
+    assert set(places) == set(here)
+    users = Counter(one.caller.uid for one in here)
+    processes = Counter(one.caller.pid for one in here)
+    assert len(here) <= LIMITS.all
+    assert all(number <= LIMITS.of_process for number in processes.values())
+    assert all(number <= LIMITS.of_user for uid, number in users.items() if uid not in (0, os.geteuid()))
+    assert places.has_room == (len(here) < LIMITS.all - LIMITS.kept and max(users.values(), default=0) < LIMITS.of_user)
+
+
+def test_the_one_that_asked_longest_ago_makes_room() -> None:
+    places: Places[Connected] = Places(PlaceLimits(all=3, of_user=3, kept=0))
+    first, second, watcher = (Connected(Caller(0, pid)) for pid in (1, 2, 3))
+    for one in (watcher, first, second):
+        places.take(one)
+    places.note(watcher, may_rest=False)
+    places.note(first, may_rest=True)
+    assert places.fault(Caller(0, 4), Counter(), lambda _: None) == ""
+    assert (first.ended, second.ended, watcher.ended) == (False, True, False)
+
+
+def test_every_limit_of_the_system_leaves_room_for_each_kind_of_client() -> None:
+    for limit in range(256, 2 * WANTED, 97):
+        local, http = for_local_clients(limit), for_http_clients(limit)
+        assert local + http <= max(limit - REST, local)
+        limits = limits_for(local)
+        assert 0 < limits.kept < limits.of_user < limits.all <= LOCAL_CLIENTS_MAX
+    assert limits_for(for_local_clients(WANTED)) == MOST
+    assert limits_for(for_local_clients(1024)) == PlaceLimits(all=512, of_user=384, kept=64)
+    assert MOST.of_user > MAX_CLIENTS_A_PROCESS
