@@ -38,6 +38,7 @@ def one_datagram() -> Crossing:
     writer, reader = world.form(2, services=1)
     world.run(5)
     now = world.now
+    reader.node.advance(now)  # it runs all the time: only an input after a pause looks whether it was stalled
     service = next(iter(writer.node.own_services))
     effects = writer.node.set_health(service, Health.WARNING, now)[1] + writer.node.advance(now)
     sent = [effect for effect in effects if isinstance(effect, Send) and effect.destination == reader.address]

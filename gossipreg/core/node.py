@@ -265,11 +265,13 @@ class Node(NodeTimers):
         time out because we read them late."""
         context = self._context
         self._membership.forget_touched()
-        late_s = now - max(context.now, context.timers.next_due())
+        if now - context.now > self.config.stall_s:
+            late_s = now - max(context.now, context.timers.next_due())
+            context.now = now
+            if late_s > self.config.stall_s:
+                self._prober.slept(late_s)
+                self._isolation.on_stall()
         context.now = max(now, context.now)
-        if late_s > self.config.stall_s:
-            self._prober.slept(late_s)
-            self._isolation.on_stall()
         return context
 
     def _end(self) -> list[Effect]:
@@ -309,7 +311,10 @@ class Node(NodeTimers):
                 if now - peer.heard_at >= self.config.rtt_floor_s or peer.source is None:
                     self._handshake.challenge(peer.boot_id, source)
         peer.heard_at = now
-        if self._isolation.heard():
+        heard_before, context.heard_at = context.heard_at, now
+        silent_s = now - heard_before
+        silent = silent_s > self.config.floor_silent_s or self._isolation.alone
+        if silent and self._isolation.heard_after(silent_s):
             self._suspicions.heard_again()
         if row is not None and row.dead and row.liveness.generation == peer.generation:
             sent_at = self._death_sent_at.get(peer.id)

@@ -31,6 +31,7 @@ from gossipreg.core.table.facts import (
     HiddenRowChanged,
     LeftRing,
     LeftTable,
+    Merged,
     MergeOutcome,
     ProcessNamed,
     StateChanged,
@@ -176,25 +177,32 @@ class NodeOrder(NodeCommands):
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def _on_delta(self, peer: NodeId, delta: Delta, counter: int) -> None:
-        """A page of a row came, gossiped or pulled."""
-        id, now = delta.id, self._context.now
+        """A page of a row came, gossiped or pulled: merge it, bring the answers up to date, then gossip it and pull
+        what is missing."""
+        id = delta.id
         reached = Version(delta.generation, delta.reached)
+        row = self.table.rows.get(id)
+        joins = peer == id and (row is None or not row.active or row.member is None)
+        merged: Merged | None = None
+        if id != self.id and not self._too_far_ahead(peer, id, delta.generation):
+            if row is not None and row.dead and peer != id and delta.generation <= row.liveness.generation:
+                self._anti_entropy.answer_gone(peer, id, reached)
+            merged = self.table.merge_delta(
+                delta, from_owner=peer == id, synced=self._context.synced, now=self._context.now
+            )
+            self._follow_table()
         self._dissemination.row_acked_by(peer, id, reached)
-        pulled = self._pulls.pulling(id)
-        if not pulled:
-            self._dissemination.queue_receipt(peer, counter)
+        if not self._pulls.pulling(id):
+            self._dissemination.queue_receipt(peer, counter, joins=joins)
         if id == self.id:
             self._about_us.on_version(peer, Version(delta.generation, delta.head))
-            return
-        if self._too_far_ahead(peer, id, delta.generation):
-            return
-        row = self.table.rows.get(id)
-        if row is not None and row.dead and peer != id and delta.generation <= row.liveness.generation:
-            self._anti_entropy.answer_gone(peer, id, reached)
-        from_owner = peer == id
-        gossip_on = from_owner or self._pulls.gossips_on(id)
-        merged = self.table.merge_delta(delta, from_owner=from_owner, synced=self._context.synced, now=now)
-        row = self.table.rows.get(id)
+        elif merged is not None:
+            self._on_merged_delta(peer, delta, merged)
+
+    def _on_merged_delta(self, peer: NodeId, delta: Delta, merged: Merged) -> None:
+        """Gossip what was new in this page, and pull what it shows to be missing."""
+        id, row = delta.id, self.table.rows.get(delta.id)
+        pulled, gossip_on = self._pulls.pulling(id), peer == id or self._pulls.gossips_on(id)
         have = NOTHING if row is None else row.pull_from
         goal = Version(delta.generation, delta.head)
         if merged.news and gossip_on and row is not None and not row.quarantined:

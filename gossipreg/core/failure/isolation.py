@@ -45,14 +45,13 @@ class Isolation:
         self._awake_since = context.now
         """When this process started, or ended its last stall."""
 
-    def heard(self) -> bool:
-        """Note that a fresh datagram of a member was opened. Return whether that ends a silence longer than
-        `floor_silent_s`."""
+    def heard_after(self, silent_s: float) -> bool:
+        """A member was heard after a silence of `silent_s`, during which this process may have been stalled. Returns
+        whether the silence lasted longer than `floor_silent_s`, not counting the stall."""
         context = self._context
-        again = context.now - max(context.heard_at, self._awake_since) > context.config.floor_silent_s
+        again = min(silent_s, context.now - self._awake_since) > context.config.floor_silent_s
         if again:
             self.heard_again_at = context.now
-        context.heard_at = context.now
         if self.alone:
             self.alone = self.given_up = False
             context.timers.cancel(AloneOver())

@@ -333,11 +333,12 @@ class Dissemination:
 
     # -- receipts for others -----------------------------------------------------------------------------------------
 
-    def queue_receipt(self, peer: NodeId, counter: int) -> None:
-        """Queue a receipt for the update in this datagram. Only our ring neighbours, and members that have just left
-        the ring, retransmit what they send us; other senders need no receipt."""
+    def queue_receipt(self, peer: NodeId, counter: int, *, joins: bool = False) -> None:
+        """Queue a receipt for the update in this datagram. Ring neighbours retransmit what they send us, and so do
+        members that have just left the ring or, with `joins`, that this update has put on it; other senders need no
+        receipt."""
         context = self._context
-        if peer in self._ring and peer not in self._ring.neighbours(context.config.fanout_ring):
+        if not joins and peer in self._ring and peer not in self._ring.neighbours(context.config.fanout_ring):
             return
         self._receipts.setdefault(peer, {})[counter] = None
         context.timers.set_earlier(SendReceipts(peer), context.now + context.config.receipt_gather_s)

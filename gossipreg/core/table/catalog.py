@@ -101,12 +101,12 @@ class Catalog:
             self._replace_recalled(row)
         if not row.answers:
             return self._withdraw(row)
-        self.gone.forget(row.id)
         content = row.content
         assert content is not None, "only a row with content answers"
         dirty = content.drain_dirty()
         shown = self._shown.get(row.id)
         if shown is None:
+            self.gone.forget(row.id)
             if not content.services:
                 return ()
             shown = self._shown[row.id] = _Shown()

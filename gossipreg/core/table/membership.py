@@ -76,8 +76,12 @@ class MembershipIndex:
             row = self._table.rows.get(id)
             if row is None:
                 self._forget(id)
-            else:
-                self._follow(id, row)
+                continue
+            if row.quarantined or id in shown_anew:  # a quarantined one is shown nowhere, but its owner is probed
+                row = self._follow(id, row)
+            if row.hidden:
+                self._facts.append(HiddenRowChanged(id))
+            self._changes += self._catalog.refresh(row)
         self._note_shown(shown_anew)
         facts, self._facts = self._facts, []
         return facts
@@ -105,13 +109,12 @@ class MembershipIndex:
             self._context.effects.append(MembersChanged(tuple(self._shown_anew)))
             self._shown_anew = {}
 
-    def _follow(self, id: NodeId, row: Row) -> None:
+    def _follow(self, id: NodeId, row: Row) -> Row:
+        """Follow a row whose member's own entry, state or standing has changed. Returns the row."""
         context = self._context
         self.names.follow(row)
         can_speak = id == context.id or row.member is None or context.protocol.meets(row.member.protocol)
         row = self._hide_incompatible(id, row, not can_speak and row.active)
-        if row.hidden:
-            self._facts.append(HiddenRowChanged(id))
         member = row.member
         if member is not None and can_speak and id != context.id and row.member_generation >= row.liveness.generation:
             self._facts.append(ProcessNamed(id, member.boot_id, row.member_generation, member.addresses))
@@ -124,7 +127,7 @@ class MembershipIndex:
             self._facts.append(LeftRing(id))
         if not row.quarantined:
             self._note_state(id, row, known_as)
-        self._changes += self._catalog.refresh(row)
+        return row
 
     def _note_state(self, id: NodeId, row: Row, before: str | None) -> None:
         """Tell of a change of its state, `before` being what was told last; None: it was never heard of."""
