@@ -102,6 +102,11 @@ class TalkingSidecar:
                     if watched == name:
                         connection.send(rpc.encode_notification("watch", {"watch": number, "change": change}))
 
+    def alive(self) -> list["_TalkingConnection"]:
+        """The connections that clients hold open."""
+        with self._lock:
+            return [one for one in self.connections if one.is_alive]
+
     def current(self, name: str) -> Shape:
         shape = {"kind": "current", "instances": self.services.get(name, [])}
         return {**shape, "partial": True} if self.partial else shape
@@ -162,6 +167,10 @@ class _TalkingConnection:
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def send(self, data: bytes) -> None:
         with suppress(OSError):

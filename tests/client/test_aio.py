@@ -190,6 +190,7 @@ def test_one_service_serves_both_loops_and_threads_at_once(talking: TalkingSidec
 
 
 def test_outside_of_a_loop_waiting_is_an_error(talking: TalkingSidecar) -> None:
+    talking.silent = True
     registry = aio.connect(str(talking.path))
     lookup = registry.service("web").lookup()
     with pytest.raises(RuntimeError, match="no running event loop"):

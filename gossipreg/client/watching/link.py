@@ -66,6 +66,11 @@ class SidecarLink:
         return self._socket is not None
 
     @property
+    def is_followed(self) -> bool:
+        """Whether a watcher has taken it up."""
+        return self._selector is not None
+
+    @property
     def changes(self) -> int:
         """Changes of instances that came so far."""
         conversation = self._conversation

@@ -37,12 +37,16 @@ Task = Callable[[float], None]
 
 
 class WatcherThread(threading.Thread):
-    def __init__(self, watcher: "Watcher") -> None:
+    def __init__(self, watcher: "Watcher", previous: "WatcherThread | None") -> None:
         super().__init__(name="gossipreg", daemon=True)
         self.ending = False
         self._watcher = watcher
+        self._previous = previous
 
     def run(self) -> None:
+        if self._previous is not None:
+            self._previous.join()  # it has been told to end, and two would disturb each other
+            self._previous = None
         self._watcher.work(self)
 
 
@@ -104,7 +108,7 @@ class Watcher:
     def _start_thread(self) -> None:
         if self._bell < 0:
             self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        thread = WatcherThread(self)
+        thread = WatcherThread(self, self._thread)
         masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _KEPT_SIGNALS)
         try:
             thread.start()
@@ -181,21 +185,23 @@ class Watcher:
         """Follow the sidecars until `me.ending`."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._bell, selectors.EVENT_READ)
-            now = boot_clock()
-            for link in list(self.links):
-                self._guarded(link.resume, selector, now)
             while not me.ending:
                 self._turn(selector)
+                if not self.links:
+                    me.ending = True
             self._do_tasks()
-            now = boot_clock()
             for link in list(self.links):
-                self._guarded(link.suspend, now)
+                self._guarded(link.suspend, boot_clock())
+        if self._tasks:  # they came when this thread was ending already
+            self._start()
 
     def _turn(self, selector: selectors.BaseSelector) -> None:
         self._do_tasks()
         now = boot_clock()
         links = list(self.links)
         for link in links:
+            if not link.is_followed:
+                self._guarded(link.resume, selector, now)
             if link.due(now) <= now:
                 self._guarded(link.pass_time, now)
         due = min((link.due(now) for link in links), default=inf)
