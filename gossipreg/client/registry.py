@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from gossipreg.client.service import RegistrySettings, Service, use_feed
-from gossipreg.client.snapshot import Snapshot, boot_clock, matching
+from gossipreg.client.snapshot import Snapshot, matching
 from gossipreg.client.watching.link import SidecarLink
 from gossipreg.client.watching.watcher import WATCHER
 from gossipreg.errors import BadParams
@@ -102,15 +102,15 @@ class Registry:
         services (names in use), stale and unknown ones of them; connects, losses (connections that ended), changes (of
         instances, received), snapshots (made of them); turns (how often the watcher of the process was woken).
         """
-        link, now = self._link, boot_clock()
+        link = self._link
         state = link.trust.state or link.trust.believed
         feeds = list(link.wanted)
         snapshots = [feed.snapshot for feed in feeds]
-        why_not = link.why_not_synced(now) if feeds and not link.synced(now) else ""
+        why_not = link.why_not_synced if feeds and not link.synced else ""
         return {
             "path": link.path,
             "connected": link.connected,
-            "synced": link.synced(now),
+            "synced": link.synced,
             "why_not": why_not,
             "cluster": None if state is None else state.cluster,
             "node": None if state is None else state.node,

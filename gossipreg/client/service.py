@@ -9,7 +9,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from gossipreg.client.instance import Instance
-from gossipreg.client.snapshot import Snapshot, boot_clock, matching
+from gossipreg.client.snapshot import Snapshot, matching
 from gossipreg.client.watching.feed import ServiceFeed
 from gossipreg.client.watching.link import SidecarLink
 from gossipreg.client.watching.waiters import wait_until
@@ -117,9 +117,7 @@ class Service:
 
     def not_synced(self, wait_s: float) -> NotSynced:
         where = f"the sidecar on {self._link.path}" if self._link.path else "no sidecar"
-        return NotSynced(
-            f"no list of {self.name} came from {where} within {wait_s:g} s: {self._link.why_not_synced(boot_clock())}"
-        )
+        return NotSynced(f"no list of {self.name} came from {where} within {wait_s:g} s: {self._link.why_not_synced}")
 
     def raise_refused(self) -> None:
         """Raise Refused if the registry is closed, or what the sidecar answered if it does not take this name."""
@@ -149,7 +147,7 @@ class Service:
         if max_s is not None and snapshot.stale_s > max_s:
             raise TooStale(
                 f"what is known of {self.name} is {snapshot.stale_s:.0f} s old, and max_stale is {max_s:g} s: "
-                f"{self._link.why_not_synced(boot_clock())} (sidecar on {self._link.path})"
+                f"{self._link.why_not_synced} (sidecar on {self._link.path})"
             )
         return snapshot
 

@@ -37,6 +37,10 @@ class TalkingSidecar:
         self.partial = False
         self.silent = False
         """True: it reads, and answers nothing."""
+        self.greeting = b""
+        """Sent to each new client, before anything else."""
+        self.busy = False
+        """True: each client is told that there is no room."""
         self.refuses: dict[str, tuple[str, str]] = {}
         """By name: the error for who watches it."""
         self.seen: list[tuple[str, Shape]] = []
@@ -121,6 +125,11 @@ class TalkingSidecar:
             with self._lock:
                 self.accepted += 1
                 self.connections.append(connection)
+                if self.greeting:
+                    connection.send(self.greeting)
+                if self.busy:
+                    connection.send(rpc.encode_error(None, "busy", "too many clients"))
+                    sock.shutdown(socket.SHUT_WR)
             connection.start()
 
     def answer(self, connection: "_TalkingConnection", id: int, method: str, params: Shape) -> None:

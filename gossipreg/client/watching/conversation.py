@@ -107,7 +107,7 @@ class Conversation:
         del self._watches[number]
 
     def _changed_untrusted(self, feed: ServiceFeed, kind: str, change: dict[str, Any], now: float) -> None:
-        level, known = self._trust.level(now), feed.known
+        level, known = self._trust.level, feed.known
         self.changes += 1
         if level is Trust.NOTHING:
             self._withheld[feed] = None
@@ -145,7 +145,7 @@ class Conversation:
     def _unmet_came(
         self, feed: ServiceFeed, asked: set[str], result: Any, error: RequestError | None, now: float
     ) -> None:
-        if self._trust.level(now) is not Trust.ALL:
+        if self._trust.level is not Trust.ALL:
             self._withheld[feed] = None
             return
         self._settled(feed, asked if error is not None else frozenset(result), now)
@@ -163,7 +163,7 @@ class Conversation:
                 f"the sidecar on {self._path} is older than this client ({error}): install the same release for both"
             )
         self._trust.said(state_untrusted(result), now)
-        if not self.said_state and self._trust.is_stranger(now) and (known := self._known_members()):
+        if not self.said_state and self._trust.is_stranger and (known := self._known_members()):
             self._ask("unmet", {"nodes": known}, partial(self._met_came, known))
         self.said_state = True
         self._trust_changed(now)
@@ -180,7 +180,7 @@ class Conversation:
             self._trust_changed(now)
 
     def _trust_changed(self, now: float) -> None:
-        before, self._before = self._before, self._trust.level(now)
+        before, self._before = self._before, self._trust.level
         if self._before is not Trust.ALL:
             for feed in self._feeds:
                 feed.known.stale(now)
@@ -192,13 +192,14 @@ class Conversation:
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
-    def due(self, now: float) -> float:
+    @property
+    def due(self) -> float:
         """When `pass_time` has something to do; `inf`: never."""
-        return min([self._trust.due(now), *(feed.known.due() for feed in self._holding)])
+        return min([self._trust.due, *(feed.known.due() for feed in self._holding)])
 
     def pass_time(self, now: float) -> None:
         self._trust.pass_time(now)
-        if self._trust.level(now) is not self._before:
+        if self._trust.level is not self._before:
             self._trust_changed(now)
         for feed in list(self._holding):
             if feed.known.pass_time(now):
@@ -215,7 +216,7 @@ class Conversation:
         if not self._dirty:
             return
         dirty, self._dirty = self._dirty, {}
-        believed = self._trust.level(now) is Trust.ALL
+        believed = self._trust.level is Trust.ALL
         for feed in dirty:
             if believed and feed.known.settled:
                 feed.known.fresh()

@@ -76,13 +76,15 @@ class SidecarLink:
         conversation = self._conversation
         return self._changes_before + (0 if conversation is None else conversation.changes)
 
-    def synced(self, now: float) -> bool:
+    @property
+    def synced(self) -> bool:
         """Whether a sidecar is connected and believed in all that it says."""
-        return self.connected and self.trust.level(now) is Trust.ALL
+        return self.connected and self.trust.level is Trust.ALL
 
-    def why_not_synced(self, now: float) -> str:
+    @property
+    def why_not_synced(self) -> str:
         """Why there may be no fresh snapshot, in words."""
-        return self.fault or self.trust.why_not(now) or "it has not answered yet"
+        return self.fault or self.trust.why_not or "it has not answered yet"
 
     # -- what the watcher tells ----------------------------------------------------------------------------------------
 
@@ -133,10 +135,11 @@ class SidecarLink:
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
-    def due(self, now: float) -> float:
+    @property
+    def due(self) -> float:
         """When `pass_time` has something to do; `inf`: never."""
         conversation = self._conversation
-        return self._try_at if conversation is None else conversation.due(now)
+        return self._try_at if conversation is None else conversation.due
 
     def pass_time(self, now: float) -> None:
         if self._conversation is not None:
@@ -167,7 +170,7 @@ class SidecarLink:
             return
         if conversation.said_state:
             self._wait_s = 0.0
-            self._log_doubt(now)
+            self._log_doubt()
         conversation.flush(now)
         self._send()
 
@@ -233,10 +236,10 @@ class SidecarLink:
         for feed in self.wanted:
             feed.known.disconnected(now)
 
-    def _log_doubt(self, now: float) -> None:
+    def _log_doubt(self) -> None:
         """Log that the sidecar is another one than before, once for each such sidecar."""
         state = self.trust.state
-        doubted = self.trust.is_of_another_cluster or self.trust.is_stranger(now)
+        doubted = self.trust.is_of_another_cluster or self.trust.is_stranger
         if state is not None and doubted and state.run != self._logged:
             self._logged = state.run
-            log_warning(f"the sidecar on {self.path} is not believed yet: {self.trust.why_not(now)}")
+            log_warning(f"the sidecar on {self.path} is not believed yet: {self.trust.why_not}")

@@ -73,7 +73,7 @@ class SidecarTrust:
         """The last state in which a sidecar was believed in all."""
         self.is_new_run = False
         """Whether the connected sidecar is another process than the one that was believed when it connected."""
-        self._stranger_until = -inf
+        self._stranger_until = inf
         self._forgiven = False
 
     def said(self, state: SidecarState, now: float) -> None:
@@ -82,7 +82,7 @@ class SidecarTrust:
         if first:
             self.is_new_run = believed is not None and believed.run != state.run
             is_stranger = believed is not None and believed.node != state.node
-            self._stranger_until = now + STRANGER_S if is_stranger else -inf
+            self._stranger_until = now + STRANGER_S if is_stranger else inf
         if state.knowledge == "synced":
             self._forgiven = False
         self._remember(now)
@@ -95,20 +95,22 @@ class SidecarTrust:
 
     def proven(self, now: float) -> None:
         """The connected sidecar has met a member that we know, so it is of our cluster."""
-        self._stranger_until = -inf
+        self._stranger_until = inf
         self._remember(now)
 
     @property
     def is_of_another_cluster(self) -> bool:
         return self.state is not None and self.believed is not None and self.state.cluster != self.believed.cluster
 
-    def is_stranger(self, now: float) -> bool:
+    @property
+    def is_stranger(self) -> bool:
         """Whether it is another member than before, and has not shown yet that it is of our cluster."""
-        return now < self._stranger_until
+        return self.state is not None and self._stranger_until < inf
 
-    def level(self, now: float) -> Trust:
+    @property
+    def level(self) -> Trust:
         state, believed = self.state, self.believed
-        if state is None or self.is_of_another_cluster or self.is_stranger(now):
+        if state is None or self.is_of_another_cluster or self.is_stranger:
             return Trust.NOTHING
         if state.knowledge == "isolated" and self._forgiven:
             return Trust.ALL
@@ -117,38 +119,40 @@ class SidecarTrust:
         lost_all = believed is not None and believed.run != state.run and believed.others and not state.others
         return Trust.LISTED if lost_all else Trust.ALL
 
-    def due(self, now: float) -> float:
-        """When the level rises by itself; `inf`: never."""
-        if self.state is None or self.is_of_another_cluster or self.level(now) is Trust.ALL:
+    @property
+    def due(self) -> float:
+        """When `pass_time` may raise the level; `inf`: never."""
+        if self.state is None or self.is_of_another_cluster or self.level is Trust.ALL:
             return inf
-        return self._stranger_until if self.is_stranger(now) else self._doubted_since + self._max_stale_s
+        return self._stranger_until if self.is_stranger else self._doubted_since + self._max_stale_s
 
     def pass_time(self, now: float) -> None:
         """Call this when `due` has come."""
-        if self.due(now) > now:
+        if self.due > now:
             return
-        self._stranger_until = -inf
+        self._stranger_until = inf
         if self._doubted_since + self._max_stale_s <= now:  # what we knew is too old to be of use
             self.believed = None
             self._forgiven = True
             self._doubted_since = inf
         self._remember(now)
 
-    def why_not(self, now: float) -> str:
+    @property
+    def why_not(self) -> str:
         """Why the sidecar is not believed in all, in words; empty if it is, or if none is connected."""
         state, believed = self.state, self.believed
-        if state is None or self.level(now) is Trust.ALL:
+        if state is None or self.level is Trust.ALL:
             return ""
         if believed is not None and self.is_of_another_cluster:
             return f"it is of the cluster {state.cluster!r}, and the one before was of {believed.cluster!r}"
-        if self.is_stranger(now):
+        if self.is_stranger:
             return f"it is another member than before ({state.name}), and has met no member that we know"
         if state.knowledge == "isolated":
             return "it is isolated: nothing arrives from any other member"
         return state.not_synced_because or "it has restarted, and has met no other member yet"
 
     def _remember(self, now: float) -> None:
-        if self.level(now) is Trust.ALL:
+        if self.level is Trust.ALL:
             self.believed = self.state
             self._doubted_since = inf
         else:

@@ -202,9 +202,9 @@ class Watcher:
         for link in links:
             if not link.is_followed:
                 self._guarded(link.resume, selector, now)
-            if link.due(now) <= now:
+            if link.due <= now:
                 self._guarded(link.pass_time, now)
-        due = min((link.due(now) for link in links), default=inf)
+        due = min((link.due for link in links), default=inf)
         found = selector.select(min(max(0.0, due - now), LONGEST_SELECT_S))
         self.turns += 1
         now = boot_clock()
