@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,6 +90,19 @@ def test_the_running_daemon_loads_nothing_that_only_others_need(tmp_path: Path) 
     loaded = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
     assert "gossipreg.core.node" in loaded
     assert [name for name in loaded if NOT_IN_DAEMON.match(name)] == []
+
+
+def test_the_daemon_loads_http_when_the_first_client_speaks_it(tmp_path: Path) -> None:
+    with sidecar_process([sys.executable, "-X", "importtime", "-m", "gossipreg.cli"], tmp_path) as errors:
+        before = errors.read_text()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "s"))
+            client.sendall(b"POST /rpc/services HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        after = errors.read_text().removeprefix(before)
+    for module in ("h11", "gossipreg.net.http_framing", "gossipreg.daemon.http_speaker"):
+        assert (f" {module}\n" in before, f" {module}\n" in after) == (False, True)
+    assert " gossipreg.gateway" not in after
 
 
 def test_a_daemon_that_answers_dns_loads_no_dns_library(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ targets. The corpus beside them has a few good inputs for each, and each input t
 import json
 import math
 import random
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -15,12 +16,14 @@ from xml.etree import ElementTree
 
 import dns.flags
 import dns.message
+from msgpack import packb
 
 from gossipreg.callers import Caller
 from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import advertise_rule, bind_rule
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import shortened
+from gossipreg.daemon.json_form import json_of, params_of_untrusted
 from gossipreg.daemon.logs import text_value
 from gossipreg.daemon.params import registration_untrusted, take_untrusted
 from gossipreg.daemon.seeds import parse_seed
@@ -107,6 +110,17 @@ def rpc(data: bytes) -> None:
                         registration_untrusted("register", message[3], default_host="10.0.0.1")
                     with suppress(BadParams):
                         take_untrusted(message[2], message[3], {})
+
+
+def json_params(data: bytes) -> None:
+    """The local socket over HTTP: a body to parameters, and to MessagePack and back to JSON without a change."""
+    with suppress(BadParams):
+        params = params_of_untrusted(data)
+        with suppress(OverflowError):  # a number that no method takes
+            echo = json.loads(json_of(packb(params)))
+            assert echo == params or re.search(rb"\d{16}|[eE]", data)  # numbers that become text or null
+        with suppress(BadParams):
+            registration_untrusted("register", params, default_host="10.0.0.1")
 
 
 def check(data: bytes) -> None:
@@ -226,7 +240,7 @@ def eureka(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
-    "http": http, "filter": filter, "eureka": eureka,
+    "http": http, "json": json_params, "filter": filter, "eureka": eureka,
 }  # fmt: skip
 
 
