@@ -122,6 +122,25 @@ class Forked(GossipregError):
     code = "forked"
 
 
+class NoInstance(GossipregError):
+    """No instance of the service can be picked: none is registered, or none passes its health checks. Nothing was sent,
+    and the same request succeeds once there is one."""
+
+    code = "no_instance"
+
+
+class BreakerOpen(GossipregError):
+    """The circuit breaker of the service is open: most calls of the last seconds failed. Nothing was sent."""
+
+    code = "breaker_open"
+
+
+class DeadlineExceeded(GossipregError):
+    """The deadline of a call passed. What was sent may or may not have been carried out."""
+
+    code = "deadline_exceeded"
+
+
 class UnusableFile(GossipregError):
     """A file that the sidecar wrote for itself is damaged, or of another version. It is ignored; nothing changed."""
 

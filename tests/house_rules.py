@@ -101,6 +101,8 @@ ROOMS = tuple(
 """The rooms of the core, from the lowest."""
 
 CLIENT_MAY_IMPORT = ("errors", "model", "retry", "socket_path", "wire.rpc", "client")
+LABORATORY_MAY_IMPORT = ("client.picking", "client.instance")
+"""Of the client: the pure part, which the laboratory runs as it is, and the values that it picks from."""
 
 
 OUTSIDE = ("tests", "simulations", "scripts")
@@ -165,7 +167,7 @@ def _may_import(part: str, inner: str) -> bool:
     if part in ("gossipreg", "aio"):  # the package itself, and its half for loops, give out the client
         return target in ("client", "errors")
     if target == "client":
-        return part == "cli"
+        return part == "cli" or (part == "simulations" and inner.startswith(LABORATORY_MAY_IMPORT))
     if target == "net":
         return part in WITH_SOCKETS
     if part == "simulations":

@@ -1,0 +1,97 @@
+"""The circuit breaker of one service: while nearly all calls fail, they fail at once instead of waiting.
+
+It counts final outcomes: those of logical calls after their retries. Single instances that fail are ejected; the
+breaker is for a service of which no instance works.
+
+    closed      calls go through. From 20 outcomes in 10 s with half of them failures it opens
+    open        calls are refused for 5 s to 6.25 s: jittered, so that processes do not try again together
+    half open   one call goes through as a probe, the others are refused. A success closes the breaker, a failure opens
+                it again; a probe that says nothing (neutral) leaves the place to the next call
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+from gossipreg.client.picking.window import RecentCount
+
+OUTCOMES_MIN = 20
+FAILED_PART = 0.5
+OPEN_S = 5.0
+JITTER = 0.25
+
+
+class BreakerState(Enum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Permission(Enum):
+    """What the breaker says to a call that wants to begin."""
+
+    REFUSED = "refused"
+    GRANTED = "granted"
+    PROBE = "probe"
+
+
+class Breaker:
+    __slots__ = ("_failures", "_outcomes", "_probing", "_uniform", "open_until", "state")
+
+    def __init__(self, uniform: Callable[[], float]) -> None:
+        self._uniform = uniform
+        self._outcomes = RecentCount()
+        self._failures = RecentCount()
+        self._probing = False
+        self.state = BreakerState.CLOSED
+        self.open_until = float("-inf")
+
+    def admit(self, now: float) -> Permission:
+        """Whether a call may begin. A PROBE has to be given back with `ended`, whatever becomes of it."""
+        if self.state is BreakerState.CLOSED:
+            return Permission.GRANTED
+        if self.state is BreakerState.OPEN and now >= self.open_until:
+            self.state = BreakerState.HALF_OPEN
+        if self.state is BreakerState.OPEN or self._probing:
+            return Permission.REFUSED
+        self._probing = True
+        return Permission.PROBE
+
+    def ended(self, failed: bool | None, permission: Permission, now: float) -> bool:
+        """Take in the final outcome of a call; None: neutral. Return whether the breaker has opened by it.
+
+        A call that was admitted before the breaker opened says nothing any more.
+        """
+        if permission is Permission.PROBE:
+            return self._probe_ended(failed, now)
+        if permission is Permission.REFUSED or self.state is not BreakerState.CLOSED or failed is None:
+            return False
+        self._outcomes.add(now)
+        if not failed:
+            return False
+        self._failures.add(now)
+        outcomes, failures = self._outcomes.advance(now), self._failures.advance(now)
+        if outcomes < OUTCOMES_MIN or failures < FAILED_PART * outcomes:
+            return False
+        self._open(now)
+        return True
+
+    def forked(self, uniform: Callable[[], float]) -> None:
+        """In a forked child: the probe under way is the parent's."""
+        self._uniform = uniform
+        self._probing = False
+
+    def _probe_ended(self, failed: bool | None, now: float) -> bool:
+        self._probing = False
+        if self.state is not BreakerState.HALF_OPEN or failed is None:
+            return False
+        if failed:
+            self._open(now)
+            return True
+        self.state = BreakerState.CLOSED
+        return False
+
+    def _open(self, now: float) -> None:
+        self.state = BreakerState.OPEN
+        self.open_until = now + OPEN_S * (1.0 + JITTER * self._uniform())
+        self._outcomes.clear()
+        self._failures.clear()

@@ -1,0 +1,163 @@
+"""How long requests take: one figure an instance for picking, and the quantiles of a service for timeouts.
+
+The figure of an instance is an average that forgets: old samples lose weight with time (Finagle's `peak_ewma` without
+the peak). A client with few requests knows little of each instance, and what it knows is old. So a figure counts only
+with 5 samples in 10 s, and it moves towards the median of the other instances while no new sample comes: otherwise all
+clients would crowd the one instance that was fast last, and a slow one would never be tried again.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from math import exp
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gossipreg.client.picking.instance_state import InstanceState
+
+SAMPLES_MIN = 5
+FRESH_S = 10.0
+"""A figure needs SAMPLES_MIN samples within FRESH_S."""
+AVERAGE_S = 2.0
+"""A sample that came AVERAGE_S after the one before counts 63 %: long enough to average, short enough to follow."""
+SAMPLE_SHARE_MIN = 0.05
+"""The least that one sample counts, however fast they come: an average over about 20."""
+DECAY_S = 5.0
+"""The time constant with which a figure moves towards the median."""
+MEDIAN_EVERY_S = 0.25
+MEDIAN_OF_MAX = 101
+"""Figures that the median is taken of: enough for a median, and the cost has a bound."""
+
+
+class LatencyEstimate:
+    """The average latency of one instance."""
+
+    __slots__ = ("_times", "average_s", "fresh_until", "last_at")
+
+    def __init__(self) -> None:
+        self.average_s = 0.0
+        self.last_at = float("-inf")
+        self.fresh_until = float("-inf")
+        self._times: list[float] = []
+        """When the last SAMPLES_MIN samples came."""
+
+    def add(self, latency_s: float, now: float) -> None:
+        times = self._times
+        if len(times) == SAMPLES_MIN:
+            del times[0]
+            least = SAMPLE_SHARE_MIN
+        else:
+            least = 1.0 / (len(times) + 1)  # the plain average of the first samples
+        self.average_s += (latency_s - self.average_s) * max(least, 1.0 - exp((self.last_at - now) / AVERAGE_S))
+        times.append(now)
+        self.last_at = now
+        if len(times) == SAMPLES_MIN:
+            self.fresh_until = times[0] + FRESH_S
+
+    def figure_s(self, median_s: float, now: float) -> float:
+        """The latency to reckon with. `median_s`: of the other instances."""
+        if now >= self.fresh_until:
+            return median_s
+        return median_s + (self.average_s - median_s) * exp((self.last_at - now) / DECAY_S)
+
+
+class MedianLatency:
+    """The median of the figures of a service's instances. It is worked out at most every MEDIAN_EVERY_S."""
+
+    __slots__ = ("_due", "_known", "median_s")
+
+    def __init__(self) -> None:
+        self.median_s = 1.0
+        """While no figure is known any number will do: it is the same for all, so only requests in flight count."""
+        self._known: dict[InstanceState, None] = {}
+        """Instances whose figures may be fresh."""
+        self._due = float("-inf")
+
+    def sampled(self, state: "InstanceState", now: float) -> None:
+        """Take in that this instance has a new sample."""
+        if now < state.latency.fresh_until:
+            self._known[state] = None
+            if now >= self._due:
+                self._work_out(now)
+
+    def forget(self, states: Iterable["InstanceState"]) -> None:
+        for state in states:
+            self._known.pop(state, None)
+
+    def _work_out(self, now: float) -> None:
+        for state in [state for state in self._known if now >= state.latency.fresh_until]:
+            del self._known[state]
+        figures = sorted(state.latency.average_s for state, _ in zip(self._known, range(MEDIAN_OF_MAX), strict=False))
+        half = len(figures) // 2
+        self.median_s = figures[half] if len(figures) % 2 else (figures[half - 1] + figures[half]) / 2
+        self._due = now + MEDIAN_EVERY_S
+
+
+BUCKET_GROWTH = 1.1
+"""The width of a bucket: a quantile is at most 10 % too large."""
+SHORTEST_S = 0.0001
+BUCKETS = 150
+"""Up to 0.0001 s x 1.1^149, about 147 s."""
+WINDOW_S = 10.0
+QUANTILE_MIN = 20
+"""Samples below which no quantile is given."""
+
+_BOUNDS = [SHORTEST_S * BUCKET_GROWTH**number for number in range(BUCKETS - 1)]
+
+
+class LatencyQuantiles:
+    """A histogram of the latencies of the last 10 to 20 s, with buckets that grow by 10 %."""
+
+    __slots__ = ("_counts", "_former", "_former_count", "_quantiles", "_since", "_worked_out_at", "count")
+
+    def __init__(self) -> None:
+        self._counts = [0] * BUCKETS
+        self._former = [0] * BUCKETS
+        self.count = 0
+        """Samples of the present window."""
+        self._former_count = 0
+        self._since = float("-inf")
+        self._quantiles: dict[float, float | None] = {}
+        self._worked_out_at = float("-inf")
+
+    def add(self, latency_s: float, now: float) -> None:
+        if now - self._since >= WINDOW_S:
+            self._turn(now)
+        self._counts[bisect_left(_BOUNDS, latency_s)] += 1
+        self.count += 1
+
+    def samples(self, now: float) -> int:
+        """How many samples the quantiles rest on."""
+        if now - self._since >= WINDOW_S:
+            self._turn(now)
+        return self.count + self._former_count
+
+    def quantile_s(self, quantile: float, now: float) -> float | None:
+        """The latency that this share of the requests does not exceed. None with fewer than 20 samples. At most
+        MEDIAN_EVERY_S old."""
+        if self.samples(now) < QUANTILE_MIN:
+            return None
+        if now - self._worked_out_at >= MEDIAN_EVERY_S:
+            self._quantiles = {}
+            self._worked_out_at = now
+        if quantile not in self._quantiles:
+            self._quantiles[quantile] = self._walk(quantile)
+        return self._quantiles[quantile]
+
+    def longest_s(self, now: float) -> float | None:
+        """The longest latency, however few samples there are. None: there is none."""
+        return self._walk(1.0) if self.samples(now) else None
+
+    def _walk(self, quantile: float) -> float:
+        left = quantile * (self.count + self._former_count)
+        for bound, now, before in zip(_BOUNDS, self._counts, self._former, strict=False):
+            left -= now + before
+            if left <= 0:
+                return bound
+        return _BOUNDS[-1]
+
+    def _turn(self, now: float) -> None:
+        recent = now - self._since < 2 * WINDOW_S
+        self._former, self._former_count = (self._counts, self.count) if recent else ([0] * BUCKETS, 0)
+        self._counts, self.count = [0] * BUCKETS, 0
+        self._since = self._since + WINDOW_S if recent else now
+        self._quantiles = {}

@@ -1,0 +1,125 @@
+"""The policies: which of the instances that may be picked gets the next request.
+
+Each policy is a callable from a group that is not empty to one of its members. It changes nothing but its own place.
+
+`adaptive` and `least_request` take the better of two samples (Mitzenmacher 2001): as good as the best of all against
+hot spots, and clients that know the same do not all run to the same instance. The samples are drawn by weight.
+"""
+
+from collections.abc import Callable
+from math import exp, floor
+
+from gossipreg.client.picking.instance_state import InstanceState
+from gossipreg.client.picking.latency import DECAY_S, MedianLatency
+from gossipreg.client.picking.weighted_group import WeightedGroup
+
+Uniform = Callable[[], float]
+"""Gives numbers from 0 to below 1, each with the same chance."""
+Policy = Callable[[WeightedGroup, float, float], InstanceState]
+"""(group, the sum of `load` over all instances, now) -> a member."""
+
+EQUAL_WITHIN = 1.25
+"""Costs that differ less are equal. What one client measures is noisy: without this, two instances of the same speed
+would get all or nothing in turns."""
+
+
+class Adaptive:
+    """The cheaper of two by cost = latency x (load + 1) / (expected load + 1).
+
+    The expected load is the instance's part by weight of all that is in flight. So an idle service is shared by weight
+    (with load / weight instead, every idle client would send all to the heaviest), and a busy one by latency x load /
+    weight. Costs within 25 % are equal; then the first sample is taken, which was drawn by weight.
+    """
+
+    def __init__(self, uniform: Uniform, median: MedianLatency) -> None:
+        self._uniform = uniform
+        self._median = median
+
+    def __call__(self, group: WeightedGroup, load: float, now: float) -> InstanceState:
+        if len(group.members) == 1:
+            return group.members[0]
+        uniform = self._uniform
+        first, second = group.two(uniform(), uniform())
+        # LatencyEstimate.figure_s, written out twice: this is the hot path
+        median_s = self._median.median_s
+        a = first.latency
+        b = second.latency
+        cost = other = median_s
+        if now < a.fresh_until:
+            cost += (a.average_s - median_s) * exp((a.last_at - now) / DECAY_S)
+        if now < b.fresh_until:
+            other += (b.average_s - median_s) * exp((b.last_at - now) / DECAY_S)
+        by_weight = load / group.total
+        cost *= (first.load + 1.0) / (by_weight * first.share + 1.0)
+        other *= (second.load + 1.0) / (by_weight * second.share + 1.0)
+        return second if cost > EQUAL_WITHIN * other else first
+
+
+class LeastRequest:
+    """The one of two with fewer requests in flight, against those expected by its weight."""
+
+    def __init__(self, uniform: Uniform) -> None:
+        self._uniform = uniform
+
+    def __call__(self, group: WeightedGroup, load: float, _now: float) -> InstanceState:
+        if len(group.members) == 1:
+            return group.members[0]
+        first, second = group.two(self._uniform(), self._uniform())
+        by_weight = load / group.total
+        cost = (first.in_flight + 1.0) / (by_weight * first.share + 1.0)
+        other = (second.in_flight + 1.0) / (by_weight * second.share + 1.0)
+        return second if other < cost else first
+
+
+class RandomByWeight:
+    def __init__(self, uniform: Uniform) -> None:
+        self._uniform = uniform
+
+    def __call__(self, group: WeightedGroup, _load: float, _now: float) -> InstanceState:
+        return group.one(self._uniform())
+
+
+SKIPS_MAX = 64
+"""Turns without a pick. Only with extreme weights there are so many in a row; then the pick is random by weight."""
+GOLDEN = 0.6180339887498949
+"""Spreads the turns of light instances, which would otherwise all come in the same round."""
+
+
+class RoundRobin:
+    """One after the other, from a random place, so that processes that start together do not march in step.
+
+    Weights: in round r an instance takes its turn if r x (its share / the largest share), moved by an offset of its
+    own, passes a whole number: as in gRPC's static stride scheduler (gRFC A58).
+    """
+
+    def __init__(self, uniform: Uniform) -> None:
+        self._uniform = uniform
+        self._turn = floor(uniform() * 2**20)
+
+    def __call__(self, group: WeightedGroup, _load: float, _now: float) -> InstanceState:
+        members = group.members
+        count = len(members)
+        if group.equal:
+            self._turn += 1
+            return members[self._turn % count]
+        largest = group.largest
+        for _ in range(SKIPS_MAX):
+            self._turn += 1
+            round, place = divmod(self._turn, count)
+            part = members[place].share / largest
+            offset = place * GOLDEN
+            if floor((round + 1) * part + offset) > floor(round * part + offset):
+                return members[place]
+        return group.one(self._uniform())
+
+
+def make_policy(name: str, uniform: Uniform, median: MedianLatency) -> Policy:
+    """The policy of this name. `ring_hash` is for picks with a key; those without one are random by weight."""
+    match name:
+        case "adaptive":
+            return Adaptive(uniform, median)
+        case "least_request":
+            return LeastRequest(uniform)
+        case "round_robin":
+            return RoundRobin(uniform)
+    return RandomByWeight(uniform)
