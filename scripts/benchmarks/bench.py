@@ -31,7 +31,7 @@ from inspect import getdoc
 from textwrap import fill
 from typing import Any
 
-from scripts.benchmarks import rows, sidecar_rows
+from scripts.benchmarks import fan_out, rows, sidecar_rows
 from scripts.benchmarks.cluster import Cluster, Failed
 from scripts.benchmarks.memberlist import MemberlistCluster
 from scripts.benchmarks.run import Figures, Run
@@ -51,6 +51,7 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "start": (rows.start, 20),
     "idle": (rows.idle, 3),
     "lookup": (sidecar_rows.lookup, 20),
+    "fan-out": (fan_out.fan_out, 40),
     "massjoin": (sidecar_rows.massjoin, 5),
     "partition": (sidecar_rows.partition, 5),
     "stress": (sidecar_rows.stress, 1),
