@@ -13,7 +13,7 @@ more, followers do not get its removal. As soon as the table is known, every fol
 none yet, gets another `Current`, which replaces what it has.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -46,6 +46,8 @@ class Followers(Generic[F]):
         """Followers that were sent nothing yet."""
         self._in_part: dict[F, None] = {}
         """Followers whose `Current` was partial."""
+        self._knowledge = view.knowledge
+        """When `changed` was called last."""
 
     def __len__(self) -> int:
         return sum(map(len, self._by_name.values()))
@@ -75,7 +77,9 @@ class Followers(Generic[F]):
         """What to send to which followers, in this order, after these changes or a change of the knowledge."""
         if not self._by_name:
             return []
+        changes = tuple(changes)
         knowledge = self._view.knowledge
+        same, self._knowledge = knowledge is self._knowledge, knowledge
         if not knowledge.partial and not (self._waiting or self._in_part):
             return self._changes(changes, {})
         if not knowledge.partial:
@@ -83,18 +87,28 @@ class Followers(Generic[F]):
         if knowledge.refuses:  # the rows of other members are not known, so it is not known that instances are removed
             own = self._view.id
             changes = [one for one in changes if one.kind is not ChangeKind.REMOVED or one.instance.node == own]
-        deliveries: list[Delivery[F]] = []
-        waiting = dict(self._waiting)
-        for name, followers in list(self._by_name.items()):
-            opened = [follower for follower in followers if follower in waiting]
-            if opened and (current := self._current(name, knowledge)) is not None:
-                deliveries.append((current, opened))
-                for follower in opened:
+        if same:  # only a name that changed can have become known
+            names = dict.fromkeys([*(fold_name(one.instance.service.name) for one in changes), None])
+            opened = self._open({name: self._by_name.get(name, {}) for name in names}, knowledge)
+        else:
+            opened = self._open(self._by_name, knowledge)
+            self._in_part = {follower: None for followers in self._by_name.values() for follower in followers}
+            for follower in self._waiting:
+                del self._in_part[follower]
+        have_it = {follower: None for _, followers in opened for follower in followers}
+        return [*opened, *self._changes(changes, have_it)]
+
+    def _open(self, by_name: Mapping[str | None, dict[F, None]], knowledge: Knowledge) -> list[Delivery[F]]:
+        """The first `Current`, in part, for the followers of these names that wait, if it is known now."""
+        opened: list[Delivery[F]] = []
+        for name, followers in by_name.items():
+            waiting = [follower for follower in followers if follower in self._waiting]
+            if waiting and (current := self._current(name, knowledge)) is not None:
+                opened.append((current, waiting))
+                for follower in waiting:
                     del self._waiting[follower]
-        self._in_part = {follower: None for followers in self._by_name.values() for follower in followers}
-        for follower in self._waiting:
-            del self._in_part[follower]
-        return [*deliveries, *self._changes(changes, waiting)]
+                    self._in_part[follower] = None
+        return opened
 
     def _all_is_known(self, changes: Iterable[Change]) -> list[Delivery[F]]:
         behind = self._waiting | self._in_part
@@ -106,13 +120,14 @@ class Followers(Generic[F]):
                 deliveries.append((Current(self._instances(name)), anew))
         return [*deliveries, *self._changes(changes, behind)]
 
-    def _changes(self, changes: Iterable[Change], excluded: dict[F, None]) -> list[Delivery[F]]:
-        """Each change, to the followers of its name and of all names, without those in `excluded`."""
+    def _changes(self, changes: Iterable[Change], have_it: dict[F, None]) -> list[Delivery[F]]:
+        """Each change, to the followers of its name and of all names, without those that wait for their `Current` and
+        those that have just got it."""
         of_all_names = self._by_name.get(None, {})
         deliveries: list[Delivery[F]] = []
         for change in changes:
             of_name = self._by_name.get(fold_name(change.instance.service.name), {})
-            if followers := [one for one in (*of_name, *of_all_names) if one not in excluded]:
+            if followers := [one for one in (*of_name, *of_all_names) if not (one in have_it or one in self._waiting)]:
                 deliveries.append((change, followers))
         return deliveries
 

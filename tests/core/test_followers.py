@@ -105,6 +105,28 @@ def test_services_hidden_by_isolation_are_not_given_as_removed() -> None:
     assert told[2] == "current web-80"
 
 
+def test_a_change_before_the_sync_looks_at_its_own_name_alone() -> None:
+    cluster = Cluster()
+    joiner = cluster.join(NOWHERE)
+    feed = _feed(cluster, joiner)
+    for number in range(100):
+        assert feed.follow(f"name-{number}") == []
+    everything = feed.follow(None)
+    looked: list[str | None] = []
+    current = feed.followers._current
+
+    def noted(name: str | None, knowledge: Knowledge) -> Current | None:
+        looked.append(name)
+        return current(name, knowledge)
+
+    feed.followers._current = noted  # type: ignore[method-assign]
+    cluster.register(joiner, "name-7", port=80)
+    cluster.register(joiner, "name-7", port=81)
+    assert looked == ["name-7", None]
+    assert feed.told["name-7"] == ["partial name-7-80", "added name-7-81"]
+    assert everything == ["partial name-7-80", "added name-7-81"]
+
+
 def test_a_follower_that_ends_gets_nothing_more() -> None:
     cluster = Cluster()
     joiner = cluster.join(NOWHERE)
