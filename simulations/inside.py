@@ -8,9 +8,12 @@ inputs: to put a claim into a node, to begin a comparison now. When a part chang
 from collections.abc import Iterable
 
 from gossipreg.core.effects import Effect, Send
+from gossipreg.core.failure.detector import FailureDetector
+from gossipreg.core.failure.facts import ProbeFailed
 from gossipreg.core.node import Node
 from gossipreg.model import Address, NodeId
 from gossipreg.wire.messages import Claim, Message
+from simulations.baselines.detector import BaselineDetector
 from simulations.baselines.suspicion import GossipedSuspicions, IndirectOver
 
 
@@ -34,7 +37,7 @@ def send(node: Node, to: Address, messages: Iterable[Message], now: float) -> li
 
 
 def ping(node: Node, target: NodeId) -> list[Effect]:
-    node._prober.probe(target)
+    node._detector.probe(target)
     return flush(node)
 
 
@@ -63,12 +66,12 @@ def forget(node: Node, id: NodeId) -> None:
 
 def answered_in_time(node: Node, share: float) -> None:
     """Set the share of the node's own pings that were acked in time, as the node measures it for its own fault."""
-    node._prober.health._acked_share = share
+    _ours(node)._health._acked_share = share
 
 
 def accused(node: Node) -> None:
     """Have the node learn that others hold it dead."""
-    node._prober.health.accused()
+    _ours(node)._health.accused()
 
 
 def pass_time(node: Node, seconds: float) -> None:
@@ -79,7 +82,9 @@ def pass_time(node: Node, seconds: float) -> None:
 def suspect(node: Node, id: NodeId, now: float) -> list[Effect]:
     """Let a ping of this member time out now."""
     sent_at = now - node._channel.bound_s(id)
-    node._suspicions.missed(id, sent_at, refused=False)
+    detector = _ours(node)
+    detector._suspicions.on_failed(ProbeFailed(id, sent_at, refused=False))
+    node._follow_detector(detector._suspicions.take_found())
     return node.advance(now)
 
 
@@ -90,12 +95,12 @@ def take_round_trip(node: Node, id: NodeId, seconds: float) -> None:
 
 def lower_local_health(node: Node, by: int) -> None:
     """Worsen the local health score of the node by so many points; a negative number improves it."""
-    node._prober.health.worse(by)
+    _ours(node)._health.worse(by)
 
 
 def note_pair(node: Node, id: NodeId, helper: NodeId) -> None:
     """Note that the helper has reached this member, and the node has not."""
-    node._prober.pairs.helper_reached(id, helper)
+    _ours(node)._pairs.helper_reached(id, helper)
 
 
 def late_ack(node: Node, id: NodeId, size_bytes: int) -> bool:
@@ -111,13 +116,13 @@ def unsync(node: Node) -> None:
 
 def block_prober(node: Node, now: float, *, blocked: bool) -> None:
     """Block the prober, as in the Lifeguard paper's slow member, whose sends block. Only with gossiped suspicions."""
-    if isinstance(node._suspicions, GossipedSuspicions):
-        node._suspicions.blocked(now, blocked=blocked)
+    if isinstance(node._detector, BaselineDetector):
+        node._detector.blocked(now, blocked=blocked)
 
 
 def fail_indirect_pings(node: Node, target: NodeId, now: float) -> list[Effect]:
     """End the indirect pings of the target without an ack. Gossiped suspicions only."""
-    _gossiped(node)._asks[target] = {}
+    _gossiped(node)._ping_reqs[target] = {}
     node._context.timers.set(IndirectOver(target), now)
     return node.advance(now)
 
@@ -128,6 +133,11 @@ def refute_s(node: Node, confirmations: int) -> float:
     return _gossiped(node)._refute_s(confirmations)
 
 
+def _ours(node: Node) -> FailureDetector:
+    assert isinstance(node._detector, FailureDetector)
+    return node._detector
+
+
 def _gossiped(node: Node) -> GossipedSuspicions:
-    assert isinstance(node._suspicions, GossipedSuspicions)
-    return node._suspicions
+    assert isinstance(node._detector, BaselineDetector)
+    return node._detector._suspicions

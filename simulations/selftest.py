@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from gossipreg.core.failure.prober import Prober
+from gossipreg.core.failure.detector import FailureDetector
+from gossipreg.core.failure.facts import DeclaredDead
 from gossipreg.core.failure.suspicion import LocalSuspicions
 from gossipreg.core.gossip import reconcile
 from gossipreg.core.gossip.join import Joining
@@ -113,7 +114,7 @@ def others_refute(merge: Any) -> Any:
 
 def no_floor(_: Any) -> Any:
     def broken(self: LocalSuspicions, id: NodeId, suspicion: Any) -> None:  # noqa: ARG001 (whatever it rests on)
-        self._declare(id, "hasty")
+        self._found.append(DeclaredDead(id, "hasty"))
 
     return broken
 
@@ -176,7 +177,7 @@ def buckets_forgotten(put: Any) -> Any:
 
 
 def chatter(on_period: Any) -> Any:
-    def broken(self: Prober, due: float) -> None:
+    def broken(self: FailureDetector, due: float) -> None:
         on_period(self, due)
         for other in self._ring.sample(self._context.rng, 3):
             self.probe(other)
@@ -216,7 +217,7 @@ BREAKS: tuple[Break, ...] = (
     Break("a queue without a bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
     Break("a pull that was given up counts as done", ("synced",), Joining, "_is_here", given_up_is_there, HOLED),
     Break("a member that dies is not reported", ("shown_members",), Table, "_note_shown", _nothing),
-    Break("chatter at rest", ("traffic",), Prober, "on_period", chatter),
+    Break("chatter at rest", ("traffic",), FailureDetector, "_on_period", chatter),
 )
 
 _HANDED_ON = (

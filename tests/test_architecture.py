@@ -31,11 +31,6 @@ MAPPED = (
 MAX_PARTS = 6
 COMPOSERS = {"Node", "View", "NodeCommands", "NodeOrder", "NodeTimers"}
 """Node composes the parts; the others are its base classes and declare what it holds."""
-STILL_PATCHED = {
-    "self._prober.suspicions",
-    "self._prober.declare",
-}
-"""Attributes of the core that are still set from outside."""
 
 NODE_FILES = ("node.py", "view.py", "commands.py", "order.py", "due.py")
 MAY_REACH = ("simulations/inside.py", "simulations/formed.py")
@@ -99,10 +94,7 @@ def test_a_part_of_the_core_holds_few_others() -> None:
 
 
 def test_parts_of_the_core_are_set_up_by_their_constructors() -> None:
-    faults = [fault for path, tree in CORE_TREES.items() for fault in listed(path, WIRING.patches(tree))]
-    assert [fault for fault in faults if not any(f" {name} is set" in fault for name in STILL_PATCHED)] == []
-    gone = {name for name in STILL_PATCHED if not any(f" {name} is set" in fault for fault in faults)}
-    assert gone == set(), "take it out of STILL_PATCHED"
+    assert [fault for path, tree in CORE_TREES.items() for fault in listed(path, WIRING.patches(tree))] == []
 
 
 @pytest.mark.parametrize("path", PURE_FILES, ids=dotted)
@@ -139,7 +131,7 @@ def test_a_name_of_a_test_is_a_short_claim() -> None:
 
 def test_tests_and_laboratory_leave_the_nodes_private_parts_alone() -> None:
     private = house_rules.private_names(TREES[PACKAGE / "core" / name] for name in NODE_FILES)
-    assert private >= {"_context", "_suspicions", "_begin", "_forget"}
+    assert private >= {"_context", "_detector", "_begin", "_forget"}
     faults = [
         fault
         for path in [*TEST_FILES, *(path for path in FILES if not path.is_relative_to(PACKAGE))]

@@ -8,7 +8,7 @@ import pytest
 import gossipreg
 from gossipreg import config, generation, model
 from gossipreg.config import PROFILES, lan
-from gossipreg.core.failure import flap_damping, isolation, prober, quarantine
+from gossipreg.core.failure import detector, flap_damping, isolation, quarantine
 from gossipreg.core.gossip import dissemination, join, pulls, reconcile
 from gossipreg.core.local import own_address
 from gossipreg.core.session import outbox, path_mtu, reconnect, round_trips, sessions
@@ -52,7 +52,7 @@ FACTS = (
     f"After {lan.voided_probes} voided probes",
     # suspicion
     f"helper ({lan.helpers} of them)",
-    f"At most {prober._SUSPICIONS_MAX} members are suspected at one time",
+    f"At most {detector._SUSPICIONS_MAX} members are suspected at one time",
     f"{lan.floor_refused_s:g} s since the first missed probe if the port was refused, "
     f"{lan.floor_silent_s:g} s if there was only silence, both times 1 + local health",
     f"At least {lan.reports_needed} members found it unreachable",

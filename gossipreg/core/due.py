@@ -6,7 +6,7 @@ the part acts (`node.py`).
 
 from gossipreg.core.failure.flap_damping import Return
 from gossipreg.core.failure.isolation import AloneOver
-from gossipreg.core.failure.prober import Period, ProbeDue
+from gossipreg.core.failure.prober import Period
 from gossipreg.core.failure.quarantine import ProbeOwners
 from gossipreg.core.gossip.dissemination import Disseminate, Retransmit, SendReceipts
 from gossipreg.core.gossip.join import ListAgain, MissingAgain
@@ -25,12 +25,10 @@ class NodeTimers(NodeOrder):
         """Call the part whose timer `name` was due at `due`."""
         match name:
             case Period():
-                self._prober.on_period(due)
+                self._follow_detector(self._detector.on_timer(name, due))
                 self._reconnect.on_period()
                 self._pulls.on_period()
                 self.table.expire(self._context.now)
-            case ProbeDue():
-                self._prober.on_probe_due(name.number)
             case Disseminate():
                 self._dissemination.on_disseminate()
             case Retransmit():
@@ -67,4 +65,4 @@ class NodeTimers(NodeOrder):
                 self._row_acks.on_request_acks()
             case _:
                 if not self._paths.on_timer(name):
-                    self._suspicions.on_timer(name)
+                    self._follow_detector(self._detector.on_timer(name, due))

@@ -7,7 +7,7 @@ can change without its tests. Every answer is a value or a copy: nobody changes 
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
-from gossipreg.core.failure.suspicion import LocalSuspicions
+from gossipreg.core.failure.detector import FailureDetector
 from gossipreg.model import Address, BootId, Instance, Member, NodeId
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Inspection:
     @property
     def at_fault(self) -> bool:
         """Whether this member takes its own link or its own slowness for the fault."""
-        return self._view._prober.health.at_fault
+        return self._view._detector.at_fault
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 
@@ -140,33 +140,39 @@ class Inspection:
     # -- failure detection -------------------------------------------------------------------------------------------
 
     @property
+    def _detector(self) -> FailureDetector:
+        """Our own detector, whose inner parts are known here. A baseline of the laboratory has others."""
+        detector = self._view._detector
+        assert isinstance(detector, FailureDetector), f"{type(detector).__name__} does not show this"
+        return detector
+
+    @property
     def suspicions(self) -> int:
         """How many members are suspected here."""
-        return self._view._suspicions.held()
+        return len(self._detector._suspicions)
 
     def suspects(self, id: NodeId) -> bool:
-        return self._view._suspicions.suspects(id)
+        return self._view._detector.suspicion(id) is not None
 
     def helpers_asked(self, id: NodeId) -> tuple[NodeId, ...]:
         """The members that were asked to ping this suspect."""
-        suspicions = self._view._suspicions
-        held = suspicions._held.get(id) if isinstance(suspicions, LocalSuspicions) else None
-        return () if held is None else tuple(held.used)
+        suspicion = self._detector._suspicions._suspicions.get(id)
+        return () if suspicion is None else tuple(suspicion.asked)
 
     @property
     def helpers_that_reached(self) -> tuple[NodeId, ...]:
         """The last members that reached a suspect of ours, the latest last."""
-        suspicions = self._view._suspicions
-        return tuple(suspicions._reaching) if isinstance(suspicions, LocalSuspicions) else ()
+        return tuple(self._detector._suspicions._reaching)
 
     @property
     def probes(self) -> tuple[PendingProbe, ...]:
-        return tuple(PendingProbe(one.target, one.sent_at, one.missed) for one in self._view._prober._probes.values())
+        probes = self._view._detector._prober._probes.values()
+        return tuple(PendingProbe(one.target, one.sent_at, one.missed) for one in probes)
 
     @property
     def noted_pairs(self) -> int:
         """How many members are noted because datagrams between them and us seem to be lost."""
-        return len(self._view._prober.pairs._pairs)
+        return len(self._detector._pairs._pairs)
 
     @property
     def quarantine(self) -> tuple[NodeId, ...]:

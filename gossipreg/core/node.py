@@ -16,11 +16,11 @@ from gossipreg.config import Config
 from gossipreg.core.context import Context
 from gossipreg.core.due import NodeTimers
 from gossipreg.core.effects import Changed, Effect
+from gossipreg.core.failure.detector import FailureDetector
 from gossipreg.core.failure.flap_damping import FlapDamping
+from gossipreg.core.failure.interface import Detector
 from gossipreg.core.failure.isolation import Isolation
-from gossipreg.core.failure.prober import Prober, Suspicions
 from gossipreg.core.failure.quarantine import Quarantine
-from gossipreg.core.failure.suspicion import LocalSuspicions
 from gossipreg.core.gossip.answered_requests import AnsweredRequests
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import Joining
@@ -101,7 +101,7 @@ class Node(NodeTimers):
             context, table, ring, channel, self._dissemination, self._pulls, AnsweredRequests(channel, paths)
         )
         self._anti_entropy = AntiEntropy(context, table, ring, channel, self._dissemination, self._pulls, self._joining)
-        self._prober = self._make_prober()
+        self._detector = self._make_detector()
         self._membership = MembershipIndex(context, table, ring, self.catalog)
         self._isolation = Isolation(context, table, ring, self._membership)
         self._last_known = LastKnown(context, self.catalog, self._membership, self._reconnect)
@@ -110,17 +110,13 @@ class Node(NodeTimers):
         self._identity_conflict = IdentityConflict(context, table, self._own_row, self._reconnect)
         damping = FlapDamping(context, table, ring, self._isolation)
         self._about_us = AboutUs(
-            context, table, channel, self._own_row, self._identity_conflict, self._prober, damping
+            context, table, channel, self._own_row, self._identity_conflict, self._detector, damping
         )  # fmt: skip
-        self._suspicions = self._make_suspicions()
-        self._prober.suspicions = self._suspicions
-        self._prober.declare = self._declare
-        self._quarantine = Quarantine(context, table, channel, self._prober)
+        self._quarantine = Quarantine(context, table, channel, self._detector)
         self._handshake = Handshake(context, table, sessions, outbox, channel, self._reconnect)
         self._departure = Departure(context, ring, channel, self._dissemination, self._own_row)
         self._row_acks = RowAcks(context, table, ring, channel)
         self._death_sent_at: dict[NodeId, float] = {}
-        self._prober.start()
         self._follow_table()
         self._last_knowledge = self.knowledge
 
@@ -132,14 +128,8 @@ class Node(NodeTimers):
     def _make_dissemination(self) -> Dissemination:
         return Dissemination(self._context, self.table, self._ring, self._channel, self._paths)
 
-    def _make_prober(self) -> Prober:
-        return Prober(self._context, self.table, self._ring, self._channel)
-
-    def _make_suspicions(self) -> Suspicions:
-        return LocalSuspicions(
-            self._context, self.table, self._ring, self._round_trips, self._channel, self._prober, self._declare,
-            self._membership.hide, self._isolation.cut_off,
-        )  # fmt: skip
+    def _make_detector(self) -> Detector:
+        return FailureDetector(self._context, self.table, self._ring, self._round_trips, self._channel)
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -209,7 +199,7 @@ class Node(NodeTimers):
         """Probe the member at this address: the kernel says that nobody listens on the port. That may be forged, so it
         is no proof that the member is dead."""
         self._begin(now)
-        self._prober.refused(address)
+        self._follow_detector(self._detector.on_refused(address))
         return self._end()
 
     def too_large(self, address: Address, now: float) -> list[Effect]:
@@ -269,7 +259,7 @@ class Node(NodeTimers):
             late_s = now - max(context.now, context.timers.next_due())
             context.now = now
             if late_s > self.config.stall_s:
-                self._prober.slept(late_s)
+                self._follow_detector(self._detector.on_stall(late_s))
                 self._isolation.on_stall()
         context.now = max(now, context.now)
         return context
@@ -315,7 +305,7 @@ class Node(NodeTimers):
         silent_s = now - heard_before
         silent = silent_s > self.config.floor_silent_s or self._isolation.alone
         if silent and self._isolation.heard_after(silent_s):
-            self._suspicions.heard_again()
+            self._detector.on_silence_over()
         if row is not None and row.dead and row.liveness.generation == peer.generation:
             sent_at = self._death_sent_at.get(peer.id)
             if sent_at is None or now - sent_at >= self.config.period_s:

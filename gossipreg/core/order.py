@@ -1,5 +1,5 @@
-"""The order in which the parts of a node act: on each message of a member, and on each fact that the table or a
-handshake found.
+"""The order in which the parts of a node act: on each message of a member, and on each fact that the table, the failure
+detector or a handshake found.
 
 Owns: the table from messages and facts to parts, and the claims that this member makes of others: that one is dead or
 has left. Never knows: how a part decides, how a merge decides (`table/table.py`), or what an input does before and
@@ -15,7 +15,10 @@ What follows from a row or a claim of another member:
     it is quarantined        ping its owner
 """
 
+from collections.abc import Iterable
+
 from gossipreg.core.commands import NodeCommands
+from gossipreg.core.failure.facts import Acked, CutOff, DeclaredDead, FailureFact, Hidden
 from gossipreg.core.failure.quarantine import Quarantine
 from gossipreg.core.gossip.dissemination import Topic
 from gossipreg.core.gossip.reconcile import AntiEntropy
@@ -83,20 +86,14 @@ class NodeOrder(NodeCommands):
                 row = self.table.rows.get(id)
                 at_home = row is None or row.member is None or source in row.member.addresses
                 self._outbox.put(source, self._channel.ack_of(message.number, None if at_home else source))
-                self._prober.pairs.pinged(id)
+                self._follow_detector(self._detector.on_message(id, message, source))
                 self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=False)
             case Ack():
                 self._handshake.understood(source)
                 if self._paths.on_ack(id, message.number):
                     self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=False)
-                elif self._prober.on_ack(id, message, source):
-                    self._quarantine.acked(id)
-                    if message.fingerprint == self.table.fingerprint:
-                        self._row_acks.equal_fingerprint(id)
-                    self._anti_entropy.on_fingerprint(id, message.fingerprint, may_compare=True)
-                    if self._own_address.on_observed(id, message.observed, source):
-                        for other in self._ring.sample(self._context.rng, 1, [id]):
-                            self._prober.probe(other)  # else a second witness may take many periods
+                else:
+                    self._follow_detector(self._detector.on_message(id, message, source))
             case Delta():
                 if message.id == self.id:
                     self._row_acks.acked(id, Version(message.generation, message.reached))
@@ -111,10 +108,8 @@ class NodeOrder(NodeCommands):
                 self._on_announce(id, message, counter)
             case Pull():
                 self._pulls.on_pull(id, message)
-            case PingReq():
-                self._prober.on_ping_req(id, message)
-            case Nack():
-                self._prober.on_nack(id, message)
+            case PingReq() | Nack():
+                self._follow_detector(self._detector.on_message(id, message, source))
             case Versions():
                 self._anti_entropy.on_versions(id, message)
             case Buckets():
@@ -170,7 +165,7 @@ class NodeOrder(NodeCommands):
     def _send_again(self, id: NodeId) -> None:
         """Send again what we have just sent to this member: it had no session with us, so it dropped it."""
         self._dissemination.on_dropped(id)
-        self._prober.on_dropped(id)
+        self._detector.send_again(id)
         self._pulls.on_dropped(id)
         self._joining.on_dropped(id)
 
@@ -252,6 +247,32 @@ class NodeOrder(NodeCommands):
         if row is not None and row.quarantined and not row.dead:
             self._quarantine.add(id)
 
+    # -- failure detection -------------------------------------------------------------------------------------------
+
+    def _follow_detector(self, facts: Iterable[FailureFact]) -> None:
+        """Act on what the failure detector found, in its order."""
+        for fact in facts:
+            match fact:
+                case Acked(id, ack, source):
+                    self._on_acked(id, ack, source)
+                case DeclaredDead(id, why):
+                    self._declare(id, why)
+                case Hidden(id, why, hidden):
+                    self._membership.hide(id, why, hidden)
+                case CutOff(since):
+                    self._isolation.cut_off(since)
+
+    def _on_acked(self, id: NodeId, ack: Ack, source: Address) -> None:
+        """A member acked a probe of ours: it lives, and it tells us its fingerprint and the address that it sees us
+        at."""
+        self._quarantine.acked(id)
+        if ack.fingerprint == self.table.fingerprint:
+            self._row_acks.equal_fingerprint(id)
+        self._anti_entropy.on_fingerprint(id, ack.fingerprint, may_compare=True)
+        if self._own_address.on_observed(id, ack.observed, source):
+            for other in self._ring.sample(self._context.rng, 1, [id]):
+                self._detector.probe(other)  # else a second witness may take many periods
+
     # -- claims ------------------------------------------------------------------------------------------------------
 
     def _on_claim(self, peer: NodeId, claim: Claim, counter: int) -> None:
@@ -276,8 +297,8 @@ class NodeOrder(NodeCommands):
         self._dissemination.acked_by(peer, Topic(id, True), level)
         row = self.table.rows.get(id)
         if merged.claim is not None:
-            if claim.rank is Rank.DEAD and (seen := self._suspicions.why(id)):
-                self._membership.why.setdefault(id, seen)
+            if claim.rank is Rank.DEAD and (suspicion := self._detector.suspicion(id)):
+                self._membership.why.setdefault(id, suspicion.reason)
             self._dissemination.queue_claim(id, received_from=peer)
         elif row is not None and row.left and claim.rank is Rank.DEAD:
             pass  # it left and is dead now: we need not correct the sender
@@ -331,7 +352,7 @@ class NodeOrder(NodeCommands):
                 case LeftRing(id):
                     self._forget(id)
                 case HiddenRowChanged(id):
-                    self._suspicions.look_at(id)
+                    self._follow_detector(self._detector.on_row_changed(id))
         if self._context.synced and self.catalog.recalled:
             self._last_known.on_synced(first_was_synced=self._joining.first_was_synced)
         self._membership.emit_changed()
@@ -354,7 +375,7 @@ class NodeOrder(NodeCommands):
 
     def _forget(self, id: NodeId) -> None:
         """Let every part forget this member, which is not on the ring any more."""
-        self._prober.forget(id)
+        self._follow_detector(self._detector.forget(id))
         self._dissemination.forget(id)
         self._joining.forget(id)
         self._anti_entropy.forget(id)

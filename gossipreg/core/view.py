@@ -7,9 +7,9 @@ value is encoded or printed.
 from collections.abc import Mapping
 
 from gossipreg.core.context import Context
+from gossipreg.core.failure.interface import Detector
 from gossipreg.core.failure.isolation import Isolation
 from gossipreg.core.failure.pairs import LossyPair
-from gossipreg.core.failure.prober import Prober, Suspicions
 from gossipreg.core.failure.quarantine import Quarantine
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import Joining
@@ -48,7 +48,7 @@ class View:
     _outbox: Outbox
     _round_trips: RoundTrips
     _channel: Channel
-    _prober: Prober
+    _detector: Detector
     _pulls: Pulls
     _joining: Joining
     _isolation: Isolation
@@ -58,7 +58,6 @@ class View:
     _membership: MembershipIndex
     _row_acks: RowAcks
     _dissemination: Dissemination
-    _suspicions: Suspicions
     _quarantine: Quarantine
     _lag_s = 0.0
 
@@ -86,7 +85,7 @@ class View:
     @property
     def lossy_pairs(self) -> list[LossyPair]:
         """The members that other members reach, while datagrams between them and us are lost."""
-        return self._prober.pairs.lossy()
+        return self._detector.lossy_pairs
 
     @property
     def alone(self) -> bool:
@@ -225,14 +224,14 @@ class View:
         if row is None or row.member is None or standing is None or self._membership.names.replaced_by(id) is not None:
             return None
         state, since, reason = state_of(row), row.changed_at, self._membership.reason(row)
-        suspected = self._suspicions.since(id)
+        suspicion = self._detector.suspicion(id)
         if row.hidden and standing is Standing.DEAD:
             state, reason = "dead", self._membership.why_hidden(id)
         elif state == "restarting" and row.hold_until > now:  # it has announced that nothing comes from it until then
             since = row.hold_until - row.member.hold_s
             reason = f"restarting, to be back within {row.hold_until - now:.0f} s"
-        elif suspected is not None and not row.dead:
-            state, since, reason = "suspect", suspected, self._suspicions.why(id)
+        elif suspicion is not None and not row.dead:
+            state, since, reason = "suspect", suspicion.since, suspicion.reason
         rtt = self.rtt_s(id)
         return MemberInfo(
             id, row.member.name, self._channel.address(id), state if state in _SHOWN else "alive",
@@ -247,7 +246,7 @@ class View:
         context = self._context
         fixed: dict[str, int | float | str] = {
             "synced": self.synced, "members": len(self._ring), "fingerprint": f"{self.table.fingerprint:016x}",
-            "health_score": self._prober.health.score, "rows": len(self.table.rows), "lost": len(self._reconnect),
+            "health_score": self._detector.health_score, "rows": len(self.table.rows), "lost": len(self._reconnect),
             "out": context.damped, "lossy_pairs": len(self.lossy_pairs),
             "table_bytes": self.table.size_bytes, "timers": len(context.timers), "loop_lag_s": self._lag_s,
             "unreceipted": self._dissemination.unacked(), "heard_s": round(min(now - context.heard_at, now), 3),

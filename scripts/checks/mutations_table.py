@@ -214,8 +214,8 @@ MUTATIONS = [
     ),
     Mutation(
         "old_reports_are_enough_to_declare_dead",
-        "_STALE_BOUNDS = 3",
-        "_STALE_BOUNDS = 3_000",
+        "_STALE_TIMEOUTS = 3",
+        "_STALE_TIMEOUTS = 3_000",
         likely="suspicion",
     ),
     Mutation(

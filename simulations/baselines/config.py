@@ -12,25 +12,24 @@ from gossipreg.config import Config, lan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineConfig(Config):
-    """What a member that runs SWIM or Lifeguard is told. The fields of ours that only our detector reads say nothing
+    """The settings of a member that runs SWIM or Lifeguard. Fields that only our own detector reads mean nothing
     here."""
 
     lifeguard: bool = False
-    """With nacks (Lifeguard 3.1), and with the suspect told of it in the next probe (3.3)."""
+    """Helpers send nacks (Lifeguard 3.1), and a prober tells its target if that is suspected (3.3)."""
     suspicion_multiplier: float = 5.0
     """The least time to refute is this * max(1, log10(n)) * period (memberlist's default: 5)."""
     suspicion_max_multiplier: float = 1.0
-    """Lifeguard 3.2: the time to refute begins at this times the least one; 1 is SWIM's constant."""
+    """The time to refute begins at this times the least one (Lifeguard 3.2). With 1 it is SWIM's constant."""
     suspicion_confirmations: int = 0
-    """Lifeguard 3.2: this number of independent suspicions brings it down to the least one."""
+    """So many independent confirmations shorten it to the least one (Lifeguard 3.2)."""
 
 
 _PROBE_TIMEOUT_S = 0.5
 
 
 def swim(base: Config = lan) -> BaselineConfig:
-    """Plain SWIM: a fixed timeout (`rtt_initial_s`), random order, gossiped suspicion, and 0 as the ceiling of local
-    health."""
+    """Plain SWIM: a fixed timeout (`rtt_initial_s`), random order, gossiped suspicion, no local health."""
     own = {field.name: getattr(base, field.name) for field in fields(Config)}
     config = BaselineConfig(**own)
     return replace(

@@ -1,8 +1,8 @@
 """Dissemination as in SWIM and memberlist: in intervals, and of suspicions too.
 
-Owns: what differs from our own dissemination. An update waits for the next interval, where ours goes out at once after
-a pause; the suspect is told of a suspicion like anybody else; and each independent confirmation of a suspicion is
-gossiped as an update of its own, in the accuser's name.
+Owns: what differs from our own dissemination. An update waits for the next interval, while ours is sent at once after a
+pause. A suspicion is sent to the suspect as to any other member. Each independent confirmation of a suspicion is
+gossiped as an update of its own, in the name of its accuser. Never knows: why a member is suspected.
 """
 
 from dataclasses import replace
@@ -23,16 +23,16 @@ class Confirmation(NamedTuple):
 
 class BaselineDissemination(Dissemination):
     def confirm(self, id: NodeId, by: NodeId) -> None:
-        """Gossip that `by` suspects this member too."""
+        """Gossip the confirmation that `by` suspects this member too."""
         topic = cast("Topic", Confirmation(id, True, by))  # another key beside Topic(id, True), used in the same way
         self._add(topic, Version(0, 0), None)
 
     def at_once(self) -> None:
-        """Send what is gathered now."""
+        """Send the queued updates now."""
         self._context.timers.set_earlier(Disseminate(), self._context.now)
 
     def _add(self, topic: Topic, base: Version, received_from: NodeId | None) -> None:
-        self._last_at = self._context.now  # so it waits for a whole interval
+        self._last_at = self._context.now  # so the update waits for a whole interval
         super()._add(topic, base, received_from)
 
     def _message(self, topic: Topic, base: Version, limit_bytes: int) -> Message | None:

@@ -1,10 +1,13 @@
-"""A member that runs SWIM or Lifeguard: our node with the prober, the suspicions and the gossip of `baselines`.
+"""A member that runs SWIM or Lifeguard: our node with the detector and the dissemination of `baselines`.
 
-Owns: what becomes of claims. Everybody holds a suspicion that is gossiped, and its subject refutes it at once: there is
-no flap damping. Never knows: how a suspicion ends (`suspicion.py`).
+Owns: what follows from a claim. Each member holds a suspicion that is gossiped, and the suspect refutes it at once:
+there is no flap damping. Never knows: how a suspicion ends (`suspicion.py`).
 """
 
+from collections.abc import Iterable
+
 from gossipreg.config import Config
+from gossipreg.core.failure.facts import FailureFact
 from gossipreg.core.gossip.dissemination import Topic
 from gossipreg.core.node import Node
 from gossipreg.core.session.round_trips import RoundTrips
@@ -12,13 +15,13 @@ from gossipreg.core.session.sessions import Peer
 from gossipreg.model import Address, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Claim, Message
 from simulations.baselines.config import BaselineConfig
+from simulations.baselines.detector import BaselineDetector
 from simulations.baselines.dissemination import BaselineDissemination
-from simulations.baselines.prober import RandomOrderProber
-from simulations.baselines.suspicion import DeclaredDead, GossipedSuspicions
+from simulations.baselines.suspicion import Suspected
 
 
 class FixedTimeout(RoundTrips):
-    """One timeout for every member, whatever was measured."""
+    """The same timeout for every member, whatever was measured."""
 
     def bound_s(self, id: NodeId, zone: str, floor_s: float) -> float:  # noqa: ARG002 (it measures, and ignores it)
         return self._config.rtt_initial_s
@@ -27,7 +30,7 @@ class FixedTimeout(RoundTrips):
 class BaselineNode(Node):
     """Made with a BaselineConfig."""
 
-    _suspicions: GossipedSuspicions
+    _detector: BaselineDetector
     _dissemination: BaselineDissemination
 
     def _make_round_trips(self) -> FixedTimeout:
@@ -36,25 +39,19 @@ class BaselineNode(Node):
     def _make_dissemination(self) -> BaselineDissemination:
         return BaselineDissemination(self._context, self.table, self._ring, self._channel, self._paths)
 
-    def _make_prober(self) -> RandomOrderProber:
-        return RandomOrderProber(self._context, self.table, self._ring, self._channel)
-
-    def _make_suspicions(self) -> GossipedSuspicions:
-        assert isinstance(self._prober, RandomOrderProber)
+    def _make_detector(self) -> BaselineDetector:
         assert isinstance(self.config, BaselineConfig)
-        return GossipedSuspicions(self._context, self.table, self._ring, self._channel, self._prober, self.config)
+        return BaselineDetector(self._context, self.table, self._ring, self._channel, self.config)
 
     # -- claims ------------------------------------------------------------------------------------------------------
 
-    def _on_due(self, name: object, due: float) -> None:
-        super()._on_due(name, due)
-        found, self._suspicions.found = self._suspicions.found, []
-        for one in found:
-            if isinstance(one, DeclaredDead):
-                self._declare(one.id, one.why)
+    def _follow_detector(self, facts: Iterable[FailureFact]) -> None:
+        for fact in facts:
+            if isinstance(fact, Suspected):
+                self._claim(fact.claim)
+                self._after_own(fact.claim)
             else:
-                self._claim(one)
-                self._after_own(one)
+                super()._follow_detector([fact])
 
     def _declare(self, id: NodeId, why: str) -> None:
         row = self.table.rows.get(id)
@@ -63,8 +60,9 @@ class BaselineNode(Node):
             self._after_own(Claim(id, *row.liveness, by=self.id))
 
     def _after_own(self, claim: Claim) -> None:
+        """We have made this claim ourselves."""
         self._hold(claim)
-        self._dissemination.at_once()  # in memberlist it rides on the next ack
+        self._dissemination.at_once()  # memberlist piggybacks it on the next ack
 
     def _take(self, peer: Peer, message: Message, source: Address, counter: int) -> None:
         if type(message) is not Claim:
@@ -86,7 +84,8 @@ class BaselineNode(Node):
             self._about_us.refute_to(peer, claim)
 
     def _on_suspicion(self, peer: NodeId, claim: Claim, counter: int) -> None:
-        """A member that repeats an old suspicion is not corrected: it hears the refutation from others."""
+        """Merge a suspicion. A member that repeats an old one is not corrected: it receives the refutation from
+        others."""
         row = self.table.rows.get(claim.id)
         level = Liveness(claim.generation, claim.incarnation, claim.rank)
         if row is None or row.dead or row.liveness <= level:
@@ -96,9 +95,9 @@ class BaselineNode(Node):
             self._dissemination.acked_by(peer, Topic(claim.id, True), level)
 
     def _hold(self, claim: Claim) -> None:
-        """Every member that knows of a suspicion waits for the refutation."""
+        """Wait for the refutation, as each member that knows of a suspicion does. Gossip a confirmation."""
         row = self.table.rows.get(claim.id)
-        if row is not None and self._suspicions.on_claim(claim, row.liveness):
+        if row is not None and self._detector.on_claim(claim, row.liveness):
             self._dissemination.confirm(claim.id, claim.by)
 
 

@@ -1,31 +1,33 @@
 """Gossiped suspicion: SWIM's, and Lifeguard's.
 
-Owns: indirect probes under way and the timers of suspicions that all members hold. Never knows: who is probed when.
-What it finds it leaves in `found`, for the node to gossip.
+Owns: the indirect pings under way, and the timers of the suspicions that all members hold. Never knows: which member is
+probed when.
 
-SWIM (4.2): a missed probe asks `helpers` members; if none reaches the target before the period ends, SUSPECT is told to
-all. Everybody who hears it waits; the suspect refutes with a higher incarnation, else it is declared dead.
-Lifeguard: 3.1, missing nacks count against our own health and stretch the wait for an answer, and as there is one probe
-at a time, the period with it; 3.2, the wait for a refutation starts at its maximum and shrinks with each independent
-confirmation, log-shaped, to its minimum.
+SWIM (section 4.2): after a probe without an ack, `helpers` members are asked to ping the target. If none reaches it
+before the period ends, a claim that it is suspected is gossiped. Each member that receives the claim waits; the suspect
+refutes it with a higher incarnation, or it is declared dead. Lifeguard, section 3.1: missing nacks worsen local health,
+which lengthens the wait for acks, and so the period, since there is one probe at a time. Section 3.2: the time to
+refute begins at its maximum and shrinks with the logarithm of the independent confirmations to its minimum.
 """
 
 import math
 from dataclasses import dataclass, field
 
 from gossipreg.core.context import Context
+from gossipreg.core.failure.facts import DeclaredDead, FailureFact, ProbeFailed, Suspicion
+from gossipreg.core.failure.local_health import LocalHealth
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Rank
 from gossipreg.wire.messages import Claim, PingReq
 from simulations.baselines.config import BaselineConfig
-from simulations.baselines.prober import RandomOrderProber
+from simulations.baselines.turns import ProbeTurns
 
 
 @dataclass(frozen=True, slots=True)
 class IndirectOver:
-    """Timer: the period of this missed probe is over."""
+    """Timer: the time for indirect pings of this member is over."""
 
     id: NodeId
 
@@ -39,9 +41,10 @@ class RefuteOver:
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredDead:
-    id: NodeId
-    why: str
+class Suspected(FailureFact):
+    """Neither this member nor a helper could reach the subject of this claim, so gossip that it is suspected."""
+
+    claim: Claim
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class _Held:
     liveness: Liveness
     since: float
     by: dict[NodeId, None] = field(default_factory=dict)
-    """Who suspects it, the first one and the confirmations."""
+    """The members that suspect it: the first accuser and the confirmations."""
 
 
 class GossipedSuspicions:
@@ -59,102 +62,90 @@ class GossipedSuspicions:
         table: Table,
         ring: Ring,
         channel: Channel,
-        prober: RandomOrderProber,
+        health: LocalHealth,
+        turns: ProbeTurns,
         config: BaselineConfig,
     ) -> None:
         self._context = context
         self._table = table
         self._ring = ring
         self._channel = channel
-        self._prober = prober
+        self._health = health
+        self._turns = turns
         self._config = config
-        self.found: list[Claim | DeclaredDead] = []
-        """What the node has to gossip: a suspicion, or its end."""
-        self._asks: dict[NodeId, dict[int, NodeId]] = {}
-        """By suspect the questions without an answer: number -> helper."""
-        self._asked: dict[NodeId, None] = {}
-        """Suspects for whose sake anybody was asked: only then do missing nacks say something."""
+        self._ping_reqs: dict[NodeId, dict[int, NodeId]] = {}
+        """For each target of indirect pings, the helpers that have not answered, by the number of the ping-req."""
+        self._with_helpers: dict[NodeId, None] = {}
+        """The targets for which a helper was asked: only for those do missing nacks mean something."""
         self._held: dict[NodeId, _Held] = {}
         self._blocked = False
         self._put_off: dict[NodeId, None] = {}
-        """Targets of probes that would have come to an end, were our sends not blocked."""
+        """The targets whose indirect pings would have ended if our sends were not blocked."""
+        self._found: list[FailureFact] = []
 
-    def suspects(self, id: NodeId) -> bool:
+    def __contains__(self, id: NodeId) -> bool:
         return id in self._held
 
-    def held(self) -> int:
-        """SWIM puts no bound to it: what others suspect is held too."""
-        return 0
+    def take_found(self) -> list[FailureFact]:
+        """Return what the node has to gossip since the last call: suspicions, and deaths."""
+        found, self._found = self._found, []
+        return found
 
-    def since(self, id: NodeId) -> float | None:
+    def suspicion(self, id: NodeId) -> Suspicion | None:
+        """The suspicion of this member, for people."""
         held = self._held.get(id)
-        return None if held is None else held.since
+        return None if held is None else Suspicion(held.since, "suspected by members, and not refuted yet")
 
-    def why(self, id: NodeId) -> str:
-        """In words, for the operator; empty where it is not suspected."""
-        return "suspected by members, and not refuted yet" if id in self._held else ""
+    # -- indirect pings ----------------------------------------------------------------------------------------------
 
-    def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:  # noqa: ARG002 (one protocol for both)
-        context = self._context
-        if id in self._asks:
+    def on_failed(self, failed: ProbeFailed) -> None:
+        """A probe of ours got no ack: ask helpers to ping the target."""
+        context, id = self._context, failed.id
+        if id in self._ping_reqs:
             return
-        asks = self._asks[id] = {}
+        sent = self._ping_reqs[id] = {}
         for helper in self._ring.sample(context.rng, context.config.helpers, [id]):
             number = context.rng.getrandbits(32)
             if self._channel.to(helper, PingReq(number, id)):
-                asks[number] = helper
-                self._asked[id] = None
-        over = max(
-            since + context.config.period_s * context.timeout_multiplier, context.now + self._channel.bound_s(id)
-        )
-        context.timers.set(IndirectOver(id), over)
-
-    def refused(self, id: NodeId) -> None:
-        """SWIM has no ear for refused ports."""
+                sent[number] = helper
+                self._with_helpers[id] = None
+        period_over = failed.sent_at + context.config.period_s * context.timeout_multiplier
+        context.timers.set(IndirectOver(id), max(period_over, context.now + self._channel.bound_s(id)))
 
     def reached(self, id: NodeId) -> None:
-        self._prober.over(id)
+        """The target acked a ping of ours, or of a helper."""
+        self._turns.end(id)
         self._put_off.pop(id, None)
-        self._asked.pop(id, None)
-        if self._asks.pop(id, None) is not None:
+        self._with_helpers.pop(id, None)
+        if self._ping_reqs.pop(id, None) is not None:
             self._context.timers.cancel(IndirectOver(id))
 
-    def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:  # noqa: ARG002 (one protocol for both)
-        id = next((id for id, asks in self._asks.items() if asks.get(number) == helper), None)
+    def on_helper_answer(self, helper: NodeId, number: int, *, reached: bool) -> None:
+        """A helper answers a ping-req by an ack (`reached`) or a nack."""
+        id = next((id for id, sent in self._ping_reqs.items() if sent.get(number) == helper), None)
         if id is None:
-            return False
-        if reached:
+            self._context.count("acks_unasked" if reached else "nacks_unasked")
+        elif reached:
             self.reached(id)
         else:
-            del self._asks[id][number]
-        return True
+            del self._ping_reqs[id][number]
 
-    def on_timer(self, name: object) -> bool:
+    def on_timer(self, name: object) -> None:
+        """Act if this is a timer of a suspicion."""
         match name:
-            case IndirectOver(id=id):
+            case IndirectOver(id):
                 self._on_indirect_over(id)
-            case RefuteOver(id=id, liveness=liveness):
+            case RefuteOver(id, liveness):
                 self._on_refute_over(id, liveness)
-            case _:
-                return False
-        return True
-
-    def slept(self, late_s: float) -> None:
-        """Plain SWIM does not know that it slept."""
-
-    def heard_again(self) -> None:
-        """Nor that it heard nobody."""
-
-    def look_at(self, id: NodeId) -> None:
-        """Nobody is out of our answers for a suspicion of this kind."""
 
     def forget(self, id: NodeId) -> None:
+        """The member is not on the ring any more."""
         self.reached(id)
         self._let_go(id)
 
     def blocked(self, now: float, *, blocked: bool) -> None:
-        """Our sends block, or no longer do. A prober that is a thread stands still in its send, as
-        memberlist's does, so its probe comes to an end only once that goes on; the timers of suspicions run."""
+        """Our sends block, or no longer do. memberlist's prober is a thread, and a blocked send stops it, so its probe
+        ends only once sends go on. The timers of suspicions run on."""
         self._blocked = blocked
         if not blocked:
             for id in self._put_off:
@@ -162,24 +153,25 @@ class GossipedSuspicions:
             self._put_off.clear()
 
     def _on_indirect_over(self, id: NodeId) -> None:
+        """Neither this member nor a helper reached the target in time: suspect it."""
         if self._blocked:
             self._put_off[id] = None
             return
-        context = self._context
-        self._prober.over(id)
-        asks = self._asks.pop(id, {})
-        anybody_asked = id in self._asked
-        self._prober.health.worse(len(asks) if self._config.lifeguard and anybody_asked else 1)
-        self._asked.pop(id, None)
+        self._turns.end(id)
+        missing_nacks = len(self._ping_reqs.pop(id, {}))
+        counts_nacks = self._config.lifeguard and id in self._with_helpers
+        self._health.worse(missing_nacks if counts_nacks else 1)
+        self._with_helpers.pop(id, None)
         row = self._table.rows.get(id)
         if row is not None and row.active:
-            self.found.append(Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=context.id))
+            suspect = Claim(id, *row.liveness._replace(rank=Rank.SUSPECT), by=self._context.id)
+            self._found.append(Suspected(suspect))
 
-    # -- everybody's part --------------------------------------------------------------------------------------------
+    # -- suspicions, which all members hold ---------------------------------------------------------------------------
 
     def on_claim(self, claim: Claim, held: Liveness) -> bool:
-        """A claim was merged, or not; `held` is what our table says now. True where it is an independent confirmation
-        of a suspicion, worth telling on."""
+        """A claim came, and `held` is what our table says now. Return whether the claim is an independent confirmation
+        of a suspicion, which is gossiped on."""
         if held.rank is not Rank.SUSPECT:
             self._let_go(claim.id)  # refuted, or dead
             return False
@@ -204,7 +196,8 @@ class GossipedSuspicions:
             self._context.timers.cancel(RefuteOver(id, held.liveness))
 
     def _refute_s(self, confirmations: int) -> float:
-        """Lifeguard 3.2; with a maximum multiplier of 1 it is SWIM's constant."""
+        """The time to refute, after so many confirmations (Lifeguard 3.2). With a maximum multiplier of 1 it is SWIM's
+        constant."""
         config = self._config
         members = len(self._ring)
         least = config.suspicion_multiplier * max(1.0, math.log10(max(members, 1))) * config.period_s
@@ -216,6 +209,7 @@ class GossipedSuspicions:
         return max(least, most - (most - least) * part)
 
     def _on_refute_over(self, id: NodeId, liveness: Liveness) -> None:
+        """The suspect has not refuted in time: it is dead, unless its announced restart is not over."""
         held = self._held.get(id)
         row = self._table.rows.get(id)
         if held is None or row is None or not row.liveness == liveness == held.liveness:
@@ -223,4 +217,4 @@ class GossipedSuspicions:
         if row.hold_until > self._context.now:
             self._context.timers.set(RefuteOver(id, liveness), row.hold_until)
         else:
-            self.found.append(DeclaredDead(id, f"suspected by {len(held.by)} and not refuted"))
+            self._found.append(DeclaredDead(id, f"suspected by {len(held.by)} and not refuted"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gossipreg.core.failure.prober import Prober
+from gossipreg.core.failure.detector import FailureDetector
 from simulations import shrink
 from simulations.checkers.checker import Broken
 from simulations.cli import main
@@ -81,14 +81,14 @@ def test_a_failure_gives_its_seed_plan_events_and_command() -> None:
 
 def test_an_exception_in_a_member_is_a_failure_naming_it() -> None:
     def raises(on_period: Any) -> Any:
-        def broken_period(self: Prober, due: float) -> None:
+        def broken_period(self: FailureDetector, due: float) -> None:
             on_period(self, due)
             if self._context.now > START + 5:
                 raise KeyError("no such row")
 
         return broken_period
 
-    with broken(Break("an exception escapes", (), Prober, "on_period", raises)):
+    with broken(Break("an exception escapes", (), FailureDetector, "_on_period", raises)):
         found = failure(CASE)
     assert found.checker == "no_exception (KeyError in broken_period)"
     (name,) = found.members

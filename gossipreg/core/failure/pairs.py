@@ -17,7 +17,7 @@ A sign counts once it was seen `SIGNS` times in a row, at most once a period. It
 (unanswered), after `OVER_PERIODS` without an accusation (accused), or with the next ping of the predecessor (unheard).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -88,14 +88,11 @@ class _Pair:
 
 
 class Pairs:
-    def __init__(
-        self, context: Context, table: Table, ring: Ring, channel: Channel, probe: Callable[[NodeId], object]
-    ) -> None:
+    def __init__(self, context: Context, table: Table, ring: Ring, channel: Channel) -> None:
         self._context = context
         self._table = table
         self._ring = ring
         self._channel = channel
-        self._probe = probe
         self._pairs: dict[NodeId, _Pair] = {}
         self._predecessor: NodeId | None = None
         self._pinged_at = context.now
@@ -157,9 +154,9 @@ class Pairs:
             pair.seen.clear()
             self._report(id, pair)
 
-    def on_period(self) -> None:
-        """End signs that were not seen again, look for pings that should have come, and probe one member of a lossy
-        pair that the ring does not probe any more."""
+    def on_period(self) -> NodeId | None:
+        """End signs that were not seen again, and check whether the predecessor's pings arrive. Return a member of a
+        lossy pair that has to be probed, because it is no longer our successor on the ring."""
         context = self._context
         period_s = context.config.period_s
         self._check_predecessor()
@@ -176,8 +173,7 @@ class Pairs:
             if pair.acks:
                 recheck = id
             self._report(id, pair)
-        if recheck is not None:
-            self._probe(recheck)
+        return recheck
 
     def _check_predecessor(self) -> None:
         """Note it if the pings of our ring predecessor, which should arrive once a period, do not."""

@@ -13,7 +13,7 @@ member would probe it, and the host that slept would keep the dead member for ev
 from dataclasses import dataclass
 
 from gossipreg.core.context import Context
-from gossipreg.core.failure.prober import Prober
+from gossipreg.core.failure.interface import Detector
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Rank
@@ -31,11 +31,11 @@ class ProbeOwners:
 
 
 class Quarantine:
-    def __init__(self, context: Context, table: Table, channel: Channel, prober: Prober) -> None:
+    def __init__(self, context: Context, table: Table, channel: Channel, detector: Detector) -> None:
         self._context = context
         self._table = table
         self._channel = channel
-        self._prober = prober
+        self._detector = detector
         self._tries: dict[NodeId, tuple[int, float]] = {}
         """How often each owner was probed, and since when."""
 
@@ -60,7 +60,7 @@ class Quarantine:
             if row is None or not row.quarantined or row.dead:
                 continue
             if tries < _TRIES:
-                self._prober.probe(id)  # nothing is sent while its address is on a page that has not come yet
+                self._detector.probe(id)  # nothing is sent while its address is on a page that has not come yet
                 self._tries[id] = tries + 1, since  # to the end of the queue
             elif context.heard_at > since and self._channel.can_speak_with(id):
                 gone = Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, context.id)

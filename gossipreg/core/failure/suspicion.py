@@ -1,32 +1,37 @@
-"""Private suspicion: from the first missed probe to a verdict, or to an ack.
+"""Local suspicions: from the first probe without an ack to a declaration of death, or to an ack.
 
-Owns: the suspicions held by this member, notes outside the table, and the questions to helpers. Never knows: whom the
-detector probes next, or how a verdict is told.
+Owns: the members that this member suspects, and the ping-reqs that it has sent for them. Never knows: which member is
+probed in which period, or how a declaration of death is gossiped.
 
-A suspicion begins with a probe of ours that was missed or refused. In rounds, two bounds apart (once a verdict was due,
-a period), the suspect is probed again and told that it is suspected, and `helpers` members are asked to probe it and
-answer us alone; one that stays silent is replaced in the next round. Any ack ends it.
+A suspicion is local: unlike SWIM's, it is not gossiped. Only the suspect is told of it, and the helpers that are asked
+to ping it. Other members learn of it once the suspect is declared dead.
 
-A network may be parted, but not for all. So among those who are asked, in each round, are some who lately reached a
-suspect of ours. That takes no time: who is really gone is declared dead as soon as ever.
+A suspicion begins when a probe of ours gets no ack in time or its port is refused. It goes on in rounds, two timeouts
+apart, or a period apart once the floor is over. In each round this member pings the suspect again, tells it that it is
+suspected, and sends ping-reqs to `helpers` members, which answer this member alone. A helper that does not answer is
+replaced in the next round. Any ack of the suspect, to us or to a helper, ends the suspicion.
 
-The verdict needs all of
+If a partition cuts us off from the suspect, some members may still reach both sides. So members that lately reached a
+suspect of ours are among the helpers of each round. This delays no declaration of death.
 
-- time: `floor_refused_s` since the first missed probe where the port was refused, `floor_silent_s` where there was only
-  silence, stretched by local health; and the suspect's own `restarting` hold must be over;
-- reports: `reports_needed` members found it unreachable (our own probe, or a helper's nack); one where only two live;
-- a voice: a datagram opened from anybody since that probe. Who hears nobody claims nothing. Where the port was refused
-  the suspect is then only taken out of our own answers; where there was silence we are probably the ones cut off.
-  Who is at fault himself claims nothing either (`local_health.py`).
+The suspect is declared dead if all of these hold:
 
-Only the verdict is told to all.
+- the floor is over: `floor_refused_s` since the first probe without an ack if the port was refused, `floor_silent_s` if
+  there was only silence, times the timeout multiplier; and so is the hold of a suspect that announced a restart;
+- `reports_needed` members could not reach it (one may be this member; the others are helpers that sent a nack). If only
+  two members live, one report is enough;
+- a datagram came from any member since that first probe. A member that receives nothing must not declare others dead.
+  If the port was refused, the suspect is then hidden: taken out of our own answers alone. If there was only silence,
+  this member is probably isolated itself (`isolation.py`);
+- lost probes are not our own fault (`local_health.py`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gossipreg.core.context import Context
+from gossipreg.core.failure.facts import CutOff, DeclaredDead, FailureFact, Hidden, ProbeFailed, Suspicion
+from gossipreg.core.failure.local_health import LocalHealth
 from gossipreg.core.failure.prober import Prober
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.round_trips import RoundTrips
@@ -35,38 +40,36 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Status
 from gossipreg.wire.messages import PingReq
 
-_STALE_BOUNDS = 3
-"""No verdict on looks that are older than so many bounds. Rounds are two apart by the health that there was when the
-suspicion began; who has become well since looks once more first. Without it a watcher that had been cut off took a
-member for dead 11 s after the cable was back, by the one look that it had made before."""
+_STALE_TIMEOUTS = 3
+"""Declare no member dead on reports that are older than so many timeouts: run another round first. Rounds are spaced by
+the local health at the beginning of the suspicion, so a member that has recovered since may have old reports only."""
 _REACHING_MAX = 2
-"""Of those who reached a suspect for us the last so many are asked about the next ones, in each round anew: asked once
-for each suspect, at 10 % loss a third of their answers never came. One place is always left for somebody new: one of
-them that is silent now is asked again and again."""
+"""The last so many helpers that reached a suspect are asked about each suspect, in each round again, since a third of
+their answers is lost at 10 % loss. One place is always left for another helper, which may reach this suspect better."""
 _REACHING_PERIODS = 60
-"""Who reached a suspect longer ago is asked no sooner than others. Any lost packet makes such a one. Where they were
-kept for good, and 24 of 32 members vanished, the rest took 20 s to know it (p90 of 24), else 15. With 10 periods those
-who are parted, but not from all, forgot who helps: 10 changes of opinion a minute instead of none."""
-_QUESTIONS_MAX = 1024
-"""So many unanswered questions are remembered; an answer to an earlier one counts as unasked."""
+"""A helper that reached a suspect longer ago is not preferred any more. Any lost datagram makes such a helper, so if
+they were kept for ever, deaths would be known later; if they were forgotten soon, members behind a partial partition
+would declare each other dead again and again."""
+_PING_REQS_MAX = 1024
+"""The most ping-reqs without an answer that are remembered. A later answer to an older one counts as unasked."""
 REFUSED = "its port is refused, and no other member could confirm it"
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """Timer: this suspicion's next round."""
+class NextRound:
+    """Timer: the next round of this suspicion begins."""
 
     id: NodeId
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Timer: this suspicion may be ripe."""
+class FloorOver:
+    """Timer: the floor of this suspicion is over."""
 
     id: NodeId
 
 
-class _Question(NamedTuple):
+class _SentPingReq(NamedTuple):
     helper: NodeId
     suspect: NodeId
 
@@ -74,21 +77,21 @@ class _Question(NamedTuple):
 @dataclass(slots=True)
 class _Suspicion:
     generation: int
-    """Of the process that was looked for. What is known of it says nothing of the one that is started after it."""
+    """Of the process that did not ack. The suspicion says nothing of a process that is started later."""
     since: float
-    """When the first missed probe was sent."""
+    """When the first probe without an ack was sent."""
     refused: bool
     timeout_multiplier: int
-    """What local health made of bounds and floors when it began. Kept, so that a floor never shrinks under rounds that
-    were spaced for a longer one: at 30 % loss that gave verdicts on a single round of looks."""
+    """From local health when the suspicion began. It is kept: if the floor shrank while rounds stay far apart, a member
+    would be declared dead after a single round."""
     reports: dict[NodeId, None] = field(default_factory=dict)
-    """Who found it unreachable."""
+    """The members that could not reach the suspect."""
     unanswered: dict[int, None] = field(default_factory=dict)
-    """The numbers of this round's questions that wait for an answer."""
-    asked_at: float = 0.0
+    """The numbers of this round's ping-reqs without an answer."""
+    round_at: float = 0.0
     """When the last round began."""
-    used: dict[NodeId, None] = field(default_factory=dict)
-    """Helpers asked already."""
+    asked: dict[NodeId, None] = field(default_factory=dict)
+    """The helpers of all rounds."""
     hidden: bool = False
 
 
@@ -100,48 +103,43 @@ class LocalSuspicions:
         ring: Ring,
         round_trips: RoundTrips,
         channel: Channel,
-        detector: Prober,
-        declare: Callable[[NodeId, str], None],
-        hide: Callable[[NodeId, str, bool], None],
-        cut_off: Callable[[float], None],
+        prober: Prober,
+        health: LocalHealth,
     ) -> None:
-        """`declare(id, why)`: the verdict; `hide(id, why, hidden)`: out of or back into our own answers;
-        `cut_off(since)`: silence all around since then."""
         self._context = context
         self._table = table
         self._ring = ring
         self._round_trips = round_trips
         self._channel = channel
-        self._prober = detector
-        self._declare = declare
-        self._hide = hide
-        self._cut_off = cut_off
-        self._held: dict[NodeId, _Suspicion] = {}
-        self._questions: dict[int, _Question] = {}
-        """By number, those without an answer: of earlier rounds too, and of suspicions that are over. A late word is no
-        report, but it says whom the helpers reach."""
+        self._prober = prober
+        self._health = health
+        self._suspicions: dict[NodeId, _Suspicion] = {}
+        self._ping_reqs: dict[int, _SentPingReq] = {}
+        """The ping-reqs without an answer, by number; also those of earlier rounds and of suspicions that are over. A
+        late answer is no report, but it shows whether helpers reach our suspects."""
         self._reaching: dict[NodeId, float] = {}
-        """Who reached a suspect for us, and when; the last one last."""
+        """The helpers that last reached a suspect, and when; the latest last."""
+        self._found: list[FailureFact] = []
 
-    def suspects(self, id: NodeId) -> bool:
-        return id in self._held
+    def __contains__(self, id: NodeId) -> bool:
+        return id in self._suspicions
 
-    def held(self) -> int:
-        """How many are suspected here."""
-        return len(self._held)
+    def __len__(self) -> int:
+        return len(self._suspicions)
 
-    def since(self, id: NodeId) -> float | None:
-        """Since when the member is suspected here; None where it is not."""
-        suspicion = self._held.get(id)
-        return None if suspicion is None else suspicion.since
+    def take_found(self) -> list[FailureFact]:
+        """Return what the node has to act on since the last call, in order."""
+        found, self._found = self._found, []
+        return found
 
-    def why(self, id: NodeId) -> str:
-        """What a suspicion rests on, in words; empty where there is none."""
-        suspicion = self._held.get(id)
-        if suspicion is None:
-            return ""
+    def suspicion(self, id: NodeId) -> Suspicion | None:
+        """The suspicion of this member, for people."""
+        suspicion = self._suspicions.get(id)
+        return None if suspicion is None else Suspicion(suspicion.since, self._reason(suspicion))
+
+    def _reason(self, suspicion: _Suspicion) -> str:
         how = "its port is refused" if suspicion.refused else "no ack from it"
-        asked = len(suspicion.used)
+        asked = len(suspicion.asked)
         failed = len(suspicion.reports) - (self._context.id in suspicion.reports)
         if not asked:
             return f"{how}; there is no other member to ask"
@@ -149,107 +147,124 @@ class LocalSuspicions:
             return f"{how}; {asked} helper{'s' * (asked > 1)} asked, no answer yet"
         return f"{how}; {failed} of {asked} helpers could not reach it either"
 
-    def missed(self, id: NodeId, since: float, *, refused: bool, own_report: bool = True) -> None:
-        """A probe sent at `since` was missed or refused. Without `own_report` that is only a reason to ask others."""
-        suspicion = self._held.get(id)
-        if suspicion is not None and self._outlived(id, suspicion):
-            suspicion = None
-        begins = suspicion is None
-        if suspicion is None:
-            generation = self._table.rows[id].liveness.generation
-            suspicion = self._held[id] = _Suspicion(generation, since, refused, self._context.timeout_multiplier)
-            self._context.count("suspicions")
-            self._context.event("member_suspect", id=id.hex(), reason="refused" if refused else "silent")
-        suspicion.refused = suspicion.refused or refused
-        if own_report:
-            suspicion.reports[self._context.id] = None
-        if begins:
+    # -- what begins a suspicion, and what continues it --------------------------------------------------------------
+
+    def on_failed(self, failed: ProbeFailed) -> None:
+        """A probe of ours got no ack: that is a report of our own."""
+        suspicion, is_new = self._suspicion_of(failed.id, failed.sent_at, refused=failed.refused)
+        suspicion.refused = suspicion.refused or failed.refused
+        suspicion.reports[self._context.id] = None
+        self._continue(failed.id, suspicion, is_new=is_new)
+
+    def ask_helpers(self, id: NodeId) -> None:
+        """Suspect a member without a report of our own: this process was stalled too often to find out by itself."""
+        suspicion, is_new = self._suspicion_of(id, self._context.now, refused=False)
+        self._continue(id, suspicion, is_new=is_new)
+
+    def _suspicion_of(self, id: NodeId, since: float, *, refused: bool) -> tuple[_Suspicion, bool]:
+        """The suspicion of this member, and whether it is new."""
+        suspicion = self._suspicions.get(id)
+        if suspicion is not None and not self._started_again(id, suspicion):
+            return suspicion, False
+        generation = self._table.rows[id].liveness.generation
+        suspicion = self._suspicions[id] = _Suspicion(generation, since, refused, self._context.timeout_multiplier)
+        self._context.count("suspicions")
+        self._context.event("member_suspect", id=id.hex(), reason="refused" if refused else "silent")
+        return suspicion, True
+
+    def _continue(self, id: NodeId, suspicion: _Suspicion, *, is_new: bool) -> None:
+        if is_new:
             self._round(id, suspicion)
         self._judge(id, suspicion)
 
-    def refused(self, id: NodeId) -> None:
-        suspicion = self._held.get(id)
+    def on_refused(self, id: NodeId) -> None:
+        """The port of this member is refused."""
+        suspicion = self._suspicions.get(id)
         if suspicion is not None and not suspicion.refused:
             suspicion.refused = True
             self._judge(id, suspicion)
 
+    def on_helper_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> NodeId | None:
+        """A helper answers a ping-req by an ack (`reached`) or a nack. Return the suspect if the helper reached it and
+        it is still suspected; the caller then ends the suspicion. A nack is a report."""
+        sent = self._ping_reqs.get(number)
+        if sent is None or sent.helper != helper:
+            self._context.count("acks_unasked" if reached else "nacks_unasked")
+            return None
+        del self._ping_reqs[number]
+        if self._is_a_measure(helper):
+            self._health.helper_answered(reached=reached)
+        suspicion = self._suspicions.get(sent.suspect)
+        if suspicion is None or number not in suspicion.unanswered:
+            self._context.count("answers_late")
+            return None
+        del suspicion.unanswered[number]
+        if reached:
+            self._note_reaching(helper)
+            return sent.suspect
+        suspicion.reports[helper] = None
+        suspicion.refused = suspicion.refused or refused
+        self._judge(sent.suspect, suspicion)
+        return None
+
+    def _is_a_measure(self, helper: NodeId) -> bool:
+        """Whether the answer of this helper says how well helpers reach our suspects. A helper that is asked because it
+        lately reached a suspect does not count, unless the cluster is so small that all members are asked anyway."""
+        others = len(self._ring) - 1 - len(self._suspicions)
+        return others <= self._context.config.helpers or helper not in self._reaching
+
+    def _note_reaching(self, helper: NodeId) -> None:
+        self._reaching.pop(helper, None)
+        self._reaching[helper] = self._context.now
+        if len(self._reaching) > _REACHING_MAX:
+            del self._reaching[next(iter(self._reaching))]
+
+    def on_timer(self, name: object) -> None:
+        """Act if this is a timer of a suspicion that is not over."""
+        match name:
+            case NextRound(id) if id in self._suspicions:
+                self._round(id, self._suspicions[id])
+            case FloorOver(id) if id in self._suspicions:
+                self._judge(id, self._suspicions[id])
+
+    def on_stall(self, late_s: float) -> None:
+        """This process stood still: that time counts against no suspect, nor do our own reports. Begin the next round
+        now."""
+        for id, suspicion in self._suspicions.items():
+            suspicion.since += late_s
+            suspicion.reports.pop(self._context.id, None)
+            self._context.timers.set(NextRound(id), self._context.now)
+
+    def on_silence_over(self) -> None:
+        """Ping all suspects now: the silence may be all that there was against them. It has also lowered our local
+        health so much that their next round may be far off (50 s in a WAN)."""
+        for id in self._suspicions:
+            self._prober.probe(id, accuse=True)
+
+    # -- what ends a suspicion ---------------------------------------------------------------------------------------
+
     def reached(self, id: NodeId) -> None:
-        suspicion = self._held.get(id)
+        """The member lives: it acked a ping of ours, or of a helper."""
+        suspicion = self._suspicions.get(id)
         if suspicion is not None:
             self._context.count("suspicions_cleared")
             if self._context.id in suspicion.reports and not suspicion.refused:
-                self._prober.health.probe_of_living(in_time=False)
+                self._health.probe_of_living(in_time=False)
             self._end(id)
 
-    def on_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> bool:
-        """A helper's ack or nack. False where we did not ask it."""
-        question = self._questions.get(number)
-        if question is None or question.helper != helper:
-            return False
-        del self._questions[number]
-        if self._is_a_measure(helper):
-            self._prober.health.helper_answered(reached=reached)
-        suspicion = self._held.get(question.suspect)
-        if suspicion is None or number not in suspicion.unanswered:
-            self._context.count("answers_late")
-            return True
-        del suspicion.unanswered[number]
-        if reached:
-            self._reaching.pop(helper, None)
-            self._reaching[helper] = self._context.now
-            if len(self._reaching) > _REACHING_MAX:
-                del self._reaching[next(iter(self._reaching))]
-            self._prober.pairs.helper_reached(question.suspect, helper)
-            self._prober.vouched_for(question.suspect)
-            self.reached(question.suspect)
-        else:
-            suspicion.reports[helper] = None
-            suspicion.refused = suspicion.refused or refused
-            self._judge(question.suspect, suspicion)
-        return True
-
-    def _is_a_measure(self, helper: NodeId) -> bool:
-        """Who is asked because it reaches whom we do not is none, unless there are so few that all are asked."""
-        others = len(self._ring) - 1 - len(self._held)
-        return others <= self._context.config.helpers or helper not in self._reaching
-
-    def on_timer(self, name: object) -> bool:
-        match name:
-            case Round(id=id) if id in self._held:
-                self._round(id, self._held[id])
-            case Verdict(id=id) if id in self._held:
-                self._judge(id, self._held[id])
-            case Round() | Verdict():
-                pass
-            case _:
-                return False
-        return True
-
-    def slept(self, late_s: float) -> None:
-        """That time is held against nobody, nor is what we missed ourselves; the next round is now."""
-        for id, suspicion in self._held.items():
-            suspicion.since += late_s
-            suspicion.reports.pop(self._context.id, None)
-            self._context.timers.set(Round(id), self._context.now)
+    def on_row_changed(self, id: NodeId) -> None:
+        """The row of a hidden member has changed: end the suspicion if the member has started again."""
+        suspicion = self._suspicions.get(id)
+        if suspicion is not None:
+            self._started_again(id, suspicion)
 
     def forget(self, id: NodeId) -> None:
-        if id in self._held:
+        """The member is not on the ring any more."""
+        if id in self._suspicions:
             self._end(id)
 
-    def heard_again(self) -> None:
-        """A silence is over. It may be all that there was against the suspects; and it cost us so much health that
-        their next round is far off. (On a WAN one that had been deaf asked others about them 50 s later.)"""
-        for id in self._held:
-            self._prober.probe(id, tell=True)
-
-    def look_at(self, id: NodeId) -> None:
-        """The row of somebody who is out of our answers has changed: it may have started again."""
-        suspicion = self._held.get(id)
-        if suspicion is not None:
-            self._outlived(id, suspicion)
-
-    def _outlived(self, id: NodeId, suspicion: _Suspicion) -> bool:
-        """Whether it has started again since; then the suspicion is over."""
+    def _started_again(self, id: NodeId, suspicion: _Suspicion) -> bool:
+        """Whether another process of this member is known than the one that is suspected; then end the suspicion."""
         if self._table.rows[id].liveness.generation == suspicion.generation:
             return False
         self._context.count("suspicions_cleared")
@@ -257,52 +272,57 @@ class LocalSuspicions:
         return True
 
     def _end(self, id: NodeId) -> None:
-        suspicion = self._held.pop(id)
-        self._context.timers.cancel(Round(id))
-        self._context.timers.cancel(Verdict(id))
+        suspicion = self._suspicions.pop(id)
+        self._context.timers.cancel(NextRound(id))
+        self._context.timers.cancel(FloorOver(id))
         if suspicion.hidden:
-            self._hide(id, REFUSED, False)
+            self._found.append(Hidden(id, REFUSED, False))
 
     # -- rounds ------------------------------------------------------------------------------------------------------
 
     def _round(self, id: NodeId, suspicion: _Suspicion) -> None:
-        """Look again, and ask others to."""
+        """Ping the suspect again, and have helpers ping it."""
         context = self._context
-        if self._outlived(id, suspicion):
+        if self._started_again(id, suspicion):
             return
-        if context.now >= self._ripe_at(id, suspicion) and self._hears_nobody(suspicion):
-            self._unheard(id, suspicion)
-        # Lifeguard 3.1: missed nacks say that we are slow. Where others are heard, those whom we asked are gone too.
-        if suspicion.unanswered and context.heard_at <= min(suspicion.asked_at, context.now - context.config.period_s):
-            self._prober.health.worse(len(suspicion.unanswered))
+        if context.now >= self._earliest_death(id, suspicion) and self._receives_nothing(suspicion):
+            self._on_nothing_received(id, suspicion)
+        # Lifeguard 3.1: missing nacks mean that we are slow. If other members are heard, the helpers are gone instead.
+        if suspicion.unanswered and context.heard_at <= min(suspicion.round_at, context.now - context.config.period_s):
+            self._health.worse(len(suspicion.unanswered))
         suspicion.unanswered.clear()
-        suspicion.asked_at = context.now
-        self._prober.probe(id, tell=True)
+        suspicion.round_at = context.now
+        self._prober.probe(id, accuse=True)
         for helper in self._helpers(id, suspicion):
-            number = context.rng.getrandbits(32)
-            if self._channel.to(helper, PingReq(number, id)):
-                suspicion.unanswered[number] = None
-                self._questions[number] = _Question(helper, id)
-                if len(self._questions) > _QUESTIONS_MAX:
-                    del self._questions[next(iter(self._questions))]
-                suspicion.used[helper] = None
-        # The question, the helper's own bound, and its answer. Once a verdict was due, nothing is in a hurry.
-        wait_s = (
-            2
-            * suspicion.timeout_multiplier
-            * self._round_trips.bound_s(id, self._table.zone(id), context.config.rtt_floor_s)
-        )
-        if context.now > suspicion.since + self._floor_s(suspicion):
-            wait_s = max(wait_s, context.config.period_s)
-        context.timers.set(Round(id), context.now + wait_s)
+            self._send_ping_req(helper, id, suspicion)
+        context.timers.set(NextRound(id), context.now + self._round_s(id, suspicion))
+
+    def _send_ping_req(self, helper: NodeId, id: NodeId, suspicion: _Suspicion) -> None:
+        number = self._context.rng.getrandbits(32)
+        if self._channel.to(helper, PingReq(number, id)):
+            suspicion.unanswered[number] = None
+            suspicion.asked[helper] = None
+            self._ping_reqs[number] = _SentPingReq(helper, id)
+            if len(self._ping_reqs) > _PING_REQS_MAX:
+                del self._ping_reqs[next(iter(self._ping_reqs))]
+
+    def _round_s(self, id: NodeId, suspicion: _Suspicion) -> float:
+        """The length of a round: the ping-req, the helper's own timeout, and its answer. Once the floor is over, at
+        least a period."""
+        config = self._context.config
+        timeout_s = self._round_trips.bound_s(id, self._table.zone(id), config.rtt_floor_s)
+        round_s = 2 * suspicion.timeout_multiplier * timeout_s
+        floor_over = self._context.now > suspicion.since + self._floor_s(suspicion)
+        return max(round_s, config.period_s) if floor_over else round_s
 
     def _helpers(self, id: NodeId, suspicion: _Suspicion) -> list[NodeId]:
-        """Living members as far as we know: once the suspect's own successor, whom it probes; in each round those who
-        lately reached one for us; and for the last place, at least, one at random, of those not asked yet first."""
+        """Choose the helpers of a round among the members that we do not suspect: the suspect's ring successor once,
+        since the suspect probes it; the helpers that lately reached a suspect; and in at least one place a random
+        member, first one that was not asked yet."""
         context = self._context
         wanted = context.config.helpers
-        barred = [id, *self._held]
-        unused = [*barred, *suspicion.used]
+        barred = [id, *self._suspicions]
+        unused = [*barred, *suspicion.asked]
         successor = self._ring.successor_of(id)
         chosen = [] if successor in unused or successor == context.id or wanted == 0 else [successor]
         lately = context.now - _REACHING_PERIODS * context.config.period_s
@@ -314,48 +334,50 @@ class LocalSuspicions:
             chosen += self._ring.sample(context.rng, wanted - len(chosen), [*barred, *chosen])
         return chosen
 
-    # -- hearing nobody ----------------------------------------------------------------------------------------------
-
-    def _hears_nobody(self, suspicion: _Suspicion) -> bool:
-        return self._context.heard_at <= suspicion.since
-
-    def _unheard(self, id: NodeId, suspicion: _Suspicion) -> None:
-        """The floor is over, and since the first missed probe there was no word from anybody."""
-        if not suspicion.refused:
-            self._cut_off(suspicion.since)
-        elif not suspicion.hidden:
-            suspicion.hidden = True
-            self._hide(id, REFUSED, True)
-
-    # -- the verdict -------------------------------------------------------------------------------------------------
+    # -- declaring dead ----------------------------------------------------------------------------------------------
 
     def _floor_s(self, suspicion: _Suspicion) -> float:
         config = self._context.config
         return (config.floor_refused_s if suspicion.refused else config.floor_silent_s) * suspicion.timeout_multiplier
 
-    def _ripe_at(self, id: NodeId, suspicion: _Suspicion) -> float:
+    def _earliest_death(self, id: NodeId, suspicion: _Suspicion) -> float:
+        """The time before which the suspect must not be declared dead."""
         return max(suspicion.since + self._floor_s(suspicion), self._table.rows[id].hold_until)
 
     def _judge(self, id: NodeId, suspicion: _Suspicion) -> None:
+        """Declare the suspect dead if all conditions at the head of this file hold."""
         context = self._context
-        if self._outlived(id, suspicion):
+        if self._started_again(id, suspicion):
             return
-        ripe_at = self._ripe_at(id, suspicion)
-        if context.now < ripe_at:
-            context.timers.set(Verdict(id), ripe_at)
+        earliest = self._earliest_death(id, suspicion)
+        if context.now < earliest:
+            context.timers.set(FloorOver(id), earliest)
             return
-        context.timers.cancel(Verdict(id))
-        if self._hears_nobody(suspicion) or self._prober.health.at_fault:
+        context.timers.cancel(FloorOver(id))
+        if self._receives_nothing(suspicion) or self._health.at_fault:
             return  # the rounds go on
         needed = context.config.reports_needed if len(self._ring) > 2 else 1
         if len(suspicion.reports) >= needed:
-            if context.now - suspicion.asked_at > _STALE_BOUNDS * self._channel.bound_s(id):
+            if context.now - suspicion.round_at > _STALE_TIMEOUTS * self._channel.bound_s(id):
                 self._round(id, suspicion)
-                context.timers.set(Verdict(id), context.now + self._channel.bound_s(id))
+                context.timers.set(FloorOver(id), context.now + self._channel.bound_s(id))
                 return
-            self._declare(id, self._grounds(id, suspicion))
+            self._found.append(DeclaredDead(id, self._grounds(id, suspicion)))
+
+    def _receives_nothing(self, suspicion: _Suspicion) -> bool:
+        """Whether no datagram came from any member since the first probe without an ack."""
+        return self._context.heard_at <= suspicion.since
+
+    def _on_nothing_received(self, id: NodeId, suspicion: _Suspicion) -> None:
+        """The floor is over, and this member receives nothing: it cannot declare the suspect dead."""
+        if not suspicion.refused:
+            self._found.append(CutOff(suspicion.since))
+        elif not suspicion.hidden:
+            suspicion.hidden = True
+            self._found.append(Hidden(id, REFUSED, True))
 
     def _grounds(self, id: NodeId, suspicion: _Suspicion) -> str:
+        """Why the suspect is declared dead, for people."""
         context, member = self._context, self._table.rows[id].member
         how = "its port is refused" if suspicion.refused else "silent"
         by = ", ".join("this sidecar" if one == context.id else self._table.name(one) for one in suspicion.reports)

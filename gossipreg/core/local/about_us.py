@@ -10,7 +10,7 @@ Owns: the answer to each. Never knows: what is sent about other members.
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.flap_damping import FlapDamping
-from gossipreg.core.failure.prober import Prober
+from gossipreg.core.failure.interface import Detector
 from gossipreg.core.local.identity_conflict import IdentityConflict
 from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.session.channel import Channel
@@ -22,14 +22,14 @@ from gossipreg.wire.messages import Claim
 class AboutUs:
     def __init__(
         self, context: Context, table: Table, channel: Channel, own: OwnRow, conflict: IdentityConflict,
-        prober: Prober, damping: FlapDamping,
+        detector: Detector, damping: FlapDamping,
     ) -> None:  # fmt: skip
         self._context = context
         self._table = table
         self._channel = channel
         self._own_row = own
         self._identity_conflict = conflict
-        self._prober = prober
+        self._detector = detector
         self._flap_damping = damping
 
     def on_version(self, peer: NodeId, held: Version) -> None:
@@ -49,11 +49,10 @@ class AboutUs:
             return
         if claim.rank is Rank.ALIVE:
             return
-        self._prober.health.accused()
+        self._detector.on_accused(peer, claim.rank)
         if claim.rank is Rank.SUSPECT:
-            self._prober.pairs.accused(peer)
             return
-        if not self._flap_damping.delays(claim, at_fault=self._prober.health.at_fault):
+        if not self._flap_damping.delays(claim, at_fault=self._detector.at_fault):
             self.refute_to(peer, claim)
 
     def refute_to(self, peer: NodeId, claim: Claim) -> None:
@@ -74,6 +73,6 @@ class AboutUs:
     def _refute(self, claim: Claim) -> None:
         refuted = self._own_row.refute(claim)
         if refuted is not None:
-            self._prober.health.worse(1)
+            self._detector.on_refuted()
             self._context.event("refuted", by=self._table.name(claim.by), incarnation=refuted.incarnation)
         self._own_row.rise_above_exhausted(claim)
