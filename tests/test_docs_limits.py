@@ -7,7 +7,7 @@ import pytest
 
 from gossipreg import model, socket_path
 from gossipreg.client import pool
-from gossipreg.daemon import client_calls, keys, outgoing, params, places, services_file, start
+from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start
 from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.gateway.dns import gateway as dns_gateway
 from gossipreg.gateway.dns import ports, rates, responder
@@ -75,12 +75,13 @@ VALUES: dict[str, tuple[float, ...]] = {
     "watches of all": (client_calls.MAX_WATCHES_IN_ALL,),
     "names of a `watch`": (rpc.MAX_WATCHES,),
     "ids of an `unmet`": (params.MAX_IDS,),
-    "requests that are not whole, of all clients": (outgoing.MAX_HELD_BYTES,),
+    "requests that are not whole, of all clients": (all_clients.MAX_HELD_BYTES,),
     "connections of a process": (places.MAX_CLIENTS_A_PROCESS,),
     "connections of a user": (places.MOST.of_user,),
     "connections of all": (places.MOST.all,),
     "data that waits for a client that does not read": (rpc.MAX_QUEUE_BYTES,),
-    "data that waits for all clients": (outgoing.MAX_QUEUES_BYTES,),
+    "messages that are being written, of all clients": (all_clients.MAX_WRITING_BYTES,),
+    "data that waits for all clients": (all_clients.MAX_QUEUED_BYTES,),
     "a page of `services` or `members`, `limit` of `lookup`": (params.PAGE_MAX,),
     "calls of one Python `Client` at the same time": (pool.OPEN_MAX,),
     "head of a request": (http_framing.HEAD_MAX_BYTES,),

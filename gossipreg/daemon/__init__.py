@@ -25,6 +25,7 @@ The core and the network:
 The local socket:
 
     local_socket    who is connected;  places: who may be;  connection: one client;  outgoing: the messages to it
+    all_clients     the bytes that all clients make the sidecar keep
     rpc_speaker     requests in MessagePack-RPC;  http_speaker: requests over HTTP;  json_form: JSON for them
     socket_client   a client, and the form of a method;  client_calls: the calls and watches of one client
     methods         the methods by name;  params: their parameters, checked

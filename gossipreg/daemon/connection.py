@@ -22,8 +22,9 @@ from typing import Protocol
 import trio
 
 from gossipreg.callers import Caller
+from gossipreg.daemon.all_clients import AllClients
 from gossipreg.daemon.client_calls import LocalApi
-from gossipreg.daemon.outgoing import AllClients, Outgoing
+from gossipreg.daemon.outgoing import Outgoing
 from gossipreg.daemon.places import Places
 from gossipreg.daemon.rpc_speaker import RpcSpeaker, rpc_last_words
 from gossipreg.daemon.socket_client import SocketClient

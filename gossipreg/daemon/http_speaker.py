@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from gossipreg.daemon.all_clients import HELD_TOO_MUCH
 from gossipreg.daemon.client_calls import ClientCalls
 from gossipreg.daemon.json_form import JSON_FORM, JsonForm, json_of, params_of_untrusted
-from gossipreg.daemon.outgoing import HELD_TOO_MUCH
 from gossipreg.daemon.socket_client import Params
 from gossipreg.errors import Busy
 from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes

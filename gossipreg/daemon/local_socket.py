@@ -12,9 +12,9 @@ from functools import partial
 import trio
 
 from gossipreg.callers import caller_at
+from gossipreg.daemon.all_clients import AllClients
 from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.connection import LocalConnection
-from gossipreg.daemon.outgoing import AllClients
 from gossipreg.daemon.places import MOST, PlaceLimits, Places
 from gossipreg.errors import Busy
 from gossipreg.net.accepting import accept_connections

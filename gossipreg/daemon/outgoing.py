@@ -1,8 +1,8 @@
 """The messages to one client: written at once if the kernel accepts them, else queued within a bound.
 
-Owns the queue and its bounds. Never knows what is in it. A client is cut off, with an error that says so, if more than
-4 MiB wait behind the message that is being written, or more than 64 KiB while all queues together have 16 MiB. A single
-message may be larger than that.
+Owns the queue and its bound. Never knows what is in it. A client is cut off, with an error that says so, if more than
+4 MiB wait behind the message that is being written, or less where all clients together do not read
+(`all_clients.py`). A single message may be larger than that.
 
 A message may come in several pieces. Large pieces are queued as they are: many clients share the bytes of one change.
 """
@@ -14,39 +14,16 @@ from itertools import islice
 
 import trio
 
+from gossipreg.daemon.all_clients import AllClients
 from gossipreg.errors import TooLarge
 from gossipreg.wire.rpc import MAX_QUEUE_BYTES
 
 LAST_WORDS_S = 5.0
 """The time that a client has to read its last messages when it is disconnected or has closed its side."""
-MAX_QUEUES_BYTES = 16 << 20
-"""Bytes that may wait for all clients together: many that do not read must not take the memory of the machine."""
-MAX_HELD_BYTES = 16 << 20
-"""Bytes of requests that are not whole, of all clients together."""
-HELD_TOO_MUCH = "all clients together have sent too much of requests that are not whole: send whole ones, one by one"
-SPARED_BYTES = 64 * 1024
-"""A client with no more bytes waiting or held than this is not disconnected for these bounds."""
 CHUNK_BYTES = 16 * 1024
 """Small messages wait together in chunks of this size, since each alone would take several times its bytes."""
 FLUSH_CHUNKS = 4
 """Chunks that are written before the other clients have their turn."""
-
-
-class AllClients:
-    """The bytes of all clients together."""
-
-    __slots__ = ("held_bytes", "queued_bytes")
-
-    def __init__(self) -> None:
-        self.queued_bytes = 0
-        """Bytes that wait to be written, behind the messages that are being written."""
-        self.held_bytes = 0
-        """Bytes that wait for the rest of a request."""
-
-    def hold(self, before: int, held: int) -> bool:
-        """A client held `before` bytes of a request that is not whole, and holds `held` now. False: too many."""
-        self.held_bytes += held - before
-        return held <= SPARED_BYTES or self.held_bytes <= MAX_HELD_BYTES
 
 
 class Outgoing:
@@ -92,6 +69,7 @@ class Outgoing:
         self.ending = True
         self._queue.clear()
         self._messages.clear()
+        self._all.end_writing(self)
         self._note_waiting(-self._waiting_bytes)
         self._note_flushed()
 
@@ -124,6 +102,7 @@ class Outgoing:
                 self._append([piece[written:], *waiting[number + 1 :]])
                 self._flushed = trio.Event()
                 self.nursery.start_soon(self._flush)
+                self._all.begin_writing(self, self._queue)
                 return
 
     def _append(self, chunks: Sequence[bytearray | memoryview]) -> None:
@@ -132,8 +111,7 @@ class Outgoing:
 
     def _too_slow(self, more_bytes: int) -> bool:
         waiting = self._waiting_bytes + more_bytes
-        crowded = self._all.queued_bytes + more_bytes > MAX_QUEUES_BYTES
-        return waiting > MAX_QUEUE_BYTES or (crowded and waiting > SPARED_BYTES)
+        return waiting > MAX_QUEUE_BYTES or self._all.too_much_queued(waiting, more_bytes)
 
     def _note_waiting(self, change_bytes: int) -> None:
         self._waiting_bytes += change_bytes
@@ -157,6 +135,12 @@ class Outgoing:
         self._append([last_words])
         self.end()
 
+    def give_up(self) -> None:
+        """Disconnect the client without a word: what it has not read takes too much memory."""
+        self._dropped["client_too_slow"] += 1
+        self.close()
+        self.nursery.cancel_scope.cancel()
+
     def end(self) -> None:
         """Take nothing more to write; allow a bounded time for what is queued."""
         self.ending = True
@@ -165,6 +149,7 @@ class Outgoing:
     async def _flush(self) -> None:
         while self._queue:
             await trio.lowlevel.wait_writable(self._sock)
+            self._all.progress(self)
             for _ in range(FLUSH_CHUNKS):
                 first = memoryview(self._queue[0])
                 self._queue[0] = first[self._write(first) :]
@@ -184,8 +169,11 @@ class Outgoing:
         self._messages[0] -= 1
         if not self._messages[0]:
             self._messages.popleft()
+            self._all.end_writing(self)
             if self._messages:
-                self._note_waiting(-sum(map(len, islice(self._queue, self._messages[0]))))
+                chunks = [*islice(self._queue, self._messages[0])]
+                self._note_waiting(-sum(map(len, chunks)))
+                self._all.begin_writing(self, chunks)
 
     def _write(self, data: memoryview) -> int:
         """The number of bytes that need no more writing: all of them if the client is gone."""

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from gossipreg.daemon.all_clients import HELD_TOO_MUCH
 from gossipreg.daemon.client_calls import ClientCalls
-from gossipreg.daemon.outgoing import HELD_TOO_MUCH
 from gossipreg.daemon.socket_client import Params
 from gossipreg.daemon.watches import RPC_FORM, RpcForm
 from gossipreg.errors import Busy, GossipregError, Refused

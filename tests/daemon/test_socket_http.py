@@ -12,7 +12,7 @@ import trio
 import trio.testing
 from msgpack import packb
 
-from gossipreg.daemon import outgoing
+from gossipreg.daemon import all_clients, outgoing
 from gossipreg.daemon.json_form import SAFE_MAX, json_of, params_of_untrusted
 from gossipreg.daemon.places import MOST, PlaceLimits
 from gossipreg.errors import REQUEST_ERRORS, BadParams
@@ -279,7 +279,7 @@ async def test_an_http_client_without_a_place_gets_a_503(sidecar: Sidecar) -> No
 async def test_parts_of_requests_are_bounded_for_all_together(
     sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outgoing, "MAX_HELD_BYTES", 500_000)
+    monkeypatch.setattr(all_clients, "MAX_HELD_BYTES", 500_000)
     first, second = await http_client(sidecar), await sidecar.client()
     head = b"POST /rpc/info HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
     await first.stream.send_all(head + bytes(300_000))
