@@ -99,13 +99,11 @@ class AsyncService:
         await checkpoint()
         deadline = monotonic() + (LONGEST_S if timeout_s is None else timeout_s)
         while not ready():
-            if not self.service.use():
-                return ready()
             event = loop_event()
             cancel = self.service.on_change(event.set)
             try:
                 left_s = deadline - monotonic()
-                if ready() or left_s <= 0:
+                if not self.service.use() or ready() or left_s <= 0:
                     return ready()
                 await event.wait(left_s)
             finally:

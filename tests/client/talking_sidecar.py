@@ -41,6 +41,8 @@ class TalkingSidecar:
         """Sent to each new client, before anything else."""
         self.busy = False
         """True: each client is told that there is no room."""
+        self.adds_when_asked = False
+        """True: each watch of another name adds an instance to `web`."""
         self.refuses: dict[str, tuple[str, str]] = {}
         """By name: the error for who watches it."""
         self.seen: list[tuple[str, Shape]] = []
@@ -156,6 +158,8 @@ class TalkingSidecar:
                     if not self.partial or self.services.get(params["name"]):
                         change = {"watch": connection.last, "change": self.current(params["name"])}
                         connection.send(rpc.encode_notification("watch", change))
+                    if self.adds_when_asked and params["name"] != "web":
+                        self.change("added", at(100 + len(self.services["web"])))
                 case _:
                     connection.send(rpc.encode_error(id, "unknown_method", f"no method {method}"))
 

@@ -36,14 +36,12 @@ def wait_until(waiters: Waiters, ready: Callable[[], bool], deadline: float, bef
     whether it is ready. `before` is called before each wait, and returns False if waiting is of no use. Signals are
     handled meanwhile."""
     while not ready():
-        if not before():
-            return ready()
         changed = allocate_lock()
         changed.acquire()
         token = waiters.add(changed.release)
         try:
-            if ready():
-                return True
+            if not before() or ready():  # only now: what `before` begins may call the waiters at once
+                return ready()
             left_s = deadline - monotonic()
             if left_s <= 0 or not changed.acquire(timeout=min(left_s, LONGEST_S)):
                 return ready()

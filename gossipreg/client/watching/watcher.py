@@ -20,6 +20,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 
 from gossipreg.client.log import log_exception
@@ -76,10 +77,9 @@ class Watcher:
         """Have the thread look at its tasks; start it if there is none. Returns False if that is not possible."""
         if self._pid != os.getpid():
             self.after_in_child()  # a fork that ran no hook of Python
-        if not self.runs:
-            self._start()
+        possible = self.runs or self._start()
         self._ring()
-        return self.runs or bool(self._forking) or self._starting.locked()
+        return possible
 
     @property
     def runs(self) -> bool:
@@ -95,28 +95,35 @@ class Watcher:
         is_starter = self._starting.locked() and self._starter == me
         return not (self._over or is_watcher or is_starter)
 
-    def _start(self) -> None:
-        if self._over or self._forking or not self._starting.acquire(blocking=False):
-            return
+    def _start(self) -> bool:
+        """Start the thread; return False if that is not possible. While another thread forks or starts it, that is
+        still to come. All signals are blocked meanwhile: the thread inherits that, and no handler of this thread finds
+        the watcher half started."""
+        if self._over:
+            return False
+        if self._forking:
+            return True  # `after_in_parent` wakes those that wait
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _KEPT_SIGNALS)
         try:
-            self._starter = threading.get_ident()
-            if not self.runs:
-                self._start_thread()
+            if self._starting.acquire(blocking=False):
+                try:
+                    self._starter = threading.get_ident()
+                    return self.runs or self._start_thread()
+                finally:
+                    self._starting.release()
+            return True
         finally:
-            self._starting.release()
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
-    def _start_thread(self) -> None:
+    def _start_thread(self) -> bool:
         if self._bell < 0:
             self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         thread = WatcherThread(self, self._thread)
-        masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _KEPT_SIGNALS)
-        try:
+        with suppress(RuntimeError):  # the interpreter ends, or the system has no room for a thread
             thread.start()
             self._thread = thread
-        except RuntimeError:  # the interpreter ends, or the system has no room for a thread
-            return
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+            return True
+        return False
 
     def _ring(self) -> None:
         if (bell := self._bell) >= 0:
