@@ -113,8 +113,9 @@ def test_a_callback_may_fork(talking: TalkingSidecar) -> None:
         "        warnings.simplefilter('ignore', DeprecationWarning)\n"
         "        found.append(ended_well(child(lambda: None)))\n"
         "    done.set()\n"
-        "registry.watch('web', callback)\n"
+        "watch = registry.watch('web', callback)\n"
         "assert done.wait(30)\n"
+        "watch.close()\n"
         "assert found[0]\n"
         "eventually(lambda: web.snapshot.stale_since is None)\n",
         talking.path,
