@@ -11,6 +11,7 @@ The map of the package. A module imports only from lines above its own, which a 
     socket_path      where the local socket is
     systemd_job      whether systemd restarts the unit that we run in
     callers, rights  the user of a request, as the kernel says; which user may use which verb
+    tuning           the finer settings of the core, a group for each of its rooms
     config           the settings of a member
     net/             the sockets under daemon and gateways: listening, a free port, accepting, unix socket files
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure

@@ -2,12 +2,14 @@
 
 Every field says what it means and how to choose it; its bounds are in `BOUNDS`. Times are in seconds. Start from a
 profile (`lan`, `wan`, `local`) and change single fields with `dataclasses.replace`. A value out of bounds, or one that
-does not go with another, raises BadConfig with what to choose instead.
+does not go with another, raises BadConfig with what to choose instead. What a profile need not change is in the groups
+of `tuning.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gossipreg.errors import BadConfig
+from gossipreg.tuning import Bounds, GossipTuning, LocalTuning, SessionTuning, check_bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +109,17 @@ class Config:
     leave_s: float = 2.0
     """A leave that too few members have acked is over after this time."""
 
+    # -- the finer settings of each room of the core -------------------------------------------------------------------
+
+    session: SessionTuning = field(default_factory=SessionTuning)
+    """Greetings, answers to strangers, the byte budget, and path MTU."""
+    gossip: GossipTuning = field(default_factory=GossipTuning)
+    """Retransmissions, pulls, comparisons, lists and row acks."""
+    local: LocalTuning = field(default_factory=LocalTuning)
+    """Our own address, identity conflicts and the kept table."""
+
     def __post_init__(self) -> None:
-        for field, (low, high) in BOUNDS.items():
-            value = getattr(self, field)
-            if not low <= value <= high:
-                raise BadConfig(f"{field} is {value}: choose from {low} to {high}")
+        check_bounds(self, BOUNDS)
         if not 1 <= len(self.cluster.encode()) <= 255:
             raise BadConfig(f"cluster name {self.cluster!r}: choose 1 to 255 bytes")
         if not self.rtt_floor_s <= self.rtt_initial_s <= self.rtt_ceiling_s <= self.period_s:
@@ -131,7 +139,7 @@ class Config:
             )
 
 
-BOUNDS: dict[str, tuple[float, float]] = {
+BOUNDS: Bounds = {
     "datagram_bytes": (576, 8900),
     "period_s": (0.05, 60),
     "rtt_floor_s": (0.001, 10),

@@ -1,25 +1,52 @@
 """The settings of a member: each has its bounds, its meaning, and one clear error."""
 
+import ast
 import inspect
 import re
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gossipreg import config
+from gossipreg import config, tuning
 from gossipreg.config import BOUNDS, PROFILES, Config, lan
 from gossipreg.errors import BadConfig
 
+CORE = Path(config.__file__).parent / "core"
+GROUPS = {field.name: getattr(lan, field.name) for field in fields(Config)}
+ROOMS = {room: type(group) for room, group in GROUPS.items() if isinstance(group, tuning.RoomTuning)}
+KINDS: list[type[Config | tuning.RoomTuning]] = [Config, *ROOMS.values()]
+GROUPED = [(room, field) for room, bounds in tuning.BOUNDS.items() for field in bounds]
+
+
+def changed(room: str, field: str, value: object) -> Config:
+    changes: dict[str, Any] = {field: value}
+    group: dict[str, Any] = {room: replace(getattr(lan, room), **changes)}
+    return replace(lan, **group)
+
 
 def test_every_number_has_bounds() -> None:
-    assert {field.name for field in fields(Config)} - BOUNDS.keys() == {"cluster"}
+    assert {field.name for field in fields(Config)} - BOUNDS.keys() == {"cluster", *ROOMS}
     assert BOUNDS.keys() <= {field.name for field in fields(Config)}
+    for room, kind in ROOMS.items():
+        assert list(tuning.BOUNDS[room]) == [field.name for field in fields(kind)]
 
 
-def test_every_field_says_what_it_means() -> None:
-    described = re.findall(r'^    (\w+): \w+ = .*\n    """[A-Z]', inspect.getsource(Config), re.MULTILINE)
-    assert described == [field.name for field in fields(Config)]
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_says_what_it_means(kind: type[Config | tuning.RoomTuning]) -> None:
+    described = re.findall(r'^    (\w+): [\w\[\], .]+ = .*\n    """[A-Z]', inspect.getsource(kind), re.MULTILINE)
+    assert described == [field.name for field in fields(kind)]
+
+
+def test_every_setting_is_read_by_the_core() -> None:
+    trees = (ast.parse(path.read_text()) for path in CORE.rglob("*.py"))
+    read = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert {field.name for kind in KINDS for field in fields(kind)} <= read
+
+
+def test_a_config_holds_the_group_of_each_room() -> None:
+    assert {room: kind.room for room, kind in ROOMS.items()} == {room: room for room in tuning.BOUNDS}
 
 
 @pytest.mark.parametrize("field", BOUNDS)
@@ -29,6 +56,32 @@ def test_a_value_out_of_bounds_is_refused_with_the_bounds(field: str) -> None:
     for change in changes:
         with pytest.raises(BadConfig, match=f"^{field} is .*: choose from {low} to {high}$"):
             replace(lan, **change)
+
+
+@pytest.mark.parametrize(("room", "field"), GROUPED)
+def test_a_value_of_a_group_is_refused_with_its_bounds(room: str, field: str) -> None:
+    low, high = tuning.BOUNDS[room][field]
+    for wrong in (low - 1, high + 1):
+        value = (low, wrong) if isinstance(getattr(getattr(lan, room), field), tuple) else wrong
+        with pytest.raises(BadConfig, match=rf"^{room}\.{field} is .*: choose from {low} to {high}$"):
+            changed(room, field, value)
+
+
+@pytest.mark.parametrize("count", [0, tuning.TUPLE_MAX + 1])
+def test_the_count_of_several_values_is_bounded(count: int) -> None:
+    with pytest.raises(BadConfig, match=rf"^gossip\.ack_timeouts has {count} values: choose 1 to 16$"):
+        changed("gossip", "ack_timeouts", (1.0,) * count)
+
+
+@pytest.mark.parametrize(
+    ("room", "small", "large"),
+    [(room, small, large) for room, kind in ROOMS.items() for small, large in kind.rising],
+)
+def test_values_of_a_group_that_must_rise_do(room: str, small: str, large: str) -> None:
+    most = getattr(getattr(lan, room), large)
+    assert changed(room, small, most) is not None
+    with pytest.raises(BadConfig, match=rf"^{room}\.{small} is .*: choose at most {room}\.{large}, {most}$"):
+        changed(room, small, most + 0.01)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,8 @@ import gossipreg
 from gossipreg import config, generation, model
 from gossipreg.config import PROFILES, lan
 from gossipreg.core.failure import detector, flap_damping, isolation, quarantine
-from gossipreg.core.gossip import dissemination, join, pulls, reconcile
-from gossipreg.core.local import own_address
-from gossipreg.core.session import outbox, path_mtu, reconnect, round_trips, sessions
+from gossipreg.core.gossip import reconcile
+from gossipreg.core.session import outbox, round_trips, sessions
 from gossipreg.core.table import content, table
 from gossipreg.wire import codec, messages, seal, values
 
@@ -69,7 +68,7 @@ FACTS = (
     f"{lan.fanout_random} random member (not retransmitted)",
     f"within {lan.gather_s * 1000:g} ms is gathered",
     f"gathered for {lan.receipt_gather_s * 1000:g} ms",
-    f"retransmitted up to {len(dissemination._ACK_TIMEOUTS) - 1} times; "
+    f"retransmitted up to {len(lan.gossip.ack_timeouts) - 1} times; "
     f"the timeout is never below {lan.repeat_floor_s * 1000:g} ms",
     f"at most {lan.send_bytes_s:,} bytes a second",
     # anti-entropy
@@ -78,31 +77,30 @@ FACTS = (
     f"a salted hash of {messages.ROW_HASH_BYTES} bytes for each row",
     f"within the last {lan.settle_s:g} s is left out",
     f"about once in {lan.compare_s:g} s",
-    f"up to {2**reconcile._BACKOFF_MAX} times as long",
-    f"lacked {reconcile._MANY} rows or more compares soon with 2 random members",
+    f"up to {2**lan.gossip.compare_doublings} times as long",
+    f"lacked {lan.gossip.many_rows} rows or more compares soon with 2 random members",
     # join
     f"at most {min(lan.pulls_at_once, lan.pull_bytes_at_once // lan.datagram_bytes)} rows at a time",
-    f"then after {reconnect._GREET_SEEDS.first_s:g} s and at growing intervals up to "
-    f"{reconnect._GREET_SEEDS.longest_s:g} s",
-    f"does not come within {join._LIST_AGAIN_S:g} s",
-    f"tried {pulls._TRIES} times, twice with the same member",
-    f"whose table {join._LISTS_AT_ONCE} others began to list",
-    f"up to {join._OFFERED} other members to ask",
-    f"after {join._LIST_MISSING.first_s:g} s and at doubling intervals up to {join._LIST_MISSING.longest_s:g} s",
+    f"then after {lan.session.reconnect_first_s:g} s and at growing intervals up to {lan.session.reconnect_max_s:g} s",
+    f"does not come within {lan.gossip.list_again_s:g} s",
+    f"tried {lan.gossip.pull_tries} times, twice with the same member",
+    f"whose table {lan.gossip.lists_at_once} others began to list",
+    f"up to {lan.gossip.offered_members} other members to ask",
+    f"after {lan.gossip.list_missing_first_s:g} s and at doubling intervals up to {lan.gossip.list_missing_max_s:g} s",
     # leave
     f"after {lan.leave_s:g} s at the latest",
     f"a time of at most {values.MAX_HOLD_S:g} s",
     # addresses
-    f"when {own_address._WITNESSES} members name it",
-    f"for {own_address._QUIET_PERIODS:g} periods",
+    f"when {lan.local.witnesses} members name it",
+    f"for {lan.local.address_quiet_periods:g} periods",
     # path MTU
     f"{outbox.BASE_BYTES:,} bytes assumed",
     f"{lan.datagram_bytes:,} bytes used once",
     f"{outbox.FLOOR_BYTES} bytes used if not even {outbox.BASE_BYTES:,} bytes arrive",
-    f"to within {path_mtu.STEP_BYTES} bytes",
-    f"{path_mtu.LOSSES} losses mean",
-    f"confirmed every {path_mtu.CONFIRM_S:g} s",
-    f"again every {path_mtu.RAISE_S:g} s",
+    f"to within {lan.session.size_step_bytes} bytes",
+    f"{lan.session.size_losses} losses mean",
+    f"confirmed every {lan.session.size_confirm_s:g} s",
+    f"again every {lan.session.size_raise_s:g} s",
     # sealing
     f"0 1 {seal._BOOT_ID_AT} {seal._COUNTER_AT} {seal.HEADER_BYTES} | format | key id {seal.KEY_ID_BYTES} "
     f"| boot id {model.BOOT_ID_BYTES} | counter {seal.COUNTER_BYTES}| body ... | tag {seal.TAG_BYTES} |",

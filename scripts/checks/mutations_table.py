@@ -132,8 +132,8 @@ MUTATIONS = [
     # -- gossip --------------------------------------------------------------------------------------------------------
     Mutation(
         "third_retransmission_is_left_out",
-        "_ACK_TIMEOUTS = 1, 1, 4, 4",
-        "_ACK_TIMEOUTS = 1, 1, 4",
+        "if unacked.retransmissions + 1 < len(self._ack_timeouts):",
+        "if unacked.retransmissions + 2 < len(self._ack_timeouts):",
         likely="dissemination",
     ),
     Mutation(
@@ -145,7 +145,7 @@ MUTATIONS = [
     Mutation(
         "pull_is_never_sent_to_another_member",
         "if pulling.tries >= 2:",
-        "if pulling.tries > _TRIES:",
+        "if pulling.tries > 99:",
         likely="pulls",
     ),
     Mutation(
@@ -318,8 +318,8 @@ MUTATIONS = [
     ),
     Mutation(
         "deltas_go_before_claims_when_the_budget_is_low",
-        """_RESERVE = {Class.PROBE: float("-inf"), Class.CLAIM: 0.0, Class.DELTA: 0.25, Class.PAGE: 0.5}""",
-        """_RESERVE = {Class.PROBE: float("-inf"), Class.CLAIM: 0.25, Class.DELTA: 0.0, Class.PAGE: 0.5}""",
+        "shares |= {Class.DELTA: config.session.delta_reserve, Class.PAGE: config.session.page_reserve}",
+        "shares |= {Class.CLAIM: config.session.delta_reserve, Class.DELTA: 0.0, Class.PAGE: 0.5}",
         likely="outbox",
     ),
     Mutation(

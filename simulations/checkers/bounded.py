@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
 from gossipreg.core.failure import flap_damping, pairs, prober, suspicion
-from gossipreg.core.gossip import answered_requests, dissemination, join, pulls, reconcile
+from gossipreg.core.gossip import answered_requests, dissemination, pulls, reconcile
 from gossipreg.core.local import own_address
 from gossipreg.core.node import Node
-from gossipreg.core.session import handshake, path_mtu, sessions
+from gossipreg.core.session import handshake, outbox, path_mtu, sessions
 from gossipreg.core.table import catalog
 from gossipreg.core.table.row import Row
 from gossipreg.core.timers import Timers
@@ -86,7 +86,7 @@ BOUNDS: dict[str, Bound] = {
     "MembershipIndex._facts": _exactly(0),
     "Joining._missing": _known,
     "_Listing.named": _known,
-    "Joining._served": _exactly(join._LISTS_AT_ONCE),
+    "Joining._served": lambda node, _ever: node.config.gossip.lists_at_once,
     "Isolation._hidden": _known,
     "Reconnect._dead": lambda node, ever: min(ever, node.config.lost_max),
     "Reconnect._seeds": _known,
@@ -100,6 +100,7 @@ BOUNDS: dict[str, Bound] = {
     "Outbox._allowance": _exactly(0),
     "Outbox._waiting": _exactly(0),
     "Outbox._size_probes": _exactly(0),
+    "Outbox._reserve_bytes": _exactly(len(outbox.Class)),
     "Outbox._sizes": _exactly(path_mtu.PATHS_MAX),
     "Outbox.sent_kinds": _exactly(32),
     "Outbox.sent_kind_bytes": _exactly(32),

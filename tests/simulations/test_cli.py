@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gossipreg.config import lan
 from simulations import cli, progress, selftest, shrink, sweeps
 from simulations.baselines.config import swim
 from simulations.cases import narrowed
@@ -96,6 +97,12 @@ def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest
         ("run update --set helpers=2.5", "'helpers=2.5': helpers is a whole number"),
         ("run update --set helpers=99", "helpers is 99: choose from 0 to 16"),
         ("run update --set gather_s=soon", "'gather_s=soon': gather_s is a number"),
+        (
+            "run update --set gossip=1",
+            "there is no setting 'gossip': choose from .* gossip.ack_timeouts, ",
+        ),
+        ("run update --set local.witnesses=99", "local.witnesses is 99: choose from 1 to 16"),
+        ("run update --set gossip.ack_timeouts=1,x", "gossip.ack_timeouts is numbers with commas between"),
         ("run crash --nodes 1", "crash takes 2 members or more"),
         ("run partition --nodes 3", "partition takes 4 members or more"),
         ("run update --only 3", "update has no plan"),
@@ -130,6 +137,16 @@ def test_settings_reach_the_run_its_report_and_its_command(tmp_path: Path, capsy
     case = Case(settings=record["settings"], detector="swim")
     assert case.config == replace(swim(), helpers=2, stall_s=2.0)
     assert "--set helpers=2 --set stall_s=2" in command(case)
+
+
+def test_settings_of_a_room_are_set_with_its_name_before_them() -> None:
+    config = Case(settings="gossip.pull_tries=2 helpers=2 gossip.ack_timeouts=1,2.5 local.witnesses=1").config
+    assert config == replace(
+        lan,
+        helpers=2,
+        gossip=replace(lan.gossip, pull_tries=2, ack_timeouts=(1.0, 2.5)),
+        local=replace(lan.local, witnesses=1),
+    )
 
 
 def test_without_the_extra_the_missing_package_is_named(

@@ -31,11 +31,6 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Version
 from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 
-_THROTTLED_S = 0.02
-"""If the byte budget leaves no room for queued updates, it is checked again after this time."""
-_ACK_TIMEOUTS = 1, 1, 4, 4
-"""How long to wait for a neighbour's ack, in multiples of `Channel.repeat_s`: after the first transmission, and after
-each retransmission. The last waits are longer, so that a neighbour that is slow to ack gets few copies."""
 _UNACKED_MAX = 4096
 """(neighbour, topic) pairs without an ack. Beyond it, the pairs of the neighbour that was sent the first of them are
 forgotten: anti-entropy brings it what it lacks."""
@@ -101,6 +96,7 @@ class Dissemination:
         self._ring = ring
         self._channel = channel
         self._paths = paths
+        self._ack_timeouts = context.config.gossip.ack_timeouts
         self._queue: dict[Topic, QueuedUpdate] = {}
         self._unacked: dict[NodeId, dict[Topic, _Unacked]] = {}
         """By neighbour."""
@@ -151,7 +147,7 @@ class Dissemination:
         }
         self._queue = {topic: update for topic, update in self._queue.items() if topic not in updates}
         if self._queue:
-            context.timers.set(Disseminate(), context.now + _THROTTLED_S)
+            context.timers.set(Disseminate(), context.now + context.config.gossip.throttled_s)
         messages: dict[tuple[Topic, int], Message | None] = {}
 
         def message_to(peer: NodeId, topic: Topic) -> Message | None:
@@ -206,7 +202,7 @@ class Dissemination:
         row = self._table.rows.get(topic.id)
         if row is None or message is None or peer == context.id:
             return
-        due = context.now + self._channel.repeat_s(peer) * _ACK_TIMEOUTS[retransmissions]
+        due = context.now + self._channel.repeat_s(peer) * self._ack_timeouts[retransmissions]
         unacked = _Unacked(row.liveness if topic.claim else row.version, base, 0, retransmissions, due)
 
         def on_sent(counter: int) -> None:
@@ -257,7 +253,7 @@ class Dissemination:
         if any(unacked.large for unacked in overdue.values()):
             self._paths.validate(peer)
         for topic, unacked in overdue.items():
-            if unacked.retransmissions + 1 < len(_ACK_TIMEOUTS):
+            if unacked.retransmissions + 1 < len(self._ack_timeouts):
                 context.count("rumours_repeated")
                 message = self._message(topic, unacked.base, self._channel.limit(peer))
                 self._send_until_acked(peer, topic, unacked.base, message, unacked.retransmissions + 1)

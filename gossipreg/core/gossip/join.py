@@ -32,21 +32,10 @@ from gossipreg.retry import Retry
 from gossipreg.wire import sizes
 from gossipreg.wire.messages import List, Peers, Versions
 
-_LISTS_AT_ONCE = 8
-"""Members that may begin to list our table within one period. Others are answered with members to list instead."""
-_LIST_AGAIN_S = 1.0
-"""A page that has not come after this time is requested again."""
-_LIST_MISSING = Retry(1.0, 16.0)
-"""The waits between two lists while versions are missing. A list of 10,000 rows takes 380 KB."""
-_FIRST_SILENT_S = 5.0
-"""If no datagram came from the first member for this time, the list of another member takes the place of its list."""
-_OFFERED = 8
-"""Members that a busy member names."""
-
 
 @dataclass(frozen=True, slots=True)
 class ListAgain:
-    """Timer: no page of the listing came for `_LIST_AGAIN_S`."""
+    """Timer: no page of the listing came for `list_again_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +82,10 @@ class Joining:
         """The first member whose table was listed, or the one that took its place."""
         self._missing: dict[NodeId, Version] = {}
         """The versions that were listed and are not here yet."""
-        self._wait_s = _LIST_MISSING.first_s
+        self._tuning = tuning = context.config.gossip
+        self._waits = Retry(tuning.list_missing_first_s, tuning.list_missing_max_s)
+        """Between two lists while versions are missing."""
+        self._wait_s = self._waits.first_s
         """How long to wait before the table is listed again."""
         self._served: dict[NodeId, float] = {}
         """When each member began to list our table, in the last period."""
@@ -173,7 +165,7 @@ class Joining:
     def _first_is_silent(self) -> bool:
         """Whether the first member has been silent for so long that another member's list replaces its own."""
         peer = None if self._first is None else self._channel.session(self._first)
-        return peer is None or self._context.now - peer.heard_at >= _FIRST_SILENT_S
+        return peer is None or self._context.now - peer.heard_at >= self._tuning.first_silent_s
 
     def _is_here(self, id: NodeId, goal: Version) -> bool:
         """Whether this row is not missing: it is here at `goal`, or its member died or left since it was listed."""
@@ -210,7 +202,7 @@ class Joining:
             row = self._table.rows.get(self._first)
             if row is not None and (row.dead or row.left):
                 self._first = next(iter(self._ring.sample(context.rng, 1)), self._first)
-            self._wait_s = _LIST_MISSING.after(self._wait_s)
+            self._wait_s = self._waits.after(self._wait_s)
             self._continue_with(self._first)
             self._request_page()
         self._check_synced()
@@ -240,7 +232,7 @@ class Joining:
     def _request_page(self) -> None:
         if self._listing is not None:
             self._channel.to(self._listing.peer, List(self._listing.after))
-            self._context.timers.set(ListAgain(), self._context.now + _LIST_AGAIN_S)
+            self._context.timers.set(ListAgain(), self._context.now + self._tuning.list_again_s)
 
     def _check_synced(self) -> None:
         if not self._listed or self.synced:
@@ -268,7 +260,7 @@ class Joining:
         if not self._channel.room(Class.PAGE) or self._too_many(peer, message):
             others = [
                 (id, address)
-                for id in self._ring.sample(context.rng, _OFFERED, [peer])
+                for id in self._ring.sample(context.rng, self._tuning.offered_members, [peer])
                 if (address := self._channel.address(id)) is not None
             ]
             if others:
@@ -287,7 +279,7 @@ class Joining:
         self._served = {id: at for id, at in self._served.items() if at >= now - self._context.config.period_s}
         if message.after or peer in self._served:
             return False
-        if len(self._served) >= _LISTS_AT_ONCE:
+        if len(self._served) >= self._tuning.lists_at_once:
             return True
         self._served[peer] = now
         return False

@@ -5,7 +5,7 @@ behind (an announcement, a gap, anti-entropy, a list), except whether the row is
 
 At most `pulls_at_once` rows are pulled at the same time, so that the answers fit the receive buffer of the socket. If
 no answer comes within the timeout, the pull is sent again: first to the same member, later to other members. After
-`_TRIES` it is given up, and the row is noted as missing. A member that is not synced then lists and pulls it again
+`pull_tries` the row is given up and noted as missing. A member that is not synced then lists and pulls it again
 (`join.py`). A synced member finds the row again by anti-entropy.
 """
 
@@ -21,15 +21,10 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
 from gossipreg.wire.messages import Claim, Pull
 
-_TRIES = 4
-"""Pulls of one page before the row is given up."""
 _WAITING_MAX = 200_000
 """Rows that wait: twice the rows of the largest table. Further rows are left to anti-entropy."""
 _GIVEN_UP_MAX = 1024
 """Rows that are noted as missing. Further ones are left to anti-entropy."""
-_GIVEN_UP_S = 150.0
-"""A row is not noted as missing any more if no pull of it has failed for this long. Anti-entropy pulls a missing row
-again within 64 s, so a row that is still missing stays noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +158,7 @@ class Pulls:
         pulling = self._pulling.get(id)
         if pulling is None:
             return
-        if pulling.tries >= _TRIES:
+        if pulling.tries >= self._context.config.gossip.pull_tries:
             self._give_up(id, pulling)
             return
         context = self._context
@@ -198,7 +193,7 @@ class Pulls:
 
     def missing(self) -> dict[NodeId, NodeId]:
         """The rows that were given up and are not here yet, each with the member that has it."""
-        oldest = self._context.now - _GIVEN_UP_S
+        oldest = self._context.now - self._context.config.gossip.pull_missing_s
         for id, given_up in list(self._given_up.items()):
             row = self._table.rows.get(id)
             here_or_gone = row is not None and (row.dead or row.left or row.content_version >= given_up.goal)

@@ -49,12 +49,6 @@ the answer leaves out."""
 _KEPT_MAX = 8
 """The comparisons that are kept: of those that we began, to recognise the Hashes that answer them, and of those that
 other members began, to look up the hashes in their Want. Beyond it the oldest is forgotten."""
-_MANY = 8
-"""A member that lacked this many rows in one comparison compares with two others soon. Fewer rows are gossiped on."""
-_BACKOFF_MAX = 6
-"""The wait for the next comparison with one member is doubled this many times at most."""
-_ANSWER_S = 0.02
-"""The Buckets of one member are answered once within this time, because an answer may read many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +113,7 @@ class AntiEntropy:
         self._dissemination = dissemination
         self._pulls = pulls
         self._joining = joining
+        self._tuning = context.config.gossip
         self._begun: dict[NodeId, _Begun] = {}
         """By member, the last comparison that we began with it."""
         self._open: dict[int, tuple[NodeId, int]] = {}
@@ -149,7 +144,7 @@ class AntiEntropy:
             fruitless = 0
         elif begun.answered:
             fruitless += 1
-        wait_s = context.config.compare_s * (2.0 ** min(fruitless, _BACKOFF_MAX) - 0.5)
+        wait_s = context.config.compare_s * (2.0 ** min(fruitless, self._tuning.compare_doublings) - 0.5)
         return context.now - begun.at >= wait_s
 
     def compare_soon(self, peer: NodeId) -> None:
@@ -231,7 +226,9 @@ class AntiEntropy:
         if not _BITS_MIN <= bits <= _BITS_MAX:
             context.count("drop.buckets_size")
             return
-        if any(one.peer == peer and context.now - one.at < _ANSWER_S for one in self._answered.values()):
+        if any(
+            one.peer == peer and context.now - one.at < self._tuning.buckets_answer_s for one in self._answered.values()
+        ):
             context.count("drop.buckets_too_often")
             return
         hashes, settled = self._bucket_hashes(bits)
@@ -307,7 +304,7 @@ class AntiEntropy:
         for at in range(0, len(wanted), most):
             self._channel.to(peer, Want(message.salt, b"".join(wanted[at : at + most])))
         self._send_versions(peer, list(lacking))
-        if len(wanted) >= _MANY:
+        if len(wanted) >= self._tuning.many_rows:
             for other in self._ring.sample(context.rng, 2, [peer]):
                 self.compare_soon(other)
 
@@ -332,7 +329,7 @@ class AntiEntropy:
         """Compare these versions with ours: pull what we lack, and answer with the rows in which the peer is behind. A
         page of a list goes to `join.py` too."""
         ahead: list[NodeId] = []
-        few = message.next is None and len(message.rows) < _MANY
+        few = message.next is None and len(message.rows) < self._tuning.many_rows
         for id, generation, counter in message.rows:
             self._compare_version(peer, id, Version(generation, counter), ahead, few)
         if message.next is None:

@@ -21,14 +21,6 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Version
 from gossipreg.wire.messages import Pull
 
-REQUESTS_AT_ONCE = 32
-"""Requests that are sent at once, so that the acks fit the receive buffer of the socket. The next ones follow `PAUSE_S`
-later; 1,000 members take 0.6 s and 150 KB."""
-PAUSE_S = 0.02
-"""The pause after `REQUESTS_AT_ONCE` requests."""
-INTERVAL_MAX_S = 1.0
-"""The longest interval between two requests to a member. The first is its round-trip timeout; then it doubles."""
-
 
 @dataclass(frozen=True, slots=True)
 class RequestAcks:
@@ -48,6 +40,7 @@ class RowAcks:
         self._table = table
         self._ring = ring
         self._channel = channel
+        self._tuning = context.config.gossip
         self._goal: Version | None = None
         """The version to wait for; None: no caller waits."""
         self._acked: set[NodeId] = set()
@@ -95,18 +88,18 @@ class RowAcks:
         for id in self.missing():
             before = self._requested.get(id)
             if before is None or before.due <= context.now:
-                if sent == REQUESTS_AT_ONCE or not self._channel.room(Class.DELTA):
-                    next_due = context.now + PAUSE_S
+                if sent == self._tuning.ack_requests_at_once or not self._channel.room(Class.DELTA):
+                    next_due = context.now + self._tuning.ack_request_pause_s
                     break
                 sent += 1
                 before = self._request(id, goal, before)
             next_due = min(next_due, before.due)
         # A member that joins meanwhile has no entry here yet, so check again after the longest interval at the latest.
-        context.timers.set(RequestAcks(), min(next_due, context.now + INTERVAL_MAX_S))
+        context.timers.set(RequestAcks(), min(next_due, context.now + self._tuning.ack_request_max_s))
 
     def _request(self, id: NodeId, goal: Version, before: _Requested | None) -> _Requested:
         context = self._context
-        interval_s = self._channel.bound_s(id) if before is None else min(2 * before.interval_s, INTERVAL_MAX_S)
+        interval_s = self._channel.bound_s(id) if before is None else self._doubled(before.interval_s)
         requested = self._requested[id] = _Requested(context.now + interval_s, interval_s)
         since = Version(goal.generation, goal.counter - 1)
         change = self._table.page(context.id, since, self._channel.limit(id) // 2)
@@ -114,6 +107,9 @@ class RowAcks:
             self._channel.to(id, change)
         self._channel.to(id, Pull(context.id, *since))
         return requested
+
+    def _doubled(self, interval_s: float) -> float:
+        return min(2 * interval_s, self._tuning.ack_request_max_s)
 
     def check(self) -> None:
         """At the end of each input: emit RowAcked if all have acked."""

@@ -24,11 +24,6 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import Address, BootId
 from gossipreg.wire.messages import Hello
 
-_ANSWER_S, _ANSWER_MAX_S = 1.0, 60.0
-"""How long to wait for an answer of the other process: the first value at first, doubled after each time that we raised
-our generation, and at most the second value."""
-_OVER_S = 600.0
-"""A higher generation that comes later than this after we raised ours belongs to a new conflict."""
 _RAISES_MAX = 3
 """A new member raises its generation this number of times, and then stops: the other process runs and cannot be
 reached. Both processes must apply the same rule, or both stop or none, so this is no setting."""
@@ -47,6 +42,7 @@ class RaiseGeneration:
 class IdentityConflict:
     def __init__(self, context: Context, table: Table, own: OwnRow, reconnect: Reconnect) -> None:
         self._context = context
+        self._tuning = context.config.local
         self._table = table
         self._own_row = own
         self._reconnect = reconnect
@@ -74,12 +70,12 @@ class IdentityConflict:
             self._above = max(self._above, generation)
         else:
             self._above = generation
-            if context.now - self._raised_at > _OVER_S:
+            if context.now - self._raised_at > self._tuning.conflict_over_s:
                 self._raises, self._at = 0, None
                 self._new = not context.synced or context.up_ms < _NEW_S * 1000
             if self._raises:
                 self._report(self._at)
-            wait_s = min(_ANSWER_S * 2**self._raises, _ANSWER_MAX_S)
+            wait_s = min(self._tuning.conflict_answer_s * 2**self._raises, self._tuning.conflict_answer_max_s)
             context.timers.set(RaiseGeneration(), context.now + wait_s)
 
     def on_address(self, address: Address) -> None:
@@ -98,7 +94,7 @@ class IdentityConflict:
             self._stop(address)
             return
         self._report(address)
-        if self._context.now - self._raised_at < _ANSWER_S:
+        if self._context.now - self._raised_at < self._tuning.conflict_answer_s:
             self.on_generation(hello.generation)
         elif hello.generation > self._table.generation:
             self._raise(hello.generation)

@@ -7,7 +7,7 @@ The kept rows are no part of the table: they are not gossiped, not probed and in
 which are marked stale (`Catalog.recall`). A kept row is dropped when a whole row of that member comes, when another
 member reports that it is dead or has left, when this member is synced, or when the time is over. If the whole cluster
 starts at once, the first member that was listed may have just started too, and may know no other member. In that case
-the kept rows answer for another `_PROVISIONAL_S`.
+the kept rows answer for another `provisional_s`.
 """
 
 from collections.abc import Iterable
@@ -25,9 +25,6 @@ from gossipreg.errors import BadDatagram
 from gossipreg.model import MAX_ROWS, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Delta
 from gossipreg.wire.values import decode_member_untrusted
-
-_PROVISIONAL_S = 10.0
-"""The members of a cluster that all start at once find each other within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,9 @@ class LastKnown:
             self._membership.forget_recalled()
         else:
             self._context.sync_provisional = True
-            self._context.timers.set_earlier(LastKnownOver(), self._context.now + _PROVISIONAL_S)
+            self._context.timers.set_earlier(
+                LastKnownOver(), self._context.now + self._context.config.local.provisional_s
+            )
 
     def on_over(self) -> None:
         """Forget the kept rows: their time is over."""

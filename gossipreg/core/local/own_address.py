@@ -7,8 +7,8 @@ routes (the daemon follows those and calls `OwnRow.reachable_at`), or how the ro
 One address of each family is announced, the present one. A witness that observes an announced address reports none,
 which confirms that address. Another address of the same family takes its place when both are true:
 
-- `_WITNESSES` members observed it (one is enough if there is only one other member);
-- no member has confirmed the announced address since then, or within the last `_QUIET_PERIODS`.
+- `witnesses` members observed it (one is enough if there is only one other member);
+- no member has confirmed the announced address since then, or within the last `address_quiet_periods`.
 
 The second rule keeps the address of a host with two uplinks: if half of the cluster observes one address and half the
 other one, both addresses work, and without the rule our row would change each second. After a real move no member
@@ -20,11 +20,6 @@ from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.table.ring import Ring
 from gossipreg.model import Address, NodeId, is_loopback_host, present
 
-_WITNESSES = 2
-"""The members that must observe the same new address before we announce it: a single one may be wrong, or lie."""
-_QUIET_PERIODS = 1.5
-"""An announced address that was confirmed within this number of periods stays. We ping our ring successor once a
-period, so a present address is confirmed more often than that."""
 _OBSERVED_MAX = 16
 """Witnesses that are kept. The oldest is forgotten first."""
 
@@ -33,6 +28,7 @@ class OwnAddress:
     def __init__(self, context: Context, ring: Ring, own: OwnRow, *, fixed: bool) -> None:
         """`fixed`: the user gave our address, so it never follows what other members observe."""
         self._context = context
+        self._tuning = context.config.local
         self._ring = ring
         self._own_row = own
         self.fixed = fixed
@@ -56,10 +52,10 @@ class OwnAddress:
         self._observed[by] = observed
         if len(self._observed) > _OBSERVED_MAX:
             del self._observed[next(iter(self._observed))]
-        quiet_s = _QUIET_PERIODS * self._context.config.period_s
+        quiet_s = self._tuning.address_quiet_periods * self._context.config.period_s
         if self._context.now - self._confirmed_at.get(observed.is_v6, float("-inf")) < quiet_s:
             return False
-        wanted = min(_WITNESSES, len(self._ring) - 1)
+        wanted = min(self._tuning.witnesses, len(self._ring) - 1)
         if sum(one == observed for one in self._observed.values()) < wanted:
             return True
         self._move(observed)

@@ -33,16 +33,8 @@ from gossipreg.model import Address, BootId, ProtocolRange
 from gossipreg.wire import seal
 from gossipreg.wire.messages import Claim, Hello, Mismatch, Peers
 
-_STRANGERS_A_SECOND, _STRANGERS_AT_ONCE = 500, 2000
-"""The rate and the burst of answers to senders that have proven nothing. Further Hellos are dropped and counted. An
-answer takes some 50 us of a core. The burst lets all members of a cluster start at the same moment with one seed."""
-_NOTICES_A_SECOND = 200
-"""The rate of notices about keys. It has a limit of its own, since a sender without the key can make us send any number
-of them, and must not use up the answers for members."""
 _COMPLAINTS_MAX = 64
 """Addresses that are kept because they refused us. Beyond it the oldest is forgotten."""
-_NOTICE_S = 1.0
-"""Anybody can forge a notice, so at most one is reported to the operator within this time."""
 
 
 class Handshake:
@@ -61,8 +53,12 @@ class Handshake:
         self._outbox = outbox
         self._channel = channel
         self._reconnect = reconnect
-        self._nonces = TokenBucket(_STRANGERS_AT_ONCE, _STRANGERS_A_SECOND, context.now)
-        self._notices = TokenBucket(_NOTICES_A_SECOND, _NOTICES_A_SECOND, context.now)
+        tuning = context.config.session
+        self._nonces = TokenBucket(tuning.strangers_at_once, tuning.strangers_per_s, context.now)
+        """For the answers to senders that have proven nothing."""
+        self._notices = TokenBucket(tuning.notices_per_s, tuning.notices_per_s, context.now)
+        """For notices about keys. They do not draw on `_nonces`: a sender without the key can cause any number of them,
+        and must not use up the answers for members."""
         self._noticed_at = float("-inf")
         self._complained: dict[Address, None] = {}
         """Addresses that refused us by a Mismatch or a notice about keys, the oldest first."""
@@ -218,7 +214,7 @@ class Handshake:
             return
         if not self._outbox.sealed(key_id, boot_id, counter):
             context.count("drop.notice_unasked")
-        elif context.now - self._noticed_at >= _NOTICE_S:
+        elif context.now - self._noticed_at >= context.config.session.notice_report_s:
             self._noticed_at = context.now
             self._complains(source)
             context.event("key_needed" if key_id == seal.NO_KEY else "not_our_key", address=str(source))

@@ -5,10 +5,10 @@ bytes. Never knows: why a message is sent, or how the sizes were found (`path_mt
 address are packed together in their order, into datagrams of at most the size for that address.
 
 The budget is a token bucket: `send_bytes_s` bytes are added each second, and it holds at most that many. Every datagram
-draws on it. When it runs low, the classes of messages stop one after another: pages when half of it is gone, deltas
-when three quarters are gone, claims when all of it is gone. Probes, acks and refutations are always sent. The sender of
-a throttled class asks `room` first. If there is none, a page is left out, and the member that lacks it requests it
-again; a queued update waits.
+draws on it. When it runs low, the classes of messages stop one after another: pages when only `page_reserve` of it is
+left, deltas when only `delta_reserve` is left, claims when nothing is left. Probes, acks and refutations are always
+sent. The sender of a throttled class asks `room` first. If there is none, a page is left out, and the member that lacks
+it requests it again; a queued update waits.
 
 At most three times the bytes that came from an address are sent to it until it is proven: `allow` opens an allowance
 for one input, and datagrams beyond it are not sent.
@@ -50,9 +50,6 @@ class Class(IntEnum):
     PAGE = 3
 
 
-_RESERVE = {Class.PROBE: float("-inf"), Class.CLAIM: 0.0, Class.DELTA: 0.25, Class.PAGE: 0.5}
-"""The share of the full budget that must be left for a class to send."""
-
 _COUNTED_AS = {kind: kind.__name__ for kind in get_args(Message)} | {PingReq: "Ask"}
 """The name of each message in the counters `sent.` and `sent_bytes.`. Dashboards read them, so they do not change."""
 
@@ -77,6 +74,8 @@ class Outbox:
         self._sizes: dict[Address, int] = {}
         """The largest datagram to an address, bytes, if it is not the base."""
         self._budget = TokenBucket(float(config.send_bytes_s), float(config.send_bytes_s), now)
+        self._reserve_bytes = _reserves(config)
+        """What must be left of the budget for a message of each class to be sent."""
         self._waiting: dict[Address, _Waiting] = {}
         self._waiting_bytes = 0
         self._size_probes: list[tuple[Address, bytes]] = []
@@ -151,7 +150,7 @@ class Outbox:
 
     def room(self, klass: Class, now: float) -> bool:
         """Whether the budget leaves room for a message of this class, after all messages that wait already."""
-        if self._budget.left(now) - self._waiting_bytes > _RESERVE[klass] * self._budget.depth:
+        if self._budget.left(now) - self._waiting_bytes > self._reserve_bytes[klass]:
             return True
         self.throttled += 1
         return False
@@ -188,6 +187,12 @@ class Outbox:
                 yield to, body, callbacks
         for to, body in self._size_probes:
             yield to, body, []
+
+
+def _reserves(config: Config) -> dict[Class, float]:
+    shares = {Class.PROBE: float("-inf"), Class.CLAIM: 0.0}
+    shares |= {Class.DELTA: config.session.delta_reserve, Class.PAGE: config.session.page_reserve}
+    return {klass: share * config.send_bytes_s for klass, share in shares.items()}
 
 
 def _packed(messages: list[tuple[bytes, OnSent | None]], limit_bytes: int) -> list[tuple[bytes, list[OnSent]]]:

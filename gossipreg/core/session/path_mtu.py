@@ -6,17 +6,18 @@ is known to be lost. It sets the sizes that the outbox packs by. Never knows: wh
 Links that carry less than they promise drop large datagrams silently, so only the receiver can say what arrives. A size
 probe is a Probe in a datagram that a Padding fills up to the size in question; its ack shows that this size arrives. A
 small probe goes with it in a datagram of its own. A round in which the small probe is acked and the large one is not
-counts as a loss. A round in which neither is acked says nothing about sizes. After `LOSSES` losses without an ack the
-size is taken as lost. Members of every release ack size probes, since they skip message kinds that they do not know.
+counts as a loss. A round in which neither is acked says nothing about sizes. After `size_losses` losses without an ack
+the size is taken as lost. Members of every release ack size probes, since they skip message kinds that they do not
+know.
 
     nothing measured     BASE_BYTES are assumed to arrive
     search               after a few large datagrams: the configured size first; if it is lost, the base, then halving
                          the interval, then the lost size once more before anybody is told of it
-    confirmation         the size in use is probed again every `CONFIRM_S` while large datagrams are sent
+    confirmation         the size in use is probed again every `size_confirm_s` while large datagrams are sent
     validation           the size in use is probed at once if a large datagram seems to be lost (`validate`); until it
                          is acked the next smaller size is used, BASE_BYTES or FLOOR_BYTES
     black hole           the size in use is lost: back to BASE_BYTES, or to FLOOR_BYTES below it, and a new search
-    raise                the narrow paths are measured again, one of them every `RAISE_S`
+    raise                the narrow paths are measured again, one of them every `size_raise_s`
 
 A member to which nothing large is sent costs nothing. Sizes are of UDP payload.
 """
@@ -32,25 +33,6 @@ from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES, Outbox
 from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.model import Address, NodeId
 
-LOSSES = 3
-"""The losses after which a size counts as lost (RFC 8899: MAX_PROBES). With 10 % random loss, a size that arrives seems
-lost in 1 of 250 searches. The result is measured once more, so the error remains in 1 of 60,000."""
-SILENT_ROUNDS = 8
-"""Measuring stops after this number of rounds without any ack, since the member is not there. The next large message
-resumes it."""
-STEP_BYTES = 32
-"""The search ends once the size is known to within this."""
-USES_BEFORE_SEARCH = 4
-"""The search begins after this number of inputs that sent the member something large: a few large datagrams save less
-than the probes cost."""
-CONFIRM_S = 10.0
-"""The interval of the confirmation."""
-VALID_S = 1.0
-"""A size that was acked within this time is not validated: the loss was by chance."""
-RAISE_S = 30.0
-"""The pause between two raises. They cost 50 bytes a second, and only for a member that sends into a narrow path."""
-RAISE_NEXT_S = 0.5
-"""The pause after a path that is not narrow any more: most often all paths were narrow for the same reason."""
 PATHS_MAX = 4096
 """Members whose paths are known. Beyond it the one used longest ago is forgotten, and gets the base size."""
 _NUMBERS_MAX = 1024
@@ -104,7 +86,7 @@ class _Path:
     # The measurement that goes on:
     probing: int | None = None
     """The size that is measured, bytes. None: nothing is measured."""
-    losses_needed: int = LOSSES
+    losses_needed: int = 0
     losses: int = 0
     silent_rounds: int = 0
     small: int = 0
@@ -118,6 +100,7 @@ class PathMtu:
         self._sessions = sessions
         self._outbox = outbox
         self._channel = channel
+        self._tuning = context.config.session
         self._most = context.config.datagram_bytes
         self._base = min(BASE_BYTES, self._most)
         self._floor = min(FLOOR_BYTES, self._most)
@@ -140,9 +123,11 @@ class PathMtu:
             if path is None or path.probing is not None:
                 continue
             path.uses += 1
-            if path.validating or (path.confirmed_at is not None and context.now - path.confirmed_at >= CONFIRM_S):
+            if path.validating or (
+                path.confirmed_at is not None and context.now - path.confirmed_at >= self._tuning.size_confirm_s
+            ):
                 self._measure(id, path, path.passes)
-            elif not path.searched and path.uses >= USES_BEFORE_SEARCH:
+            elif not path.searched and path.uses >= self._tuning.size_uses:
                 self._measure_next(id, path)
 
     def validate(self, id: NodeId) -> None:
@@ -152,7 +137,7 @@ class PathMtu:
         if path is None or path.passes <= self._floor:
             return
         confirmed_at = path.confirmed_at
-        if confirmed_at is not None and self._context.now - confirmed_at < VALID_S:
+        if confirmed_at is not None and self._context.now - confirmed_at < self._tuning.size_valid_s:
             return
         path.validating = True
         self._set_size(path)
@@ -192,9 +177,9 @@ class PathMtu:
 
     # -- measuring ---------------------------------------------------------------------------------------------------
 
-    def _measure(self, id: NodeId, path: _Path, size: int, losses_needed: int = LOSSES) -> None:
-        """Begin to find out whether this size arrives."""
-        path.probing, path.losses_needed = size, losses_needed
+    def _measure(self, id: NodeId, path: _Path, size: int, losses_needed: int | None = None) -> None:
+        """Begin to find out whether this size arrives. It is lost after `losses_needed` losses, else `size_losses`."""
+        path.probing, path.losses_needed = size, losses_needed or self._tuning.size_losses
         path.losses = path.silent_rounds = 0
         self._send_round(id, path, size)
 
@@ -252,7 +237,7 @@ class PathMtu:
             path.silent_rounds += 1
         if path.losses >= path.losses_needed:
             self._note_lost(id, path, path.probing)
-        elif path.silent_rounds >= SILENT_ROUNDS or path.address != self._sessions.source_of(id):
+        elif path.silent_rounds >= self._tuning.size_silent_rounds or path.address != self._sessions.source_of(id):
             path.probing = None
         else:
             if path.losses and path.probing <= path.passes:
@@ -292,7 +277,7 @@ class PathMtu:
             return self._most if path.passes < self._most or path.confirmed_at is None else None
         if path.confirmed_at is None and fails > path.passes:
             return path.passes
-        if fails - path.passes > STEP_BYTES:
+        if fails - path.passes > self._tuning.size_step_bytes:
             return (fails + path.passes) // 2
         if not path.fails_twice:
             path.fails_twice = True
@@ -314,12 +299,12 @@ class PathMtu:
         context = self._context
         before, path.narrow = path.narrow, found
         if found is not None:
-            context.timers.set_earlier(RaiseDue(), context.now + RAISE_S)
+            context.timers.set_earlier(RaiseDue(), context.now + self._tuning.size_raise_s)
         if found == before:
             return
         fields: dict[str, str | int | float] = {"name": self._channel.named_at(id)[0], "address": str(path.address)}
         if found is None:
-            context.timers.set_earlier(RaiseDue(), context.now + RAISE_NEXT_S)
+            context.timers.set_earlier(RaiseDue(), context.now + self._tuning.size_raise_next_s)
             context.event("path_mtu_over", **fields, reason="gone" if gone else "mended")
         else:
             path.raised_at = context.now
@@ -338,4 +323,4 @@ class PathMtu:
         elif path.probing is None and path.fails is not None:
             path.raised_at = context.now
             self._measure(id, path, path.fails, losses_needed=1)
-        context.timers.set(RaiseDue(), context.now + RAISE_S)
+        context.timers.set(RaiseDue(), context.now + self._tuning.size_raise_s)

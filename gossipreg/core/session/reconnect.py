@@ -24,16 +24,6 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import Address, NodeId
 from gossipreg.retry import Retry
 
-_GREET_SEEDS = Retry(0.2, 5.0, growth=1.6)
-"""The waits between two greetings of the seeds, until a member answers."""
-
-_SILENT_S = 1.0
-"""Once the wait is longer than this, the operator is told that the seeds do not answer."""
-_SEEDS_AT_ONCE = 16
-"""Seeds that are greeted at one time, drawn at random."""
-_REMEMBERED_S = 5.0
-"""A member without a seed waits for this time for the members that it remembers. Then it is the first of a cluster."""
-
 
 @dataclass(frozen=True, slots=True)
 class GreetSeeds:
@@ -59,14 +49,17 @@ class Reconnect:
         """The seeds, each with the member that answered there last."""
         self._dead: dict[NodeId, Address] = {}
         """Dead members, and members remembered from the last run. The one that died last comes last."""
-        self._wait_s = _GREET_SEEDS.first_s
+        self._tuning = tuning = context.config.session
+        self._waits = Retry(tuning.reconnect_first_s, tuning.reconnect_max_s, growth=tuning.reconnect_growth)
+        """Between two greetings of the seeds, until a member answers."""
+        self._wait_s = self._waits.first_s
         self._reached = False
         """Whether any member has answered since the start."""
         self._owners_greeted_at: dict[NodeId, float] = {}
         """When we greeted a member of which others sent a generation that is too far ahead."""
         self._silent: set[Address] = set()
         """Seeds that were reported as silent (`seed_silent`)."""
-        self._remembered_s = _REMEMBERED_S
+        self._remembered_s = tuning.remembered_s
         """If this member has no seed but itself, it waits for this time for the members that it remembers, and then is
         the first of a cluster. It goes on greeting them after that."""
 
@@ -83,7 +76,7 @@ class Reconnect:
                 self._context.event("seed_unusable", address=str(address))
         self._silent &= set(addresses)
         self._seeds = {address: self._seeds.get(address) for address in addresses if self._context.speaks(address)}
-        self._wait_s = _GREET_SEEDS.first_s
+        self._wait_s = self._waits.first_s
         if not self._reached and (self._seeds or self._dead):
             self.on_greet_seeds()
             if not self._seeds:
@@ -114,15 +107,15 @@ class Reconnect:
             return
         context = self._context
         addresses = list(dict.fromkeys([*self._seeds, *self._dead.values()]))
-        if self._wait_s > _SILENT_S:
+        if self._wait_s > self._tuning.reconnect_report_s:
             for address, id in self._seeds.items():
                 if id is None:
                     self._silent.add(address)
                     context.event("seed_silent", address=str(address))
-        for address in context.rng.sample(addresses, min(len(addresses), _SEEDS_AT_ONCE)):
+        for address in context.rng.sample(addresses, min(len(addresses), self._tuning.seeds_at_once)):
             self.greet(address)
         context.timers.set(GreetSeeds(), context.now + self._wait_s * (0.75 + context.rng.random() / 2))
-        self._wait_s = _GREET_SEEDS.after(self._wait_s)
+        self._wait_s = self._waits.after(self._wait_s)
 
     def answered(self, id: NodeId, address: Address | None) -> None:
         """A member answered. `address`: the one that we greeted, if any. A dead member that had it is greeted there no

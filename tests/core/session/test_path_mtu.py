@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
 from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES
-from gossipreg.core.session.path_mtu import CONFIRM_S, RAISE_S, SILENT_ROUNDS, STEP_BYTES
 from gossipreg.model import Health, Service
 from simulations import inside
 from simulations.host import Host
 from simulations.network import hole_around
 from tests.core.cluster import Cluster
 
+TUNING = lan.session
 FAR_BELOW, BELOW_BASE, TUNNEL = 600, 1000, 1252
 """A path of MTU 1,280 carries 1,252 bytes of UDP payload over IPv4."""
 
@@ -78,7 +78,7 @@ def test_a_narrow_path_is_reported_with_its_peer_and_its_size() -> None:
     talk_large(cluster, a)
     [path] = a.node.narrow_paths
     assert path.peer == b.id
-    assert path.passes_bytes <= TUNNEL < path.lost_bytes <= path.passes_bytes + STEP_BYTES
+    assert path.passes_bytes <= TUNNEL < path.lost_bytes <= path.passes_bytes + TUNING.size_step_bytes
     assert size_to(a, b) == path.passes_bytes
     [event] = [event for event in cluster.all_events(a) if event.kind == "path_mtu"]
     assert dict(event.fields) == {
@@ -121,7 +121,7 @@ def test_a_mended_path_is_raised_and_the_trouble_is_over() -> None:
     talk_large(cluster, a)
     assert a.node.narrow_paths
     cluster.network.holes.clear()
-    assert cluster.until(lambda: not a.node.narrow_paths, RAISE_S + 5)
+    assert cluster.until(lambda: not a.node.narrow_paths, TUNING.size_raise_s + 5)
     [over] = [event for event in cluster.all_events(a) if event.kind == "path_mtu_over"]
     assert dict(over.fields)["reason"] == "mended"
     assert size_to(a, b) == 1400
@@ -133,9 +133,9 @@ def test_a_path_that_stays_narrow_is_reported_once() -> None:
     behind_a_hole(cluster, b, TUNNEL)
     talk_large(cluster, a)
     before = a.node.sent[1]
-    cluster.run(10 * RAISE_S)
+    cluster.run(10 * TUNING.size_raise_s)
     assert cluster.events(a).count("path_mtu") == 1
-    assert (a.node.sent[1] - before) / (10 * RAISE_S) < 160 + 1500 / RAISE_S
+    assert (a.node.sent[1] - before) / (10 * TUNING.size_raise_s) < 160 + 1500 / TUNING.size_raise_s
 
 
 def test_members_that_say_nothing_large_are_not_measured() -> None:
@@ -160,13 +160,13 @@ def test_a_member_that_is_silent_is_not_measured_for_ever() -> None:
     cluster = Cluster(seed=10, config=replace(lan, floor_silent_s=600.0))
     a, b = two(cluster)
     talk_large(cluster, a, 2)
-    cluster.run(CONFIRM_S)
+    cluster.run(TUNING.size_confirm_s)
     before = int(a.node.statistics(cluster.now)["size_probes"])
     cluster.stall(b)
     register(cluster, a, "large", 900)  # one datagram carries it
     cluster.run(30)
     probes = int(a.node.statistics(cluster.now)["size_probes"])
-    assert probes == before + SILENT_ROUNDS, "the size in use was to be confirmed"
+    assert probes == before + TUNING.size_silent_rounds, "the size in use was to be confirmed"
     cluster.run(30)
     assert a.node.statistics(cluster.now)["size_probes"] == probes
     assert a.node.narrow_paths == [], "silence says nothing of sizes"
@@ -224,5 +224,5 @@ def test_the_search_ends_within_a_step_below_the_paths_size(carries: int, most: 
     talk_large(cluster, a, 40)
     found = size_to(a, b)
     assert found <= carries
-    assert found >= min(most, carries - STEP_BYTES) or found == FLOOR_BYTES
+    assert found >= min(most, carries - TUNING.size_step_bytes) or found == FLOOR_BYTES
     assert bool(a.node.narrow_paths) == (found < most)

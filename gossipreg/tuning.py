@@ -1,0 +1,249 @@
+"""Tuning: the finer settings of the core, in one frozen group for each room. A `Config` holds one of each.
+
+Every field says what it means and how to choose it; its bounds are in `BOUNDS`. Times are in seconds. The defaults fit
+all three profiles. Change a field with `replace(config, session=replace(config.session, seeds_at_once=4))`. A value out
+of bounds, or one that does not go with another, raises BadConfig with what to choose instead.
+
+What is no setting: bounds of messages, which all members must share; bounds of memory, which hold whatever other
+members send; what two processes must decide alike. Those are constants beside the code that uses them.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gossipreg.errors import BadConfig
+
+Bounds = dict[str, tuple[float, float]]
+TUPLE_MAX = 16
+"""The most values of a field that takes several."""
+
+
+def check_bounds(values: object, bounds: Bounds, group: str = "") -> None:
+    """Raise BadConfig if a field of `values` is out of its bounds. `group` comes before the name of the field."""
+    for field, (low, high) in bounds.items():
+        value = getattr(values, field)
+        several = value if isinstance(value, tuple) else (value,)
+        if not 1 <= len(several) <= TUPLE_MAX:
+            raise BadConfig(f"{group}{field} has {len(several)} values: choose 1 to {TUPLE_MAX}")
+        if not all(low <= one <= high for one in several):
+            raise BadConfig(f"{group}{field} is {value}: choose from {low} to {high}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomTuning:
+    """What the groups have in common: the check of their bounds, and of the fields that must not fall in order."""
+
+    room: ClassVar[str]
+    rising: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs of fields of which the first must not be larger than the second."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, BOUNDS[self.room], f"{self.room}.")
+        for small, large in self.rising:
+            if getattr(self, small) > getattr(self, large):
+                raise BadConfig(
+                    f"{self.room}.{small} is {getattr(self, small)}: choose at most {self.room}.{large}, "
+                    f"{getattr(self, large)}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTuning(RoomTuning):
+    """Greetings, answers to strangers, the byte budget, and path MTU: `core/session/`."""
+
+    room: ClassVar[str] = "session"
+    rising: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("reconnect_first_s", "reconnect_max_s"),
+        ("delta_reserve", "page_reserve"),
+        ("size_valid_s", "size_confirm_s"),
+    )
+
+    reconnect_first_s: float = 0.2
+    """The wait after the first greeting of the seeds. Choose it above the round trip to a seed."""
+    reconnect_growth: float = 1.6
+    """Each further wait is longer by this factor."""
+    reconnect_max_s: float = 5.0
+    """The longest of these waits: a member joins at most this time after its seed has started."""
+    reconnect_report_s: float = 1.0
+    """Once the wait is longer than this, the operator is told that the seeds do not answer."""
+    seeds_at_once: int = 16
+    """The seeds and remembered members that are greeted at one time. One answer is enough, so a few are enough unless
+    most of them are gone."""
+    remembered_s: float = 5.0
+    """How long a member without a seed waits for the members of its last run before it is the first of a cluster.
+    Choose it longer than a host takes to start its network."""
+
+    strangers_per_s: float = 500
+    """The answers in a second to senders that have proven nothing; their other datagrams are dropped and counted. An
+    answer takes some 50 us of a core, so 500 are 2.5 % of it."""
+    strangers_at_once: float = 2000
+    """The burst above that rate. Choose at least the number of members that start at the same moment with one seed."""
+    notices_per_s: float = 200
+    """The notices about keys in a second. A sender without the key causes them, so members do not depend on them."""
+    notice_report_s: float = 1.0
+    """At most one received notice is reported to the operator in this time, because anybody can forge one."""
+
+    delta_reserve: float = 0.25
+    """Deltas are sent while more than this share of the byte budget (`send_bytes_s`) is left. The rest is for claims,
+    which must arrive when there is too much to send."""
+    page_reserve: float = 0.5
+    """Pages and lists are sent while more than this share is left. Choose it above `delta_reserve`: a joiner can wait,
+    a change cannot."""
+
+    size_losses: int = 3
+    """The losses after which a size of datagrams counts as lost (RFC 8899: MAX_PROBES). With 10 % random loss and 3,
+    an error remains in 1 of 60,000 searches."""
+    size_silent_rounds: int = 8
+    """Measuring stops after this number of rounds without any ack, since the member is not there."""
+    size_step_bytes: int = 32
+    """The search for the largest size ends once it is known to within this. A smaller one costs more probes."""
+    size_uses: int = 4
+    """The search begins after this number of inputs that sent a member something large: a few large datagrams save
+    less than the probes cost."""
+    size_confirm_s: float = 10.0
+    """How often the size in use is confirmed while large datagrams are sent. A path that becomes narrow without a sign
+    loses datagrams for at most this time."""
+    size_valid_s: float = 1.0
+    """A size that was acked within this time is not validated again when a datagram seems to be lost."""
+    size_raise_s: float = 30.0
+    """The pause between two attempts to use a larger size on narrow paths. They cost 50 bytes a second at 30 s."""
+    size_raise_next_s: float = 0.5
+    """The pause after a path that is not narrow any more: most often all paths were narrow for the same reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GossipTuning(RoomTuning):
+    """Retransmissions, pulls, comparisons, lists and row acks: `core/gossip/`."""
+
+    room: ClassVar[str] = "gossip"
+    rising: ClassVar[tuple[tuple[str, str], ...]] = (("list_missing_first_s", "list_missing_max_s"),)
+
+    ack_timeouts: tuple[float, ...] = (1, 1, 4, 4)
+    """How long to wait for a neighbour's ack of an update, in multiples of its retransmit timeout: after the first
+    transmission, and after each retransmission. So four values are three retransmissions. Make the last ones larger, or
+    a neighbour that is slow to ack gets many copies."""
+    throttled_s: float = 0.02
+    """If the byte budget leaves no room for queued updates, it is checked again after this time."""
+
+    pull_tries: int = 4
+    """The pulls of one page before the row is given up. The first two go to the same member. With fewer, random loss is
+    reported as `pull_failed`."""
+    pull_missing_s: float = 150.0
+    """A row that was given up is shown as missing for this time after its last failed pull. Choose it above the longest
+    interval of comparisons, `compare_s` doubled `compare_doublings` times: they pull it again."""
+
+    many_rows: int = 8
+    """A member that lacked this number of rows in one comparison compares with two others soon. If it lacked fewer,
+    it gossips them on."""
+    compare_doublings: int = 6
+    """The interval of comparisons with one member that change nothing is doubled this number of times at most. More
+    save bytes while two tables cannot become equal, and find a later difference later."""
+    buckets_answer_s: float = 0.02
+    """The Buckets of one member are answered once in this time, because an answer may read many rows."""
+
+    lists_at_once: int = 8
+    """The members that may begin to list our table in one period; others are named other members to list. More let a
+    cluster that starts with one seed load that seed."""
+    offered_members: int = 8
+    """The members that are named to those others."""
+    list_again_s: float = 1.0
+    """A page of a list that has not come after this time is requested again, from another member if there is one.
+    Choose it above the largest round trip."""
+    list_missing_first_s: float = 1.0
+    """A joiner that could not pull all listed rows lists the table again after this time, which is doubled each time.
+    A list of 10,000 rows takes 380 KB."""
+    list_missing_max_s: float = 16.0
+    """The longest of these waits."""
+    first_silent_s: float = 5.0
+    """If the member that a joiner listed first is silent for this time, the list of another one takes the place of its
+    list. Choose it above the time in which a member is declared dead."""
+
+    ack_requests_at_once: int = 32
+    """The requests for row acks that are sent at once. Choose it so that the acks fit the receive buffer of the
+    socket."""
+    ack_request_pause_s: float = 0.02
+    """The pause after these requests: 1,000 members take 0.6 s with 32 and 20 ms."""
+    ack_request_max_s: float = 1.0
+    """The longest interval of requests to one member. The first is its round-trip timeout, and then it is doubled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTuning(RoomTuning):
+    """Our own address, identity conflicts and the kept table: `core/local/`."""
+
+    room: ClassVar[str] = "local"
+    rising: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("conflict_answer_s", "conflict_answer_max_s"),
+        ("conflict_answer_max_s", "conflict_over_s"),
+    )
+
+    witnesses: int = 2
+    """The members that must observe the same new address of this member before it is announced. One may be wrong, or
+    lie; more delay the announcement."""
+    address_quiet_periods: float = 1.5
+    """An announced address that another member has confirmed within this number of periods stays. Choose more than 1:
+    the ring successor confirms it once a period."""
+
+    conflict_answer_s: float = 1.0
+    """How long to wait for an answer of another process with our id, at first. Choose it above the largest round trip
+    and a retransmission. It is doubled after each time that our generation was raised."""
+    conflict_answer_max_s: float = 60.0
+    """The longest of these waits."""
+    conflict_over_s: float = 600.0
+    """A higher generation that comes later than this after ours was raised belongs to a new conflict."""
+
+    provisional_s: float = 10.0
+    """If the first member that was listed was not synced either, the kept table answers for this time longer. Choose it
+    above the time in which members that all start at once find each other."""
+
+
+BOUNDS: dict[str, Bounds] = {
+    "session": {
+        "reconnect_first_s": (0.01, 60),
+        "reconnect_growth": (1, 10),
+        "reconnect_max_s": (0.01, 3600),
+        "reconnect_report_s": (0, 3600),
+        "seeds_at_once": (1, 1024),
+        "remembered_s": (0, 3600),
+        "strangers_per_s": (1, 1_000_000),
+        "strangers_at_once": (1, 1_000_000),
+        "notices_per_s": (1, 1_000_000),
+        "notice_report_s": (0.1, 3600),
+        "delta_reserve": (0, 0.9),
+        "page_reserve": (0, 0.9),
+        "size_losses": (1, 16),
+        "size_silent_rounds": (1, 100),
+        "size_step_bytes": (1, 1024),
+        "size_uses": (1, 10_000),
+        "size_confirm_s": (0.1, 3600),
+        "size_valid_s": (0, 3600),
+        "size_raise_s": (0.1, 86_400),
+        "size_raise_next_s": (0.01, 3600),
+    },
+    "gossip": {
+        "ack_timeouts": (0.5, 100),
+        "throttled_s": (0.001, 1),
+        "pull_tries": (2, 100),
+        "pull_missing_s": (1, 86_400),
+        "many_rows": (1, 1000),
+        "compare_doublings": (0, 16),
+        "buckets_answer_s": (0, 1),
+        "lists_at_once": (1, 1000),
+        "offered_members": (1, 32),
+        "list_again_s": (0.01, 60),
+        "list_missing_first_s": (0.1, 3600),
+        "list_missing_max_s": (0.1, 3600),
+        "first_silent_s": (0.1, 3600),
+        "ack_requests_at_once": (1, 10_000),
+        "ack_request_pause_s": (0.001, 10),
+        "ack_request_max_s": (0.01, 60),
+    },
+    "local": {
+        "witnesses": (1, 16),
+        "address_quiet_periods": (1, 100),
+        "conflict_answer_s": (0.1, 600),
+        "conflict_answer_max_s": (0.1, 3600),
+        "conflict_over_s": (1, 86_400),
+        "provisional_s": (0, 3600),
+    },
+}
