@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gossipreg.daemon import keys
 from gossipreg.daemon.keys import exposed, read_keyring
 from gossipreg.daemon.settings import Settings
 from gossipreg.errors import CannotStart
@@ -39,7 +40,8 @@ def test_a_new_key_is_proposed_only_where_there_is_no_file(tmp_path: Path) -> No
         assert ("gossipreg keygen" in str(raised.value)) == proposed
 
 
-def test_a_pipe_that_nobody_writes_to_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_pipe_that_nobody_writes_to_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "PIPE_S", 0.05)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CannotStart, match="pipe"):
         read_keyring(Settings(key_file=str(tmp_path / "pipe")))

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -93,8 +94,11 @@ def test_common_expressions_are_held_against_any_number_of_texts() -> None:
 def test_kept_sets_of_a_pattern_are_bounded_and_may_be_forgotten() -> None:
     work = Work()
     pattern = Pattern("[^x]{20}x", work)
-    for number in range(0x4E00, 0x4E00 + 3 * KEPT_MAX):  # each character is one more that leads on
+    kept = [0]
+    for number in range(0x4E00, 0x4E00 + KEPT_MAX // 4):  # each character is 20 more that lead on
         work.steps = STEPS_MAX
         assert pattern.found_in(chr(number) * 20 + "x")
         assert not pattern.found_in(chr(number) * 19 + "x")
-        assert pattern._kept <= KEPT_MAX
+        kept.append(pattern._kept)
+    assert max(kept) <= KEPT_MAX
+    assert sum(after < before for before, after in pairwise(kept)) > 3, "forgotten several times"
