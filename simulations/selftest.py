@@ -30,9 +30,10 @@ from simulations.scenario import Case, CheckFailed, at_seed
 from simulations.scenarios import swarm
 
 _SEEDS = 24
-CASE = Case(nodes=6, duration_s=40.0)
-LATER = Case(nodes=6, seed=50, duration_s=40.0)
-HOLED = Case(nodes=6, duration_s=40.0, loss=0.2)
+CASE = Case(nodes=6, duration_s=40.0)  # the others begin at a seed shortly before the one that shows the break
+LATER = Case(nodes=6, seed=56, duration_s=40.0)
+MUCH_LATER = Case(nodes=6, seed=68, duration_s=40.0)
+HOLED = Case(nodes=6, seed=8, duration_s=40.0, loss=0.2)
 LOSSY = Case(nodes=6, duration_s=60.0, loss=0.03)
 
 
@@ -208,7 +209,9 @@ BREAKS: tuple[Break, ...] = (
     Break("an answer kept for good", ("equal_tables",), Catalog, "lookup", answers_kept),
     Break("a fingerprint that forgets buckets", ("equal_tables",), Table, "_put_hash", buckets_forgotten),
     Break("tables are never compared", ("equal_tables",), AntiEntropy, "on_fingerprint", _nothing, LATER),
-    Break("dead members are not greeted", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, LATER),
+    Break(
+        "dead members are not greeted", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, MUCH_LATER
+    ),
     Break("a claim believed too early", ("taken_for_dead",), LocalSuspicions, "_judge", no_floor, LOSSY),
     Break("a floor cut to a fifth", ("paused",), LocalSuspicions, "_floor_s", floor_of_a_fifth),
     Break("no member refutes", ("taken_for_dead",), Table, "refute", _nothing),
