@@ -1,12 +1,11 @@
 """A cluster without its joins: members with equal tables, as if they had joined long ago.
 
 Owns: how a whole table is put into a node without messages, shared with the other nodes. It writes to private parts of
-`gossipreg.core`: 10,000 joins take a hundred million merges, and 10,000 separate tables would not fit into any memory.
-(The checkers read such parts, and write none.) `tests/simulations/test_formed.py` holds that such a cluster equals one
-that grew by joins.
+`gossipreg.core`, because 10,000 joins take a hundred million merges. (The checkers read such parts, and write none.)
+`tests/simulations/test_formed.py` holds that such a cluster equals one that grew by joins.
 
-The first node makes the rows by merging every owner's full row, and marks them `shared`: a table copies such a row
-before it changes it. Dicts and lists around the rows are copied for each node.
+The first node makes the rows by merging every owner's full row. All nodes share them (`sharing.py`): a table copies
+such a row before it changes it. Dicts and lists around the rows are copied for each node.
 """
 
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from copy import copy
 
 from gossipreg.core.node import Node
 from gossipreg.model import NOTHING
+from simulations.sharing import shared
 
 _PAGE_BYTES = 1 << 30
 
@@ -33,26 +33,26 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
         node._reconnect._reached = True
         node._context.effects.clear()
         node._dissemination._queue.clear()
-    for row in first.table.rows.values():
-        row.shared = row is not first.table.own
-    firsts = first.table.own.copy()  # as others hold it
-    firsts.shared = True
+    rows = {id: shared(row) for id, row in first.table.rows.items()}
+    for node in nodes:
+        own = node.table.rows.pop(node.id)
+        node.table.rows.update(rows)
+        node.table.rows[node.id] = own  # in the place that it has in all tables
     for node in nodes[1:]:
         _adopt(node, first)
-        node.table.rows[first.id] = firsts
     for node in nodes:
         _bind_first(node, first)
 
 
 def _adopt(node: Node, first: Node) -> None:
-    table, source = node.table, first.table
-    table.rows = {**source.rows, node.id: table.own}
-    table.fingerprint = source.fingerprint
-    table.bucket_hash = source.bucket_hash.copy()
-    table._hashed = source._hashed.copy()
-    table.size_bytes = source.size_bytes
+    table = node.table
+    table.size_bytes = first.table.size_bytes
+    hashes, known_hashes = table.hashes, first.table.hashes
+    hashes.value = known_hashes.value
+    hashes.bucket_hash = known_hashes.bucket_hash.copy()
+    hashes._ids = known_hashes._ids.copy()
     names, known_names = node.names, first.names
-    names._rows, names._ids, names._names = table.rows, known_names._ids.copy(), known_names._names.copy()
+    names._ids, names._names = known_names._ids.copy(), known_names._names.copy()
     ring = node.ring
     ring._ids = first.ring._ids.copy()
     ring._at = ring._ids.index(node.id)

@@ -21,6 +21,9 @@ from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.table import table
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.content import Content
+from gossipreg.core.table.fingerprint import TableFingerprint
+from gossipreg.core.table.forgetting import Forgetting
+from gossipreg.core.table.own_content import OwnContent
 from gossipreg.core.table.row import State
 from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Rank, Service, Version
@@ -56,11 +59,10 @@ def counter_falls(merge: Any) -> Any:
         row = self.rows.get(delta.id)
         content = None if row is None or row is self.own else row.content
         if content is not None and content.generation == delta.generation and delta.reached < content.counter:
-            row = self.writable(delta.id)
-            assert row is not None
+            row = self._to_change(self.rows[delta.id])
             assert row.content is not None
             row.content.counter = delta.reached
-            self._settle(row, answered=row.answers, now=how["now"])
+            self._changed(row, answered=row.answers, now=how["now"])
         return merged
 
     return merge_delta
@@ -73,7 +75,7 @@ def last_claim_wins(_: Any) -> Any:
 def alive_forgotten(expire: Any) -> Any:
     def broken(self: Table, now: float) -> list[NodeId]:
         gone: list[NodeId] = expire(self, now)
-        others = [row for row in self.rows.values() if row is not self.own and row.settled_state is State.ALIVE]
+        others = [row for row in self.rows.values() if row is not self.own and row.state is State.ALIVE]
         if len(others) > 3 and int(now) % 11 == 0:
             self._remove(others[0], now)
         return gone
@@ -83,7 +85,7 @@ def alive_forgotten(expire: Any) -> Any:
 
 def tombstone_lost(apply: Any) -> Any:
     def broken(self: Content, key: int, counter: int, value: bytes | None) -> None:
-        if value is not None or self._buried is not None:
+        if value is not None or isinstance(self, OwnContent):
             apply(self, key, counter, value)
 
     return broken
@@ -92,7 +94,7 @@ def tombstone_lost(apply: Any) -> Any:
 def re_encoded(cut: Any) -> Any:
     def broken(self: Content, id: NodeId, base: int, limit_bytes: int) -> Delta:
         page: Delta = cut(self, id, base, limit_bytes - 64)
-        if self._buried is not None:
+        if isinstance(self, OwnContent):
             return page
         entries = tuple(
             (key, at, value + b"\x00" if value and len(value) < 300 else value) for key, at, value in page.entries
@@ -105,8 +107,8 @@ def re_encoded(cut: Any) -> Any:
 def others_refute(merge: Any) -> Any:
     def broken(self: Table, claim: Any, now: float) -> Any:
         merged = merge(self, claim, now)
-        row = self.writable(claim.id)
-        if merged.claim is not None and merged.claim.rank is Rank.DEAD and row is not None:
+        if merged.claim is not None and merged.claim.rank is Rank.DEAD:
+            row = self._to_change(self.rows[claim.id])
             row.liveness = Liveness(claim.generation, claim.incarnation + 1, Rank.ALIVE)
         return merged
 
@@ -168,11 +170,11 @@ def dead_handed_on(page: Any) -> Any:
 
 
 def buckets_forgotten(put: Any) -> Any:
-    def broken(self: Table, row: Any, value: int, now: float) -> None:
-        prints, bucket = self.fingerprint, self.bucket_hash[row.id[0]]
+    def broken(self: TableFingerprint, row: Any, value: int, now: float) -> None:
+        before, bucket = self.value, self.bucket_hash[row.id[0]]
         put(self, row, value, now)
         if row.id[0] & 1:
-            self.fingerprint, self.bucket_hash[row.id[0]] = prints, bucket
+            self.value, self.bucket_hash[row.id[0]] = before, bucket
 
     return broken
 
@@ -207,7 +209,7 @@ BREAKS: tuple[Break, ...] = (
     Break("a tombstone is lost", ("as_written",), Content, "_apply", tombstone_lost),
     Break("a deregistered service is given out", ("comes_back",), Catalog, "_read", tombstone_unseen),
     Break("an answer kept for good", ("equal_tables",), Catalog, "lookup", answers_kept),
-    Break("a fingerprint that forgets buckets", ("equal_tables",), Table, "_put_hash", buckets_forgotten),
+    Break("a fingerprint that forgets buckets", ("equal_tables",), TableFingerprint, "_put", buckets_forgotten),
     Break("tables are never compared", ("equal_tables",), AntiEntropy, "on_fingerprint", _nothing, LATER),
     Break(
         "dead members are not greeted", ("equal_tables", "taken_for_dead"), Reconnect, "on_period", _nothing, MUCH_LATER
@@ -215,11 +217,11 @@ BREAKS: tuple[Break, ...] = (
     Break("a claim believed too early", ("taken_for_dead",), LocalSuspicions, "_judge", no_floor, LOSSY),
     Break("a floor cut to a fifth", ("paused",), LocalSuspicions, "_floor_s", floor_of_a_fifth),
     Break("no member refutes", ("taken_for_dead",), Table, "refute", _nothing),
-    Break("rows of dead members are kept for good", ("forgotten",), Table, "_time_forgetting", _nothing),
+    Break("rows of dead members are kept for good", ("forgotten",), Forgetting, "update", _nothing),
     Break("rows of dead members are forgotten too soon", ("forgotten",), Table, "expire", forgotten_early),
     Break("a queue without a bound", ("bounded",), reconcile, "_KEPT_MAX", lambda _: 1_000_000),
     Break("a pull that was given up counts as done", ("synced",), Joining, "_is_here", given_up_is_there, HOLED),
-    Break("a member that dies is not reported", ("shown_members",), Table, "_note_shown", _nothing),
+    Break("a member that dies is not reported", ("shown_members",), table, "_see", _nothing),
     Break("chatter at rest", ("traffic",), FailureDetector, "_on_period", chatter),
 )
 

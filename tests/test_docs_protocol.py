@@ -11,7 +11,7 @@ from gossipreg.config import PROFILES, lan
 from gossipreg.core.failure import detector, flap_damping, isolation, quarantine
 from gossipreg.core.gossip import reconcile
 from gossipreg.core.session import outbox, round_trips, sessions
-from gossipreg.core.table import content, table
+from gossipreg.core.table import fingerprint, layout
 from gossipreg.wire import codec, messages, seal, values
 
 PACKAGE = Path(gossipreg.__file__).parent
@@ -28,10 +28,10 @@ MINUTE, HOUR = 60, 3600
 FACTS = (
     # the table
     f"{model.NODE_ID_BYTES} bytes: SHA-256 of its Ed25519 public key",
-    f"kind {content.KIND_MEMBER}: the member itself, kind {content.KIND_SERVICE}: a service, "
-    f"kind {content.KIND_HEALTH}: the health",
+    f"kind {layout.KIND_MEMBER}: the member itself, kind {layout.KIND_SERVICE}: a service, "
+    f"kind {layout.KIND_HEALTH}: the health",
     f"{64 - generation.RANDOM_BITS} bits of wall-clock milliseconds and {generation.RANDOM_BITS} random bits",
-    f"An entry takes at most {content.PART_BYTES} bytes",
+    f"An entry takes at most {layout.PART_BYTES} bytes",
     "page with base 0 begins",
     f"for at least {lan.tombstone_s / MINUTE:g} minutes, unless there are more than {lan.tombstones_max:,}",
     f"{messages.MAX_HASH.bit_length()} bits: the XOR",
@@ -172,7 +172,7 @@ def test_a_generation_is_48_bits_of_time_and_16_random_bits() -> None:
 
 def test_a_fingerprint_takes_eight_bytes_of_a_probe() -> None:
     assert len(codec.encode(messages.Probe(1, 2))) == 2 + 1 + 4 + 8
-    assert table.row_hash("x", model.NodeId(bytes(16)), model.NOTHING, 0).bit_length() <= 64
+    assert fingerprint.row_hash("x", model.NodeId(bytes(16)), model.NOTHING, 0).bit_length() <= 64
 
 
 def test_a_challenge_is_a_keyed_hash_that_costs_no_memory() -> None:

@@ -83,7 +83,7 @@ class Node(NodeTimers):
         self._boot_id = member.boot_id
         self._sealer = Sealer(keyring, member.boot_id)
         self._opener = Opener(keyring)
-        self.table = table = Table(config, id, generation, now, wall_ms)
+        self.table = table = self._make_table(generation, now, wall_ms)
         self._context = context = Context(
             config, id, Timers(), rng, now, heard_at=float("-inf"), protocol=member.protocol, speaks=speaks
         )
@@ -120,7 +120,10 @@ class Node(NodeTimers):
         self._follow_table()
         self._last_knowledge = self.knowledge
 
-    # `simulations/baselines` overrides these methods to put parts of its own in place of ours.
+    # `simulations/` overrides these methods to put parts of its own in place of ours.
+
+    def _make_table(self, generation: int, now: float, wall_ms: int) -> Table:
+        return Table(self.config, self.id, generation, now, wall_ms)
 
     def _make_round_trips(self) -> RoundTrips:
         return RoundTrips(self.config)
@@ -254,7 +257,7 @@ class Node(NodeTimers):
         This comes before the input itself: acks may have waited in the socket during the stall, and a probe must not
         time out because we read them late."""
         context = self._context
-        self._membership.forget_touched()
+        self.table.changes.begin_input()
         if now - context.now > self.config.stall_s:
             late_s = now - max(context.now, context.timers.next_due())
             context.now = now

@@ -200,7 +200,7 @@ class NodeOrder(NodeCommands):
         pulled, gossip_on = self._pulls.pulling(id), peer == id or self._pulls.gossips_on(id)
         have = NOTHING if row is None else row.pull_from
         goal = Version(delta.generation, delta.head)
-        if merged.news and gossip_on and row is not None and not row.quarantined:
+        if merged.content_rose and gossip_on and row is not None and not row.quarantined:
             self._dissemination.queue_row(id, merged.before, received_from=peer)
         if merged.outcome is MergeOutcome.REFUSED:
             self._context.event("table_full", id=id.hex())

@@ -146,7 +146,7 @@ class View:
     @property
     def touched(self) -> list[NodeId]:
         """The ids of the rows that the last input changed or removed."""
-        return self._membership.touched
+        return self.table.changes.ids
 
     def acks_missing(self) -> list[NodeId]:
         """The living members that have not acked our row since `await_acks`; empty if nobody waits."""

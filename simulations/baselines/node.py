@@ -18,6 +18,7 @@ from simulations.baselines.config import BaselineConfig
 from simulations.baselines.detector import BaselineDetector
 from simulations.baselines.dissemination import BaselineDissemination
 from simulations.baselines.suspicion import Suspected
+from simulations.sharing import SharingNode
 
 
 class FixedTimeout(RoundTrips):
@@ -27,7 +28,7 @@ class FixedTimeout(RoundTrips):
         return self._config.rtt_initial_s
 
 
-class BaselineNode(Node):
+class BaselineNode(SharingNode):
     """Made with a BaselineConfig."""
 
     _detector: BaselineDetector
@@ -103,4 +104,4 @@ class BaselineNode(Node):
 
 def node_class(config: Config) -> type[Node]:
     """The class of the members that have this config."""
-    return BaselineNode if isinstance(config, BaselineConfig) else Node
+    return BaselineNode if isinstance(config, BaselineConfig) else SharingNode

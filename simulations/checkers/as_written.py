@@ -1,6 +1,7 @@
 """Invariant 3: a row at version v is what its owner wrote up to v."""
 
-from gossipreg.core.table.content import Content, key_of, split_key
+from gossipreg.core.table.content import Content
+from gossipreg.core.table.layout import key_of, split_key
 from gossipreg.core.table.row import Row
 from simulations.checkers.checker import Checker, stored
 from simulations.checkers.ledger import Ledger

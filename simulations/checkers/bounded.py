@@ -9,6 +9,7 @@ from gossipreg.core.local import own_address
 from gossipreg.core.node import Node
 from gossipreg.core.session import handshake, outbox, path_mtu, sessions
 from gossipreg.core.table import catalog
+from gossipreg.core.table.own_content import OwnContent
 from gossipreg.core.table.row import Row
 from gossipreg.core.timers import Timers
 from gossipreg.model import MAX_SERVICES_A_ROW
@@ -36,7 +37,7 @@ _GUESTS: int = sessions._GUESTS_MAX
 _ROWS_OR_GUESTS: Bound = lambda node, ever: min(ever, len(node.table.rows) + _GUESTS)  # noqa: E731
 _SUSPECTS: Bound = lambda node, ever: min(ever, len(node.ring))  # noqa: E731
 _NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
-_PARTS = "gossipreg.core", "gossipreg.wire.seal", "simulations.baselines"
+_PARTS = "gossipreg.core", "gossipreg.wire.seal", "simulations.baselines", "simulations.sharing"
 _TIMERS = 16
 """The timers that exist once: Period, Disseminate, ProbeOwners, GreetSeeds, ..."""
 _DATAGRAMS_GATHERED = 4096
@@ -128,21 +129,21 @@ BOUNDS: dict[str, Bound] = {
     "AntiEntropy._answered": _exactly(reconcile._KEPT_MAX),
     "AntiEntropy._begun": _known,
     "AntiEntropy._open": _exactly(reconcile._KEPT_MAX),
-    "Table._dropped": _known,
-    "Table._hashed": lambda node, _ever: len(node.table.rows),
-    "Table._touched": _exactly(0),
-    "Table._shown_anew": _exactly(0),
-    "Table.bucket_changed_at": _exactly(256),
-    "Table.bucket_hash": _exactly(256),
     "Table.counts": _exactly(32),
     "Table.rows": _known,
+    "TableChanges.ids": _known,
+    "TableChanges._rows": _known,
+    "RowChange.slots": _exactly(2 * MAX_SERVICES_A_ROW + 1),
+    "TableFingerprint._ids": lambda node, _ever: len(node.table.rows),
+    "TableFingerprint._rows": _known,
+    "TableFingerprint.bucket_changed_at": _exactly(256),
+    "TableFingerprint.bucket_hash": _exactly(256),
     "FlapDamping._returns": _exactly(flap_damping._RETURNS_MAX),
     "Ring._ids": lambda node, _ever: len(node.table.rows),
     "MembershipIndex._changes": _exactly(0),
     "MembershipIndex._hidden": _known,
-    "MembershipIndex._shown_anew": _exactly(0),
+    "MembershipIndex._to_report": _exactly(0),
     "MembershipIndex._states": _known,
-    "MembershipIndex.touched": _known,
     "MembershipIndex.why": _known,
     "RoundTrips._members": _ROWS_OR_GUESTS,
     "RoundTrips._zones": _exactly(256),
@@ -217,11 +218,11 @@ class Bounded(Checker):
             if content is None:
                 continue
             entries = len(content.entries)
-            for part in ("_dirty", "_kept", "_parts"):
+            for part in ("_kept", "_parts"):
                 # these may hold slots whose head has not arrived yet, so they may have more slots than entries
                 if len(getattr(content, part)) > 2 * entries + content.counter:
                     self.fail(f"{part} of {self.called(row.id)} at {host.name} holds more than was written", host)
-            if content._buried is not None and len(content._buried) > node.config.tombstones_max:
+            if isinstance(content, OwnContent) and len(content._buried) > node.config.tombstones_max:
                 self.fail(f"{host.name} keeps {len(content._buried)} tombstones", host)
 
 
@@ -279,7 +280,7 @@ def _name_of(kind: type) -> str:
     return next((base.__name__ for base in kind.__mro__ if base.__module__.startswith("gossipreg.")), kind.__name__)
 
 
-_NOT_PARTS = ("Row", "Content", "State", "Knowledge")
+_NOT_PARTS = ("Row", "Content", "OwnContent", "State", "Knowledge")
 """Rows have checks of their own, and the members of an Enum have no containers."""
 
 

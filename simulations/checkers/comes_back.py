@@ -1,6 +1,6 @@
 """Invariant 5: nothing deregistered or forgotten comes back."""
 
-from gossipreg.core.table.content import KIND_SERVICE, key_of
+from gossipreg.core.table.layout import KIND_SERVICE, key_of
 from gossipreg.model import Instance, NodeId, Version
 from simulations.checkers.checker import Checker
 from simulations.checkers.ledger import Ledger

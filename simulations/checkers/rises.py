@@ -12,7 +12,7 @@ _Held = tuple[Version, Liveness, bool]
 
 
 def may_be_forgotten(row: Row) -> bool:
-    return row.settled_state in (State.DEAD, State.LEFT) or row.content is None or row.quarantined
+    return row.state in (State.DEAD, State.LEFT) or row.content is None or row.quarantined
 
 
 class Rises(Checker):

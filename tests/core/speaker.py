@@ -7,7 +7,8 @@ from dataclasses import replace
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Effect, Send
 from gossipreg.core.node import Node
-from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE, Content
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.table.own_content import OwnContent
 from gossipreg.generation import generation_of
 from gossipreg.model import PROTOCOL, Address, BootId, Health, Member, NodeId, ProtocolRange, Service
 from gossipreg.wire import codec, values
@@ -56,9 +57,9 @@ def row_content(
     services: int = 0,
     name: str = "speaker",
     protocol: ProtocolRange = PROTOCOL,
-) -> Content:
+) -> OwnContent:
     """Return a full row as its owner wrote it."""
-    content = Content(generation).own()
+    content = OwnContent(generation)
     content.put(
         KIND_MEMBER,
         0,
@@ -145,8 +146,9 @@ def counted(node: Node, name: str) -> int:
     return int(node.statistics(START).get(name, 0))
 
 
-_FIXED = (".counts", ".sent_kinds", ".sent_kind_bytes", "Opener._ciphers")
-"""Containers that need no bound: counters, whose names are fixed, and a cache of subkeys of the cluster's keys."""
+_FIXED = (".counts", ".sent_kinds", ".sent_kind_bytes", "Opener._ciphers", "TableChanges._rows", "RowChange.slots")
+"""Containers that do not grow: counters, whose names are fixed, a cache of subkeys of the cluster's keys, and what the
+last input changed."""
 
 
 def parts_that_hold(node: Node) -> dict[str, dict[object, object]]:

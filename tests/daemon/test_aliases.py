@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gossipreg.core.table.content import KIND_HEALTH
+from gossipreg.core.table.layout import KIND_HEALTH
 from gossipreg.daemon.aliases import Aliases
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import CheckOutcome, Progress

@@ -15,7 +15,7 @@ def what_is_held(hosts: list[Host]) -> list[object]:
             len(host.node.ring),
             host.node.ring.neighbours(2),
             sorted(host.node.table.rows),
-            [len(list(host.node.table.rows_in(bucket))) for bucket in range(256)],
+            [len(list(host.node.table.hashes.rows_in(bucket))) for bucket in range(256)],
             [(one.id, one.name, one.address, one.state, one.services) for one in host.node.members(0.0)],
             [(one.node, one.service, one.health) for one in host.node.catalog.instances()],
             host.node.inspect().sessions,

@@ -12,7 +12,7 @@ import gossipreg
 from gossipreg import config, model
 from gossipreg.core.gossip import reconcile
 from gossipreg.core.session import outbox
-from gossipreg.core.table import content
+from gossipreg.core.table import layout
 from gossipreg.model import NodeId
 from gossipreg.wire import codec, seal, values
 from gossipreg.wire import messages as m
@@ -53,7 +53,7 @@ FACTS = (
     f"A body is at most {m.MAX_BODY_BYTES:,} bytes",
     # sizes
     f"{outbox.BASE_BYTES:,} bytes of UDP payload until more is confirmed, {outbox.FLOOR_BYTES} if not even that",
-    f"An entry of a row takes at most {content.PART_BYTES} bytes",
+    f"An entry of a row takes at most {layout.PART_BYTES} bytes",
     "takes at most 512 bytes and fits the smallest datagram",
     # payloads
     f"`{codec._PROBE.format}`: a byte that is written as 0 and not read",
@@ -72,7 +72,7 @@ FACTS = (
     f"Hello leaves both out if both are {model.FIRST_PROTOCOL.oldest}. Mismatch leaves out a nonce of 0, and then a "
     f"range of {model.FIRST_PROTOCOL.oldest} alone",
     f"key {bits(m.MAX_KEY)} bits (slot 32, part 8, kind 5); value at most {m.MAX_ENTRY_VALUE_BYTES} bytes "
-    f"(with the key, {content.PART_BYTES})",
+    f"(with the key, {layout.PART_BYTES})",
     f"bits 0 to {m.MAX_BITS}; digests are 4 << bits bytes; bucket is below 1 << bits",
     f"Buckets with fewer than {reconcile._BITS_MIN} or more than {reconcile._BITS_MAX} bits are read, and not answered",
     f"low, high {8 * m.ROW_HASH_BYTES} bits, low <= high; hashes are sorted, {m.ROW_HASH_BYTES} bytes each, big-endian",
@@ -83,7 +83,7 @@ FACTS = (
     # who may speak
     f"at most {('no', 'one', 'two', 'three')[outbox.AMPLIFICATION]} times the bytes that they sent",
     # the constants
-    f"A key counts as {content.PART_BYTES - m.MAX_ENTRY_VALUE_BYTES} bytes; with its value, {content.PART_BYTES}.",
+    f"A key counts as {layout.PART_BYTES - m.MAX_ENTRY_VALUE_BYTES} bytes; with its value, {layout.PART_BYTES}.",
     f"The digests of {1 << m.MAX_BITS:,} buckets fit the largest body",
     # the messages
     f"{bits(m.MAX_HASH)} bits, unpredictable; 0: nothing is asked.",
@@ -137,7 +137,7 @@ def test_a_length_of_127_takes_one_byte_and_128_takes_two() -> None:
 
 
 def test_the_parts_of_a_key_are_those_of_the_table() -> None:
-    slots, parts, kinds = 32, content._PART_BITS, content._KIND_BITS
+    slots, parts, kinds = 32, layout.PART_BITS, layout.KIND_BITS
     assert (parts, kinds) == (8, 5)
     assert slots + parts + kinds == bits(m.MAX_KEY)
 

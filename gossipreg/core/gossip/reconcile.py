@@ -196,13 +196,13 @@ class AntiEntropy:
 
     def _bucket_hashes(self, bits: int) -> tuple[list[int], list[bool]]:
         """The XOR of the row hashes in each of 2**bits buckets, and whether each was unchanged for `settle_s`."""
-        table = self._table
+        ours = self._table.hashes
         settled_before = self._context.now - self._context.config.settle_s
         hashes, settled = [0] * (1 << bits), [True] * (1 << bits)
         shift = _BITS_MAX - bits
         for at in range(1 << _BITS_MAX):
-            hashes[at >> shift] ^= table.bucket_hash[at]
-            if table.bucket_changed_at[at] > settled_before:
+            hashes[at >> shift] ^= ours.bucket_hash[at]
+            if ours.bucket_changed_at[at] > settled_before:
                 settled[at >> shift] = False
         return hashes, settled
 
@@ -211,7 +211,7 @@ class AntiEntropy:
         shift = _BITS_MAX - bits
         rows: dict[int, NodeId] = {}
         for fine in range(bucket << shift, (bucket + 1) << shift):
-            for id, value in self._table.rows_in(fine):
+            for id, value in self._table.hashes.rows_in(fine):
                 rows[salted(value, salt)] = id
         return rows
 

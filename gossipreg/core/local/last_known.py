@@ -18,13 +18,9 @@ from gossipreg.core.context import Context
 from gossipreg.core.failure.isolation import SMALL
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.table.catalog import Catalog
-from gossipreg.core.table.content import KIND_MEMBER, Content
+from gossipreg.core.table.kept_rows import rows_of_pages_untrusted
 from gossipreg.core.table.membership import MembershipIndex
-from gossipreg.core.table.row import Row
-from gossipreg.errors import BadDatagram
-from gossipreg.model import MAX_ROWS, Liveness, NodeId, Rank
 from gossipreg.wire.messages import Delta
-from gossipreg.wire.values import decode_member_untrusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class LastKnown:
         A member without a seed waits for its former peers for the same time before it becomes a cluster of its own. If
         there were `SMALL` of them or more, so that hardly all can be gone, it waits without a limit.
         """
-        rows = _rows_untrusted(deltas, self._context.id, self._context.now)
+        rows = rows_of_pages_untrusted(deltas, self._context.id, self._context.now)
         if not rows or counts_s <= 0:
             return
         self._membership.recall(rows)
@@ -74,30 +70,3 @@ class LastKnown:
             self._membership.forget_recalled()
             if not self._context.synced:
                 self._context.event("last_known_over")
-
-
-def _rows_untrusted(deltas: Iterable[Delta], own_id: NodeId, now: float) -> dict[NodeId, Row]:
-    """The rows of other members that these pages make, by id."""
-    rows: dict[NodeId, Row] = {}
-    for delta in deltas:
-        row = rows.get(delta.id)
-        if row is None:
-            if delta.id == own_id or len(rows) >= MAX_ROWS:
-                continue
-            row = rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
-            row.content = Content(delta.generation)
-        if row.content is not None and row.content.accepts(delta):
-            row.content.apply(delta)
-    return {id: row for id, row in rows.items() if _read_member(row) and row.answers}
-
-
-def _read_member(row: Row) -> bool:
-    value = None if row.content is None else row.content.view(KIND_MEMBER, 0)
-    if value is None:
-        return False
-    try:
-        row.member = decode_member_untrusted(value)
-    except BadDatagram:
-        return False
-    row.member_generation = row.liveness.generation
-    return True

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gossipreg.core.context import Context
 from gossipreg.core.gossip.dissemination import Dissemination
-from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.table import Table
 from gossipreg.errors import GossipregError, NotFound, TooLarge
 from gossipreg.generation import RANDOM_BITS, generation_above, has_room_above

@@ -15,11 +15,12 @@ Names are compared in lower case (`model.fold_name`): `Web` and `web` are one se
 the instance with the smallest (node, id).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from gossipreg.core.table.content import KIND_HEALTH, KIND_SERVICE, Content
+from gossipreg.core.table.content import Content
 from gossipreg.core.table.gone_services import GoneServices
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_SERVICE, split_key
 from gossipreg.core.table.row import Row, State
 from gossipreg.errors import BadDatagram
 from gossipreg.model import (
@@ -92,8 +93,9 @@ class Catalog:
 
     # -- following the table -----------------------------------------------------------------------------------------
 
-    def refresh(self, row: Row) -> tuple[Change, ...]:
-        """Bring the instances of one row up to date; return the changes of the answers, in order."""
+    def refresh(self, row: Row, slots: Sequence[int] = ()) -> tuple[Change, ...]:
+        """Bring the instances of one row up to date; return the changes of the answers, in order. `slots` are the keys
+        (part 0) of the slots that may read differently since the last call."""
         recalled = self.recalled.get(row.id)
         if recalled is not None and recalled is not row:
             if not (row.answers or row.dead or row.left):
@@ -103,7 +105,6 @@ class Catalog:
             return self._withdraw(row)
         content = row.content
         assert content is not None, "only a row with content answers"
-        dirty = content.drain_dirty()
         shown = self._shown.get(row.id)
         if shown is None:
             self.gone.forget(row.id)
@@ -114,20 +115,20 @@ class Catalog:
         changes: list[Change] = []
         if content is not shown.content or described_anew:
             shown.content = content
-            slots = dict.fromkeys([*shown.instances, *content.slots(KIND_SERVICE)])
-            for slot in slots:
+            for slot in dict.fromkeys([*shown.instances, *content.slots(KIND_SERVICE)]):
                 self._show(row.id, shown, slot, self._read(content, slot), changes)
         else:
-            self._refresh_slots(row.id, shown, content, dirty, changes)
+            self._refresh_slots(row.id, shown, content, slots, changes)
         return tuple(changes)
 
     def _refresh_slots(
-        self, id: NodeId, shown: _Shown, content: Content, dirty: list[tuple[int, int]], changes: list[Change]
+        self, id: NodeId, shown: _Shown, content: Content, slots: Sequence[int], changes: list[Change]
     ) -> None:
-        services = dict.fromkeys(slot for kind, slot in dirty if kind == KIND_SERVICE)
+        changed = [split_key(key)[:2] for key in slots]
+        services = dict.fromkeys(slot for kind, slot in changed if kind == KIND_SERVICE)
         for slot in services:
             self._show(id, shown, slot, self._read(content, slot), changes)
-        for kind, slot in dirty:
+        for kind, slot in changed:
             if kind == KIND_HEALTH and slot not in services and slot in shown.instances:
                 self._show(id, shown, slot, shown.instances[slot].service, changes)
 

@@ -15,9 +15,9 @@ class MergeOutcome(Enum):
     """Not new."""
     APPLIED = "applied"
     GAP = "gap"
-    """It begins beyond what we have, or the owner has thrown away tombstones that we have not seen: pull."""
+    """It begins after what we have, or the owner has thrown away tombstones that we have not seen: pull."""
     REFUSED = "refused"
-    """A limit; counted."""
+    """It would exceed a limit; counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,13 @@ class Merged:
     outcome: MergeOutcome
     before: Version
     after: Version
-    news: bool = False
-    """There is something to gossip: `after` is above `before`."""
     claim: Liveness | None = None
     """The liveness, if it rose."""
+
+    @property
+    def content_rose(self) -> bool:
+        """Whether there is something of the content to gossip."""
+        return self.after > self.before
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ Owns: the last known state of each member, and the two local notes that keep mem
 port is refused, and nobody is there to confirm it; or it speaks no version of the protocol that we speak) and alone
 (nobody is heard). Never knows: how a row came to change.
 
-After each message and timer the node asks it to `refresh`: for every row that the table touched, it puts the member on
-the ring or takes it off, and lets the catalog look again. What other parts have to do then it returns as facts.
+After each message and timer the node asks it to `refresh`: for every row that changed in the table, it puts the member
+on the ring or takes it off, and brings the catalog up to date. It returns as facts what other parts have to do then.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,8 @@ from gossipreg.core.table.facts import (
 )
 from gossipreg.core.table.names import MemberNames
 from gossipreg.core.table.ring import Ring
-from gossipreg.core.table.table import Row, State, Table
+from gossipreg.core.table.row import Row, State
+from gossipreg.core.table.table import Table
 from gossipreg.model import Change, NodeId, Status
 
 INCOMPATIBLE = "it speaks no version of the protocol that this sidecar speaks"
@@ -49,39 +50,32 @@ class MembershipIndex:
         self._states: dict[NodeId, str] = {}
         """Of those that are not plainly alive and on the ring."""
         self.names = MemberNames(self._table.rows)
-        self.touched: list[NodeId] = []
-        """What the table touched in the last input."""
         self._changes: list[Change] = []
-        self._shown_anew: dict[NodeId, None] = {}
-        """Members that are shown otherwise than before this input."""
+        self._to_report: dict[NodeId, None] = {}
+        """Members that are shown differently than before this input, for MembersChanged. They are more than the rows
+        that changed: members of one name share one entry, and rows of the last run are in no table."""
         self._hidden: dict[NodeId, dict[str, None]] = {}
         """Members out of our answers, and for which reasons."""
         self.why: dict[NodeId, str] = {}
         """For a member declared dead by us: on what grounds; by another: what we had seen of it ourselves."""
 
-    def forget_touched(self) -> None:
-        """An input begins."""
-        if self.touched:
-            self.touched = []
-
     def refresh(self) -> list[MembershipFact]:
         """Follow the table. The facts that other parts have to act on, in order."""
-        touched = self._table.drain_touched()
-        if not touched:
+        changed = self._table.changes.follow()
+        if not changed:
             return []
-        self.touched += touched
-        shown_anew = self._table.drain_shown_anew()
+        shown_anew = [id for id, change in changed if change.shown_anew]
         self._note_shown(shown_anew)
-        for id in touched:
+        for id, change in changed:
             row = self._table.rows.get(id)
             if row is None:
                 self._forget(id)
                 continue
-            if row.quarantined or id in shown_anew:  # a quarantined one is shown nowhere, but its owner is probed
+            if row.quarantined or change.shown_anew:  # a quarantined one is shown nowhere, but its owner is probed
                 row = self._follow(id, row)
             if row.hidden:
                 self._facts.append(HiddenRowChanged(id))
-            self._changes += self._catalog.refresh(row)
+            self._changes += self._catalog.refresh(row, tuple(change.slots))
         self._note_shown(shown_anew)
         facts, self._facts = self._facts, []
         return facts
@@ -93,21 +87,18 @@ class MembershipIndex:
             self._changes = []
 
     def _note_shown(self, ids: Iterable[NodeId]) -> None:
-        """These members are shown otherwise; so may be others of their name, which share one entry by name. Called
-        before and after a change of names."""
+        """These members are shown differently, and so may be others of their name, which share one entry by name.
+        Called before and after a change of names."""
         for id in ids:
-            self._shown_anew[id] = None
+            self._to_report[id] = None
             for namesake in self.names.namesakes(id):
-                self._shown_anew[namesake] = None
+                self._to_report[namesake] = None
 
     def emit_members_changed(self) -> None:
         """At the end of each input: one MembersChanged effect for all that it changed."""
-        hidden_anew = self._table.drain_shown_anew()
-        if hidden_anew:
-            self._note_shown(hidden_anew)
-        if self._shown_anew:
-            self._context.effects.append(MembersChanged(tuple(self._shown_anew)))
-            self._shown_anew = {}
+        if self._to_report:
+            self._context.effects.append(MembersChanged(tuple(self._to_report)))
+            self._to_report = {}
 
     def _follow(self, id: NodeId, row: Row) -> Row:
         """Follow a row whose member's own entry, state or standing has changed. Returns the row."""
@@ -184,6 +175,7 @@ class MembershipIndex:
             return
         self._changes += self._catalog.refresh(row)
         if row.member is not None and row.active:
+            self._note_shown((id,))
             kind = "member_hidden" if hidden else "member_shown"
             self._context.event(kind, id=id.hex(), name=row.member.name, reason=why)
 
@@ -207,11 +199,11 @@ class MembershipIndex:
 
     def recall(self, rows: dict[NodeId, Row]) -> None:
         """Answer with these rows, kept from the last run, until this member is synced."""
-        self._shown_anew |= dict.fromkeys(rows)
+        self._to_report |= dict.fromkeys(rows)
         self._changes += self._catalog.recall(rows)
 
     def forget_recalled(self) -> None:
-        self._shown_anew |= dict.fromkeys(self._catalog.recalled)
+        self._to_report |= dict.fromkeys(self._catalog.recalled)
         self._changes += self._catalog.forget_recalled()
 
     def stale(self, stale: bool) -> None:

@@ -2,17 +2,41 @@
 
 Owns: what follows from a row's state (is it a member, are its services in the answers, from which version is it
 pulled) and the precedence of claims. Must never know: other rows, how a fingerprint is computed, what time it is. The
-table keeps times, a hash and a size with each row; nothing here decides by them.
+table keeps times, a hash and a size with each row; nothing here decides by them. Only the table changes a row.
 
 Content and liveness have versions of their own. So a change that was made just before a crash, and that arrives an hour
 later, does not make a dead member alive again; and a refutation changes no content, so it wakes no watcher.
 
-`content` is given out in answers. `shadow` is a full row that is being pulled: because a newer generation is known, or
-because `content` is damaged or older than the owner's tombstone floor. When it is complete it replaces `content`. The
-liveness is always that of the newest generation that is known: any part of a generation shows that its owner lives.
+`content` is given out in answers. `shadow` is a full row that is being pulled (`shadow.py`). When it is complete it
+replaces `content`. The liveness is always that of the newest generation that is known: any part of a generation shows
+that its owner lives.
+
+What can be asked of a row. Stored:
+
+    hidden           it is out of our own answers alone: unreachable from here while no other member could confirm it.
+                     Standing, names and the index ask
+    quarantined      another member sent the row, and its generation is too old or too new to believe before its owner
+                     has answered. Quarantine, gossip, the index and the view ask
+    silenced         its content is of an older generation, and was not in the answers before that one was known.
+                     `answers` alone asks: it cannot be derived, because it is about the past
+
+and derived:
+
+    dead             it is declared dead. All parts that gossip or probe ask
+    left             its owner has announced that it left. The same parts ask
+    declared_left    an operator has declared it left (force-leave). The gossip of claims and the reasons for people ask
+    active           it counts as a member: neither dead, left nor quarantined. Fingerprint, ring and failure detector
+                     ask
+    lives            it is alive, seen from here: active and not hidden. Standing, answers and names ask
+    lags             its content is missing, or of an older generation than the newest. The merge, the pages and the
+                     fingerprint ask
+    answers          its services are in the answers: it lives, and its content is not silenced. The catalog asks
+    state            alive, suspect, dead or left, as all members should see it. People and timers of forgetting ask
+    standing         lives, dead or left, seen from here. Every interface asks
 """
 
 from enum import Enum
+from math import inf
 
 from gossipreg.core.table.content import Content
 from gossipreg.model import NOTHING, Liveness, Member, NodeId, Rank, Status, Version
@@ -55,7 +79,6 @@ class Row:
     __slots__ = (
         "changed_at",
         "content",
-        "forget_at",
         "hash",
         "hidden",
         "hold_until",
@@ -67,11 +90,10 @@ class Row:
         "quarantined",
         "refetched",
         "reporter",
-        "settled_member",
-        "settled_standing",
-        "settled_state",
+        "seen_member",
+        "seen_standing",
+        "seen_state",
         "shadow",
-        "shared",
         "silenced",
         "size_bytes",
     )
@@ -82,17 +104,13 @@ class Row:
         self.shadow: Content | None = None
         self.liveness = liveness
         self.silenced = False
-        """`content` is of an older generation, and had left the answers: so it does not come back into them."""
         self.hidden = False
-        """Taken out of our own answers alone: unreachable from here while no other member could confirm it."""
         self.quarantined = False
-        """Quarantined: another member sent the row, and its generation is too old or too new to believe it before its
-        owner has answered."""
         self.changed_at = now
         """When its state last changed here."""
         self.reporter: NodeId | None = None
         """The accuser: the member whose claim made it suspect or dead."""
-        self.hold_until = float("-inf")
+        self.hold_until = -inf
         """It announced a restart: nobody declares it dead before this time."""
         self.member: Member | None = None
         """Its own entry, of the newest generation that has one."""
@@ -101,25 +119,16 @@ class Row:
         """The encoded entry that `member` was decoded from."""
         self.refetched = NOTHING
         """The version at which the row was last pulled again because its digest was wrong: once for each version."""
-        self.shared = False
-        """Other tables in this process hold it too (`simulations/formed.py`): it is copied before it is changed."""
-        # As the table last saw and counted this row:
-        self.settled_state = State.ALIVE
-        self.settled_standing: Standing | None = None
-        self.settled_member: Member | None = None
+        # As the table saw and counted this row after its last change:
+        self.seen_state = State.ALIVE
+        self.seen_standing: Standing | None = None
+        self.seen_member: Member | None = None
         self.hash = 0
         self.size_bytes = 0
-        self.forget_at = float("inf")
 
-    def copy(self) -> "Row":
-        """A copy with a copy of the content. The shadow is not copied: a row with a shadow is never shared."""
-        new = Row(self.id, self.liveness, self.changed_at)
-        for name in self.__slots__:
-            setattr(new, name, getattr(self, name))
-        new.shared = False
-        if self.content is not None:
-            new.content = self.content.copy()
-        return new
+    @property
+    def dead(self) -> bool:
+        return self.liveness.rank is Rank.DEAD
 
     @property
     def left(self) -> bool:
@@ -128,10 +137,6 @@ class Row:
         return (
             member is not None and member.status is Status.LEFT and self.member_generation == self.liveness.generation
         )
-
-    @property
-    def dead(self) -> bool:
-        return self.liveness.rank is Rank.DEAD
 
     @property
     def declared_left(self) -> bool:
@@ -176,12 +181,6 @@ class Row:
         return self.content is not None and not self.silenced and self.lives
 
     @property
-    def behind(self) -> bool:
-        """Whether other members are known to hold more of this row than is here."""
-        content = self.content
-        return self.shadow is not None or content is None or self.lags or content.counter < content.head
-
-    @property
     def version(self) -> Version:
         """The version that is held: of the content, or of the shadow while there is no content yet."""
         content = self.content or self.shadow
@@ -201,10 +200,3 @@ class Row:
         if self.content is None or self.lags:
             return Version(generation, 0)
         return Version(generation, self.content.counter)
-
-    @property
-    def member_source(self) -> Content | None:
-        """The content from which to read its own entry: of the newest generation that has one."""
-        if self.shadow is not None and self.lags and 0 in self.shadow.entries:
-            return self.shadow
-        return self.content

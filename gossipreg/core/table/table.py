@@ -1,33 +1,34 @@
-"""The table: one row for each member, their merge, and the fingerprint that says whether two tables are equal.
+"""The table: one row for each member, and how deltas and claims are merged into them.
 
-Owns: the rows, how deltas and claims are merged into them, the fingerprints, the limits, and forgetting. Must never
-know: how a delta came here or is sent on, which member is probed, what a service is.
+Owns: the rows, the limits, and every change of a row: no other part writes one. Must never know: how a delta came here
+or is sent on, which member is probed, what a service is.
 
-Only the member whose id a row has writes that row, so to merge two copies of it is to compare their versions. Each
-change of a row ends in `_settle`, which updates everything that is derived from the row: its hash in the table's
-fingerprint and buckets, its size, the time at which it is forgotten, and the lists of rows that changed. The cost does
-not depend on the size of the row or of the table.
+Only the member whose id a row has writes that row, so to merge two copies of it is to compare their versions. A change
+of a row has three steps:
 
-The fingerprint covers what healthy members agree on: every row that is neither dead, left nor quarantined, by its id,
-version and digest (0 instead of the digest while the row is not complete). A row that was never complete here is not in
-the fingerprint, and comparisons do not bring it to others. Otherwise the fragment of a row whose owner died while it
-joined would be passed around for ever.
+    1. `_to_change` gives the row
+    2. the row is changed; `shadow.py` does so for a page of a row
+    3. `_changed` updates all that follows from the row: its own entry (`own_entry.py`), its state, the time at which it
+       is forgotten (`forgetting.py`), its hash (`fingerprint.py`), its size, and the list of changes (`changes.py`),
+       which the membership index reads
+
+The cost of a change does not depend on the size of the row or of the table.
 """
 
-from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator
-from functools import cache
-from hashlib import blake2b
-from math import inf
-from sys import float_info
+from collections.abc import Iterable
 
 from gossipreg.config import Config
-from gossipreg.core.table.content import ENTRY_BYTES, KIND_MEMBER, KIND_SERVICE, Content, key_of
+from gossipreg.core.table.changes import TableChanges
 from gossipreg.core.table.facts import Merged, MergeOutcome
-from gossipreg.core.table.row import Row, State, rises
-from gossipreg.core.timers import Timers
-from gossipreg.errors import BadDatagram, TooLarge
+from gossipreg.core.table.fingerprint import TableFingerprint
+from gossipreg.core.table.forgetting import Forgetting
+from gossipreg.core.table.layout import ENTRY_BYTES, KIND_SERVICE, key_of
+from gossipreg.core.table.own_content import OwnContent
+from gossipreg.core.table.own_entry import read_own_entry
+from gossipreg.core.table.row import Row, rises
+from gossipreg.core.table.shadow import take_delta
+from gossipreg.errors import TooLarge
 from gossipreg.generation import started_ms
 from gossipreg.model import (
     MAX_ROW_BYTES,
@@ -38,15 +39,10 @@ from gossipreg.model import (
     Liveness,
     NodeId,
     Rank,
-    Status,
     Version,
 )
 from gossipreg.wire.messages import MAX_INCARNATION, Claim, Delta
-from gossipreg.wire.values import MAX_HOLD_S, decode_member_untrusted
 
-__all__ = ["Row", "State", "Table", "rises", "row_hash"]
-
-BUCKETS = 256
 ROW_BYTES = 512
 """The bytes that a row counts in addition to its entries."""
 _SLACK = 2
@@ -54,51 +50,32 @@ _SLACK = 2
 _AHEAD_MS = 366 * 86_400_000
 """A start of a known member that is this far ahead of our clock is not believed unless the member says so itself. Else
 one wrong claim could name the highest generation there is, and silence the member for good."""
-_MEMBER_KEY = key_of(KIND_MEMBER, 0)
-
-
-@cache
-def _hasher(cluster: str) -> "blake2b":
-    return blake2b(digest_size=8, person=blake2b(cluster.encode(), digest_size=16).digest())
-
-
-def row_hash(cluster: str, id: NodeId, version: Version, digest_or_0: int) -> int:
-    """64 bits of a row, different in each cluster."""
-    hasher = _hasher(cluster).copy()
-    hasher.update(b"%s%d,%d,%d" % (id, *version, digest_or_0))
-    return int.from_bytes(hasher.digest(), "big")
 
 
 class Table:
     def __init__(self, config: Config, own_id: NodeId, generation: int, now: float, wall_ms: int) -> None:
         """`wall_ms` is the wall clock at `now`. Generations are compared with it, because they contain a start time."""
         self.config = config
-        self.fingerprint = 0
-        self.bucket_hash = [0] * BUCKETS
-        """The XOR of the hashes of the rows in each, by the first byte of the id."""
-        self.bucket_changed_at = [-inf] * BUCKETS
         self.size_bytes = 0
         self.counts: Counter[str] = Counter()
         """row_too_large, too_many_services, table_full, evicted, digest_mismatch, digest_mismatch_again, bad_member,
         incarnation_exhausted"""
         self.wall_at_0_ms = wall_ms - now * 1000
         """The wall clock when the core's clock was 0. It is read once, at the start, and never corrected."""
-        self._hashed: list[NodeId] = []
-        """The rows that are in the fingerprint, in order of id, and so by bucket."""
-        self._gone = Timers()
-        """The time at which each dead or left row is forgotten, by id."""
-        self._unfinished = Timers()
-        """The same for rows that were never complete, and for quarantined ones."""
-        self._dropped: list[NodeId] = []
-        self._touched: dict[NodeId, None] = {}
-        self._shown_anew: dict[NodeId, None] = {}
-        """Members that are shown differently than before: another state, standing or own entry."""
         self.own = Row(own_id, Liveness(generation, 0, Rank.ALIVE), now)
-        self.own.content = Content(generation).own()
+        self.own.content = OwnContent(generation)
         self.rows: dict[NodeId, Row] = {own_id: self.own}
-        self._settle(self.own, answered=True, now=now)
+        self.hashes = TableFingerprint(config.cluster, self.rows)
+        self.changes = TableChanges()
+        self._forgetting = Forgetting(config)
+        self._changed(self.own, answered=True, now=now)
 
     # -- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def fingerprint(self) -> int:
+        """Equal tables have equal fingerprints."""
+        return self.hashes.value
 
     @property
     def generation(self) -> int:
@@ -115,29 +92,44 @@ class Table:
         row = self.rows.get(id)
         return "" if row is None or row.member is None else row.member.zone
 
+    def page(self, id: NodeId, since: Version, limit_bytes: int) -> Delta | None:
+        """The next page of a row for a member that holds it at `since`, at most `limit_bytes` when encoded. None if we
+        hold nothing newer, and for rows of dead and of quarantined members: those are not sent to others."""
+        row = self.rows.get(id)
+        if row is None or (row.dead and not row.left) or row.quarantined:
+            return None
+        for content in (row.shadow if row.lags else None, row.content):
+            if content is None or content.head < 0 or content.generation < since.generation:
+                continue
+            base = since.counter if content.generation == since.generation else 0
+            if since < (content.generation, content.counter):
+                return content.cut(id, base, limit_bytes)
+        return None
+
     # -- our own row -------------------------------------------------------------------------------------------------
 
     def write(self, kind: int, slot: int, value: bytes | None, now: float) -> Version:
         """Put a value into a slot of our own row; None removes it. If it raises TooLarge, nothing has changed."""
         content = self._own_content()
         if value is None:
-            content.remove(kind, slot, now)
+            wrote = content.remove(kind, slot, now)
         else:
             full = kind == KIND_SERVICE and content.services >= MAX_SERVICES_A_ROW
             if full and content.view(kind, slot) is None:
                 raise TooLarge(
                     f"this sidecar has {content.services} services, the limit: deregister one, or use another sidecar"
                 )
-            content.put(kind, slot, value)
+            wrote = content.put(kind, slot, value)
         content.expire_tombstones(now, self.config.tombstone_s, self.config.tombstones_max)
-        self._settle(self.own, answered=self.own.answers, now=now)
+        slots = (key_of(kind, slot),) if wrote else ()
+        self._changed(self.own, slots, answered=self.own.answers, now=now)
         return self.own.version
 
     def next_generation(self, generation: int, now: float) -> None:
         """Begin a new generation of our row, because another process has used our id."""
         self.own.content = self._own_content().renewed(generation)
         self.own.liveness = Liveness(generation, 0, Rank.ALIVE)
-        self._settle(self.own, answered=True, now=now)
+        self._changed(self.own, answered=True, now=now)
 
     def refute(self, claim_generation: int, claim_incarnation: int, now: float) -> Liveness | None:
         """Refute a claim about us by a higher incarnation. None if our incarnation is higher already, if the claim is
@@ -152,14 +144,15 @@ class Table:
             self.counts["incarnation_exhausted"] += 1
             return None
         self.own.liveness = Liveness(generation, claim_incarnation + 1, Rank.ALIVE)
-        self._settle(self.own, answered=self.own.answers, now=now)
+        self._changed(self.own, answered=self.own.answers, now=now)
         return self.own.liveness
 
-    def _own_content(self) -> Content:
-        assert self.own.content is not None
-        return self.own.content
+    def _own_content(self) -> OwnContent:
+        content = self.own.content
+        assert isinstance(content, OwnContent), "our own row is written here"
+        return content
 
-    # -- merging -----------------------------------------------------------------------------------------------------
+    # -- rows of others ----------------------------------------------------------------------------------------------
 
     def merge_delta(self, delta: Delta, *, from_owner: bool, synced: bool, now: float) -> Merged:
         """Merge a page of another member's row: take what is new in it. A page of our own row changes nothing."""
@@ -167,19 +160,17 @@ class Table:
         if row is None:
             return self._add_row(delta, from_owner=from_owner, synced=synced, now=now)
         held, before, answered = row.liveness, row.content_version, row.answers
-        known = (delta.generation, delta.reached) <= before and not (row.behind or row.quarantined)
-        if row is self.own or known or delta.generation < held.generation:
+        if row is self.own or delta.generation < held.generation or _is_known(row, before, delta):
             return Merged(MergeOutcome.NOTHING, before, before)
         if not self._has_room(row, delta, now):
             return Merged(MergeOutcome.REFUSED, before, before)
-        row = self.writable(row.id) or row
+        row = self._to_change(row)
         if delta.generation > held.generation:
             row.liveness, row.reporter, row.shadow = Liveness(delta.generation, 0, Rank.ALIVE), None, None
         row.quarantined = row.quarantined and not from_owner
-        outcome = self._take(row, delta)
-        self._settle(row, answered=answered, now=now)
-        after = row.content_version
-        return Merged(outcome, before, after, news=after > before, claim=row.liveness if row.liveness != held else None)
+        outcome, slots = take_delta(row, delta, self.counts)
+        self._changed(row, slots, answered=answered, now=now)
+        return Merged(outcome, before, row.content_version, claim=row.liveness if row.liveness != held else None)
 
     def merge_claim(self, claim: Claim, now: float) -> Merged:
         """Merge a claim about another member if it takes precedence (see `rises`). One about us changes nothing."""
@@ -189,13 +180,41 @@ class Table:
             version = NOTHING if row is None else row.content_version
             return Merged(MergeOutcome.NOTHING, version, version)
         answered, version = row.answers, row.content_version
-        row = self.writable(row.id) or row
+        row = self._to_change(row)
         if said.generation > row.liveness.generation:
             row.shadow = None
         row.liveness = said
         row.reporter = None if said.rank is Rank.ALIVE else claim.by
-        self._settle(row, answered=answered, now=now)
+        self._changed(row, answered=answered, now=now)
         return Merged(MergeOutcome.APPLIED, version, version, claim=said)
+
+    def hide(self, id: NodeId, hidden: bool) -> Row | None:
+        """Take a member out of our own answers, or let it come back. Returns the row if that changes it. This is no
+        change that the membership index follows: it is the index that asks for it."""
+        row = self.rows.get(id)
+        if row is None or row.hidden == hidden:
+            return None
+        row = self._to_change(row)
+        row.hidden = hidden
+        row.seen_standing = row.standing
+        return row
+
+    def admit(self, id: NodeId, now: float) -> None:
+        """End the quarantine of this row: its owner has answered."""
+        row = self.rows.get(id)
+        if row is not None and row.quarantined:
+            row = self._to_change(row)
+            row.quarantined = False
+            self._changed(row, answered=False, now=now)
+
+    def quarantine(self, id: NodeId, now: float) -> None:
+        """Quarantine this row if it was never complete: no member gives us the rest of it, so its owner has to answer
+        before we count it as a member."""
+        row = self.rows.get(id)
+        if row is not None and row.active and row.content is None:
+            row = self._to_change(row)
+            row.quarantined = True
+            self._changed(row, answered=False, now=now)
 
     def too_far_ahead(self, id: NodeId, generation: int, now: float) -> bool:
         """Whether this generation of a known member began so far in the future, by our clock, that we believe it only
@@ -212,151 +231,31 @@ class Table:
         if not self._has_room(None, delta, now):
             return Merged(MergeOutcome.REFUSED, NOTHING, NOTHING)
         row = self.rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
-        outcome = self._take(row, delta)
-        self._read_member(row, now)
+        outcome, slots = take_delta(row, delta, self.counts)
+        self._read_own_entry(row, now)
         row.quarantined = synced and not from_owner and not self._plausible(row, now)
-        self._settle(row, answered=False, now=now)
-        return Merged(outcome, NOTHING, row.content_version, row.content is not None, row.liveness)
+        self._changed(row, slots, answered=False, now=now)
+        return Merged(outcome, NOTHING, row.content_version, claim=row.liveness)
 
     def _plausible(self, row: Row, now: float) -> bool:
         """Whether to believe the generation of an unknown row without an answer of its owner. A synced table has all
         rows, so the owner must have started lately: not in the future, and not longer ago than the row of a dead member
         is kept."""
-        brief = row.member is not None and not row.member.durable
-        oldest_s = self.config.dead_row_brief_s if brief else self.config.dead_row_s
+        oldest_s = self._forgetting.kept_s(durable=row.member is None or row.member.durable)
         age_ms = self.wall_at_0_ms + now * 1000 - started_ms(row.liveness.generation)
         return -self.config.future_s * 1000 <= age_ms <= oldest_s * 1000
 
-    def _take(self, row: Row, delta: Delta) -> MergeOutcome:
-        """Apply a delta of the row's newest generation to its content, its shadow, or both."""
-        content = None if row.lags else row.content
-        outcome = MergeOutcome.NOTHING
-        if content is not None:
-            outcome = self._extend(row, content, delta)
-            if outcome is MergeOutcome.GAP and delta.base <= content.counter and row.shadow is None:
-                row.shadow = Content(delta.generation)  # we are below the owner's tombstone floor: pull a full row
-        elif row.shadow is None:
-            row.shadow = Content(delta.generation)
-        shadow = row.shadow
-        if shadow is None:
-            return outcome
-        if delta.base <= shadow.counter < delta.reached and not shadow.floor_fits(delta):
-            shadow = row.shadow = Content(delta.generation)  # the floor rose between two pages: begin again
-        took = self._extend(row, shadow, delta)
-        if shadow.whole and (content is None or shadow.counter >= content.counter):
-            row.content, row.shadow = shadow, None
-        if row.shadow is not None and row.shadow.head < 0:
-            return MergeOutcome.GAP  # a full row is needed, and no page of it has come yet
-        return took if content is None or took is MergeOutcome.APPLIED else outcome
-
-    def _extend(self, row: Row, content: Content, delta: Delta) -> MergeOutcome:
-        """Apply a delta if it continues this content. If the content is complete then and has another digest than the
-        owner's, it is damaged: pull a full row, once for each version."""
-        if delta.reached <= content.counter and content.head >= 0:
-            return MergeOutcome.NOTHING
-        if not content.accepts(delta):
-            return MergeOutcome.GAP
-        content.apply(delta)
-        if content.whole and content is row.content and row.shadow is not None and content.head >= row.shadow.head:
-            row.shadow = None  # the content is complete at that version: the shadow is not needed
-        if not content.mismatched:
-            return MergeOutcome.APPLIED
-        head = Version(content.generation, content.head)
-        if row.refetched == head:
-            self.counts["digest_mismatch_again"] += 1
-            if content is row.shadow and not row.lags:
-                row.shadow = None  # it is damaged too: keep the content that we have
-            return MergeOutcome.APPLIED
-        self.counts["digest_mismatch"] += 1
-        row.refetched = head
-        if row.shadow is None or content is row.shadow:
-            row.shadow = Content(content.generation)
-        return MergeOutcome.GAP
-
-    # -- pages for others --------------------------------------------------------------------------------------------
-
-    def page(self, id: NodeId, since: Version, limit_bytes: int) -> Delta | None:
-        """The next page of a row for a member that holds it at `since`, at most `limit_bytes` when encoded. None if we
-        hold nothing newer, and for rows of dead and of quarantined members: those are not sent to others."""
-        row = self.rows.get(id)
-        if row is None or (row.dead and not row.left) or row.quarantined:
-            return None
-        for content in (row.shadow if row.lags else None, row.content):
-            if content is None or content.head < 0 or content.generation < since.generation:
-                continue
-            base = since.counter if content.generation == since.generation else 0
-            if since < (content.generation, content.counter):
-                return content.cut(id, base, limit_bytes)
-        return None
-
-    def rows_in(self, bucket: int) -> Iterator[tuple[NodeId, int]]:
-        """(id, hash) of the rows in one of the buckets."""
-        for at in range(bisect_left(self._hashed, bytes((bucket,))), len(self._hashed)):
-            id = self._hashed[at]
-            if id[0] != bucket:
-                return
-            yield id, self.rows[id].hash
-
-    def writable(self, id: NodeId) -> Row | None:
-        """The row, in order to change it. If other tables of this process hold it too, it is copied first."""
-        row = self.rows.get(id)
-        if row is not None and row.shared:
-            row = self.rows[id] = row.copy()
-        return row
-
-    def drain_touched(self) -> list[NodeId]:
-        """The ids of rows whose content, liveness or state changed since the last call, and of rows that were
-        forgotten, in the order of their first change."""
-        if not self._touched:
-            return []
-        touched, self._touched = self._touched, {}
-        return list(touched)
-
-    def drain_shown_anew(self) -> list[NodeId]:
-        """The ids of members whose own entry, state or standing changed since the last call, and of members that were
-        forgotten, in the order of their first change."""
-        shown_anew, self._shown_anew = self._shown_anew, {}
-        return list(shown_anew)
-
-    def hide(self, id: NodeId, hidden: bool) -> Row | None:
-        """Take a member out of our own answers, or let it come back. Returns the row if that changes it."""
-        row = self.rows.get(id)
-        if row is None or row.hidden == hidden:
-            return None
-        row = self.writable(id) or row
-        row.hidden = hidden
-        self._note_shown(row, changed=False)
-        return row
-
-    # -- keeping and forgetting --------------------------------------------------------------------------------------
-
-    def admit(self, id: NodeId, now: float) -> None:
-        """End the quarantine of this row: its owner has answered."""
-        row = self.writable(id)
-        if row is not None and row.quarantined:
-            row.quarantined = False
-            self._settle(row, answered=False, now=now)
-
-    def quarantine(self, id: NodeId, now: float) -> None:
-        """Quarantine this row if it was never complete: no member gives us the rest of it, so its owner has to answer
-        before we count it as a member."""
-        row = self.writable(id)
-        if row is not None and row.active and row.content is None:
-            row.quarantined = True
-            self._settle(row, answered=False, now=now)
+    # -- limits and forgetting ---------------------------------------------------------------------------------------
 
     def expire(self, now: float) -> list[NodeId]:
-        """Forget the rows that are due, and our own old tombstones. Returns the ids of the rows that were forgotten
-        since the last call, also of those that had to make room. Cheap if nothing is due."""
+        """Forget the rows that are due, and our own old tombstones. Returns the ids of those rows. Cheap if nothing is
+        due."""
         if self._own_content().expire_tombstones(now, self.config.tombstone_s, self.config.tombstones_max):
-            self._settle(self.own, answered=self.own.answers, now=now)
-        for timers in (self._gone, self._unfinished):
-            for id in [id for id, _ in timers.pop_due(now)]:
-                assert isinstance(id, bytes)
-                self._remove(self.rows[NodeId(id)], now)
-                self._dropped.append(NodeId(id))
-        dropped, self._dropped = self._dropped, []
-        return dropped
+            self._changed(self.own, answered=self.own.answers, now=now)
+        due = self._forgetting.due(now)
+        for id in due:
+            self._remove(self.rows[id], now)
+        return due
 
     def _has_room(self, row: Row | None, delta: Delta, now: float) -> bool:
         """Whether the limits allow this delta. If the table is full, forget dead and left rows, those due first."""
@@ -370,123 +269,66 @@ class Table:
             return False
         rows, more = (1, more + ROW_BYTES) if row is None else (0, more)
         while len(self.rows) + rows > MAX_ROWS or self.size_bytes + more > MAX_TABLE_BYTES:
-            if not self._evict(delta.id, now):
+            gone = self._forgetting.first_gone(but=delta.id)
+            if gone is None:
                 self.counts["table_full"] += 1
                 return False
+            self.counts["evicted"] += 1
+            self._remove(self.rows[gone], now)
         return True
 
-    def _evict(self, but: NodeId, now: float) -> bool:
-        """Forget the dead or left row that is due first, `but` this one. False if there is none."""
-        spared: float | None = None
-        evicted = False
-        for id, due in self._gone.pop_due(float_info.max):
-            assert isinstance(id, bytes)
-            if id == but:
-                spared = due
-                continue
-            self.counts["evicted"] += 1
-            self._dropped.append(NodeId(id))
-            self._remove(self.rows[NodeId(id)], now)
-            evicted = True
-            break
-        if spared is not None:
-            self._gone.set(but, spared)
-        return evicted
-
     def _remove(self, row: Row, now: float) -> None:
-        row = self.writable(row.id) or row
-        self._put_hash(row, 0, now)
+        row = self._to_change(row)
+        self.hashes.remove(row, now)
         self.size_bytes -= row.size_bytes
-        self._gone.cancel(row.id)
-        self._unfinished.cancel(row.id)
+        self._forgetting.cancel(row.id)
         del self.rows[row.id]
-        self._touched[row.id] = None
-        if row.settled_standing is not None:
-            self._shown_anew[row.id] = None
+        self.changes.note(row.id, shown_anew=row.seen_standing is not None)
 
-    # -- after a change ----------------------------------------------------------------------------------------------
+    # -- every change of a row ---------------------------------------------------------------------------------------
 
-    def _settle(self, row: Row, *, answered: bool, now: float) -> None:
-        """Update all that is derived from this row, which has changed. `answered`: `row.answers` before the change."""
-        self._read_member(row, now)
+    def _to_change(self, row: Row) -> Row:
+        """The row, in order to change it. The laboratory has tables that share rows, because ten thousand whole tables
+        do not fit into memory: there this method copies the row first, so every change in this file begins here."""
+        return row
+
+    def _changed(self, row: Row, slots: Iterable[int] = (), *, answered: bool, now: float) -> None:
+        """This row has changed: update all that follows from it. `slots` are those of its content that may read
+        differently; `answered` is what `row.answers` was before the change."""
+        self._read_own_entry(row, now)
         row.silenced = row.lags and not answered
-        state = row.state
-        changed = state is not row.settled_state
-        if changed:
-            row.settled_state, row.changed_at = state, now
-        self._note_shown(row, changed)
-        self._time_forgetting(row, now)
-        content = row.content
-        if content is None or not row.active:
-            self._put_hash(row, 0, now)
-        else:
-            digest = content.digest if content.whole and not row.lags else 0
-            version = Version(content.generation, content.counter)
-            self._put_hash(row, row_hash(self.config.cluster, row.id, version, digest), now)
-        size_bytes = ROW_BYTES + (content.size_bytes if content else 0) + (row.shadow.size_bytes if row.shadow else 0)
+        shown_anew = _see(row, now)
+        if row is not self.own:
+            self._forgetting.update(row, now)
+        self.hashes.update(row, now)
+        content, shadow = row.content, row.shadow
+        size_bytes = ROW_BYTES + (content.size_bytes if content else 0) + (shadow.size_bytes if shadow else 0)
         self.size_bytes += size_bytes - row.size_bytes
         row.size_bytes = size_bytes
-        self._touched[row.id] = None
+        self.changes.note(row.id, slots, shown_anew=shown_anew)
 
-    def _note_shown(self, row: Row, changed: bool) -> None:
-        """Note the member if it is shown differently than before. `changed`: its state is another one."""
-        standing, before, member = row.standing, row.settled_standing, row.member
-        if changed or standing is not before or member is not row.settled_member:
-            row.settled_standing, row.settled_member = standing, member
-            if standing is not None or before is not None:
-                self._shown_anew[row.id] = None
-
-    def _read_member(self, row: Row, now: float) -> None:
-        """Decode the member's own entry if it has changed."""
-        source = row.member_source
-        entry = None if source is None else source.entries.get(_MEMBER_KEY)
-        if source is None or entry is None:
-            return
-        if entry == row.member_entry and source.generation == row.member_generation:
-            return
-        row.member_entry, row.member_generation = entry, source.generation
-        value = source.view(KIND_MEMBER, 0)
-        if value is None:
-            return
-        try:
-            row.member = decode_member_untrusted(value)
-        except BadDatagram:
+    def _read_own_entry(self, row: Row, now: float) -> None:
+        if not read_own_entry(row, now):
             self.counts["bad_member"] += 1
-            return
-        restarting = row.member.status is Status.RESTARTING
-        row.hold_until = now + min(row.member.hold_s, MAX_HOLD_S) if restarting else -inf
 
-    def _time_forgetting(self, row: Row, now: float) -> None:
-        """Set the time at which this row is forgotten. A dead or left row is kept for a while after its state changed;
-        a row that was never complete or is quarantined, for a while after its last change."""
-        if row is self.own:
-            return
-        forget_at = inf
-        if row.settled_state in (State.DEAD, State.LEFT):
-            durable = row.member is not None and row.member.durable
-            forget_at = row.changed_at + (self.config.dead_row_s if durable else self.config.dead_row_brief_s)
-        if forget_at == inf and (row.content is None or row.quarantined):
-            self._unfinished.set(row.id, now + self.config.dead_row_brief_s)
-        else:
-            self._unfinished.cancel(row.id)
-        if forget_at == row.forget_at:
-            return
-        row.forget_at = forget_at
-        if forget_at < inf:
-            self._gone.set(row.id, forget_at)
-        else:
-            self._gone.cancel(row.id)
 
-    def _put_hash(self, row: Row, value: int, now: float) -> None:
-        change = row.hash ^ value
-        if not change:
-            return
-        if not row.hash:
-            insort(self._hashed, row.id)
-        elif not value:
-            del self._hashed[bisect_left(self._hashed, row.id)]
-        row.hash = value
-        self.fingerprint ^= change
-        bucket = row.id[0]
-        self.bucket_hash[bucket] ^= change
-        self.bucket_changed_at[bucket] = max(now, self.bucket_changed_at[bucket])
+def _is_known(row: Row, version: Version, delta: Delta) -> bool:
+    """Whether this page brings nothing new to a row whose content is at `version`. It may, if other members are known
+    to hold more of the row than is here, or if only an answer of the owner ends its quarantine."""
+    content = row.content
+    if (delta.generation, delta.reached) > version or row.quarantined or row.shadow is not None:
+        return False
+    return content is not None and not row.lags and content.counter >= content.head
+
+
+def _see(row: Row, now: float) -> bool:
+    """Note how this row is shown now. Return whether its member is shown differently than before: another state,
+    standing or own entry."""
+    state, standing, member, before = row.state, row.standing, row.member, row.seen_standing
+    changed = state is not row.seen_state
+    if changed:
+        row.seen_state, row.changed_at = state, now
+    elif standing is before and member is row.seen_member:
+        return False
+    row.seen_standing, row.seen_member = standing, member
+    return standing is not None or before is not None

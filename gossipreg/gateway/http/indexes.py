@@ -9,7 +9,7 @@ here in that state.
 
 from collections.abc import Callable
 
-from gossipreg.core.table.content import KIND_MEMBER
+from gossipreg.core.table.layout import KIND_MEMBER
 from gossipreg.core.table.row import Row
 from gossipreg.model import Instance, NodeId, Version
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gossipreg.config import lan
 from gossipreg.core.node import Node
-from gossipreg.core.table.content import KIND_MEMBER
+from gossipreg.core.table.layout import KIND_MEMBER
 from gossipreg.generation import generation_of
 from gossipreg.model import Member, Rank
 from gossipreg.wire import messages as m

@@ -7,7 +7,7 @@ import pytest
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Effect, Event
 from gossipreg.core.node import Node
-from gossipreg.core.table.content import KIND_SERVICE
+from gossipreg.core.table.layout import KIND_SERVICE
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Claim, Delta, Pull

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Send
 from gossipreg.core.gossip.reconcile import salted
-from gossipreg.core.table.content import KIND_MEMBER
+from gossipreg.core.table.layout import KIND_MEMBER
 from gossipreg.model import Member, Rank, Status
 from gossipreg.wire import codec
 from gossipreg.wire import messages as m
@@ -51,7 +51,7 @@ def hold(host: Host, rows: list[Delta], now: float) -> None:
     table = host.node.table
     for row in rows:
         table.merge_delta(row, from_owner=False, synced=False, now=now - 60)
-    table.bucket_changed_at = [-math.inf] * 256
+    table.hashes.bucket_changed_at = [-math.inf] * 256
     inside.flush(host.node)
 
 
@@ -192,7 +192,7 @@ def test_buckets_are_answered_within_bounds_and_not_twice() -> None:
     speaker.greets(node, START)
     for seed in range(100, 400):
         node.table.merge_delta(Speaker(seed).row, from_owner=False, synced=False, now=START - 60)
-    node.table.bucket_changed_at = [-math.inf] * 256
+    node.table.hashes.bucket_changed_at = [-math.inf] * 256
     for bits in range(m.MAX_BITS + 1):
         asked = m.Buckets(bits + 1, bits, bytes([1]) * (4 << bits))
         several = [asked, asked, replace(asked, salt=99)] if bits < 10 else [asked]

@@ -1,7 +1,7 @@
 """Versions that a member tells of what it holds: who is behind hears of it, and what changed just now is left out."""
 
 from gossipreg.config import lan
-from gossipreg.core.table.content import KIND_SERVICE
+from gossipreg.core.table.layout import KIND_SERVICE
 from gossipreg.wire.messages import Buckets, Hashes, Versions
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node

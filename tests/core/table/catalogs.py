@@ -2,8 +2,9 @@
 
 from gossipreg.config import lan
 from gossipreg.core.table.catalog import Catalog
-from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
-from gossipreg.core.table.table import Row, Table
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.table.row import Row
+from gossipreg.core.table.table import Table
 from gossipreg.model import (
     NOTHING,
     Address,
@@ -72,7 +73,8 @@ class TwoTables:
     def refresh(self, *, pull: bool = True) -> list[Change]:
         if pull:
             self.pull()
-        return [change for id in self.here.drain_touched() for change in self.catalog.refresh(self.here.rows[id])]
+        changed = self.here.changes.follow()
+        return [one for id, change in changed for one in self.catalog.refresh(self.here.rows[id], tuple(change.slots))]
 
     def ids(self, name: str, **how: object) -> list[str]:
         return [instance.service.id for instance in self.catalog.lookup(name, **how)]  # type: ignore[arg-type]  # as given

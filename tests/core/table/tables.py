@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from gossipreg.config import lan
-from gossipreg.core.table.content import KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.facts import Merged
+from gossipreg.core.table.layout import KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.table import Table
 from gossipreg.generation import generation_of
 from gossipreg.model import NOTHING, Address, BootId, Member, NodeId, Rank

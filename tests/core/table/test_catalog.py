@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gossipreg.core.table import catalog as catalog_module
 from gossipreg.core.table.catalog import Catalog
-from gossipreg.core.table.content import KIND_SERVICE
+from gossipreg.core.table.layout import KIND_SERVICE
 from gossipreg.model import (
     Health,
     Instance,

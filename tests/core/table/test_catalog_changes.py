@@ -3,7 +3,7 @@
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.core.table.content import KIND_HEALTH, KIND_SERVICE
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_SERVICE
 from gossipreg.core.table.table import Table
 from gossipreg.model import (
     Health,

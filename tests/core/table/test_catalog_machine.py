@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gossipreg.core.table.catalog import Catalog
-from gossipreg.core.table.content import KIND_HEALTH, KIND_SERVICE
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_SERVICE
 from gossipreg.model import (
     Change,
     Health,

@@ -4,15 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossipreg.core.table.content import (
-    KIND_HEALTH,
-    KIND_MEMBER,
-    KIND_SERVICE,
-    PART_BYTES,
-    Content,
-    key_of,
-    split_key,
-)
+from gossipreg.core.table.content import Content
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE, PART_BYTES, key_of, split_key
+from gossipreg.core.table.own_content import OwnContent
 from gossipreg.errors import TooLarge
 from gossipreg.model import MAX_ROW_BYTES, MAX_VALUE_BYTES, NodeId
 from gossipreg.wire.codec import encode
@@ -24,9 +18,9 @@ FIELDS_BYTES = -room_for(Delta, 0)
 LARGE = bytes(range(256)) * 8
 
 
-def owner(*values: bytes) -> Content:
+def owner(*values: bytes) -> OwnContent:
     """One service a value, in slots from 0."""
-    content = Content(5).own()
+    content = OwnContent(5)
     for slot, value in enumerate(values):
         content.put(KIND_SERVICE, slot, value)
     return content
@@ -79,8 +73,9 @@ def test_a_change_is_one_small_entry() -> None:
 def test_to_write_what_is_there_changes_nothing() -> None:
     content = owner(b"small", LARGE)
     before = content.counter
-    content.put(KIND_SERVICE, 0, b"small")
-    content.put(KIND_SERVICE, 1, LARGE)
+    assert not content.put(KIND_SERVICE, 0, b"small")
+    assert not content.put(KIND_SERVICE, 1, LARGE)
+    assert not content.remove(KIND_SERVICE, 2, 0.0)
     assert content.counter == before
 
 
@@ -89,13 +84,13 @@ def test_a_view_is_the_old_value_until_all_new_parts_are_there() -> None:
     follower = follower_of(content)
     new = LARGE[::-1] + b"longer" * 100
     content.put(KIND_SERVICE, 0, new)
-    follower.drain_dirty()
+    changed: list[int] = []
     while follower.counter < content.counter:
         assert follower.view(KIND_SERVICE, 0) == LARGE
-        assert follower.drain_dirty() == []
-        follower.apply(content.cut(ID, follower.counter, 0))
+        assert changed == []
+        changed = follower.apply(content.cut(ID, follower.counter, 0))
     assert follower.view(KIND_SERVICE, 0) == new
-    assert follower.drain_dirty() == [(KIND_SERVICE, 0)]
+    assert changed == [key_of(KIND_SERVICE, 0)]
     assert follower.whole
 
 
@@ -154,12 +149,13 @@ def test_kinds_not_known_here_are_stored_and_relayed_untouched() -> None:
     assert delta == content.cut(ID, 0, 1400)
 
 
-def test_the_order_of_dirty_slots_is_that_of_their_first_change() -> None:
+def test_a_page_names_the_slots_that_it_changes_in_order() -> None:
     content = owner()
     for kind, slot in [(KIND_HEALTH, 3), (KIND_SERVICE, 1), (KIND_HEALTH, 3), (KIND_MEMBER, 0)]:
-        content.put(kind, slot, bytes([kind, slot, content.counter]))
-    assert content.drain_dirty() == [(KIND_HEALTH, 3), (KIND_SERVICE, 1), (KIND_MEMBER, 0)]
-    assert content.drain_dirty() == []
+        assert content.put(kind, slot, bytes([kind, slot, content.counter]))
+    follower, page = Content(5), content.cut(ID, 0, 1400)
+    assert follower.apply(page) == [key_of(KIND_SERVICE, 1), key_of(KIND_HEALTH, 3), key_of(KIND_MEMBER, 0)]
+    assert follower.apply(page) == [], "nothing in it is new"
 
 
 def test_a_renewed_content_says_the_same_in_a_new_generation() -> None:
@@ -201,7 +197,7 @@ def test_a_full_row_takes_replacements_and_no_more() -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 900)), min_size=1), st.integers(300, 8900))
 def test_a_page_fits_its_limit_or_is_one_entry(values: list[tuple[int, int]], limit: int) -> None:
-    content = Content(MAX_VERSION).own()
+    content = OwnContent(MAX_VERSION)
     content.counter = 2**40
     for slot, size in values:
         content.put(KIND_SERVICE, slot, bytes(size))
@@ -342,7 +338,6 @@ def test_a_hostile_writer_makes_no_exception_and_no_disorder(deltas: list[Delta]
         kind, slot, _ = split_key(key)
         content.view(kind, slot)
     content.cut(ID, 3, 500)
-    content.drain_dirty()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gossipreg.core.table.content import KIND_MEMBER
+from gossipreg.core.table.layout import KIND_MEMBER
 from gossipreg.model import NOTHING, BootId, Member, Status
 from gossipreg.wire.messages import Claim
 from gossipreg.wire.values import encode_member

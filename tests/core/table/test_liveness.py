@@ -5,10 +5,11 @@ from itertools import product
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.core.table.content import KIND_MEMBER, Content
 from gossipreg.core.table.facts import Merged, MergeOutcome
-from gossipreg.core.table.row import State
-from gossipreg.core.table.table import Table, rises
+from gossipreg.core.table.layout import KIND_MEMBER
+from gossipreg.core.table.own_content import OwnContent
+from gossipreg.core.table.row import State, rises
+from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import MAX_INCARNATION, Claim
 from gossipreg.wire.values import encode_member
@@ -28,7 +29,7 @@ def table_with(status: Status = Status.UP, rank: Rank = ALIVE, hold_s: float = 0
 
 
 def tell(table: Table, generation: int, status: Status = Status.UP, hold_s: float = 0.0, *, now: float = NOW) -> Merged:
-    owner = Content(generation).own()
+    owner = OwnContent(generation)
     member = Member("other", BootId(bytes(8)), (Address("127.0.0.1", 1),), status=status, hold_s=hold_s)
     owner.put(KIND_MEMBER, 0, encode_member(member))
     return table.merge_delta(owner.cut(OTHER, 0, 1400), from_owner=True, synced=True, now=now)
@@ -91,7 +92,7 @@ def test_each_claim_rises_over_each_state_or_does_not(
 
 def tell_left(table: Table) -> None:
     """The owner's second write: it leaves."""
-    owner = Content(GENERATION).own()
+    owner = OwnContent(GENERATION)
     for status in (Status.UP, Status.LEFT):
         owner.put(KIND_MEMBER, 0, encode_member(Member("other", BootId(bytes(8)), (Address("::1", 1),), status=status)))
     table.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=False, synced=True, now=NOW)
@@ -129,7 +130,7 @@ def test_content_raises_the_generation_and_nothing_else(held: Rank, generation: 
 
 def test_no_content_revives_a_dead_incarnation() -> None:
     table = table_with(rank=DEAD)
-    owner = Content(GENERATION).own()
+    owner = OwnContent(GENERATION)
     owner.put(KIND_MEMBER, 0, b"x")
     owner.put(KIND_MEMBER, 0, b"y")
     merged = table.merge_delta(owner.cut(OTHER, 1, 1400), from_owner=True, synced=True, now=NOW)

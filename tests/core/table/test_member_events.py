@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gossipreg.core.effects import Effect, Event
-from gossipreg.core.table.content import KIND_MEMBER
+from gossipreg.core.table.layout import KIND_MEMBER
 from gossipreg.model import Member, Status
 from gossipreg.wire.values import encode_member
 from tests.core.cluster import START

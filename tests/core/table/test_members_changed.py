@@ -8,7 +8,7 @@ import pytest
 from gossipreg.config import lan
 from gossipreg.core.effects import Changed, Effect, MembersChanged
 from gossipreg.core.node import Node
-from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.model import Address, Health, Member, NodeId, Rank, Service, Status
 from gossipreg.wire.messages import Claim
 from gossipreg.wire.values import encode_health, encode_member, encode_service

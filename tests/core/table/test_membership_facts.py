@@ -6,8 +6,8 @@ import pytest
 
 from gossipreg.core.context import Context
 from gossipreg.core.table.catalog import Catalog
-from gossipreg.core.table.content import KIND_SERVICE
 from gossipreg.core.table.facts import HiddenRowChanged, LeftRing, LeftTable, ProcessNamed, StateChanged
+from gossipreg.core.table.layout import KIND_SERVICE
 from gossipreg.core.table.membership import MembershipIndex
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.timers import Timers

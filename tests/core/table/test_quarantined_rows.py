@@ -2,7 +2,7 @@
 
 import pytest
 
-from gossipreg.core.table.content import KIND_SERVICE
+from gossipreg.core.table.layout import KIND_SERVICE
 from gossipreg.model import NOTHING, Version
 from tests.core.table.tables import CONFIG, HOUR_MS, WALL_MS, generation_at, node, owner, pull, table
 

@@ -2,25 +2,23 @@
 
 from dataclasses import replace
 
-from gossipreg.core.table.content import KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.facts import Merged, MergeOutcome
+from gossipreg.core.table.layout import KIND_MEMBER, KIND_SERVICE
 from gossipreg.model import NOTHING, BootId, Liveness, Member, Rank, Status, Version
 from gossipreg.wire.messages import Claim
 from gossipreg.wire.values import encode_member
-from tests.core.table.tables import CONFIG, GENERATION, kill, node, owner, pull, table
+from tests.core.table.tables import GENERATION, kill, node, owner, pull, table
 
 
 def test_a_row_comes_whole_and_tables_are_equal() -> None:
     one, two = owner(1, b"a", b"b"), owner(2, bytes(3000))
     (merged,) = pull(two, one, one.own.id)
-    assert merged == Merged(
-        MergeOutcome.APPLIED, NOTHING, one.own.version, news=True, claim=Liveness(GENERATION, 0, Rank.ALIVE)
-    )
+    assert merged == Merged(MergeOutcome.APPLIED, NOTHING, one.own.version, claim=Liveness(GENERATION, 0, Rank.ALIVE))
     assert one.fingerprint != two.fingerprint
     steps = pull(one, two, two.own.id, limit=500)
-    assert [step.news for step in steps] == [False] * (len(steps) - 1) + [True]
+    assert [step.content_rose for step in steps] == [False] * (len(steps) - 1) + [True]
     assert one.fingerprint == two.fingerprint
-    assert one.bucket_hash == two.bucket_hash
+    assert one.hashes.bucket_hash == two.hashes.bucket_hash
 
 
 def test_a_row_answers_once_its_first_snapshot_is_whole() -> None:
@@ -31,10 +29,10 @@ def test_a_row_answers_once_its_first_snapshot_is_whole() -> None:
     two.merge_delta(page, from_owner=True, synced=True, now=0.0)
     row = two.rows[one.own.id]
     assert row.member is not None, "it can be spoken to before"
-    assert (row.answers, row.behind, row.content_version, two.fingerprint) == (False, True, NOTHING, empty)
+    assert (row.answers, row.shadow is None, row.content_version, two.fingerprint) == (False, False, NOTHING, empty)
     assert row.version == row.pull_from == Version(GENERATION, page.reached)
     pull(two, one, one.own.id)
-    assert (row.answers, row.behind, row.content_version) == (True, False, one.own.version)
+    assert (row.answers, row.shadow, row.content_version) == (True, None, one.own.version)
 
 
 def test_an_update_is_gossiped_on_the_version_that_others_have() -> None:
@@ -45,7 +43,7 @@ def test_an_update_is_gossiped_on_the_version_that_others_have() -> None:
     page = one.page(one.own.id, before, 1400)
     assert page is not None
     merged = two.merge_delta(page, from_owner=True, synced=True, now=0.0)
-    assert merged == Merged(MergeOutcome.APPLIED, before, one.own.version, news=True)
+    assert merged == Merged(MergeOutcome.APPLIED, before, one.own.version)
     assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.NOTHING
     assert two.page(one.own.id, before, 1400) == page, "relays hand on the bytes as they came"
 
@@ -221,18 +219,6 @@ def test_a_row_that_never_matches_its_digest_is_fetched_twice() -> None:
     assert two.rows[one.own.id].answers
 
 
-def test_touched_rows_are_named_once_in_order_and_those_gone_too() -> None:
-    two, others = table(2), [owner(number, b"a") for number in (5, 4)]
-    assert two.drain_touched() == [node(2)]
-    for other in (*others, others[0]):
-        pull(two, other, other.own.id)
-    kill(two, node(5))
-    assert two.drain_touched() == [node(5), node(4)]
-    assert two.expire(CONFIG.dead_row_brief_s) == [node(5)]
-    assert two.drain_touched() == [node(5)]
-    assert two.drain_touched() == []
-
-
 def test_dead_rows_are_not_handed_on_and_departed_ones_are() -> None:
     one, two = owner(1, b"a"), table(2)
     pull(two, one, one.own.id)
@@ -270,8 +256,7 @@ def test_an_unreadable_member_entry_keeps_the_known_one() -> None:
     one, two = owner(1, b"a"), table(2)
     pull(two, one, node(1))
     member = two.rows[node(1)].member
-    assert one.own.content is not None
-    one.own.content.put(KIND_MEMBER, 0, b"\xff")
+    one.write(KIND_MEMBER, 0, b"\xff", 0.0)
     pull(two, one, node(1))
     assert two.counts["bad_member"] == 1
     assert two.rows[node(1)].member is member

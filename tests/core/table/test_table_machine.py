@@ -13,17 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gossipreg.config import lan
-from gossipreg.core.table.content import (
-    ENTRY_BYTES,
-    KIND_HEALTH,
-    KIND_MEMBER,
-    KIND_SERVICE,
-    Content,
-    hash64,
-    split_key,
-)
+from gossipreg.core.table.content import Content
+from gossipreg.core.table.fingerprint import BUCKETS, row_hash
+from gossipreg.core.table.layout import ENTRY_BYTES, KIND_HEALTH, KIND_MEMBER, KIND_SERVICE, hash64, split_key
+from gossipreg.core.table.own_content import OwnContent
 from gossipreg.core.table.row import Row
-from gossipreg.core.table.table import BUCKETS, ROW_BYTES, Table, row_hash
+from gossipreg.core.table.table import ROW_BYTES, Table
 from gossipreg.generation import generation_of
 from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, Rank, Status, Version
 from gossipreg.wire.messages import Claim, Delta
@@ -108,7 +103,7 @@ class Replicas(RuleBasedStateMachine):
 
     def _write(self, table: Table, kind: int, slot: int, value: bytes | None) -> None:
         content = table.own.content
-        assert content is not None
+        assert isinstance(content, OwnContent)
         history = self.histories.setdefault((table.own.id, content.generation), History())
         before = dict(content.entries)
         if value is not None:
@@ -243,10 +238,10 @@ class Replicas(RuleBasedStateMachine):
                     whole = row.content.whole and row.content.generation == row.liveness.generation
                     value = row_hash(CONFIG.cluster, row.id, row.content_version, row.content.digest if whole else 0)
                     buckets[row.id[0]] ^= value
-                    assert (row.id, value) in table.rows_in(row.id[0])
-            assert table.bucket_hash == buckets
+                    assert (row.id, value) in table.hashes.rows_in(row.id[0])
+            assert table.hashes.bucket_hash == buckets
             assert table.fingerprint == xor(buckets)
-            in_buckets = [id for bucket in range(BUCKETS) for id, _ in table.rows_in(bucket)]
+            in_buckets = [id for bucket in range(BUCKETS) for id, _ in table.hashes.rows_in(bucket)]
             assert in_buckets == sorted(row.id for row in table.rows.values() if row.hash)
             assert table.size_bytes == size_bytes
 

@@ -10,7 +10,7 @@ import dns.rcode
 import dns.rdatatype
 
 from gossipreg.core.effects import Changed, Effect, MembersChanged
-from gossipreg.core.table.content import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
+from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.gateway.dns.answers import DnsAnswers
 from gossipreg.gateway.dns.directory import Directory
 from gossipreg.gateway.dns.names import make_zones
