@@ -13,18 +13,16 @@ import pytest
 
 from gossipreg.drops import DROPS, FAMILIES
 from tests import house_rules
-from tests.wiring_rules import Wiring
+from tests.wiring_rules import Wiring, row_writes
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 400
-STILL_LONGER = {"content.py", "table.py"}
-"""Files of the core that are being split; until then up to 500 lines."""
 PURE = ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "config", "wire", "core")
 
 MAPPED = (
     *("client", "client/picking", "client/watching"),
-    *("core", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net"),
+    *("core", "core/table", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net"),
 )
 """Folders whose map names all their files."""
 
@@ -97,6 +95,12 @@ def test_parts_of_the_core_are_set_up_by_their_constructors() -> None:
     assert [fault for path, tree in CORE_TREES.items() for fault in listed(path, WIRING.patches(tree))] == []
 
 
+def test_only_the_table_changes_rows() -> None:
+    files = [path for path in FILES if path.is_relative_to(PACKAGE) and path.parent != PACKAGE / "core" / "table"]
+    assert len(files) > 100
+    assert [fault for path in files for fault in listed(path, row_writes(TREES[path]))] == []
+
+
 @pytest.mark.parametrize("path", PURE_FILES, ids=dotted)
 def test_core_and_wire_read_no_clock_socket_or_randomness(path: Path) -> None:
     assert listed(path, house_rules.purity_faults(TREES[path])) == []
@@ -104,13 +108,7 @@ def test_core_and_wire_read_no_clock_socket_or_randomness(path: Path) -> None:
 
 @pytest.mark.parametrize("path", TREES, ids=dotted)
 def test_a_file_holds_one_idea_and_stays_short(path: Path) -> None:
-    most = 500 if path.name in STILL_LONGER else MAX_LINES
-    assert len(path.read_text().splitlines()) <= most, "split it by ideas"
-
-
-def test_longer_files_are_named_only_while_they_are_longer() -> None:
-    longer = {path.name for path in FILES if len(path.read_text().splitlines()) > MAX_LINES}
-    assert STILL_LONGER - longer == set(), "take it out of STILL_LONGER"
+    assert len(path.read_text().splitlines()) <= MAX_LINES, "split it by ideas"
 
 
 def test_a_file_of_tests_stays_short() -> None:

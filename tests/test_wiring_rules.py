@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.wiring_rules import Wiring
+from tests.wiring_rules import Wiring, row_writes
 
 CORE = """
 class Channel: ...
@@ -103,3 +103,60 @@ def test_a_part_that_is_set_from_outside_is_found(body: str, names: list[str]) -
 )
 def test_data_and_a_parts_own_attributes_are_left_alone(body: str) -> None:
     assert patched(body) == []
+
+
+def written(body: str, arguments: str = "self, id") -> list[str]:
+    source = f"""
+class Prober:
+    def probe({arguments}):
+        {body}
+"""
+    return [fault.partition(" ")[0] for _, fault in row_writes(ast.parse(source))]
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ("row.hidden = True", ["row.hidden"]),
+        ("a, row.hidden = 1, True", ["row.hidden"]),
+        ("row.incarnation += 1", ["row.incarnation"]),
+        ("found = self._table.rows.get(id); found.hidden = True", ["found.hidden"]),
+        ("found = self._table.rows[id]; found.content.counter += 1", ["found.content.counter"]),
+        ("rows = self._table.rows; found = rows[id]; found.hidden = True", ["found.hidden"]),
+        ("for one in self._table.rows.values(): one.hidden = True", ["one.hidden"]),
+        ("for id, one in table.rows.items(): one.hidden = True", ["one.hidden"]),
+        ("made = Row(id, liveness, 0.0); made.member = None", ["made.member"]),
+        ("if (seen := self.row(id)) is not None: seen.hidden = True", ["seen.hidden"]),
+        ("self._table.rows[id].hidden = True", ["self._table.rows[id].hidden"]),
+        ("self._table.own.liveness = 1", ["self._table.own.liveness"]),
+        ("self._table.rows[id] = 1", ["self._table.rows[id]"]),
+        ("del self._table.rows[id]", ["self._table.rows[id]"]),
+        ("self._table.rows.pop(id)", ["self._table.rows.pop()"]),
+        ("row.content.apply(delta)", ["row.content.apply()"]),
+        ("content = row.content; content.put(1, 2, b'')", ["content.put()"]),
+        ("self._table.own.content.remove(1, 2, 0.0)", ["self._table.own.content.remove()"]),
+    ],
+)
+def test_a_change_of_a_row_is_found(body: str, names: list[str]) -> None:
+    assert written(body) == names
+
+
+def test_a_change_of_an_argument_that_is_a_row_is_found() -> None:
+    assert written("known.hidden = True", "self, known: Row | None") == ["known.hidden"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "suspicion.hidden = True",
+        "rows = {}; rows[id] = 1; rows.pop(id)",
+        "self.row = 1",
+        "found = self._table.rows.get(id); found = found.hidden",
+        "row = self._table.rows.get(id)",
+        "self._table.hide(id, True)",
+        "self._rows[id] = 1",
+        "self._outbox.put(id, 1)",
+    ],
+)
+def test_reading_rows_and_changing_other_things_is_left_alone(body: str) -> None:
+    assert written(body) == []

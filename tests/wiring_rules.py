@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.house_rules import Fault
 
-RECORDS = ("Row", "Content", "Peer")
+RECORDS = ("Row", "Content", "OwnContent", "RowChange", "Peer")
 """Data that a node holds once for each member."""
 EVERY_PART_HAS = ("Context", "Timers")
 """Not counted: settings, time, timers, counters."""
@@ -103,6 +103,97 @@ class Wiring:
     def _is_part(self, name: str) -> bool:
         holder = self._holders.get(name)
         return holder is not None and holder.is_part and name not in EVERY_PART_HAS
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+_CHANGES_CONTENT = ("apply", "put", "remove", "expire_tombstones")
+_CHANGES_ROWS = ("pop", "clear", "update", "setdefault", "popitem")
+
+
+def row_writes(tree: ast.AST) -> Iterator[Fault]:
+    """Changes of a row, of its content, or of the rows of a table. A row is what is called `row` or `own`, what is
+    annotated as Row, and what was taken out of `rows`."""
+    names = {"row", "own", *_names_of_rows(tree)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=value, attr=method)):
+                of_row = method in _CHANGES_CONTENT and _is_content(value, names)
+                if of_row or (method in _CHANGES_ROWS and _is_rows(value)):
+                    yield node.lineno, f"{ast.unparse(node.func)}() changes a row: {_BY_A_METHOD}"
+            case ast.Delete(targets=targets):
+                yield from (_row_write(target) for target in targets if _is_part_of_row(target, names))
+            case ast.FunctionDef():
+                yield from (_row_write(target) for target in _targets(node) if _is_part_of_row(target, names))
+
+
+_BY_A_METHOD = "give the table a method for it (core/table/table.py), since only the table knows what follows"
+
+
+def _row_write(target: ast.expr) -> Fault:
+    return target.lineno, f"{ast.unparse(target)} is changed: {_BY_A_METHOD}"
+
+
+def _is_part_of_row(target: ast.expr, names: set[str]) -> bool:
+    match target:
+        case ast.Attribute(value=value):
+            return _is_row(value, names) or _is_content(value, names)
+        case ast.Subscript(value=value):
+            return _is_rows(value)
+    return False
+
+
+def _is_row(value: ast.expr, names: set[str]) -> bool:
+    match value:
+        case ast.Name(id=name):
+            return name in names
+        case ast.Attribute(attr=name):
+            return name in ("row", "own")
+    return _is_taken_out(value)
+
+
+def _is_content(value: ast.expr, names: set[str]) -> bool:
+    match value:
+        case ast.Attribute(value=owner, attr="content" | "shadow"):
+            return _is_row(owner, names)
+        case ast.Name(id="content" | "shadow"):
+            return True
+    return False
+
+
+def _is_rows(value: ast.expr) -> bool:
+    """`table.rows` and `self._table.rows`, and not a local variable, which may be a dictionary of anything."""
+    return isinstance(value, ast.Attribute) and value.attr == "rows"
+
+
+def _is_taken_out(value: ast.expr) -> bool:
+    """`rows[id]`, `rows.get(id)`, `node.row(id)`."""
+    match value:
+        case ast.Subscript(value=rows) | ast.Call(func=ast.Attribute(value=rows, attr="get")):
+            return _is_rows(rows) or (isinstance(rows, ast.Name) and rows.id == "rows")
+        case ast.Call(func=ast.Name(id="Row") | ast.Attribute(attr="row")):
+            return True
+    return False
+
+
+def _names_of_rows(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(arg=name, annotation=ast.expr() as annotation) if "Row" in _names(annotation):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation) if "Row" in _names(annotation):
+                yield name
+            case ast.Assign(targets=targets, value=value) if _is_taken_out(value):
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
+            case ast.NamedExpr(target=ast.Name(id=name), value=value) if _is_taken_out(value):
+                yield name
+            case ast.For(target=target, iter=ast.Call(func=ast.Attribute(value=rows, attr="values" | "items"))):
+                names = target.elts[-1:] if isinstance(target, ast.Tuple) else [target]
+                if _is_rows(rows):
+                    yield from (name.id for name in names if isinstance(name, ast.Name))
+
+
+# -- what the text of a class says -------------------------------------------------------------------------------------
 
 
 def _holder(node: ast.ClassDef) -> Holder:
