@@ -91,6 +91,10 @@ def test_a_part_of_the_core_holds_few_others() -> None:
     )
 
 
+def test_parts_of_the_core_hold_each_other_one_way() -> None:
+    assert WIRING.circles() == [], "let one of them return facts"
+
+
 def test_parts_of_the_core_are_set_up_by_their_constructors() -> None:
     assert [fault for path, tree in CORE_TREES.items() for fault in listed(path, WIRING.patches(tree))] == []
 

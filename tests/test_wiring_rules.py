@@ -51,6 +51,22 @@ def test_held_parts_are_those_that_act() -> None:
     assert set(wiring.parts()) == {"Channel", "Table", "Ring", "Prober", "Catalog"}
 
 
+def test_parts_that_hold_each_other_in_a_circle_are_found() -> None:
+    circle = """
+class Prober:
+    def __init__(self, suspicions: "Suspicions") -> None:
+        self._suspicions = suspicions
+
+class Suspicions:
+    health: "Health"
+
+class Health:
+    prober: Prober | None
+"""
+    assert Wiring([ast.parse(CORE)]).circles() == []
+    assert [sorted(one) for one in Wiring([ast.parse(circle)]).circles()] == [["Health", "Prober", "Suspicions"]]
+
+
 def patched(body: str) -> list[str]:
     source = f"""
 class Node(Base):

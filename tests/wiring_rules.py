@@ -45,6 +45,24 @@ class Wiring:
         held = {one for types in holder.attributes.values() for one in types if one != name and self._is_part(one)}
         return held.union(*map(self.held_by, holder.bases))
 
+    def circles(self) -> list[list[str]]:
+        """The parts that hold each other in a circle, each circle once: A holds B, B holds A."""
+        found: dict[frozenset[str], list[str]] = {}
+        done: set[str] = set()
+
+        def visit(name: str, path: list[str]) -> None:
+            if name in path:
+                circle = path[path.index(name) :]
+                found.setdefault(frozenset(circle), circle)
+            elif name not in done:
+                for other in sorted(self.held_by(name)):
+                    visit(other, [*path, name])
+                done.add(name)
+
+        for name in self.parts():
+            visit(name, [])
+        return list(found.values())
+
     def patches(self, tree: ast.AST) -> Iterator[Fault]:
         """Assignments from outside: to any attribute of a part, and to an attribute that holds a part or a function."""
         for node in ast.walk(tree):
