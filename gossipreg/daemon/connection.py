@@ -179,9 +179,15 @@ class LocalConnection:
         await self.outgoing.wait_flushed()
 
 
+_http_speakers: list[Callable[[LocalConnection], Speaker]] = []
+"""The class of the speakers of HTTP, once it is loaded."""
+
+
 async def _http_speaker() -> Callable[[LocalConnection], Speaker]:
-    """The speaker of HTTP. Reading it from the disk takes some 30 ms, so the first time is in a thread."""
-    return await trio.to_thread.run_sync(_load_http_speaker)
+    """Reading it from the disk takes some 30 ms, so the first time is in a thread."""
+    if not _http_speakers:
+        _http_speakers.append(await trio.to_thread.run_sync(_load_http_speaker))
+    return _http_speakers[0]
 
 
 def _load_http_speaker() -> Callable[[LocalConnection], Speaker]:
