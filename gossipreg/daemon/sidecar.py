@@ -105,7 +105,11 @@ class Sidecar:
                 "seeds": list(settings.seeds),
                 **shown_addresses(opened.gateways),
             },
-            more_counts=lambda: {"watches": len(self.watches), **counts_of(opened.gateways)},
+            more_counts=lambda: {
+                "watches": len(self.watches),
+                "clients": len(opened.local_socket.places),
+                **counts_of(opened.gateways),
+            },
             more={"config": config_method(opened, self.node), "unmet": self.state.unmet},
             more_commands={
                 "reload": reload_method(self.reload, settings, self.services),

@@ -44,6 +44,7 @@ _COUNTER_GAUGES = {
     "checks_waiting": ("gossipreg_queue_checks", "Health checks that are due and wait for a free slot"),
     "tasks": ("gossipreg_tasks", "Tasks on the event loop"),
     "watches": ("gossipreg_watches", "Watches of the local socket's clients"),
+    "clients": ("gossipreg_clients", "Clients connected to the local socket"),
 }
 _COUNTERS = {
     "probes": ("gossipreg_probes_total", "Probes sent"),
