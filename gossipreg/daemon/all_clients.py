@@ -8,13 +8,17 @@ the machine, nor those that send requests without an end.
 from collections.abc import Iterable
 from typing import Protocol
 
+from gossipreg.wire.rpc import SMALL_BYTES
+
 MAX_QUEUED_BYTES = 16 << 20
 MAX_WRITING_BYTES = 256 << 20
 """A lookup of 10,000 instances has some 3 MB."""
 MAX_HELD_BYTES = 16 << 20
 HELD_TOO_MUCH = "all clients together have sent too much of requests that are not whole: send whole ones, one by one"
 SPARED_BYTES = 64 * 1024
-"""A client that makes the sidecar keep no more than this is not disconnected for these bounds."""
+"""A client for which no more than this waits is not disconnected for these bounds."""
+HELD_SPARED_BYTES = SMALL_BYTES
+"""The same for a part of a request: many clients may hold one."""
 COUNTED_FROM_BYTES = 16 * 1024
 """Smaller pieces of a message that is being written do not count."""
 
@@ -42,7 +46,7 @@ class AllClients:
     def hold(self, before: int, held: int) -> bool:
         """A client held `before` bytes of a request that is not whole, and holds `held` now. False: too many."""
         self.held_bytes += held - before
-        return held <= SPARED_BYTES or self.held_bytes <= MAX_HELD_BYTES
+        return held <= HELD_SPARED_BYTES or self.held_bytes <= MAX_HELD_BYTES
 
     def too_much_queued(self, waiting: int, more: int) -> bool:
         """Whether to disconnect a client for which `waiting` bytes would wait with these `more` ones."""

@@ -33,6 +33,9 @@ COUNTED_FROM_BYTES = 64 * 1024
 BYTES_A_CONTAINER = 32
 """A larger message has at most one container for so many bytes. An instance takes over 200 bytes and has four."""
 
+SMALL_BYTES = 4096
+"""No more than this is measured twice."""
+
 REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
 
 Message = tuple[Any, ...]
@@ -78,7 +81,7 @@ def encode_notification(method: str, params: Params) -> bytes:
 class Decoder:
     """Cuts one direction of one connection into messages. After an exception the stream is lost: close it.
 
-    While no message is in hand it holds no Unpacker: one takes 45 KiB, and most connections only wait.
+    It holds an Unpacker only while a larger part of a message is in hand: one takes 45 KiB, and most connections wait.
     """
 
     __slots__ = ("_max_bytes", "_measure", "_pending", "_pending_offset")
@@ -110,6 +113,7 @@ class Decoder:
             # Its own bound is off, since ours is checked below; its buffer starts small (by default 1 MiB).
             self._measure = Unpacker(max_buffer_size=0, read_size=4096)
             self._pending_offset = 0
+            data = bytes(self._pending)
         self._measure.feed(data)
         while (size_bytes := self._next_size_untrusted(self._measure)) is not None:
             if size_bytes > self._max_bytes:
@@ -121,8 +125,8 @@ class Decoder:
             yield message
         if len(self._pending) > self._max_bytes:
             raise TooLarge(f"a message is larger than {self._max_bytes} bytes")
-        if not self._pending:
-            self._measure = None
+        if len(self._pending) <= SMALL_BYTES:
+            self._measure = None  # the little that waits is measured again with what comes
 
     def _next_size_untrusted(self, measure: Unpacker) -> int | None:
         if not self._pending:

@@ -54,6 +54,31 @@ def test_messages_come_out_whole_however_the_stream_is_cut(sent: list[tuple[Any,
     assert received == sent
 
 
+@given(st.lists(st.integers(0, 3 * rpc.SMALL_BYTES), min_size=1, max_size=4), st.integers(1, rpc.SMALL_BYTES + 100))
+def test_large_and_small_messages_come_out_of_small_parts(sizes: list[int], part_bytes: int) -> None:
+    decoder = rpc.Decoder()
+    received: list[rpc.Message] = []
+    data = b"".join(rpc.encode_request(number, "m", {"a": "b" * size}) for number, size in enumerate(sizes))
+    for at in range(0, len(data), part_bytes):
+        received += decoder.feed_untrusted(data[at : at + part_bytes])
+        assert decoder.held_bytes <= len(data)
+    assert [len(message[3]["a"]) for message in received] == sizes
+    assert decoder.empty
+
+
+def test_a_decoder_at_rest_takes_hardly_any_memory() -> None:
+    begun = rpc.encode_request(1, "lookup", {"name": "web"})[:-1]
+    tracemalloc.start()
+    try:
+        decoders = [rpc.Decoder() for _ in range(100)]
+        for decoder in decoders:
+            assert list(decoder.feed_untrusted(begun)) == []
+        size_bytes = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert size_bytes / len(decoders) < 1000
+
+
 def read_all(data: bytes, places: list[int], max_bytes: int = rpc.MAX_REQUEST_BYTES) -> list[rpc.Message]:
     """Messages until the end or the first refusal; any other exception is the caller's failure."""
     decoder = rpc.Decoder(max_bytes)
