@@ -20,7 +20,7 @@ def a_cluster(config: Config = lan) -> tuple[Node, list[Speaker], Speaker]:
     members = [Speaker(seed) for seed in (1, 2, 3)]
     insider = Speaker(4)
     for one in (*members, insider):
-        one.greets(node, START)
+        one.handshake(node, START)
     return node, members, insider
 
 

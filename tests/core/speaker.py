@@ -1,4 +1,4 @@
-"""A node under test, and a `Speaker`: a peer that sends any messages, sealed as by a member, without running a node."""
+"""A node under test, and a `Speaker`: a peer that runs no node, and sends any message, sealed as a member seals it."""
 
 import random
 from collections.abc import Iterable
@@ -106,36 +106,41 @@ class Speaker:
         self._opener = Opener(keyring)
 
     def sealed(self, *messages: Message) -> bytes:
+        """Return a datagram with these messages."""
         return self._sealer.seal(b"".join(map(codec.encode, messages)))
 
     def sealed_body(self, body: bytes) -> bytes:
+        """Return a datagram with these bytes in place of messages."""
         return self._sealer.seal(body)
 
     @property
     def row(self) -> Delta:
+        """The first page of this peer's own row."""
         return self.content.cut(self.id, 0, 1300)
 
     def hello(self, nonce: int = 0, echo: int = 0) -> Hello:
         return Hello(self.cluster, self.id, self.generation, nonce, echo, protocol=self.protocol)
 
-    def says(self, node: Node, now: float, *messages: Message, at: Address | None = None) -> list[Effect]:
+    def send_to(self, node: Node, now: float, *messages: Message, at: Address | None = None) -> list[Effect]:
+        """Send these messages to the node in one datagram, from this peer's address or from `at`; return its
+        effects."""
         return node.receive(self.sealed(*messages), at or self.address, now)
 
-    def heard(self, effects: Iterable[Effect], at: Address | None = None) -> list[Message]:
-        """Return the messages that were sent to this peer (to its address, or to `at`), in order."""
+    def received(self, effects: Iterable[Effect], at: Address | None = None) -> list[Message]:
+        """Return the messages in these effects that were sent to this peer's address, or to `at`, in order."""
         found: list[Message] = []
         for effect in effects:
             if isinstance(effect, Send) and effect.destination == (at or self.address):
                 found += codec.decode_untrusted(self._opener.open_untrusted(effect.datagram).body)[0]
         return found
 
-    def greets(self, node: Node, now: float, *, with_row: bool = True) -> list[Effect]:
+    def handshake(self, node: Node, now: float, *, with_row: bool = True) -> list[Effect]:
         """Complete the handshake: a session, a proven address, and the peer's row in the node's table."""
-        asked = self.heard(self.says(node, now, self.hello(nonce=5)))
+        asked = self.received(self.send_to(node, now, self.hello(nonce=5)))
         assert isinstance(asked[0], Hello)
         assert asked[0].echo == 5
         proof = replace(self.hello(), echo=asked[0].nonce)
-        return self.says(node, now, proof, *([self.row] if with_row else []))
+        return self.send_to(node, now, proof, *([self.row] if with_row else []))
 
 
 def bytes_to(effects: Iterable[Effect], address: Address) -> int:

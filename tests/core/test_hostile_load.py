@@ -38,11 +38,11 @@ def keep_company(node: Node, now: float, until: float, live: list[Speaker]) -> f
 
 def answer_all(node: Node, now: float, effects: list[Effect], live: list[Speaker]) -> None:
     for one in live:
-        for message in one.heard(effects):
+        for message in one.received(effects):
             if isinstance(message, m.Probe):
-                one.says(node, now, m.Ack(message.number, message.fingerprint))
+                one.send_to(node, now, m.Ack(message.number, message.fingerprint))
             elif isinstance(message, m.PingReq):
-                one.says(node, now, m.Nack(message.number, False))
+                one.send_to(node, now, m.Nack(message.number, False))
 
 
 def test_forgotten_invented_members_leave_no_memory() -> None:
@@ -54,19 +54,19 @@ def test_forgotten_invented_members_leave_no_memory() -> None:
     now = START + 1
     for at, one in enumerate(invented):
         if at % 4 == 0:
-            one.greets(node, now)
+            one.handshake(node, now)
         elif at % 4 == 1:
-            one.greets(node, now, with_row=False)
+            one.handshake(node, now, with_row=False)
         else:
-            insider.says(node, now, replace(one.row, generation=GENERATION + (at << 30)))
-        insider.says(node, now, m.Announce(one.id, GENERATION + 1, 50), m.PingReq(at, one.id), m.Probe(at, at))
-        one.says(node, now, m.List(b""), m.Probe(1, 1), m.Buckets(at + 1, 4, bytes(range(1, 65))))
+            insider.send_to(node, now, replace(one.row, generation=GENERATION + (at << 30)))
+        insider.send_to(node, now, m.Announce(one.id, GENERATION + 1, 50), m.PingReq(at, one.id), m.Probe(at, at))
+        one.send_to(node, now, m.List(b""), m.Probe(1, 1), m.Buckets(at + 1, 4, bytes(range(1, 65))))
         now += 0.01
     now = keep_company(node, now, now + 1, live)
     for one in invented:  # the dead go on talking
-        insider.says(node, now, Claim(one.id, m.MAX_VERSION >> 2, 0, Rank.DEAD, insider.id))
-        insider.says(node, now, Claim(one.id, one.generation, 9, Rank.DEAD, insider.id))
-        one.says(node, now, m.Probe(1, 1))
+        insider.send_to(node, now, Claim(one.id, m.MAX_VERSION >> 2, 0, Rank.DEAD, insider.id))
+        insider.send_to(node, now, Claim(one.id, one.generation, 9, Rank.DEAD, insider.id))
+        one.send_to(node, now, m.Probe(1, 1))
     now = keep_company(node, now, now + 45, live)
     assert {info.id for info in node.members(now)} <= {node.id, *(one.id for one in live)}
     ids = {one.id for one in invented}
@@ -107,9 +107,9 @@ def test_no_datagram_takes_long_or_causes_endless_answers() -> None:
     node, insider, ids = a_full_table()
     now = START + 1
     node.advance(now)
-    pinged = insider.heard(inside.ping(node, insider.id))
+    pinged = insider.received(inside.ping(node, insider.id))
     number = next(message.number for message in pinged if isinstance(message, m.Probe))
-    begun = insider.heard(insider.says(node, now, m.Ack(number, 12345)))
+    begun = insider.received(insider.send_to(node, now, m.Ack(number, 12345)))
     asked = next(message for message in begun if isinstance(message, m.Buckets))
     anything = bytes(range(1, 65))
     cases: dict[str, list[Message]] = {

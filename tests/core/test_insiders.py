@@ -104,11 +104,11 @@ def test_an_insiders_broken_messages_are_dropped_with_a_reason(several: list[Mes
 
 def test_a_new_generation_outlives_the_highest_incarnation() -> None:
     node, members, insider = a_cluster()
-    told = insider.says(node, START, Claim(node.id, GENERATION, m.MAX_INCARNATION, Rank.DEAD, insider.id))
+    told = insider.send_to(node, START, Claim(node.id, GENERATION, m.MAX_INCARNATION, Rank.DEAD, insider.id))
     own = node.table.own
     assert own.liveness > (GENERATION, m.MAX_INCARNATION, Rank.DEAD)
     assert counted(node, "table.incarnation_exhausted") == 1
-    answer = insider.heard(told)
+    answer = insider.received(told)
     assert Claim(node.id, *own.liveness, by=node.id) in answer
     row = [page for page in everything_told(node, START + 1, members) if isinstance(page, Delta)]
     assert {page.generation for page in row if page.id == node.id} == {own.liveness.generation}
@@ -117,7 +117,7 @@ def test_a_new_generation_outlives_the_highest_incarnation() -> None:
 
 def everything_told(node: Node, now: float, to: list[Speaker]) -> list[Message]:
     effects = node.advance(now)
-    return [message for one in to for message in one.heard(effects)]
+    return [message for one in to for message in one.received(effects)]
 
 
 def test_a_claim_of_our_last_possible_generation_is_dropped() -> None:
@@ -128,7 +128,7 @@ def test_a_claim_of_our_last_possible_generation_is_dropped() -> None:
         replace(insider.row, id=node.id, generation=m.MAX_VERSION),
         m.Hello("default", node.id, m.MAX_VERSION, 0, 0),  # of a stranger who has proven nothing: not even looked at
     ):
-        effects = Speaker(6).says(node, START, message) if isinstance(message, m.Hello) else insider.says(
+        effects = Speaker(6).send_to(node, START, message) if isinstance(message, m.Hello) else insider.send_to(
             node, START, message
         )  # fmt: skip
         assert not any(isinstance(effect, Send) and effect.destination not in (insider.address,) for effect in effects)
@@ -145,13 +145,13 @@ def test_a_generation_far_ahead_silences_no_live_member(ahead_ms: int) -> None:
         replace(insider.row, id=victim.id, generation=future),
         m.Announce(victim.id, future, 5),
     ):
-        insider.says(node, START, message)
+        insider.send_to(node, START, message)
     assert counted(node, "drop.generation_ahead") == 3
     info = node.member(victim.id, START)
     assert info is not None
     assert (info.state, info.version.generation) == ("alive", GENERATION)
     victim.content.put(2, 9, b"new")
-    victim.says(node, START + 1, victim.row)
+    victim.send_to(node, START + 1, victim.row)
     assert entries(node, victim.id) == sorted(victim.content.entries.items())
 
 
@@ -161,11 +161,11 @@ def test_a_generation_far_ahead_is_accepted_from_its_owner() -> None:
     future = GENERATION + generation_of(500 * 86_400_000, 0)
     again = Speaker(1, id=members[0].id, generation=future, boot_id=BootId(b"restart."))
     told = again.row
-    asked = again.heard(insider.says(node, START, told))
+    asked = again.received(insider.send_to(node, START, told))
     hello = next(message for message in asked if isinstance(message, m.Hello))
     assert entries(node, again.id) == sorted(members[0].content.entries.items())
-    again.says(node, START, again.hello(echo=hello.nonce))
-    insider.says(node, START, told)
+    again.send_to(node, START, again.hello(echo=hello.nonce))
+    insider.send_to(node, START, told)
     assert entries(node, again.id) == sorted(again.content.entries.items())
 
 
@@ -173,7 +173,7 @@ def test_a_member_that_left_does_not_refute_its_death() -> None:
     node, _, insider = a_cluster()
     node.leave(START)
     claim = Claim(node.id, GENERATION, 0, Rank.DEAD, insider.id)
-    answers = insider.heard(insider.says(node, START, claim))
+    answers = insider.received(insider.send_to(node, START, claim))
     assert [message for message in answers if isinstance(message, Claim)] == [], "it would be answered, for ever"
     assert [message.id for message in answers if isinstance(message, Delta)] == [node.id]
 
@@ -184,7 +184,7 @@ def test_messages_about_a_row_just_evicted_do_no_harm(
     node, members, insider = a_cluster()
     monkeypatch.setattr(replica_module, "MAX_ROWS", len(node.table.rows))
     victim, newcomer = members[0], Speaker(20)
-    insider.says(
+    insider.send_to(
         node, START + 0.1,
         Claim(victim.id, GENERATION, 0, Rank.DEAD, insider.id), newcomer.row,
         m.List(b""), m.Nack(1, True), m.PingReq(1, victim.id), m.Pull(victim.id, 0, 0),

@@ -111,7 +111,7 @@ async def test_an_alias_follows_a_remote_service_until_its_node_leaves() -> None
     assert await found("alias:,node=speaker-7") == CheckOutcome(Health.PASSING, "the node is alive")
     assert (await found("alias:db-1")).output == "the service db-1 is not registered on this node"
     speaker.content.put(KIND_HEALTH, 0, values.encode_health(Health.WARNING))
-    registry.tell(speaker.says(registry.node, START, speaker.row))
+    registry.tell(speaker.send_to(registry.node, START, speaker.row))
     assert (await found("alias:db-1,node=speaker-7")).health is Health.WARNING
     registry.leave(speaker)
     for text in ("alias:db-1,node=speaker-7", "alias:,node=speaker-7"):

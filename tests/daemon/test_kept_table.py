@@ -71,7 +71,7 @@ def _node(members: int = 3, services: int = 2) -> Node:
     for number in range(1, members + 1):
         speaker = Speaker(number)
         speaker.content = row_content(speaker.boot_id, speaker.address, services=services, name=f"speaker-{number}")
-        speaker.greets(node, START)
+        speaker.handshake(node, START)
     return node
 
 
@@ -147,7 +147,7 @@ async def test_it_is_written_at_most_every_ten_seconds(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.table.run, node)
         for number in range(10, 200):
-            Speaker(number).greets(node, START)
+            Speaker(number).handshake(node, START)
             await trio.sleep(KEEP_S / 20)
             while len(ended) < len(began):  # virtual time would run on while the thread writes
                 await trio.lowlevel.checkpoint()
@@ -174,7 +174,7 @@ async def test_of_an_unchanged_table_only_the_head_is_written(kept: _Kept) -> No
 async def test_nothing_is_written_while_not_in_sync(kept: _Kept, autojump_clock: MockClock) -> None:
     assert autojump_clock.autojump_threshold == 0
     node = a_node(synced=False)
-    Speaker(1).greets(node, START)
+    Speaker(1).handshake(node, START)
     with trio.move_on_after(60):
         await kept.table.run(node)
     assert os.listdir(kept.folder) == []

@@ -49,10 +49,10 @@ MANY = 2000
 async def test_listing_every_member_lets_other_tasks_run() -> None:
     inside = Inside(MemoryNetwork(), "tested")
     insider = Speaker(1, keyring=None, generation=1 << 16)
-    insider.greets(inside.node, trio.current_time())
+    insider.handshake(inside.node, trio.current_time())
     for number in range(MANY):
         other = Speaker(2 + number, keyring=None, generation=1 << 16)
-        insider.says(inside.node, trio.current_time(), other.row)
+        insider.send_to(inside.node, trio.current_time(), other.row)
     turns = 0
 
     async def take_turns() -> None:

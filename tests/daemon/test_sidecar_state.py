@@ -44,7 +44,7 @@ async def test_the_state_changes_only_with_the_first_other_member(sidecar: Sidec
     await client.call("state")  # a second time it is only answered
     for number in (2, 3):
         speaker = Speaker(number, keyring=None, generation=1 << 16)
-        speaker.greets(sidecar.node, trio.current_time())
+        speaker.handshake(sidecar.node, trio.current_time())
         sidecar.pump.members.publish((NodeId(bytes([number]) * 16),))
     assert (await notified(client))[1]["others"] is True
     await client.call("info")  # nothing came between: the next message is the answer
@@ -66,8 +66,8 @@ async def test_a_client_that_goes_follows_the_state_no_more(sidecar: Sidecar) ->
 async def test_only_members_of_which_nothing_is_known_are_unmet(sidecar: Sidecar) -> None:
     client = await sidecar.client()
     known = Speaker(2, keyring=None, generation=1 << 16)
-    known.greets(sidecar.node, trio.current_time())
-    known.says(sidecar.node, trio.current_time(), known.row)
+    known.handshake(sidecar.node, trio.current_time())
+    known.send_to(sidecar.node, trio.current_time(), known.row)
     unknown = (b"\x77" * 16).hex()
     nodes = [sidecar.node.id.hex(), known.id.hex(), unknown, unknown]
     assert await client.call("unmet", nodes=nodes) == [unknown]

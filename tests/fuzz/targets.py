@@ -60,8 +60,8 @@ class _Victim:
         self.node: Node = a_node()
         self.node.register(Service("billing-1", "billing", "h", 1), Health.PASSING, START)
         self.insider = Speaker(4)
-        self.insider.greets(self.node, START)
-        Speaker(5).greets(self.node, START)
+        self.insider.handshake(self.node, START)
+        Speaker(5).handshake(self.node, START)
         self.now = START
         self.inputs = 0
 

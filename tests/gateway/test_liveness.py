@@ -33,7 +33,7 @@ class Known:
         self.node = served.node
         self._served = served
         self._speaker = Speaker(7, keyring=None)
-        self._speaker.greets(served.node, trio.current_time())
+        self._speaker.handshake(served.node, trio.current_time())
         self.row: Row = served.node.table.rows[self._speaker.id]
         self._entry, self._generation = self.row.member, self.row.liveness.generation
 

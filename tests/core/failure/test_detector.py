@@ -56,7 +56,7 @@ class Bench:
     def sent(self) -> dict[NodeId, list[Message]]:
         """The messages that were sent since the last call, by their receivers."""
         sends = self.outbox.flush(self.context.now)
-        return {peer.id: peer.heard(sends) for peer in self.peers}
+        return {peer.id: peer.received(sends) for peer in self.peers}
 
     def run(self, detector: Detector, until: float, *, heard: bool = True) -> list[FailureFact]:
         """Fire the timers until then. `heard`: a datagram of some member comes at each of them."""

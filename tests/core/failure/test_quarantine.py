@@ -24,12 +24,12 @@ def run(node: Node, until: float, live: list[Speaker]) -> list[tuple[float, Spea
         now = max(due, node.inspect().now)
         effects = node.advance(now)
         for one in live:
-            for message in one.heard(effects):
+            for message in one.received(effects):
                 if isinstance(message, m.Probe):
                     probed.append((now, one))
-                    one.says(node, now, m.Ack(message.number, node.table.fingerprint))
+                    one.send_to(node, now, m.Ack(message.number, node.table.fingerprint))
                 elif isinstance(message, m.Hello) and message.nonce:
-                    one.says(node, now, one.hello(echo=message.nonce))
+                    one.send_to(node, now, one.hello(echo=message.nonce))
     return probed
 
 
@@ -60,25 +60,27 @@ def test_a_member_back_after_a_long_sleep_resurrects_nobody() -> None:
 
 def test_a_quarantined_row_is_not_answered_relayed_or_hashed() -> None:
     node, teller = a_node(), Speaker(1)
-    teller.greets(node, START)
+    teller.handshake(node, START)
     before = node.table.fingerprint
     told_of = [Speaker(2, generation=OLD), Speaker(3, generation=FUTURE)]
     for told in told_of:
-        teller.says(node, START, told.row)
+        teller.send_to(node, START, told.row)
         assert node.member(told.id, START) is None
-        assert teller.heard(teller.says(node, START, m.Pull(told.id, 0, 0))) == []
+        assert teller.received(teller.send_to(node, START, m.Pull(told.id, 0, 0))) == []
     assert node.table.fingerprint == before
     assert counted(node, "unproven") == 2
-    relayed = [told.id for told in teller.heard(node.advance(START + 0.01)) if isinstance(told, m.Delta | m.Announce)]
+    relayed = [
+        told.id for told in teller.received(node.advance(START + 0.01)) if isinstance(told, m.Delta | m.Announce)
+    ]
     assert not {told.id for told in told_of} & {*relayed}
 
 
 def test_an_ack_admits_a_quarantined_row_and_misses_kill_it() -> None:
     node, teller = a_node(), Speaker(1)
-    teller.greets(node, START)
+    teller.handshake(node, START)
     living, gone = Speaker(2, generation=FUTURE), Speaker(3, generation=OLD)
     for one in (living, gone):
-        teller.says(node, START, one.row)
+        teller.send_to(node, START, one.row)
     probed = run(node, START + 1.5, [teller, living])
     assert living in [one for _, one in probed]
     info = node.member(living.id, START + 1)
@@ -87,21 +89,21 @@ def test_an_ack_admits_a_quarantined_row_and_misses_kill_it() -> None:
     run(node, START + 4, [teller, living])
     assert node.inspect().quarantine == ()
     assert node.member(gone.id, START + 4) is None
-    told = teller.heard(teller.says(node, START + 4, m.Versions(((gone.id, OLD, gone.content.counter),), None)))
+    told = teller.received(teller.send_to(node, START + 4, m.Versions(((gone.id, OLD, gone.content.counter),), None)))
     assert told == [m.Claim(gone.id, OLD, 0, Rank.DEAD, node.id)]
-    assert teller.heard(teller.says(node, START + 5, gone.row)) == told
+    assert teller.received(teller.send_to(node, START + 5, gone.row)) == told
 
 
 def test_a_refuted_quarantined_member_is_probed_again() -> None:
     """Found by swarm: it refuted our verdict, and was neither dead nor believed ever after, and nobody asked it."""
     node, teller = a_node(), Speaker(1)
-    teller.greets(node, START)
+    teller.handshake(node, START)
     cut_off = Speaker(3, generation=FUTURE)
-    teller.says(node, START, cut_off.row)
+    teller.send_to(node, START, cut_off.row)
     run(node, START + 4, [teller])
     assert node.table.rows[cut_off.id].dead
     refuted = m.Claim(cut_off.id, FUTURE, 1, Rank.ALIVE, cut_off.id)
-    teller.says(node, START + 5, refuted)
+    teller.send_to(node, START + 5, refuted)
     assert node.member(cut_off.id, START + 5) is None, "not believed on another's word"
     run(node, START + 7, [teller, cut_off])
     info = node.member(cut_off.id, START + 7)
@@ -111,9 +113,9 @@ def test_a_refuted_quarantined_member_is_probed_again() -> None:
 
 def test_an_isolated_member_declares_no_quarantined_one_dead() -> None:
     node, teller = a_node(), Speaker(1)
-    teller.greets(node, START)
+    teller.handshake(node, START)
     gone = Speaker(3, generation=OLD)
-    teller.says(node, START, gone.row)
+    teller.send_to(node, START, gone.row)
     run(node, START + 60, [])
     assert not node.table.rows[gone.id].dead
 
@@ -122,25 +124,25 @@ def test_a_row_from_its_owner_is_never_quarantined() -> None:
     node = a_node()
     for seed, generation in ((2, OLD), (3, FUTURE)):
         one = Speaker(seed, generation=generation)
-        one.greets(node, START)
+        one.handshake(node, START)
         assert node.member(one.id, START) is not None
     assert counted(node, "unproven") == 0
 
 
 def test_a_joiner_quarantines_nothing() -> None:
     node, teller = a_node(synced=False), Speaker(1)
-    teller.greets(node, START)
+    teller.handshake(node, START)
     old = Speaker(2, generation=OLD)
-    teller.says(node, START, old.row)
+    teller.send_to(node, START, old.row)
     assert node.member(old.id, START) is not None
 
 
 def test_proving_is_paced_and_reaches_everyone() -> None:
     node, teller = a_node(), Speaker(1)
-    teller.greets(node, START)
+    teller.handshake(node, START)
     sleepers = [Speaker(seed, generation=OLD) for seed in range(100, 150)]
     for one in sleepers:
-        teller.says(node, START, one.row)
+        teller.send_to(node, START, one.row)
     probed = run(node, START + 10, [teller, *sleepers])
     by_round: dict[float, int] = {}
     for now, one in probed:
@@ -153,19 +155,19 @@ def test_proving_is_paced_and_reaches_everyone() -> None:
 
 def test_a_row_whose_address_is_on_a_later_page_is_waited_for() -> None:
     node, teller = a_node(), Speaker(1)
-    teller.greets(node, START)
+    teller.handshake(node, START)
     old = Speaker(2, generation=OLD)
     for slot in range(30):
         old.content.put(1, slot, b"x" * 100)
     old.content.put(
         KIND_MEMBER, 0, values.encode_member(Member("late", old.boot_id, (old.address,), durable=True))
     )  # now the last one of the row
-    effects = teller.says(node, START, old.row)
+    effects = teller.send_to(node, START, old.row)
     pulls = 0
-    while wanted := [message for message in teller.heard(effects) if isinstance(message, m.Pull)]:
+    while wanted := [message for message in teller.received(effects) if isinstance(message, m.Pull)]:
         pulls += len(wanted)
         effects = node.advance(START)
-        effects += teller.says(node, START, old.content.cut(old.id, wanted[0].counter, 1300))
+        effects += teller.send_to(node, START, old.content.cut(old.id, wanted[0].counter, 1300))
         assert pulls < 10, "for ever from the start"
     run(node, START + 2, [teller, old])
     assert node.member(old.id, START + 2) is not None

@@ -13,11 +13,11 @@ def claims(messages: list[Message]) -> list[Message]:
 
 def test_dead_member_that_speaks_is_told_once_a_period() -> None:
     node, accuser, dead = a_node(), Speaker(1), Speaker(2)
-    accuser.greets(node, START)
-    dead.greets(node, START)
+    accuser.handshake(node, START)
+    dead.handshake(node, START)
     death = Claim(dead.id, GENERATION, 0, Rank.DEAD, accuser.id)
-    accuser.says(node, START, death)
+    accuser.send_to(node, START, death)
     probe = Probe(1, 0)
-    assert claims(dead.heard(dead.says(node, START, probe))) == [death]
-    assert claims(dead.heard(dead.says(node, START + 0.9 * lan.period_s, probe))) == []
-    assert claims(dead.heard(dead.says(node, START + lan.period_s, probe))) == [death]
+    assert claims(dead.received(dead.send_to(node, START, probe))) == [death]
+    assert claims(dead.received(dead.send_to(node, START + 0.9 * lan.period_s, probe))) == []
+    assert claims(dead.received(dead.send_to(node, START + lan.period_s, probe))) == [death]

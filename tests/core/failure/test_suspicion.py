@@ -120,8 +120,8 @@ def test_a_reported_death_adds_our_own_observation() -> None:
     assert info.reason == "no ack from it; there is no other member to ask"
     liveness = watcher.node.table.rows[victim.id].liveness
     other = Speaker(3)
-    other.greets(watcher.node, cluster.now)
-    other.says(watcher.node, cluster.now, Claim(victim.id, liveness.generation, 0, Rank.DEAD, other.id))
+    other.handshake(watcher.node, cluster.now)
+    other.send_to(watcher.node, cluster.now, Claim(victim.id, liveness.generation, 0, Rank.DEAD, other.id))
     info = watcher.node.member(victim.id, cluster.now)
     assert info is not None
     assert (info.state, info.reason) == (
@@ -134,17 +134,17 @@ def test_a_suspicion_is_not_held_against_the_next_process(starts_again: bool) ->
     node, gone, helper = a_node(), Speaker(1), Speaker(2)
     now = START
     for speaker in (gone, helper):
-        speaker.greets(node, now)
-    asked = helper.heard(node.refused(gone.address, now))
+        speaker.handshake(node, now)
+    asked = helper.received(node.refused(gone.address, now))
     while not any(isinstance(message, PingReq) for message in asked):
         now = node.next_deadline()
-        asked = helper.heard(node.advance(now))
+        asked = helper.received(node.advance(now))
     (ask,) = (message for message in asked if isinstance(message, PingReq))
-    helper.says(node, now, Nack(ask.number, refused=True))
+    helper.send_to(node, now, Nack(ask.number, refused=True))
     assert _state(node, gone, now) == "suspect"
     if starts_again:  # told by another: its own acks are lost for a while
         again = Speaker(1, id=gone.id, address=gone.address, generation=GENERATION + generation_of(2000, 0))
-        helper.says(node, now, again.row)
+        helper.send_to(node, now, again.row)
     ripe_at = now + lan.floor_refused_s + 0.05
     while node.next_deadline() <= ripe_at:
         now = node.next_deadline()

@@ -13,7 +13,7 @@ NOBODY = NodeId(b"n" * 16)
 def joiner(seed: Speaker) -> Node:
     node = a_node(synced=False)
     node.seek((seed.address,), START)
-    seed.greets(node, START)
+    seed.handshake(node, START)
     return node
 
 
@@ -21,18 +21,18 @@ def test_list_of_another_member_does_not_replace_the_first() -> None:
     """The first member is alive and lists a row that it does not give; the second does not know that row."""
     first, second = Speaker(1), Speaker(2)
     node = joiner(first)
-    first.says(node, START, Versions(((NOBODY, GENERATION, 9),), b""))
-    second.greets(node, START)
+    first.send_to(node, START, Versions(((NOBODY, GENERATION, 9),), b""))
+    second.handshake(node, START)
     lists = 0
     while (now := node.next_deadline()) <= START + 60:
         effects: list[Effect] = node.advance(now)
-        first.says(node, now, Probe(1, node.fingerprint))
-        for message in second.heard(effects):
+        first.send_to(node, now, Probe(1, node.fingerprint))
+        for message in second.received(effects):
             if isinstance(message, Probe):
-                second.says(node, now, Ack(message.number, node.fingerprint))
+                second.send_to(node, now, Ack(message.number, node.fingerprint))
             elif isinstance(message, List):
                 lists += 1
-                second.says(node, now, Versions(((second.id, second.generation, second.content.counter),), b""))
+                second.send_to(node, now, Versions(((second.id, second.generation, second.content.counter),), b""))
     assert lists
     assert not node.synced
     assert list(node.missing) == [NOBODY]
@@ -41,10 +41,10 @@ def test_list_of_another_member_does_not_replace_the_first() -> None:
 def test_death_of_an_older_start_leaves_the_newer_one_missing() -> None:
     seed, older = Speaker(1), Speaker(2)
     node = joiner(seed)
-    seed.says(node, START, older.row, Claim(older.id, GENERATION, 0, Rank.DEAD, seed.id))
-    seed.says(node, START, Versions(((older.id, GENERATION + 1, 2),), b""))
+    seed.send_to(node, START, older.row, Claim(older.id, GENERATION, 0, Rank.DEAD, seed.id))
+    seed.send_to(node, START, Versions(((older.id, GENERATION + 1, 2),), b""))
     assert not node.synced
     newer = Speaker(2, generation=GENERATION + 1)
     newer.content.put(1, 0, b"something")
-    seed.says(node, START, newer.row)
+    seed.send_to(node, START, newer.row)
     assert node.synced

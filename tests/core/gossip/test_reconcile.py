@@ -146,7 +146,7 @@ def test_under_constant_churn_comparing_keeps_its_pace() -> None:
 
 def test_fruitless_comparisons_back_off_until_a_table_changes() -> None:
     node, speaker = a_node(), Speaker()
-    speaker.greets(node, START)
+    speaker.handshake(node, START)
     begun: list[float] = []
     ours = set()
     now = START
@@ -154,13 +154,13 @@ def test_fruitless_comparisons_back_off_until_a_table_changes() -> None:
         now = max(now, node.next_deadline())
         effects = node.advance(now)
         theirs = 1 if now < START + 60 else 2
-        for message in speaker.heard(effects):
+        for message in speaker.received(effects):
             if isinstance(message, m.Probe):
-                effects = speaker.says(node, now, m.Ack(message.number, theirs))
-                for answer in speaker.heard(effects):
+                effects = speaker.send_to(node, now, m.Ack(message.number, theirs))
+                for answer in speaker.received(effects):
                     if isinstance(answer, m.Buckets):
                         begun.append(now - START)
-                        speaker.says(node, now, m.Hashes(answer.salt, answer.bits, ()))
+                        speaker.send_to(node, now, m.Hashes(answer.salt, answer.bits, ()))
         ours.add(node.table.fingerprint)
     assert len(ours) == 1
     gaps = [after - before for before, after in pairwise(begun) if after < 60]
@@ -172,14 +172,14 @@ def test_fruitless_comparisons_back_off_until_a_table_changes() -> None:
 def test_comparisons_that_nobody_answers_do_not_back_off() -> None:
     """A lost datagram costs a period, not a minute."""
     node, speaker = a_node(), Speaker()
-    speaker.greets(node, START)
+    speaker.handshake(node, START)
     begun = 0
     now = START
     while now < START + 20:
         now = max(now, node.next_deadline())
-        for message in speaker.heard(node.advance(now)):
+        for message in speaker.received(node.advance(now)):
             if isinstance(message, m.Probe):
-                answers = speaker.heard(speaker.says(node, now, m.Ack(message.number, 1)))
+                answers = speaker.received(speaker.send_to(node, now, m.Ack(message.number, 1)))
                 begun += sum(isinstance(answer, m.Buckets) for answer in answers)
     assert begun >= 18
 
@@ -189,14 +189,14 @@ def test_comparisons_that_nobody_answers_do_not_back_off() -> None:
 
 def test_buckets_are_answered_within_bounds_and_not_twice() -> None:
     node, speaker = a_node(), Speaker()
-    speaker.greets(node, START)
+    speaker.handshake(node, START)
     for seed in range(100, 400):
         node.table.merge_delta(Speaker(seed).row, from_owner=False, synced=False, now=START - 60)
     node.table.hashes.bucket_changed_at = [-math.inf] * 256
     for bits in range(m.MAX_BITS + 1):
         asked = m.Buckets(bits + 1, bits, bytes([1]) * (4 << bits))
         several = [asked, asked, replace(asked, salt=99)] if bits < 10 else [asked]
-        answers = speaker.heard(speaker.says(node, START + 1 + bits, *several))
+        answers = speaker.received(speaker.send_to(node, START + 1 + bits, *several))
         hashes = [answer for answer in answers if isinstance(answer, m.Hashes)]
         assert {answer.salt for answer in hashes} == ({bits + 1} if 4 <= bits <= 8 else set())
     assert counted(node, "drop.buckets_size") == 3 * 5 + 2
@@ -206,14 +206,14 @@ def test_buckets_are_answered_within_bounds_and_not_twice() -> None:
 def test_unsolicited_hashes_and_wants_are_ignored() -> None:
     node, speaker, other = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, other):
-        one.greets(node, START)
-    assert speaker.heard(speaker.says(node, START, m.Hashes(5, 4, ((0, 0, 2**32 - 1, b""),)))) == []
+        one.handshake(node, START)
+    assert speaker.received(speaker.send_to(node, START, m.Hashes(5, 4, ((0, 0, 2**32 - 1, b""),)))) == []
     assert counted(node, "hashes_unasked") == 1
-    answers = speaker.heard(speaker.says(node, START + 1, m.Buckets(7, 4, bytes([1]) * 64)))
+    answers = speaker.received(speaker.send_to(node, START + 1, m.Buckets(7, 4, bytes([1]) * 64)))
     found = b"".join(hashes for answer in answers if isinstance(answer, m.Hashes) for _, _, _, hashes in answer.buckets)
     assert len(found) >= 6
-    assert other.heard(other.says(node, START + 1, m.Want(7, found))) == [], "it was not its comparison"
-    told = speaker.heard(speaker.says(node, START + 1, m.Want(7, found)))
+    assert other.received(other.send_to(node, START + 1, m.Want(7, found))) == [], "it was not its comparison"
+    told = speaker.received(speaker.send_to(node, START + 1, m.Want(7, found)))
     assert [type(message) for message in told] == [m.Versions]
 
 
@@ -265,10 +265,10 @@ def test_a_busy_member_sends_joiners_on_to_others() -> None:
 def test_a_throttled_member_offers_others_instead_of_a_page() -> None:
     node, speaker, other = a_node(replace(lan, send_bytes_s=10_000)), Speaker(1), Speaker(2)
     for one in (speaker, other):
-        one.greets(node, START)
+        one.handshake(node, START)
     told: list[object] = []
     for _ in range(40):
-        told += speaker.heard(speaker.says(node, START + 0.1, m.List(b""), m.Pull(node.id, 0, 0)))
+        told += speaker.received(speaker.send_to(node, START + 0.1, m.List(b""), m.Pull(node.id, 0, 0)))
     peers = [message for message in told if isinstance(message, m.Peers)]
     assert peers
     assert peers[0].peers == ((other.id, other.address),)
@@ -276,35 +276,35 @@ def test_a_throttled_member_offers_others_instead_of_a_page() -> None:
 
 def test_a_busy_member_answers_a_pull_once_it_has_room() -> None:
     node, speaker = a_node(replace(lan, send_bytes_s=10_000)), Speaker()
-    speaker.greets(node, START)
+    speaker.handshake(node, START)
     pull = m.Pull(node.id, 0, 0)
-    answers = [speaker.heard(speaker.says(node, START + 0.1, pull)) for _ in range(60)]
+    answers = [speaker.received(speaker.send_to(node, START + 0.1, pull)) for _ in range(60)]
     assert answers[0], "there was room for the first one"
     assert answers[-1] == []
-    assert [type(message) for message in speaker.heard(speaker.says(node, START + 5, pull))] == [Delta]
+    assert [type(message) for message in speaker.received(speaker.send_to(node, START + 5, pull))] == [Delta]
 
 
 def test_versions_of_a_dead_member_are_answered_with_its_claim() -> None:
     node, speaker, dead = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, dead):
-        one.greets(node, START)
+        one.handshake(node, START)
     claim = m.Claim(dead.id, dead.generation, 0, Rank.DEAD, speaker.id)
-    speaker.says(node, START, claim)
+    speaker.send_to(node, START, claim)
     held = m.Versions(((dead.id, dead.generation, dead.content.counter),))
-    assert speaker.heard(speaker.says(node, START + 0.1, held)) == [claim]
+    assert speaker.received(speaker.send_to(node, START + 0.1, held)) == [claim]
 
 
 def test_versions_of_a_member_that_left_get_its_last_page() -> None:
     node, speaker, gone = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, gone):
-        one.greets(node, START)
+        one.handshake(node, START)
     before = gone.content.counter
     gone.content.put(
         KIND_MEMBER, 0, encode_member(Member("gone", gone.boot_id, (gone.address,), status=Status.LEFT, durable=True))
     )
-    gone.says(node, START, gone.row)
+    gone.send_to(node, START, gone.row)
     held = m.Versions(((gone.id, gone.generation, before),))
-    (page,) = speaker.heard(speaker.says(node, START + 0.1, held))
+    (page,) = speaker.received(speaker.send_to(node, START + 0.1, held))
     assert isinstance(page, Delta)
     assert (page.id, page.reached, page.head) == (gone.id, gone.content.counter, gone.content.counter)
 
@@ -312,9 +312,9 @@ def test_versions_of_a_member_that_left_get_its_last_page() -> None:
 def test_a_list_names_living_members_only() -> None:
     node, speaker, dead = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, dead):
-        one.greets(node, START)
-    speaker.says(node, START, m.Claim(dead.id, dead.generation, 0, Rank.DEAD, speaker.id))
-    (page,) = speaker.heard(speaker.says(node, START + 0.1, m.List(b"")))
+        one.handshake(node, START)
+    speaker.send_to(node, START, m.Claim(dead.id, dead.generation, 0, Rank.DEAD, speaker.id))
+    (page,) = speaker.received(speaker.send_to(node, START + 0.1, m.List(b"")))
     assert isinstance(page, m.Versions)
     assert {id for id, _, _ in page.rows} == {node.id, speaker.id}
 

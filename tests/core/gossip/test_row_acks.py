@@ -128,14 +128,14 @@ def test_nobody_is_asked_any_more_once_waiting_ends() -> None:
 
 def test_older_version_of_our_row_is_no_ack() -> None:
     node, speaker = a_node(), Speaker(1)
-    speaker.greets(node, START)
+    speaker.handshake(node, START)
     older = node.table.page(node.id, NOTHING, 1300)
     assert older is not None
     node.register(Service("web", "web", "10.1.0.1", 80), Health.PASSING, START)
     node.await_acks(node.version, START)
-    speaker.says(node, START, older)
+    speaker.send_to(node, START, older)
     assert node.acks_missing() == [speaker.id]
     newer = node.table.page(node.id, NOTHING, 1300)
     assert newer is not None
-    speaker.says(node, START, newer)
+    speaker.send_to(node, START, newer)
     assert node.acks_missing() == []

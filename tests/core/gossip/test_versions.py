@@ -9,23 +9,23 @@ from tests.core.speaker import Speaker, a_node
 
 def test_member_that_is_behind_is_told_our_version() -> None:
     node, peer, other = a_node(), Speaker(1), Speaker(2)
-    peer.greets(node, START)
+    peer.handshake(node, START)
     older = other.content.counter
     other.content.put(KIND_SERVICE, 0, b"newer")
-    other.greets(node, START)
-    told = peer.heard(peer.says(node, START, Versions(((other.id, other.generation, older),), None)))
+    other.handshake(node, START)
+    told = peer.received(peer.send_to(node, START, Versions(((other.id, other.generation, older),), None)))
     assert told == [Versions(((other.id, other.generation, other.content.counter),), None)]
-    assert peer.heard(peer.says(node, START, told[0])) == [], "nobody is behind"
+    assert peer.received(peer.send_to(node, START, told[0])) == [], "nobody is behind"
 
 
 def test_row_that_changed_just_now_is_in_no_comparison() -> None:
     node, peer = a_node(), Speaker(1)
-    peer.greets(node, START)
+    peer.handshake(node, START)
     bits, differs = 4, bytes([1]) * 4 * 16
 
     def buckets(salt: int, now: float) -> set[int]:
         [hashes] = [
-            one for one in peer.heard(peer.says(node, now, Buckets(salt, bits, differs))) if type(one) is Hashes
+            one for one in peer.received(peer.send_to(node, now, Buckets(salt, bits, differs))) if type(one) is Hashes
         ]
         return {bucket for bucket, *_ in hashes.buckets}
 

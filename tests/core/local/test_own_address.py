@@ -24,16 +24,16 @@ def answer_probes(node: Node, words: dict[Speaker, Address | None], now: float, 
     while (now := max(now, node.next_deadline())) <= end:
         effects = node.advance(now)
         for witness, observed in words.items():
-            for message in witness.heard(effects):
+            for message in witness.received(effects):
                 if isinstance(message, Probe):
-                    effects += witness.says(node, now, Ack(message.number, node.fingerprint, observed))
+                    effects += witness.send_to(node, now, Ack(message.number, node.fingerprint, observed))
     return end
 
 
 def node_and_witnesses(count: int, *, address_fixed: bool = False) -> tuple[Node, list[Speaker]]:
     node, witnesses = a_node(address_fixed=address_fixed), [Speaker(number + 1) for number in range(count)]
     for witness in witnesses:
-        witness.greets(node, START)
+        witness.handshake(node, START)
     return node, witnesses
 
 

@@ -28,7 +28,7 @@ def called_by(node: Node, seed: Address) -> tuple[Hello, bytes]:
     """The greeting that the node sends to its seed."""
     sends = [effect for effect in node.seek((seed,), START) if isinstance(effect, Send)]
     speaker = Speaker(address=seed)
-    hello = speaker.heard(sends)[0]
+    hello = speaker.received(sends)[0]
     assert isinstance(hello, Hello)
     return hello, sends[0].datagram
 
@@ -38,7 +38,7 @@ def called_by(node: Node, seed: Address) -> tuple[Hello, bytes]:
 
 def test_a_peer_that_echoes_our_nonce_is_bound_and_gets_our_row() -> None:
     node, speaker = a_node(), Speaker()
-    answer = speaker.heard(speaker.greets(node, START))
+    answer = speaker.received(speaker.handshake(node, START))
     assert [message.id for message in answer if isinstance(message, Delta)] == [node.id]
     session = node.inspect().session(speaker.id)
     assert session is not None
@@ -50,7 +50,7 @@ def test_from_an_unknown_process_only_a_hello_is_read() -> None:
     node, speaker = a_node(), Speaker()
     before = node.statistics(START)["fingerprint"]
     for message in (speaker.row, Probe(1, 2), Claim(node.id, 2**40, 0, Rank.DEAD, speaker.id)):
-        answers = speaker.heard(speaker.says(node, START, message))
+        answers = speaker.received(speaker.send_to(node, START, message))
         assert [type(answer) for answer in answers] == [Hello]
     assert counted(node, "drop.unbound") == 3
     assert node.statistics(START)["fingerprint"] == before
@@ -60,22 +60,22 @@ def test_from_an_unknown_process_only_a_hello_is_read() -> None:
 def test_a_wrong_echo_binds_nobody() -> None:
     node, speaker = a_node(), Speaker()
     for echo in (1, 2**64 - 1):
-        speaker.says(node, START, speaker.hello(echo=echo), speaker.row)
+        speaker.send_to(node, START, speaker.hello(echo=echo), speaker.row)
     assert node.inspect().sessions == 0
     assert len(node.members(START)) == 1
 
 
 def test_a_nonce_sent_to_one_address_proves_no_other() -> None:
     node, speaker = a_node(), Speaker()
-    asked = speaker.heard(speaker.says(node, START, speaker.hello(nonce=5)))[0]
+    asked = speaker.received(speaker.send_to(node, START, speaker.hello(nonce=5)))[0]
     assert isinstance(asked, Hello)
-    speaker.says(node, START, speaker.hello(echo=asked.nonce), at=ELSEWHERE)
+    speaker.send_to(node, START, speaker.hello(echo=asked.nonce), at=ELSEWHERE)
     assert node.inspect().sessions == 0
 
 
 def test_a_hello_of_another_cluster_is_answered_with_ours() -> None:
     node, speaker = a_node(replace(lan, cluster="blue")), Speaker(cluster="green")
-    answers = speaker.heard(speaker.says(node, START, speaker.hello(nonce=5), speaker.row))
+    answers = speaker.received(speaker.send_to(node, START, speaker.hello(nonce=5), speaker.row))
     assert answers[0] == Mismatch("blue", 5)
     assert counted(node, "drop.wrong_cluster") == 1
     assert len(node.members(START)) == 1
@@ -84,10 +84,10 @@ def test_a_hello_of_another_cluster_is_answered_with_ours() -> None:
 def test_a_seed_of_another_cluster_is_reported_once_if_called() -> None:
     node, seed = a_node(synced=False), Speaker()
     hello, _ = called_by(node, seed.address)
-    assert kinds(seed.says(node, START, Mismatch("green", hello.nonce + 1))) == []
-    effects = seed.says(node, START, Mismatch("green", hello.nonce))
+    assert kinds(seed.send_to(node, START, Mismatch("green", hello.nonce + 1))) == []
+    effects = seed.send_to(node, START, Mismatch("green", hello.nonce))
     assert Event("wrong_cluster", (("cluster", "green"), ("address", str(seed.address)))) in effects
-    assert kinds(seed.says(node, START, Mismatch("green", hello.nonce))) == []
+    assert kinds(seed.send_to(node, START, Mismatch("green", hello.nonce))) == []
     assert counted(node, "drop.mismatch_unasked") == 2
 
 
@@ -106,21 +106,21 @@ def test_a_seed_that_is_ourselves_makes_no_member() -> None:
 
 def test_a_boot_id_bound_to_one_member_speaks_for_no_other() -> None:
     node, speaker, other = a_node(), Speaker(1), Speaker(2)
-    speaker.greets(node, START)
-    asked = speaker.heard(speaker.says(node, START, speaker.hello(nonce=9)))[0]
+    speaker.handshake(node, START)
+    asked = speaker.received(speaker.send_to(node, START, speaker.hello(nonce=9)))[0]
     assert isinstance(asked, Hello)
-    speaker.says(node, START, replace(speaker.hello(nonce=3, echo=asked.nonce), id=other.id))
+    speaker.send_to(node, START, replace(speaker.hello(nonce=3, echo=asked.nonce), id=other.id))
     assert counted(node, "drop.other_id") == 1
     assert node.inspect().session(other.id) is None
 
 
 def test_a_hello_of_an_older_generation_gets_the_newer_claim() -> None:
     node, new = a_node(), Speaker(1)
-    new.greets(node, START)
+    new.handshake(node, START)
     old = Speaker(2, id=new.id, generation=new.generation - 1)
-    asked = old.heard(old.says(node, START, old.hello(nonce=5)))[0]
+    asked = old.received(old.send_to(node, START, old.hello(nonce=5)))[0]
     assert isinstance(asked, Hello)
-    told = old.heard(old.says(node, START, old.hello(echo=asked.nonce)))
+    told = old.received(old.send_to(node, START, old.hello(echo=asked.nonce)))
     assert [(m.id, m.generation) for m in told if isinstance(m, Claim)] == [(new.id, new.generation)]
     assert node.inspect().member_of(old.boot_id) is None
 
@@ -165,7 +165,7 @@ def test_a_notice_that_names_no_datagram_of_ours_is_dropped() -> None:
 @pytest.mark.parametrize(("ours", "theirs", "reason"), [(KEY, None, "clear_refused"), (None, KEY, "sealed_refused")])
 def test_clear_and_sealed_do_not_mix(ours: Keyring | None, theirs: Keyring | None, reason: str) -> None:
     node, stranger = a_node(keyring=ours), Speaker(keyring=theirs)
-    [notice] = stranger.says(node, START, stranger.hello(nonce=5))
+    [notice] = stranger.send_to(node, START, stranger.hello(nonce=5))
     assert isinstance(notice, Send)
     assert seal.read_notice_untrusted(notice.datagram)[1] == stranger.boot_id
     assert counted(node, f"drop.{reason}") == 1
@@ -182,7 +182,7 @@ def test_a_flood_of_strangers_leaves_no_memory() -> None:
     for number in range(4500):
         stranger = Speaker(number, address=Address(f"10.{number % 250}.3.4", 1 + rng.randrange(60_000)))
         message: Message = stranger.hello(nonce=5) if number % 2 else stranger.row
-        answers += len(stranger.says(node, START + number / 9000, message))
+        answers += len(stranger.send_to(node, START + number / 9000, message))
     assert answers <= 2000 + 250 + 1, "a bucket of 2,000, and 500 a second"
     assert counted(node, "drop.strangers_throttled") >= 2200
     assert sizes_of_parts(node) == sizes
@@ -192,10 +192,10 @@ def test_a_flood_without_the_key_locks_out_no_member() -> None:
     node, crowd = a_node(keyring=KEY), Speaker(keyring=OTHER_KEY)
     for number in range(6000):
         now = START + number / 1000
-        crowd.says(node, now, at=ELSEWHERE)
+        crowd.send_to(node, now, at=ELSEWHERE)
         if number % 100 == 0:
             stranger = Speaker(number)
-            assert stranger.heard(stranger.says(node, now, stranger.hello(nonce=5)))
+            assert stranger.received(stranger.send_to(node, now, stranger.hello(nonce=5)))
     assert counted(node, "drop.strangers_throttled") >= 4500
 
 
@@ -209,7 +209,7 @@ def asks_for_much(node: Node, other: Speaker) -> list[Message]:
 def test_a_forged_source_gets_at_most_three_times_its_bytes() -> None:
     node, speaker, other = a_node(), Speaker(1), Speaker(2)
     for one in (speaker, other):
-        one.greets(node, START)
+        one.handshake(node, START)
     for at, message in enumerate(asks_for_much(node, other)):
         datagram = speaker.sealed(message)
         effects = node.receive(datagram, ELSEWHERE, START + 1 + at)
@@ -231,9 +231,9 @@ def test_a_stranger_gets_at_most_three_times_its_bytes() -> None:
 
 def test_a_replayed_datagram_is_dropped_whatever_its_source() -> None:
     node, speaker = a_node(), Speaker()
-    speaker.greets(node, START)
+    speaker.handshake(node, START)
     datagram = speaker.sealed(Probe(1, 2))
-    assert [type(m) for m in speaker.heard(node.receive(datagram, speaker.address, START))] == [Ack]
+    assert [type(m) for m in speaker.received(node.receive(datagram, speaker.address, START))] == [Ack]
     node.advance(START + 1)
     for source in (speaker.address, ELSEWHERE):
         assert node.receive(datagram, source, START + 1) == []
@@ -243,7 +243,7 @@ def test_a_replayed_datagram_is_dropped_whatever_its_source() -> None:
 def test_a_recorded_greeting_binds_nobody_later() -> None:
     """Its number was good for a while: then the window, or the number's age, keeps it out."""
     node, speaker = a_node(), Speaker()
-    asked = speaker.heard(speaker.says(node, START, speaker.hello(nonce=5)))[0]
+    asked = speaker.received(speaker.send_to(node, START, speaker.hello(nonce=5)))[0]
     assert isinstance(asked, Hello)
     proof = speaker.sealed(speaker.hello(echo=asked.nonce))
     node.receive(proof, speaker.address, START)
@@ -257,17 +257,17 @@ def test_a_recorded_greeting_binds_nobody_later() -> None:
 
 def test_a_member_proves_its_new_source_port() -> None:
     node, speaker = a_node(), Speaker()
-    speaker.greets(node, START)
+    speaker.handshake(node, START)
     moved = Address(speaker.address.host, 12345)
-    told = speaker.heard(speaker.says(node, START + 5, Probe(1, 2), at=moved), at=moved)
+    told = speaker.received(speaker.send_to(node, START + 5, Probe(1, 2), at=moved), at=moved)
     hello = next(message for message in told if isinstance(message, Hello))
     ack = next(message for message in told if isinstance(message, Ack))
     assert ack.observed == moved, "so that it learns of it"
-    speaker.says(node, START + 5, speaker.hello(echo=hello.nonce), at=moved)
+    speaker.send_to(node, START + 5, speaker.hello(echo=hello.nonce), at=moved)
     assert node.inspect().address(speaker.id) == moved
-    answered = speaker.heard(speaker.says(node, START + 6, Pull(node.id, 0, 0), at=moved), at=moved)
+    answered = speaker.received(speaker.send_to(node, START + 6, Pull(node.id, 0, 0), at=moved), at=moved)
     assert [type(message) for message in answered] == [Delta]
-    speaker.says(node, START + 7, Probe(2, 2))
+    speaker.send_to(node, START + 7, Probe(2, 2))
     assert node.inspect().address(speaker.id) == speaker.address, "back at an address of its row it needs no proof"
 
 
@@ -275,9 +275,9 @@ def seen_by(node: Node, witness: Speaker, at: Address, now: float) -> None:
     """The witness answers our next probe of it, and says from where it saw it come."""
     while True:
         now = max(now, node.next_deadline())
-        for message in witness.heard(node.advance(now)):
+        for message in witness.received(node.advance(now)):
             if isinstance(message, Probe):
-                witness.says(node, now, Ack(message.number, 0, at))
+                witness.send_to(node, now, Ack(message.number, 0, at))
                 return
 
 
@@ -285,7 +285,7 @@ def test_two_witnesses_move_our_address_and_one_alone_does_not() -> None:
     node = a_node(address_fixed=False)
     witnesses = [Speaker(1), Speaker(2)]
     for witness in witnesses:
-        witness.greets(node, START)
+        witness.handshake(node, START)
     seen_by(node, witnesses[0], ELSEWHERE, START)
     seen_by(node, witnesses[0], ELSEWHERE, START)
     assert node.addresses == (HOME,)
@@ -297,8 +297,8 @@ def test_unsolicited_acks_and_fixed_addresses_move_nothing() -> None:
     for node in (a_node(), a_node(address_fixed=False)):
         for seed in (1, 2):
             witness = Speaker(seed)
-            witness.greets(node, START)
-            witness.says(node, START, Ack(77, 0, ELSEWHERE))
+            witness.handshake(node, START)
+            witness.send_to(node, START, Ack(77, 0, ELSEWHERE))
         assert node.addresses == (HOME,)
 
 
@@ -317,7 +317,7 @@ def test_a_member_behind_a_new_port_stays_a_member() -> None:
 
 def test_everything_that_we_send_is_sealed() -> None:
     node, speaker = a_node(), Speaker()
-    effects = speaker.greets(node, START) + node.advance(START + 1)
+    effects = speaker.handshake(node, START) + node.advance(START + 1)
     opener = Opener(KEY)
     for effect in effects:
         if isinstance(effect, Send):

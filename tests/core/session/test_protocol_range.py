@@ -80,9 +80,9 @@ def test_ranges_that_meet_bind_both_sides() -> None:
 def test_a_hello_without_a_range_counts_as_the_first_release() -> None:
     for protocol, bound in ((OLD, 1), (BOTH, 1), (NEW, 0)):
         node, first_release = a_node(protocol=protocol), Speaker()
-        asked = first_release.heard(first_release.says(node, START, first_release.hello(nonce=5)))[0]
+        asked = first_release.received(first_release.send_to(node, START, first_release.hello(nonce=5)))[0]
         number = asked.nonce if isinstance(asked, Hello | Mismatch) else 0
-        first_release.says(node, START, first_release.hello(echo=number), first_release.row)
+        first_release.send_to(node, START, first_release.hello(echo=number), first_release.row)
         assert node.inspect().sessions == bound
 
 
@@ -92,7 +92,7 @@ def test_an_unproven_hello_is_counted_and_not_reported() -> None:
     sizes = sizes_of_parts(node)
     datagram = stranger.sealed(stranger.hello(nonce=5))
     effects = node.receive(datagram, stranger.address, START)
-    [answer] = stranger.heard(effects)
+    [answer] = stranger.received(effects)
     assert isinstance(answer, Mismatch)
     assert (answer.cluster, answer.echo, answer.protocol) == (lan.cluster, 5, PROTOCOL)
     assert bytes_to(effects, stranger.address) <= 3 * len(datagram)
@@ -104,27 +104,27 @@ def test_an_unproven_hello_is_counted_and_not_reported() -> None:
 @pytest.mark.parametrize("error", [0, 1])
 def test_a_mismatch_about_versions_needs_a_number_of_ours(error: int) -> None:
     node, seed = a_node(synced=False), Speaker(protocol=NEW)
-    [hello] = seed.heard(node.seek((seed.address,), START))
+    [hello] = seed.received(node.seek((seed.address,), START))
     assert isinstance(hello, Hello)
-    effects = seed.says(node, START, Mismatch(lan.cluster, hello.nonce + error, NEW))
+    effects = seed.send_to(node, START, Mismatch(lan.cluster, hello.nonce + error, NEW))
     assert len(of_kind(effects, "incompatible_version")) == 1 - error
     assert counted(node, "drop.mismatch_unasked") == error
 
 
 def test_a_number_sent_to_one_address_reports_no_other() -> None:
     node, stranger = a_node(), Speaker(protocol=NEW)
-    [answer] = stranger.heard(stranger.says(node, START, stranger.hello(nonce=5)))
+    [answer] = stranger.received(stranger.send_to(node, START, stranger.hello(nonce=5)))
     assert isinstance(answer, Mismatch)
     proof = Mismatch(lan.cluster, answer.nonce, NEW)
-    assert of_kind(stranger.says(node, START, proof, at=SEED), "incompatible_version") == []
-    assert len(of_kind(stranger.says(node, START, proof), "incompatible_version")) == 1
+    assert of_kind(stranger.send_to(node, START, proof, at=SEED), "incompatible_version") == []
+    assert len(of_kind(stranger.send_to(node, START, proof), "incompatible_version")) == 1
 
 
 def test_a_mismatch_about_ranges_that_meet_says_nothing() -> None:
     node, seed = a_node(synced=False), Speaker()
-    [hello] = seed.heard(node.seek((seed.address,), START))
+    [hello] = seed.received(node.seek((seed.address,), START))
     assert isinstance(hello, Hello)
-    assert seed.says(node, START, Mismatch(lan.cluster, hello.nonce, BOTH, 7)) == []
+    assert seed.send_to(node, START, Mismatch(lan.cluster, hello.nonce, BOTH, 7)) == []
 
 
 # -- rows that others gossip -----------------------------------------------------------------------------------------
@@ -134,8 +134,8 @@ def gossiped() -> tuple[Node, Speaker, Speaker, list[Effect]]:
     """A node, a member that speaks with everybody, and one that it alone speaks with, whose row it gossips."""
     node = a_node()
     between, newer = Speaker(1, protocol=BOTH), Speaker(2, protocol=NEW, services=1)
-    between.greets(node, START)
-    return node, between, newer, between.says(node, START, newer.row)
+    between.handshake(node, START)
+    return node, between, newer, between.send_to(node, START, newer.row)
 
 
 def test_a_gossiped_row_of_another_version_is_kept_unanswered() -> None:
@@ -152,7 +152,7 @@ def test_a_gossiped_row_of_another_version_is_kept_unanswered() -> None:
     assert info is not None
     assert "speaks no version of the protocol" in info.reason
     with_row, without = node.table.fingerprint, a_node()
-    between.greets(without, START)
+    between.handshake(without, START)
     assert with_row != without.table.fingerprint, "the row counts, so that tables stay equal"
 
 
@@ -163,22 +163,22 @@ def test_a_member_of_another_version_is_neither_probed_nor_judged() -> None:
         now = max(now, node.next_deadline())
         effects = node.advance(now)
         assert bytes_to(effects, newer.address) == 0
-        for message in between.heard(effects):
+        for message in between.received(effects):
             assert not isinstance(message, PingReq | Claim), message
             if isinstance(message, Probe):
-                between.says(node, now, Ack(message.number, message.fingerprint))
+                between.send_to(node, now, Ack(message.number, message.fingerprint))
     assert not node.table.rows[newer.id].dead
 
 
 def test_a_helper_answers_for_another_version_with_a_nack() -> None:
     node, between, newer, _ = gossiped()
-    assert between.heard(between.says(node, START, PingReq(9, newer.id))) == [Nack(9)]
+    assert between.received(between.send_to(node, START, PingReq(9, newer.id))) == [Nack(9)]
 
 
 def test_the_process_of_another_version_is_not_bound_by_its_row() -> None:
     node, _, newer, _ = gossiped()
     before = node.inspect().sessions
-    answers = newer.heard(newer.says(node, START, Probe(1, 2)))
+    answers = newer.received(newer.send_to(node, START, Probe(1, 2)))
     assert [type(answer) for answer in answers] == [Hello]
     assert counted(node, "drop.unbound") == 1
     assert node.inspect().sessions == before
@@ -186,7 +186,7 @@ def test_the_process_of_another_version_is_not_bound_by_its_row() -> None:
 
 def test_the_death_of_another_version_ends_its_trouble() -> None:
     node, between, newer, _ = gossiped()
-    effects = between.says(node, START, Claim(newer.id, newer.generation, 0, Rank.DEAD, between.id))
+    effects = between.send_to(node, START, Claim(newer.id, newer.generation, 0, Rank.DEAD, between.id))
     assert of_kind(effects, "incompatible_version_over") == [{"id": newer.id.hex()}]
     assert node.table.rows[newer.id].dead
 
@@ -194,6 +194,6 @@ def test_the_death_of_another_version_ends_its_trouble() -> None:
 def test_an_upgraded_member_is_answered_again() -> None:
     node, between, newer, _ = gossiped()
     again = Speaker(3, id=newer.id, generation=newer.generation + 1, protocol=BOTH, services=1)
-    effects = between.says(node, START + 1, again.row)
+    effects = between.send_to(node, START + 1, again.row)
     assert of_kind(effects, "incompatible_version_over") == [{"id": newer.id.hex()}]
     assert [instance.node for instance in node.catalog.lookup("service-0")] == [newer.id]

@@ -51,9 +51,9 @@ def test_remembered_members_are_bounded_without_ourselves() -> None:
 def test_a_restart_does_not_greet_its_former_self_for_ever() -> None:
     """Found by swarm: without a data directory the former self is another member, dead, and at our own address."""
     node, teller = a_node(), Speaker(1)
-    teller.greets(node, START)
+    teller.handshake(node, START)
     former, other = Speaker(2, address=HOME), Speaker(3)
     for gone in (former, other):
-        teller.says(node, START, gone.row)
-        teller.says(node, START, Claim(gone.id, gone.generation, 0, Rank.DEAD, teller.id))
+        teller.send_to(node, START, gone.row)
+        teller.send_to(node, START, Claim(gone.id, gone.generation, 0, Rank.DEAD, teller.id))
     assert list(node.worth_remembering().values()) == [other.address, teller.address]

@@ -21,10 +21,10 @@ def kinds(effects: Iterable[Effect]) -> list[str]:
 
 def test_leaving_is_an_event_only_of_a_member_that_was_known() -> None:
     node, peer, known, unknown = a_node(), Speaker(1), Speaker(2), Speaker(3)
-    peer.greets(node, START)
-    assert kinds(peer.says(node, START, known.row)) == ["member_alive"]
+    peer.handshake(node, START)
+    assert kinds(peer.send_to(node, START, known.row)) == ["member_alive"]
     leaves(known)
     leaves(unknown)
-    assert kinds(peer.says(node, START, known.row)) == ["member_left"]
-    assert kinds(peer.says(node, START, unknown.row)) == []
+    assert kinds(peer.send_to(node, START, known.row)) == ["member_left"]
+    assert kinds(peer.send_to(node, START, unknown.row)) == []
     assert unknown.id in node.table.rows

@@ -29,7 +29,7 @@ def reported(effects: Iterable[Effect]) -> tuple[NodeId, ...]:
 def announces(speaker: Speaker, node: Node, **changed: object) -> list[Effect]:
     member = Member("speaker", speaker.boot_id, (speaker.address,), zone="z", durable=True)
     speaker.content.put(KIND_MEMBER, 0, encode_member(replace(member, **changed)))  # type: ignore[arg-type]
-    return speaker.says(node, START, speaker.row)
+    return speaker.send_to(node, START, speaker.row)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def node() -> Node:
 def peer(node: Node) -> Speaker:
     """One that is known already."""
     speaker = Speaker(1)
-    assert reported(speaker.greets(node, START)) == (speaker.id,)
+    assert reported(speaker.handshake(node, START)) == (speaker.id,)
     assert announces(speaker, node)
     return speaker
 
@@ -65,17 +65,17 @@ def test_a_change_of_the_own_entry_reports_the_member(node: Node, peer: Speaker,
 
 def test_death_and_refutation_report_the_member(node: Node, peer: Speaker) -> None:
     other = Speaker(2)
-    other.greets(node, START)
-    died = other.says(node, START, Claim(peer.id, GENERATION, 0, Rank.DEAD, other.id))
+    other.handshake(node, START)
+    died = other.send_to(node, START, Claim(peer.id, GENERATION, 0, Rank.DEAD, other.id))
     assert reported(died) == (peer.id,)
-    assert reported(other.says(node, START, Claim(peer.id, GENERATION, 0, Rank.DEAD, other.id))) == ()
-    assert reported(peer.says(node, START, Claim(peer.id, GENERATION, 1, Rank.ALIVE, peer.id))) == (peer.id,)
+    assert reported(other.send_to(node, START, Claim(peer.id, GENERATION, 0, Rank.DEAD, other.id))) == ()
+    assert reported(peer.send_to(node, START, Claim(peer.id, GENERATION, 1, Rank.ALIVE, peer.id))) == (peer.id,)
 
 
 def test_changes_of_services_alone_report_no_member(node: Node, peer: Speaker) -> None:
     peer.content.put(KIND_SERVICE, 0, encode_service(Service("web", "web", "10.0.0.1", 80)))
     peer.content.put(KIND_HEALTH, 0, encode_health(Health.PASSING))
-    effects = peer.says(node, START, peer.row)
+    effects = peer.send_to(node, START, peer.row)
     assert any(isinstance(effect, Changed) for effect in effects)
     assert reported(effects) == ()
 
@@ -93,17 +93,17 @@ def test_our_own_entry_is_reported_too(node: Node) -> None:
 
 def test_a_quarantined_member_is_reported_once_admitted(node: Node, peer: Speaker) -> None:
     unproven = Speaker(3, generation=FUTURE)
-    assert reported(peer.says(node, START, unproven.row)) == ()
+    assert reported(peer.send_to(node, START, unproven.row)) == ()
     assert node.standing(unproven.id) is None
-    assert reported(unproven.greets(node, START)) == (unproven.id,)
+    assert reported(unproven.handshake(node, START)) == (unproven.id,)
     assert node.standing(unproven.id) is not None
 
 
 def test_a_death_reports_the_others_of_that_name(node: Node, peer: Speaker) -> None:
     namesake = Speaker(4)
-    namesake.greets(node, START)
+    namesake.handshake(node, START)
     assert set(reported(announces(namesake, node, addresses=(namesake.address,)))) == {peer.id, namesake.id}
-    died = peer.says(node, START, Claim(namesake.id, GENERATION, 0, Rank.DEAD, peer.id))
+    died = peer.send_to(node, START, Claim(namesake.id, GENERATION, 0, Rank.DEAD, peer.id))
     assert set(reported(died)) == {peer.id, namesake.id}
 
 

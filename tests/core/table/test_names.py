@@ -88,7 +88,7 @@ def test_a_dead_member_of_another_address_or_name_is_shown() -> None:
 def test_a_member_that_takes_another_name_leaves_the_old_one() -> None:
     node = a_node()
     speaker = Speaker(4)
-    speaker.greets(node, START)
+    speaker.handshake(node, START)
     assert node.names.named("speaker-4") == speaker.id
     inside.forget(node, speaker.id)
     assert node.names.named("speaker-4") is None

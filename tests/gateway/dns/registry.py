@@ -79,7 +79,7 @@ class Registry:
         for slot, service in enumerate(services):
             speaker.content.put(KIND_SERVICE, slot, values.encode_service(service))
             speaker.content.put(KIND_HEALTH, slot, values.encode_health(Health.PASSING))
-        self.tell(speaker.greets(self.node, START))
+        self.tell(speaker.handshake(self.node, START))
         return speaker
 
     def announces(self, speaker: Speaker, *addresses: Address, name: str = "") -> None:
@@ -88,14 +88,14 @@ class Registry:
         assert member is not None
         after = replace(member, addresses=addresses, name=name or member.name)
         speaker.content.put(KIND_MEMBER, 0, values.encode_member(after))
-        self.tell(speaker.says(self.node, START, speaker.row))
+        self.tell(speaker.send_to(self.node, START, speaker.row))
 
     def leave(self, speaker: Speaker) -> None:
         """Have a member announce that it leaves."""
         member = self.node.table.rows[speaker.id].member
         assert member is not None
         speaker.content.put(KIND_MEMBER, 0, values.encode_member(replace(member, status=Status.LEFT)))
-        self.tell(speaker.says(self.node, START, speaker.row))
+        self.tell(speaker.send_to(self.node, START, speaker.row))
 
     def tell(self, effects: list[Effect]) -> None:
         changes: list[Change] = []

@@ -26,7 +26,7 @@ def heard_of(served: Served, seed: int, name: str, host: str) -> Speaker:
     speaker.content = row_content(
         speaker.boot_id, speaker.address, generation=speaker.generation, services=1, name=name
     )
-    carry_out(served, speaker.greets(served.node, served.pump.now()))
+    carry_out(served, speaker.handshake(served.node, served.pump.now()))
     return speaker
 
 
@@ -36,7 +36,7 @@ def carry_out(served: Served, effects: list[Effect]) -> None:
 
 def declared_dead(served: Served, speaker: Speaker, by: Speaker) -> None:
     claim = Claim(speaker.id, *Liveness(speaker.generation, 0, Rank.DEAD), by=by.id)
-    carry_out(served, by.says(served.node, served.pump.now(), claim))
+    carry_out(served, by.send_to(served.node, served.pump.now(), claim))
 
 
 async def names_at(served: Served) -> dict[str, list[str]]:
