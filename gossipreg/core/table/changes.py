@@ -14,13 +14,13 @@ from gossipreg.model import NodeId
 class RowChange:
     """The changes of one row since the index followed it last."""
 
-    __slots__ = ("followed", "shown_anew", "slots")
+    __slots__ = ("followed", "shown_differently", "slots")
 
     def __init__(self) -> None:
         self.slots: dict[int, None] = {}
         """The key of part 0 of each slot of the content whose view may have changed, in the order of their first
         change. Nothing is noted if the content was replaced: then the catalog reads all slots."""
-        self.shown_anew = False
+        self.shown_differently = False
         """The member is shown differently than before: another state, standing or own entry."""
         self.followed = False
 
@@ -40,7 +40,7 @@ class TableChanges:
         if self._rows:
             self._rows = {id: change for id, change in self._rows.items() if not change.followed}
 
-    def note(self, id: NodeId, slots: Iterable[int] = (), *, shown_anew: bool) -> None:
+    def note(self, id: NodeId, slots: Iterable[int] = (), *, shown_differently: bool) -> None:
         """This row has changed, or was removed."""
         change = self._rows.get(id)
         if change is None or change.followed:
@@ -48,8 +48,8 @@ class TableChanges:
             change = self._rows[id] = RowChange()
         for key in slots:
             change.slots[key] = None
-        if shown_anew:
-            change.shown_anew = True
+        if shown_differently:
+            change.shown_differently = True
 
     def follow(self) -> list[tuple[NodeId, RowChange]]:
         """The rows that changed since the last call, in the order of their first change."""

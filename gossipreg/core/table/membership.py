@@ -64,19 +64,21 @@ class MembershipIndex:
         changed = self._table.changes.follow()
         if not changed:
             return []
-        shown_anew = [id for id, change in changed if change.shown_anew]
-        self._note_shown(shown_anew)
+        shown_differently = [id for id, change in changed if change.shown_differently]
+        self._note_shown(shown_differently)
         for id, change in changed:
             row = self._table.rows.get(id)
             if row is None:
                 self._forget(id)
                 continue
-            if row.quarantined or change.shown_anew:  # a quarantined one is shown nowhere, but its owner is probed
+            if (
+                row.quarantined or change.shown_differently
+            ):  # a quarantined one is shown nowhere, but its owner is probed
                 row = self._follow(id, row)
             if row.hidden:
                 self._facts.append(HiddenRowChanged(id))
             self._changes += self._catalog.refresh(row, tuple(change.slots))
-        self._note_shown(shown_anew)
+        self._note_shown(shown_differently)
         facts, self._facts = self._facts, []
         return facts
 

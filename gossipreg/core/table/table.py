@@ -283,7 +283,7 @@ class Table:
         self.size_bytes -= row.size_bytes
         self._forgetting.cancel(row.id)
         del self.rows[row.id]
-        self.changes.note(row.id, shown_anew=row.seen_standing is not None)
+        self.changes.note(row.id, shown_differently=row.seen_standing is not None)
 
     # -- every change of a row ---------------------------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ class Table:
         differently; `answered` is what `row.answers` was before the change."""
         self._read_own_entry(row, now)
         row.silenced = row.lags and not answered
-        shown_anew = _see(row, now)
+        shown_differently = _see(row, now)
         if row is not self.own:
             self._forgetting.update(row, now)
         self.hashes.update(row, now)
@@ -305,7 +305,7 @@ class Table:
         size_bytes = ROW_BYTES + (content.size_bytes if content else 0) + (shadow.size_bytes if shadow else 0)
         self.size_bytes += size_bytes - row.size_bytes
         row.size_bytes = size_bytes
-        self.changes.note(row.id, slots, shown_anew=shown_anew)
+        self.changes.note(row.id, slots, shown_differently=shown_differently)
 
     def _read_own_entry(self, row: Row, now: float) -> None:
         if not read_own_entry(row, now):

@@ -27,20 +27,20 @@ def test_changed_rows_are_followed_once_in_order_and_removed_ones_too() -> None:
 
 def test_a_row_that_changes_again_is_followed_after_the_others() -> None:
     changes = TableChanges()
-    changes.note(node(1), shown_anew=False)
-    changes.note(node(2), shown_anew=False)
+    changes.note(node(1), shown_differently=False)
+    changes.note(node(2), shown_differently=False)
     assert followed(changes) == [node(1), node(2)]
-    changes.note(node(3), shown_anew=False)
-    changes.note(node(1), shown_anew=False)
+    changes.note(node(3), shown_differently=False)
+    changes.note(node(1), shown_differently=False)
     assert followed(changes) == [node(3), node(1)]
     assert changes.ids == [node(2), node(3), node(1)], "all that this input has changed"
 
 
 def test_an_input_begins_with_the_changes_that_nobody_has_followed() -> None:
     changes = TableChanges()
-    changes.note(node(1), shown_anew=False)
+    changes.note(node(1), shown_differently=False)
     changes.follow()
-    changes.note(node(2), shown_anew=False)
+    changes.note(node(2), shown_differently=False)
     changes.begin_input()
     assert changes.ids == [node(2)]
     assert followed(changes) == [node(2)]
@@ -50,13 +50,13 @@ def test_an_input_begins_with_the_changes_that_nobody_has_followed() -> None:
 
 def test_changes_of_one_row_are_gathered_until_they_are_followed() -> None:
     changes = TableChanges()
-    changes.note(node(1), [WEB_HEALTH, WEB], shown_anew=True)
-    changes.note(node(1), [API, WEB], shown_anew=False)
+    changes.note(node(1), [WEB_HEALTH, WEB], shown_differently=True)
+    changes.note(node(1), [API, WEB], shown_differently=False)
     ((_, change),) = changes.follow()
-    assert (list(change.slots), change.shown_anew) == ([WEB_HEALTH, WEB, API], True)
-    changes.note(node(1), [API], shown_anew=False)
+    assert (list(change.slots), change.shown_differently) == ([WEB_HEALTH, WEB, API], True)
+    changes.note(node(1), [API], shown_differently=False)
     ((_, change),) = changes.follow()
-    assert (list(change.slots), change.shown_anew) == ([API], False)
+    assert (list(change.slots), change.shown_differently) == ([API], False)
 
 
 def slots_of(table: Table, id: NodeId) -> list[int]:
