@@ -1,7 +1,7 @@
 """The group `gossipreg`, and the way from what went wrong to one line on stderr and an exit code.
 
 0 done   1 a plain no   2 wrong usage   3 the sidecar cannot be reached   4 it refused   5 could not start
-6 could not start for a reason that may mend itself   130 interrupted
+6 could not start for a reason that may mend itself   7 the result could not be written   130 interrupted
 """
 
 import sys

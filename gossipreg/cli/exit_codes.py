@@ -2,7 +2,16 @@
 
 from gossipreg.errors import BadConfig, CannotStartYet, GossipregError
 
-USAGE, UNREACHABLE, REFUSED, NOT_STARTED, NOT_STARTED_YET, INTERRUPTED, READER_GONE = 2, 3, 4, 5, 6, 130, 141
+USAGE, UNREACHABLE, REFUSED, NOT_STARTED, NOT_STARTED_YET, NOT_WRITTEN, INTERRUPTED, READER_GONE = (
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    130,
+    141,
+)
 
 
 def of_start(error: GossipregError) -> int:

@@ -12,12 +12,18 @@ from typing import Any
 
 import click
 
+from gossipreg.cli.exit_codes import NOT_WRITTEN
+
 
 class ReaderGone(Exception):
     """The reader of our stdout has seen enough (`| head -1`): end silently, as every tool of a pipeline does."""
 
 
 class CannotWrite(click.ClickException):
+    """The result cannot be written. The exit code is not 1, which a script takes for a plain no, as grep's 2 is not."""
+
+    exit_code = NOT_WRITTEN
+
     def __init__(self, why: str) -> None:
         super().__init__(f"cannot write the result: {why}")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import gossipreg
+from gossipreg.cli import exit_codes
 from gossipreg.errors import BadConfig, BadParams, CannotStart, GossipregError, NotFound
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar, instance
@@ -198,7 +201,7 @@ def test_a_full_disk_is_said_and_not_taken_for_success(sidecar: FakeSidecar) -> 
     sidecar.answers["lookup"] = lambda _: [instance()]
     with open("/dev/full", "w") as full, start("lookup", "web", stdout=full, stderr=subprocess.PIPE) as process:
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 7, "1 would be: there is none"
     assert err == "Error: cannot write the result: No space left on device\n"
 
 
@@ -206,7 +209,7 @@ def test_closed_output_is_no_traceback(sidecar: FakeSidecar) -> None:
     sidecar.answers["lookup"] = lambda _: [instance()]
     shell = f'"{sys.executable}" -m gossipreg.cli lookup web >&-'
     ended = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, text=True, timeout=60)
-    assert (ended.returncode, ended.stderr) == (1, "Error: cannot write the result: stdout is closed\n")
+    assert (ended.returncode, ended.stderr) == (7, "Error: cannot write the result: stdout is closed\n")
 
 
 def test_a_result_reaches_a_pipe_whole(sidecar: FakeSidecar) -> None:
@@ -247,7 +250,7 @@ def test_a_socket_that_this_user_may_not_use_is_3_and_says_so(
 def test_unwritable_help_is_an_error_without_a_traceback(args: list[str]) -> None:
     with open("/dev/full", "w") as full, start(*args, stdout=full, stderr=subprocess.PIPE) as process:
         _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (1, "Error: cannot write the result: No space left on device\n")
+    assert (process.returncode, err) == (7, "Error: cannot write the result: No space left on device\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -256,6 +259,13 @@ def test_an_error_that_cannot_be_written_is_its_exit_code_alone(args: list[str],
     with open("/dev/full", "w") as full, start(*args, stdout=subprocess.PIPE, stderr=full) as process:
         out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
+
+
+def test_every_exit_code_has_a_row_in_the_manual() -> None:
+    page = (Path(gossipreg.__file__).parent / "docs" / "operations.md").read_text()
+    rows = [int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE)]
+    codes = {code for code in vars(exit_codes).values() if isinstance(code, int)}
+    assert rows == sorted({0, 1} | codes)
 
 
 @pytest.mark.parametrize("args", [["--help"], ["join", "--help"], ["help", "join"]])
