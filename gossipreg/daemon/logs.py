@@ -46,6 +46,10 @@ class Log:
         self._repeats: dict[str, _Repeats] = {}
         self._kinds: dict[str, _Repeats] = {}
 
+    def set_level(self, level: str) -> None:
+        """Write lines of this level and above from now on; it is one of LEVELS."""
+        self._lowest = LEVELS[level]
+
     def debug(self, kind: str, /, **fields: Field) -> None:
         self.line("debug", kind, fields)
 

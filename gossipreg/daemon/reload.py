@@ -13,6 +13,7 @@ from functools import partial
 import trio
 
 from gossipreg.core.node import Node
+from gossipreg.daemon.in_force import OptionsInForce
 from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.params import boolean, take_untrusted
@@ -67,7 +68,9 @@ class Reload:
             await self.read()
 
 
-def parts_of(settings: Settings, node: Node, pump: Pump, services: Services) -> dict[str, Part]:
+def parts_of(
+    settings: Settings, in_force: OptionsInForce, node: Node, pump: Pump, services: Services
+) -> dict[str, Part]:  # fmt: skip
     """The parts that this sidecar was started with."""
     parts: dict[str, Part] = {}
     if settings.key_file is not None or settings.key is not None:
@@ -75,7 +78,7 @@ def parts_of(settings: Settings, node: Node, pump: Pump, services: Services) -> 
     if settings.services is not None:
         parts["services"] = services_part(settings.services, services, allow_empty=settings.allow_empty)
     if settings.config is not None and settings.read_options_again is not None:
-        parts["options"] = partial(_read_options, settings.options, settings.read_options_again)
+        parts["options"] = partial(_read_options, in_force, settings.read_options_again)
     return parts
 
 
@@ -117,11 +120,8 @@ async def _read_services(path: str, services: Services, allow_empty: bool) -> Fi
     return {"services": len(file), **changes._asdict()}
 
 
-async def _read_options(
-    running: tuple[OptionInForce, ...], read: Callable[[], tuple[OptionInForce, ...]]
-) -> Fields:  # fmt: skip
-    """Report the options that a restart would change: options stay in force until the sidecar ends."""
-    now = await trio.to_thread.run_sync(read)
-    before = {one.name: one.value for one in running}
-    changed = [one.name for one in now if one.value != before.get(one.name)]
-    return {"restart_needed_for": " ".join(changed)} if changed else {"changed": 0}
+async def _read_options(in_force: OptionsInForce, read: Callable[[], tuple[OptionInForce, ...]]) -> Fields:
+    """Apply what may change while the sidecar runs, and report the options that a restart would change."""
+    applied, waiting = in_force.read_again(await trio.to_thread.run_sync(read))
+    found = {"applied": " ".join(applied), "restart_needed_for": " ".join(waiting)}
+    return {name: names for name, names in found.items() if names} or {"changed": 0}

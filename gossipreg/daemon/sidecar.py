@@ -16,7 +16,7 @@ from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import TROUBLE_S, counts_of, reread_parts, shown_addresses
-from gossipreg.daemon.in_force import config_method
+from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.methods import Methods
@@ -76,10 +76,9 @@ class Sidecar:
             self.node, self.pump, self.reports, off_loopback=opened.keyring is not None or settings.insecure,
             found=self.addresses.seeds_found,
         )  # fmt: skip
-        self.reload = Reload(
-            log, self._troubles,
-            {**parts_of(settings, self.node, self.pump, self.services), **reread_parts(opened.gateways)},
-        )  # fmt: skip
+        self._in_force = OptionsInForce(settings.options, log)
+        parts = parts_of(settings, self._in_force, self.node, self.pump, self.services)
+        self.reload = Reload(log, self._troubles, {**parts, **reread_parts(opened.gateways)})
         self._force_leave = ForceLeave(self.node, self.pump, log, self.services.audit)
         self.methods = self._methods()
         self.local_api = LocalApi(self.methods, self.watches, self.state, self.pump.bug)
@@ -110,7 +109,7 @@ class Sidecar:
                 "clients": len(opened.local_socket.places),
                 **counts_of(opened.gateways),
             },
-            more={"config": config_method(opened, self.node), "unmet": self.state.unmet},
+            more={"config": config_method(opened, self.node, self._in_force), "unmet": self.state.unmet},
             more_commands={
                 "reload": reload_method(self.reload, settings, self.services),
                 "force-leave": self._force_leave.method,

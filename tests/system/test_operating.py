@@ -130,6 +130,18 @@ def test_reload_names_the_options_that_need_a_restart(cluster: Sidecars) -> None
     assert troubles(one) == []
 
 
+def test_reload_applies_the_log_level_of_the_file(cluster: Sidecars) -> None:
+    file = cluster.folder / "join.toml"
+    file.write_text('zone = "a"\n')
+    one = cluster.start("one", "--config", str(file)).wait_ready()
+    file.write_text('zone = "b"\nlog-level = "error"\n')
+    assert "options: applied log-level, restart_needed_for zone" in cli(one, "reload").stdout
+    [level] = [line for line in cli(one, "config").stdout.splitlines() if line.startswith("log-level")]
+    assert level.split()[1] == "error"
+    cli(one, "reload")
+    assert one.log.read_text().count(" info reload ") == 1, "the second one is not logged any more"
+
+
 def test_the_keys_of_every_member_show_how_far_a_rotation_is(cluster: Sidecars) -> None:
     key_files = [cluster.folder / f"key-{name}" for name in ("a", "b")]
     old, new = cluster.key_file.read_text(), new_key()
