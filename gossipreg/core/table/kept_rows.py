@@ -4,6 +4,7 @@ Owns: which of them can be read, and answer. Never knows: where they were kept, 
 (`local/last_known.py`). These rows are in no table.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 from gossipreg.core.table.content import Content
@@ -26,5 +27,6 @@ def rows_of_pages_untrusted(deltas: Iterable[Delta], own_id: NodeId, now: float)
             row.content = Content(delta.generation)
         if row.content is not None and row.content.accepts(delta):
             row.content.apply(delta)
-    readable = {id: row for id, row in rows.items() if read_own_entry(row, now) and row.member is not None}
-    return {id: row for id, row in readable.items() if row.answers}
+    for row in rows.values():
+        read_own_entry(row, now, Counter())
+    return {id: row for id, row in rows.items() if row.member is not None and row.answers}

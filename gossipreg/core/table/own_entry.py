@@ -4,9 +4,9 @@ Owns: from which content it is read, and when it has to be decoded again. Never 
 the entry.
 """
 
+from collections import Counter
 from math import inf
 
-from gossipreg.core.table.content import Content
 from gossipreg.core.table.layout import KIND_MEMBER, key_of
 from gossipreg.core.table.row import Row
 from gossipreg.errors import BadDatagram
@@ -16,30 +16,25 @@ from gossipreg.wire.values import MAX_HOLD_S, decode_member_untrusted
 _MEMBER_KEY = key_of(KIND_MEMBER, 0)
 
 
-def read_own_entry(row: Row, now: float) -> bool:
-    """Decode the member's own entry if it has changed. Return False if it cannot be decoded; then the last one that
+def read_own_entry(row: Row, now: float, counts: Counter[str]) -> None:
+    """Decode the member's own entry if it has changed. One that cannot be decoded is counted, and the last one that
     could be is kept."""
-    source = _source(row)
+    source = row.content
+    if row.shadow is not None and row.lags and _MEMBER_KEY in row.shadow.entries:
+        source = row.shadow  # of a newer generation
     entry = None if source is None else source.entries.get(_MEMBER_KEY)
     if source is None or entry is None:
-        return True
+        return
     if entry == row.member_entry and source.generation == row.member_generation:
-        return True
+        return
     row.member_entry, row.member_generation = entry, source.generation
     value = source.view(KIND_MEMBER, 0)
     if value is None:
-        return True
+        return
     try:
         row.member = decode_member_untrusted(value)
     except BadDatagram:
-        return False
+        counts["bad_member"] += 1
+        return
     restarting = row.member.status is Status.RESTARTING
     row.hold_until = now + min(row.member.hold_s, MAX_HOLD_S) if restarting else -inf
-    return True
-
-
-def _source(row: Row) -> Content | None:
-    """The content of the newest generation that has an own entry."""
-    if row.shadow is not None and row.lags and _MEMBER_KEY in row.shadow.entries:
-        return row.shadow
-    return row.content

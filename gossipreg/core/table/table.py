@@ -232,7 +232,7 @@ class Table:
             return Merged(MergeOutcome.REFUSED, NOTHING, NOTHING)
         row = self.rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
         outcome, slots = take_delta(row, delta, self.counts)
-        self._read_own_entry(row, now)
+        read_own_entry(row, now, self.counts)
         row.quarantined = synced and not from_owner and not self._plausible(row, now)
         self._changed(row, slots, answered=False, now=now)
         return Merged(outcome, NOTHING, row.content_version, claim=row.liveness)
@@ -295,7 +295,7 @@ class Table:
     def _changed(self, row: Row, slots: Iterable[int] = (), *, answered: bool, now: float) -> None:
         """This row has changed: update all that follows from it. `slots` are those of its content that may read
         differently; `answered` is what `row.answers` was before the change."""
-        self._read_own_entry(row, now)
+        read_own_entry(row, now, self.counts)
         row.silenced = row.lags and not answered
         shown_differently = _see(row, now)
         if row is not self.own:
@@ -306,10 +306,6 @@ class Table:
         self.size_bytes += size_bytes - row.size_bytes
         row.size_bytes = size_bytes
         self.changes.note(row.id, slots, shown_differently=shown_differently)
-
-    def _read_own_entry(self, row: Row, now: float) -> None:
-        if not read_own_entry(row, now):
-            self.counts["bad_member"] += 1
 
 
 def _is_known(row: Row, version: Version, delta: Delta) -> bool:
