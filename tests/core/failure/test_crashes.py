@@ -1,4 +1,4 @@
-"""Crashes in whole clusters, in virtual time: how soon all know, also of many at once and despite loss."""
+"""Crashes in whole clusters, in virtual time: how soon all members know, even of many at once and despite loss."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def _crash_one(seed: int, n: int, refuses: bool, limit_s: float) -> None:
 
 
 def test_a_silent_crash_of_half_the_cluster_is_soon_known() -> None:
-    """Helpers that were gone as well were taken for a sign that we are slow: it took up to 10 s."""
+    """Missing nacks of helpers that had crashed too worsened local health, and it took up to 10 s."""
     cluster = Cluster(seed=6)
     hosts = cluster.form(200)
     cluster.run(2)
@@ -40,7 +40,7 @@ def test_two_that_die_at_once_are_both_found_out() -> None:
     cluster = Cluster(seed=10)
     hosts = cluster.grow(8)
     ring = sorted(hosts, key=lambda host: host.id)
-    for victim in ring[2:4]:  # next to each other: the one would have watched the other
+    for victim in ring[2:4]:  # they are ring neighbours: one of them probes the other
         cluster.crash(victim, refuses=False)
     others = [host for host in hosts if host not in ring[2:4]]
     assert cluster.until(lambda: all(cluster.all_say(others, victim, "dead") for victim in ring[2:4]), 4)
@@ -61,7 +61,7 @@ def test_another_member_at_an_address_proves_the_former_gone() -> None:
 
 
 def test_a_probe_lost_long_ago_does_not_delay_a_refused_port() -> None:
-    """It stays known for its late ack, and what was refused was taken for it: 1.3 s instead of 0.41."""
+    """A lost probe is kept for a late ack, and a refused port was taken for that probe's: 1.3 s instead of 0.41."""
     for seed in range(4):
         _lose_probes_and_crash(seed)
 
@@ -84,8 +84,8 @@ def _lose_probes_and_crash(seed: int) -> None:
 @pytest.mark.parametrize("n", [3, 4])
 @pytest.mark.parametrize("loss", [0.2, 0.3])
 def test_a_crash_among_few_is_soon_known_where_all_lose_much(n: int, loss: float) -> None:
-    """Those who were left took the loss for a fault of their own, and said nothing for a minute: who found itself at
-    fault gave no nack, so of the helpers' words only those came that had reached somebody."""
+    """The others took the loss for a fault of their own and declared nobody dead for a minute: a member at fault sent
+    no nack, so only the successes of helpers were received."""
     for seed in range(4, 9):
         cluster = Cluster(seed=seed)
         gone, *rest = cluster.form(n)
@@ -99,7 +99,7 @@ def test_a_crash_among_few_is_soon_known_where_all_lose_much(n: int, loss: float
 
 @pytest.mark.parametrize(("refuses", "gone", "limit_s"), [(True, 100, 3), (True, 180, 5), (False, 100, 12)])
 def test_survivors_of_a_mass_crash_soon_agree(refuses: bool, gone: int, limit_s: float) -> None:
-    """A rack, or a zone. Helpers that are gone themselves were taken for a sign that we are slow: 20 s, now 4 to 11."""
+    """A rack or a zone fails. Missing nacks of crashed helpers worsened local health: 20 s, now 4 to 11."""
     cluster = Cluster(seed=16)
     for host in cluster.rng.sample(cluster.form(200), gone):
         cluster.crash(host, refuses=refuses)

@@ -1,4 +1,4 @@
-"""Who is lost again and again by its own fault comes back slowly; who is well comes back at once."""
+"""A member that is lost repeatedly by its own fault returns slowly; a healthy member returns at once."""
 
 from collections.abc import Callable
 
@@ -14,12 +14,12 @@ from simulations.opinions import Opinions
 from tests.core.cluster import Cluster, Host
 
 LOST_S = 4.0
-"""A member that is silent for so long is lost."""
+"""A member that is silent for so many seconds is declared dead."""
 
 
 WAITED = [wait_s for wait_s in WAITS_S if wait_s]
 AT_ONCE = len(WAITS_S) - len(WAITED)
-"""So many returns after a fault of one's own wait for nothing."""
+"""The number of returns after faults of its own that are not delayed."""
 
 
 def _deafen(cluster: Cluster, host: Host, seconds: float) -> None:
@@ -29,7 +29,7 @@ def _deafen(cluster: Cluster, host: Host, seconds: float) -> None:
 
 
 def _part(cluster: Cluster, first: int, seconds: float) -> None:
-    """So many of the members are cut off from the others, and then no longer."""
+    """Cut the first members off from the others for some seconds."""
     cluster.cut = lambda sender, receiver: (sender.number < first) != (receiver.number < first)
     cluster.run(seconds)
     cluster.cut = lambda _sender, _receiver: False
@@ -40,11 +40,11 @@ def _lost_at_first(cluster: Cluster, host: Host, others: list[Host]) -> None:
         cluster.run(5)
         _deafen(cluster, host, LOST_S)
         assert all(cluster.state_at(other, host) == "dead" for other in others)
-        assert cluster.until(cluster.converged, 5), "it is back at once"
+        assert cluster.until(cluster.converged, 5), "it returns at once"
 
 
 def _one_out(seed: int = 1) -> tuple[Cluster, Host, list[Host]]:
-    """Eight members, of which one has just gone out."""
+    """Eight members, one of which has just been damped."""
     cluster = Cluster(seed=seed)
     faulty, *others = cluster.form(8)
     cluster.run(3)
@@ -90,12 +90,13 @@ def test_a_link_that_loses_most_one_way_causes_few_changes(
     cluster.network.rules["thin"] = rule(frozenset({faulty.number}), 0.8)
     cluster.run(600)
     of_others = [change for change in opinions.changes if change.observer == others[0].number]
-    assert {change.subject for change in of_others} == {faulty.number}, "no healthy one is lost"
-    assert 2 <= len(of_others) <= 10, "30 to 80 without"
+    assert {change.subject for change in of_others} == {faulty.number}, "no healthy member is lost"
+    assert 2 <= len(of_others) <= 10, "30 to 80 without damping"
 
 
 def test_loss_everywhere_is_not_taken_for_ones_own_fault() -> None:
-    """At 40 % a third of all probes is answered, whoever asks. Where only that part counted, 3 to 5 of 30 went out."""
+    """At 40 % loss a third of all probes is acked, whichever member sends them. When only that share counted, 3 to 5 of
+    30 members were damped."""
     cluster = Cluster(seed=1)
     hosts = cluster.form(12)
     cluster.run(3)
@@ -107,8 +108,9 @@ def test_loss_everywhere_is_not_taken_for_ones_own_fault() -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 @pytest.mark.parametrize("faulty", [False, True], ids=["all lose 30 %", "one loses half of what comes in"])
 def test_a_crash_among_three_is_soon_known_despite_loss(seed: int, faulty: bool) -> None:
-    """The one helper reached a suspect once, and its reports never counted again: both found themselves at fault, and
-    most of these crashes were known after more than two minutes. Now the median of 60 seeds is 2.3 s, the worst 7.4."""
+    """The one helper had reached a suspect once, and its reports never counted again. So both members took the fault
+    for their own, and most of these crashes were known after two minutes. Now the median of 60 seeds is 2.3 s, the
+    worst 7.4."""
     cluster = Cluster(seed=seed)
     watcher, gone, other = sorted(cluster.form(3), key=lambda host: host.id)
     cluster.network.loss = 0.0 if faulty else 0.3
@@ -121,7 +123,7 @@ def test_a_crash_among_three_is_soon_known_despite_loss(seed: int, faulty: bool)
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_a_member_at_fault_still_helps_to_find_a_crash(seed: int) -> None:
-    """There is no other helper. One that kept its word to itself left the other without a verdict for minutes."""
+    """There is no other helper. When it sent no nack, the other member could not declare the death for minutes."""
     cluster = Cluster(seed=seed)
     faulty, gone, well = sorted(cluster.form(3), key=lambda host: host.id)
     cluster.network.rules["thin"] = out_of(frozenset({faulty.number}), 0.8)
@@ -132,7 +134,7 @@ def test_a_member_at_fault_still_helps_to_find_a_crash(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [3, 7, 8])
 def test_a_prober_at_fault_just_before_finds_a_crash_in_time(seed: int) -> None:
-    """Of 4 members both helpers had reached a suspect once, so that no word counted; it took 7 to 9 s."""
+    """Both helpers among the 4 members had reached a suspect once, so no answer counted, and it took 7 to 9 s."""
     cluster = Cluster(seed=seed)
     faulty, gone, *rest = sorted(cluster.form(4), key=lambda host: host.id)
     cluster.network.rules["thin"] = out_of(frozenset({faulty.number}), 0.8)
@@ -145,7 +147,7 @@ def test_a_prober_at_fault_just_before_finds_a_crash_in_time(seed: int) -> None:
 
 
 def test_accusations_of_others_count_for_some_periods() -> None:
-    """Who is told it but now and then forgot it after ten, and took a healthy member for dead."""
+    """A member that is accused only now and then forgot it after ten periods, and declared a healthy member dead."""
     cluster = Cluster()
     faulty, *_others = cluster.form(8)
     inside.answered_in_time(faulty.node, 0.2)
@@ -157,7 +159,7 @@ def test_accusations_of_others_count_for_some_periods() -> None:
 
 
 def test_a_return_before_the_fault_showed_counts_once_it_shows() -> None:
-    """Some are lost after three periods, when half of their answers were still those from before."""
+    """Some members are declared dead after three periods, when half of their results are from before the fault."""
     cluster = Cluster()
     faulty, *others = cluster.form(8)
     cluster.run(3)
@@ -204,7 +206,7 @@ def test_repeated_partitions_damp_nobody() -> None:
 
 
 def test_a_small_part_cut_off_repeatedly_is_back_at_once() -> None:
-    """It missed many answers of members who lived, and was accused when it was back; but of its own nobody was late."""
+    """Its members missed many acks of living members and were accused later; but acks within the part were in time."""
     cluster = Cluster(seed=3)
     hosts = cluster.form(40)
     cluster.run(3)
@@ -216,8 +218,8 @@ def test_a_small_part_cut_off_repeatedly_is_back_at_once() -> None:
 
 @pytest.mark.parametrize("seed", [1, 3, 7])
 def test_two_that_are_cut_off_repeatedly_are_never_damped(seed: int) -> None:
-    """Half of theirs is answered late, and helpers of the large part reach all. By that comparison alone they were out
-    in each of these runs."""
+    """They miss half of the acks, while helpers in the large part reach all members. By that comparison alone they were
+    damped in each of these runs."""
     cluster = Cluster(seed=seed)
     hosts = cluster.form(16)
     cluster.run(3)
@@ -229,7 +231,7 @@ def test_two_that_are_cut_off_repeatedly_are_never_damped(seed: int) -> None:
 
 @pytest.mark.parametrize("config", [lan, wan], ids=["lan", "wan"])
 def test_a_switch_that_fails_repeatedly_damps_nobody(config: Config) -> None:
-    """Two on one machine outvoted three, each of which had heard nobody."""
+    """Two members on one machine declared the three others dead, and each of those had received nothing."""
     cluster = Cluster(config=config)
     hosts = cluster.form(5)
     for host in hosts[:3]:
@@ -249,7 +251,8 @@ def test_a_switch_that_fails_repeatedly_damps_nobody(config: Config) -> None:
 def test_partitions_and_pauses_do_not_count_as_own_flaps(
     parted: bool,
 ) -> None:
-    """Where those returns count, each side of a partition refuting what the other thought, it is out for minutes."""
+    """Each side of a partition refutes what the other side declared. If such returns counted, this member would be
+    damped for minutes."""
     cluster = Cluster(seed=1)
     well, *others = hosts = cluster.form(12)
     cluster.run(3)

@@ -1,4 +1,4 @@
-"""Members that are out of our own answers alone, for more than one reason at a time."""
+"""Hidden members: out of our own answers alone, for more than one reason at a time."""
 
 from dataclasses import replace
 
@@ -15,8 +15,10 @@ def test_refused_port_hides_a_member_after_isolation_ends() -> None:
     cluster.crash(crashed)
     cluster.cut = lambda sender, to: silent in (sender, to)
     assert cluster.until(lambda: not cluster.found(watcher, "web"), 3), "its port is refused"
-    assert cluster.until(lambda: "alone_over" in cluster.events(watcher), 20), "that hides all others too"
+    assert cluster.until(lambda: "alone_over" in cluster.events(watcher), 20), (
+        "the isolation hides all other members too"
+    )
     cluster.cut = lambda _from, _to: False
-    assert cluster.until(lambda: "member_dead" in cluster.events(watcher), 10), "now both can say so"
+    assert cluster.until(lambda: "member_dead" in cluster.events(watcher), 10), "now the other member confirms it"
     assert not watcher.node.alone
     assert [change.kind for change in cluster.changes(watcher)] == [ChangeKind.ADDED, ChangeKind.REMOVED]

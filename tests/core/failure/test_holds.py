@@ -1,4 +1,4 @@
-"""A member that announced its restart: the others hold its place for as long as it asked."""
+"""A member that announced its restart: the other members keep its services for as long as it announced."""
 
 import re
 

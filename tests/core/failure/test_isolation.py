@@ -1,4 +1,4 @@
-"""A member that receives nothing from anybody, or is one of only two."""
+"""A member that receives nothing from any member, or is one of only two."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def test_an_isolated_member_claims_nothing_and_answers_stale() -> None:
     assert [one.stale for one in hosts[0].node.catalog.lookup("billing")] == [True]
     cluster.run(10)
     assert cluster.found(hosts[0], "billing")
-    assert cluster.until(lambda: not cluster.found(hosts[0], "billing"), 15), "a ghost for good"
+    assert cluster.until(lambda: not cluster.found(hosts[0], "billing"), 15), "a dead member is not served for ever"
     assert "verdicts" not in hosts[0].node.statistics(cluster.now)
     cluster.cut = lambda _from, _to: False
     assert cluster.until(lambda: cluster.converged(hosts), 15)
@@ -39,7 +39,7 @@ def test_an_isolated_member_claims_nothing_and_answers_stale() -> None:
 
 
 def test_a_member_hidden_for_a_refused_port_is_back_at_restart() -> None:
-    """Found by swarm: the suspicion of the process before it was only looked at in its next round."""
+    """Found by swarm: the suspicion of its former process ended only in the next round."""
     cluster = Cluster(seed=1)
     watcher = cluster.join()
     other = cluster.join(watcher, id=NodeId(b"o" * 16))
@@ -57,7 +57,8 @@ def test_a_member_hidden_for_a_refused_port_is_back_at_restart() -> None:
 
 
 def test_the_end_of_isolation_probes_all_suspects_at_once() -> None:
-    """By the health that the silence cost it their next round was 50 s away; then it asked twelve others about each."""
+    """The silence had worsened its local health, so the next round was 50 s away, and then it asked twelve helpers
+    about each suspect."""
     cluster = Cluster(seed=3, config=wan)
     deaf, *others = cluster.form(12)
     cluster.run(30)

@@ -1,4 +1,4 @@
-"""Loss between one pair alone: who is told of it, which way, and when it is over; and nobody is lost for it."""
+"""Loss between one pair of members: it is reported with its direction and its end, and nobody is declared dead."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_a_lossy_pair_is_reported_with_the_helpers_that_reach_it() -> None:
     assert began <= pair.since <= began + 3
     assert 0 < len(pair.through) <= 3
     assert set(pair.through) <= {host.id for host in helpers}
-    cluster.register(other, "web")  # it tells its neighbours, so we hear it
+    cluster.register(other, "web")  # it gossips to its neighbours, so a datagram of it comes here
     assert cluster.until(lambda: said_at(one) == [(other.id, "unanswered", "to")], FOUND_S)
     assert cluster.until(lambda: said_at(other) == [(one.id, "unheard", "from")], FOUND_S)
     assert one.node.statistics(cluster.now)["lossy_pairs"] == 1

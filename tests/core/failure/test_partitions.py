@@ -1,4 +1,4 @@
-"""Verdicts where a network is parted, but not for all: those whom we do not reach refute them."""
+"""Partitions that some members can bridge: members that are declared dead on one side refute it."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tests.core.cluster import Cluster, Host
 def _bridged(
     n: int, far: frozenset[int], settled_s: float = 30, loss: float = 0.0
 ) -> tuple[Cluster, list[Host], Opinions]:
-    """Of `n` members those `far` ones and the others reach each other by member 0 alone, and have for a while."""
+    """`n` members, in a partition between the `far` ones and the rest that only member 0 reaches both sides of."""
     cluster = Cluster(seed=3)
     cluster.network.loss = loss
     hosts = cluster.form(n)
@@ -26,7 +26,7 @@ def _bridged(
 
 @pytest.mark.parametrize(("loss", "changes"), [(0.0, 6), (0.1, 40)])
 def test_members_on_both_sides_of_a_bridge_soon_stop_flapping(loss: float, changes: int) -> None:
-    """It was 324 times a minute each, at 10 % loss 477; now 1 and 19."""
+    """Each member changed its opinion 324 times a minute, and 477 times at 10 % loss; now 1 and 19."""
     cluster, hosts, opinions = _bridged(24, frozenset(range(12, 24)), loss=loss)
     before = len(opinions.changes)
     cluster.run(60)
@@ -69,7 +69,7 @@ def test_earlier_pauses_do_not_delay_the_detection_of_a_crash() -> None:
 
 
 def test_a_third_partition_is_noticed_as_soon_as_the_first() -> None:
-    """To ask all others before it, once two verdicts were refuted, took 14 s; with 100 members 34 s."""
+    """When a prober asked all other members first, after two refutations, it took 14 s, and 34 s with 100 members."""
     cluster = Cluster(seed=1)
     hosts = cluster.form(64)
     for _ in range(3):
@@ -81,7 +81,7 @@ def test_a_third_partition_is_noticed_as_soon_as_the_first() -> None:
 
 
 def test_neighbours_that_crash_after_pauses_are_soon_found() -> None:
-    """What they refuted gives neither of them more time: also not the second, whose watcher vanishes with it."""
+    """Earlier refutations give neither member more time, not even the second one, whose prober crashes with it."""
     cluster = Cluster(seed=1)
     hosts = cluster.form(64)
     first = min(hosts, key=lambda host: host.id)
@@ -100,7 +100,7 @@ def test_neighbours_that_crash_after_pauses_are_soon_found() -> None:
 
 
 def test_a_suspect_that_a_helper_reaches_is_probed_once_a_period() -> None:
-    """A probe that was still under way began the next suspicion at once: five a second."""
+    """The probe that was still under way began the next suspicion at once, five times a second."""
     cluster = Cluster(seed=5)
     hosts = cluster.form(12)
     suspect = hosts[7]
@@ -112,7 +112,7 @@ def test_a_suspect_that_a_helper_reaches_is_probed_once_a_period() -> None:
 
 
 def _helped(n: int, helpers: int) -> tuple[Cluster, list[Host], list[Host]]:
-    """`n` members in order of the ring, all well, and those who reached the second for the first not long ago."""
+    """`n` healthy members in the order of the ring, and the helpers that lately reached the second for the first."""
     cluster = Cluster(seed=1, config=replace(lan, helpers=helpers))
     hosts = sorted(cluster.form(n), key=lambda host: host.id)
     cut = [{hosts[1].number, hosts[0].number}, {hosts[1].number, hosts[2].number}]
@@ -124,7 +124,7 @@ def _helped(n: int, helpers: int) -> tuple[Cluster, list[Host], list[Host]]:
 
 
 def test_silent_former_helpers_do_not_delay_a_death() -> None:
-    """Each round asked the one that had reached somebody, and nobody else: 4.2 s."""
+    """Each round asked only the helper that had reached a suspect before: 4.2 s."""
     cluster, hosts, helped = _helped(12, helpers=1)
     cluster.cut = lambda one, other: hosts[0] in (one, other) and (one in helped or other in helped)
     gone = hosts[1:3]
@@ -145,8 +145,8 @@ def test_a_helper_that_reached_a_suspect_is_asked_first(later_s: float, asked: b
 
 
 def test_a_healed_bridged_partition_is_equal_at_once() -> None:
-    """Each has refuted verdicts again and again. Where each such return counted, some were out for minutes; where the
-    words of those counted who are asked because they reach whom we do not, for 15 s."""
+    """Each member has refuted its death again and again. When each such return counted, some were damped for minutes;
+    when answers of helpers that lately reached a suspect counted, for 15 s."""
     cluster = Cluster(seed=3)
     hosts = cluster.form(64)
     cluster.network.rules["cut"] = bridged(32, frozenset(range(32)))

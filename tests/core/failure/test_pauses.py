@@ -15,7 +15,7 @@ def test_a_pause_of_a_second_and_a_half_removes_no_services() -> None:
         cluster.resume(hosts[2])
         cluster.run(10)
         assert cluster.all_say(hosts, hosts[2], "alive")
-        assert all(len(cluster.changes(host)) == 1 for host in hosts), "nobody ever lost it"
+        assert all(len(cluster.changes(host)) == 1 for host in hosts), "no member ever lost it"
 
 
 def test_a_paused_member_that_wakes_is_back_within_a_refutation() -> None:
@@ -42,8 +42,8 @@ def test_a_prober_that_slept_suspects_nobody() -> None:
 
 
 def test_a_prober_that_slept_reads_its_queue_before_it_judges() -> None:
-    """What lies in the socket when it wakes, a nack first and the suspect's own ack behind it, is taken in by a clock
-    that ran while nobody looked: the floor seemed to be over."""
+    """When it wakes, a nack and then the suspect's ack wait in the socket. The clock has run on meanwhile, so the floor
+    seemed to be over when the nack was read."""
     for seed in range(6):
         cluster = Cluster(seed=seed)
         hosts = cluster.grow(4)

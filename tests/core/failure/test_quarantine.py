@@ -1,4 +1,4 @@
-"""Rows that nobody should believe unlooked at: whoever slept for days, or whose clock is wrong, resurrects nobody."""
+"""Quarantined rows: a member that slept for days, or whose clock is wrong, brings no dead member back."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ FUTURE = GENERATION + generation_of(3_600_000, 0)
 
 
 def run(node: Node, until: float, live: list[Speaker]) -> list[tuple[float, Speaker]]:
-    """Let time pass; the living answer probes. When each was probed."""
+    """Let time pass, in which the living peers ack probes. Return when each was probed."""
     probed = []
     while (due := node.next_deadline()) <= until:
         now = max(due, node.inspect().now)
@@ -95,7 +95,7 @@ def test_an_ack_admits_a_quarantined_row_and_misses_kill_it() -> None:
 
 
 def test_a_refuted_quarantined_member_is_probed_again() -> None:
-    """Found by swarm: it refuted our verdict, and was neither dead nor believed ever after, and nobody asked it."""
+    """Found by swarm: it refuted its death, but its row stayed quarantined, because no member probed it again."""
     node, teller = a_node(), Speaker(1)
     teller.handshake(node, START)
     cut_off = Speaker(3, generation=FUTURE)
@@ -104,7 +104,7 @@ def test_a_refuted_quarantined_member_is_probed_again() -> None:
     assert node.table.rows[cut_off.id].dead
     refuted = m.Claim(cut_off.id, FUTURE, 1, Rank.ALIVE, cut_off.id)
     teller.send_to(node, START + 5, refuted)
-    assert node.member(cut_off.id, START + 5) is None, "not believed on another's word"
+    assert node.member(cut_off.id, START + 5) is None, "a claim from another member does not admit it"
     run(node, START + 7, [teller, cut_off])
     info = node.member(cut_off.id, START + 7)
     assert info is not None
@@ -168,6 +168,6 @@ def test_a_row_whose_address_is_on_a_later_page_is_waited_for() -> None:
         pulls += len(wanted)
         effects = node.advance(START)
         effects += teller.send_to(node, START, old.content.cut(old.id, wanted[0].counter, 1300))
-        assert pulls < 10, "for ever from the start"
+        assert pulls < 10, "it pulls the same page for ever"
     run(node, START + 2, [teller, old])
     assert node.member(old.id, START + 2) is not None

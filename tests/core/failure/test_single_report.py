@@ -1,4 +1,4 @@
-"""What one member alone sees of another is no ground to declare it dead."""
+"""The report of one member alone declares no other member dead."""
 
 from gossipreg.model import Rank
 from gossipreg.wire.messages import Ack, Claim, PingReq, Probe

@@ -1,4 +1,4 @@
-"""A process that did not run for a while: the silence of that time says nothing of others."""
+"""A process that stood still for a while: the silence of that time means nothing."""
 
 from gossipreg.config import lan
 from tests.core.cluster import Cluster

@@ -1,4 +1,4 @@
-"""Members that are dead here and speak: they can refute it only if they hear of it."""
+"""Members that are dead here and still send datagrams: they can refute it only once they receive the claim."""
 
 from gossipreg.config import lan
 from gossipreg.model import Rank

@@ -1,4 +1,4 @@
-"""Suspicions: what they rest on, how they end, and members that are never declared dead."""
+"""Suspicions: their reasons, how they end, and members that are never declared dead."""
 
 import re
 
@@ -29,7 +29,7 @@ def test_a_member_with_one_cut_link_is_not_declared_dead() -> None:
     cluster = Cluster(seed=5)
     hosts = cluster.grow(8)
     ring = sorted(hosts, key=lambda host: host.id)
-    pair = {ring[0].address, ring[1].address}  # the one probes the other
+    pair = {ring[0].address, ring[1].address}  # one of them probes the other
     cluster.cut = lambda sender, to: {sender.address, to.address} == pair
     cluster.run(30)
     assert all(cluster.all_say(hosts, host, "alive") or _suspected_by_one(cluster, hosts, host) for host in hosts)
@@ -44,7 +44,7 @@ def _suspected_by_one(cluster: Cluster, hosts: list[Host], of: Host) -> bool:
 def test_a_refused_port_alone_kills_nobody_that_answers() -> None:
     cluster = Cluster(seed=8)
     hosts = cluster.grow(5)
-    for _ in range(50):  # forged ICMP, at every member, about one that is well
+    for _ in range(50):  # forged ICMP at every member, about a healthy one
         for host in all_but(hosts, hosts[0]):
             cluster.act(host, host.node.refused(hosts[0].address, cluster.now))
         cluster.run(0.2)
@@ -105,8 +105,8 @@ def test_a_suspicion_gives_its_reasons() -> None:
     cluster.run(1)
     told = [info.reason for host in hosts if host.up and (info := host.node.member(hosts[2].id, cluster.now))]
     assert any(reason.startswith("reported by n") for reason in told)
-    [verdict, *_] = [reason for reason in told if reason.startswith("silent for ")]
-    assert re.fullmatch(r"silent for \d\.\d s, as seen by (this sidecar|n\d)(, (this sidecar|n\d))+", verdict)
+    [declared, *_] = [reason for reason in told if reason.startswith("silent for ")]
+    assert re.fullmatch(r"silent for \d\.\d s, as seen by (this sidecar|n\d)(, (this sidecar|n\d))+", declared)
 
 
 def test_a_reported_death_adds_our_own_observation() -> None:
@@ -142,7 +142,7 @@ def test_a_suspicion_is_not_held_against_the_next_process(starts_again: bool) ->
     (ask,) = (message for message in asked if isinstance(message, PingReq))
     helper.send_to(node, now, Nack(ask.number, refused=True))
     assert _state(node, gone, now) == "suspect"
-    if starts_again:  # told by another: its own acks are lost for a while
+    if starts_again:  # another member gossips it: its own acks are lost for a while
         again = Speaker(1, id=gone.id, address=gone.address, generation=GENERATION + generation_of(2000, 0))
         helper.send_to(node, now, again.row)
     ripe_at = now + lan.floor_refused_s + 0.05
@@ -158,7 +158,7 @@ def _state(node: Node, of: Speaker, now: float) -> str | None:
 
 
 def test_a_recovered_prober_declares_nobody_dead_on_old_reports() -> None:
-    """Found by swarm: rounds keep the spacing that they began with, and the next one was to come after the verdict."""
+    """Found by swarm: rounds keep their spacing, so the next one was due only after the declaration of death."""
     cluster = Cluster(seed=1)
     watcher, suspect, *_ = hosts = cluster.grow(24)
     inside.take_round_trip(watcher.node, suspect.id, 5.0)
@@ -169,14 +169,14 @@ def test_a_recovered_prober_declares_nobody_dead_on_old_reports() -> None:
     cluster.network.rules.clear()
     inside.lower_local_health(watcher.node, -8)
     cluster.run(5)
-    assert watcher.node.inspect().suspects(suspect.id), "nobody has asked it to look"
+    assert watcher.node.inspect().suspects(suspect.id), "no probe or helper has cleared it"
     cluster.run(20)
     assert cluster.all_say(hosts, suspect, "alive")
     assert not any(host.node.statistics(cluster.now).get("verdicts", 0) for host in hosts)
 
 
 def test_a_member_refused_everywhere_suspects_few() -> None:
-    """As where its own way out is gone: a router close by refuses for all. It went through the whole ring at once."""
+    """As if its uplink is gone, and a router close by refuses every port. It suspected its whole ring at once."""
     cluster = Cluster(seed=15)
     hosts = cluster.form(300)
     lonely = hosts[7]
@@ -186,4 +186,4 @@ def test_a_member_refused_everywhere_suspects_few() -> None:
     cluster.run(20)
     assert lonely.sent()[0] - before < 20 * 400
     assert sum(lonely.node.inspect().suspects(host.id) for host in hosts) == 32
-    assert "verdicts" not in lonely.node.statistics(cluster.now), "it hears nobody"
+    assert "verdicts" not in lonely.node.statistics(cluster.now), "it receives nothing"
