@@ -103,17 +103,23 @@ class Service:
         return self._feed.refused is not None or self._link.closed
 
     def has(self, count: int) -> bool:
-        """Whether at least `count` instances pass, and the sidecar confirms it. Raises Refused."""
+        """Whether at least `count` instances pass, and the sidecar confirms them. Raises Refused."""
         self.raise_refused()
+        return self.confirmed() >= count
+
+    def confirmed(self) -> int:
+        """How many instances pass and are not stale; 0 while no sidecar is followed that is believed in that."""
         known = self.known
-        return known is not None and known.stale_since is None and len(known.instances) >= count
+        if known is None or not self._link.is_confirmed:
+            return 0
+        return sum(not one.stale for one in known.instances)
 
     def too_few(self, count: int, wait_s: float) -> NotSynced:
         """The error for a wait that was in vain."""
-        known = self.known
-        if known is None or known.stale_since is not None:
+        if self.known is None:
             return self.not_synced(wait_s)
-        return NotSynced(f"{len(known.instances)} of {count} instances of {self.name} pass after {wait_s:g} s")
+        why = "" if self._link.synced else f": {self._link.why_not_synced} (sidecar on {self._link.path})"
+        return NotSynced(f"{self.confirmed()} of {count} instances of {self.name} pass after {wait_s:g} s{why}")
 
     def not_synced(self, wait_s: float) -> NotSynced:
         where = f"the sidecar on {self._link.path}" if self._link.path else "no sidecar"

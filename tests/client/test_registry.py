@@ -208,11 +208,17 @@ def test_wait_counts_only_confirmed_instances(talking: TalkingSidecar) -> None:
     with connect(talking) as registry:
         web = registry.service("web")
         assert len(web.wait()) == 1
+        talking.change("added", at(2, B, stale=True))
         talking.say(knowledge="isolated")
         wait_for(lambda: web.snapshot.stale_since is not None)
-        with pytest.raises(NotSynced, match="isolated"):
-            web.wait(timeout=0.05)
-        assert len(web.instances) == 1
+        assert len(web.wait(1)) == 2
+        with pytest.raises(NotSynced, match=r"1 of 2 instances of web pass after 0\.05 s: it is isolated"):
+            web.wait(2, timeout=0.05)
+        talking.end()
+        wait_for(lambda: not registry.stats()["connected"])
+        with pytest.raises(NotSynced, match=r"0 of 1 .*: no sidecar answers"):
+            web.wait(1, timeout=0.05)
+        assert len(web.instances) == 2
 
 
 def test_a_watch_calls_back_now_and_after_each_change(talking: TalkingSidecar) -> None:

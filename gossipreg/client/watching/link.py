@@ -71,6 +71,11 @@ class SidecarLink:
         return self._selector is not None
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether a sidecar is followed now that is believed in what it lists."""
+        return self.connected and self.is_followed and self.trust.level is not Trust.NOTHING
+
+    @property
     def changes(self) -> int:
         """Changes of instances that came so far."""
         conversation = self._conversation
