@@ -3,9 +3,9 @@
 Owns: the ids of requests, which watch belongs to which service. Never knows: sockets, threads, clocks.
 
 First `state` is asked, then one `watch` for each name, without waiting for answers. A watch's `current` that is
-believed in all settles its service. If the sidecar has restarted, it is asked first which members it has not met
-(`unmet`). What is not believed now (see `state.py`) is noted: when the sidecar is believed in all, these names are
-watched anew, and the new `current` settles them.
+believed in all settles its service. If it leaves out anything, the sidecar is asked first which members it has not met
+since its start (`unmet`). What is not believed now (see `state.py`) is noted: when the sidecar is believed in all,
+these names are watched anew, and the new `current` settles them.
 """
 
 from collections.abc import Callable, Iterable
@@ -137,7 +137,7 @@ class Conversation:
             self._withheld[feed] = None
             return
         unconfirmed = feed.known.unconfirmed()
-        if unconfirmed and (self._trust.is_new_run or feed.known.due() < inf):
+        if unconfirmed:
             self._ask("unmet", {"nodes": sorted(unconfirmed)}, partial(self._unmet_came, feed, unconfirmed))
         else:
             self._settled(feed, frozenset(), now)
@@ -184,7 +184,11 @@ class Conversation:
         if self._before is not Trust.ALL:
             for feed in self._feeds:
                 feed.known.stale(now)
-        elif before is not Trust.ALL:
+            for feed in self._holding:
+                feed.known.hold()
+                self._withheld[feed] = None
+            self._holding.clear()
+        if self._before > before:
             for feed in list(self._withheld):
                 self.watch(feed)
         if before is not self._before:

@@ -104,6 +104,13 @@ class KnownService:
     def disconnected(self, now: float) -> None:
         self.stale(now)
         self.settled = False
+        self.hold()
+
+    def hold(self) -> None:
+        """The sidecar is not believed in all any more: keep what is kept until it is, and has listed all again."""
+        for key, kept in self._kept.items():
+            self._kept[key] = KeptInstance(kept.instance, inf)
+            self.settled = False
 
     def fresh(self) -> None:
         """From now on the sidecar confirms what is known."""

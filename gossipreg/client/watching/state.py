@@ -70,9 +70,9 @@ class SidecarTrust:
         self.state: SidecarState | None = None
         """Of the sidecar that is connected; None: none is, or it has not said."""
         self.believed: SidecarState | None = None
-        """The last state in which a sidecar was believed in all."""
-        self.is_new_run = False
-        """Whether the connected sidecar is another process than the one that was believed when it connected."""
+        """The last state in which a sidecar was believed in all; None: none was, or it is too long ago."""
+        self.cluster: str | None = None
+        """Of the sidecar that was believed first. It stays."""
         self._stranger_until = inf
         self._forgiven = False
 
@@ -80,7 +80,6 @@ class SidecarTrust:
         """The connected sidecar said this of itself."""
         first, self.state, believed = self.state is None, state, self.believed
         if first:
-            self.is_new_run = believed is not None and believed.run != state.run
             is_stranger = believed is not None and believed.node != state.node
             self._stranger_until = now + STRANGER_S if is_stranger else inf
         if state.knowledge == "synced":
@@ -100,7 +99,7 @@ class SidecarTrust:
 
     @property
     def is_of_another_cluster(self) -> bool:
-        return self.state is not None and self.believed is not None and self.state.cluster != self.believed.cluster
+        return self.state is not None and self.cluster is not None and self.state.cluster != self.cluster
 
     @property
     def is_stranger(self) -> bool:
@@ -140,11 +139,11 @@ class SidecarTrust:
     @property
     def why_not(self) -> str:
         """Why the sidecar is not believed in all, in words; empty if it is, or if none is connected."""
-        state, believed = self.state, self.believed
+        state = self.state
         if state is None or self.level is Trust.ALL:
             return ""
-        if believed is not None and self.is_of_another_cluster:
-            return f"it is of the cluster {state.cluster!r}, and the one before was of {believed.cluster!r}"
+        if self.is_of_another_cluster:
+            return f"it is of the cluster {state.cluster!r}, and the one before was of {self.cluster!r}"
         if self.is_stranger:
             return f"it is another member than before ({state.name}), and has met no member that we know"
         if state.knowledge == "isolated":
@@ -154,6 +153,7 @@ class SidecarTrust:
     def _remember(self, now: float) -> None:
         if self.level is Trust.ALL:
             self.believed = self.state
+            self.cluster = None if self.state is None else self.state.cluster
             self._doubted_since = inf
         else:
             self._doubted_since = min(self._doubted_since, now)

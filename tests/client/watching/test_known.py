@@ -130,6 +130,17 @@ def test_a_second_list_does_not_prolong_what_is_kept() -> None:
     assert known.due() == 5.0 + UNMET_S
 
 
+def test_what_is_kept_stays_while_the_sidecar_is_away() -> None:
+    known = settled(one(2, B))
+    known.current([])
+    known.settle({B}, 5.0)
+    known.disconnected(6.0)
+    assert not known.pass_time(99.0)
+    known.current([])
+    known.settle({B}, 100.0)
+    assert known.due() == 100.0 + UNMET_S
+
+
 def test_a_kept_instance_ends_when_its_address_is_registered_anew() -> None:
     """A sidecar without a data directory comes back as another member, and its programs register again."""
     known = settled(one(1, A))

@@ -137,15 +137,6 @@ def test_another_member_without_others_is_not_believed_later_either() -> None:
     assert level(trust) is Trust.LISTED
 
 
-def test_a_restart_is_known_for_the_whole_connection() -> None:
-    trust = believed()
-    said(trust, 11.0)
-    assert trust.is_new_run
-    trust.gone(12.0)
-    said(trust, 13.0)
-    assert not trust.is_new_run
-
-
 @pytest.mark.parametrize("changed", [{"cluster": None}, {"others": 1}, {"node": b""}, {"knowledge": True}])
 def test_a_state_with_a_wrong_field_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not the state of a sidecar"):
