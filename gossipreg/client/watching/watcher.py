@@ -60,6 +60,7 @@ class Watcher:
         self._thread: WatcherThread | None = None
         self._starting = threading.Lock()
         self._starter = 0
+        """The thread that holds `_starting`; 0: none, or it is not known yet."""
         self._forking: dict[int, None] = {}
         """The threads that fork now."""
         self._over = False
@@ -90,9 +91,8 @@ class Watcher:
     def may_wait(self) -> bool:
         """Whether the calling thread may wait for the watcher. Not so in a callback, which the watcher itself runs, in
         a handler of a signal that interrupted the start of the watcher, and once the program ends."""
-        me, thread = threading.get_ident(), self._thread
-        is_watcher = thread is not None and thread.ident == me
-        is_starter = self._starting.locked() and self._starter == me
+        is_watcher = threading.current_thread() is self._thread  # by the object: the system uses idents again
+        is_starter = self._starter == threading.get_ident()
         return not (self._over or is_watcher or is_starter)
 
     def _start(self) -> bool:
@@ -110,6 +110,7 @@ class Watcher:
                     self._starter = threading.get_ident()
                     return self.runs or self._start_thread()
                 finally:
+                    self._starter = 0
                     self._starting.release()
             return True
         finally:
@@ -145,7 +146,7 @@ class Watcher:
     def stop(self) -> bool:
         """Stop the thread, and wait for its end; it starts again when it is needed. Returns whether there is none."""
         thread = self._thread
-        if thread is None or thread.ident == threading.get_ident():
+        if thread is None or thread is threading.current_thread():
             return thread is None
         thread.ending = True
         self._ring()
@@ -169,6 +170,7 @@ class Watcher:
             self._thread.ending = True  # if this is the child of a callback, which is its only thread now
         self._thread = None
         self._starting = threading.Lock()
+        self._starter = 0
         self._forking = {}
         if self._bell >= 0:
             os.close(self._bell)
