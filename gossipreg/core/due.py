@@ -29,6 +29,8 @@ class NodeTimers(NodeOrder):
                 self._reconnect.on_period()
                 self._pulls.on_period()
                 self.table.expire(self._context.now)
+                if self.table.has_room_again():
+                    self._context.event("table_full_over")
             case Disseminate():
                 self._dissemination.on_disseminate()
             case Retransmit():

@@ -37,8 +37,8 @@ class Event:
     Kinds: member_alive, member_suspect, member_dead, member_left, member_restarting, member_draining, member_hidden,
     member_shown, refuted, synced, alone, alone_over, not_alone, wrong_cluster, incompatible_version,
     incompatible_version_over, not_our_key, key_needed, seed_silent,
-    seed_unusable, own_seed, generation_raised, duplicate_identity, moved, stalled, table_full, out, returned,
-    path_mtu, path_mtu_over, pull_failed, pull_failed_over, understood, pair_lossy, pair_lossy_over,
+    seed_unusable, own_seed, generation_raised, duplicate_identity, moved, stalled, table_full, table_full_over, out,
+    returned, path_mtu, path_mtu_over, pull_failed, pull_failed_over, understood, pair_lossy, pair_lossy_over,
     last_known, last_known_over.
     """
 

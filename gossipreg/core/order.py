@@ -203,7 +203,8 @@ class NodeOrder(NodeCommands):
         if merged.content_rose and gossip_on and row is not None and not row.quarantined:
             self._dissemination.queue_row(id, merged.before, received_from=peer)
         if merged.outcome is MergeOutcome.REFUSED:
-            self._context.event("table_full", id=id.hex())
+            if self.table.full:
+                self._context.event("table_full", id=id.hex())
             self._pulls.done(id)
         elif pulled:
             self._pulls.progressed(id)

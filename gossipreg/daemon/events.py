@@ -122,4 +122,6 @@ def in_words(event: Event, *, cluster: str) -> str:
             return f"{whom(fields)} answers, but rows requested from it do not arrive: {ADVICE} from there"
         case "table_full":
             return "the table is full; new members or services are refused: see `gossipreg docs limits`"
+        case "table_full_over":
+            return "there is room in the table again: what was refused is taken when its member is compared next"
     return ""

@@ -51,7 +51,7 @@ class Sidecar:
             speaks=opened.transport.speaks,
         )  # fmt: skip
         self.pump = Pump(self.node, opened.transport, log, now=boot_s, stall_s=config.stall_s)
-        self._troubles = Troubles(boot_s)
+        self._troubles = Troubles(boot_s, conflict_round_s=3 * config.local.conflict_answer_max_s)
         self.reports = Reports(log, self._troubles)
         self.keeping = Keeping(opened.data, opened.generation, settings.cluster, log, self.reports)
         self.services = Services(

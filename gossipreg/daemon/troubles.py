@@ -22,8 +22,12 @@ KINDS_MAX = 32
 """Different troubles at once; with more, the one that began first is dropped."""
 OF_EVENTS = (
     "wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent", "seed_unusable",
-    "duplicate_identity", "table_full",
+    "duplicate_identity",
 )  # fmt: skip
+LASTING = ("out", "table_full")
+"""Those of this sidecar itself, with an event for their end."""
+ENDS = {"returned": "out", "table_full_over": "table_full"}
+"""That event, and what it ends."""
 UNTIL_IN_STEP = ("wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent", "pull_failed")
 """Those that may keep this sidecar from getting synced: they are over when it is."""
 UNTIL_UNDERSTOOD = ("wrong_cluster", "incompatible_version", "not_our_key", "key_needed", "seed_silent")
@@ -41,8 +45,10 @@ class _Trouble:
 
 
 class Troubles:
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], *, conflict_round_s: float = RECENT_S) -> None:
+        """In an identity conflict that goes on, both processes are heard from once in `conflict_round_s`."""
         self._now = now
+        self._for_s = {"duplicate_identity": max(RECENT_S, conflict_round_s)}
         self._held: dict[str, _Trouble] = {}
         self._narrow_paths = NarrowPaths()
         self._unsent: Counter[str] = Counter()
@@ -72,14 +78,14 @@ class Troubles:
         elif event.kind in OF_EVENTS:
             if event.kind in UNTIL_UNDERSTOOD and event.kind != "seed_silent":
                 self.over(f"seed_silent {address}")  # it did answer
-            self.saw(f"{event.kind} {address}", message)
+            self.saw(f"{event.kind} {address}", message, for_s=self._for_s.get(event.kind, RECENT_S))
         elif event.kind == "understood":
             for kind in UNTIL_UNDERSTOOD:
                 self.over(f"{kind} {address}")
-        elif event.kind == "out":
-            self.saw("out", message, lasting=True)
-        elif event.kind == "returned":
-            self.over("out")
+        elif event.kind in LASTING:
+            self.saw(event.kind, message, lasting=True)
+        elif event.kind in ENDS:
+            self.over(ENDS[event.kind])
         elif event.kind == "pair_lossy":
             since_s = float(dict(event.fields)["since_s"])
             self.saw(f"pair_lossy {dict(event.fields)['id']}", message, lasting=True, since_s=since_s)

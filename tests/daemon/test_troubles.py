@@ -92,6 +92,29 @@ def test_that_others_hold_us_for_dead_is_shown_until_we_return() -> None:
     assert held.shapes() == []
 
 
+def test_a_full_table_is_shown_until_it_has_room() -> None:
+    clock = Clock()
+    held = Troubles(clock)
+    full = Event("table_full", (("id", "00"),))
+    held.on_event(full, in_words(full, cluster="c"))
+    clock.now += 100 * troubles.RECENT_S
+    assert ["the table is full" in one["message"] for one in held.shapes()] == [True]
+    held.on_event(Event("table_full_over"), "")
+    assert held.shapes() == []
+
+
+def test_an_identity_conflict_is_shown_from_round_to_round() -> None:
+    clock = Clock()
+    held = Troubles(clock, conflict_round_s=180.0)
+    conflict = Event("duplicate_identity", (("id", "00"), ("address", "10.0.0.1:7940")))
+    for _ in range(3):
+        held.on_event(conflict, in_words(conflict, cluster="c"))
+        clock.now += 170
+        assert len(held.shapes()) == 1
+    clock.now += 20
+    assert held.shapes() == []
+
+
 def test_what_cannot_be_sent_is_said_once_for_what_is_new() -> None:
     held = Troubles(Clock())
     dropped = Counter({"send_buffer_full": 9, "send_too_large": 7, "send_EINVAL": 1, "send_ENETUNREACH": 4})

@@ -55,6 +55,11 @@ class Forgetting:
                 found.append(NodeId(id))
         return found
 
+    @property
+    def some_gone(self) -> bool:
+        """Whether there is a dead or left row, which makes room for another."""
+        return len(self._gone) > 0
+
     def first_gone(self, but: NodeId) -> NodeId | None:
         """The dead or left row that is due first, to make room for another; never `but`. None if there is none."""
         spared: float | None = None

@@ -68,6 +68,8 @@ class Table:
         self.hashes = TableFingerprint(config.cluster, self.rows)
         self.changes = TableChanges()
         self._forgetting = Forgetting(config)
+        self._refused: tuple[int, int] | None = None
+        """The rows and bytes for which the table had no room, the last time that it refused any; None: it has room."""
         self._changed(self.own, answered=True, now=now)
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -268,14 +270,32 @@ class Table:
             self.counts["too_many_services"] += 1
             return False
         rows, more = (1, more + ROW_BYTES) if row is None else (0, more)
-        while len(self.rows) + rows > MAX_ROWS or self.size_bytes + more > MAX_TABLE_BYTES:
+        while self._would_be_full(rows, more):
             gone = self._forgetting.first_gone(but=delta.id)
             if gone is None:
                 self.counts["table_full"] += 1
+                self._refused = rows, more
                 return False
             self.counts["evicted"] += 1
             self._remove(self.rows[gone], now)
         return True
+
+    @property
+    def full(self) -> bool:
+        """Whether the table has refused something for which it has had no room since; see `has_room_again`."""
+        return self._refused is not None
+
+    def has_room_again(self) -> bool:
+        """Whether the table was full, and has room now for what it refused last, also by forgetting a dead row. From
+        then on it is not full."""
+        if self._refused is None or (self._would_be_full(*self._refused) and not self._forgetting.some_gone):
+            return False
+        self._refused = None
+        return True
+
+    def _would_be_full(self, rows: int, more_bytes: int) -> bool:
+        """Whether this number of further rows and bytes exceeds the limits."""
+        return len(self.rows) + rows > MAX_ROWS or self.size_bytes + more_bytes > MAX_TABLE_BYTES
 
     def _remove(self, row: Row, now: float) -> None:
         row = self._to_change(row)

@@ -33,6 +33,29 @@ def test_at_the_limit_of_rows_the_dead_make_room_and_then_nobody(monkeypatch: py
     assert dict(two.counts) == {"evicted": 2, "table_full": 1}
 
 
+def test_a_full_table_is_full_until_a_row_can_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_module, "MAX_ROWS", 3)
+    two = table(2)
+    for number in (3, 4):
+        pull(two, owner(number, b"a"), node(number))
+    assert (two.full, two.has_room_again()) == (False, False), "nobody was refused"
+    page = owner(5, b"a").page(node(5), NOTHING, 1400)
+    assert page is not None
+    assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.REFUSED
+    assert (two.full, two.has_room_again()) == (True, False)
+    kill(two, node(3))
+    assert (two.has_room_again(), two.full, two.has_room_again()) == (True, False, False), "it is said once"
+    pull(two, owner(5, b"a"), node(5))
+    assert list(two.rows) == [node(2), node(4), node(5)]
+
+
+def test_a_row_beyond_its_own_limit_makes_no_table_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = owner(1, bytes(3000)), table(2)
+    monkeypatch.setattr(replica_module, "MAX_ROW_BYTES", 1000)
+    assert [step.outcome for step in _pages(two, one)][-1] is MergeOutcome.REFUSED
+    assert not two.full
+
+
 def test_at_the_byte_limit_a_dead_row_is_not_evicted_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     two, one = table(2), owner(1, bytes(1000))
     pull(two, one, node(1))
