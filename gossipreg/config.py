@@ -9,7 +9,7 @@ of `tuning.py`.
 from dataclasses import dataclass, field
 
 from gossipreg.errors import BadConfig
-from gossipreg.tuning import Bounds, GossipTuning, LocalTuning, SessionTuning, check_bounds
+from gossipreg.tuning import Bounds, FailureTuning, GossipTuning, LocalTuning, SessionTuning, check_bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,8 @@ class Config:
     """Greetings, answers to strangers, the byte budget, and path MTU."""
     gossip: GossipTuning = field(default_factory=GossipTuning)
     """Retransmissions, pulls, comparisons, lists and row acks."""
+    failure: FailureTuning = field(default_factory=FailureTuning)
+    """Suspicions, local health, flap damping, quarantine and lossy pairs."""
     local: LocalTuning = field(default_factory=LocalTuning)
     """Our own address, identity conflicts and the kept table."""
 

@@ -168,6 +168,87 @@ class GossipTuning(RoomTuning):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureTuning(RoomTuning):
+    """Suspicions, local health, flap damping, quarantine and lossy pairs: `core/failure/`."""
+
+    room: ClassVar[str] = "failure"
+
+    suspicions_max: int = 32
+    """The members that are suspected at one time. If more do not answer, this member is more likely isolated itself.
+    More find the end of many members sooner; without a limit, a member whose every probe is refused goes through the
+    whole ring at once, at quadratic cost."""
+    stale_timeouts: float = 3
+    """No member is declared dead on reports that are older than this number of timeouts: another round of helpers comes
+    first. Rounds are spaced by the local health at the beginning of a suspicion, so a member that has recovered may
+    have old reports only."""
+    reaching_max: int = 2
+    """The helpers that lately reached a suspect are asked about each suspect, in each round: the last ones, at most
+    this number. Choose less than `helpers`, which leaves a place for another helper that may reach this suspect
+    better."""
+    reaching_periods: float = 60
+    """A helper is preferred in this way for this number of periods. Any lost datagram makes such a helper. With much
+    more, deaths are known later; with much less, members behind a partial partition declare each other dead again."""
+    probes_kept_periods: float = 60
+    """An ack that comes within this number of periods still shows that the member lives."""
+    small_members: int = 3
+    """A cluster of at most this number of members is small: there, silence more likely means that the others are gone
+    (`alone_small_s`)."""
+
+    health_weight: float = 1 / 16
+    """The weight of one result in the shares of pings that are acked, our own and the helpers': about the last 1 /
+    weight results count."""
+    health_low_share: float = 0.5
+    """Lost probes are our own fault only if less than this share of our pings is acked. A member that shares a cut-off
+    part of the network with few others misses a third of its pings, and that is no fault of its own."""
+    health_share_gap: float = 0.3
+    """They are our own fault only if our share is lower than the helpers' by more than this. If all members lose 40 %,
+    both shares are about a third, so the other limit alone would call healthy members faulty."""
+    health_accused_periods: float = 60
+    """They are our own fault only if another member has suspected us within this number of periods. With much less, a
+    member behind a lossy link forgets that between two accusations."""
+
+    flap_waits_s: tuple[float, ...] = (0, 0, 60, 300)
+    """The delay of the first return after a fault of our own, of the second, ...; the last one is for all later
+    returns. Begin with 0, so that a cable that is pulled once costs nothing more. With a larger last one, a member
+    whose link keeps failing changes the answers of others less often."""
+    flap_remembered_s: float = 1800
+    """A return is forgotten after this time. Choose several times the last delay."""
+    flap_silence_periods: float = 10
+    """A silence that ended at most this number of periods ago may be why this member was declared dead."""
+    flap_shows_periods: float = 60
+    """A fault of our own may take this number of periods to show: a return before that counts with the first one after
+    it."""
+    flap_network_share: int = 8
+    """If one in this number of members was lost at the same time, the network was at fault, and the return is not
+    delayed. With more, a switch that fails again and again damps the members that it cuts off."""
+
+    quarantine_tries: int = 3
+    """The owner of a quarantined row is held dead after this number of probes without an ack. Choose it so that this
+    number of losses in a row is rare."""
+    quarantine_at_once: int = 16
+    """The owners that are probed in one round; the others wait for the next round."""
+
+    pair_signs: int = 8
+    """A sign of a lossy pair counts once it was seen this number of times in a row. With 10 % loss each way, one ping
+    in five gets no ack, and eight in a row get none once in six days. With 80 % loss one way that takes a minute."""
+    pair_acks: int = 4
+    """This number of acks in a row ends a lossy pair. With 80 % loss one way, four in a row come once in ten
+    minutes."""
+    pair_over_periods: float = 4
+    """A sign that was not seen for this number of periods is over. A member that suspects us says so once a period."""
+    pair_row_periods: float = 2.5
+    """Two accusations are in a row if at most this number of periods is between them. Above 2, one may be lost."""
+    pair_recheck_periods: float = 10
+    """A member of a lossy pair is probed again after this number of periods without a ping of ours."""
+    pair_unheard_periods: float = 10
+    """The ring predecessor is unheard if no ping of it arrived for this number of periods and for `pair_unheard_s`. It
+    pings us once a period."""
+    pair_unheard_s: float = 10.0
+    """Choose at least the same number of periods of the slowest profile in the cluster: the predecessor may have
+    another profile than this member."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTuning(RoomTuning):
     """Our own address, identity conflicts and the kept table: `core/local/`."""
 
@@ -237,6 +318,32 @@ BOUNDS: dict[str, Bounds] = {
         "ack_requests_at_once": (1, 10_000),
         "ack_request_pause_s": (0.001, 10),
         "ack_request_max_s": (0.01, 60),
+    },
+    "failure": {
+        "suspicions_max": (1, 1000),
+        "stale_timeouts": (1, 1000),
+        "reaching_max": (0, 16),
+        "reaching_periods": (0, 10_000),
+        "probes_kept_periods": (1, 10_000),
+        "small_members": (1, 1000),
+        "health_weight": (0.001, 1),
+        "health_low_share": (0, 1),
+        "health_share_gap": (0, 1),
+        "health_accused_periods": (0, 10_000),
+        "flap_waits_s": (0, 86_400),
+        "flap_remembered_s": (0, 604_800),
+        "flap_silence_periods": (0, 10_000),
+        "flap_shows_periods": (0, 10_000),
+        "flap_network_share": (1, 1000),
+        "quarantine_tries": (1, 100),
+        "quarantine_at_once": (1, 1000),
+        "pair_signs": (1, 1000),
+        "pair_acks": (1, 1000),
+        "pair_over_periods": (1, 1000),
+        "pair_row_periods": (1, 1000),
+        "pair_recheck_periods": (1, 1000),
+        "pair_unheard_periods": (1, 1000),
+        "pair_unheard_s": (0.1, 3600),
     },
     "local": {
         "witnesses": (1, 16),

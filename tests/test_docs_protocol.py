@@ -8,7 +8,6 @@ import pytest
 import gossipreg
 from gossipreg import config, generation, model
 from gossipreg.config import PROFILES, lan
-from gossipreg.core.failure import detector, flap_damping, isolation, quarantine
 from gossipreg.core.gossip import reconcile
 from gossipreg.core.session import outbox, round_trips, sessions
 from gossipreg.core.table import fingerprint, layout
@@ -38,7 +37,7 @@ FACTS = (
     f"stays for {lan.dead_row_s / HOUR:g} hours, out of the answers",
     f"stays for {lan.dead_row_brief_s / MINUTE:g} minutes if the member has no data directory",
     f"more than {lan.future_s:g} s in the future",
-    f"After {quarantine._TRIES} probes without an ack",
+    f"After {lan.failure.quarantine_tries} probes without an ack",
     # probing
     f"Once in a period ({lan.period_s:g} s)",
     f"has {IDLE_BYTES} bytes",
@@ -51,16 +50,17 @@ FACTS = (
     f"After {lan.voided_probes} voided probes",
     # suspicion
     f"helper ({lan.helpers} of them)",
-    f"At most {detector._SUSPICIONS_MAX} members are suspected at one time",
+    f"At most {lan.failure.suspicions_max} members are suspected at one time",
     f"{lan.floor_refused_s:g} s since the first missed probe if the port was refused, "
     f"{lan.floor_silent_s:g} s if there was only silence, both times 1 + local health",
     f"At least {lan.reports_needed} members found it unreachable",
     "if only two members live",
     f"for {lan.alone_s / MINUTE:g} minutes, or for {lan.alone_small_s:g} s if the cluster has at most "
-    f"{isolation.SMALL} members",
-    f"Its first {flap_damping.WAITS_S.count(0)} returns are at once; the third waits {flap_damping.WAITS_S[2]} s, "
-    f"later ones wait {flap_damping.WAITS_S[3]} s.",
-    f"Returns are forgotten after {flap_damping._REMEMBERED_S // MINUTE} minutes",
+    f"{lan.failure.small_members} members",
+    "Its first {} returns are at once; the third waits {} s, later ones wait {} s.".format(
+        lan.failure.flap_waits_s.count(0), *lan.failure.flap_waits_s[2:]
+    ),
+    f"Returns are forgotten after {lan.failure.flap_remembered_s / MINUTE:g} minutes",
     f"with probability {lan.lost_calls:g} / (living members), at most 1.",
     f"the {lan.lost_max} members that died last",
     # dissemination

@@ -214,8 +214,8 @@ MUTATIONS = [
     ),
     Mutation(
         "old_reports_are_enough_to_declare_dead",
-        "_STALE_TIMEOUTS = 3",
-        "_STALE_TIMEOUTS = 3_000",
+        "if context.now - suspicion.round_at > self._tuning.stale_timeouts * self._channel.bound_s(id):",
+        "if context.now - suspicion.round_at > 1_000 * self._tuning.stale_timeouts * self._channel.bound_s(id):",
         likely="suspicion",
     ),
     Mutation(
@@ -226,20 +226,20 @@ MUTATIONS = [
     ),
     Mutation(
         "cluster_of_three_is_not_small",
-        "self._small = members <= SMALL",
-        "self._small = members < SMALL",
+        "self._small = members <= context.config.failure.small_members",
+        "self._small = members < context.config.failure.small_members",
         likely="knowledge",
     ),
     Mutation(
         "answer_in_time_counts_as_missed",
-        "self._acked_share += (in_time - self._acked_share) * _WEIGHT",
-        "self._acked_share += (0 - self._acked_share) * _WEIGHT",
+        "self._acked_share += (in_time - self._acked_share) * self._tuning.health_weight",
+        "self._acked_share += (0 - self._acked_share) * self._tuning.health_weight",
         likely="flap_damping",
     ),
     Mutation(
         "second_return_waits_like_the_third",
-        "WAITS_S = 0, 0, 60, 300",
-        "WAITS_S = 0, 60, 60, 300",
+        "wait_s = waits_s[min(len(self._returns), len(waits_s) - 1)]",
+        "wait_s = waits_s[min(len(self._returns) + (len(self._returns) == 1), len(waits_s) - 1)]",
         likely="flap_damping",
     ),
     Mutation(
@@ -256,8 +256,8 @@ MUTATIONS = [
     ),
     Mutation(
         "one_probe_is_enough_to_give_up_a_quarantined_row",
-        "_TRIES = 3",
-        "_TRIES = 1",
+        "if tries < self._tuning.quarantine_tries:",
+        "if tries < 1:",
         likely="quarantine",
     ),
     Mutation(

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
-from gossipreg.core.failure import flap_damping, pairs, prober, suspicion
+from gossipreg.core.failure import pairs, prober, suspicion
+from gossipreg.core.failure.flap_damping import returns_max
 from gossipreg.core.gossip import answered_requests, dissemination, pulls, reconcile
 from gossipreg.core.local import own_address
 from gossipreg.core.node import Node
@@ -125,7 +126,7 @@ BOUNDS: dict[str, Bound] = {
     "LocalSuspicions._found": _exactly(0),
     "LocalSuspicions._suspicions": _SUSPECTS,
     "LocalSuspicions._ping_reqs": _exactly(suspicion._PING_REQS_MAX),
-    "LocalSuspicions._reaching": _exactly(suspicion._REACHING_MAX),
+    "LocalSuspicions._reaching": lambda node, _ever: node.config.failure.reaching_max,
     "AntiEntropy._answered": _exactly(reconcile._KEPT_MAX),
     "AntiEntropy._begun": _known,
     "AntiEntropy._open": _exactly(reconcile._KEPT_MAX),
@@ -138,7 +139,7 @@ BOUNDS: dict[str, Bound] = {
     "TableFingerprint._rows": _known,
     "TableFingerprint.bucket_changed_at": _exactly(256),
     "TableFingerprint.bucket_hash": _exactly(256),
-    "FlapDamping._returns": _exactly(flap_damping._RETURNS_MAX),
+    "FlapDamping._returns": lambda node, _ever: returns_max(node.config.failure),
     "Ring._ids": lambda node, _ever: len(node.table.rows),
     "MembershipIndex._changes": _exactly(0),
     "MembershipIndex._hidden": _known,

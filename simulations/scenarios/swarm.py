@@ -11,7 +11,6 @@ import random
 from dataclasses import dataclass, replace
 
 from gossipreg.config import Config, lan, wan
-from gossipreg.core.failure.flap_damping import WAITS_S
 from simulations.checkers import Broken, Checkers, bound_s
 from simulations.doer import Doer
 from simulations.failure import Recorder, described, from_exception
@@ -197,7 +196,9 @@ class Run:
         return any(host.node.out for host in up)
 
     def _all_return(self, up: list[Host]) -> float:
-        self.world.until(lambda: not self._out(up), WAITS_S[-1], self.drawn.config.period_s)
+        self.world.until(
+            lambda: not self._out(up), self.drawn.config.failure.flap_waits_s[-1], self.drawn.config.period_s
+        )
         return self.world.now
 
     def figures(self) -> list[Figure]:

@@ -29,10 +29,6 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import Address, NodeId, Rank
 from gossipreg.wire.messages import Ack, Nack, PingReq, Probe
 
-_SUSPICIONS_MAX = 32
-"""The most members that are suspected at one time. If more do not answer, this member is more likely isolated itself.
-Without a limit, a member whose every probe is refused goes through the whole ring at once, at quadratic cost."""
-
 
 class FailureDetector:
     """Implements `interface.Detector`, where each method is described."""
@@ -47,6 +43,7 @@ class FailureDetector:
         self._suspicions = LocalSuspicions(context, table, ring, round_trips, channel, self._prober, self._health)
         self._checked: dict[Address, None] = {}
         """The addresses whose member was probed in this period because something was refused there."""
+        self._suspicions_max = context.config.failure.suspicions_max
 
     # -- for people, and for flap damping ----------------------------------------------------------------------------
 
@@ -143,7 +140,7 @@ class FailureDetector:
     def _next_target(self) -> NodeId | None:
         """The member whose turn it is. With too many suspects it is any member: an ack of one shows that we are not
         isolated."""
-        if len(self._suspicions) >= _SUSPICIONS_MAX:
+        if len(self._suspicions) >= self._suspicions_max:
             return next(iter(self._ring.sample(self._context.rng, 1)), None)
         return next((id for id in self._ring.successors() if id not in self._suspicions), None)
 
@@ -153,7 +150,7 @@ class FailureDetector:
         """Begin a suspicion, unless there are too many, and then probe the next successor at once. Or continue the
         suspicion that there is."""
         suspected = failed.id in self._suspicions
-        if not suspected and len(self._suspicions) >= _SUSPICIONS_MAX:
+        if not suspected and len(self._suspicions) >= self._suspicions_max:
             self._context.count("suspicions_put_off")
             return
         self._suspicions.on_failed(failed)

@@ -24,30 +24,18 @@ from gossipreg.core.failure.isolation import Isolation
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.row import State
 from gossipreg.core.table.table import Table
+from gossipreg.tuning import FailureTuning
 from gossipreg.wire.messages import Claim
-
-WAITS_S = 0, 0, 60, 300
-"""The delay of the first return after a fault of our own, of the second, ...; the last one is for all later returns. A
-cable that is pulled twice costs nothing more. With the longest delay a member changes the answers of others less than
-once a minute."""
-_REMEMBERED_S = 1800
-"""A return is forgotten after this time."""
-_RETURNS_MAX = len(WAITS_S) + _REMEMBERED_S // WAITS_S[-1]
-"""The most returns within that time, since each of them is delayed."""
-_RECENT_PERIODS = 10
-"""A silence that ended less than so many periods ago may be why this member was declared dead."""
-_SHOWS_PERIODS = 60
-"""A fault of our own may take so many periods to show: a return before that counts with the first one after it. Some
-members behind a link that loses 80 % one way are declared dead after three periods, when half of their results are
-still those from before the fault."""
-_MANY = 8
-"""If one in so many members was lost at the same time, the network was at fault. A switch that fails again and again
-must not damp the members that it cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
     """Timer: check whether the delay of our return is over. Fires once a period."""
+
+
+def returns_max(tuning: FailureTuning) -> int:
+    """The most returns that are remembered at a time, since each later one is delayed by the last of the waits."""
+    return len(tuning.flap_waits_s) + int(tuning.flap_remembered_s / max(tuning.flap_waits_s[-1], 1))
 
 
 class FlapDamping:
@@ -56,7 +44,8 @@ class FlapDamping:
         self._table = table
         self._ring = ring
         self._isolation = isolation
-        self._returns: deque[float] = deque(maxlen=_RETURNS_MAX)
+        self._tuning = context.config.failure
+        self._returns: deque[float] = deque(maxlen=returns_max(context.config.failure))
         """When this member returned after faults of its own, as far as that is not forgotten. Other returns do not
         count: after a partition each side refutes what the other side declared, which is nobody's own fault."""
         self._unexplained_at = float("-inf")
@@ -76,16 +65,17 @@ class FlapDamping:
             self._claim = max(self._claim, claim, key=lambda one: one.incarnation)
             return True
         period_s = context.config.period_s
-        silent_lately = context.now - self._isolation.heard_again_at <= _RECENT_PERIODS * period_s
+        silent_lately = context.now - self._isolation.heard_again_at <= self._tuning.flap_silence_periods * period_s
         if not at_fault and not silent_lately:
             self._unexplained_at = context.now
             return False
-        if at_fault and context.now - self._unexplained_at <= _SHOWS_PERIODS * period_s:
+        if at_fault and context.now - self._unexplained_at <= self._tuning.flap_shows_periods * period_s:
             self._returns.append(self._unexplained_at)
             self._unexplained_at = float("-inf")
-        while self._returns and context.now - self._returns[0] > _REMEMBERED_S:
+        while self._returns and context.now - self._returns[0] > self._tuning.flap_remembered_s:
             self._returns.popleft()
-        wait_s = WAITS_S[min(len(self._returns), len(WAITS_S) - 1)]
+        waits_s = self._tuning.flap_waits_s
+        wait_s = waits_s[min(len(self._returns), len(waits_s) - 1)]
         if not wait_s:
             self._returns.append(context.now)
             return False
@@ -102,9 +92,8 @@ class FlapDamping:
         period_s = context.config.period_s
         network = self._many_lost()
         early = (context.now < self._until and not network) or context.now - context.heard_at > period_s
-        if (
-            early and claim is not None and claim.generation == self._table.generation
-        ):  # a claim about an earlier generation of ours says nothing of the present one
+        # A claim about an earlier generation of ours says nothing of the present one.
+        if early and claim is not None and claim.generation == self._table.generation:
             context.timers.set(Return(), context.now + period_s)
             return None
         self._claim, context.damped = None, False
@@ -116,6 +105,6 @@ class FlapDamping:
     def _many_lost(self) -> bool:
         """Whether many other members died at about the time when we were declared dead."""
         context = self._context
-        since = self._since - _RECENT_PERIODS * context.config.period_s
+        since = self._since - self._tuning.flap_silence_periods * context.config.period_s
         lost = sum(row.state is State.DEAD and row.changed_at >= since for row in self._table.rows.values())
-        return lost * _MANY >= len(self._ring) + lost
+        return lost * self._tuning.flap_network_share >= len(self._ring) + lost

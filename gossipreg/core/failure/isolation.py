@@ -17,8 +17,6 @@ from gossipreg.model import NodeId
 
 ALONE = "nobody has been heard for too long"
 """The reason for which members are hidden once the isolation has lasted for `alone_s`."""
-SMALL = 3
-"""A cluster of at most this many members is small: there, silence more likely means that the others are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Isolation:
         context = self._context
         self.alone = True
         members = len(self._ring)
-        self._small = members <= SMALL
+        self._small = members <= context.config.failure.small_members
         limit_s = context.config.alone_small_s if self._small else context.config.alone_s
         context.timers.set(AloneOver(), since + limit_s)
         context.event("alone", members=members - 1, stale_for_s=limit_s)

@@ -16,24 +16,11 @@ their own, and left a dead member in the answers for a minute.)
 
 from gossipreg.core.context import Context
 
-_WEIGHT = 1 / 16
-"""The weight of one result in a share, so about the last 16 results count."""
-_LOW_SHARE = 0.5
-"""The fault is ours only if less than this share of our pings is acked. A member that shares a cut-off part of the
-network with few others misses a third of its pings, while helpers on the other side reach all of its suspects; the
-comparison with helpers alone would call that its own fault."""
-_SHARE_GAP = 0.3
-"""The fault is ours only if our share is lower than the helpers' share by more than this. Behind a link that loses 80 %
-one way, a fifth of our pings is acked, and helpers reach every suspect. If all members lose 40 %, both shares are about
-a third, so a limit on our own share alone would call healthy members faulty."""
-_ACCUSED_PERIODS = 60
-"""An accusation counts for so many periods. With much less, a member behind a lossy link forgets it between two
-accusations. A member whose link has recovered is not held back by it: soon more than half of its pings are acked."""
-
 
 class LocalHealth:
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._tuning = context.config.failure
         self._score = 0
         self._acked_share = 1.0
         """The share of our first probes of living members that were acked in time, lately."""
@@ -65,11 +52,11 @@ class LocalHealth:
     def probe_of_living(self, *, in_time: bool) -> None:
         """Note whether a member that lives acked our probe in time. Call it with False only once the member has shown
         that it lives: a member that is dead or cut off does not answer others either."""
-        self._acked_share += (in_time - self._acked_share) * _WEIGHT
+        self._acked_share += (in_time - self._acked_share) * self._tuning.health_weight
 
     def helper_answered(self, *, reached: bool) -> None:
         """Note whether a helper reached a member that did not answer us."""
-        self._helpers_share += (reached - self._helpers_share) * _WEIGHT
+        self._helpers_share += (reached - self._helpers_share) * self._tuning.health_weight
 
     def accused(self) -> None:
         """Note that another member suspects us, or has declared us dead."""
@@ -79,5 +66,6 @@ class LocalHealth:
     def at_fault(self) -> bool:
         """Whether lost probes are our own fault. A damped member counts as at fault until it has returned."""
         context = self._context
-        lately = context.now - self._accused_at <= _ACCUSED_PERIODS * context.config.period_s
-        return context.damped or (lately and self._acked_share < min(_LOW_SHARE, self._helpers_share - _SHARE_GAP))
+        lately = context.now - self._accused_at <= self._tuning.health_accused_periods * context.config.period_s
+        limit = min(self._tuning.health_low_share, self._helpers_share - self._tuning.health_share_gap)
+        return context.damped or (lately and self._acked_share < limit)

@@ -1,8 +1,8 @@
 """Lossy pairs: members that others reach, while datagrams between them and us are lost, often one way only.
 
 Owns: the signs of such a loss, and when there are enough of them to report the pair. It only watches: no suspicion or
-declaration of death depends on it. It asks for one probe every `RECHECK_PERIODS` of a member of a lossy pair that is no
-longer our successor on the ring. Never knows: why datagrams are lost.
+declaration of death depends on it. It asks for one probe every `pair_recheck_periods` of a member of a lossy pair that
+is no longer our successor on the ring. Never knows: why datagrams are lost.
 
     unanswered   our pings of a member get no ack, and each time a helper reaches it
     accused      a member tells us again and again that it suspects us: its pings arrive, our acks do not
@@ -13,8 +13,9 @@ longer our successor on the ring. Never knows: why datagrams are lost.
                  unheard                                          what it sends is lost
                  unanswered, and nothing arrives from it          not known
 
-A sign counts once it was seen `SIGNS` times in a row, at most once a period. It is over after `ACKS` acks in a row
-(unanswered), after `OVER_PERIODS` without an accusation (accused), or with the next ping of the predecessor (unheard).
+A sign counts once it was seen `pair_signs` times in a row, at most once a period. It is over after `pair_acks` acks in
+a row (unanswered), after `pair_over_periods` without an accusation (accused), or with the next ping of the predecessor
+(unheard).
 """
 
 from collections.abc import Iterator
@@ -27,23 +28,8 @@ from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId
 
-SIGNS = 8
-"""A sign that was seen so often in a row counts. With 10 % loss each way, one ping in five gets no ack, and eight in a
-row get none once in six days. With 80 % loss one way that takes a minute."""
-ACKS = 4
-"""So many acks in a row end a lossy pair. With 80 % loss one way, four acks in a row come once in ten minutes."""
-OVER_PERIODS = 4
-"""A sign that was not seen for so many periods is over. A member that suspects us says so once a period."""
-_ROW_PERIODS = 2.5
-"""Two accusations are in a row if at most this time is between them, so one may be lost."""
-RECHECK_PERIODS = 10
-"""A member of a lossy pair is probed again after so many periods without a ping of ours."""
-UNHEARD_PERIODS = 10
-"""The predecessor is unheard if no ping of it arrived for so many periods,"""
-UNHEARD_S = 10.0
-"""and for at least this time: it may have another profile, with longer periods."""
 PAIRS_MAX = 8
-"""The most pairs that are noted. If there are more, the fault is our own link, and other members see it too."""
+"""Pairs that are noted. If there are more, the fault is our own link, and other members see it too."""
 
 Way = Literal["to", "from", "unknown"]
 Sign = Literal["unanswered", "accused", "unheard"]
@@ -90,6 +76,7 @@ class _Pair:
 class Pairs:
     def __init__(self, context: Context, table: Table, ring: Ring, channel: Channel) -> None:
         self._context = context
+        self._tuning = context.config.failure
         self._table = table
         self._ring = ring
         self._channel = channel
@@ -125,8 +112,9 @@ class Pairs:
         """Note that this member sent us a claim that it suspects us."""
         known = self._pairs.get(by)
         seen = None if known is None else known.seen.get("accused")
-        late = seen is not None and self._context.now - seen.at > _ROW_PERIODS * self._context.config.period_s
-        if known is not None and seen is not None and late and seen.times < SIGNS:
+        in_row_s = self._tuning.pair_row_periods * self._context.config.period_s
+        late = seen is not None and self._context.now - seen.at > in_row_s
+        if known is not None and seen is not None and late and seen.times < self._tuning.pair_signs:
             del known.seen["accused"]
         pair = self._note_sign(by, "accused")
         if pair is not None:
@@ -137,7 +125,7 @@ class Pairs:
         pair = self._pairs.get(id)
         if pair is not None:
             pair.acks += 1
-            if pair.reported is None or pair.acks >= ACKS:
+            if pair.reported is None or pair.acks >= self._tuning.pair_acks:
                 self._over(id, pair, "unanswered")
 
     def pinged(self, by: NodeId) -> None:
@@ -163,10 +151,10 @@ class Pairs:
         recheck: NodeId | None = None
         for id, pair in list(self._pairs.items()):
             accused, unanswered = pair.seen.get("accused"), pair.seen.get("unanswered")
-            if accused is not None and context.now - accused.at > OVER_PERIODS * period_s:
+            if accused is not None and context.now - accused.at > self._tuning.pair_over_periods * period_s:
                 del pair.seen["accused"]
-            if unanswered is not None and context.now - unanswered.at > RECHECK_PERIODS * period_s:
-                if unanswered.times < SIGNS:
+            if unanswered is not None and context.now - unanswered.at > self._tuning.pair_recheck_periods * period_s:
+                if unanswered.times < self._tuning.pair_signs:
                     del pair.seen["unanswered"]
                 else:
                     recheck = id
@@ -184,13 +172,13 @@ class Pairs:
             if before is not None and before in self._pairs:
                 self._over(before, self._pairs[before], "unheard")
             return
-        unheard_s = max(UNHEARD_S, UNHEARD_PERIODS * context.config.period_s)
-        hears_others = context.now - context.heard_at <= OVER_PERIODS * context.config.period_s
+        unheard_s = max(self._tuning.pair_unheard_s, self._tuning.pair_unheard_periods * context.config.period_s)
+        hears_others = context.now - context.heard_at <= self._tuning.pair_over_periods * context.config.period_s
         if predecessor is None or not hears_others or context.now - self._pinged_at < unheard_s:
             return
         pair = self._note_sign(predecessor, "unheard")
         if pair is not None:
-            pair.seen["unheard"].since, pair.seen["unheard"].times = self._pinged_at, SIGNS
+            pair.seen["unheard"].since, pair.seen["unheard"].times = self._pinged_at, self._tuning.pair_signs
             self._report(predecessor, pair)
 
     # -- what follows ------------------------------------------------------------------------------------------------
@@ -232,7 +220,7 @@ class Pairs:
 
     def _evaluated(self, id: NodeId, pair: _Pair) -> LossyPair | None:
         """What the signs of this pair say now; None if there are not enough of them."""
-        for sign in _certain(pair):
+        for sign in _certain(pair, self._tuning.pair_signs):
             since = pair.seen[sign].since
             through = tuple(pair.through) if sign == "unanswered" else ()
             return LossyPair(id, sign, self._way(id, sign, since), since, through)
@@ -251,7 +239,7 @@ class Pairs:
         return {"id": id.hex(), "name": name, "address": address}
 
 
-def _certain(pair: _Pair) -> Iterator[Sign]:
+def _certain(pair: _Pair, times: int) -> Iterator[Sign]:
     """Yield the signs that were seen often enough, the most certain one first."""
     order: tuple[Sign, ...] = ("unheard", "unanswered", "accused")
-    return (sign for sign in order if sign in pair.seen and pair.seen[sign].times >= SIGNS)
+    return (sign for sign in order if sign in pair.seen and pair.seen[sign].times >= times)

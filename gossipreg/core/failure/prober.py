@@ -18,9 +18,7 @@ from gossipreg.model import Address, NodeId, Rank
 from gossipreg.wire.messages import Ack, Claim, Nack, PingReq, Versions
 
 _PROBES_MAX = 4096
-"""The most probes that are kept. Beyond that the oldest is forgotten, and its late ack means nothing."""
-_PROBES_KEPT_PERIODS = 60
-"""A probe is forgotten after so many periods."""
+"""Probes that are kept. Beyond it the oldest is forgotten, and its late ack means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ class Prober:
         context, period_s = self._context, self._context.config.period_s
         following = due + period_s
         context.timers.set(Period(), following if following > context.now else context.now + period_s)
-        sent_before = context.now - _PROBES_KEPT_PERIODS * period_s
+        sent_before = context.now - context.config.failure.probes_kept_periods * period_s
         while self._probes and next(iter(self._probes.values())).sent_at < sent_before:
             self._drop(next(iter(self._probes)))
 

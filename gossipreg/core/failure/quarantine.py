@@ -2,9 +2,9 @@
 
 Owns: which owners to probe, and how many in one round. Never knows: why a row was quarantined (`table/table.py`).
 
-An ack admits the row. After three probes without an ack we hold the owner dead, unless we are isolated, and a member
-that gossips the row gets that claim as an answer. So a host that slept for days, and gossips members that are long
-dead, does not make them alive again.
+An ack admits the row. After `quarantine_tries` probes without an ack we hold the owner dead, unless we are isolated,
+and a member that gossips the row gets that claim as an answer. So a host that slept for days, and gossips members that
+are long dead, does not make them alive again.
 
 Dropping such a row silently is not enough: members that never held the row have a ring without its owner, so no
 member would probe it, and the host that slept would keep the dead member for ever.
@@ -19,11 +19,6 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Rank
 from gossipreg.wire.messages import Claim
 
-_TRIES = 3
-"""The owner is held dead after so many probes without an ack."""
-_A_ROUND = 16
-"""The most owners that are probed in one round. The others wait for the next round."""
-
 
 @dataclass(frozen=True, slots=True)
 class ProbeOwners:
@@ -33,6 +28,7 @@ class ProbeOwners:
 class Quarantine:
     def __init__(self, context: Context, table: Table, channel: Channel, detector: Detector) -> None:
         self._context = context
+        self._tuning = context.config.failure
         self._table = table
         self._channel = channel
         self._detector = detector
@@ -54,12 +50,12 @@ class Quarantine:
     def on_probe_owners(self) -> None:
         """Probe the next owners. Hold those dead that did not ack their last probe."""
         context = self._context
-        for id in list(self._tries)[:_A_ROUND]:
+        for id in list(self._tries)[: self._tuning.quarantine_at_once]:
             row = self._table.rows.get(id)
             tries, since = self._tries.pop(id)
             if row is None or not row.quarantined or row.dead:
                 continue
-            if tries < _TRIES:
+            if tries < self._tuning.quarantine_tries:
                 self._detector.probe(id)  # nothing is sent while its address is on a page that has not come yet
                 self._tries[id] = tries + 1, since  # to the end of the queue
             elif context.heard_at > since and self._channel.can_speak_with(id):

@@ -40,18 +40,9 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Status
 from gossipreg.wire.messages import PingReq
 
-_STALE_TIMEOUTS = 3
-"""Declare no member dead on reports that are older than so many timeouts: run another round first. Rounds are spaced by
-the local health at the beginning of the suspicion, so a member that has recovered since may have old reports only."""
-_REACHING_MAX = 2
-"""The last so many helpers that reached a suspect are asked about each suspect, in each round again, since a third of
-their answers is lost at 10 % loss. One place is always left for another helper, which may reach this suspect better."""
-_REACHING_PERIODS = 60
-"""A helper that reached a suspect longer ago is not preferred any more. Any lost datagram makes such a helper, so if
-they were kept for ever, deaths would be known later; if they were forgotten soon, members behind a partial partition
-would declare each other dead again and again."""
 _PING_REQS_MAX = 1024
-"""The most ping-reqs without an answer that are remembered. A later answer to an older one counts as unasked."""
+"""Ping-reqs without an answer that are kept. Beyond it the oldest is forgotten, and a later answer to it counts
+as unasked."""
 REFUSED = "its port is refused, and no other member could confirm it"
 
 
@@ -107,6 +98,7 @@ class LocalSuspicions:
         health: LocalHealth,
     ) -> None:
         self._context = context
+        self._tuning = context.config.failure
         self._table = table
         self._ring = ring
         self._round_trips = round_trips
@@ -216,7 +208,7 @@ class LocalSuspicions:
     def _note_reaching(self, helper: NodeId) -> None:
         self._reaching.pop(helper, None)
         self._reaching[helper] = self._context.now
-        if len(self._reaching) > _REACHING_MAX:
+        if len(self._reaching) > self._tuning.reaching_max:
             del self._reaching[next(iter(self._reaching))]
 
     def on_timer(self, name: object) -> None:
@@ -325,7 +317,7 @@ class LocalSuspicions:
         unused = [*barred, *suspicion.asked]
         successor = self._ring.successor_of(id)
         chosen = [] if successor in unused or successor == context.id or wanted == 0 else [successor]
-        lately = context.now - _REACHING_PERIODS * context.config.period_s
+        lately = context.now - self._tuning.reaching_periods * context.config.period_s
         reaching = [one for one, at in reversed(self._reaching.items()) if at >= lately and one in self._ring]
         reaching = [one for one in reaching if one not in (*barred, *chosen)]
         chosen += reaching[: max(wanted - 1 - len(chosen), 0)]
@@ -358,7 +350,7 @@ class LocalSuspicions:
             return  # the rounds go on
         needed = context.config.reports_needed if len(self._ring) > 2 else 1
         if len(suspicion.reports) >= needed:
-            if context.now - suspicion.round_at > _STALE_TIMEOUTS * self._channel.bound_s(id):
+            if context.now - suspicion.round_at > self._tuning.stale_timeouts * self._channel.bound_s(id):
                 self._round(id, suspicion)
                 context.timers.set(FloorOver(id), context.now + self._channel.bound_s(id))
                 return

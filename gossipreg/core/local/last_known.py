@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from math import inf
 
 from gossipreg.core.context import Context
-from gossipreg.core.failure.isolation import SMALL
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.kept_rows import rows_of_pages_untrusted
@@ -40,13 +39,14 @@ class LastKnown:
         left out.
 
         A member without a seed waits for its former peers for the same time before it becomes a cluster of its own. If
-        there were `SMALL` of them or more, so that hardly all can be gone, it waits without a limit.
+        there were `small_members` of them or more, so that hardly all can be gone, it waits without a limit.
         """
         rows = rows_of_pages_untrusted(deltas, self._context.id, self._context.now)
         if not rows or counts_s <= 0:
             return
         self._membership.recall(rows)
-        self._reconnect.wait_for_remembered(counts_s if len(rows) < SMALL else inf)
+        few = len(rows) < self._context.config.failure.small_members
+        self._reconnect.wait_for_remembered(counts_s if few else inf)
         self._context.timers.set(LastKnownOver(), self._context.now + counts_s)
         self._context.event("last_known", members=len(rows), counts_s=round(counts_s, 1))
 

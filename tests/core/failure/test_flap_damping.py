@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from gossipreg.config import Config, lan, wan
-from gossipreg.core.failure.flap_damping import WAITS_S
 from gossipreg.model import Rank
 from gossipreg.wire.messages import Claim
 from simulations import inside
@@ -17,8 +16,8 @@ LOST_S = 4.0
 """A member that is silent for so many seconds is declared dead."""
 
 
-WAITED = [wait_s for wait_s in WAITS_S if wait_s]
-AT_ONCE = len(WAITS_S) - len(WAITED)
+WAITED = [wait_s for wait_s in lan.failure.flap_waits_s if wait_s]
+AT_ONCE = len(lan.failure.flap_waits_s) - len(WAITED)
 """The number of returns after faults of its own that are not delayed."""
 
 
