@@ -1,6 +1,7 @@
 """Invariant 8: every queue, heap, cache and table is bounded."""
 
 from collections.abc import Callable, Iterator, Mapping, Sized
+from enum import Enum
 from typing import Any
 
 from gossipreg.core.failure import pairs, prober, suspicion
@@ -272,7 +273,7 @@ def _walk_values(path: str, mapping: Mapping[Any, Any], seen: dict[int, None]) -
 
 def _is_part(value: object) -> bool:
     kind = type(value)
-    return kind.__module__.startswith(_PARTS) and kind.__name__ not in _NOT_PARTS
+    return kind.__module__.startswith(_PARTS) and kind.__name__ not in _NOT_PARTS and not isinstance(value, Enum)
 
 
 def _name_of(kind: type) -> str:
@@ -281,8 +282,8 @@ def _name_of(kind: type) -> str:
     return next((base.__name__ for base in kind.__mro__ if base.__module__.startswith("gossipreg.")), kind.__name__)
 
 
-_NOT_PARTS = ("Row", "Content", "OwnContent", "State", "Knowledge")
-"""Rows have checks of their own, and the members of an Enum have no containers."""
+_NOT_PARTS = ("Row", "Content", "OwnContent")
+"""Rows have checks of their own."""
 
 
 def _attributes(kind: type, part: object) -> tuple[str, ...]:
