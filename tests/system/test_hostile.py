@@ -15,7 +15,7 @@ from gossipreg.client.connection import Client
 from gossipreg.errors import RequestError
 from gossipreg.wire.rpc import encode_request
 from scripts.tools.machine import usage
-from scripts.tools.sidecars import Sidecar, Sidecars
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.asker import Asker
 
@@ -168,8 +168,12 @@ MANY = """if True:
 """
 
 
+FEW_DESCRIPTORS = ["sh", "-c", 'ulimit -n 1024; exec "$@"', "sh", *COMMAND]
+"""A sidecar that the system leaves 1,024 descriptors takes 512 clients."""
+
+
 def test_a_thousand_connections_lock_out_nobody(cluster: Sidecars) -> None:
-    sidecar = cluster.start("one").wait_ready()
+    sidecar = cluster.start("one", command=FEW_DESCRIPTORS).wait_ready()
     sidecar.call("register", name="web", port=80)
     before = usage(sidecar)["descriptors"]
     with Asker(sidecar):
