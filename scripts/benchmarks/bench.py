@@ -31,7 +31,7 @@ from inspect import getdoc
 from textwrap import fill
 from typing import Any
 
-from scripts.benchmarks import fan_out, rows, sidecar_rows
+from scripts.benchmarks import client_rows, fan_out, rows, sidecar_rows
 from scripts.benchmarks.cluster import Cluster, Failed
 from scripts.benchmarks.memberlist import MemberlistCluster
 from scripts.benchmarks.run import Figures, Run
@@ -52,12 +52,14 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "idle": (rows.idle, 3),
     "lookup": (sidecar_rows.lookup, 20),
     "fan-out": (fan_out.fan_out, 40),
+    "client": (client_rows.client, 50),
     "massjoin": (sidecar_rows.massjoin, 5),
     "partition": (sidecar_rows.partition, 5),
     "stress": (sidecar_rows.stress, 1),
 }
 """Each row with the number of its repetitions if --reps does not give one."""
 PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
+FIXED_N = {"start": [1], "client": [3]}
 N = 32
 LEAST = {"partition": 4, "stress": 4}
 """The least number of members for a row; the others need 2."""
@@ -140,7 +142,7 @@ class Bench:
             )
         failed = 0
         for row in self._given.rows:
-            for n in [1] if row == "start" else self._given.n or [min(N, max(4, free_memory_mib() // MEMBER_MIB))]:
+            for n in FIXED_N.get(row) or self._given.n or [min(N, max(4, free_memory_mib() // MEMBER_MIB))]:
                 failed += not self._row(row, n)
         return 1 if failed else 0
 

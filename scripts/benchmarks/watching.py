@@ -1,9 +1,10 @@
 """Processes that watch one service at one sidecar, each with a connection of its own.
 
-    python -m scripts.benchmarks.watching SOCKET NAME NUMBER
+    python -m scripts.benchmarks.watching SOCKET NAME NUMBER [registry]
 
 forks NUMBER processes. Whenever one of them has received a notification, it writes the time to stdout: RECORD_BYTES of
 digits on the clock of `time.perf_counter`, which all processes of a machine share. The end of stdin ends them all.
+With `registry` each follows the service as programs do, with `gossipreg.connect`.
 """
 
 import os
@@ -14,6 +15,7 @@ import sys
 import time
 from typing import Self
 
+import gossipreg
 from gossipreg.wire.rpc import Decoder, encode_request
 from scripts.benchmarks.cluster import Failed
 
@@ -24,10 +26,13 @@ READ_BYTES = 256 * 1024
 class Watchers:
     """A context manager with the processes; once it is entered, each has the instances of the service."""
 
-    def __init__(self, path: str, name: str, number: int) -> None:
+    def __init__(self, path: str, name: str, number: int, *, registry: bool = False) -> None:
         self._number = number
+        how = ["registry"] if registry else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, path, name, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", __name__, path, name, str(number), *how],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     def __enter__(self) -> Self:
@@ -47,12 +52,12 @@ class Watchers:
         self._process.communicate()
 
 
-def main(path: str, name: str, number: int) -> None:
+def main(path: str, name: str, number: int, how: str = "") -> None:
     read_end, write_end = os.pipe()
     for _ in range(number):
         if os.fork() == 0:
             os.close(write_end)
-            watch(path, name, parent_ends=read_end)
+            (follow if how else watch)(path, name, parent_ends=read_end)
             os._exit(0)
     os.close(read_end)
     sys.stdin.read()
@@ -74,5 +79,12 @@ def watch(path: str, name: str, parent_ends: int) -> None:
                     os.write(1, f"{now:<{RECORD_BYTES}.7f}".encode())
 
 
+def follow(path: str, name: str, parent_ends: int) -> None:
+    """Write the time of each snapshot of a registry, until the parent ends."""
+    registry = gossipreg.connect(path)
+    registry.watch(name, lambda _: os.write(1, f"{time.perf_counter():<{RECORD_BYTES}.7f}".encode()))
+    select.select([parent_ends], [], [])
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

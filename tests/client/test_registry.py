@@ -242,6 +242,22 @@ def test_a_watch_calls_back_now_and_after_each_change(talking: TalkingSidecar) -
     assert [[one.port for one in snapshot.instances] for snapshot in seen] == [[], [1], [1]]
 
 
+def test_a_callback_gets_no_snapshot_twice(talking: TalkingSidecar) -> None:
+    talking.services["web"] = [at(1)]
+    seen: list[Snapshot] = []
+    with connect(talking) as registry:
+        for number in range(20):
+            registry.watch(f"name-{number}", seen.append)
+        for number in range(20):
+            assert registry.service(f"name-{number}").instances == ()
+        registry.watch("web", seen.append)
+        assert len(registry.service("web").wait()) == 1
+        talking.change("added", at(2))
+        wait_for(lambda: len(seen) >= 22)
+        assert len(registry.service("web").wait(2)) == 2
+        assert len(set(map(id, seen))) == len(seen) == 22
+
+
 def test_a_callback_that_fails_is_logged_and_harms_nobody(
     talking: TalkingSidecar, caplog: pytest.LogCaptureFixture
 ) -> None:

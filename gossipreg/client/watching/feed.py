@@ -24,6 +24,8 @@ class ServiceFeed:
         self.waiters = Waiters()
         self.published = 0
         self._callbacks: dict[object, Callable[[Snapshot], object]] = {}
+        self._given: dict[object, Snapshot] = {}
+        """The snapshot that each callback got last."""
 
     def publish(self) -> None:
         """Swap the snapshot, and tell those who wait for a change."""
@@ -49,12 +51,14 @@ class ServiceFeed:
 
     def remove_callback(self, token: object) -> None:
         self._callbacks.pop(token, None)
+        self._given.pop(token, None)
 
     def call_back(self, token: object) -> None:
-        """Call this callback with what is known, if anything is."""
+        """Call this callback with what is known, unless that is nothing, or what it got last."""
         callback, snapshot = self._callbacks.get(token), self.snapshot
-        if callback is None or snapshot is None:
+        if callback is None or snapshot is None or self._given.get(token) is snapshot:
             return
+        self._given[token] = snapshot
         try:
             callback(snapshot)
         except Exception:
