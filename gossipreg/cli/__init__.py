@@ -1,4 +1,4 @@
-"""The commands of `gossipreg`: parse, call, print. One file a command, imported only when that command is meant.
+"""The commands of `gossipreg`: parse, call, print. Each has a file, which is imported only when the command is run.
 
 A client command loads click, msgpack and the client, and nothing else that takes time: no trio, no cryptography.
 `commands.py` is the group and the way from exceptions to exit codes; `options.py`, `output.py` and `units.py` are what

@@ -26,7 +26,7 @@ TRY_S = 2.0
 
 class Attached:
     def __init__(self, chosen: Chosen, params: dict[str, Any]) -> None:
-        """`params` as of the method `register`."""
+        """`params`: those of the method `register` of the local socket."""
         self._chosen = chosen
         self._params = params
         self._attachment: Attachment | None = None
@@ -37,8 +37,8 @@ class Attached:
         return self._attachment.result
 
     def keep(self, *until: int) -> bool:
-        """Stay registered until one of these descriptors is readable (True); without descriptors, until interrupted.
-        False: somebody else took the service out or registered it anew, and stderr says so."""
+        """Stay registered until one of these descriptors is readable, or until an interrupt if there are none. Returns
+        False if another client took the service out or registered it anew; stderr says so."""
         watched: list[Any] = list(until)
         while True:
             if self._attachment is None and not self._again(watched):
@@ -66,7 +66,7 @@ class Attached:
         return False
 
     def _again(self, watched: list[Any]) -> bool:
-        """Register with the next sidecar. False: a descriptor became readable first."""
+        """Register with the next sidecar. Returns False if a descriptor became readable first."""
         wait_s, said = RETRY.first_s, ""
         while True:
             try:
@@ -84,7 +84,7 @@ class Attached:
 
     def take_out(self, bound_s: float) -> bool:
         """End the registration and wait, at most `bound_s`, until the sidecar has taken the service out. Its
-        maintenance stays. False: nothing was registered."""
+        maintenance stays. Returns False if nothing was registered."""
         if self._attachment is None:
             return False
         self._attachment.take_out(max(bound_s, TAKE_OUT_S))

@@ -1,4 +1,4 @@
-"""The group `gossipreg`, and the way from what went wrong to one line on stderr and an exit code.
+"""The group `gossipreg`, and how an exception becomes one line on stderr and an exit code.
 
 0 done   1 a plain no   2 wrong usage   3 the sidecar cannot be reached   4 it refused   5 could not start
 6 could not start for a reason that may mend itself   7 the result could not be written   130 interrupted
@@ -54,7 +54,7 @@ def gossipreg() -> None:
 
 
 def run(args: list[str] | None = None) -> int:
-    """Run one command line (of the process, where none is given); return the exit code. Raises nothing."""
+    """Run one command line, that of the process if `args` is None, and return its exit code. Raises nothing."""
     chosen, stdout = Chosen(), sys.stdout
     chosen.json = _asks_for_json(sys.argv[1:] if args is None else args)  # for errors before the options are known
     try:
@@ -82,7 +82,7 @@ def run(args: list[str] | None = None) -> int:
 
 
 def _asks_for_json(args: list[str]) -> bool:
-    """Whether --json is among the options; after `--` it belongs to the program of `exec`."""
+    """Whether --json is among the options. After `--` it belongs to the program of `exec`."""
     return "--json" in (args[: args.index("--")] if "--" in args else args)
 
 
@@ -99,7 +99,7 @@ def _exit_code(error: GossipregError) -> int:
 
 
 def _show_usage_error(error: Exception, json: bool) -> int:
-    """Show the error as click does, with the usage of the command; with `json` the object alone."""
+    """Show the error as click does, with the usage of the command. With `json`, print the JSON object only."""
     if not isinstance(error, click.ClickException):
         return READER_GONE
     if json:

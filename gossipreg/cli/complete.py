@@ -1,6 +1,7 @@
-"""Shell completion of names that the running sidecar knows, beside commands and flags. No sidecar: no completions.
+"""Shell completion of names that the running sidecar knows, beside commands and flags. Without a sidecar there
+are none.
 
-It runs while a person types, so it is silent and waits no longer than a person notices.
+It runs while a person types, so it prints no errors and waits only for a moment.
 """
 
 from collections.abc import Callable

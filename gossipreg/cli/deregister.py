@@ -17,7 +17,7 @@ from gossipreg.cli.output import print_json, warn_if_not_durable
 @client_options
 @pass_chosen
 def deregister(chosen: Chosen, id: str) -> None:
-    """Take the service with this id, registered with this sidecar, out."""
+    """Deregister the service with this id from this sidecar."""
     with chosen.client() as client:
         result = client.call("deregister", id=id)
     if chosen.json:

@@ -14,7 +14,7 @@ NOT_SYNCED = "this sidecar is not synced yet, so there may be some (`gossipreg i
 
 
 def why_empty(client: "Client", name: str, tags: tuple[str, ...], zone: str | None, every: bool) -> str:
-    """The line, with the reason that the sidecar gives. `every`: as of `lookup --all`."""
+    """Make that line, with the reason that the sidecar gives. `every`: the lookup was `lookup --all`."""
     shown = f"no {'' if every else 'passing '}instance of {printable(name)}"
     params = {"name": name, "tags": list(tags) or None, "zone": zone}
     try:

@@ -15,7 +15,8 @@ USAGE, UNREACHABLE, REFUSED, NOT_STARTED, NOT_STARTED_YET, NOT_WRITTEN, INTERRUP
 
 
 def of_start(error: GossipregError) -> int:
-    """The exit code of `join` when it cannot start: 2 and 5 need a person, the reason of 6 may mend itself."""
+    """The exit code of `join` when it cannot start: after 2 and 5 an operator has to act, and the
+    reason of 6 may go away by itself."""
     if isinstance(error, BadConfig):
         return USAGE
     return NOT_STARTED_YET if isinstance(error, CannotStartYet) else NOT_STARTED

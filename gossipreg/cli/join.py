@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _File(click.Path):
-    """A path that is not empty. Whether it can be read is for the daemon to say, with its own exit code."""
+    """A path that is not empty. The daemon finds out whether it can be read, and has an exit code for that."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -167,12 +167,12 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     except (BadConfig, CannotStart) as error:
         if log_format == "text" or chosen.json:
             raise
-        Log(log_format).error(error.code, message=in_flags(str(error)))  # who reads JSON reads nothing else
+        Log(log_format).error(error.code, message=in_flags(str(error)))  # a program that reads JSON reads nothing else
         return of_start(error)
 
 
 def _dns_gateway(dns: dict[str, Any]) -> "list[GatewayOptions]":
-    """Those that were asked for. What they need is loaded for them alone."""
+    """Make the DNS gateway, if --dns was given. Its modules are loaded only then."""
     if dns["dns"] is None:
         for key in ("domain", "ttl", "negative_ttl"):
             if dns[key] is not None:
@@ -223,7 +223,8 @@ def _http_gateway(
 
 
 def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:
-    """The service beside it, taken out of `flags`, as the parameters of `register`; None without --service."""
+    """Remove the options of the service beside the sidecar from `flags`; return them as the parameters of `register`.
+    None without --service."""
     name, params = flags.pop("service"), service_params(flags)
     if name is None:
         for key in params:

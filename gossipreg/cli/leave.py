@@ -27,7 +27,7 @@ TIMEOUT_S = 90.0
 @client_options
 @pass_chosen
 def leave(chosen: Chosen, hold: float | None, if_restarting: bool) -> None:
-    """Tell the cluster, and stop the sidecar. With --hold its services stay in the answers for so long."""
+    """Tell the cluster, and stop the sidecar. With --hold its services stay in the answers for that time."""
     if if_restarting:
         if hold is None:
             raise click.UsageError("--if-restarting says when to hold: give --hold DURATION too.")

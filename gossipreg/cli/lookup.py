@@ -80,12 +80,13 @@ def lookup(
 
 
 def _uniform() -> float:
-    """A number like that of `random.random`, without loading its module, which takes longer than a lookup."""
+    """A random number in [0, 1), without loading the module `random`, which takes longer than a lookup."""
     return (int.from_bytes(os.urandom(7), "big") >> 3) / (1 << 53)
 
 
 def _why(instance: dict[str, Any]) -> str:
-    """What its checks say, where it is registered with this sidecar; else with which one, since others do not know."""
+    """Why this instance does not pass: the output of its checks if it is registered with this sidecar, else the name of
+    its own sidecar, which alone knows."""
     if "since_s" in instance:
         return f"  {printable(instance['reason'])}, for {short_duration(instance['since_s'])}"
     if instance["health"] == "maintenance":

@@ -69,7 +69,7 @@ def _place(one: dict[str, Any]) -> tuple[bool, int, str, str]:
 
 
 def _why(one: dict[str, Any]) -> str:
-    """Why it is not alive, or why none of its services is in the answers."""
+    """Why this member is not alive, or why none of its services is in the answers."""
     if one["state"] != "alive" or one.get("maintenance") is None:
         return str(one["reason"])
     return f"maintenance: {one['maintenance']}" if one["maintenance"] else "maintenance"

@@ -15,7 +15,7 @@ DEFAULT_MAP = ParameterSource.DEFAULT_MAP
 
 
 class Chosen:
-    """What the global options say, wherever on the line they stand. Passed on as click's `obj`."""
+    """The values of the global options, which may stand anywhere on the line. Passed on as click's `obj`."""
 
     def __init__(self) -> None:
         self.socket: str | None = None
@@ -114,7 +114,7 @@ FLAGS = {"checks": "--check", "tags": "--tag"}
 
 
 def in_flags(message: str) -> str:
-    """What is said of a parameter, as the user named it."""
+    """Return this error text with the flag that the user gave in place of the name of the parameter."""
     for name, flag in FLAGS.items():
         for before in ("", BESIDE):
             if message.startswith((f"{before}{name} ", f"{before}{name}:")):
@@ -123,7 +123,7 @@ def in_flags(message: str) -> str:
 
 
 def service_params(flags: dict[str, Any]) -> dict[str, Any]:
-    """The service's flags, taken out of `flags`, as the parameters of `register`: those that were given."""
+    """Remove the flags of the service from `flags`; return those that were given as the parameters of `register`."""
     given = {key: flags.pop(key) for key in SERVICE_FLAGS}
     given |= {key: list(given[key]) for key in ("tags", "checks")}
     return {key: value for key, value in given.items() if value not in (None, [], {})}

@@ -1,4 +1,4 @@
-"""How results look: JSON for programs, plain aligned columns for people. Results go to stdout, all else to stderr.
+"""How results look: JSON for programs, aligned columns for people. Results go to stdout, everything else to stderr.
 
 Texts in results were chosen by other members. On a terminal, control characters in them could do harm, and a line
 break would forge a line: they are shown escaped.
@@ -20,7 +20,7 @@ class ReaderGone(Exception):
 
 
 class CannotWrite(click.ClickException):
-    """The result cannot be written. The exit code is not 1, which a script takes for a plain no, as grep's 2 is not."""
+    """The result cannot be written. It has an exit code of its own, since scripts take 1 for "nothing found"."""
 
     exit_code = NOT_WRITTEN
 
@@ -29,13 +29,13 @@ class CannotWrite(click.ClickException):
 
 
 def printable(text: object) -> str:
-    """One line without control characters, whatever a stranger wrote; "-" if it is not known or empty."""
+    """Make any text one line without control characters; "-" if it is not known or empty."""
     shown = "-" if text is None or text == "" else str(text)
     return shown if shown.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
 
 
 def print_line(text: str) -> None:
-    """A line of the result; lossless where the terminal's encoding allows, else escaped."""
+    """Print a line of the result. Characters that the encoding of stdout lacks are escaped."""
     if sys.stdout is None:
         raise CannotWrite("stdout is closed")
     try:
@@ -57,7 +57,7 @@ def flush() -> None:
 
 
 def lost(error: OSError) -> ReaderGone | CannotWrite:
-    """What to raise for a result that cannot be written. What is still in the buffer goes nowhere."""
+    """Return what to raise for a result that cannot be written. What is still in the buffer is thrown away."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -66,7 +66,7 @@ def lost(error: OSError) -> ReaderGone | CannotWrite:
 
 
 def print_json(value: Any) -> None:
-    import json  # not on the way of a plain `lookup`
+    import json  # a plain `lookup` does not need it
 
     print_line(json.dumps(value))  # ASCII: safe in every encoding
 
@@ -86,7 +86,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def short_duration(seconds: float) -> str:
-    """How long something has been so, for people: 5s, 3m, 2h, 4d."""
+    """How long something has lasted, for people: 5s, 3m, 2h, 4d."""
     for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
         if seconds >= unit_s:
             return f"{int(seconds // unit_s)}{unit}"
@@ -109,7 +109,7 @@ def warn_if_not_durable(result: dict[str, Any]) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line for the person to stderr. If it cannot be written, it is lost, and only the exit code is left."""
+    """Write a line for a person to stderr. If stderr cannot be written, the line is lost, and the exit code remains."""
     with suppress(ReaderGone, CannotWrite):
         flush()  # so that both come in order where they go to one place
     with suppress(OSError, ValueError, AttributeError):
@@ -118,7 +118,7 @@ def say(text: str) -> None:
 
 
 def say_error(code: str, message: str, *, json: bool) -> None:
-    """A line for a person; with `json` an object for a program, and nothing else."""
+    """Write an error to stderr: a line for a person, or with `json` an object for a program and nothing else."""
     message = printable(message)
     if json:
         from json import dumps

@@ -1,7 +1,7 @@
 """Where the options of a command come from: its flags, variables of the environment, and a file.
 
-The options that click declares are the one table of them: variables and keys of the file are derived from it, so a new
-flag is a variable and a key as well, and shows in `gossipreg config` and in the manual. An option is taken whole from
+The options that click declares are the only table: variables and keys of the file are derived from it. So a new flag is
+a variable and a key as well, and shows in `gossipreg config` and in the manual. An option is taken whole from
 the first source that has it, in this order: the flag, the variable GOSSIPREG_FLAG, the key `flag` of the file, the
 default. A repeatable option is a text with white space between its values in a variable, and a list in the file.
 """
@@ -32,7 +32,7 @@ _ADDRESS_OF_A_SERVICE = re.compile(r"(tcp|udp|sctp)://")
 
 @dataclass(slots=True)
 class Sources:
-    """What stands in the variables and in the file, by the parameter's name in click."""
+    """The values in the variables and in the file, by the name of the parameter in click."""
 
     file: str | None = None
     """The path of the file, as it was given."""
@@ -196,7 +196,7 @@ def _wanted(option: click.Option) -> tuple[tuple[type, ...], str]:
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # for mistakes alone
+    from difflib import get_close_matches  # needed only after a mistake
 
     close = get_close_matches(name, list(known), n=1)
     return f": did you mean {close[0]}?" if close else ""

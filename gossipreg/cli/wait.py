@@ -56,7 +56,7 @@ def _wait_at(
     chosen: Chosen, name: str | None, count: int, synced: bool, timeout_s: float, deadline: float
 ) -> int:  # fmt: skip
     """Wait at the sidecar that answers now. Raises Unreachable if none answers, or if it ends."""
-    answer_s = max(ANSWER_S, deadline - time.monotonic())  # a sidecar that hangs does not hold us beyond our time
+    answer_s = max(ANSWER_S, deadline - time.monotonic())  # a sidecar that hangs must not hold us longer
     with chosen.client(answer_s) as client:
         if synced and not _wait_until_synced(client, deadline):
             if chosen.json:
