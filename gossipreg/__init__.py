@@ -45,11 +45,14 @@ from typing import TYPE_CHECKING
 
 from gossipreg.errors import (
     BadParams,
+    BreakerOpen,
     Busy,
     CannotSend,
     ChooseSocket,
+    DeadlineExceeded,
     Forked,
     GossipregError,
+    NoInstance,
     NotFound,
     NotSynced,
     Refused,
@@ -61,22 +64,36 @@ from gossipreg.errors import (
 )
 
 if TYPE_CHECKING:
-    from gossipreg.client import Attachment, Client, Instance, Registry, Service, Snapshot, Watch, connect
+    from gossipreg.client import (
+        Attachment,
+        Client,
+        Instance,
+        PickedInstance,
+        Registry,
+        Service,
+        Snapshot,
+        Watch,
+        connect,
+    )
 
 __version__ = "0.2.0"
 
 __all__ = [
     "Attachment",
     "BadParams",
+    "BreakerOpen",
     "Busy",
     "CannotSend",
     "ChooseSocket",
     "Client",
+    "DeadlineExceeded",
     "Forked",
     "GossipregError",
     "Instance",
+    "NoInstance",
     "NotFound",
     "NotSynced",
+    "PickedInstance",
     "Refused",
     "Registry",
     "RequestError",
@@ -91,7 +108,9 @@ __all__ = [
     "connect",
 ]
 
-_OF_THE_CLIENT = ("Attachment", "Client", "Instance", "Registry", "Service", "Snapshot", "Watch", "connect")
+_OF_THE_CLIENT = (
+    *("Attachment", "Client", "Instance", "PickedInstance", "Registry", "Service", "Snapshot", "Watch", "connect"),
+)
 
 
 def __getattr__(name: str) -> object:

@@ -2,10 +2,16 @@
 
     registry     Registry, connect: the services of the cluster, followed in this process
     service      Service: the instances of one of them
+    picker       the picking core of a service: clock, lock, forks
+    picked       PickedInstance: the instance of one request, and how the request went
+    calling      Service.call for threads
+    aio_calling  the same for asyncio and trio
+    racing       two tasks of which the first that ends well counts
     snapshot     Snapshot: what is known of a service at one moment
     instance     Instance: one instance of a service
     loops        waiting in asyncio or trio
     aio          the same for asyncio and trio
+    picking/     which instance gets a request, retries, ejection, breaker. Pure
     watching/    the thread and the connection that keep the snapshots
     connection   Client, Watch, Attachment: single calls of the local socket
     pool         the streams that calls share, for threads and forks
@@ -21,14 +27,15 @@ from gossipreg.client.connection import Attachment, Client, Watch
 
 if TYPE_CHECKING:
     from gossipreg.client.instance import Instance
+    from gossipreg.client.picked import PickedInstance
     from gossipreg.client.registry import Registry, connect
     from gossipreg.client.service import Service
     from gossipreg.client.snapshot import Snapshot
 
-__all__ = ["Attachment", "Client", "Instance", "Registry", "Service", "Snapshot", "Watch", "connect"]
+__all__ = ["Attachment", "Client", "Instance", "PickedInstance", "Registry", "Service", "Snapshot", "Watch", "connect"]
 
-_LATER = {"Instance": "instance", "Registry": "registry", "Service": "service", "Snapshot": "snapshot",
-          "connect": "registry"}  # fmt: skip
+_LATER = {"Instance": "instance", "PickedInstance": "picked", "Registry": "registry",
+          "Service": "service", "Snapshot": "snapshot", "connect": "registry"}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

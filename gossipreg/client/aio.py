@@ -8,15 +8,21 @@
 The thread of the process keeps the snapshots here too, so a loop that is busy does not make them stale.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from gossipreg.client.aio_calling import run_call
 from gossipreg.client.instance import Instance
 from gossipreg.client.loops import checkpoint, loop_event
+from gossipreg.client.picked import PickedInstance, SinglePick
+from gossipreg.client.picking.balancer import DEADLINE_S
+from gossipreg.client.picking.options import CallOptions
 from gossipreg.client.registry import MAX_STALE_S, TIMEOUT_S, Registry
 from gossipreg.client.service import Service
 from gossipreg.client.snapshot import Snapshot
+
+T = TypeVar("T")
 
 LONGEST_S = 4_000_000.0
 """Some 46 days; then the waiting begins anew."""
@@ -89,6 +95,44 @@ class AsyncService:
             raise service.too_few(count, wait_s)
         return service.instances
 
+    def pick(self, key: str | None = None, *, deadline: float = DEADLINE_S) -> "AsyncPick":
+        """`async with service.pick() as instance:`; as `Service.pick`."""
+        return AsyncPick(self, key, deadline)
+
+    async def call(
+        self,
+        fn: Callable[[PickedInstance], Awaitable[T]],
+        *,
+        idempotent: bool = False,
+        deadline: float = DEADLINE_S,
+        fallback: "AsyncService | Callable[[], Awaitable[T]] | None" = None,
+        hedge: bool = False,
+        key: str | None = None,
+        attempts: int = 3,
+        depth: int = 1,
+    ) -> T:
+        """As `Service.call`, with an `fn` that is awaited, and cancelled when its time is over. `hedge`: if an attempt
+        of an idempotent call takes longer than 95 % of all do, send a second one to another instance, and take the
+        first answer; the other attempt is cancelled."""
+        options = self.service.call_options(idempotent, deadline, attempts, hedge, depth)
+        if isinstance(fallback, AsyncService):
+            other = fallback
+            return await self._call(fn, options, key, lambda: other._call(fn, options, key, None))
+        return await self._call(fn, options, key, fallback)
+
+    async def _call(
+        self,
+        fn: Callable[[PickedInstance], Awaitable[T]],
+        options: CallOptions,
+        key: str | None,
+        fallback: Callable[[], Awaitable[T]] | None,
+    ) -> T:
+        return await run_call(self.service.picker, self.snapshot, fn, options, key, fallback)
+
+    def stats(self) -> dict[str, int | str]:
+        """As `Service.stats`."""
+        return self.service.stats()
+
     def changes(self) -> "ServiceChanges":
         """`async for snapshot in service.changes()`: the snapshot now, once there is one, and after each change.
         Changes that come while the loop is busy are given as one."""
@@ -112,6 +156,22 @@ class AsyncService:
 
     def __repr__(self) -> str:
         return f"<Async{repr(self.service).removeprefix('<')}"
+
+
+class AsyncPick:
+    """See `AsyncService.pick`."""
+
+    def __init__(self, service: AsyncService, key: str | None, deadline_s: float) -> None:
+        self._service = service
+        self._pick = service.service.pick(key, deadline=deadline_s)
+
+    async def __aenter__(self) -> SinglePick:
+        if self._service.service.known is None:
+            await self._service.snapshot()
+        return self._pick.__enter__()
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._pick.__exit__(kind, error, traceback)
 
 
 class ServiceChanges:

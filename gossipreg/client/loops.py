@@ -3,7 +3,10 @@
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class LoopEvent(NamedTuple):
@@ -15,17 +18,46 @@ class LoopEvent(NamedTuple):
 
 def loop_event() -> LoopEvent:
     """An event of the running loop. Raises RuntimeError if none runs."""
-    trio: Any = sys.modules.get("trio")
-    if trio is not None and _in_trio(trio):
-        return _trio_event(trio)
-    return _asyncio_event()
+    trio = running_trio()
+    return _asyncio_event() if trio is None else _trio_event(trio)
 
 
 async def checkpoint() -> None:
     """Let trio run other tasks and cancel this one, as each of its own functions does. Nothing in asyncio."""
-    trio: Any = sys.modules.get("trio")
-    if trio is not None and _in_trio(trio):
+    trio = running_trio()
+    if trio is not None:
         await trio.lowlevel.checkpoint()
+
+
+async def sleep(delay_s: float) -> None:
+    trio = running_trio()
+    if trio is not None:
+        await trio.sleep(delay_s)
+    else:
+        import asyncio
+
+        await asyncio.sleep(delay_s)
+
+
+async def within(timeout_s: float, run: Callable[[A], Awaitable[T]], argument: A) -> T:
+    """Run this; raise TimeoutError, and cancel it, if it has not ended after `timeout_s`."""
+    trio = running_trio()
+    if trio is None:
+        import asyncio
+
+        async with asyncio.timeout(timeout_s):
+            return await run(argument)
+    try:
+        with trio.fail_after(timeout_s):
+            return await run(argument)
+    except trio.TooSlowError as error:
+        raise TimeoutError(f"no end after {timeout_s:g} s") from error
+
+
+def running_trio() -> Any:
+    """The module trio, if a loop of trio runs here; else None."""
+    trio: Any = sys.modules.get("trio")
+    return trio if trio is not None and _in_trio(trio) else None
 
 
 def _in_trio(trio: Any) -> bool:

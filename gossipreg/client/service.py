@@ -6,15 +6,22 @@ none, goes the long way: start the watcher, wait for the first snapshot, compare
 
 from collections.abc import Callable
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Self, TypeVar
 
+from gossipreg.client.calling import run_call
 from gossipreg.client.instance import Instance
+from gossipreg.client.picked import PickedInstance, SinglePick
+from gossipreg.client.picker import Picker
+from gossipreg.client.picking.balancer import DEADLINE_S
+from gossipreg.client.picking.options import CallOptions, PickOptions
 from gossipreg.client.snapshot import Snapshot, matching
 from gossipreg.client.watching.feed import ServiceFeed
 from gossipreg.client.watching.link import SidecarLink
 from gossipreg.client.watching.waiters import wait_until
 from gossipreg.client.watching.watcher import WATCHER
-from gossipreg.errors import NotSynced, Refused, TooStale
+from gossipreg.errors import BadParams, NotSynced, Refused, TooStale
+
+T = TypeVar("T")
 
 
 class RegistrySettings(NamedTuple):
@@ -22,6 +29,14 @@ class RegistrySettings(NamedTuple):
     """How long a lookup waits for the first snapshot."""
     max_stale_s: float | None
     """Older snapshots are not given out; None: all are."""
+
+
+class PolicyChoice(NamedTuple):
+    """What `Service.configure` sets."""
+
+    policy: str = "adaptive"
+    panic: str = "passing"
+    caller: str | None = None
 
 
 class Service:
@@ -43,6 +58,8 @@ class Service:
         self._all = not tags and zone is None
         self._matched: tuple[Snapshot, Snapshot] | None = None
         """A snapshot of the name, and what `tags` and `zone` leave of it."""
+        self._choice = PolicyChoice()
+        self._pickers: dict[PolicyChoice, Picker] = {}
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -86,11 +103,97 @@ class Service:
         """How long a first lookup waits."""
         return self._settings.timeout_s
 
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def configure(self, *, policy: str = "adaptive", panic: str = "passing", caller: str | None = None) -> Self:
+        """Set how instances are picked; see `docs/client.md`. What was learnt under other settings is set aside.
+
+        `policy`: adaptive, least_request, round_robin, random or ring_hash. `panic`: with "all", instances that are
+        warning or critical are picked if none passes. `caller`: the service that this program belongs to; requests stay
+        in its zone as far as the zone's instances carry its part of the callers. Raises BadParams.
+        """
+        try:
+            PickOptions(policy, panic)
+        except ValueError as error:
+            raise BadParams(str(error)) from None
+        self._choice = PolicyChoice(policy, panic, caller)
+        return self
+
+    def pick(self, key: str | None = None, *, deadline: float = DEADLINE_S) -> SinglePick:
+        """`with service.pick() as instance:` one request, to the instance that suits it best.
+
+        When the block is left, latency and outcome are recorded. `key`: the same key gets the same instance.
+        `deadline`: the seconds that the request may take, as `instance.timeout_s` says.
+
+        Entering the block raises what `snapshot` raises, NoInstance if no instance passes, BreakerOpen if nearly all
+        requests of the last seconds failed.
+        """
+        if not deadline > 0:
+            raise BadParams(f"deadline {deadline!r} is not more than 0: give the seconds that the request may take")
+        return SinglePick(self.picker, key, deadline)
+
+    def call(
+        self,
+        fn: Callable[[PickedInstance], T],
+        *,
+        idempotent: bool = False,
+        deadline: float = DEADLINE_S,
+        fallback: "Service | Callable[[], T] | None" = None,
+        hedge: bool = False,
+        key: str | None = None,
+        attempts: int = 3,
+        depth: int = 1,
+    ) -> T:
+        """Call `fn(instance)`, again at another instance where that is allowed, and return its result.
+
+        `idempotent`: the request may be sent again after it was sent. `deadline`: for all attempts, in seconds; `fn`
+        has to end within `instance.timeout_s`. `fallback`: another service for the same `fn`, or a function, for when
+        all attempts failed; the rule of retries holds for it too. `attempts`: at most so many. `depth`: of the request
+        that this program serves itself, from `Gossipreg-Attempt`.
+
+        Raises what the last attempt raised, or what `pick` raises, or DeadlineExceeded. `hedge` is for
+        `gossipreg.aio`: a thread cannot be cancelled.
+        """
+        if hedge:
+            raise BadParams("hedge=True needs calls that can be cancelled: use gossipreg.aio")
+        options = self.call_options(idempotent, deadline, attempts, False, depth)
+        if isinstance(fallback, Service):
+            other = fallback
+            return run_call(self.picker, fn, options, key, lambda: run_call(other.picker, fn, options, key, None))
+        return run_call(self.picker, fn, options, key, fallback)
+
+    def stats(self) -> dict[str, int | str]:
+        """Every decision about requests so far, by name, and what is in flight and ejected now; see
+        `docs/client.md`."""
+        return self.picker.stats()
+
+    @property
+    def picker(self) -> Picker:
+        """The picking core under the present settings."""
+        choice = self._choice
+        picker = self._pickers.get(choice)
+        if picker is None:
+            picker = self._pickers.setdefault(choice, self._make_picker(choice))
+        return picker
+
+    @staticmethod
+    def call_options(idempotent: bool, deadline: float, attempts: int, hedge: bool, depth: int) -> CallOptions:
+        """Raises BadParams."""
+        try:
+            return CallOptions(deadline, idempotent, attempts, hedge, depth)
+        except ValueError as error:
+            raise BadParams(str(error)) from None
+
     # -- for the registry's other parts --------------------------------------------------------------------------------
 
     def use(self) -> bool:
         """Have the sidecar watched for this name, soon. Returns False if that is not possible any more."""
         return use_feed(self._link, self._feed)
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot of the name, before `tags` and `zone`: a cheap way to see whether anything changed."""
+        return self._feed.snapshot
 
     @property
     def is_answered(self) -> bool:
@@ -138,6 +241,17 @@ class Service:
         return lambda: self._feed.waiters.remove(token)
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    def _make_picker(self, choice: PolicyChoice) -> Picker:
+        registry, callers = self.registry, None
+        if choice.caller is not None:
+            feed = self._link.feed(choice.caller)
+            use_feed(self._link, feed)
+
+            def callers() -> Snapshot | None:
+                return feed.snapshot
+
+        return Picker(self, lambda: PickOptions(choice.policy, choice.panic, getattr(registry, "zone", "")), callers)
 
     def _read(self, snapshot: Snapshot | None) -> Snapshot:
         """What is known although it may be stale; the long way of a lookup."""

@@ -18,4 +18,8 @@ A `Balancer` picks the instances of one service, and learns from how the request
     budget           how many requests may be sent a second time
     counters         the names of all decisions
     balancer         picks and outcomes of one service
+    headers          the HTTP headers of attempts, loads and retries
+    timeouts         how long an attempt may take; when to hedge
+    attempts         one logical call: its attempts, retries, hedge and fallback
+    resilience       balancer, breaker and budget of one service
 """

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from random import Random
 
+from gossipreg.client.picking.breaker import Permission
 from gossipreg.client.picking.candidates import Candidates, Snapshot
 from gossipreg.client.picking.counters import new_counters
 from gossipreg.client.picking.ejection import Ejection
@@ -43,7 +44,10 @@ FOREVER = float("inf")
 class Pick:
     """One request on its way to an instance. Made by `Balancer.pick`; ends by `Balancer.ended`, once."""
 
-    __slots__ = ("answered_at", "critical", "ended", "epoch", "instance", "overdue_at", "probe", "started", "state")
+    __slots__ = (
+        "answered_at", "critical", "ended", "epoch", "instance", "overdue_at", "permission", "probe", "started",
+        "state",
+    )  # fmt: skip
 
     def __init__(self, state: InstanceState, epoch: int, started: float, overdue_at: float) -> None:
         self.state = state
@@ -57,6 +61,8 @@ class Pick:
         """It decides whether an ejected instance returns."""
         self.critical = False
         """The instance does not pass its health checks: none does."""
+        self.permission = Permission.GRANTED
+        """The breaker's."""
         self.ended = False
 
 
@@ -194,13 +200,14 @@ class Balancer:
         if pick.answered_at is None:
             pick.answered_at = now
 
-    def ended(self, pick: Pick, outcome: Outcome, now: float, load: int | None = None) -> None:
-        """Take in how a request ended. A second end, and that of a request of before a fork, change nothing.
+    def ended(self, pick: Pick, outcome: Outcome, now: float, load: int | None = None) -> bool:
+        """Take in how a request ended. A second end, and that of a request of before a fork, change nothing: then it
+        returns False.
 
         `load`: what the server says it has in flight (`gossipreg-load`), this request included.
         """
         if pick.ended or pick.epoch != self._epoch:
-            return
+            return False
         pick.ended = True
         del self._open[pick]
         state = pick.state
@@ -222,6 +229,7 @@ class Balancer:
             self.counters["neutral"] += 1
         if not state.gone:
             self._learn(pick, kind, now)
+        return True
 
     def abandon(self, pick: Pick) -> None:
         """Note that nobody will end this pick: for finalizers, which may run in the middle of anything. It ends with

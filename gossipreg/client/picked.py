@@ -1,0 +1,169 @@
+"""`PickedInstance`: the instance that a request goes to, and how the request's end is reported."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from gossipreg.client.instance import Instance
+from gossipreg.client.picker import Picker
+from gossipreg.client.picking.attempts import Attempt
+from gossipreg.client.picking.balancer import Pick
+from gossipreg.client.picking.outcomes import FAILURE, NEUTRAL, SUCCESS, Outcome, exception_outcome, status_outcome
+from gossipreg.errors import Refused
+
+
+class PickedInstance:
+    """An instance for one request. It has the attributes of `Instance`, and says how long the request may take.
+
+    The end of the request is its outcome: OSError and timeouts are failures, and so is what `failed` or `status` says.
+    Other exceptions say nothing about the instance.
+    """
+
+    __slots__ = ("_load", "_outcome", "attempt", "connect_timeout_s", "instance", "timeout_s")
+
+    def __init__(self, instance: Instance, timeout_s: float, connect_timeout_s: float, attempt: Attempt | None) -> None:
+        self.instance = instance
+        self.timeout_s = timeout_s
+        """How long this request may take."""
+        self.connect_timeout_s = connect_timeout_s
+        """How much of it may pass until the connection is made."""
+        self.attempt = attempt
+        """The attempt of a call; None for a single pick."""
+        self._outcome: Outcome | None = None
+        self._load: int | None = None
+
+    # -- the instance --------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        return self.instance.id
+
+    @property
+    def service(self) -> str:
+        return self.instance.service
+
+    @property
+    def node(self) -> str:
+        return self.instance.node
+
+    @property
+    def node_name(self) -> str:
+        return self.instance.node_name
+
+    @property
+    def address(self) -> str:
+        return self.instance.address
+
+    @property
+    def port(self) -> int:
+        return self.instance.port
+
+    @property
+    def hostport(self) -> str:
+        return self.instance.hostport
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self.instance.tags
+
+    @property
+    def meta(self) -> Mapping[str, str]:
+        return self.instance.meta
+
+    @property
+    def zone(self) -> str:
+        return self.instance.zone
+
+    @property
+    def stale(self) -> bool:
+        return self.instance.stale
+
+    @property
+    def health(self) -> str:
+        return self.instance.health
+
+    def headers(self) -> Mapping[str, str]:
+        """The HTTP headers that tell the server how long this caller waits, and whether this is a retry."""
+        if self.attempt is not None:
+            return self.attempt.headers()
+        return {"Gossipreg-Timeout-Ms": str(max(1, int(self.timeout_s * 1000)))}
+
+    # -- how the request went ------------------------------------------------------------------------------------------
+
+    def failed(self) -> None:
+        """The request failed, although no OSError or timeout will say so."""
+        self._outcome = FAILURE
+
+    def status(self, status: int, retry_after_s: float | None = None) -> None:
+        """The response has this HTTP status: 500, 502, 503 and 504 are failures, 429 counts as load."""
+        self._outcome = status_outcome(status, retry_after_s)
+
+    def ended_as(self, outcome: Outcome) -> None:
+        """For adapters: the request has this outcome, whatever exception comes."""
+        self._outcome = outcome
+
+    def server_load(self, in_flight: int) -> None:
+        """The server says that it has so many requests in flight, this one included."""
+        self._load = in_flight
+
+    def outcome(self, error: BaseException | None) -> Outcome:
+        """The outcome of the request, which ended with this exception or with none."""
+        if self._outcome is not None:
+            return self._outcome
+        return SUCCESS if error is None else exception_outcome(error)
+
+    @property
+    def load(self) -> int | None:
+        """What `server_load` was told."""
+        return self._load
+
+    def __repr__(self) -> str:
+        return f"<PickedInstance {self.instance}, {self.timeout_s:g} s>"
+
+
+class SinglePick(PickedInstance):
+    """`with service.pick() as instance:`. It picks when the block is entered, and reports when it is left."""
+
+    __slots__ = ("_deadline_s", "_key", "_pick", "_picker")
+
+    def __init__(self, picker: Picker, key: str | None, deadline_s: float) -> None:
+        self._picker = picker
+        self._key = key
+        self._deadline_s = deadline_s
+        self._pick: Pick | None = None
+
+    def __enter__(self) -> Self:
+        if self._pick is not None:
+            raise Refused(f"this pick of {self.instance.service} is used already: call pick() for each request")
+        self._pick = pick = self._picker.pick(self._key, self._deadline_s)
+        # PickedInstance.__init__, written out: this is the hot path
+        self.instance = pick.instance
+        self.timeout_s = self.connect_timeout_s = self._deadline_s
+        self.attempt = None
+        self._outcome = None
+        self._load = None
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        self.close(error)
+
+    def answered(self) -> None:
+        """The headers came. What follows, such as a body that is streamed, does not count as latency."""
+        if self._pick is not None:
+            self._picker.answered(self._pick)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """The request has ended, with this exception or with none. A second end changes nothing."""
+        if (pick := self._pick) is not None and not pick.ended:
+            outcome = self._outcome or (SUCCESS if error is None else exception_outcome(error))
+            self._picker.ended(pick, outcome, self._load)
+
+    def cancel(self) -> None:
+        """The request has ended in a way that says nothing about the instance."""
+        self._outcome = NEUTRAL
+        self.close()
+
+    def __del__(self) -> None:
+        """A block that was never left, such as one in a generator that nobody reads to its end."""
+        pick = getattr(self, "_pick", None)
+        if pick is not None and not pick.ended:
+            self._picker.abandon(pick)

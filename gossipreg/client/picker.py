@@ -1,0 +1,166 @@
+"""The picking core of one `Service`, as all threads of the process share it: with a clock, a lock, and forks.
+
+Owns: the lock, and which snapshot the core has. Never knows: what a request is.
+
+The lock is an RLock: a signal handler may pick while the thread that it interrupts does. It is held for some
+microseconds, and never while anything waits.
+"""
+
+import os
+import weakref
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from threading import RLock
+from time import monotonic
+from typing import Protocol
+
+from gossipreg.client.picking.attempts import AfterAttempt, Attempt, LogicalCall
+from gossipreg.client.picking.balancer import Pick
+from gossipreg.client.picking.options import CallOptions, PickOptions
+from gossipreg.client.picking.outcomes import Outcome
+from gossipreg.client.picking.resilience import Resilience
+from gossipreg.client.snapshot import Snapshot
+
+
+class SnapshotSource(Protocol):
+    """What a picker needs of its service."""
+
+    name: str
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot of the name, before tags and zone are applied: cheap to compare."""
+
+    @property
+    def known(self) -> Snapshot | None:
+        """The newest snapshot."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Wait for the first snapshot; raise if it is too stale."""
+
+
+class Picker:
+    def __init__(
+        self, source: SnapshotSource, options: Callable[[], PickOptions], callers: Callable[[], Snapshot | None] | None
+    ) -> None:
+        """`options()` is asked at the first pick: the zone is known then. `callers()`: the service that this program
+        belongs to, if it has said so."""
+        self._source = source
+        self._options = options
+        self._callers = callers
+        self._lock = RLock()
+        self._latest: Snapshot | None = None
+        self._latest_callers: Snapshot | None = None
+        self._core = Resilience(source.name, PickOptions(), Random())
+        _PICKERS.add(self)
+
+    # -- single picks --------------------------------------------------------------------------------------------------
+
+    def pick(self, key: str | None, deadline_s: float) -> Pick:
+        """Raises what a lookup raises, BreakerOpen, NoInstance."""
+        self._wait_for_snapshot()
+        with self._lock:
+            now = monotonic()
+            if self._source.latest is not self._latest or self._callers is not None:
+                self._follow(now)
+            return self._core.pick(now, key, deadline_s)
+
+    def answered(self, pick: Pick) -> None:
+        with self._lock:
+            self._core.balancer.answered(pick, monotonic())
+
+    def ended(self, pick: Pick, outcome: Outcome, load: int | None) -> None:
+        with self._lock:
+            self._core.pick_ended(pick, outcome, monotonic(), load)
+
+    def abandon(self, pick: Pick) -> None:
+        """For finalizers: takes no lock."""
+        self._core.balancer.abandon(pick)
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def begin(self, options: CallOptions, key: str | None) -> LogicalCall:
+        """Raises what a lookup raises, BreakerOpen."""
+        self._wait_for_snapshot()
+        with self._lock:
+            now = monotonic()
+            self._follow(now)
+            return self._core.begin(options, now, key)
+
+    def next_attempt(self, call: LogicalCall) -> Attempt:
+        with self._lock:
+            now = monotonic()
+            self._follow(now)
+            return call.next_attempt(now)
+
+    def hedge_at(self, call: LogicalCall, attempt: Attempt) -> float | None:
+        with self._lock:
+            return call.hedge_at(attempt, monotonic())
+
+    def hedge(self, call: LogicalCall) -> Attempt | None:
+        with self._lock:
+            return call.hedge(monotonic())
+
+    def attempt_ended(self, call: LogicalCall, attempt: Attempt, outcome: Outcome, load: int | None) -> AfterAttempt:
+        with self._lock:
+            return call.ended(attempt, outcome, monotonic(), load)
+
+    def close(self, call: LogicalCall) -> None:
+        with self._lock:
+            call.close(monotonic())
+
+    def may_fall_back(self, call: LogicalCall | None) -> bool:
+        """Whether a call that failed may go to its fallback. None: the breaker refused it."""
+        with self._lock:
+            if call is not None:
+                return call.may_fall_back(monotonic())
+            self._core.balancer.counters["fallbacks"] += 1
+            return True
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, int | str]:
+        with self._lock:
+            return self._core.stats()
+
+    def forked(self) -> None:
+        """In a forked child: the lock may be held by a thread that is not here."""
+        self._lock = RLock()
+        self._core.forked(Random())
+
+    def _wait_for_snapshot(self) -> None:
+        """Outside of the lock: wait for the first snapshot, and refuse one that is too stale."""
+        latest = self._source.latest
+        if latest is None or latest.stale_since is not None:
+            self._source.snapshot  # noqa: B018 - it waits or raises
+
+    def _follow(self, now: float) -> None:
+        """Bring the core up to date with the snapshots."""
+        latest = self._source.latest
+        if latest is not self._latest:
+            if self._latest is None:
+                self._core = Resilience(self._source.name, self._options(), Random())
+            self._latest, known = latest, self._source.known
+            self._core.balancer.update(() if known is None else known.all, now)
+        if self._callers is not None and (callers := self._callers()) is not self._latest_callers:
+            self._latest_callers = callers
+            self._core.balancer.set_callers({} if callers is None else members_by_zone(callers))
+
+
+def members_by_zone(snapshot: Snapshot) -> dict[str, float]:
+    """In each zone, the members that have this service."""
+    members = {(one.node, one.zone) for one in snapshot.all}
+    return dict(Counter(zone for _, zone in members))
+
+
+_PICKERS: "weakref.WeakSet[Picker]" = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for picker in list(_PICKERS):
+        picker.forked()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,54 @@
+"""The HTTP headers and methods that picking and retries know, for all adapters. All of it is untrusted text.
+
+Gossipreg-Attempt      to the server: 2 or more if this request is a retry, or serves one
+Gossipreg-Timeout-Ms   to the server: how long the caller still waits. A duration, so clocks need not agree
+gossipreg-load         from the server: `in_flight=12`, its requests in flight, this one included
+Idempotency-Key        of a request that may be sent again whatever its method is
+Retry-After            from the server: do not come back earlier
+"""
+
+from collections.abc import Mapping
+
+ATTEMPT = "Gossipreg-Attempt"
+TIMEOUT_MS = "Gossipreg-Timeout-Ms"
+LOAD = "gossipreg-load"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+RETRY_AFTER = "Retry-After"
+
+IDEMPOTENT_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+"""RFC 9110, section 9.2.2, without TRACE, which nobody sends to a service."""
+NUMBER_MAX = 1_000_000
+"""A larger number in a header is taken for nonsense."""
+
+
+def is_idempotent(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request may be sent again after it was sent. That its body can be is for the adapter to know."""
+    return method.upper() in IDEMPOTENT_METHODS or any(name.lower() == IDEMPOTENCY_KEY.lower() for name in headers)
+
+
+def attempt_untrusted(text: str | None) -> int:
+    """The depth for CallOptions that the header Gossipreg-Attempt of an incoming request asks for; 1 if it has none."""
+    return max(1, _number(text or "") or 1)
+
+
+def load_untrusted(text: str | None) -> int | None:
+    """The requests in flight that a server tells in gossipreg-load; None if it tells none."""
+    for part in (text or "").split(","):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "in_flight":
+            return _number(value)
+    return None
+
+
+def retry_after_untrusted(text: str | None) -> float | None:
+    """The seconds of Retry-After. None: no header, or a date. A date needs clocks that agree; gateways send seconds."""
+    number = _number(text or "")
+    return None if number is None else float(number)
+
+
+def _number(text: str) -> int | None:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 7):
+        return None
+    number = int(text)
+    return number if number <= NUMBER_MAX else None

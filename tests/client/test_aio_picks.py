@@ -1,0 +1,219 @@
+"""`AsyncService.pick` and `.call` in asyncio and trio: timeouts end attempts, losers are cancelled, nothing blocks."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+from gossipreg import aio
+from gossipreg.client.loops import loop_event, sleep
+from gossipreg.client.picked import PickedInstance
+from gossipreg.errors import NotSynced
+from tests.client.talking_sidecar import TalkingSidecar, at
+from tests.client.test_aio import Run, loops
+
+BOUND_S = 30.0
+FOREVER_S = 1000.0
+
+
+def with_service(talking: TalkingSidecar, test: Callable[[aio.AsyncService], Any]) -> Callable[[], Any]:
+    talking.services["web"] = [at(1), at(2), at(3)]
+
+    async def program() -> None:
+        async with aio.connect(str(talking.path), timeout=BOUND_S) as registry:
+            await test(registry.service("web"))
+
+    return program
+
+
+@loops
+def test_a_pick_waits_for_the_first_snapshot_and_records_its_end(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        async with web.pick() as instance:
+            assert instance.port in (1, 2, 3)
+            assert web.stats()["in_flight"] == 1
+        with pytest.raises(TimeoutError):
+            async with web.pick():
+                raise TimeoutError
+        stats = web.stats()
+        assert (stats["in_flight"], stats["successes"], stats["failures"]) == (0, 1, 1)
+
+    run(with_service(talking, test))
+
+
+@loops
+def test_a_hanging_attempt_ends_in_time_for_another(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        hung: list[int] = []
+
+        async def request(instance: PickedInstance) -> int:
+            if not hung:
+                hung.append(instance.port)
+                await sleep(FOREVER_S)
+            return instance.port
+
+        port = await web.call(request, idempotent=True, deadline=0.6)
+        assert port not in hung
+        assert (web.stats()["attempts"], web.stats()["in_flight"]) == (2, 0)
+
+    run(with_service(talking, test))
+
+
+@loops
+def test_a_call_that_may_not_be_repeated_raises_timeout(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        async def request(_instance: PickedInstance) -> None:
+            await sleep(FOREVER_S)
+
+        with pytest.raises(TimeoutError):
+            await web.call(request, deadline=0.05)
+        assert (web.stats()["attempts"], web.stats()["failures"], web.stats()["in_flight"]) == (1, 1, 0)
+
+    run(with_service(talking, test))
+
+
+@loops
+def test_a_fallback_takes_over_and_the_first_error_stays(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        async def gone(_instance: PickedInstance) -> int:
+            raise ConnectionResetError("gone")
+
+        async def good() -> int:
+            return 7
+
+        async def bad() -> int:
+            raise ValueError("second")
+
+        assert await web.call(gone, idempotent=True, fallback=good) == 7
+        with pytest.raises(ConnectionResetError):
+            await web.call(gone, idempotent=True, fallback=bad)
+        with pytest.raises(ConnectionResetError):
+            await web.call(gone, fallback=good)
+
+    run(with_service(talking, test))
+
+
+async def learn(web: aio.AsyncService) -> None:
+    async def quick(_instance: PickedInstance) -> None:
+        return None
+
+    for _ in range(120):
+        await web.call(quick)
+
+
+@loops
+def test_a_hedge_wins_and_the_loser_is_cancelled(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        await learn(web)
+        began: list[int] = []
+        ended: list[str] = []
+
+        async def request(instance: PickedInstance) -> int:
+            began.append(instance.port)
+            try:
+                if len(began) == 1:
+                    await sleep(FOREVER_S)
+            except BaseException:
+                ended.append("cancelled")
+                raise
+            return instance.port
+
+        port = await web.call(request, idempotent=True, hedge=True)
+        assert len(began) == 2
+        assert port == began[1] != began[0]
+        assert ended == ["cancelled"]
+        stats = web.stats()
+        assert (stats["hedges"], stats["in_flight"], stats["neutral"]) == (1, 0, 1)
+
+    run(with_service(talking, test))
+
+
+@loops
+def test_a_hedged_call_survives_the_failure_of_one(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        await learn(web)
+        began: list[int] = []
+        both = loop_event()
+
+        async def request(instance: PickedInstance) -> int:
+            began.append(instance.port)
+            if len(began) == 1:
+                await both.wait(BOUND_S)
+                raise ConnectionResetError("gone")
+            both.set()
+            await sleep(0.05)
+            return instance.port
+
+        assert await web.call(request, idempotent=True, hedge=True, deadline=BOUND_S) == began[1]
+        assert web.stats()["in_flight"] == 0
+
+    run(with_service(talking, test))
+
+
+@loops
+def test_an_error_of_the_program_leaves_a_hedged_call_unchanged(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        await learn(web)
+
+        async def request(_instance: PickedInstance) -> int:
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            await web.call(request, idempotent=True, hedge=True)
+        assert web.stats()["in_flight"] == 0
+
+    run(with_service(talking, test))
+
+
+def test_cancelling_a_call_in_asyncio_leaves_nothing_in_flight(talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        began = asyncio.Event()
+
+        async def request(_instance: PickedInstance) -> None:
+            began.set()
+            await asyncio.sleep(FOREVER_S)
+
+        task = asyncio.create_task(web.call(request, idempotent=True))
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (web.stats()["in_flight"], web.stats()["neutral"], web.stats()["failures"]) == (0, 1, 0)
+
+    asyncio.run(with_service(talking, test)())
+
+
+def test_cancelling_a_call_in_trio_leaves_nothing_in_flight(talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        with trio.CancelScope() as scope:
+
+            async def request(_instance: PickedInstance) -> None:
+                scope.cancel()
+                await trio.sleep_forever()
+
+            await web.call(request, idempotent=True)
+        assert (web.stats()["in_flight"], web.stats()["neutral"], web.stats()["failures"]) == (0, 1, 0)
+
+    trio.run(with_service(talking, test))
+
+
+@loops
+def test_a_silent_sidecar_does_not_block_the_loop(run: Run, talking: TalkingSidecar) -> None:
+    talking.silent = True
+
+    async def program() -> None:
+        async with aio.connect(str(talking.path), timeout=0.05) as registry:
+
+            async def request(_instance: PickedInstance) -> int:
+                return 1
+
+            async def instead() -> int:
+                return 2
+
+            with pytest.raises(NotSynced):
+                await registry.service("web").call(request)
+            assert await registry.service("web").call(request, fallback=instead) == 2
+
+    run(program)
