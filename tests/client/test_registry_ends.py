@@ -88,6 +88,26 @@ def test_a_first_use_without_room_for_a_thread_raises_not_synced(talking: Talkin
     )
 
 
+def test_without_descriptors_lookups_fail_until_there_are_some(talking: TalkingSidecar) -> None:
+    """And what is known stays; it is logged, which is left out here."""
+    run_program(
+        "import logging, resource\n"
+        "logging.disable()\n"
+        "registry = gossipreg.connect(path, timeout=0.3)\n"
+        "web = registry.service('web')\n"
+        "def limited(number): resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "for free in range(3):\n"
+        "    limited(3 + free)\n"
+        "    try: ports()\n"
+        "    except NotSynced as error: pass\n"
+        "    else: assert False\n"
+        "limited(soft)\n"
+        "assert len(web.wait(2, timeout=30)) == 2\n",
+        talking.path,
+    )
+
+
 def test_ctrl_c_ends_a_lookup_that_waits(talking: TalkingSidecar) -> None:
     talking.silent = True
     run_program(

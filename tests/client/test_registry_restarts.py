@@ -10,6 +10,7 @@ from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
 from gossipreg.client.watching import known as known_rules
 from gossipreg.client.watching import state as state_rules
+from gossipreg.client.watching.known import KnownService
 from gossipreg.errors import NotSynced, TooStale
 from scripts.tools.wait import wait_for
 from tests.client.talking_sidecar import OWN, Shape, TalkingSidecar, at
@@ -255,6 +256,20 @@ def test_a_hostile_change_ends_the_connection_alone(talking: TalkingSidecar, reg
     talking.tell("web", change)
     wait_for(lambda: registry.stats()["losses"] == 1)
     settled(registry, [1, 2])
+
+
+def test_a_fault_of_the_client_is_logged_and_the_connection_made_anew(
+    talking: TalkingSidecar, registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(KnownService, "put", fails)
+    talking.change("added", at(3))
+    wait_for(lambda: registry.stats()["losses"] == 1)
+    settled(registry, [1, 2, 3])
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_sidecar_that_turns_clients_away_is_asked_again(talking: TalkingSidecar, registry: Registry) -> None:

@@ -27,9 +27,13 @@ class ServiceFeed:
         self._given: dict[object, Snapshot] = {}
         """The snapshot that each callback got last."""
 
+    def renew(self) -> None:
+        """Swap the snapshot, and tell nobody."""
+        self.snapshot = self.known.snapshot()
+
     def publish(self) -> None:
         """Swap the snapshot, and tell those who wait for a change."""
-        self.snapshot = self.known.snapshot()
+        self.renew()
         self.published += 1
         self.waiters.wake()
         for token in list(self._callbacks):

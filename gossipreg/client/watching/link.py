@@ -48,6 +48,8 @@ class SidecarLink:
         self._socket: socket.socket | None = None
         self._conversation: Conversation | None = None
         self._selector: selectors.BaseSelector | None = None
+        self._writes = False
+        """Whether the selector looks for room to write, too."""
         self._wait_s = 0.0
         self._try_at = inf
         self._random = Random()
@@ -109,6 +111,7 @@ class SidecarLink:
         self._selector = selector
         if self._socket is not None and self._conversation is not None:
             selector.register(self._socket, selectors.EVENT_READ, self)
+            self._writes = False
             self._conversation.touch_all()
             self.ready(now)
         elif self.wanted:
@@ -128,6 +131,7 @@ class SidecarLink:
         self._close(now)
         for feed in self.wanted:
             feed.forget_waiters()
+            feed.renew()
 
     def close(self, now: float) -> None:
         """The registry is closed: lookups that wait end now, and later ones fail."""
@@ -181,15 +185,11 @@ class SidecarLink:
 
     def _connect(self, now: float) -> None:
         self._try_at = inf
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             self.path = path = find_socket(self._named, probe)
-            if fault := path_fault(path):
-                raise Unreachable(fault)
-            sock.connect(path)
+            sock = _connected(path)
         except (OSError, GossipregError) as error:
-            sock.close()
-            self._later(why_not(self.path or "", error) if isinstance(error, OSError) else str(error), now)
+            self._later(why_not(self.path or "a socket", error) if isinstance(error, OSError) else str(error), now)
             return
         self.connects += 1
         self.fault = ""
@@ -197,7 +197,12 @@ class SidecarLink:
         self._conversation = Conversation(path, self.trust, self.wanted)
         assert self._selector is not None
         self._selector.register(sock, selectors.EVENT_READ, self)
+        self._writes = False
         self._send()
+
+    def broken(self, now: float) -> None:
+        """The client itself failed with what the sidecar said: begin anew."""
+        self._lost("this client failed at what the sidecar said: its log says how", now)
 
     def _send(self) -> None:
         conversation, sock = self._conversation, self._socket
@@ -211,7 +216,8 @@ class SidecarLink:
             pass
         except OSError:
             return  # what the sidecar said before it ended is read first, and then the end
-        if self._selector is not None:
+        if self._selector is not None and self._writes != bool(outgoing):
+            self._writes = bool(outgoing)
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0)
             self._selector.modify(sock, events, self)
 
@@ -248,3 +254,16 @@ class SidecarLink:
         if state is not None and doubted and state.run != self._logged:
             self._logged = state.run
             log_warning(f"the sidecar on {self.path} is not believed yet: {self.trust.why_not}")
+
+
+def _connected(path: str) -> socket.socket:
+    """A socket that is connected to this path and does not block. Raises Unreachable and OSError."""
+    if fault := path_fault(path):
+        raise Unreachable(fault)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -48,7 +48,12 @@ class WatcherThread(threading.Thread):
         if self._previous is not None:
             self._previous.join()  # it has been told to end, and two would disturb each other
             self._previous = None
-        self._watcher.work(self)
+        try:
+            self._watcher.work(self)
+        except OSError:  # no descriptor is left for a selector
+            log_exception("the watcher of gossipreg cannot run: the next lookup starts it again")
+        finally:
+            self.ending = True
 
 
 class Watcher:
@@ -117,10 +122,10 @@ class Watcher:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
     def _start_thread(self) -> bool:
-        if self._bell < 0:
-            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         thread = WatcherThread(self, self._thread)
-        with suppress(RuntimeError):  # the interpreter ends, or the system has no room for a thread
+        with suppress(RuntimeError, OSError):  # the interpreter ends, or there is no room for a thread or a descriptor
+            if self._bell < 0:
+                self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             thread.start()
             self._thread = thread
             return True
@@ -211,28 +216,31 @@ class Watcher:
         for link in links:
             if not link.is_followed:
                 self._guarded(link.resume, selector, now)
-            if link.due <= now:
-                self._guarded(link.pass_time, now)
+            if link.due <= now and not self._guarded(link.pass_time, now):
+                self._guarded(link.broken, now)
         due = min((link.due for link in links), default=inf)
         found = selector.select(min(max(0.0, due - now), LONGEST_SELECT_S))
         self.turns += 1
         now = boot_clock()
         for key, _ in found:
-            if isinstance(key.data, SidecarLink):
-                self._guarded(key.data.ready, now)
-            else:
+            if not isinstance(key.data, SidecarLink):
                 os.eventfd_read(self._bell)
+            elif not self._guarded(key.data.ready, now):
+                self._guarded(key.data.broken, now)
 
     def _do_tasks(self) -> None:
         while self._tasks:
             self._guarded(self._tasks.popleft(), boot_clock())
 
-    def _guarded(self, work: Callable[..., object], *arguments: object) -> None:
-        """A fault of this library must not end the thread: the program would see old snapshots for ever."""
+    def _guarded(self, work: Callable[..., object], *arguments: object) -> bool:
+        """Do this, and return whether it went well. A fault of this library must not end the thread: the program would
+        see old snapshots for ever."""
         try:
             work(*arguments)
         except Exception:
             log_exception("the watcher of gossipreg failed, and goes on: please report it")
+            return False
+        return True
 
 
 WATCHER = Watcher()
