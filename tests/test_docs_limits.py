@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gossipreg import model, socket_path
-from gossipreg.client import pool
+from gossipreg.client import pool, registry
+from gossipreg.client.watching import known, link, state, watcher
 from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start
 from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.gateway.dns import gateway as dns_gateway
@@ -26,6 +27,12 @@ ROWS = {
 }
 
 VALUES: dict[str, tuple[float, ...]] = {
+    "wait of a first lookup (`timeout`)": (registry.TIMEOUT_S,),
+    "age of a snapshot that nobody confirms (`max_stale`)": (registry.MAX_STALE_S,),
+    "instances of members that a restarted sidecar has not met": (known.UNMET_S,),
+    "disbelief of a sidecar that is another member than before": (state.STRANGER_S,),
+    "wait between two attempts to connect": (link.RETRY.longest_s,),
+    "wait of a fork for a callback that runs": (watcher.STOP_S,),
     "levels of a registration": (documents.DEPTH_MAX,),
     "values in a registration": (documents.ELEMENTS_MAX,),
     "changes kept for `apps/delta`": (recent.KEPT_S,),
