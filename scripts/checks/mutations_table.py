@@ -352,4 +352,19 @@ MUTATIONS = [
         "if path.probing:",
         likely="path_mtu",
     ),
+    Mutation(
+        "full_table_has_room_again_is_said_for_ever",
+        """
+        self._refused = None
+        return True
+        """,
+        "return True",
+        likely="table_limits",
+    ),
+    Mutation(
+        "full_table_takes_no_account_of_gone_rows",
+        "if self._refused is None or (self._would_be_full(*self._refused) and not self._forgetting.some_gone):",
+        "if self._refused is None or self._would_be_full(*self._refused):",
+        likely="table_limits",
+    ),
 ]
