@@ -254,8 +254,8 @@ class NodeOrder(NodeCommands):
         """Act on what the failure detector found, in its order."""
         for fact in facts:
             match fact:
-                case Acked(id, ack, source):
-                    self._on_acked(id, ack, source)
+                case Acked():
+                    self._on_acked(fact.id, fact.ack, fact.source)
                 case DeclaredDead(id, why):
                     self._declare(id, why)
                 case Hidden(id, why, hidden):

@@ -79,22 +79,22 @@ class FailureDetector:
     def _on_ack(self, peer: NodeId, ack: Ack, source: Address) -> list[FailureFact]:
         """A member acked a probe of ours, or a helper acks that it reached a suspect."""
         match self._prober.on_ack(peer, ack, source):
-            case Reached(id, in_time):
-                self._on_reached(id, in_time=in_time)
-                return [*self._suspicions.take_found(), Acked(id, ack, source)]
+            case Reached() as reached:
+                self._on_reached(reached)
+                return [*self._suspicions.take_found(), Acked(peer, ack, source)]
             case Replaced(id, by):  # if it lives elsewhere, it will refute this
                 return [DeclaredDead(id, f"member {by.hex()} answers at its address")]
             case None:
                 self._on_helper_answer(peer, ack.number, reached=True, refused=False)
         return self._suspicions.take_found()
 
-    def _on_reached(self, id: NodeId, *, in_time: bool) -> None:
-        self._pairs.answered(id)
-        if in_time:
+    def _on_reached(self, reached: Reached) -> None:
+        self._pairs.answered(reached.id)
+        if reached.in_time:
             self._health.better(1)
-            if id not in self._suspicions:
+            if reached.id not in self._suspicions:
                 self._health.probe_of_living(in_time=True)
-        self._suspicions.reached(id)
+        self._suspicions.reached(reached.id)
 
     def _on_helper_answer(self, helper: NodeId, number: int, *, reached: bool, refused: bool) -> None:
         suspect = self._suspicions.on_helper_answer(helper, number, reached=reached, refused=refused)

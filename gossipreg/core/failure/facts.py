@@ -14,8 +14,7 @@ from gossipreg.wire.messages import Ack
 # -- from the prober to the detector -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(NamedTuple):
     """This member acked a probe."""
 
     id: NodeId

@@ -121,6 +121,8 @@ class LocalSuspicions:
 
     def take_found(self) -> list[FailureFact]:
         """Return what the node has to act on since the last call, in order."""
+        if not self._found:
+            return []
         found, self._found = self._found, []
         return found
 
