@@ -133,7 +133,6 @@ BOUNDS: dict[str, Bound] = {
     "AntiEntropy._open": _exactly(reconcile._KEPT_MAX),
     "Table.counts": _exactly(32),
     "Table.rows": _known,
-    "TableChanges.ids": _known,
     "TableChanges._rows": _known,
     "RowChange.slots": _exactly(2 * MAX_SERVICES_A_ROW + 1),
     "TableFingerprint._ids": lambda node, _ever: len(node.table.rows),
