@@ -11,7 +11,9 @@ import pytest
 
 from gossipreg import config, tuning
 from gossipreg.config import BOUNDS, PROFILES, Config, lan
+from gossipreg.core.local import own_address
 from gossipreg.errors import BadConfig
+from gossipreg.wire import messages
 
 CORE = Path(config.__file__).parent / "core"
 GROUPS = {field.name: getattr(lan, field.name) for field in fields(Config)}
@@ -65,6 +67,12 @@ def test_a_value_of_a_group_is_refused_with_its_bounds(room: str, field: str) ->
         value = (low, wrong) if isinstance(getattr(getattr(lan, room), field), tuple) else wrong
         with pytest.raises(BadConfig, match=rf"^{room}\.{field} is .*: choose from {low} to {high}$"):
             changed(room, field, value)
+
+
+def test_no_setting_may_pass_the_bound_of_a_message_or_of_memory() -> None:
+    most = {f"{room}.{field}": bounds[field][1] for room, bounds in tuning.BOUNDS.items() for field in bounds}
+    assert most["gossip.offered_members"] <= messages.MAX_PEERS
+    assert most["local.witnesses"] <= own_address._OBSERVED_MAX
 
 
 @pytest.mark.parametrize("count", [0, tuning.TUPLE_MAX + 1])

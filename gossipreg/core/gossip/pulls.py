@@ -125,7 +125,7 @@ class Pulls:
 
     def progressed(self, id: NodeId) -> None:
         """A page of this row came: pull the next page, or end the pull. After a page that changed nothing, only the
-        timer pulls again; otherwise a member that answers with the same page for ever would keep us pulling."""
+        timer pulls again; otherwise a member that answers with the same page again and again would keep us pulling."""
         pulling = self._pulling.get(id)
         if pulling is None:
             return
@@ -170,8 +170,8 @@ class Pulls:
         self._start(id, pulling, NOTHING if row is None else row.pull_from)
 
     def _give_up(self, id: NodeId, pulling: _Pulling) -> None:
-        """Give up a pull that nobody answers. If the row was given up before, and a datagram of the member that has it
-        came since then, report that its pages are lost on the way."""
+        """Give up a pull that no member answers. If the row was given up before, and a datagram of the member that has
+        it came since then, report that its pages are lost on the way."""
         context, source, before = self._context, pulling.source, self._given_up.get(id)
         context.count("pulls_failed")
         self._table.quarantine(id, context.now)

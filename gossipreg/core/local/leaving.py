@@ -8,8 +8,8 @@ like any other update. Leaving is done as soon as one of these is true; there is
 
 - all ring neighbours whose address is known have acked;
 - the update was sent to them a second time, and one of them has acked: it gossips the update to the others;
-- nobody acked the second one within the timeout either, or `leave_s` is over: if all members leave at the same time,
-  there is nobody to ack.
+- no neighbour acked the second one within the timeout either, or `leave_s` is over: if all members leave at the same
+  time, no member is left to ack.
 
 One ack must be enough in the second case, because a neighbour that has just died never acks, and would delay each
 farewell beside it by `leave_s`.

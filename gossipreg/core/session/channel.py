@@ -107,7 +107,7 @@ class Channel:
 
     def repeat_s(self, id: NodeId) -> float:
         """The time that this member has to send a receipt. It may be shorter than the timeout of a probe, since a
-        message that is retransmitted for nothing accuses nobody."""
+        message that is retransmitted for nothing accuses no member."""
         context = self._context
         bound_s = self._round_trips.bound_s(id, self._table.zone(id), context.config.repeat_floor_s)
         return bound_s * context.timeout_multiplier + context.config.receipt_gather_s

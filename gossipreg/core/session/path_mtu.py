@@ -12,7 +12,7 @@ know.
 
     nothing measured     BASE_BYTES are assumed to arrive
     search               after a few large datagrams: the configured size first; if it is lost, the base, then halving
-                         the interval, then the lost size once more before anybody is told of it
+                         the interval, then the lost size once more before it is reported
     confirmation         the size in use is probed again every `size_confirm_s` while large datagrams are sent
     validation           the size in use is probed at once if a large datagram seems to be lost (`validate`); until it
                          is acked the next smaller size is used, BASE_BYTES or FLOOR_BYTES

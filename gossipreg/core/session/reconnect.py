@@ -83,7 +83,7 @@ class Reconnect:
                 self._await_remembered()
 
     def wait_for_remembered(self, seconds: float) -> None:
-        """Give the remembered members this time to answer, from when they are greeted; infinity: wait for ever."""
+        """Give the remembered members this time to answer, from when they are greeted; infinity: no limit."""
         self._remembered_s = seconds
 
     def waiting_in_words(self, now: float) -> str:
