@@ -1,0 +1,101 @@
+// A registration that lives as long as this process: `registry.register`.
+//
+// It is one stream of the sidecar. When the sidecar ends, the service is registered again as soon as one answers. When
+// somebody else takes the service out, or registers it anew, that stays so.
+
+import { idleTimer } from "./clock.mjs";
+import { Leaving, RequestError } from "./errors.mjs";
+import { openStream } from "./sidecar.mjs";
+
+const FIRST_WAIT_S = 0.05;
+const LONGEST_WAIT_S = 2;
+
+export class Attachment {
+  #findPath;
+  #params;
+  #ref;
+  #stream = null;
+  #waitS = 0;
+  #timer = null;
+  #isClosed = false;
+  #began = null; // {resolve, reject} until the first answer
+  #onTakenOut;
+  /** What `register` answered: {id, version}. */
+  result = null;
+
+  /** findPath(): a promise of the socket's path. params: of `register`. onTakenOut(why): somebody else took it out. */
+  constructor(findPath, params, { ref, onTakenOut }) {
+    this.#findPath = findPath;
+    this.#params = { ...params, attach: true };
+    this.#ref = ref;
+    this.#onTakenOut = onTakenOut;
+  }
+
+  get id() {
+    return this.result?.id ?? null;
+  }
+
+  /** Whether the sidecar holds the registration now. */
+  get isOpen() {
+    return this.#stream !== null && this.result !== null;
+  }
+
+  /** Register. Rejects with what the sidecar answers, or with Unreachable. */
+  begin() {
+    return new Promise((resolve, reject) => {
+      this.#began = { resolve, reject };
+      void this.#open();
+    });
+  }
+
+  /** Take the service out. */
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#stream?.close();
+    this.#stream = null;
+  }
+
+  async #open() {
+    try {
+      const path = await this.#findPath();
+      if (this.#isClosed) return;
+      this.#stream = openStream(path, "register", this.#params, {
+        ref: this.#ref || this.#began !== null, // the program waits for the first answer
+        onLine: (line) => this.#take(line),
+        onPause: () => {},
+        onEnd: (error) => this.#ended(error),
+      });
+    } catch (error) {
+      this.#ended(error);
+    }
+  }
+
+  #take(line) {
+    if (line.result !== undefined) {
+      this.result = Object.freeze(line.result);
+      this.#waitS = 0;
+      if (!this.#ref) this.#stream.unref();
+      this.#began?.resolve(this);
+      this.#began = null;
+    } else if (line.method === "detached") {
+      this.close();
+      this.#onTakenOut(String(line.params?.why ?? ""));
+    }
+  }
+
+  #ended(error) {
+    this.#stream = null;
+    if (this.#isClosed) return;
+    if (this.#began !== null) {
+      this.#isClosed = true;
+      this.#began.reject(error);
+      return;
+    }
+    if (error instanceof RequestError && !(error instanceof Leaving)) {
+      process.emitWarning(`not registered again: ${error.message}; trying again`, "GossipregWarning");
+    }
+    this.#waitS = this.#waitS ? Math.min(LONGEST_WAIT_S, this.#waitS * 2) : FIRST_WAIT_S;
+    this.#timer = idleTimer(() => void this.#open(), this.#waitS * (0.5 + 0.5 * Math.random()));
+  }
+}

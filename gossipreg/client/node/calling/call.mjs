@@ -1,0 +1,118 @@
+// `service.call(send)`: a function of the program as the attempts of one logical call, and the rule of fallbacks, which
+// `fetch.mjs` shares.
+
+import { busyTimer, monotonic } from "../clock.mjs";
+import { BadParams, BreakerOpen, DeadlineExceeded, NoInstance, NotSynced } from "../errors.mjs";
+import { callOptions } from "../picking/options.mjs";
+import { FAILURE, NEUTRAL, SUCCESS, TIMED_OUT, errorOutcome, statusOutcome } from "../picking/outcomes.mjs";
+import { refuseUnknown } from "../unknown-options.mjs";
+import { drive, orAborted } from "./drive.mjs";
+import { servedLimits } from "./served.mjs";
+
+const DEADLINE_MS = 10_000;
+export const ATTEMPT_OPTIONS = ["deadlineMs", "idempotent", "attemptsMax", "hedge", "key", "depth"];
+
+/** The options of a call as `picking/` takes them. The request that this process serves bounds deadline and retries. */
+export function coreOptions({ deadlineMs = DEADLINE_MS, idempotent = false, attemptsMax = 3, hedge = false, depth }) {
+  const served = servedLimits();
+  if (served.leftS <= 0) {
+    throw new DeadlineExceeded("the caller of the request that is served here waits no longer: nothing was sent");
+  }
+  const deadlineS = Math.min(deadlineMs / 1000, served.leftS);
+  return callOptions({ deadlineS, idempotent, attemptsMax, hedge, depth: depth ?? served.depth });
+}
+
+/** See `Service.call` in index.d.ts. */
+export async function callInstances(service, send, options) {
+  refuseUnknown("call", options, [...ATTEMPT_OPTIONS, "fallback", "signal"]);
+  const { fallback } = options;
+  if (fallback !== undefined && typeof fallback !== "function" && typeof fallback?.picker !== "object") {
+    throw new BadParams(`fallback ${String(fallback)} is neither a function nor a Service`);
+  }
+  const core = coreOptions(options);
+  const until = monotonic() + core.deadlineS;
+  const sent = (attempt, signal) => sendByProgram(service.name, send, attempt, signal);
+  const { answer, call } = await attempted(service, core, options, sent);
+  if (isGood(answer)) return answer.value;
+  if (fallback === undefined || answer.outcome.kind === "neutral" || !mayFallBack(service, call)) return given(answer);
+  try {
+    if (typeof fallback === "function") return await fallback();
+    const left = { ...core, deadlineS: Math.max(0.001, until - monotonic()) };
+    return given((await attempted(fallback, left, options, sent)).answer);
+  } catch (error) {
+    throw answer.error ?? error;
+  }
+}
+
+/**
+ * The answer of a call to this service, and its LogicalCall, which is null if nothing was sent since the breaker is
+ * open or nothing is known of the service. An answer that `isOpen` keeps its call open. Rejects with the reason of the
+ * caller's signal.
+ */
+export async function attempted(service, core, { key = null, signal = null }, send) {
+  let call = null;
+  let answer = null;
+  try {
+    if (service.known === null) await orAborted(service.ready(), signal);
+    call = service.picker.ready().begin(core, monotonic(), key);
+    answer = await drive(service.picker, call, send, signal);
+  } catch (error) {
+    const isAbort = signal?.aborted && error === signal.reason;
+    if (isAbort || ![BreakerOpen, NotSynced, NoInstance, DeadlineExceeded].some((kind) => error instanceof kind))
+      throw error;
+    answer = { outcome: FAILURE, error };
+  } finally {
+    if (!answer?.isOpen) call?.close(monotonic());
+  }
+  return { answer, call };
+}
+
+/** Whether a call that failed may go to its fallback. Null: nothing was sent. */
+export function mayFallBack(service, call) {
+  if (call !== null) return call.mayFallBack(monotonic());
+  service.picker.core.balancer.counters.fallbacks++;
+  return true;
+}
+
+export function isGood({ outcome }) {
+  return outcome.kind === "success";
+}
+
+/** What the program gets of an answer. */
+function given(answer) {
+  if (answer.error !== undefined) throw answer.error;
+  return answer.value;
+}
+
+/** One attempt: the function gets the instance, and what it has to obey. */
+async function sendByProgram(name, send, attempt, signal) {
+  let said = null;
+  let load = null;
+  const timeout = new AbortController();
+  const timedOut = new DeadlineExceeded(`${name}: no answer within ${Math.round(attempt.timeoutS * 1000)} ms`);
+  const stopped = new Promise((_, reject) => {
+    timeout.signal.addEventListener("abort", () => reject(timeout.signal.reason), { once: true });
+  });
+  stopped.catch(() => {});
+  signal.addEventListener("abort", () => timeout.abort(signal.reason), { once: true });
+  const timer = busyTimer(() => timeout.abort(timedOut), attempt.timeoutS);
+  const context = {
+    signal: timeout.signal,
+    timeoutMs: attempt.timeoutS * 1000,
+    number: attempt.number,
+    headers: attempt.headers(),
+    failed: () => void (said = FAILURE),
+    status: (status, retryAfterS = null) => void (said = statusOutcome(status, retryAfterS)),
+    serverLoad: (inFlight) => void (load = inFlight),
+  };
+  try {
+    const value = await Promise.race([Promise.resolve().then(() => send(attempt.pick.instance, context)), stopped]);
+    return { outcome: said ?? SUCCESS, load, value };
+  } catch (error) {
+    if (signal.aborted) return { outcome: NEUTRAL, error };
+    if (timeout.signal.aborted) return { outcome: TIMED_OUT, error: timedOut };
+    return { outcome: said ?? errorOutcome(error), load, error };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,41 @@
+// The client of gossipreg for Node.js: `gossipreg docs client-node` is its manual.
+//
+//     import { connect } from "gossipreg";
+//     const registry = await connect();
+//     const answer = await registry.fetch("http://billing.service/charge", { method: "POST", body });
+//
+// The map, from the lowest: errors, clock, names, instance, snapshot; socket-path and sidecar (the local socket);
+// picking/ (who gets a request, pure); watching/ (snapshots that follow the sidecar); picker, service; calling/
+// (requests); attachment; registry.
+
+import { Registry } from "./registry.mjs";
+
+export {
+  BadParams,
+  BreakerOpen,
+  Busy,
+  CannotKeep,
+  ChooseSocket,
+  DeadlineExceeded,
+  GossipregError,
+  Leaving,
+  NoInstance,
+  NotFound,
+  NotSynced,
+  Refused,
+  RequestError,
+  TooLarge,
+  TooStale,
+  Unreachable,
+  UnknownMethod,
+} from "./errors.mjs";
+export { Instance } from "./instance.mjs";
+export { Registry } from "./registry.mjs";
+export { Service } from "./service.mjs";
+export { Snapshot } from "./snapshot.mjs";
+
+/** A registry of the services that the sidecar next to this program knows. It opens nothing yet. See `ConnectOptions`
+ * in index.d.ts. */
+export async function connect(options = {}) {
+  return new Registry(options);
+}

@@ -1,0 +1,160 @@
+// How long requests take: one figure an instance for picking, and the quantiles of a service for timeouts.
+//
+// The figure of an instance is an average that forgets: old samples lose weight with time (Finagle's `peak_ewma`
+// without the peak). A figure counts only with 5 samples in 10 s, and it moves towards the median of the other
+// instances while no new sample comes: otherwise all clients would crowd the one instance that was fast last.
+
+export const SAMPLES_MIN = 5;
+/** A figure needs SAMPLES_MIN samples within FRESH_S. */
+const FRESH_S = 10;
+/** A sample that came AVERAGE_S after the one before counts 63 %. */
+const AVERAGE_S = 2;
+/** The least that one sample counts, however fast they come: an average over about 20. */
+const SAMPLE_SHARE_MIN = 0.05;
+/** The time constant with which a figure moves towards the median. */
+export const DECAY_S = 5;
+const MEDIAN_EVERY_S = 0.25;
+/** Figures that the median is taken of: enough for a median, and the cost has a bound. */
+const MEDIAN_OF_MAX = 101;
+
+/** The average latency of one instance. */
+export class LatencyEstimate {
+  averageS = 0;
+  lastAt = -Infinity;
+  freshUntil = -Infinity;
+  /** When the last SAMPLES_MIN samples came. */
+  #times = [];
+
+  add(latencyS, now) {
+    const times = this.#times;
+    let least = SAMPLE_SHARE_MIN;
+    if (times.length === SAMPLES_MIN) times.shift();
+    else least = 1 / (times.length + 1); // the plain average of the first samples
+    this.averageS += (latencyS - this.averageS) * Math.max(least, 1 - Math.exp((this.lastAt - now) / AVERAGE_S));
+    times.push(now);
+    this.lastAt = now;
+    if (times.length === SAMPLES_MIN) this.freshUntil = times[0] + FRESH_S;
+  }
+
+  /** The latency to reckon with. `medianS`: of the other instances. */
+  figureS(medianS, now) {
+    if (now >= this.freshUntil) return medianS;
+    return medianS + (this.averageS - medianS) * Math.exp((this.lastAt - now) / DECAY_S);
+  }
+}
+
+/** The median of the figures of a service's instances. It is worked out at most every MEDIAN_EVERY_S. */
+export class MedianLatency {
+  /** While no figure is known any number will do: it is the same for all, so only requests in flight count. */
+  medianS = 1;
+  /** Instances whose figures may be fresh. */
+  #known = new Set();
+  #due = -Infinity;
+
+  /** Take in that this instance has a new sample. */
+  sampled(state, now) {
+    if (now >= state.latency.freshUntil) return;
+    this.#known.add(state);
+    if (now >= this.#due) this.#workOut(now);
+  }
+
+  forget(states) {
+    for (const state of states) this.#known.delete(state);
+  }
+
+  #workOut(now) {
+    for (const state of this.#known) if (now >= state.latency.freshUntil) this.#known.delete(state);
+    const figures = [];
+    for (const state of this.#known) {
+      if (figures.length === MEDIAN_OF_MAX) break;
+      figures.push(state.latency.averageS);
+    }
+    figures.sort((a, b) => a - b);
+    const half = figures.length >> 1;
+    this.medianS = figures.length % 2 ? figures[half] : (figures[half - 1] + figures[half]) / 2;
+    this.#due = now + MEDIAN_EVERY_S;
+  }
+}
+
+/** The width of a bucket: a quantile is at most 10 % too large. */
+const BUCKET_GROWTH = 1.1;
+const SHORTEST_S = 0.0001;
+/** Up to 0.0001 s x 1.1^149, about 147 s. */
+const BUCKETS = 150;
+const WINDOW_S = 10;
+/** Samples below which no quantile is given. */
+const QUANTILE_MIN = 20;
+
+const BOUNDS = Array.from({ length: BUCKETS - 1 }, (_, number) => SHORTEST_S * BUCKET_GROWTH ** number);
+
+/** A histogram of the latencies of the last 10 to 20 s, with buckets that grow by 10 %. */
+export class LatencyQuantiles {
+  #counts = new Array(BUCKETS).fill(0);
+  #former = new Array(BUCKETS).fill(0);
+  #formerCount = 0;
+  #since = -Infinity;
+  #quantiles = new Map();
+  #workedOutAt = -Infinity;
+  /** Samples of the present window. */
+  count = 0;
+
+  add(latencyS, now) {
+    if (now - this.#since >= WINDOW_S) this.#turn(now);
+    this.#counts[bucketOf(latencyS)] += 1;
+    this.count += 1;
+  }
+
+  /** How many samples the quantiles rest on. */
+  samples(now) {
+    if (now - this.#since >= WINDOW_S) this.#turn(now);
+    return this.count + this.#formerCount;
+  }
+
+  /** The latency that this share of the requests does not exceed. Null with fewer than 20 samples. At most
+   * MEDIAN_EVERY_S old. */
+  quantileS(quantile, now) {
+    if (this.samples(now) < QUANTILE_MIN) return null;
+    if (now - this.#workedOutAt >= MEDIAN_EVERY_S) {
+      this.#quantiles.clear();
+      this.#workedOutAt = now;
+    }
+    if (!this.#quantiles.has(quantile)) this.#quantiles.set(quantile, this.#walk(quantile));
+    return this.#quantiles.get(quantile);
+  }
+
+  /** The longest latency, however few samples there are. Null: there is none. */
+  longestS(now) {
+    return this.samples(now) ? this.#walk(1) : null;
+  }
+
+  #walk(quantile) {
+    let left = quantile * (this.count + this.#formerCount);
+    for (let number = 0; number < BOUNDS.length; number++) {
+      left -= this.#counts[number] + this.#former[number];
+      if (left <= 0) return BOUNDS[number];
+    }
+    return BOUNDS[BOUNDS.length - 1];
+  }
+
+  #turn(now) {
+    const recent = now - this.#since < 2 * WINDOW_S;
+    this.#former = recent ? this.#counts : new Array(BUCKETS).fill(0);
+    this.#formerCount = recent ? this.count : 0;
+    this.#counts = new Array(BUCKETS).fill(0);
+    this.count = 0;
+    this.#since = recent ? this.#since + WINDOW_S : now;
+    this.#quantiles.clear();
+  }
+}
+
+/** The first bucket whose bound is not below the latency. */
+function bucketOf(latencyS) {
+  let low = 0;
+  let high = BOUNDS.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (BOUNDS[middle] < latencyS) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

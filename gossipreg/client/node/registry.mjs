@@ -1,0 +1,164 @@
+// `connect()`: the services of the cluster, followed in this process. One stream from the sidecar feeds immutable
+// snapshots, so a lookup reads memory.
+
+import { Attachment } from "./attachment.mjs";
+import { fetchFrom } from "./calling/fetch.mjs";
+import { makeAgents } from "./calling/exchange.mjs";
+import { BadParams, Refused } from "./errors.mjs";
+import { foldName } from "./names.mjs";
+import { Service } from "./service.mjs";
+import { findSocket } from "./socket-path.mjs";
+import { refuseUnknown } from "./unknown-options.mjs";
+import { SidecarLink } from "./watching/link.mjs";
+
+/** A synced sidecar answers in a millisecond, one that starts in a few seconds. */
+const TIMEOUT_MS = 5_000;
+/** As long as a sidecar itself serves what it knew last. */
+const MAX_STALE_MS = 900_000;
+const OPTIONS = ["path", "timeoutMs", "maxStaleMs", "zone", "ref", "tls"];
+const REGISTER_OPTIONS = ["name", "port", "id", "address", "tags", "meta", "weight", "check", "checks", "onTakenOut"];
+
+export class Registry {
+  #path;
+  #zone;
+  #ref;
+  #link;
+  #settings;
+  #agents;
+  #services = new Map();
+  #attachments = new Set();
+
+  constructor(options = {}) {
+    refuseUnknown("connect", options, OPTIONS);
+    const {
+      path = null,
+      timeoutMs = TIMEOUT_MS,
+      maxStaleMs = MAX_STALE_MS,
+      zone = null,
+      ref = false,
+      tls = {},
+    } = options;
+    if (!(timeoutMs >= 0)) {
+      throw new BadParams(`timeoutMs ${timeoutMs} is less than 0: give the time that a first lookup may wait`);
+    }
+    if (maxStaleMs !== null && !(maxStaleMs > 0)) {
+      throw new BadParams(`maxStaleMs ${maxStaleMs} is not more than 0: give a time, or null for no limit`);
+    }
+    const maxStaleS = maxStaleMs === null ? null : maxStaleMs / 1000;
+    this.#path = path;
+    this.#zone = zone;
+    this.#ref = ref;
+    this.#link = new SidecarLink({ path, maxStaleS, ref });
+    this.#settings = { timeoutS: timeoutMs / 1000, maxStaleS, zone: () => this.zone };
+    this.#agents = makeAgents(tls);
+  }
+
+  /** The service of this name; names are compared in lower case. tags: only instances that have all of them. zone: only
+   * instances in it. It asks nothing yet; the first lookup does. The same arguments give the same object. */
+  service(name, { tags = [], zone = null } = {}) {
+    if (typeof name !== "string" || !name) throw new BadParams(`the name of a service is a text, and ${name} is none`);
+    if (!Array.isArray(tags)) throw new BadParams(`tags ${tags} is no list: give a list of tags`);
+    const key = JSON.stringify([foldName(name), [...tags].sort(), zone]);
+    let service = this.#services.get(key);
+    if (service === undefined) {
+      service = new Service(this.#link, this.#settings, name, { tags, zone });
+      this.#services.set(key, service);
+    }
+    return service;
+  }
+
+  /** Call `callback(instances, snapshot)` with the passing instances now, if they are known, and after each change;
+   * also when the snapshot becomes stale, or confirmed again. What it throws is warned of. Returns what ends it. */
+  watch(name, callback, { tags, zone } = {}) {
+    return this.service(name, { tags, zone }).onSnapshot((snapshot) => {
+      try {
+        callback(snapshot.instances, snapshot);
+      } catch (error) {
+        process.emitWarning(`the callback for changes of ${name} failed: ${error?.stack ?? error}`, "GossipregWarning");
+      }
+    });
+  }
+
+  /** Register a service that lives as long as this process, or until `close` of the result. See index.d.ts. */
+  async register(options) {
+    this.#refuseClosed();
+    refuseUnknown("register", options, REGISTER_OPTIONS);
+    const { check, checks = [], onTakenOut, ...params } = options;
+    if (check !== undefined || checks.length) params.checks = check === undefined ? checks : [check, ...checks];
+    const attachment = new Attachment(() => findSocket(this.#path), params, {
+      ref: this.#ref,
+      onTakenOut: onTakenOut ?? warnTakenOut(options.name),
+    });
+    this.#attachments.add(attachment);
+    return attachment.begin();
+  }
+
+  /** As fetch, where the host `NAME.service` is the service of that name. See index.d.ts. */
+  async fetch(input, init, options) {
+    this.#refuseClosed();
+    return fetchFrom({ service: (name) => this.service(name), agents: this.#agents }, input, init, options);
+  }
+
+  /** Call a method of the local socket, and return its result: see `gossipreg docs local-socket`. */
+  async call(method, params = {}) {
+    this.#refuseClosed();
+    return this.#link.call(method, params);
+  }
+
+  /** Where this program runs: the zone given to `connect`, else its sidecar's; empty if neither is known. */
+  get zone() {
+    const { state, believed } = this.#link.trust;
+    return this.#zone ?? (state ?? believed)?.zone ?? "";
+  }
+
+  /** The socket of the sidecar that was used last; null: none was looked for yet. */
+  get path() {
+    return this.#link.path;
+  }
+
+  /** Figures for people and metrics, under the names of the Python client; new ones come with new releases. */
+  stats() {
+    const link = this.#link;
+    const state = link.trust.state ?? link.trust.believed;
+    const snapshots = link.wanted.map((feed) => feed.snapshot);
+    return {
+      path: link.path,
+      connected: link.isConnected,
+      synced: link.isSynced,
+      why_not: snapshots.length && !link.isSynced ? link.whyNotSynced : "",
+      cluster: state?.cluster ?? null,
+      node: state?.node ?? null,
+      node_name: state?.name ?? null,
+      zone: this.zone,
+      services: snapshots.length,
+      unknown: snapshots.filter((one) => one === null).length,
+      stale: snapshots.filter((one) => one !== null && one.staleSince !== null).length,
+      connects: link.connects,
+      losses: link.losses,
+      changes: link.changes,
+      snapshots: link.wanted.reduce((sum, feed) => sum + feed.published, 0),
+    };
+  }
+
+  /** End the stream, take out what was registered here, and close idle connections. Later lookups throw Refused. */
+  close() {
+    for (const attachment of this.#attachments) attachment.close();
+    this.#attachments.clear();
+    this.#link.close();
+    this.#agents.destroy();
+  }
+
+  #refuseClosed() {
+    if (this.#link.isClosed) throw new Refused("this registry is closed: make another one with connect()");
+  }
+}
+
+if (Symbol.dispose) {
+  Registry.prototype[Symbol.dispose] = function () {
+    this.close();
+  };
+}
+
+function warnTakenOut(name) {
+  return (why) => process.emitWarning(`${name} was taken out: ${why}`, "GossipregWarning");
+}

@@ -1,0 +1,290 @@
+// The watch stream of one registry, opened again for as long as the registry lives.
+//
+// Owns: the stream, the waits between attempts, and what went wrong last. A stream follows the names that it was opened
+// with. For a further name another stream is opened with all names, and takes the place of the first once it answers:
+// names that are used in the same turn of the loop share one. A registry at rest has one socket and no timer, and
+// neither keeps the process alive.
+
+import { bootClock, idleTimer } from "../clock.mjs";
+import { RequestError } from "../errors.mjs";
+import { foldName } from "../names.mjs";
+import { callSidecar, openStream } from "../sidecar.mjs";
+import { findSocket } from "../socket-path.mjs";
+import { Conversation } from "./conversation.mjs";
+import { ServiceFeed } from "./feed.mjs";
+import { ALL, NOTHING, SidecarTrust } from "./state.mjs";
+
+/** The waits between attempts to connect. Each is drawn between its half and the whole, so that the programs of a host
+ * do not all come at the same moment. */
+const FIRST_WAIT_S = 0.02;
+const LONGEST_WAIT_S = 2;
+const ASK_TIMEOUT_S = 5;
+/** Programs get the list of a sidecar that knows nobody else before what they have is too old. */
+const LAPSE_EARLIER_S = 1;
+/** What a sidecar answers about a name that it does not take. */
+const OF_NAMES = new Set(["bad_params", "too_large", "refused", "not_found"]);
+
+export class SidecarLink {
+  #named;
+  #ref;
+  #feeds = new Map();
+  /** The services that programs have used. */
+  #wanted = new Set();
+  /** {stream, conversation, feeds}: the one in use, and the one that is being opened. */
+  #current = null;
+  #next = null;
+  #finding = false;
+  #isLate = false; // a name was used after the next stream was asked for
+  #waitS = 0;
+  #tryTimer = null;
+  #dueTimer = null;
+  #warned = "";
+  /** Of the sidecar that was tried last. */
+  path;
+  /** Why there is no connection; empty if there is one, or if none was tried. */
+  fault = "";
+  isClosed = false;
+  connects = 0;
+  losses = 0;
+  #changesBefore = 0;
+
+  /** path: the socket's; null: it is looked for at each attempt. ref: whether the stream keeps the process alive. */
+  constructor({ path, maxStaleS, ref }) {
+    this.#named = path;
+    this.#ref = ref;
+    this.path = path;
+    const earlierS = maxStaleS === null ? null : Math.max(maxStaleS / 2, maxStaleS - LAPSE_EARLIER_S);
+    this.trust = new SidecarTrust(earlierS);
+  }
+
+  /** The service of this name: the same object for the same name. */
+  feed(name) {
+    const folded = foldName(name);
+    let feed = this.#feeds.get(folded);
+    if (feed === undefined) this.#feeds.set(folded, (feed = new ServiceFeed(folded)));
+    return feed;
+  }
+
+  get wanted() {
+    return [...this.#wanted];
+  }
+
+  get isConnected() {
+    return this.#current !== null;
+  }
+
+  /** Whether a sidecar is connected and believed in all that it says. */
+  get isSynced() {
+    return this.isConnected && this.trust.level === ALL;
+  }
+
+  /** Whether a sidecar is followed now that is believed in what it lists. */
+  get isConfirmed() {
+    return this.isConnected && this.trust.level !== NOTHING;
+  }
+
+  /** Changes of instances that came so far. */
+  get changes() {
+    return this.#changesBefore + (this.#current?.conversation.changes ?? 0);
+  }
+
+  /** Why there may be no fresh snapshot, in words. */
+  get whyNotSynced() {
+    return this.fault || this.trust.whyNot || "it has not answered yet";
+  }
+
+  /** Follow this service from now on. */
+  want(feed) {
+    if (this.isClosed || this.#wanted.has(feed)) return;
+    this.#wanted.add(feed);
+    if (this.#tryTimer !== null) return; // the next attempt is for all names
+    if (this.#next !== null || this.#finding) this.#isLate = true;
+    else this.#open();
+  }
+
+  /** Call a method of the sidecar. */
+  async call(method, params, timeoutS = ASK_TIMEOUT_S) {
+    const path = this.#current?.path ?? (await findSocket(this.#named));
+    return callSidecar(path, method, params, timeoutS);
+  }
+
+  /** End the stream. Lookups that wait end now, and later ones fail. */
+  close() {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#drop(bootClock());
+    this.#next?.stream.close();
+    this.#next = null;
+    clearTimeout(this.#tryTimer);
+    for (const feed of this.#feeds.values()) {
+      feed.publish();
+      feed.tell();
+    }
+    this.#wanted.clear();
+  }
+
+  // -- streams --------------------------------------------------------------------------------------------------------
+
+  async #open() {
+    this.#finding = true;
+    this.#isLate = false;
+    try {
+      const path = (this.path = this.#current?.path ?? (await findSocket(this.#named)));
+      await Promise.resolve(); // names that are used in this turn come along
+      this.#finding = this.#isLate = false;
+      if (!this.isClosed) this.#openAt(path);
+    } catch (error) {
+      this.#finding = false;
+      if (!this.isClosed) this.#later(error.message);
+    }
+  }
+
+  #openAt(path) {
+    const feeds = [...this.#wanted].filter((feed) => feed.refused === null);
+    if (!feeds.length) return;
+    const opened = { path, feeds };
+    opened.conversation = new Conversation({
+      path,
+      trust: this.trust,
+      feeds,
+      ask: (method, params) => callSidecar(path, method, params, ASK_TIMEOUT_S),
+      apply: (change) => this.#apply(opened, change),
+      renew: () => this.#renew(),
+    });
+    let now = null; // of the lines that came together
+    opened.stream = openStream(
+      path,
+      "watch",
+      { names: feeds.map(({ name }) => name), state: true },
+      {
+        ref: this.#ref,
+        onLine: (line) => {
+          if (opened === this.#next && line.result !== undefined) this.#adopt(opened);
+          opened.conversation.takeUntrusted(line, (now ??= bootClock()));
+        },
+        onPause: () => {
+          now = null;
+          this.#apply(opened, () => {});
+        },
+        onEnd: (error) => this.#ended(opened, error),
+      },
+    );
+    this.#next = opened;
+  }
+
+  /** The sidecar has answered: use this stream from now on. */
+  #adopt(opened) {
+    this.#next = null;
+    const former = this.#current;
+    this.#current = opened;
+    this.fault = "";
+    clearTimeout(this.#tryTimer);
+    this.#tryTimer = null;
+    if (former === null) {
+      this.connects++;
+    } else {
+      opened.conversation.takeOver(former.conversation);
+      former.stream.close();
+    }
+    if (this.#isLate) this.#renew();
+  }
+
+  #renew() {
+    if (this.#next === null && !this.#finding) this.#open();
+    else this.#isLate = true;
+  }
+
+  #apply(opened, change) {
+    if (opened !== this.#current) return;
+    const now = bootClock();
+    change(now);
+    if (opened.conversation.saidState) {
+      this.#waitS = 0;
+      this.#warnOfDoubt();
+    }
+    opened.conversation.flush(now);
+    this.#schedule();
+  }
+
+  #schedule() {
+    clearTimeout(this.#dueTimer);
+    const due = this.#current?.conversation.due ?? Infinity;
+    if (due === Infinity) return;
+    this.#dueTimer = idleTimer(() => {
+      const opened = this.#current;
+      if (opened !== null) this.#apply(opened, (now) => opened.conversation.passTime(now));
+    }, due - bootClock());
+  }
+
+  // -- ends -----------------------------------------------------------------------------------------------------------
+
+  #ended(opened, error) {
+    if (opened === this.#next) {
+      this.#next = null;
+      if (error instanceof RequestError && OF_NAMES.has(error.code)) void this.#findRefused(opened, error);
+      else this.#later(error.message);
+    } else if (opened === this.#current) {
+      this.losses++;
+      this.#drop(bootClock());
+      if (this.#next === null && !this.#finding) this.#later(error.message);
+      for (const feed of this.#wanted) feed.publish();
+    }
+  }
+
+  #drop(now) {
+    clearTimeout(this.#dueTimer);
+    const former = this.#current;
+    if (former === null) return;
+    this.#current = null;
+    this.#changesBefore += former.conversation.changes;
+    former.conversation.end();
+    former.stream.close();
+    this.trust.gone(now);
+    for (const feed of this.#wanted) feed.known.disconnected(now);
+  }
+
+  /** The sidecar did not take one of these names: find out which, by one question each. */
+  async #findRefused(opened, error) {
+    const fresh = opened.feeds.filter((feed) => !this.#current?.conversation.follows(feed));
+    let found = false;
+    for (const feed of fresh) {
+      const refusal = fresh.length === 1 ? error : await this.#refusalOf(opened.path, feed);
+      if (refusal === null) continue;
+      found = true;
+      feed.refuse(refusal);
+    }
+    if (found) this.#renew();
+    else this.#later(error.message);
+  }
+
+  async #refusalOf(path, feed) {
+    try {
+      await callSidecar(path, "lookup", { name: feed.name, limit: 1 }, ASK_TIMEOUT_S);
+    } catch (error) {
+      if (error instanceof RequestError && OF_NAMES.has(error.code)) return error;
+    }
+    return null;
+  }
+
+  /** Open a stream after a wait that grows. */
+  #later(fault) {
+    if (this.#current === null) this.fault = fault;
+    this.#waitS = this.#waitS ? Math.min(LONGEST_WAIT_S, this.#waitS * 2) : FIRST_WAIT_S;
+    clearTimeout(this.#tryTimer);
+    this.#tryTimer = idleTimer(
+      () => {
+        this.#tryTimer = null;
+        if (!this.isClosed && this.#next === null && !this.#finding) this.#open();
+      },
+      this.#waitS * (0.5 + 0.5 * Math.random()),
+    );
+  }
+
+  /** Warn that the sidecar is another one than before, once for each such sidecar. */
+  #warnOfDoubt() {
+    const { state, isOfAnotherCluster, isStranger, whyNot } = this.trust;
+    if (state === null || !(isOfAnotherCluster || isStranger) || state.run === this.#warned) return;
+    this.#warned = state.run;
+    process.emitWarning(`the sidecar on ${this.path} is not believed yet: ${whyNot}`, "GossipregWarning");
+  }
+}
