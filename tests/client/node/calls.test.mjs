@@ -1,0 +1,129 @@
+// Servers with the middleware, and requests that a program sends by itself.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { client } from "./client.mjs";
+import { answer, serve } from "./servers.mjs";
+import { testServices, url } from "./services.mjs";
+import { until } from "./sidecars.mjs";
+
+const { withLoad } = await client("load.mjs");
+const { registry, service } = testServices();
+
+describe("servers", () => {
+  test("the middleware tells the load, and picks obey it", async () => {
+    const busy = await serve(answer(200, "", { "gossipreg-load": "in_flight=100" }));
+    const idle = await serve(withLoad((_, response) => response.end()));
+    const both = await service([busy, idle]);
+    const counts = { busy: 0, idle: 0 };
+    for (let times = 0; times < 40; times++) {
+      const response = await registry.fetch(url(both));
+      await response.arrayBuffer();
+      const load = response.headers.get("gossipreg-load");
+      counts[load === "in_flight=100" ? "busy" : "idle"]++;
+      if (load !== "in_flight=100") assert.equal(load, "in_flight=1");
+    }
+    assert.ok(counts.idle > 4 * counts.busy, JSON.stringify(counts));
+  });
+
+  test("a request that serves a retry is not retried further down", async () => {
+    let below = 0;
+    const bad = await service([await serve((request, response) => (below++, answer(503)(request, response)))]);
+    const port = await serve(
+      withLoad(async (_, response) => {
+        const inner = await registry.fetch(url(bad));
+        response.writeHead(inner.status).end();
+      }),
+    );
+    const front = await service([port]);
+    assert.equal((await registry.fetch(url(front))).status, 503);
+    assert.equal(below, 3 + 1 + 1, "three attempts for the first request, and one for each of its two retries");
+    assert.ok(bad.stats().retry_of_a_retry >= 1);
+  });
+
+  test("calls below end when the caller waits no longer", async () => {
+    let told;
+    const hung = await service([await serve((request) => (told = Number(request.headers["gossipreg-timeout-ms"])))]);
+    const port = await serve(
+      withLoad(async (_, response) => {
+        const found = await registry.fetch(url(hung), { method: "POST" }).catch((error) => error.code);
+        response.end(found);
+      }),
+    );
+    const front = await service([port]);
+    await registry.fetch(url(front), { method: "POST" }, { deadlineMs: 500 }).catch(() => {});
+    await until(() => hung.stats().in_flight === 0 && hung.stats().calls === 1);
+    assert.ok(told <= 500, `${told} ms`);
+  });
+});
+
+describe("requests of the program's own", () => {
+  test("call gives the instance, and tries another one after a failure", async () => {
+    const two = await service([1, 2]);
+    const tried = [];
+    const result = await two.call(
+      async (instance, attempt) => {
+        tried.push([instance.port, attempt.number, attempt.headers["Gossipreg-Attempt"]]);
+        if (tried.length === 1) throw Object.assign(new Error("reset"), { code: "ECONNRESET", syscall: "read" });
+        return instance.port;
+      },
+      { idempotent: true },
+    );
+    assert.deepEqual(
+      tried.map(([, ...rest]) => rest),
+      [
+        [1, undefined],
+        [2, "2"],
+      ],
+    );
+    assert.notEqual(tried[0][0], tried[1][0]);
+    assert.equal(result, tried[1][0]);
+  });
+
+  test("an error of the program's own code is thrown at once, and is no failure", async () => {
+    const one = await service([1]);
+    await assert.rejects(
+      one.call(() => JSON.parse("{"), { idempotent: true }),
+      SyntaxError,
+    );
+    assert.deepEqual([one.stats().attempts, one.stats().failures, one.stats().neutral], [1, 0, 1]);
+  });
+
+  test("a function that hangs is given up at its timeout, and told so by its signal", async () => {
+    const one = await service([1]);
+    let told;
+    const hang = (_, { signal }) => new Promise(() => signal.addEventListener("abort", () => (told = true)));
+    await assert.rejects(one.call(hang, { deadlineMs: 30 }), { code: "deadline_exceeded" });
+    assert.ok(told);
+    assert.equal(await one.call(hang, { deadlineMs: 30, fallback: () => "instead", idempotent: true }), "instead");
+  });
+
+  test("a pick ends with its outcome, once", async () => {
+    const one = await service([1]);
+    const pick = one.pick();
+    assert.equal(one.stats().in_flight, 1);
+    pick.status(503);
+    pick.end();
+    pick.end();
+    assert.deepEqual([one.stats().in_flight, one.stats().failures], [0, 1]);
+    one.pick().end(new TypeError("mine"));
+    assert.equal(one.stats().neutral, 1);
+    assert.throws(() => registry.service("none-yet").pick(), { code: "not_synced" });
+  });
+
+  test("the same key gets the same instance", async () => {
+    const many = await service([1, 2, 3, 4, 5]);
+    const picked = new Set();
+    for (let times = 0; times < 20; times++) {
+      const pick = many.pick({ key: "user-7" });
+      picked.add(pick.instance.id);
+      pick.end();
+    }
+    assert.equal(picked.size, 1);
+    await assert.rejects(
+      many.call(() => 1, { deadline: 5 }),
+      /call has no option deadline: it has deadlineMs/,
+    );
+    assert.throws(() => many.configure({ policy: "nearest" }), /policy 'nearest' does not exist/);
+  });
+});

@@ -1,0 +1,219 @@
+"""The Node.js client: its own tests, its package, its types and its manual.
+
+Its own tests run with `node --test`. They need traces of the Python client, real sidecars and certificates.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gossipreg.cli.docs import topics
+from scripts.tools.sidecars import Sidecars
+from tests.client.node.certificates import write_certificates
+from tests.client.node.knowledge_traces import known_trace, trust_trace
+
+CLIENT = Path(__file__).parents[2] / "gossipreg" / "client" / "node"
+TESTS = Path(__file__).parent / "node"
+BOUND_S = 300.0
+KNOWLEDGE_SEEDS = range(60)
+NODE_MIN = 18
+
+
+def _node_fault() -> str:
+    """Why the tests cannot run; empty if they can."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return "node and npm are not installed"
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    found = int(re.findall(r"\d+", version)[0])
+    return "" if found >= NODE_MIN else f"node is {version.strip()}, and the client needs {NODE_MIN}"
+
+
+NODE_FAULT = _node_fault()
+pytestmark = pytest.mark.skipif(bool(NODE_FAULT), reason=NODE_FAULT)
+
+
+def node_test(name: str, **env: str) -> int:
+    """Run one file with `node --test`; return how many tests passed. Fails if one does not."""
+    given = {**os.environ, "PYTHON": sys.executable, **env}
+    command = ["node", "--test", "--test-reporter=tap", str(TESTS / f"{name}.test.mjs")]
+    ended = subprocess.run(command, capture_output=True, text=True, env=given, timeout=BOUND_S)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    passed = re.search(r"^# pass (\d+)$", ended.stdout, re.MULTILINE)
+    assert passed is not None, ended.stdout
+    return int(passed[1])
+
+
+# -- decisions ---------------------------------------------------------------------------------------------------------
+
+
+def test_snapshots_follow_a_sidecar_as_in_python(tmp_path: Path) -> None:
+    known = [known_trace(seed) for seed in KNOWLEDGE_SEEDS]
+    trust = [trust_trace(seed) for seed in KNOWLEDGE_SEEDS]
+    traces = tmp_path / "traces.json"
+    traces.write_text(json.dumps({"known": known, "trust": trust}))
+    assert node_test("knowledge", TRACES=str(traces)) == 2 * len(KNOWLEDGE_SEEDS) + 1
+
+
+# -- real sidecars and servers -----------------------------------------------------------------------------------------
+
+
+def test_registry_works_with_real_sidecars() -> None:
+    assert node_test("registry") > 20
+
+
+def test_fetch_works_with_real_servers(tmp_path: Path) -> None:
+    write_certificates(tmp_path)
+    assert node_test("fetch", CERTIFICATES=str(tmp_path)) >= 20
+
+
+def test_calls_and_picks_work_with_real_servers() -> None:
+    assert node_test("calls") >= 8
+
+
+# -- the package -------------------------------------------------------------------------------------------------------
+
+
+class Project:
+    """A program's folder, with the client installed by npm."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "package.json").write_text('{"private": true, "type": "module"}')
+        packed = self.npm("pack", str(CLIENT), "--pack-destination", str(folder), "--json")
+        self.files = {one["path"] for one in json.loads(packed)[0]["files"]}
+        self.npm("install", "--offline", str(folder / json.loads(packed)[0]["filename"]))
+
+    def npm(self, *arguments: str) -> str:
+        given = ["npm", "--no-audit", "--no-fund", *arguments]
+        ended = subprocess.run(given, cwd=self.folder, capture_output=True, text=True, timeout=BOUND_S)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def need(self, *packages: str) -> None:
+        """Install packages of others. Skips the test where that is not possible."""
+        try:
+            self.npm("install", *packages)
+        except AssertionError as error:
+            pytest.skip(f"npm cannot install {', '.join(packages)} here: {str(error).splitlines()[0]}")
+
+    def run(self, script: str, **env: str) -> str:
+        path = self.folder / "program.mjs"
+        path.write_text(script)
+        given = {**os.environ, **env}
+        ended = subprocess.run(
+            ["node", str(path)], cwd=self.folder, capture_output=True, text=True, env=given, timeout=BOUND_S
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def socket() -> Iterator[str]:
+    with Sidecars() as sidecars:
+        yield str(sidecars.start("n0").wait_ready().socket)
+
+
+def test_npm_installs_every_module_of_the_folder(project: Project) -> None:
+    modules = {str(path.relative_to(CLIENT)) for path in CLIENT.rglob("*") if path.suffix in (".mjs", ".ts")}
+    assert modules | {"package.json"} == project.files
+    assert project.run("import { connect } from 'gossipreg'; console.log(typeof connect)") == "function\n"
+
+
+def test_the_package_has_the_version_of_this_release() -> None:
+    from gossipreg import __version__
+
+    assert json.loads((CLIENT / "package.json").read_text())["version"] == __version__
+
+
+@pytest.mark.parametrize("folder", [CLIENT, TESTS])
+def test_a_module_has_at_most_400_lines_of_120_characters(folder: Path) -> None:
+    texts = {path.name: path.read_text().splitlines() for path in folder.rglob("*.*s")}
+    assert len(texts) >= 10
+    assert [name for name, lines in texts.items() if len(lines) > 400] == []
+    assert [name for name, lines in texts.items() if any(len(line) > 120 for line in lines)] == []
+
+
+def test_everything_that_is_exported_has_a_type(project: Project) -> None:
+    script = "console.log(JSON.stringify(Object.keys(await import('gossipreg'))))"
+    exported = set(json.loads(project.run(script)))
+    types = (CLIENT / "index.d.ts").read_text()
+    assert exported == set(re.findall(r"^export (?:class|function) (\w+)", types, re.MULTILINE))
+
+
+# -- the manual --------------------------------------------------------------------------------------------------------
+
+BLOCK = re.compile(r"^```js ?(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SERVER = """
+import { createServer } from "node:http";
+import { connect as open } from "gossipreg";
+const others = await open();
+const charged = createServer((request, response) => response.end("charged"));
+await new Promise((resolve) => charged.listen(0, "127.0.0.1", resolve));
+await others.register({ name: "billing", port: charged.address().port, address: "127.0.0.1", tags: ["v2"] });
+await others.register({ name: "cache", port: 6379, address: "127.0.0.1" });
+await others.service("billing").wait(1);
+"""
+
+
+def blocks(kind: str = "") -> str:
+    """The blocks of the manual of this kind, one after the other."""
+    found = BLOCK.findall(topics()["client-node"].read_text(encoding="utf-8"))
+    assert found
+    return "".join(text for of, text in found if of == kind)
+
+
+def test_the_blocks_of_the_manual_run(project: Project, socket: str) -> None:
+    end = (
+        blocks("stop")
+        + "process.kill(process.pid, 'SIGTERM');\nothers.close(); charged.closeAllConnections(); charged.close();"
+    )
+    said = project.run(SERVER + blocks() + "const server = charged;\n" + end, GOSSIPREG_SOCKET=socket)
+    assert "200 charged" in said
+    assert "asked 127.0.0.1:6379" in said
+    assert "ask 127.0.0.1:6379 within 10000 ms" in said
+
+
+def test_the_server_of_the_manual_is_found_with_its_load(project: Project, socket: str) -> None:
+    ask = """
+    await registry.service("hello").wait(1);
+    const answer = await registry.fetch("http://hello.service/");
+    console.log(await answer.text(), answer.headers.get("gossipreg-load"));
+    registry.close(); server.close();
+    """
+    assert project.run(blocks("http") + ask, GOSSIPREG_SOCKET=socket) == "hello in_flight=1\n"
+
+
+def test_the_recipe_for_express_serves(project: Project, socket: str) -> None:
+    project.need("express@4")
+    ask = """
+    await others.service("orders").wait(1, { timeoutMs: 60_000 });
+    const answer = await others.fetch("http://orders.service/orders/7");
+    console.log(answer.status, await answer.text(), answer.headers.get("gossipreg-load"));
+    registry.close(); others.close();
+    for (const one of [server, charged]) { one.closeAllConnections(); one.close(); }
+    """
+    assert project.run(SERVER + blocks("express") + ask, GOSSIPREG_SOCKET=socket) == "200 charged in_flight=1\n"
+
+
+def test_types_fit_the_manual_and_refuse_what_is_wrong(project: Project) -> None:
+    project.need("typescript@5", "@types/node@20")
+    (project.folder / "manual.mts").write_text(
+        blocks() + blocks("stop").replace("server", "({ close(_: () => void) {} })")
+    )
+    shutil.copy(TESTS / "types.mts", project.folder)
+    options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--skipLibCheck", "false"]
+    command = ["npx", "--no-install", "tsc", *options, "manual.mts", "types.mts"]
+    ended = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=BOUND_S)
+    assert ended.returncode == 0, ended.stdout
