@@ -80,7 +80,7 @@ export class Attachment {
       this.#began = null;
     } else if (line.method === "detached") {
       this.close();
-      this.#onTakenOut(String(line.params?.why ?? ""));
+      queueMicrotask(() => this.#onTakenOut(String(line.params?.why ?? ""))); // its errors are the program's
     }
   }
 

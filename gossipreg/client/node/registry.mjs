@@ -70,13 +70,15 @@ export class Registry {
   /** Call `callback(instances, snapshot)` with the passing instances now, if they are known, and after each change;
    * also when the snapshot becomes stale, or confirmed again. What it throws is warned of. Returns what ends it. */
   watch(name, callback, { tags, zone } = {}) {
-    return this.service(name, { tags, zone }).onSnapshot((snapshot) => {
+    const warn = (what) => process.emitWarning(what, "GossipregWarning");
+    const call = (snapshot) => {
       try {
         callback(snapshot.instances, snapshot);
       } catch (error) {
-        process.emitWarning(`the callback for changes of ${name} failed: ${error?.stack ?? error}`, "GossipregWarning");
+        warn(`the callback for changes of ${name} failed: ${error?.stack ?? error}`);
       }
-    });
+    };
+    return this.service(name, { tags, zone }).onSnapshot(call, (error) => warn(`${name} is not watched: ${error.message}`));
   }
 
   /** Register a service that lives as long as this process, or until `close` of the result. See index.d.ts. */

@@ -88,20 +88,29 @@ export class Service {
     throw new NotSynced(`${this.#confirmed()} of ${count} instances of ${this.name} pass after ${waitS} s${why}`);
   }
 
-  /** Call `callback` with the snapshot now, if it is known, and after each change. Returns what ends it. */
-  onSnapshot(callback) {
+  /**
+   * Call `callback` with the snapshot now, if it is known, and after each change. refused(error): called if the sidecar
+   * does not take this name. Returns what ends it. Throws Refused.
+   */
+  onSnapshot(callback, refused) {
     this.#raiseRefused();
     let given = null;
+    let isOver = false;
     const tell = () => {
       const { known } = this;
+      if (isOver || this.#link.isClosed) return;
+      if (this.#feed.refused !== null) refused(this.#feed.refused);
       if (known === null || known === given) return;
       given = known;
       callback(known);
     };
     const stop = this.#feed.onChange(tell);
     this.#link.want(this.#feed);
-    queueMicrotask(() => void (this.#link.isClosed || tell()));
-    return stop;
+    queueMicrotask(tell);
+    return () => {
+      isOver = true;
+      stop();
+    };
   }
 
   // -- requests -------------------------------------------------------------------------------------------------------

@@ -57,6 +57,35 @@ describe("servers", () => {
   });
 });
 
+describe("many requests at once", () => {
+  test("no idempotent request fails while instances die, hang and come back", async () => {
+    const states = ["up", "up", "up"];
+    const handler = (at) => (request, response) => {
+      if (states[at] === "dead") request.socket.destroy();
+      else if (states[at] === "up") response.end(String(at));
+    };
+    const ports = await Promise.all(states.map((_, at) => serve(handler(at))));
+    const three = await service(ports);
+    const served = new Set();
+    let left = 400;
+    async function client() {
+      while (left-- > 0) {
+        if (left === 350) states[0] = "dead";
+        if (left === 250) states[1] = "hung";
+        if (left === 150) states.splice(0, 2, "up", "up");
+        const response = await registry.fetch(url(three), {}, { deadlineMs: 20_000 });
+        assert.equal(response.status, 200);
+        served.add(await response.text());
+      }
+    }
+    await Promise.all(Array.from({ length: 10 }, client));
+    const stats = three.stats();
+    assert.deepEqual([stats.calls_failed, stats.in_flight, stats.calls_succeeded], [0, 0, 400]);
+    assert.ok(stats.retries > 0 && stats.failures > 0, JSON.stringify(stats));
+    assert.equal(served.size, 3);
+  });
+});
+
 describe("requests of the program's own", () => {
   test("call gives the instance, and tries another one after a failure", async () => {
     const two = await service([1, 2]);

@@ -90,6 +90,33 @@ describe("with a sidecar that runs", () => {
     await assert.rejects(registry.service("c/d").lookup(), { code: "bad_params" });
   });
 
+  test("a watch of a name that cannot be is warned of", async () => {
+    const registry = await open({ path: sidecar.socket });
+    const warned = new Promise((resolve) => process.once("warning", resolve));
+    registry.watch("e/f", () => assert.fail("it has no instances"));
+    assert.match((await warned).message, /^e\/f is not watched: .*e\/f/);
+  });
+
+  test("a watch that fails is warned of, and goes on", async () => {
+    const held = await register("failing", 7010);
+    const registry = await open({ path: sidecar.socket });
+    const warned = new Promise((resolve) => process.once("warning", resolve));
+    let calls = 0;
+    registry.watch("failing", () => {
+      if (++calls === 1) throw new Error("mine");
+    });
+    assert.match((await warned).message, /the callback for changes of failing failed: Error: mine/);
+    held.close();
+    await until(() => calls === 2);
+  });
+
+  test("a watch that is stopped at once is never called", async () => {
+    const registry = await open({ path: sidecar.socket });
+    await registry.service("stopped").lookup();
+    registry.watch("stopped", () => assert.fail("it was stopped"))();
+    await registry.service("stopped2").lookup();
+  });
+
   test("many names share one stream", async () => {
     const registry = await open({ path: sidecar.socket });
     const names = Array.from({ length: 300 }, (_, number) => `name-${number}`);
