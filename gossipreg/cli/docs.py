@@ -14,7 +14,8 @@ SUFFIX = ".md"
 def topics() -> dict[str, Traversable]:
     """The pages of the manual by name, in alphabetical order."""
     pages = [page for page in (files("gossipreg") / "docs").iterdir() if page.name.endswith(SUFFIX)]
-    return {page.name.removesuffix(SUFFIX): page for page in sorted(pages, key=lambda page: page.name)}
+    found = {page.name.removesuffix(SUFFIX): page for page in pages}
+    return dict(sorted(found.items()))
 
 
 def title(page: Traversable) -> str:

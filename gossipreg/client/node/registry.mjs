@@ -78,7 +78,9 @@ export class Registry {
         warn(`the callback for changes of ${name} failed: ${error?.stack ?? error}`);
       }
     };
-    return this.service(name, { tags, zone }).onSnapshot(call, (error) => warn(`${name} is not watched: ${error.message}`));
+    return this.service(name, { tags, zone }).onSnapshot(call, (error) =>
+      warn(`${name} is not watched: ${error.message}`),
+    );
   }
 
   /** Register a service that lives as long as this process, or until `close` of the result. See index.d.ts. */

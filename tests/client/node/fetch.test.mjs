@@ -86,7 +86,10 @@ describe("what both sides see", () => {
     const port = await serve((request, response) => response.end(request.socket.servername), { cert, key });
     const named = await service([port], { meta: { tls_name: "billing.example" } });
     const secure = (one) => url(one).replace("http:", "https:");
-    assert.equal(await (await registry.fetch(secure(named))).text(), "billing.example");
+    for (let times = 0; times < 2; times++) {
+      const response = await registry.fetch(secure(named), { method: "POST", body: "x" }); // the second on the same one
+      assert.equal(await response.text(), "billing.example");
+    }
     const other = await service([port], { meta: { tls_name: "other.example" } });
     await assert.rejects(registry.fetch(secure(other)), /fetch failed: GET https:.*other.example.*altnames/s);
     await assert.rejects(registry.fetch(secure(await service([port]))), /svc-\d+\.service/);
@@ -171,6 +174,13 @@ describe("when instances fail", () => {
     const response = await registry.fetch(url(allBad));
     assert.deepEqual([response.status, await response.text()], [503, "down"]);
     assert.deepEqual(attempts, [undefined, "2", "3"]);
+  });
+
+  test("a stream that was sent is not sent again", async () => {
+    const bad = await service([await serve(answer(503))]);
+    const body = new Blob(["once"]).stream();
+    assert.equal((await registry.fetch(url(bad), { method: "PUT", body, duplex: "half" })).status, 503);
+    assert.deepEqual([bad.stats().attempts, bad.stats().not_idempotent], [1, 1]);
   });
 
   test("Retry-After beyond the deadline ends the call at once", async () => {

@@ -126,6 +126,16 @@ describe("with a sidecar that runs", () => {
     assert.ok(stats.changes <= 301, `${stats.changes} lists came for 300 names`);
   });
 
+  test("a stream ends when another one takes its place", async () => {
+    const pipes = () => process.getActiveResourcesInfo().filter((name) => name === "PipeWrap").length;
+    const registry = await open({ path: sidecar.socket, ref: true });
+    const before = pipes();
+    for (const name of ["one", "two", "three"]) await registry.service(name).lookup();
+    await until(() => pipes() === before + 1);
+    registry.close();
+    await until(() => pipes() === before);
+  });
+
   test("a name that is used later disturbs no other", async () => {
     const held = await register("first", 7005);
     const registry = await open({ path: sidecar.socket });
