@@ -18,10 +18,12 @@ from gossipreg.cli.docs import topics
 from scripts.tools.sidecars import Sidecars
 from tests.client.node.certificates import write_certificates
 from tests.client.node.knowledge_traces import known_trace, trust_trace
+from tests.client.node.picking_traces import picking_trace
 
 CLIENT = Path(__file__).parents[2] / "gossipreg" / "client" / "node"
 TESTS = Path(__file__).parent / "node"
 BOUND_S = 300.0
+PICKING_SEEDS = range(1, 61)
 KNOWLEDGE_SEEDS = range(60)
 NODE_MIN = 18
 
@@ -51,6 +53,12 @@ def node_test(name: str, **env: str) -> int:
 
 
 # -- decisions ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_core_picks_retries_and_breaks_as_in_python(tmp_path: Path) -> None:
+    traces = tmp_path / "traces.json"
+    traces.write_text(json.dumps({"picking": [picking_trace(seed) for seed in PICKING_SEEDS]}))
+    assert node_test("picking", TRACES=str(traces)) == len(PICKING_SEEDS) + 1
 
 
 def test_snapshots_follow_a_sidecar_as_in_python(tmp_path: Path) -> None:
