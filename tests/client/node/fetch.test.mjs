@@ -64,6 +64,12 @@ describe("what both sides see", () => {
     await assert.rejects(registry.fetch("not a url"), TypeError);
   });
 
+  test("a name may have letters beyond ASCII, and is compared in lower case", async () => {
+    const port = await serve(answer(200, "found"));
+    await service([port], { name: "b\u00fcro" });
+    assert.equal(await (await registry.fetch("http://B\u00fcro.service/")).text(), "found");
+  });
+
   test("a compressed answer is decoded, as fetch does", async () => {
     const { gzipSync } = await import("node:zlib");
     const port = await serve(answer(200, gzipSync("plain"), { "content-encoding": "gzip" }));

@@ -26,8 +26,8 @@ export function testServices(options = {}) {
   };
   /** A service of its own name with an instance at each of these ports. */
   async function service(ports, more = {}) {
-    const name = `svc-${++number}`;
-    for (const port of ports) await current.register({ name, port, address: "127.0.0.1", ...more });
+    const name = more.name ?? `svc-${++number}`;
+    for (const port of ports) await current.register({ port, address: "127.0.0.1", ...more, name });
     await current.service(name).wait(ports.length);
     return current.service(name);
   }

@@ -4,9 +4,10 @@
 // For a service it picks, retries, breaks and falls back as `picking/` says. URL, Host and cookies keep the service's
 // name; only the connection goes to the instance, so nothing in the program has to know its address.
 
+import { domainToUnicode } from "node:url";
+import { monotonic } from "../clock.mjs";
 import { BadParams, DeadlineExceeded } from "../errors.mjs";
 import { isIdempotent } from "../picking/headers.mjs";
-import { monotonic } from "../clock.mjs";
 import { NEUTRAL } from "../picking/outcomes.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { requestBody } from "./body.mjs";
@@ -23,7 +24,7 @@ const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 /** The service that the host of this URL names; null: it is another host. */
 export function serviceOfUrl(url) {
   const isHttp = url.protocol === "http:" || url.protocol === "https:";
-  return isHttp && url.hostname.endsWith(SUFFIX) ? url.hostname.slice(0, -SUFFIX.length) : null;
+  return isHttp && url.hostname.endsWith(SUFFIX) ? domainToUnicode(url.hostname.slice(0, -SUFFIX.length)) : null;
 }
 
 /** See `Registry.fetch` in index.d.ts. context: {service(name), agents}. */
