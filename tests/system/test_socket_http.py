@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -15,9 +16,9 @@ from typing import Any
 import pytest
 
 from gossipreg import Client
-from gossipreg.net.descriptors import WANTED, raise_descriptors
+from gossipreg.net.descriptors import WANTED, for_local_clients, raise_descriptors
 from scripts.tools.machine import private_dirty_kib
-from scripts.tools.sidecars import Sidecar, Sidecars
+from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 
 CURL, NODE = shutil.which("curl"), shutil.which("node")
@@ -171,3 +172,15 @@ def test_two_thousand_watchers_get_each_change(sidecar: Sidecar) -> None:
         assert (private_dirty_kib(sidecar.process.pid) - before) / WATCHERS < 16
     wait_for(lambda: sidecar.call("info")["counters"]["watches"] == 0)
     assert not [name for name in sidecar.call("info")["counters"] if name.startswith(("bug.", "drop.client"))]
+
+
+def test_a_low_limit_of_open_files_is_raised_at_the_start(cluster: Sidecars) -> None:
+    command = ["bash", "-c", 'ulimit -S -n 128 && exec "$@"', "bash", *COMMAND]
+    sidecar = cluster.start("n0", "--log-level", "debug", command=command).wait_ready()
+    [line] = [line for line in sidecar.log.read_text().splitlines() if " open_files " in line]
+    limit = min(WANTED, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    assert f"limit={limit} clients={for_local_clients(limit)} " in line
+    with watchers(sidecar, 3, 100) as started:
+        for one in started:
+            assert one.stdout is not None
+            assert one.stdout.readline() == "current\n"
