@@ -17,8 +17,8 @@ from gossipreg.cli.output import ReaderGone, flush, lost, say_error
 from gossipreg.errors import BadConfig, BadParams, CannotStart, ChooseSocket, GossipregError, Unreachable
 
 COMMANDS = (
-    "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "info", "config",
-    "reload", "maint", "drain", "leave", "force-leave", "keygen", "exec", "docs", "help",
+    "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "call", "info",
+    "config", "reload", "maint", "drain", "leave", "force-leave", "keygen", "exec", "docs", "help",
 )  # fmt: skip
 """In the order of the help. Each is the function of its name in the module of its name."""
 

@@ -1,0 +1,186 @@
+"""`gossipreg call NAME PATH`: one HTTP request to a service, as the client library sends it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gossipreg.cli.complete import complete_service, complete_zone
+from gossipreg.cli.empty import why_empty
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import CannotWrite, lost, print_json, printable, say
+from gossipreg.cli.units import Duration
+from gossipreg.errors import BreakerOpen, DeadlineExceeded, NoInstance
+
+if TYPE_CHECKING:
+    from gossipreg.cli.http_exchange import HttpCall, HttpReply
+    from gossipreg.client.picked import PickedInstance
+
+FAILED_FROM = 400
+OWN_HEADERS = ("host", "content-length", "connection", "transfer-encoding")
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg call billing /health
+      gossipreg call billing /charge --data '{"user": 7}' --header Content-Type:application/json
+    """
+)
+@click.argument("name", shell_complete=complete_service)
+@click.argument("path")
+@click.option("--method", "-X", metavar="M", help="The method (GET, or POST with --data).")
+@click.option("--data", "-d", metavar="D", help="The body: text, @FILE, or @- for stdin.")
+@click.option("--header", "-H", "headers", metavar="NAME:VALUE", multiple=True, help="A header; repeatable.")
+@click.option("--tag", "tags", metavar="T", multiple=True, help="Only instances with this tag; repeatable.")
+@click.option("--zone", metavar="Z", shell_complete=complete_zone, help="Only instances in this zone.")
+@click.option("--key", metavar="KEY", help="The same instance for the same key, as far as possible.")
+@click.option("--https", is_flag=True, help="Over TLS; the certificate has the name of meta tls_name, else NAME.")
+@click.option("--ca-file", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="Trust these alone.")
+@click.option("--timeout", metavar="DURATION", type=Duration(), default="10s", help="For all attempts together (10s).")
+@client_options
+@pass_chosen
+def call(
+    chosen: Chosen, name: str, path: str, method: str | None, data: str | None, headers: tuple[str, ...],
+    tags: tuple[str, ...], zone: str | None, key: str | None, https: bool, ca_file: str | None, timeout: float,
+) -> int:  # fmt: skip
+    """Send one HTTP request to an instance of NAME, and print the body of the response.
+
+    The instance is picked as the client library does. A request that failed is sent to another instance if nothing was
+    sent, or if its method (or an Idempotency-Key header) allows to send it twice; each failed attempt is a line on
+    stderr. Exit code 1 if no instance passes or answers, or if the status is 400 or more.
+    """
+    from gossipreg.cli.http_exchange import HttpCall
+
+    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
+        raise click.UsageError(
+            f"PATH {path!r} is no path of a URL: begin it with a slash, and escape what is not ASCII."
+        )
+    if ca_file is not None and not https:
+        raise click.UsageError("--ca-file is for --https: give both.")
+    body = b"" if data is None else _body(data)
+    given = _headers(headers)
+    method = (method or ("GET" if data is None else "POST")).upper()
+    if not (method.isascii() and method.isalpha()):
+        raise click.UsageError(f"--method {method!r} is no method of HTTP.")
+    if data is not None:
+        given.append(("Content-Length", str(len(body))))
+    request = HttpCall(
+        method, path, [("Host", f"{name}.service"), ("Connection", "close"), *given], body,
+        tls_name=name if https else None, ca_file=ca_file,
+    )  # fmt: skip
+    return _Calling(chosen, name, request).run(tags, zone, key, timeout)
+
+
+class _Calling:
+    def __init__(self, chosen: Chosen, name: str, request: "HttpCall") -> None:
+        self._chosen = chosen
+        self._name = name
+        self._request = request
+        self._attempts: list[str] = []
+        """host:port of each instance that was tried."""
+
+    def run(self, tags: tuple[str, ...], zone: str | None, key: str | None, timeout_s: float) -> int:
+        """Returns the exit code."""
+        from gossipreg.client.picking.headers import is_idempotent
+        from gossipreg.client.registry import connect
+
+        with self._chosen.client() as client:
+            client.call("state")  # raises Unreachable at once, where the registry would wait
+            path = client.path
+        with connect(path, timeout=timeout_s) as registry:
+            service = registry.service(self._name, tags=list(tags), zone=zone)
+            try:
+                reply = service.call(
+                    self._attempt, key=key, deadline=timeout_s,
+                    idempotent=is_idempotent(self._request.method, dict(self._request.headers)),
+                )  # fmt: skip
+            except NoInstance:
+                with self._chosen.client() as client:
+                    say(why_empty(client, self._name, tags, zone, False))
+                return 1
+            except (OSError, DeadlineExceeded, BreakerOpen) as error:
+                say(f"no instance of {printable(self._name)} answered: {printable(error)}")
+                return 1
+        return self._show(reply)
+
+    def _attempt(self, instance: "PickedInstance") -> "HttpReply":
+        from dataclasses import replace
+
+        from gossipreg.cli.http_exchange import exchange
+        from gossipreg.client.picking.headers import LOAD, RETRY_AFTER, load_untrusted, retry_after_untrusted
+
+        request = self._request
+        if request.tls_name is not None:
+            request = replace(request, tls_name=instance.meta.get("tls_name", request.tls_name))
+        self._attempts.append(instance.hostport)
+        try:
+            reply = exchange(
+                request, instance.address, instance.port, [*instance.headers().items()],
+                instance.timeout_s, instance.connect_timeout_s,
+            )  # fmt: skip
+        except OSError as error:
+            self._say_failed(instance, str(error) or type(error).__name__)
+            raise
+        instance.status(reply.status, retry_after_untrusted(reply.header(RETRY_AFTER)))
+        if (load := load_untrusted(reply.header(LOAD))) is not None:
+            instance.server_load(load)
+        if reply.status >= FAILED_FROM:
+            self._say_failed(instance, f"status {reply.status}")
+        return reply
+
+    def _say_failed(self, instance: "PickedInstance", why: str) -> None:
+        if not self._chosen.json:
+            say(f"{printable(instance.hostport)} of {printable(instance.node_name)}: {printable(why)}")
+
+    def _show(self, reply: "HttpReply") -> int:
+        if self._chosen.json:
+            shown: dict[str, Any] = {
+                "status": reply.status, "attempts": self._attempts, "headers": [list(pair) for pair in reply.headers],
+                "body": reply.body.decode("utf-8", "replace"),
+            }  # fmt: skip
+            print_json(shown)
+        else:
+            _print_bytes(reply.body)
+        return 0 if reply.status < FAILED_FROM else 1
+
+
+def _headers(given: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = []
+    for text in given:
+        name, colon, value = text.partition(":")
+        name, value = name.strip(), value.strip()
+        if not colon or not name or not name.isascii() or not name.replace("-", "a").replace("_", "a").isalnum():
+            raise click.UsageError(f"--header {text!r} is not of the form NAME:VALUE.")
+        if not value.isprintable() or not value.isascii():
+            raise click.UsageError(f"--header {text!r}: give a value of printable ASCII.")
+        if name.lower() in OWN_HEADERS:
+            raise click.UsageError(f"--header {name} is set by `call` itself: leave it out.")
+        found.append((name, value))
+    return found
+
+
+def _body(data: str) -> bytes:
+    if not data.startswith("@"):
+        return data.encode("utf-8", "surrogateescape")
+    if data == "@-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(data[1:]).read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"--data {data}: {error.strerror}.") from None
+
+
+def _print_bytes(body: bytes) -> None:
+    """The body as it came; a line end after it on a terminal that shows none."""
+    if sys.stdout is None:
+        raise CannotWrite("stdout is closed")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(body)
+        if body and sys.stdout.isatty() and not body.endswith(b"\n"):
+            sys.stdout.buffer.write(b"\n")
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise lost(error) from None

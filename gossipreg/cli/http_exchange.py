@@ -1,0 +1,107 @@
+"""One HTTP request to one instance, and its response: for `gossipreg call`. Blocking, without a connection kept.
+
+h11 has the protocol. Neither `http.client` nor `ssl` is loaded where it is not needed: both take longer than a call.
+"""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import h11
+
+READ_BYTES = 64 * 1024
+BODY_MAX_BYTES = 64 << 20
+"""A response is kept whole, so that a part of it is never printed before an attempt that follows."""
+
+
+class BadResponse(OSError):
+    """The instance answered with something that is not HTTP, or that is too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    method: str
+    path: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    tls_name: str | None = None
+    """The name that the certificate must have; None: no TLS."""
+    ca_file: str | None = None
+    """The certificates that are trusted, in place of those of the system."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+
+def exchange(
+    call: HttpCall, address: str, port: int, more: Sequence[tuple[str, str]], timeout_s: float, connect_s: float
+) -> HttpReply:
+    """Send the request, with `more` headers, and read the whole response within `timeout_s`. Raises OSError."""
+    deadline = monotonic() + timeout_s
+    with _connected(call, address, port, min(connect_s, timeout_s)) as stream:
+        connection = h11.Connection(h11.CLIENT)
+        request = h11.Request(method=call.method, target=call.path, headers=[*call.headers, *more])
+        data = connection.send(request) + (connection.send(h11.Data(data=call.body)) if call.body else b"")
+        _bound(stream, deadline)
+        stream.sendall(data + connection.send(h11.EndOfMessage()))
+        return _reply(connection, stream, deadline)
+
+
+def _connected(call: HttpCall, address: str, port: int, connect_s: float) -> socket.socket:
+    """Raises ConnectionRefusedError, so that it is known that nothing was sent, wherever no connection comes about."""
+    try:
+        stream = socket.create_connection((address, port), connect_s)
+    except socket.gaierror as error:
+        raise ConnectionRefusedError(f"{address} has no address: {error.strerror}") from None
+    except TimeoutError:
+        raise ConnectionRefusedError(f"no connection within {connect_s:.3g} s") from None
+    if call.tls_name is None:
+        return stream
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=call.ca_file)
+        return context.wrap_socket(stream, server_hostname=call.tls_name)
+    except OSError as error:
+        stream.close()
+        raise ConnectionRefusedError(f"no TLS for {call.tls_name}: {error}") from None
+
+
+def _reply(connection: h11.Connection, stream: socket.socket, deadline: float) -> HttpReply:
+    reply: h11.Response | None = None
+    body = bytearray()
+    try:
+        while True:
+            event = connection.next_event()
+            match event:
+                case h11.NEED_DATA:
+                    _bound(stream, deadline)
+                    connection.receive_data(stream.recv(READ_BYTES))
+                case h11.Response():
+                    reply = event
+                case h11.Data():
+                    body += event.data
+                    if len(body) > BODY_MAX_BYTES:
+                        raise BadResponse(f"the response passes {BODY_MAX_BYTES} bytes")
+                case h11.EndOfMessage() if reply is not None:
+                    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers)
+                    return HttpReply(reply.status_code, headers, bytes(body))
+                case h11.ConnectionClosed():
+                    raise BadResponse("the connection was closed before the response")
+    except h11.RemoteProtocolError as error:
+        raise BadResponse(f"the response is not HTTP: {error}") from None
+
+
+def _bound(stream: socket.socket, deadline: float) -> None:
+    rest_s = deadline - monotonic()
+    if rest_s <= 0:
+        raise TimeoutError("the response did not come in time")
+    stream.settimeout(rest_s)
