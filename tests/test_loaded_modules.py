@@ -23,7 +23,7 @@ NOT_IN_DAEMON = re.compile(r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
     "heartbeat": ["web-80"], "force-leave": ["web"], "exec": ["--service", "web", "--port", "80", "true"],
-    "help": ["lookup"],
+    "help": ["lookup"], "client": ["node"],
 }  # fmt: skip
 
 
