@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from random import Random
 
+from gossipreg.client.instance import InstanceKey
 from gossipreg.client.picking.breaker import Permission
 from gossipreg.client.picking.candidates import Candidates, Snapshot
 from gossipreg.client.picking.counters import new_counters
@@ -308,6 +309,18 @@ class Balancer:
         next_step = self._candidates.rebuild(self._ejection.out, now)
         reported = min((state.others_until for state in self._reporting), default=FOREVER)
         self._due = min(next_step, reported, self._ejection.next_over_at(), self._overdue_due)
+
+    def chances(self, now: float) -> dict[InstanceKey, float]:
+        """The instances that can be picked now, and the part of the requests that each gets by zone, slow start and
+        weight, before a policy looks at load and latency. The parts sum to 1."""
+        self._advance(now)
+        found: dict[InstanceKey, float] = {}
+        before = 0.0
+        for until, group in self._candidates.by_zone:
+            for state in group.members:
+                found[state.instance.key] = (until - before) * state.share / group.total
+            before = until
+        return found
 
     # -- for people ----------------------------------------------------------------------------------------------------
 
