@@ -53,6 +53,6 @@ def _read(part: str) -> tuple[str, Any]:
             return name, tuple(map(float, said.split(",")))
         return name, type(default)(said)
     except ValueError:
-        wanted = "numbers with commas between" if isinstance(default, tuple) else "a number"
+        wanted = "a list of numbers with commas between" if isinstance(default, tuple) else "a number"
         wanted = "a whole number" if isinstance(default, int) else wanted
         raise BadConfig(f"{part!r}: {name} is {wanted}") from None

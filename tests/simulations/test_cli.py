@@ -102,7 +102,7 @@ def test_what_a_label_may_say_is_told_of_each_scenario(name: str, capsys: pytest
             "there is no setting 'gossip': choose from .* gossip.ack_timeouts, ",
         ),
         ("run update --set local.witnesses=99", "local.witnesses is 99: choose from 1 to 16"),
-        ("run update --set gossip.ack_timeouts=1,x", "gossip.ack_timeouts is numbers with commas between"),
+        ("run update --set gossip.ack_timeouts=1,x", "gossip.ack_timeouts is a list of numbers with commas between"),
         ("run crash --nodes 1", "crash takes 2 members or more"),
         ("run partition --nodes 3", "partition takes 4 members or more"),
         ("run update --only 3", "update has no plan"),
