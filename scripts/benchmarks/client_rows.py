@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import gossipreg
-from gossipreg import Client, Registry, Snapshot
+from gossipreg import Client, Registry, Service, Snapshot
 from scripts.benchmarks.cluster import Failed
 from scripts.benchmarks.run import Figures, Run
 from scripts.benchmarks.watching import Watchers
@@ -30,7 +30,8 @@ REST_S = 0.02
 
 def client(run: Run) -> list[Figures]:
     """A registry in this process: `client-lookup` and `client-lookup-many`, one of 3 and of 9,999 instances, with how
-    many times `Client.call("lookup")` takes that; `client-change`, from a registration until the snapshot has it;
+    many times `Client.call("lookup")` takes that; `client-pick` and `client-pick-many`, the same of a pick, from
+    entering its block until it is left; `client-change`, from a registration until the snapshot has it;
     `client-change-many`, the same among 9,999, with this process's CPU for it; `client-names`, the first lookups of
     1,000 names; `client-idle`, wake-ups of its thread in 5 s; `client-processes`, a change until the last of 200
     processes with a registry has it."""
@@ -43,6 +44,8 @@ def client(run: Run) -> list[Figures]:
             figures = [
                 _lookups(run, "client-lookup", lambda: few.instances, calls),
                 _lookups(run, "client-lookup-many", lambda: many.instances, calls),
+                _lookups(run, "client-pick", lambda: _picked(few), calls),
+                _lookups(run, "client-pick-many", lambda: _picked(many), calls),
                 _changes(run, "client-change", registry, near, "few"),
                 _changes(run, "client-change-many", registry, near, "many"),
                 _names(run, path),
@@ -82,6 +85,11 @@ def _lookups(run: Run, row: str, look: Callable[[], object], calls: Client) -> F
         by_call += [1000 * timed_lookup_ms(calls, "few") for _ in range(CALLS)]
     also: dict[str, float | None] = {"call_us": median(by_call), "times": median(by_call) / median(in_memory)}
     return Figures(row, 3, list(in_memory), "us", also=also)
+
+
+def _picked(service: Service) -> None:
+    with service.pick():
+        pass
 
 
 def _changes(run: Run, row: str, registry: Registry, near: Client, name: str) -> Figures:
