@@ -55,6 +55,13 @@ def node_test(name: str, **env: str) -> int:
 # -- decisions ---------------------------------------------------------------------------------------------------------
 
 
+def test_every_case_of_the_common_table_holds() -> None:
+    cases = json.loads((CLIENT.parent / "cases.json").read_text())["cases"]
+    forks = [case for case in cases if any(step["do"] == "fork" for step in case["steps"])]
+    assert len(forks) == 1, "a process of Node.js is not forked: only what a fork does is left out"
+    assert node_test("cases") == len(cases) - len(forks) + 1
+
+
 def test_the_core_picks_retries_and_breaks_as_in_python(tmp_path: Path) -> None:
     traces = tmp_path / "traces.json"
     traces.write_text(json.dumps({"picking": [picking_trace(seed) for seed in PICKING_SEEDS]}))

@@ -120,6 +120,19 @@ export class Balancer {
     return this.#candidates.everywhere.members.length - avoided;
   }
 
+  /** The instances that can be picked now, and the part of the requests that each gets by zone, slow start and weight,
+   * before a policy looks at load and latency: a Map. The parts sum to 1. */
+  chances(now) {
+    this.#advance(now);
+    const found = new Map();
+    let before = 0;
+    for (const { upTo, group } of this.#candidates.byZone) {
+      for (const { instance, share } of group.members) found.set(instance, ((upTo - before) * share) / group.total);
+      before = upTo;
+    }
+    return found;
+  }
+
   #pickAny(now) {
     const groups = this.#candidates.byZone;
     return this.#policy(groups.length === 1 ? groups[0].group : this.#zoneGroup(groups), this.#load, now);
