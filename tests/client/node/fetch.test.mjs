@@ -96,6 +96,7 @@ describe("what both sides see", () => {
       const response = await registry.fetch(secure(named), { method: "POST", body: "x" }); // the second on the same one
       assert.equal(await response.text(), "billing.example");
     }
+    assert.deepEqual([named.stats().attempts, named.stats().failures], [2, 0]);
     const other = await service([port], { meta: { tls_name: "other.example" } });
     await assert.rejects(registry.fetch(secure(other)), /fetch failed: GET https:.*other.example.*altnames/s);
     await assert.rejects(registry.fetch(secure(await service([port]))), /svc-\d+\.service/);
