@@ -200,7 +200,7 @@ describe("when instances fail", () => {
     const hung = await serve(() => {});
     const half = await service([hung, await serve(answer(200, "up"))]);
     for (let times = 0; times < 4; times++) {
-      assert.equal(await (await registry.fetch(url(half), {}, { deadlineMs: 3000 })).text(), "up");
+      assert.equal(await (await registry.fetch(url(half), {}, { deadlineMs: 4500 })).text(), "up");
     }
     const all = await service([hung]);
     await assert.rejects(registry.fetch(url(all), { method: "POST" }, { deadlineMs: 50 }), {

@@ -13,7 +13,7 @@ export function testServices(options = {}) {
   let number = 0;
   before(async () => {
     const sidecar = await new Sidecar("f").start();
-    current = await connect({ path: sidecar.socket, ...options });
+    current = await connect({ path: sidecar.socket, timeoutMs: 60_000, ...options });
   });
   after(async () => {
     current.close();
