@@ -7,7 +7,7 @@ import pytest
 
 from gossipreg import model, socket_path
 from gossipreg.client import pool, registry
-from gossipreg.client.watching import known, link, state, watcher
+from gossipreg.client.watching import conversation, known, link, state, watcher
 from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start
 from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.gateway.dns import gateway as dns_gateway
@@ -31,6 +31,7 @@ VALUES: dict[str, tuple[float, ...]] = {
     "age of a snapshot that nobody confirms (`max_stale`)": (registry.MAX_STALE_S,),
     "instances of members that a restarted sidecar has not met": (known.UNMET_S,),
     "disbelief of a sidecar that is another member than before": (state.STRANGER_S,),
+    "silence of a sidecar that is asked for a sign of life": (conversation.ANSWER_S,),
     "wait between two attempts to connect": (link.RETRY.longest_s,),
     "wait of a fork for a callback that runs": (watcher.STOP_S,),
     "levels of a registration": (documents.DEPTH_MAX,),

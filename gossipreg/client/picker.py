@@ -18,7 +18,7 @@ from typing import Protocol
 from gossipreg.client.picking.attempts import AfterAttempt, Attempt, LogicalCall
 from gossipreg.client.picking.balancer import Pick
 from gossipreg.client.picking.options import CallOptions, PickOptions
-from gossipreg.client.picking.outcomes import Outcome
+from gossipreg.client.picking.outcomes import Outcome, OutcomeKind
 from gossipreg.client.picking.resilience import Resilience
 from gossipreg.client.snapshot import Snapshot
 
@@ -39,6 +39,9 @@ class SnapshotSource(Protocol):
     @property
     def snapshot(self) -> Snapshot:
         """Wait for the first snapshot; raise if it is too stale."""
+
+    def check(self) -> None:
+        """A request has failed: see, without waiting, whether the sidecar is still there."""
 
 
 class Picker:
@@ -74,6 +77,7 @@ class Picker:
     def ended(self, pick: Pick, outcome: Outcome, load: int | None) -> None:
         with self._lock:
             self._core.pick_ended(pick, outcome, monotonic(), load)
+        self._check(outcome)
 
     def abandon(self, pick: Pick) -> None:
         """For finalizers: takes no lock."""
@@ -105,7 +109,13 @@ class Picker:
 
     def attempt_ended(self, call: LogicalCall, attempt: Attempt, outcome: Outcome, load: int | None) -> AfterAttempt:
         with self._lock:
-            return call.ended(attempt, outcome, monotonic(), load)
+            after = call.ended(attempt, outcome, monotonic(), load)
+        self._check(outcome)
+        return after
+
+    def _check(self, outcome: Outcome) -> None:
+        if outcome.kind is OutcomeKind.FAILURE:
+            self._source.check()
 
     def close(self, call: LogicalCall) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from gossipreg.client.picked import PickedInstance, SinglePick
 from gossipreg.client.picker import Picker
 from gossipreg.client.picking.balancer import DEADLINE_S
 from gossipreg.client.picking.options import CallOptions, PickOptions
-from gossipreg.client.snapshot import Snapshot, matching
+from gossipreg.client.snapshot import Snapshot, boot_clock, matching
 from gossipreg.client.watching.feed import ServiceFeed
 from gossipreg.client.watching.link import SidecarLink
 from gossipreg.client.watching.waiters import wait_until
@@ -22,6 +22,10 @@ from gossipreg.client.watching.watcher import WATCHER
 from gossipreg.errors import BadParams, NotSynced, Refused, TooStale
 
 T = TypeVar("T")
+
+
+CHECK_S = 5.0
+"""Programs whose requests fail ask the sidecar no more often."""
 
 
 class RegistrySettings(NamedTuple):
@@ -189,6 +193,15 @@ class Service:
     def use(self) -> bool:
         """Have the sidecar watched for this name, soon. Returns False if that is not possible any more."""
         return use_feed(self._link, self._feed)
+
+    def check(self) -> None:
+        """A request to an instance has failed, perhaps since the sidecar stands still and does not say that it is gone:
+        ask it for a sign of life. Without one in 2 s the snapshots are stale. It waits for nothing, and asks at most
+        once in `CHECK_S`."""
+        link, now = self._link, boot_clock()
+        if link.check_at <= now and WATCHER.runs:
+            link.check_at = now + CHECK_S
+            WATCHER.do(link.check)
 
     @property
     def latest(self) -> Snapshot | None:

@@ -8,6 +8,7 @@ import pytest
 import gossipreg
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
+from gossipreg.client.watching import conversation
 from gossipreg.client.watching import known as known_rules
 from gossipreg.client.watching import state as state_rules
 from gossipreg.client.watching.known import KnownService
@@ -270,6 +271,38 @@ def test_a_fault_of_the_client_is_logged_and_the_connection_made_anew(
     wait_for(lambda: registry.stats()["losses"] == 1)
     settled(registry, [1, 2, 3])
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_silent_sidecar_makes_the_snapshot_stale_once_checked(
+    talking: TalkingSidecar, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "ANSWER_S", 0.1)
+    web = registry.service("web")
+    talking.silent = True
+    web.check()
+    wait_for(lambda: not is_fresh(web))
+    assert "answered nothing" in registry.stats()["why_not"]
+    assert (ports(web), registry.stats()["losses"]) == ([1, 2], 0)
+    talking.silent = False
+    talking.change("added", at(3))
+    settled(registry, [1, 2, 3])
+
+
+def test_many_failures_check_the_sidecar_once(talking: TalkingSidecar, registry: Registry) -> None:
+    web = registry.service("web")
+    for _ in range(100):
+        web.check()
+    talking.change("added", at(3))
+    settled(registry, [1, 2, 3])
+    assert [method for method, _ in talking.seen].count("state") == 2
+    assert registry.stats()["why_not"] == ""
+
+
+def test_a_failed_request_checks_the_sidecar(talking: TalkingSidecar, registry: Registry) -> None:
+    web = registry.service("web")
+    with pytest.raises(ConnectionRefusedError), web.pick():
+        raise ConnectionRefusedError
+    wait_for(lambda: [method for method, _ in talking.seen].count("state") == 2)
 
 
 def test_a_sidecar_that_turns_clients_away_is_asked_again(talking: TalkingSidecar, registry: Registry) -> None:

@@ -131,6 +131,8 @@ def test_a_sidecar_that_stands_still_does_not_stop_lookups(pair: list[Sidecar], 
     here, there = pair
     here.stop()
     assert ports(registry) == [1, 2]
+    web(registry).check()
+    wait_for(lambda: not is_fresh(registry))
     with (
         gossipreg.connect(str(here.socket), timeout=0.2) as other,
         pytest.raises(NotSynced, match="it has not answered yet"),
@@ -138,7 +140,7 @@ def test_a_sidecar_that_stands_still_does_not_stop_lookups(pair: list[Sidecar], 
         _ = web(other).instances
     here.resume()
     there.call("register", name="web", port=3)
-    wait_for(lambda: ports(registry) == [1, 2, 3])
+    wait_for(lambda: ports(registry) == [1, 2, 3] and is_fresh(registry))
 
 
 def test_a_sidecar_that_is_not_synced_says_why(cluster: Sidecars) -> None:

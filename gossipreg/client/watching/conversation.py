@@ -22,6 +22,9 @@ from gossipreg.wire import rpc
 MET_ASKED = 1000
 """Members that a sidecar with another id is asked for: one that it has met shows that it is of our cluster."""
 
+ANSWER_S = 2.0
+"""A sidecar answers in a millisecond, under load in some tens. One that is silent for so long stands still."""
+
 Answered = Callable[[Any, RequestError | None, float], None]
 """Called with the result or the error of a request, and with `now`."""
 
@@ -34,6 +37,9 @@ class Conversation:
         self.changes = 0
         """Changes of instances that have come."""
         self.said_state = False
+        self.silent = False
+        """Whether a `check` was not answered in time, and nothing has come since."""
+        self._check_due = inf
         self._path = path
         self._trust = trust
         self._decoder = rpc.Decoder(rpc.MAX_REPLY_BYTES)
@@ -64,6 +70,12 @@ class Conversation:
         self._feeds[feed] = None
         self._ask("watch", {"name": feed.name}, partial(self._watch_came, feed))
 
+    def check(self, now: float) -> None:
+        """Ask for a sign of life, unless that has been asked for: without one in `ANSWER_S` all becomes stale."""
+        if self._check_due == inf and not self.silent:
+            self._check_due = now + ANSWER_S
+            self._ask("state", {}, self._state_came)
+
     def _ask(self, method: str, params: rpc.Params, answered: Answered) -> None:
         self._last_id += 1
         self._asked[self._last_id] = answered
@@ -74,6 +86,10 @@ class Conversation:
     def receive_untrusted(self, data: bytes, now: float) -> None:
         """Take what the sidecar sent, and change the services, which `flush` publishes. Raises Unreachable if this is
         no sidecar, or if it ends the connection for a reason that it gives."""
+        self._check_due = inf
+        if self.silent:
+            self.silent = False
+            self.touch_all()
         try:
             for message in self._decoder.feed_untrusted(data):
                 self._take_untrusted(message, now)
@@ -199,9 +215,13 @@ class Conversation:
     @property
     def due(self) -> float:
         """When `pass_time` has something to do; `inf`: never."""
-        return min([self._trust.due, *(feed.known.due() for feed in self._holding)])
+        return min([self._check_due, self._trust.due, *(feed.known.due() for feed in self._holding)])
 
     def pass_time(self, now: float) -> None:
+        if self._check_due <= now:
+            self._check_due = inf
+            self.silent = True
+            self.touch_all()
         self._trust.pass_time(now)
         if self._trust.level is not self._before:
             self._trust_changed(now)
@@ -220,7 +240,7 @@ class Conversation:
         if not self._dirty:
             return
         dirty, self._dirty = self._dirty, {}
-        believed = self._trust.level is Trust.ALL
+        believed = self._trust.level is Trust.ALL and not self.silent
         for feed in dirty:
             if believed and feed.known.settled:
                 feed.known.fresh()

@@ -11,7 +11,7 @@ from random import Random
 
 from gossipreg.client.log import log_warning
 from gossipreg.client.stream import probe, why_not
-from gossipreg.client.watching.conversation import Conversation
+from gossipreg.client.watching.conversation import ANSWER_S, Conversation
 from gossipreg.client.watching.feed import ServiceFeed
 from gossipreg.client.watching.state import SidecarTrust, Trust
 from gossipreg.errors import GossipregError, Unreachable
@@ -54,6 +54,8 @@ class SidecarLink:
         self._try_at = inf
         self._random = Random()
         self._changes_before = 0
+        self.check_at = -inf
+        """When a program may have the sidecar checked again."""
         self._logged = ""
 
     # -- for any thread ------------------------------------------------------------------------------------------------
@@ -75,7 +77,13 @@ class SidecarLink:
     @property
     def is_confirmed(self) -> bool:
         """Whether a sidecar is followed now that is believed in what it lists."""
-        return self.connected and self.is_followed and self.trust.level is not Trust.NOTHING
+        return self.is_followed and self.trust.level is not Trust.NOTHING and not self.is_silent
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the sidecar is connected, and has not answered a `check`."""
+        conversation = self._conversation
+        return conversation is not None and conversation.silent
 
     @property
     def changes(self) -> int:
@@ -86,11 +94,13 @@ class SidecarLink:
     @property
     def synced(self) -> bool:
         """Whether a sidecar is connected and believed in all that it says."""
-        return self.connected and self.trust.level is Trust.ALL
+        return self.trust.level is Trust.ALL and not self.is_silent
 
     @property
     def why_not_synced(self) -> str:
         """Why there may be no fresh snapshot, in words."""
+        if self.is_silent:
+            return f"it has answered nothing for {ANSWER_S:g} s: it stands still, or has no time"
         return self.fault or self.trust.why_not or "it has not answered yet"
 
     # -- what the watcher tells ----------------------------------------------------------------------------------------
@@ -105,6 +115,12 @@ class SidecarLink:
             self._send()
         elif self._try_at == inf:
             self._try_at = now
+
+    def check(self, now: float) -> None:
+        """A request to an instance has failed: see whether the sidecar is there that says so."""
+        if self._conversation is not None:
+            self._conversation.check(now)
+            self._send()
 
     def resume(self, selector: selectors.BaseSelector, now: float) -> None:
         """A watcher runs from now on: go on with the connection, if there is one."""
