@@ -77,7 +77,8 @@ class SidecarLink:
     @property
     def is_confirmed(self) -> bool:
         """Whether a sidecar is followed now that is believed in what it lists."""
-        return self.is_followed and self.trust.level is not Trust.NOTHING and not self.is_silent
+        listed = self.trust.level is not Trust.NOTHING
+        return self.connected and self.is_followed and listed and not self.is_silent
 
     @property
     def is_silent(self) -> bool:
@@ -94,7 +95,7 @@ class SidecarLink:
     @property
     def synced(self) -> bool:
         """Whether a sidecar is connected and believed in all that it says."""
-        return self.trust.level is Trust.ALL and not self.is_silent
+        return self.connected and self.trust.level is Trust.ALL and not self.is_silent
 
     @property
     def why_not_synced(self) -> str:

@@ -96,7 +96,8 @@ class Watcher:
     def may_wait(self) -> bool:
         """Whether the calling thread may wait for the watcher. Not so in a callback, which the watcher itself runs, in
         a handler of a signal that interrupted the start of the watcher, and once the program ends."""
-        is_watcher = threading.current_thread() is self._thread  # by the object: the system uses idents again
+        current = threading.current_thread()
+        is_watcher = isinstance(current, WatcherThread) and not current.ending
         is_starter = self._starter == threading.get_ident()
         return not (self._over or is_watcher or is_starter)
 
@@ -151,7 +152,7 @@ class Watcher:
     def stop(self) -> bool:
         """Stop the thread, and wait for its end; it starts again when it is needed. Returns whether there is none."""
         thread = self._thread
-        if thread is None or thread is threading.current_thread():
+        if thread is None or isinstance(threading.current_thread(), WatcherThread):
             return thread is None
         thread.ending = True
         self._ring()
