@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 import gossipreg
+from gossipreg.client import service as service_module
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
 from gossipreg.client.watching import conversation
@@ -288,10 +289,14 @@ def test_a_silent_sidecar_makes_the_snapshot_stale_once_checked(
     settled(registry, [1, 2, 3])
 
 
-def test_many_failures_check_the_sidecar_once(talking: TalkingSidecar, registry: Registry) -> None:
+def test_many_failures_check_the_sidecar_once(
+    talking: TalkingSidecar, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "CHECK_S", 600.0)
     web = registry.service("web")
     for _ in range(100):
         web.check()
+    wait_for(lambda: [method for method, _ in talking.seen].count("state") == 2)
     talking.change("added", at(3))
     settled(registry, [1, 2, 3])
     assert [method for method, _ in talking.seen].count("state") == 2
