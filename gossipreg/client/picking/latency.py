@@ -53,12 +53,6 @@ class LatencyEstimate:
         if len(times) == SAMPLES_MIN:
             self.fresh_until = times[0] + FRESH_S
 
-    def figure_s(self, median_s: float, now: float) -> float:
-        """The latency to reckon with. `median_s`: of the other instances."""
-        if now >= self.fresh_until:
-            return median_s
-        return median_s + (self.average_s - median_s) * exp((self.last_at - now) / DECAY_S)
-
 
 class MedianLatency:
     """The median of the figures of a service's instances. It is worked out at most every MEDIAN_EVERY_S."""

@@ -40,7 +40,7 @@ class Adaptive:
             return group.members[0]
         uniform = self._uniform
         first, second = group.two(uniform(), uniform())
-        # LatencyEstimate.figure_s, written out twice: this is the hot path
+        # a latency counts while it is fresh, and moves to the median as it ages; twice, since this is the hot path
         median_s = self._median.median_s
         a = first.latency
         b = second.latency
