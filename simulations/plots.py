@@ -311,6 +311,7 @@ CHOSEN: dict[str, tuple[Plot, ...]] = {
     "churn": (cdf("behind"), against_n("comparing"), against_n("behind")),
     "flipflop": _ABOUT_FAULTY,
     "oneway": _ABOUT_FAULTY,
+    "balance": (cdf("latency"), against_n("latency")),
     "partition": (cdf("heal_to_equal"), cdf("changes_while_cut")),
 }
 """By scenario. Any other scenario gets `against_n` or `cdf` of each of its metrics."""

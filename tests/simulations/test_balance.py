@@ -1,0 +1,158 @@
+"""What the scenario `balance` measures: orderings that are far apart, for a few fixed seeds."""
+
+from random import Random
+
+import pytest
+
+from gossipreg.client.picking.outcomes import Outcome, OutcomeKind
+from simulations.balancing.pickers import Ours
+from simulations.balancing.requests import Request
+from simulations.balancing.servers import QUEUE_MAX, Server, ServerState
+from simulations.balancing.traffic import BURST_EVERY_S, BURST_S, BURST_TIMES, Demand, Measured, Traffic
+from simulations.scenario import Case, percentile
+from simulations.scenarios import balance
+
+SEEDS = (1, 2)
+
+
+def figures(policy: str, label: str, seed: int, nodes: int = 12, duration_s: float = 12.0) -> dict[str, list[float]]:
+    case = Case(nodes=nodes, seed=seed, duration_s=duration_s, label=f"policy={policy} {label}")
+    return {figure.metric: sorted(figure.values) for figure in balance.run(case)}
+
+
+def p99_ms(policy: str, label: str, seed: int, nodes: int = 12) -> float:
+    return percentile(figures(policy, label, seed, nodes)["latency"], 0.99)
+
+
+def errors(policy: str, label: str, seed: int, nodes: int = 12) -> float:
+    return figures(policy, label, seed, nodes)["errors"][0]
+
+
+@pytest.mark.parametrize("policy", balance.POLICIES)
+def test_equal_seeds_give_equal_figures(policy: str) -> None:
+    label = "fault=antagonists speeds=mixed load=0.3 bursts=1"
+    first = figures(policy, label, seed=1, duration_s=4.0)
+    assert first == figures(policy, label, seed=1, duration_s=4.0)
+    assert first != figures(policy, label, seed=2, duration_s=4.0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("label", ["speeds=mixed load=0.7", "fault=antagonists load=0.6", "fault=antagonists load=0.3"])
+def test_slow_servers_cost_round_robin_twice_our_p99(label: str, seed: int) -> None:
+    assert p99_ms("ours", label, seed) <= 0.5 * p99_ms("round_robin", label, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("nodes", [2, 3, 12])
+def test_one_that_fails_fast_costs_round_robin_ten_times_our_errors(nodes: int, seed: int) -> None:
+    label = "fault=fails_fast load=0.4"
+    assert errors("round_robin", label, seed, nodes) > 50 / nodes  # of all, for 7 of the 10 s measured
+    assert errors("ours", label, seed, nodes) <= 0.1 * errors("round_robin", label, seed, nodes)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_least_request_and_peak_ewma_run_to_one_that_fails_fast(seed: int) -> None:
+    label = "fault=fails_fast load=0.4"
+    for policy in ("least_request", "peak_ewma", "prequal"):
+        assert errors(policy, label, seed) > 10 * errors("ours", label, seed), policy
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_that_hangs_costs_round_robin_ten_times_our_errors(seed: int) -> None:
+    label = "fault=hangs load=0.4"
+    assert errors("ours", label, seed) <= 0.1 * errors("round_robin", label, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_restart_costs_us_fewer_errors_than_round_robin(seed: int) -> None:
+    label = "fault=restarts load=0.4"
+    assert 0 < errors("ours", label, seed) < errors("round_robin", label, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("nodes", [3, 12])
+def test_among_equal_servers_all_but_chance_alone_are_close(nodes: int, seed: int) -> None:
+    ours = p99_ms("ours", "load=0.8", seed, nodes)
+    assert ours <= 1.15 * p99_ms("least_request", "load=0.8", seed, nodes)
+    assert ours < p99_ms("random", "load=0.8", seed, nodes)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_heaviest_of_an_idle_service_gets_its_share(seed: int) -> None:
+    label = "load=0.1 weights=1_to_100 service_ms=10"
+    for policy in ("round_robin", "ours", "ours_load"):
+        shares = figures(policy, label, seed, nodes=3, duration_s=8.0)["share"]
+        assert len(shares) == 2  # the lightest gets too few requests to be measured
+        assert min(shares) > 0.85, policy
+
+
+def test_prequal_sends_three_probes_a_request() -> None:
+    assert figures("prequal", "load=0.3", seed=1, duration_s=4.0)["probes"][0] == pytest.approx(3.0, rel=0.01)
+
+
+# -- the parts --------------------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """One server without a loop: what it wants done later is kept, and so are its answers."""
+
+    def __init__(self, workers: int) -> None:
+        self.waits: list[float] = []
+        self.answers: list[tuple[OutcomeKind, int]] = []
+        self._due: list[Request] = []
+        self.server = Server(workers, 2.0, self._later, self._answer)
+
+    def send(self, count: int) -> None:
+        for _ in range(count):
+            self.server.arrive(Request(0, 0.0, 0.02))
+
+    def _later(self, wait_s: float, _do: object, request: Request) -> None:
+        self.waits.append(wait_s)
+        self._due.append(request)
+
+    def _answer(self, _request: Request, outcome: Outcome, load: int) -> None:
+        self.answers.append((outcome.kind, load))
+
+
+def test_a_server_takes_work_by_its_speed_and_refuses_beyond_its_queue() -> None:
+    bench = Bench(workers=3)
+    bench.send(3 + QUEUE_MAX)
+    assert bench.waits == [0.01] * 3
+    assert not bench.answers
+    bench.send(1)
+    assert bench.answers == [(OutcomeKind.OVERLOADED, 3 + QUEUE_MAX + 1)]
+
+
+def test_a_stopped_server_loses_what_it_has_and_refuses_more() -> None:
+    bench = Bench(workers=1)
+    bench.send(3)
+    bench.server.stop()
+    bench.send(1)
+    assert [kind for kind, _ in bench.answers] == [OutcomeKind.FAILURE] * 4
+    assert (bench.server.state, bench.server.in_flight) == (ServerState.DOWN, 0)
+    assert bench.server.probed(0.0) is None
+
+
+def test_a_probe_costs_the_next_request_its_time() -> None:
+    bench = Bench(workers=2)
+    bench.server.probed(0.0)
+    bench.send(2)
+    assert bench.waits[0] > bench.waits[1] == 0.01
+
+
+def test_bursts_keep_the_mean_rate() -> None:
+    traffic = Traffic(Demand(1000.0, 0.02, bursts=True), Random(1), Measured(0.0))
+    traffic.servers = [Server(1000, 1.0, traffic.later, traffic.answer)]
+    sent: list[float] = []
+
+    class Notes(Ours):
+        def pick(self, request: Request, now: float) -> int:
+            sent.append(now)
+            return super().pick(request, now)
+
+    traffic.pickers = [Notes(Random(2), header=False)]
+    traffic.registry_says([balance._instance(0, 1)])
+    traffic.run(20.0)
+    in_bursts = sum(at % BURST_EVERY_S < BURST_S for at in sent)
+    assert len(sent) == pytest.approx(20_000, rel=0.05)
+    assert in_bursts == pytest.approx(20_000 * BURST_S * BURST_TIMES, rel=0.05)
