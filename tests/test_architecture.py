@@ -21,7 +21,7 @@ MAX_LINES = 400
 PURE = ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "config", "wire", "core")
 
 MAPPED = (
-    *("client", "client/picking", "client/watching"),
+    *("client", "client/picking", "client/watching", "client/adapters"),
     *("core", "core/table", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net"),
 )
 """Folders whose map names all their files."""

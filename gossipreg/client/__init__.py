@@ -11,6 +11,9 @@
     instance     Instance: one instance of a service
     loops        waiting in asyncio or trio
     aio          the same for asyncio and trio
+    incoming     the request that this program serves: is it a retry, how long does its caller wait
+    load_middleware  tells clients the load of a server; ASGI and WSGI
+    adapters/    httpx, requests and aiohttp, loaded only when used
     picking/     which instance gets a request, retries, ejection, breaker. Pure
     watching/    the thread and the connection that keep the snapshots
     connection   Client, Watch, Attachment: single calls of the local socket

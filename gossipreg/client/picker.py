@@ -117,6 +117,16 @@ class Picker:
         if outcome.kind is OutcomeKind.FAILURE:
             self._source.check()
 
+    def call_answered(self, call: LogicalCall, attempt: Attempt) -> None:
+        """The headers of a good answer came. `body_ended` has to follow."""
+        with self._lock:
+            call.answered(attempt, monotonic())
+
+    def body_ended(self, pick: Pick, outcome: Outcome, load: int | None) -> None:
+        """The body of an answer ended, after `call_answered`. The breaker has had the outcome of the call."""
+        with self._lock:
+            self._core.balancer.ended(pick, outcome, monotonic(), load)
+
     def close(self, call: LogicalCall) -> None:
         with self._lock:
             call.close(monotonic())

@@ -121,6 +121,15 @@ class LogicalCall:
             return AfterAttempt.FINAL
         return AfterAttempt.RETRY
 
+    def answered(self, attempt: Attempt, now: float) -> None:
+        """Take in that a good answer began, and that its body follows: the call has succeeded. The request is in flight
+        until `Balancer.ended`; its latency is that of the headers."""
+        if attempt not in self._running:
+            return
+        del self._running[attempt]
+        self._service.balancer.answered(attempt.pick, now)
+        self._close(False, "", now)
+
     def close(self, now: float) -> None:
         """End the call, whatever became of it; attempts that run are neutral. A second end changes nothing."""
         self._close(None, self.why, now)

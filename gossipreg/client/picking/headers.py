@@ -28,7 +28,7 @@ def is_idempotent(method: str, headers: Mapping[str, str]) -> bool:
 
 def attempt_untrusted(text: str | None) -> int:
     """The depth for CallOptions that the header Gossipreg-Attempt of an incoming request asks for; 1 if it has none."""
-    return max(1, _number(text or "") or 1)
+    return max(1, number_untrusted(text) or 1)
 
 
 def load_untrusted(text: str | None) -> int | None:
@@ -36,18 +36,19 @@ def load_untrusted(text: str | None) -> int | None:
     for part in (text or "").split(","):
         name, _, value = part.partition("=")
         if name.strip().lower() == "in_flight":
-            return _number(value)
+            return number_untrusted(value)
     return None
 
 
 def retry_after_untrusted(text: str | None) -> float | None:
     """The seconds of Retry-After. None: no header, or a date. A date needs clocks that agree; gateways send seconds."""
-    number = _number(text or "")
+    number = number_untrusted(text)
     return None if number is None else float(number)
 
 
-def _number(text: str) -> int | None:
-    text = text.strip()
+def number_untrusted(text: str | None) -> int | None:
+    """A whole number of at most NUMBER_MAX; None: the text is none."""
+    text = (text or "").strip()
     if not (text.isascii() and text.isdigit() and len(text) <= 7):
         return None
     number = int(text)

@@ -27,6 +27,9 @@ OF_FILES_AND_PROCESSES = (
 TIMEOUT_NAMES = frozenset(("TimeoutException", "TooSlowError"))
 """Timeouts of httpx and trio, which are neither OSError nor TimeoutError. Known by name: nothing is imported here."""
 
+CONNECTION_NAMES = frozenset(("NetworkError", "RemoteProtocolError", "ClientConnectionError", "ClientPayloadError"))
+"""Connections of httpx and aiohttp that failed, of which no OSError is left to see."""
+
 
 class OutcomeKind(Enum):
     SUCCESS = "success"
@@ -49,6 +52,7 @@ SUCCESS = Outcome(OutcomeKind.SUCCESS)
 FAILURE = Outcome(OutcomeKind.FAILURE)
 TIMED_OUT = Outcome(OutcomeKind.FAILURE, timed_out=True)
 NEVER_SENT = Outcome(OutcomeKind.FAILURE, never_sent=True)
+CONNECT_TIMED_OUT = Outcome(OutcomeKind.FAILURE, never_sent=True, timed_out=True)
 NEUTRAL = Outcome(OutcomeKind.NEUTRAL)
 
 
@@ -72,13 +76,13 @@ def exception_outcome(error: BaseException) -> Outcome:
     cause: BaseException | None = error
     for _ in range(8):
         if cause is None or not isinstance(cause, Exception):
-            return NEUTRAL
+            break
         if isinstance(cause, TimeoutError) or any(kind.__name__ in TIMEOUT_NAMES for kind in type(cause).__mro__):
             return TIMED_OUT
         if isinstance(cause, OSError):
             return _system_outcome(cause)
         cause = cause.__cause__
-    return NEUTRAL
+    return FAILURE if any(kind.__name__ in CONNECTION_NAMES for kind in type(error).__mro__) else NEUTRAL
 
 
 def _system_outcome(error: OSError) -> Outcome:

@@ -1,0 +1,212 @@
+"""requests: an adapter that sends `http://NAME.service/...` to an instance of NAME, and all other requests on as they
+are.
+
+    session = requests.Session()
+    mount_services(session, registry)
+
+Options beyond `deadline` (seconds until the headers of an answer, all attempts together) and `attempts` go to
+requests.adapters.HTTPAdapter; its `max_retries` is for other hosts. A `timeout` of a request still bounds each step of
+an attempt, and alone bounds the reading of the body.
+"""
+
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import rewind_body
+
+from gossipreg.client.adapters.driving import send_all
+from gossipreg.client.adapters.exchange import (
+    AdapterOptions,
+    BodyInFlight,
+    Exchange,
+    HttpAnswer,
+    registry_for_threads,
+    service_name,
+    tls_name,
+)
+from gossipreg.client.picked import PickedInstance
+from gossipreg.client.picking.balancer import DEADLINE_S
+from gossipreg.client.picking.outcomes import (
+    CONNECT_TIMED_OUT,
+    FAILURE,
+    NEVER_SENT,
+    TIMED_OUT,
+    Outcome,
+    OutcomeKind,
+    exception_outcome,
+)
+from gossipreg.client.registry import Registry
+
+
+def mount_services(session: requests.Session, registry: Registry, **options: Any) -> "ServiceAdapter":
+    """Have the session send requests for services to their instances; see ServiceAdapter."""
+    adapter = ServiceAdapter(registry, **options)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return adapter
+
+
+class ServiceAdapter(HTTPAdapter):
+    def __init__(
+        self, registry: Registry, *, deadline: float = DEADLINE_S, attempts: int = 3, **options: Any
+    ) -> None:  # fmt: skip
+        super().__init__(**options)
+        self._registry = registry_for_threads(registry)
+        self._options = AdapterOptions(deadline, attempts)
+        self._instances = _InstanceAdapter(**options | {"max_retries": 0})
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        host = urlsplit(request.url or "").hostname
+        if host is None or (name := service_name(host)) is None:
+            return super().send(request, stream, timeout, verify, cert, proxies)
+        can_resend = request.body is None or isinstance(request.body, bytes | str) or type(_position(request)) is int
+        exchange = Exchange(
+            self._registry.service(name), request.method or "GET", request.headers, can_resend, self._options
+        )
+        sent_before = False
+
+        def send(instance: PickedInstance) -> requests.Response:
+            nonlocal sent_before
+            if sent_before and type(_position(request)) is int:
+                rewind_body(request)
+            sent_before = True
+            response = self._instances.send(
+                _to_instance(request, instance, host), True, _timeout(timeout, instance), verify, cert, {}
+            )
+            response.request = request
+            return response
+
+        response = send_all(exchange, send, _outcome, _answer, requests.Response.close)
+        if exchange.body is not None:
+            _count_body(response, exchange.body, _read_timeout(timeout))
+        return response
+
+    def close(self) -> None:
+        super().close()
+        self._instances.close()
+
+
+class _InstanceAdapter(HTTPAdapter):
+    """Connects to the instance of the request, whatever its URL says."""
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        host_params, pool_kwargs = super().build_connection_pool_key_attributes(request, verify, cert)
+        instance, host = request.gossipreg_instance
+        host_params |= {"host": instance.address, "port": instance.port or host_params["port"]}
+        if host_params["scheme"] == "https":
+            pool_kwargs["server_hostname"] = tls_name(instance, host)
+        return host_params, pool_kwargs
+
+
+def _to_instance(request: requests.PreparedRequest, instance: PickedInstance, host: str) -> requests.PreparedRequest:
+    sent = request.copy()
+    sent.headers.setdefault("Host", urlsplit(request.url or "").netloc.rpartition("@")[2])
+    sent.headers.update(instance.headers())
+    sent.headers.pop("Proxy-Authorization", None)
+    sent.gossipreg_instance = instance, host
+    return sent
+
+
+def _position(request: requests.PreparedRequest) -> Any:
+    """Where the file of the body began; anything but an int: the body is none, or cannot be read again."""
+    return getattr(request, "_body_position", None)
+
+
+def _timeout(given: Any, instance: PickedInstance) -> tuple[float, float]:
+    """(for connecting, for each read) of one attempt."""
+    if isinstance(given, urllib3.Timeout):
+        given = given.connect_timeout, given.read_timeout
+    connect_s, read_s = given if isinstance(given, tuple) else (given, given)
+    return (
+        instance.connect_timeout_s if connect_s is None else min(connect_s, instance.connect_timeout_s),
+        instance.timeout_s if read_s is None else min(read_s, instance.timeout_s),
+    )
+
+
+def _read_timeout(given: Any) -> float | None:
+    if isinstance(given, urllib3.Timeout):
+        given = given.read_timeout
+    seconds: float | None = given[1] if isinstance(given, tuple) else given
+    return seconds
+
+
+def _outcome(error: Exception) -> Outcome:
+    reason: Any = error.args[0] if error.args else None
+    reason = getattr(reason, "reason", reason)  # of a MaxRetryError
+    if isinstance(error, requests.ConnectTimeout):
+        return CONNECT_TIMED_OUT
+    if isinstance(error, requests.Timeout):
+        return TIMED_OUT
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        local = exception_outcome(reason.__cause__) if isinstance(reason.__cause__, OSError) else FAILURE
+        return local if local.kind is OutcomeKind.NEUTRAL else NEVER_SENT
+    if isinstance(error, requests.exceptions.SSLError):
+        while isinstance(reason, urllib3.exceptions.SSLError) and reason.args:
+            reason = reason.args[0]
+        # other errors of TLS may come from an answer that breaks off
+        return NEVER_SENT if isinstance(reason, ssl.SSLCertVerificationError) else FAILURE
+    return FAILURE if isinstance(error, requests.ConnectionError) else exception_outcome(error)
+
+
+def _answer(response: requests.Response) -> HttpAnswer:
+    return HttpAnswer(response.status_code, response.headers)
+
+
+def _count_body(response: requests.Response, in_flight: BodyInFlight, read_timeout_s: float | None) -> None:
+    """Have the body end the request: when it is drained, closed, or fails."""
+    socket: Any = response.raw
+    for part in ("_fp", "fp", "raw", "_sock"):  # none if the body is empty
+        socket = getattr(socket, part, None)
+    if socket is not None:
+        socket.settimeout(read_timeout_s)
+    response.raw = _CountedRaw(response.raw, in_flight)
+
+
+class _CountedRaw:
+    """The urllib3 response of a body; it ends the request together with it."""
+
+    def __init__(self, raw: Any, in_flight: BodyInFlight) -> None:
+        self._raw = raw
+        self._in_flight = in_flight
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def read(self, *arguments: Any, **named: Any) -> Any:
+        return self._ending(lambda: self._raw.read(*arguments, **named))
+
+    def stream(self, *arguments: Any, **named: Any) -> Any:
+        chunks = self._raw.stream(*arguments, **named)
+        while (chunk := self._ending(lambda: next(chunks, None))) is not None:
+            yield chunk
+        self._in_flight.end()
+
+    def _ending(self, read: Any) -> Any:
+        try:
+            data = read()
+        except BaseException as error:
+            self._in_flight.end(error)
+            raise
+        if self._raw.closed:
+            self._in_flight.end()
+        return data
+
+    def close(self) -> None:
+        self._in_flight.end()
+        self._raw.close()
+
+    def release_conn(self) -> None:
+        self._in_flight.end()
+        self._raw.release_conn()
