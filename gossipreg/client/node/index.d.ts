@@ -98,6 +98,8 @@ export class Service {
   ready(): Promise<void>;
   /** Wait until at least `count` (1) instances pass. */
   wait(count?: number, options?: { timeoutMs?: number }): Promise<readonly Instance[]>;
+  /** A request has failed: ask the sidecar for a sign of life. Requests of this client do it by themselves. */
+  check(): void;
   /** Set how instances are picked. What was learnt under other settings is set aside. */
   configure(choice: ServiceChoice): this;
   /** Choose the instance of one request, which has to end by `end` or `cancel`. Throws NoInstance, BreakerOpen, and as

@@ -30,6 +30,11 @@ export class Picker {
     return this.core;
   }
 
+  /** A request has failed: see, without waiting, whether the sidecar is still there. */
+  check() {
+    this.#source.check();
+  }
+
   /** Bring the core up to date, however old the snapshot is. */
   follow() {
     const { known } = this.#source;

@@ -113,6 +113,12 @@ export class Service {
     };
   }
 
+  /** A request has failed: ask the sidecar, at most once in 5 s, for a sign of life. Without one in 2 s the snapshots
+   * are stale. It waits for nothing. Requests of `fetch`, `call` and `pick` do it by themselves. */
+  check() {
+    this.#link.check();
+  }
+
   // -- requests -------------------------------------------------------------------------------------------------------
 
   /**
@@ -135,7 +141,9 @@ export class Service {
       throw new BadParams(`deadlineMs ${deadlineMs} is not more than 0: give the time that the request may take`);
     }
     const core = this.picker.ready();
-    return new PickHandle(core, core.pick(monotonic(), { key, deadlineS: deadlineMs / 1000 }), deadlineMs);
+    return new PickHandle(core, core.pick(monotonic(), { key, deadlineS: deadlineMs / 1000 }), deadlineMs, () =>
+      this.check(),
+    );
   }
 
   /** Call `send(instance, attempt)`, again at another instance where that is allowed, and return its result. See `call`

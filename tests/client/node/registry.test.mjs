@@ -287,6 +287,24 @@ describe("when sidecars end and come back", () => {
     assert.deepEqual(forever.service("web").instances, []);
   });
 
+  test("a sidecar that stands still is noticed once a request fails", async () => {
+    const sidecar = await new Sidecar("still").start();
+    const registry = await open({ path: sidecar.socket });
+    await registry.register({ name: "web", port: 7300, address: "127.0.0.1" });
+    const web = registry.service("web");
+    await web.wait(1);
+    sidecar.stop();
+    const pick = web.pick();
+    pick.failed();
+    pick.end();
+    await until(() => web.snapshot.staleMs > 0);
+    assert.match(registry.stats().why_not, /it has answered nothing for 2 s/);
+    assert.equal(web.instances.length, 1);
+    sidecar.resume();
+    await until(() => web.snapshot.staleSince === null);
+    assert.equal(registry.stats().losses, 0);
+  });
+
   test("without a sidecar a lookup gives up after the timeout, and says why", async () => {
     const path = join(tmpdir(), "no-such-sidecar.sock");
     const registry = await open({ path, timeoutMs: 30 });

@@ -54,6 +54,15 @@ export class Sidecar {
     await ended;
   }
 
+  /** SIGSTOP: it stands still, and does not say so. */
+  stop() {
+    this.#process.kill("SIGSTOP");
+  }
+
+  resume() {
+    this.#process.kill("SIGCONT");
+  }
+
   static async endAll() {
     for (const sidecar of Sidecar.#all) {
       await sidecar.kill();

@@ -33,6 +33,7 @@ export async function drive(picker, call, send, signal) {
       last?.discard?.();
       start(attempt);
       const { answer, isFinal } = await firstThatDecides(call, attempt, running, start, aborted);
+      if (answer.outcome.kind === "failure") picker.check();
       if (isFinal) return answer;
       last = answer;
       await pause(call.retryAt - monotonic(), aborted);

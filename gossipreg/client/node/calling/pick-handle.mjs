@@ -16,10 +16,12 @@ export class PickHandle {
   #pick;
   #outcome = null;
   #load = null;
+  #check;
 
-  constructor(core, pick, timeoutMs) {
+  constructor(core, pick, timeoutMs, check) {
     this.#core = core;
     this.#pick = pick;
+    this.#check = check;
     this.instance = pick.instance;
     this.timeoutMs = timeoutMs;
     lost.register(this, { core, pick }, this);
@@ -54,6 +56,7 @@ export class PickHandle {
   end(error = null) {
     lost.unregister(this);
     const outcome = this.#outcome ?? (error === null ? SUCCESS : errorOutcome(error));
+    if (outcome.kind === "failure") this.#check();
     this.#core.pickEnded(this.#pick, outcome, monotonic(), this.#load);
   }
 

@@ -34,6 +34,8 @@ export class Conversation {
   /** Changes of instances that have come. */
   changes = 0;
   saidState = false;
+  /** Whether the sidecar has not answered a question in time, and nothing has come since. */
+  silent = false;
 
   /**
    * path: for the texts of errors. feeds: the services that the stream follows, in the order of its names. ask(method,
@@ -72,6 +74,7 @@ export class Conversation {
   /** Take a line, and change the services, which `flush` publishes. Throws if this is no sidecar, or if it ends the
    * stream for a reason that it gives. */
   takeUntrusted(line, now) {
+    this.hear(true);
     if (isObject(line.error))
       throw new Unreachable(`the sidecar on ${this.#path} ended the stream: ${line.error.message}`);
     if (isObject(line.result)) this.#begunUntrusted(line.result);
@@ -209,12 +212,19 @@ export class Conversation {
     }
   }
 
+  /** Take in whether the sidecar gives a sign of life. While it is silent, all is stale. */
+  hear(lives) {
+    if (this.silent !== lives) return;
+    this.silent = !lives;
+    for (const feed of this.#feeds) this.#dirty.add(feed);
+  }
+
   /** Publish what has changed. */
   flush(now) {
     if (!this.#dirty.size) return;
     const dirty = this.#dirty;
     this.#dirty = new Set();
-    const believed = this.#trust.level === ALL;
+    const believed = this.#trust.level === ALL && !this.silent;
     for (const feed of dirty) {
       if (believed && feed.known.settled) feed.known.fresh();
       else feed.known.stale(now);

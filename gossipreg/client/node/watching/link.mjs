@@ -19,6 +19,10 @@ import { ALL, NOTHING, SidecarTrust } from "./state.mjs";
 const FIRST_WAIT_S = 0.02;
 const LONGEST_WAIT_S = 2;
 const ASK_TIMEOUT_S = 5;
+/** A sidecar answers in a millisecond, under load in some tens. One that is silent for so long stands still. */
+const ANSWER_S = 2;
+/** Programs whose requests fail ask the sidecar no more often. */
+const CHECK_S = 5;
 /** Programs get the list of a sidecar that knows nobody else before what they have is too old. */
 const LAPSE_EARLIER_S = 1;
 /** What a sidecar answers about a name that it does not take. */
@@ -47,6 +51,7 @@ export class SidecarLink {
   connects = 0;
   losses = 0;
   #changesBefore = 0;
+  #checkAt = -Infinity;
 
   /** path: the socket's; null: it is looked for at each attempt. ref: whether the stream keeps the process alive. */
   constructor({ path, maxStaleS, ref }) {
@@ -75,12 +80,17 @@ export class SidecarLink {
 
   /** Whether a sidecar is connected and believed in all that it says. */
   get isSynced() {
-    return this.isConnected && this.trust.level === ALL;
+    return this.isConnected && this.trust.level === ALL && !this.isSilent;
   }
 
   /** Whether a sidecar is followed now that is believed in what it lists. */
   get isConfirmed() {
-    return this.isConnected && this.trust.level !== NOTHING;
+    return this.isConnected && this.trust.level !== NOTHING && !this.isSilent;
+  }
+
+  /** Whether the sidecar is connected, and has not answered a `check`. */
+  get isSilent() {
+    return this.#current?.conversation.silent ?? false;
   }
 
   /** Changes of instances that came so far. */
@@ -90,6 +100,7 @@ export class SidecarLink {
 
   /** Why there may be no fresh snapshot, in words. */
   get whyNotSynced() {
+    if (this.isSilent) return `it has answered nothing for ${ANSWER_S} s: it stands still, or has no time`;
     return this.fault || this.trust.whyNot || "it has not answered yet";
   }
 
@@ -100,6 +111,25 @@ export class SidecarLink {
     if (this.#tryTimer !== null) return; // the next attempt is for all names
     if (this.#next !== null || this.#finding) this.#isLate = true;
     else this.#open();
+  }
+
+  /** A request to an instance has failed, perhaps since the sidecar stands still and does not say that it is gone: ask
+   * it for a sign of life. It waits for nothing. */
+  check() {
+    const now = bootClock();
+    if (this.#current === null || now < this.#checkAt) return;
+    this.#checkAt = now + CHECK_S;
+    void this.#listen(this.#current);
+  }
+
+  async #listen(opened) {
+    const lives = await callSidecar(opened.path, "unmet", { nodes: [] }, ANSWER_S).then(
+      () => true,
+      (error) => error instanceof RequestError,
+    );
+    if (opened !== this.#current) return;
+    this.#apply(opened, () => opened.conversation.hear(lives));
+    if (!lives) idleTimer(() => opened === this.#current && this.isSilent && void this.#listen(opened), ANSWER_S);
   }
 
   /** Call a method of the sidecar. */
