@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,12 @@ PYTHON = """
 import asyncio, sys
 from py_eureka_client.eureka_client import EurekaClient
 
+async def wake():  # its heartbeats share an asyncio.Lock with this loop from another thread, and releasing wakes nobody
+    while True:
+        await asyncio.sleep(0.05)
+
 async def serve():
+    waking = asyncio.create_task(wake())
     client = EurekaClient(
         eureka_server=sys.argv[1], app_name="pyapp", instance_ip="127.0.0.1", instance_host="localhost",
         instance_port=8081, renewal_interval_in_secs=1, duration_in_secs=30, metadata={"v": "1"},
@@ -39,6 +45,7 @@ async def serve():
         app = client.applications.get_application("OTHER")
         print(">", *sorted(f"{one.ipAddr}:{one.port.port}" for one in app.up_instances), flush=True)
     await client.stop()
+    waking.cancel()
     print("> stopped", flush=True)
 
 asyncio.run(serve())
@@ -79,12 +86,15 @@ class Program:
         self._process = process
 
     def next(self) -> str:
-        """The next line for us; clients log to the same output."""
+        """The next line for us; clients log to the same output. One that says nothing for long is ended."""
         assert self._process.stdout is not None
-        while line := self._process.stdout.readline():
-            if line.startswith(">"):
-                return line[1:].strip()
-        return "ended"
+        bound = threading.Timer(BOUND_S, self._process.kill)
+        bound.start()
+        try:
+            lines = iter(self._process.stdout.readline, "")
+            return next((line[1:].strip() for line in lines if line.startswith(">")), "ended")
+        finally:
+            bound.cancel()
 
     def ask(self, line: str) -> str:
         assert self._process.stdin is not None
