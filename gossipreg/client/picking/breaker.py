@@ -6,7 +6,8 @@ breaker is for a service of which no instance works.
     closed      calls go through. From 20 outcomes in 10 s with half of them failures it opens
     open        calls are refused for 5 s to 6.25 s: jittered, so that processes do not try again together
     half open   one call goes through as a probe, the others are refused. A success closes the breaker, a failure opens
-                it again; a probe that says nothing (neutral) leaves the place to the next call
+                it again; a probe that says nothing (neutral) leaves the place to the next call, and so does one that has
+                not ended at its deadline: the program may have lost it
 """
 
 from collections.abc import Callable
@@ -35,25 +36,27 @@ class Permission(Enum):
 
 
 class Breaker:
-    __slots__ = ("_failures", "_outcomes", "_probing", "_uniform", "open_until", "state")
+    __slots__ = ("_failures", "_outcomes", "_probe_until", "_uniform", "open_until", "state")
 
     def __init__(self, uniform: Callable[[], float]) -> None:
         self._uniform = uniform
         self._outcomes = RecentCount()
         self._failures = RecentCount()
-        self._probing = False
+        self._probe_until = float("-inf")
+        """Until then a probe is under way, and nobody else is let through."""
         self.state = BreakerState.CLOSED
         self.open_until = float("-inf")
 
-    def admit(self, now: float) -> Permission:
-        """Whether a call may begin. A PROBE has to be given back with `ended`, whatever becomes of it."""
+    def admit(self, now: float, deadline_s: float) -> Permission:
+        """Whether a call that may take `deadline_s` may begin. A PROBE has to be given back with `ended`, whatever
+        becomes of it."""
         if self.state is BreakerState.CLOSED:
             return Permission.GRANTED
         if self.state is BreakerState.OPEN and now >= self.open_until:
             self.state = BreakerState.HALF_OPEN
-        if self.state is BreakerState.OPEN or self._probing:
+        if self.state is BreakerState.OPEN or now < self._probe_until:
             return Permission.REFUSED
-        self._probing = True
+        self._probe_until = now + deadline_s
         return Permission.PROBE
 
     def ended(self, failed: bool | None, permission: Permission, now: float) -> bool:
@@ -78,10 +81,10 @@ class Breaker:
     def forked(self, uniform: Callable[[], float]) -> None:
         """In a forked child: the probe under way is the parent's."""
         self._uniform = uniform
-        self._probing = False
+        self._probe_until = float("-inf")
 
     def _probe_ended(self, failed: bool | None, now: float) -> bool:
-        self._probing = False
+        self._probe_until = float("-inf")
         if self.state is not BreakerState.HALF_OPEN or failed is None:
             return False
         if failed:

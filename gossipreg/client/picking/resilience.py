@@ -27,7 +27,7 @@ class Resilience:
 
     def begin(self, options: CallOptions, now: float, key: str | None = None) -> LogicalCall:
         """Begin a logical call. It has to be closed. Raises BreakerOpen."""
-        permission = self._admit(now)
+        permission = self._admit(now, options.deadline_s)
         self.budget.requested(now)
         self.balancer.counters["calls"] += 1
         return LogicalCall(self, options, permission, key, now)
@@ -37,7 +37,7 @@ class Resilience:
         BreakerOpen, NoInstance."""
         if self.breaker.state is BreakerState.CLOSED:
             return self.balancer.pick(now, key, (), deadline_s)
-        permission = self._admit(now)
+        permission = self._admit(now, deadline_s)
         try:
             pick = self.balancer.pick(now, key, (), deadline_s)
         except NoInstance:
@@ -67,12 +67,13 @@ class Resilience:
         """The counters, and how it is now."""
         return {**self.balancer.stats(), "breaker": self.breaker.state.value}
 
-    def _admit(self, now: float) -> Permission:
-        permission = self.breaker.admit(now)
+    def _admit(self, now: float, deadline_s: float) -> Permission:
+        permission = self.breaker.admit(now, deadline_s)
         if permission is Permission.REFUSED:
             self.balancer.counters["breaker_refused"] += 1
-            left_s = max(0.0, self.breaker.open_until - now)
-            raise BreakerOpen(f"most calls to {self.name} failed lately: none is sent for {left_s:.1f} s")
+            left_s = self.breaker.open_until - now
+            until = f"for {left_s:.1f} s" if left_s > 0 else "until the one that is sent as a probe has succeeded"
+            raise BreakerOpen(f"most calls to {self.name} failed lately: none is sent {until}")
         if permission is Permission.PROBE:
             self.balancer.counters["breaker_probes"] += 1
         return permission

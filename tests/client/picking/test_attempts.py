@@ -363,6 +363,18 @@ def test_a_probe_without_an_instance_or_an_end_gives_its_place_back() -> None:
     assert one.stats()["breaker"] == "closed"
 
 
+def test_a_probe_that_is_lost_gives_its_place_back_at_its_deadline() -> None:
+    one = broken()
+    one.balancer.abandon(one.pick(7.0, None, 3.0))
+    with pytest.raises(BreakerOpen, match="until the one that is sent as a probe has succeeded"):
+        one.pick(9.9)
+    begin(one, 10.0, deadline_s=2.0)
+    with pytest.raises(BreakerOpen):
+        one.pick(11.9)
+    one.pick_ended(one.pick(12.0), SUCCESS, 12.1)
+    assert one.stats()["breaker"] == "closed"
+
+
 def test_a_fork_gives_the_probe_back() -> None:
     one = broken()
     begin(one, 7.0)

@@ -20,7 +20,7 @@ import { makePolicy } from "./policies.mjs";
 import { keyPoint } from "./ring-hash.mjs";
 import { WeightedGroup } from "./weighted-group.mjs";
 
-const DEADLINE_S = 10;
+export const DEADLINE_S = 10;
 /** A request without an end leaves the count after so many times its deadline: its owner has lost it. */
 const OVERDUE_AFTER = 10;
 const OVERDUE_EVERY_S = 10;

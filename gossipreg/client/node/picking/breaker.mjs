@@ -6,7 +6,8 @@
 //     closed      calls go through. From 20 outcomes in 10 s with half of them failures it opens
 //     open        calls are refused for 5 s to 6.25 s: jittered, so that processes do not try again together
 //     half_open   one call goes through as a probe, the others are refused. A success closes the breaker, a failure
-//                 opens it again; a probe that says nothing (neutral) leaves the place to the next call
+//                 opens it again; a probe that says nothing (neutral) leaves the place to the next call, and so does
+//                 one that has not ended at its deadline: the program may have lost it
 
 import { RecentCount } from "./window.mjs";
 
@@ -19,7 +20,8 @@ export class Breaker {
   #uniform;
   #outcomes = new RecentCount();
   #failures = new RecentCount();
-  #probing = false;
+  /** Until then a probe is under way, and nobody else is let through. */
+  #probeUntil = -Infinity;
   /** `closed`, `open` or `half_open`. */
   state = "closed";
   openUntil = -Infinity;
@@ -28,13 +30,13 @@ export class Breaker {
     this.#uniform = uniform;
   }
 
-  /** Whether a call may begin: `granted`, `refused` or `probe`. A probe has to be given back with `ended`, whatever
-   * becomes of it. */
-  admit(now) {
+  /** Whether a call that may take `deadlineS` may begin: `granted`, `refused` or `probe`. A probe has to be given back
+   * with `ended`, whatever becomes of it. */
+  admit(now, deadlineS) {
     if (this.state === "closed") return "granted";
     if (this.state === "open" && now >= this.openUntil) this.state = "half_open";
-    if (this.state === "open" || this.#probing) return "refused";
-    this.#probing = true;
+    if (this.state === "open" || now < this.#probeUntil) return "refused";
+    this.#probeUntil = now + deadlineS;
     return "probe";
   }
 
@@ -56,7 +58,7 @@ export class Breaker {
   }
 
   #probeEnded(failed, now) {
-    this.#probing = false;
+    this.#probeUntil = -Infinity;
     if (this.state !== "half_open" || failed === null) return false;
     if (failed) {
       this.#open(now);

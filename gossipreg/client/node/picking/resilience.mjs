@@ -4,7 +4,7 @@
 
 import { BreakerOpen } from "../errors.mjs";
 import { LogicalCall } from "./attempts.mjs";
-import { Balancer } from "./balancer.mjs";
+import { Balancer, DEADLINE_S } from "./balancer.mjs";
 import { Breaker } from "./breaker.mjs";
 import { RetryBudget } from "./budget.mjs";
 import { pickOptions } from "./options.mjs";
@@ -27,7 +27,7 @@ export class Resilience {
 
   /** Begin a logical call. It has to be closed. Throws BreakerOpen. */
   begin(options, now, key = null) {
-    const permission = this.#admit(now);
+    const permission = this.#admit(now, options.deadlineS);
     this.budget.requested(now);
     this.balancer.counters.calls++;
     return new LogicalCall(this, options, permission, key, now);
@@ -35,8 +35,8 @@ export class Resilience {
 
   /** Choose the instance of a single request, which is not repeated. `pickEnded` has to follow. Throws BreakerOpen,
    * NoInstance. */
-  pick(now, { key = null, deadlineS } = {}) {
-    const permission = this.#admit(now);
+  pick(now, { key = null, deadlineS = DEADLINE_S } = {}) {
+    const permission = this.#admit(now, deadlineS);
     try {
       const pick = this.balancer.pick(now, { key, deadlineS });
       pick.permission = permission;
@@ -63,12 +63,13 @@ export class Resilience {
     return { ...this.balancer.stats(), breaker: this.breaker.state };
   }
 
-  #admit(now) {
-    const permission = this.breaker.admit(now);
+  #admit(now, deadlineS) {
+    const permission = this.breaker.admit(now, deadlineS);
     if (permission === "refused") {
       this.balancer.counters.breaker_refused++;
-      const leftS = Math.max(0, this.breaker.openUntil - now);
-      throw new BreakerOpen(`most calls to ${this.name} failed lately: none is sent for ${leftS.toFixed(1)} s`);
+      const leftS = this.breaker.openUntil - now;
+      const until = leftS > 0 ? `for ${leftS.toFixed(1)} s` : "until the one that is sent as a probe has succeeded";
+      throw new BreakerOpen(`most calls to ${this.name} failed lately: none is sent ${until}`);
     }
     if (permission === "probe") this.balancer.counters.breaker_probes++;
     return permission;
