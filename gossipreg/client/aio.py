@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Self, TypeVar
 
 from gossipreg.client.aio_calling import run_call
+from gossipreg.client.calling import left_of
 from gossipreg.client.instance import Instance
 from gossipreg.client.loops import checkpoint, loop_event
 from gossipreg.client.picked import PickedInstance, SinglePick
@@ -116,8 +117,8 @@ class AsyncService:
         first answer; the other attempt is cancelled."""
         options = self.service.call_options(idempotent, deadline, attempts, hedge, depth)
         if isinstance(fallback, AsyncService):
-            other = fallback
-            return await self._call(fn, options, key, lambda: other._call(fn, options, key, None))
+            other, until = fallback, monotonic() + deadline
+            return await self._call(fn, options, key, lambda: other._call(fn, left_of(options, until), key, None))
         return await self._call(fn, options, key, fallback)
 
     async def _call(

@@ -31,13 +31,14 @@ async def run_call(
     try:
         await snapshot()
         call = picker.begin(options, key)
-        return await _attempts(picker, call, fn)
-    except NOTHING_SENT as error:
+    except NOTHING_SENT as error:  # of this service alone: `fn` may raise the same for another one
         failed = CallFailed(error)
-    except CallFailed as error:
-        failed = error
-    finally:
-        if call is not None:
+    else:
+        try:
+            return await _attempts(picker, call, fn)
+        except CallFailed as error:
+            failed = error
+        finally:
             picker.close(call)
     if fallback is None or not picker.may_fall_back(call):
         result: T = failed.give()

@@ -1,6 +1,7 @@
 """`Service.call` for threads: attempts one after the other, then the fallback. `picking/attempts.py` has the rules."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 NOTHING_SENT = (BreakerOpen, NotSynced, TooStale)
 """Errors that keep a call from beginning."""
+SHORTEST_S = 0.001
+"""The least time that a call is given."""
 
 
 class CallFailed(Exception):
@@ -44,13 +47,14 @@ def run_call(
     call: LogicalCall | None = None
     try:
         call = picker.begin(options, key)
-        return _attempts(picker, call, fn)
-    except NOTHING_SENT as error:
+    except NOTHING_SENT as error:  # of this service alone: `fn` may raise the same for another one
         failed = CallFailed(error)
-    except CallFailed as error:
-        failed = error
-    finally:
-        if call is not None:
+    else:
+        try:
+            return _attempts(picker, call, fn)
+        except CallFailed as error:
+            failed = error
+        finally:
             picker.close(call)
     result: T = failed.give() if fallback is None or not picker.may_fall_back(call) else _fall_back(fallback, failed)
     return result
@@ -82,6 +86,11 @@ def _attempts(picker: Picker, call: LogicalCall, fn: Callable[[PickedInstance], 
 
 def picked(attempt: Attempt) -> PickedInstance:
     return PickedInstance(attempt.pick.instance, attempt.timeout_s, attempt.connect_timeout_s, attempt)
+
+
+def left_of(options: CallOptions, until: float) -> CallOptions:
+    """The options for a call that begins now, and has to end at `until`."""
+    return replace(options, deadline_s=max(SHORTEST_S, until - monotonic()))
 
 
 def is_bad(outcome: Outcome) -> bool:

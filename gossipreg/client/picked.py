@@ -70,6 +70,10 @@ class PickedInstance:
         return self.instance.meta
 
     @property
+    def weight(self) -> int:
+        return self.instance.weight
+
+    @property
     def zone(self) -> str:
         return self.instance.zone
 
@@ -80,6 +84,14 @@ class PickedInstance:
     @property
     def health(self) -> str:
         return self.instance.health
+
+    @property
+    def version(self) -> tuple[int, int]:
+        return self.instance.version
+
+    @property
+    def reason(self) -> str:
+        return self.instance.reason
 
     def headers(self) -> Mapping[str, str]:
         """The HTTP headers that tell the server how long this caller waits, and whether this is a retry."""
@@ -161,6 +173,9 @@ class SinglePick(PickedInstance):
         """The request has ended in a way that says nothing about the instance."""
         self._outcome = NEUTRAL
         self.close()
+
+    def __repr__(self) -> str:
+        return "<SinglePick, not entered>" if self._pick is None else super().__repr__()
 
     def __del__(self) -> None:
         """A block that was never left, such as one in a generator that nobody reads to its end."""

@@ -27,16 +27,19 @@ class Race(Generic[T]):
 
     def __init__(self, spawn: Callable[[Callable[[], Awaitable[None]]], None]) -> None:
         self._spawn = spawn
-        self._ended: deque[tuple[T | None, Exception | None]] = deque()
+        self._ended: deque[tuple[T | None, BaseException | None]] = deque()
         self._event: LoopEvent = loop_event()
 
     def start(self, run: Callable[[A], Awaitable[T]], argument: A) -> None:
         async def runner() -> None:
             try:
                 self._ended.append((await run(argument), None))
-            except Exception as error:
+            except BaseException as error:  # a cancellation too: `run` may have awaited what somebody else cancelled
                 self._ended.append((None, error))
-            self._event.set()
+                if not isinstance(error, Exception):
+                    raise
+            finally:
+                self._event.set()
 
         self._spawn(runner)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple, Self, TypeVar
 
-from gossipreg.client.calling import run_call
+from gossipreg.client.calling import left_of, run_call
 from gossipreg.client.instance import Instance
 from gossipreg.client.picked import PickedInstance, SinglePick
 from gossipreg.client.picker import Picker
@@ -150,10 +150,11 @@ class Service:
     ) -> T:
         """Call `fn(instance)`, again at another instance where that is allowed, and return its result.
 
-        `idempotent`: the request may be sent again after it was sent. `deadline`: for all attempts, in seconds; `fn`
-        has to end within `instance.timeout_s`. `fallback`: another service for the same `fn`, or a function, for when
-        all attempts failed; the rule of retries holds for it too. `attempts`: at most so many. `depth`: of the request
-        that this program serves itself, from `Gossipreg-Attempt`.
+        `idempotent`: the request may be sent again after it was sent. `deadline`: the seconds that all attempts may
+        take, those at another service included; `fn` has to end within `instance.timeout_s`. `fallback`: another
+        service for the same `fn`, or a function, for when all attempts failed; the rule of retries holds for it too.
+        `attempts`: the most requests that are sent. `depth`: of the request that this program serves itself, from
+        `Gossipreg-Attempt`.
 
         Raises what the last attempt raised, or what `pick` raises, or DeadlineExceeded. `hedge` is for
         `gossipreg.aio`: a thread cannot be cancelled.
@@ -162,8 +163,10 @@ class Service:
             raise BadParams("hedge=True needs calls that can be cancelled: use gossipreg.aio")
         options = self.call_options(idempotent, deadline, attempts, False, depth)
         if isinstance(fallback, Service):
-            other = fallback
-            return run_call(self.picker, fn, options, key, lambda: run_call(other.picker, fn, options, key, None))
+            other, until = fallback, monotonic() + deadline
+            return run_call(
+                self.picker, fn, options, key, lambda: run_call(other.picker, fn, left_of(options, until), key, None)
+            )
         return run_call(self.picker, fn, options, key, fallback)
 
     def stats(self) -> dict[str, int | str]:

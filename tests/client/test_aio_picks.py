@@ -10,7 +10,7 @@ import trio
 from gossipreg import aio
 from gossipreg.client.loops import loop_event, sleep
 from gossipreg.client.picked import PickedInstance
-from gossipreg.errors import NotSynced
+from gossipreg.errors import BreakerOpen, NotSynced
 from tests.client.talking_sidecar import TalkingSidecar, at
 from tests.client.test_aio import Run, loops
 
@@ -163,6 +163,57 @@ def test_an_error_of_the_program_leaves_a_hedged_call_unchanged(run: Run, talkin
         with pytest.raises(KeyError, match="mine"):
             await web.call(request, idempotent=True, hedge=True)
         assert web.stats()["in_flight"] == 0
+
+    run(with_service(talking, test))
+
+
+def test_a_hedged_call_ends_if_its_request_awaits_what_was_cancelled(talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        await learn(web)
+
+        async def request(_instance: PickedInstance) -> None:
+            shared = asyncio.get_running_loop().create_future()
+            shared.cancel()
+            await shared
+
+        task = asyncio.create_task(web.call(request, idempotent=True, hedge=True))
+        done, _ = await asyncio.wait([task], timeout=BOUND_S)
+        assert done
+        assert task.cancelled()
+        assert (web.stats()["in_flight"], web.stats()["failures"]) == (0, 0)
+
+    asyncio.run(with_service(talking, test)())
+
+
+@loops
+def test_an_error_of_another_service_uses_no_fallback(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        async def request(_instance: PickedInstance) -> int:
+            raise BreakerOpen("of another service, after this one has done its work")
+
+        async def fallback() -> int:
+            return 7
+
+        with pytest.raises(BreakerOpen, match="of another service"):
+            await web.call(request, fallback=fallback)
+        assert web.stats()["fallbacks"] == 0
+
+    run(with_service(talking, test))
+
+
+@loops
+def test_a_fallback_service_gets_what_is_left(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        left: list[float] = []
+
+        async def request(instance: PickedInstance) -> int:
+            left.append(instance.attempt.left_s if instance.attempt else 0.0)
+            raise ConnectionResetError("gone")
+
+        with pytest.raises(ConnectionResetError):
+            await web.call(request, idempotent=True, deadline=2.0, fallback=web, attempts=1)
+        assert len(left) == 2
+        assert left[1] < left[0] <= 2.0
 
     run(with_service(talking, test))
 

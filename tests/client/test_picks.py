@@ -6,10 +6,12 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 
 import pytest
 
 import gossipreg
+from gossipreg.client.instance import Instance
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
@@ -122,6 +124,15 @@ def test_a_pick_is_for_one_request(web: Service) -> None:
         pass
 
 
+def test_a_pick_has_the_attributes_of_an_instance(web: Service) -> None:
+    pick = web.pick()
+    assert repr(pick) == "<SinglePick, not entered>"
+    with pick as picked:
+        for one in fields(Instance):
+            assert getattr(picked, one.name) == getattr(picked.instance, one.name)
+        assert "web at " in repr(picked)
+
+
 def test_bad_settings_are_refused_with_the_choices(web: Service) -> None:
     with pytest.raises(BadParams, match="policy 'fastest' does not exist: use one of adaptive,"):
         web.configure(policy="fastest")
@@ -213,6 +224,31 @@ def test_a_failing_fallback_raises_the_first_error(web: Service) -> None:
     with pytest.raises(ConnectionResetError, match="gone") as caught:
         web.call(failing({1, 2, 3}, ConnectionResetError("gone")), idempotent=True, fallback=fallback)
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_a_fallback_service_gets_what_is_left_of_the_deadline(web: Service, registry: Registry) -> None:
+    left: list[float] = []
+
+    def fn(instance: PickedInstance) -> int:
+        left.append(instance.attempt.left_s if instance.attempt else 0.0)
+        raise ConnectionResetError("gone")
+
+    other = registry.service("web", tags=[])
+    other.wait()
+    with pytest.raises(ConnectionResetError):
+        web.call(fn, idempotent=True, deadline=2.0, fallback=other, attempts=2)
+    assert len(left) == 4
+    assert left == sorted(left, reverse=True)
+    assert left[2] < left[1]
+
+
+def test_an_error_of_another_service_in_fn_uses_no_fallback(web: Service) -> None:
+    def fn(_instance: PickedInstance) -> int:
+        raise BreakerOpen("of another service, after this one has done its work")
+
+    with pytest.raises(BreakerOpen, match="of another service"):
+        web.call(fn, fallback=lambda: 7)
+    assert (web.stats()["fallbacks"], web.stats()["neutral"]) == (0, 1)
 
 
 def test_an_open_breaker_refuses_calls_or_uses_the_fallback(web: Service) -> None:

@@ -6,8 +6,8 @@ breaker is for a service of which no instance works.
     closed      calls go through. From 20 outcomes in 10 s with half of them failures it opens
     open        calls are refused for 5 s to 6.25 s: jittered, so that processes do not try again together
     half open   one call goes through as a probe, the others are refused. A success closes the breaker, a failure opens
-                it again; a probe that says nothing (neutral) leaves the place to the next call, and so does one that has
-                not ended at its deadline: the program may have lost it
+                it again; a probe that says nothing (neutral) leaves the place to the next call, and so does one that
+                has not ended at its deadline: the program may have lost it
 """
 
 from collections.abc import Callable
