@@ -146,9 +146,15 @@ class Picker:
             return self._core.stats()
 
     def forked(self) -> None:
-        """In a forked child: the lock may be held by a thread that is not here."""
+        """In a forked child. If a thread that is not here holds the lock, it was in the middle of a change: then what
+        the core knew is set aside."""
+        whole = self._lock.acquire(blocking=False)
         self._lock = RLock()
-        self._core.forked(Random())
+        if whole:
+            self._core.forked(Random())
+        else:
+            self._core = Resilience(self._source.name, PickOptions(), Random())
+            self._latest = self._latest_callers = None
 
     def _wait_for_snapshot(self) -> None:
         """Outside of the lock: wait for the first snapshot, and refuse one that is too stale."""

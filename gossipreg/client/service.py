@@ -271,7 +271,8 @@ class Service:
 
     def _read(self, snapshot: Snapshot | None) -> Snapshot:
         """What is known although it may be stale; the long way of a lookup."""
-        self.raise_refused()
+        if snapshot is None or self._link.closed:  # what is known stays, if the sidecar has no room to watch more
+            self.raise_refused()
         self.use()
         if snapshot is None:
             self._wait(lambda: self.is_answered, self.timeout_s)

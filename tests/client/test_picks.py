@@ -297,6 +297,38 @@ def test_a_child_starts_without_the_parents_requests(web: Service) -> None:
     assert web.stats()["in_flight"] == 0
 
 
+def test_a_fork_in_the_middle_of_a_change_sets_the_core_aside(web: Service) -> None:
+    with web.pick() as instance:
+        pass
+    picker, changing, forked = web.picker, threading.Event(), threading.Event()
+
+    def change() -> None:
+        with picker._lock:
+            states, picker._core.balancer._candidates.states = picker._core.balancer._candidates.states, []
+            changing.set()
+            forked.wait(BOUND_S)
+            picker._core.balancer._candidates.states = states
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    changing.wait(BOUND_S)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            found = set()
+            for _ in range(30):
+                with web.pick() as instance:
+                    found.add(instance.port)
+            code = 0 if found == {1, 2, 3} and web.stats()["picks"] == 30 else 2
+        finally:
+            os._exit(code)
+    forked.set()
+    thread.join(BOUND_S)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert web.stats()["picks"] == 1
+
+
 def test_children_pick_in_different_orders(web: Service) -> None:
     web.configure(policy="random")
     web.call(lambda instance: instance.port)

@@ -1,5 +1,6 @@
 """The registry object: what programs read, and which error they get."""
 
+import gc
 import threading
 from pathlib import Path
 from time import monotonic
@@ -9,6 +10,7 @@ import pytest
 import gossipreg
 from gossipreg.client.registry import Registry
 from gossipreg.client.snapshot import Snapshot
+from gossipreg.client.watching.watcher import WATCHER
 from gossipreg.errors import BadParams, NotSynced, Refused
 from scripts.tools.wait import wait_for
 from tests.client.talking_sidecar import TalkingSidecar, at
@@ -143,6 +145,22 @@ def test_a_name_that_the_sidecar_refuses_is_an_error(talking: TalkingSidecar) ->
             with pytest.raises(BadParams, match="no such name can be"):
                 _ = registry.service("a b").instances
         assert registry.service("web").instances == ()
+
+
+def test_a_watch_of_a_refused_name_is_logged(talking: TalkingSidecar, caplog: pytest.LogCaptureFixture) -> None:
+    talking.refuses["a b"] = ("bad_params", "no such name can be")
+    with connect(talking) as registry:
+        registry.watch("a b", lambda _snapshot: None)
+        wait_for(lambda: "no callback is called for changes of a b" in caplog.text)
+    assert "the sidecar refuses to watch it: no such name can be" in caplog.text
+
+
+def test_registries_that_are_never_used_leave_nothing(talking: TalkingSidecar) -> None:
+    for _ in range(10):
+        connect(talking).close()
+        connect(talking)
+    gc.collect()
+    assert (WATCHER.runs, len(WATCHER.links), len(WATCHER._tasks)) == (False, 0, 0)
 
 
 def test_a_sidecar_without_states_is_named_as_too_old(talking: TalkingSidecar, monkeypatch: pytest.MonkeyPatch) -> None:

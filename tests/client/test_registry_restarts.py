@@ -49,6 +49,15 @@ def settled(registry: Registry, wanted: list[int]) -> None:
     wait_for(lambda: is_fresh(web) and ports(web) == wanted, what=f"{wanted}, not {web}")
 
 
+def test_a_sidecar_without_room_leaves_the_last_snapshot(talking: TalkingSidecar, registry: Registry) -> None:
+    web = registry.service("web")
+    talking.refuses["web"] = ("busy", "too many watches")
+    talking.restart()
+    wait_for(lambda: web.is_refused)
+    assert ports(web) == [1, 2]
+    assert not is_fresh(web)
+
+
 def test_an_ended_sidecar_leaves_its_last_snapshot(talking: TalkingSidecar, registry: Registry) -> None:
     web = registry.service("web")
     talking.end()

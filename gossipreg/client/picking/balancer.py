@@ -46,14 +46,12 @@ class Pick:
     """One request on its way to an instance. Made by `Balancer.pick`; ends by `Balancer.ended`, once."""
 
     __slots__ = (
-        "answered_at", "critical", "ended", "epoch", "instance", "overdue_at", "permission", "probe", "started",
-        "state",
+        "answered_at", "critical", "ended", "instance", "overdue_at", "permission", "probe", "started", "state",
     )  # fmt: skip
 
-    def __init__(self, state: InstanceState, epoch: int, started: float, overdue_at: float) -> None:
+    def __init__(self, state: InstanceState, started: float, overdue_at: float) -> None:
         self.state = state
         self.instance = state.instance
-        self.epoch = epoch
         self.started = started
         self.overdue_at = overdue_at
         self.answered_at: float | None = None
@@ -87,7 +85,6 @@ class Balancer:
         self._abandoned: deque[Pick] = deque()
         self._reporting: dict[InstanceState, None] = {}
         """Instances whose `others` is not 0."""
-        self._epoch = 0
         self._due = NEVER
         self._overdue_due = NEVER
 
@@ -131,7 +128,7 @@ class Balancer:
             state = self._policy(group, self._load, now)
         else:
             state = self._pick_apart(key, avoid, now)
-        pick = Pick(state, self._epoch, now, now + OVERDUE_AFTER * deadline_s)
+        pick = Pick(state, now, now + OVERDUE_AFTER * deadline_s)
         self._open[pick] = None
         state.in_flight += 1
         state.load += 1.0
@@ -207,7 +204,7 @@ class Balancer:
 
         `load`: what the server says it has in flight (`gossipreg-load`), this request included.
         """
-        if pick.ended or pick.epoch != self._epoch:
+        if pick not in self._open:
             return False
         pick.ended = True
         del self._open[pick]
@@ -239,7 +236,6 @@ class Balancer:
 
     def forked(self, rng: Random) -> None:
         """Begin anew in a forked child: what is in flight is the parent's. Latencies and ejections are kept."""
-        self._epoch += 1
         self._open.clear()
         self._abandoned.clear()
         self._uniform = rng.random

@@ -5,7 +5,7 @@ The watcher's thread alone changes what is known and swaps `snapshot`. All other
 
 from collections.abc import Callable
 
-from gossipreg.client.log import log_exception
+from gossipreg.client.log import log_exception, log_warning
 from gossipreg.client.snapshot import Snapshot
 from gossipreg.client.watching.known import KnownService
 from gossipreg.client.watching.waiters import Waiters
@@ -42,6 +42,8 @@ class ServiceFeed:
     def refuse(self, error: RequestError) -> None:
         self.refused = error
         self.waiters.wake()
+        if self._callbacks:
+            log_warning(f"no callback is called for changes of {self.name}: the sidecar refuses to watch it: {error}")
 
     def forget_waiters(self) -> None:
         """In a forked child: the threads that waited are the parent's."""

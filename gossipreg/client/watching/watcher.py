@@ -146,8 +146,9 @@ class Watcher:
     def let_go(self, link: SidecarLink) -> None:
         """Close this connection soon. The garbage collector may call this, in the middle of anything."""
         self.links.pop(link, None)
-        self._tasks.append(link.close)
-        self._ring()
+        if self.runs or link.connected or link.wanted:  # else nothing is open, and there may never be a thread
+            self._tasks.append(link.close)
+            self._ring()
 
     def stop(self) -> bool:
         """Stop the thread, and wait for its end; it starts again when it is needed. Returns whether there is none."""
