@@ -67,7 +67,7 @@ def call(
     if data is not None:
         given.append(("Content-Length", str(len(body))))
     request = HttpCall(
-        method, path, [("Host", f"{name}.service"), ("Connection", "close"), *given], body,
+        method, path, [("Host", f"{_in_ascii(name)}.service"), ("Connection", "close"), *given], body,
         tls_name=name if https else None, ca_file=ca_file,
     )  # fmt: skip
     return _Calling(chosen, name, request).run(tags, zone, key, timeout)
@@ -144,6 +144,12 @@ class _Calling:
         else:
             _print_bytes(reply.body)
         return 0 if reply.status < FAILED_FROM else 1
+
+
+def _in_ascii(name: str) -> str:
+    """The name of a service for the Host header: letters beyond ASCII are written in Punycode, as in a URL."""
+    labels = (part if part.isascii() else f"xn--{part.lower().encode('punycode').decode()}" for part in name.split("."))
+    return ".".join(labels)
 
 
 def _headers(given: tuple[str, ...]) -> list[tuple[str, str]]:

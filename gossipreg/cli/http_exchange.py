@@ -10,6 +10,8 @@ from time import monotonic
 
 import h11
 
+from gossipreg.client.picking.outcomes import LOCAL_ERRNOS
+
 READ_BYTES = 64 * 1024
 BODY_MAX_BYTES = 64 << 20
 """A response is kept whole, so that a part of it is never printed before an attempt that follows."""
@@ -44,7 +46,7 @@ class HttpReply:
 def exchange(
     call: HttpCall, address: str, port: int, more: Sequence[tuple[str, str]], timeout_s: float, connect_s: float
 ) -> HttpReply:
-    """Send the request, with `more` headers, and read the whole response within `timeout_s`. Raises OSError."""
+    """Send the request, with the headers `more` too, and read the whole response within `timeout_s`. Raises OSError."""
     deadline = monotonic() + timeout_s
     with _connected(call, address, port, min(connect_s, timeout_s)) as stream:
         connection = h11.Connection(h11.CLIENT)
@@ -56,13 +58,22 @@ def exchange(
 
 
 def _connected(call: HttpCall, address: str, port: int, connect_s: float) -> socket.socket:
-    """Raises ConnectionRefusedError, so that it is known that nothing was sent, wherever no connection comes about."""
+    """Connect. Raises ConnectionRefusedError if the instance cannot be reached, so that the caller knows that nothing
+    was sent; another OSError if this machine is at fault."""
+    if call.tls_name is not None and not _may_be_certified(call.tls_name):
+        raise ConnectionRefusedError(f"no TLS for {call.tls_name!r}: that is no name of a host")
     try:
         stream = socket.create_connection((address, port), connect_s)
     except socket.gaierror as error:
         raise ConnectionRefusedError(f"{address} has no address: {error.strerror}") from None
+    except UnicodeError:  # an empty part between two dots, or one of more than 63 letters
+        raise ConnectionRefusedError(f"{address} is not a valid host name") from None
     except TimeoutError:
         raise ConnectionRefusedError(f"no connection within {connect_s:.3g} s") from None
+    except OSError as error:
+        if error.errno in LOCAL_ERRNOS:
+            raise
+        raise ConnectionRefusedError(error.strerror or str(error)) from None
     if call.tls_name is None:
         return stream
     import ssl
@@ -73,6 +84,14 @@ def _connected(call: HttpCall, address: str, port: int, connect_s: float) -> soc
     except OSError as error:
         stream.close()
         raise ConnectionRefusedError(f"no TLS for {call.tls_name}: {error}") from None
+
+
+def _may_be_certified(name: str) -> bool:
+    """Whether `ssl` takes this name: for others it raises a ValueError, and leaves the socket open."""
+    try:
+        return bool(name.encode("idna")) and "\0" not in name
+    except UnicodeError:
+        return False
 
 
 def _reply(connection: h11.Connection, stream: socket.socket, deadline: float) -> HttpReply:
@@ -94,6 +113,8 @@ def _reply(connection: h11.Connection, stream: socket.socket, deadline: float) -
                 case h11.EndOfMessage() if reply is not None:
                     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers)
                     return HttpReply(reply.status_code, headers, bytes(body))
+                case h11.PAUSED:
+                    raise BadResponse("the instance switches to another protocol than HTTP: give no Upgrade or CONNECT")
                 case h11.ConnectionClosed():
                     raise BadResponse("the connection was closed before the response")
     except h11.RemoteProtocolError as error:

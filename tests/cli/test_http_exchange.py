@@ -1,0 +1,89 @@
+"""One HTTP request to one instance: instances that do not speak HTTP as asked, or that cannot be reached."""
+
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from gossipreg.cli.call import _in_ascii
+from gossipreg.cli.http_exchange import BadResponse, HttpCall, exchange
+
+BOUND_S = 10.0
+HEADERS = [("Host", "web.service"), ("Connection", "close")]
+
+
+@contextmanager
+def answering(response: bytes) -> Iterator[int]:
+    """The port of a server that answers one request with these bytes, and keeps the connection open."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            stream, _ = listener.accept()
+            with stream:
+                stream.recv(65536)
+                stream.sendall(response)
+                over.wait(2 * BOUND_S)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            thread.join()
+
+
+GET = HttpCall("GET", "/", HEADERS, b"")
+
+
+def send(call: HttpCall, port: int = 1, address: str = "127.0.0.1") -> None:
+    exchange(call, address, port, [], BOUND_S, BOUND_S)
+
+
+@pytest.mark.parametrize(
+    ("call", "response"),
+    [
+        (replace(GET, headers=[*HEADERS, ("Upgrade", "h2c")]), b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n"),
+        (replace(GET, method="CONNECT"), b"HTTP/1.1 200 OK\r\n\r\n"),
+    ],
+)
+def test_a_switch_to_another_protocol_is_a_bad_response(call: HttpCall, response: bytes) -> None:
+    with answering(response) as port, pytest.raises(BadResponse, match="another protocol"):
+        send(call, port)
+
+
+@pytest.mark.parametrize("address", ["a..b", "a" * 64])
+def test_an_address_that_is_no_host_name_is_not_reached(address: str) -> None:
+    with pytest.raises(ConnectionRefusedError, match="not a valid host name"):
+        send(GET, address=address)
+
+
+@pytest.mark.parametrize("name", ["", ".x", "a" * 64, "a\0b"])
+def test_a_name_that_no_certificate_has_is_not_reached(name: str) -> None:
+    with pytest.raises(ConnectionRefusedError, match="no TLS for"):
+        send(replace(GET, tls_name=name))
+
+
+@pytest.mark.parametrize(
+    ("number", "never_sent"), [(errno.EHOSTUNREACH, True), (errno.ENETUNREACH, True), (errno.EMFILE, False)]
+)
+def test_an_unreachable_host_got_no_request(monkeypatch: pytest.MonkeyPatch, number: int, never_sent: bool) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, "why")
+
+    monkeypatch.setattr(socket, "create_connection", fail)
+    with pytest.raises(OSError, match="why") as raised:
+        send(GET)
+    assert isinstance(raised.value, ConnectionRefusedError) is never_sent
+
+
+@pytest.mark.parametrize(
+    ("name", "host"), [("web-1.x", "web-1.x"), ("Café", "xn--caf-dma"), ("a.bücher", "a.xn--bcher-kva"), ("A", "A")]
+)
+def test_names_beyond_ascii_are_in_punycode_in_host(name: str, host: str) -> None:
+    assert _in_ascii(name) == host
