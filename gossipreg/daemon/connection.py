@@ -126,7 +126,11 @@ class LocalConnection:
                     break
 
     def _let_go(self) -> None:
+        """Hold nothing for the client any more, and let nobody wait for an answer that will not come."""
         self.hold(0)
+        if self._answered is not None:
+            self._answered.set()
+            self._answered = None
         if self._speaker is not None:
             self._speaker.end()
 

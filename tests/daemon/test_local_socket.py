@@ -15,7 +15,7 @@ from gossipreg.wire.rpc import (
     packed_reply,
 )
 from tests.core.speaker import Speaker
-from tests.daemon.conftest import Inside, Sidecar
+from tests.daemon.conftest import GENEROUS_S, Inside, Sidecar
 from tests.daemon.memory_network import MemoryNetwork
 
 
@@ -184,3 +184,16 @@ async def test_a_bug_in_a_method_is_an_error_for_its_caller_alone(sidecar: Sidec
     assert sidecar.pump.counts == {"bug.method services": 1}
     assert "ZeroDivisionError" in sidecar.log.getvalue()
     sidecar.pump.counts.clear()
+
+
+async def test_a_request_of_a_client_that_is_cut_off_counts_as_answered(sidecar: Sidecar) -> None:
+    client = await sidecar.client()
+    await client.send("leave")  # answered once `may_leave` is set, which it never is here
+    with trio.fail_after(GENEROUS_S):
+        while not sidecar.left:
+            await trio.testing.wait_all_tasks_blocked()
+        [connection] = sidecar.socket.places
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sidecar.socket.answered)
+            await trio.testing.wait_all_tasks_blocked()
+            connection.outgoing.give_up()
