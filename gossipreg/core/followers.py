@@ -75,11 +75,11 @@ class Followers(Generic[F]):
 
     def changed(self, changes: Iterable[Change]) -> list[Delivery[F]]:
         """What to send to which followers, in this order, after these changes or a change of the knowledge."""
+        knowledge = self._view.knowledge
+        same, self._knowledge = knowledge is self._knowledge, knowledge
         if not self._by_name:
             return []
         changes = tuple(changes)
-        knowledge = self._view.knowledge
-        same, self._knowledge = knowledge is self._knowledge, knowledge
         if not knowledge.partial and not (self._waiting or self._in_part):
             return self._changes(changes, {})
         if not knowledge.partial:

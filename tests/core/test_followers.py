@@ -1,5 +1,8 @@
 """Followers of the answers get the whole once it is known, and are never told of nothing where that is not known."""
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 from gossipreg.core.effects import Changed, Effect
 from gossipreg.core.followers import Current, Followers
 from gossipreg.core.knowledge import Knowledge
@@ -125,6 +128,23 @@ def test_a_change_before_the_sync_looks_at_its_own_name_alone() -> None:
     assert looked == ["name-7", None]
     assert feed.told["name-7"] == ["partial name-7-80", "added name-7-81"]
     assert everything == ["partial name-7-80", "added name-7-81"]
+
+
+def test_a_state_that_passed_without_followers_is_not_taken_for_the_last() -> None:
+    cluster = Cluster()
+    host = cluster.join()
+    cluster.register(host, "web")
+    view = SimpleNamespace(id=host.node.id, catalog=host.node.catalog, knowledge=Knowledge.NOT_SYNCED)
+    followers: Followers[str] = Followers(cast(Any, view))
+    view.knowledge = Knowledge.SYNCED
+    followers.changed(())
+    whole = followers.add("all", "web")
+    assert whole is not None
+    assert not whole.partial
+    view.knowledge = Knowledge.NOT_SYNCED
+    assert followers.changed(()) == []
+    view.knowledge = Knowledge.SYNCED
+    assert followers.changed(()) == [(whole, ["all"])], "removals may have been left out meanwhile"
 
 
 def test_a_follower_that_ends_gets_nothing_more() -> None:
