@@ -2,8 +2,8 @@
 
 Every field says what it means and how to choose it; its bounds are in `BOUNDS`. Times are in seconds. Start from a
 profile (`lan`, `wan`, `local`) and change single fields with `dataclasses.replace`. A value out of bounds, or one that
-does not go with another, raises BadConfig with what to choose instead. What a profile need not change is in the groups
-of `tuning.py`.
+does not go with another, raises BadConfig with what to choose instead. The settings that are the same in all
+profiles are in the groups of `tuning.py`.
 """
 
 from dataclasses import dataclass, field

@@ -4,8 +4,8 @@ Every field says what it means and how to choose it; its bounds are in `BOUNDS`.
 all three profiles. Change a field with `replace(config, session=replace(config.session, seeds_at_once=4))`. A value out
 of bounds, or one that does not go with another, raises BadConfig with what to choose instead.
 
-What is no setting: bounds of messages, which all members must share; bounds of memory, which hold whatever other
-members send; what two processes must decide alike. Those are constants beside the code that uses them.
+These are no settings, but constants beside the code that uses them: bounds of messages, which all members must share;
+bounds of memory, which hold whatever other members send; rules by which two processes must decide alike.
 """
 
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ def check_bounds(values: object, bounds: Bounds, group: str = "") -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomTuning:
-    """What the groups have in common: the check of their bounds, and of the fields that must not fall in order."""
+    """The base of all groups. It checks the bounds of the fields, and the order of those that depend on each other."""
 
     room: ClassVar[str]
     rising: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Pairs of fields of which the first must not be larger than the second."""
+    """Pairs of fields: the first must not be larger than the second."""
 
     def __post_init__(self) -> None:
         check_bounds(self, BOUNDS[self.room], f"{self.room}.")

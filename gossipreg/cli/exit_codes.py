@@ -2,16 +2,14 @@
 
 from gossipreg.errors import BadConfig, CannotStartYet, GossipregError
 
-USAGE, UNREACHABLE, REFUSED, NOT_STARTED, NOT_STARTED_YET, NOT_WRITTEN, INTERRUPTED, READER_GONE = (
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    130,
-    141,
-)
+USAGE = 2
+UNREACHABLE = 3
+REFUSED = 4
+NOT_STARTED = 5
+NOT_STARTED_YET = 6
+NOT_WRITTEN = 7
+INTERRUPTED = 130
+READER_GONE = 141
 
 
 def of_start(error: GossipregError) -> int:

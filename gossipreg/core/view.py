@@ -115,7 +115,7 @@ class View:
 
     @property
     def out(self) -> bool:
-        """Whether others take it for dead, again and again by its own fault, and it has not come back yet."""
+        """Whether this member is damped: declared dead repeatedly by a fault of its own, and not back yet."""
         return self._context.damped
 
     @property
@@ -149,7 +149,7 @@ class View:
         return self.table.changes.ids
 
     def acks_missing(self) -> list[NodeId]:
-        """The living members that have not acked our row since `await_acks`; empty if nobody waits."""
+        """The living members that have not acked our row since `await_acks`; empty if no client waits for them."""
         return self._row_acks.missing()
 
     @property

@@ -1,8 +1,8 @@
 """The bytes that the clients of the local socket make the sidecar keep, all together, and the bounds on them.
 
-Three kinds: messages that wait behind the one that is being written; the messages that are being written, of which
-bytes that many clients share count once; and parts of requests. Clients that do not read must not take the memory of
-the machine, nor those that send requests without an end.
+Three kinds: messages that wait behind the one that is being written; the messages that are being written, where bytes
+that many clients share count once; and parts of requests. Neither clients that do not read, nor clients that send
+requests without an end, may take the memory of the machine.
 """
 
 from collections.abc import Iterable

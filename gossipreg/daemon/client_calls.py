@@ -27,7 +27,7 @@ WATCH: dict[str, Check] = {"name": check.service_name, "names": check.service_na
 
 @dataclass(frozen=True, slots=True)
 class LocalApi:
-    """What clients of the local socket may ask for."""
+    """The methods, watches and notifications for clients of the local socket."""
 
     methods: Methods
     watches: Watches

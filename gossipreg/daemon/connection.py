@@ -37,7 +37,7 @@ TURN_BYTES = 16 * 1024
 REQUEST_COST_BYTES = 512
 """The cost of a request beside its reply: 32 of the smallest make a turn, about half a millisecond."""
 REST_READS = 16
-"""Of a client whose connection is about to be closed."""
+"""Reads of what a client sent before its connection is closed."""
 LET_READ_BYTES = 64 * 1024
 """Requests are read on while no more than this waits to be written."""
 
@@ -149,7 +149,8 @@ class LocalConnection:
         return b""
 
     def hold(self, held_bytes: int) -> bool:
-        """So many bytes wait for the rest of a request. False: that is too much for all clients together."""
+        """Note that this number of bytes waits for the rest of a request. Returns False if all clients together
+        hold too many."""
         before, self._held_bytes = self._held_bytes, held_bytes
         if self._all.hold(before, held_bytes):
             return True
@@ -161,7 +162,7 @@ class LocalConnection:
         self._answered = trio.Event()
 
     def end_answer(self) -> None:
-        """What was asked is answered."""
+        """The request is answered."""
         if self._answered is not None:
             self._answered.set()
             self._answered = None

@@ -139,7 +139,7 @@ class HttpSpeaker:
             pass
 
     def push(self, *pieces: bytes) -> None:
-        """Write whole lines to the stream. On a connection without one there is nobody who reads them."""
+        """Write whole lines to the stream. On a connection without a stream they are dropped."""
         if self._streams:
             self._connection.outgoing.push(*self._chunk(pieces))
 

@@ -32,10 +32,10 @@ MAX_WEIGHT = 65_535
 MAX_HOLD_S = 60.0
 MAX_WAIT_S = 3600.0
 MAX_IDS = 16_384
-"""Of members, in one request."""
+"""The ids of members in one request."""
 PAGE_DEFAULT = 1000
 PAGE_MAX = 10_000
-"""Of `services` and `members`: some 2 MB in MessagePack."""
+"""The most entries on a page of `services` and `members`: some 2 MB in MessagePack."""
 
 
 def take_untrusted(method: str, params: dict[str, Any], allowed: dict[str, Check], *required: str) -> dict[str, Any]:

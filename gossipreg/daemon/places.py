@@ -2,8 +2,8 @@
 
 Owns the bounds on connections: of all, of one user, of one process; the last places are kept for root and the sidecar's
 own user. If a new client finds no place, the user with the most connections loses the one that has been idle for
-longest. So no user can lock out another, and no number of idle processes a client that has just come. A connection is
-not idle while it watches, holds a service, or waits for an answer. If none is idle, the new client is refused.
+longest. So no user can lock out another, and idle processes, however many, cannot lock out a new client. A connection
+is not idle while it watches, holds a service, or waits for an answer. If none is idle, the new client is refused.
 
 Everything is counted as it changes, so that a connection costs the same whatever the number of others.
 """
@@ -32,7 +32,7 @@ class PlaceLimits:
 
 
 def limits_for(clients: int) -> PlaceLimits:
-    """The limits where there is room for so many clients in all."""
+    """The limits if there is room for this number of clients in all."""
     return PlaceLimits(all=clients, of_user=clients * 3 // 4, kept=min(KEPT_MAX, clients // 8))
 
 

@@ -1,9 +1,9 @@
-"""What this sidecar knows of the cluster, for clients that keep the answers: the method `state` and its notification.
+"""The state of this sidecar, for clients that keep answers: the method `state` and its notification.
 
 A client that holds the last instances must know what a change means: an instance that is removed by a sidecar that is
 synced is gone, and one that a restarted sidecar does not list may only be unknown to it. So a notification of the state
 comes before the changes of the same step. It comes when `knowledge` or `others` changes: an idle cluster sends none,
-and members that come and go wake nobody as long as there is another one.
+and members that come and go cause none as long as there is another one.
 """
 
 from collections.abc import Callable
@@ -47,8 +47,8 @@ class StateFollowers:
         self._followers.pop(reader, None)
 
     def look(self, _changed: object = None) -> None:
-        """Notify the clients if the state is another one than the last time. Called before they are told of changes
-        that may follow from it."""
+        """Notify the clients if the state differs from that of the last call. Call it before their watches are notified
+        of changes that may follow from the state."""
         changing = self._changing()
         if changing == self._last:
             return

@@ -24,14 +24,15 @@ MAX_REQUEST_BYTES = 1 << 20
 MAX_REPLY_BYTES = 64 << 20
 """What a client takes from its own sidecar: more than a lookup of the largest table gives."""
 MAX_WATCHES = 4096
-"""Of one connection: a program that follows a thousand names is one client."""
+"""The watches of one connection: a program that follows a thousand names is one client."""
 MAX_QUEUE_BYTES = 4 << 20
 MAX_DEPTH = 8
 """Containers within containers in a request's parameters."""
 COUNTED_FROM_BYTES = 64 * 1024
 """Smaller messages are built without counting: at worst 64 thousand empty lists, 4 MiB for a moment."""
 BYTES_A_CONTAINER = 32
-"""A larger message has at most one container for so many bytes. An instance takes over 200 bytes and has four."""
+"""A larger message has at most one container for each 32 of its bytes. An instance takes over 200 bytes
+and has four."""
 
 SMALL_BYTES = 4096
 """No more than this is measured twice."""

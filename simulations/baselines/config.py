@@ -22,7 +22,7 @@ class BaselineConfig(Config):
     suspicion_max_multiplier: float = 1.0
     """The time to refute begins at this times the least one (Lifeguard 3.2). With 1 it is SWIM's constant."""
     suspicion_confirmations: int = 0
-    """So many independent confirmations shorten it to the least one (Lifeguard 3.2)."""
+    """This number of independent confirmations shortens it to the least one (Lifeguard 3.2)."""
 
 
 _PROBE_TIMEOUT_S = 0.5

@@ -88,7 +88,7 @@ class BaselineDetector:
         """Only a very long stall comes here (`config.py`). Send the probes under way again, as our own detector does;
         the suspicions run on."""
         for voided in self._prober.on_stall(late_s):
-            if voided.again:
+            if voided.ask_helpers:
                 self._suspicions.on_failed(ProbeFailed(voided.id, self._context.now, refused=False))
             else:
                 self._prober.probe(voided.id)

@@ -196,8 +196,8 @@ class GossipedSuspicions:
             self._context.timers.cancel(RefuteOver(id, held.liveness))
 
     def _refute_s(self, confirmations: int) -> float:
-        """The time to refute, after so many confirmations (Lifeguard 3.2). With a maximum multiplier of 1 it is SWIM's
-        constant."""
+        """The time to refute after this number of confirmations (Lifeguard 3.2). With a maximum multiplier of 1 it
+        is SWIM's constant."""
         config = self._config
         members = len(self._ring)
         least = config.suspicion_multiplier * max(1.0, math.log10(max(members, 1))) * config.period_s

@@ -1,4 +1,4 @@
-"""Whose turn it is: SWIM's random order, with one probe at a time.
+"""The order of probes: SWIM's random order, with one probe at a time.
 
 Owns: the order of the present round, and the member whose probe has not ended yet. Never knows: how it is probed.
 """

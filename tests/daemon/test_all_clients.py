@@ -50,7 +50,7 @@ def test_bytes_that_many_share_count_once(steps: list[tuple[int, list[bytes]]]) 
     assert all.writing_bytes == 0
 
 
-def test_who_has_read_nothing_for_longest_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_without_progress_for_longest_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(all_clients, "MAX_WRITING_BYTES", 2 * COUNTED_FROM_BYTES + 100)
     all = AllClients()
     first, second, third = (Written(all) for _ in range(3))

@@ -1,4 +1,4 @@
-"""The failure detector: whom to probe when, and what becomes of a member that does not ack.
+"""The failure detector: which member is probed when, and what follows if a member does not ack.
 
 Owns: whose turn it is, and the order in which its inner parts act: prober, suspicions, local health and lossy pairs. No
 other part of the node calls those. Never knows: how a ping is matched with its ack (`prober.py`), how a suspicion ends
@@ -193,7 +193,7 @@ class FailureDetector:
         voided_probes = self._prober.on_stall(late_s)
         self._suspicions.on_stall(late_s)
         for voided in voided_probes:
-            if voided.again:
+            if voided.ask_helpers:
                 self._suspicions.ask_helpers(voided.id)
             else:
                 self._prober.probe(voided.id)

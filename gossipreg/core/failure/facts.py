@@ -1,8 +1,8 @@
-"""What failure detection finds out.
+"""The facts that failure detection finds.
 
-Owns: the facts, as values: those that the prober gives the detector, and those that the detector gives the node. Never
-knows: what follows from them. The node hands each fact to the parts that have to act on it, in the order that stands in
-`core/order.py`.
+Owns: these facts, as values: those that the prober gives the detector, and those that the detector gives the node.
+Never knows: what follows from them. The node hands each fact to the parts that have to act on it, in the order that
+stands in `core/order.py`.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class ProbeVoided:
     """This process stood still while it waited for the ack of a probe of its own, so a missing ack means nothing."""
 
     id: NodeId
-    again: bool
+    ask_helpers: bool
     """`voided_probes` probes of this member were voided in a row, so helpers have to ping it."""
 
 
@@ -86,7 +86,7 @@ class Acked(FailureFact):
 
 @dataclass(frozen=True, slots=True)
 class DeclaredDead(FailureFact):
-    """A suspicion has ended: the member is dead. Gossip that."""
+    """This member is dead: its suspicion has ended so, or another member answers at its address. Gossip that."""
 
     id: NodeId
     why: str

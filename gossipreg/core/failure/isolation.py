@@ -1,10 +1,10 @@
-"""Isolation: whether this member receives nothing from anybody, and what its answers are worth then.
+"""Isolation: whether this member receives nothing from any member, and how its answers are marked then.
 
 Owns: when the last long silence ended, and whether this member is isolated. Never knows: which member is suspected.
 
-A member that receives nothing from anybody must not declare others dead: most likely its own link is down. Its answers
-stay as they were, marked stale, for `alone_s`; then the services of others leave the answers, until any member is heard
-again. So a broken cable of its own never empties a lookup at once, and a dead member is not served for ever.
+A member that receives nothing from any member must not declare others dead: most likely its own link is down. Its
+answers stay as they were, marked stale, for `alone_s`; then the services of others leave the answers, until any member
+is heard again. So a broken cable of its own never empties a lookup at once, and a dead member is not served for ever.
 """
 
 from dataclasses import dataclass

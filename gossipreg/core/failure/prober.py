@@ -217,9 +217,9 @@ class Prober:
     def _void(self, target: NodeId) -> ProbeVoided:
         voided = self._voided.pop(target, 0) + 1
         if voided >= self._context.config.voided_probes:
-            return ProbeVoided(target, again=True)
+            return ProbeVoided(target, ask_helpers=True)
         self._voided[target] = voided
-        return ProbeVoided(target, again=False)
+        return ProbeVoided(target, ask_helpers=False)
 
     # -- forgetting --------------------------------------------------------------------------------------------------
 

@@ -1,1 +1,1 @@
-"""What a member does about itself: its own row and address, identity conflicts, leaving."""
+"""The parts that deal with this member itself: its own row and address, identity conflicts, leaving."""

@@ -1,4 +1,4 @@
-"""What other members send about this member: the version of our row that they hold, and claims about our life.
+"""Messages of other members about this member: the version of our row that they hold, and claims about our life.
 
 Owns: the answer to each. Never knows: what is sent about other members.
 

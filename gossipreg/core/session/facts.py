@@ -1,4 +1,4 @@
-"""What a handshake found out about another process.
+"""The facts that a handshake finds about another process.
 
 Owns: the facts, as values. Never knows: what follows from them. The node hands each fact to the parts that have to act
 on it, in the order that stands in `core/order.py`.

@@ -75,7 +75,7 @@ class Outbox:
         """The largest datagram to an address, bytes, if it is not the base."""
         self._budget = TokenBucket(float(config.send_bytes_s), float(config.send_bytes_s), now)
         self._reserve_bytes = _reserves(config)
-        """What must be left of the budget for a message of each class to be sent."""
+        """By class, the part of the budget that must be left for a message to be sent, bytes."""
         self._waiting: dict[Address, _Waiting] = {}
         self._waiting_bytes = 0
         self._size_probes: list[tuple[Address, bytes]] = []

@@ -1,4 +1,4 @@
-"""What is known: rows and their content, the table, and the membership index (ring, catalog) that follows it.
+"""What a member knows: rows and their content, the table, and the membership index (ring, catalog) that follows it.
 
 The entries of one row:
 

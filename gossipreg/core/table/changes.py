@@ -1,4 +1,4 @@
-"""What the current input has changed in the table: the only list of changed rows.
+"""The rows that the current input has changed: the only list of them.
 
 Owns: for each changed row, which slots of its content may read differently, whether its member is shown differently,
 and whether the membership index has followed the change. Never knows: why a row changed, or what follows from it.

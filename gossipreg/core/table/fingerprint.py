@@ -1,4 +1,5 @@
-"""The fingerprint of the table: 64 bits that are equal if and only if two tables are equal, and one hash a bucket.
+"""The fingerprint of the table, and one hash for each bucket of it: 64 bits that two members share if their tables are
+equal, and with a chance of 1 in 2**64 if they are not.
 
 Owns: the XOR of the hashes of all rows, the same for each bucket (the rows whose ids begin with the same byte), and
 which rows are in it, in order of id. Must never know: how a row came to change, or who compares.

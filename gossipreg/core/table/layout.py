@@ -67,7 +67,7 @@ def chunks_of(value: bytes) -> list[bytes]:
 
 
 def head_of(value: bytes, chunks: list[bytes]) -> bytes:
-    """What part 0 stores for this value, which was cut into these chunks."""
+    """The bytes that part 0 stores for this value, which was cut into these chunks."""
     return _HEAD_LAYOUT.pack(HEAD, len(chunks), len(value)) if chunks else WHOLE + value
 
 

@@ -2,7 +2,7 @@
 
 Owns: the last known state of each member, and the two local notes that keep members out of our own answers: hidden (its
 port is refused, and nobody is there to confirm it; or it speaks no version of the protocol that we speak) and alone
-(nobody is heard). Never knows: how a row came to change.
+(this member is isolated). Never knows: how a row came to change.
 
 After each message and timer the node asks it to `refresh`: for every row that changed in the table, it puts the member
 on the ring or takes it off, and brings the catalog up to date. It returns as facts what other parts have to do then.
@@ -71,9 +71,7 @@ class MembershipIndex:
             if row is None:
                 self._forget(id)
                 continue
-            if (
-                row.quarantined or change.shown_differently
-            ):  # a quarantined one is shown nowhere, but its owner is probed
+            if row.quarantined or change.shown_differently:  # a quarantined row is not shown, but its owner is probed
                 row = self._follow(id, row)
             if row.hidden:
                 self._facts.append(HiddenRowChanged(id))

@@ -17,7 +17,7 @@ from gossipreg.model import Version
 from gossipreg.wire.messages import Delta
 
 Taken = tuple[MergeOutcome, Sequence[int]]
-"""What became of a page, and part 0 of each slot of the row's content whose view may have changed."""
+"""The outcome of a page, and part 0 of each slot of the row's content whose view may have changed."""
 _NOTHING: Taken = MergeOutcome.NOTHING, ()
 _GAP: Taken = MergeOutcome.GAP, ()
 

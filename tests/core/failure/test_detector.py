@@ -10,6 +10,8 @@ from gossipreg.core.context import Context
 from gossipreg.core.failure.detector import FailureDetector
 from gossipreg.core.failure.facts import Acked, CutOff, DeclaredDead, FailureFact, Hidden
 from gossipreg.core.failure.interface import Detector
+from gossipreg.core.failure.prober import ProbeDue
+from gossipreg.core.failure.suspicion import NextRound
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Outbox
 from gossipreg.core.session.round_trips import RoundTrips
@@ -22,6 +24,7 @@ from gossipreg.wire.messages import Ack, Claim, Message, Nack, PingReq, Probe
 from gossipreg.wire.seal import Sealer
 from simulations.baselines.config import lifeguard
 from simulations.baselines.detector import BaselineDetector
+from simulations.baselines.suspicion import IndirectOver
 from tests.core.cluster import KEY, START, WALL_MS
 from tests.core.speaker import GENERATION, Speaker
 
@@ -102,14 +105,18 @@ def test_an_ack_of_another_member_at_the_address_replaces_the_target(made: Calla
 
 @BOTH
 def test_a_forgotten_member_leaves_no_suspicion_and_no_probe_timer(made: Callable[[Bench], Detector]) -> None:
-    bench = Bench(3)
+    bench = Bench(1)
     detector, peer = made(bench), bench.peers[0]
     detector.probe(peer.id)
-    bench.run(detector, START + 0.5)
+    bench.run(detector, START + 2 * lan.period_s)
+    detector.probe(peer.id)
+    own = {timer for timer in bench.context.timers._due if isinstance(timer, ProbeDue | NextRound | IndirectOver)}
+    assert {type(timer) for timer in own} >= {ProbeDue}
+    assert len({type(timer) for timer in own}) == 2, "a probe, and a suspicion or an indirect ping"
     bench.ring.remove(peer.id)
     assert detector.forget(peer.id) == []
     assert detector.suspicion(peer.id) is None
-    assert not any(getattr(timer, "id", None) == peer.id for timer in bench.context.timers._due)
+    assert own.isdisjoint(bench.context.timers._due)
 
 
 def suspected(bench: Bench, detector: FailureDetector, *, refused: bool) -> Speaker:
