@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, NamedTuple, Protocol
 
 import pytest
@@ -101,7 +102,9 @@ class Loop:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        self.run: Callable[[Any], Any] = self.runner.run
+
+    def run(self, awaitable: Any) -> Any:
+        return self.runner.run(awaitable, context=copy_context())
 
 
 class AsyncHttpx(Loop):
