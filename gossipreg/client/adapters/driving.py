@@ -36,9 +36,9 @@ def send_all(
                 try:
                     response, error = send(instance), None
                 except Exception as raised:
-                    error = raised
                     if not exchange.failed(classify(raised)):
                         raise
+                    response, error = None, raised
                 else:
                     if not exchange.answered(answer(response)):
                         return response
@@ -47,8 +47,11 @@ def send_all(
             if response is not None:
                 discard(response)
             raise
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            error = None  # its traceback refers to this frame, and would keep sockets until the next collection
         assert response is not None
         return response
 
@@ -72,9 +75,9 @@ async def send_all_async(
                 try:
                     response, error = await send(instance), None
                 except Exception as raised:
-                    error = raised
                     if not exchange.failed(classify(raised)):
                         raise
+                    response, error = None, raised
                 else:
                     if not exchange.answered(answer(response)):
                         return response
@@ -83,7 +86,10 @@ async def send_all_async(
             if response is not None:
                 await discard(response)
             raise
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            error = None  # its traceback refers to this frame, and would keep sockets until the next collection
         assert response is not None
         return response

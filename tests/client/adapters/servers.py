@@ -39,7 +39,7 @@ class Instance:
         self._thread.start()
 
     def stop(self) -> None:
-        """Refuse connections from now on, and end those that are open."""
+        """Refuse connections from now on. Those that are open are served further."""
         self.closing.set()
         self.finish.set()
         if self._thread.is_alive():
