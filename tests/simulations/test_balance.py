@@ -84,6 +84,23 @@ def test_the_heaviest_of_an_idle_service_gets_its_share(seed: int) -> None:
         shares = figures(policy, label, seed, nodes=3, duration_s=8.0)["share"]
         assert len(shares) == 2  # the lightest gets too few requests to be measured
         assert min(shares) > 0.85, policy
+        assert max(shares) < 1.35, policy
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_clients_with_few_requests_find_the_fast_servers(seed: int) -> None:
+    label = "clients=200 service_ms=220 load=0.5 speeds=mixed"
+    theirs = figures("least_request", label, seed, nodes=10, duration_s=25.0)["errors"][0]
+    assert theirs > 10
+    assert figures("ours", label, seed, nodes=10, duration_s=25.0)["errors"][0] <= 0.3 * theirs
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_clients_with_few_requests_do_not_herd(seed: int) -> None:
+    label = "clients=200 service_ms=120 load=0.6"
+    shares = figures("ours", label, seed, nodes=10, duration_s=30.0)["share"]
+    assert len(shares) == 10
+    assert 0.85 < min(shares) <= max(shares) < 1.15
 
 
 def test_prequal_sends_three_probes_a_request() -> None:

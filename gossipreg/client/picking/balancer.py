@@ -33,6 +33,9 @@ OVERDUE_AFTER = 10.0
 OVERDUE_EVERY_S = 10.0
 LOAD_VALID_S = 1.0
 """What a server said about its load is old after that."""
+OTHERS_PART = 0.25
+"""How much a request of another client counts, against 1 of an own one. What servers say is the same for all clients
+and a little old: counted in full, all would run to the same instance (the laboratory's scenario `balance`)."""
 FAILED_LATENCY = 2.0
 """A failure counts as at least so many times the p95."""
 FAILED_AT_FIRST_S = 1.0
@@ -210,7 +213,7 @@ class Balancer:
         del self._open[pick]
         state = pick.state
         if load is not None and not state.gone:
-            self._report(state, float(max(0, load - state.in_flight)), now + LOAD_VALID_S)
+            self._report(state, OTHERS_PART * max(0, load - state.in_flight), now + LOAD_VALID_S)
         state.in_flight -= 1
         state.load -= 1.0
         self.in_flight -= 1

@@ -37,7 +37,7 @@ class InstanceState:
         # balancer
         self.in_flight = 0
         self.others = 0.0
-        """Requests of other clients that the instance has in flight, as its last `gossipreg-load` said."""
+        """What the requests of other clients count that it has in flight, as its last `gossipreg-load` said."""
         self.others_until = NEVER
         self.load = 0.0
         """`in_flight` + `others`."""

@@ -26,6 +26,8 @@ const OVERDUE_AFTER = 10;
 const OVERDUE_EVERY_S = 10;
 /** What a server said about its load is old after that. */
 const LOAD_VALID_S = 1;
+/** How much a request of another client counts, against 1 of an own one: what servers say is the same for all. */
+const OTHERS_PART = 0.25;
 /** A failure counts as at least so many times the p95. */
 const FAILED_LATENCY = 2;
 /** The latency of a failure while no request of the service has succeeded yet. */
@@ -204,7 +206,9 @@ export class Balancer {
     pick.ended = true;
     this.#open.delete(pick);
     const { state } = pick;
-    if (load !== null && !state.gone) this.#report(state, Math.max(0, load - state.inFlight), now + LOAD_VALID_S);
+    if (load !== null && !state.gone) {
+      this.#report(state, OTHERS_PART * Math.max(0, load - state.inFlight), now + LOAD_VALID_S);
+    }
     state.inFlight--;
     state.load--;
     this.inFlight--;

@@ -1,18 +1,17 @@
 // How long requests take: one figure an instance for picking, and the quantiles of a service for timeouts.
 //
 // The figure of an instance is an average that forgets: old samples lose weight with time (Finagle's `peak_ewma`
-// without the peak). A figure counts only with 5 samples in 10 s, and it moves towards the median of the other
-// instances while no new sample comes: otherwise all clients would crowd the one instance that was fast last.
+// without the peak). It moves towards the median of the instances while no new sample comes, and is forgotten after
+// 30 s: otherwise a slow instance would never be tried again.
 
-export const SAMPLES_MIN = 5;
-/** A figure needs SAMPLES_MIN samples within FRESH_S. */
-const FRESH_S = 10;
+/** A figure counts until so long after its last sample. */
+const FRESH_S = 30;
 /** A sample that came AVERAGE_S after the one before counts 63 %. */
 const AVERAGE_S = 2;
-/** The least that one sample counts, however fast they come: an average over about 20. */
-const SAMPLE_SHARE_MIN = 0.05;
+/** The least that one sample counts, however fast they come: an average over few is noisy. */
+const SAMPLE_SHARE_MIN = 0.002;
 /** The time constant with which a figure moves towards the median. */
-export const DECAY_S = 5;
+export const DECAY_S = 10;
 const MEDIAN_EVERY_S = 0.25;
 /** Figures that the median is taken of: enough for a median, and the cost has a bound. */
 const MEDIAN_OF_MAX = 101;
@@ -22,18 +21,14 @@ export class LatencyEstimate {
   averageS = 0;
   lastAt = -Infinity;
   freshUntil = -Infinity;
-  /** When the last SAMPLES_MIN samples came. */
-  #times = [];
+  #samples = 0;
 
   add(latencyS, now) {
-    const times = this.#times;
-    let least = SAMPLE_SHARE_MIN;
-    if (times.length === SAMPLES_MIN) times.shift();
-    else least = 1 / (times.length + 1); // the plain average of the first samples
-    this.averageS += (latencyS - this.averageS) * Math.max(least, 1 - Math.exp((this.lastAt - now) / AVERAGE_S));
-    times.push(now);
+    this.#samples += 1;
+    const counts = Math.max(SAMPLE_SHARE_MIN, 1 / this.#samples, 1 - Math.exp((this.lastAt - now) / AVERAGE_S));
+    this.averageS += (latencyS - this.averageS) * counts;
     this.lastAt = now;
-    if (times.length === SAMPLES_MIN) this.freshUntil = times[0] + FRESH_S;
+    this.freshUntil = now + FRESH_S;
   }
 
   /** The latency to reckon with. `medianS`: of the other instances. */
