@@ -202,8 +202,8 @@ class NodeOrder(NodeCommands):
         goal = Version(delta.generation, delta.head)
         if merged.content_rose and gossip_on and row is not None and not row.quarantined:
             self._dissemination.queue_row(id, merged.before, received_from=peer)
-        if merged.outcome is MergeOutcome.REFUSED:
-            if self.table.full:
+        if merged.outcome in (MergeOutcome.REFUSED, MergeOutcome.FULL):
+            if merged.outcome is MergeOutcome.FULL:
                 self._context.event("table_full", id=id.hex())
             self._pulls.done(id)
         elif pulled:

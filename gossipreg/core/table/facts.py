@@ -17,7 +17,9 @@ class MergeOutcome(Enum):
     GAP = "gap"
     """It begins after what we have, or the owner has thrown away tombstones that we have not seen: pull."""
     REFUSED = "refused"
-    """It would exceed a limit; counted."""
+    """It would exceed a limit of its row; counted."""
+    FULL = "full"
+    """It would exceed a limit of the table, and no row can make room; counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,8 +164,9 @@ class Table:
         held, before, answered = row.liveness, row.content_version, row.answers
         if row is self.own or delta.generation < held.generation or _is_known(row, before, delta):
             return Merged(MergeOutcome.NOTHING, before, before)
-        if not self._has_room(row, delta, now):
-            return Merged(MergeOutcome.REFUSED, before, before)
+        refused = self._refused_as(row, delta, now)
+        if refused is not None:
+            return Merged(refused, before, before)
         row = self._to_change(row)
         if delta.generation > held.generation:
             row.liveness, row.reporter, row.shadow = Liveness(delta.generation, 0, Rank.ALIVE), None, None
@@ -230,8 +231,9 @@ class Table:
         """Add the row of a member that is not known yet, from a page of it."""
         if delta.base > 0:
             return Merged(MergeOutcome.GAP, NOTHING, NOTHING)
-        if not self._has_room(None, delta, now):
-            return Merged(MergeOutcome.REFUSED, NOTHING, NOTHING)
+        refused = self._refused_as(None, delta, now)
+        if refused is not None:
+            return Merged(refused, NOTHING, NOTHING)
         row = self.rows[delta.id] = Row(delta.id, Liveness(delta.generation, 0, Rank.ALIVE), now)
         outcome, slots = take_delta(row, delta, self.counts)
         read_own_entry(row, now, self.counts)
@@ -259,31 +261,27 @@ class Table:
             self._remove(self.rows[id], now)
         return due
 
-    def _has_room(self, row: Row | None, delta: Delta, now: float) -> bool:
-        """Whether the limits allow this delta. If the table is full, forget dead and left rows, those due first."""
+    def _refused_as(self, row: Row | None, delta: Delta, now: float) -> MergeOutcome | None:
+        """The outcome of this delta if a limit forbids it, else None. If the table is full, forget dead and left rows,
+        those due first."""
         more = sum(ENTRY_BYTES + len(value or b"") for _, _, value in delta.entries)
         content = None if row is None else row.shadow or row.content
         if content is not None and content.size_bytes + more > _SLACK * MAX_ROW_BYTES:
             self.counts["row_too_large"] += 1
-            return False
+            return MergeOutcome.REFUSED
         if content is not None and content.services + len(delta.entries) > _SLACK * MAX_SERVICES_A_ROW:
             self.counts["too_many_services"] += 1
-            return False
+            return MergeOutcome.REFUSED
         rows, more = (1, more + ROW_BYTES) if row is None else (0, more)
         while self._would_be_full(rows, more):
             gone = self._forgetting.first_gone(but=delta.id)
             if gone is None:
                 self.counts["table_full"] += 1
                 self._refused = rows, more
-                return False
+                return MergeOutcome.FULL
             self.counts["evicted"] += 1
             self._remove(self.rows[gone], now)
-        return True
-
-    @property
-    def full(self) -> bool:
-        """Whether the table has refused something for which it has had no room since; see `has_room_again`."""
-        return self._refused is not None
+        return None
 
     def has_room_again(self) -> bool:
         """Whether the table was full, and has room now for what it refused last, also by forgetting a dead row. From

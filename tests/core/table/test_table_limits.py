@@ -28,7 +28,7 @@ def test_at_the_limit_of_rows_the_dead_make_room_and_then_nobody(monkeypatch: py
     page = owner(8, b"a").page(node(8), NOTHING, 1400)
     assert page is not None
     merged = two.merge_delta(page, from_owner=True, synced=True, now=3.0)
-    assert merged.outcome is MergeOutcome.REFUSED
+    assert merged.outcome is MergeOutcome.FULL
     assert list(two.rows) == [node(2), node(5), node(6), node(7)]
     assert dict(two.counts) == {"evicted": 2, "table_full": 1}
 
@@ -38,13 +38,13 @@ def test_a_full_table_is_full_until_a_row_can_make_room(monkeypatch: pytest.Monk
     two = table(2)
     for number in (3, 4):
         pull(two, owner(number, b"a"), node(number))
-    assert (two.full, two.has_room_again()) == (False, False), "nobody was refused"
+    assert (_full(two), two.has_room_again()) == (False, False), "nobody was refused"
     page = owner(5, b"a").page(node(5), NOTHING, 1400)
     assert page is not None
-    assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.REFUSED
-    assert (two.full, two.has_room_again()) == (True, False)
+    assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.FULL
+    assert (_full(two), two.has_room_again()) == (True, False)
     kill(two, node(3))
-    assert (two.has_room_again(), two.full, two.has_room_again()) == (True, False, False), "it is said once"
+    assert (two.has_room_again(), _full(two), two.has_room_again()) == (True, False, False), "it is said once"
     pull(two, owner(5, b"a"), node(5))
     assert list(two.rows) == [node(2), node(4), node(5)]
 
@@ -53,7 +53,15 @@ def test_a_row_beyond_its_own_limit_makes_no_table_full(monkeypatch: pytest.Monk
     one, two = owner(1, bytes(3000)), table(2)
     monkeypatch.setattr(replica_module, "MAX_ROW_BYTES", 1000)
     assert [step.outcome for step in _pages(two, one)][-1] is MergeOutcome.REFUSED
-    assert not two.full
+    assert not _full(two)
+    page = owner(5, b"a").page(node(5), NOTHING, 1400)
+    assert page is not None
+    monkeypatch.setattr(replica_module, "MAX_ROWS", 2)
+    assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.FULL
+    again = one.page(node(1), two.rows[node(1)].pull_from, 1400)
+    assert again is not None
+    refused = two.merge_delta(again, from_owner=True, synced=True, now=0.0).outcome
+    assert (refused, _full(two)) == (MergeOutcome.REFUSED, True), "the full table is not why"
 
 
 def test_at_the_byte_limit_a_dead_row_is_not_evicted_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +72,7 @@ def test_at_the_byte_limit_a_dead_row_is_not_evicted_for_itself(monkeypatch: pyt
     one.write(KIND_SERVICE, 1, bytes(300), 0.0)
     page = one.page(node(1), two.rows[node(1)].version, 1400)
     assert page is not None
-    assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.REFUSED
+    assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.FULL
     assert two.expire(CONFIG.dead_row_brief_s) == [node(1)], "it is still forgotten in its time"
 
 
@@ -75,6 +83,11 @@ def test_a_row_beyond_its_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     assert steps[-1] is MergeOutcome.REFUSED
     assert two.counts["row_too_large"] == 1
     assert two.rows[node(1)].size_bytes < 2 * 1000 + replica_module.ROW_BYTES
+
+
+def _full(of: Table) -> bool:
+    """Whether the table has refused something for which it has had no room since."""
+    return of._refused is not None
 
 
 def _pages(to: Table, source: Table) -> list[Merged]:
