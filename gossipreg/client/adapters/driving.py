@@ -44,6 +44,7 @@ def send_all(
                         return response
                 sleep(exchange.wait_s)
         except BaseException:
+            error = None
             if response is not None:
                 discard(response)
             raise
@@ -83,6 +84,7 @@ async def send_all_async(
                         return response
                 await sleep_async(exchange.wait_s)
         except BaseException:
+            error = None
             if response is not None:
                 await discard(response)
             raise
