@@ -363,7 +363,7 @@ MUTATIONS = [
     ),
     Mutation(
         "full_table_takes_no_account_of_gone_rows",
-        "if self._refused is None or (self._would_be_full(*self._refused) and not self._forgetting.some_gone):",
+        "if self._refused is None or (self._would_be_full(*self._refused) and not some_gone):",
         "if self._refused is None or self._would_be_full(*self._refused):",
         likely="table_limits",
     ),

@@ -55,10 +55,9 @@ class Forgetting:
                 found.append(NodeId(id))
         return found
 
-    @property
-    def some_gone(self) -> bool:
-        """Whether there is a dead or left row, which makes room for another."""
-        return len(self._gone) > 0
+    def some_gone(self, but: NodeId) -> bool:
+        """Whether there is a dead or left row other than `but`, which makes room for it."""
+        return len(self._gone) > (but in self._gone)
 
     def first_gone(self, but: NodeId) -> NodeId | None:
         """The dead or left row that is due first, to make room for another; never `but`. None if there is none."""

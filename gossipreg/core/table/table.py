@@ -70,6 +70,8 @@ class Table:
         self._forgetting = Forgetting(config)
         self._refused: tuple[int, int] | None = None
         """The rows and bytes for which the table had no room, the last time that it refused any; None: it has room."""
+        self._refused_id = own_id
+        """The row that it refused then: it never makes room for itself."""
         self._changed(self.own, answered=True, now=now)
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -277,7 +279,7 @@ class Table:
             gone = self._forgetting.first_gone(but=delta.id)
             if gone is None:
                 self.counts["table_full"] += 1
-                self._refused = rows, more
+                self._refused, self._refused_id = (rows, more), delta.id
                 return MergeOutcome.FULL
             self.counts["evicted"] += 1
             self._remove(self.rows[gone], now)
@@ -286,7 +288,8 @@ class Table:
     def has_room_again(self) -> bool:
         """Whether the table was full, and has room now for what it refused last, also by forgetting a dead row. From
         then on it is not full."""
-        if self._refused is None or (self._would_be_full(*self._refused) and not self._forgetting.some_gone):
+        some_gone = self._forgetting.some_gone(but=self._refused_id)
+        if self._refused is None or (self._would_be_full(*self._refused) and not some_gone):
             return False
         self._refused = None
         return True

@@ -73,7 +73,9 @@ def test_at_the_byte_limit_a_dead_row_is_not_evicted_for_itself(monkeypatch: pyt
     page = one.page(node(1), two.rows[node(1)].version, 1400)
     assert page is not None
     assert two.merge_delta(page, from_owner=True, synced=True, now=0.0).outcome is MergeOutcome.FULL
+    assert not two.has_room_again(), "the only dead row is that which was refused"
     assert two.expire(CONFIG.dead_row_brief_s) == [node(1)], "it is still forgotten in its time"
+    assert two.has_room_again()
 
 
 def test_a_row_beyond_its_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
