@@ -4,7 +4,7 @@
 // somebody else takes the service out, or registers it anew, that stays so.
 
 import { idleTimer } from "./clock.mjs";
-import { Leaving, RequestError } from "./errors.mjs";
+import { Leaving, Refused, RequestError } from "./errors.mjs";
 import { openStream } from "./sidecar.mjs";
 
 const FIRST_WAIT_S = 0.05;
@@ -20,15 +20,18 @@ export class Attachment {
   #isClosed = false;
   #began = null; // {resolve, reject} until the first answer
   #onTakenOut;
+  #onOver;
   /** What `register` answered: {id, version}. */
   result = null;
 
-  /** findPath(): a promise of the socket's path. params: of `register`. onTakenOut(why): somebody else took it out. */
-  constructor(findPath, params, { ref, onTakenOut }) {
+  /** findPath(): a promise of the socket's path. params: of `register`. onTakenOut(why): somebody else took it out.
+   * onOver(): it is over, and does not come back. */
+  constructor(findPath, params, { ref, onTakenOut, onOver }) {
     this.#findPath = findPath;
     this.#params = { ...params, attach: true };
     this.#ref = ref;
     this.#onTakenOut = onTakenOut;
+    this.#onOver = onOver;
   }
 
   get id() {
@@ -48,9 +51,13 @@ export class Attachment {
     });
   }
 
-  /** Take the service out. */
+  /** Take the service out. A `begin` that still waits rejects with Refused. */
   close() {
+    if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#onOver();
+    this.#began?.reject(new Refused(`${this.#params.name} was closed before the sidecar had answered`));
+    this.#began = null;
     clearTimeout(this.#timer);
     this.#stream?.close();
     this.#stream = null;
@@ -89,6 +96,7 @@ export class Attachment {
     if (this.#isClosed) return;
     if (this.#began !== null) {
       this.#isClosed = true;
+      this.#onOver();
       this.#began.reject(error);
       return;
     }

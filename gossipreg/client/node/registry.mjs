@@ -92,6 +92,7 @@ export class Registry {
     const attachment = new Attachment(() => findSocket(this.#path), params, {
       ref: this.#ref,
       onTakenOut: onTakenOut ?? warnTakenOut(options.name),
+      onOver: () => void this.#attachments.delete(attachment),
     });
     this.#attachments.add(attachment);
     return attachment.begin();
