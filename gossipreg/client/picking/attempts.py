@@ -157,8 +157,12 @@ class LogicalCall:
         if not self._service.budget.spend(now):
             self._count("budget_used_up")
             return None
+        try:
+            attempt = self._begin(now, is_hedge=True)
+        except NoInstance:  # the others have left just now: the first attempt goes on
+            return None
         self._count("hedges")
-        return self._begin(now, is_hedge=True)
+        return attempt
 
     # -- fallback ------------------------------------------------------------------------------------------------------
 
@@ -180,7 +184,8 @@ class LogicalCall:
         try:
             pick = self._service.balancer.pick(now, self._key, avoid, left_s)
         except NoInstance:
-            self._close(None, "no_instance", now)
+            if not is_hedge:
+                self._close(None, "no_instance", now)
             raise
         self.attempts += 1
         self._count("attempts")

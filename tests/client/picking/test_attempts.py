@@ -258,6 +258,16 @@ def test_no_hedge_if(options: dict[str, Any], samples: int, instances: str) -> N
     assert call.hedge_at(call.next_attempt(0.0), 0.0) is None
 
 
+def test_the_first_attempt_goes_on_if_all_instances_leave_before_the_hedge() -> None:
+    one = measured(service(), 0.1)
+    call = begin(one, hedge=True)
+    first = call.next_attempt(0.0)
+    one.balancer.update((), 0.1)
+    assert call.hedge(0.1) is None
+    assert (call.is_over, one.balancer.in_flight, one.stats()["hedges"]) == (False, 1, 0)
+    assert call.ended(first, SUCCESS, 0.2) is AfterAttempt.FINAL
+
+
 def test_hedges_are_paid_from_the_retry_budget() -> None:
     one = measured(service(), 0.1)
     while one.budget.spend(0.0):

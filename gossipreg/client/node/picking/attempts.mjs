@@ -126,8 +126,15 @@ export class LogicalCall {
       this.#count("budget_used_up");
       return null;
     }
+    let attempt;
+    try {
+      attempt = this.#begin(now, true);
+    } catch (error) {
+      if (error instanceof NoInstance) return null; // the others have left just now: the first attempt goes on
+      throw error;
+    }
     this.#count("hedges");
-    return this.#begin(now, true);
+    return attempt;
   }
 
   // -- fallback -------------------------------------------------------------------------------------------------------
@@ -149,7 +156,7 @@ export class LogicalCall {
     try {
       pick = this.#service.balancer.pick(now, { key: this.#key, avoid: this.#tried, deadlineS: leftS });
     } catch (error) {
-      if (error instanceof NoInstance) this.#close(null, "no_instance", now);
+      if (error instanceof NoInstance && !isHedge) this.#close(null, "no_instance", now);
       throw error;
     }
     this.attempts++;
