@@ -103,7 +103,8 @@ class Balancer:
         self._due = NEVER
 
     def set_callers(self, callers: Mapping[str, float]) -> None:
-        """By zone, how many members have the service that this process belongs to; without one, how many members."""
+        """By zone, how many members have the service that this process belongs to. Without this call requests spread
+        over the zones by weight."""
         self._candidates.set_callers(callers)
         self._due = NEVER
 

@@ -94,7 +94,7 @@ class Candidates:
         return gone
 
     def set_callers(self, callers: Mapping[str, float]) -> None:
-        """By zone, how many members call this service."""
+        """By zone, how many members call this service. Without this call requests spread over the zones by weight."""
         self._callers = dict(callers)
 
     def ejection_changed(self, states: Iterable[InstanceState]) -> None:

@@ -14,8 +14,9 @@ INSTANCES_MIN = 6
 def zone_shares(own: str, callers: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
     """The part of this zone's requests that each zone gets; the parts sum to 1, and zones with nothing are left out.
 
-    `callers`: by zone, how many members call the service (those that have the calling service, else all members). This
-    process is one of them. `weights`: by zone, the weights of the instances that can be picked; the sum is above 0.
+    `callers`: by zone, how many members have the service that calls. This process is one of them. If no other one is
+    known, the requests spread over the zones by weight. `weights`: by zone, the weights of the instances that can be
+    picked; the sum is above 0.
     """
     counted = {**callers, own: max(1.0, callers.get(own, 0.0))}
     calling = sum(counted.values())

@@ -86,7 +86,8 @@ export class Balancer {
     this.#due = NEVER;
   }
 
-  /** By zone, how many members have the service that this process belongs to; without one, how many members. */
+  /** By zone, how many members have the service that this process belongs to. Without this call requests spread over
+   * the zones by weight. */
   setCallers(callers) {
     this.#candidates.setCallers(callers);
     this.#due = NEVER;
