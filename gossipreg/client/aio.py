@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any, Self, TypeVar
 
 from gossipreg.client.aio_calling import run_call
-from gossipreg.client.calling import left_of
 from gossipreg.client.instance import Instance
 from gossipreg.client.loops import checkpoint, loop_event
 from gossipreg.client.picked import PickedInstance, SinglePick
@@ -76,15 +75,21 @@ class AsyncService:
 
     async def snapshot(self) -> Snapshot:
         """As `lookup`, with what is known of the instances."""
+        await self.ready(self.service.timeout_s)
+        return self.service.snapshot
+
+    async def ready(self, wait_s: float) -> None:
+        """Wait until anything is known, but no longer than a lookup does. Raises NotSynced, Refused."""
         service = self.service
-        if service.known is None:
-            service.use()
-            if not await self.wait_until(lambda: service.is_answered, service.timeout_s):
-                service.raise_refused()
-                raise service.not_synced(service.timeout_s)
-        else:
+        if service.known is not None:
             await checkpoint()
-        return service.snapshot
+            return
+        wait_s = min(wait_s, service.timeout_s)
+        service.use()
+        if not await self.wait_until(lambda: service.is_answered, wait_s):
+            service.raise_refused()
+            raise service.not_synced(wait_s)
+        service.raise_refused()
 
     async def wait(self, count: int = 1, timeout: float | None = None) -> tuple[Instance, ...]:
         """Wait until at least `count` instances pass, and return them. Raises NotSynced if there are fewer after
@@ -118,7 +123,11 @@ class AsyncService:
         options = self.service.call_options(idempotent, deadline, attempts, hedge, depth)
         if isinstance(fallback, AsyncService):
             other, until = fallback, monotonic() + deadline
-            return await self._call(fn, options, key, lambda: other._call(fn, left_of(options, until), key, None))
+
+            async def call_other() -> T:
+                return await other._call(fn, options.ending_at(until, monotonic()), key, None)
+
+            return await self._call(fn, options, key, call_other)
         return await self._call(fn, options, key, fallback)
 
     async def _call(
@@ -128,7 +137,7 @@ class AsyncService:
         key: str | None,
         fallback: Callable[[], Awaitable[T]] | None,
     ) -> T:
-        return await run_call(self.service.picker, self.snapshot, fn, options, key, fallback)
+        return await run_call(self.service.picker, self.ready, fn, options, key, fallback)
 
     def stats(self) -> dict[str, int | str]:
         """As `Service.stats`."""
@@ -164,11 +173,12 @@ class AsyncPick:
 
     def __init__(self, service: AsyncService, key: str | None, deadline_s: float) -> None:
         self._service = service
+        self._deadline_s = deadline_s
         self._pick = service.service.pick(key, deadline=deadline_s)
 
     async def __aenter__(self) -> SinglePick:
         if self._service.service.known is None:
-            await self._service.snapshot()
+            await self._service.ready(self._deadline_s)
         return self._pick.__enter__()
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

@@ -19,18 +19,19 @@ Request = Callable[[PickedInstance], Awaitable[T]]
 
 async def run_call(
     picker: Picker,
-    snapshot: Callable[[], Awaitable[object]],
+    ready: Callable[[float], Awaitable[object]],
     fn: Request[T],
     options: CallOptions,
     key: str | None,
     fallback: Callable[[], Awaitable[T]] | None,
 ) -> T:
-    """Call `fn` with an instance, again where that is allowed, and `fallback` if all of it failed. `snapshot()` waits
-    for what is known of the service."""
+    """Call `fn` with an instance, again where that is allowed, and `fallback` if all of it failed. `ready(wait_s)`
+    waits until anything is known of the service, which is part of the call's time."""
     call: LogicalCall | None = None
     try:
-        await snapshot()
-        call = picker.begin(options, key)
+        until = monotonic() + options.deadline_s
+        await ready(options.deadline_s)
+        call = picker.begin(options.ending_at(until, monotonic()), key)
     except NOTHING_SENT as error:  # of this service alone: `fn` may raise the same for another one
         failed = CallFailed(error)
     else:

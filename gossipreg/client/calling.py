@@ -1,7 +1,6 @@
 """`Service.call` for threads: attempts one after the other, then the fallback. `picking/attempts.py` has the rules."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
@@ -16,8 +15,6 @@ T = TypeVar("T")
 
 NOTHING_SENT = (BreakerOpen, NotSynced, TooStale)
 """Errors that keep a call from beginning."""
-SHORTEST_S = 0.001
-"""The least time that a call is given."""
 
 
 class CallFailed(Exception):
@@ -86,11 +83,6 @@ def _attempts(picker: Picker, call: LogicalCall, fn: Callable[[PickedInstance], 
 
 def picked(attempt: Attempt) -> PickedInstance:
     return PickedInstance(attempt.pick.instance, attempt.timeout_s, attempt.connect_timeout_s, attempt)
-
-
-def left_of(options: CallOptions, until: float) -> CallOptions:
-    """The options for a call that begins now, and has to end at `until`."""
-    return replace(options, deadline_s=max(SHORTEST_S, until - monotonic()))
 
 
 def is_bad(outcome: Outcome) -> bool:

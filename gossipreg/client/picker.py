@@ -36,9 +36,8 @@ class SnapshotSource(Protocol):
     def known(self) -> Snapshot | None:
         """The newest snapshot."""
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """Wait for the first snapshot; raise if it is too stale."""
+    def ready(self, wait_s: float) -> None:
+        """Wait for the first snapshot, at most so long; raise if there is none, or if it is too stale."""
 
     def check(self) -> None:
         """A request has failed: see, without waiting, whether the sidecar is still there."""
@@ -63,7 +62,7 @@ class Picker:
 
     def pick(self, key: str | None, deadline_s: float) -> Pick:
         """Raises what a lookup raises, BreakerOpen, NoInstance."""
-        self._wait_for_snapshot()
+        self._wait_for_snapshot(deadline_s)
         with self._lock:
             now = monotonic()
             if self._source.latest is not self._latest or self._callers is not None:
@@ -86,8 +85,10 @@ class Picker:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def begin(self, options: CallOptions, key: str | None) -> LogicalCall:
-        """Raises what a lookup raises, BreakerOpen."""
-        self._wait_for_snapshot()
+        """Raises what a lookup raises, BreakerOpen. The wait for the first snapshot is part of the call's time."""
+        until = monotonic() + options.deadline_s
+        if self._wait_for_snapshot(options.deadline_s):
+            options = options.ending_at(until, monotonic())
         with self._lock:
             now = monotonic()
             self._follow(now)
@@ -156,11 +157,13 @@ class Picker:
             self._core = Resilience(self._source.name, PickOptions(), Random())
             self._latest = self._latest_callers = None
 
-    def _wait_for_snapshot(self) -> None:
-        """Outside of the lock: wait for the first snapshot, and refuse one that is too stale."""
+    def _wait_for_snapshot(self, wait_s: float) -> bool:
+        """Outside of the lock: wait for the first snapshot, at most so long, and refuse one that is too stale. Return
+        whether there was none."""
         latest = self._source.latest
         if latest is None or latest.stale_since is not None:
-            self._source.snapshot  # noqa: B018 - it waits or raises
+            self._source.ready(wait_s)
+        return latest is None
 
     def _follow(self, now: float) -> None:
         """Bring the core up to date with the snapshots."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple, Self, TypeVar
 
-from gossipreg.client.calling import left_of, run_call
+from gossipreg.client.calling import run_call
 from gossipreg.client.instance import Instance
 from gossipreg.client.picked import PickedInstance, SinglePick
 from gossipreg.client.picker import Picker
@@ -84,7 +84,7 @@ class Service:
         and raises as `instances` does."""
         snapshot = self._feed.snapshot
         if snapshot is None or snapshot.stale_since is not None:
-            snapshot = self._read(snapshot)
+            snapshot = self._read(snapshot, self.timeout_s)
         return snapshot if self._all else self._match(snapshot)
 
     @property
@@ -164,9 +164,11 @@ class Service:
         options = self.call_options(idempotent, deadline, attempts, False, depth)
         if isinstance(fallback, Service):
             other, until = fallback, monotonic() + deadline
-            return run_call(
-                self.picker, fn, options, key, lambda: run_call(other.picker, fn, left_of(options, until), key, None)
-            )
+
+            def call_other() -> T:
+                return run_call(other.picker, fn, options.ending_at(until, monotonic()), key, None)
+
+            return run_call(self.picker, fn, options, key, call_other)
         return run_call(self.picker, fn, options, key, fallback)
 
     def stats(self) -> dict[str, int | str]:
@@ -205,6 +207,12 @@ class Service:
         if link.check_at <= now and WATCHER.runs:
             link.check_at = now + CHECK_S
             WATCHER.do(link.check)
+
+    def ready(self, wait_s: float) -> None:
+        """Wait for the first snapshot, but no longer than a lookup does; raise as `snapshot` does."""
+        snapshot = self._feed.snapshot
+        if snapshot is None or snapshot.stale_since is not None:
+            self._read(snapshot, min(wait_s, self.timeout_s))
 
     @property
     def latest(self) -> Snapshot | None:
@@ -269,17 +277,17 @@ class Service:
 
         return Picker(self, lambda: PickOptions(choice.policy, choice.panic, getattr(registry, "zone", "")), callers)
 
-    def _read(self, snapshot: Snapshot | None) -> Snapshot:
-        """What is known although it may be stale; the long way of a lookup."""
+    def _read(self, snapshot: Snapshot | None, wait_s: float) -> Snapshot:
+        """What is known although it may be stale; the long way of a lookup, which waits at most so long."""
         if snapshot is None or self._link.closed:  # what is known stays, if the sidecar has no room to watch more
             self.raise_refused()
         self.use()
         if snapshot is None:
-            self._wait(lambda: self.is_answered, self.timeout_s)
+            self._wait(lambda: self.is_answered, wait_s)
             self.raise_refused()
             snapshot = self._feed.snapshot
             if snapshot is None:
-                raise self.not_synced(self.timeout_s)
+                raise self.not_synced(wait_s)
         max_s = self._settings.max_stale_s
         if max_s is not None and snapshot.stale_s > max_s:
             raise TooStale(

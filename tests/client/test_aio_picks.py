@@ -202,6 +202,23 @@ def test_an_error_of_another_service_uses_no_fallback(run: Run, talking: Talking
 
 
 @loops
+def test_a_call_waits_for_the_first_snapshot_within_its_deadline(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        talking.silent = True
+
+        async def request(instance: PickedInstance) -> int:
+            return instance.port
+
+        with pytest.raises(NotSynced, match=r"within 0\.05 s"):
+            await web.call(request, deadline=0.05)
+        with pytest.raises(NotSynced, match=r"within 0\.04 s"):
+            async with web.pick(deadline=0.04):
+                pass
+
+    run(with_service(talking, test))
+
+
+@loops
 def test_a_fallback_service_gets_what_is_left(run: Run, talking: TalkingSidecar) -> None:
     async def test(web: aio.AsyncService) -> None:
         left: list[float] = []

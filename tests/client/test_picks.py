@@ -15,7 +15,7 @@ from gossipreg.client.instance import Instance
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
-from gossipreg.errors import BadParams, BreakerOpen, NoInstance, Refused
+from gossipreg.errors import BadParams, BreakerOpen, NoInstance, NotSynced, Refused
 from scripts.tools.wait import wait_for
 from tests.client.talking_sidecar import TalkingSidecar, at
 
@@ -224,6 +224,15 @@ def test_a_failing_fallback_raises_the_first_error(web: Service) -> None:
     with pytest.raises(ConnectionResetError, match="gone") as caught:
         web.call(failing({1, 2, 3}, ConnectionResetError("gone")), idempotent=True, fallback=fallback)
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_a_call_waits_for_the_first_snapshot_within_its_deadline(web: Service, talking: TalkingSidecar) -> None:
+    talking.silent = True
+    with pytest.raises(NotSynced, match=r"within 0\.05 s"):
+        web.call(lambda instance: instance.port, deadline=0.05)
+    with pytest.raises(NotSynced, match=r"within 0\.04 s"), web.pick(deadline=0.04):
+        pass
+    assert web.call(lambda instance: instance.port, deadline=0.05, fallback=lambda: 7) == 7
 
 
 def test_a_fallback_service_gets_what_is_left_of_the_deadline(web: Service, registry: Registry) -> None:

@@ -3,10 +3,12 @@
 Times are in seconds. Every program may leave all of them as they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 POLICIES = ("adaptive", "least_request", "round_robin", "random", "ring_hash")
 PANICS = ("passing", "all")
+SHORTEST_S = 0.001
+"""The least time that a call is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +51,7 @@ class CallOptions:
             raise ValueError(f"deadline {self.deadline_s} s is over before the call begins: give it more than 0 s")
         if self.attempts_max < 1:
             raise ValueError(f"attempts_max {self.attempts_max}: a call makes at least 1 attempt")
+
+    def ending_at(self, until: float, now: float) -> "CallOptions":
+        """The same for a call that begins now and has to end at `until`."""
+        return replace(self, deadline_s=max(SHORTEST_S, until - now))

@@ -12,6 +12,9 @@ In each case the request is in flight no longer.
 import errno
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
+
+from gossipreg.client.picking.headers import RETRY_AFTER, retry_after_untrusted
 
 FAILURE_STATUSES = frozenset((500, 502, 503, 504))
 OVERLOAD_STATUS = 429
@@ -68,11 +71,12 @@ def status_outcome(status: int, retry_after_s: float | None = None) -> Outcome:
 def exception_outcome(error: BaseException) -> Outcome:
     """The outcome of a request that ended with this exception.
 
-    An error that carries the response's status (raise_for_status) is what the status says. Otherwise the first OSError
-    or timeout counts in the chain of `raise ... from ...`: httpx and others wrap theirs.
+    An error that carries the response (raise_for_status) is what its status and Retry-After say. Otherwise the first
+    OSError or timeout counts in the chain of `raise ... from ...`: httpx and others wrap theirs.
     """
-    if isinstance(error, Exception) and (status := _status(error)) is not None:
-        return status_outcome(status)
+    if isinstance(error, Exception) and (found := _status(error)) is not None:
+        status, holder = found
+        return status_outcome(status, _retry_after_s(holder))
     cause: BaseException | None = error
     for _ in range(8):
         if cause is None or not isinstance(cause, Exception):
@@ -91,11 +95,19 @@ def _system_outcome(error: OSError) -> Outcome:
     return NEVER_SENT if isinstance(error, ConnectionRefusedError) else FAILURE
 
 
-def _status(error: BaseException) -> int | None:
-    """The HTTP status that an exception carries, as those of requests, httpx, urllib and aiohttp do."""
+def _status(error: BaseException) -> tuple[int, object] | None:
+    """The HTTP status that an exception carries, as those of requests, httpx, urllib and aiohttp do, and the object
+    that has it."""
     for holder in (getattr(error, "response", None), error):
         for name in ("status_code", "status", "code"):
             value = getattr(holder, name, None)
             if type(value) is int and 100 <= value <= 599:
-                return value
+                return value, holder
     return None
+
+
+def _retry_after_s(holder: object) -> float | None:
+    """What the headers beside a status say."""
+    get: Any = getattr(getattr(holder, "headers", None), "get", None)
+    text = get(RETRY_AFTER) if callable(get) else None
+    return retry_after_untrusted(text) if isinstance(text, str) else None

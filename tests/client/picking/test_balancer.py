@@ -1,6 +1,7 @@
 """Picks and outcomes: what is in flight, how latency is learnt, forks, and lost requests."""
 
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from gossipreg.client.picking.outcomes import (
     SUCCESS,
     TIMED_OUT,
     Outcome,
+    exception_outcome,
     status_outcome,
 )
 from tests.client.picking.instances import balancer, fail, hold, instance, pick_of, serve, shares, snapshot
@@ -33,6 +35,13 @@ def test_each_outcome_is_counted_once() -> None:
         serve(one, 0.0, outcome=outcome)
     stats = one.stats()
     assert [stats[name] for name in ("picks", "successes", "failures", "neutral", "overloaded")] == [5, 2, 1, 1, 1]
+
+
+def test_an_error_with_a_response_says_its_status_and_retry_after() -> None:
+    error = ConnectionError("raise_for_status of some library")
+    for headers, retry_after_s in (({"Retry-After": "7"}, 7.0), ({"Retry-After": "soon"}, None), (None, None)):
+        error.response = SimpleNamespace(status_code=503, headers=headers)  # type: ignore[attr-defined]
+        assert exception_outcome(error) == status_outcome(503, retry_after_s)
 
 
 def test_stats_have_every_counter_from_the_start() -> None:
