@@ -307,6 +307,7 @@ def test_a_child_starts_without_the_parents_requests(web: Service) -> None:
 
 
 def test_a_fork_in_the_middle_of_a_change_sets_the_core_aside(web: Service) -> None:
+    web.configure(policy="round_robin")
     with web.pick() as instance:
         pass
     picker, changing, forked = web.picker, threading.Event(), threading.Event()
