@@ -87,6 +87,10 @@ def test_registry_works_with_real_sidecars() -> None:
     assert node_test("registry") > 20
 
 
+def test_a_registration_that_waits_ends_with_its_registry() -> None:
+    assert node_test("registration") == 1
+
+
 def test_fetch_works_with_real_servers(tmp_path: Path) -> None:
     write_certificates(tmp_path)
     assert node_test("fetch", CERTIFICATES=str(tmp_path)) >= 20

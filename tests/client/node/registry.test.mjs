@@ -269,24 +269,6 @@ describe("when sidecars end and come back", () => {
     await until(() => other.service("api").instances.length === 0);
   });
 
-  test("a registration that waits for its answer ends with the registry", async (context) => {
-    const folder = mkdtempSync(join(tmpdir(), "gr-"));
-    const path = join(folder, "silent.sock");
-    const asked = new Promise((resolve) => {
-      const server = createServer((socket) => socket.on("error", () => {}).once("data", resolve));
-      server.listen(path);
-      context.after(() => {
-        server.close();
-        rmSync(folder, { recursive: true });
-      });
-    });
-    const registry = await open({ path });
-    const held = registry.register({ name: "api", port: 1 });
-    await asked;
-    registry.close();
-    await assert.rejects(held, { code: "refused", message: /api was closed before the sidecar had answered/ });
-  });
-
   test("what nobody confirmed for maxStaleMs is an error that names the sidecar", async () => {
     const sidecar = await new Sidecar("old").start();
     const registry = await open({ path: sidecar.socket, maxStaleMs: 50 });
