@@ -45,8 +45,14 @@ async def within(timeout_s: float, run: Callable[[A], Awaitable[T]], argument: A
     if trio is None:
         import asyncio
 
-        async with asyncio.timeout(timeout_s):
-            return await run(argument)
+        limit = asyncio.timeout(timeout_s)
+        try:
+            async with limit:
+                return await run(argument)
+        except TimeoutError as error:
+            if limit.expired():
+                raise TimeoutError(f"no end after {timeout_s:g} s") from error  # the error of asyncio has no text
+            raise
     try:
         with trio.fail_after(timeout_s):
             return await run(argument)

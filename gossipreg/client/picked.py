@@ -8,7 +8,7 @@ from gossipreg.client.picker import Picker
 from gossipreg.client.picking.attempts import Attempt
 from gossipreg.client.picking.balancer import Pick
 from gossipreg.client.picking.outcomes import FAILURE, NEUTRAL, SUCCESS, Outcome, exception_outcome, status_outcome
-from gossipreg.errors import Refused
+from gossipreg.errors import BadParams, Refused
 
 
 class PickedInstance:
@@ -107,6 +107,8 @@ class PickedInstance:
 
     def status(self, status: int, retry_after_s: float | None = None) -> None:
         """The response has this HTTP status: 500, 502, 503 and 504 are failures, 429 counts as load."""
+        if not isinstance(status, int):
+            raise BadParams(f"status {status!r} is no whole number: give the status of the response, such as 503")
         self._outcome = status_outcome(status, retry_after_s)
 
     def ended_as(self, outcome: Outcome) -> None:
@@ -115,6 +117,8 @@ class PickedInstance:
 
     def server_load(self, in_flight: int) -> None:
         """The server says that it has so many requests in flight, this one included."""
+        if not isinstance(in_flight, int) or in_flight < 0:
+            raise BadParams(f"in_flight {in_flight!r} is no whole number from 0: give what the server says")
         self._load = in_flight
 
     def outcome(self, error: BaseException | None) -> Outcome:

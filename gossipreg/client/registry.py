@@ -53,6 +53,10 @@ class Registry:
         """The service of this name; names are compared in lower case. With `tags`: only instances that have all of
         them. With `zone`: only instances in it. It asks nothing yet; the first lookup does. The same arguments give the
         same object."""
+        if not isinstance(name, str):
+            raise BadParams(f"name is {name!r}: give text")
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise BadParams(f"name is {name!r}: give text without half of a surrogate pair")
         if isinstance(tags, str):
             raise BadParams(f"tags {tags!r} is one text: give a list of tags")
         key = fold_name(name), frozenset(tags), zone

@@ -116,6 +116,8 @@ class Service:
         warning or critical are picked if none passes. `caller`: the service that this program belongs to; requests stay
         in its zone as far as the zone's instances carry its part of the callers. Raises BadParams.
         """
+        if not isinstance(caller, str | None):
+            raise BadParams(f"caller {caller!r} is no text: give the name of a service, or None")
         try:
             PickOptions(policy, panic)
         except ValueError as error:

@@ -57,6 +57,22 @@ def test_an_exception_in_the_block_is_classified_and_passes(web: Service, error:
     assert (web.stats()[counter], web.stats()["in_flight"]) == (1, 0)
 
 
+def test_a_report_of_a_wrong_type_is_refused_and_ends_the_request(web: Service) -> None:
+    for load in ("12", -1, None, 1.5):
+        with pytest.raises(BadParams, match=r"in_flight .* is no whole number"), web.pick() as instance:
+            instance.server_load(load)  # type: ignore[arg-type]
+    with pytest.raises(BadParams, match="status '503' is no whole number"), web.pick() as instance:
+        instance.status("503")  # type: ignore[arg-type]
+    assert (web.stats()["neutral"], web.stats()["in_flight"]) == (5, 0)
+
+
+def test_a_caller_that_is_no_text_is_refused_and_changes_nothing(web: Service) -> None:
+    with pytest.raises(BadParams, match="caller 5 is no text"):
+        web.configure(caller=5)  # type: ignore[arg-type]
+    with web.pick() as instance:
+        assert instance.port in (1, 2, 3)
+
+
 def test_what_the_program_says_of_a_request_counts(web: Service) -> None:
     with web.pick() as instance:
         instance.failed()

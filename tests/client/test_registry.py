@@ -325,6 +325,16 @@ def test_options_out_of_bounds_are_refused(options: dict[str, float]) -> None:
         gossipreg.connect(**options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", [None, 5, b"web", ["web"], "\ud800"])
+def test_a_name_that_is_no_text_is_refused_at_once(talking: TalkingSidecar, name: str) -> None:
+    with connect(talking) as registry:
+        with pytest.raises(BadParams, match=r"name is .*: give text"):
+            registry.service(name)
+        with pytest.raises(BadParams, match=r"name is .*: give text"):
+            registry.watch(name, print)
+        assert talking.accepted == 0
+
+
 def test_a_text_in_place_of_a_list_of_tags_is_refused(talking: TalkingSidecar) -> None:
     with connect(talking) as registry, pytest.raises(BadParams, match="give a list of tags"):
         registry.service("web", tags="v2")
