@@ -18,9 +18,10 @@ Uniform = Callable[[], float]
 Policy = Callable[[WeightedGroup, float, float], InstanceState]
 """(group, the sum of `load` over all instances, now) -> a member."""
 
-EQUAL_WITHIN = 1.25
+EQUAL_WITHIN = 1.25 + 1e-9
 """Costs that differ less are equal. What one client measures is noisy: without this, two instances of the same speed
-would get all or nothing in turns."""
+would get all or nothing in turns. Costs are often exactly 5/4 apart (4 and 3 requests in flight): the last digits make
+them equal, however a machine rounds."""
 
 
 class Adaptive:

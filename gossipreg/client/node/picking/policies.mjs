@@ -6,7 +6,7 @@
 // same instance. `uniform` gives numbers from 0 to below 1.
 
 /** Costs that differ less are equal. What one client measures is noisy. */
-const EQUAL_WITHIN = 1.25;
+const EQUAL_WITHIN = 1.25 + 1e-9;
 
 /**
  * The cheaper of two by cost = latency x (load + 1) / (expected load + 1). The expected load is the instance's part by
