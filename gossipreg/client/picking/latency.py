@@ -2,9 +2,10 @@
 
 The figure of an instance is an average that forgets: old samples lose weight with time (Finagle's `peak_ewma` without
 the peak). What a client knows grows old, so a figure moves towards the median of the instances while no new sample
-comes, and is forgotten after 30 s: otherwise a slow one would never be tried again. One sample counts already: a client
-with a request in ten seconds for each instance has no more, and without it would pick at random (the laboratory's
-scenario `balance`, 200 clients).
+comes, and is forgotten after 30 s: otherwise a slow one would never be tried again. The first request after a pause is
+often slow for a reason of its own: a connection has to be opened. So its sample is dropped when the second one comes,
+and the figure counts only from 5 samples on, or 2 s after the first one: a client with a request in ten seconds for
+each instance has no more, and without it would pick at random (the laboratory's scenario `balance`, 200 clients).
 """
 
 from bisect import bisect_left
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 FRESH_S = 30.0
 """A figure counts until so long after its last sample."""
+SAMPLES_MIN = 5
+YOUNG_S = 2.0
+"""A figure counts once it has SAMPLES_MIN samples, or YOUNG_S after the first one. If the first sample counted at once,
+an instance whose first connection took long would get no second request from a client that has others."""
+PAUSE_S = 5.0
+"""After a pause of this length the samples are counted anew, since connections may have been closed."""
 AVERAGE_S = 2.0
 """A sample that came AVERAGE_S after the one before counts 63 %: long enough to average, short enough to follow."""
 SAMPLE_SHARE_MIN = 0.002
@@ -32,20 +39,25 @@ MEDIAN_OF_MAX = 101
 class LatencyEstimate:
     """The average latency of one instance."""
 
-    __slots__ = ("average_s", "fresh_until", "last_at", "samples")
+    __slots__ = ("_samples", "average_s", "fresh_from", "fresh_until", "last_at")
 
     def __init__(self) -> None:
         self.average_s = 0.0
         self.last_at = float("-inf")
         self.fresh_until = float("-inf")
-        self.samples = 0
+        self.fresh_from = float("inf")
+        self._samples = 0
 
     def add(self, latency_s: float, now: float) -> None:
-        self.samples += 1
-        counts = max(SAMPLE_SHARE_MIN, 1.0 / self.samples, 1.0 - exp((self.last_at - now) / AVERAGE_S))
+        if now - self.last_at >= PAUSE_S:
+            self._samples, self.fresh_from = 0, now + YOUNG_S
+        self._samples += 1
+        counts = max(SAMPLE_SHARE_MIN, 1.0 / max(1, self._samples - 1), 1.0 - exp((self.last_at - now) / AVERAGE_S))
         self.average_s += (latency_s - self.average_s) * counts
         self.last_at = now
         self.fresh_until = now + FRESH_S
+        if self._samples == SAMPLES_MIN:
+            self.fresh_from = min(self.fresh_from, now)
 
 
 class MedianLatency:

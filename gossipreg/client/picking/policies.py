@@ -46,9 +46,9 @@ class Adaptive:
         a = first.latency
         b = second.latency
         cost = other = median_s
-        if now < a.fresh_until:
+        if a.fresh_from <= now < a.fresh_until:
             cost += (a.average_s - median_s) * exp((a.last_at - now) / DECAY_S)
-        if now < b.fresh_until:
+        if b.fresh_from <= now < b.fresh_until:
             other += (b.average_s - median_s) * exp((b.last_at - now) / DECAY_S)
         by_weight = load / group.total
         cost *= (first.load + 1.0) / (by_weight * first.share + 1.0)

@@ -216,3 +216,17 @@ def test_instances_that_are_gone_teach_nothing_more() -> None:
     assert one.in_flight == 0
     assert one.stats()["ejected"] == 0
     assert set(shares(one, 100, 2.0)) == {"a", "c"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_slow_first_request_starves_no_equal_instance(seed: int) -> None:
+    one, rng = balancer(snapshot("a b c"), seed=seed), Random(seed)
+    for begun in (0.0, 10.0, 100.0):  # after each pause, connections have to be opened again
+        counts = dict.fromkeys("abc", 0)
+        for number in range(300):
+            pick = one.pick(now := begun + number * 0.004)
+            cold = pick.instance.id == "a" and not counts["a"]
+            pick.started = now - (0.05 if cold else 0.002) * rng.uniform(0.9, 1.1)
+            one.ended(pick, SUCCESS, now)
+            counts[pick.instance.id] += 1
+        assert counts["a"] > 50, (begun, counts)

@@ -6,6 +6,12 @@
 
 /** A figure counts until so long after its last sample. */
 const FRESH_S = 30;
+/** A figure counts once it has SAMPLES_MIN samples, or YOUNG_S after the first one: that may be of a cold connection,
+ * and is dropped when the second one comes. */
+const SAMPLES_MIN = 5;
+const YOUNG_S = 2;
+/** After a pause of this length the samples are counted anew, since connections may have been closed. */
+const PAUSE_S = 5;
 /** A sample that came AVERAGE_S after the one before counts 63 %. */
 const AVERAGE_S = 2;
 /** The least that one sample counts, however fast they come: an average over few is noisy. */
@@ -21,19 +27,29 @@ export class LatencyEstimate {
   averageS = 0;
   lastAt = -Infinity;
   freshUntil = -Infinity;
+  freshFrom = Infinity;
   #samples = 0;
 
   add(latencyS, now) {
+    if (now - this.lastAt >= PAUSE_S) {
+      this.#samples = 0;
+      this.freshFrom = now + YOUNG_S;
+    }
     this.#samples += 1;
-    const counts = Math.max(SAMPLE_SHARE_MIN, 1 / this.#samples, 1 - Math.exp((this.lastAt - now) / AVERAGE_S));
+    const counts = Math.max(
+      SAMPLE_SHARE_MIN,
+      1 / Math.max(1, this.#samples - 1),
+      1 - Math.exp((this.lastAt - now) / AVERAGE_S),
+    );
     this.averageS += (latencyS - this.averageS) * counts;
     this.lastAt = now;
     this.freshUntil = now + FRESH_S;
+    if (this.#samples === SAMPLES_MIN) this.freshFrom = Math.min(this.freshFrom, now);
   }
 
   /** The latency to reckon with. `medianS`: of the other instances. */
   figureS(medianS, now) {
-    if (now >= this.freshUntil) return medianS;
+    if (now < this.freshFrom || now >= this.freshUntil) return medianS;
     return medianS + (this.averageS - medianS) * Math.exp((this.lastAt - now) / DECAY_S);
   }
 }
