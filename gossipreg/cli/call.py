@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gossipreg.cli.http_exchange import HttpCall, HttpReply
     from gossipreg.client.picked import PickedInstance
 
+REDIRECTED_FROM = 300
 FAILED_FROM = 400
 OWN_HEADERS = ("host", "content-length", "connection", "transfer-encoding")
 
@@ -59,6 +60,8 @@ def call(
         )
     if ca_file is not None and not https:
         raise click.UsageError("--ca-file is for --https: give both.")
+    if "#" in path:
+        raise click.UsageError(f"PATH {path!r} has a fragment, which no server gets: leave it out, or write # as %23.")
     body = b"" if data is None else _body(data)
     given = _headers(headers)
     method = (method or ("GET" if data is None else "POST")).upper()
@@ -83,6 +86,7 @@ class _Calling:
 
     def run(self, tags: tuple[str, ...], zone: str | None, key: str | None, timeout_s: float) -> int:
         """Returns the exit code."""
+        from gossipreg.cli.http_exchange import ResponseTooLarge
         from gossipreg.client.picking.headers import is_idempotent
         from gossipreg.client.registry import connect
 
@@ -102,6 +106,9 @@ class _Calling:
                 return 1
             except (OSError, DeadlineExceeded, BreakerOpen) as error:
                 say(f"no instance of {printable(self._name)} answered: {printable(error)}")
+                return 1
+            except ResponseTooLarge as error:
+                say(f"{printable(self._attempts[-1])} of {printable(self._name)}: {error}: ask for less at a time")
                 return 1
         return self._show(reply)
 
@@ -134,6 +141,11 @@ class _Calling:
         if not self._chosen.json:
             say(f"{printable(instance.hostport)} of {printable(instance.node_name)}: {printable(why)}")
 
+    def _say_redirected(self, reply: "HttpReply") -> None:
+        location = reply.header("location")
+        where = "" if location is None else f", Location: {printable(location)} (not followed)"
+        say(f"{printable(self._attempts[-1])} of {printable(self._name)}: status {reply.status}{where}")
+
     def _show(self, reply: "HttpReply") -> int:
         if self._chosen.json:
             shown: dict[str, Any] = {
@@ -142,6 +154,8 @@ class _Calling:
             }  # fmt: skip
             print_json(shown)
         else:
+            if REDIRECTED_FROM <= reply.status < FAILED_FROM:
+                self._say_redirected(reply)
             _print_bytes(reply.body)
         return 0 if reply.status < FAILED_FROM else 1
 

@@ -11,14 +11,21 @@ from time import monotonic
 import h11
 
 from gossipreg.client.picking.outcomes import LOCAL_ERRNOS
+from gossipreg.errors import GossipregError
 
 READ_BYTES = 64 * 1024
+BEGIN_BYTES = 16
+"""The first bytes of a response, which an error shows if they are not HTTP."""
 BODY_MAX_BYTES = 64 << 20
 """A response is kept whole, so that a part of it is never printed before an attempt that follows."""
 
 
 class BadResponse(OSError):
-    """The instance answered with something that is not HTTP, or that is too large."""
+    """The instance did not answer with a whole response of HTTP."""
+
+
+class ResponseTooLarge(GossipregError):
+    """The instance answered with more than is kept here. It is not at fault, and another one would answer the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +104,22 @@ def _may_be_certified(name: str) -> bool:
 def _reply(connection: h11.Connection, stream: socket.socket, deadline: float) -> HttpReply:
     reply: h11.Response | None = None
     body = bytearray()
+    begin, closed = b"", False
     try:
         while True:
             event = connection.next_event()
             match event:
                 case h11.NEED_DATA:
                     _bound(stream, deadline)
-                    connection.receive_data(stream.recv(READ_BYTES))
+                    data = stream.recv(READ_BYTES)
+                    begin, closed = (begin + data)[:BEGIN_BYTES], not data
+                    connection.receive_data(data)
                 case h11.Response():
                     reply = event
                 case h11.Data():
                     body += event.data
                     if len(body) > BODY_MAX_BYTES:
-                        raise BadResponse(f"the response passes {BODY_MAX_BYTES} bytes")
+                        raise ResponseTooLarge(f"the response passes {BODY_MAX_BYTES >> 20} MiB")
                 case h11.EndOfMessage() if reply is not None:
                     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers)
                     return HttpReply(reply.status_code, headers, bytes(body))
@@ -118,7 +128,18 @@ def _reply(connection: h11.Connection, stream: socket.socket, deadline: float) -
                 case h11.ConnectionClosed():
                     raise BadResponse("the connection was closed before the response")
     except h11.RemoteProtocolError as error:
-        raise BadResponse(f"the response is not HTTP: {error}") from None
+        raise BadResponse(_what_is_wrong(begin, closed, error)) from None
+
+
+def _what_is_wrong(begin: bytes, closed: bool, error: h11.RemoteProtocolError) -> str:
+    """Why the bytes that came, the first of which are `begin`, are no response. h11 has no plain words for an end."""
+    if closed and not begin:
+        return "the server closed the connection without a response"
+    if not begin.startswith(b"HTTP/"):
+        return f"the response is not HTTP: it begins with {begin!r}"
+    if closed:
+        return "the response is cut: the server closed the connection before its end"
+    return f"the response is not valid HTTP: {error}"
 
 
 def _bound(stream: socket.socket, deadline: float) -> None:

@@ -9,16 +9,18 @@ from dataclasses import replace
 
 import pytest
 
+from gossipreg.cli import http_exchange
 from gossipreg.cli.call import _in_ascii
-from gossipreg.cli.http_exchange import BadResponse, HttpCall, exchange
+from gossipreg.cli.http_exchange import BadResponse, HttpCall, ResponseTooLarge, exchange
+from gossipreg.client.picking.outcomes import OutcomeKind, exception_outcome
 
 BOUND_S = 10.0
 HEADERS = [("Host", "web.service"), ("Connection", "close")]
 
 
 @contextmanager
-def answering(response: bytes) -> Iterator[int]:
-    """The port of a server that answers one request with these bytes, and keeps the connection open."""
+def answering(response: bytes, *, closes: bool = False) -> Iterator[int]:
+    """The port of a server that answers one request with these bytes, and then keeps or closes the connection."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -27,7 +29,8 @@ def answering(response: bytes) -> Iterator[int]:
             with stream:
                 stream.recv(65536)
                 stream.sendall(response)
-                over.wait(2 * BOUND_S)
+                if not closes:
+                    over.wait(2 * BOUND_S)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -55,6 +58,36 @@ def send(call: HttpCall, port: int = 1, address: str = "127.0.0.1") -> None:
 def test_a_switch_to_another_protocol_is_a_bad_response(call: HttpCall, response: bytes) -> None:
     with answering(response) as port, pytest.raises(BadResponse, match="another protocol"):
         send(call, port)
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        (b"", "the server closed the connection without a response"),
+        (b"HTTP/1.1 200 O", "the response is cut: the server closed the connection before its end"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab",
+            "the response is cut: the server closed the connection before its end",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+            "the response is cut: the server closed the connection before its end",
+        ),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the response is not HTTP: it begins with b'SSH-2.0-OpenSSH_'"),
+    ],
+)
+def test_a_server_that_closes_too_early_gets_a_plain_line(response: bytes, message: str) -> None:
+    with answering(response, closes=True) as port, pytest.raises(BadResponse) as raised:
+        send(GET, port)
+    assert str(raised.value) == message
+
+
+def test_a_response_that_is_too_large_is_no_fault_of_the_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_exchange, "BODY_MAX_BYTES", 1 << 20)
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % ((1 << 20) + 1) + bytes((1 << 20) + 1)
+    with answering(response) as port, pytest.raises(ResponseTooLarge, match="passes 1 MiB") as raised:
+        send(GET, port)
+    assert exception_outcome(raised.value).kind is OutcomeKind.NEUTRAL
 
 
 @pytest.mark.parametrize("address", ["a..b", "a" * 64])

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gossipreg.cli.http_exchange import BODY_MAX_BYTES
 from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S
@@ -32,11 +33,15 @@ class Answering(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         text = json.dumps({"method": self.command, "path": self.path, "body": body.decode()}).encode()
+        text += bytes(server.padding)
         self.send_response(server.status)
         self.send_header("Content-Length", str(len(text)))
+        if server.location is not None:
+            self.send_header("Location", server.location)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(text)
+            with suppress(ConnectionError):  # a reader that has enough closes
+                self.wfile.write(text)
 
     do_GET = do_POST = do_PUT = do_HEAD = answer  # noqa: N815
 
@@ -45,10 +50,10 @@ class Answering(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def server(status: int | None) -> Iterator[Any]:
-    """A server that answers with this status; None: it closes the connection instead."""
+def server(status: int | None, *, location: str | None = None, padding: int = 0) -> Iterator[Any]:
+    """A server that answers with this status; None: it closes the connection instead. `padding` bytes end the body."""
     made: Any = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    made.status, made.asked = status, []
+    made.status, made.asked, made.location, made.padding = status, [], location, padding
     thread = threading.Thread(target=made.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -133,6 +138,29 @@ def test_a_status_from_400_is_exit_1_with_its_body(sidecar: Sidecar) -> None:
         assert len(one.asked) == 1
 
 
+def test_a_redirect_is_told_and_not_followed(sidecar: Sidecar) -> None:
+    with server(302, location="http://elsewhere.example/b") as one, server(304) as unchanged:
+        register(sidecar, "moved", one)
+        ended = call(sidecar, "moved", "/a")
+        address = f"127.0.0.1:{one.server_address[1]}"
+        line = f"{address} of moved: status 302, Location: http://elsewhere.example/b (not followed)\n"
+        assert (ended.returncode, ended.stderr) == (0, line)
+        assert json.loads(ended.stdout)["path"] == "/a"
+        assert [path for _, path, *_ in one.asked] == ["/a"]
+        register(sidecar, "unchanged", unchanged)
+        assert call(sidecar, "unchanged", "/").stderr.endswith("of unchanged: status 304\n")
+
+
+def test_a_response_that_is_too_large_is_not_asked_for_again(sidecar: Sidecar) -> None:
+    with server(200, padding=BODY_MAX_BYTES) as one, server(200, padding=BODY_MAX_BYTES) as other:
+        register(sidecar, "large", one, other)
+        ended = call(sidecar, "large", "/", "--timeout", "60s")
+        assert (ended.returncode, ended.stdout) == (1, "")
+        [line] = ended.stderr.splitlines()
+        assert line.endswith("of large: the response passes 64 MiB: ask for less at a time")
+        assert len(one.asked) + len(other.asked) == 1
+
+
 def test_no_instance_that_answers_is_exit_1_with_the_reason(sidecar: Sidecar) -> None:
     register(sidecar, "nobody", free_port())
     ended = call(sidecar, "nobody", "/", "--timeout", "5s")
@@ -174,8 +202,11 @@ def test_a_call_loads_no_more_than_other_commands(sidecar: Sidecar) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("a", "path"), ("a", "/a b"), ("a", "/", "--header", "x"), ("a", "/", "-H", "Host:x"), ("a", "/", "-d", "@/none")],
-)
+    [
+        ("a", "path"), ("a", "/a b"), ("a", "/a#b"),
+        ("a", "/", "--header", "x"), ("a", "/", "-H", "Host:x"), ("a", "/", "-d", "@/none"),
+    ],
+)  # fmt: skip
 def test_a_malformed_call_is_wrong_usage(sidecar: Sidecar, arguments: tuple[str, ...]) -> None:
     ended = call(sidecar, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
