@@ -1,5 +1,6 @@
 """The manual's page on the local socket says what the code does: methods, parameters, fields, codes, bytes."""
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -8,10 +9,11 @@ import pytest
 from msgpack import packb, unpackb
 
 from gossipreg.core.knowledge import Knowledge
-from gossipreg.daemon import client_calls, lookups, maintenance_methods, methods, params, sidecar_state
+from gossipreg.daemon import client_calls, http_speaker, lookups, maintenance_methods, methods, params, sidecar_state
 from gossipreg.daemon.http_speaker import STATUS
-from gossipreg.errors import REQUEST_ERRORS
+from gossipreg.errors import REQUEST_ERRORS, BadParams
 from gossipreg.model import NOTHING, Health, Instance, MemberInfo, NodeId, Service, ServiceSummary
+from gossipreg.net import http_framing, http_message
 from gossipreg.rights import RIGHTS, Right
 from gossipreg.socket_path import MAX_PATH_BYTES
 from gossipreg.wire.shapes import instance_shape, member_shape, service_shape
@@ -62,6 +64,25 @@ def test_every_error_code_has_the_status_of_the_page() -> None:
     rows = re.findall(r"^\| (\d+) \| (.*) \|$", PAGE.partition("## HTTP")[2].partition("\n## ")[0], re.MULTILINE)
     named = {code: int(status) for status, text in rows for code in re.findall(r"`(\w+)`", text)}
     assert {code: status for code, status in named.items() if code in REQUEST_ERRORS} == STATUS
+
+
+def test_every_status_of_a_request_that_is_not_read_is_explained() -> None:
+    texts = map(inspect.getsource, (http_framing, http_message, http_speaker))
+    raised = {pair for text in texts for pair in re.findall(r'HttpError\((\d+), "(\w+)"', text)}
+    rows = dict(re.findall(r"^\| (\d+) \| (.*) \|$", PAGE.partition("## HTTP")[2].partition("\n## ")[0], re.MULTILINE))
+    assert {("400", "bad_request"), ("431", "head_too_large")} <= raised
+    own = {(status, code) for status, code in raised if code not in REQUEST_ERRORS}
+    assert [(status, code) for status, code in sorted(own) if f"`{code}`" not in rows.get(status, "")] == []
+
+
+def test_the_parameters_of_register_that_are_required_are_said_to_be() -> None:
+    given = {"name": "a", "port": 0}
+    for name in given:
+        rest = {key: value for key, value in given.items() if key != name}
+        with pytest.raises(BadParams, match=name):
+            params.registration_untrusted("register", rest, default_host="h")
+        assert f"| `{name}` | required" in SECTIONS["register"]
+    params.registration_untrusted("register", given, default_host="h")
 
 
 def test_every_field_of_the_state_is_explained() -> None:

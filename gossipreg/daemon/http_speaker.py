@@ -3,7 +3,7 @@
 The answer is the result as JSON, or {"error": {"code", "message"}} with a fitting status. A `watch`, and every request
 that accepts application/x-ndjson, is answered with a stream of lines: {"result": ...} first, then each notification as
 {"method", "params"}, until the client closes the connection. A service that is attached lives as long as the
-connection.
+connection, so it is refused without a stream: most clients would close the connection after the answer.
 
 Browsers cannot reach a unix socket. For those who forward it to a TCP port, a request with an Origin header is refused:
 browsers send one with every POST, other programs do not. The Host header says nothing on a unix socket.
@@ -20,7 +20,7 @@ from gossipreg.daemon.all_clients import HELD_TOO_MUCH
 from gossipreg.daemon.client_calls import ClientCalls
 from gossipreg.daemon.json_form import JSON_FORM, JsonForm, json_of, params_of_untrusted
 from gossipreg.daemon.socket_client import Params
-from gossipreg.errors import Busy
+from gossipreg.errors import BadParams, Busy
 from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes
 from gossipreg.net.http_message import Head, HttpError, Response, error_response, json_bytes, shown
 
@@ -94,7 +94,11 @@ class HttpSpeaker:
         method = ""
         try:
             method = _method_of(head)
-            result = json_of(await self._result(method, params_of_untrusted(body)))
+            streams = method == "watch" or LINES in head.text(b"accept").lower()
+            params = params_of_untrusted(body)
+            if method == "register" and params.get("attach") is True and not streams:
+                raise BadParams(f"attach needs a stream, which keeps the connection: send Accept: {LINES}")
+            result = json_of(await self._result(method, params))
         except HttpError as error:
             response = error_response(error)
         except Exception as error:
@@ -102,7 +106,7 @@ class HttpSpeaker:
             status = STATUS.get(fault.code, HTTPStatus.BAD_REQUEST) if fault is error else 500
             response = error_response(HttpError(status, fault.code, str(fault)))
         else:
-            if method == "watch" or LINES in head.text(b"accept").lower():
+            if streams:
                 await self._stream(head, result)
                 return False
             response = Response(200, result + b"\n")

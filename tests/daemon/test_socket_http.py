@@ -151,12 +151,22 @@ async def test_a_client_that_leaves_its_stream_leaves_no_watch(sidecar: Sidecar)
 
 async def test_an_attached_service_lives_as_long_as_the_connection(sidecar: Sidecar) -> None:
     holder, other = await http_client(sidecar), await http_client(sidecar)
-    assert (await holder.call("register", {"name": "web", "port": 80, "attach": True}))[0] == 200
-    assert (await holder.call("info"))[0] == 200  # a keep-alive connection has further requests
+    await holder.send("register", {"name": "web", "port": 80, "attach": True}, headers=LINES)
+    assert await holder.head() == 200
+    assert (await holder.line())["result"]["id"] == "web-80"
     assert len((await other.call("lookup", {"name": "web"}))[1]) == 1
     await holder.stream.aclose()
     await gone(sidecar, 1)
     assert await other.call("lookup", {"name": "web"}) == (200, [])
+
+
+async def test_a_service_cannot_be_attached_without_a_stream(sidecar: Sidecar) -> None:
+    client = await http_client(sidecar)
+    status, body = await client.call("register", {"name": "web", "port": 80, "attach": True})
+    assert (status, body["error"]["code"]) == (400, "bad_params")
+    assert body["error"]["message"].endswith("send Accept: application/x-ndjson")
+    assert await client.call("registered") == (200, [])
+    assert (await client.call("register", {"name": "web", "port": 80, "attach": False}))[0] == 200
 
 
 async def test_a_stream_that_holds_a_service_says_that_it_is_lost(sidecar: Sidecar) -> None:
