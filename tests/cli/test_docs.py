@@ -35,6 +35,11 @@ def test_a_page_begins_with_its_title(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", PAGES)
+def test_the_readme_lists_every_page(topic: str) -> None:
+    assert f"[{topic}](gossipreg/docs/{topic}.md)" in (PACKAGE.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("topic", PAGES)
 def test_a_page_links_only_to_pages_that_there_are(topic: str) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", PAGES[topic].read_text())
     local = [link for link in links if "://" not in link]

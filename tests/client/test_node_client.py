@@ -87,8 +87,12 @@ def test_registry_works_with_real_sidecars() -> None:
     assert node_test("registry") > 20
 
 
-def test_a_registration_that_waits_ends_with_its_registry() -> None:
-    assert node_test("registration") == 1
+def test_a_registration_does_not_wait_for_ever() -> None:
+    assert node_test("registration") == 2
+
+
+def test_wrong_options_and_types_are_refused_at_once() -> None:
+    assert node_test("wrong-values") >= 25
 
 
 def test_fetch_works_with_real_servers(tmp_path: Path) -> None:
@@ -106,9 +110,13 @@ def test_calls_and_picks_work_with_real_servers() -> None:
 class Project:
     """A program's folder, with the client installed by npm."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, init: tuple[str, ...] = ()) -> None:
+        """`init`: the command of npm that makes the package.json; none: it is one of ES modules."""
         self.folder = folder
-        (folder / "package.json").write_text('{"private": true, "type": "module"}')
+        if init:
+            self.npm(*init)
+        else:
+            (folder / "package.json").write_text('{"private": true, "type": "module"}')
         packed = self.npm("pack", str(CLIENT), "--pack-destination", str(folder), "--json")
         self.files = {one["path"] for one in json.loads(packed)[0]["files"]}
         self.npm("install", "--offline", str(folder / json.loads(packed)[0]["filename"]))
@@ -126,8 +134,8 @@ class Project:
         except AssertionError as error:
             pytest.skip(f"npm cannot install {', '.join(packages)} here: {str(error).splitlines()[0]}")
 
-    def run(self, script: str, **env: str) -> str:
-        path = self.folder / "program.mjs"
+    def run(self, script: str, name: str = "program.mjs", **env: str) -> str:
+        path = self.folder / name
         path.write_text(script)
         given = {**os.environ, **env}
         ended = subprocess.run(
@@ -206,6 +214,17 @@ def test_the_blocks_of_the_manual_run(project: Project, socket: str) -> None:
     assert "200 charged" in said
     assert "asked 127.0.0.1:6379" in said
     assert "ask 127.0.0.1:6379 within 10000 ms" in said
+
+
+def test_the_manual_makes_a_new_project_take_its_examples(tmp_path: Path) -> None:
+    manual = topics()["client-node"].read_text(encoding="utf-8")
+    said = manual[: manual.index("```js")]
+    assert ".mjs" in said, "before the first example, since a new project refuses `import` in a .js file"
+    recipe = re.search(r"`npm (pkg set [^`]+)`", said)
+    assert recipe is not None
+    fresh = Project(tmp_path, init=("init", "-y"))
+    fresh.npm(*recipe[1].split())
+    assert fresh.run("import { connect } from 'gossipreg'; console.log(typeof connect)", "program.js") == "function\n"
 
 
 def test_the_server_of_the_manual_is_found_with_its_load(project: Project, socket: str) -> None:

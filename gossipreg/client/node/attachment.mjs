@@ -3,12 +3,14 @@
 // It is one stream of the sidecar. When the sidecar ends, the service is registered again as soon as one answers. When
 // somebody else takes the service out, or registers it anew, that stays so.
 
-import { idleTimer } from "./clock.mjs";
-import { Leaving, Refused, RequestError } from "./errors.mjs";
+import { busyTimer, idleTimer } from "./clock.mjs";
+import { Leaving, Refused, RequestError, Unreachable } from "./errors.mjs";
 import { openStream } from "./sidecar.mjs";
 
 const FIRST_WAIT_S = 0.05;
 const LONGEST_WAIT_S = 2;
+/** A registry whose lookups wait for nothing can still register: that is one question and its answer. */
+const SHORTEST_BOUND_S = 1;
 
 export class Attachment {
   #findPath;
@@ -18,18 +20,22 @@ export class Attachment {
   #waitS = 0;
   #timer = null;
   #isClosed = false;
+  #boundS;
   #began = null; // {resolve, reject} until the first answer
+  #boundTimer = null;
+  #path = "";
   #onTakenOut;
   #onOver;
   /** What `register` answered: {id, version}. */
   result = null;
 
-  /** findPath(): a promise of the socket's path. params: of `register`. onTakenOut(why): somebody else took it out.
-   * onOver(): it is over, and does not come back. */
-  constructor(findPath, params, { ref, onTakenOut, onOver }) {
+  /** findPath(): a promise of the socket's path. params: of `register`. timeoutS: for how long `begin` waits.
+   * onTakenOut(why): somebody else took it out. onOver(): it is over, and does not come back. */
+  constructor(findPath, params, { ref, timeoutS, onTakenOut, onOver }) {
     this.#findPath = findPath;
     this.#params = { ...params, attach: true };
     this.#ref = ref;
+    this.#boundS = Math.max(SHORTEST_BOUND_S, timeoutS);
     this.#onTakenOut = onTakenOut;
     this.#onOver = onOver;
   }
@@ -43,21 +49,34 @@ export class Attachment {
     return this.#stream !== null && this.result !== null;
   }
 
-  /** Register. Rejects with what the sidecar answers, or with Unreachable. */
+  /** Register. Rejects with what the sidecar answers, or with Unreachable, also if no answer comes in time. */
   begin() {
     return new Promise((resolve, reject) => {
       this.#began = { resolve, reject };
+      this.#boundTimer = busyTimer(() => this.#giveUp(), this.#boundS);
       void this.#open();
     });
   }
 
   /** Take the service out. A `begin` that still waits rejects with Refused. */
   close() {
+    this.#end(new Refused(`${this.#params.name} was closed before the sidecar had answered`));
+  }
+
+  #giveUp() {
+    const waited = `no answer within ${this.#boundS} s`;
+    const why = `the sidecar on ${this.#path} stands still, or the program there is none`;
+    this.#end(new Unreachable(`${this.#params.name} is not registered, ${waited}: ${why}`));
+  }
+
+  /** It is over. `error`: for a `begin` that still waits. */
+  #end(error) {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#onOver();
-    this.#began?.reject(new Refused(`${this.#params.name} was closed before the sidecar had answered`));
+    this.#began?.reject(error);
     this.#began = null;
+    clearTimeout(this.#boundTimer);
     clearTimeout(this.#timer);
     this.#stream?.close();
     this.#stream = null;
@@ -65,7 +84,7 @@ export class Attachment {
 
   async #open() {
     try {
-      const path = await this.#findPath();
+      const path = (this.#path = await this.#findPath());
       if (this.#isClosed) return;
       this.#stream = openStream(path, "register", this.#params, {
         ref: this.#ref || this.#began !== null, // the program waits for the first answer
@@ -83,6 +102,7 @@ export class Attachment {
       this.result = Object.freeze(line.result);
       this.#waitS = 0;
       if (!this.#ref) this.#stream.unref();
+      clearTimeout(this.#boundTimer);
       this.#began?.resolve(this);
       this.#began = null;
     } else if (line.method === "detached") {
@@ -95,9 +115,7 @@ export class Attachment {
     this.#stream = null;
     if (this.#isClosed) return;
     if (this.#began !== null) {
-      this.#isClosed = true;
-      this.#onOver();
-      this.#began.reject(error);
+      this.#end(error);
       return;
     }
     if (error instanceof RequestError && !(error instanceof Leaving)) {

@@ -4,7 +4,8 @@ export interface ConnectOptions {
   /** The sidecar's socket; left out: $GOSSIPREG_SOCKET, or else the only sidecar of this host, as the commands find it.
    * */
   path?: string | null;
-  /** For how long the first lookup of a name waits for the sidecar (5,000). */
+  /** For how long the first lookup of a name, a `wait` and a `register` (at least 1,000) wait for the sidecar (5,000).
+   * */
   timeoutMs?: number;
   /** For how long lookups answer from memory while the sidecar is away or not synced (900,000); null: without a limit.
    * */
@@ -34,7 +35,8 @@ export class Registry {
     options?: ServiceOptions,
   ): () => void;
   /** Register a service that lives as long as this process, or until `close` of the result. After a restart of the
-   * sidecar it is registered again. */
+   * sidecar it is registered again. Rejects with Unreachable if the sidecar does not answer within the `timeoutMs` of
+   * `connect`, at least 1,000. */
   register(options: RegisterOptions): Promise<Attachment>;
   /** As fetch. `http://NAME.service/path` is the service of that name; other hosts go to the fetch of Node untouched.
    * */
@@ -96,7 +98,8 @@ export class Service {
   lookup(): Promise<readonly Instance[]>;
   /** Wait until anything is known. */
   ready(): Promise<void>;
-  /** Wait until at least `count` (1) instances pass. */
+  /** Wait until at least `count` (1) instances pass. Rejects with NotSynced if there are fewer after `timeoutMs`; left
+   * out: that of `connect` (5,000). */
   wait(count?: number, options?: { timeoutMs?: number }): Promise<readonly Instance[]>;
   /** A request has failed: ask the sidecar for a sign of life. Requests of this client do it by themselves. */
   check(): void;

@@ -5,6 +5,7 @@ import { Attachment } from "./attachment.mjs";
 import { fetchFrom } from "./calling/fetch.mjs";
 import { makeAgents } from "./calling/exchange.mjs";
 import { BadParams, Refused } from "./errors.mjs";
+import { requireFunction, requireTextOrNull, requireTexts, requireTime, requireWait, shown } from "./given.mjs";
 import { foldName } from "./names.mjs";
 import { Service } from "./service.mjs";
 import { findSocket } from "./socket-path.mjs";
@@ -16,6 +17,7 @@ const TIMEOUT_MS = 5_000;
 /** As long as a sidecar itself serves what it knew last. */
 const MAX_STALE_MS = 900_000;
 const OPTIONS = ["path", "timeoutMs", "maxStaleMs", "zone", "ref", "tls"];
+const SERVICE_OPTIONS = ["tags", "zone"];
 const REGISTER_OPTIONS = ["name", "port", "id", "address", "tags", "meta", "weight", "check", "checks", "onTakenOut"];
 
 export class Registry {
@@ -38,11 +40,13 @@ export class Registry {
       ref = false,
       tls = {},
     } = options;
-    if (!(timeoutMs >= 0)) {
-      throw new BadParams(`timeoutMs ${timeoutMs} is less than 0: give the time that a first lookup may wait`);
-    }
-    if (maxStaleMs !== null && !(maxStaleMs > 0)) {
-      throw new BadParams(`maxStaleMs ${maxStaleMs} is not more than 0: give a time, or null for no limit`);
+    requireTextOrNull("path", path);
+    requireWait("timeoutMs", timeoutMs, "give the time that a first lookup may wait");
+    if (maxStaleMs !== null) requireTime("maxStaleMs", maxStaleMs, "give a time, or null for no limit");
+    requireTextOrNull("zone", zone);
+    if (typeof ref !== "boolean") throw new BadParams(`ref ${shown(ref)} is neither true nor false`);
+    if (tls === null || typeof tls !== "object") {
+      throw new BadParams(`tls ${shown(tls)} is no object: give options of https.Agent`);
     }
     const maxStaleS = maxStaleMs === null ? null : maxStaleMs / 1000;
     this.#path = path;
@@ -55,9 +59,14 @@ export class Registry {
 
   /** The service of this name; names are compared in lower case. tags: only instances that have all of them. zone: only
    * instances in it. It asks nothing yet; the first lookup does. The same arguments give the same object. */
-  service(name, { tags = [], zone = null } = {}) {
-    if (typeof name !== "string" || !name) throw new BadParams(`the name of a service is a text, and ${name} is none`);
-    if (!Array.isArray(tags)) throw new BadParams(`tags ${tags} is no list: give a list of tags`);
+  service(name, options = {}) {
+    refuseUnknown("service", options, SERVICE_OPTIONS);
+    const { tags = [], zone = null } = options;
+    if (typeof name !== "string" || !name) {
+      throw new BadParams(`the name of a service is a text, and ${shown(name)} is none`);
+    }
+    requireTexts("tags", tags, "tags");
+    requireTextOrNull("zone", zone);
     const key = JSON.stringify([foldName(name), [...tags].sort(), zone]);
     let service = this.#services.get(key);
     if (service === undefined) {
@@ -69,7 +78,9 @@ export class Registry {
 
   /** Call `callback(instances, snapshot)` with the passing instances now, if they are known, and after each change;
    * also when the snapshot becomes stale, or confirmed again. What it throws is warned of. Returns what ends it. */
-  watch(name, callback, { tags, zone } = {}) {
+  watch(name, callback, options = {}) {
+    refuseUnknown("watch", options, SERVICE_OPTIONS);
+    requireFunction("callback", callback);
     const warn = (what) => process.emitWarning(what, "GossipregWarning");
     const call = (snapshot) => {
       try {
@@ -78,7 +89,7 @@ export class Registry {
         warn(`the callback for changes of ${name} failed: ${error?.stack ?? error}`);
       }
     };
-    return this.service(name, { tags, zone }).onSnapshot(call, (error) =>
+    return this.service(name, options).onSnapshot(call, (error) =>
       warn(`${name} is not watched: ${error.message}`),
     );
   }
@@ -88,9 +99,12 @@ export class Registry {
     this.#refuseClosed();
     refuseUnknown("register", options, REGISTER_OPTIONS);
     const { check, checks = [], onTakenOut, ...params } = options;
+    if (!Array.isArray(checks)) throw new BadParams(`checks ${shown(checks)} is no list: give a list of checks`);
+    if (onTakenOut !== undefined) requireFunction("onTakenOut", onTakenOut);
     if (check !== undefined || checks.length) params.checks = check === undefined ? checks : [check, ...checks];
     const attachment = new Attachment(() => findSocket(this.#path), params, {
       ref: this.#ref,
+      timeoutS: this.#settings.timeoutS,
       onTakenOut: onTakenOut ?? warnTakenOut(options.name),
       onOver: () => void this.#attachments.delete(attachment),
     });

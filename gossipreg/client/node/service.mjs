@@ -4,9 +4,11 @@ import { callInstances } from "./calling/call.mjs";
 import { PickHandle } from "./calling/pick-handle.mjs";
 import { bootClock, busyTimer, monotonic } from "./clock.mjs";
 import { BadParams, NotSynced, Refused, TooStale } from "./errors.mjs";
+import { requireTextOrNull, requireTime, requireWait, shown } from "./given.mjs";
 import { Picker } from "./picker.mjs";
 import { pickOptions } from "./picking/options.mjs";
 import { matching } from "./snapshot.mjs";
+import { refuseUnknown } from "./unknown-options.mjs";
 
 const DEADLINE_MS = 10_000;
 
@@ -76,7 +78,13 @@ export class Service {
    * Wait until at least `count` instances pass, and the sidecar confirms them, and return the passing instances.
    * Rejects with NotSynced if there are fewer after `timeoutMs`; left out: that of `connect`.
    */
-  async wait(count = 1, { timeoutMs } = {}) {
+  async wait(count = 1, options = {}) {
+    if (!Number.isInteger(count) || count < 0) {
+      throw new BadParams(`count ${shown(count)} is no whole number of instances: give 0 or more`);
+    }
+    refuseUnknown("wait", options, ["timeoutMs"]);
+    const { timeoutMs } = options;
+    if (timeoutMs !== undefined) requireWait("timeoutMs", timeoutMs, "give the time that this may wait");
     const waitS = timeoutMs === undefined ? this.#settings.timeoutS : timeoutMs / 1000;
     this.#link.want(this.#feed);
     await this.#until(() => this.#confirmed() >= count || this.#isRefused, waitS);
@@ -125,7 +133,10 @@ export class Service {
    * Set how instances are picked. What was learnt under other settings is set aside. See `ServiceChoice` in index.d.ts.
    * Throws BadParams.
    */
-  configure({ policy = "adaptive", panic = "passing", caller = null } = {}) {
+  configure(options = {}) {
+    refuseUnknown("configure", options, ["policy", "panic", "caller"]);
+    const { policy = "adaptive", panic = "passing", caller = null } = options;
+    requireTextOrNull("caller", caller);
     pickOptions({ policy, panic });
     this.#choice = Object.freeze({ policy, panic, caller });
     this.#picker = null;
@@ -136,10 +147,11 @@ export class Service {
    * Choose the instance of one request, which has to end: see `Pick` in index.d.ts. It waits for nothing. Throws what
    * `snapshot` throws, NoInstance, BreakerOpen. key: requests with the same key go to the same instance.
    */
-  pick({ key = null, deadlineMs = DEADLINE_MS } = {}) {
-    if (!(deadlineMs > 0)) {
-      throw new BadParams(`deadlineMs ${deadlineMs} is not more than 0: give the time that the request may take`);
-    }
+  pick(options = {}) {
+    refuseUnknown("pick", options, ["key", "deadlineMs"]);
+    const { key = null, deadlineMs = DEADLINE_MS } = options;
+    requireTextOrNull("key", key);
+    requireTime("deadlineMs", deadlineMs, "give the time that the request may take");
     const core = this.picker.ready();
     return new PickHandle(core, core.pick(monotonic(), { key, deadlineS: deadlineMs / 1000 }), deadlineMs, () =>
       this.check(),

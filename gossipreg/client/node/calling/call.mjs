@@ -3,6 +3,7 @@
 
 import { busyTimer, monotonic } from "../clock.mjs";
 import { BadParams, BreakerOpen, DeadlineExceeded, NoInstance, NotSynced } from "../errors.mjs";
+import { requireFunction, requireTextOrNull, shown } from "../given.mjs";
 import { callOptions } from "../picking/options.mjs";
 import { FAILURE, NEUTRAL, SUCCESS, TIMED_OUT, errorOutcome, statusOutcome } from "../picking/outcomes.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
@@ -13,7 +14,15 @@ const DEADLINE_MS = 10_000;
 export const ATTEMPT_OPTIONS = ["deadlineMs", "idempotent", "attemptsMax", "hedge", "key", "depth"];
 
 /** The options of a call as `picking/` takes them. The request that this process serves bounds deadline and retries. */
-export function coreOptions({ deadlineMs = DEADLINE_MS, idempotent = false, attemptsMax = 3, hedge = false, depth }) {
+export function coreOptions(options) {
+  const { deadlineMs = DEADLINE_MS, idempotent = false, attemptsMax = 3, hedge = false, key = null, depth } = options;
+  if (typeof deadlineMs !== "number") {
+    throw new BadParams(`deadlineMs ${shown(deadlineMs)} is no number: give the time that the call may take`);
+  }
+  if (typeof attemptsMax !== "number") {
+    throw new BadParams(`attemptsMax ${shown(attemptsMax)} is no number: give how many attempts the call may make`);
+  }
+  requireTextOrNull("key", key);
   const served = servedLimits();
   if (served.leftS <= 0) {
     throw new DeadlineExceeded("the caller of the request that is served here waits no longer: nothing was sent");
@@ -25,9 +34,10 @@ export function coreOptions({ deadlineMs = DEADLINE_MS, idempotent = false, atte
 /** See `Service.call` in index.d.ts. */
 export async function callInstances(service, send, options) {
   refuseUnknown("call", options, [...ATTEMPT_OPTIONS, "fallback", "signal"]);
+  requireFunction("send", send);
   const { fallback } = options;
   if (fallback !== undefined && typeof fallback !== "function" && typeof fallback?.picker !== "object") {
-    throw new BadParams(`fallback ${String(fallback)} is neither a function nor a Service`);
+    throw new BadParams(`fallback ${shown(fallback)} is neither a function nor a Service`);
   }
   const core = coreOptions(options);
   const until = monotonic() + core.deadlineS;

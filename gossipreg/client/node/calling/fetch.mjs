@@ -7,6 +7,7 @@
 import { domainToUnicode } from "node:url";
 import { monotonic } from "../clock.mjs";
 import { BadParams, DeadlineExceeded } from "../errors.mjs";
+import { shown } from "../given.mjs";
 import { isIdempotent } from "../picking/headers.mjs";
 import { NEUTRAL } from "../picking/outcomes.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
@@ -33,6 +34,7 @@ export async function fetchFrom(context, input, init, options = {}) {
   if (!URL.canParse?.(text) && !canParse(text)) return fetch(input, init);
   if (serviceOfUrl(new URL(text)) === null) return fetch(input, init);
   refuseUnknown("fetch", options, [...ATTEMPT_OPTIONS, "fallback"]);
+  requireServiceName(options.fallback);
   const request = new Request(input, init);
   // The signal of `request` follows the program's only as long as nobody collects it.
   const signal = init?.signal ?? (input instanceof Request ? input.signal : null);
@@ -100,9 +102,6 @@ async function answered(context, what, how) {
 /** The same request to the service of the fallback. Its failure is none of the first service: then that one's counts.
  * */
 async function fallenBack(context, what, how, fallback) {
-  if (typeof fallback !== "string") {
-    throw new BadParams(`fallback ${String(fallback)} is not the name of a service: for functions use service.call`);
-  }
   const url = new URL(what.url);
   url.hostname = fallback + SUFFIX;
   const elsewhere = { ...what, url };
@@ -114,6 +113,11 @@ async function fallenBack(context, what, how, fallback) {
     throw answer.error ?? new Error(`${fallback} answered with status ${answer.value.statusCode}`);
   }
   return { answer, url };
+}
+
+function requireServiceName(fallback) {
+  if (fallback === undefined || (typeof fallback === "string" && fallback)) return;
+  throw new BadParams(`fallback ${shown(fallback)} is not the name of a service: for functions use service.call`);
 }
 
 function orThrow(answer) {

@@ -1,0 +1,72 @@
+// Options that do not exist and values of the wrong type: each is one plain error at once, without a sidecar.
+
+import assert from "node:assert/strict";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { client } from "./client.mjs";
+
+const { connect } = await client("index.mjs");
+const path = join(tmpdir(), "no-such-sidecar-of-wrong-values.sock");
+const registry = await connect({ path, timeoutMs: 1 });
+const ok = registry.service("ok");
+const send = () => 1;
+const url = "http://ok.service/";
+
+const WRONG = [
+  [() => connect(null), /^connect takes an object of options, and null is none: it has path, /],
+  [() => connect({ path: 5 }), /^path 5 is no text/],
+  [() => connect({ timeoutMs: "5" }), /^timeoutMs '5' is no number/],
+  [() => connect({ timeoutMs: -1 }), /^timeoutMs -1 is less than 0/],
+  [() => connect({ timeoutMs: NaN }), /^timeoutMs NaN is less than 0/],
+  [() => connect({ maxStaleMs: 0 }), /^maxStaleMs 0 is not more than 0/],
+  [() => connect({ maxStaleMs: "1" }), /^maxStaleMs '1' is no number/],
+  [() => connect({ zone: 5 }), /^zone 5 is no text/],
+  [() => connect({ ref: 1 }), /^ref 1 is neither true nor false/],
+  [() => connect({ tls: null }), /^tls null is no object/],
+  [() => registry.service(5), /^the name of a service is a text, and 5 is none/],
+  [() => registry.service("ok", { tag: ["v2"] }), /^service has no option tag: it has tags, zone$/],
+  [() => registry.service("ok", null), /^service takes an object of options, and null is none/],
+  [() => registry.service("ok", { tags: "v2" }), /^tags 'v2' is no list/],
+  [() => registry.service("ok", { tags: [5] }), /^tags: the element 5 is no text/],
+  [() => registry.service("ok", { zone: 5 }), /^zone 5 is no text/],
+  [() => registry.watch("ok", 5), /^callback 5 is no function/],
+  [() => registry.watch("ok", send, { tag: ["v2"] }), /^watch has no option tag: it has tags, zone$/],
+  [() => registry.register(), /^register takes an object of options, and undefined is none/],
+  [() => registry.register({ name: "ok", checks: "ttl:30s" }), /^checks 'ttl:30s' is no list/],
+  [() => registry.register({ name: "ok", onTakenOut: 5 }), /^onTakenOut 5 is no function/],
+  [() => ok.wait("1"), /^count '1' is no whole number/],
+  [() => ok.wait(5, 200), /^wait takes an object of options, and 200 is none: it has timeoutMs$/],
+  [() => ok.wait(1, { timeout: 5 }), /^wait has no option timeout: it has timeoutMs$/],
+  [() => ok.wait(1, { timeoutMs: "5" }), /^timeoutMs '5' is no number/],
+  [() => ok.pick({ keys: "a" }), /^pick has no option keys: it has key, deadlineMs$/],
+  [() => ok.pick({ key: 5 }), /^key 5 is no text/],
+  [() => ok.pick({ deadlineMs: 0 }), /^deadlineMs 0 is not more than 0/],
+  [() => ok.configure({ polices: 1 }), /^configure has no option polices/],
+  [() => ok.configure({ caller: 5 }), /^caller 5 is no text/],
+  [() => ok.call(5), /^send 5 is no function/],
+  [() => ok.call(send, null), /^call takes an object of options, and null is none/],
+  [() => ok.call(send, { deadlineMs: "5" }), /^deadlineMs '5' is no number/],
+  [() => ok.call(send, { attemptsMax: "5" }), /^attemptsMax '5' is no number/],
+  [() => ok.call(send, { key: 5 }), /^key 5 is no text/],
+  [() => ok.call(send, { fallback: 5 }), /^fallback 5 is neither a function nor a Service/],
+  [() => registry.fetch(url, {}, { fallback: 5 }), /^fallback 5 is not the name of a service/],
+  [() => registry.fetch(url, {}, { fallback: send }), /^fallback \[Function: send\] is not the name of a service/],
+  [() => registry.fetch(url, {}, { key: 5 }), /^key 5 is no text/],
+];
+
+for (const [wrong, message] of WRONG) {
+  test(`${String(wrong).slice(6)} is refused`, async () => {
+    await assert.rejects(async () => wrong(), { name: "BadParams", code: "bad_params", message });
+  });
+}
+
+test("an error of a wrong value is one line, however the value looks", async () => {
+  const zone = { text: "a\nb".repeat(200), toString: () => "a\nb", [Symbol("s")]: new Error("c\nd") };
+  await assert.rejects(connect({ zone }), ({ message }) => message.length < 1000 && !message.includes("\n"));
+});
+
+test("nothing that was refused has asked for a sidecar", () => {
+  assert.equal(registry.stats().services, 0);
+  registry.close();
+});
