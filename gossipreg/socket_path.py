@@ -67,9 +67,11 @@ def default_socket(name: str | None) -> "Path":
     return path
 
 
-def find_socket(explicit: str | None, probe: Callable[[str], Probe]) -> str:
+def find_socket(explicit: str | None, probe: Callable[[str], Probe], choice: str = "--socket") -> str:
     """The socket for a client: the one named, else $GOSSIPREG_SOCKET, else that of the only sidecar in the first folder
     that has a living one.
+
+    `choice`: how the user chooses one, for the error's text.
 
     If there is one file in all folders, it is not probed: the connection will show whether it lives. Raises
     ChooseSocket if several sidecars live in that folder or if the named path is too long, Unreachable if there is no
@@ -88,7 +90,7 @@ def find_socket(explicit: str | None, probe: Callable[[str], Probe]) -> str:
         found = {path: probe(path) for path in place.paths}
         living = [path for path in place.paths if found[path] == "living"]
         if len(living) > 1:
-            raise ChooseSocket(f"several sidecars found, choose one with --socket: {', '.join(living)}")
+            raise ChooseSocket(f"several sidecars found, choose one with {choice}: {', '.join(living)}")
         if living:
             return living[0]
         forbidden += [path for path in place.paths if found[path] == "forbidden"]

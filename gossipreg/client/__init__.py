@@ -19,6 +19,7 @@
     connection   Client, Watch, Attachment: single calls of the local socket
     pool         the streams that calls share, for threads and forks
     stream       one connection of a Client: requests, answers, bounds of time
+    checks       values of the wrong type are refused at once
     log          the logger `gossipreg`, loaded when there is something to say
 
 It may import errors, model, retry, socket_path and wire.rpc; never the core, trio or anything of cryptography.

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Self, TypeVar
 
 from gossipreg.client.aio_calling import run_call
+from gossipreg.client.checks import check_callable, check_text
 from gossipreg.client.instance import Instance
 from gossipreg.client.loops import checkpoint, loop_event
 from gossipreg.client.picked import PickedInstance, SinglePick
@@ -95,7 +96,7 @@ class AsyncService:
         """Wait until at least `count` instances pass, and return them. Raises NotSynced if there are fewer after
         `timeout` seconds; None: the `timeout` of `connect`."""
         service = self.service
-        wait_s = service.timeout_s if timeout is None else timeout
+        wait_s = service.wait_s(count, timeout)
         service.use()
         if not await self.wait_until(lambda: service.has(count), wait_s):
             raise service.too_few(count, wait_s)
@@ -121,6 +122,8 @@ class AsyncService:
         of an idempotent call takes longer than 95 % of all do, send a second one to another instance, and take the
         first answer; the other attempt is cancelled."""
         options = self.service.call_options(idempotent, deadline, attempts, hedge, depth)
+        check_text("key", key, "what the same requests have in common")
+        check_callable("fn", fn, "an async function that takes the picked instance")
         if isinstance(fallback, AsyncService):
             other, until = fallback, monotonic() + deadline
 
@@ -128,6 +131,8 @@ class AsyncService:
                 return await other._call(fn, options.ending_at(until, monotonic()), key, None)
 
             return await self._call(fn, options, key, call_other)
+        if fallback is not None:
+            check_callable("fallback", fallback, "an async function without arguments, or a service of gossipreg.aio")
         return await self._call(fn, options, key, fallback)
 
     async def _call(

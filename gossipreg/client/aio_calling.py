@@ -1,6 +1,7 @@
 """`AsyncService.call`, for asyncio and trio: as `calling.py`, but attempts end at their timeouts, and can be hedged."""
 
 from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from time import monotonic
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from gossipreg.client.picking.attempts import AfterAttempt, Attempt, LogicalCall
 from gossipreg.client.picking.options import CallOptions
 from gossipreg.client.picking.outcomes import NEUTRAL, OutcomeKind
 from gossipreg.client.racing import Race, racing
+from gossipreg.errors import BadParams
 
 T = TypeVar("T")
 Request = Callable[[PickedInstance], Awaitable[T]]
@@ -44,12 +46,19 @@ async def run_call(
     if fallback is None or not picker.may_fall_back(call):
         result: T = failed.give()
         return result
+    return await _fall_back(fallback, failed)
+
+
+async def _fall_back(fallback: Callable[[], Awaitable[T]], failed: CallFailed) -> T:
     try:
-        return await fallback()
+        answer = fallback()
+        if isawaitable(answer):
+            return await answer
     except Exception as error:
         if failed.error is None:
             raise
         raise failed.error from error
+    raise BadParams(f"fallback {fallback!r} returned {answer!r}: give an async function") from failed.error
 
 
 async def _attempts(picker: Picker, call: LogicalCall, fn: Request[T]) -> T:

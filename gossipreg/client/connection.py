@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Self
 
+from gossipreg.client.checks import check_number, checked_path
 from gossipreg.client.pool import StreamPool
 from gossipreg.client.stream import SidecarStream, answered_error, probe
 from gossipreg.errors import Forked, Unreachable
@@ -43,8 +44,10 @@ class Client:
 
         `timeout_s` bounds each call; None waits for ever.
         """
+        if timeout_s is not None:
+            check_number("timeout_s", timeout_s, "the seconds that a call may take, or None for no limit")
         self.timeout_s = timeout_s
-        self._named = path
+        self._named = checked_path(path)
         self._found: str | None = None
         self._pool = StreamPool(self._open)
         self._attached: list[Attachment] = []

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
+from gossipreg.client.checks import check_callable, check_number, check_text, checked_path, checked_tags
 from gossipreg.client.service import RegistrySettings, Service, use_feed
 from gossipreg.client.snapshot import Snapshot, matching
 from gossipreg.client.watching.link import SidecarLink
@@ -37,8 +38,13 @@ class Registry:
         zone: str | None = None,
     ) -> None:  # fmt: skip
         """See `connect`."""
+        path = checked_path(path)
+        check_number("timeout", timeout, "the seconds that a first lookup may wait")
+        check_text("zone", zone, "the name of a zone")
         if not timeout >= 0:
             raise BadParams(f"timeout {timeout!r} is less than 0: give the seconds that a first lookup may wait")
+        if max_stale is not None:
+            check_number("max_stale", max_stale, "seconds, or None for no limit")
         if max_stale is not None and not max_stale > 0:
             raise BadParams(f"max_stale {max_stale!r} is not more than 0: give seconds, or None for no limit")
         self._zone = zone
@@ -57,9 +63,8 @@ class Registry:
             raise BadParams(f"name is {name!r}: give text")
         if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
             raise BadParams(f"name is {name!r}: give text without half of a surrogate pair")
-        if isinstance(tags, str):
-            raise BadParams(f"tags {tags!r} is one text: give a list of tags")
-        key = fold_name(name), frozenset(tags), zone
+        check_text("zone", zone, "the name of a zone")
+        key = fold_name(name), checked_tags(tags), zone
         service = self._services.get(key)
         if service is None:
             service = self._services.setdefault(key, Service(self, self._link, self._settings, name, key[1], zone))
@@ -75,6 +80,7 @@ class Registry:
         exception is logged. Returns what ends it.
         """
         service = self.service(name, tags, zone)
+        check_callable("callback", callback, "a function that takes a snapshot")
         feed = self._link.feed(name)
         service.raise_refused()
 

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import NamedTuple, Self, TypeVar
 
 from gossipreg.client.calling import run_call
+from gossipreg.client.checks import check_callable, check_count, check_number, check_text
 from gossipreg.client.instance import Instance
 from gossipreg.client.picked import PickedInstance, SinglePick
 from gossipreg.client.picker import Picker
@@ -19,7 +20,7 @@ from gossipreg.client.watching.feed import ServiceFeed
 from gossipreg.client.watching.link import SidecarLink
 from gossipreg.client.watching.waiters import wait_until
 from gossipreg.client.watching.watcher import WATCHER
-from gossipreg.errors import BadParams, NotSynced, Refused, TooStale
+from gossipreg.errors import BadParams, ChooseSocket, NotSynced, Refused, TooStale
 
 T = TypeVar("T")
 
@@ -96,11 +97,19 @@ class Service:
     def wait(self, count: int = 1, timeout: float | None = None) -> tuple[Instance, ...]:
         """Wait until at least `count` instances pass, and return them. Raises NotSynced if there are fewer after
         `timeout` seconds; None: the `timeout` of `connect`."""
-        wait_s = self.timeout_s if timeout is None else timeout
+        wait_s = self.wait_s(count, timeout)
         self.use()
         if not self._wait(lambda: self.has(count), wait_s):
             raise self.too_few(count, wait_s)
         return self.instances
+
+    def wait_s(self, count: int, timeout: float | None) -> float:
+        """How long `wait` waits. Raises BadParams."""
+        check_count("count", count, "how many instances have to pass")
+        if timeout is None:
+            return self.timeout_s
+        check_number("timeout", timeout, "the seconds to wait, or None for the `timeout` of connect")
+        return timeout
 
     @property
     def timeout_s(self) -> float:
@@ -116,8 +125,7 @@ class Service:
         warning or critical are picked if none passes. `caller`: the service that this program belongs to; requests stay
         in its zone as far as the zone's instances carry its part of the callers. Raises BadParams.
         """
-        if not isinstance(caller, str | None):
-            raise BadParams(f"caller {caller!r} is no text: give the name of a service, or None")
+        check_text("caller", caller, "the name of a service")
         try:
             PickOptions(policy, panic)
         except ValueError as error:
@@ -134,6 +142,10 @@ class Service:
         Entering the block raises what `snapshot` raises, NoInstance if no instance passes, BreakerOpen if nearly all
         requests of the last seconds failed.
         """
+        if type(deadline) is not float:  # the usual case needs no check, and this is the hot path
+            check_number("deadline", deadline, "the seconds that the request may take")
+        if key is not None:
+            check_text("key", key, "what the same requests have in common")
         if not deadline > 0:
             raise BadParams(f"deadline {deadline!r} is not more than 0: give the seconds that the request may take")
         return SinglePick(self.picker, key, deadline)
@@ -164,6 +176,8 @@ class Service:
         if hedge:
             raise BadParams("hedge=True needs calls that can be cancelled: use gossipreg.aio")
         options = self.call_options(idempotent, deadline, attempts, False, depth)
+        check_text("key", key, "what the same requests have in common")
+        check_callable("fn", fn, "a function that takes the picked instance")
         if isinstance(fallback, Service):
             other, until = fallback, monotonic() + deadline
 
@@ -171,6 +185,8 @@ class Service:
                 return run_call(other.picker, fn, options.ending_at(until, monotonic()), key, None)
 
             return run_call(self.picker, fn, options, key, call_other)
+        if fallback is not None:
+            check_callable("fallback", fallback, "a function without arguments, or a Service")
         return run_call(self.picker, fn, options, key, fallback)
 
     def stats(self) -> dict[str, int | str]:
@@ -190,6 +206,9 @@ class Service:
     @staticmethod
     def call_options(idempotent: bool, deadline: float, attempts: int, hedge: bool, depth: int) -> CallOptions:
         """Raises BadParams."""
+        check_number("deadline", deadline, "the seconds that all attempts may take")
+        check_count("attempts", attempts, "the most requests that are sent")
+        check_count("depth", depth, "the Gossipreg-Attempt of the request that this program serves")
         try:
             return CallOptions(deadline, idempotent, attempts, hedge, depth)
         except ValueError as error:
@@ -229,7 +248,7 @@ class Service:
     @property
     def is_refused(self) -> bool:
         """Whether `raise_refused` raises."""
-        return self._feed.refused is not None or self._link.closed
+        return self._feed.refused is not None or self._link.closed or self._unclear is not None
 
     def has(self, count: int) -> bool:
         """Whether at least `count` instances pass, and the sidecar confirms them. Raises Refused."""
@@ -247,19 +266,25 @@ class Service:
         """The error for a wait that was in vain."""
         if self.known is None:
             return self.not_synced(wait_s)
+        after = f"after {wait_s:g} s" if WATCHER.may_wait else f"now; {WATCHER.why_no_wait}"
         why = "" if self._link.synced else f": {self._link.why_not_synced} (sidecar on {self._link.path})"
-        return NotSynced(f"{self.confirmed()} of {count} instances of {self.name} pass after {wait_s:g} s{why}")
+        return NotSynced(f"{self.confirmed()} of {count} instances of {self.name} pass {after}{why}")
 
     def not_synced(self, wait_s: float) -> NotSynced:
+        if not WATCHER.may_wait:
+            return NotSynced(f"nothing is known of {self.name} yet; {WATCHER.why_no_wait}")
         where = f"the sidecar on {self._link.path}" if self._link.path else "no sidecar"
         return NotSynced(f"no list of {self.name} came from {where} within {wait_s:g} s: {self._link.why_not_synced}")
 
     def raise_refused(self) -> None:
-        """Raise Refused if the registry is closed, or what the sidecar answered if it does not take this name."""
+        """Raise Refused if the registry is closed, what the sidecar answered if it does not take this name, or
+        ChooseSocket if nothing is known yet and several sidecars could be meant."""
         if (refused := self._feed.refused) is not None:
             raise type(refused)(str(refused))
         if self._link.closed:
             raise Refused(f"the registry that gave out {self.name} is closed: make another one with connect()")
+        if (unclear := self._unclear) is not None:
+            raise ChooseSocket(str(unclear))
 
     def on_change(self, call: Callable[[], object]) -> Callable[[], None]:
         """Have this called once, on the watcher's thread, at the next change; return what cancels that."""
@@ -267,6 +292,10 @@ class Service:
         return lambda: self._feed.waiters.remove(token)
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _unclear(self) -> ChooseSocket | None:
+        return self._link.unclear if self._feed.snapshot is None and WATCHER.runs else None
 
     def _make_picker(self, choice: PolicyChoice) -> Picker:
         registry, callers = self.registry, None

@@ -229,11 +229,11 @@ def answered_error(code: str, text: str) -> RequestError:
     return error
 
 
-def why_not(path: str, error: OSError) -> str:
+def why_not(path: str, error: OSError, choice: str = "--socket") -> str:
     """Why this socket takes no connection, in one line for a person."""
     match error:
         case FileNotFoundError() | ConnectionRefusedError():
-            return f"no sidecar answers on {path}: start one with `gossipreg join`, or choose another with --socket"
+            return f"no sidecar answers on {path}: start one with `gossipreg join`, or choose another with {choice}"
         case PermissionError():
             return no_permission(path)
         case TimeoutError() | BlockingIOError():

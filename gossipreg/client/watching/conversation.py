@@ -16,7 +16,8 @@ from typing import Any
 from gossipreg.client.instance import instance_untrusted
 from gossipreg.client.watching.feed import ServiceFeed
 from gossipreg.client.watching.state import SidecarTrust, Trust, state_untrusted
-from gossipreg.errors import REQUEST_ERRORS, RequestError, Unreachable
+from gossipreg.errors import REQUEST_ERRORS, Busy, RequestError, Unreachable
+from gossipreg.retry import Retry
 from gossipreg.wire import rpc
 
 MET_ASKED = 1000
@@ -24,6 +25,9 @@ MET_ASKED = 1000
 
 ANSWER_S = 2.0
 """A sidecar answers in a millisecond, under load in some tens. One that is silent for so long stands still."""
+
+BUSY = Retry(0.5, 30.0)
+"""The waits until a name is asked for again that the sidecar had no room to watch."""
 
 Answered = Callable[[Any, RequestError | None, float], None]
 """Called with the result or the error of a request, and with `now`."""
@@ -52,6 +56,8 @@ class Conversation:
         """Services of which something was not believed on this connection."""
         self._holding: dict[ServiceFeed, None] = {}
         """Services with instances that are kept for some time."""
+        self._busy: dict[ServiceFeed, tuple[float, float]] = {}
+        """Services that the sidecar had no room to watch: when each is asked for again, and the wait before that."""
         self._dirty: dict[ServiceFeed, None] = {}
         self._before = Trust.NOTHING
         self._ask("state", {}, self._state_came)
@@ -110,11 +116,15 @@ class Conversation:
             case ("reply", *_):
                 raise Unreachable(f"the program on {self._path} is not a sidecar: it answered what was not asked")
 
-    def _watch_came(self, feed: ServiceFeed, result: Any, error: RequestError | None, _now: float) -> None:
+    def _watch_came(self, feed: ServiceFeed, result: Any, error: RequestError | None, now: float) -> None:
         if error is not None:
             del self._feeds[feed]
             feed.refuse(error)
+            if isinstance(error, Busy):
+                wait_s = BUSY.after(self._busy[feed][1]) if feed in self._busy else BUSY.first_s
+                self._busy[feed] = now + wait_s, wait_s
             return
+        self._busy.pop(feed, None)
         feed.refused = None
         number = self._feeds[feed] = result["watch"]
         self._watches[number] = feed
@@ -215,13 +225,18 @@ class Conversation:
     @property
     def due(self) -> float:
         """When `pass_time` has something to do; `inf`: never."""
-        return min([self._check_due, self._trust.due, *(feed.known.due() for feed in self._holding)])
+        held = (feed.known.due() for feed in self._holding)
+        return min([self._check_due, self._trust.due, *held, *(again_at for again_at, _ in self._busy.values())])
 
     def pass_time(self, now: float) -> None:
         if self._check_due <= now:
             self._check_due = inf
             self.silent = True
             self.touch_all()
+        for feed, (again_at, wait_s) in self._busy.items():
+            if again_at <= now:
+                self._busy[feed] = inf, wait_s
+                self.watch(feed)
         self._trust.pass_time(now)
         if self._trust.level is not self._before:
             self._trust_changed(now)

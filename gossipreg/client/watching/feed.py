@@ -40,9 +40,9 @@ class ServiceFeed:
             self.call_back(token)
 
     def refuse(self, error: RequestError) -> None:
-        self.refused = error
+        again, self.refused = self.refused is not None and self.refused.code == error.code, error
         self.waiters.wake()
-        if self._callbacks:
+        if self._callbacks and not again:
             log_warning(f"no callback is called for changes of {self.name}: the sidecar refuses to watch it: {error}")
 
     def forget_waiters(self) -> None:

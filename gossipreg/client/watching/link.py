@@ -14,7 +14,7 @@ from gossipreg.client.stream import probe, why_not
 from gossipreg.client.watching.conversation import ANSWER_S, Conversation
 from gossipreg.client.watching.feed import ServiceFeed
 from gossipreg.client.watching.state import SidecarTrust, Trust
-from gossipreg.errors import GossipregError, Unreachable
+from gossipreg.errors import ChooseSocket, GossipregError, Unreachable
 from gossipreg.model import fold_name
 from gossipreg.retry import Retry
 from gossipreg.socket_path import find_socket, path_fault
@@ -25,6 +25,8 @@ READS_A_TURN = 64
 RETRY = Retry(0.02, 2.0)
 """The waits between attempts to connect. Each is drawn between its half and the whole, so that the programs of a
 host do not all come at the same moment."""
+CHOICE = "connect(PATH)"
+"""How a program chooses a sidecar, for the texts of errors."""
 LAPSE_EARLIER_S = 1.0
 """Programs get the list of a sidecar that knows nobody else before what they have is too old."""
 
@@ -39,6 +41,8 @@ class SidecarLink:
         """Of the sidecar that was tried last."""
         self.fault = ""
         """Why there is no connection; empty if there is one, or if none was tried."""
+        self.unclear: ChooseSocket | None = None
+        """Why it is not clear which sidecar is meant: the program has to choose."""
         self.closed = False
         """Whether the registry is closed."""
         self.connects = self.losses = 0
@@ -137,6 +141,7 @@ class SidecarLink:
     def suspend(self, now: float) -> None:
         """The watcher ends: nobody reads what the sidecar says until `resume`."""
         self._selector = None
+        self.unclear = None
         for feed in self.wanted:
             feed.known.stale(now)
             feed.publish()
@@ -145,6 +150,7 @@ class SidecarLink:
         """In a forked child: leave the connection to the parent. Nothing is sent on it."""
         self._random = Random()
         self._selector = None  # of the parent: the kernel would take the socket out of it there too
+        self.unclear = None
         self._close(now)
         for feed in self.wanted:
             feed.forget_waiters()
@@ -203,10 +209,19 @@ class SidecarLink:
     def _connect(self, now: float) -> None:
         self._try_at = inf
         try:
-            self.path = path = find_socket(self._named, probe)
+            self.path = path = find_socket(self._named, probe, CHOICE)
+            self.unclear = None
             sock = _connected(path)
+        except ChooseSocket as error:
+            self._later(str(error), now)
+            self.unclear = error
+            for feed in self.wanted:
+                feed.waiters.wake()
+            return
         except (OSError, GossipregError) as error:
-            self._later(why_not(self.path or "a socket", error) if isinstance(error, OSError) else str(error), now)
+            self.unclear = None
+            fault = why_not(self.path or "a socket", error, CHOICE) if isinstance(error, OSError) else str(error)
+            self._later(fault, now)
             return
         self.connects += 1
         self.fault = ""

@@ -101,6 +101,13 @@ class Watcher:
         is_starter = self._starter == threading.get_ident()
         return not (self._over or is_watcher or is_starter)
 
+    @property
+    def why_no_wait(self) -> str:
+        """Why the calling thread may not wait, in words for a person."""
+        if isinstance(threading.current_thread(), WatcherThread):
+            return "a callback cannot wait for it, since it runs on the thread that asks the sidecar: look it up before"
+        return "nobody can wait for it while the program ends, or in a signal handler that interrupts the first lookup"
+
     def _start(self) -> bool:
         """Start the thread; return False if that is not possible. While another thread forks or starts it, that is
         still to come. All signals are blocked meanwhile: the thread inherits that, and no handler of this thread finds

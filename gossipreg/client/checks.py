@@ -1,0 +1,59 @@
+"""Checks of what a program passes: a value of the wrong type is refused at once, in one line that names it.
+
+Each raises BadParams. Only errors are imported: the commands load this too.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from gossipreg.errors import BadParams
+
+
+def checked_path(path: Any) -> str | None:
+    """The path of a socket as text; None stays None."""
+    if path is None:
+        return None
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise BadParams(f"path {path!r} is no path: give the path of a sidecar's socket as text, or None")
+    if "\0" in text or any("\ud800" <= letter < "\udc80" for letter in text):
+        raise BadParams(f"path {path!r} cannot be the path of a file: give the path of a sidecar's socket")
+    return text
+
+
+def check_number(name: str, value: Any, wants: str) -> None:
+    """`wants` says what has to be given."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        raise BadParams(f"{name} {value!r} is no number: give {wants}")
+
+
+def check_count(name: str, value: Any, wants: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadParams(f"{name} {value!r} is no whole number: give {wants}")
+
+
+def check_text(name: str, value: Any, wants: str) -> None:
+    """None is allowed too."""
+    if not isinstance(value, str | None):
+        raise BadParams(f"{name} {value!r} is no text: give {wants}, or None")
+
+
+def check_callable(name: str, value: Any, wants: str) -> None:
+    if not callable(value):
+        raise BadParams(f"{name} {value!r} cannot be called: give {wants}")
+
+
+def checked_tags(tags: Iterable[str]) -> frozenset[str]:
+    if isinstance(tags, str):
+        raise BadParams(f"tags {tags!r} is one text: give a list of tags")
+    try:
+        found = frozenset(tags)
+    except TypeError:
+        found = None
+    if found is None or not all(isinstance(tag, str) for tag in found):
+        raise BadParams(f"tags {tags!r} is no list of texts: give a list of tags")
+    return found
