@@ -185,3 +185,25 @@ def test_a_slow_callback_does_not_hold_the_end_of_the_program_for_ever(talking: 
         "assert entered.wait(30)\n",
         talking.path,
     )
+
+
+@pytest.mark.parametrize("files", [0, 40])
+def test_descriptors_closed_behind_its_back_are_made_anew(talking: TalkingSidecar, files: int) -> None:
+    """Files that the program opens then have the same numbers, and stay untouched. It is logged, which is left out."""
+    run_program(
+        "import logging, warnings\n"
+        "logging.disable()\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)  # the old thread sleeps on: a fork may warn of it\n"
+        "assert ports() == [1, 2]\n"
+        "os.closerange(3, 4096)\n"
+        f"kept = [os.open(path + '.txt', os.O_RDWR | os.O_CREAT) for _ in range({files})]\n"
+        "assert registry.service('other').instances == ()\n"
+        "eventually(lambda: ports() == [1, 2] and registry.stats()['synced'] and not registry.stats()['stale'])\n"
+        "assert ended_well(child(lambda: eventually(lambda: ports() == [1, 2])))\n"
+        "os.closerange(3, 4096)\n"
+        "assert ended_well(child(lambda: eventually(lambda: ports() == [1, 2])))\n"
+        f"kept += [os.open(path + '.txt', os.O_RDWR | os.O_CREAT) for _ in range({files})]\n"
+        "assert registry.service('third').instances == ()\n"
+        f"assert all(os.fstat(one).st_size == 0 for one in kept[{files}:])\n",
+        talking.path,
+    )

@@ -156,6 +156,13 @@ class SidecarLink:
             feed.forget_waiters()
             feed.renew()
 
+    def forget_lost(self, now: float) -> None:
+        """The program closed the socket behind our back: its number may be another file's now, so it is not closed."""
+        self._selector = None
+        if self._socket is not None:
+            self._socket.detach()
+            self._lost("the program closed the descriptor of the connection", now)
+
     def close(self, now: float) -> None:
         """The registry is closed: lookups that wait end now, and later ones fail."""
         self.closed = True

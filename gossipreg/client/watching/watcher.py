@@ -10,6 +10,9 @@ goes on with its connection; the child closes its copy of the descriptor and con
 Signals: the thread takes none, so they interrupt the main thread as if there were no other. A signal handler may look
 up names, so nothing here waits for a lock: a lock that is taken means that somebody else does the work.
 
+Descriptors that the program closes behind its back (`os.closerange`): seen when the thread has to be woken, by the file
+that the descriptor has then. All begins anew. What had those numbers may be the program's now, so nothing is closed.
+
 The end of the program: the thread is stopped by `atexit`. A lookup after that answers with what is known.
 """
 
@@ -27,6 +30,10 @@ from gossipreg.client.log import log_exception
 from gossipreg.client.snapshot import boot_clock
 from gossipreg.client.watching.link import SidecarLink
 
+LOST_S = 0.2
+"""How long a new thread waits for one whose descriptors are gone: enough, unless that sleeps where nobody wakes it."""
+_KEPT: list[selectors.BaseSelector] = []
+"""Selectors without their descriptors: the collector would close what has their numbers now."""
 STOP_S = 5.0
 """How long a fork, or the end of the program, waits for the thread. Only a callback of the program takes time in it."""
 LONGEST_SELECT_S = 86_400.0
@@ -41,12 +48,15 @@ class WatcherThread(threading.Thread):
     def __init__(self, watcher: "Watcher", previous: "WatcherThread | None") -> None:
         super().__init__(name="gossipreg", daemon=True)
         self.ending = False
+        self.lost = False
+        """Whether its descriptors were closed behind its back: it has to leave all alone."""
         self._watcher = watcher
         self._previous = previous
 
     def run(self) -> None:
         if self._previous is not None:
-            self._previous.join()  # it has been told to end, and two would disturb each other
+            # it has been told to end, and two would disturb each other
+            self._previous.join(LOST_S if self._previous.lost else None)
             self._previous = None
         try:
             self._watcher.work(self)
@@ -71,6 +81,10 @@ class Watcher:
         self._over = False
         self._pid = os.getpid()
         self._bell = -1
+        self._must_forget = False
+        """The descriptors of the connections are gone."""
+        self._bell_file: tuple[int, int] | None = None
+        """What kind of file the bell is: all that are no files of the program have the same."""
 
     # -- for any thread, and for signal handlers ---------------------------------------------------------------------
 
@@ -83,6 +97,8 @@ class Watcher:
         """Have the thread look at its tasks; start it if there is none. Returns False if that is not possible."""
         if self._pid != os.getpid():
             self.after_in_child()  # a fork that ran no hook of Python
+        if self._is_bell_lost:
+            self._begin_anew()
         possible = self.runs or self._start()
         self._ring()
         return possible
@@ -134,14 +150,40 @@ class Watcher:
         with suppress(RuntimeError, OSError):  # the interpreter ends, or there is no room for a thread or a descriptor
             if self._bell < 0:
                 self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+                self._bell_file = _file(self._bell)
             thread.start()
             self._thread = thread
             return True
         return False
 
     def _ring(self) -> None:
-        if (bell := self._bell) >= 0:
-            os.eventfd_write(bell, 1)
+        if (bell := self._bell) >= 0 and not self._is_bell_lost:
+            with suppress(OSError):  # closed just now: the next `wake` sees it
+                os.eventfd_write(bell, 1)
+
+    @property
+    def _is_bell_lost(self) -> bool:
+        """Whether the program has closed the bell's descriptor."""
+        return (bell := self._bell) >= 0 and _file(bell) != self._bell_file
+
+    def _begin_anew(self) -> None:
+        """Leave the thread and the connections whose descriptors are gone. The next thread makes new ones."""
+        if not self._starting.acquire(blocking=False):
+            return  # another thread does it
+        try:
+            if self._is_bell_lost:
+                if (thread := self._thread) is not None:
+                    thread.lost = thread.ending = True
+                self._must_forget = True
+                self._bell = -1
+        finally:
+            self._starting.release()
+
+    def _forget_lost(self) -> None:
+        if self._must_forget:
+            self._must_forget = False
+            for link in list(self.links):
+                link.forget_lost(boot_clock())
 
     def drop(self, link: SidecarLink) -> None:
         """Close this connection; without any other there is no need for the thread."""
@@ -159,13 +201,17 @@ class Watcher:
 
     def stop(self) -> bool:
         """Stop the thread, and wait for its end; it starts again when it is needed. Returns whether there is none."""
+        if self._is_bell_lost:
+            self._begin_anew()
         thread = self._thread
         if thread is None or isinstance(threading.current_thread(), WatcherThread):
             return thread is None
         thread.ending = True
         self._ring()
-        thread.join(STOP_S)
-        return not thread.is_alive()
+        thread.join(LOST_S if thread.lost else STOP_S)
+        if thread.lost:
+            self._forget_lost()
+        return thread.lost or not thread.is_alive()
 
     # -- forks, and the end --------------------------------------------------------------------------------------------
 
@@ -186,6 +232,9 @@ class Watcher:
         self._starting = threading.Lock()
         self._starter = 0
         self._forking = {}
+        if self._is_bell_lost:
+            self._begin_anew()
+        self._forget_lost()
         if self._bell >= 0:
             os.close(self._bell)
             self._bell = -1
@@ -206,16 +255,24 @@ class Watcher:
 
     def work(self, me: WatcherThread) -> None:
         """Follow the sidecars until `me.ending`."""
-        with selectors.DefaultSelector() as selector:
+        self._forget_lost()
+        selector = selectors.DefaultSelector()
+        try:
             selector.register(self._bell, selectors.EVENT_READ)
             while not me.ending:
                 self._turn(selector)
                 if not self.links:
                     me.ending = True
-            self._do_tasks()
-            for link in list(self.links):
-                self._guarded(link.suspend, boot_clock())
-        if self._tasks:  # they came when this thread was ending already
+            if not me.lost:
+                self._do_tasks()
+                for link in list(self.links):
+                    self._guarded(link.suspend, boot_clock())
+        finally:
+            if me.lost or self._is_bell_lost:
+                _KEPT.append(selector)
+            else:
+                selector.close()
+        if self._tasks and not me.lost:  # they came when this thread was ending already
             self._start()
 
     def _turn(self, selector: selectors.BaseSelector) -> None:
@@ -250,6 +307,15 @@ class Watcher:
             log_exception("the watcher of gossipreg failed, and goes on: please report it")
             return False
         return True
+
+
+def _file(descriptor: int) -> tuple[int, int] | None:
+    """What file this descriptor is; None: it is closed."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 WATCHER = Watcher()
