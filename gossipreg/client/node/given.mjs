@@ -32,7 +32,7 @@ export function requireTexts(what, value, each) {
 /** A number of milliseconds that is 0 or more. `use`: what the program has to give. */
 export function requireWait(what, value, use) {
   if (typeof value !== "number") throw new BadParams(`${what} ${shown(value)} is no number: ${use}`);
-  if (!(value >= 0)) throw new BadParams(`${what} ${value} is less than 0: ${use}`);
+  if (!(value >= 0)) throw new BadParams(`${what} ${value} is not 0 or more: ${use}`);
 }
 
 /** A number of milliseconds that is more than 0. `use`: what the program has to give. */
