@@ -128,7 +128,7 @@ describe("when instances fail", () => {
       for await (const piece of request) body += piece;
       response.end(`${request.method} ${body}`);
     });
-    const half = await service([await deadPort(), live]);
+    const half = (await service([await deadPort(), live])).configure({ policy: "round_robin" });
     for (let times = 0; times < 8; times++) {
       const body = times % 2 ? "text" : new Blob(["stream"]).stream();
       const response = await registry.fetch(url(half), { method: "POST", body, duplex: "half" });
