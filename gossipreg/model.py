@@ -154,8 +154,8 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """One registered instance, as its member wrote it; `id` is unique on its member."""
+class RegisteredService:
+    """A service as its member registered it; `id` is unique on its member."""
 
     id: str
     name: str
@@ -181,10 +181,10 @@ _FOLDED = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """A service as a lookup gives it out: with its health and with whose it is."""
+class CatalogInstance:
+    """A registered service as a lookup gives it out: with its health and its member. Programs get `client.Instance`."""
 
-    service: Service
+    service: RegisteredService
     health: Health
     node: NodeId
     node_name: str
@@ -208,7 +208,7 @@ class Change:
     """One step of the change feed. For REMOVED the instance is as it was last."""
 
     kind: ChangeKind
-    instance: Instance
+    instance: CatalogInstance
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from gossipreg.core.effects import Send
 from gossipreg.core.node import Node
-from gossipreg.model import Address, Health, NodeId, Service
+from gossipreg.model import Address, Health, NodeId, RegisteredService
 
 RECEIVE_BUFFER_BYTES = 212_992
 """Linux's default of net.core.rmem_default; a datagram that does not fit is dropped."""
@@ -35,7 +35,7 @@ class Host:
     durable: bool = False
     starts: int = 0
     generation: int = 0
-    services: dict[str, tuple[Service, Health]] = field(default_factory=dict)
+    services: dict[str, tuple[RegisteredService, Health]] = field(default_factory=dict)
     """The services registered here; a durable member registers them again after a restart."""
 
     up: bool = False

@@ -26,7 +26,7 @@ from gossipreg.core.table.forgetting import Forgetting
 from gossipreg.core.table.own_content import OwnContent
 from gossipreg.core.table.row import State
 from gossipreg.core.table.table import Table
-from gossipreg.model import Liveness, NodeId, Rank, Service, Version
+from gossipreg.model import Liveness, NodeId, Rank, RegisteredService, Version
 from gossipreg.wire.messages import Delta, Versions
 from simulations.checkers.checker import Broken
 from simulations.scenario import Case, CheckFailed, at_seed
@@ -127,10 +127,10 @@ def floor_of_a_fifth(floor_s: Any) -> Any:
 
 
 def tombstone_unseen(read: Any) -> Any:
-    known: dict[tuple[int, int], Service] = {}
+    known: dict[tuple[int, int], RegisteredService] = {}
 
-    def broken(self: Catalog, content: Content, slot: int) -> Service | None:
-        service: Service | None = read(self, content, slot)
+    def broken(self: Catalog, content: Content, slot: int) -> RegisteredService | None:
+        service: RegisteredService | None = read(self, content, slot)
         if service is None:
             return known.get((content.generation, slot))
         known[content.generation, slot] = service

@@ -6,7 +6,7 @@ is carried out, or the faults.
 
 import random
 
-from gossipreg.model import Health, Service
+from gossipreg.model import Health, RegisteredService
 from simulations.host import Host
 from simulations.plan import Action
 
@@ -46,12 +46,12 @@ def _one(rng: random.Random, at_s: float, members: int) -> Action:
     )
 
 
-def service_of(host: Host, action: Action) -> Service:
+def service_of(host: Host, action: Action) -> RegisteredService:
     """Return the service that a register action registers. No two actions write the same value, so that every stored
     byte has one origin."""
     slot, name = action.flags
     text = f"{action.number}-".ljust(int(action.value), "x")
-    return Service(
+    return RegisteredService(
         f"s{slot}",
         name,
         host.address.host,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gossipreg.config import Config, lan
 from gossipreg.generation import RANDOM_BITS, generation_of
-from gossipreg.model import Address, BootId, Health, Member, NodeId, Service
+from gossipreg.model import Address, BootId, Health, Member, NodeId, RegisteredService
 from gossipreg.wire.seal import TAG_BYTES, Keyring
 from simulations.baselines.node import node_class
 from simulations.engine import Engine
@@ -141,7 +141,7 @@ class World(Engine):
         return hosts
 
     def register(self, host: Host, name: str, *, port: int = 80, health: Health = Health.PASSING, id: str = "") -> str:
-        service = Service(id or f"{name}-{port}", name, host.address.host, port)
+        service = RegisteredService(id or f"{name}-{port}", name, host.address.host, port)
         host.services[service.id] = service, health
         self.act(host, host.node.register(service, health, host.local(self.now))[1])
         return service.id

@@ -12,7 +12,7 @@ from gossipreg.core.knowledge import Knowledge
 from gossipreg.daemon import client_calls, http_speaker, lookups, maintenance_methods, methods, params, sidecar_state
 from gossipreg.daemon.http_speaker import STATUS
 from gossipreg.errors import REQUEST_ERRORS, BadParams
-from gossipreg.model import NOTHING, Health, Instance, MemberInfo, NodeId, Service, ServiceSummary
+from gossipreg.model import NOTHING, CatalogInstance, Health, MemberInfo, NodeId, RegisteredService, ServiceSummary
 from gossipreg.net import http_framing, http_message
 from gossipreg.rights import RIGHTS, Right
 from gossipreg.socket_path import MAX_PATH_BYTES
@@ -30,7 +30,9 @@ PARAMETERS = {
     "watch": client_calls.WATCH, "unmet": sidecar_state.UNMET,
 }  # fmt: skip
 
-INSTANCE = Instance(Service("a", "a", "h", 1), Health.PASSING, NodeId(bytes(16)), "n", "", NOTHING, reason="why")
+INSTANCE = CatalogInstance(
+    RegisteredService("a", "a", "h", 1), Health.PASSING, NodeId(bytes(16)), "n", "", NOTHING, reason="why"
+)
 MEMBER = MemberInfo(NodeId(bytes(16)), "n", None, "alive", "", (), None, 0, NOTHING, 0.0)
 
 

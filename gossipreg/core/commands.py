@@ -10,7 +10,7 @@ from gossipreg.core.context import Context
 from gossipreg.core.effects import Effect
 from gossipreg.core.local.leaving import Departure
 from gossipreg.core.view import View, check_gone
-from gossipreg.model import Address, Health, NodeId, Service, Version
+from gossipreg.model import Address, Health, NodeId, RegisteredService, Version
 
 
 class NodeCommands(View):
@@ -28,7 +28,9 @@ class NodeCommands(View):
     def _declare_left(self, id: NodeId) -> None:
         """Claim that this member has left for good."""
 
-    def register(self, service: Service, health: Health, now: float, reason: str = "") -> tuple[Version, list[Effect]]:
+    def register(
+        self, service: RegisteredService, health: Health, now: float, reason: str = ""
+    ) -> tuple[Version, list[Effect]]:
         """Add a service of our own, or update the one with that id. `reason` says why it is in maintenance. Raises
         TooLarge; then nothing changed."""
         self._begin(now)

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.view import View
-from gossipreg.model import Change, ChangeKind, Instance, fold_name
+from gossipreg.model import CatalogInstance, Change, ChangeKind, fold_name
 
 F = TypeVar("F")
 
@@ -28,7 +28,7 @@ F = TypeVar("F")
 class Current:
     """All instances, with any health. They replace what was sent to the follower before."""
 
-    instances: tuple[Instance, ...]
+    instances: tuple[CatalogInstance, ...]
     partial: bool = False
     """Whether there may be more."""
 
@@ -139,7 +139,7 @@ class Followers(Generic[F]):
         known = any(one.node == own for one in instances) if knowledge.refuses else bool(instances)
         return Current(instances, partial=True) if known else None
 
-    def _instances(self, name: str | None) -> tuple[Instance, ...]:
+    def _instances(self, name: str | None) -> tuple[CatalogInstance, ...]:
         catalog = self._view.catalog
         return tuple(catalog.instances()) if name is None else catalog.lookup(name, all=True)
 

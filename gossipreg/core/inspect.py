@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gossipreg.core.failure.detector import FailureDetector
-from gossipreg.model import Address, BootId, Instance, Member, NodeId
+from gossipreg.model import Address, BootId, CatalogInstance, Member, NodeId
 
 if TYPE_CHECKING:
     from gossipreg.core.view import View
@@ -185,7 +185,7 @@ class Inspection:
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
-    def instances(self, id: NodeId) -> dict[int, Instance]:
+    def instances(self, id: NodeId) -> dict[int, CatalogInstance]:
         """The instances of this member that lookups give out, by their slot in its row."""
         shown = self._view.catalog._shown.get(id)
         return {} if shown is None else shown.instances.copy()

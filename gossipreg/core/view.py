@@ -31,7 +31,7 @@ from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.row import Row, Standing
 from gossipreg.core.table.table import Table
 from gossipreg.errors import NotFound, Refused
-from gossipreg.model import Address, MemberInfo, NodeId, Service, Status, Version, fold_name
+from gossipreg.model import Address, MemberInfo, NodeId, RegisteredService, Status, Version, fold_name
 
 _SHOWN = ("suspect", "dead", "left")
 """The states of members as lists show them. A member in any other state is listed as alive."""
@@ -129,7 +129,7 @@ class View:
         return self._own_row.version
 
     @property
-    def own_services(self) -> Mapping[str, Service]:
+    def own_services(self) -> Mapping[str, RegisteredService]:
         """The services that our row announces, by id."""
         return self._own_row.services
 

@@ -7,7 +7,7 @@ this host is known: a loopback address would send every reader on another host t
 from typing import TYPE_CHECKING
 
 from gossipreg.daemon.pump import Pump
-from gossipreg.model import Address, Health, Service, Version
+from gossipreg.model import Address, Health, RegisteredService, Version
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
@@ -25,7 +25,7 @@ class Announced:
         addresses = self._node.addresses
         return addresses[0].host if addresses else ""
 
-    def register(self, service: Service, health: Health, reason: str) -> Version:
+    def register(self, service: RegisteredService, health: Health, reason: str) -> Version:
         """Announce the service, or withhold it while it has no address. Raises TooLarge; then nothing changed."""
         id = service.id
         if service.address:
@@ -49,7 +49,7 @@ class Announced:
             self._pump.order(lambda now: self._node.deregister(id, now))
 
 
-def shown_address(service: Service) -> str:
+def shown_address(service: RegisteredService) -> str:
     """The address of a service, for the log."""
     host = service.address or "(not known yet)"
     return str(Address(host, service.port)) if service.port else host

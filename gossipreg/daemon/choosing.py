@@ -8,13 +8,13 @@ from collections import Counter
 from typing import Any
 
 from gossipreg.core.table.catalog import Catalog
-from gossipreg.model import Health, Instance
+from gossipreg.model import CatalogInstance, Health
 from gossipreg.weights import Shares, order_by_weight
 from gossipreg.wire.shapes import HEALTH_NAMES, Shape
 
 KEPT_SHARES_MAX = 1024
 """Questions whose shares are kept; when there are more, all are dropped."""
-Instances = tuple[Instance, ...]
+Instances = tuple[CatalogInstance, ...]
 
 
 class Choices:
@@ -62,6 +62,6 @@ def explain_shape(catalog: Catalog, name: str, tags: tuple[str, ...], zone: str 
     }
 
 
-def _healths(instances: list[Instance] | Instances) -> dict[str, int]:
+def _healths(instances: list[CatalogInstance] | Instances) -> dict[str, int]:
     counts = Counter(one.health for one in instances)
     return {name: counts[health] for health, name in zip(Health, HEALTH_NAMES, strict=True)}

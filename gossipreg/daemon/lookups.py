@@ -15,7 +15,7 @@ from gossipreg.daemon.partial import lookup_shapes
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.socket_client import Params, pack
-from gossipreg.model import Instance, fold_name
+from gossipreg.model import CatalogInstance, fold_name
 from gossipreg.wire.shapes import Shape, instance_shape
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Lookups:
         take_untrusted("registered", params, {})
         return pack([self._with_checks(instance) for instance in self._node.catalog.of_node(self._node.id)])
 
-    def _with_checks(self, instance: Instance) -> Shape:
+    def _with_checks(self, instance: CatalogInstance) -> Shape:
         """An instance's shape. One of ours has the output of its checks, which is not gossiped."""
         shape = instance_shape(instance)
         if instance.node == self._node.id and (said := self._services.report(instance.service.id)):
@@ -104,7 +104,7 @@ class Lookups:
         tags, zone = given.get("tags", ()), given.get("zone")
         return dead_shapes(self._node, given["name"], tags, zone, self._pump.now())
 
-    def _distance(self, instance: Instance) -> float:
+    def _distance(self, instance: CatalogInstance) -> float:
         if instance.node == self._node.id:
             return -1.0
         rtt_s = self._node.rtt_s(instance.node)

@@ -14,7 +14,7 @@ from msgpack import packb
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.errors import BadParams
-from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, NODE_ID_BYTES, Health, Service
+from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, NODE_ID_BYTES, Health, RegisteredService
 from gossipreg.net.addresses import WILDCARDS, is_literal
 from gossipreg.wire.rpc import MAX_WATCHES
 
@@ -225,7 +225,7 @@ SERVICE: dict[str, Check] = {
 class Registration:
     """A registration, as the parameters of `register` ask for it."""
 
-    service: Service
+    service: RegisteredService
     checks: tuple[CheckSpec, ...]
     params: bytes
     """The parameters themselves, as they are kept: equal where the same was asked for."""
@@ -236,7 +236,7 @@ class Registration:
 def registration_untrusted(method: str, params: dict[str, Any], *, default_host: str) -> Registration:
     given = take_untrusted(method, params, SERVICE, "name", "port")
     id = given.get("id", f"{given['name']}-{given['port']}" if given["port"] else given["name"])
-    service = Service(
+    service = RegisteredService(
         id=word("id", id),  # the default may be too long
         name=given["name"],
         address=given.get("address", default_host),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gossipreg.core.view import View
 from gossipreg.errors import NotSynced
-from gossipreg.model import Instance, fold_name
+from gossipreg.model import CatalogInstance, fold_name
 from gossipreg.wire.shapes import Shape
 
 
@@ -20,8 +20,8 @@ def not_synced(what: str, why: str) -> NotSynced:
 def lookup_shapes(
     view: View,
     name: str,
-    found: tuple[Instance, ...],
-    shape: Callable[[Instance], Shape],
+    found: tuple[CatalogInstance, ...],
+    shape: Callable[[CatalogInstance], Shape],
     why: Callable[[], str],
 ) -> list[Shape]:
     """Mark each instance found as partial. Raises NotSynced if there is none, or if no table is known and the name is

@@ -7,7 +7,7 @@ that a caller could spoil.
 
 from typing import Any
 
-from gossipreg.model import Change, Health, Instance, MemberInfo, ServiceSummary, Version
+from gossipreg.model import CatalogInstance, Change, Health, MemberInfo, ServiceSummary, Version
 
 Shape = dict[str, Any]
 
@@ -18,7 +18,7 @@ def version_shape(version: Version) -> list[str | int]:
     return [str(version.generation), version.counter]
 
 
-def instance_shape(instance: Instance) -> Shape:
+def instance_shape(instance: CatalogInstance) -> Shape:
     service = instance.service
     return {
         "service": service.name,
@@ -77,7 +77,7 @@ def change_shape(change: Change) -> Shape:
     return {"kind": change.kind.name.lower(), "instance": instance_shape(change.instance)}
 
 
-def current_shape(instances: tuple[Instance, ...], partial: bool = False) -> Shape:
+def current_shape(instances: tuple[CatalogInstance, ...], partial: bool = False) -> Shape:
     """The first change of a watch. `partial`: there may be more instances (the field is left out otherwise)."""
     shape: Shape = {"kind": "current", "instances": [instance_shape(instance) for instance in instances]}
     return {**shape, "partial": True} if partial else shape

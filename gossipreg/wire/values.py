@@ -42,7 +42,7 @@ from gossipreg.model import (
     Health,
     Member,
     ProtocolRange,
-    Service,
+    RegisteredService,
     Status,
 )
 
@@ -181,7 +181,7 @@ def _check_member(member: Member, labels: tuple[tuple[str, str], ...], hold_ms: 
 # -- service ---------------------------------------------------------------------------------------------------------
 
 
-def encode_service(service: Service) -> bytes:
+def encode_service(service: RegisteredService) -> bytes:
     """The value of a service's entry. Meta is sorted here, and double tags are dropped.
 
     BadParams names what is out of bounds, TooLarge the size: the caller is at fault, nothing changed.
@@ -189,27 +189,27 @@ def encode_service(service: Service) -> bytes:
     return _encoded(_service_fields, service)
 
 
-def decode_service_untrusted(value: bytes) -> Service:
+def decode_service_untrusted(value: bytes) -> RegisteredService:
     """BadDatagram("bad_value") where it is none."""
     return _decoded(_service_of, value)
 
 
-def _service_fields(service: Service) -> tuple[object, ...]:
+def _service_fields(service: RegisteredService) -> tuple[object, ...]:
     meta = tuple(sorted(service.meta))
     _check_service(service, meta)
     short, *more = _tag_fields(tuple(dict.fromkeys(service.tags)))
     return (service.id, service.name, service.address, service.port, short, meta, service.weight, *more)
 
 
-def _service_of(raw: object) -> Service:
+def _service_of(raw: object) -> RegisteredService:
     id, name, address, port, short, meta, weight = known(raw, 7)
     more: tuple[Any, ...] = raw[7:9] if type(raw) is tuple else ()
-    service = Service(id, name, address, port, _tags_of(short, *more), _pairs(meta, "meta"), weight)
+    service = RegisteredService(id, name, address, port, _tags_of(short, *more), _pairs(meta, "meta"), weight)
     _check_service(service, service.meta)
     return service
 
 
-def _check_service(service: Service, meta: tuple[tuple[str, str], ...]) -> None:
+def _check_service(service: RegisteredService, meta: tuple[tuple[str, str], ...]) -> None:
     _check_name("service id", service.id)
     _check_name("service name", service.name)
     _check_name("service address", service.address)

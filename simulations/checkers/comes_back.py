@@ -1,7 +1,7 @@
 """Invariant 5: nothing deregistered or forgotten comes back."""
 
 from gossipreg.core.table.layout import KIND_SERVICE, key_of
-from gossipreg.model import Instance, NodeId, Version
+from gossipreg.model import CatalogInstance, NodeId, Version
 from simulations.checkers.checker import Checker
 from simulations.checkers.ledger import Ledger
 from simulations.host import Host
@@ -54,7 +54,7 @@ class ComesBack(Checker):
             self._reached[host.number] = host.node, reached
         return reached
 
-    def _look(self, host: Host, slot: int, instance: Instance, reached: Version) -> None:
+    def _look(self, host: Host, slot: int, instance: CatalogInstance, reached: Version) -> None:
         """Check an instance in the answers of a member that has held the row up to `reached`. The member knows of a
         deregistration unless the slot was written again after `reached`: then the tombstone is gone."""
         generation, counter = instance.version

@@ -3,7 +3,7 @@
 import math
 
 from gossipreg.config import Config
-from gossipreg.model import Health, NodeId, Service
+from gossipreg.model import Health, NodeId, RegisteredService
 from simulations.checkers.checker import Checker
 from simulations.host import Host
 
@@ -70,7 +70,7 @@ class EqualTables(Checker):
             self.fail(f"{host.name} holds other entries of {owner.name} at {own.counter} than its owner", host, owner)
 
     def _look_at_answers(self, up: list[Host]) -> None:
-        right: dict[tuple[NodeId, str], tuple[Service, Health]] = {}
+        right: dict[tuple[NodeId, str], tuple[RegisteredService, Health]] = {}
         for host in up:
             right |= {(host.id, id): both for id, both in host.services.items()}
         for host in up:
@@ -84,7 +84,7 @@ class EqualTables(Checker):
                 self.fail(f"{host.name} gives other answers than what is registered: {wrong[:5]}", host)
             self._look_at_lookups(host, right)
 
-    def _look_at_lookups(self, host: Host, right: dict[tuple[NodeId, str], tuple[Service, Health]]) -> None:
+    def _look_at_lookups(self, host: Host, right: dict[tuple[NodeId, str], tuple[RegisteredService, Health]]) -> None:
         """Check the answers that a client gets; they may come from the catalog's cache."""
         names: dict[str, list[tuple[NodeId, str]]] = {service.name: [] for service, _ in right.values()}
         for key, (service, health) in right.items():

@@ -24,7 +24,7 @@ paths become wide. `--duration` is the longest wait for each of these. Keys of t
 from dataclasses import replace
 from math import inf
 
-from gossipreg.model import Health, Service
+from gossipreg.model import Health, RegisteredService
 from simulations.host import Host
 from simulations.network import hole_around
 from simulations.scenario import Case, Figure, Scenario
@@ -84,7 +84,7 @@ def _registered(
     start = world.now
     names = f"small-{number}", f"large-{number}"
     text = "x" * int(case.value("size", 4000))
-    service = Service(names[1], names[1], owner.address.host, 80, meta=(("text", text),))
+    service = RegisteredService(names[1], names[1], owner.address.host, 80, meta=(("text", text),))
     owner.services[service.id] = service, Health.PASSING
     world.act(owner, owner.node.register(service, Health.PASSING, owner.local(world.now))[1])
     world.register(owner, names[0])

@@ -6,7 +6,7 @@ of others with a newer version; nothing else.
 
 from gossipreg.config import Config, lan
 from gossipreg.core.node import Node
-from gossipreg.model import Health, Liveness, NodeId, Service, Version
+from gossipreg.model import Health, Liveness, NodeId, RegisteredService, Version
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node, sizes_of_parts
 
@@ -16,7 +16,7 @@ Content = list[tuple[int, tuple[int, bytes | None]]]
 def a_cluster(config: Config = lan) -> tuple[Node, list[Speaker], Speaker]:
     """Return a victim with a service, three members, and the insider, which has a session and a row of its own."""
     node = a_node(config)
-    node.register(Service("billing-1", "billing", "h", 1), Health.PASSING, START)
+    node.register(RegisteredService("billing-1", "billing", "h", 1), Health.PASSING, START)
     members = [Speaker(seed) for seed in (1, 2, 3)]
     insider = Speaker(4)
     for one in (*members, insider):

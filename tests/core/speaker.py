@@ -10,7 +10,7 @@ from gossipreg.core.node import Node
 from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.own_content import OwnContent
 from gossipreg.generation import generation_of
-from gossipreg.model import PROTOCOL, Address, BootId, Health, Member, NodeId, ProtocolRange, Service
+from gossipreg.model import PROTOCOL, Address, BootId, Health, Member, NodeId, ProtocolRange, RegisteredService
 from gossipreg.wire import codec, values
 from gossipreg.wire.messages import Delta, Hello, Message
 from gossipreg.wire.seal import Keyring, Opener, Sealer
@@ -66,7 +66,7 @@ def row_content(
         values.encode_member(Member(name, boot_id, (address,), zone="z", durable=True, protocol=protocol)),
     )
     for slot in range(services):
-        service = Service(f"{name}-{slot}", f"service-{slot}", address.host, 80 + slot)
+        service = RegisteredService(f"{name}-{slot}", f"service-{slot}", address.host, 80 + slot)
         content.put(KIND_SERVICE, slot, values.encode_service(service))
         content.put(KIND_HEALTH, slot, values.encode_health(Health.PASSING))
     return content

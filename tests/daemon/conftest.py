@@ -30,7 +30,7 @@ from gossipreg.daemon.sidecar_state import StateFollowers
 from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.daemon.store import Database, Store
 from gossipreg.daemon.watches import Watches
-from gossipreg.model import Address, BootId, Instance, Member, NodeId
+from gossipreg.model import Address, BootId, CatalogInstance, Member, NodeId
 from gossipreg.net.socket_file import bind_socket_file
 from gossipreg.rights import Rights
 from gossipreg.wire.rpc import MAX_REPLY_BYTES, Decoder, encode_request
@@ -97,7 +97,7 @@ class Inside:
         """Register a service as a client of the same user does."""
         await self.methods.register({"name": name, "port": port}, SocketClient(ME))
 
-    def instances(self, name: str | None) -> tuple[Instance, ...]:
+    def instances(self, name: str | None) -> tuple[CatalogInstance, ...]:
         return tuple(self.node.catalog.instances()) if name is None else self.node.catalog.lookup(name, all=True)
 
     def seek(self, *addresses: Address) -> None:

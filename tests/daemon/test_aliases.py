@@ -9,7 +9,7 @@ from gossipreg.daemon.aliases import Aliases
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import CheckOutcome, Progress
 from gossipreg.errors import BadParams
-from gossipreg.model import Health, Service
+from gossipreg.model import Health, RegisteredService
 from gossipreg.wire import values
 from tests.core.cluster import START
 from tests.core.speaker import a_node
@@ -105,7 +105,7 @@ async def test_an_alias_follows_a_remote_service_until_its_node_leaves() -> None
     async def found(text: str) -> CheckOutcome:
         return await aliases.run(parse_check_untrusted("check", text), Progress())
 
-    speaker = registry.member(7, Service("db-1", "db", "10.0.0.7", 80))
+    speaker = registry.member(7, RegisteredService("db-1", "db", "10.0.0.7", 80))
     assert await found("alias:db-1,node=speaker-7") == CheckOutcome(Health.PASSING, "db-1 on speaker-7 is passing")
     assert (await found("alias:db-2,node=speaker-7")).output == "the service db-2 is not registered on speaker-7"
     assert await found("alias:,node=speaker-7") == CheckOutcome(Health.PASSING, "the node is alive")

@@ -15,13 +15,14 @@ from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.udp import BATCH
 from gossipreg.errors import NotFound
-from gossipreg.model import Address, Change, ChangeKind, Health, Instance, NodeId, Service, Version
+from gossipreg.model import Address, CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService, Version
 from tests.daemon.memory_network import MemoryNetwork, MemoryTransport
 
 STALL_S = 0.1
 ID = NodeId(bytes(16))
 CHANGE = Change(
-    ChangeKind.ADDED, Instance(Service("web", "web", "10.0.0.9", 80), Health.PASSING, ID, "n", "", Version(1, 1))
+    ChangeKind.ADDED,
+    CatalogInstance(RegisteredService("web", "web", "10.0.0.9", 80), Health.PASSING, ID, "n", "", Version(1, 1)),
 )
 
 

@@ -38,7 +38,7 @@ from gossipreg.gateway.http.eureka.documents import read_document_untrusted, wri
 from gossipreg.gateway.http.eureka.leases import lease_untrusted
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.guard import Guard
-from gossipreg.model import Address, Health, Instance, NodeId, Service, Version
+from gossipreg.model import Address, CatalogInstance, Health, NodeId, RegisteredService, Version
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.net.http_message import Head, HttpError, Request, target_untrusted
 from gossipreg.wire.rpc import Decoder
@@ -58,7 +58,7 @@ class _Victim:
 
     def __init__(self) -> None:
         self.node: Node = a_node()
-        self.node.register(Service("billing-1", "billing", "h", 1), Health.PASSING, START)
+        self.node.register(RegisteredService("billing-1", "billing", "h", 1), Health.PASSING, START)
         self.insider = Speaker(4)
         self.insider.handshake(self.node, START)
         Speaker(5).handshake(self.node, START)
@@ -231,7 +231,7 @@ def eureka(data: bytes) -> None:
         document = read_document_untrusted(data, "", "instance")
         lease = lease_untrusted("web", document)
         registration = registration_untrusted("register", lease.params, default_host="127.0.0.1")
-        shown = Instance(registration.service, Health.PASSING, NodeId(bytes(16)), "one", "", Version(1, 1))
+        shown = CatalogInstance(registration.service, Health.PASSING, NodeId(bytes(16)), "one", "", Version(1, 1))
         listed = applications([("ADDED", shown)], version=1, hash_code=hash_code([shown]))
         json.loads(write_document("applications", listed, as_json=True).body)
         root = ElementTree.fromstring(write_document("applications", listed, as_json=False).body)

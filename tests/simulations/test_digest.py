@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.core.effects import Changed, Event, Send
-from gossipreg.model import Address, Change, ChangeKind, Health, Instance, NodeId, Service, Version
+from gossipreg.model import Address, CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService, Version
 from simulations import digest
 from simulations.digest import Digests, DigestTap, Named, digests_of
 from simulations.host import Host
@@ -28,9 +28,9 @@ def test_another_seed_and_another_setting_change_both_digests() -> None:
         assert after.changes != before.changes
 
 
-def _instance(**fields: object) -> Instance:
-    service = Service("web-80", "web", "10.0.0.1", 80)
-    one = Instance(service, Health.PASSING, NodeId(bytes(16)), "n", "z", Version(1, 2))
+def _instance(**fields: object) -> CatalogInstance:
+    service = RegisteredService("web-80", "web", "10.0.0.1", 80)
+    one = CatalogInstance(service, Health.PASSING, NodeId(bytes(16)), "n", "z", Version(1, 2))
     return replace(one, **fields)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.errors import BadDatagram, BadParams, TooLarge
-from gossipreg.model import Address, BootId, Health, Member, ProtocolRange, Service, Status
+from gossipreg.model import Address, BootId, Health, Member, ProtocolRange, RegisteredService, Status
 from gossipreg.wire.values import (
     MAX_REASON_BYTES,
     address_fields,
@@ -26,7 +26,7 @@ MEMBER = Member(
     "web-1", BootId(b"bootboot"), (Address("10.0.0.1", 7940), Address("fe80::1", 7941)), bytes(32), "eu",
     (("os", "linux"), ("rack", "")), ProtocolRange(1, 2), True, Status.RESTARTING, 1.234,
 )  # fmt: skip
-SERVICE = Service("web-80", "web", "10.0.0.1", 80, ("a", "b"), (("k", "line\nline"), ("z", "")), 0)
+SERVICE = RegisteredService("web-80", "web", "10.0.0.1", 80, ("a", "b"), (("k", "line\nline"), ("z", "")), 0)
 
 texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
 names = texts.filter(bool)
@@ -54,7 +54,7 @@ members = st.builds(
 )
 long_tags = st.builds(lambda start, more: f"{start}{'é' * more}", names, st.integers(128, 400))
 services = st.builds(
-    Service,
+    RegisteredService,
     id=names,
     name=names,
     address=names,
@@ -71,7 +71,7 @@ def test_a_member_comes_back_as_it_was_written(member: Member) -> None:
 
 
 @given(services)
-def test_a_service_comes_back_as_it_was_written(service: Service) -> None:
+def test_a_service_comes_back_as_it_was_written(service: RegisteredService) -> None:
     assert decode_service_untrusted(encode_service(service)) == service
 
 
@@ -98,7 +98,7 @@ def test_tags_keep_the_order_in_which_they_were_given(tags: list[str]) -> None:
 
 
 @given(services)
-def test_a_release_before_long_tags_can_read_every_service(service: Service) -> None:
+def test_a_release_before_long_tags_can_read_every_service(service: RegisteredService) -> None:
     """It takes seven fields, and tags of 1 to 255 bytes that rise."""
     fields = msgpack.unpackb(encode_service(service))
     short = fields[4]

@@ -16,7 +16,17 @@ from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
 from gossipreg.core.table.table import Table
 from gossipreg.errors import GossipregError, NotFound, TooLarge
 from gossipreg.generation import RANDOM_BITS, generation_above, has_room_above
-from gossipreg.model import MAX_SERVICES_A_ROW, NOTHING, Address, Health, Liveness, Member, Service, Status, Version
+from gossipreg.model import (
+    MAX_SERVICES_A_ROW,
+    NOTHING,
+    Address,
+    Health,
+    Liveness,
+    Member,
+    RegisteredService,
+    Status,
+    Version,
+)
 from gossipreg.wire import values
 from gossipreg.wire.messages import MAX_INCARNATION, Claim
 
@@ -30,7 +40,7 @@ class OwnRow:
         """The slot of each service in the row, by the id of the service."""
         self._free: list[int] = []
         """A heap of the slots that are free again."""
-        self.services: dict[str, Service] = {}
+        self.services: dict[str, RegisteredService] = {}
         """By id."""
         self.health: dict[str, tuple[Health, str]] = {}
         """The health of each service, and why it is in maintenance."""
@@ -97,7 +107,7 @@ class OwnRow:
 
     # -- services ----------------------------------------------------------------------------------------------------
 
-    def register(self, service: Service, health: Health, reason: str = "") -> Version:
+    def register(self, service: RegisteredService, health: Health, reason: str = "") -> Version:
         """Add a service, or update the one with that id; return the version after it. `reason` says why it is in
         maintenance. Raises TooLarge; then nothing changed."""
         slot = self._slots.get(service.id)

@@ -24,13 +24,13 @@ from gossipreg.core.table.layout import KIND_HEALTH, KIND_SERVICE, split_key
 from gossipreg.core.table.row import Row, State
 from gossipreg.errors import BadDatagram
 from gossipreg.model import (
+    CatalogInstance,
     Change,
     ChangeKind,
     Health,
-    Instance,
     Member,
     NodeId,
-    Service,
+    RegisteredService,
     ServiceSummary,
     Status,
     Version,
@@ -54,7 +54,7 @@ class _Shown:
 
     def __init__(self) -> None:
         self.content: Content | None = None
-        self.instances: dict[int, Instance] = {}
+        self.instances: dict[int, CatalogInstance] = {}
         """By slot."""
         self.name = ""
         self.zone = ""
@@ -81,13 +81,13 @@ class Catalog:
         self.undecodable = 0
         """Service and health values that could not be decoded, counted at each attempt."""
         self._shown: dict[NodeId, _Shown] = {}
-        self._names: dict[str, dict[tuple[NodeId, int], Instance]] = {}
+        self._names: dict[str, dict[tuple[NodeId, int], CatalogInstance]] = {}
         """By folded name, then by node and slot."""
         self._clock = 0
         self._index: dict[str, int] = {}
         self._gone: dict[str, int] = {}
         self._gone_index = 0
-        self._answers: dict[_Query, tuple[int, tuple[Instance, ...]]] = {}
+        self._answers: dict[_Query, tuple[int, tuple[CatalogInstance, ...]]] = {}
         self.recalled: dict[NodeId, Row] = {}
         """Rows kept from the last run. They answer, marked stale, until the table has a whole row of that member."""
 
@@ -132,7 +132,7 @@ class Catalog:
             if kind == KIND_HEALTH and slot not in services and slot in shown.instances:
                 self._show(id, shown, slot, shown.instances[slot].service, changes)
 
-    def _read(self, content: Content, slot: int) -> Service | None:
+    def _read(self, content: Content, slot: int) -> RegisteredService | None:
         value = content.view(KIND_SERVICE, slot)
         if value is None:
             return None
@@ -154,7 +154,9 @@ class Catalog:
             return Health.CRITICAL, ""
         return health, decode_reason_untrusted(value) if health is Health.MAINTENANCE else ""
 
-    def _show(self, id: NodeId, shown: _Shown, slot: int, service: Service | None, changes: list[Change]) -> None:
+    def _show(
+        self, id: NodeId, shown: _Shown, slot: int, service: RegisteredService | None, changes: list[Change]
+    ) -> None:
         """Show this service in this slot from now on; None: show nothing there."""
         content = shown.content
         if service is None or content is None:
@@ -164,7 +166,7 @@ class Catalog:
         health, reason = self._read_health(content, slot)
         if shown.overrides is not None:
             health, reason = shown.overrides, shown.reason
-        instance = Instance(
+        instance = CatalogInstance(
             service=service,
             health=health,
             node=id,
@@ -176,7 +178,9 @@ class Catalog:
         )
         self._put(id, shown, slot, instance, changes)
 
-    def _put(self, id: NodeId, shown: _Shown, slot: int, instance: Instance | None, changes: list[Change]) -> None:
+    def _put(
+        self, id: NodeId, shown: _Shown, slot: int, instance: CatalogInstance | None, changes: list[Change]
+    ) -> None:
         before = shown.instances.get(slot)
         if before == instance:
             return
@@ -270,7 +274,7 @@ class Catalog:
 
     def lookup(
         self, name: str, *, tags: tuple[str, ...] = (), all: bool = False, zone: str | None = None
-    ) -> tuple[Instance, ...]:
+    ) -> tuple[CatalogInstance, ...]:
         """The instances of a name that have all of `tags` and are in `zone`, in the order of (node, id). Without `all`
         only those whose health is passing."""
         name = fold_name(name)
@@ -301,12 +305,12 @@ class Catalog:
         index = self._index.get(name)
         return self._gone.get(name, self._gone_index) if index is None else index
 
-    def instances(self) -> Iterator[Instance]:
+    def instances(self) -> Iterator[CatalogInstance]:
         """All instances, by folded name, then (node, id)."""
         for name in sorted(self._names):
             yield from self.lookup(name, all=True)
 
-    def of_node(self, id: NodeId) -> tuple[Instance, ...]:
+    def of_node(self, id: NodeId) -> tuple[CatalogInstance, ...]:
         """All instances of a member, in the order of the ids of their services."""
         shown = self._shown.get(id)
         return () if shown is None else tuple(sorted(shown.instances.values(), key=lambda one: one.service.id))
@@ -325,16 +329,16 @@ class Catalog:
         return 0 if shown is None else len(shown.instances)
 
 
-def _order(item: tuple[tuple[NodeId, int], Instance]) -> tuple[NodeId, str, int]:
+def _order(item: tuple[tuple[NodeId, int], CatalogInstance]) -> tuple[NodeId, str, int]:
     (node, slot), instance = item
     return node, instance.service.id, slot
 
 
-def _identity(instance: Instance) -> tuple[str, str]:
+def _identity(instance: CatalogInstance) -> tuple[str, str]:
     return fold_name(instance.service.name), instance.service.id
 
 
-def _summary(instances: dict[tuple[NodeId, int], Instance]) -> ServiceSummary:
+def _summary(instances: dict[tuple[NodeId, int], CatalogInstance]) -> ServiceSummary:
     names = list(dict.fromkeys(instance.service.name for instance in instances.values()))
     name = names[0] if len(names) == 1 else min(instances.items(), key=_order)[1].service.name
     passing = sum(instance.health is Health.PASSING for instance in instances.values())

@@ -6,16 +6,16 @@ rows, or why the member is dead.
 
 from collections.abc import Collection
 
-from gossipreg.model import Instance, NodeId, fold_name
+from gossipreg.model import CatalogInstance, NodeId, fold_name
 
 
 class GoneServices:
     def __init__(self) -> None:
-        self._instances: dict[NodeId, tuple[Instance, ...]] = {}
+        self._instances: dict[NodeId, tuple[CatalogInstance, ...]] = {}
         self._nodes: dict[str, dict[NodeId, None]] = {}
         """The dead members that had a service, by its folded name."""
 
-    def keep(self, id: NodeId, instances: Collection[Instance]) -> None:
+    def keep(self, id: NodeId, instances: Collection[CatalogInstance]) -> None:
         """Keep the instances of a member that is dead now. Does nothing if some are kept already, because the row of a
         dead member may change again."""
         if id in self._instances or not instances:
@@ -33,7 +33,7 @@ class GoneServices:
             if not nodes:
                 self._nodes.pop(name, None)
 
-    def of_name(self, name: str) -> tuple[Instance, ...]:
+    def of_name(self, name: str) -> tuple[CatalogInstance, ...]:
         """The instances of this name (in any case), in order of (node, id)."""
         folded = fold_name(name)
         nodes = sorted(self._nodes.get(folded, ()))

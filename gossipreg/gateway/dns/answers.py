@@ -30,7 +30,7 @@ from gossipreg.gateway.dns.names import (
     reverse_address,
     spelled_address,
 )
-from gossipreg.model import Instance, Member, present
+from gossipreg.model import CatalogInstance, Member, present
 
 _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
 _UNKNOWN = DnsAnswer(rcode=wire.SERVFAIL, authoritative=False)
@@ -141,12 +141,12 @@ class DnsAnswers:
         on_the_way = not parts or (len(parts) == 1 and parts[0].startswith(b"_")) or services.is_inner(b".".join(parts))
         return None, () if on_the_way and self._is_place(asked.place) else None
 
-    def _passing(self, entry: ServiceEntry, tag: bytes | None) -> Iterator[Instance]:
+    def _passing(self, entry: ServiceEntry, tag: bytes | None) -> Iterator[CatalogInstance]:
         for instance in self._directory.catalog.lookup(entry.name):
             if tag is None or any(folded(one) == tag for one in instance.service.tags):
                 yield instance
 
-    def _service_records(self, instances: list[Instance], type: int, zone: Zone) -> Records:
+    def _service_records(self, instances: list[CatalogInstance], type: int, zone: Zone) -> Records:
         if type == wire.SRV:
             with_port = (one for one in instances if one.service.port)  # nobody can connect to port 0
             return tuple(record for one in with_port if (record := self._srv(one, zone)) is not None)
@@ -159,7 +159,7 @@ class DnsAnswers:
         targets = dict.fromkeys(name for host in hosts if (name := _host_name(host)) is not None)
         return tuple(DnsRecord(wire.record(wire.CNAME, self._ttl_s, target), target) for target in targets)
 
-    def _srv(self, instance: Instance, zone: Zone) -> DnsRecord | None:
+    def _srv(self, instance: CatalogInstance, zone: Zone) -> DnsRecord | None:
         """None if its address is a host name that DNS does not allow."""
         service = instance.service
         identity = instance.node + service.id.encode(errors="replace")

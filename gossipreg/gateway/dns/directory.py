@@ -17,7 +17,7 @@ from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.row import Standing
 from gossipreg.core.view import View
-from gossipreg.model import Change, ChangeKind, Health, Instance, Member, present
+from gossipreg.model import CatalogInstance, Change, ChangeKind, Health, Member, present
 
 LISTING_SHARE = 0.05
 """The largest share of the time in which lists are made. At 10,000 members one list takes some 20 ms, so a list can be
@@ -186,7 +186,7 @@ class Directory:
     def knowledge(self) -> Knowledge:
         return self._view.knowledge
 
-    def is_own(self, instance: Instance) -> bool:
+    def is_own(self, instance: CatalogInstance) -> bool:
         """Whether it is registered here."""
         return instance.node == self._view.id
 

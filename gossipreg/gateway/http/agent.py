@@ -16,7 +16,7 @@ from gossipreg.gateway.http.shapes import (
     node_checks,
     own_checks,
 )
-from gossipreg.model import Health, Instance
+from gossipreg.model import CatalogInstance, Health
 from gossipreg.net.http_message import PLAIN, HttpError, Request, Response, json_bytes, json_response, shown
 from gossipreg.sidecar_api import SidecarApi
 
@@ -34,7 +34,7 @@ class AgentReads:
             raise HttpError(503, "leaving", "this sidecar is leaving")
         return node
 
-    def instances(self) -> tuple[Instance, ...]:
+    def instances(self) -> tuple[CatalogInstance, ...]:
         return self._view.catalog.of_node(self._view.id)
 
     def services(self, options: Options) -> Shape:
@@ -46,13 +46,13 @@ class AgentReads:
         shape = agent_service(instance, self._sidecar.cluster)
         return {**shape, "ContentHash": blake2b(json_bytes(shape), digest_size=8).hexdigest()}
 
-    def instance(self, id: str) -> Instance:
+    def instance(self, id: str) -> CatalogInstance:
         found = next((one for one in self.instances() if one.service.id == id), None)
         if found is None:
             raise HttpError(404, "not_found", f"unknown service ID {shown(id)}: it is not registered with this agent")
         return found
 
-    def checks_of(self, instance: Instance) -> list[Shape]:
+    def checks_of(self, instance: CatalogInstance) -> list[Shape]:
         registrations, id = self._sidecar.registrations, instance.service.id
         return own_checks(self.own_node(), instance, registrations.report(id), registrations.maintenance(id))
 
@@ -80,7 +80,7 @@ class AgentReads:
         found = [one for one in self.instances() if one.service.name == name]
         return self._health(request, found, f"no service of the name {shown(name)}", as_list=True)
 
-    def _health(self, request: Request, found: list[Instance], nothing: str, *, as_list: bool) -> Response:
+    def _health(self, request: Request, found: list[CatalogInstance], nothing: str, *, as_list: bool) -> Response:
         """200, 429 or 503: a load balancer reads the status alone."""
         if not found:
             raise HttpError(404, "not_found", f"{nothing} is registered here")
@@ -90,7 +90,7 @@ class AgentReads:
             return Response(status, shapes[0]["AggregatedStatus"].encode(), PLAIN)
         return json_response(shapes if as_list else shapes[0], status=status, pretty=pretty(request))
 
-    def _health_shape(self, instance: Instance) -> Shape:
+    def _health_shape(self, instance: CatalogInstance) -> Shape:
         return {
             "AggregatedStatus": instance.health.name.lower(),
             "Service": agent_service(instance, self._sidecar.cluster),

@@ -27,7 +27,7 @@ from gossipreg.gateway.http.shapes import (
     service_checks,
 )
 from gossipreg.gateway.http.spellings import folded
-from gossipreg.model import Health, Instance, NodeId, fold_name
+from gossipreg.model import CatalogInstance, Health, NodeId, fold_name
 
 
 class CatalogReads:
@@ -39,7 +39,7 @@ class CatalogReads:
 
     # -- of a service --------------------------------------------------------------------------------------------------
 
-    def _instances(self, name: str, options: Options) -> Iterator[tuple[ConsulNode, Instance]]:
+    def _instances(self, name: str, options: Options) -> Iterator[tuple[ConsulNode, CatalogInstance]]:
         tags = {folded(tag) for tag in options.tags}
         for instance in self._view.catalog.lookup(name, all=True):
             if options.passing and instance.health is not Health.PASSING:
@@ -121,7 +121,7 @@ class CatalogReads:
     def _serf(self, node: ConsulNode) -> Shape:
         return serf_check(node, self._liveness.index(node.id, node.status, node.version))
 
-    def _service_checks(self, node: ConsulNode, instance: Instance) -> list[Shape]:
+    def _service_checks(self, node: ConsulNode, instance: CatalogInstance) -> list[Shape]:
         own = self._own_checks.of(node, instance) if instance.node == self._view.id else []
         return own or service_checks(node, instance)
 

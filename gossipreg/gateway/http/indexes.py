@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from gossipreg.core.table.layout import KIND_MEMBER
 from gossipreg.core.table.row import Row
-from gossipreg.model import Instance, NodeId, Version
+from gossipreg.model import CatalogInstance, NodeId, Version
 
 MAX_INDEX = (1 << 53) - 1
 """Larger integers lose digits in JavaScript."""
@@ -36,7 +36,7 @@ def member_version(row: Row) -> Version:
     return Version(0, 0) if content is None else Version(content.generation, content.changed_at(KIND_MEMBER, 0))
 
 
-def instance_version(node: Version, instance: Instance) -> Version:
+def instance_version(node: Version, instance: CatalogInstance) -> Version:
     """The later version of the two: a member in maintenance changes the health of all its services."""
     return max(node, instance.version)
 

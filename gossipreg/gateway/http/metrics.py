@@ -7,7 +7,7 @@ Owns the names, types and labels. A counter of the core that has no line here is
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gossipreg.model import Health, Instance, MemberInfo
+from gossipreg.model import CatalogInstance, Health, MemberInfo
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 RTT_QUANTILES = (0.0, 0.5, 0.9, 1.0)
@@ -80,7 +80,7 @@ _FAMILIES = {
 }
 
 
-def metrics_text(info: Mapping[str, Any], members: Iterable[MemberInfo], instances: Iterable[Instance],
+def metrics_text(info: Mapping[str, Any], members: Iterable[MemberInfo], instances: Iterable[CatalogInstance],
                  own: Mapping[str, float]) -> str:  # fmt: skip
     """`info` is what `gossipreg info` says; `own` are gauges of this gateway, by name."""
     lines: list[str] = []
@@ -90,7 +90,7 @@ def metrics_text(info: Mapping[str, Any], members: Iterable[MemberInfo], instanc
     return "\n".join(lines) + "\n"
 
 
-def _families(info: Mapping[str, Any], members: list[MemberInfo], instances: list[Instance],
+def _families(info: Mapping[str, Any], members: list[MemberInfo], instances: list[CatalogInstance],
               own: Mapping[str, float]) -> Iterator[tuple[str, str, str, list[Sample]]]:  # fmt: skip
     about = {key: str(info[key]) for key in ("version", "id", "name", "cluster")}
     yield _one("gossipreg_info", "gauge", "Identity of this sidecar, as labels", [(about, 1)])

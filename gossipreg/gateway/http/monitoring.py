@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from gossipreg.gateway.http.ask import flag, one, pretty
 from gossipreg.gateway.http.events import Events, Stream
 from gossipreg.gateway.http.metrics import CONTENT_TYPE, metrics_text
-from gossipreg.model import Health, Instance
+from gossipreg.model import CatalogInstance, Health
 from gossipreg.net.http_message import HttpError, Request, Response, bad_request, json_response
 from gossipreg.sidecar_api import SidecarApi
 
@@ -61,7 +61,7 @@ class Monitoring:
         return self._events.open(one(request, "service"))
 
 
-def target(instance: Instance) -> dict[str, object]:
+def target(instance: CatalogInstance) -> dict[str, object]:
     """An entry of http_sd: https://prometheus.io/docs/prometheus/latest/http_sd/"""
     service = instance.service
     host = f"[{service.address}]" if ":" in service.address else service.address

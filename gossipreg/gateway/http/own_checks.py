@@ -8,7 +8,7 @@ otherwise a check whose output differs at each run would end every wait.
 from collections.abc import Callable
 
 from gossipreg.gateway.http.shapes import STATUSES, ConsulNode, Shape, node_checks, own_checks
-from gossipreg.model import Instance
+from gossipreg.model import CatalogInstance
 from gossipreg.sidecar_api import Registrations
 
 OUTPUT_S = 300.0
@@ -25,7 +25,7 @@ class OwnChecks:
         self._outputs: dict[str, dict[str, tuple[str, str, float]]] = {}
         """By service and check: the status, the output shown with it, and since when."""
 
-    def of(self, node: ConsulNode, instance: Instance) -> list[Shape]:
+    def of(self, node: ConsulNode, instance: CatalogInstance) -> list[Shape]:
         """The checks of this instance. Empty if they do not add up to the health that is announced: the instance has no
         check, is in maintenance with its node, or is being edited."""
         id = instance.service.id

@@ -11,7 +11,7 @@ from uuid import UUID
 from gossipreg.core.table.row import Standing
 from gossipreg.core.view import View
 from gossipreg.gateway.http.indexes import created_index, index_of, instance_version, member_version
-from gossipreg.model import Health, Instance, Member, MemberInfo, NodeId, Status, Version
+from gossipreg.model import CatalogInstance, Health, Member, MemberInfo, NodeId, Status, Version
 
 Shape = dict[str, Any]
 
@@ -82,7 +82,7 @@ def serf_check(node: ConsulNode, index: int) -> Shape:
 
 
 def _check(node: ConsulNode, id: str, name: str, status: str, *, output: str = "", notes: str = "", kind: str = "",
-           service: Instance | None = None) -> Shape:  # fmt: skip
+           service: CatalogInstance | None = None) -> Shape:  # fmt: skip
     version = node.version if service is None else instance_version(node.version, service)
     return {
         "Node": node.name,
@@ -99,7 +99,7 @@ def _check(node: ConsulNode, id: str, name: str, status: str, *, output: str = "
     }
 
 
-def service_checks(node: ConsulNode, instance: Instance) -> list[Shape]:
+def service_checks(node: ConsulNode, instance: CatalogInstance) -> list[Shape]:
     """The health of an instance that all sidecars know, as one check. Only its own sidecar knows its single checks."""
     service = instance.service
     if instance.health is not Health.MAINTENANCE:
@@ -111,7 +111,9 @@ def service_checks(node: ConsulNode, instance: Instance) -> list[Shape]:
     return [_check(node, id, "Service Maintenance Mode", "critical", service=instance)]
 
 
-def own_checks(node: ConsulNode, instance: Instance, report: list[Shape], maintenance: str | None) -> list[Shape]:
+def own_checks(
+    node: ConsulNode, instance: CatalogInstance, report: list[Shape], maintenance: str | None
+) -> list[Shape]:
     """The checks of an instance that is ours, one by one."""
     found = [
         _check(node, said["id"], said["name"] or f"Service '{instance.service.name}' check", said["health"],
@@ -133,7 +135,7 @@ def node_checks(node: ConsulNode, report: list[Shape]) -> list[Shape]:
     ]  # fmt: skip
 
 
-def health_entry(node: ConsulNode, instance: Instance, checks: list[Shape], cluster: str) -> Shape:
+def health_entry(node: ConsulNode, instance: CatalogInstance, checks: list[Shape], cluster: str) -> Shape:
     """An entry of /v1/health/service."""
     return {
         "Node": node_shape(node, cluster),
@@ -142,12 +144,12 @@ def health_entry(node: ConsulNode, instance: Instance, checks: list[Shape], clus
     }
 
 
-def indexed_service(instance: Instance) -> Shape:
+def indexed_service(instance: CatalogInstance) -> Shape:
     """A service as Consul's catalog shows it, with the indexes of its last change and of its owner's start."""
     return {**service_shape(instance), **_indexes(instance.version)}
 
 
-def service_shape(instance: Instance) -> Shape:
+def service_shape(instance: CatalogInstance) -> Shape:
     service = instance.service
     return {
         "ID": service.id,
@@ -176,7 +178,7 @@ def _tagged_service(host: str, port: int) -> Shape:
     return {f"{name}_{family}": {"Address": host, "Port": port} for name in ("lan", "wan")}
 
 
-def catalog_entry(node: ConsulNode, instance: Instance, cluster: str) -> Shape:
+def catalog_entry(node: ConsulNode, instance: CatalogInstance, cluster: str) -> Shape:
     """An entry of /v1/catalog/service: node and service in one."""
     service = instance.service
     return {
@@ -200,7 +202,7 @@ def catalog_entry(node: ConsulNode, instance: Instance, cluster: str) -> Shape:
     }
 
 
-def agent_service(instance: Instance, cluster: str) -> Shape:
+def agent_service(instance: CatalogInstance, cluster: str) -> Shape:
     """An entry of /v1/agent/services."""
     return {**service_shape(instance), "Datacenter": cluster}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import lan
-from gossipreg.model import Health, NodeId, Rank, Service
+from gossipreg.model import Health, NodeId, Rank, RegisteredService
 from gossipreg.wire.messages import Claim
 from simulations import inside
 from tests.core.cluster import Cluster, Host
@@ -52,7 +52,8 @@ def test_a_value_in_parts_reaches_all_through_small_datagrams() -> None:
     hosts = cluster.grow(4)
     meta = tuple((f"key-{number:03}", "x" * 60) for number in range(40))
     cluster.act(
-        hosts[2], hosts[2].node.register(Service("big", "big", "h", 1, (), meta), Health.PASSING, cluster.now)[1]
+        hosts[2],
+        hosts[2].node.register(RegisteredService("big", "big", "h", 1, (), meta), Health.PASSING, cluster.now)[1],
     )
     assert cluster.until(lambda: _all_find(cluster, hosts, "big"), 2)
     assert hosts[0].node.catalog.lookup("big")[0].service.meta == meta

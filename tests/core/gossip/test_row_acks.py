@@ -3,7 +3,7 @@
 import pytest
 
 from gossipreg.core.effects import Effect, RowAcked
-from gossipreg.model import NOTHING, Health, Service
+from gossipreg.model import NOTHING, Health, RegisteredService
 from simulations.observer import Observer
 from tests.core.cluster import START, Cluster, Host
 from tests.core.speaker import Speaker, a_node
@@ -131,7 +131,7 @@ def test_older_version_of_our_row_is_no_ack() -> None:
     speaker.handshake(node, START)
     older = node.table.page(node.id, NOTHING, 1300)
     assert older is not None
-    node.register(Service("web", "web", "10.1.0.1", 80), Health.PASSING, START)
+    node.register(RegisteredService("web", "web", "10.1.0.1", 80), Health.PASSING, START)
     node.await_acks(node.version, START)
     speaker.send_to(node, START, older)
     assert node.acks_missing() == [speaker.id]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
 from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES
-from gossipreg.model import Health, Service
+from gossipreg.model import Health, RegisteredService
 from simulations import inside
 from simulations.host import Host
 from simulations.network import hole_around
@@ -25,7 +25,7 @@ def behind_a_hole(cluster: Cluster, host: Host, most_bytes: int, way: str = "bot
 
 
 def register(cluster: Cluster, host: Host, name: str, size: int = 0, port: int = 80) -> None:
-    service = Service(f"{name}-{port}", name, host.address.host, port, meta=(("text", "x" * size),))
+    service = RegisteredService(f"{name}-{port}", name, host.address.host, port, meta=(("text", "x" * size),))
     cluster.act(host, host.node.register(service, Health.PASSING, cluster.now)[1])
 
 

@@ -15,7 +15,7 @@ from gossipreg.model import (
     Member,
     NodeId,
     Rank,
-    Service,
+    RegisteredService,
     Status,
 )
 from gossipreg.wire.messages import Claim
@@ -46,7 +46,7 @@ class TwoTables:
         self, table: Table, slot: int, name: str, health: Health | None = Health.PASSING, tags: tuple[str, ...] = (),
         id: str = "",
     ) -> None:  # fmt: skip
-        service = Service(id or f"{name}-{slot}", name, "10.0.0.1", 80 + slot, tags)
+        service = RegisteredService(id or f"{name}-{slot}", name, "10.0.0.1", 80 + slot, tags)
         table.write(KIND_SERVICE, slot, encode_service(service), 0.0)
         if health is not None:
             table.write(KIND_HEALTH, slot, encode_health(health), 0.0)

@@ -10,9 +10,9 @@ from gossipreg.core.table import catalog as catalog_module
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.layout import KIND_SERVICE
 from gossipreg.model import (
+    CatalogInstance,
     Health,
-    Instance,
-    Service,
+    RegisteredService,
     ServiceSummary,
     Version,
     fold_name,
@@ -26,8 +26,8 @@ def test_a_registered_service_is_found_with_all_its_fields() -> None:
     two.register(two.there, 0, "web", tags=("a", "b"))
     assert seen(two.refresh()) == [(ADDED, "web-0", Health.PASSING)]
     assert two.catalog.lookup("web") == (
-        Instance(
-            service=Service("web-0", "web", "10.0.0.1", 80, ("a", "b")),
+        CatalogInstance(
+            service=RegisteredService("web-0", "web", "10.0.0.1", 80, ("a", "b")),
             health=Health.PASSING,
             node=THERE,
             node_name="web-1",

@@ -7,9 +7,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.layout import KIND_HEALTH, KIND_SERVICE
 from gossipreg.model import (
+    CatalogInstance,
     Change,
     Health,
-    Instance,
     NodeId,
     Status,
 )
@@ -25,7 +25,7 @@ class Following(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.two = TwoTables()
-        self.watched: dict[tuple[NodeId, str, str], Instance] = {}
+        self.watched: dict[tuple[NodeId, str, str], CatalogInstance] = {}
         self.answers = self._answers()
         self.indexes = self._indexes()
 
@@ -85,7 +85,7 @@ class Following(RuleBasedStateMachine):
             else:
                 assert self.watched.pop(key) == instance
 
-    def _answers(self) -> dict[str, tuple[Instance, ...]]:
+    def _answers(self) -> dict[str, tuple[CatalogInstance, ...]]:
         return {name: self.two.catalog.lookup(name, all=True) for name in self.names}
 
     def _indexes(self) -> dict[str, int]:

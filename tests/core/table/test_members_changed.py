@@ -9,7 +9,7 @@ from gossipreg.config import lan
 from gossipreg.core.effects import Changed, Effect, MembersChanged
 from gossipreg.core.node import Node
 from gossipreg.core.table.layout import KIND_HEALTH, KIND_MEMBER, KIND_SERVICE
-from gossipreg.model import Address, Health, Member, NodeId, Rank, Service, Status
+from gossipreg.model import Address, Health, Member, NodeId, Rank, RegisteredService, Status
 from gossipreg.wire.messages import Claim
 from gossipreg.wire.values import encode_health, encode_member, encode_service
 from simulations.checkers import Checkers
@@ -73,7 +73,7 @@ def test_death_and_refutation_report_the_member(node: Node, peer: Speaker) -> No
 
 
 def test_changes_of_services_alone_report_no_member(node: Node, peer: Speaker) -> None:
-    peer.content.put(KIND_SERVICE, 0, encode_service(Service("web", "web", "10.0.0.1", 80)))
+    peer.content.put(KIND_SERVICE, 0, encode_service(RegisteredService("web", "web", "10.0.0.1", 80)))
     peer.content.put(KIND_HEALTH, 0, encode_health(Health.PASSING))
     effects = peer.send_to(node, START, peer.row)
     assert any(isinstance(effect, Changed) for effect in effects)
@@ -81,7 +81,7 @@ def test_changes_of_services_alone_report_no_member(node: Node, peer: Speaker) -
 
 
 def test_the_report_comes_after_the_changes_of_its_input(node: Node, peer: Speaker) -> None:
-    peer.content.put(KIND_SERVICE, 0, encode_service(Service("web", "web", "10.0.0.1", 80)))
+    peer.content.put(KIND_SERVICE, 0, encode_service(RegisteredService("web", "web", "10.0.0.1", 80)))
     effects = announces(peer, node, name="other")
     kinds = [type(effect) for effect in effects if isinstance(effect, Changed | MembersChanged)]
     assert kinds == [Changed, MembersChanged]

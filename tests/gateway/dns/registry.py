@@ -15,7 +15,7 @@ from gossipreg.gateway.dns.answers import DnsAnswers
 from gossipreg.gateway.dns.directory import Directory
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.dns.responder import Responder
-from gossipreg.model import Address, Change, Health, Service, Status
+from gossipreg.model import Address, Change, Health, RegisteredService, Status
 from gossipreg.wire import values
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node
@@ -63,7 +63,7 @@ class Registry:
         meta: tuple[tuple[str, str], ...] = (), weight: int = 1, health: Health = Health.PASSING,
     ) -> str:  # fmt: skip
         """Register a service of our own; return its id."""
-        service = Service(id or f"{name}-{address}-{port}", name, address, port, tags, meta, weight)
+        service = RegisteredService(id or f"{name}-{address}-{port}", name, address, port, tags, meta, weight)
         self.tell(self.node.register(service, health, START)[1])
         return service.id
 
@@ -73,7 +73,7 @@ class Registry:
     def turn(self, id: str, health: Health) -> None:
         self.tell(self.node.set_health(id, health, START)[1])
 
-    def member(self, seed: int, *services: Service) -> Speaker:
+    def member(self, seed: int, *services: RegisteredService) -> Speaker:
         """Add a member in the zone "z" with the name speaker-SEED."""
         speaker = Speaker(seed)
         for slot, service in enumerate(services):

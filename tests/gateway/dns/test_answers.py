@@ -6,7 +6,7 @@ import dns.rdatatype
 import dns.reversename
 import pytest
 
-from gossipreg.model import Address, Health, Service
+from gossipreg.model import Address, Health, RegisteredService
 from tests.gateway.dns.registry import Registry, outcome
 
 
@@ -171,7 +171,7 @@ def test_meta_is_text_each_once(registry: Registry) -> None:
 
 def test_the_dc_is_the_cluster_or_a_zone_of_it(registry: Registry) -> None:
     registry.put("web", "10.0.0.1")
-    registry.member(4, Service("web-1", "web", "10.2.0.5", 80))  # in the zone z
+    registry.member(4, RegisteredService("web-1", "web", "10.2.0.5", 80))  # in the zone z
     assert registry.found("web.service.default.consul") == ["10.0.0.1", "10.2.0.5"]
     assert registry.found("web.service.z.consul") == ["10.2.0.5"]
     assert registry.found("speaker-4.node.z.consul") == ["10.2.0.5"]

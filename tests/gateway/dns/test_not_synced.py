@@ -4,7 +4,7 @@ import dns.message
 import pytest
 
 from gossipreg.core.effects import Effect
-from gossipreg.model import Health, Service
+from gossipreg.model import Health, RegisteredService
 from simulations import inside
 from tests.core.cluster import START
 from tests.core.speaker import a_node
@@ -86,5 +86,5 @@ def test_a_failing_service_is_servfail_though_a_denial_was_kept() -> None:
     assert outcome(dns.message.from_wire(answer)) == "SERVFAIL"
 
 
-def _services(*names: str) -> list[Service]:
-    return [Service(f"{name}-1", name, "10.2.0.8", 80) for name in names]
+def _services(*names: str) -> list[RegisteredService]:
+    return [RegisteredService(f"{name}-1", name, "10.2.0.8", 80) for name in names]

@@ -17,7 +17,7 @@ from gossipreg.errors import BadConfig, CannotStart
 from gossipreg.gateway.dns import rates, server
 from gossipreg.gateway.dns.gateway import DnsOptions
 from gossipreg.gateway.dns.ports import open_ports
-from gossipreg.model import Address, Change, Health, Service
+from gossipreg.model import Address, Change, Health, RegisteredService
 from gossipreg.net.addresses import Bind
 from tests.core.cluster import START
 from tests.core.speaker import a_node
@@ -36,7 +36,7 @@ class Running:
     def __init__(self, hosts: tuple[str, ...] = ("127.0.0.1",)) -> None:
         self.node = a_node()
         for number in range(100):
-            service = Service(f"web-{number}", "web", f"10.0.0.{number}", 80)
+            service = RegisteredService(f"web-{number}", "web", f"10.0.0.{number}", 80)
             self.node.register(service, Health.PASSING, START)
         self.gateway = DnsOptions(Bind(hosts, 0)).open()
         self.bugs: list[tuple[str, Exception]] = []

@@ -3,7 +3,7 @@
 from typing import Any
 from xml.etree import ElementTree
 
-from gossipreg.model import Instance
+from gossipreg.model import CatalogInstance
 from tests.gateway.http.conftest import Reply, Served
 
 JS = {
@@ -42,7 +42,7 @@ async def from_xml(served: Served, path: str = "/apps") -> ElementTree.Element:
     return ElementTree.fromstring(reply.body)
 
 
-def only(served: Served, name: str = "web") -> Instance:
+def only(served: Served, name: str = "web") -> CatalogInstance:
     (instance,) = served.instances(name)
     return instance
 

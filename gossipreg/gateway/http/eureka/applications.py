@@ -6,13 +6,13 @@ Only passing instances are listed, as UP: clients and Prometheus use every insta
 from collections.abc import Iterable, Iterator
 
 from gossipreg.gateway.http.eureka.instances import Document, application_name, document_of, instance_id
-from gossipreg.model import Health, Instance
+from gossipreg.model import CatalogInstance, Health
 
-Action = tuple[str, Instance]
+Action = tuple[str, CatalogInstance]
 """ADDED, MODIFIED or DELETED, and the instance."""
 
 
-def hash_code(instances: Iterable[Instance]) -> str:
+def hash_code(instances: Iterable[CatalogInstance]) -> str:
     """`STATUS_count_` of each status in the registry. All listed are UP, so there is one status or none."""
     count = sum(1 for _ in instances)
     return f"UP_{count}_" if count else ""
@@ -30,7 +30,7 @@ def applications(actions: Iterable[Action], *, version: int, hash_code: str) -> 
     }
 
 
-def application(name: str, instances: Iterable[Instance]) -> Document:
+def application(name: str, instances: Iterable[CatalogInstance]) -> Document:
     """The document of one application."""
     return {"name": name.upper(), "instance": [one for _, one in _documents(("", one) for one in instances)]}
 
@@ -48,11 +48,11 @@ def _documents(actions: Iterable[Action]) -> Iterator[tuple[str, Document]]:
         yield name, document_of(instance, id=id, action=action)
 
 
-def passing(instances: Iterable[Instance]) -> list[Instance]:
+def passing(instances: Iterable[CatalogInstance]) -> list[CatalogInstance]:
     return [one for one in instances if one.health is Health.PASSING]
 
 
-def has_vip(instance: Instance, wanted: str, *, secure: bool) -> bool:
+def has_vip(instance: CatalogInstance, wanted: str, *, secure: bool) -> bool:
     """Whether the instance is reached by this VIP address; an instance may have several, with commas between."""
     document = document_of(instance)
     text = document.get("secureVipAddress", "") if secure else document["vipAddress"]

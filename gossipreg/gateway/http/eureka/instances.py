@@ -10,7 +10,7 @@ import json
 from ipaddress import ip_address
 from typing import Any
 
-from gossipreg.model import Health, Instance
+from gossipreg.model import CatalogInstance, Health
 
 Document = dict[str, Any]
 
@@ -39,16 +39,16 @@ AMAZON_CLASS = "com.netflix.appinfo.AmazonInfo"
 STATUSES = ("UP", "DOWN", "STARTING", "OUT_OF_SERVICE", "UNKNOWN")
 
 
-def application_name(instance: Instance) -> str:
+def application_name(instance: CatalogInstance) -> str:
     return instance.service.name.upper()
 
 
-def instance_id(instance: Instance) -> str:
+def instance_id(instance: CatalogInstance) -> str:
     """The id that its client uses. It is the service's id, unless a service of another name already had that id."""
     return next((value for key, value in instance.service.meta if key == ID), instance.service.id)
 
 
-def status_of(instance: Instance, own_status: str = "") -> str:
+def status_of(instance: CatalogInstance, own_status: str = "") -> str:
     """The instance's status for Eureka's clients. `own_status` is the last status that its own client gave, if this
     sidecar knows it."""
     match instance.health:
@@ -60,7 +60,9 @@ def status_of(instance: Instance, own_status: str = "") -> str:
             return own_status if own_status in STATUSES and own_status != "UP" else "DOWN"
 
 
-def document_of(instance: Instance, *, id: str | None = None, own_status: str = "", action: str = "") -> Document:
+def document_of(
+    instance: CatalogInstance, *, id: str | None = None, own_status: str = "", action: str = ""
+) -> Document:
     """The instance as Eureka's clients read it. `id` is another id to show it by; `action` is what happened to it."""
     service, meta = instance.service, dict(instance.service.meta)
     kept = {field: meta[key] for field, key in KEPT.items() if key in meta}

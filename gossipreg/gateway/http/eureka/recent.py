@@ -9,7 +9,7 @@ that are gone: its delta holds all present instances, and the changes that it kn
 from collections.abc import Collection, Iterable
 
 from gossipreg.gateway.http.eureka.applications import Action
-from gossipreg.model import Change, ChangeKind, Health, Instance, NodeId
+from gossipreg.model import CatalogInstance, Change, ChangeKind, Health, NodeId
 
 KEPT_S = 180.0
 KEPT_MAX = 16_384
@@ -19,11 +19,11 @@ _Key = tuple[NodeId, str, str]
 
 
 class Recent:
-    def __init__(self, instances: Iterable[Instance], now: float, *, version: int) -> None:
+    def __init__(self, instances: Iterable[CatalogInstance], now: float, *, version: int) -> None:
         """`version` is the first number of the registry's states; it grows with each change."""
         self.version = version
         self._passing = {_key(one): one for one in instances if one.health is Health.PASSING}
-        self._changes: dict[_Key, tuple[float, str, Instance]] = {}
+        self._changes: dict[_Key, tuple[float, str, CatalogInstance]] = {}
         """The last change of each instance, oldest first."""
         self._complete_at = now + KEPT_S
 
@@ -57,7 +57,7 @@ class Recent:
         return list(actions.values())
 
     @property
-    def passing(self) -> Collection[Instance]:
+    def passing(self) -> Collection[CatalogInstance]:
         return self._passing.values()
 
     def _expire(self, now: float) -> None:
@@ -68,5 +68,5 @@ class Recent:
             del self._changes[key]
 
 
-def _key(instance: Instance) -> _Key:
+def _key(instance: CatalogInstance) -> _Key:
     return instance.node, instance.service.name, instance.service.id

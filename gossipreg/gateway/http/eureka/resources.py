@@ -30,7 +30,7 @@ from gossipreg.gateway.http.eureka.instances import (
 from gossipreg.gateway.http.eureka.recent import Recent
 from gossipreg.gateway.http.spellings import folded
 from gossipreg.gateway.http.writes import DONE, done, in_http
-from gossipreg.model import Change, Instance, Service
+from gossipreg.model import CatalogInstance, Change, RegisteredService
 from gossipreg.net.http_message import HttpError, Request, Response, bad_request
 from gossipreg.sidecar_api import SidecarApi
 
@@ -113,7 +113,7 @@ class Resources:
         found = [one for one in self._view.catalog.instances() if instance_id(one) == id]
         return self._instance(request, found, id)
 
-    def _instance(self, request: Request, found: list[Instance], id: str) -> Response:
+    def _instance(self, request: Request, found: list[CatalogInstance], id: str) -> Response:
         own = next((one for one in found if one.node == self._view.id), None)
         if own is None:
             self._check_known(empty=not found)
@@ -162,8 +162,8 @@ class Resources:
             )  # fmt: skip
         return str(params["id"])
 
-    def _is_registered(self, service: Service, params: dict[str, Any]) -> bool:
-        wanted = Service(
+    def _is_registered(self, service: RegisteredService, params: dict[str, Any]) -> bool:
+        wanted = RegisteredService(
             id=params["id"], name=params["name"], address=params["address"], port=params["port"],
             meta=tuple(sorted(params["meta"].items())),
         )  # fmt: skip
@@ -198,7 +198,7 @@ class Resources:
     async def end_override(self, request: Request, app: str, id: str) -> Response:
         return await self._end_override(request, self._own_or_404(app, id))
 
-    async def _end_override(self, request: Request, instance: Instance) -> Response:
+    async def _end_override(self, request: Request, instance: CatalogInstance) -> Response:
         id = instance.service.id
         if self._registrations.maintenance(id) is not None:
             await self._try(self._registrations.maintain(id, None, by=request.caller))
@@ -222,24 +222,24 @@ class Resources:
 
     # -- leaves --------------------------------------------------------------------------------------------------------
 
-    def _named(self, app: str) -> tuple[Instance, ...]:
+    def _named(self, app: str) -> tuple[CatalogInstance, ...]:
         return self._view.catalog.lookup(app, all=True)
 
-    def _own_instances(self) -> tuple[Instance, ...]:
+    def _own_instances(self) -> tuple[CatalogInstance, ...]:
         return self._view.catalog.of_node(self._view.id)
 
-    def _own(self, app: str, id: str) -> Instance | None:
+    def _own(self, app: str, id: str) -> CatalogInstance | None:
         """The instance of this application that is registered here under this id of its client."""
         named = (one for one in self._named(app) if one.node == self._view.id)
         return next((one for one in named if instance_id(one) == id), None)
 
-    def _own_or_404(self, app: str, id: str) -> Instance:
+    def _own_or_404(self, app: str, id: str) -> CatalogInstance:
         found = self._own(app, id)
         if found is None:
             raise _unknown(app, id)
         return found
 
-    def _own_status(self, instance: Instance) -> str:
+    def _own_status(self, instance: CatalogInstance) -> str:
         """The last status that its client gave; nothing if its lease has ended or this sidecar has restarted since."""
         said = [check["output"] for check in self._registrations.report(instance.service.id) if check["type"] == "ttl"]
         return next((text for text in said if text in STATUSES), "")
