@@ -18,9 +18,15 @@ from typing import Protocol
 from gossipreg.client.picking.attempts import AfterAttempt, Attempt, LogicalCall
 from gossipreg.client.picking.balancer import Pick
 from gossipreg.client.picking.options import CallOptions, PickOptions
-from gossipreg.client.picking.outcomes import Outcome, OutcomeKind
+from gossipreg.client.picking.outcomes import IS_FAILURE, Outcome
 from gossipreg.client.picking.resilience import Resilience
 from gossipreg.client.snapshot import Snapshot
+
+
+class SnapshotFeed(Protocol):
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest one: cheap to compare."""
 
 
 class SnapshotSource(Protocol):
@@ -29,8 +35,8 @@ class SnapshotSource(Protocol):
     name: str
 
     @property
-    def latest(self) -> Snapshot | None:
-        """The newest snapshot of the name, before tags and zone are applied: cheap to compare."""
+    def feed(self) -> SnapshotFeed:
+        """Of the name, before tags and zone are applied."""
 
     @property
     def known(self) -> Snapshot | None:
@@ -50,6 +56,7 @@ class Picker:
         """`options()` is asked at the first pick: the zone is known then. `callers()`: the service that this program
         belongs to, if it has said so."""
         self._source = source
+        self._feed = source.feed
         self._options = options
         self._callers = callers
         self._lock = RLock()
@@ -62,10 +69,12 @@ class Picker:
 
     def pick(self, key: str | None, deadline_s: float) -> Pick:
         """Raises what a lookup raises, BreakerOpen, NoInstance."""
-        self._wait_for_snapshot(deadline_s)
+        latest = self._feed.snapshot
+        if latest is None or latest.stale_since is not None:
+            self._source.ready(deadline_s)
         with self._lock:
             now = monotonic()
-            if self._source.latest is not self._latest or self._callers is not None:
+            if self._feed.snapshot is not self._latest or self._callers is not None:
                 self._follow(now)
             return self._core.pick(now, key, deadline_s)
 
@@ -76,7 +85,8 @@ class Picker:
     def ended(self, pick: Pick, outcome: Outcome, load: int | None) -> None:
         with self._lock:
             self._core.pick_ended(pick, outcome, monotonic(), load)
-        self._check(outcome)
+        if outcome.kind is IS_FAILURE:
+            self._source.check()
 
     def abandon(self, pick: Pick) -> None:
         """For finalizers: takes no lock."""
@@ -87,7 +97,10 @@ class Picker:
     def begin(self, options: CallOptions, key: str | None) -> LogicalCall:
         """Raises what a lookup raises, BreakerOpen. The wait for the first snapshot is part of the call's time."""
         until = monotonic() + options.deadline_s
-        if self._wait_for_snapshot(options.deadline_s):
+        latest = self._feed.snapshot
+        if latest is None or latest.stale_since is not None:
+            self._source.ready(options.deadline_s)
+        if latest is None:
             options = options.ending_at(until, monotonic())
         with self._lock:
             now = monotonic()
@@ -111,12 +124,9 @@ class Picker:
     def attempt_ended(self, call: LogicalCall, attempt: Attempt, outcome: Outcome, load: int | None) -> AfterAttempt:
         with self._lock:
             after = call.ended(attempt, outcome, monotonic(), load)
-        self._check(outcome)
-        return after
-
-    def _check(self, outcome: Outcome) -> None:
-        if outcome.kind is OutcomeKind.FAILURE:
+        if outcome.kind is IS_FAILURE:
             self._source.check()
+        return after
 
     def call_answered(self, call: LogicalCall, attempt: Attempt) -> None:
         """The headers of a good answer came. `body_ended` has to follow."""
@@ -157,17 +167,9 @@ class Picker:
             self._core = Resilience(self._source.name, PickOptions(), Random())
             self._latest = self._latest_callers = None
 
-    def _wait_for_snapshot(self, wait_s: float) -> bool:
-        """Outside of the lock: wait for the first snapshot, at most so long, and refuse one that is too stale. Return
-        whether there was none."""
-        latest = self._source.latest
-        if latest is None or latest.stale_since is not None:
-            self._source.ready(wait_s)
-        return latest is None
-
     def _follow(self, now: float) -> None:
         """Bring the core up to date with the snapshots."""
-        latest = self._source.latest
+        latest = self._feed.snapshot
         if latest is not self._latest:
             if self._latest is None:
                 self._core = Resilience(self._source.name, self._options(), Random())

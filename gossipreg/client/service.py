@@ -59,12 +59,15 @@ class Service:
         """Only instances in this zone; None: in any."""
         self._link = link
         self._settings = settings
-        self._feed = link.feed(name)
+        self.feed = link.feed(name)
+        """What the watcher knows of the name, before `tags` and `zone`."""
         self._all = not tags and zone is None
         self._matched: tuple[Snapshot, Snapshot] | None = None
         """A snapshot of the name, and what `tags` and `zone` leave of it."""
         self._choice = PolicyChoice()
         self._pickers: dict[PolicyChoice, Picker] = {}
+        self._current: tuple[PolicyChoice, Picker] | None = None
+        """The choice and its picker, found without hashing the choice: this is the hot path of `pick`."""
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -74,7 +77,7 @@ class Service:
         nothing. Raises NotSynced if nothing is known yet, TooStale if nobody has confirmed what is known for
         `max_stale`, Refused if the sidecar does not take this name or the registry is closed.
         """
-        snapshot = self._feed.snapshot
+        snapshot = self.feed.snapshot
         if snapshot is not None and snapshot.stale_since is None and self._all:
             return snapshot.instances
         return self.snapshot.instances
@@ -83,7 +86,7 @@ class Service:
     def snapshot(self) -> Snapshot:
         """The instances with what is known of them: since when they are stale, and whether there may be more. It waits
         and raises as `instances` does."""
-        snapshot = self._feed.snapshot
+        snapshot = self.feed.snapshot
         if snapshot is None or snapshot.stale_since is not None:
             snapshot = self._read(snapshot, self.timeout_s)
         return snapshot if self._all else self._match(snapshot)
@@ -91,7 +94,7 @@ class Service:
     @property
     def known(self) -> Snapshot | None:
         """The snapshot as `snapshot` gives it, however old, or None if there is none. It waits for nothing."""
-        snapshot = self._feed.snapshot
+        snapshot = self.feed.snapshot
         return None if snapshot is None else self._match(snapshot)
 
     def wait(self, count: int = 1, timeout: float | None = None) -> tuple[Instance, ...]:
@@ -197,11 +200,13 @@ class Service:
     @property
     def picker(self) -> Picker:
         """The picking core under the present settings."""
-        choice = self._choice
-        picker = self._pickers.get(choice)
-        if picker is None:
-            picker = self._pickers.setdefault(choice, self._make_picker(choice))
-        return picker
+        choice, current = self._choice, self._current
+        if current is None or current[0] is not choice:
+            picker = self._pickers.get(choice)
+            if picker is None:
+                picker = self._pickers.setdefault(choice, self._make_picker(choice))
+            self._current = current = choice, picker
+        return current[1]
 
     @staticmethod
     def call_options(idempotent: bool, deadline: float, attempts: int, hedge: bool, depth: int) -> CallOptions:
@@ -218,7 +223,7 @@ class Service:
 
     def use(self) -> bool:
         """Have the sidecar watched for this name, soon. Returns False if that is not possible any more."""
-        return use_feed(self._link, self._feed)
+        return use_feed(self._link, self.feed)
 
     def check(self) -> None:
         """A request to an instance has failed, perhaps since the sidecar stands still and does not say that it is gone:
@@ -231,24 +236,19 @@ class Service:
 
     def ready(self, wait_s: float) -> None:
         """Wait for the first snapshot, but no longer than a lookup does; raise as `snapshot` does."""
-        snapshot = self._feed.snapshot
+        snapshot = self.feed.snapshot
         if snapshot is None or snapshot.stale_since is not None:
             self._read(snapshot, min(wait_s, self.timeout_s))
 
     @property
-    def latest(self) -> Snapshot | None:
-        """The newest snapshot of the name, before `tags` and `zone`: a cheap way to see whether anything changed."""
-        return self._feed.snapshot
-
-    @property
     def is_answered(self) -> bool:
         """Whether the first lookup has not to wait any more."""
-        return self._feed.snapshot is not None or self.is_refused
+        return self.feed.snapshot is not None or self.is_refused
 
     @property
     def is_refused(self) -> bool:
         """Whether `raise_refused` raises."""
-        return self._feed.refused is not None or self._link.closed or self._unclear is not None
+        return self.feed.refused is not None or self._link.closed or self._unclear is not None
 
     def has(self, count: int) -> bool:
         """Whether at least `count` instances pass, and the sidecar confirms them. Raises Refused."""
@@ -279,7 +279,7 @@ class Service:
     def raise_refused(self) -> None:
         """Raise Refused if the registry is closed, what the sidecar answered if it does not take this name, or
         ChooseSocket if nothing is known yet and several sidecars could be meant."""
-        if (refused := self._feed.refused) is not None:
+        if (refused := self.feed.refused) is not None:
             raise type(refused)(str(refused))
         if self._link.closed:
             raise Refused(f"the registry that gave out {self.name} is closed: make another one with connect()")
@@ -288,14 +288,14 @@ class Service:
 
     def on_change(self, call: Callable[[], object]) -> Callable[[], None]:
         """Have this called once, on the watcher's thread, at the next change; return what cancels that."""
-        token = self._feed.waiters.add(call)
-        return lambda: self._feed.waiters.remove(token)
+        token = self.feed.waiters.add(call)
+        return lambda: self.feed.waiters.remove(token)
 
     # ------------------------------------------------------------------------------------------------------------------
 
     @property
     def _unclear(self) -> ChooseSocket | None:
-        return self._link.unclear if self._feed.snapshot is None and WATCHER.runs else None
+        return self._link.unclear if self.feed.snapshot is None and WATCHER.runs else None
 
     def _make_picker(self, choice: PolicyChoice) -> Picker:
         registry, callers = self.registry, None
@@ -316,7 +316,7 @@ class Service:
         if snapshot is None:
             self._wait(lambda: self.is_answered, wait_s)
             self.raise_refused()
-            snapshot = self._feed.snapshot
+            snapshot = self.feed.snapshot
             if snapshot is None:
                 raise self.not_synced(wait_s)
         max_s = self._settings.max_stale_s
@@ -330,7 +330,7 @@ class Service:
     def _wait(self, ready: Callable[[], bool], wait_s: float) -> bool:
         if ready() or not WATCHER.may_wait:
             return ready()
-        return wait_until(self._feed.waiters, ready, monotonic() + wait_s, self.use)
+        return wait_until(self.feed.waiters, ready, monotonic() + wait_s, self.use)
 
     def _match(self, snapshot: Snapshot) -> Snapshot:
         if self._all:

@@ -14,14 +14,14 @@ from collections.abc import Collection, Iterable, Mapping
 from random import Random
 
 from gossipreg.client.instance import InstanceKey
-from gossipreg.client.picking.breaker import Permission
+from gossipreg.client.picking.breaker import GRANTED, Permission
 from gossipreg.client.picking.candidates import Candidates, Snapshot
 from gossipreg.client.picking.counters import new_counters
 from gossipreg.client.picking.ejection import Ejection
 from gossipreg.client.picking.instance_state import IN, NEVER, InstanceState
 from gossipreg.client.picking.latency import LatencyQuantiles, MedianLatency
 from gossipreg.client.picking.options import PickOptions
-from gossipreg.client.picking.outcomes import NEUTRAL, Outcome, OutcomeKind
+from gossipreg.client.picking.outcomes import IS_FAILURE, IS_NEUTRAL, IS_SUCCESS, NEUTRAL, Outcome, OutcomeKind
 from gossipreg.client.picking.policies import make_policy
 from gossipreg.client.picking.ring_hash import key_point
 from gossipreg.client.picking.weighted_group import WeightedGroup
@@ -63,7 +63,7 @@ class Pick:
         """It decides whether an ejected instance returns."""
         self.critical = False
         """The instance does not pass its health checks: none does."""
-        self.permission = Permission.GRANTED
+        self.permission: Permission = GRANTED
         """The breaker's."""
         self.ended = False
 
@@ -75,8 +75,8 @@ class Balancer:
         self.quantiles = LatencyQuantiles()
         """Of all instances: for timeouts and hedges."""
         self.in_flight = 0
-        self._load = 0.0
-        """In flight here, and what servers have said of others."""
+        self._others = 0.0
+        """The sum of `others` of all instances."""
         self._uniform = rng.random
         self._options = options
         self._median = MedianLatency()
@@ -129,15 +129,13 @@ class Balancer:
             group = groups[0][1] if len(groups) == 1 else self._zone_group(groups)
             if not group.members:
                 raise self._no_instance()
-            state = self._policy(group, self._load, now)
+            state = self._policy(group, self.in_flight + self._others, now)
         else:
             state = self._pick_apart(key, avoid, now)
         pick = Pick(state, now, now + OVERDUE_AFTER * deadline_s)
         self._open[pick] = None
         state.in_flight += 1
-        state.load += 1.0
         self.in_flight += 1
-        self._load += 1.0
         self.counters["picks"] += 1
         if state.phase or self._candidates.critical or self._candidates.panic:
             self._pick_in_trouble(pick)
@@ -156,7 +154,7 @@ class Balancer:
         for _ in range(TRIES):
             groups = self._candidates.by_zone
             group = groups[0][1] if len(groups) == 1 else self._zone_group(groups)
-            state = self._policy(group, self._load, now)
+            state = self._policy(group, self.in_flight + self._others, now)
             if state not in avoid:
                 return state
         others = [state for state in everywhere.members if state not in avoid]
@@ -216,16 +214,14 @@ class Balancer:
         if load is not None and not state.gone:
             self._report(state, OTHERS_PART * max(0, load - state.in_flight), now + LOAD_VALID_S)
         state.in_flight -= 1
-        state.load -= 1.0
         self.in_flight -= 1
-        self._load -= 1.0
         kind = outcome.kind
-        if kind is OutcomeKind.SUCCESS:
+        if kind is IS_SUCCESS:
             latency_s = (now if pick.answered_at is None else pick.answered_at) - pick.started
             self.quantiles.add(latency_s, now)
             state.latency.add(latency_s, now)
             self.counters["successes"] += 1
-        elif kind is not OutcomeKind.NEUTRAL:
+        elif kind is not IS_NEUTRAL:
             self._failed(pick, outcome, now)
         else:
             self.counters["neutral"] += 1
@@ -246,10 +242,10 @@ class Balancer:
         self._policy = make_policy(self._options.policy, self._uniform, self._median)
         self._ejection.forked(self._uniform)
         self.in_flight = 0
-        self._load = 0.0
+        self._others = 0.0
         for state in self._candidates.states:
             state.in_flight = 0
-            state.load = state.others = 0.0
+            state.others = 0.0
         self._reporting.clear()
         self._candidates.ejection_changed(self._ejection.out)
         self._due = NEVER
@@ -260,17 +256,17 @@ class Balancer:
         pick.state.latency.add(max(taken_s, FAILED_LATENCY * usual_s if usual_s else FAILED_AT_FIRST_S), now)
         if outcome.timed_out:
             self.quantiles.add(taken_s, now)
-        self.counters["failures" if outcome.kind is OutcomeKind.FAILURE else "overloaded"] += 1
+        self.counters["failures" if outcome.kind is IS_FAILURE else "overloaded"] += 1
 
     def _learn(self, pick: Pick, kind: OutcomeKind, now: float) -> None:
         state = pick.state
-        if kind is OutcomeKind.SUCCESS:
+        if kind is IS_SUCCESS:
             changed = self._ejection.succeeded(state, pick.probe, now)
-        elif kind is OutcomeKind.FAILURE:
+        elif kind is IS_FAILURE:
             changed = self._ejection.failed(state, pick.probe, now)
         else:
             changed = self._ejection.neutral(state, pick.probe)
-        if kind is not OutcomeKind.NEUTRAL:
+        if kind is not IS_NEUTRAL:
             self._median.sampled(state, now)
         if changed:
             self._phases_changed(changed)
@@ -280,8 +276,7 @@ class Balancer:
         self._due = NEVER
 
     def _report(self, state: InstanceState, others: float, until: float) -> None:
-        self._load += others - state.others
-        state.load += others - state.others
+        self._others += others - state.others
         state.others = others
         state.others_until = until
         if others:

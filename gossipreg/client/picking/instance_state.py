@@ -18,7 +18,7 @@ PROBING = 3
 
 class InstanceState:
     __slots__ = (
-        "failed_in_row", "failures", "gone", "in_flight", "instance", "joined_at", "last_success_at", "latency", "load",
+        "failed_in_row", "failures", "gone", "in_flight", "instance", "joined_at", "last_success_at", "latency",
         "others", "others_until", "out_until", "phase", "requests", "returned_at", "share", "times_ejected", "weight",
     )  # fmt: skip
 
@@ -39,8 +39,6 @@ class InstanceState:
         self.others = 0.0
         """What the requests of other clients count that it has in flight, as its last `gossipreg-load` said."""
         self.others_until = NEVER
-        self.load = 0.0
-        """`in_flight` + `others`."""
 
         self.latency = LatencyEstimate()
 

@@ -29,6 +29,8 @@ AVERAGE_S = 2.0
 SAMPLE_SHARE_MIN = 0.002
 """The least that one sample counts, however fast they come. An average over few samples is noisy, and noise moves
 requests from heavy instances to light ones."""
+SAMPLES_ALIKE = round(1 / SAMPLE_SHARE_MIN)
+"""Up to so many, all samples may count alike: the average forgets only what is old."""
 DECAY_S = 10.0
 """The time constant with which a figure moves towards the median."""
 MEDIAN_EVERY_S = 0.25
@@ -51,13 +53,17 @@ class LatencyEstimate:
     def add(self, latency_s: float, now: float) -> None:
         if now - self.last_at >= PAUSE_S:
             self._samples, self.fresh_from = 0, now + YOUNG_S
-        self._samples += 1
-        counts = max(SAMPLE_SHARE_MIN, 1.0 / max(1, self._samples - 1), 1.0 - exp((self.last_at - now) / AVERAGE_S))
+        self._samples = samples = self._samples + 1
+        counts = 1.0 - exp((self.last_at - now) / AVERAGE_S)
+        if samples <= SAMPLES_ALIKE:
+            counts = max(counts, 1.0 / max(1, samples - 1))
+            if samples == SAMPLES_MIN:
+                self.fresh_from = min(self.fresh_from, now)
+        elif counts < SAMPLE_SHARE_MIN:
+            counts = SAMPLE_SHARE_MIN
         self.average_s += (latency_s - self.average_s) * counts
         self.last_at = now
         self.fresh_until = now + FRESH_S
-        if self._samples == SAMPLES_MIN:
-            self.fresh_from = min(self.fresh_from, now)
 
 
 class MedianLatency:

@@ -12,7 +12,7 @@ In each case the request is in flight no longer.
 import errno
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from gossipreg.client.picking.headers import RETRY_AFTER, retry_after_untrusted
 
@@ -39,6 +39,12 @@ class OutcomeKind(Enum):
     FAILURE = "failure"
     OVERLOADED = "overloaded"
     NEUTRAL = "neutral"
+
+
+IS_SUCCESS: Final = OutcomeKind.SUCCESS
+IS_FAILURE: Final = OutcomeKind.FAILURE
+IS_NEUTRAL: Final = OutcomeKind.NEUTRAL
+"""For the hot path: Python 3.11 takes 75 ns to find a member in its enumeration."""
 
 
 @dataclass(frozen=True, slots=True)

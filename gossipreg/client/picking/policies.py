@@ -16,7 +16,7 @@ from gossipreg.client.picking.weighted_group import WeightedGroup
 Uniform = Callable[[], float]
 """Gives numbers from 0 to below 1, each with the same chance."""
 Policy = Callable[[WeightedGroup, float, float], InstanceState]
-"""(group, the sum of `load` over all instances, now) -> a member."""
+"""(group, the load: the sum of `in_flight` and `others` over all instances, now) -> a member."""
 
 EQUAL_WITHIN = 1.25 + 1e-9
 """Costs that differ less are equal. What one client measures is noisy: without this, two instances of the same speed
@@ -51,8 +51,8 @@ class Adaptive:
         if b.fresh_from <= now < b.fresh_until:
             other += (b.average_s - median_s) * exp((b.last_at - now) / DECAY_S)
         by_weight = load / group.total
-        cost *= (first.load + 1.0) / (by_weight * first.share + 1.0)
-        other *= (second.load + 1.0) / (by_weight * second.share + 1.0)
+        cost *= (first.in_flight + first.others + 1.0) / (by_weight * first.share + 1.0)
+        other *= (second.in_flight + second.others + 1.0) / (by_weight * second.share + 1.0)
         return second if cost > EQUAL_WITHIN * other else first
 
 

@@ -7,14 +7,11 @@ from random import Random
 
 from gossipreg.client.picking.attempts import LogicalCall
 from gossipreg.client.picking.balancer import DEADLINE_S, Balancer, Pick
-from gossipreg.client.picking.breaker import Breaker, BreakerState, Permission
+from gossipreg.client.picking.breaker import CLOSED, Breaker, Permission
 from gossipreg.client.picking.budget import RetryBudget
 from gossipreg.client.picking.options import CallOptions, PickOptions
-from gossipreg.client.picking.outcomes import Outcome, OutcomeKind
+from gossipreg.client.picking.outcomes import IS_FAILURE, IS_SUCCESS, Outcome
 from gossipreg.errors import BreakerOpen, NoInstance
-
-FAILED = {OutcomeKind.SUCCESS: False, OutcomeKind.FAILURE: True}
-"""What the breaker hears of an outcome; nothing of the others."""
 
 
 class Resilience:
@@ -35,7 +32,7 @@ class Resilience:
     def pick(self, now: float, key: str | None = None, deadline_s: float = DEADLINE_S) -> Pick:
         """Choose the instance of a single request, which is not repeated. `pick_ended` has to follow. Raises
         BreakerOpen, NoInstance."""
-        if self.breaker.state is BreakerState.CLOSED:
+        if self.breaker.state is CLOSED:
             return self.balancer.pick(now, key, (), deadline_s)
         permission = self._admit(now, deadline_s)
         try:
@@ -51,7 +48,11 @@ class Resilience:
         if pick.ended or not self.balancer.ended(pick, outcome, now, load):
             return
         self.budget.requested(now)
-        self.breaker_ended(FAILED.get(outcome.kind), pick.permission, now)
+        kind = outcome.kind
+        if kind is IS_SUCCESS:  # it opens no breaker: this is the hot path
+            self.breaker.ended(False, pick.permission, now)
+        else:
+            self.breaker_ended(True if kind is IS_FAILURE else None, pick.permission, now)
 
     def breaker_ended(self, failed: bool | None, permission: Permission, now: float) -> None:
         if self.breaker.ended(failed, permission, now):

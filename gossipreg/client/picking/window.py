@@ -1,11 +1,11 @@
 """How many in the last ten seconds, in buckets of one second."""
 
 BUCKETS = 10
-WINDOW_S = 10.0
+BUCKET_S = 1.0
 
 
 class RecentCount:
-    """A count of the last WINDOW_S. What happened at second 0.9 is forgotten at second 10."""
+    """A count of the last 10 s. What happened at second 0.9 is forgotten at second 10."""
 
     __slots__ = ("_buckets", "_second", "total")
 
@@ -16,13 +16,14 @@ class RecentCount:
         """As of the last `advance` or `add`."""
 
     def add(self, now: float) -> None:
-        self.advance(now)
+        if now // BUCKET_S != self._second:
+            self.advance(now)
         self._buckets[self._second % BUCKETS] += 1
         self.total += 1
 
     def advance(self, now: float) -> int:
         """Forget what is too old, and return the total."""
-        second = int(now // (WINDOW_S / BUCKETS))
+        second = int(now // BUCKET_S)
         if second != self._second:
             for passed in range(max(self._second + 1, second - BUCKETS + 1), second + 1):
                 self.total -= self._buckets[passed % BUCKETS]
