@@ -30,8 +30,12 @@ OF_FILES_AND_PROCESSES = (
 TIMEOUT_NAMES = frozenset(("TimeoutException", "TooSlowError"))
 """Timeouts of httpx and trio, which are neither OSError nor TimeoutError. Known by name: nothing is imported here."""
 
-CONNECTION_NAMES = frozenset(("NetworkError", "RemoteProtocolError", "ClientConnectionError", "ClientPayloadError"))
-"""Connections of httpx and aiohttp that failed, of which no OSError is left to see."""
+CONNECTION_NAMES = frozenset((
+    "NetworkError", "RemoteProtocolError", "ClientConnectionError", "ClientPayloadError",
+    "IncompleteRead", "BadStatusLine", "IncompleteReadError", "urllib3.exceptions.ProtocolError",
+))  # fmt: skip
+"""Connections of httpx and aiohttp that failed, of which no OSError is left to see; and answers that broke off, in
+http.client (and so urllib), asyncio and urllib3. With its module where other classes have the same name."""
 
 
 class OutcomeKind(Enum):
@@ -84,6 +88,7 @@ def exception_outcome(error: BaseException) -> Outcome:
         status, holder = found
         return status_outcome(status, _retry_after_s(holder))
     cause: BaseException | None = error
+    broke_off = False
     for _ in range(8):
         if cause is None or not isinstance(cause, Exception):
             break
@@ -91,8 +96,13 @@ def exception_outcome(error: BaseException) -> Outcome:
             return TIMED_OUT
         if isinstance(cause, OSError):
             return _system_outcome(cause)
+        broke_off = broke_off or any(_is_of_connection(kind) for kind in type(cause).__mro__)
         cause = cause.__cause__
-    return FAILURE if any(kind.__name__ in CONNECTION_NAMES for kind in type(error).__mro__) else NEUTRAL
+    return FAILURE if broke_off else NEUTRAL
+
+
+def _is_of_connection(kind: type) -> bool:
+    return kind.__name__ in CONNECTION_NAMES or f"{kind.__module__}.{kind.__name__}" in CONNECTION_NAMES
 
 
 def _system_outcome(error: OSError) -> Outcome:
