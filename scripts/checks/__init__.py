@@ -3,6 +3,7 @@
 Each is a file of its own:
 
     fuzzing.py     everything that reads what others wrote
+    client/        programs that use the client as hard as they can
     flood.py       lookups under hostile datagrams
     waiting.py     the memory and the delay of many blocked HTTP questions
     openapi.py     the HTTP gateway against its own schema

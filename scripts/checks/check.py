@@ -3,6 +3,7 @@
 scripts/check --fuzz --seconds 600      everything that reads what others wrote
 scripts/check --flood 20000             lookups under hostile datagrams
 scripts/check --waiting 10000           HTTP questions that wait
+scripts/check --client                  programs with threads, forks and servers use the client; 5 minutes
 scripts/check --clients                 real clients of the gateways
 scripts/check --resolvers               every configuration of docs/dns.md with the real programs
 scripts/check --systemd                 the unit of the manual on a real systemd
@@ -16,6 +17,7 @@ import sys
 from pathlib import Path
 
 from scripts.checks import flood, fuzzing, mutations, openapi, resolvers, waiting
+from scripts.checks.client.check import SECONDS, check_client
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +35,9 @@ def main(arguments: list[str]) -> int:
         parser.error(f"no target {unknown[0]!r}: there are {', '.join(fuzzing.targets())}")
     if given.input is not None and len(given.targets) != 1:
         parser.error("--input goes with the name of one target")
+    if given.client:
+        return check_client(given.seconds or SECONDS, given.seed)
+    seconds = given.seconds or 60.0
     if given.clients:
         return _pytest(WITH_CLIENTS)
     if given.systemd:
@@ -44,11 +49,11 @@ def main(arguments: list[str]) -> int:
     if given.waiting:
         return waiting.waiting(given.waiting)
     if given.flood:
-        return flood.flood(given.flood, given.seconds)
+        return flood.flood(given.flood, seconds)
     if given.fuzz and given.input is not None:
         return fuzzing.once(given.targets[0], given.input)
     if given.fuzz:
-        return fuzzing.fuzz(given.targets, given.seconds)
+        return fuzzing.fuzz(given.targets, seconds)
     parser.print_help()
     return 2
 
@@ -57,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/check", description="Checks that take longer than scripts/test may.")
     parser.add_argument("--fuzz", action="store_true", help="run the fuzz targets")
     parser.add_argument("--flood", type=float, metavar="RATE", help="lookups under so many hostile datagrams a second")
+    parser.add_argument("--client", action="store_true", help="threads, forks and servers with the client (300 s)")
+    parser.add_argument("--seed", type=int, default=1, help="of --client (1)")
     parser.add_argument(
         "--clients", action="store_true", help="install HAProxy, Prometheus, Node; run the tests with them"
     )
@@ -67,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--schemathesis", action="store_true", help="install it; hold /openapi.json against it")
     parser.add_argument("--waiting", type=int, metavar="N", help="what N blocked HTTP questions weigh and cost")
     parser.add_argument("--mutations", action="store_true", help="what the tests catch of a broken core; give it first")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together, or of flood (60)")
+    parser.add_argument("--seconds", type=float, help="of --client (300), of --flood or for all targets together (60)")
     parser.add_argument("--input", type=Path, help="run the one target named on this file, once")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="some of them (all)")
     return parser
