@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -116,7 +117,8 @@ class _Calling:
         from dataclasses import replace
 
         from gossipreg.cli.http_exchange import exchange
-        from gossipreg.client.picking.headers import LOAD, RETRY_AFTER, load_untrusted, retry_after_untrusted
+        from gossipreg.client.picking.headers import DATE, LOAD, RETRY_AFTER, load_untrusted
+        from gossipreg.client.picking.retry_after import retry_after_untrusted
 
         request = self._request
         if request.tls_name is not None:
@@ -130,7 +132,7 @@ class _Calling:
         except OSError as error:
             self._say_failed(instance, str(error) or type(error).__name__)
             raise
-        instance.status(reply.status, retry_after_untrusted(reply.header(RETRY_AFTER)))
+        instance.status(reply.status, retry_after_untrusted(reply.header(RETRY_AFTER), reply.header(DATE), time()))
         if (load := load_untrusted(reply.header(LOAD))) is not None:
             instance.server_load(load)
         if reply.status >= FAILED_FROM:

@@ -1,13 +1,22 @@
 """`PickedInstance`: the instance that a request goes to, and how the request's end is reported."""
 
 from collections.abc import Mapping
+from time import time
 from typing import Self
 
 from gossipreg.client.instance import Instance
 from gossipreg.client.picker import Picker
 from gossipreg.client.picking.attempts import Attempt
 from gossipreg.client.picking.balancer import Pick
-from gossipreg.client.picking.outcomes import FAILURE, NEUTRAL, SUCCESS, Outcome, exception_outcome, status_outcome
+from gossipreg.client.picking.outcomes import (
+    FAILURE,
+    NEUTRAL,
+    NEVER_SENT,
+    SUCCESS,
+    Outcome,
+    exception_outcome,
+    status_outcome,
+)
 from gossipreg.errors import BadParams, Refused
 
 
@@ -105,6 +114,11 @@ class PickedInstance:
         """The request failed, although no OSError or timeout will say so."""
         self._outcome = FAILURE
 
+    def never_sent(self) -> None:
+        """The request failed, and the instance got no byte of it, whatever the exception says: so it may be sent to
+        another one even if it is not idempotent."""
+        self._outcome = NEVER_SENT
+
     def status(self, status: int, retry_after_s: float | None = None) -> None:
         """The response has this HTTP status: 500, 502, 503 and 504 are failures, 429 counts as load."""
         if not isinstance(status, int):
@@ -125,7 +139,7 @@ class PickedInstance:
         """The outcome of the request, which ended with this exception or with none."""
         if self._outcome is not None:
             return self._outcome
-        return SUCCESS if error is None else exception_outcome(error)
+        return SUCCESS if error is None else exception_outcome(error, time())
 
     @property
     def load(self) -> int | None:
@@ -170,7 +184,7 @@ class SinglePick(PickedInstance):
     def close(self, error: BaseException | None = None) -> None:
         """The request has ended, with this exception or with none. A second end changes nothing."""
         if (pick := self._pick) is not None and not pick.ended:
-            outcome = self._outcome or (SUCCESS if error is None else exception_outcome(error))
+            outcome = self._outcome or (SUCCESS if error is None else exception_outcome(error, time()))
             self._picker.ended(pick, outcome, self._load)
 
     def cancel(self) -> None:

@@ -30,7 +30,7 @@ from gossipreg.client.aio import AsyncRegistry, AsyncService
 from gossipreg.client.loops import within
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.picking.balancer import DEADLINE_S
-from gossipreg.client.picking.outcomes import CONNECT_TIMED_OUT, NEUTRAL, NEVER_SENT, Outcome, exception_outcome
+from gossipreg.client.picking.outcomes import exception_outcome
 from gossipreg.client.registry import Registry
 
 Handler = Callable[[Any], Awaitable[Any]]
@@ -59,7 +59,7 @@ def service_middleware(
             return await within(instance.timeout_s, handler, request)
 
         try:
-            response = await send_all_async(exchange, send, _outcome, _answer, _discard)
+            response = await send_all_async(exchange, send, exception_outcome, _answer, _discard)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise aiohttp.ClientConnectionError(f"{name}: {error}") from error
         finally:
@@ -79,16 +79,6 @@ def _to_instance(request: Any, instance: PickedInstance, url: Any, host: str) ->
         request.server_hostname = tls_name(instance, host)
     request.headers.pop("Gossipreg-Attempt", None)
     request.headers.update(instance.headers())
-
-
-def _outcome(error: Exception) -> Outcome:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return CONNECT_TIMED_OUT
-    if isinstance(error, aiohttp.ClientSSLError):  # certificates included: the connection was not made
-        return NEVER_SENT
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return NEUTRAL if exception_outcome(error.os_error) == NEUTRAL else NEVER_SENT
-    return exception_outcome(error)
 
 
 def _answer(response: Any) -> HttpAnswer:

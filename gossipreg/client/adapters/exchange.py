@@ -10,7 +10,7 @@ The answer that the program gets is in flight until `BodyInFlight.end`: when its
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time
 from typing import NamedTuple, Self
 
 from gossipreg.client.calling import is_bad, picked
@@ -21,6 +21,7 @@ from gossipreg.client.picking import headers as known
 from gossipreg.client.picking.attempts import AfterAttempt, LogicalCall
 from gossipreg.client.picking.balancer import DEADLINE_S
 from gossipreg.client.picking.outcomes import FAILURE, NEUTRAL, SUCCESS, Outcome, status_outcome
+from gossipreg.client.picking.retry_after import retry_after_untrusted
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
 from gossipreg.errors import DeadlineExceeded, NoInstance
@@ -96,7 +97,8 @@ class Exchange:
         """The headers of an answer came. Returns whether another attempt may follow: then close the answer, once
         `next_instance` has given one."""
         load = known.load_untrusted(answer.headers.get(known.LOAD))
-        outcome = status_outcome(answer.status, known.retry_after_untrusted(answer.headers.get(known.RETRY_AFTER)))
+        given = answer.headers.get(known.RETRY_AFTER), answer.headers.get(known.DATE)
+        outcome = status_outcome(answer.status, retry_after_untrusted(*given, time()))
         if is_bad(outcome):
             return self._ended(outcome, load)
         assert self._call is not None

@@ -28,18 +28,8 @@ from gossipreg.client.aio import AsyncRegistry, AsyncService
 from gossipreg.client.loops import within
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.picking.balancer import DEADLINE_S
-from gossipreg.client.picking.outcomes import (
-    CONNECT_TIMED_OUT,
-    NEUTRAL,
-    NEVER_SENT,
-    Outcome,
-    OutcomeKind,
-    exception_outcome,
-)
+from gossipreg.client.picking.outcomes import exception_outcome
 from gossipreg.client.registry import Registry
-
-NO_CONNECTION_LEFT = Outcome(OutcomeKind.OVERLOADED, never_sent=True)
-"""Of this client's pool: another instance may have one, and none is at fault."""
 
 
 class ServiceTransport(httpx.BaseTransport):
@@ -68,7 +58,7 @@ class ServiceTransport(httpx.BaseTransport):
             sent.extensions["timeout"].update(given or dict.fromkeys(sent.extensions["timeout"]))
             return response
 
-        response = send_all(exchange, send, _outcome, _answer, httpx.Response.close)
+        response = send_all(exchange, send, exception_outcome, _answer, httpx.Response.close)
         if exchange.body is not None:
             response.stream = _Body(response.stream, exchange.body)
         return response
@@ -107,7 +97,7 @@ class AsyncServiceTransport(httpx.AsyncBaseTransport):
             sent.extensions["timeout"].update(given or dict.fromkeys(sent.extensions["timeout"]))
             return response
 
-        response = await send_all_async(exchange, send, _outcome, _answer, httpx.Response.aclose)
+        response = await send_all_async(exchange, send, exception_outcome, _answer, httpx.Response.aclose)
         if exchange.body is not None:
             response.stream = _AsyncBody(response.stream, exchange.body)
         return response
@@ -127,7 +117,8 @@ def _to_instance(
 ) -> tuple[httpx.Request, str]:  # fmt: skip
     """The request as it is sent to the instance, and the name that its certificate has to be for."""
     host = request.url.host
-    bounds = {"connect": instance.connect_timeout_s} | dict.fromkeys(("read", "write", "pool"), instance.timeout_s)
+    not_sent_s, sent_s = instance.connect_timeout_s, instance.timeout_s
+    bounds = {"pool": not_sent_s, "connect": not_sent_s, "write": sent_s, "read": sent_s}
     timeout = {step: _shorter(given.get(step), bound_s) for step, bound_s in bounds.items()}
     verified = tls_name(instance, host) if request.url.scheme == "https" else ""
     extensions = {**request.extensions, "timeout": timeout} | ({"sni_hostname": verified} if verified else {})
@@ -139,23 +130,6 @@ def _to_instance(
 
 def _shorter(given_s: float | None, bound_s: float) -> float:
     return bound_s if given_s is None else min(given_s, bound_s)
-
-
-def _outcome(error: Exception) -> Outcome:
-    if isinstance(error, httpx.PoolTimeout):
-        return NO_CONNECTION_LEFT
-    if isinstance(error, httpx.ConnectTimeout):
-        return CONNECT_TIMED_OUT
-    if isinstance(error, httpx.ConnectError):  # with TLS included: nothing of the request was sent
-        return NEUTRAL if _is_local(error) else NEVER_SENT
-    return exception_outcome(error)
-
-
-def _is_local(error: BaseException | None) -> bool:
-    """Whether a limit of this host is at fault. httpcore hides the OSError, but keeps it as the context."""
-    while error is not None and not (isinstance(error, OSError) and error.errno is not None):
-        error = error.__context__
-    return error is not None and exception_outcome(error) == NEUTRAL
 
 
 def _answer(response: httpx.Response) -> HttpAnswer:

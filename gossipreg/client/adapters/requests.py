@@ -9,7 +9,6 @@ requests.adapters.HTTPAdapter; its `max_retries` is for other hosts. A `timeout`
 an attempt, and alone bounds the reading of the body.
 """
 
-import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,16 +29,12 @@ from gossipreg.client.adapters.exchange import (
 )
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.picking.balancer import DEADLINE_S
-from gossipreg.client.picking.outcomes import (
-    CONNECT_TIMED_OUT,
-    FAILURE,
-    NEVER_SENT,
-    TIMED_OUT,
-    Outcome,
-    OutcomeKind,
-    exception_outcome,
-)
+from gossipreg.client.picking.not_sent import causes
+from gossipreg.client.picking.outcomes import CONNECT_TIMED_OUT, NEVER_SENT, Outcome, OutcomeKind, exception_outcome
 from gossipreg.client.registry import Registry
+
+NOT_CONNECTED = "gossipreg_not_connected"
+"""The attribute that marks an error."""
 
 
 def mount_services(session: requests.Session, registry: Registry, **options: Any) -> "ServiceAdapter":
@@ -98,8 +93,32 @@ class ServiceAdapter(HTTPAdapter):
         self._instances.close()
 
 
+class _Connecting:
+    """A connection that marks the error of a connect, that of TLS included: nothing was sent then. urllib3 gives such
+    errors the same classes as those of a request that was sent."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]
+        except Exception as error:
+            setattr(error, NOT_CONNECTED, True)
+            raise
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = type("HttpConnection", (_Connecting, urllib3.HTTPConnectionPool.ConnectionCls), {})
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = type("HttpsConnection", (_Connecting, urllib3.HTTPSConnectionPool.ConnectionCls), {})
+
+
 class _InstanceAdapter(HTTPAdapter):
     """Connects to the instance of the request, whatever its URL says."""
+
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **named)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host_params, pool_kwargs = super().build_connection_pool_key_attributes(request, verify, cert)
@@ -143,21 +162,10 @@ def _read_timeout(given: Any) -> float | None:
 
 
 def _outcome(error: Exception) -> Outcome:
-    reason: Any = error.args[0] if error.args else None
-    reason = getattr(reason, "reason", reason)  # of a MaxRetryError
-    if isinstance(error, requests.ConnectTimeout):
-        return CONNECT_TIMED_OUT
-    if isinstance(error, requests.Timeout):
-        return TIMED_OUT
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        local = exception_outcome(reason.__cause__) if isinstance(reason.__cause__, OSError) else FAILURE
-        return local if local.kind is OutcomeKind.NEUTRAL else NEVER_SENT
-    if isinstance(error, requests.exceptions.SSLError):
-        while isinstance(reason, urllib3.exceptions.SSLError) and reason.args:
-            reason = reason.args[0]
-        # other errors of TLS may come from an answer that breaks off
-        return NEVER_SENT if isinstance(reason, ssl.SSLCertVerificationError) else FAILURE
-    return FAILURE if isinstance(error, requests.ConnectionError) else exception_outcome(error)
+    outcome = exception_outcome(error)
+    if outcome.kind is OutcomeKind.FAILURE and any(getattr(one, NOT_CONNECTED, False) for one in causes(error)):
+        return CONNECT_TIMED_OUT if outcome.timed_out else NEVER_SENT
+    return outcome
 
 
 def _answer(response: requests.Response) -> HttpAnswer:

@@ -162,6 +162,9 @@ export interface Attempt {
   readonly headers: Readonly<Record<string, string>>;
   /** The request failed, although no error of the connection says so. */
   failed(): void;
+  /** The request failed, and the instance got no byte of it: so it may be sent to another one even if it is not
+   * idempotent. */
+  neverSent(): void;
   /** The response has this HTTP status. */
   status(status: number, retryAfterS?: number | null): void;
   /** The server says that it has so many requests in flight. */

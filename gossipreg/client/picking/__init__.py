@@ -3,6 +3,8 @@
 A `Balancer` picks the instances of one service, and learns from how the requests end. The files from the lowest:
 
     options          the settings, with their defaults
+    retry_after      the header Retry-After: seconds or a date
+    not_sent         errors that prove that nothing of a request was sent
     outcomes         success, failure, overloaded, neutral: of a status, of an exception
     latency          the latency of one instance; the median of all; the quantiles of a service
     instance_state   what this process knows of one instance

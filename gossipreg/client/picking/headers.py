@@ -4,7 +4,8 @@ Gossipreg-Attempt      to the server: 2 or more if this request is a retry, or s
 Gossipreg-Timeout-Ms   to the server: how long the caller still waits. A duration, so clocks need not agree
 gossipreg-load         from the server: `in_flight=12`, its requests in flight, this one included
 Idempotency-Key        of a request that may be sent again whatever its method is
-Retry-After            from the server: do not come back earlier
+Retry-After            from the server: do not come back earlier; `retry_after.py` reads it
+Date                   of the response, on the clock of the server
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ TIMEOUT_MS = "Gossipreg-Timeout-Ms"
 LOAD = "gossipreg-load"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 RETRY_AFTER = "Retry-After"
+DATE = "Date"
 
 IDEMPOTENT_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 """RFC 9110, section 9.2.2, without TRACE, which nobody sends to a service."""
@@ -38,12 +40,6 @@ def load_untrusted(text: str | None) -> int | None:
         if name.strip().lower() == "in_flight":
             return number_untrusted(value)
     return None
-
-
-def retry_after_untrusted(text: str | None) -> float | None:
-    """The seconds of Retry-After. None: no header, or a date. A date needs clocks that agree; gateways send seconds."""
-    number = number_untrusted(text)
-    return None if number is None else float(number)
 
 
 def number_untrusted(text: str | None) -> int | None:

@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from gossipreg.client.picking.headers import RETRY_AFTER, retry_after_untrusted
+from gossipreg.client.picking.headers import DATE, RETRY_AFTER
+from gossipreg.client.picking.not_sent import (
+    BROKEN,
+    CHAIN_MAX,
+    NO_FREE_CONNECTION,
+    NOT_CONNECTED,
+    NOT_CONNECTED_IN_TIME,
+    causes,
+    kind_of,
+    names,
+)
+from gossipreg.client.picking.retry_after import retry_after_untrusted
 
 FAILURE_STATUSES = frozenset((500, 502, 503, 504))
 OVERLOAD_STATUS = 429
@@ -27,15 +38,18 @@ OF_FILES_AND_PROCESSES = (
     FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, ChildProcessError, ProcessLookupError,
 )  # fmt: skip
 """Kinds of OSError that no connection to an instance raises."""
-TIMEOUT_NAMES = frozenset(("TimeoutException", "TooSlowError"))
-"""Timeouts of httpx and trio, which are neither OSError nor TimeoutError. Known by name: nothing is imported here."""
+FINAL_OF_THE_SYSTEM = (*OF_FILES_AND_PROCESSES, *BROKEN)
+"""These say what happened even without an errno. Other OSErrors without one wrap the error that does."""
+TIMEOUT_NAMES = frozenset(("TimeoutException", "TooSlowError", "Timeout", "TimeoutError"))
+"""Timeouts of httpx, trio, requests and others, which are not that of Python. Nothing is imported here."""
 
-CONNECTION_NAMES = frozenset((
-    "NetworkError", "RemoteProtocolError", "ClientConnectionError", "ClientPayloadError",
-    "IncompleteRead", "BadStatusLine", "IncompleteReadError", "urllib3.exceptions.ProtocolError",
+BROKEN_NAMES = frozenset((
+    ("httpx", "NetworkError"), ("httpx", "RemoteProtocolError"), ("httpcore", "NetworkError"),
+    ("httpcore", "RemoteProtocolError"), ("aiohttp", "ClientConnectionError"), ("aiohttp", "ClientPayloadError"),
+    ("urllib3", "ProtocolError"), ("http", "IncompleteRead"), ("http", "BadStatusLine"),
+    ("asyncio", "IncompleteReadError"),
 ))  # fmt: skip
-"""Connections of httpx and aiohttp that failed, of which no OSError is left to see; and answers that broke off, in
-http.client (and so urllib), asyncio and urllib3. With its module where other classes have the same name."""
+"""Connections that broke and answers that broke off, of which no OSError is left to see: (package, class)."""
 
 
 class OutcomeKind(Enum):
@@ -66,7 +80,12 @@ FAILURE = Outcome(OutcomeKind.FAILURE)
 TIMED_OUT = Outcome(OutcomeKind.FAILURE, timed_out=True)
 NEVER_SENT = Outcome(OutcomeKind.FAILURE, never_sent=True)
 CONNECT_TIMED_OUT = Outcome(OutcomeKind.FAILURE, never_sent=True, timed_out=True)
+NO_CONNECTION_LEFT = Outcome(OutcomeKind.OVERLOADED, never_sent=True)
+"""Of this client's pool: another instance may have one, and none is at fault."""
 NEUTRAL = Outcome(OutcomeKind.NEUTRAL)
+NOT_SENT_OUTCOMES = {
+    NOT_CONNECTED: NEVER_SENT, NOT_CONNECTED_IN_TIME: CONNECT_TIMED_OUT, NO_FREE_CONNECTION: NO_CONNECTION_LEFT,
+}  # fmt: skip
 
 
 def status_outcome(status: int, retry_after_s: float | None = None) -> Outcome:
@@ -78,37 +97,61 @@ def status_outcome(status: int, retry_after_s: float | None = None) -> Outcome:
     return SUCCESS
 
 
-def exception_outcome(error: BaseException) -> Outcome:
-    """The outcome of a request that ended with this exception.
+def exception_outcome(error: BaseException, wall_s: float | None = None) -> Outcome:
+    """The outcome of a request that ended with this exception. `wall_s`: see retry_after_untrusted.
 
     An error that carries the response (raise_for_status) is what its status and Retry-After say. Otherwise the first
-    OSError or timeout counts in the chain of `raise ... from ...`: httpx and others wrap theirs.
+    error that says something counts, of those that it wraps: libraries wrap those of the system.
     """
     if isinstance(error, Exception) and (found := _status(error)) is not None:
         status, holder = found
-        return status_outcome(status, _retry_after_s(holder))
-    cause: BaseException | None = error
-    broke_off = False
-    for _ in range(8):
-        if cause is None or not isinstance(cause, Exception):
-            break
-        if isinstance(cause, TimeoutError) or any(kind.__name__ in TIMEOUT_NAMES for kind in type(cause).__mro__):
+        return status_outcome(status, _retry_after_s(holder, wall_s))
+    return _chain_outcome(error, CHAIN_MAX)
+
+
+def _chain_outcome(error: BaseException, deepest: int) -> Outcome:
+    """`deepest`: so many groups are looked at, one inside the other."""
+    if isinstance(error, BaseExceptionGroup):
+        return _group_outcome(error, deepest)
+    failed = False
+    for cause in causes(error):
+        if isinstance(cause, BaseExceptionGroup):
+            return _group_outcome(cause, deepest)
+        if (kind := kind_of(cause)) is not None:
+            return NEUTRAL if _is_local(cause) else NOT_SENT_OUTCOMES[kind]
+        classes = names(cause)
+        if any(name in TIMEOUT_NAMES for _, name in classes):
             return TIMED_OUT
-        if isinstance(cause, OSError):
+        if isinstance(cause, OSError) and (cause.errno is not None or isinstance(cause, FINAL_OF_THE_SYSTEM)):
             return _system_outcome(cause)
-        broke_off = broke_off or any(_is_of_connection(kind) for kind in type(cause).__mro__)
-        cause = cause.__cause__
-    return FAILURE if broke_off else NEUTRAL
+        failed = failed or isinstance(cause, OSError) or not BROKEN_NAMES.isdisjoint(classes)
+    return FAILURE if failed else NEUTRAL
 
 
-def _is_of_connection(kind: type) -> bool:
-    return kind.__name__ in CONNECTION_NAMES or f"{kind.__module__}.{kind.__name__}" in CONNECTION_NAMES
+def _group_outcome(group: "BaseExceptionGroup[BaseException]", deepest: int) -> Outcome:
+    """Of all addresses of a name that were tried, say, or of tasks of the program: the request was never sent if none
+    of them sent it."""
+    if not deepest:
+        return NEUTRAL
+    outcomes = [_chain_outcome(error, deepest - 1) for error in group.exceptions]
+    failures = [one for one in outcomes if one.kind is not OutcomeKind.NEUTRAL]
+    return min(failures, key=lambda one: one.never_sent, default=NEUTRAL)
+
+
+def _is_local(error: BaseException | None) -> bool:
+    """Whether a limit of this host is at fault. httpcore hides the error of the system, but keeps it as the context."""
+    for _ in range(CHAIN_MAX):
+        if error is None or (isinstance(error, OSError) and error.errno is not None):
+            break
+        wrapped = [*causes(error)][1:2]
+        error = wrapped[0] if wrapped else error.__context__
+    return isinstance(error, OSError) and error.errno in LOCAL_ERRNOS
 
 
 def _system_outcome(error: OSError) -> Outcome:
     if isinstance(error, OF_FILES_AND_PROCESSES) or error.errno in LOCAL_ERRNOS:
         return NEUTRAL
-    return NEVER_SENT if isinstance(error, ConnectionRefusedError) else FAILURE
+    return FAILURE
 
 
 def _status(error: BaseException) -> tuple[int, object] | None:
@@ -122,8 +165,10 @@ def _status(error: BaseException) -> tuple[int, object] | None:
     return None
 
 
-def _retry_after_s(holder: object) -> float | None:
+def _retry_after_s(holder: object, wall_s: float | None) -> float | None:
     """What the headers beside a status say."""
     get: Any = getattr(getattr(holder, "headers", None), "get", None)
-    text = get(RETRY_AFTER) if callable(get) else None
-    return retry_after_untrusted(text) if isinstance(text, str) else None
+    text, date = (get(RETRY_AFTER), get(DATE)) if callable(get) else (None, None)
+    return (
+        retry_after_untrusted(text, date if isinstance(date, str) else None, wall_s) if isinstance(text, str) else None
+    )

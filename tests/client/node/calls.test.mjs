@@ -8,6 +8,7 @@ import { testServices, url } from "./services.mjs";
 import { until } from "./sidecars.mjs";
 
 const { withLoad } = await client("load.mjs");
+const { errorOutcome } = await client("picking/outcomes.mjs");
 const { registry, service } = testServices();
 
 describe("servers", () => {
@@ -107,6 +108,61 @@ describe("requests of the program's own", () => {
     );
     assert.notEqual(tried[0][0], tried[1][0]);
     assert.equal(result, tried[1][0]);
+  });
+
+  const system = (code, syscall) => Object.assign(new Error(code), { code, syscall, errno: -1 });
+  const inside = (cause) => new TypeError("fetch failed", { cause });
+  const groups = (...errors) => inside(new AggregateError(errors, "several"));
+  const itself = new AggregateError([], "in a circle");
+  itself.errors.push(itself);
+  for (const [error, kind, neverSent] of [
+    [system("ECONNREFUSED", "connect"), "failure", true],
+    [system("EHOSTUNREACH", "connect"), "failure", true],
+    [system("ETIMEDOUT", "connect"), "failure", true],
+    [system("EMFILE", "connect"), "neutral", false],
+    [system("ENOTFOUND", "getaddrinfo"), "failure", true],
+    [system("EAI_AGAIN", "getaddrinfo"), "failure", true],
+    [Object.assign(new Error("expired"), { code: "CERT_HAS_EXPIRED" }), "failure", true],
+    [Object.assign(new Error("name"), { code: "ERR_TLS_CERT_ALTNAME_INVALID" }), "failure", true],
+    [Object.assign(new Error("undici"), { code: "UND_ERR_CONNECT_TIMEOUT" }), "failure", true],
+    [system("EHOSTUNREACH", "read"), "failure", false],
+    [system("ECONNRESET", "read"), "failure", false],
+    [system("EPIPE", "write"), "failure", false],
+    [Object.assign(new Error("time"), { code: "ETIMEDOUT" }), "failure", false],
+    [Object.assign(new Error("body"), { code: "UND_ERR_BODY_TIMEOUT" }), "failure", false],
+    [inside(system("ECONNREFUSED", "connect")), "failure", true],
+    [groups(system("ECONNREFUSED", "connect"), system("ENETUNREACH", "connect")), "failure", true],
+    [groups(system("ECONNREFUSED", "connect"), system("ECONNRESET", "read")), "failure", false],
+    [groups(), "neutral", false],
+    [itself, "neutral", false],
+  ]) {
+    const what = [error.message, error.syscall, error.cause?.name].join(" ");
+    test(`what was never sent: ${what}`, () => {
+      const found = errorOutcome(error);
+      assert.deepEqual([found.kind, found.neverSent], [kind, neverSent]);
+    });
+  }
+
+  test("the program says that nothing was sent", async () => {
+    const two = await service([1, 2]);
+    const tried = [];
+    const result = await two.call((instance, attempt) => {
+      tried.push(instance.port);
+      if (tried.length > 1) return instance.port;
+      attempt.neverSent();
+      throw new Error("as this program knows");
+    });
+    assert.deepEqual([tried.length, result], [2, tried[1]]);
+  });
+
+  test("an error with a response says its Retry-After, a date of HTTP too", () => {
+    const date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const error = (headers) => Object.assign(new Error("busy"), { response: { status: 503, headers } });
+    const later = { "retry-after": "Sun, 06 Nov 1994 08:49:47 GMT", date };
+    assert.equal(errorOutcome(error(later)).retryAfterS, 10);
+    assert.equal(errorOutcome(error(new Headers(later))).retryAfterS, 10);
+    assert.equal(errorOutcome(error({ "retry-after": "soon" })).retryAfterS, null);
+    assert.equal(errorOutcome(error(undefined)).retryAfterS, null);
   });
 
   test("an error of the program's own code is thrown at once, and is no failure", async () => {

@@ -8,6 +8,7 @@ import { assertNear, xorshift32 } from "./numbers.mjs";
 
 const { Resilience } = await client("picking/resilience.mjs");
 const { callOptions, pickOptions } = await client("picking/options.mjs");
+const { retryAfterUntrusted } = await client("picking/retry-after.mjs");
 const outcomes = await client("picking/outcomes.mjs");
 
 const file = new URL("../../../gossipreg/client/cases.json", import.meta.url);
@@ -124,6 +125,10 @@ class CaseRunner {
 
   fall_back({ call }, now) {
     return this.calls.get(call).mayFallBack(now);
+  }
+
+  retry_after({ text, date, wall_s }) {
+    return retryAfterUntrusted(text, date, wall_s);
   }
 
   stats({ expect }) {

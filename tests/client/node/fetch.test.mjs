@@ -190,10 +190,12 @@ describe("when instances fail", () => {
     assert.deepEqual([bad.stats().attempts, bad.stats().not_idempotent], [1, 1]);
   });
 
-  test("Retry-After beyond the deadline ends the call at once", async () => {
-    const busy = await service([await serve(answer(503, "", { "retry-after": "3600" }))]);
-    assert.equal((await registry.fetch(url(busy))).status, 503);
-    assert.deepEqual([busy.stats().attempts, busy.stats().deadline_too_near], [1, 1]);
+  test("Retry-After beyond the deadline ends the call at once, a date of HTTP too", async () => {
+    for (const later of ["3600", "Fri, 31 Dec 9999 23:59:59 GMT"]) {
+      const busy = await service([await serve(answer(503, "", { "retry-after": later }))]);
+      assert.equal((await registry.fetch(url(busy))).status, 503);
+      assert.deepEqual([busy.stats().attempts, busy.stats().deadline_too_near], [1, 1]);
+    }
   });
 
   test("an instance that hangs does not use up the deadline", async () => {

@@ -25,6 +25,7 @@ from gossipreg.client.picking.outcomes import (
     status_outcome,
 )
 from gossipreg.client.picking.resilience import Resilience
+from gossipreg.client.picking.retry_after import retry_after_untrusted
 from gossipreg.errors import GossipregError
 
 Step = dict[str, Any]
@@ -148,6 +149,9 @@ class CaseRunner:
 
     def fall_back(self, step: Step, now: float) -> bool:
         return self.calls[step["call"]].may_fall_back(now)
+
+    def retry_after(self, step: Step, _now: float) -> float | None:
+        return retry_after_untrusted(step["text"], step["date"], step["wall_s"])
 
     def fork(self, step: Step, _now: float) -> None:
         self.service.forked(Xorshift32(step["seed"]))

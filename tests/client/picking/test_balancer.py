@@ -39,7 +39,10 @@ def test_each_outcome_is_counted_once() -> None:
 
 def test_an_error_with_a_response_says_its_status_and_retry_after() -> None:
     error = ConnectionError("raise_for_status of some library")
-    for headers, retry_after_s in (({"Retry-After": "7"}, 7.0), ({"Retry-After": "soon"}, None), (None, None)):
+    date = {"Retry-After": "Sun, 06 Nov 1994 08:49:47 GMT", "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
+    for headers, retry_after_s in (
+        ({"Retry-After": "7"}, 7.0), (date, 10.0), ({"Retry-After": "soon"}, None), (None, None),
+    ):  # fmt: skip
         error.response = SimpleNamespace(status_code=503, headers=headers)  # type: ignore[attr-defined]
         assert exception_outcome(error) == status_outcome(503, retry_after_s)
 

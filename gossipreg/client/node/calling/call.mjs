@@ -5,7 +5,7 @@ import { busyTimer, monotonic } from "../clock.mjs";
 import { BadParams, BreakerOpen, DeadlineExceeded, NoInstance, NotSynced } from "../errors.mjs";
 import { requireFunction, requireTextOrNull, shown } from "../given.mjs";
 import { callOptions } from "../picking/options.mjs";
-import { FAILURE, NEUTRAL, SUCCESS, TIMED_OUT, errorOutcome, statusOutcome } from "../picking/outcomes.mjs";
+import { FAILURE, NEUTRAL, NEVER_SENT, SUCCESS, TIMED_OUT, errorOutcome, statusOutcome } from "../picking/outcomes.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { drive, orAborted } from "./drive.mjs";
 import { servedLimits } from "./served.mjs";
@@ -112,6 +112,7 @@ async function sendByProgram(name, send, attempt, signal) {
     number: attempt.number,
     headers: attempt.headers(),
     failed: () => void (said = FAILURE),
+    neverSent: () => void (said = NEVER_SENT),
     status: (status, retryAfterS = null) => void (said = statusOutcome(status, retryAfterS)),
     serverLoad: (inFlight) => void (load = inFlight),
   };
@@ -121,7 +122,7 @@ async function sendByProgram(name, send, attempt, signal) {
   } catch (error) {
     if (signal.aborted) return { outcome: NEUTRAL, error };
     if (timeout.signal.aborted) return { outcome: TIMED_OUT, error: timedOut };
-    return { outcome: said ?? errorOutcome(error), load, error };
+    return { outcome: said ?? errorOutcome(error, Date.now() / 1000), load, error };
   } finally {
     clearTimeout(timer);
   }

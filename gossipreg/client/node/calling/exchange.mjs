@@ -11,8 +11,9 @@ import { pipeline } from "node:stream";
 import { checkServerIdentity } from "node:tls";
 import { busyTimer } from "../clock.mjs";
 import { BadParams, DeadlineExceeded } from "../errors.mjs";
-import { LOAD, RETRY_AFTER, loadUntrusted, retryAfterUntrusted } from "../picking/headers.mjs";
+import { LOAD, loadUntrusted } from "../picking/headers.mjs";
 import { NEUTRAL, SUCCESS, isLocal, outcome, statusOutcome } from "../picking/outcomes.mjs";
+import { retryAfterUntrusted } from "../picking/retry-after.mjs";
 
 /** The agents of one registry. `tls`: options of https.Agent, such as `ca`, `cert` and `key`. */
 export function makeAgents(tls = {}) {
@@ -152,7 +153,8 @@ class Exchange {
   }
 
   #answered(response) {
-    const retryAfterS = retryAfterUntrusted(response.headers[RETRY_AFTER.toLowerCase()]);
+    const { "retry-after": retryAfter, date } = response.headers;
+    const retryAfterS = retryAfterUntrusted(retryAfter, date, Date.now() / 1000);
     const found = statusOutcome(response.statusCode, retryAfterS);
     this.#settle({
       outcome: found,

@@ -55,7 +55,7 @@ export class PickHandle {
   /** The request is over. error: what it ended with, if it did. A second end changes nothing. */
   end(error = null) {
     lost.unregister(this);
-    const outcome = this.#outcome ?? (error === null ? SUCCESS : errorOutcome(error));
+    const outcome = this.#outcome ?? (error === null ? SUCCESS : errorOutcome(error, Date.now() / 1000));
     if (outcome.kind === "failure") this.#check();
     this.#core.pickEnded(this.#pick, outcome, monotonic(), this.#load);
   }

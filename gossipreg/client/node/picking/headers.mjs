@@ -4,13 +4,12 @@
 // Gossipreg-Timeout-Ms   to the server: how long the caller still waits. A duration, so clocks need not agree
 // gossipreg-load         from the server: `in_flight=12`, its requests in flight, this one included
 // Idempotency-Key        of a request that may be sent again whatever its method is
-// Retry-After            from the server: do not come back earlier
+// Retry-After            from the server: do not come back earlier; `retry-after.mjs` reads it
 
 export const ATTEMPT = "Gossipreg-Attempt";
 export const TIMEOUT_MS = "Gossipreg-Timeout-Ms";
 export const LOAD = "gossipreg-load";
 export const IDEMPOTENCY_KEY = "Idempotency-Key";
-export const RETRY_AFTER = "Retry-After";
 
 /** RFC 9110, section 9.2.2, without TRACE, which nobody sends to a service. */
 const IDEMPOTENT_METHODS = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
@@ -40,11 +39,6 @@ export function loadUntrusted(text) {
     if (name.trim().toLowerCase() === "in_flight") return number(value.join("="));
   }
   return null;
-}
-
-/** The seconds of Retry-After. Null: no header, or a date. Dates need clocks that agree, and gateways send seconds. */
-export function retryAfterUntrusted(text) {
-  return number(text);
 }
 
 function number(text) {

@@ -8,6 +8,9 @@
 //
 // In each case the request is in flight no longer.
 
+import { provesNotSent } from "./not-sent.mjs";
+import { retryAfterUntrusted } from "./retry-after.mjs";
+
 const FAILURE_STATUSES = new Set([500, 502, 503, 504]);
 const OVERLOAD_STATUS = 429;
 
@@ -22,6 +25,8 @@ const TIMEOUT_CODES = new Set([
   "UND_ERR_HEADERS_TIMEOUT",
   "UND_ERR_BODY_TIMEOUT",
 ]);
+/** An error is rarely wrapped more often, and a chain may be a circle. */
+const CHAIN_MAX = 8;
 /** Errors of connections that carry no number of the system. */
 const OF_CONNECTIONS = new Set(["UND_ERR_SOCKET", "ERR_STREAM_PREMATURE_CLOSE"]);
 
@@ -47,29 +52,46 @@ export function statusOutcome(status, retryAfterS = null) {
 }
 
 /**
- * The outcome of a request that ended with this error.
+ * The outcome of a request that ended with this error. wallS: see `retryAfterUntrusted`.
  *
- * An error that carries the response's status is what the status says. Otherwise the first error of the system or
- * timeout counts in the chain of `cause`: fetch wraps its own.
+ * An error that carries the response's status is what the status and its Retry-After say. Otherwise the first error of
+ * the system or timeout counts in the chain of `cause`: fetch wraps its own.
  */
-export function errorOutcome(error) {
-  const status = statusOf(error);
-  if (status !== null) return statusOutcome(status);
+export function errorOutcome(error, wallS = null) {
+  return chainOutcome(error, wallS, CHAIN_MAX);
+}
+
+/** deepest: so many errors are looked at, one inside the other. */
+function chainOutcome(error, wallS, deepest) {
+  const found = statusOf(error);
+  if (found !== null) return statusOutcome(found.status, retryAfterOf(found.holder, wallS));
   let cause = error;
-  for (let depth = 0; depth < 8 && cause instanceof Error; depth++) {
+  for (let left = deepest; left > 0 && cause instanceof Error; left--) {
+    if (provesNotSent(cause)) return notSentOutcome(cause);
     if (cause.name === "TimeoutError" || TIMEOUT_CODES.has(cause.code)) return TIMED_OUT;
+    if (Array.isArray(cause.errors)) return worstOf(cause.errors, wallS, left - 1);
     if (OF_CONNECTIONS.has(cause.code)) return FAILURE;
     if (typeof cause.errno === "number" || cause.syscall !== undefined || cause.code === "ECONNRESET") {
       return systemOutcome(cause.code);
     }
-    cause = cause.cause ?? cause.errors?.[0];
+    cause = cause.cause;
   }
   return NEUTRAL;
 }
 
+function notSentOutcome({ code }) {
+  if (LOCAL_CODES.has(code)) return NEUTRAL;
+  return outcome("failure", { neverSent: true, timedOut: TIMEOUT_CODES.has(code) });
+}
+
+/** Of an AggregateError, such as that of all addresses of a name: nothing was sent if none of them sent it. */
+function worstOf(errors, wallS, deepest) {
+  const outcomes = errors.map((error) => chainOutcome(error, wallS, deepest)).filter(({ kind }) => kind !== "neutral");
+  return outcomes.find(({ neverSent }) => !neverSent) ?? outcomes[0] ?? NEUTRAL;
+}
+
 function systemOutcome(code) {
-  if (OF_FILES_AND_PROCESSES.has(code) || LOCAL_CODES.has(code)) return NEUTRAL;
-  return code === "ECONNREFUSED" ? NEVER_SENT : FAILURE;
+  return OF_FILES_AND_PROCESSES.has(code) || LOCAL_CODES.has(code) ? NEUTRAL : FAILURE;
 }
 
 /** Whether this error is a limit of this host, for which no instance is at fault. */
@@ -81,9 +103,15 @@ function statusOf(error) {
   if (!(error instanceof Error)) return null;
   for (const holder of [error.response, error]) {
     for (const name of ["statusCode", "status"]) {
-      const value = holder?.[name];
-      if (Number.isInteger(value) && value >= 100 && value <= 599) return value;
+      const status = holder?.[name];
+      if (Number.isInteger(status) && status >= 100 && status <= 599) return { status, holder };
     }
   }
   return null;
+}
+
+/** What the headers beside a status say: those of fetch, or an object of node:http and others. */
+function retryAfterOf({ headers }, wallS) {
+  const read = (name) => (typeof headers?.get === "function" ? headers.get(name) : headers?.[name]) ?? null;
+  return retryAfterUntrusted(read("retry-after"), read("date"), wallS);
 }
