@@ -237,18 +237,6 @@ def test_the_server_of_the_manual_is_found_with_its_load(project: Project, socke
     assert project.run(blocks("http") + ask, GOSSIPREG_SOCKET=socket) == "hello in_flight=1\n"
 
 
-def test_the_recipe_for_express_serves(project: Project, socket: str) -> None:
-    project.need("express@4")
-    ask = """
-    await others.service("orders").wait(1, { timeoutMs: 60_000 });
-    const answer = await others.fetch("http://orders.service/orders/7");
-    console.log(answer.status, await answer.text(), answer.headers.get("gossipreg-load"));
-    registry.close(); others.close();
-    for (const one of [server, charged]) { one.closeAllConnections(); one.close(); }
-    """
-    assert project.run(SERVER + blocks("express") + ask, GOSSIPREG_SOCKET=socket) == "200 charged in_flight=1\n"
-
-
 def test_types_fit_the_manual_and_refuse_what_is_wrong(project: Project) -> None:
     project.need("typescript@5", "@types/node@20")
     (project.folder / "manual.mts").write_text(
