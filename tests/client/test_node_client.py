@@ -88,7 +88,7 @@ def test_registry_works_with_real_sidecars() -> None:
 
 
 def test_a_registration_does_not_wait_for_ever() -> None:
-    assert node_test("registration") == 2
+    assert node_test("registration") == 3
 
 
 def test_wrong_options_and_types_are_refused_at_once() -> None:

@@ -1,7 +1,8 @@
 // A registration that lives as long as this process: `registry.register`.
 //
-// It is one stream of the sidecar. When the sidecar ends, the service is registered again as soon as one answers. When
-// somebody else takes the service out, or registers it anew, that stays so.
+// It is one stream of the sidecar. When the sidecar ends, the service is registered again as soon as one answers. One
+// that takes the connection and does not answer (it stands still) is given up after a while, warned of and asked again.
+// When somebody else takes the service out, or registers it anew, that stays so.
 
 import { busyTimer, idleTimer } from "./clock.mjs";
 import { Leaving, Refused, RequestError, Unreachable } from "./errors.mjs";
@@ -24,6 +25,9 @@ export class Attachment {
   #began = null; // {resolve, reject} until the first answer
   #boundTimer = null;
   #path = "";
+  #turn = 0; // counts the tries: what comes of an earlier one is ignored
+  #isHeld = false;
+  #warned = ""; // the reason that was warned of last; once is enough
   #onTakenOut;
   #onOver;
   /** What `register` answered: {id, version}. */
@@ -46,14 +50,13 @@ export class Attachment {
 
   /** Whether the sidecar holds the registration now. */
   get isOpen() {
-    return this.#stream !== null && this.result !== null;
+    return this.#isHeld;
   }
 
   /** Register. Rejects with what the sidecar answers, or with Unreachable, also if no answer comes in time. */
   begin() {
     return new Promise((resolve, reject) => {
       this.#began = { resolve, reject };
-      this.#boundTimer = busyTimer(() => this.#giveUp(), this.#boundS);
       void this.#open();
     });
   }
@@ -63,16 +66,24 @@ export class Attachment {
     this.#end(new Refused(`${this.#params.name} was closed before the sidecar had answered`));
   }
 
+  /** No answer came in time. The first registration fails with that; a later one is tried again. */
   #giveUp() {
     const waited = `no answer within ${this.#boundS} s`;
     const why = `the sidecar on ${this.#path} stands still, or the program there is none`;
-    this.#end(new Unreachable(`${this.#params.name} is not registered, ${waited}: ${why}`));
+    if (this.#began !== null) {
+      this.#end(new Unreachable(`${this.#params.name} is not registered, ${waited}: ${why}`));
+      return;
+    }
+    this.#stream?.close();
+    this.#warn(`${waited}: ${why}`);
+    this.#ended(new Unreachable(why));
   }
 
   /** It is over. `error`: for a `begin` that still waits. */
   #end(error) {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#isHeld = false;
     this.#onOver();
     this.#began?.reject(error);
     this.#began = null;
@@ -83,24 +94,31 @@ export class Attachment {
   }
 
   async #open() {
+    const turn = ++this.#turn;
+    const timer = this.#began === null ? idleTimer : busyTimer; // the program waits for the first answer
+    this.#boundTimer = timer(() => this.#giveUp(), this.#boundS);
+    const isOver = () => this.#isClosed || turn !== this.#turn;
     try {
-      const path = (this.#path = await this.#findPath());
-      if (this.#isClosed) return;
+      const path = await this.#findPath();
+      if (isOver()) return;
+      this.#path = path;
       this.#stream = openStream(path, "register", this.#params, {
-        ref: this.#ref || this.#began !== null, // the program waits for the first answer
+        ref: this.#ref || this.#began !== null,
         onLine: (line) => this.#take(line),
         onPause: () => {},
         onEnd: (error) => this.#ended(error),
       });
     } catch (error) {
-      this.#ended(error);
+      if (!isOver()) this.#ended(error);
     }
   }
 
   #take(line) {
     if (line.result !== undefined) {
       this.result = Object.freeze(line.result);
+      this.#isHeld = true;
       this.#waitS = 0;
+      this.#warned = "";
       if (!this.#ref) this.#stream.unref();
       clearTimeout(this.#boundTimer);
       this.#began?.resolve(this);
@@ -112,16 +130,24 @@ export class Attachment {
   }
 
   #ended(error) {
+    this.#turn++;
     this.#stream = null;
+    this.#isHeld = false;
     if (this.#isClosed) return;
     if (this.#began !== null) {
       this.#end(error);
       return;
     }
-    if (error instanceof RequestError && !(error instanceof Leaving)) {
-      process.emitWarning(`not registered again: ${error.message}; trying again`, "GossipregWarning");
-    }
+    clearTimeout(this.#boundTimer);
+    if (error instanceof RequestError && !(error instanceof Leaving)) this.#warn(error.message);
     this.#waitS = this.#waitS ? Math.min(LONGEST_WAIT_S, this.#waitS * 2) : FIRST_WAIT_S;
     this.#timer = idleTimer(() => void this.#open(), this.#waitS * (0.5 + 0.5 * Math.random()));
+  }
+
+  #warn(why) {
+    if (why === this.#warned) return;
+    this.#warned = why;
+    const what = `${this.#params.name} is not registered again, ${why}; trying again`;
+    process.emitWarning(what, "GossipregWarning");
   }
 }
