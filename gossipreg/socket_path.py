@@ -67,7 +67,7 @@ def default_socket(name: str | None) -> "Path":
     return path
 
 
-def find_socket(explicit: str | None, probe: Callable[[str], Probe], choice: str = "--socket") -> str:
+def find_socket(explicit: str | None, probe: Callable[[str], Probe], choice: str) -> str:
     """The socket for a client: the one named, else $GOSSIPREG_SOCKET, else that of the only sidecar in the first folder
     that has a living one.
 

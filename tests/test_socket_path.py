@@ -12,6 +12,10 @@ from gossipreg.errors import CannotStart, ChooseSocket, Unreachable
 from gossipreg.socket_path import Probe, find_socket
 
 
+def found(explicit: str | None, probe: Callable[[str], Probe]) -> str:
+    return find_socket(explicit, probe, "--socket")
+
+
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run-time folder of this test's own; gives the socket folder in it, not yet made. No other folder of this
@@ -93,7 +97,7 @@ def test_a_path_too_long_is_refused_by_both_sides(runtime: Path) -> None:
     with pytest.raises(CannotStart, match=str(len(os.fsencode(runtime)) + 206)):
         socket_path.default_socket("x" * 200)
     with pytest.raises(ChooseSocket, match="has 108 bytes"):
-        find_socket("x" * 108, living)
+        found("x" * 108, living)
 
 
 def test_the_longest_path_allowed_can_be_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,16 +136,16 @@ def socket_in(folder: Path, name: str = "gossipreg.sock") -> Path:
 
 def test_a_named_socket_wins_over_environment_and_folder(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only = socket_in(runtime, "only.sock")
-    assert find_socket(None, living) == str(only)
+    assert found(None, living) == str(only)
     monkeypatch.setenv("GOSSIPREG_SOCKET", "/env.sock")
-    assert find_socket(None, living) == "/env.sock"
-    assert find_socket("/named.sock", living) == "/named.sock"
+    assert found(None, living) == "/env.sock"
+    assert found("/named.sock", living) == "/named.sock"
 
 
 def test_the_only_socket_anywhere_is_taken_without_a_probe(runtime: Path, run: Path) -> None:
     runtime.mkdir()
     only = socket_in(run)
-    assert find_socket(None, probes({})) == str(only)
+    assert found(None, probes({})) == str(only)
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -150,7 +154,7 @@ def test_a_missing_socket_error_lists_the_paths_and_what_to_do(exists: bool, run
         runtime.mkdir()
         (runtime / "web.lock").touch()
     with pytest.raises(Unreachable) as caught:
-        find_socket(None, living)
+        found(None, living)
     base = runtime.parent
     assert str(caught.value) == (
         f"no sidecar found in {runtime}, {base}/run/gossipreg or {base}/tmp/gossipreg-{os.getuid()}: "
@@ -162,26 +166,26 @@ def test_the_first_folder_with_a_living_socket_decides(runtime: Path, run: Path,
     (tmp_path / "tmp").mkdir()
     own, system = socket_in(runtime), socket_in(run)
     temp = socket_in(tmp_path / "tmp" / f"gossipreg-{os.getuid()}")
-    assert find_socket(None, probes({own: "living"})) == str(own)
-    assert find_socket(None, probes({own: "dead", system: "living"})) == str(system)
-    assert find_socket(None, probes({own: "dead", system: "forbidden", temp: "living"})) == str(temp)
+    assert found(None, probes({own: "living"})) == str(own)
+    assert found(None, probes({own: "dead", system: "living"})) == str(system)
+    assert found(None, probes({own: "dead", system: "forbidden", temp: "living"})) == str(temp)
 
 
 def test_the_user_must_choose_among_several_sockets(runtime: Path, run: Path) -> None:
     a, b, other = socket_in(runtime, "a.sock"), socket_in(runtime, "b.sock"), socket_in(run)
     with pytest.raises(ChooseSocket) as caught:
-        find_socket(None, living)
+        found(None, living)
     assert str(caught.value) == f"several sidecars found, choose one with --socket: {a}, {b}"
-    assert find_socket(None, probes({a: "dead", b: "living", other: "living"})) == str(b)
-    assert find_socket(None, probes({a: "forbidden", b: "living", other: "living"})) == str(b)
+    assert found(None, probes({a: "dead", b: "living", other: "living"})) == str(b)
+    assert found(None, probes({a: "forbidden", b: "living", other: "living"})) == str(b)
     with pytest.raises(Unreachable, match="no sidecar found"):
-        find_socket(None, lambda _path: "dead")
+        found(None, lambda _path: "dead")
 
 
 def test_a_forbidden_socket_error_names_it_and_the_remedy(runtime: Path, run: Path) -> None:
     own, system = socket_in(runtime), socket_in(run)
     with pytest.raises(Unreachable) as caught:
-        find_socket(None, probes({own: "dead", system: "forbidden"}))
+        found(None, probes({own: "dead", system: "forbidden"}))
     assert str(caught.value) == (f"the socket {system} exists, but this user may not use it: see `join --socket-group`")
 
 
@@ -207,13 +211,13 @@ def test_a_user_of_the_units_group_finds_its_socket(
     assert of_the_unit != os.getuid()
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     system = socket_in(run)
-    assert find_socket(None, living) == str(system)
+    assert found(None, living) == str(system)
 
 
 def test_a_login_with_a_run_time_folder_finds_the_units_socket(run: Path, of_the_unit: int) -> None:
     assert of_the_unit != os.getuid()
     system = socket_in(run)
-    assert find_socket(None, living) == str(system)
+    assert found(None, living) == str(system)
 
 
 def test_root_finds_the_socket_in_the_folder_of_the_unit(
@@ -223,7 +227,7 @@ def test_root_finds_the_socket_in_the_folder_of_the_unit(
     monkeypatch.setattr(os, "getuid", lambda: 0)
     assert of_the_unit != 0
     system = socket_in(run)
-    assert find_socket(None, living) == str(system)
+    assert found(None, living) == str(system)
 
 
 def test_a_strangers_folder_in_the_temp_folder_is_not_trusted(
@@ -235,7 +239,7 @@ def test_a_strangers_folder_in_the_temp_folder_is_not_trusted(
         socket_in(folder)
     run.parent.chmod(0o777)  # /run of a container that was mounted for everybody to write
     with pytest.raises(Unreachable) as caught:
-        find_socket(None, living)
+        found(None, living)
     for folder in (runtime, temp, run):
         assert f"{folder} (it belongs to uid {of_the_unit} and is not trusted)" in str(caught.value)
 
@@ -252,10 +256,10 @@ def test_in_a_folder_that_cannot_be_read_the_usual_name_is_tried(
         return listdir(folder)
 
     monkeypatch.setattr(os, "listdir", refuse)
-    assert find_socket(None, living) == str(system)
+    assert found(None, living) == str(system)
     system.unlink()
     with pytest.raises(Unreachable, match=f"the socket in {run} exists, but this user may not use it"):
-        find_socket(None, living)
+        found(None, living)
 
 
 def test_a_client_looks_where_its_users_sidecar_puts_the_socket(

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import h11
 
@@ -61,7 +62,7 @@ def exchange(
         data = connection.send(request) + (connection.send(h11.Data(data=call.body)) if call.body else b"")
         _bound(stream, deadline)
         stream.sendall(data + connection.send(h11.EndOfMessage()))
-        return _reply(connection, stream, deadline)
+        return _reply(call, connection, stream, deadline)
 
 
 def _connected(call: HttpCall, address: str, port: int, connect_s: float) -> socket.socket:
@@ -69,8 +70,9 @@ def _connected(call: HttpCall, address: str, port: int, connect_s: float) -> soc
     was sent; another OSError if this machine is at fault."""
     if call.tls_name is not None and not _may_be_certified(call.tls_name):
         raise ConnectionRefusedError(f"no TLS for {call.tls_name!r}: that is no name of a host")
+    deadline = monotonic() + connect_s
     try:
-        stream = socket.create_connection((address, port), connect_s)
+        stream = _any_connected(address, port, deadline)
     except socket.gaierror as error:
         raise ConnectionRefusedError(f"{address} has no address: {error.strerror}") from None
     except UnicodeError:  # an empty part between two dots, or one of more than 63 letters
@@ -87,10 +89,36 @@ def _connected(call: HttpCall, address: str, port: int, connect_s: float) -> soc
 
     try:
         context = ssl.create_default_context(cafile=call.ca_file)
+        _bound(stream, deadline, "no time is left for it")
         return context.wrap_socket(stream, server_hostname=call.tls_name)
     except OSError as error:
         stream.close()
         raise ConnectionRefusedError(f"no TLS for {call.tls_name}: {error}") from None
+
+
+def _any_connected(address: str, port: int, deadline: float) -> socket.socket:
+    """A connection to the first address of the name that takes one. Each gets an equal part of the time that is left,
+    so that one that does not answer leaves some for the next. Raises what the last one raised."""
+    found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+    for others, (family, kind, protocol, _, where) in zip(range(len(found) - 1, -1, -1), found, strict=True):
+        try:
+            return _connected_to(where, socket.socket(family, kind, protocol), (deadline - monotonic()) / (others + 1))
+        except OSError as error:
+            if not others or error.errno in LOCAL_ERRNOS:
+                raise
+    raise socket.gaierror(socket.EAI_NONAME, "the name has none")
+
+
+def _connected_to(where: Any, stream: socket.socket, bound_s: float) -> socket.socket:
+    try:
+        if bound_s <= 0:
+            raise TimeoutError
+        stream.settimeout(bound_s)
+        stream.connect(where)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 def _may_be_certified(name: str) -> bool:
@@ -101,7 +129,7 @@ def _may_be_certified(name: str) -> bool:
         return False
 
 
-def _reply(connection: h11.Connection, stream: socket.socket, deadline: float) -> HttpReply:
+def _reply(call: HttpCall, connection: h11.Connection, stream: socket.socket, deadline: float) -> HttpReply:
     reply: h11.Response | None = None
     body = bytearray()
     begin, closed = b"", False
@@ -116,10 +144,11 @@ def _reply(connection: h11.Connection, stream: socket.socket, deadline: float) -
                     connection.receive_data(data)
                 case h11.Response():
                     reply = event
+                    if call.method != "HEAD":
+                        _bound_body(int(dict(reply.headers).get(b"content-length", 0)))
                 case h11.Data():
                     body += event.data
-                    if len(body) > BODY_MAX_BYTES:
-                        raise ResponseTooLarge(f"the response passes {BODY_MAX_BYTES >> 20} MiB")
+                    _bound_body(len(body))
                 case h11.EndOfMessage() if reply is not None:
                     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers)
                     return HttpReply(reply.status_code, headers, bytes(body))
@@ -129,6 +158,12 @@ def _reply(connection: h11.Connection, stream: socket.socket, deadline: float) -
                     raise BadResponse("the connection was closed before the response")
     except h11.RemoteProtocolError as error:
         raise BadResponse(_what_is_wrong(begin, closed, error)) from None
+
+
+def _bound_body(size_bytes: int) -> None:
+    """Refuse a body of this size: by its Content-Length before any of it is read, else while it is read."""
+    if size_bytes > BODY_MAX_BYTES:
+        raise ResponseTooLarge(f"the response passes {BODY_MAX_BYTES >> 20} MiB")
 
 
 def _what_is_wrong(begin: bytes, closed: bool, error: h11.RemoteProtocolError) -> str:
@@ -142,8 +177,8 @@ def _what_is_wrong(begin: bytes, closed: bool, error: h11.RemoteProtocolError) -
     return f"the response is not valid HTTP: {error}"
 
 
-def _bound(stream: socket.socket, deadline: float) -> None:
+def _bound(stream: socket.socket, deadline: float, late: str = "the response did not come in time") -> None:
     rest_s = deadline - monotonic()
     if rest_s <= 0:
-        raise TimeoutError("the response did not come in time")
+        raise TimeoutError(late)
     stream.settimeout(rest_s)

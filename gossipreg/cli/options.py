@@ -25,7 +25,9 @@ class Chosen:
         """A client of the chosen sidecar; nothing is opened yet."""
         from gossipreg.client import Client  # `join`, which stays in memory, has no use for it
 
-        return Client(self.socket, timeout_s=timeout_s)
+        client = Client(self.socket, timeout_s=timeout_s)
+        client.choice = "--socket"
+        return client
 
 
 pass_chosen = click.make_pass_decorator(Chosen)

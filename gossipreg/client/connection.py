@@ -39,6 +39,9 @@ class Client:
     sidecars, and the RequestError that the sidecar answered with.
     """
 
+    choice = "Client(PATH)"
+    """How the user of this client chooses a socket, for the texts of errors."""
+
     def __init__(self, path: str | None = None, *, timeout_s: float | None = TIMEOUT_S) -> None:
         """Make a client. It opens nothing yet: if there is no sidecar, the first call raises Unreachable.
 
@@ -56,7 +59,7 @@ class Client:
     def path(self) -> str:
         """The path of the socket: the one given to the client, else the one that the last call used. Before the first
         call it is looked for."""
-        return self._named or self._found or find_socket(None, probe)
+        return self._named or self._found or find_socket(None, probe, self.choice)
 
     def call(self, method: str, /, **params: Any) -> Any:
         """Make one request and return its result. If it raises Unreachable, the sidecar may or may not have carried out
@@ -108,8 +111,8 @@ class Client:
         return attachment.result
 
     def _open(self, deadline: float | None) -> SidecarStream:
-        path = find_socket(self._named, probe)
-        stream = SidecarStream(path, deadline)
+        path = find_socket(self._named, probe, self.choice)
+        stream = SidecarStream(path, deadline, self.choice)
         self._found = path
         return stream
 

@@ -32,8 +32,9 @@ _streams: "WeakSet[SidecarStream]" = WeakSet()
 
 
 class SidecarStream:
-    def __init__(self, path: str, deadline: float | None) -> None:
-        """Connect by `deadline` (of `monotonic`; None waits for ever). Raises Unreachable."""
+    def __init__(self, path: str, deadline: float | None, choice: str) -> None:
+        """Connect by `deadline` (of `monotonic`; None waits for ever). Raises Unreachable. `choice`: how the user
+        chooses another socket, for the error's text."""
         if fault := path_fault(path):
             raise Unreachable(fault)
         self.path = path
@@ -53,7 +54,7 @@ class SidecarStream:
             self._connect(path, deadline)
         except OSError as error:
             self.close()
-            raise Unreachable(why_not(path, error)) from None
+            raise Unreachable(why_not(path, error, choice)) from None
         except BaseException:
             self.close()
             raise
@@ -229,7 +230,7 @@ def answered_error(code: str, text: str) -> RequestError:
     return error
 
 
-def why_not(path: str, error: OSError, choice: str = "--socket") -> str:
+def why_not(path: str, error: OSError, choice: str) -> str:
     """Why this socket takes no connection, in one line for a person."""
     match error:
         case FileNotFoundError() | ConnectionRefusedError():

@@ -90,6 +90,51 @@ def test_a_response_that_is_too_large_is_no_fault_of_the_instance(monkeypatch: p
     assert exception_outcome(raised.value).kind is OutcomeKind.NEUTRAL
 
 
+def test_a_body_is_refused_by_its_length_before_it_comes() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (http_exchange.BODY_MAX_BYTES + 1)
+    with answering(head) as port, pytest.raises(ResponseTooLarge, match="passes 64 MiB"):
+        send(GET, port)
+    with answering(head) as port:
+        send(replace(GET, method="HEAD"), port)
+
+
+def test_a_body_without_a_length_is_refused_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_exchange, "BODY_MAX_BYTES", 1 << 20)
+    begun = b"HTTP/1.1 200 OK\r\n\r\n" + bytes((1 << 20) + 1)  # its end never comes
+    with answering(begun) as port, pytest.raises(ResponseTooLarge, match="passes 1 MiB"):
+        send(GET, port)
+
+
+def addresses(monkeypatch: pytest.MonkeyPatch, *found: tuple[str, int]) -> None:
+    """Have each name be these addresses."""
+    infos = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", one) for one in found]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
+
+
+def test_the_addresses_of_a_name_share_the_time_for_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    monkeypatch.setattr(http_exchange, "monotonic", lambda: sum(given))
+
+    class Hanging(socket.socket):
+        def connect(self, _address: object) -> None:
+            given.append(self.gettimeout() or 0.0)
+            raise TimeoutError
+
+    addresses(monkeypatch, *[("127.0.0.1", port) for port in range(1, 5)])
+    monkeypatch.setattr(socket, "socket", Hanging)
+    with pytest.raises(ConnectionRefusedError, match="no connection within 8 s"):
+        exchange(GET, "web", 1, [], BOUND_S, 8.0)
+    assert given == [2.0, 2.0, 2.0, 2.0]
+
+
+def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        refusing = closed.getsockname()
+    with answering(b"HTTP/1.1 204 No\r\n\r\n") as port:
+        addresses(monkeypatch, refusing, ("127.0.0.1", port))
+        send(GET, address="web")
+
+
 @pytest.mark.parametrize("address", ["a..b", "a" * 64])
 def test_an_address_that_is_no_host_name_is_not_reached(address: str) -> None:
     with pytest.raises(ConnectionRefusedError, match="not a valid host name"):
@@ -106,10 +151,11 @@ def test_a_name_that_no_certificate_has_is_not_reached(name: str) -> None:
     ("number", "never_sent"), [(errno.EHOSTUNREACH, True), (errno.ENETUNREACH, True), (errno.EMFILE, False)]
 )
 def test_an_unreachable_host_got_no_request(monkeypatch: pytest.MonkeyPatch, number: int, never_sent: bool) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(number, "why")
+    class Failing(socket.socket):
+        def connect(self, _address: object) -> None:
+            raise OSError(number, "why")
 
-    monkeypatch.setattr(socket, "create_connection", fail)
+    monkeypatch.setattr(socket, "socket", Failing)
     with pytest.raises(OSError, match="why") as raised:
         send(GET)
     assert isinstance(raised.value, ConnectionRefusedError) is never_sent

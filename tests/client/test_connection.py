@@ -208,7 +208,7 @@ def test_a_crowd_before_the_door_is_waited_for(tmp_path: Path, monkeypatch: pyte
                 crowd[-1].connect(str(tmp_path / "s"))
         let_in = []
         monkeypatch.setattr(stream, "sleep", lambda _: let_in.append(door.accept()[0]))
-        SidecarStream(str(tmp_path / "s"), time.monotonic() + 30).close()
+        SidecarStream(str(tmp_path / "s"), time.monotonic() + 30, "Client(PATH)").close()
         assert len(let_in) == 1
         let_nobody_in: list[float] = []
         monkeypatch.setattr(stream, "sleep", let_nobody_in.append)
@@ -218,7 +218,7 @@ def test_a_crowd_before_the_door_is_waited_for(tmp_path: Path, monkeypatch: pyte
                 crowd[-1].setblocking(False)
                 crowd[-1].connect(str(tmp_path / "s"))
         with pytest.raises(Unreachable, match="does not accept connections"):
-            SidecarStream(str(tmp_path / "s"), time.monotonic() + 0.02)
+            SidecarStream(str(tmp_path / "s"), time.monotonic() + 0.02, "Client(PATH)")
         assert let_nobody_in
         for sock in (*crowd, *let_in):
             sock.close()

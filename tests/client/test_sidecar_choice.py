@@ -8,7 +8,7 @@ import pytest
 
 import gossipreg
 from gossipreg import aio
-from gossipreg.errors import ChooseSocket, NotSynced
+from gossipreg.errors import ChooseSocket, NotSynced, Unreachable
 from scripts.tools.wait import wait_for
 from tests.client.talking_sidecar import TalkingSidecar, at
 from tests.client.test_aio import Run, loops
@@ -63,6 +63,14 @@ def test_an_absent_sidecar_is_chosen_with_connect(tmp_path: Path) -> None:
         wait_for(lambda: web.use() and registry._link.fault != "")
         with pytest.raises(NotSynced, match=r"or choose another with connect\(PATH\)"):
             _ = web.instances
+
+
+@pytest.mark.usefixtures("two")
+def test_a_client_of_a_program_says_what_a_program_does(tmp_path: Path) -> None:
+    with pytest.raises(ChooseSocket, match=r"choose one with Client\(PATH\): .*a\.sock"):
+        gossipreg.Client().call("info")
+    with pytest.raises(Unreachable, match=r"or choose another with Client\(PATH\)"):
+        gossipreg.Client(str(tmp_path / "none")).call("info")
 
 
 def test_a_wait_in_a_callback_says_that_it_cannot_wait(talking: TalkingSidecar) -> None:
