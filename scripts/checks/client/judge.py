@@ -65,9 +65,12 @@ class Judge:
         answers = record.answer.split(",") if record.answer else []
         if not answers:
             return "no instance, although some were there at any time"
-        for answer in answers:
+        asked = record.service.split(",")
+        if len(asked) > 1 and len(asked) != len(answers):
+            return f"{record.answer!r}, of {len(asked)} services"
+        for answer, wanted in zip(answers, asked if len(asked) > 1 else asked * len(answers), strict=True):
             service, _, id = answer.partition(" ")
-            if service != record.service:
+            if service != wanted:
                 return f"{answer!r} answered, which is of another service"
             if id not in self._registered[service]:
                 return f"{answer!r} answered, which was never registered"

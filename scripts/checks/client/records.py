@@ -22,7 +22,7 @@ class Record(NamedTuple):
     attempts: int
     """How many requests were sent for it, where the worker knows that; else 0."""
     service: str
-    """Who was asked."""
+    """Who was asked; several with commas between them: a service, and by that the next."""
     answer: str
     """Who answered: `SERVICE ID` of each instance, with commas between them."""
 

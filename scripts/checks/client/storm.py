@@ -27,7 +27,7 @@ from scripts.tools.sidecars import Sidecars
 from scripts.tools.wait import wait_for
 
 ROOT = Path(__file__).parents[3]
-EARLY = (0.2, 0.35)
+EARLY = (0.2, 0.4)
 LATE = (0.85, 1.0)
 """The parts of the run in which processes are looked at. What is made once is there after a fifth."""
 LOOK_S = 0.25
@@ -94,6 +94,7 @@ class _Storm:
         stacks = [self._threaded_stacks, *(server.stacks for server in servers)]
         recorder = Recorder(self._records)
         self._stack.callback(recorder.close)
+        wait_for(self._has_child, what="the program with threads has forked")
         with self._restarts, ExitStack() as sending:
             for server in servers:
                 sending.enter_context(Senders(server, recorder, self._rng, size.senders).running())
@@ -138,6 +139,10 @@ class _Storm:
                 self._tell(passed)
             sleep(LOOK_S)
         return False
+
+    def _has_child(self) -> bool:
+        self._take()
+        return any(worker.startswith("child") for worker in self._judge.last)
 
     def _is_late(self, passed: float) -> bool:
         """Whether restarts are still to be done that a slow machine had no time for."""
