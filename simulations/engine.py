@@ -9,6 +9,7 @@ counted and limited as if they were sealed: `TAG_BYTES` more each.
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any, ClassVar, Protocol
@@ -50,6 +51,8 @@ class Engine:
         self.delivered = 0
         """Datagrams handed to a node."""
         self.observers = Observers()
+        self.on_end: list[Callable[[Host], None]] = []
+        """Called with each member whose process has ended."""
         self._by_address: dict[Address, Host] = {}
         self._heap: list[tuple[float, int, Any, Any, Any]] = []
         """(when, order, host, datagram, source). An event without a datagram wakes the host; without a host, the
@@ -151,6 +154,27 @@ class Engine:
     def _end(self, host: Host, *, refuses: bool) -> None:
         host.up, host.refuses = False, refuses
         host.clear()
+        for call in self.on_end:
+            call(host)
+
+    # -- calls of a process ------------------------------------------------------------------------------------------
+
+    def to_process(self, host: Host, call: Call, *, network: bool) -> None:
+        """Call this function of the host's process now, or once it is no longer slow. A blocked process waits with
+        calls about the `network` only. What waits is dropped if the process ends."""
+        if host.stalled or (network and host.blocked):
+            host.waiting.append((network, call))
+            return
+        self.at_work = host
+        call()
+
+    def _go_on(self, host: Host) -> None:
+        """Make the calls that waited until the process is no longer slow."""
+        waiting, host.waiting = host.waiting, deque()
+        starts = host.starts
+        while waiting and host.up and host.starts == starts:
+            network, call = waiting.popleft()
+            self.to_process(host, call, network=network)
 
     # -- datagrams ---------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ def with_faulty(case: Case, hurt: Callable[[World, frozenset[int]], None]) -> li
     world.watch(opinions)
     world.run(QUIET_S)
     many = max(1, round(case.value("part", PART) * case.nodes))
-    faulty = frozenset(host.number for host in world.streams.of("faults").sample(hosts, many))
+    faulty = frozenset(host.number for host in world.randomness.of("faults").sample(hosts, many))
     began = world.now
     hurt(world, faulty)
     return judge(opinions, hosts, faulty, began, case.duration_s)

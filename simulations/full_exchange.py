@@ -28,7 +28,7 @@ class FullExchange:
     def __init__(self, world: World, hosts: Sequence[Host]) -> None:
         """Start the exchanges of these members, each at a random time within the first interval."""
         self._world = world
-        self._rng = world.streams.of("full exchange")
+        self._rng = world.randomness.of("full exchange")
         self._waiting: list[tuple[float, Host, Host]] = []
         scale = math.ceil(math.log2(len(hosts) / SCALE_FROM)) + 1 if len(hosts) > SCALE_FROM else 1
         self._every_s = EVERY_S * scale

@@ -11,6 +11,7 @@ Two models of a slow member:
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gossipreg.core.effects import Send
@@ -56,6 +57,8 @@ class Host:
     """Datagrams dropped because the socket's buffer was full."""
     held: list[Send] = field(default_factory=list)
     """Sends that wait until the member is no longer blocked."""
+    waiting: deque[tuple[bool, Callable[[], None]]] = field(default_factory=deque)
+    """Calls of the process that wait until it is no longer slow: (whether it is a matter of the network, the call)."""
     wake_at: float = float("inf")
 
     rate: float = 1.0
@@ -99,6 +102,7 @@ class Host:
         self.inbox.clear()
         self.inbox_bytes = 0
         self.held.clear()
+        self.waiting.clear()
 
     def sent(self) -> tuple[int, int]:
         """Return the datagrams and bytes (UDP payload) sent so far, over all starts."""

@@ -10,7 +10,7 @@ other direction needs a 1 as well.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,6 +37,11 @@ Hole = Callable[[End, End], int]
 """The largest datagram (UDP payload, bytes) that the path from a sender to a receiver carries. Larger ones are dropped
 silently."""
 Latency = Callable[[End, End, random.Random], float]
+
+
+def lost_by(rules: Mapping[str, Rule], sender: End, receiver: End, rng: random.Random) -> bool:
+    """Draw whether one of these rules loses what this sender sends to this receiver now."""
+    return any((chance := rule(sender, receiver)) and (chance >= 1 or rng.random() < chance) for rule in rules.values())
 
 
 def by_region(matrix: dict[tuple[str, str], float], jitter: float = 0.1) -> Latency:
@@ -122,18 +127,27 @@ class Network:
                 self.lost += 1
                 return []
             queued = waited
-        if (self.loss and rng.random() < self.loss) or any(
-            (chance := rule(sender, receiver)) and (chance >= 1 or rng.random() < chance)
-            for rule in self.rules.values()
-        ):
+        if not self.passes(sender, receiver, rng):
             self.lost += 1
             return []
         copies = 2 if self.duplication and rng.random() < self.duplication else 1
         return [queued + self._one(sender, receiver) for _ in range(copies)]
 
+    def passes(self, sender: End, receiver: End, rng: random.Random) -> bool:
+        """Draw whether the network carries what one end sends to another now: random loss, and the rules."""
+        if self.loss and rng.random() < self.loss:
+            return False
+        return not (self.rules and lost_by(self.rules, sender, receiver, rng))
+
+    def latency_s(self, sender: End, receiver: End, rng: random.Random) -> float:
+        """Draw the latency of one packet, seconds."""
+        if self.latency is None:
+            return self.low_s + rng.random() * (self.high_s - self.low_s)
+        return self.latency(sender, receiver, rng)
+
     def _one(self, sender: End, receiver: End) -> float:
         rng = self._rng
-        delay = self.delay_s() if self.latency is None else self.latency(sender, receiver, rng)
+        delay = self.latency_s(sender, receiver, rng)
         if self.reorder and rng.random() < self.reorder:
             delay += rng.random() * self.reorder_s
         return delay

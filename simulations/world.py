@@ -9,17 +9,20 @@ every input the rows that it changed.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 
 from gossipreg.config import Config, lan
 from gossipreg.generation import RANDOM_BITS, generation_of
 from gossipreg.model import Address, BootId, Health, Member, NodeId, RegisteredService
 from gossipreg.wire.seal import TAG_BYTES, Keyring
 from simulations.baselines.node import node_class
+from simulations.connections import Connections
+from simulations.disk import Disk
 from simulations.engine import Engine
 from simulations.formed import join_all
 from simulations.host import Host
 from simulations.network import FRAME_BYTES, Network
-from simulations.streams import Streams
+from simulations.randomness import Randomness
 
 START = 1000.0
 """The time at which virtual time begins, in seconds."""
@@ -31,13 +34,14 @@ KEY = Keyring((bytes(range(32)),))
 
 class World(Engine):
     def __init__(self, seed: int, *, config: Config = lan, sealed: bool = False) -> None:
-        self.streams = Streams(seed)
-        super().__init__(Network(self.streams.of("network")), START, sealed=sealed)
+        self.randomness = Randomness(seed)
+        super().__init__(Network(self.randomness.of("network")), START, sealed=sealed)
         self.seed = seed
         self.config = config if sealed else replace(config, datagram_bytes=config.datagram_bytes - TAG_BYTES)
         self.keyring = KEY if sealed else None
         self.hosts: list[Host] = []
         self.by_id: dict[NodeId, Host] = {}
+        self._disks: dict[int, Disk] = {}
 
     # -- members -----------------------------------------------------------------------------------------------------
 
@@ -46,7 +50,7 @@ class World(Engine):
     ) -> Host:
         """Add a machine on which no process runs yet."""
         number = len(self.hosts)
-        rng = self.streams.of("host", number)
+        rng = self.randomness.of("host", number)
         where = address or Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", PORT)
         host = Host(number, f"n{number}", where, zone, id or NodeId(rng.randbytes(16)), durable=durable)
         self.hosts.append(host)
@@ -81,7 +85,7 @@ class World(Engine):
 
     def _boot(self, host: Host, config: Config | None = None) -> dict[NodeId, Address]:
         """Make the node of a new start; return the addresses that the former one would have remembered."""
-        rng = self.streams.of("node", host.number, host.starts)
+        rng = self.randomness.of("node", host.number, host.starts)
         remembers: dict[NodeId, Address] = {}
         if host.starts:
             if host.durable:
@@ -158,12 +162,35 @@ class World(Engine):
         self.fault(f"leave, hold {hold_s:g} s" if hold_s else "leave", host)
         self.act(host, host.node.leave(host.local(self.now), hold_s))
 
+    # -- disks and streams -------------------------------------------------------------------------------------------
+
+    def disk(self, host: Host) -> Disk:
+        """Return the disk of this host, which outlives its processes. A crash of the process ends its writes."""
+        disk = self._disks.get(host.number)
+        if disk is None:
+            rng = self.randomness.of("disk", host.number)
+            disk = Disk(self, rng, lambda call: self.to_process(host, call, network=False))
+            self._disks[host.number] = disk
+            self.on_end.append(lambda ended: disk.end_process() if ended is host else None)
+        return disk
+
+    @cached_property
+    def connections(self) -> Connections:
+        """The streams between the processes. A world that uses none pays nothing for them."""
+        return Connections(self, self.randomness)
+
     # -- what is done to them ----------------------------------------------------------------------------------------
 
     def crash(self, host: Host, *, refuses: bool = True) -> None:
         """End the process. With `refuses` the machine answers datagrams with port-unreachable, else it is silent."""
         self.fault("crash" if refuses else "vanish", host)
         self._end(host, refuses=refuses)
+
+    def lose_power(self, host: Host) -> None:
+        """End the process and switch the machine off: it is silent, and what its disk had not synced may be lost."""
+        self.fault("power loss", host)
+        self._end(host, refuses=False)
+        self.disk(host).lose_power()
 
     def stall(self, host: Host) -> None:
         self.fault("stall", host)
@@ -182,11 +209,12 @@ class World(Engine):
             return
         if blocked:
             self._wake(host)
-            return
-        held, host.held = host.held, []
-        for send in held:
-            self._send(host, send)
-        self._read(host)
+        else:
+            held, host.held = host.held, []
+            for send in held:
+                self._send(host, send)
+            self._read(host)
+        self._go_on(host)
 
     def fault(self, what: str, *hosts: Host) -> None:
         """Report to the observers that a fault of these members begins or ends."""

@@ -32,8 +32,8 @@ from simulations.balancing.pickers import BASELINES, Ours, Picker
 from simulations.balancing.prequal import Prequal
 from simulations.balancing.servers import Server
 from simulations.balancing.traffic import Demand, Measured, Traffic
+from simulations.randomness import Randomness
 from simulations.scenario import Case, Figure, Scenario
-from simulations.streams import Streams
 
 POLICIES = (*BASELINES, "prequal", "ours", "ours_load")
 WARM_UP_S = 2.0
@@ -44,23 +44,23 @@ CLIENTS, WORKERS, SERVICE_MS, LOAD = 10, 4, 20.0, 0.6
 
 
 def run(case: Case) -> list[Figure]:
-    streams, measured = Streams(case.seed), Measured(WARM_UP_S)
+    randomness, measured = Randomness(case.seed), Measured(WARM_UP_S)
     workers = int(case.value("workers", WORKERS))
     speeds = [_speed(case, number) for number in range(case.nodes)]
     weights = [_weight(case, number) for number in range(case.nodes)]
     work_s = case.value("service_ms", SERVICE_MS) / 1000
     capacity = sum(speed * weight for speed, weight in zip(speeds, weights, strict=True)) * workers / work_s
     demand = Demand(case.value("load", LOAD) * capacity, work_s, case.value("bursts", 0) > 0)
-    traffic = Traffic(demand, streams.of("arrivals"), measured)
+    traffic = Traffic(demand, randomness.of("arrivals"), measured)
     traffic.servers = [
         Server(workers * weight, speed, traffic.later, traffic.answer)
         for speed, weight in zip(speeds, weights, strict=True)
     ]
-    make = _maker(case.word("policy", "ours"), streams, traffic)
+    make = _maker(case.word("policy", "ours"), randomness, traffic)
     traffic.pickers = [make(number) for number in range(int(case.value("clients", CLIENTS)))]
     instances = [_instance(number, weight) for number, weight in enumerate(weights)]
     traffic.registry_says(instances)
-    faults.prepare(case.word("fault", "none"), traffic, instances, streams.of("faults"))
+    faults.prepare(case.word("fault", "none"), traffic, instances, randomness.of("faults"))
     traffic.run(case.duration_s)
     return _figures(measured, weights)
 
@@ -82,13 +82,13 @@ def _instance(number: int, weight: int) -> Instance:
     )  # fmt: skip
 
 
-def _maker(policy: str, streams: Streams, traffic: Traffic) -> Callable[[int], Picker]:
+def _maker(policy: str, randomness: Randomness, traffic: Traffic) -> Callable[[int], Picker]:
     if policy == "prequal":
         traffic.servers_tell = True
-        return lambda number: Prequal(streams.of("client", number), traffic.probe)
+        return lambda number: Prequal(randomness.of("client", number), traffic.probe)
     if policy in BASELINES:
-        return lambda number: BASELINES[policy](streams.of("client", number))
-    return lambda number: Ours(streams.of("client", number), header=policy == "ours_load")
+        return lambda number: BASELINES[policy](randomness.of("client", number))
+    return lambda number: Ours(randomness.of("client", number), header=policy == "ours_load")
 
 
 def _figures(measured: Measured, weights: list[int]) -> list[Figure]:

@@ -78,7 +78,7 @@ def run(case: Case) -> list[Figure]:
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
-    minute = _Minute(world, world.streams.of("faults"))
+    minute = _Minute(world, world.randomness.of("faults"))
     start = world.now
     before = [world.traffic([host])[1] for host in hosts]
     for number in range(turns := 2 * len(_TURNS)):

@@ -51,8 +51,8 @@ class Workload:
 
     def __init__(self, world: World, changes_s: float, replaced_s: float) -> None:
         self._world = world
-        self._rng = world.streams.of("workload")
-        self._faults = world.streams.of("faults")
+        self._rng = world.randomness.of("workload")
+        self._faults = world.randomness.of("faults")
         self._made = 0
         self._extra: list[tuple[Host, str]] = []
         """The services that this workload registered, and their members."""

@@ -27,7 +27,7 @@ def run(case: Case) -> list[Figure]:
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
-    rng = world.streams.of("faults")
+    rng = world.randomness.of("faults")
     detection, losses = Detection(world), Losses()
     never: list[float] = []
     refuses = not case.value("silent", 0)

@@ -36,7 +36,7 @@ def run(case: Case) -> list[Figure]:
     hosts = world.form(case.nodes)
     opinions = Opinions(world)
     world.watch(opinions)
-    slow = world.streams.of("faults").sample(hosts, min(int(case.value("c", 1)), case.nodes - 1))
+    slow = world.randomness.of("faults").sample(hosts, min(int(case.value("c", 1)), case.nodes - 1))
     slow.sort(key=lambda host: host.number)
     for host in slow:
         host.processing_s = 0.0 if stalled else case.value("p", PROCESSING_S)

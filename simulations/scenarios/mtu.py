@@ -37,8 +37,8 @@ def run(case: Case) -> list[Figure]:
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes, services=case.nodes)
-    rng = world.streams.of("workload")
-    behind = world.streams.of("faults").sample(hosts, max(1, int(case.value("part", 0.1) * case.nodes)))
+    rng = world.randomness.of("workload")
+    behind = world.randomness.of("faults").sample(hosts, max(1, int(case.value("part", 0.1) * case.nodes)))
     joiner = world.add()
     around = frozenset(host.number for host in [*behind, joiner])
     world.network.holes["hole"] = hole_around(around, int(case.value("bytes", 1264)), case.word("way", "both"))

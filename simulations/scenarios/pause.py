@@ -24,7 +24,7 @@ def run(case: Case) -> list[Figure]:
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
-    rng = world.streams.of("faults")
+    rng = world.randomness.of("faults")
     detection, losses = Detection(world), Losses()
     back: list[float] = []
     never_back: list[float] = []

@@ -49,7 +49,7 @@ def run(case: Case) -> list[Figure]:
     world.network.loss = case.loss
     lost = bool(case.value("lost", 0))
     hosts = world.form(case.nodes, services=case.nodes, durable=not lost)
-    rng = world.streams.of("faults")
+    rng = world.randomness.of("faults")
     answers = Answers(world)
     world.run(1.0)
     chosen = rng.sample(hosts, max(1, int(case.value("part", 1) * case.nodes)))

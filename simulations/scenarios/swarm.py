@@ -18,8 +18,8 @@ from simulations.faults import ANCHOR, HOLE_MIN_BYTES, draw_faults
 from simulations.host import Host
 from simulations.network import WAN, by_region, hole_around
 from simulations.plan import Part, Plan, numbered
+from simulations.randomness import Randomness
 from simulations.scenario import Case, DetectorName, Figure, Scenario
-from simulations.streams import Streams
 from simulations.workload import draw_workload
 from simulations.world import World
 
@@ -66,8 +66,8 @@ class Drawn:
 
 def draw(case: Case) -> Drawn:
     """Draw everything from the seed. Raises ValueError if the label's `only=` names an unknown action or member."""
-    streams = Streams(case.seed)
-    rng = streams.of("plan", "topology")
+    randomness = Randomness(case.seed)
+    rng = randomness.of("plan", "topology")
     profile, base = ("lan", lan) if rng.random() < 0.7 else ("wan", wan)
     members = 3 + int(38 * rng.random() ** 2)
     config = _config(rng, case.config_on(base))
@@ -75,9 +75,9 @@ def draw(case: Case) -> Drawn:
     members, loss = case.nodes or members, case.loss or loss
     durable = rng.random()
     phase_s = case.duration_s * config.period_s
-    each = [streams.of("plan", "member", number) for number in range(members)]
-    faults = draw_faults(streams.of("plan", "faults"), config, members, phase_s)
-    work = draw_workload(streams.of("plan", "workload"), config.period_s, members, phase_s)
+    each = [randomness.of("plan", "member", number) for number in range(members)]
+    faults = draw_faults(randomness.of("plan", "faults"), config, members, phase_s)
+    work = draw_workload(randomness.of("plan", "workload"), config.period_s, members, phase_s)
     plan, part = numbered(faults, work), Part.parse(case.word("only", ""))
     part.check(plan, members)
     return Drawn(
@@ -88,7 +88,7 @@ def draw(case: Case) -> Drawn:
         tuple(1 + one.choice([0.0, 0.0, one.uniform(-1e-4, 1e-4), one.uniform(-0.02, 0.02)]) for one in each),
         tuple(one.choice([0.0, 0.0, 0.0, one.uniform(-3, 3), one.uniform(-3600, 3600)]) for one in each),
         loss,
-        _hole(streams.of("plan", "hole"), members),
+        _hole(randomness.of("plan", "hole"), members),
         phase_s,
         part.of(plan),
         part,

@@ -67,7 +67,7 @@ def run(case: Case) -> list[Figure]:
     world = World(case.seed, config=case.config)
     world.network.loss = case.loss
     hosts = world.form(case.nodes)
-    rng = world.streams.of("workload")
+    rng = world.randomness.of("workload")
     following = Following(world)
     seen: list[float] = []
     last: list[float] = []

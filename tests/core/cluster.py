@@ -37,7 +37,7 @@ class _Recorder(Observer):
 class Cluster(World):
     def __init__(self, seed: int = 1, config: Config = lan, keyring: Keyring | None = KEY) -> None:
         super().__init__(seed, config=config, sealed=keyring is not None)
-        self.rng = self.streams.of("test")
+        self.rng = self.randomness.of("test")
         self.cut: Callable[[Host, Host], bool] = lambda _from, _to: False
         self.network.rules["cut"] = self._cut
         self._recorder = _Recorder()

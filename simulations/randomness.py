@@ -1,13 +1,13 @@
-"""Random streams: one seed, and a separate generator for each purpose.
+"""Randomness: one seed, and a separate generator for each purpose.
 
-Owns: how a stream's seed follows from the run's seed and the stream's name. One more fault must not change all
+Owns: how a generator's seed follows from the run's seed and the generator's name. One more fault must not change all
 latencies, and one more member must not change the others, so no two purposes share a generator.
 """
 
 import random
 
 
-class Streams:
+class Randomness:
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
