@@ -16,7 +16,6 @@ The bounds, and what happens at each:
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -36,8 +35,6 @@ TURN_BYTES = 16 * 1024
 """Bytes of replies on one connection before the other connections have their turn."""
 REQUEST_COST_BYTES = 512
 """The cost of a request beside its reply: 32 of the smallest make a turn, about half a millisecond."""
-REST_READS = 16
-"""Reads of what a client sent before its connection is closed."""
 LET_READ_BYTES = 64 * 1024
 """Requests are read on while no more than this waits to be written."""
 
@@ -90,6 +87,7 @@ class LocalConnection:
     def make_room(self) -> None:
         """End for the sake of another client: say so, and do not wait until that is read."""
         self.outgoing.push(self.outgoing.last_words(Busy.code, "this connection was idle and others needed its place"))
+        self.outgoing.read_rest()
         self.outgoing.nursery.cancel_scope.cancel()
 
     async def run(self) -> None:
@@ -103,7 +101,7 @@ class LocalConnection:
                 self._let_go()
                 self.outgoing.end()
                 await self.outgoing.wait_flushed()
-                self._read_rest()
+                self.outgoing.read_rest()
                 nursery.cancel_scope.cancel()
         finally:
             self._let_go()
@@ -115,15 +113,6 @@ class LocalConnection:
         if not data[:1].isalpha():
             return RpcSpeaker(self)
         return (await _http_speaker())(self)
-
-    def _read_rest(self) -> None:
-        """Read what the client has sent since: else the kernel answers it with a reset, which a client may take for the
-        loss of the last message."""
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
-            for _ in range(REST_READS):
-                if not self._sock.recv(READ_BYTES):
-                    break
 
     def _let_go(self) -> None:
         """Hold nothing for the client any more, and let nobody wait for an answer that will not come."""

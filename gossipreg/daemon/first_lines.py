@@ -21,7 +21,7 @@ def log_start(opened: OpenedSidecar, log: Log) -> None:
         sealed=opened.keyring is not None, seeds=" ".join(settings.seeds), data_dir=settings.data_dir or "none",
     )  # fmt: skip
     log.debug(
-        "open_files", limit=descriptors.raise_descriptors(), clients=opened.local_socket.places.limits.all,
+        "open_files", limit=descriptors.descriptors_limit() or "none", clients=opened.local_socket.places.limits.all,
         message="the limit of open files was raised as far as the system lets it, since each client takes one",
     )  # fmt: skip
     if opened.data is not None and (aside := opened.data.set_aside()):

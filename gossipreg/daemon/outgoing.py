@@ -10,6 +10,7 @@ A message may come in several pieces. Large pieces are queued as they are: many 
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 
 import trio
@@ -22,6 +23,8 @@ LAST_WORDS_S = 5.0
 """The time that a client has to read its last messages when it is disconnected or has closed its side."""
 CHUNK_BYTES = 16 * 1024
 """Small messages wait together in chunks of this size, since each alone would take several times its bytes."""
+REST_BYTES, REST_READS = 8 * 1024, 16
+"""Read at most so much, so often, of what a client sent before its connection is closed."""
 FLUSH_CHUNKS = 4
 """Chunks that are written before the other clients have their turn."""
 
@@ -146,6 +149,15 @@ class Outgoing:
         self.ending = True
         self.nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS_S
 
+    def read_rest(self) -> None:
+        """All is written: say that nothing more comes, and read what the client has sent since. Else the kernel answers
+        it with a reset, which a client may take for the loss of the last message."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+            for _ in range(REST_READS):
+                if not self._sock.recv(REST_BYTES):
+                    break
+
     async def _flush(self) -> None:
         while self._queue:
             await trio.lowlevel.wait_writable(self._sock)
@@ -160,6 +172,7 @@ class Outgoing:
                     break
         self._note_flushed()
         if self.ending:
+            self.read_rest()
             self.nursery.cancel_scope.cancel()
 
     def _next_chunk(self) -> None:

@@ -3,7 +3,8 @@
 Owns the bounds on connections: of all, of one user, of one process; the last places are kept for root and the sidecar's
 own user. If a new client finds no place, the user with the most connections loses the one that has been idle for
 longest. So no user can lock out another, and idle processes, however many, cannot lock out a new client. A connection
-is not idle while it watches, holds a service, or waits for an answer. If none is idle, the new client is refused.
+is not idle while it watches, holds a service, or waits for an answer. Nobody loses one to a user who has as many: if
+neither this user nor one who has more has an idle one, the new client is refused.
 
 Everything is counted as it changes, so that a connection costs the same whatever the number of others.
 """
@@ -88,9 +89,11 @@ class Places(Generic[P]):
         of_user, total = self._users[caller.uid], len(self._taken)
         if not kept_for_us and of_user >= self.limits.of_user:
             to_blame = [caller.uid]
+            why = f"user {caller.uid} has {of_user} connections, as many as one user may, and none of them is idle"
         elif total >= self.limits.all - (0 if kept_for_us else self.limits.kept):
             users = self._users.most_common()
             to_blame = [uid for uid, number in users if uid == caller.uid or number > of_user + 1]
+            why = f"the sidecar has {total} clients, and none is idle of user {caller.uid} or of one with more of them"
         else:
             return ""
         most = ", ".join(f"{number} of user {uid}" for uid, number in self._users.most_common(3))
@@ -99,8 +102,8 @@ class Places(Generic[P]):
             crowded(f"{total} clients at the local socket, {most}: those idle for longest are closed")
             return ""
         dropped["client_too_many"] += 1
-        crowded(f"{total} clients at the local socket, {most}, and none of them idle: more are refused")
-        return f"the sidecar has {total} clients, and none is idle: close some connections"
+        crowded(f"{total} clients at the local socket, {most}: one more of user {caller.uid} is refused, since {why}")
+        return f"{why}: close some connections"
 
     def take(self, connection: P) -> None:
         self._taken[connection] = None

@@ -26,6 +26,16 @@ def raise_descriptors(wanted: int = WANTED) -> int:
     return better
 
 
+def descriptors_limit() -> int | None:
+    """The limit of descriptors of this process now; None: it has none."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def for_local_clients(limit: int) -> int:
     """The clients of the local socket for which there is room below this limit of the process: at most half of it."""
     return min(LOCAL_CLIENTS_MAX, limit // 2)

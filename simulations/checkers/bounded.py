@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from enum import Enum
 from typing import Any
 
-from gossipreg.core.failure import pairs, prober, suspicion
+from gossipreg.core.failure import detector, pairs, prober, suspicion
 from gossipreg.core.failure.flap_damping import returns_max
 from gossipreg.core.gossip import answered_requests, dissemination, pulls, reconcile
 from gossipreg.core.local import own_address
@@ -65,7 +65,7 @@ BOUNDS: dict[str, Bound] = {
     "Context.counts": _exactly(256),
     "Context.effects": _exactly(0),
     "Handshake._complained": _exactly(handshake._COMPLAINTS_MAX),
-    "FailureDetector._checked": _known,
+    "FailureDetector._checked": _exactly(detector.CHECKS_MAX),
     "Departure._neighbours": lambda node, _ever: 2 * node.config.fanout_ring,
     "Prober._probes": _exactly(prober._PROBES_MAX),
     "Prober._voided": _SUSPECTS,

@@ -118,6 +118,11 @@ def test_a_refused_name_is_an_error_at_once(run: Run, talking: TalkingSidecar) -
     run(program)
 
 
+def waiting(service: aio.AsyncService) -> int:
+    """How many wait for a change of this service."""
+    return len(service.service.feed.waiters._calls)
+
+
 def test_a_cancelled_wait_leaves_nothing_behind_in_trio(talking: TalkingSidecar) -> None:
     async def program() -> None:
         async with aio.connect(str(talking.path)) as registry:
@@ -126,6 +131,7 @@ def test_a_cancelled_wait_leaves_nothing_behind_in_trio(talking: TalkingSidecar)
             with trio.move_on_after(0.05) as scope:
                 await web.wait(1, timeout=BOUND_S)
             assert scope.cancelled_caught
+            assert waiting(web) == 0
             talking.change("added", at(1))
             assert len(await web.wait()) == 1
 
@@ -139,6 +145,7 @@ def test_a_cancelled_wait_leaves_nothing_behind_in_asyncio(talking: TalkingSidec
             await web.lookup()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(web.wait(1, timeout=BOUND_S), 0.05)
+            assert waiting(web) == 0
             talking.change("added", at(1))
             assert len(await web.wait()) == 1
 
@@ -153,14 +160,18 @@ def test_a_loop_that_ended_during_a_wait_does_not_stop_the_watcher(talking: Talk
     async def wait() -> Any:
         await web.wait(1, timeout=BOUND_S)
 
-    waiting = loop.create_task(wait())
-    loop.run_until_complete(web.lookup())
-    loop.run_until_complete(asyncio.sleep(0))
-    waiting.cancel()
-    loop.run_until_complete(asyncio.gather(waiting, return_exceptions=True))
+    async def until_it_waits() -> None:
+        await web.lookup()
+        while not waiting(web):
+            await asyncio.sleep(0)
+
+    task: Any = loop.create_task(wait())
+    loop.run_until_complete(asyncio.wait_for(until_it_waits(), BOUND_S))
+    task._log_destroy_pending = False  # the wait goes on, and its loop is closed: that is the test
     loop.close()
     talking.change("added", at(1))
     assert len(web.service.wait(1, timeout=BOUND_S)) == 1
+    assert waiting(web) == 0
     registry.close()
 
 

@@ -81,3 +81,31 @@ def test_messages_come_whole_and_a_slow_reader_is_told(sent: list[list[int]], re
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outgoing, "MAX_QUEUE_BYTES", LIMIT_BYTES)
         trio.run(run)
+
+
+async def test_a_client_that_is_cut_off_while_it_sends_sees_a_plain_end() -> None:
+    ours, theirs = socket.socketpair()
+    for one in (ours, theirs):
+        one.setblocking(False)
+    out = Outgoing(ours, AllClients(), Counter(), lambda _code, _message: LAST)
+    theirs.send(b"a request that nobody reads any more")
+    received = bytearray()
+    async with trio.open_nursery() as nursery:
+        out.nursery = nursery
+        for number in range(100):
+            out.push(*framed(number, [100_000]))
+        assert out.ending, "it is cut off"
+        nursery.start_soon(_receive_some, theirs, received)
+    out.close()
+    ours.close()
+    while data := theirs.recv(100_000):  # not ECONNRESET
+        received += data
+    theirs.close()
+    assert unframed(bytes(received))[-1] is LAST
+
+
+async def _receive_some(sock: socket.socket, received: bytearray) -> None:
+    """Until the connection's nursery is cancelled."""
+    while True:
+        await trio.lowlevel.wait_readable(sock)
+        received += sock.recv(100_000)

@@ -82,6 +82,29 @@ def test_the_one_that_asked_longest_ago_makes_room() -> None:
     assert (first.ended, second.ended, watcher.ended) == (False, True, False)
 
 
+def test_a_refusal_names_only_users_whose_connections_were_looked_at() -> None:
+    places: Places[Connected] = Places(LIMITS)
+    taken = [Connected(Caller(uid, pid), idle) for pid, (uid, idle) in enumerate(
+        [(5001, False)] * 3 + [(5002, True)] * 2 + [(5003, False)])]  # fmt: skip
+    for one in taken:
+        places.take(one)
+    logged: list[str] = []
+    fault = places.fault(Caller(5003, 99), Counter(), logged.append)
+    assert fault == (
+        "the sidecar has 6 clients, and none is idle of user 5003 or of one with more of them: close some connections"
+    )
+    assert "one more of user 5003 is refused" in logged[0]
+    assert not any(one.ended for one in taken), "5002 has no more than 5003 would have, and keeps its idle ones"
+
+
+def test_a_refusal_by_the_limit_of_one_user_says_so() -> None:
+    places: Places[Connected] = Places(LIMITS)
+    for pid in range(4):
+        places.take(Connected(Caller(5001, pid), idle=False))
+    fault = places.fault(Caller(5001, 99), Counter(), lambda _: None)
+    assert fault.startswith("user 5001 has 4 connections, as many as one user may, and none of them is idle")
+
+
 def test_every_limit_of_the_system_leaves_room_for_each_kind_of_client() -> None:
     for limit in range(256, 2 * WANTED, 97):
         local, http = for_local_clients(limit), for_http_clients(limit)

@@ -26,10 +26,18 @@ async def test_a_client_that_does_not_read_its_answers_is_not_read(sidecar: Side
         await other.call("register", name="web", port=port)
     request = encode_request(1, "lookup", {"name": "web"})
     sent = 0
-    with trio.move_on_after(0.5):
+
+    async def send() -> None:
+        nonlocal sent
         while True:
             await client.stream.send_all(request * 100)
             sent += 100
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        with trio.fail_after(GENEROUS_S):
+            await trio.testing.wait_all_tasks_blocked(0.05)  # nobody reads, so nobody can write
+        nursery.cancel_scope.cancel()
     assert sent * len(request) < 4 * MAX_QUEUE_BYTES
     assert (await other.call("info"))["name"] == "tested"
     [waiting] = [one.outgoing.waiting_bytes for one in sidecar.socket.places if one.outgoing.waiting_bytes]

@@ -29,6 +29,10 @@ from gossipreg.core.table.table import Table
 from gossipreg.model import Address, NodeId, Rank
 from gossipreg.wire.messages import Ack, Nack, PingReq, Probe
 
+CHECKS_MAX = 64
+"""Addresses that are checked in one period because something other than a probe was refused there. It need not be a
+member's: a greeting from a spoofed address is answered too, and each check walks the ring."""
+
 
 class FailureDetector:
     """Implements `interface.Detector`, where each method is described."""
@@ -178,7 +182,7 @@ class FailureDetector:
     def _check(self, address: Address) -> None:
         """Probe the member that has this address, at most once a period: something else than a probe was refused
         there."""
-        if address in self._checked:
+        if address in self._checked or len(self._checked) >= CHECKS_MAX:
             return
         self._checked[address] = None
         for id in self._ring.neighbours(self._context.config.fanout_ring) + list(self._ring.successors()):

@@ -6,20 +6,20 @@ import pytest
 import gossipreg
 from gossipreg.client.registry import Registry
 from tests.client.adapters.programs import PROGRAMS
-from tests.client.adapters.servers import BOUND_S, Instance
+from tests.client.adapters.servers import BOUND_S, HttpInstance
 from tests.client.talking_sidecar import TalkingSidecar, at
 
 
 @pytest.fixture
-def instances() -> Iterator[list[Instance]]:
-    running = [Instance() for _ in range(3)]
+def instances() -> Iterator[list[HttpInstance]]:
+    running = [HttpInstance() for _ in range(3)]
     yield running
     for one in running:
         one.stop()
 
 
 @pytest.fixture
-def registry(talking: TalkingSidecar, instances: list[Instance]) -> Iterator[Registry]:
+def registry(talking: TalkingSidecar, instances: list[HttpInstance]) -> Iterator[Registry]:
     """`billing` has all instances, `other` the last one alone."""
     shapes = [at(one.port, service="billing", address="127.0.0.1") for one in instances]
     talking.services["billing"] = shapes

@@ -20,7 +20,7 @@ from typing import Any, Self
 BOUND_S = 30.0
 
 
-class Instance:
+class HttpInstance:
     """A server on a port of its own. `answers` maps a path to the status that it answers instead."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -61,7 +61,7 @@ class _Server(ThreadingHTTPServer):
         """Clients go away in these tests."""
 
 
-def _handler(instance: Instance) -> type[BaseHTTPRequestHandler]:
+def _handler(instance: HttpInstance) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = BOUND_S

@@ -9,7 +9,7 @@ import trio
 
 from gossipreg.client.registry import Registry
 from scripts.tools.wait import wait_for
-from tests.client.adapters.servers import BOUND_S, Instance
+from tests.client.adapters.servers import BOUND_S, HttpInstance
 
 httpx = pytest.importorskip("httpx")
 aiohttp = pytest.importorskip("aiohttp")
@@ -26,11 +26,11 @@ def neutral(registry: Registry) -> None:
     assert (stats["in_flight"], stats["neutral"], stats["failures"], stats["attempts"]) == (0, 1, 0, 1)
 
 
-def arrived(instances: list[Instance]) -> bool:
+def arrived(instances: list[HttpInstance]) -> bool:
     return any(one.seen for one in instances)
 
 
-def test_a_cancelled_httpx_request_in_trio_is_neutral(registry: Registry, instances: list[Instance]) -> None:
+def test_a_cancelled_httpx_request_in_trio_is_neutral(registry: Registry, instances: list[HttpInstance]) -> None:
     async def program() -> None:
         transport = AsyncServiceTransport(registry, deadline=BOUND_S)
         async with httpx.AsyncClient(transport=transport, timeout=None) as client, trio.open_nursery() as nursery:
@@ -44,7 +44,7 @@ def test_a_cancelled_httpx_request_in_trio_is_neutral(registry: Registry, instan
 
 @pytest.mark.parametrize("library", ["httpx", "aiohttp"])
 def test_a_cancelled_request_in_asyncio_is_neutral(
-    library: str, registry: Registry, instances: list[Instance]
+    library: str, registry: Registry, instances: list[HttpInstance]
 ) -> None:  # fmt: skip
     async def program() -> None:
         session: Any

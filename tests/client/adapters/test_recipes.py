@@ -11,7 +11,7 @@ import trio
 
 import gossipreg
 from gossipreg.client.registry import Registry
-from tests.client.adapters.servers import Instance
+from tests.client.adapters.servers import HttpInstance
 
 PAGE = Path(gossipreg.__file__).parent / "docs" / "client.md"
 RECIPES = {
@@ -32,7 +32,7 @@ def test_the_page_has_a_recipe_for_each_library() -> None:
     ],
     ids=["httpx", "requests", "httpx-asyncio", "httpx-trio", "aiohttp"],
 )  # fmt: skip
-def test_a_recipe_reaches_the_service(name: str, run: Any, registry: Registry, instances: list[Instance]) -> None:
+def test_a_recipe_reaches_the_service(name: str, run: Any, registry: Registry, instances: list[HttpInstance]) -> None:
     pytest.importorskip(name.split(",")[0])
     for one in instances:
         one.answers["/charge"] = 200

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 import gossipreg
 from gossipreg.client.registry import Registry
 from tests.client.adapters.programs import PROGRAMS
-from tests.client.adapters.servers import BOUND_S, Instance
+from tests.client.adapters.servers import BOUND_S, HttpInstance
 from tests.client.talking_sidecar import TalkingSidecar, at
 
 START = datetime.now(UTC) - timedelta(days=1)
@@ -75,8 +75,8 @@ def registry(talking: TalkingSidecar) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def instances() -> Iterator[list[Instance]]:
-    running: list[Instance] = []
+def instances() -> Iterator[list[HttpInstance]]:
+    running: list[HttpInstance] = []
     yield running
     for one in running:
         one.stop()
@@ -89,15 +89,15 @@ def program(request: pytest.FixtureRequest, registry: Registry, authority: Autho
     program.close()
 
 
-Serve = Callable[[str, str, dict[str, str]], Instance]
+Serve = Callable[[str, str, dict[str, str]], HttpInstance]
 
 
 @pytest.fixture
-def serve(instances: list[Instance], talking: TalkingSidecar, authority: Authority) -> Serve:
+def serve(instances: list[HttpInstance], talking: TalkingSidecar, authority: Authority) -> Serve:
     """(service, name of the certificate, meta) of another instance."""
 
-    def serve(service: str, certificate: str, meta: dict[str, str]) -> Instance:
-        one = Instance(authority.server(certificate))
+    def serve(service: str, certificate: str, meta: dict[str, str]) -> HttpInstance:
+        one = HttpInstance(authority.server(certificate))
         instances.append(one)
         shape = at(one.port, service=service, address="127.0.0.1", meta=meta)
         talking.services.setdefault(service, []).append(shape)

@@ -7,10 +7,10 @@ import pytest
 
 from gossipreg.config import Config, lan
 from gossipreg.core.context import Context
-from gossipreg.core.failure.detector import FailureDetector
+from gossipreg.core.failure.detector import CHECKS_MAX, FailureDetector
 from gossipreg.core.failure.facts import Acked, CutOff, DeclaredDead, FailureFact, Hidden
 from gossipreg.core.failure.interface import Detector
-from gossipreg.core.failure.prober import ProbeDue
+from gossipreg.core.failure.prober import Period, ProbeDue
 from gossipreg.core.failure.suspicion import NextRound
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Outbox
@@ -19,7 +19,7 @@ from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.core.timers import Timers
-from gossipreg.model import NodeId, Rank
+from gossipreg.model import Address, NodeId, Rank
 from gossipreg.wire.messages import Ack, Claim, Message, Nack, PingReq, Probe
 from gossipreg.wire.seal import Sealer
 from simulations.baselines.config import lifeguard
@@ -129,6 +129,22 @@ def suspected(bench: Bench, detector: FailureDetector, *, refused: bool) -> Spea
         bench.run(detector, START + bench.channel.bound_s(suspect.id), heard=False)
     assert detector.suspicion(suspect.id) is not None
     return suspect
+
+
+def test_refused_addresses_of_no_member_are_checked_within_a_bound() -> None:
+    bench = Bench(2)
+    detector, (first, second) = bench.ours(), bench.peers
+    detector.on_refused(first.address)
+    [probe] = bench.sent()[first.id]
+    assert isinstance(probe, Probe), "something else than a probe was refused at a member's address"
+    for port in range(1, 2 * CHECKS_MAX):
+        detector.on_refused(Address("192.0.2.1", port))
+    assert len(detector._checked) == CHECKS_MAX
+    detector.on_refused(second.address)
+    assert not any(bench.sent().values())
+    detector.on_timer(Period(), START + lan.period_s)
+    bench.sent()
+    assert len(detector._checked) == 0, "in each period anew"
 
 
 def test_a_suspect_is_declared_dead_after_a_nack_and_the_floor() -> None:
