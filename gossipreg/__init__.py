@@ -7,6 +7,7 @@ The map of the package. A module imports only from lines above its own, which a 
     durations        250ms, 5s, 2m, 1h
     generation       the number of a start: larger than those of all starts before
     retry            growing waits between attempts
+    timers           names with the time at which each is due
     weights          random choices by the weights of instances
     socket_path      where the local socket is
     systemd_job      whether systemd restarts the unit that we run in
@@ -15,6 +16,7 @@ The map of the package. A module imports only from lines above its own, which a 
     config           the settings of a member
     net/             the sockets under daemon and gateways: listening, a free port, accepting, unix socket files
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
+    journal/         replicated logs that are silent when idle; nothing in the sidecar uses them yet. Pure
     core/            the protocol, in rooms: table/, session/, gossip/, failure/, local/, and node, which composes
                      them. Pure: time and bytes go in, effects come out; no clock, no socket, no global
                      randomness, so one seed replays a cluster

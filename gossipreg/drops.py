@@ -20,6 +20,7 @@ DROPS: dict[str, str] = {
     "too_long": "larger than a datagram may be",
     "truncated": "a message is longer than the datagram",
     "bad_message": "a message does not have the form of its kind",
+    "bad_configuration": "the voters of a journal cannot be read",
     "bad_value": "a value in a row cannot be read: it is ignored, the rest of the row is used",
     # what came: from whom
     "unbound": "from a process that has not proven its identity yet: a handshake is begun",

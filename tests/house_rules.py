@@ -62,11 +62,12 @@ WITH_SOCKETS = ("net", "daemon", "gateway", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         *("errors", "model", "generation", "drops", "durations", "retry", "weights", "tuning"),
-        *("socket_path", "systemd_job", "callers", "rights"),
+        *("socket_path", "systemd_job", "callers", "rights", "timers"),
     ),
     ("config", "net", "feed"),
     ("wire",),
-    ("core.effects", "core.timers", "core.context"),
+    ("journal",),
+    ("core.effects", "core.context"),
     ("core.table",),
     ("core.session",),
     ("core.gossip", "core.failure"),

@@ -18,11 +18,14 @@ from tests.wiring_rules import Wiring, row_writes
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 400
-PURE = ("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "config", "wire", "core")
+PURE = (
+    *("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "timers", "config", "wire"),
+    *("journal", "core"),
+)
 
 MAPPED = (
     *("client", "client/picking", "client/watching", "client/adapters"),
-    *("core", "core/table", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net"),
+    *("journal", "core", "core/table", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net"),
 )
 """Folders whose map names all their files."""
 
@@ -202,7 +205,8 @@ def test_a_long_name_of_a_test_is_found_in_classes_too() -> None:
     [
         ("gossipreg.core.node", "from gossipreg.daemon import pump"),
         ("gossipreg.core.node", "import gossipreg.cli.commands"),
-        ("gossipreg.core.timers", "from gossipreg.core.table.row import Row"),
+        ("gossipreg.timers", "from gossipreg.core.table.row import Row"),
+        ("gossipreg.journal.replica", "from gossipreg.core.node import Node"),
         ("gossipreg.core.table.row", "from gossipreg.core.session.channel import Channel"),
         ("gossipreg.core.session.channel", "from gossipreg.core.gossip import pulls"),
         ("gossipreg.core.gossip.pulls", "from gossipreg.core.failure.prober import Prober"),
@@ -251,7 +255,7 @@ def test_a_wrong_import_is_found(name: str, source: str) -> None:
             "gossipreg.core.local.own_row",
             "from gossipreg.core.gossip.pulls import Pulls\nimport gossipreg.core.context",
         ),
-        ("gossipreg.core.context", "from gossipreg.core.timers import Timers"),
+        ("gossipreg.core.context", "from gossipreg.timers import Timers"),
         ("gossipreg.core.inspect", "from gossipreg.core.view import View"),
         ("gossipreg.daemon.main", "import gossipreg\nfrom gossipreg import __version__"),
         ("gossipreg.cli.wait", "from gossipreg.client import Client"),

@@ -3,7 +3,6 @@
 The tools of all parts:
 
     effects    what the core asks of the world: datagrams to send, changes, events
-    timers     names with the time at which each is due
     context    settings, the time of the current input, timers, randomness, counters
 
 The rooms. Each one imports only rooms above it in this list; gossip and failure do not import each other:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from gossipreg.config import Config
 from gossipreg.core.effects import Effect, Event
-from gossipreg.core.timers import Timers
 from gossipreg.model import PROTOCOL, Address, NodeId, ProtocolRange
+from gossipreg.timers import Timers
 
 
 @dataclass(slots=True)

@@ -44,9 +44,9 @@ from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.membership import MembershipIndex
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
-from gossipreg.core.timers import Timers
 from gossipreg.errors import BadDatagram
 from gossipreg.model import Address, Member, NodeId
+from gossipreg.timers import Timers
 from gossipreg.wire import codec
 from gossipreg.wire.messages import (
     Claim,

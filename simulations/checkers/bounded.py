@@ -13,8 +13,8 @@ from gossipreg.core.session import handshake, outbox, path_mtu, sessions
 from gossipreg.core.table import catalog
 from gossipreg.core.table.own_content import OwnContent
 from gossipreg.core.table.row import Row
-from gossipreg.core.timers import Timers
 from gossipreg.model import MAX_SERVICES_A_ROW
+from gossipreg.timers import Timers
 from gossipreg.wire.seal import MAX_SUBKEYS
 from simulations.checkers.checker import Checker
 from simulations.host import Host

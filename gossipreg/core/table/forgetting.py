@@ -12,8 +12,8 @@ from sys import float_info
 
 from gossipreg.config import Config
 from gossipreg.core.table.row import Row, State
-from gossipreg.core.timers import Timers
 from gossipreg.model import NodeId
+from gossipreg.timers import Timers
 
 
 class Forgetting:

@@ -18,8 +18,8 @@ from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
-from gossipreg.core.timers import Timers
 from gossipreg.model import Address, NodeId, Rank
+from gossipreg.timers import Timers
 from gossipreg.wire.messages import Ack, Claim, Message, Nack, PingReq, Probe
 from gossipreg.wire.seal import Sealer
 from simulations.baselines.config import lifeguard

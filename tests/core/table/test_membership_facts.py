@@ -10,8 +10,8 @@ from gossipreg.core.table.facts import HiddenRowChanged, LeftRing, LeftTable, Pr
 from gossipreg.core.table.layout import KIND_SERVICE
 from gossipreg.core.table.membership import MembershipIndex
 from gossipreg.core.table.ring import Ring
-from gossipreg.core.timers import Timers
 from gossipreg.model import Address, BootId
+from gossipreg.timers import Timers
 from tests.core.table.tables import CONFIG, GENERATION, kill, node, owner, pull, table
 
 HOME = (Address("127.0.0.1", 1),)

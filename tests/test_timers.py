@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gossipreg.core.timers import Timers
+from gossipreg.timers import Timers
 
 names = st.integers(0, 5)
 dues = st.integers(0, 20).map(float)

@@ -1,0 +1,31 @@
+"""Journals: replicated logs that are silent when idle. Pure as the core: messages, the time, and completed writes come
+in; effects go out.
+
+A journal is a Raft log (Ongaro and Ousterhout 2014) with ballots for terms, and without heartbeats: the registry says
+who lives, and who claims to lead. The registry decides only who stands, and when; safety rests on promises and
+majorities alone. A journal is consistent where the registry is available: without a majority of its disks it waits.
+
+    journals       all journals of one sidecar: composes the replicas
+    replica        one replica of one journal: composes the parts below
+    replica_data   what the parts work on: log, promise, state, the leader that was heard
+    leaderless     whether nobody leads, seen from here, and the wait before standing
+    standing       pre-vote, election
+    voting         the answers to candidates
+    following      a follower: takes entries, or the whole state
+    leading        a leader: appends, counts, commits
+    progress       how far one follower is, and what is sent to it
+    confirmations  proof of leadership without a write
+    handover       back to the owner
+    copies         which members should hold copies
+    replacing      makes copies, replaces voters that are gone
+    log            the entries, the ballots, the configurations
+    disk           one transaction at a time, and what waits for it
+    state          records, changed by a state machine
+    membership     what a journal asks of the registry
+    messages       what replicas say to each other
+    effects        what the journals ask of the world
+    values         the configuration as bytes
+    model          ballots, positions, entries, configurations
+    tuning         times and bounds
+    context        what all journals of a sidecar share
+"""

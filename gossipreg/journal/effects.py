@@ -1,0 +1,176 @@
+"""What the journals of a sidecar ask of the world, and what they tell. They return lists of these."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from gossipreg.journal.messages import ReplicaMessage
+from gossipreg.journal.model import (
+    Ballot,
+    Configuration,
+    JournalId,
+    LogEntry,
+    Position,
+    ReplicaId,
+)
+from gossipreg.model import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send this over the stream to that member; open one if there is none. If it cannot be delivered, or if it may not
+    have been, the stream is reported as closed."""
+
+    node: NodeId
+    message: ReplicaMessage
+
+
+@dataclass(frozen=True, slots=True)
+class LogBase:
+    """What a log begins with: everything up to here is in the state, and its entries are gone."""
+
+    position: Position
+    led_ms: int
+    configuration: Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class WriteJournal:
+    """One transaction on the disk. It is reported as written once it will survive a loss of power, or as failed.
+    Transactions of all journals are written in the order in which they were asked for; in this one, the steps are done
+    in the order of the fields."""
+
+    number: int
+    """Counts up, over all journals of a sidecar."""
+    journal: JournalId
+    replica: ReplicaId
+    owner: NodeId
+    promised: Ballot | None = None
+    reset: LogBase | None = None
+    """Throw away log and state, and begin with this."""
+    truncate_after: int | None = None
+    """Remove the entries above this index."""
+    entries: tuple[LogEntry, ...] = ()
+    records: tuple[tuple[bytes, bytes | None], ...] = ()
+    """Changes of the state; None removes."""
+    applied: int | None = None
+    """The index up to which `records` and those of earlier writes have the state."""
+    base: LogBase | None = None
+    """Remove the entries up to here."""
+
+    @property
+    def size_bytes(self) -> int:
+        entries = sum(len(entry.data) + 64 for entry in self.entries)
+        return entries + sum(len(key) + len(value or b"") for key, value in self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveJournal:
+    """Remove this replica from the disk, in the order of the other writes."""
+
+    journal: JournalId
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """Read entries of this journal from the disk: from this index on, at most so many bytes, at least one entry."""
+
+    journal: JournalId
+    first: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLeadership:
+    """Say in our row that we lead this journal with this ballot."""
+
+    journal: JournalId
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawClaim:
+    """Take that claim out of our row."""
+
+    journal: JournalId
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """Our first entry with this ballot is committed: from now on we may act for this journal."""
+
+    journal: JournalId
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """We are about to hand this journal back to its owner: begin nothing new for it."""
+
+    journal: JournalId
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The owner did not take over: go on."""
+
+    journal: JournalId
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Deposed:
+    """We do not act for this journal any more. Entries that were waiting have an unknown outcome."""
+
+    journal: JournalId
+    ballot: Ballot
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedEntry:
+    """This committed entry is in the state of our replica."""
+
+    journal: JournalId
+    entry: LogEntry
+
+
+class ProposalOutcome(Enum):
+    COMMITTED = "committed"
+    UNKNOWN = "unknown"
+    """It may be committed later, or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a proposal. `ticket` is the one that it was made with."""
+
+    journal: JournalId
+    ticket: int
+    outcome: ProposalOutcome
+    index: int
+    copies: int
+    """Disks of voters that hold it now; 0 if it is not committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A majority had promised nothing above our ballot after this number was asked for: we led at that time."""
+
+    journal: JournalId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """Something that an operator may want to read: one log line."""
+
+    kind: str
+    fields: tuple[tuple[str, str | int | float], ...] = ()
+
+
+JournalEffect = (
+    SendMessage | WriteJournal | RemoveJournal | ReadLog | ClaimLeadership | WithdrawClaim | Established | Pausing
+    | Resumed | Deposed | AppliedEntry | Settled | Confirmed | JournalEvent
+)  # fmt: skip

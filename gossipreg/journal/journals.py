@@ -1,0 +1,267 @@
+"""All journals of one sidecar: composes the replicas. Members, messages, completed writes, the time and commands come
+in; effects go out.
+
+Owns: which replicas are here, and which of them gets an input. Never knows: streams, files, clocks. Each input is
+complete before the next one begins. A replica that was asked for and is not here is answered as lost: it never votes or
+acknowledges under that id again.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+
+from gossipreg.journal.context import JournalContext
+from gossipreg.journal.effects import JournalEffect, LogBase, RemoveJournal, SendMessage
+from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.membership import JournalMembership
+from gossipreg.journal.messages import (
+    Append,
+    ConfirmLeader,
+    HandOver,
+    InstallState,
+    PreVote,
+    ReplicaDismissed,
+    ReplicaLost,
+    ReplicaMessage,
+    ReplicaRefused,
+    ReplicaTaken,
+    RequestVote,
+    TakeReplica,
+)
+from gossipreg.journal.model import (
+    JOURNAL_ID_BYTES,
+    NO_BALLOT,
+    REPLICA_ID_BYTES,
+    START,
+    Configuration,
+    JournalId,
+    LogEntry,
+    ReplicaId,
+    ReplicaPlace,
+)
+from gossipreg.journal.replica import Replica
+from gossipreg.journal.replica_data import StoredReplica
+from gossipreg.journal.state import StateMachine
+from gossipreg.journal.tuning import JournalTuning
+from gossipreg.model import NodeId
+
+_ASKS = (Append, InstallState, PreVote, RequestVote, ConfirmLeader, HandOver)
+"""What a replica that is lost answers."""
+
+NOBODY = LogBase(START, 0, Configuration(()))
+"""With this a new copy begins: it does not know yet who votes."""
+
+
+class Journals:
+    def __init__(
+        self,
+        tuning: JournalTuning,
+        *,
+        node: NodeId,
+        host: bytes,
+        membership: JournalMembership,
+        machine: Callable[[JournalId], StateMachine],
+        stored: Iterable[StoredReplica],
+        takes_copies: bool,
+        rng: random.Random,
+        entropy: Callable[[int], bytes],
+        now: float,
+    ) -> None:
+        """`stored` is what the disk holds; `machine` makes the state machine of a journal; `host` says which machine
+        this is; `takes_copies`: whether other members' journals may be kept here."""
+        self._context = JournalContext(tuning, node, membership, rng, entropy, now)
+        self._host = host
+        self._machine = machine
+        self._takes_copies = takes_copies
+        self._at_work: set[JournalId] = set()
+        self.replicas: dict[JournalId, Replica] = {}
+        for replica in stored:
+            self._add(replica)
+
+    def _add(self, stored: StoredReplica) -> Replica:
+        replica = Replica(self._context, stored, self._machine(stored.journal), self._at_work)
+        self.replicas[stored.journal] = replica
+        return replica
+
+    # -- what is known -----------------------------------------------------------------------------------------------
+
+    @property
+    def own(self) -> JournalId | None:
+        """The journal of this sidecar, if it was opened."""
+        return next((id for id, replica in self.replicas.items() if replica.data.owner == self._context.node), None)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self._context.counts
+
+    def next_deadline(self) -> float:
+        return self._context.timers.next_due()
+
+    # -- inputs ------------------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[JournalEffect]:
+        return self.members_changed(now)
+
+    def members_changed(self, now: float) -> list[JournalEffect]:
+        """The answers of the membership changed."""
+        self._context.now = now
+        for replica in self.replicas.values():
+            replica.look()
+        return self._settle()
+
+    def receive(self, node: NodeId, message: ReplicaMessage, now: float) -> list[JournalEffect]:
+        """A message from the process of this member."""
+        self._context.now = now
+        replica = self.replicas.get(message.journal)
+        if isinstance(message, TakeReplica):
+            self._on_take(node, message)
+        elif replica is not None and replica.data.replica == message.receiver:
+            if isinstance(message, ReplicaDismissed):
+                self._remove(message.journal)
+            else:
+                replica.receive(node, message)
+        elif isinstance(message, _ASKS):
+            self._send_lost(node, message)
+        return self._settle()
+
+    def closed(self, node: NodeId, now: float) -> list[JournalEffect]:
+        """The stream to this member broke, or could not be opened."""
+        self._context.now = now
+        for replica in self.replicas.values():
+            replica.closed(node)
+        return self._settle()
+
+    def written(self, number: int, journal: JournalId, now: float) -> list[JournalEffect]:
+        self._context.now = now
+        if (replica := self.replicas.get(journal)) is not None:
+            replica.written(number)
+        return self._settle()
+
+    def write_failed(self, now: float) -> list[JournalEffect]:
+        """The database failed: no replica takes part until `reopened`."""
+        self._context.now = now
+        for replica in self.replicas.values():
+            replica.write_failed()
+        return self._settle()
+
+    def reopened(self, stored: Iterable[StoredReplica], now: float) -> list[JournalEffect]:
+        """The database was closed, opened and read: begin again with what it holds."""
+        self._context.now = now
+        self.replicas.clear()
+        for replica in stored:
+            self._add(replica)
+        return self.members_changed(now)
+
+    def read(self, journal: JournalId, entries: tuple[LogEntry, ...], now: float) -> list[JournalEffect]:
+        self._context.now = now
+        if (replica := self.replicas.get(journal)) is not None:
+            replica.read(entries)
+        return self._settle()
+
+    def advance(self, now: float) -> list[JournalEffect]:
+        """Fire the timers that are due."""
+        self._context.now = now
+        for name, _ in self._context.timers.pop_due(now):
+            replica = self.replicas.get(name.journal)  # type: ignore[attr-defined]  # all our timers name theirs
+            if replica is not None:
+                replica.on_timer(name)
+                self._settle_all()
+        return self._settle()
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def open(self, now: float) -> tuple[JournalId, list[JournalEffect]]:
+        """The journal of this sidecar; opens it if there is none. It has one voter at first, and gets the others as
+        soon as there are members that take copies. Raises ProposalRefused if this sidecar is not in sync."""
+        self._context.now = now
+        if (own := self.own) is not None:
+            return own, self._settle()
+        if self._context.membership.synced_at is None:
+            raise ProposalRefused("not_synced", "this sidecar is not in sync yet: try again in a moment")
+        entropy = self._context.entropy
+        journal, id = JournalId(entropy(JOURNAL_ID_BYTES)), ReplicaId(entropy(REPLICA_ID_BYTES))
+        place = ReplicaPlace(id, self._context.node, self._host)
+        base = LogBase(START, 0, Configuration((place,)))
+        self._create(journal, id, self._context.node, base).look()
+        return journal, self._settle()
+
+    def propose(self, journal: JournalId, data: bytes, ticket: int, now: float) -> list[JournalEffect]:
+        """Append an entry to a journal that is led here; `Settled` says what became of it. Raises ProposalRefused."""
+        self._context.now = now
+        replica = self.replicas.get(journal)
+        if replica is None or replica.leading is None:
+            raise ProposalRefused("unavailable", "this sidecar does not lead that journal")
+        replica.leading.propose(data, ticket)
+        return self._settle()
+
+    def confirm(self, journal: JournalId, number: int, now: float) -> list[JournalEffect]:
+        """Prove that we lead this journal: `Confirmed` with this number follows if we do. Raises ProposalRefused."""
+        self._context.now = now
+        replica = self.replicas.get(journal)
+        if replica is None or replica.leading is None or not replica.leading.established:
+            raise ProposalRefused("unavailable", "this sidecar does not lead that journal")
+        if not replica.leading.confirmations.begin(number):
+            raise ProposalRefused("busy", "too many proofs of leadership are under way")
+        return self._settle()
+
+    def retire(self, now: float) -> list[JournalEffect]:
+        """Give up all replicas: this data directory was used by another process of ours."""
+        self._context.now = now
+        for journal in [*self.replicas]:
+            self._remove(journal)
+        return self._settle()
+
+    # -- copies ------------------------------------------------------------------------------------------------------
+
+    def _create(self, journal: JournalId, id: ReplicaId, owner: NodeId, base: LogBase) -> Replica:
+        replica = self._add(StoredReplica(journal, id, owner, NO_BALLOT, base, (), {}, 0))
+        replica.data.disk.reset(base, {})
+        return replica
+
+    def _on_take(self, node: NodeId, message: TakeReplica) -> None:
+        """Begin a copy, and say so when it is on the disk. Asked twice: the same copy, as long as it is empty."""
+        replica = self.replicas.get(message.journal)
+        reason = self._why_not(replica)
+        if reason:
+            refused = ReplicaRefused(
+                journal=message.journal, sender=ReplicaId(b""), receiver=message.sender, number=message.number,
+                reason=reason,
+            )  # fmt: skip
+            self._send(node, refused)
+            return
+        if replica is None:
+            id = ReplicaId(self._context.entropy(REPLICA_ID_BYTES))
+            replica = self._create(message.journal, id, message.owner, NOBODY)
+        taken = ReplicaTaken(
+            journal=message.journal, sender=replica.data.replica, receiver=message.sender, number=message.number
+        )
+        replica.data.send_when_written(node, taken)
+
+    def _why_not(self, replica: Replica | None) -> str:
+        if not self._takes_copies:
+            return "this sidecar takes no copies of other journals"
+        if replica is not None and (replica.data.log.base != NOBODY or replica.data.log.last != START):
+            return "this sidecar has a copy of that journal already"
+        return ""
+
+    def _remove(self, journal: JournalId) -> None:
+        replica = self.replicas.pop(journal)
+        replica.end()
+        self._context.effects.append(RemoveJournal(journal, replica.data.replica))
+
+    def _send_lost(self, node: NodeId, message: ReplicaMessage) -> None:
+        lost = ReplicaLost(journal=message.journal, sender=message.receiver, receiver=message.sender)
+        self._send(node, lost)
+
+    def _send(self, node: NodeId, message: ReplicaMessage) -> None:
+        self._context.effects.append(SendMessage(node, message))
+
+    # -- the end of an input -----------------------------------------------------------------------------------------
+
+    def _settle_all(self) -> None:
+        for replica in [*self.replicas.values()]:
+            replica.settle()
+
+    def _settle(self) -> list[JournalEffect]:
+        self._settle_all()
+        effects, self._context.effects = self._context.effects, []
+        return effects

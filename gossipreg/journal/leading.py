@@ -1,0 +1,258 @@
+"""A leader: appends entries, sends them to all replicas, and commits what a majority's disks hold.
+
+Owns: the followers, the entries that wait, and the tickets of who waits for them. Never knows: what an entry means, or
+how it came to lead.
+
+Its first entry is its ballot. Only an entry of its own ballot is committed by counting, and everything before it with
+it (Raft 5.4.2); before that the leader is not established: it answers and acts on nothing. There is no timer and no
+message while everything is committed, and acknowledged by all replicas that live.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gossipreg.journal.confirmations import Confirmations
+from gossipreg.journal.effects import ClaimLeadership, Deposed, Established, ProposalOutcome, Settled, WithdrawClaim
+from gossipreg.journal.log import entry_bytes
+from gossipreg.journal.membership import ProcessStanding
+from gossipreg.journal.messages import ReplicaDismissed
+from gossipreg.journal.model import (
+    MAX_ENTRY_BYTES,
+    Ballot,
+    Configuration,
+    EntryKind,
+    JournalId,
+    LogEntry,
+    ReplicaId,
+    ReplicaPlace,
+)
+from gossipreg.journal.progress import FollowerProgress, FollowerTimer
+from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.journal.values import encode_configuration
+
+
+@dataclass(frozen=True, slots=True)
+class StuckTimer:
+    """The oldest entry that waits is to be committed by then."""
+
+    journal: JournalId
+    ballot: Ballot
+
+
+@dataclass(slots=True)
+class _Waiting:
+    index: int
+    size_bytes: int
+    since: float
+    ticket: int | None
+
+
+class ProposalRefused(Exception):
+    """A proposal that was not accepted: nothing changed. `code` says why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Leading:
+    def __init__(self, data: ReplicaData, ballot: Ballot) -> None:
+        self._data = data
+        self.ballot = ballot
+        self.established = False
+        """Its first entry is committed."""
+        self.accepts = True
+        """False while it hands over."""
+        self.acting = 0
+        """How many acts for the journal (deliveries, commands) are under way here."""
+        self._led_ms = data.log.last_led_ms
+        self._since = data.context.now
+        self.followers: dict[ReplicaId, FollowerProgress] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self.confirmations = Confirmations(data, ballot)
+        self._seen: dict[ReplicaId, object] = {}
+
+    def begin(self) -> None:
+        """Claim, and append the first entry."""
+        data = self._data
+        data.context.effects.append(ClaimLeadership(data.journal, self.ballot))
+        self._follow_configuration()
+        self._append(EntryKind.BALLOT, b"", None)
+
+    # -- led time ----------------------------------------------------------------------------------------------------
+
+    @property
+    def led_ms(self) -> int:
+        return self._led_ms + int((self._data.context.now - self._since) * 1000)
+
+    # -- proposals ---------------------------------------------------------------------------------------------------
+
+    def propose(self, data: bytes, ticket: int, kind: int = EntryKind.DATA) -> int:
+        """Append an entry; `Settled` with this ticket says what became of it. Returns its index. Raises
+        ProposalRefused."""
+        self._check(len(data))
+        return self._append(kind, data, ticket)
+
+    def propose_configuration(self, configuration: Configuration) -> None:
+        """Change who votes or learns. One change at a time, and only by an established leader. Raises
+        ProposalRefused."""
+        data = self._data
+        if not self.may_change:
+            raise ProposalRefused("busy", "another change of the voters is under way: wait until it is committed")
+        if configuration.voters != data.configuration.voters:
+            configuration = replace(configuration, before=data.configuration.voters)
+        self._append(EntryKind.CONFIGURATION, encode_configuration(configuration), None)
+
+    @property
+    def may_change(self) -> bool:
+        """Whether a change of the configuration may begin."""
+        data = self._data
+        pending = data.configuration.joint or data.log.configuration_index > data.committed
+        return self.established and not pending
+
+    def _end_joint(self) -> None:
+        """The voters of before and those of now have both decided on the change: from here on the new ones count."""
+        data = self._data
+        if data.configuration.joint and data.log.configuration_index <= data.committed:
+            final = replace(data.configuration, before=())
+            self._append(EntryKind.CONFIGURATION, encode_configuration(final), None)
+
+    def _check(self, size: int) -> None:
+        tuning = self._data.context.tuning
+        if size > MAX_ENTRY_BYTES:
+            raise ProposalRefused("too_large", f"the entry has {size} bytes: at most {MAX_ENTRY_BYTES} fit")
+        if not self.established or not self.accepts:
+            raise ProposalRefused("unavailable", "this journal changes its leader: send it again in a moment")
+        if len(self._waiting) >= tuning.waiting_entries or self._waiting_bytes + size > tuning.waiting_bytes:
+            raise ProposalRefused(
+                "busy", f"{len(self._waiting)} entries wait for their disks: send it again in a moment"
+            )
+
+    def _append(self, kind: int, payload: bytes, ticket: int | None) -> int:
+        data = self._data
+        entry = LogEntry(data.log.last.index + 1, self.ballot, self.led_ms, kind, payload)
+        data.append(entry)
+        if kind == EntryKind.CONFIGURATION:
+            self._follow_configuration()
+        self._waiting.append(_Waiting(entry.index, entry_bytes(entry), data.context.now, ticket))
+        self._waiting_bytes += entry_bytes(entry)
+        if len(self._waiting) == 1:
+            self._set_stuck_timer()
+        self.pump()
+        return entry.index
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be committed."""
+        return not self._waiting
+
+    # -- followers ---------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        for follower in self.followers.values():
+            follower.pump()
+
+    def _follow_configuration(self) -> None:
+        """Send to all replicas of the configuration. Those that it has not any more get entries until that is
+        committed."""
+        data = self._data
+        for place in data.others():
+            if place.replica not in self.followers:
+                self.followers[place.replica] = FollowerProgress(data, self.ballot, place)
+
+    def _dismiss(self) -> None:
+        """Let go of the replicas that the committed configuration does not have any more."""
+        data = self._data
+        if data.log.configuration_index > data.committed:
+            return
+        for replica, follower in [*self.followers.items()]:
+            if data.place_of(replica) is None:
+                self.dismiss(follower.place)
+                del self.followers[replica]
+                data.context.timers.cancel(FollowerTimer(data.journal, replica))
+
+    def dismiss(self, place: ReplicaPlace) -> None:
+        data = self._data
+        data.send(place.node, ReplicaDismissed(journal=data.journal, sender=data.replica, receiver=place.replica))
+
+    def follower_at(self, node: bytes) -> Iterable[FollowerProgress]:
+        return [follower for follower in self.followers.values() if follower.place.node == node]
+
+    def members_changed(self) -> None:
+        """Try those again that live, or live again."""
+        membership = self._data.context.membership
+        for replica, follower in self.followers.items():
+            seen = membership.member(follower.place.node)
+            was, self._seen[replica] = self._seen.get(replica), (seen.standing, seen.boot_id)
+            if was != self._seen[replica] and seen.standing is ProcessStanding.LIVES:
+                follower.retry()
+        for replica in [*self._seen]:
+            if replica not in self.followers:
+                del self._seen[replica]
+
+    # -- commitment --------------------------------------------------------------------------------------------------
+
+    def _held_by(self, replica: ReplicaId) -> int:
+        if replica == self._data.replica:
+            return self._data.disk.durable
+        follower = self.followers.get(replica)
+        return follower.match if follower is not None else 0
+
+    def advance(self) -> None:
+        """Commit what a majority's disks hold now. The end of a joint configuration may commit more."""
+        data = self._data
+        while True:
+            index = data.configuration.held_by_majority(self._held_by)
+            position = data.log.position_at(index)
+            if index <= data.committed or position is None or position.ballot != self.ballot:
+                return
+            data.commit(index)
+            self._committed()
+
+    def _committed(self) -> None:
+        """Entries were committed: tell who waits for them."""
+        data = self._data
+        if not self.established:
+            self.established = True
+            data.context.effects.append(Established(data.journal, self.ballot))
+        self._dismiss()
+        while self._waiting and self._waiting[0].index <= data.committed:
+            done = self._waiting.popleft()
+            self._waiting_bytes -= done.size_bytes
+            if done.ticket is not None:
+                copies = self.copies(done.index)
+                settled = Settled(data.journal, done.ticket, ProposalOutcome.COMMITTED, done.index, copies)
+                data.context.effects.append(settled)
+        self._set_stuck_timer()
+        self._end_joint()
+        self.pump()
+
+    def copies(self, index: int) -> int:
+        """How many voters' disks hold the log up to this index, as far as is known here."""
+        return sum(self._held_by(place.replica) >= index for place in self._data.configuration.voters)
+
+    def _set_stuck_timer(self) -> None:
+        data, timer = self._data, StuckTimer(self._data.journal, self.ballot)
+        if self._waiting:
+            data.context.timers.set(timer, self._waiting[0].since + data.context.tuning.stuck_s)
+        else:
+            data.context.timers.cancel(timer)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def end(self, reason: str) -> None:
+        """Lead no longer. What waits has an unknown outcome: the next leader may commit it."""
+        data = self._data
+        context, timers = data.context, data.context.timers
+        context.effects.append(WithdrawClaim(data.journal))
+        for waiting in self._waiting:
+            if waiting.ticket is not None:
+                context.effects.append(Settled(data.journal, waiting.ticket, ProposalOutcome.UNKNOWN, waiting.index, 0))
+        self._waiting.clear()
+        self.confirmations.clear()
+        timers.cancel(StuckTimer(data.journal, self.ballot))
+        for replica in self.followers:
+            timers.cancel(FollowerTimer(data.journal, replica))
+        context.effects.append(Deposed(data.journal, self.ballot, reason))

@@ -1,0 +1,248 @@
+"""How far one replica is behind its leader, and what is sent to it next.
+
+Owns: the position of each follower, appends in flight, and the attempts to reach it. Never knows: what is committed.
+
+    probing       one append at a time, until one matches
+    following     up to two appends in flight; what comes meanwhile goes with the next one
+    installing    it lacks what the log does not have any more: it gets the state, piece by piece
+    unreachable   its stream broke. It is tried again, with longer and longer waits, while it lacks something and lives
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from gossipreg.journal.effects import ReadLog
+from gossipreg.journal.membership import ProcessStanding
+from gossipreg.journal.messages import Append, AppendAnswer, InstallState, ReplicaHello, StateInstalled
+from gossipreg.journal.model import Ballot, JournalId, LogEntry, Position, ReplicaId, ReplicaPlace
+from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.journal.state import pieces
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerTimer:
+    """Try to reach this follower again."""
+
+    journal: JournalId
+    replica: ReplicaId
+
+
+class Mode(Enum):
+    PROBING = "probing"
+    FOLLOWING = "following"
+    INSTALLING = "installing"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(slots=True)
+class _Installing:
+    base: Position
+    pieces: Iterator[tuple[tuple[bytes, bytes], ...]]
+    led_ms: int
+    number: int
+    next: tuple[tuple[bytes, bytes], ...] | None
+
+
+class FollowerProgress:
+    def __init__(self, data: ReplicaData, ballot: Ballot, place: ReplicaPlace) -> None:
+        self._data = data
+        self._ballot = ballot
+        self.place = place
+        self.match = 0
+        """Its disk holds our log up to this index."""
+        self.lost = False
+        """It said that it has no such replica any more."""
+        self.mode = Mode.PROBING
+        self._next = data.log.last.index + 1
+        self._in_flight = 0
+        self._told = -1
+        """The commit index that was sent last."""
+        self._reading = False
+        self._installing: _Installing | None = None
+        self._wait_s = 0.0
+
+    @property
+    def current(self) -> bool:
+        """Whether it holds our whole log."""
+        return self.match >= self._data.log.last.index
+
+    @property
+    def is_near(self) -> bool:
+        """Whether one append would bring it all that it lacks."""
+        data = self._data
+        if self.current or self.mode is not Mode.FOLLOWING:
+            return self.current
+        entries = data.log.slice(self.match + 1, data.context.tuning.append_bytes)
+        return entries is not None and self.match + len(entries) >= data.log.last.index
+
+    @property
+    def knows_commit(self) -> bool:
+        return self._told >= self._data.committed
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Send what it lacks, as far as it may be sent now."""
+        if self.lost or self._reading:
+            return
+        if self.mode is Mode.UNREACHABLE:
+            self.retry_later()
+            return
+        if self.mode is Mode.PROBING:
+            if not self._in_flight:
+                self._append(probe=True)
+            return
+        if self.mode is Mode.FOLLOWING:
+            self._follow()
+
+    def _follow(self) -> None:
+        tuning = self._data.context.tuning
+        while self._next <= self._data.log.last.index and self._in_flight < tuning.appends_in_flight:
+            if not self._append(probe=False):
+                return
+        if not self._in_flight and not self.knows_commit:
+            self._append(probe=True)
+
+    def _append(self, *, probe: bool) -> bool:
+        """Send an append with the entries from `_next` on; a probe may have none. Returns whether one was sent."""
+        data, tuning = self._data, self._data.context.tuning
+        before = data.log.position_at(self._next - 1)
+        if before is None:
+            self._install()
+            return False
+        entries = () if self.mode is Mode.PROBING else data.log.slice(self._next, tuning.append_bytes)
+        if entries is None:
+            self._reading = True
+            data.context.effects.append(ReadLog(data.journal, self._next, tuning.append_bytes))
+            return False
+        if entries or probe:
+            self._send(before, entries)
+        return bool(entries)
+
+    def _send(self, before: Position, entries: tuple[LogEntry, ...]) -> None:
+        data = self._data
+        self._in_flight += 1
+        self._next = before.index + len(entries) + 1
+        self._told = data.committed
+        data.send(
+            self.place.node,
+            Append(
+                journal=data.journal, sender=data.replica, receiver=self.place.replica, ballot=self._ballot,
+                before=before, entries=entries, commit=data.committed,
+            ),
+        )  # fmt: skip
+
+    def on_read(self, entries: tuple[LogEntry, ...]) -> None:
+        """Entries that were only on the disk, from some index on."""
+        if not self._reading:
+            return
+        self._reading = False
+        before = self._data.log.position_at(self._next - 1)
+        fits = entries and entries[0].index == self._next and before is not None
+        if fits and self.mode is Mode.FOLLOWING and self._data.log.matches(entries[-1].position):
+            assert before is not None
+            self._send(before, entries)
+        self.pump()
+
+    # -- its answers -------------------------------------------------------------------------------------------------
+
+    def on_answer(self, answer: AppendAnswer) -> None:
+        self._in_flight = max(0, self._in_flight - 1)
+        self._reached()
+        if answer.matches:
+            self.match = max(self.match, answer.index)
+            if self.mode is Mode.PROBING:
+                self.mode, self._next = Mode.FOLLOWING, self.match + 1
+        elif self.mode is not Mode.INSTALLING:
+            self.mode, self._in_flight = Mode.PROBING, 0
+            self._next = max(1, min(answer.index, self._next - 1, self._data.log.last.index) + 1)
+        self.pump()
+
+    def on_hello(self, hello: ReplicaHello) -> None:
+        """It has started, and says how far it is."""
+        self._reached()
+        self._begin(min(hello.position.index, self._data.log.last.index) + 1)
+
+    def _reached(self) -> None:
+        self._wait_s = 0.0
+        self._data.context.timers.cancel(FollowerTimer(self._data.journal, self.place.replica))
+        if self.mode is Mode.UNREACHABLE:
+            self.mode = Mode.PROBING
+
+    def _begin(self, next: int) -> None:
+        self.mode, self._next, self._in_flight, self._told = Mode.PROBING, next, 0, -1
+        self._reading, self._installing = False, None
+        self.pump()
+
+    # -- the whole state ---------------------------------------------------------------------------------------------
+
+    def _install(self) -> None:
+        """Begin to send the state: the log does not have what it lacks."""
+        data = self._data
+        position = data.log.position_at(data.state.applied)
+        led_ms = data.log.led_ms_at(data.state.applied)
+        assert position is not None, "what was applied last is in the log"
+        assert led_ms is not None, "what was applied last is in memory"
+        parts = pieces(data.state.records.all(), data.context.tuning.piece_bytes)
+        self.mode = Mode.INSTALLING
+        self._installing = _Installing(position, parts, led_ms, 0, next(parts))
+        self._send_piece()
+
+    def _send_piece(self) -> None:
+        data, installing = self._data, self._installing
+        assert installing is not None
+        assert installing.next is not None
+        piece, installing.next = installing.next, next(installing.pieces, None)
+        configuration = data.log.configuration_at(installing.base.index)
+        data.send(
+            self.place.node,
+            InstallState(
+                journal=data.journal, sender=data.replica, receiver=self.place.replica, ballot=self._ballot,
+                base=installing.base, led_ms=installing.led_ms, configuration=configuration,
+                number=installing.number, records=piece, last=installing.next is None,
+            ),
+        )  # fmt: skip
+
+    def on_installed(self, answer: StateInstalled) -> None:
+        installing = self._installing
+        self._reached()
+        if installing is None or (answer.base, answer.number) != (installing.base, installing.number):
+            return
+        if installing.next is not None:
+            installing.number += 1
+            self._send_piece()
+            return
+        self._installing = None
+        self.match = max(self.match, answer.base.index)
+        self.mode, self._next, self._in_flight = Mode.FOLLOWING, answer.base.index + 1, 0
+        self.pump()
+
+    # -- reaching it -------------------------------------------------------------------------------------------------
+
+    def on_closed(self) -> None:
+        """The stream to it broke: what was in flight may be lost."""
+        if self._in_flight:
+            self._told = -1
+        self.mode, self._in_flight, self._installing = Mode.UNREACHABLE, 0, None
+        self.retry_later()
+
+    def retry_later(self) -> None:
+        """Set a timer to try again, if it lacks something and lives."""
+        data, context = self._data, self._data.context
+        if self.mode is not Mode.UNREACHABLE or self.lost or (self.current and self.knows_commit):
+            return
+        if context.membership.member(self.place.node).standing is not ProcessStanding.LIVES:
+            return
+        timer = FollowerTimer(data.journal, self.place.replica)
+        if timer in context.timers:
+            return
+        again = context.tuning.follower_again
+        waits = data.committed < data.log.last.index  # somebody waits for a majority
+        self._wait_s = again.after(self._wait_s) if self._wait_s and not waits else again.first_s
+        context.timers.set(timer, context.now + context.around(self._wait_s))
+
+    def retry(self) -> None:
+        """Try to reach it now."""
+        if self.mode is Mode.UNREACHABLE and not self.lost:
+            self._begin(self.match + 1 if self.match else self._data.log.last.index + 1)

@@ -1,0 +1,179 @@
+"""A leader that gives its journal the copies that it should have: new ones where there are too few, others in place of
+voters that are gone.
+
+Owns: since when a replica is gone, which members were asked for a copy, and the timer. Never knows: which copies are
+wanted (`copies.py`), or how entries reach them.
+
+    gone for a minute -> TakeReplica to the first candidate -> ReplicaTaken -> learner, in an entry
+    -> holds the whole log -> voter in place of the one that is gone, in an entry
+"""
+
+from dataclasses import dataclass
+
+from gossipreg.journal.copies import candidates, missing, next_configuration
+from gossipreg.journal.leading import Leading
+from gossipreg.journal.membership import JournalHost
+from gossipreg.journal.messages import ReplicaRefused, ReplicaTaken, TakeReplica
+from gossipreg.journal.model import Ballot, Configuration, JournalId, ReplicaId, ReplicaPlace
+from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.model import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceTimer:
+    journal: JournalId
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    number: int
+    host: JournalHost
+    until: float
+    """Without an answer by then, another member is asked."""
+
+
+class Replacing:
+    def __init__(self, data: ReplicaData, leading: Leading, at_work: set[JournalId]) -> None:
+        """`at_work` are the journals for which this sidecar makes copies now."""
+        self._data = data
+        self._leading = leading
+        self._at_work = at_work
+        self._timer = ReplaceTimer(data.journal, leading.ballot)
+        self._gone: dict[ReplicaId, float] = {}
+        """When each replica that is gone is to be replaced."""
+        self._asked: dict[NodeId, _Question] = {}
+        """Members that have not answered yet."""
+        self._not_before: dict[NodeId, float] = {}
+        """When members that refused, or did not answer, may be asked again."""
+        self._taken: list[ReplicaPlace] = []
+        """New copies that are to become learners."""
+        self._number = 0
+
+    def look(self) -> None:
+        """Members, rows, or what a follower holds changed: take the next step, if there is one."""
+        data, leading = self._data, self._leading
+        if not leading.may_change:
+            return
+        self._note_gone()
+        configuration, bad = data.configuration, self._bad()
+        if self._taken:
+            self._add_learners(configuration, bad)
+            return
+        following = next_configuration(configuration, bad, self._current(), data.context.tuning.copies)
+        if following is not None:
+            leading.propose_configuration(following)
+            return
+        self._take(configuration, bad)
+
+    def on_timer(self) -> None:
+        self.look()
+
+    def end(self) -> None:
+        self._data.context.timers.cancel(self._timer)
+        self._at_work.discard(self._data.journal)
+
+    # -- who is gone -------------------------------------------------------------------------------------------------
+
+    def _note_gone(self) -> None:
+        """Note who is gone, and since when; set the timer for the first that is to be replaced."""
+        data, context, tuning = self._data, self._data.context, self._data.context.tuning
+        places = {place.replica: place for place in data.others()}
+        for replica in [*self._gone]:
+            if replica not in places or not self._is_gone(places[replica]):
+                del self._gone[replica]
+        for replica, place in places.items():
+            if replica not in self._gone and self._is_gone(place):
+                spread = context.rng.random() * tuning.replace_spread_s
+                self._gone[replica] = context.now + tuning.replace_s + spread
+        waiting = [due for due in self._gone.values() if due > context.now]
+        if waiting:
+            context.timers.set_earlier(self._timer, min(waiting))
+
+    def _is_gone(self, place: ReplicaPlace) -> bool:
+        follower = self._leading.followers.get(place.replica)
+        lost = follower is not None and follower.lost
+        return lost or not self._data.context.membership.member(place.node).runs
+
+    def _bad(self) -> set[ReplicaId]:
+        now = self._data.context.now
+        return {replica for replica, due in self._gone.items() if due <= now}
+
+    def _current(self) -> set[ReplicaId]:
+        return {replica for replica, follower in self._leading.followers.items() if follower.current}
+
+    # -- new copies --------------------------------------------------------------------------------------------------
+
+    def _take(self, configuration: Configuration, bad: set[ReplicaId]) -> None:
+        """Ask for the copies that are missing."""
+        data, context = self._data, self._data.context
+        need = missing(configuration, bad, context.tuning.copies)
+        if need <= 0:
+            self._rest(configuration)
+            return
+        free = len(self._at_work - {data.journal}) < context.tuning.replacing_at_once
+        found = candidates(data.journal, configuration, bad, context.membership.hosts())
+        if not found:
+            self._rest(configuration)
+            return
+        if not free:
+            context.timers.set_earlier(self._timer, context.now + context.around(1.0))
+            return
+        self._at_work.add(data.journal)
+        self._give_up_on_silent()
+        free_ones = [host for host in found if host.node not in self._asked and self._may_ask(host.node)]
+        for host in free_ones[: need - len(self._asked)]:
+            self._ask(host)
+        context.timers.set_earlier(self._timer, context.now + context.around(context.tuning.take_again_s))
+
+    def _give_up_on_silent(self) -> None:
+        now, wait_s = self._data.context.now, self._data.context.tuning.take_again_s
+        for node, question in [*self._asked.items()]:
+            if now >= question.until:
+                del self._asked[node]
+                self._not_before[node] = now + wait_s
+
+    def _rest(self, configuration: Configuration) -> None:
+        """Nothing is to be done now. A learner that still gets the log is work."""
+        if not configuration.learners or all(place.replica in self._current() for place in configuration.learners):
+            self._at_work.discard(self._data.journal)
+
+    def _may_ask(self, node: NodeId) -> bool:
+        return self._not_before.get(node, 0.0) <= self._data.context.now
+
+    def _ask(self, host: JournalHost) -> None:
+        data, context = self._data, self._data.context
+        self._number += 1
+        self._asked[host.node] = _Question(self._number, host, context.now + context.tuning.take_again_s)
+        data.send(
+            host.node,
+            TakeReplica(
+                journal=data.journal, sender=data.replica, receiver=ReplicaId(b""), number=self._number,
+                owner=data.owner,
+            ),
+        )  # fmt: skip
+
+    def on_taken(self, node: NodeId, answer: ReplicaTaken) -> None:
+        """The member has an empty copy on its disk: make it a learner."""
+        question = self._asked.get(node)
+        if question is not None and question.number == answer.number:
+            del self._asked[node]
+            self._taken.append(ReplicaPlace(answer.sender, node, question.host.host))
+            self.look()
+
+    def _add_learners(self, configuration: Configuration, bad: set[ReplicaId]) -> None:
+        """Make learners of the new copies, as many as are missing."""
+        need = max(0, missing(configuration, bad, self._data.context.tuning.copies))
+        new = [place for place in self._taken if configuration.find(place.replica) is None][:need]
+        self._taken.clear()
+        if new:
+            self._leading.propose_configuration(Configuration(configuration.voters, (*configuration.learners, *new)))
+
+    def on_refused(self, node: NodeId, answer: ReplicaRefused) -> None:
+        """It takes no copy: another candidate is asked, and this one not for a while."""
+        context, question = self._data.context, self._asked.get(node)
+        if question is not None and question.number == answer.number:
+            context.event("journal_copy_refused", node=node.hex(), reason=answer.reason)
+            del self._asked[node]
+            self._not_before[node] = context.now + context.tuning.take_again_s
+            self.look()

@@ -1,0 +1,314 @@
+"""One replica of one journal: composes the parts. Messages, completed writes, changes of the members, and timers come
+in; effects are added to the context.
+
+Owns: which part gets an input, and the change of roles. Never knows: streams, files, the registry. After every input
+`settle` begins the next write and hands on what is on the disk.
+"""
+
+from collections.abc import Hashable
+
+from gossipreg.journal.context import JournalContext
+from gossipreg.journal.disk import Held, OwnVote
+from gossipreg.journal.following import Following
+from gossipreg.journal.handover import Handover, HandOverTimer
+from gossipreg.journal.leaderless import leader_of
+from gossipreg.journal.leading import Leading, StuckTimer
+from gossipreg.journal.messages import (
+    Append,
+    AppendAnswer,
+    AskLeader,
+    ConfirmLeader,
+    HandOver,
+    InstallState,
+    LeaderAnswer,
+    LeaderConfirmed,
+    PreVote,
+    PreVoteAnswer,
+    ReplicaHello,
+    ReplicaLost,
+    ReplicaMessage,
+    ReplicaRefused,
+    ReplicaTaken,
+    RequestVote,
+    StateInstalled,
+    Vote,
+)
+from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaPlace
+from gossipreg.journal.progress import FollowerTimer
+from gossipreg.journal.replacing import ReplaceTimer, Replacing
+from gossipreg.journal.replica_data import OutOfService, ReplicaData, StoredReplica
+from gossipreg.journal.standing import AttemptTimer, Candidacy, LookTimer, StandTimer
+from gossipreg.journal.state import StateMachine
+from gossipreg.journal.voting import QuestionTimer, Voting
+from gossipreg.model import NodeId
+
+
+class Replica:
+    def __init__(
+        self, context: JournalContext, stored: StoredReplica, machine: StateMachine, at_work: set[JournalId]
+    ) -> None:
+        """`at_work` are the journals for which this sidecar makes copies, of all its replicas."""
+        self.data = ReplicaData(context, stored, machine)
+        self._candidacy = Candidacy(self.data)
+        self._voting = Voting(self.data)
+        self._following = Following(self.data)
+        self.leading: Leading | None = None
+        self._handover: Handover | None = None
+        self._replacing: Replacing | None = None
+        self._at_work = at_work
+        self._greeted = False
+
+    # -- inputs ------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Members, rows or our own promise changed: see who leads."""
+        self._candidacy.look(self.leading is not None)
+        if self.leading is not None:
+            self.leading.members_changed()
+            self._look_after()
+        elif not self._greeted:
+            self._greet()
+
+    def _greet(self) -> None:
+        """Say to the leader how far we are, once: this process has started, or its disk works again."""
+        data = self.data
+        leader = leader_of(data)
+        if leader is None or data.out is not None:
+            return
+        self._greeted = True
+        hello = ReplicaHello(
+            journal=data.journal, sender=data.replica, receiver=leader.ballot.replica, promised=data.promised,
+            position=data.log.last,
+        )  # fmt: skip
+        data.send(leader.node, hello)
+
+    def receive(self, node: NodeId, message: ReplicaMessage) -> None:
+        """A message to this replica, from the process of this member."""
+        if self.data.out is not None:
+            return
+        match message:
+            case Append() | InstallState():
+                self._on_leader(node, message)
+            case AppendAnswer() | StateInstalled() | LeaderConfirmed() | ReplicaHello():
+                self._on_follower(node, message)
+            case PreVote():
+                self._voting.on_pre_vote(node, message, leads=self.leading is not None)
+            case PreVoteAnswer():
+                self._candidacy.on_pre_vote_answer(message)
+            case RequestVote():
+                self._on_request_vote(node, message)
+            case Vote():
+                if self._candidacy.on_vote(message):
+                    self._lead()
+            case AskLeader():
+                self._voting.on_ask_leader(node, message, leads=self.leading is not None)
+            case LeaderAnswer():
+                self._voting.on_leader_answer(message)
+            case ConfirmLeader():
+                self._on_confirm(node, message)
+            case HandOver():
+                self._on_hand_over(message)
+            case ReplicaLost():
+                self._on_lost(message)
+            case ReplicaTaken() if self._replacing is not None:
+                self._replacing.on_taken(node, message)
+            case ReplicaRefused() if self._replacing is not None:
+                self._replacing.on_refused(node, message)
+
+    def _on_leader(self, node: NodeId, message: Append | InstallState) -> None:
+        data = self.data
+        if message.ballot < data.promised or self._leads(message.ballot):
+            if isinstance(message, Append):
+                self._following.refuse(node, message)
+            return
+        self._step_down("another leader was elected")
+        if isinstance(message, Append):
+            self._following.on_append(node, message)
+        else:
+            self._following.on_install(node, message)
+        self._candidacy.look(False)
+
+    def _leads(self, ballot: Ballot) -> bool:
+        return self.leading is not None and self.leading.ballot == ballot
+
+    def _on_follower(
+        self, node: NodeId, message: AppendAnswer | StateInstalled | LeaderConfirmed | ReplicaHello
+    ) -> None:
+        leading = self.leading
+        if leading is None:
+            return
+        if message.promised > leading.ballot:
+            self._candidacy.heard_of(message.promised)
+            self._step_down("a voter has promised a higher ballot")
+            self.look()
+            return
+        follower = leading.followers.get(message.sender)
+        if isinstance(message, LeaderConfirmed):
+            leading.confirmations.on_confirmed(message)
+        elif follower is None:
+            self._dismiss(node, message)
+            return
+        elif isinstance(message, ReplicaHello):
+            follower.on_hello(message)
+        elif message.ballot != leading.ballot:
+            return
+        elif isinstance(message, AppendAnswer):
+            follower.on_answer(message)
+        else:
+            follower.on_installed(message)
+        self._advance()
+
+    def _dismiss(self, node: NodeId, message: ReplicaMessage) -> None:
+        """A replica that is in no configuration has come back: tell it, if that is certain."""
+        data, leading = self.data, self.leading
+        if not isinstance(message, ReplicaHello) or leading is None or not leading.established:
+            return
+        if data.place_of(message.sender) is None:
+            leading.dismiss(ReplicaPlace(message.sender, node, b""))
+
+    def _on_request_vote(self, node: NodeId, request: RequestVote) -> None:
+        if not self._voting.may_promise(request):
+            self._voting.refuse(node, request)
+            return
+        self._step_down("another voter stands")
+        self._voting.promise(node, request)
+        self._candidacy.look(False)
+
+    def _on_confirm(self, node: NodeId, message: ConfirmLeader) -> None:
+        data = self.data
+        if message.ballot >= data.promised:
+            data.promise(message.ballot)
+            data.hear(message.ballot, node)
+        answer = LeaderConfirmed(
+            journal=data.journal, sender=data.replica, receiver=message.sender, ballot=message.ballot,
+            number=message.number, promised=data.promised,
+        )  # fmt: skip
+        data.send_when_written(node, answer)
+
+    def _on_hand_over(self, message: HandOver) -> None:
+        if self.leading is None and message.ballot >= self.data.promised:
+            self._candidacy.stand_at_once()
+
+    def _on_lost(self, message: ReplicaLost) -> None:
+        if self.leading is not None and (follower := self.leading.followers.get(message.sender)) is not None:
+            follower.lost = True
+
+    # -- streams and members -----------------------------------------------------------------------------------------
+
+    def closed(self, node: NodeId) -> None:
+        """The stream to this member broke, or could not be opened."""
+        if self.leading is not None:
+            for follower in self.leading.follower_at(node):
+                follower.on_closed()
+
+    # -- the disk ----------------------------------------------------------------------------------------------------
+
+    def written(self, number: int) -> None:
+        self._hand_on(self.data.disk.written(number))
+        self._advance()
+        self.data.cut()
+
+    def _advance(self) -> None:
+        """A disk holds more: commit what a majority holds, and look after the copies."""
+        if self.leading is None:
+            return
+        self.leading.advance()
+        if not self.data.votes:
+            self._step_down("it is no voter any more")
+        else:
+            self._look_after()
+
+    def _look_after(self) -> None:
+        """Give the journal the copies that it should have, and back to its owner."""
+        if self._replacing is not None and self._handover is not None:
+            self._replacing.look()
+            self._handover.look()
+
+    def write_failed(self) -> None:
+        """Take no part until the disk was closed, opened and read."""
+        self._go_out(OutOfService.DISK)
+
+    def _go_out(self, why: OutOfService) -> None:
+        self.data.disk.fail()
+        self.data.out = why
+        self._step_down(why.value)
+        self._candidacy.look(False)
+
+    def read(self, entries: tuple[LogEntry, ...]) -> None:
+        if self.leading is not None:
+            for follower in self.leading.followers.values():
+                follower.on_read(entries)
+
+    def settle(self) -> None:
+        """Begin the next write, and hand on what waits for none."""
+        if self.data.out is OutOfService.UNKNOWN_KIND and self.leading is not None:
+            self._go_out(OutOfService.UNKNOWN_KIND)
+        while held := self.data.disk.flush():
+            self._hand_on(held)
+
+    def _hand_on(self, held: list[Held]) -> None:
+        for one in held:
+            if not isinstance(one, OwnVote):
+                self.data.context.effects.append(one)
+            elif self._candidacy.on_own_vote(one.ballot):
+                self._lead()
+
+    # -- roles -------------------------------------------------------------------------------------------------------
+
+    def _lead(self) -> None:
+        self.leading = Leading(self.data, self._candidacy.ballot)
+        self._handover = Handover(self.data, self.leading)
+        self._replacing = Replacing(self.data, self.leading, self._at_work)
+        self._candidacy.look(True)
+        self._greeted = True
+        self.leading.begin()
+
+    def _step_down(self, reason: str) -> None:
+        if self.leading is not None:
+            leading, self.leading = self.leading, None
+            leading.end(reason)
+        if self._handover is not None and self._replacing is not None:
+            self._handover.end()
+            self._replacing.end()
+            self._handover = self._replacing = None
+
+    def end(self) -> None:
+        """This replica is given up."""
+        self._go_out(OutOfService.GIVEN_UP)
+
+    def acts(self, count: int) -> None:
+        """So many acts for the journal (deliveries, commands) are under way here."""
+        if self.leading is not None:
+            self.leading.acting = count
+            self._look_after()
+
+    def abdicate(self) -> None:
+        """Give up the claim: we cannot commit. Another voter may."""
+        tuning = self.data.context.tuning
+        self._candidacy.forbid(tuning.abdicated_s)
+        self._step_down(f"nothing could be committed for {tuning.stuck_s:g} s")
+        self.look()
+
+    # -- timers ------------------------------------------------------------------------------------------------------
+
+    def on_timer(self, name: Hashable) -> None:
+        match name:
+            case StandTimer():
+                self._candidacy.look(self.leading is not None)
+                self._candidacy.stand()
+            case LookTimer():
+                self.look()
+            case AttemptTimer():
+                self._candidacy.on_attempt_over(name.attempt)
+            case QuestionTimer():
+                self._voting.on_question_over(name.number)
+            case StuckTimer() if self._leads(name.ballot):
+                self.abdicate()
+            case FollowerTimer() if self.leading is not None:
+                follower = self.leading.followers.get(name.replica)
+                if follower is not None:
+                    follower.retry()
+            case HandOverTimer() if self._handover is not None and self._leads(name.ballot):
+                self._handover.on_timer()
+            case ReplaceTimer() if self._replacing is not None and self._leads(name.ballot):
+                self._replacing.on_timer()

@@ -1,0 +1,165 @@
+"""What all parts of one replica work on: its log, its promise, its state, and whom it takes for the leader.
+
+Owns: how these change together. Never knows: who stands or leads, or what a message says; the parts decide.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from gossipreg.journal.context import JournalContext
+from gossipreg.journal.disk import ReplicaDisk
+from gossipreg.journal.effects import AppliedEntry, LogBase, SendMessage
+from gossipreg.journal.log import ReplicaLog
+from gossipreg.journal.membership import LeaderClaim
+from gossipreg.journal.messages import ReplicaMessage
+from gossipreg.journal.model import Ballot, Configuration, EntryKind, JournalId, LogEntry, ReplicaId, ReplicaPlace
+from gossipreg.journal.state import JournalState, StateMachine
+from gossipreg.model import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReplica:
+    """What the disk holds of one replica."""
+
+    journal: JournalId
+    replica: ReplicaId
+    owner: NodeId
+    """The member whose journal it is."""
+    promised: Ballot
+    base: LogBase
+    entries: tuple[LogEntry, ...]
+    """Those above the base."""
+    records: dict[bytes, bytes]
+    applied: int
+
+
+MAX_TAKEOVERS = 8
+"""That are remembered: the wait for the owner's return is at its longest by then."""
+
+
+class OutOfService(Enum):
+    """Why a replica takes no part."""
+
+    DISK = "its disk failed"
+    """It takes part again when the disk was closed, opened and read."""
+    UNKNOWN_KIND = "a committed entry is of a newer release"
+    GIVEN_UP = "it was given up"
+
+
+@dataclass(frozen=True, slots=True)
+class HeardLeader:
+    """A leader that was heard from, or promised to, and whose row may be on its way."""
+
+    claim: LeaderClaim
+    until: float
+
+
+class ReplicaData:
+    def __init__(self, context: JournalContext, stored: StoredReplica, machine: StateMachine) -> None:
+        self.context = context
+        self.journal = stored.journal
+        self.replica = stored.replica
+        self.owner = stored.owner
+        self.promised = stored.promised
+        self.log = ReplicaLog(stored.base, stored.entries)
+        self.state = JournalState(machine, dict(stored.records), stored.applied)
+        self.committed = stored.applied
+        """Known to be committed up to this index."""
+        self.disk = ReplicaDisk(
+            context, stored.journal, stored.replica, stored.owner, self.log.last.index, stored.applied
+        )
+        self.takeovers: deque[int] = deque(maxlen=MAX_TAKEOVERS)
+        """The led times at which another member than the owner began to lead."""
+        self.heard: HeardLeader | None = None
+        self.out: OutOfService | None = None
+
+    # -- the configuration -------------------------------------------------------------------------------------------
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.log.configuration
+
+    @property
+    def votes(self) -> bool:
+        """Whether this replica is a voter."""
+        return self.configuration.has_voter(self.replica)
+
+    def others(self) -> tuple[ReplicaPlace, ...]:
+        """The other replicas that get entries."""
+        return tuple(place for place in self.configuration.places if place.replica != self.replica)
+
+    def other_voters(self) -> tuple[ReplicaPlace, ...]:
+        return tuple(place for place in self.configuration.all_voters if place.replica != self.replica)
+
+    def place_of(self, replica: ReplicaId) -> ReplicaPlace | None:
+        return self.configuration.find(replica)
+
+    # -- the promise -------------------------------------------------------------------------------------------------
+
+    def promise(self, ballot: Ballot) -> None:
+        """Promise nothing lower. An answer that says so must be held until it is on the disk."""
+        if ballot > self.promised:
+            self.promised = ballot
+            self.disk.promise(ballot)
+
+    def hear(self, ballot: Ballot, node: NodeId) -> None:
+        """Take this member for the leader for a while: it appends with this ballot, or was promised it."""
+        boot_id = self.context.membership.member(node).boot_id
+        until = self.context.now + self.context.tuning.heard_s
+        self.heard = HeardLeader(LeaderClaim(ballot, node, boot_id), until)
+
+    # -- the log -----------------------------------------------------------------------------------------------------
+
+    def append(self, entry: LogEntry) -> None:
+        self.log.append(entry)
+        self.disk.append(entry)
+
+    def commit(self, index: int) -> None:
+        """The log is committed up to this index: put it into the state."""
+        if index <= self.committed:
+            return
+        self.committed = index
+        self.apply()
+
+    def apply(self) -> None:
+        """Apply what is committed and was not applied yet."""
+        log, state = self.log, self.state
+        while state.applied < self.committed and self.out is None:
+            entries = log.slice(state.applied + 1, 1)
+            assert entries, "what is not applied stays in memory"
+            entry = entries[0]
+            if entry.kind not in _KNOWN_KINDS:
+                self.out = OutOfService.UNKNOWN_KIND
+                self.context.event("journal_unknown_kind", journal=self.journal.hex(), entry_kind=entry.kind)
+                return
+            state.apply(entry)
+            if entry.kind == EntryKind.BALLOT:
+                self._note_leader(entry)
+            self.context.effects.append(AppliedEntry(self.journal, entry))
+        self.disk.record(state.records.take_changes(), state.applied)
+        log.forget_in_memory(min(self.disk.applied, self.disk.durable))
+
+    def _note_leader(self, entry: LogEntry) -> None:
+        place = self.place_of(entry.ballot.replica)
+        if place is None or place.node != self.owner:
+            self.takeovers.append(entry.led_ms)
+
+    def cut(self) -> None:
+        """Cut a long log, as far as its entries are in the state on the disk."""
+        if self.log.size_bytes <= self.context.tuning.cut_bytes or self.disk.applied <= self.log.base.position.index:
+            return
+        if self.log.led_ms_at(self.disk.applied) is not None:
+            self.disk.cut(self.log.cut(self.disk.applied))
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def send(self, node: NodeId, message: ReplicaMessage) -> None:
+        self.context.effects.append(SendMessage(node, message))
+
+    def send_when_written(self, node: NodeId, message: ReplicaMessage) -> None:
+        """Send it when everything that was written so far is on the disk."""
+        self.disk.hold(SendMessage(node, message))
+
+
+_KNOWN_KINDS = frozenset(EntryKind)

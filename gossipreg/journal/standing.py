@@ -1,0 +1,202 @@
+"""Standing for leader: when a leaderless voter stands, the pre-vote, and the election.
+
+Owns: the timers and the answers of an attempt. Never knows: what a leader does; `won` says that a majority promised.
+
+    leaderless -> grace and rank -> pre-vote -> own promise on the disk -> votes -> leads
+    an attempt that fails is made again after 1 s, doubling to 30 s, for as long as the voter is leaderless
+
+A pre-vote (Ongaro's thesis, 9.6) comes first and promises nothing, so that a voter with a wrong view of the members
+deposes nobody.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from gossipreg.journal.disk import OwnVote
+from gossipreg.journal.leaderless import grace_s, leader_of, rank_of
+from gossipreg.journal.membership import LeaderClaim
+from gossipreg.journal.messages import PreVote, PreVoteAnswer, RequestVote, Vote
+from gossipreg.journal.model import NO_BALLOT, Ballot, JournalId, ReplicaId
+from gossipreg.journal.replica_data import ReplicaData
+
+
+@dataclass(frozen=True, slots=True)
+class StandTimer:
+    journal: JournalId
+
+
+@dataclass(frozen=True, slots=True)
+class LookTimer:
+    """What was heard of the leader counts no longer: look again."""
+
+    journal: JournalId
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimer:
+    journal: JournalId
+    attempt: int
+
+
+class Phase(Enum):
+    IDLE = "idle"
+    PRE_VOTE = "pre_vote"
+    PROMISING = "promising"
+    """Our own promise is being written."""
+    VOTE = "vote"
+
+
+class Candidacy:
+    def __init__(self, data: ReplicaData) -> None:
+        self._data = data
+        self.leaderless = False
+        self.phase = Phase.IDLE
+        self.ballot = NO_BALLOT
+        """The one that we stand with."""
+        self._last: LeaderClaim | None = None
+        """The last leader that was known."""
+        self._since = 0.0
+        self._attempt = 0
+        self._wait_s = 0.0
+        """The wait before the last attempt that failed; 0: none failed."""
+        self._granted: set[ReplicaId] = set()
+        self._highest = NO_BALLOT
+        """That any voter has said to have promised."""
+        self._not_before = 0.0
+
+    # -- whether to stand --------------------------------------------------------------------------------------------
+
+    def look(self, leads: bool) -> None:
+        """Look at who claims to lead, and set or unset the timer to stand. `leads`: we do."""
+        data, context = self._data, self._data.context
+        leader = None if leads else leader_of(data)
+        if leader is not None:
+            self._last = leader
+        if leads or leader is not None or data.out is not None or not data.votes:
+            self._rest()
+            if leader is not None and data.heard is not None and leader is data.heard.claim:
+                context.timers.set(LookTimer(data.journal), data.heard.until)
+            return
+        if not self.leaderless:
+            self.leaderless, self._since = True, context.now
+        if self.phase is Phase.IDLE and not self._wait_s:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Set the first timer to stand; it may come earlier than it was, as more becomes known."""
+        data, context = self._data, self._data.context
+        grace = grace_s(data, self._last)
+        if grace is None:
+            return
+        rank = rank_of(data.configuration, context.node, context.membership)
+        due = max(self._since + grace + rank * context.tuning.rank_step_s, context.now, self._not_before)
+        context.timers.set_earlier(StandTimer(data.journal), due)
+
+    def _rest(self) -> None:
+        """There is a leader: stop standing."""
+        timers, journal = self._data.context.timers, self._data.journal
+        self.leaderless, self._wait_s, self.phase = False, 0.0, Phase.IDLE
+        timers.cancel(StandTimer(journal))
+        timers.cancel(AttemptTimer(journal, self._attempt))
+
+    def forbid(self, seconds: float) -> None:
+        """Do not stand for so long: we led and could not commit."""
+        self._not_before = self._data.context.now + seconds
+
+    def heard_of(self, promised: Ballot) -> None:
+        """A voter has promised this ballot: ours must be higher."""
+        self._highest = max(self._highest, promised)
+
+    # -- an attempt --------------------------------------------------------------------------------------------------
+
+    def stand(self) -> None:
+        """Begin an attempt with a pre-vote."""
+        data = self._data
+        if not self.leaderless or data.out is not None or not data.votes:
+            return
+        self._begin(Phase.PRE_VOTE)
+        data.context.count("journal.pre_votes")
+        for place in data.other_voters():
+            data.send(
+                place.node,
+                PreVote(
+                    journal=data.journal, sender=data.replica, receiver=place.replica, attempt=self._attempt,
+                    position=data.log.last,
+                ),
+            )  # fmt: skip
+        self._granted = {data.replica}
+        self._pre_vote_done()
+
+    def stand_at_once(self) -> None:
+        """Stand without a pre-vote: the leader hands over to us."""
+        if self._data.out is None and self._data.votes:
+            self._begin(Phase.PRE_VOTE)
+            self._promise()
+
+    def _begin(self, phase: Phase) -> None:
+        data = self._data
+        timers = data.context.timers
+        timers.cancel(AttemptTimer(data.journal, self._attempt))
+        timers.cancel(StandTimer(data.journal))
+        self._attempt += 1
+        self.phase = phase
+        timers.set(AttemptTimer(data.journal, self._attempt), data.context.now + data.context.tuning.attempt_s)
+
+    def on_pre_vote_answer(self, answer: PreVoteAnswer) -> None:
+        if self.phase is not Phase.PRE_VOTE or answer.attempt != self._attempt:
+            return
+        self._highest = max(self._highest, answer.promised)
+        if answer.granted:
+            self._granted.add(answer.sender)
+            self._pre_vote_done()
+
+    def _pre_vote_done(self) -> None:
+        if self._data.configuration.has_majority(self._granted):
+            self._promise()
+
+    def _promise(self) -> None:
+        """Promise ourselves a ballot of our own that is higher than all that we know of."""
+        data = self._data
+        self.phase = Phase.PROMISING
+        self.ballot = Ballot(max(data.promised.round, self._highest.round) + 1, data.replica)
+        data.promise(self.ballot)
+        data.disk.hold(OwnVote(self.ballot))
+
+    def on_own_vote(self, ballot: Ballot) -> bool:
+        """Our promise is on the disk: ask the others. Returns whether that is a majority already."""
+        data = self._data
+        if self.phase is not Phase.PROMISING or ballot != self.ballot or data.promised != ballot:
+            return False
+        self.phase = Phase.VOTE
+        self._granted = {data.replica}
+        for place in data.other_voters():
+            data.send(
+                place.node,
+                RequestVote(
+                    journal=data.journal, sender=data.replica, receiver=place.replica, ballot=ballot,
+                    position=data.log.last,
+                ),
+            )  # fmt: skip
+        return self._won()
+
+    def on_vote(self, vote: Vote) -> bool:
+        """Count the vote. Returns whether it completes the majority."""
+        self._highest = max(self._highest, vote.promised)
+        if self.phase is not Phase.VOTE or vote.ballot != self.ballot or self._data.promised != self.ballot:
+            return False
+        if not vote.granted:
+            return False
+        self._granted.add(vote.sender)
+        return self._won()
+
+    def _won(self) -> bool:
+        return self._data.configuration.has_majority(self._granted)
+
+    def on_attempt_over(self, attempt: int) -> None:
+        """The attempt took too long: try again later."""
+        data, context = self._data, self._data.context
+        if attempt != self._attempt or self.phase is Phase.IDLE:
+            return
+        self.phase = Phase.IDLE
+        self._wait_s = context.tuning.again.after(self._wait_s) if self._wait_s else context.tuning.again_first_s
+        context.timers.set(StandTimer(data.journal), context.now + context.around(self._wait_s))
