@@ -54,7 +54,7 @@ class FollowerProgress:
         self.lost = False
         """It said that it has no such replica any more."""
         self.mode = Mode.PROBING
-        self._next = data.log.last.index + 1
+        self._next = self._limit + 1
         self._in_flight = 0
         self._told = -1
         """The commit index that was sent last."""
@@ -63,9 +63,17 @@ class FollowerProgress:
         self._wait_s = 0.0
 
     @property
+    def _limit(self) -> int:
+        """The index up to which entries are sent to it. A replica that does not vote gets only what is committed: else
+        its log could be newer than those of all that may lead, so that it refuses them its vote."""
+        data = self._data
+        votes = data.configuration.has_voter(self.place.replica)
+        return data.log.last.index if votes else data.committed
+
+    @property
     def current(self) -> bool:
-        """Whether it holds our whole log."""
-        return self.match >= self._data.log.last.index
+        """Whether it holds all that it may have of our log."""
+        return self.match >= self._limit
 
     @property
     def is_near(self) -> bool:
@@ -98,7 +106,7 @@ class FollowerProgress:
 
     def _follow(self) -> None:
         tuning = self._data.context.tuning
-        while self._next <= self._data.log.last.index and self._in_flight < tuning.appends_in_flight:
+        while self._next <= self._limit and self._in_flight < tuning.appends_in_flight:
             if not self._append(probe=False):
                 return
         if not self._in_flight and not self.knows_commit:
@@ -121,7 +129,8 @@ class FollowerProgress:
         return bool(entries)
 
     def _send(self, before: Position, entries: tuple[LogEntry, ...]) -> None:
-        data = self._data
+        data, limit = self._data, self._limit
+        entries = tuple(entry for entry in entries if entry.index <= limit)
         self._in_flight += 1
         self._next = before.index + len(entries) + 1
         self._told = data.committed

@@ -146,3 +146,19 @@ def test_two_durable_hosts_keep_one_voter_and_a_learner() -> None:
     cluster.run(20.0)
     configuration = cluster.sidecars[0].journals.replicas[journal].data.configuration
     assert (len(configuration.voters), len(configuration.learners)) == (1, 1)
+
+
+def test_a_learner_gets_only_what_is_committed() -> None:
+    cluster = Cluster(1, 2)
+    cluster.run(1.0)
+    owner, other = cluster.sidecars
+    journal = cluster.open(owner)
+    cluster.run(20.0)
+    ours, theirs = owner.journals.replicas[journal].data, other.journals.replicas[journal].data
+    owner.hung = True
+    cluster.propose(owner, journal, b"1")
+    cluster.run(1.0)
+    assert theirs.log.last.index == ours.committed == ours.log.last.index - 1
+    owner.hung = False
+    cluster.run(1.0)
+    assert theirs.log.last == ours.log.last
