@@ -20,12 +20,12 @@ PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 400
 PURE = (
     *("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "timers", "config", "wire"),
-    *("journal", "core"),
+    *("journal", "streams", "core"),
 )
 
 MAPPED = (
     *("client", "client/picking", "client/watching", "client/adapters"),
-    *("journal", "core", "core/table", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net"),
+    *("journal", "streams", "core", "core/table", "daemon", "daemon/checks", "gateway/dns", "gateway/http", "net"),
 )
 """Folders whose map names all their files."""
 
@@ -214,6 +214,8 @@ def test_a_long_name_of_a_test_is_found_in_classes_too() -> None:
         ("gossipreg.core.gossip.pulls", "from gossipreg.core.local.own_row import OwnRow"),
         ("gossipreg.core.local.own_row", "from gossipreg.core.view import View"),
         ("gossipreg.wire.codec", "from gossipreg.core import effects"),
+        ("gossipreg.wire.codec", "from gossipreg.streams import frames"),
+        ("gossipreg.streams.connection", "from gossipreg.core import effects"),
         ("gossipreg.wire.rpc", "from gossipreg.core.node import Node"),
         ("gossipreg.config", "from gossipreg.wire import codec"),
         ("gossipreg.net.accepting", "from gossipreg.wire import rpc"),
@@ -313,6 +315,7 @@ def test_a_generator_that_is_handed_in_is_left_alone() -> None:
     [
         ("raise BadDatagram('a', f'{x}')", ["a"]),
         ("raise BadDatagram('a' if x else 'b')", ["a", "b"]),
+        ("raise StreamFault('a', f'{x}') from None", ["a"]),
         ("raise BadDatagram(reason)", ["reason"]),
         ("self._context.count('drop.a')", ["a"]),
         ("context.count(f'drop.a_{x}')", ["a_*"]),

@@ -11,6 +11,7 @@ from gossipreg.config import PROFILES, lan
 from gossipreg.core.gossip import reconcile
 from gossipreg.core.session import outbox, round_trips, sessions
 from gossipreg.core.table import fingerprint, layout
+from gossipreg.streams import connection, frames, handshake, stream_seal
 from gossipreg.wire import codec, messages, seal, values
 
 PACKAGE = Path(gossipreg.__file__).parent
@@ -109,6 +110,12 @@ FACTS = (
     f"A replay window of {seal.WINDOW:,} counters",
     f"at most {outbox.AMPLIFICATION} times the bytes that it sent",
     f"A key has {seal.KEY_BYTES} bytes",
+    # streams
+    f"Both nonces have {handshake.NONCE_BYTES} bytes",
+    f"after {stream_seal.MAX_FRAMES:,} frames in one direction, or after {connection.LIFETIME_S / HOUR:g} hours",
+    f"may take {connection.HANDSHAKE_S:g} s and {handshake.MAX_HANDSHAKE_BYTES:,} bytes",
+    f"A frame has at most {stream_seal.MAX_FRAME_BYTES:,} bytes",
+    f"A message has at most {frames.MAX_MESSAGE_BYTES:,} bytes. If more than {frames.MAX_QUEUE_BYTES:,} bytes of one",
     # versions
     f"This release speaks version {model.PROTOCOL}, and so does the first release",
     f"the bytes of a range of {model.FIRST_PROTOCOL} alone are left out",
