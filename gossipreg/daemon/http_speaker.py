@@ -5,12 +5,17 @@ that accepts application/x-ndjson, is answered with a stream of lines: {"result"
 {"method", "params"}, until the client closes the connection. A service that is attached lives as long as the
 connection, so it is refused without a stream: most clients would close the connection after the answer.
 
+A `watch` whose body is application/x-ndjson is a call for each line, and further lines may come while the stream goes
+on: so a client follows more services without opening another stream. Each is answered with {"result": ...} or
+{"refused": {"code", "message"}}, in their order.
+
 Browsers cannot reach a unix socket. For those who forward it to a TCP port, a request with an Origin header is refused:
 browsers send one with every POST, other programs do not. The Host header says nothing on a unix socket.
 
 `net/http_framing.py` has the bounds on requests.
 """
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -45,7 +50,7 @@ class HttpSpeaker:
         self.form: JsonForm = JSON_FORM
         self._connection = connection
         self._calls = ClientCalls(connection.api, connection.client, self)
-        self._reader = Reader(connection.caller, _refuse_pages)
+        self._reader = Reader(connection.caller, _refuse_pages, _has_lines)
         self._streams = False
         self._chunked = True
         connection.outgoing.last_words = self._last_words
@@ -107,10 +112,12 @@ class HttpSpeaker:
             response = error_response(HttpError(status, fault.code, str(fault)))
         else:
             if streams:
-                await self._stream(head, result)
+                await self._stream(head, method, result)
                 return False
             response = Response(200, result + b"\n")
             self._calls.take_opening()
+        if self._reader.in_body:
+            response = replace(response, close=True)  # lines follow that nobody takes
         keep = self._respond(response, head)
         self._connection.end_answer()
         await self._connection.let_others(len(response.body))
@@ -130,17 +137,53 @@ class HttpSpeaker:
 
     # -- streams -------------------------------------------------------------------------------------------------------
 
-    async def _stream(self, head: Head, result: bytes) -> None:
-        """Answer with a stream, until the client is gone. Bytes that it sends meanwhile are of no interest."""
+    async def _stream(self, head: Head, method: str, result: bytes) -> None:
+        """Answer with a stream, until the client is gone. What it sends behind its request is of no interest."""
         self._chunked = head.version == b"1.1"
         ends = "Transfer-Encoding: chunked" if self._chunked else "Connection: close"
         lines = f"HTTP/1.1 200 OK\r\nContent-Type: {LINES}\r\nCache-Control: no-store\r\n{ends}\r\n\r\n"
         self._connection.outgoing.push(lines.encode())
         self._streams = True
-        self.push(b'{"result":', result, b"}\n", *self._calls.take_opening())
+        await self._push_answer(b"result", result)
+        while await self._answer_lines(method) and (data := await self._connection.receive()):
+            if self._reader.in_body:
+                self._reader.feed(data)
+
+    async def _answer_lines(self, method: str) -> bool:
+        """Answer the further lines of the request that are whole. Returns whether the stream goes on."""
+        reader, outgoing = self._reader, self._connection.outgoing
+        while reader.in_body and not outgoing.ending:
+            try:
+                found = reader.next_untrusted()
+            except HttpError as error:
+                self._connection.api.methods.dropped["client_broke_protocol"] += 1
+                outgoing.push(self._last_words(error.code, str(error)))
+                return False
+            if found is not None:
+                if found[1].strip():
+                    await self._answer_line(method, found[1])
+            elif reader.more:
+                await trio.lowlevel.checkpoint()
+            elif self._connection.hold(reader.held_bytes):
+                break
+            else:
+                outgoing.push(self._last_words(Busy.code, HELD_TOO_MUCH))
+                return False
+        return not outgoing.ending
+
+    async def _answer_line(self, method: str, line: bytes) -> None:
+        try:
+            result = json_of(await self._result(method, params_of_untrusted(line)))
+        except Exception as error:
+            fault = self._calls.fault(method, error)
+            await self._push_answer(b"refused", json_bytes({"code": fault.code, "message": str(fault)}))
+        else:
+            await self._push_answer(b"result", result)
+
+    async def _push_answer(self, kind: bytes, value: bytes) -> None:
+        self.push(b'{"%s":' % kind, value, b"}\n", *self._calls.take_opening())
         self._connection.end_answer()
-        while await self._connection.receive():
-            pass
+        await self._connection.let_others(len(value))
 
     def push(self, *pieces: bytes) -> None:
         """Write whole lines to the stream. On a connection without a stream they are dropped."""
@@ -164,6 +207,11 @@ class HttpSpeaker:
 def _refuse_pages(head: Head) -> None:
     if b"origin" in head.headers:
         raise HttpError(403, "refused", "a page in a browser must not ask the sidecar: send no Origin header")
+
+
+def _has_lines(head: Head) -> bool:
+    """Whether each line of the body is a call."""
+    return head.target == b"/rpc/watch" and head.text(b"content-type").lower().startswith(LINES)
 
 
 def _method_of(head: Head) -> str:

@@ -37,12 +37,16 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class Reader:
     """The requests in a stream of bytes."""
 
-    __slots__ = ("_body", "_buffer", "_check", "_head", "_parser", "_taken", "caller", "more")
+    __slots__ = ("_body", "_buffer", "_check", "_has_lines", "_head", "_parser", "_taken", "caller", "more")
 
-    def __init__(self, caller: Caller, check: Callable[[Head], None]) -> None:
-        """`check` may refuse a head, with an HttpError: then its body is dropped as it comes."""
+    def __init__(
+        self, caller: Caller, check: Callable[[Head], None], has_lines: Callable[[Head], bool] = lambda _: False
+    ) -> None:
+        """`check` may refuse a head, with an HttpError: then its body is dropped as it comes. The body of a request of
+        which `has_lines` is true is a series of lines, and each counts as a body of its own."""
         self.caller = caller
         self._check = check
+        self._has_lines = has_lines
         self._buffer = b""
         self._parser: h11.Connection | None = None
         self._head: Head | None = None
@@ -70,6 +74,11 @@ class Reader:
         """Whether nothing of a next request has arrived."""
         return self._parser is None and not self._buffer
 
+    @property
+    def in_body(self) -> bool:
+        """Whether a request has begun, and its body has not ended."""
+        return self._parser is not None
+
     def feed(self, data: bytes) -> None:
         if self._parser is None:
             self._buffer += data
@@ -77,9 +86,11 @@ class Reader:
             self._parser.receive_data(data)
 
     def next_untrusted(self) -> tuple[Head, bytes] | None:
-        """The next whole request, its head and its body; None: more bytes are needed. Raises HttpError only; the bytes
-        that follow are no request then."""
+        """The next whole request, its head and its body, or the next line of a body that has lines; None: more bytes
+        are needed. Raises HttpError only; the bytes that follow are no request then."""
         self.more = False
+        if self._head is not None and (line := self._line(self._head)) is not None:
+            return self._head, line
         if self._parser is None and not self._begin():
             return None
         assert self._parser is not None
@@ -91,6 +102,8 @@ class Reader:
                         self._take_head(event)
                     case h11.Data():
                         self._take_body(bytes(event.data))
+                        if self._head is not None and (line := self._line(self._head)) is not None:
+                            return self._head, line
                     case h11.EndOfMessage():
                         return self._whole()
                     case _:  # NEED_DATA
@@ -148,6 +161,14 @@ class Reader:
             raise _too_large()
         if self._head is not None and self._head.refused is None:
             self._body += data
+
+    def _line(self, head: Head) -> bytes | None:
+        """The next line of a body that has lines; None: none is whole."""
+        if head.refused is not None or b"\n" not in self._body or not self._has_lines(head):
+            return None
+        line, _, self._body = self._body.partition(b"\n")
+        self._taken = len(self._body)
+        return bytes(line)
 
     def _whole(self) -> tuple[Head, bytes]:
         assert self._parser is not None

@@ -1,6 +1,9 @@
 """The row `client`: what a program's registry costs, beside a call of the local socket in the same run."""
 
+import json
 import os
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +15,7 @@ import gossipreg
 from gossipreg import Client, Registry, Service, Snapshot
 from scripts.benchmarks.cluster import Failed
 from scripts.benchmarks.run import Figures, Run
-from scripts.benchmarks.watching import Watchers
+from scripts.benchmarks.watching import RECORD_BYTES, Watchers
 from scripts.tools.machine import cpu_s
 from scripts.tools.sidecars import Sidecar, Sidecars, timed_lookup_ms
 from scripts.tools.wait import BOUND_S, wait_for
@@ -24,6 +27,7 @@ NAMES = 1000
 MANY = 9_999
 """Instances of one service, on three sidecars."""
 PROCESSES = 200
+NODE = str(Path(__file__).with_name("node_client.mjs"))
 IDLE_S = 5.0
 REST_S = 0.02
 
@@ -34,7 +38,9 @@ def client(run: Run) -> list[Figures]:
     entering its block until it is left; `client-change`, from a registration until the snapshot has it;
     `client-change-many`, the same among 9,999, with this process's CPU for it; `client-names`, the first lookups of
     1,000 names; `client-idle`, wake-ups of its thread in 5 s; `client-processes`, a change until the last of 200
-    processes with a registry has it."""
+    processes with a registry has it. `client-node`, from a registration until the snapshot of a process of Node.js has
+    it; beside it a plain watch of the local socket and a Python process, for the same changes: `wire_ms`, `python_ms`;
+    `after_wire_ms` is Node's part. `client-node-names`, the first lookups of 1,000 names one after the other."""
     with _sidecars(run) as (sidecar, near):
         path = str(sidecar.socket)
         with Client(path) as calls, gossipreg.connect(path, timeout=BOUND_S) as registry:
@@ -51,7 +57,7 @@ def client(run: Run) -> list[Figures]:
                 _names(run, path),
                 _idle(run, registry),
             ]
-        return [*figures, _processes(run, path, near)]
+        return [*figures, _processes(run, path, near), *_node(run, path, near)]
 
 
 @contextmanager
@@ -171,3 +177,43 @@ def _processes(run: Run, path: str, near: Client) -> Figures:
             firsts.append(1000 * (times[0] - since))
             values.append(1000 * (times[-1] - since))
     return Figures("client-processes", 3, list(values), also={"first_ms": median(firsts)})
+
+
+def _node(run: Run, path: str, near: Client) -> list[Figures]:
+    """Milliseconds of the client for Node.js; nothing where there is no `node`."""
+    node = shutil.which("node")
+    if node is None:
+        run.progress("client-node: left out, since there is no `node` here\n")
+        return []
+    near.call("register", name="from-node", port=1)
+    command = [node, NODE, "watch", path, "from-node", str(RECORD_BYTES)]
+    taken: dict[str, list[float]] = {"wire": [], "python": [], "node": [], "after_wire": []}
+    with (
+        Watchers(path, "from-node") as wire,
+        Watchers(path, "from-node", registry=True) as python,
+        Watchers(path, "from-node", command=command) as watching,
+    ):
+        for rep in range(run.reps):
+            run.progress(f"client-node: {rep + 1} of {run.reps}")
+            time.sleep(REST_S)
+            since = time.perf_counter()
+            near.call("register", name="from-node", port=1, weight=2 + rep)
+            came = {"wire": wire.received()[0], "python": python.received()[0], "node": watching.received()[0]}
+            for who, at in came.items():
+                taken[who].append(1000 * (at - since))
+            taken["after_wire"].append(1000 * (came["node"] - came["wire"]))
+    also: dict[str, float | None] = {f"{who}_ms": median(taken[who]) for who in ("wire", "python", "after_wire")}
+    return [Figures("client-node", 3, list(taken["node"]), also=also), _node_names(run, node, path)]
+
+
+def _node_names(run: Run, node: str, path: str) -> Figures:
+    singly: list[float] = []
+    together: list[float] = []
+    for _ in range(max(1, run.reps // 10)):
+        ended = subprocess.run(
+            [node, NODE, "names", path, str(NAMES)], capture_output=True, text=True, timeout=BOUND_S, check=True
+        )
+        one_by_one, at_once = json.loads(ended.stdout)
+        singly.append(one_by_one)
+        together.append(at_once)
+    return Figures("client-node-names", 3, list(singly), also={"together_ms": median(together)})

@@ -26,14 +26,14 @@ READ_BYTES = 256 * 1024
 class Watchers:
     """A context manager with the processes; once it is entered, each has the instances of the service."""
 
-    def __init__(self, path: str, name: str, number: int, *, registry: bool = False) -> None:
+    def __init__(
+        self, path: str, name: str, number: int = 1, *, registry: bool = False, command: list[str] | None = None
+    ) -> None:
+        """`command`: a program that does the same, and writes to the same clock."""
         self._number = number
         how = ["registry"] if registry else []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, path, name, str(number), *how],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        given = command or [sys.executable, "-m", __name__, path, name, str(number), *how]
+        self._process = subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self) -> Self:
         self.received()

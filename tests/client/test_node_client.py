@@ -77,7 +77,7 @@ def test_snapshots_follow_a_sidecar_as_in_python(tmp_path: Path) -> None:
 
 
 def test_a_stream_changes_only_what_its_sidecar_is_believed_in() -> None:
-    assert node_test("conversation") >= 8
+    assert node_test("conversation") >= 11
 
 
 # -- real sidecars and servers -----------------------------------------------------------------------------------------
@@ -85,6 +85,10 @@ def test_a_stream_changes_only_what_its_sidecar_is_believed_in() -> None:
 
 def test_registry_works_with_real_sidecars() -> None:
     assert node_test("registry") > 20
+
+
+def test_names_that_are_used_later_come_over_the_same_stream() -> None:
+    assert node_test("further-names") == 3
 
 
 def test_a_registration_does_not_wait_for_ever() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import h11
 import trio
+import trio.testing
 
 from tests.daemon.conftest import GENEROUS_S, Sidecar
 
@@ -20,9 +21,9 @@ class SocketHttp:
     ) -> None:
         body = b"" if params is None else json.dumps(params).encode()
         given = [("Host", "sidecar"), ("Content-Length", str(len(body))), *headers]
-        await self.stream.send_all(self._begin(verb, f"/rpc/{method}", given) + body)
+        await self.stream.send_all(self.begun(verb, f"/rpc/{method}", given) + body)
 
-    def _begin(self, verb: str, target: str, headers: list[tuple[str, str]]) -> bytes:
+    def begun(self, verb: str, target: str, headers: list[tuple[str, str]]) -> bytes:
         self.expect_answer()
         return "\r\n".join(
             [f"{verb} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "", ""]
@@ -71,3 +72,10 @@ class SocketHttp:
 
 async def http_client(sidecar: Sidecar) -> SocketHttp:
     return SocketHttp((await sidecar.client()).stream)
+
+
+async def gone(sidecar: Sidecar, connections: int) -> None:
+    """Wait until no more than this number of connections is left."""
+    with trio.fail_after(GENEROUS_S):
+        while len(sidecar.socket.places) > connections:
+            await trio.testing.wait_all_tasks_blocked(0.01)

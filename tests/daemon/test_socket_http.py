@@ -18,15 +18,9 @@ from gossipreg.daemon.places import MOST, PlaceLimits
 from gossipreg.errors import REQUEST_ERRORS, BadParams
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES
 from tests.daemon.conftest import GENEROUS_S, Sidecar
-from tests.daemon.http_client import SocketHttp, http_client
+from tests.daemon.http_client import SocketHttp, gone, http_client
 
 LINES = (("Accept", "application/x-ndjson"),)
-
-
-async def gone(sidecar: Sidecar, connections: int) -> None:
-    with trio.fail_after(GENEROUS_S):
-        while len(sidecar.socket.places) > connections:
-            await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 async def test_a_call_over_http_gives_what_rpc_gives(sidecar: Sidecar) -> None:

@@ -9,6 +9,7 @@ import { whyNot } from "./socket-path.mjs";
 /** What a client takes from its own sidecar in one answer or line: more than a lookup of the largest table gives. */
 const ANSWER_MAX = 64 << 20;
 const ERROR_MAX = 64 << 10;
+const LINES = "application/x-ndjson";
 
 /** Call a method, and return its result. Rejects with the error that the sidecar answered, or with Unreachable. */
 export function callSidecar(path, method, params, timeoutS) {
@@ -35,12 +36,13 @@ export function callSidecar(path, method, params, timeoutS) {
 
 /**
  * Open a stream, and hand each line on, as a value. The socket does not keep the process alive, unless `ref` is true.
+ * `further`: whether parameters of further calls may be sent later. Returns {send(params), close(), unref()}.
  *
  * onLine(value) throws if it is no line of a sidecar. onPause(): all that has come was handed on. onEnd(error): the
- * stream has ended, once, unless it was closed here. Returns {close(), unref()}.
+ * stream has ended, once, unless it was closed here.
  */
-export function openStream(path, method, params, { onLine, onPause, onEnd, ref = false }) {
-  const sent = post(path, method, params, "application/x-ndjson");
+export function openStream(path, method, params, { onLine, onPause, onEnd, ref = false, further = false }) {
+  const sent = post(path, method, params, LINES, further);
   let over = false;
   function end(error) {
     if (over) return;
@@ -49,6 +51,11 @@ export function openStream(path, method, params, { onLine, onPause, onEnd, ref =
     onEnd(error);
   }
   sent.on("socket", (socket) => void (ref || socket.unref()));
+  let waiting = ""; // calls of the same turn of the loop go in one piece
+  function flush() {
+    if (!over) sent.write(waiting);
+    waiting = "";
+  }
   const unref = () => void sent.socket?.unref();
   sent.on("error", (error) => end(new Unreachable(whyNot(path, error))));
   sent.on("response", (response) => {
@@ -75,6 +82,10 @@ export function openStream(path, method, params, { onLine, onPause, onEnd, ref =
   });
   return {
     unref,
+    send(params) {
+      if (!waiting) queueMicrotask(flush);
+      waiting += `${JSON.stringify(params)}\n`;
+    },
     close() {
       over = true;
       sent.destroy();
@@ -82,11 +93,14 @@ export function openStream(path, method, params, { onLine, onPause, onEnd, ref =
   };
 }
 
-function post(path, method, params, accept) {
-  const body = Buffer.from(JSON.stringify(params));
-  const headers = { accept, host: "sidecar", "content-type": "application/json", "content-length": body.length };
+/** `further`: whether the body goes on, with a call in each line. */
+function post(path, method, params, accept, further = false) {
+  const body = Buffer.from(`${JSON.stringify(params)}\n`);
+  const headers = { accept, host: "sidecar", "content-type": further ? LINES : "application/json" };
+  if (!further) headers["content-length"] = body.length;
   const sent = request({ socketPath: path, path: `/rpc/${method}`, method: "POST", agent: false, headers });
-  sent.end(body);
+  if (further) sent.write(body);
+  else sent.end(body);
   return sent;
 }
 

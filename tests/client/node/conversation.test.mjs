@@ -30,6 +30,8 @@ class Followed {
   trust = new SidecarTrust(900);
   now = 0;
   asked = [];
+  added = [];
+  refused = [];
   renewals = 0;
 
   /** A new connection, to a sidecar in this state. */
@@ -49,6 +51,8 @@ class Followed {
         change(this.now);
         this.conversation.flush(this.now);
       },
+      add: (params) => this.added.push(params),
+      refused: (feed, error) => this.refused.push([feed.name, error.code]),
       renew: () => this.renewals++,
     });
     this.line({ result: { watches: [7] } });
@@ -180,4 +184,51 @@ test("lines that no sidecar sends are refused", () => {
   assert.throws(() => one.line({ method: "watch", params: { watch: 8, change: {} } }), /no watch has the number 8/);
   assert.throws(() => one.state({ others: "yes" }), /not the state of a sidecar/);
   assert.throws(() => one.line({ error: { code: "busy", message: "too slow" } }), /ended the stream: too slow/);
+});
+
+test("a service that is used later is followed on the same stream, and changes no other", () => {
+  const one = followed();
+  const { snapshot } = one.feed;
+  const later = new ServiceFeed("api");
+  assert.equal(one.conversation.follows(later), false);
+  one.conversation.watch(later);
+  assert.deepEqual([one.added, one.conversation.follows(later)], [[{ names: ["api"] }], true]);
+  one.line({ result: { watches: [8] } });
+  one.line({ method: "watch", params: { watch: 8, change: { kind: "current", instances: [instance("d", 4)] } } });
+  assert.deepEqual(
+    later.snapshot.instances.map(({ port, stale }) => [port, stale]),
+    [[4, false]],
+  );
+  assert.equal(one.feed.snapshot, snapshot);
+  one.state({ knowledge: "isolated", others: false });
+  assert.notEqual(later.snapshot.staleSince, null);
+});
+
+test("answers about later services come in the order of the questions", () => {
+  const one = followed();
+  const [first, second, third] = ["a/b", "busy", "api"].map((name) => new ServiceFeed(name));
+  for (const feed of [first, second, third]) one.conversation.watch(feed);
+  one.line({ refused: { code: "bad_params", message: "no" } });
+  one.line({ refused: { code: "busy", message: "no room" } });
+  one.line({ result: { watches: [9] } });
+  assert.deepEqual(one.refused, [
+    ["a/b", "bad_params"],
+    ["busy", "busy"],
+  ]);
+  assert.deepEqual(
+    [first, second, third].map((feed) => one.conversation.follows(feed)),
+    [false, false, true],
+  );
+  assert.throws(() => one.line({ result: { watches: [10] } }), /0 services are asked for/);
+  assert.throws(() => one.line({ refused: { code: "busy", message: "no" } }), /nothing was asked for/);
+});
+
+test("a service that is used later is not believed before the sidecar is", () => {
+  const one = followed();
+  one.connect({ run: "2", cluster: "test" });
+  const later = new ServiceFeed("api");
+  one.conversation.watch(later);
+  one.line({ result: { watches: [8] } });
+  one.line({ method: "watch", params: { watch: 8, change: { kind: "current", instances: [instance("d", 4)] } } });
+  assert.equal(later.snapshot, null);
 });

@@ -2,12 +2,13 @@
 //
 // Owns: which watch belongs to which service. Never knows: sockets, clocks (`now` is an argument).
 //
-// The first line has the numbers of the watches, then comes `state`, then a `current` for each service. A `current`
+// The first line has the numbers of the watches, then comes `state`, then a `current` for each service. A service that
+// is used later is asked for on the same stream (`watch`), and its number and its `current` come there too. A `current`
 // that is believed in all settles its service. If it leaves out anything, the sidecar is asked first which members it
 // has not met since its start (`unmet`). What is not believed now (see `state.mjs`) is noted: when the sidecar is
 // believed more, `renew` has to open another stream, and its `current` settles these services.
 
-import { Unreachable } from "../errors.mjs";
+import { Unreachable, answeredError } from "../errors.mjs";
 import { instanceUntrusted, isObject } from "../instance.mjs";
 import { ALL, NOTHING, stateUntrusted } from "./state.mjs";
 
@@ -18,9 +19,15 @@ export class Conversation {
   #path;
   #trust;
   #ask;
+  #add;
+  #refused;
   #renew;
   #apply;
+  /** The services that are watched. */
   #feeds;
+  /** Those that are asked for, in this order. */
+  #asking = [];
+  #hasBegun = false;
   #watches = new Map();
   /** Services of which something was not believed in this stream. */
   #withheld = new Set();
@@ -40,20 +47,29 @@ export class Conversation {
   /**
    * path: for the texts of errors. feeds: the services that the stream follows, in the order of its names. ask(method,
    * params): a promise of the answer. apply(change): call `change(now)`, then publish: for answers, which come outside
-   * the stream. renew(): open another stream in the place of this one.
+   * the stream. add(params): ask for a further watch on the stream. refused(feed, error): the sidecar does not watch
+   * that one. renew(): open another stream in the place of this one.
    */
-  constructor({ path, trust, feeds, ask, apply, renew }) {
+  constructor({ path, trust, feeds, ask, add, refused, apply, renew }) {
     this.#path = path;
     this.#trust = trust;
-    this.#feeds = feeds;
+    this.#feeds = new Set(feeds);
     this.#ask = ask;
+    this.#add = add;
+    this.#refused = refused;
     this.#apply = apply;
     this.#renew = renew;
   }
 
-  /** Whether the stream follows this service. */
+  /** Whether the stream follows this service, or has been asked to. */
   follows(feed) {
-    return this.#feeds.includes(feed);
+    return this.#feeds.has(feed) || this.#asking.includes(feed);
+  }
+
+  /** Follow this service too. The stream has begun. */
+  watch(feed) {
+    this.#asking.push(feed);
+    this.#add({ names: [feed.name] });
   }
 
   /** This stream takes the place of an older one of the same sidecar. */
@@ -77,17 +93,29 @@ export class Conversation {
     this.hear(true);
     if (isObject(line.error))
       throw new Unreachable(`the sidecar on ${this.#path} ended the stream: ${line.error.message}`);
-    if (isObject(line.result)) this.#begunUntrusted(line.result);
+    if (isObject(line.result)) this.#watchedUntrusted(line.result);
+    else if (isObject(line.refused)) this.#refusedUntrusted(line.refused);
     else if (line.method === "state") this.#stateCame(stateUntrusted(line.params), now);
     else if (line.method === "watch") this.#changedUntrusted(line.params, now);
   }
 
-  #begunUntrusted({ watches }) {
-    if (!Array.isArray(watches) || watches.length !== this.#feeds.length) {
-      throw new TypeError(`${this.#feeds.length} services are watched, and it answered ${JSON.stringify(watches)}`);
+  #watchedUntrusted({ watches }) {
+    const feeds = this.#hasBegun ? this.#asking.splice(0, 1) : [...this.#feeds];
+    this.#hasBegun = true;
+    if (!feeds.length || !Array.isArray(watches) || watches.length !== feeds.length) {
+      throw new TypeError(`${feeds.length} services are asked for, and it answered ${JSON.stringify(watches)}`);
     }
-    watches.forEach((number, at) => this.#watches.set(number, this.#feeds[at]));
-    for (const feed of this.#feeds) feed.refused = null;
+    feeds.forEach((feed, at) => {
+      this.#watches.set(watches[at], feed);
+      this.#feeds.add(feed);
+      feed.refused = null;
+    });
+  }
+
+  #refusedUntrusted({ code, message }) {
+    const feed = this.#asking.shift();
+    if (feed === undefined) throw new TypeError(`nothing was asked for, and it refused that: ${message}`);
+    this.#refused(feed, answeredError({ code, message }));
   }
 
   #changedUntrusted({ watch, change }, now) {

@@ -1,9 +1,9 @@
 // The watch stream of one registry, opened again for as long as the registry lives.
 //
-// Owns: the stream, the waits between attempts, and what went wrong last. A stream follows the names that it was opened
-// with. For a further name another stream is opened with all names, and takes the place of the first once it answers:
-// names that are used in the same turn of the loop share one. A registry at rest has one socket and no timer, and
-// neither keeps the process alive.
+// Owns: the stream, the waits between attempts, and what went wrong last. A stream is opened with all names that are
+// used by then, and asked for further ones while it goes on. Where all have to be listed anew, another stream is opened
+// and takes the place of the first once it answers. A registry at rest has one socket and no timer, and neither keeps
+// the process alive.
 
 import { bootClock, idleTimer } from "../clock.mjs";
 import { RequestError } from "../errors.mjs";
@@ -25,6 +25,9 @@ const ANSWER_S = 2;
 const CHECK_S = 5;
 /** Programs get the list of a sidecar that knows nobody else before what they have is too old. */
 const LAPSE_EARLIER_S = 1;
+/** The waits until a name is asked for again that the sidecar had no room to watch. */
+const FIRST_BUSY_S = 0.5;
+const LONGEST_BUSY_S = 30;
 /** What a sidecar answers about a name that it does not take. */
 const OF_NAMES = new Set(["bad_params", "too_large", "refused", "not_found"]);
 
@@ -38,8 +41,10 @@ export class SidecarLink {
   #current = null;
   #next = null;
   #finding = false;
-  #isLate = false; // a name was used after the next stream was asked for
+  #isLate = false; // all have to be listed anew, after the next stream was asked for
   #waitS = 0;
+  /** The last wait for each service that the sidecar had no room to watch. */
+  #busyS = new Map();
   #tryTimer = null;
   #dueTimer = null;
   #warned = "";
@@ -108,9 +113,9 @@ export class SidecarLink {
   want(feed) {
     if (this.isClosed || this.#wanted.has(feed)) return;
     this.#wanted.add(feed);
-    if (this.#tryTimer !== null) return; // the next attempt is for all names
-    if (this.#next !== null || this.#finding) this.#isLate = true;
-    else this.#open();
+    if (this.#next !== null || this.#finding) return; // that stream is for all names
+    if (this.#current !== null) this.#current.conversation.watch(feed);
+    else if (this.#tryTimer === null) this.#open();
   }
 
   /** A request to an instance has failed, perhaps since the sidecar stands still and does not say that it is gone: ask
@@ -157,7 +162,6 @@ export class SidecarLink {
 
   async #open() {
     this.#finding = true;
-    this.#isLate = false;
     try {
       const path = (this.path = this.#current?.path ?? (await findSocket(this.#named)));
       await Promise.resolve(); // names that are used in this turn come along
@@ -170,7 +174,7 @@ export class SidecarLink {
   }
 
   #openAt(path) {
-    const feeds = [...this.#wanted].filter((feed) => feed.refused === null);
+    const feeds = [...this.#wanted].filter((feed) => !isRefused(feed));
     if (!feeds.length) return;
     const opened = { path, feeds };
     opened.conversation = new Conversation({
@@ -178,6 +182,8 @@ export class SidecarLink {
       trust: this.trust,
       feeds,
       ask: (method, params) => callSidecar(path, method, params, ASK_TIMEOUT_S),
+      add: (params) => opened.stream.send(params),
+      refused: (feed, error) => this.#refused(opened, feed, error),
       apply: (change) => this.#apply(opened, change),
       renew: () => this.#renew(),
     });
@@ -188,6 +194,7 @@ export class SidecarLink {
       { names: feeds.map(({ name }) => name), state: true },
       {
         ref: this.#ref,
+        further: true,
         onLine: (line) => {
           if (opened === this.#next && line.result !== undefined) this.#adopt(opened);
           opened.conversation.takeUntrusted(line, (now ??= bootClock()));
@@ -217,6 +224,19 @@ export class SidecarLink {
       former.stream.close();
     }
     if (this.#isLate) this.#renew();
+    const { conversation } = opened;
+    for (const feed of this.#wanted) if (!conversation.follows(feed) && !isRefused(feed)) conversation.watch(feed);
+  }
+
+  /** The sidecar does not watch a further name. If it has no room for it, ask again later. */
+  #refused(opened, feed, error) {
+    feed.refuse(error);
+    if (isRefused(feed)) return;
+    const waitS = Math.min(LONGEST_BUSY_S, (this.#busyS.get(feed) ?? FIRST_BUSY_S / 2) * 2);
+    this.#busyS.set(feed, waitS);
+    idleTimer(() => {
+      if (opened === this.#current && !opened.conversation.follows(feed)) opened.conversation.watch(feed);
+    }, waitS);
   }
 
   #renew() {
@@ -317,4 +337,9 @@ export class SidecarLink {
     this.#warned = state.run;
     process.emitWarning(`the sidecar on ${this.path} is not believed yet: ${whyNot}`, "GossipregWarning");
   }
+}
+
+/** Whether the sidecar does not take this name, now or later. */
+function isRefused({ refused }) {
+  return refused !== null && OF_NAMES.has(refused.code);
 }
