@@ -207,3 +207,21 @@ def test_descriptors_closed_behind_its_back_are_made_anew(talking: TalkingSideca
         f"assert all(os.fstat(one).st_size == 0 for one in kept[{files}:])\n",
         talking.path,
     )
+
+
+def test_closed_descriptors_are_noticed_although_nothing_is_asked(talking: TalkingSidecar) -> None:
+    run_program(
+        "import logging\n"
+        "logging.disable()\n"
+        "seen = []\n"
+        "registry.watch('web', lambda snapshot: seen.append(snapshot.stale_since is None))\n"
+        "assert ports() == [1, 2]\n"
+        "os.closerange(3, 4096)\n"
+        "kept = [os.open('/dev/null', os.O_RDWR) for _ in range(20)]\n"
+        "eventually(lambda: seen == [True, False, True])\n"
+        "assert ports() == [1, 2]\n"
+        "assert {os.readlink(f'/proc/self/fd/{one}') for one in kept} == {'/dev/null'}\n"
+        "registry.close()\n"
+        "assert {os.readlink(f'/proc/self/fd/{one}') for one in kept} == {'/dev/null'}\n",
+        talking.path,
+    )

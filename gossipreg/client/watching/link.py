@@ -149,7 +149,7 @@ class SidecarLink:
     def forget(self, now: float) -> None:
         """In a forked child: leave the connection to the parent. Nothing is sent on it."""
         self._random = Random()
-        self._selector = None  # of the parent: the kernel would take the socket out of it there too
+        self._selector = None  # of the parent
         self.unclear = None
         self._close(now)
         for feed in self.wanted:

@@ -1,6 +1,6 @@
 """The thread that follows the sidecars of all registries of a process; and forks, signals and the end of the program.
 
-There is no thread before the first use of a name. It sleeps in one `select` until bytes come, a program uses another
+There is no thread before the first use of a name. It sleeps in one `poll` until bytes come, a program uses another
 name, or something is due; while a sidecar is connected and nothing is kept for some time, nothing is due.
 
 Forks: the thread is stopped before a fork, since a child of a process with threads may inherit a lock that nobody
@@ -10,8 +10,10 @@ goes on with its connection; the child closes its copy of the descriptor and con
 Signals: the thread takes none, so they interrupt the main thread as if there were no other. A signal handler may look
 up names, so nothing here waits for a lock: a lock that is taken means that somebody else does the work.
 
-Descriptors that the program closes behind its back (`os.closerange`): seen when the thread has to be woken, by the file
-that the descriptor has then. All begins anew. What had those numbers may be the program's now, so nothing is closed.
+Descriptors that the program closes behind its back (`os.closerange`, as daemons do): the thread waits for a pipe. While
+it does, the kernel keeps the end that it reads, and wakes it when the other one is closed. Then all snapshots become
+stale, and all begins anew after a second, or when a name is used: a program that closes all may want the lowest numbers
+for itself first. What had our numbers may be the program's now, so nothing is closed.
 
 The end of the program: the thread is stopped by `atexit`. A lookup after that answers with what is known.
 """
@@ -32,11 +34,12 @@ from gossipreg.client.watching.link import SidecarLink
 
 LOST_S = 0.2
 """How long a new thread waits for one whose descriptors are gone: enough, unless that sleeps where nobody wakes it."""
-_KEPT: list[selectors.BaseSelector] = []
-"""Selectors without their descriptors: the collector would close what has their numbers now."""
+AGAIN_S = 1.0
+"""After its descriptors were closed the thread waits so long before it opens others."""
 STOP_S = 5.0
 """How long a fork, or the end of the program, waits for the thread. Only a callback of the program takes time in it."""
 LONGEST_SELECT_S = 86_400.0
+RINGS_A_TURN = 4096
 _KEPT_SIGNALS = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP))
 """A fault of the thread itself has to end the process."""
 
@@ -64,6 +67,8 @@ class WatcherThread(threading.Thread):
             log_exception("the watcher of gossipreg cannot run: the next lookup starts it again")
         finally:
             self.ending = True
+        if self.lost:
+            self._watcher.go_on_later()
 
 
 class Watcher:
@@ -80,11 +85,12 @@ class Watcher:
         """The threads that fork now."""
         self._over = False
         self._pid = os.getpid()
-        self._bell = -1
-        self._must_forget = False
-        """The descriptors of the connections are gone."""
+        self._bell: tuple[int, ...] = ()
+        """A pipe that wakes the thread: the end that it reads, the end that is written. Empty: there is none."""
         self._bell_file: tuple[int, int] | None = None
-        """What kind of file the bell is: all that are no files of the program have the same."""
+        """Which pipe that is."""
+        self._gone: deque[None] = deque()
+        """Not empty: the descriptors of the connections are gone. Whoever takes it out deals with that."""
 
     # -- for any thread, and for signal handlers ---------------------------------------------------------------------
 
@@ -148,23 +154,23 @@ class Watcher:
     def _start_thread(self) -> bool:
         thread = WatcherThread(self, self._thread)
         with suppress(RuntimeError, OSError):  # the interpreter ends, or there is no room for a thread or a descriptor
-            if self._bell < 0:
-                self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-                self._bell_file = _file(self._bell)
+            if not self._bell:
+                self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                self._bell_file = _file(self._bell[0])
             thread.start()
             self._thread = thread
             return True
         return False
 
     def _ring(self) -> None:
-        if (bell := self._bell) >= 0 and not self._is_bell_lost:
-            with suppress(OSError):  # closed just now: the next `wake` sees it
-                os.eventfd_write(bell, 1)
+        if (bell := self._bell) and not self._is_bell_lost:
+            with suppress(OSError):  # it is full of rings; or closed just now, and the next `wake` sees it
+                os.write(bell[1], b"\0")
 
     @property
     def _is_bell_lost(self) -> bool:
-        """Whether the program has closed the bell's descriptor."""
-        return (bell := self._bell) >= 0 and _file(bell) != self._bell_file
+        """Whether the program has closed the bell's descriptors."""
+        return any(_file(end) != self._bell_file for end in self._bell)
 
     def _begin_anew(self) -> None:
         """Leave the thread and the connections whose descriptors are gone. The next thread makes new ones."""
@@ -174,16 +180,18 @@ class Watcher:
             if self._is_bell_lost:
                 if (thread := self._thread) is not None:
                     thread.lost = thread.ending = True
-                self._must_forget = True
-                self._bell = -1
+                self._gone.append(None)
+                self._bell = ()
         finally:
             self._starting.release()
 
     def _forget_lost(self) -> None:
-        if self._must_forget:
-            self._must_forget = False
+        if not self._gone:
+            return
+        with suppress(IndexError):  # another thread has taken it
+            self._gone.pop()
             for link in list(self.links):
-                link.forget_lost(boot_clock())
+                self._guarded(link.forget_lost, boot_clock())
 
     def drop(self, link: SidecarLink) -> None:
         """Close this connection; without any other there is no need for the thread."""
@@ -235,9 +243,9 @@ class Watcher:
         if self._is_bell_lost:
             self._begin_anew()
         self._forget_lost()
-        if self._bell >= 0:
-            os.close(self._bell)
-            self._bell = -1
+        for end in self._bell:
+            os.close(end)
+        self._bell = ()
         for link in list(self.links):
             link.forget(boot_clock())
 
@@ -256,26 +264,42 @@ class Watcher:
     def work(self, me: WatcherThread) -> None:
         """Follow the sidecars until `me.ending`."""
         self._forget_lost()
-        selector = selectors.DefaultSelector()
-        try:
-            selector.register(self._bell, selectors.EVENT_READ)
-            while not me.ending:
-                self._turn(selector)
-                if not self.links:
-                    me.ending = True
-            if not me.lost:
-                self._do_tasks()
-                for link in list(self.links):
-                    self._guarded(link.suspend, boot_clock())
-        finally:
-            if me.lost or self._is_bell_lost:
-                _KEPT.append(selector)
-            else:
-                selector.close()
-        if self._tasks and not me.lost:  # they came when this thread was ending already
+        selector = selectors.PollSelector()  # unlike epoll, it has no descriptor, and keeps what it waits for
+        selector.register(self._bell[0], selectors.EVENT_READ)
+        while not me.ending:
+            self._turn(me, selector)
+            if not self.links:
+                me.ending = True
+        if me.lost:
+            return
+        self._do_tasks()
+        for link in list(self.links):
+            self._guarded(link.suspend, boot_clock())
+        if self._tasks:  # they came when this thread was ending already
             self._start()
 
-    def _turn(self, selector: selectors.BaseSelector) -> None:
+    def _is_lost(self, me: WatcherThread) -> bool:
+        """Whether the descriptors were closed: then the snapshots are stale, and this thread ends."""
+        if self._is_bell_lost:
+            self._begin_anew()
+        if me.lost:
+            self._forget_lost()
+        return me.lost
+
+    def go_on_later(self) -> None:
+        """The descriptors were closed: follow the sidecars again after a while."""
+        timer = threading.Timer(AGAIN_S, self._go_on)
+        timer.daemon = True
+        with suppress(RuntimeError):  # the interpreter ends, or there is no room for a thread
+            timer.start()
+
+    def _go_on(self) -> None:
+        if self.links and not self._over:
+            self.wake()
+
+    def _turn(self, me: WatcherThread, selector: selectors.BaseSelector) -> None:
+        if self._is_lost(me):
+            return
         self._do_tasks()
         now = boot_clock()
         links = list(self.links)
@@ -287,10 +311,12 @@ class Watcher:
         due = min((link.due for link in links), default=inf)
         found = selector.select(min(max(0.0, due - now), LONGEST_SELECT_S))
         self.turns += 1
+        if self._is_lost(me):
+            return
         now = boot_clock()
         for key, _ in found:
             if not isinstance(key.data, SidecarLink):
-                os.eventfd_read(self._bell)
+                os.read(key.fd, RINGS_A_TURN)
             elif not self._guarded(key.data.ready, now):
                 self._guarded(key.data.broken, now)
 
