@@ -12,6 +12,7 @@ import pytest
 from scripts.checks.client.holdings import ZOMBIE_LOOKS, Looks, MayGrow, is_zombie, unix_inodes
 from scripts.checks.client.judge import HANGS_S, TOLD_MAX, Judge, table
 from scripts.checks.client.records import Recorder, RecordReader, error_text
+from scripts.checks.client.stacks import ask_stacks
 from scripts.tools.wait import wait_for
 
 REGISTERED = {"billing": {"billing-1", "billing-2"}, "stock": {"stock-1"}}
@@ -111,3 +112,21 @@ def test_a_child_that_nobody_waits_for_is_found() -> None:
         assert found.forever_zombies == set()
         found.look(unix_inodes(), early=True)
         assert found.forever_zombies == {child.pid}
+
+
+def test_a_process_that_hangs_tells_where_it_stands(tmp_path: Path) -> None:
+    program = (
+        "import sys, threading\nfrom scripts.checks.client.stacks import tell_stacks\ntell_stacks(sys.argv[1])\n"
+        "def stands_here(): print('ready', flush=True); threading.Event().wait()\nstands_here()\n"
+    )
+    path = tmp_path / "stacks"
+    command = [sys.executable, "-c", program, str(path)]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        told = ask_stacks([os.getpid(), child.pid], path)
+        child.kill()
+    assert f"process {child.pid}:" in told
+    assert "in stands_here" in told
+    assert f"process {os.getpid()}" not in told, "it does not take the signal, so it is not sent"

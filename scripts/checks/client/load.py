@@ -5,6 +5,7 @@ until its answer. The program ends with SIGTERM.
 """
 
 import http.client
+import itertools
 import signal
 import sys
 import threading
@@ -15,8 +16,8 @@ from gossipreg.client.service import Service
 from scripts.checks.client.records import FAILED, Recorder, error_text
 from scripts.checks.client.stacks import tell_stacks
 
-THREADS = 40
-"""So many orders may be under way, until others begin late."""
+THREADS = 60
+"""So many orders may be under way, until others begin late: a free thread takes the next one."""
 DEADLINE_S = 10.0
 
 
@@ -37,16 +38,17 @@ def main(path: str, records: str, stacks: str, rate: float) -> None:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     registry, recorder = gossipreg.connect(path, timeout=30), Recorder(records)
     services = [registry.service("billing"), registry.service("stock")]
-    start = monotonic()
+    start, numbers = monotonic(), itertools.count()
 
     def send(thread: int) -> None:
-        number = thread
-        while not ended.wait(max(0.0, (due := start + number / rate) - monotonic())):
+        for number in numbers:
+            due = start + number / rate
+            if ended.wait(max(0.0, due - monotonic())):
+                return
             service, other = services if number % 2 else services[::-1]
             answer, attempts = send_order(service)
             asked = f"{service.name},{other.name}"
             recorder.note(f"thread {thread}", "order", monotonic() - due, asked, answer, attempts)
-            number += THREADS
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(THREADS)]
     for thread in threads:

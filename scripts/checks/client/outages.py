@@ -8,6 +8,7 @@ p99 of the outages is below P99_TIMES that of the quiet.
 import os
 import subprocess
 import sys
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from time import monotonic, sleep
 from scripts.checks.client.holdings import descendants
 from scripts.checks.client.hosts import Program, World
 from scripts.checks.client.judge import Judge, reasons, table
+from scripts.checks.client.lateness import Lateness
 from scripts.checks.client.records import Record, RecordReader
 from scripts.checks.client.stacks import ask_stacks
 from scripts.tools.figures import markdown, percentile
@@ -60,13 +62,14 @@ class Outage:
 
 def outages(size: OutageSize) -> OutageResult:
     """Run it; progress goes to stderr."""
-    with World() as world:
-        return _Run(size, world).run()
+    with World() as world, Lateness() as lateness:
+        return _Run(size, world, lateness).run()
 
 
 class _Run:
-    def __init__(self, size: OutageSize, world: World) -> None:
+    def __init__(self, size: OutageSize, world: World, lateness: Lateness) -> None:
         self._size = size
+        self._lateness = lateness
         self._world = world
         self._rng = Random(size.seed)
         self._records = world.folder / "records"
@@ -79,6 +82,7 @@ class _Run:
     def run(self) -> OutageResult:
         machine = quietness()
         load = self._load()
+        quiet_from = quiet_to = monotonic()
         try:
             self._pass(self._size.warm_s)
             quiet_from = monotonic()
@@ -93,7 +97,7 @@ class _Run:
                 outage.ended = monotonic()
                 self._pass(max(0.5, quiet_to + (number + 1) * self._size.seconds / self._size.outages - monotonic()))
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            self._result.faults.append(f"what was hurt does not come back: {error}")
+            self._result.faults.append(str(error))
         finally:
             self._end(load)
             self._take()
@@ -170,7 +174,7 @@ class _Run:
         records = self._judge.records
         quiet = [one for one in records if _began(one) >= quiet_from and one.at <= quiet_to]
         during = [one for one in records if one.at > quiet_to]
-        if not quiet or not during:
+        if not quiet or not during or not self._done:
             self._result.faults.append("no order was answered")
             return
         p99, quiet_p99 = (percentile([one.seconds for one in found], 0.99) or 0.0 for found in (during, quiet))
@@ -187,31 +191,45 @@ class _Run:
                 table(quiet + during, lambda one: "quiet" if one.at <= quiet_to else "outages"),
                 f"p99 of the outages: {p99 / quiet_p99:.1f} times that of the quiet; failed: {reasons(records)}",
                 f"requests of the services that failed, so that their callers sent the order again: {dict(inner)}\n",
-                self._by_outage(during, P99_TIMES * quiet_p99),
+                self._by_outage(quiet + during, P99_TIMES * quiet_p99),
             ]
         )
 
-    def _by_outage(self, during: list[Record], slow_s: float) -> str:
-        """Which orders make the p99: those that were under way in outages of each kind."""
-        rows = []
-        kinds = list(dict.fromkeys(outage.kind for outage in self._done))
-        for kind in [*kinds, "between"]:
-            found = [one for one in during if self._kind_at(one) == kind]
-            slow = [one for one in found if one.seconds > slow_s]
-            again = sum(one.attempts > 1 for one in slow)
-            number = sum(outage.kind == kind for outage in self._done) or 1
-            longest = max((one.seconds for one in found), default=0.0)
-            p99 = percentile([one.seconds for one in found], 0.99) or 0.0
-            cells = kind, len(found), len(slow), f"{len(slow) / number:.1f}", again
-            rows.append([*map(str, cells), f"{1000 * p99:.0f}", f"{1000 * longest:.0f}"])
+    def _by_outage(self, records: list[Record], slow_s: float) -> str:
+        """Which orders make the p99: by the kind of outage that was the last to begin when they ended."""
+        by_kind: dict[str, list[Record]] = {"quiet": []}
+        late: dict[str, list[float]] = {"quiet": self._lateness.between(0.0, self._done[0].began)}
+        ends = [*(outage.began for outage in self._done[1:]), float("inf")]
+        by_kind |= {outage.kind: [] for outage in self._done}
+        for outage, end in zip(self._done, ends, strict=True):
+            late.setdefault(outage.kind, []).extend(self._lateness.between(outage.began, end))
+        for record in records:
+            last = bisect_right(self._done, record.at, key=lambda outage: outage.began)
+            by_kind[self._done[last - 1].kind if last else "quiet"].append(record)
+        times = Counter(outage.kind for outage in self._done)
+        rows = [_outage_row(kind, times[kind], found, slow_s, late[kind]) for kind, found in by_kind.items()]
         slow_title = f"above {1000 * slow_s:.0f} ms"
-        titles = ["outage", "orders", slow_title, "for each outage", "of them sent again", "p99 ms", "longest ms"]
+        again = "of them sent again"
+        titles = [
+            "after",
+            "times",
+            "orders",
+            slow_title,
+            again,
+            "p99 ms",
+            "longest ms",
+            "machine late: p99 ms",
+            "longest",
+        ]
         return markdown(titles, rows)
 
-    def _kind_at(self, record: Record) -> str:
-        return next(
-            (one.kind for one in self._done if one.began <= record.at and _began(record) <= one.ended), "between"
-        )
+
+def _outage_row(kind: str, times: int, found: list[Record], slow_s: float, late: list[float]) -> list[str]:
+    slow = [one for one in found if one.seconds > slow_s]
+    cells = [times or "", len(found), len(slow), sum(one.attempts > 1 for one in slow)]
+    seconds = [one.seconds for one in found]
+    figures = [percentile(values, part) or 0.0 for values in (seconds, late) for part in (0.99, 1.0)]
+    return [kind, *map(str, cells), *(f"{1000 * figure:.0f}" for figure in figures)]
 
 
 def _began(record: Record) -> float:
