@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import Random
 
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _END_S = 5.0
 """A program that has not ended this long after SIGTERM is killed."""
 
@@ -24,6 +26,18 @@ def free_port() -> int:
             except OSError:
                 continue
             return int(tcp.getsockname()[1])
+
+
+def steady_port() -> int:
+    """A port that is free for UDP and TCP on 127.0.0.1, and stays so while nobody listens on it: it is below those that
+    the kernel gives to connections. For what ends and starts again."""
+    rng, end = Random(), int(_EPHEMERAL.read_text().split()[0])
+    while True:
+        port = rng.randrange(10_000, max(10_001, end))
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
