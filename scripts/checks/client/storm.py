@@ -17,7 +17,7 @@ from time import monotonic, sleep
 from scripts.checks.client.fleet import Fleet
 from scripts.checks.client.holdings import Looks, MayGrow, descendants, unix_inodes
 from scripts.checks.client.judge import Judge, reasons, table
-from scripts.checks.client.records import Recorder, RecordReader
+from scripts.checks.client.records import Record, Recorder, RecordReader
 from scripts.checks.client.restarts import Restarts
 from scripts.checks.client.servers import RunningServer, Senders, ServerKind, server_kinds
 from scripts.checks.client.stacks import ask_stacks
@@ -155,6 +155,16 @@ class _Storm:
         for record in records:
             if record.kind == "ended":
                 self._judge.forget(record.worker)
+                self._judge_losses(record)
+
+    def _judge_losses(self, record: Record) -> None:
+        """A connection to a sidecar that goes on is never lost. One that leaves may close two: it accepts for a moment
+        longer. A child of a fork inherits the number of its parent."""
+        begun = self._restarts.done + 1
+        if int(record.answer) > 2 * begun:
+            self._result.faults.append(
+                f"{record.worker} lost its connection {record.answer} times, but only {begun} restarts had begun"
+            )
 
     def _tell(self, passed: float) -> None:
         print(

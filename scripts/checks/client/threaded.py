@@ -110,11 +110,13 @@ class Family:
         for pid in self._alive:
             os.kill(pid, signal.SIGTERM)
         while self._alive:
-            self._ended(*os.waitpid(-1, 0))
+            self._ended(*os.waitpid(-1, 0), told=True)
 
-    def _ended(self, pid: int, status: int) -> None:
+    def _ended(self, pid: int, status: int, told: bool = False) -> None:
+        """`told`: it got SIGTERM, perhaps when it was ending already and had no handler any more."""
         self._alive.discard(pid)
-        if code := os.waitstatus_to_exitcode(status):
+        code = os.waitstatus_to_exitcode(status)
+        if code and not (told and code == -signal.SIGTERM):
             self.failed += 1
             self._recorder.note(f"process {pid}", "child", 0.0, "-", f"{FAILED}ExitCode: {code}")
 
@@ -128,8 +130,13 @@ class Family:
             return ended.wait(wait_s) or perf_counter() > until or os.getppid() != parent
 
         Worker(name, self._registry, self._recorder, rng).run(stop)
-        self._recorder.note(name, "ended", 0.0, "-", "")
+        note_end(self._recorder, name, self._registry)
         sys.exit(0)
+
+
+def note_end(recorder: Recorder, worker: str, registry: Registry) -> None:
+    """Note that this worker ends well, and how often its process lost the connection to its sidecar."""
+    recorder.note(worker, "ended", 0.0, "-", str(registry.stats()["losses"]))
 
 
 def main(path: str, records: str, stacks: str, threads: int, children: int, seed: int) -> int:
@@ -152,6 +159,7 @@ def main(path: str, records: str, stacks: str, threads: int, children: int, seed
     for thread in running:
         thread.join()
     family.end()
+    note_end(recorder, "the parent", registry)
     return 1 if family.failed else 0
 
 
