@@ -22,18 +22,6 @@ from tests.client.talking_sidecar import TalkingSidecar, at
 BOUND_S = 30.0
 
 
-@pytest.fixture
-def registry(talking: TalkingSidecar) -> Iterator[Registry]:
-    talking.services["web"] = [at(1), at(2), at(3)]
-    with gossipreg.connect(str(talking.path), timeout=BOUND_S) as registry:
-        yield registry
-
-
-@pytest.fixture
-def web(registry: Registry) -> Service:
-    return registry.service("web")
-
-
 def test_a_pick_records_its_outcome_when_the_block_is_left(web: Service) -> None:
     with web.pick() as instance:
         assert instance.port in (1, 2, 3)

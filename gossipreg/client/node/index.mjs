@@ -4,9 +4,9 @@
 //     const registry = await connect();
 //     const answer = await registry.fetch("http://billing.service/charge", { method: "POST", body });
 //
-// The map, from the lowest: errors, given, unknown-options, clock, names, instance, snapshot; socket-path and sidecar
-// (the local socket); picking/ (who gets a request, pure); watching/ (snapshots that follow the sidecar); picker,
-// service; calling/ (requests); attachment; registry.
+// The map, from the lowest: errors, given, unknown-options, clock, names, sorted, instance, snapshot; socket-path and
+// sidecar (the local socket); picking/ (who gets a request, pure); watching/ (snapshots that follow the sidecar);
+// picker, service; calling/ (requests); attachment; registry.
 
 import { Registry } from "./registry.mjs";
 

@@ -4,6 +4,8 @@
 // without the peak). It moves towards the median of the instances while no new sample comes, and is forgotten after
 // 30 s: otherwise a slow instance would never be tried again.
 
+import { firstAt } from "../sorted.mjs";
+
 /** A figure counts until so long after its last sample. */
 const FRESH_S = 30;
 /** A figure counts once it has SAMPLES_MIN samples, or YOUNG_S after the first one: that may be of a cold connection,
@@ -111,7 +113,7 @@ export class LatencyQuantiles {
 
   add(latencyS, now) {
     if (now - this.#since >= WINDOW_S) this.#turn(now);
-    this.#counts[bucketOf(latencyS)] += 1;
+    this.#counts[firstAt(BOUNDS, latencyS)] += 1;
     this.count += 1;
   }
 
@@ -156,16 +158,4 @@ export class LatencyQuantiles {
     this.#since = recent ? this.#since + WINDOW_S : now;
     this.#quantiles.clear();
   }
-}
-
-/** The first bucket whose bound is not below the latency. */
-function bucketOf(latencyS) {
-  let low = 0;
-  let high = BOUNDS.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (BOUNDS[middle] < latencyS) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

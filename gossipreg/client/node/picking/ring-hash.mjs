@@ -7,6 +7,7 @@
 // keys back. Python and Node place the same key at the same instance.
 
 import { createHash } from "node:crypto";
+import { firstAt } from "../sorted.mjs";
 
 /** Of an instance of usual weight: the parts of two instances then differ by about an eighth. */
 const POINTS = 64;
@@ -119,18 +120,6 @@ export class HashRing {
     }
     this.#states.delete(state);
   }
-}
-
-/** The first place of a sorted list whose value is not below this one. */
-function firstAt(sorted, value) {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle] < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function byName(a, b) {

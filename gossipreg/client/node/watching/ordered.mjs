@@ -1,5 +1,7 @@
 // Instances in the order of (node, id), so that a change costs little even if there are ten thousand.
 
+import { firstAt } from "../sorted.mjs";
+
 export class OrderedInstances {
   #keys;
   #instances;
@@ -16,14 +18,14 @@ export class OrderedInstances {
   }
 
   get(key) {
-    const at = this.#at(key);
+    const at = firstAt(this.#keys, key);
     return this.#keys[at] === key ? this.#instances[at] : undefined;
   }
 
   /** Add it, or put it in the place of the one with its key. */
   put(instance) {
     const { key } = instance;
-    const at = this.#at(key);
+    const at = firstAt(this.#keys, key);
     if (this.#keys[at] === key) {
       this.#instances[at] = instance;
     } else {
@@ -33,7 +35,7 @@ export class OrderedInstances {
   }
 
   delete(key) {
-    const at = this.#at(key);
+    const at = firstAt(this.#keys, key);
     if (this.#keys[at] !== key) return;
     this.#keys.splice(at, 1);
     this.#instances.splice(at, 1);
@@ -41,17 +43,5 @@ export class OrderedInstances {
 
   all() {
     return this.#instances.slice();
-  }
-
-  #at(key) {
-    const keys = this.#keys;
-    let low = 0;
-    let high = keys.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (keys[middle] < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }
