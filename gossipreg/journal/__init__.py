@@ -23,6 +23,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     state          records, changed by a state machine
     membership     what a journal asks of the registry
     messages       what replicas say to each other
+    codec          those messages as bytes
     effects        what the journals ask of the world
     values         the configuration as bytes
     model          ballots, positions, entries, configurations

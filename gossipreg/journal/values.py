@@ -15,6 +15,8 @@ from gossipreg.model import NODE_ID_BYTES, NodeId
 MAX_REPLICAS = 16
 """Of one configuration, learners included."""
 MAX_HOST_BYTES = 32
+MAX_CONFIGURATION_BYTES = 4096
+"""More than three lists of MAX_REPLICAS take."""
 
 _pack: Callable[[object], bytes] = msgpack.Packer().pack
 
@@ -30,8 +32,12 @@ def decode_configuration(data: bytes) -> Configuration:
 
 def decode_configuration_untrusted(data: bytes) -> Configuration:
     """BadDatagram("bad_configuration") where it is none."""
+    if len(data) > MAX_CONFIGURATION_BYTES:
+        raise BadDatagram("bad_configuration")
     try:
-        voters, learners, before = msgpack.unpackb(data, use_list=False)
+        voters, learners, before = msgpack.unpackb(
+            data, use_list=False, max_array_len=MAX_REPLICAS, max_map_len=0, max_ext_len=0
+        )
         configuration = Configuration(_places(voters), _places(learners), _places(before))
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise BadDatagram("bad_configuration") from error

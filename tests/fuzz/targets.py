@@ -29,7 +29,7 @@ from gossipreg.daemon.params import registration_untrusted, take_untrusted
 from gossipreg.daemon.seeds import parse_seed
 from gossipreg.daemon.services_file import parse_services_untrusted
 from gossipreg.durations import parse_duration
-from gossipreg.errors import BadConfig, BadParams, CannotStart, RequestError
+from gossipreg.errors import BadConfig, BadDatagram, BadParams, CannotStart, RequestError
 from gossipreg.gateway.dns import responder
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.http import ask, check_definitions, definitions
@@ -38,14 +38,18 @@ from gossipreg.gateway.http.eureka.documents import read_document_untrusted, wri
 from gossipreg.gateway.http.eureka.leases import lease_untrusted
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.guard import Guard
+from gossipreg.journal.codec import decode_message_untrusted, encode_message
 from gossipreg.model import Address, CatalogInstance, Health, NodeId, RegisteredService, Version
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.net.http_message import Head, HttpError, Request, target_untrusted
+from gossipreg.streams.connection import StreamMessage, StreamState
+from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES
 from gossipreg.wire.rpc import Decoder
 from gossipreg.wire.seal import Keyring
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node
 from tests.gateway.dns.registry import Registry
+from tests.streams.ends import accepting, insider_frame, insider_hello, open_pair, opening, received
 
 CORPUS = Path(__file__).with_name("corpus")
 INPUTS_A_NODE = 500
@@ -238,9 +242,34 @@ def eureka(data: bytes) -> None:
         assert root.findtext("application/instance/status") == "UP"
 
 
+def replica_message(data: bytes) -> None:
+    """What a member sends over a stream about a journal."""
+    with suppress(BadDatagram):
+        message = decode_message_untrusted(data)
+        assert message is None or decode_message_untrusted(encode_message(message)) == message
+
+
+def stream(data: bytes) -> None:
+    """The first byte selects who sends: a stranger to a sidecar that opens or accepts a stream, somebody who has the
+    key and sends any hello, or a member whose stream is open. No exception, and none but the last is believed."""
+    how, rest = (data[0] % 4, data[1:]) if data else (0, b"")
+    if how == 3:
+        pair = open_pair()
+        pair.acceptor.receive_bytes(insider_frame(pair, rest), START)
+        return
+    reader = accepting(seed=77) if how else opening(seed=78)
+    sent = insider_hello(rest) if how == 2 else rest
+    half = len(sent) // 2
+    events = received(reader, sent[:half]) + received(reader, sent[half:])
+    assert reader.state is not StreamState.OPEN
+    assert not any(isinstance(event, StreamMessage) for event in events)
+    assert reader.held_bytes <= MAX_HANDSHAKE_BYTES
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
     "http": http, "json": json_params, "filter": filter, "eureka": eureka,
+    "replica_message": replica_message, "stream": stream,
 }  # fmt: skip
 
 

@@ -7,10 +7,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gossipreg.model import BootId, NodeId, ProtocolRange
 from gossipreg.streams.connection import StreamAsked, StreamConnection, StreamEvent
-from gossipreg.streams.handshake import member_id_of
-from gossipreg.streams.stream_seal import key_for
+from gossipreg.streams.handshake import HELLO, MAX_HANDSHAKE_BYTES, NONCE_BYTES, member_id_of
+from gossipreg.streams.stream_seal import (
+    MAX_BODY_BYTES,
+    FrameSealer,
+    StreamDirection,
+    derived_key,
+    hash_of,
+    key_for,
+    seal_once,
+)
 from gossipreg.streams.values import StreamMember, StreamSelf
-from gossipreg.wire.seal import Keyring
+from gossipreg.wire.seal import KEY_ID_BYTES, TAG_BYTES, Keyring, key_id
 
 START = 1000.0
 RING = Keyring((b"k" * 32,))
@@ -87,3 +95,20 @@ def received(stream: StreamConnection, data: bytes, now: float = START) -> list[
 
 def open_pair(ring: Keyring | None = RING) -> Pair:
     return Pair(opening(ring=ring), accepting(ring=ring)).exchange()
+
+
+def insider_frame(pair: Pair, body: bytes) -> bytes:
+    """A frame with any body, as somebody whose stream is open can make it."""
+    agreed = pair.acceptor._agreed
+    assert agreed is not None
+    sealer = FrameSealer(agreed.key, agreed.transcript, StreamDirection.FROM_OPENER)
+    sealer.frames = 1  # the proof
+    return sealer.seal(body[:MAX_BODY_BYTES])
+
+
+def insider_hello(body: bytes) -> bytes:
+    """A hello with any body, as somebody who has the key can make it."""
+    body = body[: MAX_HANDSHAKE_BYTES - 100]
+    size = KEY_ID_BYTES + NONCE_BYTES + len(body) + TAG_BYTES
+    header = bytes((HELLO,)) + size.to_bytes(2, "big") + key_id(RING.keys[0]) + bytes(NONCE_BYTES)
+    return header + seal_once(derived_key(RING.keys[0], "hello", hash_of(header)), header, body)
