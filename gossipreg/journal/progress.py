@@ -61,6 +61,8 @@ class FollowerProgress:
         self._reading = False
         self._installing: _Installing | None = None
         self._wait_s = 0.0
+        self._refused = 0
+        """Probes at what it has acknowledged that did not match, in a row."""
 
     @property
     def _limit(self) -> int:
@@ -164,13 +166,32 @@ class FollowerProgress:
             if self.mode is Mode.PROBING:
                 self.mode, self._next = Mode.FOLLOWING, self.match + 1
         elif self.mode is not Mode.INSTALLING:
-            self.mode, self._in_flight = Mode.PROBING, 0
-            self._next = max(1, min(answer.index, self._next - 1, self._data.log.last.index) + 1)
+            self._on_mismatch(answer.index)
         self.pump()
+
+    def _on_mismatch(self, may_match: int) -> None:
+        """An append did not follow on its log: probe further back, but not behind what it has acknowledged. If it does
+        not match there either, its disk has lost what it had synced. (One answer more may be to an append from before
+        the probe.)"""
+        data = self._data
+        self._refused = self._refused + 1 if self.mode is Mode.PROBING and self._next <= self.match + 1 else 0
+        if self._refused > data.context.tuning.appends_in_flight:
+            self._has_lost_entries()
+            return
+        self.mode, self._in_flight = Mode.PROBING, 0
+        self._next = max(self.match, min(may_match, self._next - 1, data.log.last.index)) + 1
+
+    def _has_lost_entries(self) -> None:
+        """It gets nothing more, and is replaced, as one that has lost its disk."""
+        self.lost = True
+        self._data.context.event("journal_replica_went_back", node=self.place.node.hex(), acknowledged=self.match)
 
     def on_hello(self, hello: ReplicaHello) -> None:
         """It has started, and says how far it is."""
         self._reached()
+        if hello.position.index < self.match:
+            self._has_lost_entries()
+            return
         self._begin(min(hello.position.index, self._data.log.last.index) + 1)
 
     def _reached(self) -> None:

@@ -1,0 +1,29 @@
+"""A replica whose disk lost what it had acknowledged: it is found out, and replaced."""
+
+import pytest
+
+from gossipreg.journal.replica import Replica
+from tests.journal.test_elections import opened
+
+
+@pytest.mark.parametrize("greets", [True, False])
+def test_a_replica_that_went_back_in_time_is_replaced(greets: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the laboratory: the leader probed it for ever, as fast as the stream carries."""
+    cluster, journal, owner = opened()
+    voter = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
+    before = dict(voter.disk)
+    for number in range(10):
+        cluster.propose(owner, journal, b"%d" % number)
+        cluster.run(0.1)
+    cluster.crash(voter)
+    voter.disk = before
+    if not greets:
+        monkeypatch.setattr(Replica, "_greet", lambda _: None)
+    cluster.start(voter)
+    messages = cluster.messages
+    cluster.run(2.0)
+    cluster.propose(owner, journal, b"after")
+    cluster.run(28.0)
+    assert cluster.messages - messages < 60
+    assert cluster.until(lambda: voter.number not in cluster.voters(journal), 120.0)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 10.0)
