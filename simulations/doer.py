@@ -44,9 +44,10 @@ class Doer:
         """The faults of the whole network now, by the action's number."""
         world.network.reorder_s = world.config.rtt_floor_s
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: Plan, start: float = START) -> None:
+        """Carry this plan out; its times count from `start`."""
         for action in plan:
-            self.world.at(START + action.at_s, lambda action=action: self._do(action))  # type: ignore[misc]
+            self.world.at(start + action.at_s, lambda action=action: self.perform(action))  # type: ignore[misc]
 
     def heal(self) -> None:
         """End all faults. A member that is down stays down."""
@@ -70,7 +71,7 @@ class Doer:
 
     # -- one action --------------------------------------------------------------------------------------------------
 
-    def _do(self, action: Action) -> None:
+    def perform(self, action: Action) -> None:
         what = action.what
         if what in ("register", "health", "deregister", "lookup"):
             self._work(action, self.hosts[action.hosts[0]])

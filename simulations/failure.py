@@ -90,7 +90,9 @@ def from_exception(error: Exception, world: World) -> Broken:
     return Broken(f"no_exception ({raised} in {where.name})", members, world.now - START, what)
 
 
-def described(broken: Broken, case: Case, plan: Plan, options: list[str], recorder: Recorder) -> Broken:
+def described(
+    broken: Broken, case: Case, plan: Plan, options: list[str], recorder: Recorder, scenario: str = "swarm"
+) -> Broken:
     """Return the same failure with the whole report as its message."""
     lines = [str(broken)]
     if broken.__cause__ is not None:
@@ -100,7 +102,7 @@ def described(broken: Broken, case: Case, plan: Plan, options: list[str], record
     lines += [f"plan, {len(plan)} actions; faults so far:", *(f"  {action}" for action in before[-_ACTIONS_SHOWN:])]
     events = recorder.of(broken.members)
     lines += ["last events of the members concerned:", *(f"  {line}" for line in events)] if events else []
-    lines += ["to repeat it:", f"  {command(case)}"]
+    lines += ["to repeat it:", f"  {command(case, scenario)}"]
     full = Broken(broken.checker, broken.members, broken.at_s, broken.what)
     full.args = ("\n".join(lines),)
     return full  # the message is the report; shrinking compares the fields

@@ -19,7 +19,7 @@ _TO_THE_END = 0.2
 """The share of faults that last until everything is healed at once: recovery from several faults is hardest."""
 
 
-class _Draw:
+class Draw:
     """One fault: its time, and the random choices that all kinds of fault share."""
 
     def __init__(self, rng: random.Random, config: Config, members: int, phase_s: float) -> None:
@@ -54,7 +54,7 @@ class _Draw:
         return Action(at_s=self.at_s, what=what, **fields)  # type: ignore[arg-type]  # the fields are Action's own
 
 
-def _crash(draw: _Draw) -> Action:
+def _crash(draw: Draw) -> Action:
     rng, host = draw.rng, draw.one()
     flags = ["refused" if rng.random() < 0.6 else "silent"]
     if rng.random() < 0.3:
@@ -66,7 +66,7 @@ def _crash(draw: _Draw) -> Action:
     return draw.action("crash", hosts=(host,), flags=tuple(flags), for_s=down_s, value=wall, seeds=draw.seeds())
 
 
-def _leave(draw: _Draw) -> Action:
+def _leave(draw: Draw) -> Action:
     rng, host = draw.rng, draw.one()
     away_s = draw.lasts(0.2, 12)
     if host != ANCHOR and rng.random() < 0.4:
@@ -77,8 +77,8 @@ def _leave(draw: _Draw) -> Action:
     return draw.action("leave", hosts=(host,), for_s=away_s, seeds=draw.seeds())
 
 
-def _slow_member(what: str) -> Callable[[_Draw], Action]:
-    def draw_it(draw: _Draw) -> Action:
+def slow_member(what: str) -> Callable[[Draw], Action]:
+    def draw_it(draw: Draw) -> Action:
         for_s = draw.lasts(0.05, 15)
         gap_s = draw.rng.choice([0.0, 0.0, draw.lasts(0.05, 2)])
         return draw.action(what, hosts=draw.some(0.25), for_s=for_s, value=gap_s)
@@ -86,11 +86,11 @@ def _slow_member(what: str) -> Callable[[_Draw], Action]:
     return draw_it
 
 
-def _slow(draw: _Draw) -> Action:
+def _slow(draw: Draw) -> Action:
     return draw.action("slow", hosts=draw.some(0.2), for_s=draw.lasts(1, 10), value=10 ** draw.rng.uniform(-4, -1.7))
 
 
-def _partition(draw: _Draw) -> Action:
+def partition(draw: Draw) -> Action:
     """Cut the cluster in two or three sides, or cut off one member; `hosts` is one side, `value` the number of
     sides."""
     rng = draw.rng
@@ -105,34 +105,34 @@ def _partition(draw: _Draw) -> Action:
     return draw.action("cut", hosts=side, for_s=draw.lasts(0.5, 25), value=float(parts), flags=(shape,))
 
 
-def _one_way(draw: _Draw) -> Action:
+def one_way(draw: Draw) -> Action:
     chance = draw.rng.choice([1.0, 1.0, 0.8, draw.rng.uniform(0.2, 0.9)])
     way = draw.rng.choice(["into", "out_of"])
     return draw.action(way, hosts=draw.some(0.25), for_s=draw.lasts(0.5, 15), value=chance)
 
 
-def _pair(draw: _Draw) -> Action:
+def pair(draw: Draw) -> Action:
     two = tuple(draw.rng.sample(range(draw.members), 2))
     return draw.action("pair", hosts=two, for_s=draw.lasts(1, 20), flags=draw.rng.choice([(), ("one way",)]))
 
 
-def _bridge(draw: _Draw) -> Action:
+def bridge(draw: Draw) -> Action:
     order = draw.rng.sample(range(draw.members), draw.members)
     return draw.action("bridge", hosts=tuple(order[: 1 + draw.members // 2]), for_s=draw.lasts(1, 15))
 
 
-def _network(what: str, low: float, high: float) -> Callable[[_Draw], Action]:
+def network(what: str, low: float, high: float) -> Callable[[Draw], Action]:
     return lambda draw: draw.action(what, for_s=draw.lasts(0.5, 15), value=draw.rng.uniform(low, high))
 
 
-def _hole(draw: _Draw) -> Action:
+def _hole(draw: Draw) -> Action:
     """Lose large datagrams to or from some members; every message that a member must send can be made smaller."""
     way = draw.rng.choice(["both", "both", "into", "out_of"])
     value = float(draw.rng.randint(HOLE_MIN_BYTES, 1400))
     return draw.action("hole", hosts=draw.some(0.5), for_s=draw.lasts(1, 25), value=value, flags=(way,))
 
 
-def _move(draw: _Draw) -> Action:
+def _move(draw: Draw) -> Action:
     """Move a member to an address that its process does not know, and back later, or never. The anchor does not move: a
     seed is found by its address alone."""
     host = draw.rng.randrange(1, draw.members)
@@ -140,30 +140,33 @@ def _move(draw: _Draw) -> Action:
     return draw.action("move", hosts=(host,), for_s=for_s, flags=draw.rng.choice([("and back",), ("for good",)]))
 
 
-FAULTS: tuple[tuple[int, Callable[[_Draw], Action]], ...] = (
+Faults = tuple[tuple[int, Callable[[Draw], Action]], ...]
+FAULTS: Faults = (
     (6, _crash),
     (3, _leave),
-    (4, _slow_member("stall")),
-    (3, _slow_member("block")),
+    (4, slow_member("stall")),
+    (3, slow_member("block")),
     (1, _slow),
-    (4, _partition),
-    (2, _one_way),
-    (1, _pair),
-    (1, _bridge),
+    (4, partition),
+    (2, one_way),
+    (1, pair),
+    (1, bridge),
     (2, _hole),
     (2, _move),
-    (2, _network("loss", 0.01, 0.4)),
-    (1, _network("duplication", 0.05, 0.6)),
-    (1, _network("reorder", 0.05, 0.9)),
-    (1, _network("mtu", 576, 1400)),
-    (1, _network("bandwidth", 20_000, 400_000)),
+    (2, network("loss", 0.01, 0.4)),
+    (1, network("duplication", 0.05, 0.6)),
+    (1, network("reorder", 0.05, 0.9)),
+    (1, network("mtu", 576, 1400)),
+    (1, network("bandwidth", 20_000, 400_000)),
 )
 """The weight and the function of each kind of fault."""
 
 
-def draw_faults(rng: random.Random, config: Config, members: int, phase_s: float) -> list[Action]:
+def draw_faults(
+    rng: random.Random, config: Config, members: int, phase_s: float, faults: Faults = FAULTS
+) -> list[Action]:
     """Draw the faults of one phase: from none to one every two periods."""
-    weights, kinds = zip(*FAULTS, strict=True)
+    weights, kinds = zip(*faults, strict=True)
     most = phase_s / config.period_s / 2
     count = int(most * rng.random() ** 2)
-    return [rng.choices(kinds, weights)[0](_Draw(rng, config, members, phase_s)) for _ in range(count)]
+    return [rng.choices(kinds, weights)[0](Draw(rng, config, members, phase_s)) for _ in range(count)]

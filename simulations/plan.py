@@ -10,6 +10,7 @@ crash without its restart, or a partition that never heals.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +93,16 @@ class Part:
     def _of_members(self, action: Action) -> Action:
         hosts = tuple(number for number in action.hosts if self.has(number))
         return replace(action, hosts=hosts, seeds=tuple(number for number in action.seeds if self.has(number)))
+
+
+class DrawnPlan(Protocol):
+    """What a scenario with a plan draws from the seed before a run."""
+
+    @property
+    def members(self) -> int: ...
+    @property
+    def plan(self) -> Plan:
+        """The actions that are carried out."""
+
+    @property
+    def part(self) -> Part: ...

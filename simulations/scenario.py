@@ -13,6 +13,7 @@ from typing import Literal
 
 from gossipreg.config import Config, lan
 from simulations.baselines.config import lifeguard, swim
+from simulations.plan import DrawnPlan
 from simulations.settings import applied
 
 DetectorName = Literal["ours", "lifeguard", "swim"]
@@ -81,7 +82,7 @@ class Scenario:
     """Keys of its label that take a number between these two."""
     nodes_min: int = 2
     """The least number of members for which the question makes sense."""
-    draw: Callable[[Case], object] | None = None
+    draw: Callable[[Case], DrawnPlan] | None = None
     """Draws the plan from the seed, if the scenario has one. A part of a plan can be run alone (`only=` in the label,
     see `plan.Part`), and a failure can be shrunk to a part. Raises ValueError if the part does not exist."""
 

@@ -1,12 +1,10 @@
 """A test of the checkers: each invariant is broken on purpose, and its checker must fire.
 
-Owns: the ways to break the core; each replaces one function of the core during a run. For each, a small swarm runs seed
+Owns: the ways to break the core (those of journals are in `journaling/breaks.py`). For each, a small swarm runs seed
 after seed until the checker fires; the same seed must then pass with the unbroken core.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -28,29 +26,17 @@ from gossipreg.core.table.row import State
 from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Rank, RegisteredService, Version
 from gossipreg.wire.messages import Delta, Versions
+from simulations.breaks import Break, broken
 from simulations.checkers.checker import Broken
+from simulations.journaling.breaks import JOURNAL_BREAKS
 from simulations.scenario import Case, CheckFailed, at_seed
-from simulations.scenarios import swarm
 
 _SEEDS = 24
-CASE = Case(nodes=6, duration_s=40.0)  # the others begin at a seed shortly before the one that shows the break
+# CASE begins at the first seed, the others shortly before the seed that shows the break:
 LATER = Case(nodes=6, seed=56, duration_s=40.0)
 MUCH_LATER = Case(nodes=6, seed=68, duration_s=40.0)
 HOLED = Case(nodes=6, seed=8, duration_s=40.0, loss=0.2)
 LOSSY = Case(nodes=6, duration_s=60.0, loss=0.03)
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    what: str
-    fires: tuple[str, ...]
-    """The checkers that may detect it first."""
-    owner: Any
-    attribute: str
-    instead: Callable[[Any], Any]
-    """From the attribute's value to the broken one."""
-    case: Case = CASE
-    """Its seed is the first one tried."""
 
 
 def counter_falls(merge: Any) -> Any:
@@ -229,21 +215,8 @@ _HANDED_ON = (
     Break("the row of a dead member is sent on", ("comes_back",), Table, "page", dead_handed_on),
     Break("... to a member that fetches the list", ("comes_back",), Joining, "on_list", dead_listed),
 )
-ALL: tuple[tuple[Break, ...], ...] = (*((one,) for one in BREAKS), _HANDED_ON)
+ALL: tuple[tuple[Break, ...], ...] = (*((one,) for one in BREAKS), _HANDED_ON, *((one,) for one in JOURNAL_BREAKS))
 """Breaks of one tuple are applied together; the first one names the checkers."""
-
-
-@contextmanager
-def broken(*breaks: Break) -> Iterator[None]:
-    """Break the core in these ways during the block."""
-    were = [(one, getattr(one.owner, one.attribute)) for one in breaks]
-    for one, was in were:
-        setattr(one.owner, one.attribute, one.instead(was))
-    try:
-        yield
-    finally:
-        for one, was in were:
-            setattr(one.owner, one.attribute, was)
 
 
 def fires(*breaks: Break) -> tuple[int, str]:
@@ -255,19 +228,18 @@ def fires(*breaks: Break) -> tuple[int, str]:
         this = at_seed(breaks[0].case, number)
         try:
             with broken(*breaks):
-                swarm.run(this)
+                breaks[0].run(this)
         except Broken as found:
             if found.checker in wanted:
-                return (
-                    (this.seed, found.what) if _passes(this) else (0, f"seed {this.seed} fails without the break too")
-                )
+                good = _passes(breaks[0], this)
+                return (this.seed, found.what) if good else (0, f"seed {this.seed} fails without the break too")
             others[found.checker] = None
     return 0, f"not detected in {_SEEDS} seeds" + (f", except by {', '.join(others)}" if others else "")
 
 
-def _passes(case: Case) -> bool:
+def _passes(what: Break, case: Case) -> bool:
     try:
-        swarm.run(case)
+        what.run(case)
     except CheckFailed:
         return False
     return True

@@ -13,7 +13,6 @@ from simulations.checkers.checker import Broken
 from simulations.failure import command
 from simulations.plan import Part
 from simulations.scenario import Case, CheckFailed, Scenario
-from simulations.scenarios import swarm
 
 ATTEMPTS_MAX = 80
 
@@ -51,7 +50,8 @@ def without(parts: Sequence[T], fails: Callable[[tuple[T, ...]], bool]) -> tuple
 
 def shrink(scenario: Scenario, case: Case, broken: Broken, attempts_max: int) -> Shrunk:
     """Return the smallest case found that fails at the same checker; the case itself if no smaller one does."""
-    drawn = swarm.draw(case)
+    assert scenario.draw is not None, "only a scenario with a plan is shrunk"
+    drawn = scenario.draw(case)
     best = Part(tuple(action.number for action in drawn.plan), drawn.part.members or tuple(range(drawn.members)))
     attempts = 0
 
@@ -85,12 +85,13 @@ def _with(case: Case, part: Part) -> Case:
 
 def report(scenario: Scenario, case: Case, broken: Broken) -> str:
     """Shrink the failure of a plan; return the smaller plan and the command that repeats it, for people."""
+    assert scenario.draw is not None, "only a scenario with a plan is shrunk"
     shrunk = shrink(scenario, case, broken, ATTEMPTS_MAX)
     lines = [
         f"after {shrunk.attempts} attempts seed {case.seed} still fails"
         f" with {shrunk.actions} actions and {shrunk.members} members:",
-        *(f"  {action}" for action in swarm.draw(shrunk.case).plan),
+        *(f"  {action}" for action in scenario.draw(shrunk.case).plan),
         "to repeat it:",
-        f"  {command(shrunk.case)}",
+        f"  {command(shrunk.case, scenario.name)}",
     ]
     return "\n".join(lines)

@@ -7,13 +7,14 @@ import pytest
 
 from gossipreg.config import Config, lan
 from simulations.baselines.config import swim
+from simulations.breaks import Break
 from simulations.checkers.bounded import BOUNDS, Bounded, containers
 from simulations.checkers.checker import Broken
 from simulations.checkers.forgotten import Forgotten
 from simulations.checkers.rises import Rises
 from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
-from simulations.selftest import ALL, Break, fires
+from simulations.selftest import ALL, fires
 from simulations.world import World
 
 

@@ -23,7 +23,7 @@ from simulations.checkers import Broken
 from simulations.failure import command
 from simulations.progress import Progress
 from simulations.scenario import Case, Figure, Scenario
-from simulations.scenarios import all_scenarios
+from simulations.scenarios import all_scenarios, swarm
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = ("--nodes", "5", "--duration", "3")
@@ -46,9 +46,7 @@ def told_cases(case: Case) -> list[Case]:
 def made_up(monkeypatch: pytest.MonkeyPatch) -> Scenario:
     """One scenario that takes no time, and what is told of its failures."""
     numbers = dict.fromkeys(["a", "b", "x", "fails", "crashes"], (0, 9))
-    scenario = Scenario(
-        "told", "what was it told?", told, Case(nodes=7), told_cases, numbers=numbers, draw=lambda _: None
-    )
+    scenario = Scenario("told", "what was it told?", told, Case(nodes=7), told_cases, numbers=numbers, draw=swarm.draw)
     for module in (cli, sweeps):
         monkeypatch.setattr(module, "all_scenarios", lambda: {"told": scenario})
     monkeypatch.setattr(shrink, "report", lambda _, case, broken: f"shrunk {case.seed}: {broken.what}")

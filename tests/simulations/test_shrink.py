@@ -7,13 +7,14 @@ import pytest
 
 from gossipreg.core.failure.detector import FailureDetector
 from simulations import shrink
+from simulations.breaks import Break, broken
 from simulations.checkers.checker import Broken
 from simulations.cli import main
 from simulations.failure import command
 from simulations.plan import Action, Part, numbered
 from simulations.scenario import Case
 from simulations.scenarios import swarm
-from simulations.selftest import BREAKS, Break, broken
+from simulations.selftest import BREAKS
 from simulations.world import START
 
 TOMBSTONE = next(one for one in BREAKS if one.what == "a tombstone is lost")

@@ -1,0 +1,55 @@
+"""Invariant: of a leaderless journal with a majority of living, reaching voters, somebody leads within a bound; and
+journals at rest are silent."""
+
+from math import inf
+
+from simulations.checkers.journals.checker import JournalChecker
+from simulations.journaling.journaling import Journaling
+
+
+class JournalLiveness(JournalChecker):
+    """Once faults have ended and the bound has passed, each journal is led, and no process believes to lead one that
+    another leads."""
+
+    name = "journal_liveness"
+
+    def at_rest(self) -> None:
+        for journal in self.journaling.ids:
+            leaders = self.journaling.leaders(journal)
+            if not leaders:
+                holders = [
+                    process.host
+                    for process in self.journaling.running()
+                    if process.journals is not None and journal in process.journals.replicas
+                ]
+                self.fail(f"nobody leads journal {journal.hex()[:8]}", *holders)
+            if len(leaders) > 1:
+                names = " and ".join(process.host.name for process in leaders)
+                self.fail(f"{names} believe to lead journal {journal.hex()[:8]}", *(one.host for one in leaders))
+
+
+class JournalSilence(JournalChecker):
+    """Journals at rest send nothing and have no timer."""
+
+    name = "journal_silence"
+
+    def __init__(self, journaling: Journaling) -> None:
+        super().__init__(journaling)
+        self._before = 0, 0
+
+    def begin(self) -> None:
+        self._before = self._count()
+
+    def at_rest(self) -> None:
+        for process in self.journaling.running():
+            assert process.journals is not None
+            due = process.journals.next_deadline()
+            if due != inf:
+                self.fail(f"{process.host.name} has a timer at rest, due in {due - process.now:.1f} s", process.host)
+        segments, wakes = (now - before for now, before in zip(self._count(), self._before, strict=True))
+        if segments or wakes:
+            self.fail(f"at rest journals have sent {segments} segments, and {wakes} timers have fired")
+
+    def _count(self) -> tuple[int, int]:
+        wakes = sum(process.wakes for process in self.journaling.processes.values())
+        return self.world.connections.segments, wakes

@@ -1,0 +1,236 @@
+"""The journals of one process, beside its node: over the disk and the streams of its host.
+
+Owns: how effects are carried out, how the database is opened again after an error, and when timers fire. Never knows:
+what an entry means, or what must hold (`simulations/checkers/journals/`).
+
+A process begins with what its disk holds, once an fsync of its own has made that durable. Before each write it looks at
+the link count of its file, as the product does.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from math import inf
+
+from gossipreg.journal.effects import (
+    ClaimLeadership,
+    Confirmed,
+    Deposed,
+    Established,
+    JournalEffect,
+    ReadLog,
+    RemoveJournal,
+    SendMessage,
+    WithdrawClaim,
+    WriteJournal,
+)
+from gossipreg.journal.journals import Journals
+from gossipreg.journal.messages import ReplicaMessage
+from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
+from gossipreg.journal.state import Records
+from gossipreg.journal.tuning import JournalTuning
+from gossipreg.retry import Retry
+from simulations.host import Host
+from simulations.journaling.observer import JournalObserver
+from simulations.journaling.registry import Registry, host_of
+from simulations.journaling.stored import StoredJournals
+from simulations.world import World
+
+OPENED = "opened"
+"""The transaction by which a process makes durable what it has read."""
+REOPEN = Retry(1.0, 30.0)
+"""Seconds between attempts to open a database that failed."""
+
+
+class Notes:
+    """A state machine that notes at which index each datum came."""
+
+    def apply(self, entry: LogEntry, records: Records) -> None:
+        if entry.kind == EntryKind.DATA:
+            records.put(entry.data, str(entry.index).encode())
+
+
+class JournalProcess:
+    def __init__(
+        self, world: World, host: Host, tuning: JournalTuning, watcher: JournalObserver, restored: dict[int, None]
+    ) -> None:
+        """Open the database of the process that runs on this host now. `restored`: the hosts whose data directory is
+        from an earlier time; a process on one of these learns that from the others' tables, and gives up its
+        replicas."""
+        self.world = world
+        self.host = host
+        self.starts = host.starts
+        self.registry = Registry(world, host)
+        self.journals: Journals | None = None
+        """None until the database was opened for the first time."""
+        self.established: dict[JournalId, Ballot] = {}
+        self.disk = world.disk(host)
+        self.stored = StoredJournals()
+        """What the disk holds, as far as this process was told."""
+        self.failed = False
+        self.wakes = 0
+        """Timers that fired."""
+        self._tuning = tuning
+        self._watcher = watcher
+        self._restored = restored
+        self._rng = world.randomness.of("journals", host.number, host.starts)
+        self._wake_at = inf
+        self._effects: deque[JournalEffect] = deque()
+        self._acting = False
+        self._again_s = 0.0
+        self._open()
+
+    @property
+    def runs(self) -> bool:
+        """Whether this process is the one that runs on its host."""
+        return self.host.up and self.host.starts == self.starts
+
+    @property
+    def now(self) -> float:
+        return self.host.local(self.world.now)
+
+    # -- the database ------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self.runs:
+            self.stored = StoredJournals(self.disk.open())
+            self.disk.write(OPENED, self._opened, lambda _: self._open_later())
+
+    def _open_later(self) -> None:
+        self._again_s = REOPEN.after(self._again_s) if self._again_s else REOPEN.first_s
+        self.world.after(self._again_s, lambda: self.world.to_process(self.host, self._open, network=False))
+
+    def _opened(self) -> None:
+        self._again_s, self.failed = 0.0, False
+        self._watcher.on_opened(self)
+        stored, host = self.stored.replicas(), self.host
+        if self.journals is not None:
+            self.act(self.journals.reopened(stored, self.now))
+            return
+        self.world.connections.listen(host, self)
+        self.registry.look(host.node.table.rows)
+        self.journals = Journals(
+            self._tuning, node=host.id, host=host_of(host), membership=self.registry, machine=lambda _: Notes(),
+            stored=stored, takes_copies=host.durable, rng=self._rng, entropy=self._rng.randbytes, now=self.now,
+        )  # fmt: skip
+        self.act(self.journals.start(self.now))
+
+    def _write(self, write: WriteJournal | RemoveJournal) -> None:
+        if self.failed:
+            return
+        if not self.disk.links:
+            self._on_failure()
+            return
+        self.disk.write(write, lambda: self._written(write), lambda _: self._on_failure())
+
+    def _written(self, write: WriteJournal | RemoveJournal) -> None:
+        self.stored.apply(write)
+        self._watcher.on_durable(self, write)
+        if isinstance(write, WriteJournal) and not self.failed:
+            self.input(lambda journals: journals.written(write.number, write.journal, self.now))
+
+    def _on_failure(self) -> None:
+        """Take no further part until the file was closed, opened and read."""
+        if not self.failed:
+            self.failed = True
+            self.input(lambda journals: journals.write_failed(self.now))
+            self._open_later()
+
+    def _read(self, read: ReadLog) -> None:
+        entries = self.stored.read(read.journal, read.first, read.limit_bytes)
+        if not self.failed:
+            self.input(lambda journals: journals.read(read.journal, entries, self.now))
+
+    # -- streams -----------------------------------------------------------------------------------------------------
+
+    def opened(self, peer: Host) -> None:
+        """Nothing waits for a stream."""
+
+    def closed(self, peer: Host) -> None:
+        self.input(lambda journals: journals.closed(peer.id, self.now))
+
+    def received(self, peer: Host, message: object) -> None:
+        assert isinstance(message, ReplicaMessage)
+        self.input(lambda journals: journals.receive(peer.id, message, self.now))
+
+    # -- inputs ------------------------------------------------------------------------------------------------------
+
+    def input(self, call: Callable[[Journals], list[JournalEffect]]) -> None:
+        """Give the journals an input, if this process still runs, and carry out what follows."""
+        if self.runs and self.journals is not None:
+            self.act(call(self.journals))
+
+    def look(self) -> None:
+        """The node of this process has handled an input."""
+        if self.journals is None or not self.registry.look(self.host.node.touched):
+            return
+        if self.host.number in self._restored and self.registry.synced_at is not None:
+            del self._restored[self.host.number]
+            self.input(lambda journals: journals.retire(self.now))
+        self.input(lambda journals: journals.members_changed(self.now))
+
+    def _on_wake(self, due: float) -> None:
+        if due != self._wake_at or self.journals is None or not self.runs:
+            return
+        self._wake_at = inf
+        if self.journals.next_deadline() > due:
+            self._set_timer()  # the timer was cancelled
+            return
+        self.wakes += 1
+        self.act(self.journals.advance(max(self.now, due)))
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def act(self, effects: list[JournalEffect]) -> None:
+        """Carry out these effects, behind those that are being carried out: a claim changes our own row, and so causes
+        another input."""
+        self._effects.extend(effects)
+        if self._acting:
+            return
+        self._acting = True
+        while self._effects and self.runs:
+            effect = self._effects.popleft()
+            self._watcher.on_effect(self, effect)
+            if self.runs:
+                self._carry_out(effect)
+        self._acting = False
+        if self.runs:
+            self._watcher.after(self)
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        assert self.journals is not None
+        due = self.journals.next_deadline()
+        if due < self._wake_at:
+            self._wake_at = due
+            wake = partial(self._on_wake, due)
+            when = max(self.host.world_time(due), self.world.now)
+            self.world.at(when, lambda: self.world.to_process(self.host, wake, network=False) if self.runs else None)
+
+    def _carry_out(self, effect: JournalEffect) -> None:
+        match effect:
+            case SendMessage():
+                self._send(effect)
+            case WriteJournal() | RemoveJournal():
+                self._write(effect)
+            case ReadLog():
+                self.world.after(0.001, lambda: self._read(effect))
+            case ClaimLeadership():
+                self.registry.claim(effect.journal, effect.ballot)
+            case WithdrawClaim():
+                self.registry.withdraw(effect.journal)
+            case Established():
+                self.established[effect.journal] = effect.ballot
+            case Deposed():
+                self.established.pop(effect.journal, None)
+            case Confirmed():
+                pass
+
+    def _send(self, effect: SendMessage) -> None:
+        """A member that has another identity now has no stream: the message is lost."""
+        peer = self.world.by_id.get(effect.node)
+        if peer is None or peer.id != effect.node or peer is self.host:
+            closed = partial(self.input, lambda journals: journals.closed(effect.node, self.now))
+            self.world.after(0.0, lambda: self.world.to_process(self.host, closed, network=True))
+        else:
+            self.world.connections.send(self.host, peer, effect.message)
