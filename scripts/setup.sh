@@ -87,10 +87,10 @@ install_all() { # [test | sim]
     say ".venv is ready"
 }
 
-need_tools() { # [COMMAND:PACKAGE...] what tests with several hosts on one machine use, or these; where it cannot be had,
-    # the tests say so and are skipped
+need_tools() { # [COMMAND:PACKAGE...] what tests with several hosts on one machine, and with spin, use, or these; where it
+    # cannot be had, the tests say so and are skipped
     local tool missing=()
-    (($#)) || set -- ip:iproute2 nft:nftables dig:bind9-dnsutils
+    (($#)) || set -- ip:iproute2 nft:nftables dig:bind9-dnsutils spin:spin gcc:gcc
     for tool in "$@"; do
         command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
     done

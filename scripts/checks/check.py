@@ -9,6 +9,7 @@ scripts/check --resolvers               every configuration of docs/dns.md with 
 scripts/check --systemd                 the unit of the manual on a real systemd
 scripts/check --schemathesis            the HTTP gateway against its own schema
 scripts/check --mutations               a core broken on purpose, and which test sees it
+scripts/check --ballots                 the model of a journal's ballots, in all its states, with spin
 """
 
 import argparse
@@ -16,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.checks import flood, fuzzing, mutations, openapi, resolvers, waiting
+from scripts.checks import ballots, flood, fuzzing, mutations, openapi, resolvers, waiting
 from scripts.checks.client.check import SECONDS, check_client
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,8 @@ def main(arguments: list[str]) -> int:
         return _pytest(WITH_SYSTEMD)
     if given.resolvers is not None:
         return resolvers.check_resolvers(given.resolvers)
+    if given.ballots is not None:
+        return ballots.check_ballots(given.ballots)
     if given.schemathesis:
         return openapi.schemathesis()
     if given.waiting:
@@ -73,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--schemathesis", action="store_true", help="install it; hold /openapi.json against it")
     parser.add_argument("--waiting", type=int, metavar="N", help="what N blocked HTTP questions weigh and cost")
+    parser.add_argument(
+        "--ballots", nargs="*", metavar="NAME", help="install spin; search the model of a journal's ballots (all cases)"
+    )
     parser.add_argument("--mutations", action="store_true", help="what the tests catch of a broken core; give it first")
     parser.add_argument("--seconds", type=float, help="of --client (300), of --flood or for all targets together (60)")
     parser.add_argument("--input", type=Path, help="run the one target named on this file, once")
