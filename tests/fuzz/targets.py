@@ -197,6 +197,19 @@ def http(data: bytes) -> None:
             assert not reader.between or reader.held_bytes == 0
 
 
+def lines(data: bytes) -> None:
+    """A request of the local socket whose body is lines, in two pieces: each is parameters or refused, and what waits
+    for its rest is bounded."""
+    reader = Reader(Caller(), lambda _: None, has_lines=lambda _: True)
+    with suppress(HttpError):
+        for half in (data[: len(data) // 2], data[len(data) // 2 :]):
+            reader.feed(half)
+            while (found := reader.next_untrusted()) is not None:
+                assert b"\n" not in found[1]
+                json_params(found[1])
+            assert reader.held_bytes <= HEAD_MAX_BYTES + BODY_MAX_BYTES
+
+
 def _http_request(head: Head, body: bytes) -> None:
     with suppress(HttpError):
         target = target_untrusted(head.target)
@@ -268,7 +281,7 @@ def stream(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
-    "http": http, "json": json_params, "filter": filter, "eureka": eureka,
+    "http": http, "lines": lines, "json": json_params, "filter": filter, "eureka": eureka,
     "replica_message": replica_message, "stream": stream,
 }  # fmt: skip
 
