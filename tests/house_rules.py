@@ -82,6 +82,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "core.commands",
         "core.due",
         "core.node",
+        "core.journal_membership",
     ),
     ("sidecar_api",),
     ("daemon", "gateway"),

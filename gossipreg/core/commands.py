@@ -49,6 +49,12 @@ class NodeCommands(View):
         version = self._own_row.set_health(service_id, health, reason)
         return version, self._end()
 
+    def announce(self, kind: int, slot: int, value: bytes | None, now: float) -> list[Effect]:
+        """Put an announcement into our row (`core/table/announcements.py`); None takes it out. Raises TooLarge."""
+        self._begin(now)
+        self._own_row.announce(kind, slot, value)
+        return self._end()
+
     def reachable_at(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
         """Announce these addresses as ours from now on, best first."""
         self._begin(now)

@@ -31,6 +31,13 @@ class MembersChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnouncementsChanged:
+    """What these members announce beside their services (`core/table/announcements.py`) may have changed."""
+
+    ids: tuple[NodeId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that an operator may want to read: one log line. `kind` is fixed, `fields` are for JSON logs.
 
@@ -65,4 +72,4 @@ class Stop:
     message: str
 
 
-Effect = Send | Changed | MembersChanged | Event | Departed | RowAcked | Stop
+Effect = Send | Changed | MembersChanged | AnnouncementsChanged | Event | Departed | RowAcked | Stop

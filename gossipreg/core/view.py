@@ -24,6 +24,7 @@ from gossipreg.core.session.path_mtu import NarrowPath, PathMtu
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.core.session.sessions import PeerSessions
+from gossipreg.core.table.announcements import Announcements
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.membership import MembershipIndex, state_of
 from gossipreg.core.table.names import MemberNames
@@ -173,6 +174,11 @@ class View:
         row = self.row(id)
         return None if row is None else row.standing
 
+    def why_dead(self, id: NodeId) -> str:
+        """For a member that was declared dead by us: on what grounds; by another member: what we had seen of it. For
+        people; empty if nothing was seen."""
+        return self._membership.why.get(id, "")
+
     def shown_name(self, id: NodeId) -> str | None:
         """The name that shows this member where each name has one entry (`names.py`). A member known only from the last
         run is shown unless a member of the table has its name. None if it is not shown."""
@@ -203,6 +209,11 @@ class View:
 
     def rtt_s(self, id: NodeId) -> float | None:
         return 0.0 if id == self.id else self._round_trips.smoothed_s(id)
+
+    @property
+    def announcements(self) -> Announcements:
+        """What members announce beside their services. Read it only."""
+        return self._membership.announcements
 
     @property
     def names(self) -> MemberNames:

@@ -19,7 +19,17 @@ from typing import Protocol, TypeVar, assert_never
 
 import trio
 
-from gossipreg.core.effects import Changed, Departed, Effect, Event, MembersChanged, RowAcked, Send, Stop
+from gossipreg.core.effects import (
+    AnnouncementsChanged,
+    Changed,
+    Departed,
+    Effect,
+    Event,
+    MembersChanged,
+    RowAcked,
+    Send,
+    Stop,
+)
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.udp import BATCH, Transport
 from gossipreg.errors import RequestError
@@ -66,6 +76,8 @@ class Pump:
         """The changes of the answers. An empty tuple means that the knowledge changed: synced, partial or stale."""
         self.members: Feed[tuple[NodeId, ...]] = Feed(self.bug)
         """The ids of members of which observers now see something different: see `MembersChanged`."""
+        self.announcements: Feed[tuple[NodeId, ...]] = Feed(self.bug)
+        """The ids of members whose announcements may have changed: see `AnnouncementsChanged`."""
         self.events: Feed[Event] = Feed(self.bug)
         self.lag_s = 0.0
         self.departed = trio.Event()
@@ -207,6 +219,8 @@ class Pump:
                 self.changes.publish(effect.changes)
             case MembersChanged():
                 self.members.publish(effect.ids)
+            case AnnouncementsChanged():
+                self.announcements.publish(effect.ids)
             case Event():
                 self.events.publish(effect)
             case Departed():

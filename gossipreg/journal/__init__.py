@@ -25,6 +25,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     messages       what replicas say to each other
     codec          those messages as bytes
     effects        what the journals ask of the world
+    announced      what a row says of journals: claims, and who takes copies
     values         the configuration as bytes
     model          ballots, positions, entries, configurations
     tuning         times and bounds

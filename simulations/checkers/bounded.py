@@ -55,6 +55,8 @@ def _timers(node: Node, ever: int) -> float:
 BOUNDS: dict[str, Bound] = {
     "Node.touched": _known,
     "Node._death_sent_at": _known,
+    "Announcements._slots": _known,
+    "Announcements._slots[]": _exactly(2),
     "Catalog._answers": _exactly(catalog.ANSWERS_MAX),
     "Catalog._gone": _exactly(catalog.GONE_NAMES_MAX),
     "Catalog._index": _NAMES,
@@ -141,6 +143,7 @@ BOUNDS: dict[str, Bound] = {
     "TableFingerprint.bucket_hash": _exactly(256),
     "FlapDamping._returns": lambda node, _ever: returns_max(node.config.failure),
     "Ring._ids": lambda node, _ever: len(node.table.rows),
+    "MembershipIndex._announced": _exactly(0),
     "MembershipIndex._changes": _exactly(0),
     "MembershipIndex._hidden": _known,
     "MembershipIndex._to_report": _exactly(0),

@@ -66,6 +66,14 @@ class OwnRow:
             self._context.event("moved", address=" ".join(map(str, addresses)))
             self.update(replace(self.member, addresses=addresses))
 
+    def announce(self, kind: int, slot: int, value: bytes | None) -> None:
+        """Put an announcement (`core/table/announcements.py`) into our row; None takes it out. Raises TooLarge; then
+        nothing changed."""
+        before = self.version
+        self._table.write(kind, slot, value, self._context.now)
+        if self.version != before:
+            self._dissemination.queue_row(self._context.id, before)
+
     def drain(self, on: bool, reason: str = "") -> None:
         """Put all our services in maintenance, or end that. Does nothing while we are leaving."""
         if self.member.status in (Status.UP, Status.DRAINING):

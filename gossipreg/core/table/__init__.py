@@ -22,6 +22,7 @@ What follows the table:
     membership     keeps ring, names and catalog in step, and returns what other parts have to act on
     ring           the living members in the order of their ids
     names          members by name
+    announcements  what members announce for other parts of their sidecars
     catalog        the instances by name, as lookups give them out
     gone_services  the services of dead members
     kept_rows      rows of the last run, which answer until this member is synced

@@ -17,6 +17,7 @@ from struct import Struct
 from gossipreg.model import MAX_VALUE_BYTES
 
 KIND_MEMBER, KIND_SERVICE, KIND_HEALTH = 0, 1, 2
+KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST = 3, 4
 """Kinds go up to 31. Those that are not known here are stored and sent on untouched."""
 
 KIND_BITS, PART_BITS = 5, 8

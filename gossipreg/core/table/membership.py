@@ -11,7 +11,8 @@ on the ring or takes it off, and brings the catalog up to date. It returns as fa
 from collections.abc import Iterable
 
 from gossipreg.core.context import Context
-from gossipreg.core.effects import Changed, MembersChanged
+from gossipreg.core.effects import AnnouncementsChanged, Changed, MembersChanged
+from gossipreg.core.table.announcements import Announcements
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.facts import (
     FoundIncompatible,
@@ -50,7 +51,10 @@ class MembershipIndex:
         self._states: dict[NodeId, str] = {}
         """Of those that are not plainly alive and on the ring."""
         self.names = MemberNames(self._table.rows)
+        self.announcements = Announcements()
         self._changes: list[Change] = []
+        self._announced: dict[NodeId, None] = {}
+        """Members whose announcements changed in this input."""
         self._to_report: dict[NodeId, None] = {}
         """Members that are shown differently than before this input, for MembersChanged. They are more than the rows
         that changed: members of one name share one entry, and rows of the last run are in no table."""
@@ -76,6 +80,8 @@ class MembershipIndex:
             if row.hidden:
                 self._facts.append(HiddenRowChanged(id))
             self._changes += self._catalog.refresh(row, tuple(change.slots))
+            if self.announcements.refresh(row, change.slots):
+                self._announced[id] = None
         self._note_shown(shown_differently)
         facts, self._facts = self._facts, []
         return facts
@@ -95,10 +101,13 @@ class MembershipIndex:
                 self._to_report[namesake] = None
 
     def emit_members_changed(self) -> None:
-        """At the end of each input: one MembersChanged effect for all that it changed."""
+        """At the end of each input: one MembersChanged effect for all that it changed, one AnnouncementsChanged."""
         if self._to_report:
             self._context.effects.append(MembersChanged(tuple(self._to_report)))
             self._to_report = {}
+        if self._announced:
+            self._context.effects.append(AnnouncementsChanged(tuple(self._announced)))
+            self._announced = {}
 
     def _follow(self, id: NodeId, row: Row) -> Row:
         """Follow a row whose member's own entry, state or standing has changed. Returns the row."""
@@ -158,6 +167,8 @@ class MembershipIndex:
         self._states.pop(id, None)
         self.why.pop(id, None)
         self._changes += self._catalog.forget(id)
+        if self.announcements.forget(id):
+            self._announced[id] = None
 
     # -- local notes -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,148 @@
+"""What the journals ask of the registry (`journal/membership.py`), answered from a node's table.
+
+Owns: the claims and hosts that rows announce, by journal, and since when each member has its standing. Never knows:
+what a journal does with the answer. Call `follow` with every AnnouncementsChanged and MembersChanged; the answers are
+then those of the table.
+"""
+
+from collections.abc import Collection, Iterable
+from itertools import count
+
+from gossipreg.core.commands import NodeCommands
+from gossipreg.core.effects import Effect
+from gossipreg.core.table.layout import KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST
+from gossipreg.core.table.membership import state_of
+from gossipreg.core.table.row import Row, Standing
+from gossipreg.errors import BadDatagram
+from gossipreg.journal.announced import (
+    AnnouncedClaim,
+    AnnouncedHost,
+    decode_claim_untrusted,
+    decode_host_untrusted,
+    encode_claim,
+    encode_host,
+)
+from gossipreg.journal.membership import JournalHost, LeaderClaim, ProcessStanding, SeenMember
+from gossipreg.journal.model import Ballot, JournalId
+from gossipreg.model import BootId, NodeId
+
+ABSENT = SeenMember(ProcessStanding.ABSENT, BootId(b""), 0.0)
+
+
+class RegistryMembership:
+    def __init__(self, node: NodeCommands, now: float) -> None:
+        self._node = node
+        self._claims: dict[JournalId, dict[NodeId, Ballot]] = {}
+        self._claimed: dict[NodeId, tuple[JournalId, ...]] = {}
+        """The journals that each member claims."""
+        self._hosts: dict[NodeId, AnnouncedHost] = {}
+        self._seen: dict[NodeId, SeenMember] = {}
+        self._slots: dict[JournalId, int] = {}
+        """Where our own claims stand in our row."""
+        self._synced_at: float | None = None
+        self.undecodable = 0
+        """Announcements that could not be decoded."""
+        self.follow((*node.row_ids(), *node.announcements.members()), now)
+
+    # -- following the table -----------------------------------------------------------------------------------------
+
+    def follow(self, ids: Iterable[NodeId], now: float) -> None:
+        """These members changed: their standing, their process, or what they announce."""
+        if self._synced_at is None and self._node.synced:
+            self._synced_at = now
+        for id in ids:
+            self._see(id, now)
+            self._read_claims(id)
+            self._read_host(id)
+
+    def _see(self, id: NodeId, now: float) -> None:
+        row = self._node.table.rows.get(id)
+        standing = self._standing(id, row)
+        if row is None or row.member is None or standing is ProcessStanding.ABSENT:
+            self._seen.pop(id, None)
+            return
+        before = self._seen.get(id)
+        if before is None or (before.standing, before.boot_id) != (standing, row.member.boot_id):
+            self._seen[id] = SeenMember(standing, row.member.boot_id, now)
+
+    def _standing(self, id: NodeId, row: Row | None) -> ProcessStanding:
+        if row is None or row.member is None or row.quarantined:
+            return ProcessStanding.ABSENT
+        if row.left or self._node.standing(id) is Standing.LEFT:
+            return ProcessStanding.LEFT
+        if row.dead or self._node.standing(id) is Standing.DEAD:
+            refused = "refused" in self._node.why_dead(id)
+            return ProcessStanding.REFUSED if refused else ProcessStanding.SILENT
+        return ProcessStanding.RESTARTING if state_of(row) == "restarting" else ProcessStanding.LIVES
+
+    def _read_claims(self, id: NodeId) -> None:
+        for journal in self._claimed.pop(id, ()):
+            claims = self._claims[journal]
+            del claims[id]
+            if not claims:
+                del self._claims[journal]
+        found: dict[JournalId, Ballot] = {}
+        for _, value in self._node.announcements.of(id, KIND_JOURNAL_CLAIM):
+            try:
+                claim = decode_claim_untrusted(value)
+            except BadDatagram:
+                self.undecodable += 1
+                continue
+            found[claim.journal] = max(claim.ballot, found.get(claim.journal, claim.ballot))
+        for journal, ballot in found.items():
+            self._claims.setdefault(journal, {})[id] = ballot
+        if found:
+            self._claimed[id] = tuple(found)
+
+    def _read_host(self, id: NodeId) -> None:
+        self._hosts.pop(id, None)
+        for _, value in self._node.announcements.of(id, KIND_JOURNAL_HOST):
+            try:
+                self._hosts[id] = decode_host_untrusted(value)
+            except BadDatagram:
+                self.undecodable += 1
+
+    # -- the answers -------------------------------------------------------------------------------------------------
+
+    @property
+    def synced_at(self) -> float | None:
+        return self._synced_at
+
+    def member(self, node: NodeId) -> SeenMember:
+        return self._seen.get(node, ABSENT)
+
+    def claims(self, journal: JournalId) -> Iterable[LeaderClaim]:
+        rows = self._node.table.rows
+        for id, ballot in self._claims.get(journal, {}).items():
+            row = rows.get(id)
+            if row is not None and row.member is not None and row.member_generation == row.content_version.generation:
+                yield LeaderClaim(ballot, id, row.member.boot_id)
+
+    def hosts(self) -> Collection[JournalHost]:
+        """The other members that live and take copies."""
+        found = []
+        for id, announced in self._hosts.items():
+            row = self._node.table.rows.get(id)
+            if id == self._node.id or not announced.takes_copies or row is None or row.member is None:
+                continue
+            if self.member(id).standing is ProcessStanding.LIVES:
+                found.append(JournalHost(id, announced.host, row.member.zone))
+        return found
+
+    # -- our own row -------------------------------------------------------------------------------------------------
+
+    def announce_host(self, host: AnnouncedHost, now: float) -> list[Effect]:
+        return self._node.announce(KIND_JOURNAL_HOST, 0, encode_host(host), now)
+
+    def claim(self, journal: JournalId, ballot: Ballot, now: float) -> list[Effect]:
+        """Say in our row that we lead this journal."""
+        slot = self._slots.get(journal)
+        if slot is None:
+            used = {*self._slots.values()}
+            slot = self._slots[journal] = next(slot for slot in count() if slot not in used)
+        return self._node.announce(KIND_JOURNAL_CLAIM, slot, encode_claim(AnnouncedClaim(journal, ballot)), now)
+
+    def withdraw(self, journal: JournalId, now: float) -> list[Effect]:
+        """Take our claim of this journal out of our row."""
+        slot = self._slots.pop(journal, None)
+        return [] if slot is None else self._node.announce(KIND_JOURNAL_CLAIM, slot, None, now)

@@ -1,0 +1,135 @@
+"""What journals are told of the cluster: claims and hosts that rows announce, and who runs as which process."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipreg.core.effects import AnnouncementsChanged, Effect, MembersChanged
+from gossipreg.core.journal_membership import RegistryMembership
+from gossipreg.core.table.layout import KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST
+from gossipreg.errors import BadDatagram
+from gossipreg.journal.announced import (
+    AnnouncedClaim,
+    AnnouncedHost,
+    decode_claim_untrusted,
+    decode_host_untrusted,
+    encode_claim,
+    encode_host,
+)
+from gossipreg.journal.membership import LeaderClaim, ProcessStanding
+from gossipreg.journal.model import Ballot, JournalId, ReplicaId
+from simulations.observer import Observer
+from tests.core.cluster import Cluster, Host
+
+JOURNAL = JournalId(b"j" * 16)
+BALLOT = Ballot(3, ReplicaId(b"r" * 16))
+
+
+class Follows(Observer):
+    """Keeps a membership for each host of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.of: dict[int, RegistryMembership] = {}
+        cluster.watch(self)
+
+    def add(self, host: Host) -> RegistryMembership:
+        membership = self.of[host.number] = RegistryMembership(host.node, self.cluster.now)
+        return membership
+
+    def on_effect(self, host: Host, effect: Effect) -> None:
+        if host.number in self.of and isinstance(effect, AnnouncementsChanged | MembersChanged):
+            self.of[host.number].follow(effect.ids, self.cluster.now)
+
+
+def three() -> tuple[Cluster, list[Host], Follows]:
+    cluster = Cluster()
+    hosts = [cluster.join()]
+    hosts += [cluster.join(hosts[0]) for _ in range(2)]
+    follows = Follows(cluster)
+    for host in hosts:
+        follows.add(host)
+    cluster.run(3.0)
+    return cluster, hosts, follows
+
+
+def test_a_claim_arrives_at_all_and_goes_when_withdrawn() -> None:
+    cluster, (one, two, three_), follows = three()
+    ours = follows.of[one.number]
+    cluster.act(one, ours.claim(JOURNAL, BALLOT, cluster.now))
+    cluster.run(1.0)
+    for host in (two, three_):
+        seen = follows.of[host.number].member(one.id)
+        assert [*follows.of[host.number].claims(JOURNAL)] == [LeaderClaim(BALLOT, one.id, seen.boot_id)]
+        assert seen.standing is ProcessStanding.LIVES
+    cluster.act(one, ours.withdraw(JOURNAL, cluster.now))
+    cluster.run(1.0)
+    assert [*follows.of[two.number].claims(JOURNAL)] == []
+
+
+def test_a_restarted_process_claims_nothing() -> None:
+    cluster, (one, two, _), follows = three()
+    cluster.act(one, follows.of[one.number].claim(JOURNAL, BALLOT, cluster.now))
+    cluster.run(1.0)
+    before = follows.of[two.number].member(one.id)
+    del follows.of[one.number]
+    cluster.crash(one)
+    one.durable = True
+    cluster.start(one, [two])
+    cluster.run(3.0)
+    assert [*follows.of[two.number].claims(JOURNAL)] == []
+    assert follows.of[two.number].member(one.id).boot_id != before.boot_id
+
+
+def test_a_dead_leader_does_not_run_and_one_that_left_has_left() -> None:
+    cluster, (one, two, three_), follows = three()
+    cluster.crash(one, refuses=False)
+    cluster.run(10.0)
+    cluster.leave(two)
+    cluster.run(2.0)
+    membership = follows.of[three_.number]
+    assert not membership.member(one.id).runs
+    assert membership.member(two.id).standing is ProcessStanding.LEFT
+
+
+def test_hosts_are_the_living_others_that_take_copies() -> None:
+    cluster, (one, two, three_), follows = three()
+    for host, takes in ((one, True), (two, True), (three_, False)):
+        announced = AnnouncedHost(bytes([host.number + 1]) * 8, takes)
+        cluster.act(host, follows.of[host.number].announce_host(announced, cluster.now))
+    cluster.run(1.0)
+    assert {host.node for host in follows.of[one.number].hosts()} == {two.id}
+    cluster.crash(two)
+    cluster.run(10.0)
+    assert not follows.of[one.number].hosts()
+
+
+def test_what_cannot_be_read_is_counted_and_left_out() -> None:
+    cluster, (one, two, _), follows = three()
+    cluster.act(one, one.node.announce(KIND_JOURNAL_CLAIM, 0, b"\xc1", cluster.now))
+    cluster.act(one, one.node.announce(KIND_JOURNAL_HOST, 0, b"\x90", cluster.now))
+    cluster.run(1.0)
+    assert follows.of[two.number].undecodable >= 2
+    assert [*follows.of[two.number].claims(JOURNAL)] == []
+
+
+def test_a_row_without_announcements_reports_none() -> None:
+    cluster, (one, two, _), _ = three()
+    cluster.register(one, "web")
+    cluster.run(1.0)
+    assert two.node.announcements.members() == []
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_are_an_announcement_or_refused(value: bytes) -> None:
+    for decode, encode in ((decode_claim_untrusted, encode_claim), (decode_host_untrusted, encode_host)):
+        try:
+            found = decode(value)
+        except BadDatagram:
+            continue
+        assert decode(encode(found)) == found  # type: ignore[arg-type]
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(1, (1 << 63) - 1), st.binary(min_size=16, max_size=16))
+def test_a_claim_survives_its_encoding(journal: bytes, round: int, replica: bytes) -> None:
+    claim = AnnouncedClaim(JournalId(journal), Ballot(round, ReplicaId(replica)))
+    assert decode_claim_untrusted(encode_claim(claim)) == claim
