@@ -62,6 +62,13 @@ DROPS: dict[str, str] = {
     "stream_refused": "the other member refused a stream",
     "stream_late": "a handshake of a stream took too long",
     "stream_queue_full": "too much waited to be sent to one member: its stream was closed",
+    "stream_crowded": "a connection that had not begun a stream gave way to a newer one: there were too many",
+    "stream_off_loopback": "a stream from another machine, while this sidecar has no key: give it --key-file",
+    "stream_busy": "a stream beyond the limit, while none was idle",
+    "stream_old_process": "a stream of an earlier process of a member that was started again since",
+    "stream_bad_message": "a message on a stream does not have the form of its kind: the stream was closed",
+    "stream_inbox_full": "a stream brought more than this sidecar could take in: it was closed",
+    "stream_stalled": "a member did not read what was sent to it over a stream: it was closed",
     # questions to the DNS gateway
     "dns_short": "shorter than a DNS header: cut on the way, or not DNS",
     "dns_response": "an answer instead of a question: from another server, or forged",

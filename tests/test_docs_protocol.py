@@ -11,6 +11,7 @@ from gossipreg.config import PROFILES, lan
 from gossipreg.core.gossip import reconcile
 from gossipreg.core.session import outbox, round_trips, sessions
 from gossipreg.core.table import fingerprint, layout
+from gossipreg.daemon.streams import accepting, link, node_streams
 from gossipreg.streams import connection, frames, handshake, stream_seal
 from gossipreg.wire import codec, messages, seal, values
 
@@ -114,6 +115,10 @@ FACTS = (
     f"Both nonces have {handshake.NONCE_BYTES} bytes",
     f"after {stream_seal.MAX_FRAMES:,} frames in one direction, or after {connection.LIFETIME_S / HOUR:g} hours",
     f"may take {connection.HANDSHAKE_S:g} s and {handshake.MAX_HANDSHAKE_BYTES:,} bytes",
+    f"At most {accepting.HALF_OPEN_MAX} connections may be in their handshake",
+    f"A member has at most {node_streams.STREAMS_MAX} streams.",
+    f"if none was idle for {node_streams.IDLE_S:g} s, it is refused",
+    f"takes nothing for {link.STALLED_S:g} s loses its stream",
     f"A frame has at most {stream_seal.MAX_FRAME_BYTES:,} bytes",
     f"A message has at most {frames.MAX_MESSAGE_BYTES:,} bytes. If more than {frames.MAX_QUEUE_BYTES:,} bytes of one",
     # versions

@@ -18,7 +18,9 @@ from tests.client.fake_sidecar import FakeSidecar, instance
 ROOT = Path(__file__).parent.parent
 
 HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
-NOT_IN_DAEMON = re.compile(r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway))(\.|$)")
+NOT_IN_DAEMON = re.compile(
+    r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway|journal|streams|daemon\.streams))(\.|$)"
+)
 
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],

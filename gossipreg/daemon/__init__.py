@@ -20,6 +20,7 @@ The core and the network:
     own_addresses   the addresses that are announced;  interfaces: those that the machine has
     seeds           from what the user wrote to addresses;  seed_greeter: when they are greeted
     keys            the cluster's keys;  key_agreement: whether every member opens ours
+    streams/        streams to other members over TCP; loaded only when used
     gateways        runs DNS and HTTP beside the rest
 
 The local socket:

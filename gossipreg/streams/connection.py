@@ -300,8 +300,7 @@ class StreamConnection:
         close the connection. Call it only when the connection has taken all that was given to it."""
         if self.state is StreamState.ENDED:
             return []
-        if self.state is StreamState.OPEN and self._sealer is not None and self._sealer.frames < MAX_FRAMES:
-            self._first.append(self._sealer.seal(end_body(reason)))
+        self._say_end(reason)
         return [self._ended(reason)]
 
     @property
@@ -361,7 +360,13 @@ class StreamConnection:
         assert self._hello is not None
         self._first.append(handshake.make_refusal(self._hello, reason, self._entropy(NONCE_BYTES)))
 
+    def _say_end(self, reason: str) -> None:
+        """The last frame, if there is somebody who can open it."""
+        if self.state is StreamState.OPEN and self._sealer is not None and self._sealer.frames < MAX_FRAMES:
+            self._first.append(self._sealer.seal(end_body(reason)))
+
     def _failed(self, fault: StreamFault) -> StreamEnded:
+        self._say_end(fault.reason)
         return self._ended(fault.reason, fault.detail)
 
     def _ended(self, reason: str, detail: str = "") -> StreamEnded:
