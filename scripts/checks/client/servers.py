@@ -63,7 +63,10 @@ class RunningServer:
         self.stacks = folder / f"{kind.name}.stacks"
         self.log = folder / f"{kind.name}.log"
         self.port = free_port()
-        environment = {**os.environ, "GOSSIPREG_SOCKET": str(socket), "STACKS": str(self.stacks)}
+        # HOME: gunicorn keeps a socket there
+        environment = {
+            **os.environ, "GOSSIPREG_SOCKET": str(socket), "STACKS": str(self.stacks), "HOME": str(folder)
+        }  # fmt: skip
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *(part.format(port=self.port) for part in kind.command)],

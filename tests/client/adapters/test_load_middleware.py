@@ -60,7 +60,8 @@ def server(command: list[str], folder: Path, program: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd, port = listener.fileno(), listener.getsockname()[1]
         line = [sys.executable, "-m", *(part.format(fd=fd) for part in command)]
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "HOME": str(folder)}
+        # gunicorn keeps a socket in HOME
         running = subprocess.Popen(line, pass_fds=[fd], cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     try:
         yield f"http://127.0.0.1:{port}/"
