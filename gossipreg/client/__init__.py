@@ -6,6 +6,7 @@
     picked       PickedInstance: the instance of one request, and how the request went
     calling      Service.call for threads
     aio_calling  the same for asyncio and trio
+    fallback     another service, or a function, after all attempts of a call
     racing       two tasks of which the first that ends well counts
     snapshot     Snapshot: what is known of a service at one moment
     instance     Instance: one instance of a service

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 from typing import Any, Self, TypeVar
 
-from gossipreg.client.aio_calling import run_call
+from gossipreg.client.aio_calling import attempted, called, keep, run_call
 from gossipreg.client.checks import check_callable, check_text
+from gossipreg.client.fallback import FallbackLimits, of_limits
 from gossipreg.client.instance import Instance
 from gossipreg.client.loops import checkpoint, loop_event
 from gossipreg.client.picked import PickedInstance, SinglePick
 from gossipreg.client.picking.balancer import DEADLINE_S
-from gossipreg.client.picking.options import CallOptions
 from gossipreg.client.registry import MAX_STALE_S, TIMEOUT_S, Registry
 from gossipreg.client.service import Service
 from gossipreg.client.snapshot import Snapshot
@@ -112,37 +112,29 @@ class AsyncService:
         *,
         idempotent: bool = False,
         deadline: float = DEADLINE_S,
-        fallback: "AsyncService | Callable[[], Awaitable[T]] | None" = None,
+        fallback: "AsyncService | Callable[[], Awaitable[T]] | Callable[[FallbackLimits], Awaitable[T]] | None" = None,
         hedge: bool = False,
         key: str | None = None,
         attempts: int = 3,
         depth: int = 1,
     ) -> T:
-        """As `Service.call`, with an `fn` that is awaited, and cancelled when its time is over. `hedge`: if an attempt
-        of an idempotent call takes longer than 95 % of all do, send a second one to another instance, and take the
-        first answer; the other attempt is cancelled."""
+        """As `Service.call`, with an `fn` and a `fallback` that are awaited, and cancelled when their time is over.
+        `hedge`: if an attempt of an idempotent call takes longer than 95 % of all do, send a second one to another
+        instance, and take the first answer; the other attempt is cancelled."""
         options = self.service.call_options(idempotent, deadline, attempts, hedge, depth)
         check_text("key", key, "what the same requests have in common")
         check_callable("fn", fn, "an async function that takes the picked instance")
+        fall_back: Callable[[FallbackLimits], Awaitable[T]] | None = None
         if isinstance(fallback, AsyncService):
-            other, until = fallback, monotonic() + deadline
+            other = fallback
 
-            async def call_other() -> T:
-                return await other._call(fn, options.ending_at(until, monotonic()), key, None)
+            async def fall_back(limits: FallbackLimits) -> T:
+                return await attempted(other.service.picker, other.ready, fn, limits.options(options), key, keep)
 
-            return await self._call(fn, options, key, call_other)
-        if fallback is not None:
-            check_callable("fallback", fallback, "an async function without arguments, or a service of gossipreg.aio")
-        return await self._call(fn, options, key, fallback)
-
-    async def _call(
-        self,
-        fn: Callable[[PickedInstance], Awaitable[T]],
-        options: CallOptions,
-        key: str | None,
-        fallback: Callable[[], Awaitable[T]] | None,
-    ) -> T:
-        return await run_call(self.service.picker, self.ready, fn, options, key, fallback)
+        elif fallback is not None:
+            check_callable("fallback", fallback, "an async function, or a service of gossipreg.aio")
+            fall_back = called(of_limits(fallback))
+        return await run_call(self.service.picker, self.ready, fn, options, key, fall_back)
 
     def stats(self) -> dict[str, int | str]:
         """As `Service.stats`."""

@@ -3,128 +3,178 @@
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-from gossipreg.client.calling import NOTHING_SENT, CallFailed, is_bad, next_or_failed, picked
+from gossipreg.client.calling import NOTHING_SENT, CallFailed, end_attempt, next_or_failed, picked
+from gossipreg.client.fallback import FallbackLimits
 from gossipreg.client.loops import sleep, within
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.picker import Picker
 from gossipreg.client.picking.attempts import AfterAttempt, Attempt, LogicalCall
 from gossipreg.client.picking.options import CallOptions
-from gossipreg.client.picking.outcomes import NEUTRAL, OutcomeKind
+from gossipreg.client.picking.outcomes import NEUTRAL
 from gossipreg.client.racing import Race, racing
 from gossipreg.errors import BadParams
 
 T = TypeVar("T")
 Request = Callable[[PickedInstance], Awaitable[T]]
+Ready = Callable[[float], Awaitable[object]]
+"""Waits at most so many seconds until anything is known of the service."""
+Discard = Callable[[T], Awaitable[object]]
+
+
+async def keep(_result: object) -> None:
+    """The `discard` of results that hold nothing open."""
 
 
 async def run_call(
     picker: Picker,
-    ready: Callable[[float], Awaitable[object]],
+    ready: Ready,
     fn: Request[T],
     options: CallOptions,
     key: str | None,
-    fallback: Callable[[], Awaitable[T]] | None,
+    fallback: Callable[[FallbackLimits], Awaitable[T]] | None,
+    discard: Discard[T] = keep,
 ) -> T:
-    """Call `fn` with an instance, again where that is allowed, and `fallback` if all of it failed. `ready(wait_s)`
-    waits until anything is known of the service, which is part of the call's time."""
-    call: LogicalCall | None = None
+    """As `calling.run_call`. The wait of `ready` is part of the call's time, and so is the fallback."""
+    deadline = monotonic() + options.deadline_s
+    try:
+        return await attempted(picker, ready, fn, options, key, discard)
+    except CallFailed as error:
+        failed = error
+    try:
+        if fallback is None or not picker.may_fall_back(failed.call):
+            return cast(T, failed.give())
+        return await _fall_back(fallback, failed.limits(deadline, options), failed, discard)
+    finally:
+        del failed  # as in CallFailed.give
+
+
+async def attempted(
+    picker: Picker, ready: Ready, fn: Request[T], options: CallOptions, key: str | None, discard: Discard[T]
+) -> T:
+    """A call without a fallback. Raises CallFailed."""
     try:
         until = monotonic() + options.deadline_s
         await ready(options.deadline_s)
         call = picker.begin(options.ending_at(until, monotonic()), key)
     except NOTHING_SENT as error:  # of this service alone: `fn` may raise the same for another one
-        failed = CallFailed(error)
-    else:
-        try:
-            return await _attempts(picker, call, fn)
-        except CallFailed as error:
-            failed = error
-        finally:
-            picker.close(call)
-    if fallback is None or not picker.may_fall_back(call):
-        result: T = failed.give()
-        return result
-    return await _fall_back(fallback, failed)
-
-
-async def _fall_back(fallback: Callable[[], Awaitable[T]], failed: CallFailed) -> T:
+        raise CallFailed(error) from None
     try:
-        answer = fallback()
+        return await _attempts(picker, call, fn, discard)
+    except CallFailed as failed:
+        failed.call = call
+        raise
+    finally:
+        picker.close(call)
+
+
+def called(function: Callable[[FallbackLimits], Any]) -> Callable[[FallbackLimits], Awaitable[Any]]:
+    """A function of the program as a fallback: it has what is left of the deadline, and is cancelled then."""
+
+    async def run(limits: FallbackLimits) -> Any:
+        answer = function(limits)
         if isawaitable(answer):
             return await answer
+        raise BadParams(f"fallback {function!r} returned {answer!r}: give an async function")
+
+    async def fall_back(limits: FallbackLimits) -> Any:
+        with limits.obeyed():
+            return await within(limits.timeout_s, run, limits)
+
+    return fall_back
+
+
+async def _fall_back(
+    fallback: Callable[[FallbackLimits], Awaitable[T]], limits: FallbackLimits, failed: CallFailed, discard: Discard[T]
+) -> T:
+    try:
+        result = await fallback(limits)
+    except CallFailed as second:
+        for unwanted in second.unwanted():
+            await discard(unwanted)
+        return cast(T, failed.give(second.error))
+    except BadParams as error:
+        raise error from failed.error
     except Exception as error:
         if failed.error is None:
             raise
-        raise failed.error from error
-    raise BadParams(f"fallback {fallback!r} returned {answer!r}: give an async function") from failed.error
+        return cast(T, failed.give(error))
+    for unwanted in failed.unwanted():
+        await discard(unwanted)
+    return result
 
 
-async def _attempts(picker: Picker, call: LogicalCall, fn: Request[T]) -> T:
+async def _attempts(picker: Picker, call: LogicalCall, fn: Request[T], discard: Discard[T]) -> T:
     last: CallFailed | None = None
-    while True:
-        attempt = next_or_failed(picker, call, last)
-        hedge_at = picker.hedge_at(call, attempt)
-        try:
-            if hedge_at is None:
-                return await _attempt(picker, call, fn, attempt)
-            return await _hedged(picker, call, fn, attempt, hedge_at)
-        except _Again as again:
-            last = again.failed
-        await sleep(max(0.0, call.retry_at - monotonic()))
-
-
-class _Again(Exception):
-    """The attempt failed, and another one may follow."""
-
-    def __init__(self, failed: CallFailed, waits: bool) -> None:
-        self.failed = failed
-        self.waits = waits
-        """Another attempt of the call still runs."""
-
-
-async def _attempt(picker: Picker, call: LogicalCall, fn: Request[T], attempt: Attempt) -> T:
-    """One attempt; raises _Again, CallFailed, or an error that is neutral."""
-    instance = picked(attempt)
     try:
-        result = await within(attempt.timeout_s, fn, instance)
-    except BaseException as error:
-        # only Exception: what asyncio and trio raise to cancel is neutral, and so is what ends the program
-        outcome = instance.outcome(error) if isinstance(error, Exception) else NEUTRAL
-        after = picker.attempt_ended(call, attempt, outcome, instance.load)
-        if outcome.kind is OutcomeKind.NEUTRAL:
-            raise
-        failed = CallFailed(error)
-    else:
-        outcome = instance.outcome(None)
-        after = picker.attempt_ended(call, attempt, outcome, instance.load)
-        if not is_bad(outcome):
-            return result
-        failed = CallFailed(None, result)
-    if after is AfterAttempt.FINAL:
-        raise failed
-    raise _Again(failed, after is AfterAttempt.WAIT)
+        while True:
+            attempt = next_or_failed(picker, call, last)
+            for unwanted in () if last is None else last.unwanted():
+                await discard(unwanted)
+            try:
+                return await _one_or_two(picker, call, fn, attempt, discard)
+            except CallFailed as failed:
+                if failed.after is AfterAttempt.FINAL:
+                    raise
+                last = failed
+            await sleep(max(0.0, call.retry_at - monotonic()))
+    except CallFailed:
+        raise
+    except BaseException:
+        for unwanted in () if last is None else last.unwanted():
+            await discard(unwanted)
+        raise
+    finally:
+        last = None  # as in CallFailed.give
 
 
-async def _hedged(picker: Picker, call: LogicalCall, fn: Request[T], first: Attempt, hedge_at: float) -> T:
-    """An attempt, and a second one beside it if the first is slow. What ends the call ends the other one too."""
+async def _one_or_two(
+    picker: Picker, call: LogicalCall, fn: Request[T], first: Attempt, discard: Discard[T]
+) -> T:  # fmt: skip
+    """An attempt, and a second one beside it if the first is slow and hedges are wanted. What ends the call ends the
+    other one too."""
+    hedge_at = picker.hedge_at(call, first)
+    if hedge_at is None:
+        return await _attempt(picker, call, fn, first)
 
     async def run(attempt: Attempt) -> T:
         return await _attempt(picker, call, fn, attempt)
 
-    async with racing() as race:
-        race.start(run, first)
-        if not await race.wait(max(0.0, hedge_at - monotonic())) and (second := picker.hedge(call)) is not None:
-            race.start(run, second)
-        return await _first_good(race)
+    late: list[T] = []
+    try:
+        async with racing(late) as race:
+            race.start(run, first)
+            if not await race.wait(max(0.0, hedge_at - monotonic())) and (second := picker.hedge(call)) is not None:
+                race.start(run, second)
+            return await _first_good(race, discard)
+    finally:
+        for result in late:
+            await discard(result)
 
 
-async def _first_good(race: "Race[T]") -> T:
+async def _first_good(race: "Race[T]", discard: Discard[T]) -> T:
     while True:
         await race.wait(None)
         try:
             return race.take()
-        except _Again as again:
-            if not again.waits:
+        except CallFailed as failed:
+            if failed.after is not AfterAttempt.WAIT:
                 raise
+            for unwanted in failed.unwanted():
+                await discard(unwanted)
+
+
+async def _attempt(picker: Picker, call: LogicalCall, fn: Request[T], attempt: Attempt) -> T:
+    """One attempt. Raises CallFailed, or an error that is no failure of the instance."""
+    instance = picked(attempt)
+    try:
+        result = await within(attempt.timeout_s, fn, instance)
+    except Exception as error:
+        end_attempt(picker, call, attempt, instance, error=error)
+        raise
+    except BaseException:  # what asyncio and trio raise to cancel is neutral, and so is what ends the program
+        picker.attempt_ended(call, attempt, NEUTRAL, instance.load)
+        raise
+    end_attempt(picker, call, attempt, instance, result=result)
+    return result

@@ -8,6 +8,7 @@ from gossipreg.client.instance import Instance
 from gossipreg.client.picker import Picker
 from gossipreg.client.picking.attempts import Attempt
 from gossipreg.client.picking.balancer import Pick
+from gossipreg.client.picking.headers import attempt_headers
 from gossipreg.client.picking.outcomes import (
     FAILURE,
     NEUTRAL,
@@ -27,7 +28,7 @@ class PickedInstance:
     Other exceptions say nothing about the instance.
     """
 
-    __slots__ = ("_load", "_outcome", "attempt", "connect_timeout_s", "instance", "timeout_s")
+    __slots__ = ("_load", "_outcome", "attempt", "body_follows", "connect_timeout_s", "instance", "timeout_s")
 
     def __init__(self, instance: Instance, timeout_s: float, connect_timeout_s: float, attempt: Attempt | None) -> None:
         self.instance = instance
@@ -37,6 +38,8 @@ class PickedInstance:
         """How much of it may pass until the connection is made."""
         self.attempt = attempt
         """The attempt of a call; None for a single pick."""
+        self.body_follows = False
+        """For adapters: a good answer has begun, and its body ends the request."""
         self._outcome: Outcome | None = None
         self._load: int | None = None
 
@@ -106,7 +109,7 @@ class PickedInstance:
         """The HTTP headers that tell the server how long this caller waits, and whether this is a retry."""
         if self.attempt is not None:
             return self.attempt.headers()
-        return {"Gossipreg-Timeout-Ms": str(max(1, int(self.timeout_s * 1000)))}
+        return attempt_headers(self.timeout_s, 1)
 
     # -- how the request went ------------------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@
             await race.wait(None)
         result = race.take()
 
-What still runs at the end of the block is cancelled, and has ended when the block is left.
+What still runs at the end of the block is cancelled, and has ended when the block is left. Results that nobody took are
+in the list that was given to `racing`.
 """
 
 from collections import deque
@@ -59,18 +60,25 @@ class Race(Generic[T]):
             raise error
         return result  # type: ignore[return-value]
 
+    def untaken(self) -> list[T]:
+        """The results of those that have ended well and were not taken."""
+        return [result for result, error in self._ended if error is None]  # type: ignore[misc]
+
 
 @asynccontextmanager
-async def racing() -> AsyncIterator[Race[Any]]:
+async def racing(late: list[Any]) -> AsyncIterator[Race[Any]]:
+    """`late`: gets the results that ended well and were not taken."""
     trio: Any = running_trio()
     if trio is not None:
         async with trio.open_nursery() as nursery:
             raised: BaseException | None = None
+            race = Race[Any](nursery.start_soon)
             try:
-                yield Race(nursery.start_soon)
+                yield race
             except Exception as error:  # not out of the nursery: it would come as a group
                 raised = error
             nursery.cancel_scope.cancel()
+        late += race.untaken()
         if raised is not None:
             raise raised
         return
@@ -81,9 +89,11 @@ async def racing() -> AsyncIterator[Race[Any]]:
     def spawn(runner: Callable[[], Any]) -> None:
         tasks.append(asyncio.get_running_loop().create_task(runner()))
 
+    race = Race[Any](spawn)
     try:
-        yield Race(spawn)
+        yield race
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        late += race.untaken()

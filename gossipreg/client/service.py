@@ -8,8 +8,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple, Self, TypeVar
 
-from gossipreg.client.calling import run_call
+from gossipreg.client.calling import attempted, keep, run_call
 from gossipreg.client.checks import check_callable, check_count, check_number, check_text
+from gossipreg.client.fallback import FallbackLimits, of_limits
 from gossipreg.client.instance import Instance
 from gossipreg.client.picked import PickedInstance, SinglePick
 from gossipreg.client.picker import Picker
@@ -159,7 +160,7 @@ class Service:
         *,
         idempotent: bool = False,
         deadline: float = DEADLINE_S,
-        fallback: "Service | Callable[[], T] | None" = None,
+        fallback: "Service | Callable[[], T] | Callable[[FallbackLimits], T] | None" = None,
         hedge: bool = False,
         key: str | None = None,
         attempts: int = 3,
@@ -169,7 +170,8 @@ class Service:
 
         `idempotent`: the request may be sent again after it was sent. `deadline`: the seconds that all attempts may
         take, those at another service included; `fn` has to end within `instance.timeout_s`. `fallback`: another
-        service for the same `fn`, or a function, for when all attempts failed; the rule of retries holds for it too.
+        service for the same `fn`, or a function, for when all attempts failed; the rule of retries holds for it too. A
+        function that needs an argument gets what it has to obey (FallbackLimits).
         `attempts`: the most requests that are sent. `depth`: of the request that this program serves itself, from
         `Gossipreg-Attempt`.
 
@@ -182,15 +184,21 @@ class Service:
         check_text("key", key, "what the same requests have in common")
         check_callable("fn", fn, "a function that takes the picked instance")
         if isinstance(fallback, Service):
-            other, until = fallback, monotonic() + deadline
+            other = fallback
 
-            def call_other() -> T:
-                return run_call(other.picker, fn, options.ending_at(until, monotonic()), key, None)
+            def fall_back(limits: FallbackLimits) -> T:
+                return attempted(other.picker, fn, limits.options(options), key, keep)
 
-            return run_call(self.picker, fn, options, key, call_other)
-        if fallback is not None:
-            check_callable("fallback", fallback, "a function without arguments, or a Service")
-        return run_call(self.picker, fn, options, key, fallback)
+        elif fallback is not None:
+            check_callable("fallback", fallback, "a function, or a Service")
+            function = of_limits(fallback)
+
+            def fall_back(limits: FallbackLimits) -> T:
+                with limits.obeyed():
+                    result: T = function(limits)
+                    return result
+
+        return run_call(self.picker, fn, options, key, None if fallback is None else fall_back)
 
     def stats(self) -> dict[str, int | str]:
         """Every decision about requests so far, by name, and what is in flight and ejected now; see

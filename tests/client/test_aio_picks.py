@@ -8,6 +8,8 @@ import pytest
 import trio
 
 from gossipreg import aio
+from gossipreg.client.fallback import FallbackLimits
+from gossipreg.client.incoming import INCOMING, IncomingRequest
 from gossipreg.client.loops import loop_event, sleep
 from gossipreg.client.picked import PickedInstance
 from gossipreg.errors import BreakerOpen, NotSynced
@@ -91,6 +93,32 @@ def test_a_fallback_takes_over_and_the_first_error_stays(run: Run, talking: Talk
             await web.call(gone, idempotent=True, fallback=bad)
         with pytest.raises(ConnectionResetError):
             await web.call(gone, fallback=good)
+
+    run(with_service(talking, test))
+
+
+@loops
+def test_a_fallback_is_cancelled_at_the_deadline(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        ended: list[BaseException] = []
+
+        async def gone(_instance: PickedInstance) -> int:
+            raise ConnectionResetError("gone")
+
+        async def hang(limits: FallbackLimits) -> int:
+            assert limits.headers()["Gossipreg-Attempt"] == "2"
+            assert INCOMING.get() == IncomingRequest(2, limits.deadline)
+            try:
+                await sleep(FOREVER_S)
+            except BaseException as error:
+                ended.append(error)
+                raise
+            return 7
+
+        with pytest.raises(ConnectionResetError) as raised:
+            await web.call(gone, idempotent=True, attempts=1, deadline=0.1, fallback=hang)
+        assert isinstance(raised.value.__cause__, TimeoutError)
+        assert len(ended) == 1
 
     run(with_service(talking, test))
 

@@ -4,85 +4,95 @@ as they are. It needs aiohttp 3.12.
     session = aiohttp.ClientSession(middlewares=[service_middleware(registry)])
 
 A resolver would not do: aiohttp asks it for each connection, and not for each request. The `timeout` of the session
-still holds; `sock_connect` bounds how long connecting may take, after which a request that may not be sent twice goes
-to another instance.
+still holds.
 
 A connection that fails comes as aiohttp.ClientConnectionError: aiohttp itself would repeat what the kinds below it say.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any
 
 import aiohttp
 from aiohttp import payload
 
-from gossipreg.client.adapters.driving import send_all_async
-from gossipreg.client.adapters.exchange import (
-    AdapterOptions,
-    BodyInFlight,
-    Exchange,
-    HttpAnswer,
-    registry_for_threads,
-    service_name,
-    tls_name,
-)
-from gossipreg.client.aio import AsyncRegistry, AsyncService
-from gossipreg.client.loops import within
+from gossipreg.client.adapters.exchange import BodyInFlight, Exchange, make_adapter, service_name, tls_name
+from gossipreg.client.aio import AsyncRegistry
 from gossipreg.client.picked import PickedInstance
-from gossipreg.client.picking.balancer import DEADLINE_S
-from gossipreg.client.picking.outcomes import exception_outcome
 from gossipreg.client.registry import Registry
 
 Handler = Callable[[Any], Awaitable[Any]]
 
 
 def service_middleware(
-    registry: Registry | AsyncRegistry, *, deadline: float = DEADLINE_S, attempts: int = 3
-) -> Callable[[Any, Handler], Awaitable[Any]]:
-    """`deadline`: seconds until the headers of an answer, all attempts together."""
-    threads = registry_for_threads(registry)
-    options = AdapterOptions(deadline, attempts)
+    registry: Registry | AsyncRegistry, **options: Any
+) -> Callable[[Any, Handler], Awaitable[Any]]:  # fmt: skip
+    """`options`: those of AdapterOptions."""
+    adapter, others = make_adapter(registry, options, can_cancel=True)
+    if others:
+        raise TypeError(f"service_middleware has no option {next(iter(others))}")
 
     async def middleware(request: Any, handler: Handler) -> Any:
-        host = request.url.host
-        name = service_name(host)
+        name = service_name(request.url.host)
         if name is None:
             return await handler(request)
-        await AsyncService(threads.service(name)).snapshot()
         can_resend = isinstance(request.body, bytes | payload.BytesPayload)
-        exchange = Exchange(threads.service(name), request.method, request.headers, can_resend, options)
-        url, server_hostname = request.url, request.server_hostname
+        exchange = Exchange(adapter, name, request, request.method, request.headers, can_resend)
+        url, server_hostname, headers = request.url, request.server_hostname, request.headers
         request.update_proxy(None, None, None)
 
-        async def send(instance: PickedInstance) -> Any:
-            _to_instance(request, instance, url, host)
-            return await within(instance.timeout_s, handler, request)
+        async def send(instance: PickedInstance, host: str | None) -> Any:
+            sent = copy(request) if exchange.hedge else request
+            sent.headers = headers.copy()
+            _to_instance(sent, instance, url, host)
+            response = await _connected_in_time(sent, handler, instance)
+            body = exchange.answered(instance, host, response.status, response.headers)
+            if body is not None:
+                _count_body(response, body)
+            return response
 
         try:
-            response = await send_all_async(exchange, send, exception_outcome, _answer, _discard)
+            return await exchange.run_async(send, _discard)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise aiohttp.ClientConnectionError(f"{name}: {error}") from error
         finally:
-            request.url, request.server_hostname = url, server_hostname
-        if exchange.body is not None:
-            _count_body(response, exchange.body)
-        return response
+            request.url, request.server_hostname, request.headers = url, server_hostname, headers
 
     return middleware
 
 
-def _to_instance(request: Any, instance: PickedInstance, url: Any, host: str) -> None:
+def _to_instance(request: Any, instance: PickedInstance, url: Any, host: str | None) -> None:
     """The request keeps its `original_url`, of which answers, cookies and redirects know, and the Host in its
     headers."""
     request.url = url.with_host(instance.address).with_port(instance.port or url.port)
     if url.scheme == "https":
-        request.server_hostname = tls_name(instance, host)
-    request.headers.pop("Gossipreg-Attempt", None)
+        request.server_hostname = tls_name(instance, host or url.host)
+    if host is not None:
+        request.headers["Host"] = host
     request.headers.update(instance.headers())
 
 
-def _answer(response: Any) -> HttpAnswer:
-    return HttpAnswer(response.status, response.headers)
+async def _connected_in_time(request: Any, handler: Handler, instance: PickedInstance) -> Any:
+    """Send the request; a connection that is not made in its part of the time is given up. Until aiohttp calls
+    `request.send`, which it does with the connection, nothing was sent."""
+    inner = request.send
+    try:
+        async with asyncio.timeout(instance.connect_timeout_s) as limit:
+
+            async def send(connection: Any) -> Any:
+                limit.reschedule(None)
+                return await inner(connection)
+
+            request.send = send
+            return await handler(request)
+    except TimeoutError as error:
+        if limit.expired():
+            what = f"no connection to {instance.hostport} within {instance.connect_timeout_s:.3g} s"
+            raise aiohttp.ConnectionTimeoutError(what) from error
+        raise
+    finally:
+        del request.send
 
 
 async def _discard(response: Any) -> None:

@@ -1,47 +1,53 @@
-"""One HTTP request of a program as a logical call: what all adapters share. It sends nothing; `driving.py` does.
+"""One HTTP request of a program as a logical call: what all adapters share. It sends nothing itself.
 
-    exchange = Exchange(registry, name, method, headers, can_resend, options)
-    with exchange:
-        while instance := exchange.next_instance():
-            send; then `failed(outcome)` or `answered(answer)`: True: another attempt may follow after `wait_s`
+    exchange = Exchange(adapter, name, request, method, headers, can_resend)
+    answer = exchange.run(send, discard)        or `await exchange.run_async(send, discard)`
 
-The answer that the program gets is in flight until `BodyInFlight.end`: when its body is drained or closed.
+`send(instance, host)` makes one attempt; it tells the answer's status and headers to `exchange.answered`. The answer
+that the program gets is in flight until `BodyInFlight.end`: when its body is drained or closed.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
 from time import monotonic, time
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, TypeVar
 
-from gossipreg.client.calling import is_bad, picked
+from gossipreg.client import aio_calling, calling
+from gossipreg.client.adapters.options import AdapterOptions, chosen_options, split_options
+from gossipreg.client.aio import AsyncService
+from gossipreg.client.fallback import FallbackLimits
 from gossipreg.client.incoming import INCOMING
+from gossipreg.client.loops import within
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.picker import Picker
 from gossipreg.client.picking import headers as known
-from gossipreg.client.picking.attempts import AfterAttempt, LogicalCall
-from gossipreg.client.picking.balancer import DEADLINE_S
-from gossipreg.client.picking.outcomes import FAILURE, NEUTRAL, SUCCESS, Outcome, status_outcome
+from gossipreg.client.picking.outcomes import FAILURE, NEUTRAL, SUCCESS, status_outcome
 from gossipreg.client.picking.retry_after import retry_after_untrusted
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
-from gossipreg.errors import DeadlineExceeded, NoInstance
+from gossipreg.errors import BadParams, DeadlineExceeded
 
+R = TypeVar("R")
 SUFFIX = ".service"
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterOptions:
-    """For all requests of one adapter."""
+class Adapter(NamedTuple):
+    """What all requests of one adapter have in common."""
 
-    deadline_s: float = DEADLINE_S
-    """From the request to the headers of its answer, all attempts together."""
-    attempts: int = 3
+    registry: Registry
+    options: AdapterOptions
+    can_cancel: bool
+    """It is for asyncio or trio."""
 
 
-class HttpAnswer(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    """With names in any case: those of the libraries compare without case."""
+def make_adapter(registry: object, options: dict[str, Any], *, can_cancel: bool) -> tuple[Adapter, dict[str, Any]]:
+    """The adapter for a registry of `gossipreg.connect` or `gossipreg.aio.connect`, and the options that are left for
+    the library. Raises BadParams."""
+    inner = getattr(registry, "registry", registry)
+    if not isinstance(inner, Registry):
+        raise BadParams(f"registry {registry!r} is none: give what gossipreg.connect() returns")
+    own, others = split_options(options, can_cancel)
+    return Adapter(inner, own, can_cancel), others
 
 
 def service_name(host: str | None) -> str | None:
@@ -57,71 +63,108 @@ def tls_name(instance: PickedInstance, host: str) -> str:
 
 class Exchange:
     def __init__(
-        self, service: Service, method: str, headers: Mapping[str, str], can_resend: bool, options: AdapterOptions
+        self, adapter: Adapter, name: str, request: Any, method: str, headers: Mapping[str, str], can_resend: bool
     ) -> None:
-        """`can_resend`: the body can be sent a second time. Raises DeadlineExceeded if the request that this program
-        serves has nobody who waits for it."""
-        depth, deadline = INCOMING.get()
-        deadline_s = options.deadline_s if deadline is None else min(options.deadline_s, deadline - monotonic())
-        if deadline_s <= 0:
-            raise DeadlineExceeded(f"{service.name} is not called: the caller of this program waits no longer")
-        idempotent = can_resend and known.is_idempotent(method, headers)
-        self.wait_s = 0.0
-        """Before the next attempt."""
-        self.body: BodyInFlight | None = None
-        """Of the answer that the program gets."""
-        self._picker = service.picker
-        self._options = service.call_options(idempotent, deadline_s, options.attempts, False, depth)
-        self._call: LogicalCall | None = None
-        self._instance: PickedInstance | None = None
+        """`request`: that of the library. `can_resend`: its body can be sent a second time. Raises BadParams, and
+        DeadlineExceeded if the request that this program serves has nobody who waits for it."""
+        chosen = chosen_options(adapter.options, adapter.can_cancel)
+        depth, until = INCOMING.get()
+        deadline_s = chosen.deadline if until is None else min(chosen.deadline, until - monotonic())
+        if until is not None and deadline_s <= 0:
+            raise DeadlineExceeded(f"{name} is not called: the caller of this program waits no longer")
+        idempotent = known.is_idempotent(method, headers) if chosen.idempotent is None else chosen.idempotent
+        self.hedge = chosen.hedge
+        self._registry = adapter.registry
+        self._service = adapter.registry.service(name)
+        self._request = request
+        self._key = chosen.key_of(request)
+        self._fallback = chosen.fallback
+        self._options = self._service.call_options(
+            idempotent and can_resend, deadline_s, chosen.attempts, chosen.hedge, depth
+        )
 
-    def next_instance(self) -> PickedInstance | None:
-        """Where the next attempt goes. None: there can be no other one, so the program gets how the last one ended.
-        The first raises what a pick raises."""
-        if self._call is None:
-            self._call = self._picker.begin(self._options, None)
-        try:
-            attempt = self._picker.next_attempt(self._call)
-        except (NoInstance, DeadlineExceeded):
-            if self._instance is None:
-                raise
+    def run(self, send: Callable[[PickedInstance, str | None], R], discard: Callable[[R], object]) -> R:
+        """The answer for the program; raises what the last attempt raised. `send(instance, host)` sends one attempt,
+        under the name of a fallback if `host` is not None. `discard` closes an answer that the program does not get."""
+
+        def call_fallback(limits: FallbackLimits) -> R:
+            given: Any = self._fallback
+            if callable(given):
+                with limits.obeyed():
+                    given = given(self._request)
+            if not isinstance(given, str):
+                answer: R = _answer_of(given)
+                return answer
+            other, host = self._registry.service(given), given + SUFFIX
+            options = limits.options(self._options)
+            return calling.attempted(other.picker, lambda one: send(one, host), options, self._key, discard)
+
+        fallback = None if self._fallback is None else call_fallback
+        picker = self._service.picker
+        return calling.run_call(picker, lambda one: send(one, None), self._options, self._key, fallback, discard)
+
+    async def run_async(
+        self, send: Callable[[PickedInstance, str | None], Awaitable[R]], discard: Callable[[R], Awaitable[object]]
+    ) -> R:
+        """As `run`."""
+
+        async def asked(_limits: FallbackLimits) -> Any:
+            given: Any = self._fallback
+            if callable(given):
+                given = given(self._request)
+            return await given if isawaitable(given) else given
+
+        async def call_fallback(limits: FallbackLimits) -> R:
+            with limits.obeyed():
+                given = await within(limits.timeout_s, asked, limits)
+            if not isinstance(given, str):
+                answer: R = _answer_of(given)
+                return answer
+            other, host = AsyncService(self._registry.service(given)), given + SUFFIX
+            return await aio_calling.attempted(
+                other.service.picker, other.ready, lambda one: send(one, host), limits.options(self._options),
+                self._key, discard,
+            )  # fmt: skip
+
+        fallback = None if self._fallback is None else call_fallback
+        service = AsyncService(self._service)
+        return await aio_calling.run_call(
+            self._service.picker,
+            service.ready,
+            lambda one: send(one, None),
+            self._options,
+            self._key,
+            fallback,
+            discard,
+        )
+
+    def answered(
+        self, instance: PickedInstance, host: str | None, status: int, headers: Mapping[str, str]
+    ) -> "BodyInFlight | None":
+        """The headers of an answer came; their names are found in any case. Returns what the end of its body ends, if
+        the program gets the answer for certain."""
+        load = known.load_untrusted(headers.get(known.LOAD))
+        if load is not None:
+            instance.server_load(load)
+        outcome = status_outcome(
+            status, retry_after_untrusted(headers.get(known.RETRY_AFTER), headers.get(known.DATE), time())
+        )
+        instance.ended_as(outcome)
+        if outcome != SUCCESS:
             return None
-        self._instance = picked(attempt)
-        return self._instance
+        instance.body_follows = True
+        return BodyInFlight(self._picker(host), instance, load)
 
-    def failed(self, outcome: Outcome) -> bool:
-        """The attempt brought no answer. Returns whether another one may follow."""
-        return self._ended(outcome, None)
+    def _picker(self, host: str | None) -> Picker:
+        service: Service = self._service if host is None else self._registry.service(host.removesuffix(SUFFIX))
+        return service.picker
 
-    def answered(self, answer: HttpAnswer) -> bool:
-        """The headers of an answer came. Returns whether another attempt may follow: then close the answer, once
-        `next_instance` has given one."""
-        load = known.load_untrusted(answer.headers.get(known.LOAD))
-        given = answer.headers.get(known.RETRY_AFTER), answer.headers.get(known.DATE)
-        outcome = status_outcome(answer.status, retry_after_untrusted(*given, time()))
-        if is_bad(outcome):
-            return self._ended(outcome, load)
-        assert self._call is not None
-        assert self._instance is not None
-        assert self._instance.attempt is not None
-        self._picker.call_answered(self._call, self._instance.attempt)
-        self.body = BodyInFlight(self._picker, self._instance, load)
-        return False
 
-    def _ended(self, outcome: Outcome, load: int | None) -> bool:
-        assert self._call is not None
-        assert self._instance is not None
-        assert self._instance.attempt is not None
-        after = self._picker.attempt_ended(self._call, self._instance.attempt, outcome, load)
-        self.wait_s = max(0.0, self._call.retry_at - monotonic())
-        return after is AfterAttempt.RETRY
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._call is not None:
-            self._picker.close(self._call)
+def _answer_of(given: R | None) -> R:
+    """What a function as fallback returned."""
+    if given is None:
+        raise calling.CallFailed(None)
+    return given
 
 
 class BodyInFlight:
@@ -143,10 +186,3 @@ class BodyInFlight:
         """An answer that nobody closed."""
         if not self._pick.ended:
             self._picker.abandon(self._pick)
-
-
-def registry_for_threads(registry: object) -> Registry:
-    """The registry itself, for one of `gossipreg.connect` and for one of `gossipreg.aio.connect`."""
-    inner = getattr(registry, "registry", registry)
-    assert isinstance(inner, Registry), f"{registry!r} is no registry: give what gossipreg.connect() returns"
-    return inner

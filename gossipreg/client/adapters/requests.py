@@ -4,9 +4,8 @@ are.
     session = requests.Session()
     mount_services(session, registry)
 
-Options beyond `deadline` (seconds until the headers of an answer, all attempts together) and `attempts` go to
-requests.adapters.HTTPAdapter; its `max_retries` is for other hosts. A `timeout` of a request still bounds each step of
-an attempt, and alone bounds the reading of the body.
+Options that are none of AdapterOptions go to requests.adapters.HTTPAdapter; its `max_retries` is for other hosts. A
+`timeout` of a request still bounds each step of an attempt, and alone bounds the reading of the body.
 """
 
 from typing import Any
@@ -17,18 +16,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import rewind_body
 
-from gossipreg.client.adapters.driving import send_all
-from gossipreg.client.adapters.exchange import (
-    AdapterOptions,
-    BodyInFlight,
-    Exchange,
-    HttpAnswer,
-    registry_for_threads,
-    service_name,
-    tls_name,
-)
+from gossipreg.client.adapters.exchange import BodyInFlight, Exchange, make_adapter, service_name, tls_name
 from gossipreg.client.picked import PickedInstance
-from gossipreg.client.picking.balancer import DEADLINE_S
 from gossipreg.client.picking.not_sent import causes
 from gossipreg.client.picking.outcomes import CONNECT_TIMED_OUT, NEVER_SENT, Outcome, OutcomeKind, exception_outcome
 from gossipreg.client.registry import Registry
@@ -46,12 +35,9 @@ def mount_services(session: requests.Session, registry: Registry, **options: Any
 
 
 class ServiceAdapter(HTTPAdapter):
-    def __init__(
-        self, registry: Registry, *, deadline: float = DEADLINE_S, attempts: int = 3, **options: Any
-    ) -> None:  # fmt: skip
+    def __init__(self, registry: Registry, **options: Any) -> None:
+        self._adapter, options = make_adapter(registry, options, can_cancel=False)
         super().__init__(**options)
-        self._registry = registry_for_threads(registry)
-        self._options = AdapterOptions(deadline, attempts)
         self._instances = _InstanceAdapter(**options | {"max_retries": 0})
 
     def send(
@@ -63,30 +49,31 @@ class ServiceAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        host = urlsplit(request.url or "").hostname
-        if host is None or (name := service_name(host)) is None:
+        name = service_name(urlsplit(request.url or "").hostname)
+        if name is None:
             return super().send(request, stream, timeout, verify, cert, proxies)
         can_resend = request.body is None or isinstance(request.body, bytes | str) or type(_position(request)) is int
-        exchange = Exchange(
-            self._registry.service(name), request.method or "GET", request.headers, can_resend, self._options
-        )
+        exchange = Exchange(self._adapter, name, request, request.method or "GET", request.headers, can_resend)
         sent_before = False
 
-        def send(instance: PickedInstance) -> requests.Response:
+        def send(instance: PickedInstance, host: str | None) -> requests.Response:
             nonlocal sent_before
             if sent_before and type(_position(request)) is int:
                 rewind_body(request)
             sent_before = True
-            response = self._instances.send(
-                _to_instance(request, instance, host), True, _timeout(timeout, instance), verify, cert, {}
-            )
+            sent = _to_instance(request, instance, host)
+            try:
+                response = self._instances.send(sent, True, _timeout(timeout, instance), verify, cert, {})
+            except Exception as error:
+                instance.ended_as(_outcome(error))
+                raise
             response.request = request
+            body = exchange.answered(instance, host, response.status_code, response.headers)
+            if body is not None:
+                _count_body(response, body, _read_timeout(timeout))
             return response
 
-        response = send_all(exchange, send, _outcome, _answer, requests.Response.close)
-        if exchange.body is not None:
-            _count_body(response, exchange.body, _read_timeout(timeout))
-        return response
+        return exchange.run(send, requests.Response.close)
 
     def close(self) -> None:
         super().close()
@@ -129,12 +116,19 @@ class _InstanceAdapter(HTTPAdapter):
         return host_params, pool_kwargs
 
 
-def _to_instance(request: requests.PreparedRequest, instance: PickedInstance, host: str) -> requests.PreparedRequest:
+def _to_instance(
+    request: requests.PreparedRequest, instance: PickedInstance, host: str | None
+) -> requests.PreparedRequest:  # fmt: skip
+    """`host`: of the service that is the fallback; None: the URL has the name."""
     sent = request.copy()
-    sent.headers.setdefault("Host", urlsplit(request.url or "").netloc.rpartition("@")[2])
+    url = urlsplit(request.url or "")
+    if host is None:
+        sent.headers.setdefault("Host", url.netloc.rpartition("@")[2])
+    else:
+        sent.headers["Host"] = host
     sent.headers.update(instance.headers())
     sent.headers.pop("Proxy-Authorization", None)
-    sent.gossipreg_instance = instance, host
+    sent.gossipreg_instance = instance, host or url.hostname
     return sent
 
 
@@ -166,10 +160,6 @@ def _outcome(error: Exception) -> Outcome:
     if outcome.kind is OutcomeKind.FAILURE and any(getattr(one, NOT_CONNECTED, False) for one in causes(error)):
         return CONNECT_TIMED_OUT if outcome.timed_out else NEVER_SENT
     return outcome
-
-
-def _answer(response: requests.Response) -> HttpAnswer:
-    return HttpAnswer(response.status_code, response.headers)
 
 
 def _count_body(response: requests.Response, in_flight: BodyInFlight, read_timeout_s: float | None) -> None:

@@ -147,8 +147,17 @@ export interface FetchOptions extends AttemptOptions {
 
 export interface CallOptions<Result> extends AttemptOptions {
   /** What is called when all attempts failed: another service, or a function. */
-  fallback?: Service | (() => Result | PromiseLike<Result>);
+  fallback?: Service | ((limits: FallbackLimits) => Result | PromiseLike<Result>);
   signal?: AbortSignal | null;
+}
+
+/** What the function of a fallback has to obey. Requests that it makes by `fetch` and `call` obey it by themselves. */
+export interface FallbackLimits {
+  /** Aborted at the deadline of the call. */
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  /** For the server: how long this caller waits, and that this is a retry. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** One attempt of `Service.call`. */

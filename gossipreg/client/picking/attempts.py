@@ -51,7 +51,7 @@ class Attempt:
     def __init__(self, pick: Pick, number: int, timeout_s: float, left_s: float, depth: int, is_hedge: bool) -> None:
         self.pick = pick
         self.number = number
-        """1, 2, ... within the call."""
+        """1, 2, ... within the call, those before a fallback included."""
         self.timeout_s = timeout_s
         self.connect_timeout_s = connect_timeout_s(timeout_s, left_s)
         """At most so much of `timeout_s` for making the connection."""
@@ -61,11 +61,8 @@ class Attempt:
         self.is_hedge = is_hedge
 
     def headers(self) -> Mapping[str, str]:
-        """What the server has to know: how long the caller waits, and whether this is a retry."""
-        sent = {headers.TIMEOUT_MS: str(max(1, int(self.timeout_s * 1000)))}
-        if (attempt := max(self.number, self.depth)) > 1:
-            sent[headers.ATTEMPT] = str(attempt)
-        return sent
+        """What the server has to know."""
+        return headers.attempt_headers(self.timeout_s, max(self.number, self.depth))
 
 
 class LogicalCall:
@@ -193,7 +190,8 @@ class LogicalCall:
         if not is_hedge and self._can_be_followed(now):
             quantiles = self._service.balancer.quantiles
             timeout_s = attempt_timeout_s(quantiles, self.options.deadline_s, left_s, self.attempts == 1, now)
-        attempt = Attempt(pick, self.attempts, timeout_s, left_s, self.options.depth, is_hedge)
+        number = self.options.attempts_before + self.attempts
+        attempt = Attempt(pick, number, timeout_s, left_s, self.options.depth, is_hedge)
         self._running[attempt] = None
         self._tried.append(pick)
         return attempt

@@ -23,6 +23,12 @@ NUMBER_MAX = 1_000_000
 """A larger number in a header is taken for nonsense."""
 
 
+def attempt_headers(timeout_s: float, number: int) -> dict[str, str]:
+    """What a server has to know: how long its caller waits, and whether this is a retry (`number` is 2 or more)."""
+    sent = {TIMEOUT_MS: str(max(1, int(timeout_s * 1000)))}
+    return sent if number < 2 else {**sent, ATTEMPT: str(number)}
+
+
 def is_idempotent(method: str, headers: Mapping[str, str]) -> bool:
     """Whether a request may be sent again after it was sent. That its body can be is for the adapter to know."""
     return method.upper() in IDEMPOTENT_METHODS or any(name.lower() == IDEMPOTENCY_KEY.lower() for name in headers)

@@ -45,6 +45,9 @@ class CallOptions:
     depth: int = 1
     """The `Gossipreg-Attempt` of the request that this process serves itself. From 2 on that request is a retry, so
     nothing is retried or hedged for it here: retries at each level of a chain would multiply."""
+    attempts_before: int = 0
+    """Attempts that the call has made at another service, whose fallback this one is. So its requests are retries, and
+    say so to the server."""
 
     def __post_init__(self) -> None:
         if not self.deadline_s > 0:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import trio
 
+from gossipreg.client.calling import keep
+from gossipreg.client.picked import PickedInstance
 from gossipreg.client.registry import Registry
 from scripts.tools.wait import wait_for
 from tests.client.adapters.servers import BOUND_S, HttpInstance
@@ -15,7 +17,7 @@ httpx = pytest.importorskip("httpx")
 aiohttp = pytest.importorskip("aiohttp")
 
 from gossipreg.client.adapters.aiohttp import service_middleware  # noqa: E402 - after the libraries are known to be here
-from gossipreg.client.adapters.exchange import AdapterOptions, Exchange, HttpAnswer  # noqa: E402
+from gossipreg.client.adapters.exchange import BodyInFlight, Exchange, make_adapter  # noqa: E402
 from gossipreg.client.adapters.httpx import AsyncServiceTransport  # noqa: E402
 
 HANGS = "http://billing.service/hang"
@@ -69,12 +71,16 @@ def test_a_cancelled_request_in_asyncio_is_neutral(
 
 def test_an_answer_that_nobody_closes_ends_with_its_object(registry: Registry) -> None:
     billing = registry.service("billing")
-    exchange = Exchange(billing, "GET", {}, True, AdapterOptions())
-    with exchange:
-        assert exchange.next_instance() is not None
-        assert not exchange.answered(HttpAnswer(200, {}))
+    bodies: list[BodyInFlight | None] = []
+    adapter, _ = make_adapter(registry, {}, can_cancel=False)
+    exchange = Exchange(adapter, "billing", None, "GET", {}, True)
+
+    def send(instance: PickedInstance, host: str | None) -> None:
+        bodies.append(exchange.answered(instance, host, 200, {}))
+
+    exchange.run(send, keep)
     assert billing.stats()["in_flight"] == 1
-    del exchange
+    bodies.clear()
     gc.collect()
     with billing.pick():
         assert (billing.stats()["in_flight"], billing.stats()["abandoned"]) == (1, 1)

@@ -15,7 +15,8 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from gossipreg.client.adapters.exchange import AdapterOptions, Exchange
+from gossipreg.client.adapters.exchange import Adapter, Exchange
+from gossipreg.client.adapters.options import AdapterOptions
 from gossipreg.client.incoming import INCOMING, NOT_SERVING, IncomingRequest
 from gossipreg.client.load_middleware import LoadASGI, LoadWSGI
 from gossipreg.client.registry import Registry
@@ -184,6 +185,6 @@ def test_nothing_is_called_for_a_caller_that_has_gone(registry: Registry) -> Non
     token = INCOMING.set(IncomingRequest(1, 0.0))
     try:
         with pytest.raises(DeadlineExceeded, match="billing is not called"):
-            Exchange(registry.service("billing"), "GET", {}, True, AdapterOptions())
+            Exchange(Adapter(registry, AdapterOptions(), False), "billing", None, "GET", {}, True)
     finally:
         INCOMING.reset(token)

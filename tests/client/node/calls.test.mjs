@@ -183,6 +183,67 @@ describe("requests of the program's own", () => {
     assert.equal(await one.call(hang, { deadlineMs: 30, fallback: () => "instead", idempotent: true }), "instead");
   });
 
+  const reset = () => {
+    throw Object.assign(new Error("reset"), { code: "ECONNRESET", syscall: "read" });
+  };
+
+  test("a fallback is told what is left, and that it is a retry", async () => {
+    const one = await service([1]);
+    let seen;
+    const backup = await service([
+      await serve((request, response) => {
+        seen = request.headers;
+        response.end();
+      }),
+    ]);
+    let limits;
+    await one.call(reset, {
+      idempotent: true,
+      deadlineMs: 20_000,
+      attemptsMax: 2,
+      fallback: (given) => {
+        limits = given;
+        return registry.fetch(url(backup), { method: "POST" });
+      },
+    });
+    assert.equal(limits.headers["Gossipreg-Attempt"], "3");
+    assert.ok(limits.timeoutMs <= 20_000 && !limits.signal.aborted);
+    assert.equal(seen["gossipreg-attempt"], "3");
+    assert.ok(Number(seen["gossipreg-timeout-ms"]) <= limits.timeoutMs, "the default of fetch is longer");
+  });
+
+  test("a fallback that does not end is given up at the deadline", async () => {
+    const one = await service([1]);
+    let signal;
+    const hang = (limits) => new Promise(() => void ({ signal } = limits));
+    const options = { idempotent: true, attemptsMax: 1, deadlineMs: 200, fallback: hang };
+    await assert.rejects(one.call(reset, options), { code: "ECONNRESET" });
+    assert.equal(signal.reason.code, "deadline_exceeded");
+  });
+
+  test("the requests of a service as fallback are retries, and its failure gives the first", async () => {
+    const [one, other] = [await service([1]), await service([2])];
+    const seen = [];
+    const send = ({ port }, attempt) => {
+      seen.push([port, attempt.headers["Gossipreg-Attempt"]]);
+      attempt.failed();
+      return port;
+    };
+    assert.equal(await one.call(send, { idempotent: true, attemptsMax: 1, fallback: other }), 1);
+    assert.deepEqual(seen, [
+      [1, undefined],
+      [2, "2"],
+    ]);
+  });
+
+  test("an error with a status that is no failure is thrown, without a fallback", async () => {
+    const one = await service([1]);
+    const missing = Object.assign(new Error("not found"), { response: { status: 404 } });
+    const send = () => Promise.reject(missing);
+    await assert.rejects(one.call(send, { idempotent: true, fallback: () => "instead" }), missing);
+    assert.deepEqual([one.stats().fallbacks, one.stats().successes], [0, 1]);
+  });
+
   test("a pick ends with its outcome, once", async () => {
     const one = await service([1]);
     const pick = one.pick();

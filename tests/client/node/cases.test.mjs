@@ -92,8 +92,9 @@ class CaseRunner {
   }
 
   begin({ call, options = {}, key }, now) {
-    const { deadline_s: deadlineS, attempts_max: attemptsMax, ...same } = options;
-    this.calls.set(call, this.service.begin(callOptions({ ...same, deadlineS, attemptsMax }), now, key));
+    const { deadline_s: deadlineS, attempts_max: attemptsMax, attempts_before: attemptsBefore, ...same } = options;
+    const given = callOptions({ ...same, deadlineS, attemptsMax, attemptsBefore });
+    this.calls.set(call, this.service.begin(given, now, key));
   }
 
   attempt(step, now) {

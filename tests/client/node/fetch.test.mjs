@@ -286,6 +286,21 @@ describe("when instances fail", () => {
     assert.equal(backups, 0);
   });
 
+  test("the request of a fallback says that it is a retry", async () => {
+    const seen = [];
+    const backup = await service([
+      await serve((request, response) => {
+        seen.push(request.headers["gossipreg-attempt"]);
+        response.end("up");
+      }),
+    ]);
+    const bad = await service([await serve(answer(500))]);
+    await registry.fetch(url(bad), {}, { fallback: backup.name });
+    const refused = await service([await deadPort()]);
+    await registry.fetch(url(refused), { method: "POST" }, { fallback: backup.name, attemptsMax: 1 });
+    assert.deepEqual(seen, ["4", "2"]);
+  });
+
   test("a slow request is hedged at another instance", async () => {
     let slow = false;
     const handler = (request, response) => void (slow ? (slow = false) : response.end("x"));

@@ -4,13 +4,15 @@
 import { busyTimer, monotonic } from "../clock.mjs";
 import { BadParams, BreakerOpen, DeadlineExceeded, NoInstance, NotSynced } from "../errors.mjs";
 import { requireFunction, requireTextOrNull, shown } from "../given.mjs";
+import { attemptHeaders } from "../picking/headers.mjs";
 import { callOptions } from "../picking/options.mjs";
 import { FAILURE, NEUTRAL, NEVER_SENT, SUCCESS, TIMED_OUT, errorOutcome, statusOutcome } from "../picking/outcomes.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { drive, orAborted } from "./drive.mjs";
-import { servedLimits } from "./served.mjs";
+import { servedLimits, serving } from "./served.mjs";
 
 const DEADLINE_MS = 10_000;
+const SHORTEST_S = 0.001;
 export const ATTEMPT_OPTIONS = ["deadlineMs", "idempotent", "attemptsMax", "hedge", "key", "depth"];
 
 /** The options of a call as `picking/` takes them. The request that this process serves bounds deadline and retries. */
@@ -43,14 +45,47 @@ export async function callInstances(service, send, options) {
   const until = monotonic() + core.deadlineS;
   const sent = (attempt, signal) => sendByProgram(service.name, send, attempt, signal);
   const { answer, call } = await attempted(service, core, options, sent);
-  if (isGood(answer)) return answer.value;
-  if (fallback === undefined || answer.outcome.kind === "neutral" || !mayFallBack(service, call)) return given(answer);
+  if (isGood(answer) || fallback === undefined || answer.outcome.kind === "neutral" || !mayFallBack(service, call)) {
+    return given(answer);
+  }
+  const limits = fallbackLimits(core, call, until);
+  if (typeof fallback !== "function") {
+    const second = await attempted(fallback, fallbackOptions(core, limits), options, sent);
+    return given(isGood(second.answer) ? second.answer : answer);
+  }
   try {
-    if (typeof fallback === "function") return await fallback();
-    const left = { ...core, deadlineS: Math.max(0.001, until - monotonic()) };
-    return given((await attempted(fallback, left, options, sent)).answer);
+    return await runFallback(service.name, fallback, limits, options.signal ?? null);
   } catch (error) {
     throw answer.error ?? error;
+  }
+}
+
+/** What a fallback has to obey: until when, and which attempt of the call its first request is. */
+export function fallbackLimits(core, call, until) {
+  const attempts = call?.attempts ?? 0;
+  return { until, attempts, depth: Math.max(core.depth, attempts + 1) };
+}
+
+/** The options of the same call at another service. */
+export function fallbackOptions(core, { until, attempts }) {
+  return callOptions({ ...core, deadlineS: Math.max(SHORTEST_S, until - monotonic()), attemptsBefore: attempts });
+}
+
+/** A function of the program as fallback: it is given up at the deadline, and told so by its signal. Requests that it
+ * makes with `fetch` or `call` obey the deadline too, and say that they are retries. */
+async function runFallback(name, fallback, { until, depth }, signal) {
+  const leftS = Math.max(SHORTEST_S, until - monotonic());
+  const late = new DeadlineExceeded(`${name}: the fallback has not ended within ${Math.round(leftS * 1000)} ms`);
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  const timer = busyTimer(() => controller.abort(late), leftS);
+  const limits = { signal: controller.signal, timeoutMs: leftS * 1000, headers: attemptHeaders(leftS, depth) };
+  try {
+    return await orAborted(serving({ depth, until }, async () => fallback(limits)), controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
   }
 }
 

@@ -12,7 +12,15 @@ import { isIdempotent } from "../picking/headers.mjs";
 import { NEUTRAL } from "../picking/outcomes.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { requestBody } from "./body.mjs";
-import { ATTEMPT_OPTIONS, attempted, coreOptions, isGood, mayFallBack } from "./call.mjs";
+import {
+  ATTEMPT_OPTIONS,
+  attempted,
+  coreOptions,
+  fallbackLimits,
+  fallbackOptions,
+  isGood,
+  mayFallBack,
+} from "./call.mjs";
 import { exchange } from "./exchange.mjs";
 import { makeResponse } from "./response.mjs";
 
@@ -92,7 +100,8 @@ async function answered(context, what, how) {
     return { answer: orThrow(first.answer), url: what.url };
   }
   try {
-    return await fallenBack(context, what, how, fallback);
+    const limits = fallbackLimits(left, first.call, how.until);
+    return await fallenBack(context, what, how, { name: fallback, limits });
   } catch (error) {
     if (first.answer.value !== undefined) return { answer: first.answer, url: what.url };
     throw first.answer.error ?? error;
@@ -101,16 +110,16 @@ async function answered(context, what, how) {
 
 /** The same request to the service of the fallback. Its failure is none of the first service: then that one's counts.
  * */
-async function fallenBack(context, what, how, fallback) {
+async function fallenBack(context, what, how, { name, limits }) {
   const url = new URL(what.url);
-  url.hostname = fallback + SUFFIX;
+  url.hostname = name + SUFFIX;
   const elsewhere = { ...what, url };
-  const core = { ...how.core, deadlineS: Math.max(0.001, how.until - monotonic()) };
+  const core = fallbackOptions(how.core, limits);
   const sent = (attempt, signal) => exchange(context.agents, elsewhere, attempt, signal);
-  const { answer } = await attempted(context.service(fallback), core, how, sent);
+  const { answer } = await attempted(context.service(name), core, how, sent);
   if (!isGood(answer)) {
     answer.discard?.();
-    throw answer.error ?? new Error(`${fallback} answered with status ${answer.value.statusCode}`);
+    throw answer.error ?? new Error(`${name} answered with status ${answer.value.statusCode}`);
   }
   return { answer, url };
 }

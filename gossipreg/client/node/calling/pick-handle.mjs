@@ -1,7 +1,7 @@
 // One request of a program to an instance that it picked itself.
 
 import { monotonic } from "../clock.mjs";
-import { TIMEOUT_MS } from "../picking/headers.mjs";
+import { attemptHeaders } from "../picking/headers.mjs";
 import { FAILURE, NEUTRAL, SUCCESS, errorOutcome, statusOutcome } from "../picking/outcomes.mjs";
 
 /** A handle that nobody ends: its pick ends as neutral, with the next pick of the service. */
@@ -29,7 +29,7 @@ export class PickHandle {
 
   /** The HTTP header that tells the server how long this caller waits. */
   get headers() {
-    return { [TIMEOUT_MS]: String(Math.max(1, Math.floor(this.timeoutMs))) };
+    return attemptHeaders(this.timeoutMs / 1000, 1);
   }
 
   /** The headers came. What follows, such as a body that is streamed, does not count as latency. */

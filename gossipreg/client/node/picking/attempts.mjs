@@ -16,7 +16,7 @@
 // It does no I/O and does not wait. Whoever begins a call closes it.
 
 import { DeadlineExceeded, NoInstance } from "../errors.mjs";
-import { ATTEMPT, TIMEOUT_MS } from "./headers.mjs";
+import { attemptHeaders } from "./headers.mjs";
 import { NEUTRAL } from "./outcomes.mjs";
 import { attemptTimeoutS, connectTimeoutS, hedgeAfterS } from "./timeouts.mjs";
 
@@ -29,7 +29,7 @@ const BACKOFF_LONGEST_S = 1;
 class Attempt {
   constructor(pick, number, timeoutS, leftS, depth, isHedge) {
     this.pick = pick;
-    this.number = number; // 1, 2, ... within the call
+    this.number = number; // 1, 2, ... within the call, those before a fallback included
     this.timeoutS = timeoutS;
     this.connectTimeoutS = connectTimeoutS(timeoutS, leftS); // at most so much of it for making the connection
     this.leftS = leftS; // until the deadline of the call, from the attempt's start
@@ -37,12 +37,9 @@ class Attempt {
     this.isHedge = isHedge;
   }
 
-  /** What the server has to know: how long the caller waits, and whether this is a retry. */
+  /** What the server has to know. */
   headers() {
-    const sent = { [TIMEOUT_MS]: String(Math.max(1, Math.floor(this.timeoutS * 1000))) };
-    const attempt = Math.max(this.number, this.depth);
-    if (attempt > 1) sent[ATTEMPT] = String(attempt);
-    return sent;
+    return attemptHeaders(this.timeoutS, Math.max(this.number, this.depth));
   }
 }
 
@@ -166,7 +163,8 @@ export class LogicalCall {
       const { quantiles } = this.#service.balancer;
       timeoutS = attemptTimeoutS(quantiles, this.options.deadlineS, leftS, this.attempts === 1, now);
     }
-    const attempt = new Attempt(pick, this.attempts, timeoutS, leftS, this.options.depth, isHedge);
+    const number = this.options.attemptsBefore + this.attempts;
+    const attempt = new Attempt(pick, number, timeoutS, leftS, this.options.depth, isHedge);
     this.#running.add(attempt);
     this.#tried = [...this.#tried, pick.state];
     return attempt;

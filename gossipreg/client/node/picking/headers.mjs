@@ -16,6 +16,13 @@ const IDEMPOTENT_METHODS = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 /** A larger number in a header is taken for nonsense. */
 const NUMBER_MAX = 1_000_000;
 
+/** What a server has to know: how long its caller waits, and whether this is a retry (`number` is 2 or more). */
+export function attemptHeaders(timeoutS, number) {
+  const sent = { [TIMEOUT_MS]: String(Math.max(1, Math.floor(timeoutS * 1000))) };
+  if (number > 1) sent[ATTEMPT] = String(number);
+  return sent;
+}
+
 /** Whether a request may be sent again after it was sent. That its body can be is for the caller to know. `headers`: a
  * Headers object. */
 export function isIdempotent(method, headers) {

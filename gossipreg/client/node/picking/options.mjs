@@ -28,14 +28,16 @@ export function pickOptions({ policy = "adaptive", panic = "passing", zone = "" 
  * deadlineS: for all attempts together. idempotent: a request that was sent may be sent again. attemptsMax: gRPC allows
  * up to 5. hedge: send a second attempt while a slow first one still runs, for callers that can cancel the loser.
  * depth: the `Gossipreg-Attempt` of the request that this process serves itself; from 2 on nothing is retried here,
- * since retries at each level of a chain would multiply.
+ * since retries at each level of a chain would multiply. attemptsBefore: those that the call has made at another
+ * service, whose fallback this one is: so its requests are retries, and say so to the server.
  */
-export function callOptions({ deadlineS = 10, idempotent = false, attemptsMax = 3, hedge = false, depth = 1 } = {}) {
+export function callOptions(options = {}) {
+  const { deadlineS = 10, idempotent = false, attemptsMax = 3, hedge = false, depth = 1, attemptsBefore = 0 } = options;
   if (!(deadlineS > 0)) {
     throw new BadParams(`deadline ${deadlineS} s is over before the call begins: give it more than 0 s`);
   }
   if (!(attemptsMax >= 1)) {
     throw new BadParams(`attemptsMax ${attemptsMax}: a call makes at least 1 attempt`);
   }
-  return Object.freeze({ deadlineS, idempotent, attemptsMax, hedge, depth });
+  return Object.freeze({ deadlineS, idempotent, attemptsMax, hedge, depth, attemptsBefore });
 }
