@@ -25,18 +25,8 @@ PURE = (
 
 MAPPED = (
     *("client", "client/picking", "client/watching", "client/adapters"),
-    *(
-        "journal",
-        "streams",
-        "core",
-        "core/table",
-        "daemon",
-        "daemon/checks",
-        "daemon/streams",
-        "gateway/dns",
-        "gateway/http",
-        "net",
-    ),
+    *("journal", "streams", "core", "core/table", "daemon", "daemon/checks", "daemon/journals", "daemon/streams"),
+    *("gateway/dns", "gateway/http", "net"),
 )
 """Folders whose map names all their files."""
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
 NOT_IN_DAEMON = re.compile(
-    r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway|journal|streams|daemon\.streams))(\.|$)"
+    r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway|journal|streams|daemon\.(journals|streams)))(\.|$)"
 )
 
 ARGUMENTS = {

@@ -57,6 +57,7 @@ What is kept:
     store           the queue of writes
     identity        keys, id and generation
     kept_table      the last known table
+    journals/       the logs of journals, in a database of their own
 
 What people read:
 

@@ -145,8 +145,8 @@ def _is_address(host: str, port: int) -> bool:
     return 0 < port < 1 << 16
 
 
-def _set_aside(path: Path, fault: str) -> str:
-    """Rename the damaged database. Returns the message for the user."""
+def set_aside(path: Path) -> str:
+    """Rename a damaged database, with what belongs to it. Returns its new name. Raises OSError."""
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     serial = 1
     while aside.exists():
@@ -155,14 +155,18 @@ def _set_aside(path: Path, fault: str) -> str:
     for suffix in (*_PARTS, ""):
         part = path.with_name(path.name + suffix)
         if part.exists():
-            try:
-                part.rename(aside.with_name(aside.name + suffix))
-            except OSError as error:
-                return (
-                    f"{path} is damaged ({fault}) and cannot be set aside: {error.strerror}; choose another --data-dir"
-                )
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside.name
+
+
+def _set_aside(path: Path, fault: str) -> str:
+    """Rename the damaged database. Returns the message for the user."""
+    try:
+        aside = set_aside(path)
+    except OSError as error:
+        return f"{path} is damaged ({fault}) and cannot be set aside: {error.strerror}; choose another --data-dir"
     return (
-        f"{path} is damaged ({' '.join(fault.split())}) and was set aside as {aside.name}: put a backup in its place, "
+        f"{path} is damaged ({' '.join(fault.split())}) and was set aside as {aside}: put a backup in its place, "
         "or start again to begin with a new identity"
     )
 
@@ -179,11 +183,11 @@ def cannot_use(path: Path, message: str, error: Exception) -> CannotStart:
     if isinstance(error, sqlite3.Error):
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of it says more about the same
         later = primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM)
-        return CannotStartYet(message) if later or _is_full(path.parent) else CannotStart(message)
+        return CannotStartYet(message) if later or is_full(path.parent) else CannotStart(message)
     return cannot_start(message, error.errno if isinstance(error, OSError) else None)
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
     """Whether the disk is full. SQLite says no more than "unable to open" if its journal finds no room."""
     try:
         room = os.statvfs(folder)

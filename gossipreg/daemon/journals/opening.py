@@ -1,0 +1,139 @@
+"""Opens the journals' database, and finds out which replicas may still take part.
+
+A replica may not if a row of it is damaged, or if it had more writes reported as done than the database has. Then the
+damaged file is renamed, and what is sound goes on in a new one: so what is in the database in use is always sound, and
+no damage is left for a later write to meet. A replica that is not in the new file is lost for good, as its id is.
+"""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from gossipreg.daemon.database_file import cannot_use, set_aside
+from gossipreg.daemon.journals.database import JournalDatabase
+from gossipreg.daemon.journals.forms import ReplicaSummary
+from gossipreg.daemon.journals.loading import ExaminedReplicas, examine
+from gossipreg.daemon.journals.noted import NotedWrites, read_noted, sync_folder
+from gossipreg.daemon.journals.results import LostReplica, StoreOpened
+from gossipreg.daemon.journals.tables import JOURNALS, MEND, PARTS, DamagedDatabase, connect
+from gossipreg.daemon.journals.writing import JournalWriter
+
+_NEW = f"{JOURNALS}.new"
+
+
+def open_journals(folder: Path) -> tuple[JournalDatabase, StoreOpened]:
+    """Open the database in this directory, or make it. Raises CannotStart with one line: it cannot be used now, is of a
+    newer version, or not ours."""
+    path = folder / JOURNALS
+    database: sqlite3.Connection | None = None
+    try:
+        _end_interrupted(folder)
+        noted = read_noted(folder)
+        database, found = _examined(path, noted)
+        summaries, aside = found.summaries, ""
+        if found.unsound or database is None:
+            if database is not None:
+                database.close()
+            aside = _replace(path, found, noted)
+            database = _connect_new(path)
+            summaries = examine(database).summaries
+        opened = StoreOpened(tuple(found.stored.values()), tuple(found.lost), aside, found.fault)
+        return JournalDatabase(folder, database, summaries), opened
+    except BaseException as error:
+        if database is not None:
+            database.close()
+        if isinstance(error, OSError | sqlite3.Error):
+            raise cannot_use(path, f"cannot use {path}: {error}; {MEND}", error) from None
+        raise
+
+
+def _connect_new(path: Path) -> sqlite3.Connection:
+    """A database that was just made."""
+    try:
+        return connect(path)
+    except DamagedDatabase as error:
+        raise OSError(f"it is damaged just after it was made: {error}") from None
+
+
+def _examined(path: Path, noted: NotedWrites) -> tuple[sqlite3.Connection | None, ExaminedReplicas]:
+    """What the database holds, without what lacks acknowledged writes. None for a database that cannot be read."""
+    database: sqlite3.Connection | None = None
+    try:
+        database = connect(path)
+        found = examine(database)
+    except DamagedDatabase as error:
+        if database is not None:
+            database.close()
+        database, found = None, ExaminedReplicas(fault=str(error), unsound=True)
+    except BaseException:
+        if database is not None:
+            database.close()
+        raise
+    _compare(found, noted)
+    return database, found
+
+
+def _compare(found: ExaminedReplicas, noted: NotedWrites) -> None:
+    """Take out the replicas that lack writes which were reported as done."""
+    here = {one.replica for one in found.summaries.values()} | {one.replica for one in found.lost}
+    for number, one in list(found.summaries.items()):
+        if reason := _went_back(found, noted, one):
+            found.lose(number, reason)
+    if found.id == noted.database and found.removals > noted.removals:
+        return  # the process ended before the last removal was noted
+    gone = [one for one in noted.replicas.values() if one.replica not in here]
+    found.lost += [LostReplica(one.journal, one.replica, "it is not in the database any more") for one in gone]
+
+
+def _went_back(found: ExaminedReplicas, noted: NotedWrites, one: ReplicaSummary) -> str:
+    """In what way this replica is an older one than that which was in use last; empty if it is not."""
+    known = noted.replicas.get(one.replica)
+    if noted.database and noted.database != found.id:
+        return "the database is not the one that was in use last: another was put in its place"
+    if known is not None and known.writes > one.writes:
+        missing = f"{known.writes - one.writes} of its {known.writes} acknowledged writes are missing"
+        return f"{missing}: its log ends at {one.last}, and {known.last} was acknowledged"
+    if known is None and found.removals < noted.removals:
+        return "the database went back to before it was removed"
+    return ""
+
+
+def _replace(path: Path, found: ExaminedReplicas, noted: NotedWrites) -> str:
+    """Rename the damaged file, and put one in its place that has what is sound. Returns the name of the old one."""
+    new = path.with_name(_NEW)
+    database = _connect_new(new)
+    try:
+        writer = JournalWriter(database, {})
+        writer.begin()
+        if id := found.id or noted.database:
+            removals = max(found.removals, noted.removals)
+            database.execute("UPDATE store SET id = ?, removals = ?", (id, removals))
+        for number, stored in found.stored.items():
+            writer.take_over(stored, found.summaries[number].writes)
+        writer.finish()
+        writer.commit()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        database.close()
+    if any(new.with_name(new.name + part).exists() for part in PARTS):
+        raise OSError(f"{new.name} has a log of its own still")
+    fd = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_folder(path.parent)
+    aside = set_aside(path)
+    new.rename(path)
+    sync_folder(path.parent)
+    return aside
+
+
+def _end_interrupted(folder: Path) -> None:
+    """A replacement that was interrupted after the damaged file was renamed is completed, and begun anew otherwise."""
+    new = folder / _NEW
+    if new.exists() and not (folder / JOURNALS).exists():
+        new.rename(folder / JOURNALS)
+        sync_folder(folder)
+    for part in ("", *PARTS):
+        new.with_name(new.name + part).unlink(missing_ok=True)

@@ -1,0 +1,281 @@
+"""Writes the transactions of journals into the database: one WriteJournal after the other, many in one commit.
+
+Owns: what is known of each replica here (`ReplicaSummary`), as it is on the disk. Never knows: threads, files, who
+waits. `tests/journal/stored.py` has the meaning of a write in a few lines.
+
+A statement releases Python's lock twice, and has to get it back from the loop's thread. So many rows are one statement,
+and the number of statements of a write hardly depends on the number of its rows.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import count
+from typing import TypeVar
+
+from gossipreg.daemon.journals.forms import (
+    CHECKSUM_BYTES,
+    ROW_BYTES,
+    SUMS,
+    ReplicaSummary,
+    checksum_of,
+    encode_entry,
+    encode_record,
+    encode_summary,
+)
+from gossipreg.daemon.journals.tables import entry_key
+from gossipreg.journal.effects import LogBase, RemoveJournal, WriteJournal
+from gossipreg.journal.model import NO_BALLOT, JournalId, LogEntry
+from gossipreg.journal.replica_data import StoredReplica
+
+Row = TypeVar("Row")
+
+MOST_ROWS = 128
+"""Of one statement; a power of two."""
+
+
+class WrongWrite(Exception):
+    """A write does not follow from those before it: a fault of this program. Nothing is written."""
+
+
+class JournalWriter:
+    def __init__(self, database: sqlite3.Connection, replicas: dict[int, ReplicaSummary]) -> None:
+        """`replicas` is what the database holds, by the number of the row."""
+        self._database = database
+        self._replicas = {one.journal: (number, one) for number, one in replicas.items()}
+        self._numbers = {*replicas}
+        self._touched: dict[JournalId, tuple[int, ReplicaSummary] | None] = {}
+        """What this transaction changes: copies; None: removed."""
+
+    def find(self, journal: JournalId) -> tuple[int, ReplicaSummary] | None:
+        """The number of its row and the summary, as they are on the disk."""
+        return self._replicas.get(journal)
+
+    def replicas(self) -> dict[int, ReplicaSummary]:
+        return dict(self._replicas.values())
+
+    # -- a transaction -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        self._touched = {}
+        self._database.execute("BEGIN IMMEDIATE")
+
+    def finish(self) -> list[int]:
+        """Write the summaries; all but the commit. Returns the rows of replicas that will be gone."""
+        rows = [
+            (number, one.replica, one.journal, encode_summary(one))
+            for number, one in filter(None, self._touched.values())
+        ]
+        self._write_rows(_PUT_REPLICAS, rows)
+        kept = {number for number, *_ in rows}
+        before = (self._replicas.get(journal) for journal in self._touched)
+        gone = [number for number, _ in filter(None, before) if number not in kept]
+        if gone:
+            self._database.execute("UPDATE store SET removals = removals + 1")
+        return gone
+
+    def commit(self) -> dict[int, ReplicaSummary]:
+        """Returns the summaries that changed, by row."""
+        self._database.execute("COMMIT")
+        changed: dict[int, ReplicaSummary] = {}
+        for journal, one in self._touched.items():
+            if before := self._replicas.pop(journal, None):
+                self._numbers.discard(before[0])
+            if one is not None:
+                self._replicas[journal] = one
+                changed[one[0]] = one[1]
+        self._numbers |= changed.keys()
+        self._touched = {}
+        return changed
+
+    # -- what a transaction does -------------------------------------------------------------------------------------
+
+    def remove(self, removal: RemoveJournal) -> None:
+        found = self._now(removal.journal)
+        if found is not None and found[1].replica == removal.replica:
+            self._remove(*found)
+            self._touched[removal.journal] = None
+
+    def write(self, write: WriteJournal) -> None:
+        """Raises WrongWrite."""
+        number, one = self._open(write)
+        if write.promised is not None:
+            _expect(write.promised >= one.promised, "a promise never goes down")
+            one.promised = write.promised
+        if write.reset is not None:
+            self._reset(number, one, write.reset)
+        if write.truncate_after is not None:
+            _expect(write.truncate_after >= one.applied, "what was applied is never removed")
+            if write.truncate_after < one.last:
+                self._delete_entries(number, one, write.truncate_after + 1, one.last)
+                one.last = write.truncate_after
+        if write.entries:
+            self._append(number, one, write.entries)
+        if write.records:
+            self._record(number, one, dict(write.records), empty=write.reset is not None)
+        if write.applied is not None:
+            one.applied = write.applied
+        if write.base is not None:
+            self._cut(number, one, write.base)
+        _expect(one.base.position.index <= one.applied <= one.last, "what is applied is in the log, or was")
+        one.writes += 1
+
+    def take_over(self, stored: StoredReplica, writes: int) -> None:
+        """Write a whole replica, which had so many writes."""
+        one = stored
+        self.write(
+            WriteJournal(
+                0, one.journal, one.replica, one.owner, one.promised, one.base, None, one.entries,
+                tuple(one.records.items()), one.applied,
+            )
+        )  # fmt: skip
+        now = self._now(one.journal)
+        assert now is not None, "it was just written"
+        now[1].writes = writes
+
+    def _now(self, journal: JournalId) -> tuple[int, ReplicaSummary] | None:
+        """As it is in this transaction."""
+        return self._touched[journal] if journal in self._touched else self._replicas.get(journal)
+
+    def _open(self, write: WriteJournal) -> tuple[int, ReplicaSummary]:
+        """The replica that a write is for; a new one replaces the one of before."""
+        found = self._now(write.journal)
+        if found is not None and found[1].replica == write.replica:
+            if write.journal not in self._touched:
+                found = found[0], found[1].copy()
+        else:
+            if write.reset is None:
+                raise WrongWrite("a new replica begins with a base")
+            if found is not None:
+                self._remove(*found)
+            start = write.reset.position.index
+            number = self._free_number()
+            found = (
+                number,
+                ReplicaSummary(write.replica, write.journal, write.owner, NO_BALLOT, write.reset, start, start),
+            )
+        self._touched[write.journal] = found
+        return found
+
+    def _free_number(self) -> int:
+        taken = self._numbers | {one[0] for one in self._touched.values() if one is not None}
+        return next(number for number in count(1) if number not in taken)
+
+    def _remove(self, number: int, one: ReplicaSummary) -> None:
+        self._clear(number, one)
+        self._database.execute("DELETE FROM replicas WHERE number = ?", (number,))
+
+    def _clear(self, number: int, one: ReplicaSummary) -> None:
+        keys = entry_key(number, 0), entry_key(number + 1, 0) - 1
+        self._database.execute("DELETE FROM entries WHERE key BETWEEN ? AND ?", keys)
+        self._database.execute("DELETE FROM records WHERE replica = ?", (number,))
+        one.entries_bytes = one.entries_sum = one.records = one.records_bytes = one.records_sum = 0
+
+    def _reset(self, number: int, one: ReplicaSummary, base: LogBase) -> None:
+        self._clear(number, one)
+        one.base, one.last, one.applied = base, base.position.index, base.position.index
+
+    def _append(self, number: int, one: ReplicaSummary, entries: Sequence[LogEntry]) -> None:
+        for at, entry in enumerate(entries, one.last + 1):
+            _expect(entry.index == at, "a log has no gaps")
+        for part in _chunks(entries):
+            rows = [(entry_key(number, entry.index), encode_entry(one.replica, entry)) for entry in part]
+            self._write_rows(_PUT_ENTRIES, rows)
+            one.entries_bytes += sum(len(row) for _, row in rows) + ROW_BYTES * len(rows)
+            one.entries_sum = (one.entries_sum + sum(checksum_of(row) for _, row in rows)) % SUMS
+        one.last = entries[-1].index
+
+    def _cut(self, number: int, one: ReplicaSummary, base: LogBase) -> None:
+        index = base.position.index
+        _expect(one.base.position.index <= index <= one.applied, "only what is in the state is cut")
+        self._delete_entries(number, one, one.base.position.index + 1, index)
+        one.base = base
+
+    def _delete_entries(self, number: int, one: ReplicaSummary, first: int, last: int) -> None:
+        if first > last:
+            return
+        keys = entry_key(number, first), entry_key(number, last)
+        rows, size, checksums = self._database.execute(_SUM_OF_ENTRIES, keys).fetchone()
+        _expect(rows == last - first + 1, f"entries {first} to {last} are not all there")
+        self._database.execute("DELETE FROM entries WHERE key BETWEEN ? AND ?", keys)
+        one.entries_bytes -= size + ROW_BYTES * rows
+        one.entries_sum = (one.entries_sum - _sum_of(checksums)) % SUMS
+
+    def _record(self, number: int, one: ReplicaSummary, changes: dict[bytes, bytes | None], *, empty: bool) -> None:
+        """`empty`: there are no records yet."""
+        if not empty:
+            for keys in _chunks(list(changes)):
+                self._forget_records(number, one, keys)
+            for keys in _chunks([key for key, value in changes.items() if value is None]):
+                self._database.execute(_with_keys(_DROP_RECORDS, len(keys)), (number, *keys))
+        for part in _chunks([(key, value) for key, value in changes.items() if value is not None]):
+            rows = [(number, key, encode_record(one.replica, key, value)) for key, value in part]
+            self._write_rows(_PUT_RECORDS, rows)
+            one.records += len(rows)
+            one.records_bytes += sum(len(key) + len(row) for _, key, row in rows) + ROW_BYTES * len(rows)
+            one.records_sum = (one.records_sum + sum(checksum_of(row) for *_, row in rows)) % SUMS
+
+    def _forget_records(self, number: int, one: ReplicaSummary, keys: Sequence[bytes]) -> None:
+        """Take the records of these keys out of the summary."""
+        rows, size, checksums = self._database.execute(
+            _with_keys(_SUM_OF_RECORDS, len(keys)), (number, *keys)
+        ).fetchone()
+        one.records -= rows
+        one.records_bytes -= size + ROW_BYTES * rows
+        one.records_sum = (one.records_sum - _sum_of(checksums)) % SUMS
+
+    def _write_rows(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        for part in _chunks(rows):
+            values = [value for row in part for value in row]
+            self._database.execute(_with_rows(statement, len(part), len(part[0])), values)
+
+
+_PUT_ENTRIES = "INSERT INTO entries VALUES {}"
+_PUT_REPLICAS = (
+    "INSERT INTO replicas VALUES {} ON CONFLICT (number) DO UPDATE SET replica = excluded.replica, "
+    "journal = excluded.journal, summary = excluded.summary"
+)
+_PUT_RECORDS = (
+    "INSERT INTO records (replica, key, value) VALUES {} "
+    "ON CONFLICT (replica, key) DO UPDATE SET value = excluded.value"
+)
+_DROP_RECORDS = "DELETE FROM records WHERE replica = ? AND key IN ({})"
+_SUM_OF_ENTRIES = (
+    f"SELECT count(*), coalesce(sum(length(entry)), 0), coalesce(group_concat(hex(substr(entry, 1, {CHECKSUM_BYTES})),"
+    " ''), '') FROM entries WHERE key BETWEEN ? AND ?"
+)
+_SUM_OF_RECORDS = (
+    "SELECT count(*), coalesce(sum(length(key) + length(value)), 0), "
+    f"coalesce(group_concat(hex(substr(value, 1, {CHECKSUM_BYTES})), ''), '') "
+    "FROM records WHERE replica = ? AND key IN ({})"
+)
+
+
+@cache
+def _with_rows(statement: str, rows: int, values: int) -> str:
+    return statement.format(", ".join(["(" + ", ".join("?" * values) + ")"] * rows))
+
+
+@cache
+def _with_keys(statement: str, keys: int) -> str:
+    return statement.format(", ".join("?" * keys))
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """The rows in parts of few different lengths, so that their statements are prepared once."""
+    at = 0
+    while (left := len(rows) - at) > 0:
+        size = min(MOST_ROWS, 1 << left.bit_length() - 1)
+        yield rows[at : at + size]
+        at += size
+
+
+def _sum_of(checksums: str) -> int:
+    """Of checksums in hexadecimal, one after the other."""
+    digits = 2 * CHECKSUM_BYTES
+    return sum(int(checksums[at : at + digits], 16) for at in range(0, len(checksums), digits))
+
+
+def _expect(holds: bool, rule: str) -> None:
+    if not holds:
+        raise WrongWrite(rule)

@@ -1,0 +1,90 @@
+"""A damaged file never gives a wrong entry: a replica that lacks anything of what was reported as written, or has it
+otherwise, is lost, and the others go on."""
+
+import random
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gossipreg.daemon.journals.opening import open_journals
+from gossipreg.daemon.journals.results import StoreOpened
+from gossipreg.daemon.journals.tables import JOURNALS
+from tests.daemon.journals.images import WAL, by_journal, copy_files, look_into, memory_folder
+from tests.daemon.journals.writes import RandomWrites
+from tests.journal.stored import Disk
+
+PAGE_BYTES = 4096
+
+
+def written(folder: Path, seed: int, *parts: int) -> Disk:
+    """Files as the end of the process leaves them, after this many writes that are in the database, then this many that
+    are in its log, and so on in turn."""
+    live = folder / "live"
+    live.mkdir()
+    writes = RandomWrites(random.Random(seed))
+    database, _ = open_journals(live)
+    for number, count in enumerate(parts):
+        if number:
+            database.close()
+            database, _ = open_journals(live)
+        for _ in range(count):
+            database.write([writes.next()])
+    copy_files(live, folder / "image")
+    database.close()
+    return writes.disk
+
+
+def damage(path: Path, kind: str, at: float, data: bytes) -> None:
+    raw = bytearray(path.read_bytes())
+    place = int(at * len(raw))
+    if kind == "cut":
+        del raw[place:]
+    elif kind == "page":
+        place -= place % PAGE_BYTES
+        raw[place : place + PAGE_BYTES] = bytes(len(raw[place : place + PAGE_BYTES]))
+    else:
+        raw[place : place + len(data)] = data[: len(raw) - place]
+    path.write_bytes(raw)
+
+
+def nothing_wrong(found: StoreOpened, disk: Disk) -> None:
+    """What is offered is what was written; what is not is called lost."""
+    sound = by_journal(found)
+    for journal, one in sound.items():
+        assert one == disk[journal]
+    lost = {one.replica: one.reason for one in found.lost}
+    assert {one.replica for journal, one in disk.items() if journal not in sound} <= lost.keys()
+    assert all(reason and "\n" not in reason for reason in lost.values())
+
+
+DAMAGES = st.lists(
+    st.tuples(
+        st.sampled_from([JOURNALS, WAL]),
+        st.sampled_from(["bytes", "bytes", "page", "cut"]),
+        st.floats(0, 1, exclude_max=True),
+        st.binary(min_size=1, max_size=40),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(0, 40), st.integers(1, 40), DAMAGES)
+def test_random_damage_never_gives_a_wrong_entry(
+    seed: int, inside: int, in_log: int, damages: list[tuple[str, str, float, bytes]]
+) -> None:
+    with memory_folder() as folder:
+        disk = written(folder, seed, inside, in_log)
+        image = folder / "image"
+        for name, kind, at, data in damages:
+            damage(image / name, kind, at, data)
+        database, found = open_journals(image)
+        nothing_wrong(found, disk)
+        survivors = by_journal(found)
+        database.close()
+        again = look_into(image)
+        assert by_journal(again) == survivors
+        assert (again.lost, again.set_aside) == ((), "")
+        assert not found.set_aside or (image / found.set_aside).exists()
