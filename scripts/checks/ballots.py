@@ -92,6 +92,7 @@ MUTATIONS = (
     _broken(
         "SEND_EARLY", "REPLACE STUCK", "a learner, and a replica that leaves, get entries before these are committed"
     ),
+    _broken("SILENT_LEADER", "REPLACE STUCK", "a leader keeps its claim though a voter has promised more"),
     _broken("MUTE_LEARNER", "REPLACE STUCK", "a replica that is no voter by its own log does not vote"),
 )
 

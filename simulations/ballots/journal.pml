@@ -17,8 +17,8 @@
  *     the new set alone counts there. A truncated entry is as if it had never been. A leader begins a replacement
  *     when an entry of its own ballot, and the `done` of the one before, are committed.
  *   - A leader sends only what is committed to a replica that is no voter by the leader's log: to a learner, to the
- *     one that `done` removes, to its own disk if that one is itself. A replica that is asked for a vote answers also if
- *     it is no voter by its own log.
+ *     one that `done` removes, to its own disk if that one is itself. A replica that is asked for a vote answers, even
+ *     if it is no voter by its own log.
  *
  * What is modelled.
  *   - Replicas 0, 1, 2 vote at first; with REPLACE replica 3 is the spare. A ballot is a number from 1 to BALLOTS
@@ -48,8 +48,12 @@
  *   - replicas that nothing distinguishes yet act in the order of their numbers.
  * A leader whose log is full leads without an entry of its own, so that its log is compared.
  *
- * With STUCK it is checked in every state that nobody is stuck: whichever replicas live, if they are majorities of the
- * set in force and of those that are being introduced, then one of them can be elected by the living ones alone.
+ * With STUCK it is checked in every state that nobody is stuck. Whichever replicas live, if they are majorities of
+ * the set in force and of those that are being introduced, one of them can be elected by the living ones alone. If no
+ * leader restarts, one of those is also leaderless (no living leader claims a ballot at or above its promise), or a
+ * leader has majorities that have promised nothing higher. A leader withdraws its claim when it learns, from a vote
+ * request or a denial, of a voter with a higher promise. It is assumed that a candidate takes a ballot above all that
+ * it was told in denials. What differs in promises alone is in part left out, as said above.
  */
 
 #ifndef BALLOTS
@@ -296,10 +300,10 @@ inline is_complete(b) { /* leader completeness: its log has all that lower ballo
 
 /* ---- steps of a replica ---- */
 
-inline as_new(r, s) { /* sets ok: the log of r is at least as new as that of s */
-    length_of(disk[r]); i = n;
+inline as_new(log, s) { /* sets ok: this log is at least as new as that of s */
+    length_of(log); i = n;
     length_of(disk[s]);
-    ok = BALLOT(disk[r].at[i]) > BALLOT(disk[s].at[n]) || (BALLOT(disk[r].at[i]) == BALLOT(disk[s].at[n]) && i >= n);
+    ok = BALLOT(log.at[i]) > BALLOT(disk[s].at[n]) || (BALLOT(log.at[i]) == BALLOT(disk[s].at[n]) && i >= n);
 #ifdef NO_UP_TO_DATE
     ok = true;
 #endif
@@ -351,7 +355,7 @@ inline vote(r, s) { /* s votes for r, which reads the vote */
     d_step {
         (standing == 0 || standing == promised[r]) && r != s && role[r] == CANDIDATE && promised[r] > promised[s] &&
             IN_ORDER(s) ->
-        as_new(r, s);
+        as_new(disk[r], s);
         view_of(disk[r], known[r]);
         if
         :: ok && VOTER(s) ->
@@ -619,6 +623,8 @@ inline never_stuck(r) { /* whichever replicas live */
                 :: living & (1 << p) && m <= LENGTH ->
                     h = CONFIGURATION(disk[p].at[m]);
                     ok = ok && (h == 0 || h == DONE || disk[p].at[m] == chosen.at[m] || MAJORITY(living, h - 1));
+                    h = (role[p] == LEADER -> CONFIGURATION(sent[promised[p]].at[m]) : 0);
+                    ok = ok && (h == 0 || h == DONE || MAJORITY(living, h - 1));
                     m++
                 :: else -> break
                 od;
@@ -637,29 +643,79 @@ inline never_stuck(r) { /* whichever replicas live */
 }
 
 inline somebody_can_lead() {
-    q = false;
+    q = 0; /* bit 0: somebody can win; bit 1: and will stand, even if no leader has restarted, or leads */
     p = 0;
     do
-    :: p < REPLICAS ->
-        set = 0;
-        m = 0;
-        do /* the living that would vote for p */
-        :: living & (1 << p) && m < REPLICAS ->
-            as_new(p, m);
-#ifdef MUTE_LEARNER
-            view_of(disk[m], known[m]);
-            ok = ok && VOTER(m);
-#endif
-            set = (ok && living & (1 << m) -> set | (1 << m) : set);
-            m++
-        :: else -> break
-        od;
-        view_of(disk[p], known[p]);
-        q = q || (VOTER(p) && QUORUM(set));
+    :: living & (1 << p) && p < REPLICAS ->
+        can_win(p);
+        if
+        :: ok -> is_leaderless(p); q = q | (ok -> 3 : 1)
+        :: else -> skip
+        fi;
+        if
+        :: role[p] == LEADER ->
+            followers(p);
+            view_of(sent[promised[p]], known[p]);
+            q = (QUORUM(set) -> q | 2 : q)
+        :: else -> skip
+        fi;
         p++
+    :: !(living & (1 << p)) && p < REPLICAS -> p++
     :: else -> break
     od;
-    assert(q)
+    assert(q & 1);
+    assert(q & 2)
+}
+
+inline can_win(r) { /* sets ok: the votes of the living are enough */
+    set = 0;
+    m = 0;
+    do
+    :: m < REPLICAS ->
+        as_new(disk[r], m);
+#ifdef MUTE_LEARNER
+        view_of(disk[m], known[m]);
+        ok = ok && VOTER(m);
+#endif
+        set = (ok && living & (1 << m) -> set | (1 << m) : set);
+        m++
+    :: else -> break
+    od;
+    view_of(disk[r], known[r]);
+    ok = VOTER(r) && QUORUM(set)
+}
+
+inline is_leaderless(r) { /* sets ok: no living leader claims a ballot at or above the promise of r */
+    ok = true;
+    m = 0;
+    do
+    :: ok && m < REPLICAS ->
+        if
+        :: living & (1 << m) && role[m] == LEADER && promised[m] >= promised[r] ->
+            ok = false;
+#ifndef SILENT_LEADER
+            view_of(sent[promised[m]], known[m]);
+            h = 0;
+            do /* it keeps its claim until it learns of a voter with a higher promise */
+            :: h < REPLICAS -> ok = ok || (living & (1 << h) && VOTER(h) && promised[h] > promised[m]); h++
+            :: else -> break
+            od;
+#endif
+            skip
+        :: else -> skip
+        fi;
+        m++
+    :: else -> break
+    od
+}
+
+inline followers(r) { /* sets set: the living that take what r sends */
+    set = 0;
+    h = 0;
+    do
+    :: h < REPLICAS -> set = (living & (1 << h) && promised[h] <= promised[r] -> set | (1 << h) : set); h++
+    :: else -> break
+    od
 }
 
 /* ---- processes ---- */
