@@ -165,14 +165,16 @@ class Cluster:
         sidecar.view.synced_at = self.now
         self.act(sidecar, sidecar.journals.members_changed(self.now))
 
-    def crash(self, sidecar: Sidecar, standing: ProcessStanding = ProcessStanding.REFUSED) -> None:
+    def crash(self, sidecar: Sidecar, standing: ProcessStanding | None = ProcessStanding.REFUSED) -> None:
+        """End the process. The others see this standing of it soon; None: they see nothing."""
         sidecar.up = False
         for write in sidecar.writing[: self.rng.randint(0, len(sidecar.writing))]:
             apply_write(sidecar.disk, write)
         sidecar.writing = []
         for other in self.sidecars:
             self._break(sidecar, other)
-        self.tell_all(sidecar, standing)
+        if standing is not None:
+            self.tell_all(sidecar, standing)
 
     def lose_disk(self, sidecar: Sidecar) -> None:
         assert not sidecar.up
