@@ -61,5 +61,11 @@ class Billing(http.server.BaseHTTPRequestHandler):
         """Quiet."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = (
+        128  # by default 5 connections may wait, and a client whose sixth is dropped tries again in 1 s
+    )
+
+
 if __name__ == "__main__":
-    http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Billing).serve_forever()
+    Server(("127.0.0.1", PORT), Billing).serve_forever()

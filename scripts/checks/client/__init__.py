@@ -7,7 +7,7 @@ The first part: nothing that uses the client fails, hangs or leaks while its sid
     storm.py       the part: what runs, for how long, and its tables
     fleet.py       the services that are called: they come and go
     instances.py   the process that serves all their instances
-    threaded.py    a program with many threads that forks
+    callers.py     the programs that call by themselves: threaded.py, and caller.mjs in Node.js
     asking.py      how the programs ask an instance
     wsgi_app.py    a program under gunicorn
     asgi_app.py    a program under uvicorn

@@ -14,8 +14,9 @@ from pathlib import Path
 from random import Random
 from time import monotonic, sleep
 
+from scripts.checks.client.callers import Caller, in_node, threaded
 from scripts.checks.client.fleet import Fleet
-from scripts.checks.client.holdings import Looks, MayGrow, descendants, unix_inodes
+from scripts.checks.client.holdings import Looks, descendants, unix_inodes
 from scripts.checks.client.judge import Judge, reasons, table
 from scripts.checks.client.records import Record, Recorder, RecordReader
 from scripts.checks.client.restarts import Restarts
@@ -26,7 +27,6 @@ from scripts.tools.machine import quietness
 from scripts.tools.sidecars import Sidecars
 from scripts.tools.wait import wait_for
 
-ROOT = Path(__file__).parents[3]
 EARLY = (0.2, 0.4)
 LATE = (0.85, 1.0)
 """The parts of the run in which processes are looked at. What is made once is there after a fifth."""
@@ -34,7 +34,6 @@ LOOK_S = 0.25
 LATE_S = 60.0
 """So much longer a run may take, for restarts that a slow machine had no time for."""
 TELL_S = 10.0
-END_S = 30.0
 MAY_FAIL = ("pick",)
 """A pick is one request, which nobody sends again: it fails if its instance has just ended, or answers 503."""
 
@@ -78,7 +77,6 @@ class _Storm:
         self._reader = RecordReader(self._records)
         stack.callback(self._reader.close)
         self._judge = Judge(self._fleet.registered, MAY_FAIL)
-        self._threaded_stacks = self._sidecars.folder / "threaded.stacks"
 
     def run(self) -> StormResult:
         size = self._size
@@ -88,19 +86,19 @@ class _Storm:
         servers = [self._server(kind) for kind in server_kinds(self._fleet.size)]
         for server in servers:
             server.wait_ready()
-        threaded = self._threaded()
-        looks = [Looks("threads and forks", threaded.pid, MayGrow())]
+        callers = self._start_callers()
+        looks = [Looks(one.name, one.process.pid, one.may_grow) for one in callers]
         looks += [Looks(server.kind.name, server.process.pid, server.kind.may_grow) for server in servers]
-        stacks = [self._threaded_stacks, *(server.stacks for server in servers)]
+        stacks = [*(one.stacks for one in callers), *(server.stacks for server in servers)]
         recorder = Recorder(self._records)
         self._stack.callback(recorder.close)
-        wait_for(self._has_child, what="the program with threads has forked")
+        wait_for(lambda: self._has_begun(["child", "node"][: len(callers)]), what="the programs call")
         with self._restarts, ExitStack() as sending:
             for server in servers:
                 sending.enter_context(Senders(server, recorder, self._rng, size.senders).running())
             hangs = self._watch(looks, stacks)
         if not hangs:
-            self._end(threaded, servers)
+            self._end(callers, servers)
         self._result.faults += self._faults(looks)
         self._result.restarts = self._restarts.done
         self._result.tables = self._tables(looks, machine)
@@ -111,15 +109,14 @@ class _Storm:
         self._stack.callback(_kill_all, server.process)
         return server
 
-    def _threaded(self) -> subprocess.Popen[bytes]:
-        size = self._size
-        paths = self._restarts.socket, self._records, self._threaded_stacks
-        arguments = [*paths, size.threads, size.children, size.seed]
-        log = self._stack.enter_context((self._sidecars.folder / "threaded.log").open("wb"))
-        command = [sys.executable, "-m", "scripts.checks.client.threaded", *map(str, arguments)]
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self._stack.callback(_kill_all, process)
-        return process
+    def _start_callers(self) -> list[Caller]:
+        size, socket = self._size, self._restarts.socket
+        callers = [threaded(socket, self._records, size.threads, size.children, size.seed)]
+        self._stack.callback(_kill_all, callers[0].process)
+        if (node := in_node(socket, self._records, size.senders, self._fleet.size)) is not None:
+            self._stack.callback(_kill_all, node.process)
+            callers.append(node)
+        return callers
 
     def _watch(self, looks: list[Looks], stacks: list[Path]) -> bool:
         """Look at the programs until the time is over. Returns whether some worker hangs."""
@@ -140,9 +137,9 @@ class _Storm:
             sleep(LOOK_S)
         return False
 
-    def _has_child(self) -> bool:
+    def _has_begun(self, workers: list[str]) -> bool:
         self._take()
-        return any(worker.startswith("child") for worker in self._judge.last)
+        return all(any(worker.startswith(begin) for worker in self._judge.last) for begin in workers)
 
     def _is_late(self, passed: float) -> bool:
         """Whether restarts are still to be done that a slow machine had no time for."""
@@ -178,21 +175,12 @@ class _Storm:
         for one, path in zip(looks, stacks, strict=True):
             print(f"-- {one.name}", ask_stacks(descendants(one.pid), path), sep="\n", file=sys.stderr, flush=True)
 
-    def _end(self, threaded: subprocess.Popen[bytes], servers: list[RunningServer]) -> None:
+    def _end(self, callers: list[Caller], servers: list[RunningServer]) -> None:
         """Every program is told to end, and does."""
-        threaded.terminate()
-        self._result.faults += [fault for server in servers if (fault := server.end())]
-        try:
-            code = threaded.wait(END_S)
-        except subprocess.TimeoutExpired:
-            told = ask_stacks(descendants(threaded.pid), self._threaded_stacks)
-            print("-- threads and forks", told, sep="\n", file=sys.stderr, flush=True)
-            self._result.faults.append(f"the program with threads has not ended {END_S:g} s after SIGTERM")
-        else:
-            if code:
-                self._result.faults.append(f"the program with threads ended with {code}")
-        logs = [self._sidecars.folder / "threaded.log", *(server.log for server in servers)]
-        self._result.faults += [f"{log.stem} said: {fault}" for log in logs for fault in _tracebacks(log)]
+        programs: list[Caller | RunningServer] = [*callers, *servers]
+        self._result.faults += [fault for one in programs if (fault := one.end())]
+        for one in programs:
+            self._result.faults += [f"{one.log.stem} said: {fault}" for fault in _tracebacks(one.log)]
         self._take()
 
     def _faults(self, looks: list[Looks]) -> list[str]:
