@@ -1,5 +1,6 @@
 """The judges of `scripts/check --client` find what is wrong, and nothing else."""
 
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from scripts.checks.client.holdings import ZOMBIE_LOOKS, Looks, MayGrow, is_zombie, unix_inodes
 from scripts.checks.client.judge import HANGS_S, TOLD_MAX, Judge, table
+from scripts.checks.client.others import OtherPrograms
 from scripts.checks.client.records import Recorder, RecordReader, error_text
 from scripts.checks.client.stacks import ask_stacks
 from scripts.tools.wait import wait_for
@@ -130,3 +132,11 @@ def test_a_process_that_hangs_tells_where_it_stands(tmp_path: Path) -> None:
     assert f"process {child.pid}:" in told
     assert "in stands_here" in told
     assert f"process {os.getpid()}" not in told, "it does not take the signal, so it is not sent"
+
+
+def test_what_others_take_is_no_more_than_the_machine_has() -> None:
+    with OtherPrograms() as others:
+        wait_for(lambda: len(others.cores(0.0, math.inf)) > 1)
+    cores = os.cpu_count() or 1
+    assert all(0.0 <= taken <= 1.5 * cores for taken in others.cores(0.0, math.inf)), "ticks of 10 ms are rounded"
+    assert others.cores(0.0, 0.0) == []

@@ -62,9 +62,7 @@ class Billing(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = (
-        128  # by default 5 connections may wait, and a client whose sixth is dropped tries again in 1 s
-    )
+    request_queue_size = 128  # the library's 5 are too few: a connection that is dropped is tried again after 1 s
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ The second part: two services that call each other go on while their instances a
     outages.py     the part: quiet, then outages, and its tables
     hosts.py       three hosts with an instance of each service, and how they are hurt
     load.py        the program that sends the load
-    lateness.py    how late the machine itself is
+    others.py      how much of the machine other programs take
 
 For both:
 

@@ -19,7 +19,7 @@ from time import monotonic, sleep
 from scripts.checks.client.holdings import descendants
 from scripts.checks.client.hosts import Program, World
 from scripts.checks.client.judge import Judge, reasons, table
-from scripts.checks.client.lateness import Lateness
+from scripts.checks.client.others import OtherPrograms
 from scripts.checks.client.records import Record, RecordReader
 from scripts.checks.client.stacks import ask_stacks
 from scripts.tools.figures import markdown, percentile
@@ -62,14 +62,14 @@ class Outage:
 
 def outages(size: OutageSize) -> OutageResult:
     """Run it; progress goes to stderr."""
-    with World() as world, Lateness() as lateness:
-        return _Run(size, world, lateness).run()
+    with World() as world, OtherPrograms() as others:
+        return _Run(size, world, others).run()
 
 
 class _Run:
-    def __init__(self, size: OutageSize, world: World, lateness: Lateness) -> None:
+    def __init__(self, size: OutageSize, world: World, others: OtherPrograms) -> None:
         self._size = size
-        self._lateness = lateness
+        self._others = others
         self._world = world
         self._rng = Random(size.seed)
         self._records = world.folder / "records"
@@ -178,10 +178,11 @@ class _Run:
             self._result.faults.append("no order was answered")
             return
         p99, quiet_p99 = (percentile([one.seconds for one in found], 0.99) or 0.0 for found in (during, quiet))
+        taken = _mean(self._others.cores(quiet_to, monotonic()))
         if self._size.judge_p99 and p99 > P99_TIMES * quiet_p99:
             self._result.faults.append(
                 f"the p99 of the outages is {1000 * p99:.0f} ms, more than {P99_TIMES:g} times that of the quiet, "
-                f"{1000 * quiet_p99:.0f} ms"
+                f"{1000 * quiet_p99:.0f} ms; other programs took {taken:.1f} of {os.cpu_count()} cores"
             )
         inner = Counter(program.service for program in self._world.programs for _ in _no_orders(program))
         self._result.tables = "\n".join(
@@ -198,27 +199,32 @@ class _Run:
     def _by_outage(self, records: list[Record], slow_s: float) -> str:
         """Which orders make the p99: by the kind of outage that was the last to begin when they ended."""
         by_kind: dict[str, list[Record]] = {"quiet": []}
-        late: dict[str, list[float]] = {"quiet": self._lateness.between(0.0, self._done[0].began)}
+        cores: dict[str, list[float]] = {"quiet": self._others.cores(0.0, self._done[0].began)}
         ends = [*(outage.began for outage in self._done[1:]), float("inf")]
         by_kind |= {outage.kind: [] for outage in self._done}
         for outage, end in zip(self._done, ends, strict=True):
-            late.setdefault(outage.kind, []).extend(self._lateness.between(outage.began, end))
+            cores.setdefault(outage.kind, []).extend(self._others.cores(outage.began, end))
         for record in records:
             last = bisect_right(self._done, record.at, key=lambda outage: outage.began)
             by_kind[self._done[last - 1].kind if last else "quiet"].append(record)
         times = Counter(outage.kind for outage in self._done)
-        rows = [_outage_row(kind, times[kind], found, slow_s, late[kind]) for kind, found in by_kind.items()]
+        rows = [_outage_row(kind, times[kind], found, slow_s, cores[kind]) for kind, found in by_kind.items()]
         slow_title = f"above {1000 * slow_s:.0f} ms"
         titles = ["after", "times", "orders", slow_title, "of them sent again", "p99 ms", "longest ms"]
-        return markdown([*titles, "machine late: p99 ms", "longest ms"], rows)
+        return markdown([*titles, "cores taken by others: mean", "most"], rows)
 
 
-def _outage_row(kind: str, times: int, found: list[Record], slow_s: float, late: list[float]) -> list[str]:
+def _outage_row(kind: str, times: int, found: list[Record], slow_s: float, cores: list[float]) -> list[str]:
     slow = [one for one in found if one.seconds > slow_s]
     cells = [times or "", len(found), len(slow), sum(one.attempts > 1 for one in slow)]
     seconds = [one.seconds for one in found]
-    figures = [percentile(values, part) or 0.0 for values in (seconds, late) for part in (0.99, 1.0)]
-    return [kind, *map(str, cells), *(f"{1000 * figure:.0f}" for figure in figures)]
+    times_ms = [f"{1000 * (percentile(seconds, part) or 0.0):.0f}" for part in (0.99, 1.0)]
+    taken = [f"{figure:.1f}" for figure in (_mean(cores), max(cores, default=0.0))]
+    return [kind, *map(str, cells), *times_ms, *taken]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / max(1, len(values))
 
 
 def _began(record: Record) -> float:
