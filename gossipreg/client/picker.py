@@ -172,7 +172,9 @@ class Picker:
         latest = self._feed.snapshot
         if latest is not self._latest:
             if self._latest is None:
+                counted = self._core.balancer.counters
                 self._core = Resilience(self._source.name, self._options(), Random())
+                self._core.balancer.counters.update(counted)  # metrics only grow
             self._latest, known = latest, self._source.known
             self._core.balancer.update(() if known is None else known.all, now)
         if self._callers is not None and (callers := self._callers()) is not self._latest_callers:

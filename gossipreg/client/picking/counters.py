@@ -34,6 +34,11 @@ COUNTERS = {
     "breaker_refused": "calls that the breaker refused",
     "breaker_probes": "calls that the half-open breaker let through",
 }
+GAUGES = {
+    "in_flight": "requests on their way to an instance now",
+    "ejected": "instances that get no requests for a while, because they failed",
+}
+"""What `stats()` shows beside the counters, as it is now."""
 
 
 def new_counters() -> dict[str, int]:
