@@ -14,6 +14,7 @@
     aio          the same for asyncio and trio
     incoming     the request that this program serves: is it a retry, how long does its caller wait
     load_middleware  tells clients the load of a server; ASGI and WSGI
+    otel         OpenTelemetry metrics, loaded only when used
     adapters/    httpx, requests and aiohttp, loaded only when used
     picking/     which instance gets a request, retries, ejection, breaker. Pure
     watching/    the thread and the connection that keep the snapshots

@@ -210,7 +210,7 @@ class ServiceChanges:
 
 def connect(
     path: str | None = None, *, timeout: float = TIMEOUT_S, max_stale: float | None = MAX_STALE_S,
-    zone: str | None = None,
+    zone: str | None = None, service: str | None = None,
 ) -> AsyncRegistry:  # fmt: skip
     """As `gossipreg.connect`, for `async with` in asyncio or trio."""
-    return AsyncRegistry(Registry(path, timeout=timeout, max_stale=max_stale, zone=zone))
+    return AsyncRegistry(Registry(path, timeout=timeout, max_stale=max_stale, zone=zone, service=service))

@@ -35,12 +35,13 @@ class Registry:
 
     def __init__(
         self, path: str | None = None, *, timeout: float = TIMEOUT_S, max_stale: float | None = MAX_STALE_S,
-        zone: str | None = None,
+        zone: str | None = None, service: str | None = None,
     ) -> None:  # fmt: skip
         """See `connect`."""
         path = checked_path(path)
         check_number("timeout", timeout, "the seconds that a first lookup may wait")
         check_text("zone", zone, "the name of a zone")
+        check_text("service", service, "the name of the service that this program belongs to")
         if not timeout >= 0:
             raise BadParams(f"timeout {timeout!r} is less than 0: give the seconds that a first lookup may wait")
         if max_stale is not None:
@@ -48,7 +49,7 @@ class Registry:
         if max_stale is not None and not max_stale > 0:
             raise BadParams(f"max_stale {max_stale!r} is not more than 0: give seconds, or None for no limit")
         self._zone = zone
-        self._settings = RegistrySettings(timeout, max_stale)
+        self._settings = RegistrySettings(timeout, max_stale, service)
         self._services: dict[tuple[str, frozenset[str], str | None], Service] = {}
         self._link = SidecarLink(path, max_stale)
         WATCHER.links[self._link] = None
@@ -69,6 +70,10 @@ class Registry:
         if service is None:
             service = self._services.setdefault(key, Service(self, self._link, self._settings, name, key[1], zone))
         return service
+
+    def services(self) -> tuple[Service, ...]:
+        """Those that `service` has given out."""
+        return tuple(self._services.values())
 
     def watch(
         self, name: str, callback: Callable[[Snapshot], object], *, tags: Iterable[str] = (), zone: str | None = None
@@ -179,13 +184,14 @@ class ServiceWatch:
 
 def connect(
     path: str | None = None, *, timeout: float = TIMEOUT_S, max_stale: float | None = MAX_STALE_S,
-    zone: str | None = None,
+    zone: str | None = None, service: str | None = None,
 ) -> Registry:  # fmt: skip
     """A registry of the services that the sidecar next to this program knows. It opens nothing yet.
 
     `path`: the sidecar's socket; left out: $GOSSIPREG_SOCKET, or else the only sidecar of this host, as the commands
     find it. `timeout`: for how many seconds the first lookup of a name waits for the sidecar. `max_stale`: for how many
     seconds lookups answer from memory while the sidecar is away or not synced; None: without a limit. `zone`: where
-    this program runs, if that is another zone than the sidecar's.
+    this program runs, if that is another zone than the sidecar's. `service`: the service that this program belongs to:
+    its requests then stay in its zone, as far as the instances there carry its part.
     """
-    return Registry(path, timeout=timeout, max_stale=max_stale, zone=zone)
+    return Registry(path, timeout=timeout, max_stale=max_stale, zone=zone, service=service)

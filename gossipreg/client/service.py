@@ -35,6 +35,8 @@ class RegistrySettings(NamedTuple):
     """How long a lookup waits for the first snapshot."""
     max_stale_s: float | None
     """Older snapshots are not given out; None: all are."""
+    caller: str | None = None
+    """The service that the program belongs to; None: it has not said so."""
 
 
 class PolicyChoice(NamedTuple):
@@ -127,7 +129,8 @@ class Service:
 
         `policy`: adaptive, least_request, round_robin, random or ring_hash. `panic`: with "all", instances that are
         warning or critical are picked if none passes. `caller`: the service that this program belongs to; requests stay
-        in its zone as far as the zone's instances carry its part of the callers. Raises BadParams.
+        in its zone as far as the zone's instances carry its part of the callers. None: the `service` of `connect`.
+        Raises BadParams.
         """
         check_text("caller", caller, "the name of a service")
         try:
@@ -215,6 +218,11 @@ class Service:
                 picker = self._pickers.setdefault(choice, self._make_picker(choice))
             self._current = current = choice, picker
         return current[1]
+
+    @property
+    def pickers(self) -> tuple[Picker, ...]:
+        """The picking cores of all settings that requests were made under."""
+        return tuple(self._pickers.values())
 
     @staticmethod
     def call_options(idempotent: bool, deadline: float, attempts: int, hedge: bool, depth: int) -> CallOptions:
@@ -307,8 +315,9 @@ class Service:
 
     def _make_picker(self, choice: PolicyChoice) -> Picker:
         registry, callers = self.registry, None
-        if choice.caller is not None:
-            feed = self._link.feed(choice.caller)
+        caller = choice.caller or self._settings.caller
+        if caller is not None:
+            feed = self._link.feed(caller)
             use_feed(self._link, feed)
 
             def callers() -> Snapshot | None:

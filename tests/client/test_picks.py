@@ -157,14 +157,22 @@ def test_configured_policies_pick(web: Service) -> None:
     assert {*ports} == {1, 2, 3}
 
 
-def test_requests_stay_in_the_zone_of_the_caller(talking: TalkingSidecar) -> None:
+@pytest.mark.parametrize(
+    ("service", "caller", "most"),
+    # 1 / 7 of 500, where half of the callers have 3 of 7 instances; 4 / 7 where zones are not looked at
+    [(None, "api", 130), ("api", None, 130), ("nobody", "api", 130), (None, None, 500)],
+)
+def test_requests_stay_in_the_zone_of_the_caller(
+    talking: TalkingSidecar, service: str | None, caller: str | None, most: int
+) -> None:
     talking.services["web"] = [at(port, zone="eu" if port < 4 else "us") for port in range(1, 8)]
     talking.services["api"] = [at(20, service="api", zone="eu"), at(21, service="api", zone="us", node="0c" * 16)]
-    with gossipreg.connect(str(talking.path), timeout=BOUND_S) as registry:
+    with gossipreg.connect(str(talking.path), timeout=BOUND_S, service=service) as registry:
         assert len(registry.service("api").wait(2, timeout=BOUND_S)) == 2
-        web = registry.service("web").configure(caller="api", policy="random")
+        web = registry.service("web").configure(caller=caller, policy="random")
         counts = Counter(web.call(lambda instance: instance.zone) for _ in range(500))
-    assert 0 < counts["us"] < 130  # 1 / 7, where half of the callers have 3 of 7 instances
+    assert 0 < counts["us"] < most
+    assert counts["us"] > 200 or most < 500
 
 
 # -- calls -------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ CALL: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(
-    "options", [{"path": 5}, {"path": b"/s"}, {"path": "a\0b"}, {"timeout": "5"}, {"max_stale": "5"}, {"zone": 5}]
+    "options",
+    [{"path": 5}, {"path": b"/s"}, {"path": "a\0b"}, {"timeout": "5"}, {"max_stale": "5"}, {"zone": 5}, {"service": 5}],
 )
 def test_connect_refuses_a_wrong_type_at_once(options: dict[str, Any]) -> None:
     (name,) = options

@@ -12,6 +12,9 @@ export interface ConnectOptions {
   maxStaleMs?: number | null;
   /** Where this program runs, if that is another zone than the sidecar's. */
   zone?: string | null;
+  /** The service that this program belongs to: its requests stay in its zone as far as the instances there carry its
+   * part of the callers. */
+  service?: string | null;
   /** Whether watches and registrations keep the process alive (false). */
   ref?: boolean;
   /** Options of https.Agent for services that speak https. */
@@ -121,7 +124,7 @@ export interface ServiceChoice {
   /** `all`: if no instance passes, pick those that are warning or critical. */
   panic?: "passing" | "all";
   /** The service that this program belongs to: requests stay in its zone as far as the instances there carry its part
-   * of the callers. */
+   * of the callers. Left out: the `service` of `connect`. */
   caller?: string | null;
 }
 

@@ -16,7 +16,7 @@ import { SidecarLink } from "./watching/link.mjs";
 const TIMEOUT_MS = 5_000;
 /** As long as a sidecar itself serves what it knew last. */
 const MAX_STALE_MS = 900_000;
-const OPTIONS = ["path", "timeoutMs", "maxStaleMs", "zone", "ref", "tls"];
+const OPTIONS = ["path", "timeoutMs", "maxStaleMs", "zone", "service", "ref", "tls"];
 const SERVICE_OPTIONS = ["tags", "zone"];
 const REGISTER_OPTIONS = ["name", "port", "id", "address", "tags", "meta", "weight", "check", "checks", "onTakenOut"];
 
@@ -37,6 +37,7 @@ export class Registry {
       timeoutMs = TIMEOUT_MS,
       maxStaleMs = MAX_STALE_MS,
       zone = null,
+      service = null,
       ref = false,
       tls = {},
     } = options;
@@ -44,6 +45,7 @@ export class Registry {
     requireWait("timeoutMs", timeoutMs, "give the time that a first lookup may wait");
     if (maxStaleMs !== null) requireTime("maxStaleMs", maxStaleMs, "give a time, or null for no limit");
     requireTextOrNull("zone", zone);
+    requireTextOrNull("service", service);
     if (typeof ref !== "boolean") throw new BadParams(`ref ${shown(ref)} is neither true nor false`);
     if (tls === null || typeof tls !== "object") {
       throw new BadParams(`tls ${shown(tls)} is no object: give options of https.Agent`);
@@ -53,7 +55,7 @@ export class Registry {
     this.#zone = zone;
     this.#ref = ref;
     this.#link = new SidecarLink({ path, maxStaleS, ref });
-    this.#settings = { timeoutS: timeoutMs / 1000, maxStaleS, zone: () => this.zone };
+    this.#settings = { timeoutS: timeoutMs / 1000, maxStaleS, caller: service, zone: () => this.zone };
     this.#agents = makeAgents(tls);
   }
 

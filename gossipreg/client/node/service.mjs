@@ -21,7 +21,7 @@ export class Service {
   #pickers = new Map();
   #picker = null; // under the present choice
 
-  /** settings: {timeoutS, maxStaleS, zone()}, of the registry. */
+  /** settings: {timeoutS, maxStaleS, caller, zone()}, of the registry. */
   constructor(link, settings, name, { tags, zone }) {
     this.name = name;
     this.tags = Object.freeze([...tags]);
@@ -187,7 +187,8 @@ export class Service {
     const name = JSON.stringify(choice);
     let picker = this.#pickers.get(name);
     if (picker === undefined) {
-      const callers = choice.caller === null ? null : this.#link.feed(choice.caller);
+      const caller = choice.caller ?? this.#settings.caller;
+      const callers = caller === null ? null : this.#link.feed(caller);
       if (callers !== null) this.#link.want(callers);
       const options = () => pickOptions({ policy: choice.policy, panic: choice.panic, zone: this.#settings.zone() });
       picker = new Picker(this, options, () => callers?.snapshot ?? null);

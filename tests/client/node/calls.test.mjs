@@ -7,6 +7,7 @@ import { answer, serve } from "./servers.mjs";
 import { testServices, url } from "./services.mjs";
 import { until } from "./sidecars.mjs";
 
+const { connect } = await client("index.mjs");
 const { withLoad } = await client("load.mjs");
 const { errorOutcome } = await client("picking/outcomes.mjs");
 const { registry, service } = testServices();
@@ -255,6 +256,20 @@ describe("requests of the program's own", () => {
     one.pick().end(new TypeError("mine"));
     assert.equal(one.stats().neutral, 1);
     assert.throws(() => registry.service("none-yet").pick(), { code: "not_synced" });
+  });
+
+  test("the service of connect is the caller that zones are looked at for", async () => {
+    const { name } = await service([1]);
+    for (const [options, names] of [
+      [{}, 1],
+      [{ service: "shop" }, 2],
+    ]) {
+      const other = await connect({ path: registry.path, ...options });
+      await other.service(name).lookup();
+      other.service(name).pick().end();
+      await until(() => other.stats().services === names);
+      other.close();
+    }
   });
 
   test("the same key gets the same instance", async () => {

@@ -23,6 +23,9 @@ export function testServices(options = {}) {
   const registry = {
     fetch: (...given) => current.fetch(...given),
     service: (...given) => current.service(...given),
+    get path() {
+      return current.path;
+    },
   };
   /** A service of its own name with an instance at each of these ports. */
   async function service(ports, more = {}) {

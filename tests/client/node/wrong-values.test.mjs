@@ -16,6 +16,7 @@ const url = "http://ok.service/";
 const WRONG = [
   [() => connect(null), /^connect takes an object of options, and null is none: it has path, /],
   [() => connect({ path: 5 }), /^path 5 is no text/],
+  [() => connect({ service: 5 }), /^service 5 is no text/],
   [() => connect({ timeoutMs: "5" }), /^timeoutMs '5' is no number/],
   [() => connect({ timeoutMs: -1 }), /^timeoutMs -1 is not 0 or more/],
   [() => connect({ timeoutMs: NaN }), /^timeoutMs NaN is not 0 or more/],
