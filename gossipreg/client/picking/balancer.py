@@ -253,7 +253,8 @@ class Balancer:
     def _failed(self, pick: Pick, outcome: Outcome, now: float) -> None:
         taken_s = now - pick.started
         usual_s = self.quantiles.quantile_s(0.95, now) or self.quantiles.longest_s(now)
-        pick.state.latency.add(max(taken_s, FAILED_LATENCY * usual_s if usual_s else FAILED_AT_FIRST_S), now)
+        counted_s = max(taken_s, FAILED_LATENCY * usual_s if usual_s else FAILED_AT_FIRST_S)
+        pick.state.latency.add(counted_s, now, failed=True)
         if outcome.timed_out:
             self.quantiles.add(taken_s, now)
         self.counters["failures" if outcome.kind is IS_FAILURE else "overloaded"] += 1

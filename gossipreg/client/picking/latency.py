@@ -1,11 +1,13 @@
 """How long requests take: one figure an instance for picking, and the quantiles of a service for timeouts.
 
 The figure of an instance is an average that forgets: old samples lose weight with time (Finagle's `peak_ewma` without
-the peak). What a client knows grows old, so a figure moves towards the median of the instances while no new sample
-comes, and is forgotten after 30 s: otherwise a slow one would never be tried again. The first request after a pause is
-often slow for a reason of its own: a connection has to be opened. So its sample is dropped when the second one comes,
-and the figure counts only from 5 samples on, or 2 s after the first one: a client with a request in ten seconds for
-each instance has no more, and without it would pick at random (the laboratory's scenario `balance`, 200 clients).
+the peak). It is a geometric mean: latencies differ by factors, and a single sample of twenty times the others, such as
+that of a request that had to open a connection, must not make an instance look slow. What a client knows grows old, so
+a figure moves towards the median of the instances while no new sample comes, and is forgotten after 30 s: otherwise
+a slow one would never be tried again. The first request after a pause nearly always opens a connection. So its sample
+is dropped when the second one comes, and the figure counts only from 5 samples on, or 2 s after the first one: a client
+with a request in ten seconds for each instance has no more, and without it would pick at random (the laboratory's
+scenario `balance`, 200 clients).
 """
 
 from bisect import bisect_left
@@ -31,15 +33,18 @@ SAMPLE_SHARE_MIN = 0.002
 requests from heavy instances to light ones."""
 SAMPLES_ALIKE = round(1 / SAMPLE_SHARE_MIN)
 """Up to so many, all samples may count alike: the average forgets only what is old."""
-DECAY_S = 10.0
-"""The time constant with which a figure moves towards the median."""
+SHORTEST_SAMPLE_S = 1e-6
+"""A geometric mean has no place for 0."""
+DECAY_S = 3.0
+"""The time constant with which a figure moves towards the median: so long an instance that looked slow by chance gets
+few requests. With 10 s clients that open connections starved some of their instances."""
 MEDIAN_EVERY_S = 0.25
 MEDIAN_OF_MAX = 101
 """Figures that the median is taken of: enough for a median, and the cost has a bound."""
 
 
 class LatencyEstimate:
-    """The average latency of one instance."""
+    """The average latency of one instance: a geometric mean."""
 
     __slots__ = ("_samples", "average_s", "fresh_from", "fresh_until", "last_at")
 
@@ -50,30 +55,45 @@ class LatencyEstimate:
         self.fresh_from = float("inf")
         self._samples = 0
 
-    def add(self, latency_s: float, now: float) -> None:
+    def add(self, latency_s: float, now: float, failed: bool = False) -> None:
+        """Take in a sample. That of a failure counts as in an arithmetic mean: a single one has to be felt."""
         if now - self.last_at >= PAUSE_S:
             self._samples, self.fresh_from = 0, now + YOUNG_S
         self._samples = samples = self._samples + 1
-        counts = 1.0 - exp((self.last_at - now) / AVERAGE_S)
-        if samples <= SAMPLES_ALIKE:
-            counts = max(counts, 1.0 / max(1, samples - 1))
-            if samples == SAMPLES_MIN:
-                self.fresh_from = min(self.fresh_from, now)
-        elif counts < SAMPLE_SHARE_MIN:
-            counts = SAMPLE_SHARE_MIN
-        self.average_s += (latency_s - self.average_s) * counts
+        if latency_s < SHORTEST_SAMPLE_S:
+            latency_s = SHORTEST_SAMPLE_S
+        if samples <= 2:
+            self.average_s = latency_s
+        else:
+            counts = 1.0 - exp((self.last_at - now) / AVERAGE_S)
+            least = 1.0 / (samples - 1) if samples <= SAMPLES_ALIKE else SAMPLE_SHARE_MIN
+            if counts < least:
+                counts = least
+            if failed:
+                self.average_s += (latency_s - self.average_s) * counts
+            else:
+                self.average_s *= (latency_s / self.average_s) ** counts
+            if samples == SAMPLES_MIN and now < self.fresh_from:
+                self.fresh_from = now
         self.last_at = now
         self.fresh_until = now + FRESH_S
 
 
 class MedianLatency:
-    """The median of the figures of a service's instances. It is worked out at most every MEDIAN_EVERY_S."""
+    """The median of the figures of a service's instances, and their lower quartile.
 
-    __slots__ = ("_due", "_known", "median_s")
+    They are worked out at most every MEDIAN_EVERY_S, and while there are few when another one begins to count. Of two
+    in the middle the smaller one is taken: of two instances, a slow one would else move towards a median that is half
+    its own.
+    """
+
+    __slots__ = ("_due", "_known", "median_s", "quick_s")
 
     def __init__(self) -> None:
         self.median_s = 1.0
         """While no figure is known any number will do: it is the same for all, so only requests in flight count."""
+        self.quick_s = 1.0
+        """The lower quartile: what an instance takes that is as fast as any."""
         self._known: dict[InstanceState, None] = {}
         """Instances whose figures may be fresh."""
         self._due = float("-inf")
@@ -82,7 +102,7 @@ class MedianLatency:
         """Take in that this instance has a new sample."""
         if now < state.latency.fresh_until:
             self._known[state] = None
-            if now >= self._due:
+            if now >= self._due or (now == state.latency.fresh_from and len(self._known) < MEDIAN_OF_MAX):
                 self._work_out(now)
 
     def forget(self, states: Iterable["InstanceState"]) -> None:
@@ -92,9 +112,11 @@ class MedianLatency:
     def _work_out(self, now: float) -> None:
         for state in [state for state in self._known if now >= state.latency.fresh_until]:
             del self._known[state]
-        figures = sorted(state.latency.average_s for state, _ in zip(self._known, range(MEDIAN_OF_MAX), strict=False))
-        half = len(figures) // 2
-        self.median_s = figures[half] if len(figures) % 2 else (figures[half - 1] + figures[half]) / 2
+        some = (state.latency for state, _ in zip(self._known, range(MEDIAN_OF_MAX), strict=False))
+        figures = sorted(one.average_s for one in some if one.fresh_from <= now)
+        if figures:
+            last = len(figures) - 1
+            self.median_s, self.quick_s = figures[last // 2], figures[last // 4]
         self._due = now + MEDIAN_EVERY_S
 
 

@@ -34,6 +34,14 @@ class WeightedGroup:
             return members[int(u * len(members))]
         return members[min(bisect_right(self._bounds, u * self.total), len(members) - 1)]
 
+    def draw(self, u: float, last: int) -> int:
+        """The place of a member, by weight. Of equal ones it is another than the one drawn last, if there is another:
+        a few draws find most members of a small group. `last`: its place; -1: none was drawn."""
+        if not self.equal:
+            return min(bisect_right(self._bounds, u * self.total), len(self.members) - 1)
+        count = len(self.members)
+        return int(u * count) if last < 0 else (last + 1 + int(u * (count - 1))) % count
+
     def two(self, u: float, v: float) -> tuple[InstanceState, InstanceState]:
         """Two different members: the first by weight, the second by weight among the rest. The group has at least two.
 

@@ -236,7 +236,7 @@ export class Balancer {
   #failed(pick, outcome, now) {
     const takenS = now - pick.started;
     const usualS = this.quantiles.quantileS(0.95, now) || this.quantiles.longestS(now);
-    pick.state.latency.add(Math.max(takenS, usualS ? FAILED_LATENCY * usualS : FAILED_AT_FIRST_S), now);
+    pick.state.latency.add(Math.max(takenS, usualS ? FAILED_LATENCY * usualS : FAILED_AT_FIRST_S), now, true);
     if (outcome.timedOut) this.quantiles.add(takenS, now);
     this.counters[outcome.kind === "failure" ? "failures" : "overloaded"]++;
   }

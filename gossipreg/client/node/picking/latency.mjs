@@ -1,8 +1,9 @@
 // How long requests take: one figure an instance for picking, and the quantiles of a service for timeouts.
 //
 // The figure of an instance is an average that forgets: old samples lose weight with time (Finagle's `peak_ewma`
-// without the peak). It moves towards the median of the instances while no new sample comes, and is forgotten after
-// 30 s: otherwise a slow instance would never be tried again.
+// without the peak). It is a geometric mean: a single sample that is twenty times the others, such as that of a request
+// that had to open a connection, must not make an instance look slow. It moves towards the median of the instances
+// while no new sample comes, and is forgotten after 30 s: otherwise a slow instance would never be tried again.
 
 import { firstAt } from "../sorted.mjs";
 
@@ -18,13 +19,15 @@ const PAUSE_S = 5;
 const AVERAGE_S = 2;
 /** The least that one sample counts, however fast they come: an average over few is noisy. */
 const SAMPLE_SHARE_MIN = 0.002;
+/** A geometric mean has no place for 0. */
+const SHORTEST_SAMPLE_S = 1e-6;
 /** The time constant with which a figure moves towards the median. */
-export const DECAY_S = 10;
+const DECAY_S = 3;
 const MEDIAN_EVERY_S = 0.25;
 /** Figures that the median is taken of: enough for a median, and the cost has a bound. */
 const MEDIAN_OF_MAX = 101;
 
-/** The average latency of one instance. */
+/** The average latency of one instance: a geometric mean. */
 export class LatencyEstimate {
   averageS = 0;
   lastAt = -Infinity;
@@ -32,18 +35,22 @@ export class LatencyEstimate {
   freshFrom = Infinity;
   #samples = 0;
 
-  add(latencyS, now) {
+  /** Take in a sample. That of a failure counts as in an arithmetic mean: a single one has to be felt. */
+  add(latencyS, now, failed = false) {
     if (now - this.lastAt >= PAUSE_S) {
       this.#samples = 0;
       this.freshFrom = now + YOUNG_S;
     }
     this.#samples += 1;
-    const counts = Math.max(
-      SAMPLE_SHARE_MIN,
-      1 / Math.max(1, this.#samples - 1),
-      1 - Math.exp((this.lastAt - now) / AVERAGE_S),
-    );
-    this.averageS += (latencyS - this.averageS) * counts;
+    const sampleS = Math.max(latencyS, SHORTEST_SAMPLE_S);
+    if (this.#samples <= 2) {
+      this.averageS = sampleS;
+    } else {
+      const recent = 1 - Math.exp((this.lastAt - now) / AVERAGE_S);
+      const counts = Math.max(recent, 1 / (this.#samples - 1), SAMPLE_SHARE_MIN);
+      if (failed) this.averageS += (sampleS - this.averageS) * counts;
+      else this.averageS *= (sampleS / this.averageS) ** counts;
+    }
     this.lastAt = now;
     this.freshUntil = now + FRESH_S;
     if (this.#samples === SAMPLES_MIN) this.freshFrom = Math.min(this.freshFrom, now);
@@ -56,10 +63,13 @@ export class LatencyEstimate {
   }
 }
 
-/** The median of the figures of a service's instances. It is worked out at most every MEDIAN_EVERY_S. */
+/** The median of the figures of a service's instances, and their lower quartile. They are worked out at most every
+ * MEDIAN_EVERY_S, and while there are few when another one begins to count. Of two in the middle it is the smaller. */
 export class MedianLatency {
   /** While no figure is known any number will do: it is the same for all, so only requests in flight count. */
   medianS = 1;
+  /** The lower quartile: what an instance takes that is as fast as any. */
+  quickS = 1;
   /** Instances whose figures may be fresh. */
   #known = new Set();
   #due = -Infinity;
@@ -68,7 +78,7 @@ export class MedianLatency {
   sampled(state, now) {
     if (now >= state.latency.freshUntil) return;
     this.#known.add(state);
-    if (now >= this.#due) this.#workOut(now);
+    if (now >= this.#due || (now === state.latency.freshFrom && this.#known.size < MEDIAN_OF_MAX)) this.#workOut(now);
   }
 
   forget(states) {
@@ -77,14 +87,16 @@ export class MedianLatency {
 
   #workOut(now) {
     for (const state of this.#known) if (now >= state.latency.freshUntil) this.#known.delete(state);
-    const figures = [];
-    for (const state of this.#known) {
-      if (figures.length === MEDIAN_OF_MAX) break;
-      figures.push(state.latency.averageS);
+    const figures = [...this.#known]
+      .slice(0, MEDIAN_OF_MAX)
+      .filter(({ latency }) => latency.freshFrom <= now)
+      .map(({ latency }) => latency.averageS)
+      .sort((a, b) => a - b);
+    if (figures.length) {
+      const last = figures.length - 1;
+      this.medianS = figures[last >> 1];
+      this.quickS = figures[last >> 2];
     }
-    figures.sort((a, b) => a - b);
-    const half = figures.length >> 1;
-    this.medianS = figures.length % 2 ? figures[half] : (figures[half - 1] + figures[half]) / 2;
     this.#due = now + MEDIAN_EVERY_S;
   }
 }

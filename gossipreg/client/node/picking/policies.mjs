@@ -1,27 +1,44 @@
 // The policies: which of the instances that may be picked gets the next request.
 //
 // Each policy is a function of (group, the sum of `load` over all instances, now) that returns a member of the group,
-// which is not empty. `adaptive` and `least_request` take the better of two samples (Mitzenmacher 2001), which are
-// drawn by weight: as good as the best of all against hot spots, and clients that know the same do not all run to the
-// same instance. `uniform` gives numbers from 0 to below 1.
+// which is not empty. `adaptive` and `least_request` draw some instances by weight, and take one of these (Mitzenmacher
+// 2001): two are as good as all against hot spots, and clients that know the same do not all run to the same instance.
+// `uniform` gives numbers from 0 to below 1.
 
 /** Costs that differ less are equal. What one client measures is noisy. */
 const EQUAL_WITHIN = 1.25 + 1e-9;
+/** Of instances with different weights one is good enough that costs up to so many times the figure of the fastest
+ * quarter: what is known of a light one is noisy. */
+const GOOD_UNEQUAL = 2.5;
+const DRAWS_MAX = 6;
 
 /**
- * The cheaper of two by cost = latency x (load + 1) / (expected load + 1). The expected load is the instance's part by
- * weight of all that is in flight: an idle service is shared by weight, a busy one by latency x load / weight. Costs
- * within 25 % are equal; then the first sample is taken.
+ * Draws by weight until one is good enough, at most DRAWS_MAX times; then the cheapest of these.
+ *
+ * cost = latency x (load + 1) / (expected load + 1). The expected load is the instance's part by weight of all that is
+ * in flight: an idle service is shared by weight, a busy one by latency x load / weight. Costs within 25 % are equal.
+ * Good enough is what costs as much as a free instance of the fastest quarter ("join below threshold", Zhou et al.
+ * 2017).
  */
 function adaptive(uniform, median) {
   return (group, load, now) => {
     if (group.members.length === 1) return group.members[0];
-    const [first, second] = group.two(uniform(), uniform());
+    const goodS = (group.equal ? EQUAL_WITHIN : GOOD_UNEQUAL) * median.quickS;
     const byWeight = load / group.total;
-    // The order of operations is Python's: costs are often exactly 25 % apart, where one rounding decides.
-    const cost = first.latency.figureS(median.medianS, now) * ((first.load + 1) / (byWeight * first.share + 1));
-    const other = second.latency.figureS(median.medianS, now) * ((second.load + 1) / (byWeight * second.share + 1));
-    return cost > EQUAL_WITHIN * other ? second : first;
+    let chosen = group.members[0];
+    let leastS = Infinity;
+    let place = -1;
+    for (let draws = 0; draws < DRAWS_MAX && leastS > goodS; draws++) {
+      place = group.draw(uniform(), place);
+      const state = group.members[place];
+      // The order of operations is Python's: costs are often exactly 25 % apart, where one rounding decides.
+      const costS = state.latency.figureS(median.medianS, now) * ((state.load + 1) / (byWeight * state.share + 1));
+      if (EQUAL_WITHIN * costS < leastS) {
+        chosen = state;
+        leastS = costS;
+      }
+    }
+    return chosen;
   };
 }
 

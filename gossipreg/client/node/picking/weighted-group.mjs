@@ -33,6 +33,14 @@ export class WeightedGroup {
     return members[Math.min(bisectRight(this.#bounds, u * this.total), members.length - 1)];
   }
 
+  /** The place of a member, by weight. Of equal ones it is another than the one drawn last, if there is another.
+   * `last`: its place; -1: none was drawn. */
+  draw(u, last) {
+    const count = this.members.length;
+    if (!this.equal) return Math.min(bisectRight(this.#bounds, u * this.total), count - 1);
+    return last < 0 ? Math.floor(u * count) : (last + 1 + Math.floor(u * (count - 1))) % count;
+  }
+
   /**
    * Two different members: the first by weight, the second by weight among the rest. The group has at least two.
    *
