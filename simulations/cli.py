@@ -1,4 +1,4 @@
-"""The command line: `scripts/simulate list | run NAME | sweep NAME | selftest | digest | crossing | speed`.
+"""The command line: `scripts/simulate list | run NAME | sweep NAME | balance | selftest | digest | crossing | speed`.
 
 It runs from a checkout.
 
@@ -9,20 +9,24 @@ to `--out`, progress to stderr.
 """
 
 import inspect
+import math
 import os
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
 from simulations import crossing, digest, plots, selftest, speed, sweeps
+from simulations.balancing import picture, table
+from simulations.balancing.rows import POLICIES, ROWS
 from simulations.cases import narrowed, until_over
 from simulations.execute import FAILED, execute
 from simulations.options import case_options, check, chosen_of, finite, part_of_plan
 from simulations.progress import Progress
-from simulations.scenario import Scenario, at_seed
+from simulations.scenario import Case, Scenario, at_seed
 from simulations.scenarios import all_scenarios
 
 _AHEAD_TIMED = 2
@@ -107,6 +111,36 @@ def sweep(name: str, long: bool, minutes: float | None, dask: str | None, **opti
     cases = [at_seed(kind, number) for kind in kinds for number in range(chosen.runs or 1)]
     where = sweeps.machines(dask) if dask else _local(min(chosen.jobs, len(cases)))
     return execute(scenario, cases, where, Progress(len(cases)), chosen)
+
+
+@simulations.command(name="balance")
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="The number of seeds.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--short", is_flag=True, help="Runs of 3 s: to try the command.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help=f"Draw {picture.NAME} there."
+)
+def balance_(runs: int, jobs: int, short: bool, out: Path | None) -> int:
+    """The comparison of policies: each row of `balancing/rows.py` for each policy, as tables of markdown."""
+    if out is not None:
+        plots.need()
+    base = Case(duration_s=3.0 if short else math.inf)
+    kinds = [(row, policy, row.case(base, policy)) for row in ROWS for policy in POLICIES if row.has(policy)]
+    cases = [at_seed(case, number) for _, _, case in kinds for number in range(runs)]
+    progress = Progress(len(cases))
+    with _local(min(jobs, len(cases))) as workers:
+        found = list(sweeps.outcomes(workers, "balance", cases, progress))
+    progress.clear()
+    if failed := [outcome for outcome in found if not outcome.good]:
+        click.echo(failed[0].crashed or str(failed[0].failed), err=True)
+        return FAILED
+    each = iter(table.run_of(outcome.figures) for outcome in found)
+    by_kind = {(row, policy): [next(each) for _ in range(runs)] for row, policy, _ in kinds}
+    click.echo(table.markdown(by_kind), nl=False)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        click.echo(picture.draw(by_kind, out), err=True)
+    return 0
 
 
 @simulations.command(name="selftest")

@@ -4,11 +4,13 @@ from gossipreg.client.picking.balancer import Pick
 
 
 class Request:
-    __slots__ = ("client", "done", "in_flight_before", "pick", "sent_at", "server", "work_s")
+    __slots__ = ("arrives_at", "client", "done", "in_flight_before", "pick", "sent_at", "server", "work_s")
 
     def __init__(self, client: int, sent_at: float, work_s: float) -> None:
         self.client = client
         self.sent_at = sent_at
+        self.arrives_at = sent_at
+        """At its server."""
         self.work_s = work_s
         """How long a worker of speed 1 takes for it."""
         self.server = -1

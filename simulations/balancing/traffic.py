@@ -1,7 +1,7 @@
 """The loop: requests arrive at random, clients pick servers, answers come back, deadlines pass.
 
-Owns: virtual time and its heap of events, the links, the deadlines, what is measured. Never knows: how a server fails,
-how a policy chooses.
+Owns: virtual time and its heap of events, the links, the connections, the deadlines, what is measured. Never knows: how
+a server fails, how a policy chooses.
 
 Requests of a case arrive at the same times, at the same clients, and with the same work, whatever the policy is. There
 are no retries: a request has one attempt.
@@ -16,7 +16,8 @@ from random import Random
 from typing import Any
 
 from gossipreg.client.instance import Instance
-from gossipreg.client.picking.outcomes import TIMED_OUT, Outcome, OutcomeKind
+from gossipreg.client.picking.outcomes import SUCCESS, TIMED_OUT, Outcome
+from simulations.balancing.connections import Connections
 from simulations.balancing.pickers import Picker
 from simulations.balancing.prequal import ProbeAnswer
 from simulations.balancing.requests import Request
@@ -43,6 +44,8 @@ class Demand:
     work_s: float
     """The mean work of a request."""
     bursts: bool
+    connect_s: float
+    """What a request waits that has to open a connection: TCP, TLS, and what both sides do at the first request."""
 
 
 @dataclass(slots=True)
@@ -55,7 +58,8 @@ class Measured:
     requests: int = 0
     errors: int = 0
     probes: int = 0
-    by_server: dict[int, int] = field(default_factory=dict)
+    sent: dict[tuple[int, int], int] = field(default_factory=dict)
+    """By client and server."""
 
 
 class Traffic:
@@ -64,6 +68,7 @@ class Traffic:
         self.measured = measured
         self.servers: list[Server] = []
         self.pickers: list[Picker] = []
+        self._connections: list[Connections] = []
         self.servers_tell = False
         """Servers note latencies, for Prequal."""
         self._demand = demand
@@ -82,8 +87,8 @@ class Traffic:
 
     def answer(self, request: Request, outcome: Outcome, load: int) -> None:
         """Send an outcome from its server to its client."""
-        if self.servers_tell and outcome.kind is OutcomeKind.SUCCESS:
-            self.servers[request.server].remember(request, self.now - request.sent_at - LINK_S, self.now)
+        if self.servers_tell and outcome is SUCCESS:
+            self.servers[request.server].remember(request, self.now - request.arrives_at, self.now)
         self.later(LINK_S, self._answered, (request, outcome, load))
 
     def probe(self, number: int, answer: ProbeAnswer) -> None:
@@ -98,6 +103,7 @@ class Traffic:
 
     def run(self, until: float) -> None:
         """Run to this time, and count what is then under way neither as answered nor as an error."""
+        self._connections = [Connections() for _ in self.pickers]
         self.later(self._arrivals.expovariate(self._demand.rate), self._arrival, None)
         heap, waiting = self._heap, self._open
         while heap:
@@ -120,10 +126,13 @@ class Traffic:
         self.later(self._wait_s(), self._arrival, None)
         number = request.server = self.pickers[request.client].pick(request, self.now)
         if self.now >= self.measured.since:
-            by_server = self.measured.by_server
-            by_server[number] = by_server.get(number, 0) + 1
+            sent, pair = self.measured.sent, (request.client, number)
+            sent[pair] = sent.get(pair, 0) + 1
         self._open.append(request)
-        self.later(LINK_S, self.servers[number].arrive, request)
+        is_warm = self._connections[request.client].take(number, self.now)
+        way_s = LINK_S if is_warm else LINK_S + self._demand.connect_s
+        request.arrives_at = self.now + way_s
+        self.later(way_s, self.servers[number].arrive, request)
 
     def _wait_s(self) -> float:
         """Until the next request arrives. The rate may change on the way: then the draw begins anew from there."""
@@ -149,10 +158,12 @@ class Traffic:
         measured = self.measured
         if request.sent_at >= measured.since:
             measured.requests += 1
-            if outcome.kind is OutcomeKind.SUCCESS:
+            if outcome is SUCCESS:
                 measured.latencies_s.append(self.now - request.sent_at)
             else:
                 measured.errors += 1
+        if outcome is SUCCESS:
+            self._connections[request.client].give_back(request.server, self.now)
         self.pickers[request.client].ended(request, outcome, load, self.now)
 
     def _probe_arrived(self, probe: tuple[int, ProbeAnswer]) -> None:
