@@ -79,6 +79,16 @@ def test_peers_without_serf_are_an_error_saying_where_to_get_it(folder: Path) ->
     assert "no `serf` here" in ended.stderr.splitlines()[-1]
 
 
+def test_the_row_of_the_journals_store_has_writers_beside_an_fsync(folder: Path) -> None:
+    ended = bench(folder, "journal-store", "--reps", "3", "--json")
+    assert ended.returncode == 0, ended.stderr
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    found = [(line["row"], line["n"], line["reps"], line["lost"]) for line in lines]
+    stores = [("journal-store", writers, 3 * writers, 0) for writers in (1, 16, 64)]
+    assert found == [("journal-fsync", 1, 3, 0), *stores]
+    assert list(folder.iterdir()) == []
+
+
 def test_a_row_of_real_sidecars_is_a_line_of_json(folder: Path) -> None:
     ended = bench(folder, "update", "--n", "3", "--reps", "1", "--json")
     assert ended.returncode == 0, ended.stderr

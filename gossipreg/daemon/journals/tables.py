@@ -154,5 +154,6 @@ def give_back(database: sqlite3.Connection) -> bool:
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     if free < max(KEPT_WAL_BYTES // 4096, pages // 2):
         return False
-    database.execute(f"PRAGMA incremental_vacuum({GIVEN_BACK_PAGES})").fetchall()
+    # `execute` would free one page: there is a row without columns for each, and it stops at the first.
+    database.executescript(f"PRAGMA incremental_vacuum({GIVEN_BACK_PAGES})")
     return True

@@ -287,3 +287,28 @@ async def test_more_than_may_wait_is_a_fault_of_the_disk(tmp_path: Path) -> None
         assert all(len(one.entries) <= 10 for one in again.replicas)
         store.submit(begun(99, B))
         assert await until(store, 1) == [WriteDone(99, B)]
+
+
+async def test_damage_that_a_read_meets_loses_that_journal_alone(tmp_path: Path) -> None:
+    """The store fails, and the next `open` says which journals are concerned."""
+    marked = b"this entry is to be damaged"
+    async with opened(tmp_path) as store:
+        store.submit(begun(1))
+        store.submit(begun(2, B))
+        store.submit(entries(3, 1, 1, marked + bytes(3000)))
+        store.submit(entries(4, 2, 200, bytes(3000)))
+        await until(store, 4)
+        await store.open()  # all is in the database, not in its log
+        raw = (tmp_path / JOURNALS).read_bytes()
+        with open(tmp_path / JOURNALS, "r+b") as file:
+            file.write(raw.replace(marked, marked.upper()))  # there are stale copies in the file too
+        store.submit(ReadLog(A, 1, 1))
+        (failed,) = await until(store, 1)
+        assert isinstance(failed, StoreFailed)
+        assert failed.fault is StoreFault.DAMAGED
+        assert "entry 1 is not what was written" in failed.reason
+        again = await store.open()
+        assert [one.journal for one in again.replicas] == [B]
+        assert [(one.journal, one.reason) for one in again.lost] == [(A, "entry 1 is not what was written")]
+        store.submit(entries(5, 1, journal=B))
+        assert await until(store, 1) == [WriteDone(5, B)]

@@ -15,7 +15,7 @@ from gossipreg.errors import CannotStart, CannotStartYet
 from gossipreg.journal.effects import LogBase, RemoveJournal, WriteJournal
 from gossipreg.journal.model import START, Ballot, Configuration, JournalId, LogEntry, ReplicaId
 from gossipreg.model import NodeId
-from tests.daemon.journals.images import WAL, copy_files, look_into, opened
+from tests.daemon.journals.images import WAL, copy_files, look_into, memory_folder, opened
 
 A, B = (JournalId(letter * 16) for letter in (b"a", b"b"))
 R, S = (ReplicaId(letter * 16) for letter in (b"r", b"s"))
@@ -183,3 +183,19 @@ def test_its_files_are_for_their_user_alone(tmp_path: Path) -> None:
         assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(
             (JOURNALS, WAL, NOTED), 0o600
         )
+
+
+def test_space_that_is_free_goes_back_to_the_file_system() -> None:
+    with memory_folder() as folder, opened(folder) as (database, _):
+        database.write([begun(A, R), begun(B, S)])
+        for index in range(1, 201):
+            database.write([entry(A, R, index, bytes(200_000))])
+            database.tidy()
+        database.write([RemoveJournal(A, R)])
+        before = (folder / JOURNALS).stat().st_size
+        for index in range(1, 300):
+            database.write([entry(B, S, index, bytes(50_000))])
+            database.tidy()
+        assert before > 40_000_000
+        assert (folder / JOURNALS).stat().st_size < before - 4_000_000
+        assert (folder / WAL).stat().st_size < 10_000_000

@@ -1,6 +1,7 @@
 """Random sequences of writes, each of which follows from those before it. One seed, one sequence."""
 
 import random
+from collections.abc import Sequence
 
 from gossipreg.journal.effects import LogBase, RemoveJournal, WriteJournal
 from gossipreg.journal.model import Ballot, Configuration, JournalId, LogEntry, Position, ReplicaId, ReplicaPlace
@@ -17,8 +18,9 @@ SIZES = (0, 1, 30, 900, 2_500, 9_000)
 class RandomWrites:
     """Each `next` is a write or a removal; `disk` is what a disk holds when all of them are written."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, removals: bool = True) -> None:
         self._rng = rng
+        self._removals = removals
         self._number = 0
         self._replicas = 0
         self.disk: Disk = {}
@@ -28,7 +30,7 @@ class RandomWrites:
         journal = rng.choice(JOURNALS)
         now = self.disk.get(journal)
         drawn = rng.random()
-        if now is not None and drawn < 0.04:
+        if now is not None and drawn < 0.04 and self._removals:
             asked: WriteJournal | RemoveJournal = RemoveJournal(journal, now.replica)
         elif now is None or drawn < 0.08:
             asked = self._begun(journal)
@@ -84,11 +86,18 @@ class RandomWrites:
         return self._rng.randbytes(self._rng.choice(SIZES))
 
 
-def states(seed: int, writes: int) -> list[dict[JournalId, StoredReplica]]:
+def states(seed: int, writes: int, *, removals: bool = True) -> list[Disk]:
     """What a disk holds before any write, after the first one, after the second one, ..."""
-    drawn = RandomWrites(random.Random(seed))
+    drawn = RandomWrites(random.Random(seed), removals=removals)
     found: list[Disk] = [{}]
     for _ in range(writes):
         drawn.next()
         found.append(dict(drawn.disk))
     return found
+
+
+def place_of(found: Disk, expected: Sequence[Disk], first: int = 0) -> int:
+    """After how many writes a disk holds this; at least `first`. (Without printing all of it where that is none.)"""
+    place = next((at for at in range(first, len(expected)) if expected[at] == found), None)
+    assert place is not None, f"after no number of writes from {first} to {len(expected) - 1} the disk holds this"
+    return place
