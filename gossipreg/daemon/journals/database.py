@@ -15,7 +15,7 @@ from gossipreg.daemon.journals.forms import DamagedRow, ReplicaSummary
 from gossipreg.daemon.journals.loading import read_entries
 from gossipreg.daemon.journals.noted import NoteFile
 from gossipreg.daemon.journals.results import StoreFault
-from gossipreg.daemon.journals.tables import JOURNALS, begin_life, checkpoint, give_back, identity_of
+from gossipreg.daemon.journals.tables import JOURNALS, begin_life, checkpoint, give_back, id_of
 from gossipreg.daemon.journals.writing import JournalWriter
 from gossipreg.journal.effects import ReadLog, RemoveJournal, WriteJournal
 from gossipreg.journal.model import JournalId, LogEntry
@@ -41,8 +41,7 @@ class JournalDatabase:
         self._files = [self._path, self._path.with_name(f"{JOURNALS}-wal")]
         self._inodes = [_inode(path) for path in self._files]
         self._log_bytes = 0
-        id, self._removals = identity_of(database)
-        self._noted = NoteFile(folder, id, self._removals, replicas)
+        self._noted = NoteFile(folder, id_of(database), replicas)
 
     @property
     def space(self) -> dict[JournalId, int]:
@@ -59,11 +58,11 @@ class JournalDatabase:
                 self._log_bytes += one.size_bytes + _WRITE_BYTES
             else:
                 self._writer.remove(one)
-        gone = self._writer.finish()
+        new, gone = self._writer.finish()
         self.look()
+        self._noted.prepare(new, gone)
         changed = self._writer.commit()
-        self._removals += bool(gone)
-        self._noted.note(changed, gone, self._removals)
+        self._noted.note(changed, gone)
         space = {one.journal: one.space_bytes for one in changed.values()}
         return {one.journal: space.get(one.journal, 0) for one in asked}
 

@@ -153,8 +153,8 @@ class DiskThread:
             raise
         except Exception as error:
             self._removals.update(dict.fromkeys(one for one in batch if isinstance(one, RemoveJournal)))
-            self._close()
             self._post(DiskReport(epoch, (StoreFailed(fault_of(error, self._folder), self._reason(error)),)))
+            self._close()  # which may take long on such a disk
 
     def _do(self, epoch: int, database: JournalDatabase, batch: list[StoreAsk]) -> None:
         writes = [one for one in batch if not isinstance(one, ReadLog)]

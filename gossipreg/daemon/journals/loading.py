@@ -20,10 +20,15 @@ from gossipreg.daemon.journals.forms import (
     decode_summary,
 )
 from gossipreg.daemon.journals.results import LostReplica
-from gossipreg.daemon.journals.tables import DamagedDatabase, entry_key, identity_of, index_of, is_damage
+from gossipreg.daemon.journals.tables import DamagedDatabase, as_blob, entry_key, id_of, index_of, is_damage
 from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.model import JournalId, LogEntry, ReplicaId
 from gossipreg.journal.replica_data import StoredReplica
+
+_BLOBS = {name: as_blob(name) for name in ("replica", "journal", "summary", "entry", "key", "value")}
+_REPLICAS = "SELECT number, {replica}, {journal}, {summary} FROM replicas ORDER BY number".format(**_BLOBS)
+_ENTRIES = "SELECT key, {entry} FROM entries WHERE key BETWEEN ? AND ? ORDER BY key".format(**_BLOBS)
+_RECORDS = "SELECT {key}, {value} FROM records WHERE replica = ?".format(**_BLOBS)
 
 
 @dataclass(slots=True)
@@ -35,8 +40,6 @@ class ExaminedReplicas:
     lost: list[LostReplica] = field(default_factory=list)
     id: bytes = b""
     """Of the database; empty if it cannot be read."""
-    removals: int = 0
-    """The number of commits of the database that removed a replica."""
     fault: str = ""
     """What SQLite finds wrong with the file."""
     unsound: bool = False
@@ -53,8 +56,8 @@ def examine(database: sqlite3.Connection) -> ExaminedReplicas:
     """Read all replicas. Raises sqlite3.Error if the disk does not work, and DamagedDatabase if nothing can be read."""
     found = ExaminedReplicas()
     try:
-        found.id, found.removals = identity_of(database)
-        rows = database.execute("SELECT number, replica, journal, summary FROM replicas ORDER BY number").fetchall()
+        found.id = id_of(database)
+        rows = database.execute(_REPLICAS).fetchall()
     except sqlite3.Error as error:
         if is_damage(error):
             raise DamagedDatabase(str(error)) from None
@@ -105,7 +108,7 @@ def _load(database: sqlite3.Connection, number: int, summary: ReplicaSummary) ->
 def _entries(database: sqlite3.Connection, number: int, summary: ReplicaSummary) -> Iterator[LogEntry]:
     at, size, checksums = summary.base.position.index, 0, 0
     keys = entry_key(number, 0), entry_key(number + 1, 0) - 1
-    for key, row in database.execute("SELECT key, entry FROM entries WHERE key BETWEEN ? AND ? ORDER BY key", keys):
+    for key, row in database.execute(_ENTRIES, keys):
         if index_of(key) != at + 1:
             raise DamagedRow(f"entry {at + 1} is missing")
         at += 1
@@ -121,7 +124,7 @@ def _entries(database: sqlite3.Connection, number: int, summary: ReplicaSummary)
 def _records(database: sqlite3.Connection, number: int, summary: ReplicaSummary) -> dict[bytes, bytes]:
     records: dict[bytes, bytes] = {}
     size, checksums = 0, 0
-    for key, row in database.execute("SELECT key, value FROM records WHERE replica = ?", (number,)):
+    for key, row in database.execute(_RECORDS, (number,)):
         records[key] = decode_record(summary.replica, key, row)
         size += len(key) + len(row) + ROW_BYTES
         checksums += checksum_of(row)
@@ -142,7 +145,7 @@ def read_entries(
     found: list[LogEntry] = []
     size = 0
     keys = entry_key(number, first), entry_key(number, summary.last)
-    for key, row in database.execute("SELECT key, entry FROM entries WHERE key BETWEEN ? AND ? ORDER BY key", keys):
+    for key, row in database.execute(_ENTRIES, keys):
         if index_of(key) != first + len(found):
             break
         entry = decode_entry(summary.replica, index_of(key), row)

@@ -8,13 +8,14 @@ It is written after each commit and before the commit is reported, without an fs
 process, but after a loss of power it may be older than the database; it is never newer. It is synchronised along with
 the database's checkpoints.
 
-A replica that was removed must not come back either. So the number of removals is noted, and once the database has
-fewer, what is not noted counts as removed.
+A replica that was removed must not come back either. So a new replica is noted, with an fsync, before the commit that
+begins it, and one that is not noted was removed.
 
-Form: slots of 64 bytes; slot 0 has the id of the database and the removals, slot n the replica in row n. Each has a
-checksum; a slot that does not have the right one says nothing.
+Form: slots of 64 bytes; slot 0 has the id of the database, slot n the replica in row n. Each has a checksum; a slot
+that does not have the right one says nothing.
 """
 
+import errno
 import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -45,10 +46,10 @@ class NotedWrites(NamedTuple):
     """What the file says."""
 
     database: bytes
-    """The id of the database that it belongs to; empty if there is no file."""
-    removals: int
-    """How many commits of that database removed a replica."""
+    """The id of the database that it belongs to; empty if there is no file, or none that can be read."""
     replicas: dict[ReplicaId, NotedReplica]
+    unreadable: frozenset[int]
+    """The rows whose slots say nothing."""
 
 
 def read_noted(folder: Path) -> NotedWrites:
@@ -56,24 +57,25 @@ def read_noted(folder: Path) -> NotedWrites:
     try:
         raw = (folder / NOTED).read_bytes()
     except FileNotFoundError:
-        return NotedWrites(b"", 0, {})
-    slots = [_unpack(raw[at : at + SLOT_BYTES]) for at in range(0, len(raw), SLOT_BYTES)]
-    if not slots or slots[0] is None:
-        return NotedWrites(b"", 0, {})
-    replicas = [NotedReplica(ReplicaId(slot[0]), JournalId(slot[1]), *slot[2:]) for slot in slots[1:] if slot]
-    return NotedWrites(slots[0][0], slots[0][2], {one.replica: one for one in replicas})
+        raw = b""
+    slots = [raw[at : at + SLOT_BYTES] for at in range(0, len(raw), SLOT_BYTES)]
+    found = [_unpack(slot) for slot in slots]
+    if not found or found[0] is None:
+        return NotedWrites(b"", {}, frozenset())
+    replicas = [NotedReplica(ReplicaId(slot[0]), JournalId(slot[1]), *slot[2:]) for slot in found[1:] if slot]
+    unreadable = frozenset(at for at, slot in enumerate(slots) if found[at] is None and any(slot))
+    return NotedWrites(found[0][0], {one.replica: one for one in replicas}, unreadable)
 
 
 class NoteFile:
     """Open for writing. All methods raise OSError."""
 
-    def __init__(self, folder: Path, database: bytes, removals: int, replicas: Mapping[int, ReplicaSummary]) -> None:
+    def __init__(self, folder: Path, database: bytes, replicas: Mapping[int, ReplicaSummary]) -> None:
         """Make the file anew with these replicas, on the disk when this returns."""
-        self._database = database
         new = folder / f"{NOTED}.new"
         self._fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            self._note_removals(removals)
+            self._write(0, _pack(database, b"", 0, 0))
             self.note(replicas)
             os.fsync(self._fd)
             new.rename(folder / NOTED)
@@ -82,18 +84,24 @@ class NoteFile:
             os.close(self._fd)
             raise
 
-    def note(self, replicas: Mapping[int, ReplicaSummary], gone: Collection[int] = (), removals: int = 0) -> None:
-        """A commit is on the disk. `gone` are the rows of replicas that it removed, and `removals` the number of such
-        commits, if it did."""
-        for number, one in replicas.items():
-            _write_all(self._fd, _pack(one.replica, one.journal, one.writes, one.last), number * SLOT_BYTES)
-        for number in gone:
-            _write_all(self._fd, bytes(SLOT_BYTES), number * SLOT_BYTES)
-        if gone:
-            self._note_removals(removals)
+    def prepare(self, new: Mapping[int, ReplicaSummary], gone: Mapping[int, ReplicaSummary]) -> None:
+        """Before the commit that begins and removes these replicas: if it does not come about, they may be missing, and
+        they may be there."""
+        for number, one in [*new.items(), *gone.items()]:
+            self._write(number, _pack(one.replica, one.journal, 0, one.last))
+        if new:
+            self.sync()
 
-    def _note_removals(self, removals: int) -> None:
-        _write_all(self._fd, _pack(self._database, b"", removals, 0), 0)
+    def note(self, changed: Mapping[int, ReplicaSummary], gone: Collection[int] = ()) -> None:
+        """A commit is on the disk that changed some replicas and removed others."""
+        for number, one in changed.items():
+            self._write(number, _pack(one.replica, one.journal, one.writes, one.last))
+        for number in gone:
+            self._write(number, bytes(SLOT_BYTES))
+
+    def _write(self, slot: int, content: bytes) -> None:
+        if os.pwrite(self._fd, content, slot * SLOT_BYTES) != SLOT_BYTES:
+            raise OSError(errno.EIO, "a write was cut short")
 
     def sync(self) -> None:
         os.fdatasync(self._fd)
@@ -110,11 +118,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _write_all(fd: int, data: bytes, at: int) -> None:
-    if os.pwrite(fd, data, at) != len(data):
-        raise OSError("a write was cut short")
 
 
 def _pack(id: bytes, journal: bytes, writes: int, last: int) -> bytes:

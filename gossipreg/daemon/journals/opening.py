@@ -77,24 +77,22 @@ def _compare(found: ExaminedReplicas, noted: NotedWrites) -> None:
     """Take out the replicas that lack writes which were reported as done."""
     here = {one.replica for one in found.summaries.values()} | {one.replica for one in found.lost}
     for number, one in list(found.summaries.items()):
-        if reason := _went_back(found, noted, one):
+        if noted.database and (reason := _went_back(found.id, noted, number, one)):
             found.lose(number, reason)
-    if found.id == noted.database and found.removals > noted.removals:
-        return  # the process ended before the last removal was noted
-    gone = [one for one in noted.replicas.values() if one.replica not in here]
+    gone = [one for one in noted.replicas.values() if one.replica not in here and one.writes]
     found.lost += [LostReplica(one.journal, one.replica, "it is not in the database any more") for one in gone]
 
 
-def _went_back(found: ExaminedReplicas, noted: NotedWrites, one: ReplicaSummary) -> str:
+def _went_back(id: bytes, noted: NotedWrites, number: int, one: ReplicaSummary) -> str:
     """In what way this replica is an older one than that which was in use last; empty if it is not."""
     known = noted.replicas.get(one.replica)
-    if noted.database and noted.database != found.id:
+    if noted.database != id:
         return "the database is not the one that was in use last: another was put in its place"
-    if known is not None and known.writes > one.writes:
+    if known is None:
+        return "" if number in noted.unreadable else "the database went back to before it was removed"
+    if known.writes > one.writes:
         missing = f"{known.writes - one.writes} of its {known.writes} acknowledged writes are missing"
         return f"{missing}: its log ends at {one.last}, and {known.last} was acknowledged"
-    if known is None and found.removals < noted.removals:
-        return "the database went back to before it was removed"
     return ""
 
 
@@ -106,8 +104,7 @@ def _replace(path: Path, found: ExaminedReplicas, noted: NotedWrites) -> str:
         writer = JournalWriter(database, {})
         writer.begin()
         if id := found.id or noted.database:
-            removals = max(found.removals, noted.removals)
-            database.execute("UPDATE store SET id = ?, removals = ?", (id, removals))
+            database.execute("UPDATE store SET id = ?", (id,))
         for number, stored in found.stored.items():
             writer.take_over(stored, found.summaries[number].writes)
         writer.finish()

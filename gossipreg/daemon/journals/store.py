@@ -98,9 +98,9 @@ class JournalStore:
             if isinstance(asked, RemoveJournal):
                 self._thread.ask(self._epoch, asked)
             return
-        self._thread.ask(self._epoch, asked)
         self._waiting += 1
         self._waiting_bytes += size_of(asked)
+        self._thread.ask(self._epoch, asked)
         if self._waiting > WAITING_MOST or self._waiting_bytes > WAITING_BYTES:
             self._overload()
 

@@ -27,20 +27,20 @@ PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 BEGIN;
 CREATE TABLE store (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), id BLOB NOT NULL, layout INTEGER NOT NULL,
-                    opens INTEGER NOT NULL, removals INTEGER NOT NULL) STRICT;
+                    opens INTEGER NOT NULL) STRICT;
 CREATE TABLE replicas (number INTEGER PRIMARY KEY, replica BLOB NOT NULL, journal BLOB NOT NULL,
                        summary BLOB NOT NULL) STRICT;
 CREATE TABLE entries (key INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
 CREATE TABLE records (number INTEGER PRIMARY KEY, replica INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
                       UNIQUE (replica, key)) STRICT;
-INSERT INTO store VALUES (1, randomblob(16), {LAYOUT}, 0, 0);
+INSERT INTO store VALUES (1, randomblob(16), {LAYOUT}, 0);
 PRAGMA application_id = {_OURS};
 PRAGMA user_version = {LAYOUT};
 COMMIT;
 """
 """`layout` is the number of the layout again, beside the file's `user_version`, so that damage is not taken for a newer
-version; all later layouts have it. `removals` counts the commits that removed a replica. `replica` in `records` is the
-number of the replica; `key` in `entries` is made by `entry_key`."""
+version; all later layouts have it. `replica` in `records` is the number of the replica; `key` in `entries` is made by
+`entry_key`."""
 
 INDEX_BITS = 44
 """Of the key of an entry: enough for 50 years of 10,000 entries a second."""
@@ -94,7 +94,7 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     if found == 0 and tables == 0:
         database.executescript(_TABLES)
         found = LAYOUT
-    elif database.execute("PRAGMA application_id").fetchone()[0] != _OURS and not _has_store(database):
+    elif database.execute("PRAGMA application_id").fetchone()[0] != _OURS and not _has_our_tables(database):
         raise CannotStart(f"{path} is the database of another program: choose another --data-dir")
     noted = _noted_layout(database)
     if found > LAYOUT and noted in (found, None):
@@ -106,25 +106,30 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
         raise CannotStart(f"{path} cannot have a write-ahead log (its mode is {mode}): choose another --data-dir")
 
 
-def identity_of(database: sqlite3.Connection) -> tuple[bytes, int]:
-    """Its id, and how many commits removed a replica."""
-    id, removals = database.execute("SELECT id, removals FROM store").fetchone()
-    return id, removals
+def as_blob(column: str) -> str:
+    """Read this column as bytes, whatever damage has made of it."""
+    return f"ifnull(CAST({column} AS BLOB), x'')"
 
 
-def _has_store(database: sqlite3.Connection) -> bool:
-    return bool(database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'store'").fetchone()[0])
+def id_of(database: sqlite3.Connection) -> bytes:
+    found: bytes = database.execute(f"SELECT {as_blob('id')} FROM store").fetchone()[0]
+    return found
+
+
+def _has_our_tables(database: sqlite3.Connection) -> bool:
+    names = "SELECT count(*) FROM sqlite_schema WHERE name IN ('store', 'replicas', 'entries', 'records')"
+    return bool(database.execute(names).fetchone()[0] == 4)
 
 
 def _noted_layout(database: sqlite3.Connection) -> int | None:
     """None if it cannot be told."""
     try:
-        row = database.execute("SELECT layout FROM store").fetchone()
+        row = database.execute("SELECT CAST(layout AS INTEGER) FROM store").fetchone()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
             return None
         raise
-    return None if row is None else int(row[0])
+    return None if row is None else row[0]
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -60,19 +60,15 @@ class JournalWriter:
         self._touched = {}
         self._database.execute("BEGIN IMMEDIATE")
 
-    def finish(self) -> list[int]:
-        """Write the summaries; all but the commit. Returns the rows of replicas that will be gone."""
-        rows = [
-            (number, one.replica, one.journal, encode_summary(one))
-            for number, one in filter(None, self._touched.values())
-        ]
+    def finish(self) -> tuple[dict[int, ReplicaSummary], dict[int, ReplicaSummary]]:
+        """Write the summaries; all but the commit. Returns the replicas that will be new, and those that will be gone,
+        by row."""
+        kept = dict(filter(None, self._touched.values()))
+        rows = [(number, one.replica, one.journal, encode_summary(one)) for number, one in kept.items()]
         self._write_rows(_PUT_REPLICAS, rows)
-        kept = {number for number, *_ in rows}
-        before = (self._replicas.get(journal) for journal in self._touched)
-        gone = [number for number, _ in filter(None, before) if number not in kept]
-        if gone:
-            self._database.execute("UPDATE store SET removals = removals + 1")
-        return gone
+        new = {number: one for number, one in kept.items() if number not in self._numbers}
+        before = dict(filter(None, (self._replicas.get(journal) for journal in self._touched)))
+        return new, {number: one for number, one in before.items() if number not in kept}
 
     def commit(self) -> dict[int, ReplicaSummary]:
         """Returns the summaries that changed, by row."""

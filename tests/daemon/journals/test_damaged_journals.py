@@ -88,3 +88,29 @@ def test_random_damage_never_gives_a_wrong_entry(
         assert by_journal(again) == survivors
         assert (again.lost, again.set_aside) == ((), "")
         assert not found.set_aside or (image / found.set_aside).exists()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(1, 30), st.integers(1, 30), st.randoms(use_true_random=False))
+def test_pages_that_were_never_written_give_no_wrong_entry(
+    seed: int, before: int, after: int, rng: random.Random
+) -> None:
+    """The disk reported some writes of a checkpoint as done and did not do them: old versions of pages are left, each
+    of them sound by itself."""
+    with memory_folder() as folder:
+        writes = RandomWrites(random.Random(seed))
+        database, _ = open_journals(folder)
+        database.write([writes.next() for _ in range(before)])
+        database.close()
+        old = (folder / JOURNALS).read_bytes()
+        database, _ = open_journals(folder)
+        database.write([writes.next() for _ in range(after)])
+        database.close()
+        raw = bytearray((folder / JOURNALS).read_bytes())
+        pages = range(0, min(len(old), len(raw)), PAGE_BYTES)
+        for at in rng.sample(pages, rng.randint(1, min(3, len(pages)))):
+            raw[at : at + PAGE_BYTES] = old[at : at + PAGE_BYTES]
+        (folder / JOURNALS).write_bytes(raw)
+        found = look_into(folder)
+        nothing_wrong(found, writes.disk)
+        assert by_journal(look_into(folder)) == by_journal(found)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gossipreg.daemon.journals.noted import NOTED
+from gossipreg.daemon.journals.noted import NOTED, SLOT_BYTES
 from gossipreg.daemon.journals.opening import open_journals
 from gossipreg.daemon.journals.results import StoreOpened
 from gossipreg.daemon.journals.tables import JOURNALS
@@ -102,13 +102,17 @@ def test_a_removed_replica_does_not_come_back_with_an_old_copy(tmp_path: Path) -
     assert lost(found) == {A: "the database went back to before it was removed"}
 
 
-@pytest.mark.parametrize("end", ["missing", "damaged"])
+@pytest.mark.parametrize("end", ["missing", "damaged", "a slot is damaged"])
 def test_without_the_file_of_acknowledged_writes_the_rest_is_believed(end: str, tmp_path: Path) -> None:
     fill(tmp_path)
     if end == "missing":
         (tmp_path / NOTED).unlink()
-    else:
+    elif end == "damaged":
         (tmp_path / NOTED).write_bytes(os.urandom(500))
+    else:
+        with open(tmp_path / NOTED, "r+b") as file:
+            file.seek(SLOT_BYTES)
+            file.write(os.urandom(SLOT_BYTES))
     found = look_into(tmp_path)
     assert (sound(found), found.lost) == ({A: 2, B: 1}, ())
 

@@ -22,6 +22,7 @@ from tests.daemon.journals.images import by_journal, copy_files, cut_wal, look_i
 from tests.daemon.journals.writes import JOURNALS, RandomWrites
 from tests.journal.stored import Disk
 
+Replicas = Mapping[int, ReplicaSummary]
 CHECKPOINT_BYTES = 100_000
 """So that a short run has some."""
 
@@ -67,23 +68,25 @@ class StoredJournals(RuleBasedStateMachine):
         before, size = dict(self.writes.disk), wal_bytes(self.folder)
         asked = [self.writes.next() for _ in range(count)]
         images: dict[str, Path] = {}
-        look, note = JournalDatabase.look, NoteFile.note
+        prepare, note = NoteFile.prepare, NoteFile.note
 
-        def looking(database: JournalDatabase) -> None:
+        def preparing(file: NoteFile, new: Replicas, gone: Replicas) -> None:
+            images["unprepared"] = self._copy()
+            prepare(file, new, gone)
             images["uncommitted"] = self._copy()
-            look(database)
 
-        def noting(file: NoteFile, changed: Mapping[int, ReplicaSummary], gone: Collection[int], count: int) -> None:
+        def noting(file: NoteFile, changed: Replicas, gone: Collection[int]) -> None:
             images["committed"] = self._copy()
-            note(file, changed, gone, count)
+            note(file, changed, gone)
 
-        with patch.object(JournalDatabase, "look", looking), patch.object(NoteFile, "note", noting):
+        with patch.object(NoteFile, "prepare", preparing), patch.object(NoteFile, "note", noting):
             self.database.write(asked)
         grown = wal_bytes(images["committed"])
         if grown > size:  # what was not synchronised may be missing from anywhere on
             torn = copy_files(images["committed"], self.root / f"torn-{self.copies}")
             cut_wal(torn, size + int(part * (grown - size)), garbage)
             self._holds(torn, before, self.writes.disk)
+        self._holds(images["unprepared"], before)
         self._holds(images["uncommitted"], before)
         self._holds(images["committed"], self.writes.disk)
 
