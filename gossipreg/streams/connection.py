@@ -19,7 +19,7 @@ from math import inf
 from gossipreg.model import NodeId
 from gossipreg.streams import handshake
 from gossipreg.streams.frames import Assembly, SendQueue, end_body
-from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES, NONCE_BYTES, SIGNATURE_BYTES, Agreed
+from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES, NONCE_BYTES, Agreed
 from gossipreg.streams.stream_seal import (
     LENGTH_BYTES,
     MAX_FRAMES,
@@ -29,7 +29,7 @@ from gossipreg.streams.stream_seal import (
     in_ring,
 )
 from gossipreg.streams.values import StreamClass, StreamFault, StreamMember, StreamSelf
-from gossipreg.wire.seal import TAG_BYTES, Keyring
+from gossipreg.wire.seal import Keyring
 
 HANDSHAKE_S = 5.0
 """From the connection to the confirmation: several round trips to the other side of the world."""
@@ -225,10 +225,7 @@ class StreamConnection:
         return True
 
     def _take_proof(self, events: list[StreamEvent], now: float) -> bool:
-        size = self._frame_bytes()
-        if size is not None and size > LENGTH_BYTES + SIGNATURE_BYTES + TAG_BYTES:
-            raise StreamFault("stream_bad_frame", "the first frame is larger than a signature")
-        body = self._frame(size)
+        body = self._frame(self._frame_bytes())
         if body is None:
             return False
         assert self._hello is not None

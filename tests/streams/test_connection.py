@@ -1,6 +1,7 @@
 """A stream from its first byte to its end: whatever way its bytes are cut, and whatever is done to them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipreg.model import ProtocolRange
-from gossipreg.streams import connection, stream_seal
+from gossipreg.streams import connection, handshake, stream_seal
 from gossipreg.streams.connection import (
     BY_PEER,
     GONE,
@@ -25,7 +26,7 @@ from gossipreg.streams.connection import (
     StreamState,
 )
 from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES
-from gossipreg.streams.stream_seal import key_for
+from gossipreg.streams.stream_seal import FrameSealer, StreamDirection, key_for
 from gossipreg.streams.values import StreamClass
 from gossipreg.wire.seal import Keyring
 from tests.streams.ends import (
@@ -230,6 +231,28 @@ def test_somebody_with_the_key_cannot_open_in_the_name_of_another() -> None:
     assert ends(pair.opener_events) == ["stream_unproven"]
 
 
+def test_an_answer_of_another_member_or_to_another_is_refused() -> None:
+    """Carol has the key and answers in her own name; Bob answers a hello of Carol."""
+    for acceptor, named in ((CAROL, ALICE), (BOB, CAROL)):
+        opener = opening()
+        hello = handshake.read_hello_untrusted(RING, all_to_send(opener))
+        answer, _ = handshake.make_answer(acceptor, replace(hello, member=named.member), bytes(32))
+        assert ends(received(opener, answer)) == ["stream_wrong_member"]
+
+
+def test_a_proof_may_grow() -> None:
+    """What a later release sends behind the signature is ignored."""
+    opener, acceptor = opening(), accepting()
+    hello = all_to_send(opener)
+    received(acceptor, hello)
+    assert opener._sent_hello is not None
+    answer = all_to_send(acceptor)
+    _, agreed = handshake.read_answer_untrusted(ALICE, opener._sent_hello, BOB.member.id, answer)
+    sealer = FrameSealer(agreed.key, agreed.transcript, StreamDirection.FROM_OPENER)
+    longer = sealer.seal(handshake.make_proof(ALICE, agreed) + b"more")
+    assert received(acceptor, longer) == [StreamIsOpen(ALICE.member)]
+
+
 def test_a_public_key_that_is_not_of_the_id_is_no_hello() -> None:
     wrong = type(ALICE.member)(
         CAROL.member.id, ALICE.member.public_key, ALICE.member.boot_id, 1, "default", ProtocolRange(1, 1)
@@ -253,6 +276,10 @@ def test_what_comes_before_the_handshake_is_bounded() -> None:
     asked = accepting()
     asked.receive_bytes(hello, START)
     assert ends(asked.receive_bytes(bytes(MAX_HANDSHAKE_BYTES + 1), START)) == ["stream_bad_hello"]
+    unproven = accepting()
+    received(unproven, hello)
+    assert received(unproven, b"\xff\xff" + bytes(MAX_HANDSHAKE_BYTES - 2)) == []
+    assert ends(received(unproven, b"x")) == ["stream_bad_hello"]
 
 
 @pytest.mark.parametrize("cut_bytes", [0, 1, 2, 10])

@@ -59,6 +59,15 @@ def test_classes_go_in_their_order_and_share_a_frame() -> None:
     assert [klass for klass, _ in Assembly().take_untrusted(body).messages] == list(StreamClass)
 
 
+def test_a_large_message_does_not_begin_in_little_room() -> None:
+    queue = SendQueue()
+    queue.put(CONSENSUS, bytes(MAX_BODY_BYTES - 103))
+    queue.put(STATE, bytes(1000))
+    first, second = bodies(queue)
+    assert len(first) == MAX_BODY_BYTES - 100
+    assert Assembly().take_untrusted(second).messages == ((STATE, bytes(1000)),)
+
+
 def test_a_frame_has_at_most_64_kib() -> None:
     sealer = FrameSealer(b"k" * 32, b"", StreamDirection.FROM_OPENER)
     assert len(sealer.seal(bytes(MAX_BODY_BYTES))) == MAX_FRAME_BYTES == 64 * 1024

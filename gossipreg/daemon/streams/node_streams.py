@@ -131,6 +131,7 @@ class NodeStreams:
             "streams_opening": len(self._opening),
             "streams_half_open": len(self._half_open),
             "streams_failed": len(self._failed),
+            "streams_held_bytes": self._held_bytes,
             **self.counts,
         }
 

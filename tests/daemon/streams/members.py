@@ -44,6 +44,9 @@ class Book:
         self.addresses: dict[NodeId, tuple[Address, ...]] = {}
         self.keys: dict[NodeId, tuple[bytes, ...]] = {}
 
+    def address_of(self, listener: trio.SocketListener) -> Address:
+        return Address(*listener.socket.getsockname()[:2])
+
     def of(self, node: NodeId) -> tuple[Address, ...]:
         return self.addresses.get(node, ())
 

@@ -13,42 +13,12 @@ import trio.testing
 from gossipreg.daemon.streams import link
 from gossipreg.daemon.streams.accepting import HALF_OPEN_MAX
 from gossipreg.streams import connection
-from gossipreg.streams.connection import BY_PEER, StreamConnection, StreamEnded, StreamState
-from gossipreg.streams.stream_seal import key_for
+from gossipreg.streams.connection import BY_PEER, GONE, StreamConnection, StreamEnded, StreamMessage
+from tests.daemon.streams.by_hand import answered_by, connected, open_by_hand, rest_of
 from tests.daemon.streams.members import GENEROUS_S, Book, StreamSide, piece, running, two_sides, wait_for
 from tests.streams.ends import RING, all_to_send, an_end
 
 ROOT = Path(__file__).parent.parent.parent.parent
-
-
-async def connected(side: StreamSide) -> trio.SocketStream:
-    return await trio.open_tcp_stream(*side.address[0])
-
-
-async def rest_of(stream: trio.SocketStream) -> bytes:
-    """What comes until the other end closes."""
-    received = b""
-    with trio.fail_after(GENEROUS_S):
-        try:
-            while data := await stream.receive_some(65536):
-                received += data
-        except trio.BrokenResourceError:
-            pass  # closed with a reset
-    return received
-
-
-async def open_by_hand(side: StreamSide, number: int) -> tuple[trio.SocketStream, StreamConnection]:
-    """A stream to this side by a member whose bytes the test moves."""
-    stream = await connected(side)
-    ours = StreamConnection.opening(
-        an_end(number), side.id, key_for(RING, None), os.urandom, trio.current_time()
-    )  # fmt: skip
-    await stream.send_all(all_to_send(ours))
-    with trio.fail_after(GENEROUS_S):
-        while ours.state is not StreamState.OPEN:
-            ours.receive_bytes(await stream.receive_some(65536), trio.current_time())
-    await stream.send_all(all_to_send(ours))
-    return stream, ours
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\xb0\x00\x40" + bytes(64)])
@@ -86,6 +56,18 @@ async def test_a_flood_of_half_open_connections_keeps_no_member_out() -> None:
         await wait_for(lambda: a.streams.statistics()["streams_half_open"] == 0)
 
 
+async def test_who_has_said_hello_gives_way_last() -> None:
+    a, _ = two_sides()
+    async with running(a):
+        stream, ours = await answered_by(a, an_end(3))
+        flood = [await connected(a) for _ in range(2 * HALF_OPEN_MAX)]
+        await wait_for(lambda: a.dropped("stream_crowded") == HALF_OPEN_MAX + 1)
+        await stream.send_all(all_to_send(ours))
+        await a.until(lambda side: side.opened)
+        for one in (stream, *flood):
+            await one.aclose()
+
+
 async def test_a_recorded_hello_takes_nobodys_place() -> None:
     """A stranger sends a hello of a member again: the stream of that member goes on."""
     a, b = two_sides()
@@ -107,7 +89,7 @@ async def test_a_peer_that_stops_reading_loses_its_stream(monkeypatch: pytest.Mo
     monkeypatch.setattr(link, "STALLED_S", 0.2)
     a, _ = two_sides()
     async with running(a):
-        stream, _ = await open_by_hand(a, 3)
+        stream, ours = await open_by_hand(a, an_end(3))
         async with stream:
             await a.until(lambda side: side.opened)
             for _ in range(12):
@@ -115,6 +97,9 @@ async def test_a_peer_that_stops_reading_loses_its_stream(monkeypatch: pytest.Mo
             await a.until(lambda side: side.closed)
             assert a.closed == ["stream_stalled"]
             assert a.dropped("stream_stalled") == 1
+            rest = ours.receive_bytes(await rest_of(stream), trio.current_time())
+            assert all(isinstance(one, StreamMessage) for one in rest), "no last word in the middle of a frame"
+            assert ours.receive_eof() == [StreamEnded(GONE)]
 
 
 async def test_a_slow_reader_keeps_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +107,7 @@ async def test_a_slow_reader_keeps_its_stream(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(link, "STALLED_S", 0.5)
     a, _ = two_sides()
     async with running(a):
-        stream, ours = await open_by_hand(a, 3)
+        stream, ours = await open_by_hand(a, an_end(3))
         async with stream:
             await a.until(lambda side: side.opened)
             for _ in range(4):
@@ -141,6 +126,7 @@ async def test_a_slow_reader_keeps_its_stream(monkeypatch: pytest.MonkeyPatch) -
 PROCESS = """
 import sys, trio
 from gossipreg.model import Address
+from tests.daemon.streams.by_hand import answered_by, connected, open_by_hand, rest_of
 from tests.daemon.streams.members import Book, StreamSide, running
 from tests.streams.ends import an_end
 
@@ -180,7 +166,7 @@ async def test_a_killed_process_is_told_and_its_successor_takes_over() -> None:
 async def test_bytes_changed_on_the_way_end_the_stream() -> None:
     a, _ = two_sides()
     async with running(a):
-        stream, ours = await open_by_hand(a, 3)
+        stream, ours = await open_by_hand(a, an_end(3))
         async with stream:
             await a.until(lambda side: side.opened)
             frame = bytearray(b"\x00\x20" + bytes(32))
