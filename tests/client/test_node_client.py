@@ -241,6 +241,44 @@ def test_the_server_of_the_manual_is_found_with_its_load(project: Project, socke
     assert project.run(blocks("http") + ask, GOSSIPREG_SOCKET=socket) == "hello in_flight=1\n"
 
 
+def test_opentelemetry_collects_the_counters(project: Project, socket: str) -> None:
+    project.need("@opentelemetry/api@1", "@opentelemetry/sdk-metrics@1")
+    said = project.run(
+        """
+        import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
+        import { connect } from "gossipreg";
+        import { observe } from "gossipreg/otel";
+        class Reader extends MetricReader { async onForceFlush() {} async onShutdown() {} }
+        const reader = new Reader();
+        const meter = new MeterProvider({ readers: [reader] }).getMeter("test");
+        const registry = await connect();
+        await registry.register({ name: "web", port: 1, address: "127.0.0.1" });
+        await registry.service("web").wait(1);
+        for (let times = 0; times < 2; times++) observe(registry, meter);
+        const fails = [() => observe({}, meter), () => observe(registry, {})];
+        for (const fail of fails) try { fail(); } catch (error) { console.log(error.code); }
+        await registry.service("web").call(() => 1);
+        await registry.service("Web").configure({ policy: "random" }).call(() => 1);
+        const pick = registry.service("web").pick();
+        async function show() {
+          const { resourceMetrics, errors } = await reader.collect();
+          const points = resourceMetrics.scopeMetrics.flatMap(({ metrics }) => metrics)
+            .map(({ descriptor, dataPoints }) => [descriptor.name.replace("gossipreg.client.", ""), dataPoints])
+            .filter(([, points]) => points.some(({ value }) => value));
+          for (const [name, [{ value, attributes }, ...more]] of points)
+            console.log(name, value, attributes["gossipreg.service"], more.length, errors.length);
+        }
+        await show();
+        pick.end();
+        registry.close();
+        """,
+        GOSSIPREG_SOCKET=socket,
+    )
+    counted = {"picks": 3, "successes": 2, "calls": 2, "attempts": 2, "calls_succeeded": 2, "in_flight": 1}
+    lines = sorted(f"{name} {value} web 0 0" for name, value in counted.items())
+    assert sorted(said.splitlines()) == sorted([*lines, "bad_params", "bad_params"])
+
+
 def test_types_fit_the_manual_and_refuse_what_is_wrong(project: Project) -> None:
     project.need("typescript@5", "@types/node@20")
     (project.folder / "manual.mts").write_text(

@@ -28,6 +28,9 @@ export class Registry {
   private constructor();
   /** The service of this name; names are compared in lower case. It asks nothing yet; the first lookup does. */
   service(name: string, options?: ServiceOptions): Service;
+  /** Those that `service` has given out. */
+  services(): Service[];
+  readonly isClosed: boolean;
   /**
    * Call `callback` with the passing instances now, if they are known, and after each change; also when the snapshot
    * becomes stale, or confirmed again. Returns what ends it.

@@ -6,7 +6,7 @@
 //
 // The map, from the lowest: errors, given, unknown-options, clock, names, sorted, instance, snapshot; socket-path and
 // sidecar (the local socket); picking/ (who gets a request, pure); watching/ (snapshots that follow the sidecar);
-// picker, service; calling/ (requests); attachment; registry.
+// picker, service; calling/ (requests); attachment; registry; otel (metrics, `gossipreg/otel`).
 
 import { Registry } from "./registry.mjs";
 

@@ -39,7 +39,7 @@ export class Picker {
   follow() {
     const { known } = this.#source;
     if (known !== this.#snapshot) {
-      if (this.#snapshot === null) this.core = new Resilience(this.#source.name, this.#options(), Math.random);
+      if (this.#snapshot === null) this.#begin();
       this.#snapshot = known;
       this.core.balancer.update(known.all, monotonic());
     }
@@ -48,6 +48,13 @@ export class Picker {
       this.#callersSnapshot = callers;
       this.core.balancer.setCallers(callers === null ? new Map() : membersByZone(callers));
     }
+  }
+
+  /** The zone is known now. What was counted stays: metrics only grow. */
+  #begin() {
+    const { counters } = this.core.balancer;
+    this.core = new Resilience(this.#source.name, this.#options(), Math.random);
+    Object.assign(this.core.balancer.counters, counters);
   }
 }
 

@@ -78,6 +78,15 @@ export class Registry {
     return service;
   }
 
+  /** Those that `service` has given out. */
+  services() {
+    return [...this.#services.values()];
+  }
+
+  get isClosed() {
+    return this.#link.isClosed;
+  }
+
   /** Call `callback(instances, snapshot)` with the passing instances now, if they are known, and after each change;
    * also when the snapshot becomes stale, or confirmed again. What it throws is warned of. Returns what ends it. */
   watch(name, callback, options = {}) {

@@ -175,6 +175,11 @@ export class Service {
     return this.#picker;
   }
 
+  /** The picking cores of all settings that requests were made under. */
+  get pickers() {
+    return [...this.#pickers.values()];
+  }
+
   // -------------------------------------------------------------------------------------------------------------------
 
   /** Throws NotSynced, TooStale, Refused if `snapshot` would. */

@@ -3,6 +3,7 @@
 import http from "node:http";
 import { connect, NoInstance, type Instance, type Snapshot } from "gossipreg";
 import { loadMiddleware, withLoad } from "gossipreg/load";
+import { observe } from "gossipreg/otel";
 
 const registry = await connect({ timeoutMs: 100, maxStaleMs: null, tls: { ca: "x" } });
 const found: readonly Instance[] = await registry.service("billing", { tags: ["v2"] }).lookup();
@@ -23,6 +24,8 @@ found[0].port = 1;
 found.push(found[0]);
 // @ts-expect-error: a policy that does not exist
 registry.service("billing").configure({ policy: "nearest" });
+// @ts-expect-error: a meter is needed
+observe(registry);
 // @ts-expect-error: a service has a name
 await registry.register({ port: 1 });
 // @ts-expect-error: the fallback of fetch is a name

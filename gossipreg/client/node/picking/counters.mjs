@@ -36,6 +36,9 @@ export const COUNTERS = [
   "breaker_probes",
 ];
 
+/** What `stats()` shows beside the counters, as it is now. */
+export const GAUGES = ["in_flight", "ejected"];
+
 export function newCounters() {
   return Object.fromEntries(COUNTERS.map((name) => [name, 0]));
 }
