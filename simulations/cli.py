@@ -128,13 +128,16 @@ def balance_(runs: int, jobs: int, short: bool, out: Path | None) -> int:
     kinds = [(row, policy, row.case(base, policy)) for row in ROWS for policy in POLICIES if row.has(policy)]
     cases = [at_seed(case, number) for _, _, case in kinds for number in range(runs)]
     progress = Progress(len(cases))
+    found: list[table.Run] = []
     with _local(min(jobs, len(cases))) as workers:
-        found = list(sweeps.outcomes(workers, "balance", cases, progress))
+        for outcome in sweeps.outcomes(workers, "balance", cases, progress):
+            if not outcome.good:
+                progress.clear()
+                click.echo(outcome.crashed or str(outcome.failed), err=True)
+                return FAILED
+            found.append(table.run_of(outcome.figures))
     progress.clear()
-    if failed := [outcome for outcome in found if not outcome.good]:
-        click.echo(failed[0].crashed or str(failed[0].failed), err=True)
-        return FAILED
-    each = iter(table.run_of(outcome.figures) for outcome in found)
+    each = iter(found)
     by_kind = {(row, policy): [next(each) for _ in range(runs)] for row, policy, _ in kinds}
     click.echo(table.markdown(by_kind), nl=False)
     if out is not None:

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from gossipreg.client.picking.outcomes import Outcome, OutcomeKind
+from simulations import cli
 from simulations.balancing import table
 from simulations.balancing.connections import KEPT_S, Connections
 from simulations.balancing.pickers import Ours
@@ -149,6 +150,17 @@ def test_the_table_has_each_row_and_names_those_that_miss_an_aim() -> None:
     aims = list(table.aims(runs))
     assert aims[1].endswith(f"**missed** by 50 servers, {slow.says}: 2.00")
     assert aims[4] == "shares at most 0.05 from the weights: 0.00 to 0.00, reached"
+
+
+def test_the_command_prints_the_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    groups = ("equal", "mixed", "antagonists", "fails_fast", "cold", "weights")
+    few = tuple(next(row for row in ROWS if row.group == group) for group in groups)
+    for module in (cli, table):
+        monkeypatch.setattr(module, "ROWS", few)
+    assert cli.main(["balance", "--runs", "1", "--short"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"| {row.nodes} | {row.says} |" in text for row in few)
+    assert text.count("\n- ") == 5  # the aims
 
 
 class Bench:
