@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 UNIX_TABLE = Path("/proc/net/unix")
+KINDS = ("pipe:", "anon_inode:[eventfd]", "anon_inode:[eventpoll]")
 ZOMBIE_LOOKS = 10
 """A child that has ended may be a zombie until its parent comes to it, but not in so many looks in a row."""
 
 
 class Holdings(NamedTuple):
     registry: int
-    """Descriptors of the kinds that a registry has: unix sockets, eventfd, epoll. Servers have a steady number."""
+    """Descriptors of the kinds that a registry has: unix sockets and `KINDS`. Servers have a steady number."""
     others: int
     """All other descriptors."""
     threads: int
@@ -67,7 +68,7 @@ def holdings(pid: int, unix_inodes: frozenset[str]) -> Holdings | None:
                 target = os.readlink(entry.path)
             except OSError:
                 continue  # closed just now
-            of_registry = target in ("anon_inode:[eventfd]", "anon_inode:[eventpoll]") or target in unix_inodes
+            of_registry = target.startswith(KINDS) or target in unix_inodes
             registry, others = registry + of_registry, others + (not of_registry)
         return Holdings(registry, others, len(os.listdir(f"/proc/{pid}/task")))
     except OSError:

@@ -1,14 +1,14 @@
-"""How many cores the other programs of this machine take, second by second: what they take, nobody who is judged has.
+"""How many cores the other programs of this machine take, and how many are idle, second by second.
 
-The machine's time that is not idle (`/proc/stat`, with what its hypervisor gave to others), less the time of this
-process and all that it started.
+Others: the machine's time that is not idle (`/proc/stat`, with what its hypervisor gave to others), less the time of
+this process and all that it started. If nothing is idle, what is slow has waited for a core.
 """
 
 import os
 import threading
 from pathlib import Path
 from time import monotonic
-from typing import Self
+from typing import NamedTuple, Self
 
 from scripts.checks.client.holdings import descendants
 
@@ -16,13 +16,19 @@ EVERY_S = 0.5
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+class Cores(NamedTuple):
+    at: float
+    """The end of the time that this is about."""
+    others: float
+    idle: float
+
+
 class OtherPrograms:
     """A context manager: the thread that looks."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
-        self._noted: list[tuple[float, float]] = []
-        """(when, how many cores since the time before)"""
+        self._noted: list[Cores] = []
         self._thread = threading.Thread(target=self._note, daemon=True)
 
     def __enter__(self) -> Self:
@@ -34,25 +40,23 @@ class OtherPrograms:
         self._thread.join()
 
     def _note(self) -> None:
-        before, at = _others_s(), monotonic()
+        busy_s, idle_s = _machine_s()
+        own_s, at = _own_s(), monotonic()
         while not self._stop.wait(EVERY_S):
-            others_s, now = _others_s(), monotonic()
-            self._noted.append((now, max(0.0, others_s - before) / (now - at)))
-            before, at = others_s, now
+            now, (busy_now_s, idle_now_s), own_now_s = monotonic(), _machine_s(), _own_s()
+            others_s = busy_now_s - busy_s - (own_now_s - own_s)
+            self._noted.append(Cores(now, max(0.0, others_s) / (now - at), (idle_now_s - idle_s) / (now - at)))
+            busy_s, idle_s, own_s, at = busy_now_s, idle_now_s, own_now_s, now
 
-    def cores(self, began: float, ended: float) -> list[float]:
-        """How many cores they took in each part of this time."""
-        return [cores for at, cores in self._noted if began <= at <= ended]
-
-
-def _others_s() -> float:
-    return _machine_s() - _own_s()
+    def cores(self, began: float, ended: float) -> list[Cores]:
+        """How many cores they took, and how many were idle, in each part of this time."""
+        return [cores for cores in self._noted if began <= cores.at <= ended]
 
 
-def _machine_s() -> float:
-    """The CPU time of all programs since the start of the machine."""
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, _fields(Path("/proc/stat"))[1:9])
-    return (user + nice + system + irq + softirq + steal) / TICKS
+def _machine_s() -> tuple[float, float]:
+    """The CPU time of all programs since the start of the machine, and the idle time."""
+    user, nice, system, idle, iowait, irq, softirq, steal = map(int, _fields(Path("/proc/stat"))[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS, (idle + iowait) / TICKS
 
 
 def _own_s() -> float:

@@ -19,7 +19,7 @@ from time import monotonic, sleep
 from scripts.checks.client.holdings import descendants
 from scripts.checks.client.hosts import Program, World
 from scripts.checks.client.judge import Judge, reasons, table
-from scripts.checks.client.others import OtherPrograms
+from scripts.checks.client.others import Cores, OtherPrograms
 from scripts.checks.client.records import Record, RecordReader
 from scripts.checks.client.stacks import ask_stacks
 from scripts.tools.figures import markdown, percentile
@@ -178,7 +178,7 @@ class _Run:
             self._result.faults.append("no order was answered")
             return
         p99, quiet_p99 = (percentile([one.seconds for one in found], 0.99) or 0.0 for found in (during, quiet))
-        taken = _mean(self._others.cores(quiet_to, monotonic()))
+        taken = _mean([cores.others for cores in self._others.cores(quiet_to, monotonic())])
         if self._size.judge_p99 and p99 > P99_TIMES * quiet_p99:
             self._result.faults.append(
                 f"the p99 of the outages is {1000 * p99:.0f} ms, more than {P99_TIMES:g} times that of the quiet, "
@@ -199,7 +199,7 @@ class _Run:
     def _by_outage(self, records: list[Record], slow_s: float) -> str:
         """Which orders make the p99: by the kind of outage that was the last to begin when they ended."""
         by_kind: dict[str, list[Record]] = {"quiet": []}
-        cores: dict[str, list[float]] = {"quiet": self._others.cores(0.0, self._done[0].began)}
+        cores: dict[str, list[Cores]] = {"quiet": self._others.cores(0.0, self._done[0].began)}
         ends = [*(outage.began for outage in self._done[1:]), float("inf")]
         by_kind |= {outage.kind: [] for outage in self._done}
         for outage, end in zip(self._done, ends, strict=True):
@@ -211,15 +211,16 @@ class _Run:
         rows = [_outage_row(kind, times[kind], found, slow_s, cores[kind]) for kind, found in by_kind.items()]
         slow_title = f"above {1000 * slow_s:.0f} ms"
         titles = ["after", "times", "orders", slow_title, "of them sent again", "p99 ms", "longest ms"]
-        return markdown([*titles, "cores taken by others: mean", "most"], rows)
+        return markdown([*titles, "cores of others", "idle: mean", "least"], rows)
 
 
-def _outage_row(kind: str, times: int, found: list[Record], slow_s: float, cores: list[float]) -> list[str]:
+def _outage_row(kind: str, times: int, found: list[Record], slow_s: float, cores: list[Cores]) -> list[str]:
     slow = [one for one in found if one.seconds > slow_s]
     cells = [times or "", len(found), len(slow), sum(one.attempts > 1 for one in slow)]
     seconds = [one.seconds for one in found]
     times_ms = [f"{1000 * (percentile(seconds, part) or 0.0):.0f}" for part in (0.99, 1.0)]
-    taken = [f"{figure:.1f}" for figure in (_mean(cores), max(cores, default=0.0))]
+    idle = [one.idle for one in cores]
+    taken = [f"{figure:.1f}" for figure in (_mean([one.others for one in cores]), _mean(idle), min(idle, default=0.0))]
     return [kind, *map(str, cells), *times_ms, *taken]
 
 
