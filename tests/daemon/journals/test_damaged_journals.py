@@ -2,15 +2,20 @@
 otherwise, is lost, and the others go on."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipreg.daemon.journals.opening import open_journals
 from gossipreg.daemon.journals.results import StoreOpened
 from gossipreg.daemon.journals.tables import JOURNALS
-from tests.daemon.journals.images import WAL, by_journal, copy_files, look_into, memory_folder
+from gossipreg.journal.effects import WriteJournal
+from gossipreg.model import NodeId
+from tests.daemon.journals.images import WAL, by_journal, copy_files, look_into, memory_folder, opened
+from tests.daemon.journals.test_journals_that_went_back import A, B, R, S, begun, entry
 from tests.daemon.journals.writes import RandomWrites
 from tests.journal.stored import Disk
 
@@ -114,3 +119,31 @@ def test_pages_that_were_never_written_give_no_wrong_entry(
         found = look_into(folder)
         nothing_wrong(found, writes.disk)
         assert by_journal(look_into(folder)) == by_journal(found)
+
+
+@pytest.mark.parametrize("what", ["entry", "record"])
+def test_a_row_that_stayed_as_it_was_before_is_noticed(what: str, tmp_path: Path) -> None:
+    """The page with a row was not written: the row is sound, and is not the last one at its place."""
+    first, second = b"first" * 100, b"other" * 100
+    with opened(tmp_path) as (database, _):
+        database.write([begun(A, R), begun(B, S), kept(what, first)])
+    old = (tmp_path / JOURNALS).read_bytes()
+    with opened(tmp_path) as (database, _):
+        database.write([replace(kept(what, second), truncate_after=0 if what == "entry" else None)])
+    raw = bytearray((tmp_path / JOURNALS).read_bytes())
+    at = raw.index(second) // PAGE_BYTES * PAGE_BYTES
+    assert first in old[at : at + PAGE_BYTES]
+    raw[at : at + PAGE_BYTES] = old[at : at + PAGE_BYTES]
+    (tmp_path / JOURNALS).write_bytes(raw)
+    found = look_into(tmp_path)
+    assert [one.journal for one in found.replicas] == [B]
+    assert [one.reason.split(" that was written ")[0] for one in found.lost] == [
+        {"entry": "an entry", "record": "a record"}[what] + " is not the last one"
+    ]
+
+
+def kept(what: str, data: bytes) -> WriteJournal:
+    """A write that has this data in an entry, or in a record."""
+    if what == "entry":
+        return entry(A, R, 1, data)
+    return WriteJournal(1, A, R, NodeId(b"o" * 16), records=((b"key", data),))

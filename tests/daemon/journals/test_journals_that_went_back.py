@@ -2,20 +2,21 @@
 
 import os
 import shutil
-import sqlite3
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from gossipreg.daemon.journals.noted import NOTED, SLOT_BYTES
+from gossipreg.daemon.journals.forms import ReplicaSummary
+from gossipreg.daemon.journals.noted import NOTED, SLOT_BYTES, NoteFile
 from gossipreg.daemon.journals.opening import open_journals
 from gossipreg.daemon.journals.results import StoreOpened
 from gossipreg.daemon.journals.tables import JOURNALS
-from gossipreg.errors import CannotStart, CannotStartYet
+from gossipreg.daemon.journals.writing import JournalWriter
 from gossipreg.journal.effects import LogBase, RemoveJournal, WriteJournal
 from gossipreg.journal.model import START, Ballot, Configuration, JournalId, LogEntry, ReplicaId
 from gossipreg.model import NodeId
-from tests.daemon.journals.images import WAL, copy_files, look_into, memory_folder, opened
+from tests.daemon.journals.images import WAL, copy_files, look_into, opened
 
 A, B = (JournalId(letter * 16) for letter in (b"a", b"b"))
 R, S = (ReplicaId(letter * 16) for letter in (b"r", b"s"))
@@ -144,62 +145,23 @@ def test_a_replacement_that_was_interrupted_is_completed(step: str, tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {JOURNALS, NOTED}
 
 
-def changed_by(folder: Path, *statements: str) -> bytes:
-    """The database's bytes after somebody else ran these."""
-    database = sqlite3.connect(folder / JOURNALS, isolation_level=None)
-    for statement in statements:
-        database.execute(statement)
-    database.close()
-    return (folder / JOURNALS).read_bytes()
+def test_a_new_replica_is_noted_on_the_disk_before_it_begins(tmp_path: Path) -> None:
+    done: list[str] = []
+    sync, commit = NoteFile.sync, JournalWriter.commit
 
+    def synced(file: NoteFile) -> None:
+        done.append("sync")
+        sync(file)
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    fill(tmp_path)
-    content = changed_by(tmp_path, "UPDATE store SET layout = 99", "PRAGMA user_version = 99")
-    with pytest.raises(CannotStart, match=r"journals\.db was written by a newer version \(format 99\): run that one"):
-        open_journals(tmp_path)
-    assert (tmp_path / JOURNALS).read_bytes() == content
-    assert {path.name for path in tmp_path.iterdir()} == {JOURNALS, NOTED}
+    def committed(writer: JournalWriter) -> dict[int, ReplicaSummary]:
+        done.append("commit")
+        return commit(writer)
 
-
-def test_a_damaged_version_is_not_taken_for_a_newer_one(tmp_path: Path) -> None:
-    fill(tmp_path)
-    changed_by(tmp_path, "PRAGMA user_version = 99")
-    found = look_into(tmp_path)
-    assert found.fault == "its format is 99"
-    assert lost(found).keys() == {A, B}
-
-
-def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
-    content = changed_by(tmp_path, "CREATE TABLE recipes (name TEXT)")
-    with pytest.raises(CannotStart, match="is the database of another program: choose another --data-dir"):
-        open_journals(tmp_path)
-    assert (tmp_path / JOURNALS).read_bytes() == content
-
-
-def test_two_processes_cannot_use_it_at_the_same_time(tmp_path: Path) -> None:
-    with opened(tmp_path), pytest.raises(CannotStartYet, match="database is locked"):
-        open_journals(tmp_path)
-
-
-def test_its_files_are_for_their_user_alone(tmp_path: Path) -> None:
-    with opened(tmp_path):
-        assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(
-            (JOURNALS, WAL, NOTED), 0o600
-        )
-
-
-def test_space_that_is_free_goes_back_to_the_file_system() -> None:
-    with memory_folder() as folder, opened(folder) as (database, _):
-        database.write([begun(A, R), begun(B, S)])
-        for index in range(1, 201):
-            database.write([entry(A, R, index, bytes(200_000))])
-            database.tidy()
-        database.write([RemoveJournal(A, R)])
-        before = (folder / JOURNALS).stat().st_size
-        for index in range(1, 300):
-            database.write([entry(B, S, index, bytes(50_000))])
-            database.tidy()
-        assert before > 40_000_000
-        assert (folder / JOURNALS).stat().st_size < before - 4_000_000
-        assert (folder / WAL).stat().st_size < 10_000_000
+    with (
+        opened(tmp_path) as (database, _),
+        patch.object(NoteFile, "sync", synced),
+        patch.object(JournalWriter, "commit", committed),
+    ):
+        for write in (begun(A, R), entry(A, R, 1), begun(B, S)):
+            database.write([write])
+    assert done == ["sync", "commit", "commit", "sync", "commit"]
