@@ -20,12 +20,22 @@ PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 400
 PURE = (
     *("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "timers", "config", "wire"),
-    *("journal", "streams", "core"),
+    *("journal", "streams", "events", "core"),
 )
 
 MAPPED = (
     *("client", "client/picking", "client/watching", "client/adapters"),
-    *("journal", "streams", "core", "core/table", "daemon", "daemon/checks", "daemon/journals", "daemon/streams"),
+    *(
+        "journal",
+        "streams",
+        "events",
+        "core",
+        "core/table",
+        "daemon",
+        "daemon/checks",
+        "daemon/journals",
+        "daemon/streams",
+    ),
     *("gateway/dns", "gateway/http", "net"),
 )
 """Folders whose map names all their files."""
