@@ -116,7 +116,7 @@ class AsyncService:
         hedge: bool = False,
         key: str | None = None,
         attempts: int = 3,
-        depth: int = 1,
+        depth: int | None = None,
     ) -> T:
         """As `Service.call`, with an `fn` and a `fallback` that are awaited, and cancelled when their time is over.
         `hedge`: if an attempt of an idempotent call takes longer than 95 % of all do, send a second one to another

@@ -1,7 +1,7 @@
 """What follows a call whose attempts have all failed: another service, or a function of the program.
 
 A fallback is a retry: it has what is left of the deadline, and the servers that it asks are told that it is one. So a
-function runs as if it served a retry (`incoming.py`): calls that it makes through an adapter know both.
+function runs as if it served a retry (`incoming.py`): calls that it makes through the registry know both.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ class FallbackLimits:
 
     @contextmanager
     def obeyed(self) -> Iterator[None]:
-        """Calls that are made in this block, through an adapter, obey it too."""
+        """Calls that are made in this block obey it too."""
         token = INCOMING.set(IncomingRequest(self._number, self.deadline))
         try:
             yield

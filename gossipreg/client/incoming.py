@@ -1,5 +1,6 @@
 """The request that this program serves right now, as far as its own calls have to know it: is it a retry, and for how
-long does its caller wait? `load_middleware.py` sets it, the adapters read it. Each thread and each task has its own.
+long does its caller wait? `load_middleware.py` sets it; calls and adapters read it. Each thread and each task has its
+own.
 """
 
 from contextvars import ContextVar

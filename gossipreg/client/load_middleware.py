@@ -5,8 +5,8 @@
 
 Each answer gets the header `gossipreg-load: in_flight=N`: the requests that this process serves, that one included.
 Clients that pick adaptively send less to a process that has much. `Gossipreg-Attempt` and `Gossipreg-Timeout-Ms` of the
-request hold for the calls that this program makes for it through an adapter: no retry of a retry, and no longer
-deadline than the caller's own.
+request hold for the calls that this program makes for it, by `call` or through an adapter: no retry of a retry, and no
+longer deadline than the caller's own.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping

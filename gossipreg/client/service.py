@@ -11,6 +11,7 @@ from typing import NamedTuple, Self, TypeVar
 from gossipreg.client.calling import attempted, keep, run_call
 from gossipreg.client.checks import check_callable, check_count, check_number, check_text
 from gossipreg.client.fallback import FallbackLimits, of_limits
+from gossipreg.client.incoming import INCOMING
 from gossipreg.client.instance import Instance
 from gossipreg.client.picked import PickedInstance, SinglePick
 from gossipreg.client.picker import Picker
@@ -21,7 +22,7 @@ from gossipreg.client.watching.feed import ServiceFeed
 from gossipreg.client.watching.link import SidecarLink
 from gossipreg.client.watching.waiters import wait_until
 from gossipreg.client.watching.watcher import WATCHER
-from gossipreg.errors import BadParams, ChooseSocket, NotSynced, Refused, TooStale
+from gossipreg.errors import BadParams, ChooseSocket, DeadlineExceeded, NotSynced, Refused, TooStale
 
 T = TypeVar("T")
 
@@ -167,7 +168,7 @@ class Service:
         hedge: bool = False,
         key: str | None = None,
         attempts: int = 3,
-        depth: int = 1,
+        depth: int | None = None,
     ) -> T:
         """Call `fn(instance)`, again at another instance where that is allowed, and return its result.
 
@@ -176,7 +177,7 @@ class Service:
         service for the same `fn`, or a function, for when all attempts failed; the rule of retries holds for it too. A
         function that needs an argument gets what it has to obey (FallbackLimits).
         `attempts`: the most requests that are sent. `depth`: of the request that this program serves itself, from
-        `Gossipreg-Attempt`.
+        `Gossipreg-Attempt`; None: as `load_middleware` says, which bounds the deadline too.
 
         Raises what the last attempt raised, or what `pick` raises, or DeadlineExceeded. `hedge` is for
         `gossipreg.aio`: a thread cannot be cancelled.
@@ -224,12 +225,21 @@ class Service:
         """The picking cores of all settings that requests were made under."""
         return tuple(self._pickers.values())
 
-    @staticmethod
-    def call_options(idempotent: bool, deadline: float, attempts: int, hedge: bool, depth: int) -> CallOptions:
-        """Raises BadParams."""
+    def call_options(
+        self, idempotent: bool, deadline: float, attempts: int, hedge: bool, depth: int | None
+    ) -> CallOptions:  # fmt: skip
+        """The request that this program serves bounds the deadline, and is the depth if that is None. Raises BadParams,
+        and DeadlineExceeded if nobody waits for that request any more."""
         check_number("deadline", deadline, "the seconds that all attempts may take")
         check_count("attempts", attempts, "the most requests that are sent")
+        served = INCOMING.get()
+        if depth is None:
+            depth = served.depth
         check_count("depth", depth, "the Gossipreg-Attempt of the request that this program serves")
+        if served.deadline is not None and (left_s := served.deadline - monotonic()) < deadline:
+            if left_s <= 0:
+                raise DeadlineExceeded(f"{self.name} is not called: the caller of this program waits no longer")
+            deadline = left_s
         try:
             return CallOptions(deadline, idempotent, attempts, hedge, depth)
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from time import monotonic
 from weakref import ref
 
 import pytest
@@ -11,6 +12,7 @@ from gossipreg.client.incoming import INCOMING, NOT_SERVING, IncomingRequest
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
+from gossipreg.errors import DeadlineExceeded
 from tests.client.talking_sidecar import TalkingSidecar, at
 
 BOUND_S = 30.0
@@ -140,3 +142,33 @@ def test_an_error_leaves_no_circle_behind(web: Service, registry: Registry) -> N
         assert [one() for one in kept] == [None] * 6
     finally:
         gc.enable()
+
+
+def test_a_call_for_a_served_request_obeys_it(web: Service) -> None:
+    seen: list[PickedInstance] = []
+
+    def request(instance: PickedInstance) -> None:
+        seen.append(instance)
+        raise ConnectionResetError("gone")
+
+    token = INCOMING.set(IncomingRequest(2, monotonic() + BOUND_S))
+    try:
+        with pytest.raises(ConnectionResetError):
+            web.call(request, idempotent=True, deadline=10 * BOUND_S)
+        assert [one.headers()["Gossipreg-Attempt"] for one in seen] == ["2"]
+        assert seen[0].timeout_s <= BOUND_S
+        with pytest.raises(ConnectionResetError):
+            web.call(request, idempotent=True, depth=1, attempts=2)
+        assert len(seen) == 3
+    finally:
+        INCOMING.reset(token)
+
+
+def test_nothing_is_called_for_a_caller_that_has_gone(web: Service) -> None:
+    token = INCOMING.set(IncomingRequest(1, 0.0))
+    try:
+        with pytest.raises(DeadlineExceeded, match="web is not called: the caller of this program waits no longer"):
+            web.call(gone)
+    finally:
+        INCOMING.reset(token)
+    assert web.stats()["calls"] == 0

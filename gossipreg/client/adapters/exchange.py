@@ -9,14 +9,13 @@ that the program gets is in flight until `BodyInFlight.end`: when its body is dr
 
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
-from time import monotonic, time
+from time import time
 from typing import Any, NamedTuple, TypeVar
 
 from gossipreg.client import aio_calling, calling
 from gossipreg.client.adapters.options import AdapterOptions, chosen_options, split_options
 from gossipreg.client.aio import AsyncService
 from gossipreg.client.fallback import FallbackLimits
-from gossipreg.client.incoming import INCOMING
 from gossipreg.client.loops import within
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.picker import Picker
@@ -25,7 +24,7 @@ from gossipreg.client.picking.outcomes import FAILURE, NEUTRAL, SUCCESS, status_
 from gossipreg.client.picking.retry_after import retry_after_untrusted
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
-from gossipreg.errors import BadParams, DeadlineExceeded
+from gossipreg.errors import BadParams
 
 R = TypeVar("R")
 SUFFIX = ".service"
@@ -68,10 +67,6 @@ class Exchange:
         """`request`: that of the library. `can_resend`: its body can be sent a second time. Raises BadParams, and
         DeadlineExceeded if the request that this program serves has nobody who waits for it."""
         chosen = chosen_options(adapter.options, adapter.can_cancel)
-        depth, until = INCOMING.get()
-        deadline_s = chosen.deadline if until is None else min(chosen.deadline, until - monotonic())
-        if until is not None and deadline_s <= 0:
-            raise DeadlineExceeded(f"{name} is not called: the caller of this program waits no longer")
         idempotent = known.is_idempotent(method, headers) if chosen.idempotent is None else chosen.idempotent
         self.hedge = chosen.hedge
         self._registry = adapter.registry
@@ -80,7 +75,7 @@ class Exchange:
         self._key = chosen.key_of(request)
         self._fallback = chosen.fallback
         self._options = self._service.call_options(
-            idempotent and can_resend, deadline_s, chosen.attempts, chosen.hedge, depth
+            idempotent and can_resend, chosen.deadline, chosen.attempts, chosen.hedge, None
         )
 
     def run(self, send: Callable[[PickedInstance, str | None], R], discard: Callable[[R], object]) -> R:
