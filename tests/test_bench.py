@@ -89,6 +89,16 @@ def test_the_row_of_the_journals_store_has_writers_beside_an_fsync(folder: Path)
     assert list(folder.iterdir()) == []
 
 
+def test_the_row_of_streams_has_rates_and_an_idle_stream(folder: Path) -> None:
+    ended = bench(folder, "streams", "--reps", "20", "--json")
+    assert ended.returncode == 0, ended.stderr
+    line = json.loads(ended.stdout)
+    assert (line["row"], line["n"], line["reps"], line["lost"]) == ("streams", 2, 20, 0)
+    assert line["appends_a_second"] > 0
+    assert line["idle_bytes_a_second"] in (0, None)
+    assert list(folder.iterdir()) == []
+
+
 def test_a_row_of_real_sidecars_is_a_line_of_json(folder: Path) -> None:
     ended = bench(folder, "update", "--n", "3", "--reps", "1", "--json")
     assert ended.returncode == 0, ended.stderr

@@ -28,7 +28,7 @@ from gossipreg.streams.stream_seal import (
     StreamDirection,
     in_ring,
 )
-from gossipreg.streams.values import StreamClass, StreamFault, StreamMember, StreamSelf
+from gossipreg.streams.values import BY_PEER, GONE, KEY_LEFT, WORN, StreamClass, StreamFault, StreamMember, StreamSelf
 from gossipreg.wire.seal import Keyring
 
 HANDSHAKE_S = 5.0
@@ -69,22 +69,13 @@ class StreamMessage:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """Nothing more comes. `reason` is a name of `drops.py`, or one of ENDS if nobody is at fault."""
+    """Nothing more comes. `reason` is a name of `drops.py`, or one of ENDS (`values.py`) if nobody is at fault."""
 
     reason: str
     detail: str = ""
 
 
 StreamEvent = StreamAsked | StreamIsOpen | StreamMessage | StreamEnded
-
-WORN, KEY_LEFT, GONE, BY_PEER = "worn", "key_left", "gone", "by_peer"
-ENDS = {
-    WORN: "it was a day old, or had used up its frames",
-    KEY_LEFT: "its key left the ring",
-    GONE: "its connection ended",
-    BY_PEER: "the other end said so",
-}
-"""Why a stream ends without a fault. The daemon's streams have more of them."""
 
 
 class StreamConnection:

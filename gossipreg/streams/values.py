@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from gossipreg import drops
 from gossipreg.model import PROTOCOL, BootId, NodeId, ProtocolRange
 
 
@@ -17,6 +18,30 @@ class StreamClass(IntEnum):
     """Events on their way to subscribers; the receiver grants credits for them."""
     STATE = 4
     """Pieces of the state of a journal, for a replica that is far behind."""
+
+
+WORN, KEY_LEFT, GONE, BY_PEER, STOPPED = "worn", "key_left", "gone", "by_peer", "stopped"
+ENDS = {
+    WORN: "it was a day old, or had used up its frames",
+    KEY_LEFT: "its key was taken out of the keys of the cluster",
+    GONE: "the connection ended: the other process ended, or the network failed",
+    BY_PEER: "the other end closed it",
+    STOPPED: "the sidecar at one end stopped",
+    "idle": "it was not used, and another stream needed its place",
+    "crossed": "both members opened one at the same time, and the other one stayed",
+    "replaced": "a newer stream of the same member took its place",
+    "crowded": "it had not proven anything, and too many others came",
+    "no_address": "the member has announced no address",
+    "off_loopback": "the member is on another machine, and without a key streams are for this machine only",
+    "connect_timeout": "nothing answered: a firewall may let UDP through, and not TCP",
+    "ECONNREFUSED": "nothing listens on TCP there: an earlier release, or one that takes no streams",
+}
+"""Why a stream ends, or does not open, though nobody broke a rule; what does break one is in `drops.py`."""
+
+
+def meaning_of_end(reason: str) -> str:
+    """What a reason says to a person; empty where it is the name of another system error, or of a newer member."""
+    return ENDS.get(reason) or drops.meaning(reason)
 
 
 @dataclass(frozen=True, slots=True)

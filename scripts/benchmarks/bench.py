@@ -31,7 +31,7 @@ from inspect import getdoc
 from textwrap import fill
 from typing import Any
 
-from scripts.benchmarks import client_rows, fan_out, journal_store, rows, sidecar_rows
+from scripts.benchmarks import client_rows, fan_out, journal_store, rows, sidecar_rows, stream_rows
 from scripts.benchmarks.cluster import Cluster, Failed
 from scripts.benchmarks.memberlist import MemberlistCluster
 from scripts.benchmarks.run import Figures, Run
@@ -56,11 +56,12 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "massjoin": (sidecar_rows.massjoin, 5),
     "partition": (sidecar_rows.partition, 5),
     "journal-store": (journal_store.journal_store, 500),
+    "streams": (stream_rows.streams, 2000),
     "stress": (sidecar_rows.stress, 1),
 }
 """Each row with the number of its repetitions if --reps does not give one."""
 PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
-FIXED_N = {"start": [1], "client": [3], "journal-store": [1]}
+FIXED_N = {"start": [1], "client": [3], "streams": [2], "journal-store": [1]}
 N = 32
 LEAST = {"partition": 4, "stress": 4}
 """The least number of members for a row; the others need 2."""

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 from gossipreg.model import ProtocolRange
 from gossipreg.streams import connection, handshake, stream_seal
 from gossipreg.streams.connection import (
-    BY_PEER,
-    GONE,
     HANDSHAKE_S,
-    KEY_LEFT,
     LIFETIME_S,
-    WORN,
     StreamAsked,
     StreamConnection,
     StreamEnded,
@@ -27,7 +23,7 @@ from gossipreg.streams.connection import (
 )
 from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES
 from gossipreg.streams.stream_seal import FrameSealer, StreamDirection, key_for
-from gossipreg.streams.values import StreamClass
+from gossipreg.streams.values import BY_PEER, GONE, KEY_LEFT, WORN, StreamClass
 from gossipreg.wire.seal import Keyring
 from tests.streams.ends import (
     ALICE,

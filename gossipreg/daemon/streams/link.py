@@ -14,8 +14,8 @@ import trio
 
 from gossipreg.net.listening import error_name
 from gossipreg.streams.choice import StreamEnds
-from gossipreg.streams.connection import GONE, StreamConnection, StreamEnded, StreamEvent, StreamIsOpen, StreamState
-from gossipreg.streams.values import StreamClass, StreamFault
+from gossipreg.streams.connection import StreamConnection, StreamEnded, StreamEvent, StreamIsOpen, StreamState
+from gossipreg.streams.values import GONE, STOPPED, StreamClass, StreamFault
 from gossipreg.wire.seal import Keyring
 
 READ_BYTES = 128 * 1024
@@ -70,7 +70,7 @@ class Link:
                     await self._read()
                     nursery.cancel_scope.cancel()
         finally:
-            self._take(self.connection.receive_eof())
+            self.end(STOPPED)
             self._sock.close()
 
     # -- what its owner does -----------------------------------------------------------------------------------------
@@ -155,6 +155,7 @@ class Link:
                     await trio.lowlevel.wait_writable(self._sock)
                 if patience.cancelled_caught:
                     self._fail(StreamFault("stream_stalled", f"nothing was taken for {STALLED_S:g} s"))
+                    await trio.sleep_forever()
             except OSError as error:
                 self._take(self._lost(error))
                 await trio.sleep_forever()

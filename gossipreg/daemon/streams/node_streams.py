@@ -24,10 +24,16 @@ from gossipreg.net.accepting import accept_connections
 from gossipreg.net.addresses import is_loopback
 from gossipreg.net.listening import error_name
 from gossipreg.streams.choice import newer_stays
-from gossipreg.streams.connection import BY_PEER, StreamAsked, StreamConnection, StreamEnded, StreamEvent, StreamIsOpen
-from gossipreg.streams.connection import StreamMessage as ArrivedMessage
+from gossipreg.streams.connection import (
+    StreamAsked,
+    StreamConnection,
+    StreamEnded,
+    StreamEvent,
+    StreamIsOpen,
+    StreamMessage,
+)
 from gossipreg.streams.stream_seal import key_for
-from gossipreg.streams.values import StreamClass, StreamFault, StreamSelf
+from gossipreg.streams.values import BY_PEER, STOPPED, StreamClass, StreamFault, StreamSelf
 from gossipreg.wire.seal import Keyring
 
 STREAMS_MAX = 256
@@ -69,13 +75,20 @@ class NodeStreams:
         self._held_bytes = 0
         self._nursery: trio.Nursery | None = None
 
-    async def run(self, listeners: Sequence[socket.socket]) -> None:
-        """Accept and open streams until cancelled. The listeners stay open."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            for listener in listeners:
-                nursery.start_soon(partial(accept_connections, listener, self._accept, turn=ACCEPT_TURN))
-            await trio.sleep_forever()
+    async def run(
+        self, listeners: Sequence[socket.socket], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Accept and open streams until cancelled; `nursery.start` returns once streams can be opened. The listeners
+        stay open."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                for listener in listeners:
+                    nursery.start_soon(partial(accept_connections, listener, self._accept, turn=ACCEPT_TURN))
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
 
     # -- what its user does ------------------------------------------------------------------------------------------
 
@@ -89,6 +102,9 @@ class NodeStreams:
             link.send(klass, message)
             return
         opening = self._opening.get(node)
+        if self._nursery is None:
+            self.inbox.put(StreamClosed(node, "not_running"))
+            return
         try:
             if opening is None:
                 opening = self._begin(node)
@@ -139,38 +155,45 @@ class NodeStreams:
 
     def _begin(self, node: NodeId) -> Opening:
         """Begin to open a stream. StreamFault if there are too many."""
-        assert self._nursery is not None, "run() has not begun"
+        assert self._nursery is not None
         self._make_room()
         opening = self._opening[node] = Opening(node)
         self._nursery.start_soon(self._guard, partial(self._open_stream, opening))
         return opening
 
     async def _open_stream(self, opening: Opening) -> None:
-        """Try all addresses, once."""
-        node = opening.node
-        with opening.scope:
-            if failed := self._failed.get(node):
-                await trio.sleep_until(failed.at + failed.wait_s)
-            reason = "no_address"
-            for address in self._addresses(node):
-                if self._keyring is None and not is_loopback(address.host):
-                    reason = "off_loopback"
-                    continue
-                try:
-                    with trio.fail_after(CONNECT_S):
-                        sock = await connect(address)
-                except trio.TooSlowError:
-                    reason = "connect_timeout"
-                    continue
-                except OSError as error:
-                    reason = error_name(error)
-                    continue
+        """Try all addresses, once; then the opening is over."""
+        node, reason = opening.node, STOPPED
+        try:
+            with opening.scope:
+                if failed := self._failed.get(node):
+                    await trio.sleep_until(failed.at + failed.wait_s)
+                reason = await self._try_all(opening)
+        finally:
+            if self._opening.get(node) is opening:
+                self._note_failure(node, reason)
+                self._give_up(node, reason)
+
+    async def _try_all(self, opening: Opening) -> str:
+        """Why no address leads to a stream; empty if one is open."""
+        reason = "no_address"
+        await trio.lowlevel.checkpoint()
+        for address in self._addresses(opening.node):
+            if self._keyring is None and not is_loopback(address.host):
+                reason = "off_loopback"
+                continue
+            try:
+                with trio.fail_after(CONNECT_S):
+                    sock = await connect(address)
+            except trio.TooSlowError:
+                reason = "connect_timeout"
+            except OSError as error:
+                reason = error_name(error)
+            else:
                 reason = await self._try(opening, sock)
-                if self._opening.get(node) is not opening:
-                    return
-            await trio.lowlevel.checkpoint()
-            self._note_failure(node, reason)
-            self._give_up(node, reason)
+                if self._opening.get(opening.node) is not opening:
+                    return ""
+        return reason
 
     async def _try(self, opening: Opening, sock: socket.socket) -> str:
         """Open a stream over this connection. Returns why not; once it is open, the opening is over."""
@@ -258,12 +281,12 @@ class NodeStreams:
                 self._asked(link, event)
             case StreamIsOpen():
                 self._opened(link)
-            case ArrivedMessage():
+            case StreamMessage():
                 self._arrived(link, event)
             case StreamEnded():
                 self._ended(link, event)
 
-    def _arrived(self, link: Link, event: ArrivedMessage) -> None:
+    def _arrived(self, link: Link, event: StreamMessage) -> None:
         link.used_at = trio.current_time()
         message = message_untrusted(event.data)
         if message is None:

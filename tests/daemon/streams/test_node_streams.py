@@ -1,7 +1,9 @@
 """Streams between members over real sockets: opened on demand, at most one for two members, never closed in silence."""
 
+import re
 import socket
 from contextlib import ExitStack, closing
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -13,7 +15,8 @@ from gossipreg.daemon.streams.accepting import on_loopback
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamOpened, StreamReceived
 from gossipreg.model import Address
 from gossipreg.net.listening import address_of
-from gossipreg.streams.values import StreamClass
+from gossipreg.streams import values
+from gossipreg.streams.values import ENDS, STOPPED, StreamClass, meaning_of_end
 from gossipreg.wire.seal import Keyring
 from tests.daemon.streams.members import Book, StreamSide, piece, question, running, two_sides, wait_for
 from tests.streams.ends import RING, an_end
@@ -38,6 +41,41 @@ async def test_a_message_opens_a_stream_and_the_answer_uses_it(ring: Keyring | N
             "streams": 1, "streams_opening": 0, "streams_half_open": 0, "streams_failed": 0,
             "streams_held_bytes": 0, "streams.opened": 1,
         }  # fmt: skip
+
+
+async def test_what_is_sent_while_nothing_runs_is_told_as_closed() -> None:
+    a, b = two_sides()
+    a.ask(b, 1)
+    assert a.streams.inbox.receive_nowait() == StreamClosed(b.id, "not_running")
+    async with running(a, b):
+        a.ask(b, 2)
+        await b.until(lambda side: side.numbers == [2])
+    a.ask(b, 3)
+    news = [a.streams.inbox.receive_nowait() for _ in range(2)]
+    assert news == [StreamClosed(b.id, STOPPED), StreamClosed(b.id, "not_running")]
+
+
+async def test_a_sidecar_that_stops_says_so() -> None:
+    a, b = two_sides()
+    async with running(a):
+        async with running(b):
+            a.ask(b, 1)
+            await b.until(lambda side: side.numbers)
+        await a.until(lambda side: side.closed)
+        assert a.closed == [STOPPED]
+
+
+async def test_an_opening_that_fails_by_mistake_is_told_as_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = two_sides()
+    async with running(a, b):
+        with monkeypatch.context() as patched:
+            patched.setattr(a.streams, "_addresses", {}.__getitem__)
+            a.ask(b, 1)
+            await a.until(lambda side: side.closed)
+        assert [where for where, _ in a.bugs] == ["stream"]
+        a.bugs.clear()
+        a.ask(b, 2)
+        await b.until(lambda side: side.numbers == [2])
 
 
 async def test_many_and_large_messages_arrive_in_order() -> None:
@@ -339,6 +377,20 @@ async def test_a_kind_of_a_later_release_is_skipped_and_counted() -> None:
         await b.until(lambda side: side.numbers == [1])
         assert b.streams.counts["streams.unknown_kind"] == 1
         assert b.closed == []
+
+
+def test_every_reason_to_end_a_stream_has_words() -> None:
+    """Those that the sources give, and those that others give over the network."""
+    sources = "".join(
+        path.read_text()
+        for path in [*Path(inbox.__file__).parent.glob("*.py"), *Path(values.__file__).parent.glob("*.py")]
+    )
+    given = set(re.findall(r'(?:\.end|\.abandon)\("(\w+)"\)|reason = "(\w+)"', sources))
+    reasons = {one or other for one, other in given}
+    assert reasons >= {"idle", "crossed", "replaced", "no_address"}
+    assert [reason for reason in reasons if not meaning_of_end(reason)] == []
+    assert all(meaning_of_end(reason) for reason in (*ENDS, "stream_busy", "stream_stalled"))
+    assert meaning_of_end("of tomorrow") == ""
 
 
 async def test_a_bug_of_a_stream_ends_that_stream_alone(monkeypatch: pytest.MonkeyPatch) -> None:

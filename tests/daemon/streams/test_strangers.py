@@ -13,7 +13,8 @@ import trio.testing
 from gossipreg.daemon.streams import link
 from gossipreg.daemon.streams.accepting import HALF_OPEN_MAX
 from gossipreg.streams import connection
-from gossipreg.streams.connection import BY_PEER, GONE, StreamConnection, StreamEnded, StreamMessage
+from gossipreg.streams.connection import StreamConnection, StreamEnded, StreamMessage
+from gossipreg.streams.values import BY_PEER, GONE
 from tests.daemon.streams.by_hand import answered_by, connected, open_by_hand, rest_of
 from tests.daemon.streams.members import GENEROUS_S, Book, StreamSide, piece, running, two_sides, wait_for
 from tests.streams.ends import RING, all_to_send, an_end
