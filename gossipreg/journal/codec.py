@@ -33,6 +33,7 @@ from gossipreg.journal.model import (
     MAX_ENTRY_BYTES,
     REPLICA_ID_BYTES,
     Ballot,
+    Configuration,
     LogEntry,
     Position,
     ReplicaId,
@@ -107,6 +108,12 @@ def _reason(value: object) -> str:
     return value
 
 
+def _configuration(value: object) -> Configuration:
+    if type(value) is not bytes:
+        raise ValueError("a configuration is bytes")
+    return decode_configuration_untrusted(value)
+
+
 def _position_elements(position: Position) -> tuple[object, ...]:
     return *position.ballot, position.index
 
@@ -126,7 +133,7 @@ _NUMBER = _Field(1, _one, _number)
 _FLAG = _Field(1, _one, _flag)
 _BALLOT = _Field(2, tuple, _ballot)
 _POSITION = _Field(3, _position_elements, _position)
-_CONFIGURATION = _Field(1, lambda value: (encode_configuration(value),), decode_configuration_untrusted)
+_CONFIGURATION = _Field(1, lambda value: (encode_configuration(value),), _configuration)
 _REASON = _Field(1, _cut_reason, _reason)
 
 

@@ -165,6 +165,33 @@ def test_any_bytes_are_read_or_refused(kind: int, payload: bytes) -> None:
         assert message is not None
 
 
+anything = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(), st.binary(max_size=20),
+    st.text(max_size=4), st.lists(st.integers(0, 3), max_size=3),
+)  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(messages, st.integers(0, 20), anything)
+def test_any_value_in_place_of_an_element_is_read_or_refused(
+    message: ReplicaMessage, at: int, value: object
+) -> None:  # fmt: skip
+    unpacker = msgpack.Unpacker(use_list=True)
+    unpacker.feed(encode_message(message)[1:])
+    values = list(unpacker)
+    places = [(array, place) for array in values for place in range(len(array))]
+    array, place = places[at % len(places)]
+    array[place] = value
+    with suppress(BadDatagram):
+        decode_message_untrusted(encode_message(message)[:1] + b"".join(map(msgpack.packb, values)))
+
+
+@pytest.mark.parametrize("value", [7, None, "text", [1], True])
+def test_a_configuration_that_is_no_bytes_is_refused(value: object) -> None:
+    install = [JOURNAL, HERE, THERE, 3, HERE, 3, HERE, 4, 0, value, 0, True]
+    assert refused(b"\x07" + msgpack.packb(install)) == "bad_message"
+
+
 @given(messages, st.integers(0, 2**16), st.integers(0, 20), st.binary(max_size=10))
 def test_what_is_near_a_message_is_read_or_refused(
     message: ReplicaMessage, at: int, gone: int, put: bytes
