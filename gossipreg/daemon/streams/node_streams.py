@@ -14,7 +14,7 @@ import trio
 from gossipreg.daemon.streams.accepting import ACCEPT_TURN, HalfOpen, on_loopback
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamInbox, StreamOpened, StreamReceived
 from gossipreg.daemon.streams.link import Link
-from gossipreg.daemon.streams.opening import CONNECT_S, FORGET_S, FailedOpening, Opening, first_failure
+from gossipreg.daemon.streams.opening import FORGET_S, FailedOpening, Opening, first_failure
 from gossipreg.daemon.streams.stream_messages import bytes_of, class_of, message_untrusted
 from gossipreg.daemon.streams.stream_sockets import connect, prepare
 from gossipreg.drops import DROPS
@@ -183,9 +183,8 @@ class NodeStreams:
                 reason = "off_loopback"
                 continue
             try:
-                with trio.fail_after(CONNECT_S):
-                    sock = await connect(address)
-            except trio.TooSlowError:
+                sock = await connect(address)
+            except TimeoutError:
                 reason = "connect_timeout"
             except OSError as error:
                 reason = error_name(error)

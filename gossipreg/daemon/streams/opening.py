@@ -14,9 +14,6 @@ from gossipreg.model import NodeId
 from gossipreg.retry import Retry
 from gossipreg.streams.values import StreamClass, StreamFault
 
-CONNECT_S = 3.0
-"""For a connection to one address. A firewall that drops it without a word must not take all the time that an election
-has."""
 RETRY = Retry(0.1, 2.0)
 """Between attempts to reach a member, with something to send. Not longer: a member that is back is needed soon."""
 FORGET_S = 60.0

@@ -15,6 +15,9 @@ from gossipreg.model import Address
 from gossipreg.net.addresses import Bind, family_of
 from gossipreg.net.listening import CannotOpen, open_sockets
 
+CONNECT_S = 3.0
+"""For a connection to one address. A firewall that drops it without a word must not take all the time that an election
+has."""
 UNACKED_S = 10.0
 """The kernel ends a connection if data is not acked, or not taken, for so long. Nothing is sent to find that out: on an
 idle stream a dead peer is found by the next message, or by the membership."""
@@ -82,15 +85,17 @@ def prepare(sock: socket.socket) -> None:
 
 
 async def connect(address: Address) -> socket.socket:
-    """A connection to this literal address, not blocking. Raises OSError."""
+    """A connection to this literal address, not blocking. Raises OSError; TimeoutError if nothing answers in time."""
     sock = socket.socket(family_of(address.host), socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         sock.setblocking(False)
         prepare(sock)
         number = sock.connect_ex(tuple(address))
         if number == errno.EINPROGRESS:
-            await trio.lowlevel.wait_writable(sock)
-            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            with trio.move_on_after(CONNECT_S) as patience:
+                await trio.lowlevel.wait_writable(sock)
+            late = patience.cancelled_caught
+            number = errno.ETIMEDOUT if late else sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         else:
             await trio.lowlevel.checkpoint()
         if number:
