@@ -13,7 +13,7 @@ from gossipreg.client.picker import Picker
 from gossipreg.client.picking.attempts import AfterAttempt, Attempt, LogicalCall
 from gossipreg.client.picking.options import CallOptions
 from gossipreg.client.picking.outcomes import NEUTRAL
-from gossipreg.client.racing import Race, racing
+from gossipreg.client.racing import Ended, Race, racing
 from gossipreg.errors import BadParams
 
 T = TypeVar("T")
@@ -94,12 +94,14 @@ async def _fall_back(
         for unwanted in second.unwanted():
             await discard(unwanted)
         return cast(T, failed.give(second.error))
-    except BadParams as error:
-        raise error from failed.error
-    except Exception as error:
-        if failed.error is None:
-            raise
-        return cast(T, failed.give(error))
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, BadParams) and failed.error is not None:
+            return cast(T, failed.give(error))
+        for unwanted in failed.unwanted():
+            await discard(unwanted)
+        if isinstance(error, BadParams):
+            raise error from failed.error
+        raise
     for unwanted in failed.unwanted():
         await discard(unwanted)
     return result
@@ -141,7 +143,7 @@ async def _one_or_two(
     async def run(attempt: Attempt) -> T:
         return await _attempt(picker, call, fn, attempt)
 
-    late: list[T] = []
+    late: list[Ended[T]] = []
     try:
         async with racing(late) as race:
             race.start(run, first)
@@ -149,8 +151,17 @@ async def _one_or_two(
                 race.start(run, second)
             return await _first_good(race, discard)
     finally:
-        for result in late:
-            await discard(result)
+        for ended in late:
+            for unwanted in _unwanted(ended):
+                await discard(unwanted)
+
+
+def _unwanted(ended: Ended[T]) -> list[T]:
+    """The result of an attempt that came too late, or that failed beside a good one."""
+    result, error = ended
+    if error is None:
+        return [cast(T, result)]
+    return error.unwanted() if isinstance(error, CallFailed) else []
 
 
 async def _first_good(race: "Race[T]", discard: Discard[T]) -> T:

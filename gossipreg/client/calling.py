@@ -176,10 +176,12 @@ def _fall_back(
         for unwanted in second.unwanted():
             discard(unwanted)
         return cast(T, failed.give(second.error))
-    except Exception as error:
-        if failed.error is None:
-            raise
-        return cast(T, failed.give(error))
+    except BaseException as error:
+        if isinstance(error, Exception) and failed.error is not None:
+            return cast(T, failed.give(error))
+        for unwanted in failed.unwanted():
+            discard(unwanted)
+        raise
     for unwanted in failed.unwanted():
         discard(unwanted)
     return result

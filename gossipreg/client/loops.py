@@ -100,6 +100,7 @@ def _asyncio_event() -> LoopEvent:
 
     async def wait(timeout_s: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # `wait_for` of Python 3.11 may lose a cancellation
+                await event.wait()
 
     return LoopEvent(set, wait)

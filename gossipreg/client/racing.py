@@ -7,8 +7,8 @@
             await race.wait(None)
         result = race.take()
 
-What still runs at the end of the block is cancelled, and has ended when the block is left. Results that nobody took are
-in the list that was given to `racing`.
+What still runs at the end of the block is cancelled, and has ended when the block is left. Results and errors that
+nobody took are in the list that was given to `racing`.
 """
 
 from collections import deque
@@ -20,6 +20,8 @@ from gossipreg.client.loops import LoopEvent, loop_event, running_trio
 
 T = TypeVar("T")
 A = TypeVar("A")
+Ended = tuple[T | None, BaseException | None]
+"""(result, None), or (None, what was raised)."""
 LONGEST_S = 1_000_000.0
 
 
@@ -28,7 +30,7 @@ class Race(Generic[T]):
 
     def __init__(self, spawn: Callable[[Callable[[], Awaitable[None]]], None]) -> None:
         self._spawn = spawn
-        self._ended: deque[tuple[T | None, BaseException | None]] = deque()
+        self._ended: deque[Ended[T]] = deque()
         self._event: LoopEvent = loop_event()
 
     def start(self, run: Callable[[A], Awaitable[T]], argument: A) -> None:
@@ -60,14 +62,14 @@ class Race(Generic[T]):
             raise error
         return result  # type: ignore[return-value]
 
-    def untaken(self) -> list[T]:
-        """The results of those that have ended well and were not taken."""
-        return [result for result, error in self._ended if error is None]  # type: ignore[misc]
+    def untaken(self) -> list["Ended[T]"]:
+        """How those ended that were not taken."""
+        return list(self._ended)
 
 
 @asynccontextmanager
-async def racing(late: list[Any]) -> AsyncIterator[Race[Any]]:
-    """`late`: gets the results that ended well and were not taken."""
+async def racing(late: list[Ended[Any]]) -> AsyncIterator[Race[Any]]:
+    """`late`: gets how those ended that were not taken."""
     trio: Any = running_trio()
     if trio is not None:
         async with trio.open_nursery() as nursery:

@@ -8,10 +8,12 @@ import pytest
 import trio
 
 from gossipreg import aio
+from gossipreg.client.aio_calling import run_call
 from gossipreg.client.fallback import FallbackLimits
 from gossipreg.client.incoming import INCOMING, IncomingRequest
-from gossipreg.client.loops import loop_event, sleep
+from gossipreg.client.loops import loop_event, sleep, within
 from gossipreg.client.picked import PickedInstance
+from gossipreg.client.picking.options import CallOptions
 from gossipreg.errors import BreakerOpen, NotSynced
 from tests.client.talking_sidecar import TalkingSidecar, at
 from tests.client.test_aio import Run, loops
@@ -181,6 +183,61 @@ def test_a_hedged_call_survives_the_failure_of_one(run: Run, talking: TalkingSid
 
 
 @loops
+def test_a_failed_answer_is_let_go_if_the_other_one_came_too(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        await learn(web)
+        began: list[int] = []
+        let_go: list[str] = []
+        both = loop_event()
+
+        async def request(instance: PickedInstance) -> str:
+            began.append(instance.port)
+            if len(began) == 1:
+                await both.wait(BOUND_S)
+                return "good"
+            both.set()
+            await both.wait(BOUND_S)
+            instance.failed()
+            return "failed"
+
+        async def discard(result: str) -> None:
+            let_go.append(result)
+
+        options = CallOptions(BOUND_S, idempotent=True, hedge=True)
+        answer = await run_call(web.service.picker, web.ready, request, options, None, None, discard)
+        assert (answer, let_go) == ("good", ["failed"])
+
+    run(with_service(talking, test))
+
+
+@loops
+def test_what_came_first_is_let_go_if_the_fallback_is_cancelled(run: Run, talking: TalkingSidecar) -> None:
+    async def test(web: aio.AsyncService) -> None:
+        let_go: list[str] = []
+
+        async def request(instance: PickedInstance) -> str:
+            instance.failed()
+            return "first"
+
+        async def fallback(_limits: FallbackLimits) -> str:
+            await sleep(FOREVER_S)
+            return "never"
+
+        async def discard(result: str) -> None:
+            let_go.append(result)
+
+        async def call(_argument: None) -> str:
+            options = CallOptions(BOUND_S, idempotent=True, attempts_max=1)
+            return await run_call(web.service.picker, web.ready, request, options, None, fallback, discard)
+
+        with pytest.raises(TimeoutError):
+            await within(0.05, call, None)
+        assert let_go == ["first"]
+
+    run(with_service(talking, test))
+
+
+@loops
 def test_an_error_of_the_program_leaves_a_hedged_call_unchanged(run: Run, talking: TalkingSidecar) -> None:
     async def test(web: aio.AsyncService) -> None:
         await learn(web)
@@ -313,3 +370,24 @@ def test_a_silent_sidecar_does_not_block_the_loop(run: Run, talking: TalkingSide
             assert await registry.service("web").call(request, fallback=instead) == 2
 
     run(program)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_an_event_that_is_set_loses_no_cancellation(turns: int) -> None:
+    async def program() -> None:
+        event = loop_event()
+
+        async def wait() -> None:
+            await event.wait(BOUND_S)
+            await sleep(FOREVER_S)
+
+        task = asyncio.create_task(wait())
+        await sleep(0)
+        event.set()
+        for _ in range(turns):
+            await sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=BOUND_S)
+        assert done
+
+    asyncio.run(program())

@@ -7,9 +7,11 @@ from weakref import ref
 
 import pytest
 
+from gossipreg.client.calling import run_call
 from gossipreg.client.fallback import FallbackLimits
 from gossipreg.client.incoming import INCOMING, NOT_SERVING, IncomingRequest
 from gossipreg.client.picked import PickedInstance
+from gossipreg.client.picking.options import CallOptions
 from gossipreg.client.registry import Registry
 from gossipreg.client.service import Service
 from gossipreg.errors import DeadlineExceeded
@@ -100,6 +102,25 @@ def test_a_fallback_service_that_fails_too_gives_what_came_first(web: Service, r
     with pytest.raises(ConnectionResetError, match="web"):
         web.call(lambda one: raise_of(one), idempotent=True, attempts=1, fallback=other)
     assert web.stats()["fallbacks"] == 2
+
+
+def test_what_came_first_is_let_go_if_the_fallback_raises(web: Service) -> None:
+    def failed(instance: PickedInstance) -> str:
+        instance.failed()
+        return "first"
+
+    def raises(error: BaseException) -> Callable[[FallbackLimits], str]:
+        def fallback(_limits: FallbackLimits) -> str:
+            raise error
+
+        return fallback
+
+    let_go: list[str] = []
+    options = CallOptions(idempotent=True, attempts_max=1)
+    for error in (KeyError("mine"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            run_call(web.picker, failed, options, None, raises(error), let_go.append)
+    assert let_go == ["first", "first"]
 
 
 def raise_of(instance: PickedInstance) -> None:

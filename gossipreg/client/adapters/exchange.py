@@ -7,7 +7,8 @@
 that the program gets is in flight until `BodyInFlight.end`: when its body is drained or closed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from inspect import isawaitable
 from time import time
 from typing import Any, NamedTuple, TypeVar
@@ -85,7 +86,7 @@ class Exchange:
         def call_fallback(limits: FallbackLimits) -> R:
             given: Any = self._fallback
             if callable(given):
-                with limits.obeyed():
+                with limits.obeyed(), _failing():
                     given = given(self._request)
             if not isinstance(given, str):
                 answer: R = _answer_of(given)
@@ -110,7 +111,7 @@ class Exchange:
             return await given if isawaitable(given) else given
 
         async def call_fallback(limits: FallbackLimits) -> R:
-            with limits.obeyed():
+            with limits.obeyed(), _failing():
                 given = await within(limits.timeout_s, asked, limits)
             if not isinstance(given, str):
                 answer: R = _answer_of(given)
@@ -153,6 +154,15 @@ class Exchange:
     def _picker(self, host: str | None) -> Picker:
         service: Service = self._service if host is None else self._registry.service(host.removesuffix(SUFFIX))
         return service.picker
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """An error of a function as fallback: the program gets the first answer or error, and this one as its cause."""
+    try:
+        yield
+    except Exception as error:
+        raise calling.CallFailed(error) from None
 
 
 def _answer_of(given: R | None) -> R:

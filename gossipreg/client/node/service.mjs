@@ -64,11 +64,11 @@ export class Service {
     return this.instances;
   }
 
-  /** Wait until anything is known, at most `timeoutMs` of `connect`. Rejects with NotSynced, Refused. */
-  async ready() {
+  /** Wait until anything is known, at most `timeoutMs` of `connect` and `longestS`. Rejects with NotSynced, Refused. */
+  async ready(longestS = Infinity) {
     this.#link.want(this.#feed);
     if (this.#feed.snapshot !== null) return;
-    const { timeoutS } = this.#settings;
+    const timeoutS = Math.min(longestS, this.#settings.timeoutS);
     await this.#until(() => this.#feed.snapshot !== null || this.#isRefused, timeoutS);
     this.#raiseRefused();
     if (this.#feed.snapshot === null) throw this.#notSynced(timeoutS);
@@ -244,7 +244,8 @@ export class Service {
 
   #notSynced(waitS) {
     const where = this.#link.path ? `the sidecar on ${this.#link.path}` : "no sidecar";
-    return new NotSynced(`no list of ${this.name} came from ${where} within ${waitS} s: ${this.#link.whyNotSynced}`);
+    const within = `within ${Number(waitS.toPrecision(3))} s`;
+    return new NotSynced(`no list of ${this.name} came from ${where} ${within}: ${this.#link.whyNotSynced}`);
   }
 
   /** Wait until `isReady()`, which is asked after each change, for at most so long. Keeps the process alive. */

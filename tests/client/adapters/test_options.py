@@ -29,7 +29,8 @@ def test_a_key_of_the_request_picks_its_instance(make: Make, registry: Registry)
     assert registry.service("billing").stats()["picks_by_key"] == 20
 
 
-def test_requests_of_a_block_have_its_key(make: Make) -> None:
+def test_requests_of_a_block_have_its_key(make: Make, registry: Registry) -> None:
+    registry.service("billing").configure(policy="round_robin")
     program = make(key=lambda _request: None)
     with request_options(key="user-7"), request_options(deadline=BOUND_S):
         assert len(ports(program)) == 1
@@ -78,7 +79,13 @@ def test_a_body_of_parts_goes_to_the_fallback_if_it_was_never_sent(
     assert [body for _, _, _, body in backup.seen] == [b"ab"]
 
 
-@pytest.mark.parametrize("fallback", ["other", "nothing", lambda _request: None], ids=["fails", "none", "no name"])
+def broken(_request: Any) -> None:
+    raise KeyError("billing")
+
+
+@pytest.mark.parametrize(
+    "fallback", ["other", "nothing", lambda _request: None, broken], ids=["fails", "none", "no name", "raises"]
+)
 def test_a_fallback_that_fails_too_gives_the_first_answer(
     make: Make, backup: HttpInstance, registry: Registry, fallback: Any
 ) -> None:
@@ -86,6 +93,18 @@ def test_a_fallback_that_fails_too_gives_the_first_answer(
     assert make(deadline=BOUND_S, fallback=fallback)("GET", f"{URL}/charge").status == 503
     assert registry.service("billing").stats()["in_flight"] == 0
     gc.collect()  # aiohttp warns of an answer that nobody closed
+
+
+def test_the_error_of_a_fallback_is_the_cause_of_the_first(make: Make, instances: list[HttpInstance]) -> None:
+    for one in instances:
+        one.stop()
+    program = make(deadline=BOUND_S, fallback=broken)
+    with pytest.raises(program.errors) as raised:
+        program("GET", f"{URL}/charge")
+    causes = [raised.value]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    assert any(isinstance(cause, KeyError) for cause in causes)
 
 
 @pytest.mark.usefixtures("backup")

@@ -1,6 +1,10 @@
 // Servers with the middleware, and requests that a program sends by itself.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { client } from "./client.mjs";
 import { answer, serve } from "./servers.mjs";
@@ -220,6 +224,23 @@ describe("requests of the program's own", () => {
     const options = { idempotent: true, attemptsMax: 1, deadlineMs: 200, fallback: hang };
     await assert.rejects(one.call(reset, options), { code: "ECONNRESET" });
     assert.equal(signal.reason.code, "deadline_exceeded");
+  });
+
+  test("the wait for the first list is part of the deadline", async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "gr-"));
+    const path = join(folder, "silent.sock");
+    const sockets = new Set();
+    const silent = createServer((socket) => sockets.add(socket.on("error", () => {}))).listen(path);
+    const apart = await connect({ path, timeoutMs: 60_000 });
+    context.after(() => {
+      apart.close();
+      silent.close();
+      for (const socket of sockets) socket.destroy();
+      rmSync(folder, { recursive: true });
+    });
+    const message = /within 0\.1 s/;
+    await assert.rejects(apart.service("web").call(() => 1, { deadlineMs: 100 }), { code: "not_synced", message });
+    await assert.rejects(apart.fetch("http://web.service/", {}, { deadlineMs: 100 }), { code: "not_synced", message });
   });
 
   test("the requests of a service as fallback are retries, and its failure gives the first", async () => {

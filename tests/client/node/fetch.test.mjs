@@ -286,6 +286,40 @@ describe("when instances fail", () => {
     assert.equal(backups, 0);
   });
 
+  test("a fallback that answers lets go of the first answer and its connection", async () => {
+    const connections = new Set();
+    const bad = await service([
+      await serve((request, response) => {
+        connections.add(request.socket);
+        answer(500, "first")(request, response);
+      }),
+    ]);
+    const backup = await service([await serve(answer(200, "second"))]);
+    for (let times = 0; times < 5; times++) {
+      const options = { fallback: backup.name, attemptsMax: 1 };
+      assert.equal(await (await registry.fetch(url(bad), {}, options)).text(), "second");
+    }
+    assert.equal(connections.size, 1);
+  });
+
+  test("the program's signal ends a fallback too", async () => {
+    const controller = new AbortController();
+    const bad = await service([await serve(answer(500, "first"))]);
+    const backup = await service([await serve(() => controller.abort(new Error("enough")))]);
+    const options = { fallback: backup.name, attemptsMax: 1 };
+    await assert.rejects(registry.fetch(url(bad), { signal: controller.signal }, options), /^Error: enough$/);
+    const other = new AbortController();
+    const fallback = () => other.abort(new Error("now")) ?? new Promise(() => {});
+    const failing = bad.call(
+      (_, attempt) => {
+        attempt.failed();
+        throw new Error("first");
+      },
+      { idempotent: true, attemptsMax: 1, fallback, signal: other.signal },
+    );
+    await assert.rejects(failing, /^Error: now$/);
+  });
+
   test("the request of a fallback says that it is a retry", async () => {
     const seen = [];
     const backup = await service([

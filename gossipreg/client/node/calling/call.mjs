@@ -56,7 +56,7 @@ export async function callInstances(service, send, options) {
   try {
     return await runFallback(service.name, fallback, limits, options.signal ?? null);
   } catch (error) {
-    throw answer.error ?? error;
+    throw isAbort(error, options.signal) ? error : (answer.error ?? error);
   }
 }
 
@@ -91,20 +91,24 @@ async function runFallback(name, fallback, { until, depth }, signal) {
 
 /**
  * The answer of a call to this service, and its LogicalCall, which is null if nothing was sent since the breaker is
- * open or nothing is known of the service. An answer that `isOpen` keeps its call open. Rejects with the reason of the
- * caller's signal.
+ * open or nothing is known of the service. The wait for the first list of instances is part of the call's time. An
+ * answer that `isOpen` keeps its call open. Rejects with the reason of the caller's signal.
  */
 export async function attempted(service, core, { key = null, signal = null }, send) {
+  const until = monotonic() + core.deadlineS;
   let call = null;
   let answer = null;
+  let left = core;
   try {
-    if (service.known === null) await orAborted(service.ready(), signal);
-    call = service.picker.ready().begin(core, monotonic(), key);
+    if (service.known === null) {
+      await orAborted(service.ready(core.deadlineS), signal);
+      left = callOptions({ ...core, deadlineS: Math.max(SHORTEST_S, until - monotonic()) });
+    }
+    call = service.picker.ready().begin(left, monotonic(), key);
     answer = await drive(service.picker, call, send, signal);
   } catch (error) {
-    const isAbort = signal?.aborted && error === signal.reason;
-    if (isAbort || ![BreakerOpen, NotSynced, NoInstance, DeadlineExceeded].some((kind) => error instanceof kind))
-      throw error;
+    if (isAbort(error, signal)) throw error;
+    if (![BreakerOpen, NotSynced, NoInstance, DeadlineExceeded].some((kind) => error instanceof kind)) throw error;
     answer = { outcome: FAILURE, error };
   } finally {
     if (!answer?.isOpen) call?.close(monotonic());
@@ -121,6 +125,11 @@ export function mayFallBack(service, call) {
 
 export function isGood({ outcome }) {
   return outcome.kind === "success";
+}
+
+/** Whether this is what the caller's signal was aborted with. */
+export function isAbort(error, signal) {
+  return Boolean(signal?.aborted) && error === signal.reason;
 }
 
 /** What the program gets of an answer. */

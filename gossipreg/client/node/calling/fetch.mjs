@@ -18,6 +18,7 @@ import {
   coreOptions,
   fallbackLimits,
   fallbackOptions,
+  isAbort,
   isGood,
   mayFallBack,
 } from "./call.mjs";
@@ -99,13 +100,20 @@ async function answered(context, what, how) {
   if (isGood(first.answer) || fallback === undefined || kind === "neutral" || !mayFallBack(service, first.call)) {
     return { answer: orThrow(first.answer), url: what.url };
   }
+  let found;
   try {
     const limits = fallbackLimits(left, first.call, how.until);
-    return await fallenBack(context, what, how, { name: fallback, limits });
+    found = await fallenBack(context, what, how, { name: fallback, limits });
   } catch (error) {
+    if (isAbort(error, how.signal)) {
+      first.answer.discard?.();
+      throw error;
+    }
     if (first.answer.value !== undefined) return { answer: first.answer, url: what.url };
     throw first.answer.error ?? error;
   }
+  first.answer.discard?.();
+  return found;
 }
 
 /** The same request to the service of the fallback. Its failure is none of the first service: then that one's counts.
