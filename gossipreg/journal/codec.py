@@ -223,7 +223,7 @@ class _Form:
 
 
 _FORMS = (
-    _Form(1, m.PreVote, attempt=_NUMBER, position=_POSITION),
+    _Form(1, m.PreVote, attempt=_NUMBER, position=_POSITION, promised=_BALLOT),
     _Form(2, m.PreVoteAnswer, attempt=_NUMBER, granted=_FLAG, promised=_BALLOT),
     _Form(3, m.RequestVote, ballot=_BALLOT, position=_POSITION),
     _Form(4, m.Vote, ballot=_BALLOT, granted=_FLAG, promised=_BALLOT),

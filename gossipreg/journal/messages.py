@@ -30,6 +30,8 @@ class PreVote(ReplicaMessage):
     attempt: int
     position: Position
     """Where the sender's log ends."""
+    promised: Ballot
+    """A leader below this cannot have the sender's acknowledgement any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

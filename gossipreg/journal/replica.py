@@ -92,6 +92,7 @@ class Replica:
             case AppendAnswer() | StateInstalled() | LeaderConfirmed() | ReplicaHello():
                 self._on_follower(node, message)
             case PreVote():
+                self._give_way(message.promised)
                 self._voting.on_pre_vote(node, message, leads=self.leading is not None)
             case PreVoteAnswer():
                 self._candidacy.on_pre_vote_answer(message)
@@ -137,10 +138,8 @@ class Replica:
         leading = self.leading
         if leading is None:
             return
-        if message.promised > leading.ballot:
-            self._candidacy.heard_of(message.promised)
-            self._step_down("a voter has promised a higher ballot")
-            self.look()
+        self._give_way(message.promised)
+        if self.leading is None:
             return
         follower = leading.followers.get(message.sender)
         if isinstance(message, LeaderConfirmed):
@@ -158,6 +157,14 @@ class Replica:
             follower.on_installed(message)
         self._advance()
 
+    def _give_way(self, promised: Ballot) -> None:
+        """Lead no more if a voter has promised a higher ballot. An idle leader would not notice otherwise, and refuse
+        that voter for ever if its own log is newer."""
+        if self.leading is not None and promised > self.leading.ballot:
+            self._candidacy.heard_of(promised)
+            self._step_down("a voter has promised a higher ballot")
+            self.look()
+
     def _dismiss(self, node: NodeId, message: ReplicaMessage) -> None:
         """A replica that is in no configuration has come back: tell it, if that is certain."""
         data, leading = self.data, self.leading
@@ -168,6 +175,7 @@ class Replica:
 
     def _on_request_vote(self, node: NodeId, request: RequestVote) -> None:
         if not self._voting.may_promise(request):
+            self._give_way(request.ballot)
             self._voting.refuse(node, request)
             return
         self._step_down("another voter stands")

@@ -121,7 +121,7 @@ class Candidacy:
                 place.node,
                 PreVote(
                     journal=data.journal, sender=data.replica, receiver=place.replica, attempt=self._attempt,
-                    position=data.log.last,
+                    position=data.log.last, promised=data.promised,
                 ),
             )  # fmt: skip
         self._granted = {data.replica}

@@ -202,3 +202,27 @@ def test_a_voter_with_a_newer_log_refuses_its_vote() -> None:
     bench.elect(s3, s2)
     bench.elect(s3, s2)
     assert not s3.claimed
+
+
+def test_an_idle_leader_gives_way_to_a_higher_promise() -> None:
+    """Its log is the newest, so nobody else of two can be elected; and being idle, it sends nothing that is refused."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s3.stand()
+    s3.write()  # it has promised itself, and its request reaches nobody
+    bench.forget_messages_of(s3)
+    s1.propose(b"1", 1)
+    bench.exchange(s1, s2)
+    bench.forget_messages_of(s3)
+    assert s1.settled[1].outcome is ProposalOutcome.COMMITTED
+    s3.journals.replicas[JOURNAL]._candidacy.leaderless = True
+    s3.journals.replicas[JOURNAL]._candidacy.stand()
+    s3.act(s3.journals.members_changed(bench.now))
+    bench.deliver(s3, s1)
+    assert s1.journals.replicas[JOURNAL].leading is None
+    bench.elect(s1, s3)
+    bench.exchange(s1, s3)
+    assert s1.established == {*s1.claimed}
+    assert s3.data.log.last == s1.data.log.last

@@ -58,7 +58,7 @@ def built(message: type[ReplicaMessage], **fields: st.SearchStrategy[object]) ->
 
 
 VALID: tuple[st.SearchStrategy[ReplicaMessage], ...] = (
-    built(m.PreVote, attempt=numbers, position=positions),
+    built(m.PreVote, attempt=numbers, position=positions, promised=ballots),
     built(m.PreVoteAnswer, attempt=numbers, granted=st.booleans(), promised=ballots),
     built(m.RequestVote, ballot=ballots, position=positions),
     built(m.Vote, ballot=ballots, granted=st.booleans(), promised=ballots),
