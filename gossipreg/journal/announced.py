@@ -16,6 +16,8 @@ from gossipreg.journal.model import JOURNAL_ID_BYTES, REPLICA_ID_BYTES, Ballot, 
 from gossipreg.journal.values import MAX_HOST_BYTES
 
 MAX_ROUND = (1 << 63) - 1
+MAX_ELEMENTS = 32
+"""Of one array: headers that promise more would cost memory before they are found wrong."""
 
 _pack: Callable[[object], bytes] = msgpack.Packer().pack
 
@@ -62,7 +64,7 @@ def decode_host_untrusted(value: bytes) -> AnnouncedHost:
 
 def _known(value: bytes, count: int) -> tuple[object, ...]:
     try:
-        fields = msgpack.unpackb(value, use_list=False)
+        fields = msgpack.unpackb(value, use_list=False, max_array_len=MAX_ELEMENTS, max_map_len=0)
     except (ValueError, msgpack.UnpackException) as error:
         raise BadDatagram("bad_value") from error
     if type(fields) is not tuple or len(fields) < count:

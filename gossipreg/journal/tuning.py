@@ -40,7 +40,7 @@ class JournalTuning:
     waiting_entries: int = 4_096
     """What may wait to be committed; more is refused at once."""
     append_bytes: int = 256 * 1024
-    """Of the entries of one append."""
+    """Of the entries of one append. Less than a message of a stream may have."""
     appends_in_flight: int = 2
     """To one replica. What comes meanwhile goes with the next one."""
     follower_again_first_s: float = 0.5
@@ -81,7 +81,7 @@ class JournalTuning:
         "rank_step_s": (0.05, 60.0), "heard_s": (0.1, 60.0), "question_s": (0.05, 60.0), "attempt_s": (0.1, 120.0),
         "again_first_s": (0.05, 60.0), "again_longest_s": (0.05, 600.0), "stuck_s": (0.1, 600.0),
         "abdicated_s": (0.0, 3600.0), "waiting_bytes": (1024 * 1024, 1024 * 1024 * 1024),
-        "waiting_entries": (1, 1_000_000), "append_bytes": (4096, 16 * 1024 * 1024), "appends_in_flight": (1, 64),
+        "waiting_entries": (1, 1_000_000), "append_bytes": (4096, 1024 * 1024), "appends_in_flight": (1, 64),
         "follower_again_first_s": (0.05, 60.0), "follower_again_longest_s": (0.05, 600.0),
         "piece_bytes": (1024, 1024 * 1024), "cut_bytes": (4096, 1024 * 1024 * 1024),
         "return_first_s": (0.1, 3600.0), "return_longest_s": (0.1, 86400.0), "takeover_memory_s": (0.0, 86400.0),
