@@ -176,11 +176,19 @@ async def _first_good(race: "Race[T]", discard: Discard[T]) -> T:
                 await discard(unwanted)
 
 
+async def _awaited(request: tuple[Request[T], PickedInstance]) -> T:
+    fn, instance = request
+    answer = fn(instance)
+    if not isawaitable(answer):
+        raise BadParams(f"fn {fn!r} returned {answer!r}: give an async function, or use gossipreg.connect in threads")
+    return await answer
+
+
 async def _attempt(picker: Picker, call: LogicalCall, fn: Request[T], attempt: Attempt) -> T:
     """One attempt. Raises CallFailed, or an error that is no failure of the instance."""
     instance = picked(attempt)
     try:
-        result = await within(attempt.timeout_s, fn, instance)
+        result = await within(attempt.timeout_s, _awaited, (fn, instance))
     except Exception as error:
         end_attempt(picker, call, attempt, instance, error=error)
         raise

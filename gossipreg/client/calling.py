@@ -7,13 +7,14 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any, TypeVar, cast
 
+from gossipreg.client.checks import refuse_coroutine
 from gossipreg.client.fallback import FallbackLimits
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.picker import Picker
 from gossipreg.client.picking.attempts import AfterAttempt, Attempt, LogicalCall
 from gossipreg.client.picking.options import CallOptions
 from gossipreg.client.picking.outcomes import IS_FAILURE, OutcomeKind
-from gossipreg.errors import BreakerOpen, DeadlineExceeded, NoInstance, NotSynced, TooStale
+from gossipreg.errors import BadParams, BreakerOpen, DeadlineExceeded, NoInstance, NotSynced, TooStale
 
 T = TypeVar("T")
 Discard = Callable[[T], object]
@@ -134,6 +135,7 @@ def _attempt(picker: Picker, call: LogicalCall, fn: Callable[[PickedInstance], T
     instance = picked(attempt)
     try:
         result = fn(instance)
+        refuse_coroutine("fn", fn, result)
     except BaseException as error:
         end_attempt(picker, call, attempt, instance, error=error)
         raise
@@ -176,6 +178,10 @@ def _fall_back(
         for unwanted in second.unwanted():
             discard(unwanted)
         return cast(T, failed.give(second.error))
+    except BadParams as error:
+        for unwanted in failed.unwanted():
+            discard(unwanted)
+        raise error from failed.error
     except BaseException as error:
         if isinstance(error, Exception) and failed.error is not None:
             return cast(T, failed.give(error))

@@ -5,6 +5,7 @@ Each raises BadParams. Only errors are imported: the commands load this too.
 
 import os
 from collections.abc import Iterable
+from types import CoroutineType
 from typing import Any
 
 from gossipreg.errors import BadParams
@@ -36,6 +37,12 @@ def check_count(name: str, value: Any, wants: str) -> None:
         raise BadParams(f"{name} {value!r} is no whole number: give {wants}")
 
 
+def check_bool(name: str, value: Any, wants: str) -> None:
+    """Texts such as "no" are true in Python: taken as they are, a request would be sent twice that must not be."""
+    if not isinstance(value, bool):
+        raise BadParams(f"{name} {value!r} is neither True nor False: give {wants}")
+
+
 def check_text(name: str, value: Any, wants: str) -> None:
     """None is allowed too."""
     if not isinstance(value, str | None):
@@ -45,6 +52,13 @@ def check_text(name: str, value: Any, wants: str) -> None:
 def check_callable(name: str, value: Any, wants: str) -> None:
     if not callable(value):
         raise BadParams(f"{name} {value!r} cannot be called: give {wants}")
+
+
+def refuse_coroutine(name: str, function: object, result: object) -> None:
+    """A function that is called in a thread returned this. Of an async function it is a request that was never sent."""
+    if isinstance(result, CoroutineType):
+        result.close()
+        raise BadParams(f"{name} {function!r} is async: give a function for threads, or use gossipreg.aio")
 
 
 def checked_tags(tags: Iterable[str]) -> frozenset[str]:

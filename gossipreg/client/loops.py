@@ -51,13 +51,13 @@ async def within(timeout_s: float, run: Callable[[A], Awaitable[T]], argument: A
                 return await run(argument)
         except TimeoutError as error:
             if limit.expired():
-                raise TimeoutError(f"no end after {timeout_s:g} s") from error  # the error of asyncio has no text
+                raise TimeoutError(f"not ended within {timeout_s:.3g} s") from error  # the error of asyncio has no text
             raise
     try:
         with trio.fail_after(timeout_s):
             return await run(argument)
     except trio.TooSlowError as error:
-        raise TimeoutError(f"no end after {timeout_s:g} s") from error
+        raise TimeoutError(f"not ended within {timeout_s:.3g} s") from error
 
 
 def running_trio() -> Any:

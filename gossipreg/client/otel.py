@@ -42,7 +42,7 @@ def observe(registry: object, meter: Any = None) -> None:
     """
     found = getattr(registry, "registry", registry)
     if not isinstance(found, Registry):
-        raise BadParams(f"registry {registry!r} is none: give what gossipreg.connect() returns")
+        raise BadParams(f"registry {registry!r} is no registry: give what gossipreg.connect() returns")
     try:
         from opentelemetry import metrics
     except ImportError:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from time import time
-from typing import Self
+from typing import Any, Self
 
 from gossipreg.client.instance import Instance
 from gossipreg.client.picker import Picker
@@ -163,6 +163,12 @@ class SinglePick(PickedInstance):
         self._key = key
         self._deadline_s = deadline_s
         self._pick: Pick | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Asked for what is not there: of an instance, that is all before the block is entered."""
+        if name.startswith("_") or self._pick is not None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(f"{name}: this pick has no instance yet: enter it, `with service.pick() as instance:`")
 
     def __enter__(self) -> Self:
         if self._pick is not None:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import NamedTuple, Self, TypeVar
 
 from gossipreg.client.calling import attempted, keep, run_call
-from gossipreg.client.checks import check_callable, check_count, check_number, check_text
+from gossipreg.client.checks import check_bool, check_callable, check_count, check_number, check_text, refuse_coroutine
 from gossipreg.client.fallback import FallbackLimits, of_limits
 from gossipreg.client.incoming import INCOMING
 from gossipreg.client.instance import Instance
@@ -182,9 +182,9 @@ class Service:
         Raises what the last attempt raised, or what `pick` raises, or DeadlineExceeded. `hedge` is for
         `gossipreg.aio`: a thread cannot be cancelled.
         """
-        if hedge:
+        if hedge is True:
             raise BadParams("hedge=True needs calls that can be cancelled: use gossipreg.aio")
-        options = self.call_options(idempotent, deadline, attempts, False, depth)
+        options = self.call_options(idempotent, deadline, attempts, hedge, depth)
         check_text("key", key, "what the same requests have in common")
         check_callable("fn", fn, "a function that takes the picked instance")
         if isinstance(fallback, Service):
@@ -200,7 +200,8 @@ class Service:
             def fall_back(limits: FallbackLimits) -> T:
                 with limits.obeyed():
                     result: T = function(limits)
-                    return result
+                refuse_coroutine("fallback", fallback, result)
+                return result
 
         return run_call(self.picker, fn, options, key, None if fallback is None else fall_back)
 
@@ -236,6 +237,8 @@ class Service:
         if depth is None:
             depth = served.depth
         check_count("depth", depth, "the Gossipreg-Attempt of the request that this program serves")
+        check_bool("idempotent", idempotent, "whether the request may be sent again after it was sent")
+        check_bool("hedge", hedge, "whether a slow attempt gets a second one beside it")
         if served.deadline is not None and (left_s := served.deadline - monotonic()) < deadline:
             if left_s <= 0:
                 raise DeadlineExceeded(f"{self.name} is not called: the caller of this program waits no longer")

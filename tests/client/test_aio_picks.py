@@ -71,7 +71,7 @@ def test_a_call_that_may_not_be_repeated_raises_timeout(run: Run, talking: Talki
         async def request(_instance: PickedInstance) -> None:
             await sleep(FOREVER_S)
 
-        with pytest.raises(TimeoutError, match=r"no end after 0\.0"):
+        with pytest.raises(TimeoutError, match=r"not ended within 0\.0"):
             await web.call(request, deadline=0.05)
         assert (web.stats()["attempts"], web.stats()["failures"], web.stats()["in_flight"]) == (1, 1, 0)
 

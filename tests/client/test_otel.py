@@ -101,7 +101,7 @@ def test_counters_only_grow_when_the_first_list_comes(talking: TalkingSidecar, m
 
 
 def test_what_is_no_registry_is_refused(metrics: Metrics) -> None:
-    with pytest.raises(BadParams, match="registry 'billing' is none"):
+    with pytest.raises(BadParams, match="registry 'billing' is no registry"):
         otel.observe("billing", metrics.meter)
 
 

@@ -28,7 +28,11 @@ CALL: dict[str, dict[str, Any]] = {
     "deadline '5'": {"deadline": "5"},
     "deadline None": {"deadline": None},
     "attempts 1.5": {"attempts": 1.5},
+    "attempts 0": {"attempts": 0},
     "depth '1'": {"depth": "1"},
+    "depth -1": {"depth": -1},
+    "idempotent 'no'": {"idempotent": "no"},
+    "hedge 'no'": {"hedge": "no"},
     "fallback 5": {"fallback": 5},
     "fn 5": {"fn": 5},
 }
@@ -88,6 +92,50 @@ def test_call_of_aio_refuses_a_wrong_type_at_once(run: Run, talking: TalkingSide
 
     run(test)
     assert talking.accepted == 0
+
+
+async def send_nothing(_instance: object) -> int:
+    return 1
+
+
+def test_an_async_function_is_refused_in_threads(talking: TalkingSidecar) -> None:
+    talking.services["web"] = [at(1)]
+
+    def gone(_instance: object) -> int:
+        raise ConnectionResetError("gone")
+
+    with gossipreg.connect(str(talking.path), timeout=30) as registry:
+        web = registry.service("web")
+        with pytest.raises(BadParams, match=r"^fn .*send_nothing.* is async"):
+            web.call(send_nothing)  # type: ignore[unused-coroutine]
+        assert (web.stats()["successes"], web.stats()["neutral"]) == (0, 1)
+        with pytest.raises(BadParams, match=r"^fallback .*send_nothing.* is async") as caught:
+            web.call(gone, idempotent=True, attempts=1, fallback=send_nothing)
+        assert isinstance(caught.value.__cause__, ConnectionResetError)
+
+
+@loops
+def test_a_function_that_is_not_async_is_named(run: Run, talking: TalkingSidecar) -> None:
+    talking.services["web"] = [at(1)]
+
+    async def test() -> None:
+        async with aio.connect(str(talking.path), timeout=30) as registry:
+            web = registry.service("web")
+            with pytest.raises(BadParams, match="returned 7: give an async function"):
+                await web.call(lambda _instance: 7)  # type: ignore[arg-type,return-value]
+            assert web.stats()["successes"] == 0
+
+    run(test)
+
+
+def test_a_pick_that_is_not_entered_says_how_to(talking: TalkingSidecar) -> None:
+    talking.services["web"] = [at(1)]
+    with gossipreg.connect(str(talking.path), timeout=30) as registry:
+        pick = registry.service("web").pick()
+        with pytest.raises(AttributeError, match="has no instance yet: enter it, `with"):
+            _ = pick.hostport
+        with pick as instance, pytest.raises(AttributeError, match="object has no attribute 'hostname'"):
+            _ = instance.hostname
 
 
 @loops

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from gossipreg.client import aio_calling, calling
 from gossipreg.client.adapters.options import AdapterOptions, chosen_options, split_options
 from gossipreg.client.aio import AsyncService
+from gossipreg.client.checks import refuse_coroutine
 from gossipreg.client.fallback import FallbackLimits
 from gossipreg.client.loops import within
 from gossipreg.client.picked import PickedInstance
@@ -45,7 +46,7 @@ def make_adapter(registry: object, options: dict[str, Any], *, can_cancel: bool)
     the library. Raises BadParams."""
     inner = getattr(registry, "registry", registry)
     if not isinstance(inner, Registry):
-        raise BadParams(f"registry {registry!r} is none: give what gossipreg.connect() returns")
+        raise BadParams(f"registry {registry!r} is no registry: give what gossipreg.connect() returns")
     own, others = split_options(options, can_cancel)
     return Adapter(inner, own, can_cancel), others
 
@@ -88,6 +89,7 @@ class Exchange:
             if callable(given):
                 with limits.obeyed(), _failing():
                     given = given(self._request)
+                refuse_coroutine("fallback", self._fallback, given)
             if not isinstance(given, str):
                 answer: R = _answer_of(given)
                 return answer

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from gossipreg.client.checks import check_text
+from gossipreg.client.checks import check_bool, check_count, check_number, check_text
 from gossipreg.client.picking.balancer import DEADLINE_S
 from gossipreg.errors import BadParams
 
@@ -81,6 +81,13 @@ def check_options(options: dict[str, Any]) -> None:
     for name in ("key", "fallback"):
         if not callable(value := options.get(name)):
             check_text(name, value, "a text, a function of the request")
+    for name in ("idempotent", "hedge"):
+        if options.get(name) is not None:
+            check_bool(name, options[name], "True or False, or leave it out")
+    if "deadline" in options:
+        check_number("deadline", options["deadline"], "the seconds that all attempts may take")
+    if "attempts" in options:
+        check_count("attempts", options["attempts"], "the most requests that are sent")
 
 
 def check_hedge(options: AdapterOptions, can_cancel: bool) -> None:

@@ -23,6 +23,11 @@ export function requireFunction(what, value) {
   if (typeof value !== "function") throw new BadParams(`${what} ${shown(value)} is no function: give a function`);
 }
 
+/** A text such as "no" would be true: a request would be sent twice that must not be. */
+export function requireBoolean(what, value) {
+  if (typeof value !== "boolean") throw new BadParams(`${what} ${shown(value)} is neither true nor false`);
+}
+
 /** A list of texts; `each` says what they are. */
 export function requireTexts(what, value, each) {
   if (!Array.isArray(value)) throw new BadParams(`${what} ${shown(value)} is no list: give a list of ${each}`);

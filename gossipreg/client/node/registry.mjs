@@ -5,7 +5,15 @@ import { Attachment } from "./attachment.mjs";
 import { fetchFrom } from "./calling/fetch.mjs";
 import { makeAgents } from "./calling/exchange.mjs";
 import { BadParams, Refused } from "./errors.mjs";
-import { requireFunction, requireTextOrNull, requireTexts, requireTime, requireWait, shown } from "./given.mjs";
+import {
+  requireBoolean,
+  requireFunction,
+  requireTextOrNull,
+  requireTexts,
+  requireTime,
+  requireWait,
+  shown,
+} from "./given.mjs";
 import { foldName } from "./names.mjs";
 import { Service } from "./service.mjs";
 import { findSocket } from "./socket-path.mjs";
@@ -46,7 +54,7 @@ export class Registry {
     if (maxStaleMs !== null) requireTime("maxStaleMs", maxStaleMs, "give a time, or null for no limit");
     requireTextOrNull("zone", zone);
     requireTextOrNull("service", service);
-    if (typeof ref !== "boolean") throw new BadParams(`ref ${shown(ref)} is neither true nor false`);
+    requireBoolean("ref", ref);
     if (tls === null || typeof tls !== "object") {
       throw new BadParams(`tls ${shown(tls)} is no object: give options of https.Agent`);
     }

@@ -165,11 +165,15 @@ class LogicalCall:
 
     def may_fall_back(self, now: float) -> bool:
         """Whether the call, which has failed, may go to its fallback. A fallback is a retry, so the same rule holds for
-        it; if nothing was ever sent it is the first request, and costs nothing."""
+        it; if nothing was ever sent it is the first request, and costs nothing. The budget counts it, but never
+        refuses it: it goes elsewhere, and a service that is called once a second and is down would have no fallback for
+        most of its calls, since retries had used the budget up, and the breaker needs 20 calls in 10 s to open."""
         if now >= self.deadline or not self._may_resend:
             return False
-        if self.attempts and (self.options.depth > 1 or not self._spend(now)):
-            return False
+        if self.attempts:
+            if self.options.depth > 1:
+                return False
+            self._service.budget.charge(now)
         self._count("fallbacks")
         return True
 

@@ -1,4 +1,4 @@
-"""The budget of a service for requests that are sent a second time: retries, hedges and fallbacks together.
+"""The budget of a service for requests that are sent a second time. It bounds retries and hedges; fallbacks count.
 
 If a service is overloaded, retries are more load, so they must stay a small part of all requests (SRE book, chapter 21;
 Finagle's RetryBudget): 20 % of the requests of the last 10 s, and 10 more, which is 1 a second. The 10 let a process
@@ -26,6 +26,10 @@ class RetryBudget:
     def left(self, now: float) -> float:
         """How many may still be sent now."""
         return RESERVE + PART * self._requests.advance(now) - self._spent.advance(now)
+
+    def charge(self, now: float) -> None:
+        """Take one, even if there is none."""
+        self._spent.add(now)
 
     def spend(self, now: float) -> bool:
         """Take one. False: there is none."""

@@ -29,7 +29,7 @@ COUNTERS = {
     "attempts_used_up": "failed attempts that were not repeated, because they were the last ones allowed",
     "deadline_too_near": "failed attempts that were not repeated, because the deadline was too near",
     "no_other_instance": "failed attempts that were not repeated, because no other instance could be picked",
-    "budget_used_up": "retries, hedges and fallbacks that the retry budget did not allow",
+    "budget_used_up": "retries and hedges that the retry budget did not allow",
     "breaker_opened": "times that the breaker opened",
     "breaker_refused": "calls that the breaker refused",
     "breaker_probes": "calls that the half-open breaker let through",

@@ -53,7 +53,9 @@ class CallOptions:
         if not self.deadline_s > 0:
             raise ValueError(f"deadline {self.deadline_s} s is over before the call begins: give it more than 0 s")
         if self.attempts_max < 1:
-            raise ValueError(f"attempts_max {self.attempts_max}: a call makes at least 1 attempt")
+            raise ValueError(f"attempts {self.attempts_max}: a call makes at least 1 attempt")
+        if self.depth < 0:
+            raise ValueError(f"depth {self.depth}: give the Gossipreg-Attempt of the request that is served, from 1 on")
 
     def ending_at(self, until: float, now: float) -> "CallOptions":
         """The same for a call that begins now and has to end at `until`."""

@@ -47,7 +47,7 @@ BROKEN_NAMES = frozenset((
     ("httpx", "NetworkError"), ("httpx", "RemoteProtocolError"), ("httpcore", "NetworkError"),
     ("httpcore", "RemoteProtocolError"), ("aiohttp", "ClientConnectionError"), ("aiohttp", "ClientPayloadError"),
     ("urllib3", "ProtocolError"), ("http", "IncompleteRead"), ("http", "BadStatusLine"),
-    ("asyncio", "IncompleteReadError"),
+    ("asyncio", "IncompleteReadError"), ("aiohttp", "HttpProcessingError"),
 ))  # fmt: skip
 """Connections that broke and answers that broke off, of which no OSError is left to see: (package, class)."""
 
@@ -103,7 +103,7 @@ def exception_outcome(error: BaseException, wall_s: float | None = None) -> Outc
     An error that carries the response (raise_for_status) is what its status and Retry-After say. Otherwise the first
     error that says something counts, of those that it wraps: libraries wrap those of the system.
     """
-    if isinstance(error, Exception) and (found := _status(error)) is not None:
+    if isinstance(error, Exception) and not _is_no_http(error) and (found := _status(error)) is not None:
         status, holder = found
         return status_outcome(status, _retry_after_s(holder, wall_s))
     return _chain_outcome(error, CHAIN_MAX)
@@ -163,6 +163,12 @@ def _status(error: BaseException) -> tuple[int, object] | None:
             if type(value) is int and 100 <= value <= 599:
                 return value, holder
     return None
+
+
+def _is_no_http(error: Exception) -> bool:
+    """Whether the response was not HTTP. aiohttp gives such an error a status of its own, 400."""
+    cause = error.__cause__
+    return cause is not None and ("aiohttp", "HttpProcessingError") in names(cause)
 
 
 def _retry_after_s(holder: object, wall_s: float | None) -> float | None:

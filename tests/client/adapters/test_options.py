@@ -165,7 +165,12 @@ def test_wrong_options_are_refused_at_once(make: Make, registry: Registry) -> No
         request_options(hege=True).__enter__()
     with pytest.raises(BadParams, match="key 7 is no text"):
         make_adapter(registry, {"key": 7}, can_cancel=True)
-    with pytest.raises(BadParams, match="registry 'billing' is none"):
+    for name, value in (("idempotent", "no"), ("hedge", "no"), ("deadline", "2"), ("attempts", 1.5)):
+        with pytest.raises(BadParams, match=rf"^{name} {value!r} is "):
+            make_adapter(registry, {name: value}, can_cancel=True)
+        with pytest.raises(BadParams, match=rf"^{name} {value!r} is "):
+            request_options(**{name: value}).__enter__()
+    with pytest.raises(BadParams, match="registry 'billing' is no registry"):
         make_adapter("billing", {}, can_cancel=True)
     program = make(key=lambda _request: 7)
     with pytest.raises(BadParams, match="key 7 is no text"):

@@ -126,7 +126,8 @@ def test_a_refusal_is_known_through_each_library(get: Callable[[int], None]) -> 
 
 
 @pytest.mark.parametrize("get", LIBRARIES[:5], ids=lambda get: str(get.__name__))
-def test_an_end_without_an_answer_is_a_failure_that_was_sent(get: Callable[[int], None]) -> None:
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["end", "ssh"])
+def test_what_is_no_answer_is_a_failure_that_was_sent(get: Callable[[int], None], answer: bytes) -> None:
     from threading import Thread
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -139,6 +140,7 @@ def test_an_end_without_an_answer_is_a_failure_that_was_sent(get: Callable[[int]
                     return
                 with stream:
                     stream.recv(65536)
+                    stream.sendall(answer)
 
         thread = Thread(target=serve, daemon=True)
         thread.start()

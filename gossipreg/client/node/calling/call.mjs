@@ -3,7 +3,7 @@
 
 import { busyTimer, monotonic } from "../clock.mjs";
 import { BadParams, BreakerOpen, DeadlineExceeded, NoInstance, NotSynced } from "../errors.mjs";
-import { requireFunction, requireTextOrNull, shown } from "../given.mjs";
+import { requireBoolean, requireFunction, requireTextOrNull, shown } from "../given.mjs";
 import { attemptHeaders } from "../picking/headers.mjs";
 import { callOptions } from "../picking/options.mjs";
 import { FAILURE, NEUTRAL, NEVER_SENT, SUCCESS, TIMED_OUT, errorOutcome, statusOutcome } from "../picking/outcomes.mjs";
@@ -21,9 +21,14 @@ export function coreOptions(options) {
   if (typeof deadlineMs !== "number") {
     throw new BadParams(`deadlineMs ${shown(deadlineMs)} is no number: give the time that the call may take`);
   }
-  if (typeof attemptsMax !== "number") {
-    throw new BadParams(`attemptsMax ${shown(attemptsMax)} is no number: give how many attempts the call may make`);
+  if (!Number.isInteger(attemptsMax)) {
+    throw new BadParams(`attemptsMax ${shown(attemptsMax)} is no whole number: give the most attempts of the call`);
   }
+  if (depth !== undefined && !Number.isInteger(depth)) {
+    throw new BadParams(`depth ${shown(depth)} is no whole number: give the Gossipreg-Attempt of the request`);
+  }
+  requireBoolean("idempotent", idempotent);
+  requireBoolean("hedge", hedge);
   requireTextOrNull("key", key);
   const served = servedLimits();
   if (served.leftS <= 0) {

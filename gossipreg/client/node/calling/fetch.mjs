@@ -7,7 +7,7 @@
 import { domainToUnicode } from "node:url";
 import { monotonic } from "../clock.mjs";
 import { BadParams, DeadlineExceeded } from "../errors.mjs";
-import { shown } from "../given.mjs";
+import { requireBoolean, shown } from "../given.mjs";
 import { isIdempotent } from "../picking/headers.mjs";
 import { NEUTRAL } from "../picking/outcomes.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
@@ -55,6 +55,7 @@ export async function fetchFrom(context, input, init, options = {}) {
     body: await requestBody(init, request),
   };
   if (!what.headers.has("accept")) what.headers.set("accept", "*/*");
+  if (options.idempotent != null) requireBoolean("idempotent", options.idempotent);
   const core = coreOptions({
     ...options,
     idempotent: (options.idempotent ?? isIdempotent(what.method, what.headers)) && what.body.canRepeat,

@@ -137,10 +137,14 @@ export class LogicalCall {
   // -- fallback -------------------------------------------------------------------------------------------------------
 
   /** Whether the call, which has failed, may go to its fallback. A fallback is a retry, so the same rule holds for it;
-   * if nothing was ever sent it is the first request, and costs nothing. */
+   * if nothing was ever sent it is the first request, and costs nothing. The budget counts it, but never refuses it:
+   * retries would leave nothing for the fallbacks of a service that is called seldom. */
   mayFallBack(now) {
     if (now >= this.deadline || !this.#mayResend) return false;
-    if (this.attempts && (this.options.depth > 1 || !this.#spend(now))) return false;
+    if (this.attempts) {
+      if (this.options.depth > 1) return false;
+      this.#service.budget.charge(now);
+    }
     this.#count("fallbacks");
     return true;
   }

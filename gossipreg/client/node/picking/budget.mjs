@@ -1,4 +1,5 @@
-// The budget of a service for requests that are sent a second time: retries, hedges and fallbacks together.
+// The budget of a service for requests that are sent a second time. It bounds retries and hedges; fallbacks are
+// counted.
 //
 // If a service is overloaded, retries are more load, so they must stay a small part of all requests (SRE book, chapter
 // 21; Finagle's RetryBudget): 20 % of the requests of the last 10 s, and 10 more, which is 1 a second.
@@ -20,6 +21,11 @@ export class RetryBudget {
   /** How many may still be sent now. */
   left(now) {
     return RESERVE + PART * this.#requests.advance(now) - this.#spent.advance(now);
+  }
+
+  /** Take one, even if there is none. */
+  charge(now) {
+    this.#spent.add(now);
   }
 
   /** Take one. False: there is none. */

@@ -39,5 +39,8 @@ export function callOptions(options = {}) {
   if (!(attemptsMax >= 1)) {
     throw new BadParams(`attemptsMax ${attemptsMax}: a call makes at least 1 attempt`);
   }
+  if (!(depth >= 0)) {
+    throw new BadParams(`depth ${depth}: give the Gossipreg-Attempt of the request that is served, from 1 on`);
+  }
   return Object.freeze({ deadlineS, idempotent, attemptsMax, hedge, depth, attemptsBefore });
 }
