@@ -10,7 +10,7 @@ import click
 from gossipreg.cli.complete import complete_service, complete_zone
 from gossipreg.cli.empty import why_empty
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import CannotWrite, lost, print_json, printable, say
+from gossipreg.cli.output import CannotWrite, lost, print_json, printable, say, say_error
 from gossipreg.cli.units import Duration
 from gossipreg.errors import BreakerOpen, DeadlineExceeded, NoInstance
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 REDIRECTED_FROM = 300
 FAILED_FROM = 400
+SIDECAR_S = 10.0
+"""The longest wait for the sidecar's first answer; `--timeout` bounds it, too."""
+SHORTEST_S = 0.01
+DATA_MAX_BYTES = 64 << 20
+"""As of a response: a body without an end, such as that of a device, must not fill the memory."""
+TOKEN_MARKS = frozenset("!#$%&'*+-.^_`|~")
 OWN_HEADERS = ("host", "content-length", "connection", "transfer-encoding")
 
 
@@ -59,14 +65,14 @@ def call(
         raise click.UsageError(
             f"PATH {path!r} is no path of a URL: begin it with a slash, and escape what is not ASCII."
         )
-    if ca_file is not None and not https:
-        raise click.UsageError("--ca-file is for --https: give both.")
+    if ca_file is not None:
+        _check_ca_file(ca_file, https)
     if "#" in path:
         raise click.UsageError(f"PATH {path!r} has a fragment, which no server gets: leave it out, or write # as %23.")
     body = b"" if data is None else _body(data)
     given = _headers(headers)
-    method = (method or ("GET" if data is None else "POST")).upper()
-    if not (method.isascii() and method.isalpha()):
+    method = (("GET" if data is None else "POST") if method is None else method).upper()
+    if not _is_token(method):
         raise click.UsageError(f"--method {method!r} is no method of HTTP.")
     if data is not None:
         given.append(("Content-Length", str(len(body))))
@@ -84,6 +90,8 @@ class _Calling:
         self._request = request
         self._attempts: list[str] = []
         """host:port of each instance that was tried."""
+        self._last = ""
+        """The last one of them, with the name of its node, for people."""
 
     def run(self, tags: tuple[str, ...], zone: str | None, key: str | None, timeout_s: float) -> int:
         """Returns the exit code."""
@@ -91,7 +99,7 @@ class _Calling:
         from gossipreg.client.picking.headers import is_idempotent
         from gossipreg.client.registry import connect
 
-        with self._chosen.client() as client:
+        with self._chosen.client(min(SIDECAR_S, max(SHORTEST_S, timeout_s))) as client:
             client.call("state")  # raises Unreachable at once, where the registry would wait
             path = client.path
         with connect(path, timeout=timeout_s) as registry:
@@ -103,14 +111,11 @@ class _Calling:
                 )  # fmt: skip
             except NoInstance:
                 with self._chosen.client() as client:
-                    say(why_empty(client, self._name, tags, zone, False))
-                return 1
+                    return self._failed("no_instance", why_empty(client, self._name, tags, zone, False))
             except (OSError, DeadlineExceeded, BreakerOpen) as error:
-                say(f"no instance of {printable(self._name)} answered: {printable(error)}")
-                return 1
+                return self._failed("no_answer", f"no instance of {printable(self._name)} answered: {printable(error)}")
             except ResponseTooLarge as error:
-                say(f"{printable(self._attempts[-1])} of {printable(self._name)}: {error}: ask for less at a time")
-                return 1
+                return self._failed("too_large", f"{self._last}: {error}: ask for less at a time")
         return self._show(reply)
 
     def _attempt(self, instance: "PickedInstance") -> "HttpReply":
@@ -124,35 +129,45 @@ class _Calling:
         if request.tls_name is not None:
             request = replace(request, tls_name=instance.meta.get("tls_name", request.tls_name))
         self._attempts.append(instance.hostport)
+        self._last = f"{printable(instance.hostport)} of {printable(instance.node_name)}"
         try:
             reply = exchange(
                 request, instance.address, instance.port, [*instance.headers().items()],
                 instance.timeout_s, instance.connect_timeout_s,
             )  # fmt: skip
         except OSError as error:
-            self._say_failed(instance, str(error) or type(error).__name__)
+            self._say_failed(str(error) or type(error).__name__)
             raise
         instance.status(reply.status, retry_after_untrusted(reply.header(RETRY_AFTER), reply.header(DATE), time()))
         if (load := load_untrusted(reply.header(LOAD))) is not None:
             instance.server_load(load)
         if reply.status >= FAILED_FROM:
-            self._say_failed(instance, f"status {reply.status}")
+            self._say_failed(f"status {reply.status}")
         return reply
 
-    def _say_failed(self, instance: "PickedInstance", why: str) -> None:
+    def _say_failed(self, why: str) -> None:
+        """Of one attempt."""
         if not self._chosen.json:
-            say(f"{printable(instance.hostport)} of {printable(instance.node_name)}: {printable(why)}")
+            say(f"{self._last}: {printable(why)}")
+
+    def _failed(self, code: str, message: str) -> int:
+        """Say why the call has no response, and return the exit code."""
+        if self._chosen.json:
+            say_error(code, message, json=True)
+        else:
+            say(message)
+        return 1
 
     def _say_redirected(self, reply: "HttpReply") -> None:
         location = reply.header("location")
         where = "" if location is None else f", Location: {printable(location)} (not followed)"
-        say(f"{printable(self._attempts[-1])} of {printable(self._name)}: status {reply.status}{where}")
+        say(f"{self._last}: status {reply.status}{where}")
 
     def _show(self, reply: "HttpReply") -> int:
         if self._chosen.json:
             shown: dict[str, Any] = {
                 "status": reply.status, "attempts": self._attempts, "headers": [list(pair) for pair in reply.headers],
-                "body": reply.body.decode("utf-8", "replace"),
+                **_body_in_json(reply.body),
             }  # fmt: skip
             print_json(shown)
         else:
@@ -160,6 +175,34 @@ class _Calling:
                 self._say_redirected(reply)
             _print_bytes(reply.body)
         return 0 if reply.status < FAILED_FROM else 1
+
+
+def _body_in_json(body: bytes) -> dict[str, str]:
+    """The body as text, or in base64 if it is none: a text with replaced characters would be another body."""
+    try:
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        from base64 import b64encode
+
+        return {"body_base64": b64encode(body).decode()}
+
+
+def _check_ca_file(ca_file: str, https: bool) -> None:
+    """Raise UsageError if it is not needed, or has no certificate: no instance is at fault then."""
+    if not https:
+        raise click.UsageError("--ca-file is for --https: give both.")
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        why = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise click.UsageError(f"--ca-file {ca_file}: {why}.") from None
+
+
+def _is_token(text: str) -> bool:
+    """Whether it can be a method or the name of a header (RFC 9110, section 5.6.2)."""
+    return bool(text) and text.isascii() and all(one.isalnum() or one in TOKEN_MARKS for one in text)
 
 
 def _in_ascii(name: str) -> str:
@@ -173,7 +216,7 @@ def _headers(given: tuple[str, ...]) -> list[tuple[str, str]]:
     for text in given:
         name, colon, value = text.partition(":")
         name, value = name.strip(), value.strip()
-        if not colon or not name or not name.isascii() or not name.replace("-", "a").replace("_", "a").isalnum():
+        if not colon or not _is_token(name):
             raise click.UsageError(f"--header {text!r} is not of the form NAME:VALUE.")
         if not value.isprintable() or not value.isascii():
             raise click.UsageError(f"--header {text!r}: give a value of printable ASCII.")
@@ -186,12 +229,17 @@ def _headers(given: tuple[str, ...]) -> list[tuple[str, str]]:
 def _body(data: str) -> bytes:
     if not data.startswith("@"):
         return data.encode("utf-8", "surrogateescape")
-    if data == "@-":
-        return sys.stdin.buffer.read()
     try:
-        return Path(data[1:]).read_bytes()
+        if data == "@-":
+            body = sys.stdin.buffer.read(DATA_MAX_BYTES + 1)
+        else:
+            with Path(data[1:]).open("rb") as file:
+                body = file.read(DATA_MAX_BYTES + 1)
     except OSError as error:
         raise click.UsageError(f"--data {data}: {error.strerror}.") from None
+    if len(body) > DATA_MAX_BYTES:
+        raise click.UsageError(f"--data {data}: it passes {DATA_MAX_BYTES >> 20} MiB: give less at a time.")
+    return body
 
 
 def _print_bytes(body: bytes) -> None:

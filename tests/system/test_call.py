@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gossipreg.cli.call import _body_in_json
 from gossipreg.cli.http_exchange import BODY_MAX_BYTES
 from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
@@ -143,12 +144,12 @@ def test_a_redirect_is_told_and_not_followed(sidecar: Sidecar) -> None:
         register(sidecar, "moved", one)
         ended = call(sidecar, "moved", "/a")
         address = f"127.0.0.1:{one.server_address[1]}"
-        line = f"{address} of moved: status 302, Location: http://elsewhere.example/b (not followed)\n"
+        line = f"{address} of {sidecar.name}: status 302, Location: http://elsewhere.example/b (not followed)\n"
         assert (ended.returncode, ended.stderr) == (0, line)
         assert json.loads(ended.stdout)["path"] == "/a"
         assert [path for _, path, *_ in one.asked] == ["/a"]
         register(sidecar, "unchanged", unchanged)
-        assert call(sidecar, "unchanged", "/").stderr.endswith("of unchanged: status 304\n")
+        assert call(sidecar, "unchanged", "/").stderr.endswith(f" of {sidecar.name}: status 304\n")
 
 
 def test_a_response_that_is_too_large_is_not_asked_for_again(sidecar: Sidecar) -> None:
@@ -157,7 +158,7 @@ def test_a_response_that_is_too_large_is_not_asked_for_again(sidecar: Sidecar) -
         ended = call(sidecar, "large", "/", "--timeout", "60s")
         assert (ended.returncode, ended.stdout) == (1, "")
         [line] = ended.stderr.splitlines()
-        assert line.endswith("of large: the response passes 64 MiB: ask for less at a time")
+        assert line.endswith(f" of {sidecar.name}: the response passes 64 MiB: ask for less at a time")
         assert len(one.asked) + len(other.asked) == 1
 
 
@@ -204,12 +205,46 @@ def test_a_call_loads_no_more_than_other_commands(sidecar: Sidecar) -> None:
     "arguments",
     [
         ("a", "path"), ("a", "/a b"), ("a", "/a#b"),
-        ("a", "/", "--header", "x"), ("a", "/", "-H", "Host:x"), ("a", "/", "-d", "@/none"),
+        ("a", "/", "-X", ""), ("a", "/", "-X", "G T"), ("a", "/", "-d", "@/dev/zero"),
+        ("a", "/", "--ca-file", __file__), ("a", "/", "--https", "--ca-file", __file__),
+        ("a", "/", "--header", "x"), ("a", "/", "-H", "a b:x"), ("a", "/", "-H", "Host:x"), ("a", "/", "-d", "@/none"),
     ],
 )  # fmt: skip
 def test_a_malformed_call_is_wrong_usage(sidecar: Sidecar, arguments: tuple[str, ...]) -> None:
     ended = call(sidecar, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
+
+
+def test_every_token_is_a_method_and_the_name_of_a_header(sidecar: Sidecar) -> None:
+    with server(200) as one:
+        register(sidecar, "token", one)
+        assert "status 501" in call(sidecar, "token", "/", "-X", "M-SEARCH").stderr  # of this server: it got the method
+        assert call(sidecar, "token", "/", "-H", "X.A:1").returncode == 0
+        assert one.asked[0][2]["X.A"] == "1"
+
+
+def test_with_json_a_call_that_fails_is_an_object(sidecar: Sidecar) -> None:
+    register(sidecar, "nobody-json", free_port())
+    for name, code in (("nobody-json", "no_answer"), ("unknown", "no_instance")):
+        ended = call(sidecar, name, "/", "--json", "--timeout", "5s")
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert json.loads(ended.stderr)["error"]["code"] == code
+
+
+def test_a_body_that_is_no_text_is_whole_in_json() -> None:
+    assert _body_in_json("ä".encode()) == {"body": "ä"}
+    assert _body_in_json(b"\xff\x00") == {"body_base64": "/wA="}
+
+
+def test_the_timeout_bounds_the_wait_for_the_sidecar(cluster: Sidecars) -> None:
+    alone = cluster.start("n0").wait_ready()
+    alone.stop()
+    try:
+        ended = call(alone, "a", "/", "--timeout", "200ms")
+    finally:
+        alone.resume()
+    assert ended.returncode == 3
+    assert "did not answer state within 0.2 s" in ended.stderr
 
 
 def test_a_call_before_the_sync_is_exit_4(cluster: Sidecars) -> None:
