@@ -93,7 +93,8 @@ class Replica:
                 self._on_follower(node, message)
             case PreVote():
                 self._give_way(message.promised)
-                self._voting.on_pre_vote(node, message, leads=self.leading is not None)
+                if self._voting.on_pre_vote(node, message, leads=self.leading is not None):
+                    self._candidacy.on_older_candidate()
             case PreVoteAnswer():
                 self._candidacy.on_pre_vote_answer(message)
             case RequestVote():

@@ -63,6 +63,8 @@ class Candidacy:
         self._highest = NO_BALLOT
         """That any voter has said to have promised."""
         self._not_before = 0.0
+        self._living: frozenset[ReplicaId] = frozenset()
+        """The other voters that lived when we looked last."""
 
     # -- whether to stand --------------------------------------------------------------------------------------------
 
@@ -79,8 +81,26 @@ class Candidacy:
             return
         if not self.leaderless:
             self.leaderless, self._since = True, context.now
+        if self._voter_returned() and self._wait_s:
+            self._wait_s, self._since = 0.0, context.now
         if self.phase is Phase.IDLE and not self._wait_s:
             self._schedule()
+
+    def _voter_returned(self) -> bool:
+        """Whether another voter lives that did not when we looked last: an attempt may succeed now, so a long wait is
+        over."""
+        data, before = self._data, self._living
+        membership = data.context.membership
+        places = data.other_voters()
+        self._living = frozenset(place.replica for place in places if membership.member(place.node).runs)
+        return not self._living <= before
+
+    def on_older_candidate(self) -> None:
+        """A voter that reaches us stands, and its log is older than ours, so it does not get our vote: stand now, if we
+        wait after an attempt that failed, or because we led and could not commit."""
+        waits = self._wait_s or self._data.context.now < self._not_before
+        if self.leaderless and waits and self.phase is Phase.IDLE:
+            self.stand()
 
     def _schedule(self) -> None:
         """Set the first timer to stand; it may come earlier than it was, as more becomes known."""

@@ -34,17 +34,18 @@ class Voting:
 
     # -- pre-votes ---------------------------------------------------------------------------------------------------
 
-    def on_pre_vote(self, node: NodeId, question: PreVote, *, leads: bool) -> None:
-        """`leads`: we lead this journal ourselves."""
+    def on_pre_vote(self, node: NodeId, question: PreVote, *, leads: bool) -> bool:
+        """`leads`: we lead this journal ourselves. Returns whether the candidate's log is older than ours."""
         data = self._data
         if leads or question.position < data.log.last or not self._may_vote():
             self._answer(node, question, granted=False)
-            return
+            return question.position < data.log.last
         leader = leader_of(data)
         if leader is None or leader.node == node:
             self._answer(node, question, granted=True)
         elif node in self._waiting or len(self._waiting) < MAX_WAITING:
             self._ask(leader.node, leader.ballot.replica, node, question)
+        return False
 
     def _ask(self, leader: NodeId, replica: ReplicaId, node: NodeId, question: PreVote) -> None:
         """Ask our leader whether it leads; the pre-vote waits for that."""
