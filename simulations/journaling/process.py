@@ -38,7 +38,7 @@ from simulations.world import World
 
 OPENED = "opened"
 """The transaction by which a process makes durable what it has read."""
-REOPEN = Retry(1.0, 30.0)
+REOPEN = Retry(1.0, 5.0)
 """Seconds between attempts to open a database that failed."""
 
 
@@ -113,7 +113,8 @@ class JournalProcess:
             self._tuning, node=host.id, host=host_of(host), membership=self.registry, machine=lambda _: Notes(),
             stored=stored, takes_copies=host.durable, rng=self._rng, entropy=self._rng.randbytes, now=self.now,
         )  # fmt: skip
-        self.act(self.journals.start(self.now))
+        self._retire_if_restored()
+        self.input(lambda journals: journals.start(self.now))
 
     def _write(self, write: WriteJournal | RemoveJournal) -> None:
         if self.failed:
@@ -164,10 +165,14 @@ class JournalProcess:
         """The node of this process has handled an input."""
         if self.journals is None or not self.registry.look(self.host.node.touched):
             return
+        self._retire_if_restored()
+        self.input(lambda journals: journals.members_changed(self.now))
+
+    def _retire_if_restored(self) -> None:
+        """Give up all replicas once the others' tables show that this data directory is from an earlier time."""
         if self.host.number in self._restored and self.registry.synced_at is not None:
             del self._restored[self.host.number]
             self.input(lambda journals: journals.retire(self.now))
-        self.input(lambda journals: journals.members_changed(self.now))
 
     def _on_wake(self, due: float) -> None:
         if due != self._wake_at or self.journals is None or not self.runs:
