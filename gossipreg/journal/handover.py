@@ -83,16 +83,17 @@ class Handover:
         return min(tuning.return_first_s * float(1 << max(0, recent - 1)), tuning.return_longest_s)
 
     def _owner(self) -> FollowerProgress | None:
-        """The owner's replica, if it votes."""
+        """The owner's replica, if it votes and is not lost."""
         data = self._data
         for place in data.configuration.voters:
-            if place.node == data.owner:
-                return self._leading.followers.get(place.replica)
+            follower = self._leading.followers.get(place.replica)
+            if place.node == data.owner and follower is not None and not follower.lost:
+                return follower
         return None
 
     def _owner_is_near(self) -> bool:
         owner = self._owner()
-        return owner is not None and not owner.lost and owner.is_near
+        return owner is not None and owner.is_near
 
     # -- the pause ---------------------------------------------------------------------------------------------------
 

@@ -201,6 +201,7 @@ class Replica:
     def _on_lost(self, message: ReplicaLost) -> None:
         if self.leading is not None and (follower := self.leading.followers.get(message.sender)) is not None:
             follower.lost = True
+            self._look_after()
 
     # -- streams and members -----------------------------------------------------------------------------------------
 

@@ -27,3 +27,16 @@ def test_a_replica_that_went_back_in_time_is_replaced(greets: bool, monkeypatch:
     assert cluster.messages - messages < 60
     assert cluster.until(lambda: voter.number not in cluster.voters(journal), 120.0)
     assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 10.0)
+
+
+def test_a_leader_does_not_ask_for_ever_whether_a_lost_owner_is_near() -> None:
+    cluster, journal, owner = opened()
+    cluster.crash(owner)
+    assert cluster.until(lambda: cluster.leader(journal) not in (None, owner), 5.0)
+    cluster.lose_disk(owner)
+    cluster.start(owner)
+    leader = cluster.leader(journal)
+    assert leader is not None
+    cluster.propose(leader, journal, b"1")
+    cluster.run(20.0)
+    assert leader.journals.next_deadline() - cluster.now > 10.0, "the next step is to replace it"
