@@ -2,7 +2,6 @@
 
     journaling   all processes of a world, who leads what, and what was proposed
     process      the journals of one process: disk, streams, timers, effects
-    registry     what a journal asks of the registry, from the node's table; claims are gossiped
     stored       what a list of transactions leads to
     observer     what checkers and measurements see
     faults       the faults of a run, drawn from the seed

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from math import inf
 
+from gossipreg.core.effects import AnnouncementsChanged, Effect, MembersChanged
 from gossipreg.journal.effects import JournalEffect, ProposalOutcome, Settled
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
@@ -31,10 +32,15 @@ class Acked:
 
 
 class _Looking(Observer):
-    """Has the journals of a process look whenever its node has handled an input."""
+    """Has the journals of a process look whenever its node has handled an input that changed members."""
 
     def __init__(self, processes: dict[int, JournalProcess]) -> None:
         self._processes = processes
+
+    def on_effect(self, host: Host, effect: Effect) -> None:
+        process = self._processes.get(host.number)
+        if process is not None and isinstance(effect, MembersChanged | AnnouncementsChanged):
+            process.on_members(effect.ids)
 
     def after(self, host: Host) -> None:
         process = self._processes.get(host.number)

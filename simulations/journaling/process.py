@@ -8,10 +8,12 @@ the link count of its file, as the product does.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
 
+from gossipreg.core.journal_membership import RegistryMembership
+from gossipreg.journal.announced import AnnouncedHost
 from gossipreg.journal.effects import (
     ClaimLeadership,
     Confirmed,
@@ -29,10 +31,10 @@ from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
 from gossipreg.journal.state import Records
 from gossipreg.journal.tuning import JournalTuning
+from gossipreg.model import NodeId
 from gossipreg.retry import Retry
 from simulations.host import Host
 from simulations.journaling.observer import JournalObserver
-from simulations.journaling.registry import Registry, host_of
 from simulations.journaling.stored import StoredJournals
 from simulations.world import World
 
@@ -40,6 +42,11 @@ OPENED = "opened"
 """The transaction by which a process makes durable what it has read."""
 REOPEN = Retry(1.0, 5.0)
 """Seconds between attempts to open a database that failed."""
+
+
+def host_of(host: Host) -> bytes:
+    """Return the name of a machine, as journals know it."""
+    return b"host" + host.number.to_bytes(4)
 
 
 class Notes:
@@ -60,7 +67,9 @@ class JournalProcess:
         self.world = world
         self.host = host
         self.starts = host.starts
-        self.registry = Registry(world, host)
+        self.membership = RegistryMembership(host.node, self.now)
+        self._changed: dict[NodeId, None] = {}
+        """Members that changed in the input that the node handles."""
         self.journals: Journals | None = None
         """None until the database was opened for the first time."""
         self.established: dict[JournalId, Ballot] = {}
@@ -108,9 +117,10 @@ class JournalProcess:
             self.act(self.journals.reopened(stored, self.now))
             return
         self.world.connections.listen(host, self)
-        self.registry.look(host.node.table.rows)
+        announced = AnnouncedHost(host_of(host), takes_copies=host.durable)
+        self.world.act(host, self.membership.announce_host(announced, self.now))
         self.journals = Journals(
-            self._tuning, node=host.id, host=host_of(host), membership=self.registry, machine=lambda _: Notes(),
+            self._tuning, node=host.id, host=host_of(host), membership=self.membership, machine=lambda _: Notes(),
             stored=stored, takes_copies=host.durable, rng=self._rng, entropy=self._rng.randbytes, now=self.now,
         )  # fmt: skip
         self._retire_if_restored()
@@ -161,16 +171,24 @@ class JournalProcess:
         if self.runs and self.journals is not None:
             self.act(call(self.journals))
 
+    def on_members(self, ids: Iterable[NodeId]) -> None:
+        """The node of this process says that these members changed, in the input that it handles."""
+        self._changed |= dict.fromkeys(ids)
+
     def look(self) -> None:
         """The node of this process has handled an input."""
-        if self.journals is None or not self.registry.look(self.host.node.touched):
+        membership, changed = self.membership, self._changed
+        if not changed and (membership.synced_at is not None or not self.host.node.synced):
             return
+        self._changed = {}
+        membership.follow(changed, self.now)
         self._retire_if_restored()
         self.input(lambda journals: journals.members_changed(self.now))
 
     def _retire_if_restored(self) -> None:
         """Give up all replicas once the others' tables show that this data directory is from an earlier time."""
-        if self.host.number in self._restored and self.registry.synced_at is not None:
+        synced = self.membership.synced_at is not None
+        if self.journals is not None and synced and self.host.number in self._restored:
             del self._restored[self.host.number]
             self.input(lambda journals: journals.retire(self.now))
 
@@ -221,9 +239,9 @@ class JournalProcess:
             case ReadLog():
                 self.world.after(0.001, lambda: self._read(effect))
             case ClaimLeadership():
-                self.registry.claim(effect.journal, effect.ballot)
+                self.world.act(self.host, self.membership.claim(effect.journal, effect.ballot, self.now))
             case WithdrawClaim():
-                self.registry.withdraw(effect.journal)
+                self.world.act(self.host, self.membership.withdraw(effect.journal, self.now))
             case Established():
                 self.established[effect.journal] = effect.ballot
             case Deposed():
