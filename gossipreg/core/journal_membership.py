@@ -119,11 +119,11 @@ class RegistryMembership:
                 yield LeaderClaim(ballot, id, row.member.boot_id)
 
     def hosts(self) -> Collection[JournalHost]:
-        """The other members that live and take copies."""
+        """The members that live and take copies, ourselves included."""
         found = []
         for id, announced in self._hosts.items():
             row = self._node.table.rows.get(id)
-            if id == self._node.id or not announced.takes_copies or row is None or row.member is None:
+            if not announced.takes_copies or row is None or row.member is None:
                 continue
             if self.member(id).standing is ProcessStanding.LIVES:
                 found.append(JournalHost(id, announced.host, row.member.zone))

@@ -4,7 +4,8 @@ Owns: the order of the candidates, and the next step from a configuration to the
 how a copy is made.
 
 Candidates are hosts, in rendezvous order (Thaler and Ravishankar 1998): by a hash of journal and host, so all members
-choose alike and the journals of a lost host spread over all others. Hosts in zones that have no good copy come first.
+choose alike and the journals of a lost host spread over all others. Hosts in zones that have no good copy come first,
+one of each zone: two are asked at once.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -22,7 +23,8 @@ def rendezvous(journal: JournalId, host: bytes) -> bytes:
 def candidates(
     journal: JournalId, configuration: Configuration, bad: Collection[ReplicaId], hosts: Iterable[JournalHost]
 ) -> list[JournalHost]:
-    """Members that could take a copy, best first, one for each host that has none."""
+    """Members that could take a copy, best first, one for each host that has none. `hosts` has those of the good copies
+    too: their zones are taken."""
     good = [place for place in configuration.places if place.replica not in bad]
     nodes, used = {place.node for place in good}, {place.host for place in good}
     known = sorted(hosts, key=lambda host: (rendezvous(journal, host.host), host.node))
@@ -31,7 +33,12 @@ def candidates(
     for host in known:
         if host.host not in used and host.node not in nodes:
             found.setdefault(host.host, host)
-    return sorted(found.values(), key=lambda host: host.zone in zones)
+    fresh: list[JournalHost] = []
+    others: list[JournalHost] = []
+    for host in found.values():
+        (others if host.zone in zones else fresh).append(host)
+        zones.add(host.zone)
+    return fresh + others
 
 
 def missing(configuration: Configuration, bad: Collection[ReplicaId], wanted: int) -> int:

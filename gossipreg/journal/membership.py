@@ -63,4 +63,5 @@ class JournalMembership(Protocol):
 
     def claims(self, journal: JournalId) -> Iterable[LeaderClaim]: ...
 
-    def hosts(self) -> Iterable[JournalHost]: ...
+    def hosts(self) -> Iterable[JournalHost]:
+        """Ourselves included."""
