@@ -9,6 +9,7 @@ be silent for a minute.
     takeover    from the crash until another member is established as leader, for each journal that was led there and
                 has a majority of its voters left
     never       of these, journals that nobody led in time
+    stuck       journals that were led there and have no majority of their voters left
     elections   ballots that were claimed, for each of these journals
     messages    segments on streams, for each of these journals, until all were led
     burst       the most ballots that one member claimed within a second
@@ -62,7 +63,7 @@ class _Run:
         self.leaders = _Leaders(self.world)
         self.journaling.observers.all.append(self.leaders)
         self.took: list[float] = []
-        self.never = 0
+        self.never = self.stuck = 0
         self.segments = 0
 
     def form(self) -> None:
@@ -89,7 +90,9 @@ class _Run:
     def kill(self, victims: list[Host]) -> None:
         """Let these members die, and wait until what they led is led by others."""
         world, leaders = self.world, self.leaders
-        waiting = [journal for journal in self._led_by(victims) if self._majority_left(journal, victims)]
+        led = self._led_by(victims)
+        waiting = [journal for journal in led if self._majority_left(journal, victims)]
+        self.stuck += len(led) - len(waiting)
         leaders.since.clear()
         crashed, segments = world.now, world.connections.segments
         for host in victims:
@@ -132,6 +135,7 @@ def run(case: Case) -> list[Figure]:
     return [
         Figure("takeover", "s", tuple(one.took)),
         Figure("never", "", (float(one.never),)),
+        Figure("stuck", "", (float(one.stuck),)),
         Figure("elections", "", (one.leaders.claims.total() / many,)),
         Figure("messages", "", (one.segments / many,)),
         Figure("burst", "", (float(max(one.leaders.claims.values(), default=0)),)),

@@ -51,5 +51,6 @@ def test_a_failure_of_journals_is_told_with_its_command_and_shrinks() -> None:
 def test_another_member_leads_soon_after_a_crash(label: str, longest_s: float) -> None:
     found = {figure.metric: figure.values for figure in takeover.run(Case(nodes=10, seed=1, label=label))}
     assert found["never"] == (0.0,)
-    assert len(found["takeover"]) >= 1
+    assert len(found["takeover"]) + found["stuck"][0] >= 2
+    assert "rack" not in label or not found["stuck"][0], "copies lie in different zones"
     assert max(found["takeover"]) < longest_s
