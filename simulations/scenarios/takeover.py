@@ -9,7 +9,8 @@ be silent for a minute.
     takeover    from the crash until another member is established as leader, for each journal that was led there and
                 has a majority of its voters left
     never       of these, journals that nobody led in time
-    stuck       journals that were led there and have no majority of their voters left
+    stuck       journals that were led there and have no majority of their voters left: of those that died before, some
+                were not replaced yet
     elections   ballots that were claimed, for each of these journals
     messages    segments on streams, for each of these journals, until all were led
     burst       the most ballots that one member claimed within a second
