@@ -15,7 +15,7 @@ from gossipreg.daemon.journals.forms import ReplicaSummary
 from gossipreg.daemon.journals.loading import ExaminedReplicas, examine
 from gossipreg.daemon.journals.noted import NotedWrites, read_noted, sync_folder
 from gossipreg.daemon.journals.results import LostReplica, StoreOpened
-from gossipreg.daemon.journals.tables import JOURNALS, MEND, PARTS, DamagedDatabase, connect
+from gossipreg.daemon.journals.tables import JOURNALS, LOG, MEND, PARTS, DamagedDatabase, connect
 from gossipreg.daemon.journals.writing import JournalWriter
 
 _NEW = f"{JOURNALS}.new"
@@ -37,6 +37,7 @@ def open_journals(folder: Path) -> tuple[JournalDatabase, StoreOpened]:
             aside = _replace(path, found, noted)
             database = _connect_new(path)
             summaries = examine(database).summaries
+        _sync_log(path)
         opened = StoreOpened(tuple(found.stored.values()), tuple(found.lost), aside, found.fault)
         return JournalDatabase(folder, database, summaries), opened
     except BaseException as error:
@@ -45,6 +46,20 @@ def open_journals(folder: Path) -> tuple[JournalDatabase, StoreOpened]:
         if isinstance(error, OSError | sqlite3.Error):
             raise cannot_use(path, f"cannot use {path}: {error}; {MEND}", error) from None
         raise
+
+
+def _sync_log(path: Path) -> None:
+    """Have what was just read on the disk before anybody counts on it. A process that was killed may have written a
+    commit and not synchronised it: the file has it, and a loss of power would take it away again. Only the log: to
+    close a descriptor of the database itself would give up SQLite's lock on it."""
+    try:
+        fd = os.open(path.with_name(path.name + LOG), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _connect_new(path: Path) -> sqlite3.Connection:

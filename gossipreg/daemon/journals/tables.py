@@ -13,7 +13,8 @@ from gossipreg.daemon.database_file import cannot_use
 from gossipreg.errors import CannotStart
 
 JOURNALS = "journals.db"
-PARTS = ("-wal", "-journal")
+LOG = "-wal"
+PARTS = (LOG, "-journal")
 LAYOUT = 1
 CACHE_KIB = 256
 KEPT_WAL_BYTES = 8 * 1024 * 1024

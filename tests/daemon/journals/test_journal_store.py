@@ -315,3 +315,20 @@ async def test_damage_that_a_read_meets_loses_that_journal_alone(tmp_path: Path)
         assert [(one.journal, one.reason) for one in again.lost] == [(A, "entry 1 is not what was written")]
         store.submit(entries(5, 1, journal=B))
         assert await until(store, 1) == [WriteDone(5, B)]
+
+
+async def test_what_is_read_at_opening_is_on_the_disk_before_it_counts(tmp_path: Path) -> None:
+    """A process that was killed may have written its log and not synchronised it."""
+    async with opened(tmp_path) as store:
+        store.submit(begun(1))
+        await until(store, 1)
+        log = (tmp_path / WAL).read_bytes()
+    (tmp_path / WAL).write_bytes(log)
+    synchronised: list[str] = []
+
+    def fsync(fd: int) -> None:
+        synchronised.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+
+    with patch("gossipreg.daemon.journals.opening.os.fsync", fsync):
+        async with opened(tmp_path):
+            assert WAL in synchronised
