@@ -14,7 +14,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-from gossipreg.client.incoming import INCOMING, IncomingRequest
+from gossipreg.client.incoming import INCOMING, NOT_SERVING, IncomingRequest
 from gossipreg.client.picking import headers
 
 Scope = MutableMapping[str, Any]
@@ -61,6 +61,8 @@ class LoadASGI:
                 load = headers.LOAD.encode(), self._in_flight.header.encode()
                 message = {**message, "headers": [*message.get("headers", ()), load]}
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                INCOMING.set(NOT_SERVING)  # nobody waits for what the program does after its answer
 
         given = {bytes(name).lower(): bytes(value).decode("latin-1") for name, value in scope["headers"]}
         attempt, timeout_ms = (given.get(name.lower().encode()) for name in (headers.ATTEMPT, headers.TIMEOUT_MS))
@@ -85,20 +87,23 @@ class LoadWSGI:
         attempt, timeout_ms = (
             environ.get("HTTP_" + name.upper().replace("-", "_")) for name in (headers.ATTEMPT, headers.TIMEOUT_MS)
         )
-        INCOMING.set(incoming_untrusted(attempt, timeout_ms))  # stands until this thread's next request
+        incoming = incoming_untrusted(attempt, timeout_ms)
+        INCOMING.set(incoming)
         self._in_flight.add(1)
         try:
-            return _Counted(self._app(environ, start_with_load), self._in_flight)
+            return _Counted(self._app(environ, start_with_load), self._in_flight, incoming)
         except BaseException:
             self._in_flight.add(-1)
+            _served(incoming)
             raise
 
 
 class _Counted:
     """The body of an answer; the server closes it, as PEP 3333 says."""
 
-    def __init__(self, body: Iterable[bytes], in_flight: _InFlight) -> None:
+    def __init__(self, body: Iterable[bytes], in_flight: _InFlight, incoming: IncomingRequest) -> None:
         self._body = body
+        self._incoming = incoming
         self._in_flight: _InFlight | None = in_flight
 
     def __iter__(self) -> Iterator[bytes]:
@@ -108,5 +113,14 @@ class _Counted:
         in_flight, self._in_flight = self._in_flight, None
         if in_flight is not None:
             in_flight.add(-1)
-        if callable(close := getattr(self._body, "close", None)):
-            close()
+        try:
+            if callable(close := getattr(self._body, "close", None)):
+                close()
+        finally:
+            _served(self._incoming)
+
+
+def _served(incoming: IncomingRequest) -> None:
+    """The thread serves this request no longer, unless it was another one: what it does next is not for its caller."""
+    if INCOMING.get() is incoming:
+        INCOMING.set(NOT_SERVING)

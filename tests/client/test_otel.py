@@ -1,5 +1,6 @@
 """OpenTelemetry metrics, read by the SDK: what `stats()` counts, by service."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -76,13 +77,14 @@ def test_a_service_is_one_series_whatever_its_settings(registry: Registry, metri
 
 def test_two_registries_add_up_and_end_with_themselves(talking: TalkingSidecar, metrics: Metrics) -> None:
     talking.services["web"] = [at(1)]
-    for count in (1, 2):
-        with gossipreg.connect(str(talking.path), timeout=30) as one:
-            otel.observe(aio.AsyncRegistry(one), metrics.meter)
-            for _ in range(count):
-                one.service("web").call(lambda instance: instance.port)
-            assert metrics.read()["calls", "web"] >= count
-        del one
+    with gossipreg.connect(str(talking.path), timeout=30) as one, gossipreg.connect(str(talking.path)) as other:
+        for registry in (one, other, other):
+            otel.observe(aio.AsyncRegistry(registry), metrics.meter)
+            registry.service("web").call(lambda instance: instance.port)
+        assert metrics.read()["calls", "web"] == 3
+    del one, other, registry
+    gc.collect()
+    assert metrics.read() == {}
 
 
 def test_counters_only_grow_when_the_first_list_comes(talking: TalkingSidecar, metrics: Metrics) -> None:

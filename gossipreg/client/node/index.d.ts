@@ -132,7 +132,7 @@ export interface ServiceChoice {
 }
 
 export interface AttemptOptions {
-  /** For all attempts together (10,000). */
+  /** For the first lookup of the name, all attempts and the fallback together (10,000). */
   deadlineMs?: number;
   /** Whether the request may be sent again after it was sent. `fetch` knows it by the method. */
   idempotent?: boolean;

@@ -23,7 +23,10 @@ export function loadMiddleware() {
     };
     const timeoutMs = timeoutMsUntrusted(request.headers[TIMEOUT_MS.toLowerCase()]);
     const until = timeoutMs === null ? Infinity : monotonic() + timeoutMs / 1000;
-    serving({ depth: attemptUntrusted(request.headers[ATTEMPT.toLowerCase()]), until }, next);
+    const served = { depth: attemptUntrusted(request.headers[ATTEMPT.toLowerCase()]), until };
+    // Nobody waits for what the program does after its answer.
+    response.once("finish", () => Object.assign(served, { depth: 1, until: Infinity }));
+    serving(served, next);
   };
 }
 

@@ -10,7 +10,7 @@ In each case the request is in flight no longer.
 """
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -130,12 +130,14 @@ def _chain_outcome(error: BaseException, deepest: int) -> Outcome:
 
 def _group_outcome(group: "BaseExceptionGroup[BaseException]", deepest: int) -> Outcome:
     """Of all addresses of a name that were tried, say, or of tasks of the program: the request was never sent if none
-    of them sent it."""
+    of them sent it. An error of the program proves nothing: its task may have sent the request."""
     if not deepest:
         return NEUTRAL
-    outcomes = [_chain_outcome(error, deepest - 1) for error in group.exceptions]
-    failures = [one for one in outcomes if one.kind is not OutcomeKind.NEUTRAL]
-    return min(failures, key=lambda one: one.never_sent, default=NEUTRAL)
+    found = [(_chain_outcome(error, deepest - 1), error) for error in group.exceptions]
+    failures = [one for one, _ in found if one.kind is not OutcomeKind.NEUTRAL]
+    worst = min(failures, key=lambda one: one.never_sent, default=NEUTRAL)
+    unproven = any(one.kind is OutcomeKind.NEUTRAL and not _is_local(error) for one, error in found)
+    return replace(worst, never_sent=False) if unproven else worst
 
 
 def _is_local(error: BaseException | None) -> bool:

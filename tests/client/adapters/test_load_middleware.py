@@ -8,7 +8,8 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -125,6 +126,48 @@ def test_requests_of_one_process_are_counted_together() -> None:
     asyncio.run(test())
 
 
+def test_what_follows_the_answer_of_asgi_is_for_no_caller() -> None:
+    seen: list[int] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        seen.append(INCOMING.get().depth)
+        await send({"type": "http.response.body", "body": b"b"})
+        seen.append(INCOMING.get().depth)
+
+    async def ignore(*_message: Any) -> Any:
+        return {}
+
+    asyncio.run(LoadASGI(app)({"type": "http", "headers": [(b"gossipreg-attempt", b"2")]}, ignore, ignore))
+    assert seen == [2, 1]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_thread_of_wsgi_serves_nobody_once_the_body_is_closed(fails: bool) -> None:
+    seen: list[int] = []
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            seen.append(INCOMING.get().depth)
+            if fails:
+                raise KeyError("mine")
+
+    def work() -> None:
+        environ = {"HTTP_GOSSIPREG_ATTEMPT": "2"}
+        body: Any = LoadWSGI(lambda _environ, _start: Body())(environ, print)
+        later: Any = LoadWSGI(lambda _environ, _start: Body())(environ, print)
+        with pytest.raises(KeyError) if fails else nullcontext():
+            body.close()
+        seen.append(INCOMING.get().depth)
+        with pytest.raises(KeyError) if fails else nullcontext():
+            later.close()
+        seen.append(INCOMING.get().depth)
+
+    copy_context().run(work)
+    assert seen == [2, 2, 2, 1]
+
+
 def test_an_app_that_fails_is_in_flight_no_longer() -> None:
     loads: list[str] = []
 
@@ -144,6 +187,7 @@ def test_an_app_that_fails_is_in_flight_no_longer() -> None:
         if path == "/fails":
             with pytest.raises(KeyError):
                 counted(environ, start_response)
+            assert INCOMING.get() is NOT_SERVING
         else:
             body: Any = counted(environ, start_response)
             body.close()

@@ -23,12 +23,11 @@ def full() -> Iterator[int]:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
         waiting = []
-        with suppress(BlockingIOError):
-            for _ in range(8):
-                waiting.append(socket.socket())
-                waiting[-1].setblocking(False)
-                with suppress(BlockingIOError):
-                    waiting[-1].connect(server.getsockname())
+        for _ in range(8):
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            with suppress(BlockingIOError):
+                waiting[-1].connect(server.getsockname())
         yield server.getsockname()[1]
         for one in waiting:
             one.close()

@@ -47,6 +47,21 @@ describe("servers", () => {
     assert.ok(bad.stats().retry_of_a_retry >= 1);
   });
 
+  test("what a server does after its answer is for no caller", async () => {
+    const below = await service([await serve(answer(200))]);
+    let later;
+    const port = await serve(
+      withLoad((_, response) => {
+        later = new Promise((resolve) => response.once("finish", () => setTimeout(resolve, 30))).then(() =>
+          registry.fetch(url(below)),
+        );
+        response.end();
+      }),
+    );
+    await fetch(`http://127.0.0.1:${port}/`, { headers: { "gossipreg-timeout-ms": "20" } });
+    assert.equal((await later).status, 200);
+  });
+
   test("calls below end when the caller waits no longer", async () => {
     let told;
     const hung = await service([await serve((request) => (told = Number(request.headers["gossipreg-timeout-ms"])))]);

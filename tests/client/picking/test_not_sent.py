@@ -63,6 +63,8 @@ TABLE: dict[str, tuple[BaseException, Outcome]] = {
     "a reset because of a refusal elsewhere": (wrapped(ConnectionResetError("gone"), REFUSED), FAILURE),
     "all addresses refused": (wrapped(OSError("none"), ExceptionGroup("all", [REFUSED, REFUSED])), NEVER_SENT),
     "one of several was sent": (ExceptionGroup("two", [REFUSED, ConnectionResetError("gone")]), FAILURE),
+    "one of several is the program's own": (ExceptionGroup("two", [REFUSED, KeyError("x")]), FAILURE),
+    "one of several has no local address": (ExceptionGroup("two", [system(errno.EADDRNOTAVAIL), REFUSED]), NEVER_SENT),
     "in a circle": (wrapped(one := ValueError("x"), wrapped(ValueError("y"), one)), NEUTRAL),
 }
 

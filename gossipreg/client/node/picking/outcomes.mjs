@@ -84,10 +84,14 @@ function notSentOutcome({ code }) {
   return outcome("failure", { neverSent: true, timedOut: TIMEOUT_CODES.has(code) });
 }
 
-/** Of an AggregateError, such as that of all addresses of a name: nothing was sent if none of them sent it. */
+/** Of an AggregateError, such as that of all addresses of a name: nothing was sent if none of them sent it. An error of
+ * the program proves nothing: it may have come after the request. */
 function worstOf(errors, wallS, deepest) {
-  const outcomes = errors.map((error) => chainOutcome(error, wallS, deepest)).filter(({ kind }) => kind !== "neutral");
-  return outcomes.find(({ neverSent }) => !neverSent) ?? outcomes[0] ?? NEUTRAL;
+  const outcomes = errors.map((error) => chainOutcome(error, wallS, deepest));
+  const failures = outcomes.filter(({ kind }) => kind !== "neutral");
+  const worst = failures.find(({ neverSent }) => !neverSent) ?? failures[0] ?? NEUTRAL;
+  const unproven = errors.some((error, at) => outcomes[at].kind === "neutral" && !isLocal(error));
+  return unproven && worst.neverSent ? outcome(worst.kind, { ...worst, neverSent: false }) : worst;
 }
 
 function systemOutcome(code) {
