@@ -103,8 +103,8 @@ def _any_connected(address: str, port: int, deadline: float) -> socket.socket:
     for others, (family, kind, protocol, _, where) in zip(range(len(found) - 1, -1, -1), found, strict=True):
         try:
             return _connected_to(where, socket.socket(family, kind, protocol), (deadline - monotonic()) / (others + 1))
-        except OSError as error:
-            if not others or error.errno in LOCAL_ERRNOS:
+        except OSError:  # also of this machine: without IPv6 it has no address to connect to `::1` from
+            if not others:
                 raise
     raise socket.gaierror(socket.EAI_NONAME, "the name has none")
 

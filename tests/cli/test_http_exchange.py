@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,10 @@ def answering(response: bytes, *, closes: bool = False) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            stream, _ = listener.accept()
+            try:
+                stream, _ = listener.accept()
+            except OSError:  # nobody has come, and the test is over
+                return
             with stream:
                 stream.recv(65536)
                 stream.sendall(response)
@@ -38,6 +42,7 @@ def answering(response: bytes, *, closes: bool = False) -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             over.set()
+            listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 
@@ -132,6 +137,19 @@ def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch: pytest.Mon
         refusing = closed.getsockname()
     with answering(b"HTTP/1.1 204 No\r\n\r\n") as port:
         addresses(monkeypatch, refusing, ("127.0.0.1", port))
+        send(GET, address="web")
+
+
+def test_an_address_of_a_family_that_we_lack_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    class WithoutIpv6(socket.socket):
+        def connect(self, address: Any) -> None:
+            if address[1] == 1:
+                raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+            super().connect(address)
+
+    with answering(b"HTTP/1.1 204 No\r\n\r\n") as port:
+        addresses(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "socket", WithoutIpv6)
         send(GET, address="web")
 
 
