@@ -127,7 +127,7 @@ _TWO_LEADERS = ("one_leader", "fenced", "log_matching")
 JOURNAL_BREAKS: tuple[Break, ...] = (
     _break("older entries are counted", ("only_committed",), Leading, "advance", older_entries_counted),
     _break("a leader acts before its first entry", ("only_committed",), Leading, "begin", established_at_once),
-    _break("a vote after a lost disk", _ENTRY_LOST, Journals, "receive", lost_replica_votes, 25),
+    _break("a vote after a lost disk", _ENTRY_LOST, Journals, "receive", lost_replica_votes, 54),
     _break("a promise that is forgotten in a crash", _TWO_LEADERS, ReplicaDisk, "promise", promise_in_memory, 6),
     _break("an answer before its write", ("only_committed",), ReplicaData, "send_when_written", answers_too_early),
     _break("voters replaced at once", ("joint_changes",), Leading, "propose_configuration", replaced_at_once),
