@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from time import time
 from typing import Any, Self
 
+from gossipreg.client.checks import check_number
 from gossipreg.client.instance import Instance
 from gossipreg.client.picker import Picker
 from gossipreg.client.picking.attempts import Attempt
@@ -123,9 +124,12 @@ class PickedInstance:
         self._outcome = NEVER_SENT
 
     def status(self, status: int, retry_after_s: float | None = None) -> None:
-        """The response has this HTTP status: 500, 502, 503 and 504 are failures, 429 counts as load."""
+        """The response has this HTTP status: 500, 502, 503 and 504 are failures, 429 counts as load. `retry_after_s`:
+        the seconds that the server asks to wait. Raises BadParams."""
         if not isinstance(status, int):
             raise BadParams(f"status {status!r} is no whole number: give the status of the response, such as 503")
+        if retry_after_s is not None:
+            check_number("retry_after_s", retry_after_s, "seconds, or None: the header may be a date, too")
         self._outcome = status_outcome(status, retry_after_s)
 
     def ended_as(self, outcome: Outcome) -> None:

@@ -121,7 +121,7 @@ class Registry:
         state = link.trust.state or link.trust.believed
         feeds = list(link.wanted)
         snapshots = [feed.snapshot for feed in feeds]
-        why_not = link.why_not_synced if feeds and not link.synced else ""
+        why_not = link.why_not_synced if (feeds or link.closed) and not link.synced else ""
         return {
             "path": link.path,
             "connected": link.connected,

@@ -183,6 +183,7 @@ def test_a_closed_registry_refuses_lookups(talking: TalkingSidecar) -> None:
     with pytest.raises(Refused, match="the registry that gave out web is closed"):
         _ = web.instances
     assert repr(registry) == "<Registry, closed>"
+    assert registry.stats()["why_not"] == "the registry is closed"
 
 
 def test_close_ends_a_lookup_that_waits(talking: TalkingSidecar) -> None:

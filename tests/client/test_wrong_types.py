@@ -128,6 +128,16 @@ def test_a_function_that_is_not_async_is_named(run: Run, talking: TalkingSidecar
     run(test)
 
 
+@pytest.mark.parametrize("retry_after_s", ["5", float("nan")])
+def test_a_retry_after_that_is_no_number_is_refused(talking: TalkingSidecar, retry_after_s: Any) -> None:
+    talking.services["web"] = [at(1)]
+    with gossipreg.connect(str(talking.path), timeout=30) as registry:
+        web = registry.service("web")
+        with pytest.raises(BadParams, match=r"^retry_after_s .* is no number: give seconds"):
+            web.call(lambda one: one.status(503, retry_after_s), idempotent=True)
+        assert web.stats()["in_flight"] == 0
+
+
 def test_a_pick_that_is_not_entered_says_how_to(talking: TalkingSidecar) -> None:
     talking.services["web"] = [at(1)]
     with gossipreg.connect(str(talking.path), timeout=30) as registry:

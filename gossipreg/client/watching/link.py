@@ -104,6 +104,8 @@ class SidecarLink:
     @property
     def why_not_synced(self) -> str:
         """Why there may be no fresh snapshot, in words."""
+        if self.closed:
+            return "the registry is closed"
         if self.is_silent:
             return f"it has answered nothing for {ANSWER_S:g} s: it stands still, or has no time"
         return self.fault or self.trust.why_not or "it has not answered yet"
