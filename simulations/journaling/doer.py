@@ -186,7 +186,8 @@ class JournalDoer(Doer):
     def may_lose(self) -> bool:
         """Return whether one disk may be lost now."""
         ids = self.journaling.ids
-        return not self._losing and bool(ids) and all(self.journaling.has_all_disks(journal) for journal in ids)
+        losing = self._losing or self.journaling.restored
+        return not losing and bool(ids) and all(self.journaling.has_all_disks(journal) for journal in ids)
 
     def _lose(self, action: Action) -> None:
         host, how = self._of(action)[0], action.flags[0]
