@@ -219,7 +219,12 @@ class JournalDoer(Doer):
             self._kill(action, host, "silent")
         else:
             starts = host.starts
-            self._end(action, lambda: self._kill(action, host, "refused") if host.starts == starts else None)
+
+            def end() -> None:
+                if host.starts == starts and not self._healed:
+                    self._kill(action, host, "refused")
+
+            self._end(action, end)
 
     # -- streams -----------------------------------------------------------------------------------------------------
 
