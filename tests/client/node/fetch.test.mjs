@@ -30,6 +30,18 @@ describe("what both sides see", () => {
     assert.ok(response instanceof Response && response.ok && !response.redirected);
   });
 
+  test("a connection that is not used is closed, and one in use is not", { timeout: 60_000 }, async () => {
+    let closed;
+    const port = await serve((request, response) => {
+      request.socket.server.keepAliveTimeout = 0; // or the server closes it
+      closed = new Promise((resolve) => request.socket.on("close", resolve));
+      setTimeout(() => response.end("late"), request.url === "/slow" ? 5000 : 0);
+    });
+    const billing = await service([port]);
+    assert.equal(await (await registry.fetch(url(billing, "/slow"), { deadlineMs: 40_000 })).text(), "late");
+    await closed;
+  });
+
   test("bodies of every kind arrive, with their type and length", async () => {
     const port = await serve(async (request, response) => {
       let body = "";

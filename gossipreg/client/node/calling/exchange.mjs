@@ -15,11 +15,17 @@ import { LOAD, loadUntrusted } from "../picking/headers.mjs";
 import { NEUTRAL, SUCCESS, isLocal, outcome, statusOutcome } from "../picking/outcomes.mjs";
 import { retryAfterUntrusted } from "../picking/retry-after.mjs";
 
+/**
+ * A connection that is not used for so long is closed, in milliseconds. Node's servers close theirs after 5 s: a
+ * request on one that is just being closed fails, and may not be sent again if it is not idempotent.
+ */
+const IDLE_MS = 4000;
+
 /** The agents of one registry. `tls`: options of https.Agent, such as `ca`, `cert` and `key`. */
 export function makeAgents(tls = {}) {
   return {
-    "http:": new http.Agent({ keepAlive: true }),
-    "https:": new https.Agent({ ...tls, keepAlive: true }),
+    "http:": new http.Agent({ keepAlive: true, timeout: IDLE_MS }),
+    "https:": new https.Agent({ ...tls, keepAlive: true, timeout: IDLE_MS }),
     destroy() {
       this["http:"].destroy();
       this["https:"].destroy();
