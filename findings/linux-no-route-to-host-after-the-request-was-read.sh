@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Linux (kernel of this host), TCP
+# Linux 6.18 (the kernel of the host that runs it), TCP
 #
 # EHOSTUNREACH ("No route to host") is taken for a proof that a host could not be reached, so that a request can be sent
 # elsewhere. But a connection that was made gives it, too: if the peer is gone and no answer to ARP comes any more, the
