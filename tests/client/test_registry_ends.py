@@ -218,7 +218,7 @@ def test_closed_descriptors_are_noticed_although_nothing_is_asked(talking: Talki
         "assert ports() == [1, 2]\n"
         "os.closerange(3, 4096)\n"
         "kept = [os.open('/dev/null', os.O_RDWR) for _ in range(20)]\n"
-        "eventually(lambda: seen == [True, False, True])\n"
+        "eventually(lambda: False in seen and seen[-1])\n"
         "assert ports() == [1, 2]\n"
         "assert {os.readlink(f'/proc/self/fd/{one}') for one in kept} == {'/dev/null'}\n"
         "registry.close()\n"
