@@ -8,6 +8,7 @@ from itertools import count
 
 from gossipreg.journal.effects import JournalEffect, JournalEvent
 from gossipreg.journal.membership import JournalMembership
+from gossipreg.journal.model import JournalId
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import NodeId
 from gossipreg.timers import Timers
@@ -24,6 +25,8 @@ class JournalContext:
     now: float
     """Monotonic seconds of the current input."""
     timers: Timers = field(default_factory=Timers)
+    electing: set[JournalId] = field(default_factory=set)
+    """The journals for which we stand now."""
     effects: list[JournalEffect] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     _writes: "count[int]" = field(default_factory=lambda: count(1))

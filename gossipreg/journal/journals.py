@@ -90,6 +90,11 @@ class Journals:
         return next((id for id, replica in self.replicas.items() if replica.data.owner == self._context.node), None)
 
     @property
+    def electing(self) -> frozenset[JournalId]:
+        """The journals for which we stand now."""
+        return frozenset(self._context.electing)
+
+    @property
     def counts(self) -> dict[str, int]:
         return self._context.counts
 

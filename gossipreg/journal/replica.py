@@ -73,7 +73,7 @@ class Replica:
         """Say to the leader how far we are, once: this process has started, or its disk works again."""
         data = self.data
         leader = leader_of(data)
-        if leader is None or data.out is not None:
+        if leader is None or data.out is not None or data.context.membership.synced_at is None:
             return
         self._greeted = True
         hello = ReplicaHello(
@@ -83,8 +83,10 @@ class Replica:
         data.send(leader.node, hello)
 
     def receive(self, node: NodeId, message: ReplicaMessage) -> None:
-        """A message to this replica, from the process of this member."""
-        if self.data.out is not None:
+        """A message to this replica, from the process of this member. Nothing is answered before this sidecar is in
+        sync: until then it does not know whether its disk is an older one, which has forgotten promises. The leader
+        hears of us then (`_greet`)."""
+        if self.data.out is not None or self.data.context.membership.synced_at is None:
             return
         match message:
             case Append() | InstallState():

@@ -116,6 +116,7 @@ class Candidacy:
         """There is a leader: stop standing."""
         timers, journal = self._data.context.timers, self._data.journal
         self.leaderless, self._wait_s, self.phase = False, 0.0, Phase.IDLE
+        self._data.context.electing.discard(journal)
         timers.cancel(StandTimer(journal))
         timers.cancel(AttemptTimer(journal, self._attempt))
 
@@ -132,7 +133,7 @@ class Candidacy:
     def stand(self) -> None:
         """Begin an attempt with a pre-vote."""
         data = self._data
-        if not self.leaderless or data.out is not None or not data.votes:
+        if not self.leaderless or data.out is not None or not data.votes or not self._has_turn():
             return
         self._begin(Phase.PRE_VOTE)
         data.context.count("journal.pre_votes")
@@ -147,6 +148,14 @@ class Candidacy:
         self._granted = {data.replica}
         self._pre_vote_done()
 
+    def _has_turn(self) -> bool:
+        """Whether we may stand now. If we stand for many other journals, it is tried again in a moment."""
+        data, context = self._data, self._data.context
+        if len(context.electing - {data.journal}) < context.tuning.elections_at_once:
+            return True
+        context.timers.set(StandTimer(data.journal), context.now + context.around(context.tuning.rank_step_s / 4))
+        return False
+
     def stand_at_once(self) -> None:
         """Stand without a pre-vote: the leader hands over to us."""
         if self._data.out is None and self._data.votes:
@@ -160,6 +169,7 @@ class Candidacy:
         timers.cancel(StandTimer(data.journal))
         self._attempt += 1
         self.phase = phase
+        data.context.electing.add(data.journal)
         timers.set(AttemptTimer(data.journal, self._attempt), data.context.now + data.context.tuning.attempt_s)
 
     def on_pre_vote_answer(self, answer: PreVoteAnswer) -> None:
@@ -218,5 +228,6 @@ class Candidacy:
         if attempt != self._attempt or self.phase is Phase.IDLE:
             return
         self.phase = Phase.IDLE
+        context.electing.discard(data.journal)
         self._wait_s = context.tuning.again.after(self._wait_s) if self._wait_s else context.tuning.again_first_s
         context.timers.set(StandTimer(data.journal), context.now + context.around(self._wait_s))

@@ -27,6 +27,8 @@ class JournalTuning:
     """How long the asked waits for its own leader before it grants a pre-vote."""
     attempt_s: float = 3.0
     """How long an election may take. Longer than the question and two round trips with their fsync."""
+    elections_at_once: int = 32
+    """Journals for which this sidecar stands at a time: a host that dies leaves many."""
     again_first_s: float = 1.0
     again_longest_s: float = 30.0
 
@@ -79,6 +81,7 @@ class JournalTuning:
     BOUNDS: ClassVar[Bounds] = {
         "refused_grace_s": (0.0, 60.0), "silent_grace_s": (0.0, 60.0), "absent_grace_s": (0.0, 600.0),
         "rank_step_s": (0.05, 60.0), "heard_s": (0.1, 60.0), "question_s": (0.05, 60.0), "attempt_s": (0.1, 120.0),
+        "elections_at_once": (1, 100_000),
         "again_first_s": (0.05, 60.0), "again_longest_s": (0.05, 600.0), "stuck_s": (0.1, 600.0),
         "abdicated_s": (0.0, 3600.0), "waiting_bytes": (1024 * 1024, 1024 * 1024 * 1024),
         "waiting_entries": (1, 1_000_000), "append_bytes": (4096, 1024 * 1024), "appends_in_flight": (1, 64),

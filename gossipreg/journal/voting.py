@@ -37,7 +37,7 @@ class Voting:
     def on_pre_vote(self, node: NodeId, question: PreVote, *, leads: bool) -> bool:
         """`leads`: we lead this journal ourselves. Returns whether the candidate's log is older than ours."""
         data = self._data
-        if leads or question.position < data.log.last or not self._may_vote():
+        if leads or question.position < data.log.last:
             self._answer(node, question, granted=False)
             return question.position < data.log.last
         leader = leader_of(data)
@@ -106,14 +106,9 @@ class Voting:
         """Whether to promise this ballot: nothing higher was promised, and the candidate's log is at least as new as
         ours, so it has every entry that is committed (Raft 5.4.1)."""
         data = self._data
-        if not self._may_vote() or request.ballot.replica != request.sender:
+        if request.ballot.replica != request.sender:
             return False
         return request.ballot >= data.promised and request.position >= data.log.last
-
-    def _may_vote(self) -> bool:
-        """No vote before this sidecar is in sync: until then it does not know whether a copy of itself lives."""
-        data = self._data
-        return data.out is None and data.context.membership.synced_at is not None
 
     def promise(self, node: NodeId, request: RequestVote) -> None:
         """Promise, and say so when it is on the disk."""
