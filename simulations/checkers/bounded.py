@@ -55,6 +55,7 @@ def _timers(node: Node, ever: int) -> float:
 BOUNDS: dict[str, Bound] = {
     "Node.touched": _known,
     "Node._death_sent_at": _known,
+    "Announcements._contents": _known,
     "Announcements._slots": _known,
     "Announcements._slots[]": _exactly(2),
     "Catalog._answers": _exactly(catalog.ANSWERS_MAX),

@@ -1,11 +1,13 @@
 """What journals are told of the cluster: claims and hosts that rows announce, and who runs as which process."""
 
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.core.effects import AnnouncementsChanged, Effect, MembersChanged
 from gossipreg.core.journal_membership import RegistryMembership
-from gossipreg.core.table.layout import KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST
+from gossipreg.core.table.layout import KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST, KIND_SERVICE, key_of
 from gossipreg.errors import BadDatagram
 from gossipreg.journal.announced import (
     AnnouncedClaim,
@@ -133,3 +135,23 @@ def test_any_bytes_are_an_announcement_or_refused(value: bytes) -> None:
 def test_a_claim_survives_its_encoding(journal: bytes, round: int, replica: bytes) -> None:
     claim = AnnouncedClaim(JournalId(journal), Ballot(round, ReplicaId(replica)))
     assert decode_claim_untrusted(encode_claim(claim)) == claim
+
+
+def test_a_change_of_a_row_without_announcements_reads_the_slot_alone() -> None:
+    """A row may have thousands of services: none is looked at because another one changes."""
+    cluster, (one, *_), _ = three()
+    for number in range(50):
+        cluster.register(one, f"web-{number}")
+    looked_at: list[int] = []
+    content = one.node.table.rows[one.id].content
+    assert content is not None
+
+    class Counted(dict[int, tuple[int, bytes | None]]):
+        def __iter__(self) -> Iterator[int]:
+            looked_at.append(len(self))
+            return super().__iter__()
+
+    content.entries = Counted(content.entries)
+    row = one.node.table.rows[one.id]
+    assert not one.node.announcements.refresh(row, [key_of(KIND_SERVICE, 1)])
+    assert looked_at == []
