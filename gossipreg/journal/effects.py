@@ -134,6 +134,8 @@ class AppliedEntry:
 
     journal: JournalId
     entry: LogEntry
+    result: object = None
+    """What the state machine returned."""
 
 
 class ProposalOutcome(Enum):

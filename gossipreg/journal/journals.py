@@ -33,6 +33,7 @@ from gossipreg.journal.model import (
     REPLICA_ID_BYTES,
     START,
     Configuration,
+    EntryKind,
     JournalId,
     LogEntry,
     ReplicaId,
@@ -83,6 +84,12 @@ class Journals:
         return replica
 
     # -- what is known -----------------------------------------------------------------------------------------------
+
+    def machine(self, journal: JournalId) -> StateMachine | None:
+        """The state machine of our replica, with what it keeps; None if there is no replica here. Another one after
+        `reopened`."""
+        replica = self.replicas.get(journal)
+        return None if replica is None else replica.data.state.machine
 
     @property
     def own(self) -> JournalId | None:
@@ -189,13 +196,16 @@ class Journals:
         self._create(journal, id, self._context.node, base).look()
         return journal, self._settle()
 
-    def propose(self, journal: JournalId, data: bytes, ticket: int, now: float) -> list[JournalEffect]:
-        """Append an entry to a journal that is led here; `Settled` says what became of it. Raises ProposalRefused."""
+    def propose(
+        self, journal: JournalId, data: bytes, ticket: int, now: float, *, kind: int = EntryKind.DATA
+    ) -> list[JournalEffect]:
+        """Append an entry of a kind that the state machine understands to a journal that is led here; `Settled` says
+        what became of it. Raises ProposalRefused."""
         self._context.now = now
         replica = self.replicas.get(journal)
         if replica is None or replica.leading is None:
             raise ProposalRefused("unavailable", "this sidecar does not lead that journal")
-        replica.leading.propose(data, ticket)
+        replica.leading.propose(data, ticket, kind)
         return self._settle()
 
     def confirm(self, journal: JournalId, number: int, now: float) -> list[JournalEffect]:

@@ -91,7 +91,10 @@ class Leading:
 
     def propose(self, data: bytes, ticket: int, kind: int = EntryKind.DATA) -> int:
         """Append an entry; `Settled` with this ticket says what became of it. Returns its index. Raises
-        ProposalRefused."""
+        ProposalRefused. The kind is one that the state machine understands: else all replicas would go out of
+        service."""
+        machine = self._data.state.machine
+        assert kind in machine.kinds, f"no entry of kind {kind} means anything to {type(machine).__name__}"
         self._check(len(data))
         return self._append(kind, data, ticket)
 

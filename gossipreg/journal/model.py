@@ -57,7 +57,11 @@ class EntryKind(IntEnum):
     """The first entry of a leader. Once it is committed, so is all before it."""
     CONFIGURATION = 1
     DATA = 2
-    """Whatever the state machine understands."""
+    """Whatever the state machine understands. It may have more kinds, from here on."""
+
+
+JOURNAL_KINDS = frozenset({EntryKind.BALLOT, EntryKind.CONFIGURATION})
+"""Those that every journal has, whatever its state machine."""
 
 
 @dataclass(frozen=True, slots=True)

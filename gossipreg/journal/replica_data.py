@@ -129,14 +129,14 @@ class ReplicaData:
             entries = log.slice(state.applied + 1, 1)
             assert entries, "what is not applied stays in memory"
             entry = entries[0]
-            if entry.kind not in _KNOWN_KINDS:
+            if not state.understands(entry.kind):
                 self.out = OutOfService.UNKNOWN_KIND
                 self.context.event("journal_unknown_kind", journal=self.journal.hex(), entry_kind=entry.kind)
                 return
-            state.apply(entry)
+            result = state.apply(entry)
             if entry.kind == EntryKind.BALLOT:
                 self._note_leader(entry)
-            self.context.effects.append(AppliedEntry(self.journal, entry))
+            self.context.effects.append(AppliedEntry(self.journal, entry, result))
         self.disk.record(state.records.take_changes(), state.applied)
         log.forget_in_memory(min(self.disk.applied, self.disk.durable))
 
@@ -160,6 +160,3 @@ class ReplicaData:
     def send_when_written(self, node: NodeId, message: ReplicaMessage) -> None:
         """Send it when everything that was written so far is on the disk."""
         self.disk.hold(SendMessage(node, message))
-
-
-_KNOWN_KINDS = frozenset(EntryKind)

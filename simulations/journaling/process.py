@@ -52,6 +52,11 @@ def host_of(host: Host) -> bytes:
 class Notes:
     """A state machine that notes at which index each datum came."""
 
+    kinds = frozenset({EntryKind.DATA})
+
+    def load(self, records: Records) -> None:
+        """Nothing is derived from the records."""
+
     def apply(self, entry: LogEntry, records: Records) -> None:
         if entry.kind == EntryKind.DATA:
             records.put(entry.data, str(entry.index).encode())

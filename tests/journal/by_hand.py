@@ -2,8 +2,10 @@
 
 import random
 from collections import deque
+from collections.abc import Callable
 
 from gossipreg.journal.effects import (
+    AppliedEntry,
     ClaimLeadership,
     Confirmed,
     Established,
@@ -16,8 +18,18 @@ from gossipreg.journal.effects import (
 from gossipreg.journal.journals import Journals
 from gossipreg.journal.membership import ProcessStanding, SeenMember
 from gossipreg.journal.messages import ReplicaMessage
-from gossipreg.journal.model import NO_BALLOT, START, Ballot, Configuration, JournalId, ReplicaId, ReplicaPlace
+from gossipreg.journal.model import (
+    NO_BALLOT,
+    START,
+    Ballot,
+    Configuration,
+    EntryKind,
+    JournalId,
+    ReplicaId,
+    ReplicaPlace,
+)
 from gossipreg.journal.replica_data import ReplicaData, StoredReplica
+from gossipreg.journal.state import StateMachine
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.journal.cluster import Collects, View
@@ -40,6 +52,7 @@ class Voter:
         self.established: set[Ballot] = set()
         self.claimed: set[Ballot] = set()
         self.settled: dict[int, Settled] = {}
+        self.applied: list[AppliedEntry] = []
         self.confirmed: set[int] = set()
         self.view = View()
         self.journals: Journals
@@ -55,7 +68,7 @@ class Voter:
         bench.forget_messages_of(self)
         rng = random.Random(self.number)
         self.journals = Journals(
-            TUNING, node=self.node, host=self.node, membership=self.view, machine=lambda _: Collects(),
+            TUNING, node=self.node, host=self.node, membership=self.view, machine=lambda _: bench.machine(),
             stored=list(self.disk.values()), takes_copies=True, rng=rng, entropy=rng.randbytes, now=bench.now,
         )  # fmt: skip
 
@@ -63,8 +76,8 @@ class Voter:
         self.journals.replicas[JOURNAL]._candidacy.stand_at_once()
         self.act(self.journals.members_changed(self.bench.now))
 
-    def propose(self, data: bytes, ticket: int) -> None:
-        self.act(self.journals.propose(JOURNAL, data, ticket, self.bench.now))
+    def propose(self, data: bytes, ticket: int, kind: int = EntryKind.DATA) -> None:
+        self.act(self.journals.propose(JOURNAL, data, ticket, self.bench.now, kind=kind))
 
     def write(self) -> None:
         """Complete all writes."""
@@ -86,13 +99,17 @@ class Voter:
                     self.claimed.add(effect.ballot)
                 case Confirmed():
                     self.confirmed.add(effect.number)
+                case AppliedEntry():
+                    self.applied.append(effect)
                 case Settled():
                     self.settled[effect.ticket] = effect
 
 
 class Bench:
-    def __init__(self, voters: int) -> None:
+    def __init__(self, voters: int, machine: Callable[[], StateMachine] = Collects) -> None:
         self.now = 100.0
+        self.machine = machine
+        """Makes the state machine of each voter that starts."""
         self.sent: list[tuple[Voter, Voter, ReplicaMessage]] = []
         self.voters = [Voter(self, number + 1) for number in range(voters)]
         self.by_node = {voter.node: voter for voter in self.voters}

@@ -40,6 +40,11 @@ NOBODY = SeenMember(ProcessStanding.ABSENT, BootId(b""), 0.0)
 class Collects:
     """A state machine that remembers which data came at which index."""
 
+    kinds = frozenset({EntryKind.DATA})
+
+    def load(self, records: Records) -> None:
+        """Nothing is derived from the records."""
+
     def apply(self, entry: LogEntry, records: Records) -> None:
         if entry.kind == EntryKind.DATA:
             records.put(entry.data, str(entry.index).encode())
