@@ -6,4 +6,10 @@ Nothing in the sidecar uses them yet.
     cloud_event      an event, CloudEvents 1.0, with the bounds of its attributes
     structured_form  an event as application/cloudevents+json
     binary_form      an event as HTTP headers and a body
+    entries          the entries of a journal that are about events
+    facts            what an applied entry has changed
+    messages         what sidecars say to each other about events
+    effects          what events ask of the world
+    membership       what events ask of the registry
+    tuning           times and bounds
 """

@@ -1,0 +1,106 @@
+"""What the events of a sidecar ask of the world, and what they tell. Their parts return lists of these."""
+
+from dataclasses import dataclass
+
+from gossipreg.events.entries import EventEntryKind
+from gossipreg.events.messages import EventMessage
+from gossipreg.journal.model import JournalId
+from gossipreg.model import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeEntry:
+    """Append this to a journal that is led here: `Journals.propose`. What was refused comes back at once."""
+
+    journal: JournalId
+    kind: EventEntryKind
+    data: bytes
+    ticket: int
+    ends: bool
+    """It ends something, and so may use the room that is kept for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPayloads:
+    """Read these events of a journal from its state: `Journals.read_records` with `payload_key` of each."""
+
+    journal: JournalId
+    number: int
+    indexes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendEventMessage:
+    """Send this to that member, which may be ourselves. If it cannot be delivered, the stream is reported as closed."""
+
+    node: NodeId
+    message: EventMessage
+
+
+@dataclass(frozen=True, slots=True)
+class HandleEvent:
+    """Hand this event to a subscription here; its outcome comes back with this number."""
+
+    subscription: int
+    number: int
+    """Of this handling; 0: nobody waits for an outcome (broadcast, tail)."""
+    group: str
+    journal: JournalId
+    index: int
+    attempt: int
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DropHandling:
+    """Nobody waits for the outcome of this handling any more."""
+
+    subscription: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSettled:
+    """What became of a publish. `code` is empty where the event is durable."""
+
+    ticket: int
+    code: str
+    text: str
+    journal: JournalId
+    index: int
+    copies: int
+    takeover: bool
+    duplicate: bool
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceSubscription:
+    """Say in our row that this sidecar has a subscription (`announced.py`); None takes it out."""
+
+    kind: int
+    slot: int
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The answer to a question that was asked of another member; `code` as in EventsReply."""
+
+    ticket: int
+    code: str
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvents:
+    """Something that an operator may want to read: one log line, and a counter of this name."""
+
+    kind: str
+    fields: tuple[tuple[str, str | int | float], ...] = ()
+
+
+EventEffect = (
+    ProposeEntry | ReadPayloads | SendEventMessage | HandleEvent | DropHandling | PublishSettled | AnnounceSubscription
+    | CallAnswered | LogEvents
+)  # fmt: skip
