@@ -24,11 +24,17 @@ class EventMembership(Protocol):
     def runs(self, node: NodeId) -> bool:
         """Whether it is alive or suspected: not dead, left, restarting or unknown."""
 
+    def process(self, node: NodeId) -> bytes:
+        """The boot id of its process; empty where it does not run. What was delivered to an earlier process is lost."""
+
     def subscribers(self, group: str, type: tuple[str, ...]) -> Sequence[NodeId]:
         """The members that run and have a subscription of this group whose pattern means this type."""
 
     def has_subscriber(self, group: str) -> bool:
         """Whether any member that runs has a subscription of this group, whatever its pattern."""
+
+    def running_patterns(self, group: str) -> tuple[str, ...]:
+        """The patterns of this group that a member that runs subscribes to; empty where `has_subscriber` is false."""
 
     def listeners(self, type: tuple[str, ...]) -> Sequence[NodeId]:
         """The members that run and have a broadcast subscription whose pattern means this type."""
