@@ -44,9 +44,9 @@ class Process(Protocol):
     def opened(self, peer: Host) -> None:
         """A stream with this peer opened, by either side."""
 
-    def closed(self, peer: Host) -> None:
+    def closed(self, peer: Host, *, refused: bool) -> None:
         """The stream with this peer ended, or could not be opened: what was sent on it may be lost from some message
-        on."""
+        on. `refused`: a reset answered our SYN."""
 
     def received(self, peer: Host, message: object) -> None: ...
 
@@ -121,7 +121,7 @@ class Socket:
         if self.peer.up or self.peer.refuses:
             delay = self._wire.segment_s(self.peer, self.host)
             if delay is not None:
-                self._wire.after(delay, self.reset)
+                self._wire.after(delay, self._rejected)
 
     def accepted(self, caller: "Socket") -> None:
         """This socket is the other end of the caller's from now on; answer the caller's SYN."""
@@ -206,11 +206,15 @@ class Socket:
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
-    def reset(self) -> None:
+    def _rejected(self) -> None:
+        """A reset arrives."""
+        self.reset(refused=self.state is State.CONNECTING)
+
+    def reset(self, *, refused: bool = False) -> None:
         """This end is over, and its process is told."""
         if self.state is not State.CLOSED:
             self.close()
-            self._wire.tell(self.host, lambda: self.process.closed(self.peer))
+            self._wire.tell(self.host, lambda: self.process.closed(self.peer, refused=refused))
 
     def abandon(self) -> None:
         """The process closes its end: it hears no more of this stream."""
@@ -238,4 +242,4 @@ class Socket:
 
     def _reset_soon(self) -> None:
         """A firewall answers with a reset."""
-        self._wire.after(0.0, self.reset)
+        self._wire.after(0.0, self._rejected)

@@ -135,11 +135,12 @@ class Journals:
             self._send_lost(node, message)
         return self._settle()
 
-    def closed(self, node: NodeId, now: float) -> list[JournalEffect]:
-        """The stream to this member broke, or could not be opened."""
+    def closed(self, node: NodeId, now: float, *, refused: bool = False) -> list[JournalEffect]:
+        """The stream to this member broke, or could not be opened; `refused`: its machine said that nobody listens
+        there."""
         self._context.now = now
         for replica in self.replicas.values():
-            replica.closed(node)
+            replica.closed(node, refused)
         return self._settle()
 
     def written(self, number: int, journal: JournalId, now: float) -> list[JournalEffect]:

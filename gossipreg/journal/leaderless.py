@@ -10,7 +10,7 @@ from gossipreg.journal.membership import JournalMembership, LeaderClaim, Process
 from gossipreg.journal.model import Ballot, Configuration
 from gossipreg.journal.replica_data import HeardLeader, ReplicaData
 from gossipreg.journal.tuning import JournalTuning
-from gossipreg.model import NodeId
+from gossipreg.model import BootId, NodeId
 
 
 def leader_of(data: ReplicaData) -> LeaderClaim | None:
@@ -35,9 +35,9 @@ def _runs(membership: JournalMembership, claim: LeaderClaim) -> bool:
     return seen.runs and seen.boot_id == claim.boot_id
 
 
-def grace_s(data: ReplicaData, last: LeaderClaim | None) -> float | None:
+def grace_s(data: ReplicaData, last: LeaderClaim | None, refused: BootId | None) -> float | None:
     """How long a leaderless voter waits before it stands, seconds from now; None: it does not stand yet. `last` is the
-    last leader that it knew."""
+    last leader that it knew, `refused` the process whose port was refused when this voter asked it."""
     context = data.context
     tuning = context.tuning
     if data.configuration.has_majority({data.replica}):
@@ -51,9 +51,20 @@ def grace_s(data: ReplicaData, last: LeaderClaim | None) -> float | None:
         return _absent(context.membership.synced_at, context.now, tuning)
     if seen.standing is ProcessStanding.REFUSED:
         return tuning.refused_grace_s
+    if seen.standing is ProcessStanding.SILENT and refused == seen.boot_id:
+        return tuning.refused_grace_s
     if seen.standing is ProcessStanding.SILENT:
         return tuning.silent_grace_s
     return 0.0  # it left, has another process, or withdrew its claim
+
+
+def restarted_at(last: LeaderClaim | None, membership: JournalMembership) -> float:
+    """When another process of the last leader appeared, if it runs: the waits of the other voters begin anew then. Else
+    they would be over already, and one of them would stand before that process is in sync."""
+    if last is None:
+        return 0.0
+    seen = membership.member(last.node)
+    return seen.since if seen.runs and seen.boot_id != last.boot_id else 0.0
 
 
 def _without_leader(data: ReplicaData, tuning: JournalTuning) -> float:

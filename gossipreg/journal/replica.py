@@ -207,8 +207,10 @@ class Replica:
 
     # -- streams and members -----------------------------------------------------------------------------------------
 
-    def closed(self, node: NodeId) -> None:
+    def closed(self, node: NodeId, refused: bool) -> None:
         """The stream to this member broke, or could not be opened."""
+        if refused:
+            self._candidacy.on_refused(node)
         if self.leading is not None:
             for follower in self.leading.follower_at(node):
                 follower.on_closed()

@@ -1,23 +1,27 @@
 """Standing for leader: when a leaderless voter stands, the pre-vote, and the election.
 
-Owns: the timers and the answers of an attempt. Never knows: what a leader does; `won` says that a majority promised.
+Owns: the timers and the answers of an attempt. Never knows: what a leader does.
 
     leaderless -> grace and rank -> pre-vote -> own promise on the disk -> votes -> leads
     an attempt that fails is made again after 1 s, doubling to 30 s, for as long as the voter is leaderless
 
 A pre-vote (Ongaro's thesis, 9.6) comes first and promises nothing, so that a voter with a wrong view of the members
 deposes nobody.
+
+The registry says why a member is dead only where this sidecar found that out itself. So a voter asks a leader that was
+declared dead once more, over a stream: if the port is refused, a restart is likely, and the voter waits for it.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
 from gossipreg.journal.disk import OwnVote
-from gossipreg.journal.leaderless import grace_s, leader_of, rank_of
-from gossipreg.journal.membership import LeaderClaim
-from gossipreg.journal.messages import PreVote, PreVoteAnswer, RequestVote, Vote
+from gossipreg.journal.leaderless import grace_s, leader_of, rank_of, restarted_at
+from gossipreg.journal.membership import LeaderClaim, ProcessStanding
+from gossipreg.journal.messages import AskLeader, PreVote, PreVoteAnswer, RequestVote, Vote
 from gossipreg.journal.model import NO_BALLOT, Ballot, JournalId, ReplicaId
 from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.model import BootId, NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ class AttemptTimer:
     attempt: int
 
 
+NO_QUESTION = 0
+"""The number of an AskLeader whose answer nobody waits for; `Voting` counts from 1."""
+
+
 class Phase(Enum):
     IDLE = "idle"
     PRE_VOTE = "pre_vote"
@@ -55,6 +63,10 @@ class Candidacy:
         """The one that we stand with."""
         self._last: LeaderClaim | None = None
         """The last leader that was known."""
+        self._asked: BootId | None = None
+        """The last process of a leader that was declared dead and that we asked whether it leads."""
+        self._refused: BootId | None = None
+        """... and whose port was refused then."""
         self._since = 0.0
         self._attempt = 0
         self._wait_s = 0.0
@@ -81,9 +93,35 @@ class Candidacy:
             return
         if not self.leaderless:
             self.leaderless, self._since = True, context.now
+        self._ask_silent_leader()
         if self._voter_returned() and self._wait_s:
             self._wait_s, self._since = 0.0, context.now
         if self.phase is Phase.IDLE and not self._wait_s:
+            self._schedule()
+
+    def _ask_silent_leader(self) -> None:
+        """Ask a leader that another member has declared dead, once for each of its processes: its answer decides
+        nothing, but a port that is refused tells why it is dead."""
+        data, last = self._data, self._last
+        if last is None:
+            return
+        seen, place = data.context.membership.member(last.node), data.place_of(last.ballot.replica)
+        if place is None or seen.standing is not ProcessStanding.SILENT or self._asked == seen.boot_id:
+            return
+        self._asked = seen.boot_id
+        data.send(
+            last.node, AskLeader(journal=data.journal, sender=data.replica, receiver=place.replica, number=NO_QUESTION)
+        )
+
+    def on_refused(self, node: NodeId) -> None:
+        """The port of this member is closed, so its process is over and its machine is there. If we wait because it led
+        and is dead, wait longer, for its restart."""
+        data, last = self._data, self._last
+        if not self.leaderless or last is None or last.node != node or self._asked == self._refused:
+            return
+        self._refused = self._asked
+        if self.phase is Phase.IDLE and not self._wait_s:
+            data.context.timers.cancel(StandTimer(data.journal))
             self._schedule()
 
     def _voter_returned(self) -> bool:
@@ -105,11 +143,12 @@ class Candidacy:
     def _schedule(self) -> None:
         """Set the first timer to stand; it may come earlier than it was, as more becomes known."""
         data, context = self._data, self._data.context
-        grace = grace_s(data, self._last)
+        grace = grace_s(data, self._last, self._refused)
         if grace is None:
             return
         rank = rank_of(data.configuration, context.node, context.membership)
-        due = max(self._since + grace + rank * context.tuning.rank_step_s, context.now, self._not_before)
+        since = max(self._since, restarted_at(self._last, context.membership))
+        due = max(since + grace + rank * context.tuning.rank_step_s, context.now, self._not_before)
         context.timers.set_earlier(StandTimer(data.journal), due)
 
     def _rest(self) -> None:

@@ -74,7 +74,7 @@ class Voting:
         )  # fmt: skip
 
     def on_leader_answer(self, answer: LeaderAnswer) -> None:
-        if answer.number == self._number:
+        if self._waiting and answer.number == self._number:
             self._decide(granted=not answer.leads)
 
     def on_question_over(self, number: int) -> None:

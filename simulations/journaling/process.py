@@ -162,8 +162,8 @@ class JournalProcess:
     def opened(self, peer: Host) -> None:
         """Nothing waits for a stream."""
 
-    def closed(self, peer: Host) -> None:
-        self.input(lambda journals: journals.closed(peer.id, self.now))
+    def closed(self, peer: Host, *, refused: bool) -> None:
+        self.input(lambda journals: journals.closed(peer.id, self.now, refused=refused))
 
     def received(self, peer: Host, message: object) -> None:
         assert isinstance(message, ReplicaMessage)

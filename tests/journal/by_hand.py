@@ -79,6 +79,11 @@ class Voter:
     def propose(self, data: bytes, ticket: int, kind: int = EntryKind.DATA) -> None:
         self.act(self.journals.propose(JOURNAL, data, ticket, self.bench.now, kind=kind))
 
+    def see(self, other: "Voter", standing: ProcessStanding) -> None:
+        """The registry says this of another member's process."""
+        self.view.members[other.node] = SeenMember(standing, BootId(bytes([other.number]) * 8), self.bench.now)
+        self.act(self.journals.members_changed(self.bench.now))
+
     def write(self) -> None:
         """Complete all writes."""
         while self.writes:

@@ -83,6 +83,8 @@ class Sidecar:
     """Given to the disk and not completed, in order."""
     hung: bool = False
     up: bool = False
+    refuses: bool = False
+    """While it is not up: its machine answers that nobody listens."""
     starts: int = 0
     boot: BootId = BootId(b"")  # noqa: RUF009  a constant
     claims: dict[JournalId, Ballot] = field(default_factory=dict)
@@ -170,9 +172,12 @@ class Cluster:
         sidecar.view.synced_at = self.now
         self.act(sidecar, sidecar.journals.members_changed(self.now))
 
-    def crash(self, sidecar: Sidecar, standing: ProcessStanding | None = ProcessStanding.REFUSED) -> None:
-        """End the process. The others see this standing of it soon; None: they see nothing."""
-        sidecar.up = False
+    def crash(
+        self, sidecar: Sidecar, standing: ProcessStanding | None = ProcessStanding.REFUSED, *, refuses: bool = False
+    ) -> None:
+        """End the process. The others see this standing of it soon; None: they see nothing. `refuses`: its machine
+        refuses streams from then on."""
+        sidecar.up, sidecar.refuses = False, refuses or standing is ProcessStanding.REFUSED
         for write in sidecar.writing[: self.rng.randint(0, len(sidecar.writing))]:
             apply_write(sidecar.disk, write)
         sidecar.writing = []
@@ -321,7 +326,8 @@ class Cluster:
         pair = (min(sender.number, receiver.number), max(sender.number, receiver.number))
         if not receiver.up or self.is_cut(sender, receiver):
             boot = sender.boot
-            self.after(0.2, lambda: self._failed(sender, boot, receiver))
+            refused = receiver.refuses and not self.is_cut(sender, receiver)
+            self.after(0.01 if refused else 0.2, lambda: self._failed(sender, boot, receiver, refused=refused))
             return
         self._closed(sender, sender.boot, receiver)
         generation = self.streams.setdefault(pair, next(self._order))
@@ -336,9 +342,9 @@ class Cluster:
             self._broken.remove((here.number, there.number))
             self._failed(here, boot, there)
 
-    def _failed(self, sidecar: Sidecar, boot: BootId, other: Sidecar) -> None:
+    def _failed(self, sidecar: Sidecar, boot: BootId, other: Sidecar, *, refused: bool = False) -> None:
         if sidecar.up and sidecar.boot == boot:
-            self.act(sidecar, sidecar.journals.closed(other.node, self.now))
+            self.act(sidecar, sidecar.journals.closed(other.node, self.now, refused=refused))
 
     def _deliver(
         self, pair: tuple[int, int], generation: int, sender: Sidecar, receiver: Sidecar, message: ReplicaMessage

@@ -1,8 +1,13 @@
 """Who leads after whom, and when: one history each."""
 
+import pytest
+
 from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.membership import ProcessStanding
+from gossipreg.journal.messages import AskLeader
 from gossipreg.journal.model import JournalId
+from gossipreg.model import BootId
+from tests.journal.by_hand import JOURNAL, TUNING, Bench
 from tests.journal.cluster import Cluster, Sidecar
 
 
@@ -41,6 +46,47 @@ def test_a_refused_leader_may_restart_within_two_seconds() -> None:
     cluster.start(owner)
     assert cluster.until(lambda: cluster.leader(journal) is owner, 4.0)
     assert max(ballot.round for _, ballot in cluster.ballots) == 2
+
+
+def test_a_port_refused_to_a_voter_gives_the_leader_time() -> None:
+    """Another member has declared it dead, so the registry does not say why."""
+    cluster, journal, owner = opened()
+    cluster.crash(owner, ProcessStanding.SILENT, refuses=True)
+    cluster.run(1.5)
+    cluster.start(owner)
+    assert cluster.until(lambda: cluster.leader(journal) is owner, 4.0)
+    assert max(ballot.round for _, ballot in cluster.ballots) == 2
+
+
+def test_a_leader_whose_port_stays_refused_is_followed() -> None:
+    cluster, journal, owner = opened()
+    cluster.crash(owner, ProcessStanding.SILENT, refuses=True)
+    cluster.run(2.2)
+    assert not another_leads(cluster, journal, owner)
+    assert cluster.until(lambda: another_leads(cluster, journal, owner), 2.0)
+
+
+def test_a_dead_leader_is_asked_once_by_each_voter() -> None:
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s2.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: s1.data.promised}
+    s2.see(s1, ProcessStanding.LIVES)
+    bench.drop(s2, s1)
+    bench.now += 10.0
+    s2.act(s2.journals.advance(bench.now))
+    s2.see(s1, ProcessStanding.SILENT)
+    assert [type(message) for message in bench.deliver(s2, s1)] == [AskLeader]
+    s2.see(s3, ProcessStanding.SILENT)
+    assert not bench.deliver(s2, s1)
+    due = s2.journals.next_deadline()
+    s2.act(s2.journals.closed(s3.node, bench.now, refused=True))
+    assert s2.journals.next_deadline() == due, "another port was refused"
+    s2.act(s2.journals.closed(s1.node, bench.now, refused=True))
+    assert s2.journals.next_deadline() == pytest.approx(bench.now + TUNING.refused_grace_s)
+    s2.act(s2.journals.closed(s1.node, bench.now + 1.0, refused=True))
+    assert s2.journals.next_deadline() == pytest.approx(bench.now + TUNING.refused_grace_s)
 
 
 def test_the_owner_gets_its_journal_back_after_ten_seconds() -> None:

@@ -26,8 +26,8 @@ class Noting:
     def opened(self, peer: Host) -> None:
         self._note("opened", peer.name)
 
-    def closed(self, peer: Host) -> None:
-        self._note("closed", peer.name)
+    def closed(self, peer: Host, *, refused: bool) -> None:
+        self._note("refused" if refused else "closed", peer.name)
 
     def received(self, peer: Host, message: object) -> None:
         self._note("received", message)

@@ -39,7 +39,7 @@ def test_a_refused_connect_fails_after_a_round_trip() -> None:
     began = world.now
     here.send(other, 1)
     world.run(10.0)
-    assert here.notes == [("closed", "n1")]
+    assert here.notes == [("refused", "n1")]
     assert here.times == pytest.approx([began + 2 * LATENCY_S])
 
 
@@ -47,7 +47,7 @@ def test_a_host_without_a_listening_process_refuses() -> None:
     world, _, _, here, _ = pair()
     here.send(world.add(), 1)
     world.run(1.0)
-    assert here.notes == [("closed", "n2")]
+    assert here.notes == [("refused", "n2")]
 
 
 def test_a_connect_to_a_silent_host_fails_after_5_s() -> None:
@@ -236,7 +236,7 @@ def test_a_refusing_firewall_resets_whoever_sends(begin: Callable[[], Pair]) -> 
     world.connections.rejecting["firewall"] = between(lambda end: end.number)
     here.send(other, 1)
     world.run(1.0)
-    assert here.notes == [("closed", "n1")]
+    assert here.notes == [("refused" if begin is pair else "closed", "n1")]
     assert there.notes == [], "the firewall answers the sender only"
 
 

@@ -26,7 +26,7 @@ def check(noting: Noting, peer: Host) -> None:
             assert last in ((-1, -1), (starts, number - 1)), "nothing is lost inside a stream"
             before = last = starts, number
         elif value == peer.name:
-            assert what == "closed" or not is_open, "at most one stream a pair"
+            assert what in ("closed", "refused") or not is_open, "at most one stream a pair"
             is_open, last = what == "opened", (-1, -1)
 
 
@@ -98,7 +98,7 @@ class StreamsMachine(RuleBasedStateMachine):
         """A process that closes a stream itself is not told, so it notes that here."""
         if one != other and self.hosts[one].up and not self.hosts[one].stalled and not self.hosts[one].waiting:
             self.world.connections.close(self.hosts[one], self.hosts[other])
-            self.noting[one].closed(self.hosts[other])
+            self.noting[one].closed(self.hosts[other], refused=False)
 
     @rule()
     def heal(self) -> None:
