@@ -9,6 +9,7 @@ Nothing in the sidecar uses them yet.
     entries          the entries of a journal that are about events
     facts            what an applied entry has changed
     messages         what sidecars say to each other about events
+    codec            those messages as bytes
     effects          what events ask of the world
     membership       what events ask of the registry
     tuning           times and bounds

@@ -24,6 +24,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     membership     what a journal asks of the registry
     messages       what replicas say to each other
     codec          those messages as bytes
+    message_forms  what all kinds of messages share as bytes
     effects        what the journals ask of the world
     announced      what a row says of journals: claims, and who takes copies
     values         the configuration as bytes

@@ -30,6 +30,7 @@ from gossipreg.daemon.seeds import parse_seed
 from gossipreg.daemon.services_file import parse_services_untrusted
 from gossipreg.durations import parse_duration
 from gossipreg.errors import BadConfig, BadDatagram, BadParams, CannotStart, RequestError
+from gossipreg.events.codec import decode_event_message_untrusted, encode_event_message
 from gossipreg.gateway.dns import responder
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.http import ask, check_definitions, definitions
@@ -262,6 +263,13 @@ def replica_message(data: bytes) -> None:
         assert message is None or decode_message_untrusted(encode_message(message)) == message
 
 
+def event_message(data: bytes) -> None:
+    """What a member sends over a stream about events."""
+    with suppress(BadDatagram):
+        message = decode_event_message_untrusted(data)
+        assert message is None or decode_event_message_untrusted(encode_event_message(message)) == message
+
+
 def stream(data: bytes) -> None:
     """The first byte selects who sends: a stranger to a sidecar that opens or accepts a stream, somebody who has the
     key and sends any hello, or a member whose stream is open. No exception, and none but the last is believed."""
@@ -282,7 +290,7 @@ def stream(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
     "http": http, "lines": lines, "json": json_params, "filter": filter, "eureka": eureka,
-    "replica_message": replica_message, "stream": stream,
+    "replica_message": replica_message, "event_message": event_message, "stream": stream,
 }  # fmt: skip
 
 

@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from gossipreg.errors import BadDatagram
 from gossipreg.journal import codec, values
 from gossipreg.journal import messages as m
-from gossipreg.journal.codec import (
-    FIRST_FOREIGN_KIND,
-    MAX_MESSAGE_BYTES,
-    MAX_NUMBER,
-    MAX_REASON_BYTES,
-    decode_message_untrusted,
-    encode_message,
-)
+from gossipreg.journal.codec import FIRST_FOREIGN_KIND, MAX_REASON_BYTES, decode_message_untrusted, encode_message
+from gossipreg.journal.message_forms import MAX_MESSAGE_BYTES, MAX_NUMBER
 from gossipreg.journal.messages import Append, InstallState, ReplicaLost, ReplicaMessage, ReplicaRefused
 from gossipreg.journal.model import (
     MAX_ENTRY_BYTES,
@@ -67,7 +61,7 @@ def test_every_message_has_a_form_with_all_its_fields() -> None:
     classes = {one for one in vars(m).values() if isinstance(one, type) and issubclass(one, ReplicaMessage)}
     assert FORMS.keys() == classes - {ReplicaMessage}
     for message, form in FORMS.items():
-        listed = {*form.fields, *([form.items.name] if form.items else [])}
+        listed = {*form.fields, *([*form.items.names] if form.items else [])}
         assert listed == {field.name for field in fields(message)}
 
 

@@ -3,7 +3,8 @@
 from hypothesis import strategies as st
 
 from gossipreg.journal import messages as m
-from gossipreg.journal.codec import MAX_ENTRY_KIND, MAX_NUMBER, MAX_REASON_BYTES
+from gossipreg.journal.codec import MAX_ENTRY_KIND, MAX_REASON_BYTES
+from gossipreg.journal.message_forms import MAX_NUMBER
 from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import (
     NO_BALLOT,

@@ -9,7 +9,7 @@ from math import inf
 
 import trio
 
-from gossipreg.journal.messages import ReplicaMessage
+from gossipreg.daemon.streams.stream_messages import SentMessage
 from gossipreg.model import BootId, NodeId
 from gossipreg.streams.values import StreamFault
 
@@ -38,7 +38,7 @@ class StreamClosed:
 class StreamReceived:
     node: NodeId
     boot_id: BootId
-    message: ReplicaMessage
+    message: SentMessage
     size_bytes: int
     """As it came."""
 

@@ -15,10 +15,9 @@ from gossipreg.daemon.streams.accepting import ACCEPT_TURN, HalfOpen, on_loopbac
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamInbox, StreamOpened, StreamReceived
 from gossipreg.daemon.streams.link import Link
 from gossipreg.daemon.streams.opening import FORGET_S, FailedOpening, Opening, first_failure
-from gossipreg.daemon.streams.stream_messages import bytes_of, class_of, message_untrusted
+from gossipreg.daemon.streams.stream_messages import SentMessage, bytes_of, class_of, message_untrusted
 from gossipreg.daemon.streams.stream_sockets import connect, prepare
 from gossipreg.drops import DROPS
-from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.model import Address, NodeId
 from gossipreg.net.accepting import accept_connections
 from gossipreg.net.addresses import is_loopback
@@ -92,7 +91,7 @@ class NodeStreams:
 
     # -- what its user does ------------------------------------------------------------------------------------------
 
-    def send(self, node: NodeId, message: ReplicaMessage) -> None:
+    def send(self, node: NodeId, message: SentMessage) -> None:
         """Send this to a member, over its stream; one is opened if there is none. If it cannot be delivered, or if it
         may not have been, StreamClosed says so. ValueError where the message is larger than any may be."""
         self._send(node, class_of(message), bytes_of(message))

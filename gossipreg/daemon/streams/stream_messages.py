@@ -1,28 +1,46 @@
 """What travels over streams: the bytes of each message, and how urgent it is.
 
-So far these are the messages of replicas. Whoever sends others over the same streams adds their kinds here, from
-`codec.FIRST_FOREIGN_KIND` on.
+Messages of replicas and of events share the streams; the first byte tells them apart.
 """
 
 from gossipreg.errors import BadDatagram
-from gossipreg.journal.codec import decode_message_untrusted, encode_message
+from gossipreg.events.codec import decode_event_message_untrusted, encode_event_message
+from gossipreg.events.messages import (
+    Deliveries,
+    DeliveryOutcomes,
+    EventMessage,
+    EventsCall,
+    EventsReply,
+    WindowOpened,
+)
+from gossipreg.journal.codec import FIRST_FOREIGN_KIND, decode_message_untrusted, encode_message
 from gossipreg.journal.messages import InstallState, ReplicaMessage
 from gossipreg.streams.values import StreamClass, StreamFault
 
+SentMessage = ReplicaMessage | EventMessage
 
-def class_of(message: ReplicaMessage) -> StreamClass:
-    """The state of a journal can be large and waits for everything else; its acks do not."""
-    return StreamClass.STATE if isinstance(message, InstallState) else StreamClass.CONSENSUS
+_CLASSES: dict[type[SentMessage], StreamClass] = {
+    InstallState: StreamClass.STATE,
+    Deliveries: StreamClass.DELIVERIES,
+    **dict.fromkeys((DeliveryOutcomes, WindowOpened, EventsCall, EventsReply), StreamClass.EVENT_ACKS),
+}
 
 
-def bytes_of(message: ReplicaMessage) -> bytes:
+def class_of(message: SentMessage) -> StreamClass:
+    """The state of a journal can be large and waits for everything else; its acks do not. What a publisher waits for is
+    as urgent as what makes its event durable."""
+    return _CLASSES.get(type(message), StreamClass.CONSENSUS)
+
+
+def bytes_of(message: SentMessage) -> bytes:
     """ValueError where the message is larger than any may be."""
-    return encode_message(message)
+    return encode_event_message(message) if isinstance(message, EventMessage) else encode_message(message)
 
 
-def message_untrusted(data: bytes) -> ReplicaMessage | None:
+def message_untrusted(data: bytes) -> SentMessage | None:
     """The message; None where its kind is of a later release. StreamFault where it is none."""
+    decode = decode_event_message_untrusted if data[:1] >= bytes((FIRST_FOREIGN_KIND,)) else decode_message_untrusted
     try:
-        return decode_message_untrusted(data)
+        return decode(data)
     except BadDatagram as error:
         raise StreamFault("stream_bad_message", str(error)) from None
