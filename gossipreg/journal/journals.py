@@ -62,17 +62,17 @@ class Journals:
         membership: JournalMembership,
         machine: Callable[[JournalId], StateMachine],
         stored: Iterable[StoredReplica],
-        takes_copies: bool,
+        foreign_space_bytes: int,
         rng: random.Random,
         entropy: Callable[[int], bytes],
         now: float,
     ) -> None:
         """`stored` is what the disk holds; `machine` makes the state machine of a journal; `host` says which machine
-        this is; `takes_copies`: whether other members' journals may be kept here."""
+        this is; `foreign_space_bytes`: what copies of other members' journals may take here, 0: none are taken."""
         self._context = JournalContext(tuning, node, membership, rng, entropy, now)
         self._host = host
         self._machine = machine
-        self._takes_copies = takes_copies
+        self._foreign_space_bytes = foreign_space_bytes
         self._at_work: set[JournalId] = set()
         self.replicas: dict[JournalId, Replica] = {}
         for replica in stored:
@@ -198,15 +198,23 @@ class Journals:
         return journal, self._settle()
 
     def propose(
-        self, journal: JournalId, data: bytes, ticket: int, now: float, *, kind: int = EntryKind.DATA
+        self,
+        journal: JournalId,
+        data: bytes,
+        ticket: int,
+        now: float,
+        *,
+        kind: int = EntryKind.DATA,
+        ends: bool = False,
     ) -> list[JournalEffect]:
         """Append an entry of a kind that the state machine understands to a journal that is led here; `Settled` says
-        what became of it. Raises ProposalRefused."""
+        what became of it. `ends`: it ends something (an acknowledgement, a result, a decision), so it is taken where
+        others are refused for want of copies. Raises ProposalRefused."""
         self._context.now = now
         replica = self.replicas.get(journal)
         if replica is None or replica.leading is None:
             raise ProposalRefused("unavailable", "this sidecar does not lead that journal")
-        replica.leading.propose(data, ticket, kind)
+        replica.leading.propose(data, ticket, kind, ends=ends)
         return self._settle()
 
     def confirm(self, journal: JournalId, number: int, now: float) -> list[JournalEffect]:
@@ -253,7 +261,7 @@ class Journals:
         replica.data.send_when_written(node, taken)
 
     def _why_not(self, replica: Replica | None) -> str:
-        if not self._takes_copies:
+        if not self._foreign_space_bytes:
             return "this sidecar takes no copies of other journals"
         if replica is not None and (replica.data.log.base != NOBODY or replica.data.log.last != START):
             return "this sidecar has a copy of that journal already"

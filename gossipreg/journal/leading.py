@@ -89,13 +89,13 @@ class Leading:
 
     # -- proposals ---------------------------------------------------------------------------------------------------
 
-    def propose(self, data: bytes, ticket: int, kind: int = EntryKind.DATA) -> int:
+    def propose(self, data: bytes, ticket: int, kind: int = EntryKind.DATA, *, ends: bool = False) -> int:
         """Append an entry; `Settled` with this ticket says what became of it. Returns its index. Raises
         ProposalRefused. The kind is one that the state machine understands: else all replicas would go out of
-        service."""
+        service. `ends`: the entry ends something, so it is taken with fewer copies than others need."""
         machine = self._data.state.machine
         assert kind in machine.kinds, f"no entry of kind {kind} means anything to {type(machine).__name__}"
-        self._check(len(data))
+        self._check(len(data), ends)
         return self._append(kind, data, ticket)
 
     def propose_configuration(self, configuration: Configuration) -> None:
@@ -122,15 +122,29 @@ class Leading:
             final = replace(data.configuration, before=())
             self._append(EntryKind.CONFIGURATION, encode_configuration(final), None)
 
-    def _check(self, size: int) -> None:
+    def _check(self, size: int, ends: bool) -> None:
         tuning = self._data.context.tuning
         if size > MAX_ENTRY_BYTES:
             raise ProposalRefused("too_large", f"the entry has {size} bytes: at most {MAX_ENTRY_BYTES} fit")
         if not self.established or not self.accepts:
             raise ProposalRefused("unavailable", "this journal changes its leader: send it again in a moment")
+        if not ends:
+            self._check_copies(tuning.min_copies)
         if len(self._waiting) >= tuning.waiting_entries or self._waiting_bytes + size > tuning.waiting_bytes:
             raise ProposalRefused(
                 "busy", f"{len(self._waiting)} entries wait for their disks: send it again in a moment"
+            )
+
+    def _check_copies(self, least: int) -> None:
+        """Both electorates count while the voters change: either may be what survives."""
+        configuration = self._data.configuration
+        voters = min(len(voters) for voters in (configuration.voters, configuration.before) if voters)
+        if voters < least:
+            more = least - voters
+            raise ProposalRefused(
+                "too_few_copies",
+                f"the journal has {voters} of at least {least} copies: let sidecars on {more} more"
+                f" {'host' if more == 1 else 'hosts'} take copies, or ask for fewer",
             )
 
     def _append(self, kind: int, payload: bytes, ticket: int | None) -> int:

@@ -7,6 +7,9 @@ from gossipreg.errors import BadConfig
 from gossipreg.retry import Retry
 from gossipreg.tuning import Bounds, check_bounds
 
+FOREIGN_SPACE_BYTES = 1024 * 1024 * 1024
+"""What the copies of other members' journals may take at one sidecar, unless it was told otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalTuning:
@@ -73,6 +76,8 @@ class JournalTuning:
     """At random within this time more."""
     copies: int = 3
     """How many voters a journal has where there are so many hosts: 1 or 3. Two would be lost with either of them."""
+    min_copies: int = 1
+    """A journal with fewer voters takes only entries that end something. At most `copies`."""
     replacing_at_once: int = 2
     """Journals for which this sidecar makes new copies at a time."""
     take_again_s: float = 10.0
@@ -89,13 +94,19 @@ class JournalTuning:
         "piece_bytes": (1024, 1024 * 1024), "cut_bytes": (4096, 1024 * 1024 * 1024),
         "return_first_s": (0.1, 3600.0), "return_longest_s": (0.1, 86400.0), "takeover_memory_s": (0.0, 86400.0),
         "return_pause_s": (0.1, 60.0), "return_acts_s": (0.0, 60.0), "replace_s": (0.1, 86400.0),
-        "replace_spread_s": (0.0, 3600.0), "copies": (1, 3), "replacing_at_once": (1, 64), "take_again_s": (0.1, 600.0),
+        "replace_spread_s": (0.0, 3600.0), "copies": (1, 3), "min_copies": (1, 3),
+        "replacing_at_once": (1, 64), "take_again_s": (0.1, 600.0),
     }  # fmt: skip
 
     def __post_init__(self) -> None:
         check_bounds(self, self.BOUNDS, "journal.")
         if self.copies == 2:
             raise BadConfig("journal.copies is 2: choose 1 or 3, since two are lost with either of them")
+        if self.min_copies > self.copies:
+            raise BadConfig(
+                f"journal.min_copies is {self.min_copies} and journal.copies is {self.copies}: ask for no more copies"
+                " than are made"
+            )
 
     @property
     def again(self) -> Retry:

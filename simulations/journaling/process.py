@@ -30,7 +30,7 @@ from gossipreg.journal.journals import Journals
 from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
 from gossipreg.journal.state import Records
-from gossipreg.journal.tuning import JournalTuning
+from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import NodeId
 from gossipreg.retry import Retry
 from simulations.host import Host
@@ -126,7 +126,8 @@ class JournalProcess:
         self.world.act(host, self.membership.announce_host(announced, self.now))
         self.journals = Journals(
             self._tuning, node=host.id, host=host_of(host), membership=self.membership, machine=lambda _: Notes(),
-            stored=stored, takes_copies=host.durable, rng=self._rng, entropy=self._rng.randbytes, now=self.now,
+            stored=stored, foreign_space_bytes=FOREIGN_SPACE_BYTES if host.durable else 0,
+            rng=self._rng, entropy=self._rng.randbytes, now=self.now,
         )  # fmt: skip
         self._retire_if_restored()
         self.input(lambda journals: journals.start(self.now))

@@ -30,7 +30,7 @@ from gossipreg.journal.model import (
 )
 from gossipreg.journal.replica_data import ReplicaData, StoredReplica
 from gossipreg.journal.state import StateMachine
-from gossipreg.journal.tuning import JournalTuning
+from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.journal.cluster import Collects, View
 from tests.journal.stored import Disk, apply_write
@@ -69,7 +69,8 @@ class Voter:
         rng = random.Random(self.number)
         self.journals = Journals(
             TUNING, node=self.node, host=self.node, membership=self.view, machine=lambda _: bench.machine(),
-            stored=list(self.disk.values()), takes_copies=True, rng=rng, entropy=rng.randbytes, now=bench.now,
+            stored=list(self.disk.values()), foreign_space_bytes=FOREIGN_SPACE_BYTES,
+            rng=rng, entropy=rng.randbytes, now=bench.now,
         )  # fmt: skip
 
     def stand(self) -> None:

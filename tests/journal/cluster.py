@@ -30,7 +30,7 @@ from gossipreg.journal.membership import JournalHost, LeaderClaim, ProcessStandi
 from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
 from gossipreg.journal.state import Records
-from gossipreg.journal.tuning import JournalTuning
+from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.journal.stored import Disk, apply_write
 
@@ -83,6 +83,7 @@ class Sidecar:
     """Given to the disk and not completed, in order."""
     hung: bool = False
     up: bool = False
+    space_bytes: int = FOREIGN_SPACE_BYTES
     refuses: bool = False
     """While it is not up: its machine answers that nobody listens."""
     starts: int = 0
@@ -152,7 +153,8 @@ class Cluster:
         rng = random.Random(self.rng.random())
         sidecar.journals = Journals(
             self.tuning, node=sidecar.node, host=sidecar.host, membership=sidecar.view, machine=lambda _: Collects(),
-            stored=list(sidecar.disk.values()), takes_copies=True, rng=rng, entropy=rng.randbytes, now=self.now,
+            stored=list(sidecar.disk.values()), foreign_space_bytes=sidecar.space_bytes,
+            rng=rng, entropy=rng.randbytes, now=self.now,
         )  # fmt: skip
         sidecar.wake_at = float("inf")
         self.act(sidecar, sidecar.journals.start(self.now))

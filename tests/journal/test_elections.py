@@ -194,6 +194,45 @@ def test_two_durable_hosts_keep_one_voter_and_a_learner() -> None:
     assert (len(configuration.voters), len(configuration.learners)) == (1, 1)
 
 
+def test_a_learner_is_kept_up_to_date() -> None:
+    cluster = Cluster(1, 2)
+    cluster.run(1.0)
+    owner, other = cluster.sidecars
+    journal = cluster.open(owner)
+    cluster.run(20.0)
+    ours, theirs = owner.journals.replicas[journal].data, other.journals.replicas[journal].data
+    for number in range(20):
+        cluster.propose(owner, journal, b"%d" % number)
+        cluster.run(0.1)
+    assert theirs.state.records.all() == ours.state.records.all()
+    cluster.crash(other)
+    cluster.propose(owner, journal, b"while it was away")
+    cluster.run(5.0)
+    cluster.start(other)
+    cluster.run(5.0)
+    theirs = other.journals.replicas[journal].data
+    assert theirs.state.records.get(b"while it was away")
+    assert cluster.voters(journal) == {owner.number}
+
+
+def test_a_learner_that_is_gone_is_dropped_and_taken_again() -> None:
+    cluster = Cluster(1, 2)
+    cluster.run(1.0)
+    owner, other = cluster.sidecars
+    journal = cluster.open(owner)
+    cluster.run(20.0)
+    cluster.crash(other)
+    cluster.lose_disk(other)
+    cluster.run(100.0)
+    ours = owner.journals.replicas[journal].data
+    assert not ours.configuration.learners
+    cluster.propose(owner, journal, b"1")
+    cluster.start(other)
+    cluster.run(20.0)
+    assert len(ours.configuration.learners) == 1
+    assert other.journals.replicas[journal].data.state.records.get(b"1")
+
+
 def test_a_learner_gets_only_what_is_committed() -> None:
     cluster = Cluster(1, 2)
     cluster.run(1.0)

@@ -8,7 +8,7 @@ from gossipreg.journal.membership import ProcessStanding, SeenMember
 from gossipreg.journal.messages import PreVote
 from gossipreg.journal.model import NO_BALLOT, START, Configuration, JournalId, ReplicaId, ReplicaPlace
 from gossipreg.journal.replica_data import StoredReplica
-from gossipreg.journal.tuning import JournalTuning
+from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.journal.cluster import Collects, View
 
@@ -34,8 +34,8 @@ def journals(count: int) -> Journals:
         )
     rng = random.Random(1)
     return Journals(
-        TUNING, node=US, host=US, membership=view, machine=lambda _: Collects(), stored=stored, takes_copies=True,
-        rng=rng, entropy=rng.randbytes, now=100.0,
+        TUNING, node=US, host=US, membership=view, machine=lambda _: Collects(), stored=stored,
+        foreign_space_bytes=FOREIGN_SPACE_BYTES, rng=rng, entropy=rng.randbytes, now=100.0,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from gossipreg.journal.effects import JournalEffect, ProposalOutcome, ReadLog, R
 from gossipreg.journal.journals import Journals
 from gossipreg.journal.membership import ProcessStanding, SeenMember
 from gossipreg.journal.model import JournalId
-from gossipreg.journal.tuning import JournalTuning
+from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.daemon.journals.test_journal_store import BOUND_S, broken
 from tests.journal.cluster import Collects, View
@@ -35,7 +35,7 @@ class Host:
         rng = random.Random(1)
         self.journals = Journals(
             JournalTuning(cut_bytes=20_000), node=ME, host=b"host", membership=view, machine=lambda _: Collects(),
-            stored=(), takes_copies=True, rng=rng, entropy=rng.randbytes, now=0.0,
+            stored=(), foreign_space_bytes=FOREIGN_SPACE_BYTES, rng=rng, entropy=rng.randbytes, now=0.0,
         )  # fmt: skip
 
     async def open(self) -> None:
