@@ -109,6 +109,43 @@ class TooStale(NotSynced):
     code = "too_stale"
 
 
+class Unavailable(RequestError):
+    """Nobody leads this sidecar's journal now, or no majority of its disks answers. Nobody is at fault, nothing
+    changed, and the same request succeeds once there is a leader."""
+
+    code = "unavailable"
+
+
+class OutcomeUnknown(RequestError):
+    """No answer came in time: the event may be published or not. The same event, with the same id, counts once."""
+
+    code = "outcome_unknown"
+
+
+class Conflict(RequestError):
+    """Another event has this id and source. The caller is at fault, nothing changed."""
+
+    code = "conflict"
+
+
+class JournalFull(RequestError):
+    """The journal has no room until a group acknowledges events, or is forgotten. The text names the group."""
+
+    code = "journal_full"
+
+
+class NoDataDirectory(RequestError):
+    """This sidecar has no disk to publish to: start it with --data-dir."""
+
+    code = "no_data_directory"
+
+
+class TooFewCopies(RequestError):
+    """Fewer disks hold the journal than --min-copies asks for. Nothing changed."""
+
+    code = "too_few_copies"
+
+
 class Unreachable(GossipregError):
     """The local sidecar does not answer: not running, or another socket is meant. Nothing changed, as far as known."""
 
@@ -179,6 +216,9 @@ class BadConfig(GossipregError):
 
 REQUEST_ERRORS: dict[str, type[RequestError]] = {
     cls.code: cls
-    for cls in (BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced, Leaving, CannotKeep)
+    for cls in (
+        *(BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced, Leaving, CannotKeep, Unavailable),
+        *(OutcomeUnknown, Conflict, JournalFull, NoDataDirectory, TooFewCopies),
+    )
 }
 """From the code on the socket back to the class, for clients."""

@@ -21,6 +21,19 @@ class ProposeEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenOwnJournal:
+    """Open the journal of this sidecar: `Journals.open`. What comes of it comes back at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActsUnderWay:
+    """So many deliveries of this journal are unanswered, which is about to be handed over: `Journals.acts`."""
+
+    journal: JournalId
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPayloads:
     """Read these events of a journal from its state: `Journals.read_records` with `payload_key` of each."""
 
@@ -101,6 +114,6 @@ class LogEvents:
 
 
 EventEffect = (
-    ProposeEntry | ReadPayloads | SendEventMessage | HandleEvent | DropHandling | PublishSettled | AnnounceSubscription
-    | CallAnswered | LogEvents
+    ProposeEntry | OpenOwnJournal | ActsUnderWay | ReadPayloads | SendEventMessage | HandleEvent | DropHandling
+    | PublishSettled | AnnounceSubscription | CallAnswered | LogEvents
 )  # fmt: skip

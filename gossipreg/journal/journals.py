@@ -91,6 +91,19 @@ class Journals:
         replica = self.replicas.get(journal)
         return None if replica is None else replica.data.state.machine
 
+    def has_takeover(self, journal: JournalId) -> bool:
+        """Whether another member can go on if this one is lost: the journal has three voters."""
+        replica = self.replicas.get(journal)
+        return replica is not None and len(replica.data.configuration.voters) > 2
+
+    def led_ms(self, journal: JournalId, now: float) -> int:
+        """The led time of a journal that is led here; of its last entry where it is not."""
+        self._context.now = now
+        replica = self.replicas.get(journal)
+        if replica is None:
+            return 0
+        return replica.data.log.last_led_ms if replica.leading is None else replica.leading.led_ms
+
     @property
     def own(self) -> JournalId | None:
         """The journal of this sidecar, if it was opened."""
@@ -225,6 +238,13 @@ class Journals:
             raise ProposalRefused("unavailable", "this sidecar does not lead that journal")
         if not replica.leading.confirmations.begin(number):
             raise ProposalRefused("busy", "too many proofs of leadership are under way")
+        return self._settle()
+
+    def acts(self, journal: JournalId, count: int, now: float) -> list[JournalEffect]:
+        """So many acts for this journal (deliveries, commands) are under way here: it is not handed over before."""
+        self._context.now = now
+        if (replica := self.replicas.get(journal)) is not None:
+            replica.acts(count)
         return self._settle()
 
     def retire(self, now: float) -> list[JournalEffect]:
