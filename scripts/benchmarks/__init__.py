@@ -10,6 +10,7 @@ The files from the bottom up:
     run.py               what a row is given, and what it returns
     rows.py              what is done to any cluster, and what is measured
     sidecar_rows.py      the same for a cluster of sidecars alone
+    events/              the row `events`: other programs for events, their servers and clients
     bench.py             the command: options, the table
 
 `dns.py` needs none of them.

@@ -9,7 +9,8 @@
 With --peers also Serf (Debian's package, fetched into .venv on first use) runs {peer_rows};
 with --memberlist PROGRAM memberlist does, through a program that speaks what the head of
 scripts/benchmarks/memberlist.py says. A ratio is the peer's p50 over ours. As root all runs in a network namespace of
-its own; elsewhere there are no partitions and no idle bytes.
+its own; elsewhere there are no partitions and no idle bytes. {named_only} fetches other people's servers: it runs only
+if it is named.
 
 Times are wall-clock on one machine, which the members share with this script and, if it is virtual, with strangers:
 read them beside what is printed before each row, the load and how much of a core a spinning loop got. `lost` counts
@@ -33,6 +34,7 @@ from typing import Any
 
 from scripts.benchmarks import client_rows, fan_out, journal_store, rows, sidecar_rows, stream_rows
 from scripts.benchmarks.cluster import Cluster, Failed
+from scripts.benchmarks.events import row as event_row
 from scripts.benchmarks.memberlist import MemberlistCluster
 from scripts.benchmarks.run import Figures, Run
 from scripts.benchmarks.serf import SerfCluster
@@ -57,11 +59,16 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "partition": (sidecar_rows.partition, 5),
     "journal-store": (journal_store.journal_store, 500),
     "streams": (stream_rows.streams, 2000),
+    "events": (event_row.events, 3),
     "stress": (sidecar_rows.stress, 1),
 }
 """Each row with the number of its repetitions if --reps does not give one."""
 PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
-FIXED_N = {"start": [1], "client": [3], "streams": [2], "journal-store": [1]}
+FIXED_N = {"start": [1], "client": [3], "streams": [2], "journal-store": [1], "events": [event_row.PUBLISHERS]}
+NAMED_ONLY = ("events",)
+"""Rows that need other people's servers."""
+TITLES = {"events": f"{event_row.PUBLISHERS} publishers"}
+"""For a row that is not about `n` of our members."""
 N = 32
 LEAST = {"partition": 4, "stress": 4}
 """The least number of members for a row; the others need 2."""
@@ -95,14 +102,18 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         for row, (measure, _) in ROWS.items()
     )
     about = (__doc__ or "").replace("{rows}", listed).replace("{peer_rows}", ", ".join(PEER_ROWS))
+    about = about.replace("{named_only}", ", ".join(f"`{row}`" for row in NAMED_ONLY))
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)} (all)")
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)} (all but {', '.join(NAMED_ONLY)})"
+    )
     parser.add_argument("--n", type=int, action="append", help=f"members; repeatable ({N}, or as many as memory takes)")
     reps = ", ".join(f"{row} {count}" for row, (_, count) in ROWS.items() if row != "stress")
     parser.add_argument("--reps", type=int, help=f"repetitions ({reps})")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long stress lasts (10)")
+    parser.add_argument("--processes", type=int, default=4, help="processes for the publishers of events (4)")
     parser.add_argument("--seed", type=int, help="of what is drawn: who, and when (random)")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
     parser.add_argument("--peers", action="store_true", help="also Serf, where a row can be measured on it")
@@ -110,7 +121,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if unknown := [row for row in given.rows if row not in ROWS]:
         parser.error(f"no row {unknown[0]!r}: choose from {', '.join(ROWS)}")
-    given.rows = given.rows or list(ROWS)
+    given.rows = given.rows or [row for row in ROWS if row not in NAMED_ONLY]
     least = max(LEAST.get(row, 2) for row in given.rows)
     if given.n and min(given.n) < least:
         parser.error(f"--n {min(given.n)}: at least {least} for {', '.join(given.rows)}")
@@ -118,6 +129,10 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"--reps {given.reps}: at least 1")
     if not given.minutes > 0:
         parser.error(f"--minutes {given.minutes:g}: more than 0")
+    if given.processes < 1 or event_row.PUBLISHERS % given.processes:
+        parser.error(f"--processes {given.processes}: {event_row.PUBLISHERS} publishers do not spread over them evenly")
+    if "events" in given.rows and (missing := event_row.missing()):
+        parser.error(f"events: {missing}")
     if given.peers and shutil.which("serf") is None:
         parser.error("--peers: there is no `serf` here: on Debian and Ubuntu scripts/bench fetches it with apt-get")
     if given.memberlist is not None:
@@ -153,7 +168,7 @@ class Bench:
         measure, reps = ROWS[row]
         ours: dict[str, Figures] = {}
         for who, make in self._clusters(row):
-            self._say(f"{row}, {n} of {who}; {quietness()}")
+            self._say(f"{row}, {TITLES.get(row) or f'{n} of {who}'}; {quietness()}")
             run = Run(
                 n=n,
                 reps=self._given.reps or reps,
@@ -163,6 +178,7 @@ class Bench:
                 alone=alone(),
                 progress=self._progress,
                 seconds=self._given.minutes * 60,
+                processes=self._given.processes,
             )
             try:
                 found = measure(run)
@@ -171,8 +187,11 @@ class Bench:
                 return False
             self._clear()
             for figures in found:
-                ours.setdefault(figures.row, figures)
-                self._report(who, figures, _ratio(ours[figures.row], figures) if who != SidecarCluster.kind else None)
+                of = figures.of or who
+                if of == SidecarCluster.kind:
+                    ours.setdefault(figures.row, figures)
+                beside = None if of == SidecarCluster.kind else ours.get(figures.row)
+                self._report(of, figures, None if beside is None else _ratio(beside, figures))
         return True
 
     def _clusters(self, row: str) -> Iterator[tuple[str, Make]]:
@@ -195,11 +214,13 @@ class Bench:
             line |= dict(zip(names, map(_rounded, three), strict=True)) | {"lost": lost}
             line |= {} if figures.unit == "ms" else {"unit": figures.unit}
             line |= {name: _rounded(value) for name, value in figures.also.items()}
+            line |= {"durable": figures.durable} if figures.durable else {}
             print(json.dumps(line | ({} if ratio is None else {"ratio": _rounded(ratio)})), flush=True)
             return
         shown = " ".join(f"{_shown(value):>9}" for value in three)
         also = [f"{name} {_shown(value)}" for name, value in figures.also.items()]
         also += [] if ratio is None else [f"{_shown(ratio)} x ours"]
+        also += [f"durable: {figures.durable}"] if figures.durable else []
         tail = f"; {', '.join(also)}" if also else ""
         print(f"{figures.row:12} {who:10} {figures.n:3} {reps:5} {shown} {lost:5}  {figures.unit}{tail}", flush=True)
 

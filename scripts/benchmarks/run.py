@@ -24,6 +24,10 @@ class Figures:
     """The number of repetitions, if it is not the number of values."""
     also: dict[str, float | None] = field(default_factory=dict)
     """Further figures, by name."""
+    of: str = ""
+    """The program that was measured, if a row measures several."""
+    durable: str = ""
+    """What that program counts as durable, in words."""
 
 
 @dataclass
@@ -40,6 +44,8 @@ class Run:
     progress: Callable[[str], None]
     seconds: float
     """How long a row lasts that is not made of repetitions."""
+    processes: int
+    """The processes that the publishers of `events` are spread over."""
 
     @contextmanager
     def grown(self) -> Iterator[Cluster]:
