@@ -7,6 +7,13 @@ Nothing in the sidecar uses them yet.
     structured_form  an event as application/cloudevents+json
     binary_form      an event as HTTP headers and a body
     entries          the entries of a journal that are about events
+    event_identity   whether two publishes are one event, read from their bytes
+    machine          the state machine of one journal's events: what the entries do
+    groups           its groups and their patterns
+    event_store      its events: who waits, dead letters, failures
+    stored_events    the values that it keeps, and their records
+    known_ids        the ids that were published of late
+    backlog          how much waits for one group
     facts            what an applied entry has changed
     messages         what sidecars say to each other about events
     codec            those messages as bytes

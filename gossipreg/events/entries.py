@@ -103,7 +103,7 @@ def encode_publish(groups: tuple[NewGroup, ...], events: tuple[NewEvent, ...]) -
 
 def decode_publish(data: bytes) -> tuple[list[NewGroup], list[NewEvent]]:
     """Raises ValueError or TypeError where it is none, as the other `decode_` functions do."""
-    groups, events = _array(data, 2)
+    groups, events, *_ = _array(data, 2)
     return (
         _groups(groups),
         [NewEvent(_bytes(event), _whole(keep_ms)) for event, keep_ms, *_ in events],

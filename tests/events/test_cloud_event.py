@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gossipreg.errors import BadParams, GossipregError, TooLarge
 from gossipreg.events.binary_form import from_binary_untrusted, percent_encoded, to_binary
 from gossipreg.events.cloud_event import CloudEvent, decode_event, encode_event, make_event
+from gossipreg.events.event_identity import EventIdentity, read_identity
 from gossipreg.events.structured_form import from_structured_untrusted, to_structured
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
@@ -149,6 +150,18 @@ def test_the_same_event_has_the_same_digest_and_another_has_not() -> None:
     event = make_event("1", "s", "t", b"x", extensions={"a": "1", "b": "2"})
     assert event.digest() == make_event("1", "s", "t", b"x", extensions={"b": "2", "a": "1"}).digest()
     assert event.digest() != make_event("1", "s", "t", b"y", extensions={"a": "1", "b": "2"}).digest()
+
+
+def test_a_later_time_or_span_makes_no_other_event() -> None:
+    event = make_event("1", "s", "t", b"x", time="2026-05-31T12:00:00Z", extensions={"traceparent": "00-a-b-01"})
+    assert event.digest() == make_event("1", "s", "t", b"x", extensions={"tracestate": "v=1"}).digest()
+    assert event.digest() != make_event("1", "s", "t", b"x", extensions={"correlationid": "1"}).digest()
+
+
+@given(EVENTS)
+def test_an_event_is_identified_by_its_bytes_as_by_its_value(event: CloudEvent) -> None:
+    identity = EventIdentity(event.id, event.source, event.type, event.key, event.digest())
+    assert read_identity(encode_event(event)) == identity
 
 
 def test_an_event_inherits_from_the_one_that_caused_it() -> None:
