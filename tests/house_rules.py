@@ -84,6 +84,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "core.due",
         "core.node",
         "core.journal_membership",
+        "core.announced_events",
+        "core.event_membership",
     ),
     ("sidecar_api",),
     ("daemon", "gateway"),

@@ -17,6 +17,7 @@ Nothing in the sidecar uses them yet.
     facts            what an applied entry has changed
     messages         what sidecars say to each other about events
     codec            those messages as bytes
+    announced        what a row says of events: subscriptions, and groups that are remembered
     effects          what events ask of the world
     membership       what events ask of the registry
     tuning           times and bounds

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from gossipreg.errors import BadParams
+from gossipreg.events.entries import MAX_GROUP_BYTES
 
 MAX_TYPE_BYTES = 255
 """Of UTF-8; as long as a name of a service may be."""
@@ -36,6 +37,16 @@ def check_pattern(text: str) -> tuple[str, ...]:
     if REST in tokens[:-1]:
         raise BadParams(f"pattern {text!r} has {REST!r} before its end: it stands for the rest, so write it last")
     return tokens
+
+
+def check_group(name: str) -> str:
+    """The name of a group of subscriptions. Raises BadParams where it is none."""
+    size = len(name.encode(errors="surrogatepass"))
+    if not 1 <= size <= MAX_GROUP_BYTES:
+        raise BadParams(f"group {name[:40]!r} has {size} bytes: choose a name of 1 to {MAX_GROUP_BYTES}")
+    if not name.isprintable() or " " in name:
+        raise BadParams(f"group {name!r} has a space or a character that cannot be printed: leave it out")
+    return name
 
 
 def _tokens(what: str, text: str) -> tuple[str, ...]:

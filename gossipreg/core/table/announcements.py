@@ -1,5 +1,5 @@
-"""What members announce in their rows beside their services: for the journals, which of them a member leads, and
-whether it takes copies.
+"""What members announce in their rows beside their services: which journals a member leads, whether it takes copies of
+others, to which events it subscribes, and which groups it remembers.
 
 Owns: which slots of each row have an announcement. Never knows: what is in one; those who announce encode it. The
 values stay in the rows and are read there.
@@ -8,11 +8,17 @@ values stay in the rows and are read there.
 from collections.abc import Iterable, Iterator, Sequence
 
 from gossipreg.core.table.content import Content
-from gossipreg.core.table.layout import KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST, split_key
+from gossipreg.core.table.layout import (
+    KIND_GROUP,
+    KIND_JOURNAL_CLAIM,
+    KIND_JOURNAL_HOST,
+    KIND_SUBSCRIPTION,
+    split_key,
+)
 from gossipreg.core.table.row import Row
 from gossipreg.model import NodeId
 
-ANNOUNCED = (KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST)
+ANNOUNCED = (KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST, KIND_SUBSCRIPTION, KIND_GROUP)
 
 
 class Announcements:

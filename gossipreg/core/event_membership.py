@@ -1,0 +1,130 @@
+"""What events ask of the registry (`events/membership.py`), answered from a node's table.
+
+Owns: whose announcements about events count. Never knows: what an event is delivered for. Call `follow` with every
+AnnouncementsChanged and MembersChanged, after the RegistryMembership that it stands on; the answers are then those of
+the table.
+
+    a member                       gets events        its groups are known
+    lives, or is suspected         yes                yes
+    restarting, dead               no                 yes: it may come back, and events must wait for it
+    left, quarantined, forgotten   no                 no
+
+While only the entry of a member's new process is here, and not yet what that announces, it gets no events.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import TypeVar
+
+from gossipreg.core.announced_events import NOTHING_ANNOUNCED, AnnouncedEvents, EventIndex, EventType
+from gossipreg.core.commands import NodeCommands
+from gossipreg.core.effects import Effect
+from gossipreg.core.journal_membership import RegistryMembership
+from gossipreg.core.table.layout import KIND_GROUP, KIND_SUBSCRIPTION
+from gossipreg.errors import BadDatagram
+from gossipreg.events.announced import (
+    GROUP_KIND,
+    MAX_ANNOUNCED_GROUPS,
+    MAX_SUBSCRIPTIONS,
+    SUBSCRIPTION_KIND,
+    decode_group_untrusted,
+    decode_subscription_untrusted,
+)
+from gossipreg.events.membership import KnownGroup
+from gossipreg.journal.membership import ProcessStanding
+from gossipreg.journal.model import JournalId
+from gossipreg.model import NodeId
+
+assert (SUBSCRIPTION_KIND, GROUP_KIND) == (KIND_SUBSCRIPTION, KIND_GROUP)
+
+_ABSENT = (ProcessStanding.LEFT, ProcessStanding.ABSENT)
+T = TypeVar("T")
+
+_subscription = lru_cache(maxsize=4096)(decode_subscription_untrusted)
+_group = lru_cache(maxsize=4096)(decode_group_untrusted)
+"""All announcements of a member are read when one changes; most of them were read before."""
+
+
+class EventRegistry:
+    def __init__(self, node: NodeCommands, journals: RegistryMembership) -> None:
+        self._node = node
+        self._journals = journals
+        self._index = EventIndex()
+        self.undecodable = 0
+        """Announcements that could not be decoded."""
+        self.ignored = 0
+        """Announcements beyond what one member may have."""
+        self.follow((*node.row_ids(), *node.announcements.members()))
+
+    # -- following the table -----------------------------------------------------------------------------------------
+
+    def follow(self, ids: Iterable[NodeId]) -> None:
+        """These members changed: their standing, their process, or what they announce."""
+        for id in ids:
+            self._index.put(id, self._read(id))
+
+    def _read(self, id: NodeId) -> AnnouncedEvents:
+        if self._journals.member(id).standing in _ABSENT:
+            return NOTHING_ANNOUNCED
+        subscriptions = self._all(id, KIND_SUBSCRIPTION, MAX_SUBSCRIPTIONS, _subscription)
+        groups = self._all(id, KIND_GROUP, MAX_ANNOUNCED_GROUPS, _group)
+        return AnnouncedEvents(
+            self.runs(id) and self._is_of_its_process(id), tuple(dict.fromkeys(subscriptions)), tuple(groups)
+        )
+
+    def _all(self, id: NodeId, kind: int, most: int, decode: Callable[[bytes], T]) -> list[T]:
+        found: list[T] = []
+        for read, (_, value) in enumerate(self._node.announcements.of(id, kind)):
+            if read >= most:
+                self.ignored += 1
+                continue
+            try:
+                found.append(decode(value))
+            except BadDatagram:
+                self.undecodable += 1
+        return found
+
+    def _is_of_its_process(self, id: NodeId) -> bool:
+        row = self._node.table.rows.get(id)
+        return row is not None and row.member_generation == row.content_version.generation
+
+    # -- the answers -------------------------------------------------------------------------------------------------
+
+    @property
+    def synced(self) -> bool:
+        return self._node.synced
+
+    def runs(self, node: NodeId) -> bool:
+        return self._journals.member(node).standing is ProcessStanding.LIVES
+
+    def process(self, node: NodeId) -> bytes:
+        return self._journals.member(node).boot_id if self.runs(node) else b""
+
+    def subscribers(self, group: str, type: EventType) -> Sequence[NodeId]:
+        return self._index.members(group, type) if group else ()
+
+    def has_subscriber(self, group: str) -> bool:
+        return bool(group) and self._index.has_member(group)
+
+    def running_patterns(self, group: str) -> tuple[str, ...]:
+        return self._index.running_patterns(group) if group else ()
+
+    def listeners(self, type: EventType) -> Sequence[NodeId]:
+        return self._index.members("", type)
+
+    def groups_for(self, type: EventType) -> Iterable[KnownGroup]:
+        return self._index.groups(type)
+
+    def leader(self, journal: JournalId) -> NodeId | None:
+        """Only a claim of the member's present process counts."""
+        claims = [
+            (claim.ballot, claim.node) for claim in self._journals.claims(journal)
+            if self.process(claim.node) == claim.boot_id
+        ]  # fmt: skip
+        return max(claims)[1] if claims else None
+
+    # -- our own row -------------------------------------------------------------------------------------------------
+
+    def announce(self, kind: int, slot: int, value: bytes | None, now: float) -> list[Effect]:
+        """Carry out an AnnounceSubscription. Raises TooLarge; then nothing changed."""
+        return self._node.announce(kind, slot, value, now)

@@ -1,0 +1,95 @@
+"""What a member's row says of events: its subscriptions, and the groups that it remembers. Announcements as bytes.
+
+    subscription   [group, pattern, flags]    flags: 1, every instance gets the event (broadcast); it has no group then
+    group          [name, [pattern ...]]      a group of a journal that the member leads, or one that it was told of
+
+Each is one msgpack array; elements behind the known ones are ignored, and so are other flags.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import msgpack
+
+from gossipreg.errors import BadDatagram, BadParams
+from gossipreg.events.entries import MAX_GROUP_PATTERNS
+from gossipreg.events.membership import KnownGroup
+from gossipreg.events.patterns import check_group, check_pattern
+
+SUBSCRIPTION_KIND, GROUP_KIND = 5, 6
+"""The kinds of these announcements in a row."""
+MAX_SUBSCRIPTIONS = MAX_ANNOUNCED_GROUPS = 1024
+"""Of one member: a sidecar announces no more, and reads no more of another's."""
+BROADCAST = 1
+MAX_ELEMENTS = MAX_GROUP_PATTERNS
+"""Of one array: headers that promise more would cost memory before they are found wrong."""
+
+_pack: Callable[[object], bytes] = msgpack.Packer().pack
+T = TypeVar("T")
+
+
+class AnnouncedSubscription(NamedTuple):
+    group: str
+    """Empty: broadcast."""
+    pattern: str
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return tuple(self.pattern.split("."))
+
+
+def encode_subscription(subscription: AnnouncedSubscription) -> bytes:
+    return _pack((subscription.group, subscription.pattern, 0 if subscription.group else BROADCAST))
+
+
+def decode_subscription_untrusted(value: bytes) -> AnnouncedSubscription:
+    """BadDatagram("bad_value") where it is none."""
+    group, pattern, flags = _known(value, 3)
+    if type(flags) is not int or flags < 0:
+        raise BadDatagram("bad_value", "flags are a number")
+    if flags & BROADCAST:
+        if group != "":
+            raise BadDatagram("bad_value", "a broadcast subscription has no group")
+        return AnnouncedSubscription("", _pattern(pattern))
+    return AnnouncedSubscription(_group(group), _pattern(pattern))
+
+
+def encode_group(group: KnownGroup) -> bytes:
+    return _pack((group.name, group.patterns))
+
+
+def decode_group_untrusted(value: bytes) -> KnownGroup:
+    """BadDatagram("bad_value") where it is none."""
+    name, patterns = _known(value, 2)
+    if type(patterns) is not tuple or len(patterns) > MAX_GROUP_PATTERNS:
+        raise BadDatagram("bad_value", "patterns are an array")
+    return KnownGroup(_group(name), tuple(map(_pattern, patterns)))
+
+
+def _group(value: object) -> str:
+    return _checked(check_group, value)
+
+
+def _pattern(value: object) -> str:
+    _checked(check_pattern, value)
+    assert isinstance(value, str)
+    return value
+
+
+def _checked(check: Callable[[str], T], value: object) -> T:
+    if type(value) is not str:
+        raise BadDatagram("bad_value", "text is needed")
+    try:
+        return check(value)
+    except BadParams as error:
+        raise BadDatagram("bad_value", str(error)) from None
+
+
+def _known(value: bytes, count: int) -> tuple[Any, ...]:
+    try:
+        fields = msgpack.unpackb(value, use_list=False, max_array_len=MAX_ELEMENTS, max_map_len=0)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise BadDatagram("bad_value") from error
+    if type(fields) is not tuple or len(fields) < count:
+        raise BadDatagram("bad_value")
+    return fields[:count]
