@@ -126,6 +126,7 @@ class Replica:
                 self._following.refuse(node, message)
             return
         self._step_down("another leader was elected")
+        self._greeted = True  # our answer says how far we are
         if isinstance(message, Append):
             self._following.on_append(node, message)
         else:

@@ -247,3 +247,14 @@ def test_a_learner_gets_only_what_is_committed() -> None:
     owner.hung = False
     cluster.run(1.0)
     assert theirs.log.last == ours.log.last
+
+
+def test_a_replica_that_the_leader_reached_does_not_greet_it() -> None:
+    """Else each new copy would do so when some member changes next, though its journal is at rest."""
+    cluster, _, _ = opened()
+    cluster.run(5.0)
+    sent = cluster.messages
+    for sidecar in cluster.sidecars:
+        cluster.act(sidecar, sidecar.journals.members_changed(cluster.now))
+    cluster.run(5.0)
+    assert cluster.messages == sent
