@@ -212,6 +212,7 @@ class Replica:
         """The stream to this member broke, or could not be opened."""
         if refused:
             self._candidacy.on_refused(node)
+            self._voting.on_refused(node)
         if self.leading is not None:
             for follower in self.leading.follower_at(node):
                 follower.on_closed()

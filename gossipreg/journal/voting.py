@@ -31,6 +31,8 @@ class Voting:
         self._waiting: dict[NodeId, PreVote] = {}
         """Pre-votes that wait for what our leader says, by candidate."""
         self._number = 0
+        self._asked: NodeId | None = None
+        """The leader whom the last question was for."""
 
     # -- pre-votes ---------------------------------------------------------------------------------------------------
 
@@ -54,6 +56,7 @@ class Voting:
         if asked:
             return
         self._number += 1
+        self._asked = leader
         place = data.place_of(replica)
         if place is not None:
             data.send(
@@ -76,6 +79,11 @@ class Voting:
     def on_leader_answer(self, answer: LeaderAnswer) -> None:
         if self._waiting and answer.number == self._number:
             self._decide(granted=not answer.leads)
+
+    def on_refused(self, node: NodeId) -> None:
+        """Nobody listens at the port of this member."""
+        if self._waiting and node == self._asked:
+            self._decide(granted=True)
 
     def on_question_over(self, number: int) -> None:
         """Our leader did not answer."""

@@ -179,7 +179,7 @@ class Cluster:
     ) -> None:
         """End the process. The others see this standing of it soon; None: they see nothing. `refuses`: its machine
         refuses streams from then on."""
-        sidecar.up, sidecar.refuses = False, refuses or standing is ProcessStanding.REFUSED
+        sidecar.up, sidecar.refuses = False, refuses or standing in (ProcessStanding.REFUSED, ProcessStanding.LEFT)
         for write in sidecar.writing[: self.rng.randint(0, len(sidecar.writing))]:
             apply_write(sidecar.disk, write)
         sidecar.writing = []

@@ -32,7 +32,7 @@ def waiting(seed: int) -> Two:
 
 def test_a_voter_stands_when_one_with_an_older_log_does() -> None:
     """Found by the laboratory: only the first of two can win, and it waited for half a minute more."""
-    cluster, journal, newer, older = waiting(20)
+    cluster, journal, newer, older = waiting(9)
     first, second = older.journals.next_deadline(), newer.journals.next_deadline()
     assert first + 3.0 < second, "else the test proves nothing: choose another seed"
     cluster.cut = set()

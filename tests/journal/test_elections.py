@@ -4,7 +4,7 @@ import pytest
 
 from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.membership import ProcessStanding
-from gossipreg.journal.messages import AskLeader
+from gossipreg.journal.messages import AskLeader, PreVote, PreVoteAnswer, ReplicaHello
 from gossipreg.journal.model import JournalId
 from gossipreg.model import BootId
 from tests.journal.by_hand import JOURNAL, TUNING, Bench
@@ -37,6 +37,29 @@ def test_a_leader_that_left_is_followed_at_once() -> None:
     cluster, journal, owner = opened()
     cluster.crash(owner, ProcessStanding.LEFT)
     assert cluster.until(lambda: another_leads(cluster, journal, owner), 1.2)
+
+
+def test_a_closed_port_answers_the_question_whether_it_leads() -> None:
+    """A voter that has not heard of the death does not wait for an answer, so the other one is elected at once."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    bench.now += 5.0
+    for voter in (s2, s3):
+        voter.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: s1.data.promised}
+        voter.see(s1, ProcessStanding.LIVES)
+    s2.see(s1, ProcessStanding.LEFT)
+    s2.act(s2.journals.advance(bench.now))
+    assert [type(message) for message in bench.deliver(s2, s3)] == [PreVote]
+    assert [type(message) for message in bench.deliver(s3, s1)] == [AskLeader]
+    s3.act(s3.journals.closed(s2.node, bench.now, refused=True))
+    s3.act(s3.journals.closed(s1.node, bench.now))
+    assert not bench.deliver(s3, s2), "a stream that broke answers nothing"
+    s3.act(s3.journals.closed(s1.node, bench.now, refused=True))
+    (answer,) = bench.deliver(s3, s2)
+    assert isinstance(answer, PreVoteAnswer)
+    assert answer.granted
 
 
 def test_a_refused_leader_may_restart_within_two_seconds() -> None:
@@ -73,7 +96,6 @@ def test_a_dead_leader_is_asked_once_by_each_voter() -> None:
     bench.exchange(s1, s2, s3)
     s2.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: s1.data.promised}
     s2.see(s1, ProcessStanding.LIVES)
-    bench.drop(s2, s1)
     bench.now += 10.0
     s2.act(s2.journals.advance(bench.now))
     s2.see(s1, ProcessStanding.SILENT)
@@ -249,12 +271,15 @@ def test_a_learner_gets_only_what_is_committed() -> None:
     assert theirs.log.last == ours.log.last
 
 
-def test_a_replica_that_the_leader_reached_does_not_greet_it() -> None:
+def test_a_replica_greets_the_leader_unless_that_has_reached_it() -> None:
     """Else each new copy would do so when some member changes next, though its journal is at rest."""
-    cluster, _, _ = opened()
-    cluster.run(5.0)
-    sent = cluster.messages
-    for sidecar in cluster.sidecars:
-        cluster.act(sidecar, sidecar.journals.members_changed(cluster.now))
-    cluster.run(5.0)
-    assert cluster.messages == sent
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s2.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: s1.data.promised}
+    s2.see(s1, ProcessStanding.LIVES)
+    assert not bench.deliver(s2, s1)
+    s2.start()
+    s2.act(s2.journals.start(bench.now))
+    assert [type(message) for message in bench.deliver(s2, s1)] == [ReplicaHello]
