@@ -20,5 +20,19 @@ Nothing in the sidecar uses them yet.
     announced        what a row says of events: subscriptions, and groups that are remembered
     effects          what events ask of the world
     membership       what events ask of the registry
+    dispatch         delivery at the sidecar that leads a journal: composes the parts below
+    dispatched       what delivery reads of a journal's state
+    delivering       which event goes to which member next
+    group_queue      what one group is still to get: partition keys and their order
+    ready_events     the events of a group that may go now, by who may get them
+    member_choice    the member with the fewest unanswered deliveries
+    windows          what each member has unanswered, and how much more it takes
+    delivery_answers what follows from an answer, a death, a refusal
+    attempts         how often a delivery failed, and when it goes again
+    outcome_batch    outcomes on their way into the journal
+    delivery_sender  payloads and messages of deliveries
+    payload_cache    the newest events of a journal in memory
+    backlog_feed     what waits when a leader begins, in steps
+    group_look       which groups have instances, and what is too old
     tuning           times and bounds
 """
