@@ -26,7 +26,7 @@ The map of the package. A module imports only from lines above its own, which a 
     sidecar_api      what a gateway may ask of the sidecar that runs it, and the sidecar of a gateway
     daemon/          trio: the UDP pump, the local socket, persistence, start and stop
     gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
-    client/, aio     for programs; it imports only errors, model, retry, socket_path and wire.rpc
+    client/, aio     for programs; it imports only errors, model, retry, socket_path, wire.rpc and events.cloud_event
     cli/             the commands: parse, call, print. Only `join` loads the daemon
 
 How data flows:
@@ -69,20 +69,28 @@ from gossipreg.errors import (
 
 if TYPE_CHECKING:
     from gossipreg.client import (
+        AsyncInbox,
+        AsyncOutbox,
         Attachment,
         Client,
+        Inbox,
         Instance,
+        Outbox,
         PickedInstance,
         Registry,
+        Relay,
         Service,
         Snapshot,
         Watch,
         connect,
+        relay_once,
     )
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "AsyncInbox",
+    "AsyncOutbox",
     "Attachment",
     "BadParams",
     "BreakerOpen",
@@ -93,13 +101,16 @@ __all__ = [
     "DeadlineExceeded",
     "Forked",
     "GossipregError",
+    "Inbox",
     "Instance",
     "NoInstance",
     "NotFound",
     "NotSynced",
+    "Outbox",
     "PickedInstance",
     "Refused",
     "Registry",
+    "Relay",
     "RequestError",
     "Service",
     "Snapshot",
@@ -110,10 +121,12 @@ __all__ = [
     "Watch",
     "__version__",
     "connect",
+    "relay_once",
 ]
 
 _OF_THE_CLIENT = (
     *("Attachment", "Client", "Instance", "PickedInstance", "Registry", "Service", "Snapshot", "Watch", "connect"),
+    *("AsyncInbox", "AsyncOutbox", "Inbox", "Outbox", "Relay", "relay_once"),
 )
 
 

@@ -105,7 +105,7 @@ ROOMS = tuple(
 )
 """The rooms of the core, from the lowest."""
 
-CLIENT_MAY_IMPORT = ("errors", "model", "retry", "socket_path", "wire.rpc", "client")
+CLIENT_MAY_IMPORT = ("errors", "model", "retry", "socket_path", "events.cloud_event", "wire.rpc", "client")
 LABORATORY_MAY_IMPORT = ("client.picking", "client.instance")
 """Of the client: the pure part, which the laboratory runs as it is, and the values that it picks from."""
 

@@ -18,13 +18,14 @@
     adapters/    httpx, requests and aiohttp, loaded only when used
     picking/     which instance gets a request, retries, ejection, breaker. Pure
     watching/    the thread and the connection that keep the snapshots
+    outbox/      events written with a program's own data, and handled once; loaded only when used
     connection   Client, Watch, Attachment: single calls of the local socket
     pool         the streams that calls share, for threads and forks
     stream       one connection of a Client: requests, answers, bounds of time
     checks       values of the wrong type are refused at once
     log          the logger `gossipreg`, loaded when there is something to say
 
-It may import errors, model, retry, socket_path and wire.rpc; never the core, trio or anything of cryptography.
+It may import errors, model, retry, socket_path, wire.rpc and events.cloud_event; never the core, trio or anything of cryptography.
 """
 
 from typing import TYPE_CHECKING
@@ -33,15 +34,23 @@ from gossipreg.client.connection import Attachment, Client, Watch
 
 if TYPE_CHECKING:
     from gossipreg.client.instance import Instance
+    from gossipreg.client.outbox.inbox import AsyncInbox, Inbox
+    from gossipreg.client.outbox.relay import Relay, relay_once
+    from gossipreg.client.outbox.writing import AsyncOutbox, Outbox
     from gossipreg.client.picked import PickedInstance
     from gossipreg.client.registry import Registry, connect
     from gossipreg.client.service import Service
     from gossipreg.client.snapshot import Snapshot
 
-__all__ = ["Attachment", "Client", "Instance", "PickedInstance", "Registry", "Service", "Snapshot", "Watch", "connect"]
+__all__ = [
+    "AsyncInbox", "AsyncOutbox", "Attachment", "Client", "Inbox", "Instance", "Outbox", "PickedInstance", "Registry",
+    "Relay", "Service", "Snapshot", "Watch", "connect", "relay_once",
+]  # fmt: skip
 
 _LATER = {"Instance": "instance", "PickedInstance": "picked", "Registry": "registry",
-          "Service": "service", "Snapshot": "snapshot", "connect": "registry"}  # fmt: skip
+          "Service": "service", "Snapshot": "snapshot", "connect": "registry",
+          "AsyncInbox": "outbox.inbox", "Inbox": "outbox.inbox", "AsyncOutbox": "outbox.writing",
+          "Outbox": "outbox.writing", "Relay": "outbox.relay", "relay_once": "outbox.relay"}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
