@@ -45,8 +45,9 @@ class OutboxRow:
     @classmethod
     def read(cls, values: tuple[Any, ...]) -> Self:
         """psycopg gives text as bytes where the database has no encoding (SQL_ASCII)."""
-        texts = [text.decode() if isinstance(text, bytes) else text for text in values[:-1]]
-        return cls(*texts, values[-1])
+        texts = tuple(text.decode() if isinstance(text, bytes) else text for text in values[:-1])
+        values = (*texts, values[-1])
+        return cls(*values)
 
     def call(self) -> dict[str, Any]:
         """The arguments of `Publisher.publish`. Raises ValueError if a person or a program has damaged the row."""

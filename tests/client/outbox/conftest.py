@@ -39,7 +39,8 @@ def postgres() -> Iterator[MakeDatabase]:
             schema = f"of_test_{made}"
             with psycopg.connect(address) as connection:
                 connection.execute(f"CREATE SCHEMA {schema}")
-            return Database("postgres", lambda: psycopg.connect(address, options=f"-c search_path={schema}"))
+            own = f"{address} options='-c search_path={schema}'"
+            return Database("postgres", lambda: psycopg.connect(own), own)
 
         yield make
 

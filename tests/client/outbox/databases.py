@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from gossipreg import Outbox
 from gossipreg.errors import GossipregError
 
 Event = dict[str, Any]
@@ -16,6 +17,8 @@ Event = dict[str, Any]
 class Database:
     name: str
     connect: Callable[[], Any]
+    address: str
+    """What another process needs to connect: the path of SQLite's file, which ends in .db, or psycopg's conninfo."""
 
     @property
     def mark(self) -> str:
@@ -40,8 +43,18 @@ class Database:
         return int(self.query("SELECT count(*) FROM gossipreg_outbox WHERE refused IS NULL")[0][0])
 
 
+def write(database: Database, *types: str, wake: bool = False) -> None:
+    """Publish events of these types in one transaction."""
+    with closing(database.connect()) as connection:
+        for type in types:
+            Outbox(connection).publish(type)
+        connection.commit()
+        if wake:
+            Outbox(connection).wake()
+
+
 def sqlite_database(path: str) -> Database:
-    return Database("sqlite", lambda: sqlite3.connect(path, timeout=60))
+    return Database("sqlite", lambda: sqlite3.connect(path, timeout=60), path)
 
 
 def failure(code: str, text: str = "as asked") -> GossipregError:

@@ -50,7 +50,7 @@ def postgres_server(programs: Path) -> Iterator[str]:
             try:
                 yield f"host={folder} user=test dbname=postgres"
             finally:
-                server.send_signal(signal.SIGINT)  # a fast shutdown: it waits for no client
+                server.send_signal(signal.SIGQUIT)  # at once: nothing is kept
                 server.wait(60)
     finally:
         shutil.rmtree(folder)

@@ -8,14 +8,7 @@ from typing import Any
 import pytest
 
 from gossipreg import AsyncInbox, AsyncOutbox, BadParams, Inbox, Outbox, relay_once
-from tests.client.outbox.databases import Database, Event, NotingPublisher, failure
-
-
-def write(database: Database, *types: str) -> None:
-    with closing(database.connect()) as connection:
-        for type in types:
-            Outbox(connection).publish(type)
-        connection.commit()
+from tests.client.outbox.databases import Database, Event, NotingPublisher, failure, write
 
 
 def test_an_event_is_sent_once_and_taken_out(database: Database) -> None:
