@@ -35,7 +35,7 @@ from gossipreg.core.local.own_address import OwnAddress
 from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.handshake import Handshake
-from gossipreg.core.session.outbox import Outbox
+from gossipreg.core.session.outbox import DatagramOutbox
 from gossipreg.core.session.path_mtu import PathMtu
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.round_trips import RoundTrips
@@ -89,7 +89,7 @@ class Node(NodeTimers):
         )
         self._ring = ring = Ring(id)
         self._sessions = sessions = PeerSessions(entropy)
-        self._outbox = outbox = Outbox(config, self._sealer, now)
+        self._outbox = outbox = DatagramOutbox(config, self._sealer, now)
         self._round_trips = round_trips = self._make_round_trips()
         self._channel = channel = Channel(context, table, sessions, outbox, round_trips)
         self.catalog = Catalog(id)

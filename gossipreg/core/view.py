@@ -19,7 +19,7 @@ from gossipreg.core.inspect import Inspection
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.session.channel import Channel
-from gossipreg.core.session.outbox import Outbox
+from gossipreg.core.session.outbox import DatagramOutbox
 from gossipreg.core.session.path_mtu import NarrowPath, PathMtu
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.round_trips import RoundTrips
@@ -46,7 +46,7 @@ class View:
     _context: Context
     _ring: Ring
     _sessions: PeerSessions
-    _outbox: Outbox
+    _outbox: DatagramOutbox
     _round_trips: RoundTrips
     _channel: Channel
     _detector: Detector

@@ -4,7 +4,7 @@ Owns: to which address the datagrams for a member go, and the timeout of its ans
 """
 
 from gossipreg.core.context import Context
-from gossipreg.core.session.outbox import Class, OnSent, Outbox
+from gossipreg.core.session.outbox import Class, DatagramOutbox, OnSent
 from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.core.session.sessions import Peer, PeerSessions
 from gossipreg.core.table.table import Table
@@ -14,7 +14,7 @@ from gossipreg.wire.messages import Ack, Hello, Message, Probe
 
 class Channel:
     def __init__(
-        self, context: Context, table: Table, sessions: PeerSessions, outbox: Outbox, round_trips: RoundTrips
+        self, context: Context, table: Table, sessions: PeerSessions, outbox: DatagramOutbox, round_trips: RoundTrips
     ) -> None:
         self._context = context
         self._table = table

@@ -23,7 +23,7 @@ from gossipreg.core.context import Context
 from gossipreg.core.effects import Send
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.facts import AddressProven, HandshakeFact, OwnIdUsed, SessionMissing
-from gossipreg.core.session.outbox import Outbox
+from gossipreg.core.session.outbox import DatagramOutbox
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.sessions import Peer, PeerSessions
 from gossipreg.core.session.token_bucket import TokenBucket
@@ -43,7 +43,7 @@ class Handshake:
         context: Context,
         table: Table,
         sessions: PeerSessions,
-        outbox: Outbox,
+        outbox: DatagramOutbox,
         channel: Channel,
         reconnect: Reconnect,
     ) -> None:

@@ -65,7 +65,7 @@ class _Waiting:
     size_bytes: int = 0
 
 
-class Outbox:
+class DatagramOutbox:
     def __init__(self, config: Config, sealer: Sealer, now: float) -> None:
         self._sealer = sealer
         self._base = min(BASE_BYTES, config.datagram_bytes)

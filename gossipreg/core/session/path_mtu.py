@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from gossipreg.core.context import Context
 from gossipreg.core.session.channel import Channel
-from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES, Outbox
+from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES, DatagramOutbox
 from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.model import Address, NodeId
 
@@ -95,7 +95,7 @@ class _Path:
 
 
 class PathMtu:
-    def __init__(self, context: Context, sessions: PeerSessions, outbox: Outbox, channel: Channel) -> None:
+    def __init__(self, context: Context, sessions: PeerSessions, outbox: DatagramOutbox, channel: Channel) -> None:
         self._context = context
         self._sessions = sessions
         self._outbox = outbox

@@ -17,7 +17,7 @@ from math import inf
 
 from gossipreg.core.context import Context
 from gossipreg.core.session.channel import Channel
-from gossipreg.core.session.outbox import Outbox
+from gossipreg.core.session.outbox import DatagramOutbox
 from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
@@ -37,7 +37,13 @@ class RememberedSilent:
 
 class Reconnect:
     def __init__(
-        self, context: Context, table: Table, ring: Ring, sessions: PeerSessions, outbox: Outbox, channel: Channel
+        self,
+        context: Context,
+        table: Table,
+        ring: Ring,
+        sessions: PeerSessions,
+        outbox: DatagramOutbox,
+        channel: Channel,
     ) -> None:
         self._context = context
         self._table = table

@@ -13,7 +13,7 @@ from gossipreg.core.failure.interface import Detector
 from gossipreg.core.failure.prober import Period, ProbeDue
 from gossipreg.core.failure.suspicion import NextRound
 from gossipreg.core.session.channel import Channel
-from gossipreg.core.session.outbox import Outbox
+from gossipreg.core.session.outbox import DatagramOutbox
 from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.ring import Ring
@@ -43,7 +43,7 @@ class Bench:
         for peer in self.peers:
             self.table.merge_delta(peer.row, from_owner=True, synced=True, now=START)
             self.ring.add(peer.id)
-        self.outbox = Outbox(config, Sealer(KEY, self.peers[0].boot_id), START)
+        self.outbox = DatagramOutbox(config, Sealer(KEY, self.peers[0].boot_id), START)
         round_trips = RoundTrips(config)
         self.channel = Channel(self.context, self.table, PeerSessions(rng.randbytes), self.outbox, round_trips)
         self.round_trips = round_trips

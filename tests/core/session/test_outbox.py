@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gossipreg.config import Config, lan
 from gossipreg.core.effects import Send
-from gossipreg.core.session.outbox import AMPLIFICATION, Class, Outbox
+from gossipreg.core.session.outbox import AMPLIFICATION, Class, DatagramOutbox
 from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire import codec
 from gossipreg.wire.messages import Message, PingReq, Pull, Receipt, Want
@@ -29,8 +29,8 @@ puts = st.lists(st.tuples(st.sampled_from(ADDRESSES), messages), max_size=25)
 OVERHEAD_BYTES = Sealer(KEY, BootId(b"bootboot")).overhead
 
 
-def an_outbox(config: Config = lan) -> Outbox:
-    return Outbox(config, Sealer(KEY, BootId(b"bootboot")), 0.0)
+def an_outbox(config: Config = lan) -> DatagramOutbox:
+    return DatagramOutbox(config, Sealer(KEY, BootId(b"bootboot")), 0.0)
 
 
 def read(sends: list[Send]) -> dict[Address, list[list[Message]]]:
@@ -138,7 +138,7 @@ def test_a_datagram_withheld_from_an_unproven_address_is_counted() -> None:
     assert told == [1]
 
 
-def spend(outbox: Outbox, size: int, now: float) -> None:
+def spend(outbox: DatagramOutbox, size: int, now: float) -> None:
     while size > 0:
         outbox.put(ADDRESSES[0], Want(1, bytes(1200)))
         size -= sum(len(send.datagram) for send in outbox.flush(now))
