@@ -15,7 +15,7 @@ Source: https://github.com/cloudevents/spec, version 1.0.2. Attributes of a late
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import sha256
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ PARTITION_KEY = "partitionkey"
 TRACE_PARENT, CORRELATION, CAUSATION = "traceparent", "correlationid", "causationid"
 INHERITED = (TRACE_PARENT, CORRELATION)
 """An event that is published while another is handled has these of the other one, unless it names its own."""
+DIGEST_BYTES = 16
 _OF_THE_SENDING = (TRACE_PARENT, "tracestate")
 
 _NAMES = frozenset(("id", "source", "specversion", "type", "subject", "time", "datacontenttype", "data", "dataschema"))
@@ -85,7 +86,7 @@ class CloudEvent:
         return kind in ("", "application/json", "text/json") or kind.endswith("+json")
 
     def digest(self) -> bytes:
-        """16 bytes that tell an event that is sent again from another one with its id."""
+        """DIGEST_BYTES that tell an event that is sent again from another one with its id."""
         return content_digest(
             self.id, self.source, self.type, self.data, self.datacontenttype, self.subject,
             sorted(self.extensions.items()),
@@ -167,7 +168,7 @@ def content_digest(
     What belongs to the sending is left out: a sidecar fills in `time`, and each attempt has its own span. So a program
     that publishes again because it had no answer publishes the same event."""
     lasting = [item for item in extensions if item[0] not in _OF_THE_SENDING]
-    return blake2b(_pack((id, source, type, data, datacontenttype, subject, lasting)), digest_size=16).digest()
+    return sha256(_pack((id, source, type, data, datacontenttype, subject, lasting))).digest()[:DIGEST_BYTES]
 
 
 def decode_event(data: bytes) -> CloudEvent:

@@ -14,12 +14,13 @@ from hashlib import blake2b
 
 import msgpack
 
+from gossipreg.events.cloud_event import DIGEST_BYTES
 from gossipreg.events.entries import EVENTS_STEP
 from gossipreg.events.stored_events import IDS, INDEX_BYTES
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.state import Records
 
-_HASH_BYTES = DIGEST_BYTES = 16
+_HASH_BYTES = 16
 _PLACE_BYTES = _HASH_BYTES + DIGEST_BYTES
 _TIME_BYTES = 8
 _NOTHING = bytes(_PLACE_BYTES)

@@ -233,18 +233,17 @@ class EventsMachine:
 
     def _note_outcomes(self, notes: list[DeliveryNote], change: EntryChange) -> None:
         events, store = self._store.events, self._store
-        for note in notes:
-            event = events.get(note.index)
+        for group, index, code, text in notes:
+            event = events.get(index)
             if event is None:
                 continue
-            match note.code:
+            match code:
                 case OutcomeCode.ACKED:
-                    store.settle(event, note.group, change)
+                    store.settle(event, group, change)
                 case OutcomeCode.FAILED | OutcomeCode.DIED:
-                    store.note_attempt(event, note.group, note.code is OutcomeCode.DIED, _cut(note.text), change)
+                    store.note_attempt(event, group, code is OutcomeCode.DIED, _cut(text), change)
                 case OutcomeCode.DEAD | OutcomeCode.DEAD_HOLDS:
-                    holds = note.code is OutcomeCode.DEAD_HOLDS
-                    store.set_aside(event, note.group, _cut(note.text), holds, change)
+                    store.set_aside(event, group, _cut(text), code is OutcomeCode.DEAD_HOLDS, change)
 
     def _with_letters(
         self, carry_out: Callable[[StoredEvent, int, EntryChange], None], letters: list[tuple[int, int]],
