@@ -3,7 +3,7 @@
 Each kind of entry is one msgpack array; elements behind the known ones are ignored. An entry carries many changes at
 once, so that a busy journal has few entries.
 
-    PUBLISH       [[group ...], [event ...]]     group: [name, [pattern ...]]; event: [bytes, keep_ms]
+    PUBLISH       [[group ...], [event ...]]     group: [name, [pattern ...], past]; event: [bytes, keep_ms]
     OUTCOMES      [[group number, event index, what, text] ...]
     DEAD_AGAIN    [[group number, event index] ...]     dead letters that are delivered once more
     DEAD_DROPPED  [[group number, event index] ...]     dead letters that are thrown away
@@ -71,6 +71,8 @@ class NewGroup(NamedTuple):
 
     name: str
     patterns: tuple[str, ...]
+    past: bool = False
+    """If it is new in this journal, it gets the events that are kept, too."""
 
 
 class NewEvent(NamedTuple):
@@ -98,7 +100,8 @@ def event_index(entry_index: int, place: int) -> int:
 
 def encode_publish(groups: tuple[NewGroup, ...], events: tuple[NewEvent, ...]) -> bytes:
     return _pack((
-        [(group.name, group.patterns) for group in groups], [(event.data, event.keep_ms) for event in events],
+        [(group.name, group.patterns, group.past) for group in groups],
+        [(event.data, event.keep_ms) for event in events],
     ))  # fmt: skip
 
 
@@ -155,7 +158,10 @@ EXPIRE_DATA = _pack(())
 
 
 def _groups(raw: Any) -> list[NewGroup]:
-    return [NewGroup(_text(name), tuple(map(_text, patterns))) for name, patterns, *_ in raw]
+    return [
+        NewGroup(_text(name), tuple(map(_text, patterns)), bool(later) and later[0] is True)
+        for name, patterns, *later in raw
+    ]
 
 
 def _array(data: bytes, least: int) -> tuple[Any, ...]:

@@ -7,12 +7,20 @@ An event is stored while a group waits for it, while it is a dead letter of a gr
 Then it goes, with its payload, at the change that ends the last of these.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from gossipreg.events.backlog import GroupBacklog
-from gossipreg.events.facts import AttemptNoted, DeliverySettled, EventFact, EventGone, KeyReleased, LetterAgain
+from gossipreg.events.facts import (
+    AttemptNoted,
+    DeliverySettled,
+    EventFact,
+    EventGone,
+    KeptEventAdded,
+    KeyReleased,
+    LetterAgain,
+)
 from gossipreg.events.stored_events import (
     DEAD,
     FAILURES,
@@ -122,10 +130,16 @@ class EventStore:
         if group not in event.dead:
             return
         self._take_letter(event, group, change)
-        event.waiting |= {group}
-        self._wait_for(event, group)
-        change.records.put(event_key(event.index), event.encode())
+        self._wait_from_now(event, group, change)
         change.facts.append(LetterAgain(group, event.index))
+
+    def begin_in_the_past(self, group: int, means: Callable[[str], bool], change: EntryChange) -> None:
+        """Let a new group wait for all events that are kept and whose type it means."""
+        for index in sorted(index for _, index in self._kept):
+            event = self.events.get(index)
+            if event is not None and change.led_ms < event.led_ms + event.keep_ms and means(event.type):
+                self._wait_from_now(event, group, change)
+                change.facts.append(KeptEventAdded(group, index))
 
     def drop_letter(self, event: StoredEvent, group: int, change: EntryChange) -> None:
         if group in event.dead:
@@ -196,6 +210,11 @@ class EventStore:
         if backlog is None:
             backlog = self._backlogs[group] = GroupBacklog(group, self.events)
         backlog.add(event)
+
+    def _wait_from_now(self, event: StoredEvent, group: int, change: EntryChange) -> None:
+        event.waiting |= {group}
+        self._wait_for(event, group)
+        change.records.put(event_key(event.index), event.encode())
 
     def _wait_no_more(self, event: StoredEvent, group: int, change: EntryChange) -> None:
         event.waiting -= {group}

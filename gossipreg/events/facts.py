@@ -33,6 +33,14 @@ class EventAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptEventAdded:
+    """A group that is new is to get this event of before, which was kept. Its payload is in the records."""
+
+    group: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeliverySettled:
     """This group does not get this event any more: it was acknowledged, set aside, dropped or forgotten."""
 
@@ -92,6 +100,6 @@ class EventsExpired:
 
 
 EventFact = (
-    EventPublished | EventAdded | DeliverySettled | AttemptNoted | LetterAgain | KeyReleased | EventGone | GroupAdded
-    | GroupForgotten | EventsExpired
+    EventPublished | EventAdded | KeptEventAdded | DeliverySettled | AttemptNoted | LetterAgain | KeyReleased
+    | EventGone | GroupAdded | GroupForgotten | EventsExpired
 )  # fmt: skip

@@ -198,14 +198,22 @@ class EventsMachine:
     def _publish(self, groups: list[NewGroup], events: list[_Arrival], change: EntryChange) -> None:
         self._ids.forget_old(change.led_ms, change.records)
         for group in groups:
-            added = self._groups.add(group, event_index(change.index, 0), change.led_ms, change.records)
-            if added is not None:
-                change.facts.append(GroupAdded(added.number, added.name))
+            self._add_group(group, change)
         new: list[EventFact] = []
         for place, (event, identity) in enumerate(events):
             self._publish_one(event_index(change.index, place), event, identity, change, new)
         change.facts.extend(new)
         self._ids.write(change.index, change.led_ms, change.records)
+
+    def _add_group(self, new: NewGroup, change: EntryChange) -> None:
+        group = self._groups.add(new, event_index(change.index, 0), change.led_ms, change.records)
+        if group is not None:
+            change.facts.append(GroupAdded(group.number, group.name))
+            if new.past:
+                self._store.begin_in_the_past(group.number, partial(self._is_for, group.number), change)
+
+    def _is_for(self, group: int, type: str) -> bool:
+        return group in self._groups.for_type(type)
 
     def _publish_one(
         self, index: int, event: NewEvent, identity: EventIdentity, change: EntryChange, new: list[EventFact]

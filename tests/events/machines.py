@@ -18,6 +18,7 @@ from gossipreg.events.entries import (
 )
 from gossipreg.events.facts import EventFact, EventPublished, PublishVerdict
 from gossipreg.events.machine import EventsMachine
+from gossipreg.events.stored_events import PAYLOAD, payload_key
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.model import NO_BALLOT, LogEntry
 from gossipreg.journal.state import Records
@@ -31,13 +32,33 @@ def new_event(
     return NewEvent(encode_event(make_event(id, source, type, data, extensions=extensions, time=time)), keep_ms)
 
 
+class RememberedRecords(Records):
+    """Records that also show the values of large ones, which a state machine never reads."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.everything: dict[bytes, bytes] = {}
+
+    def put(self, key: bytes, value: bytes) -> None:
+        super().put(key, value)
+        self.everything[key] = value
+
+    def remove(self, key: bytes) -> None:
+        super().remove(key)
+        self.everything.pop(key, None)
+
+    def payload(self, index: int) -> bytes | None:
+        """Of this event."""
+        return self.everything.get(payload_key(index))
+
+
 class MachineByHand:
     """Applies entries to a machine, and keeps its records and its led time."""
 
     def __init__(self, tuning: EventsTuning | None = None) -> None:
         self.tuning = tuning or EventsTuning()
         self.machine = EventsMachine(self.tuning)
-        self.records = Records({})
+        self.records = RememberedRecords()
         self.machine.load(self.records)
         self.index = 0
         self.led_ms = 0
@@ -46,9 +67,9 @@ class MachineByHand:
         self.index += 1
         return list(self.machine.apply(LogEntry(self.index, NO_BALLOT, self.led_ms, kind, data), self.records))
 
-    def publish(self, *events: NewEvent, groups: Iterable[tuple[str, ...]] = ()) -> list[EventFact]:
+    def publish(self, *events: NewEvent, groups: Iterable[tuple[str, ...]] = (), past: bool = False) -> list[EventFact]:
         """Each group: its name, and patterns."""
-        added = tuple(NewGroup(group[0], group[1:]) for group in groups)
+        added = tuple(NewGroup(group[0], group[1:], past) for group in groups)
         return self.apply(EventEntryKind.PUBLISH, encode_publish(added, events))
 
     def published(self, *events: NewEvent) -> list[int]:
@@ -81,7 +102,8 @@ class MachineByHand:
     def loaded(self) -> EventsMachine:
         """Another machine that begins with the records of this one."""
         machine = EventsMachine(self.tuning)
-        machine.load(Records(self.records.all()))
+        small = {key: value for key, value in self.records.everything.items() if not key.startswith(PAYLOAD)}
+        machine.load(Records(small))
         return machine
 
 

@@ -10,11 +10,11 @@ from gossipreg.events.facts import (
     EventsExpired,
     GroupAdded,
     GroupForgotten,
+    KeptEventAdded,
     KeyReleased,
     LetterAgain,
     PublishVerdict,
 )
-from gossipreg.events.stored_events import payload_key
 from gossipreg.events.tuning import EventsTuning
 from tests.events.machines import MachineByHand, new_event, shown
 
@@ -38,7 +38,7 @@ def test_a_group_added_in_the_same_entry_gets_the_event() -> None:
     assert hand.publish(event, groups=[BILLING]) == [
         GroupAdded(1, "billing"), EventPublished(PublishVerdict.NEW, 4096, 1), EventAdded(4096, (1,)),
     ]  # fmt: skip
-    assert hand.records.get(payload_key(4096)) == event.data
+    assert hand.records.payload(4096) == event.data
 
 
 def test_a_group_that_comes_later_begins_at_its_entry() -> None:
@@ -56,9 +56,9 @@ def test_an_event_stays_until_each_of_its_groups_has_acked() -> None:
     (index,) = hand.published(new_event("1"))
     assert hand.ack(1, index) == [DeliverySettled(1, index)]
     assert hand.ack(1, index) == []
-    assert hand.records.get(payload_key(index)) is not None
+    assert hand.records.payload(index) is not None
     assert hand.ack(2, index) == [DeliverySettled(2, index), EventGone(index)]
-    assert hand.records.get(payload_key(index)) is None
+    assert hand.records.payload(index) is None
     assert hand.ack(2, index) == []
     assert hand.machine.is_empty(hand.records)
 
@@ -92,10 +92,10 @@ def test_a_forgotten_group_comes_back_with_another_number() -> None:
 def test_nothing_ages_while_led_time_stands_still() -> None:
     hand = with_groups(BILLING)
     hand.published(new_event("1"))
-    before = hand.records.all()
+    before = dict(hand.records.everything)
     for _ in range(3):
         assert hand.expire() == []
-    assert hand.records.all() == before
+    assert hand.records.everything == before
 
 
 def test_a_group_without_an_instance_is_forgotten_after_its_ttl() -> None:
@@ -162,6 +162,25 @@ def test_a_kept_event_goes_when_its_time_is_over() -> None:
     assert hand.ack(1, waits) == [DeliverySettled(1, waits), EventGone(waits)]
 
 
+def test_a_new_group_may_begin_with_the_events_that_are_kept() -> None:
+    hand = with_groups(BILLING)
+    over, kept, _, _ = hand.published(
+        new_event("1", keep_ms=1000),
+        new_event("2", keep_ms=5000),
+        new_event("3"),
+        new_event("4", "user.left", keep_ms=5000),
+    )
+    hand.ack(1, kept)
+    hand.led_ms = 1000
+    assert hand.publish(groups=[MAILER], past=True) == [GroupAdded(2, "mailer"), KeptEventAdded(2, kept)]
+    assert hand.machine.events[over].waiting == {1}
+    hand.machine = hand.loaded()
+    assert hand.publish(groups=[MAILER], past=True) == [], "it is not new any more"
+    hand.led_ms = 5000
+    hand.expire()
+    assert hand.ack(2, kept) == [DeliverySettled(2, kept), EventGone(kept)]
+
+
 # -- case 21: full -----------------------------------------------------------------------------------------------------
 
 
@@ -186,7 +205,7 @@ def test_forgetting_a_group_empties_the_journal() -> None:
     assert KeyReleased(1, "k") in facts
     assert [fact.index for fact in facts if isinstance(fact, EventGone)] == indexes
     assert hand.machine.is_empty(hand.records)
-    assert {key[:1] for key in hand.records.all()} == {b"N", b"I"}
+    assert {key[:1] for key in hand.records.everything} == {b"N", b"I"}
 
 
 # -- case 31: duplicate ids --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from gossipreg.events.facts import (
     EventFact,
     EventGone,
     EventPublished,
+    KeptEventAdded,
     LetterAgain,
     PublishVerdict,
 )
@@ -52,6 +53,7 @@ PUBLISHING = st.builds(
 
 @dataclass
 class ModelEvent:
+    type: str
     led_ms: int
     keep_ms: int
     waiting: set[str]
@@ -79,7 +81,7 @@ class Histories(RuleBasedStateMachine):
         self.events: dict[int, ModelEvent] = {}
         self.known: dict[str, tuple[int, int, Publishing]] = {}
         """Id -> (led_ms, index, what was published)."""
-        self.deliveries: dict[tuple[int, int], str] = {}
+        self.deliveries: set[tuple[int, int]] = set()
         """What a leader has to deliver, as the facts say: (group, index)."""
 
     def both(self, carry_out: Callable[[MachineByHand], list[EventFact]]) -> list[EventFact]:
@@ -88,34 +90,41 @@ class Histories(RuleBasedStateMachine):
         for fact in facts:
             match fact:
                 case EventAdded(index=index, groups=groups):
-                    self.deliveries.update({(group, index): "added" for group in groups})
-                case LetterAgain(group=group, index=index):
-                    self.deliveries[group, index] = "again"
+                    self.deliveries |= {(group, index) for group in groups}
+                case LetterAgain(group=group, index=index) | KeptEventAdded(group=group, index=index):
+                    self.deliveries.add((group, index))
                 case DeliverySettled(group=group, index=index):
-                    self.deliveries.pop((group, index), None)
+                    self.deliveries.discard((group, index))
                 case EventGone(index=index):
                     assert index not in self.hand.machine.events
         return facts
 
     # -- entries -------------------------------------------------------------------------------------------------------
 
-    @rule(groups=st.lists(GROUPS, max_size=2), events=st.lists(PUBLISHING, max_size=4))
-    def publish(self, groups: list[tuple[str, str]], events: list[Publishing]) -> None:
+    @rule(groups=st.lists(GROUPS, max_size=2), past=st.booleans(), events=st.lists(PUBLISHING, max_size=4))
+    def publish(self, groups: list[tuple[str, str]], past: bool, events: list[Publishing]) -> None:
         new = [
             new_event(event.id, event.type, key=event.key, data=event.data, keep_ms=event.keep_ms, time=event.time)
             for event in events
         ]
-        facts = self.both(lambda hand: hand.publish(*new, groups=groups))
+        facts = self.both(lambda hand: hand.publish(*new, groups=groups, past=past))
         now = self.hand.led_ms
         self.known = {id: known for id, known in self.known.items() if now - known[0] <= DEDUP_MS}
         for name, pattern in groups:
             if name not in self.groups:
                 self.group_count += 1
-                self.groups[name] = ModelGroup(self.group_count, {}, now)
+                self.groups[name] = ModelGroup(self.group_count, {pattern: now}, now)
+                self.model_begin(name, past)
             self.groups[name].patterns.setdefault(pattern, now)
         published = [fact for fact in facts if isinstance(fact, EventPublished)]
         for place, (event, fact) in enumerate(zip(events, published, strict=True)):
             assert fact == self.model_publish(event, self.hand.index * 4096 + place)
+
+    def model_begin(self, name: str, past: bool) -> None:
+        for event in self.events.values():
+            kept = self.hand.led_ms < event.led_ms + event.keep_ms
+            if past and kept and self.groups[name].means(event.type):
+                event.waiting.add(name)
 
     def model_publish(self, event: Publishing, index: int) -> EventPublished:
         if event.id in self.known:
@@ -125,7 +134,7 @@ class Histories(RuleBasedStateMachine):
         waiting = {name for name, group in self.groups.items() if group.means(event.type)}
         if waiting or event.keep_ms:
             keep_ms = min(event.keep_ms, MAX_AGE_MS)
-            self.events[index] = ModelEvent(self.hand.led_ms, keep_ms, waiting)
+            self.events[index] = ModelEvent(event.type, self.hand.led_ms, keep_ms, waiting)
         return published("new", index, len(waiting))
 
     @precondition(lambda self: self.deliveries)
@@ -200,9 +209,9 @@ class Histories(RuleBasedStateMachine):
     @rule(kind=st.sampled_from([*EventEntryKind, 0, 1, 2, 99]), data=st.binary(max_size=20))
     def garbage(self, kind: int, data: bytes) -> None:
         if kind != EventEntryKind.EXPIRE:
-            before = self.hand.records.all()
+            before = dict(self.hand.records.everything)
             self.both(lambda hand: hand.apply(kind, b"\xc1" + data))
-            assert self.hand.records.all() == before
+            assert self.hand.records.everything == before
 
     # -- the model -----------------------------------------------------------------------------------------------------
 
@@ -244,7 +253,7 @@ class Histories(RuleBasedStateMachine):
             for index, event in self.events.items()
         }
         waiting = {(group, index) for index, event in machine.events.items() for group in event.waiting}
-        assert self.deliveries.keys() == waiting
+        assert self.deliveries == waiting
         assert machine.failures.keys() <= waiting
 
     @invariant()
@@ -261,12 +270,12 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def each_stored_event_has_its_payload_and_no_other_is_left(self) -> None:
-        payloads = {key for key in self.hand.records.all() if key.startswith(PAYLOAD)}
+        payloads = {key for key in self.hand.records.everything if key.startswith(PAYLOAD)}
         assert payloads == {payload_key(index) for index in self.events}
 
     @invariant()
     def a_loaded_machine_is_an_equal_one(self) -> None:
-        assert self.twin.records.all() == self.hand.records.all()
+        assert self.twin.records.everything == self.hand.records.everything
         assert shown(self.hand.loaded()) == shown(self.hand.machine) == shown(self.twin.machine)
 
     @invariant()
