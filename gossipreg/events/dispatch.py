@@ -40,6 +40,7 @@ from gossipreg.events.facts import (
     EventsExpired,
     GroupAdded,
     GroupForgotten,
+    KeptEventAdded,
     KeyReleased,
     LetterAgain,
     PublishVerdict,
@@ -287,7 +288,7 @@ class JournalDispatch:
                 event = self._machine.events.get(index)
                 if event is None or not event.waiting:
                     self._cache.drop(index)
-            case LetterAgain(group, index):
+            case LetterAgain(group, index) | KeptEventAdded(group, index):
                 self._delivering.settled((group, index))
                 self._add((group, index))
             case KeyReleased(group, key):

@@ -87,7 +87,7 @@ class DeliveryNote(NamedTuple):
 
     group: int
     """The number of the group in this journal."""
-    index: int
+    index: int  # type: ignore[assignment]  # nobody searches a note as a tuple
     """Of the event."""
     code: OutcomeCode
     text: str = ""

@@ -33,12 +33,11 @@ from gossipreg.events.messages import (
     WindowOpened,
 )
 from gossipreg.events.patterns import check_pattern, matches
-from gossipreg.events.stored_events import payload_key
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.model import NO_BALLOT, Ballot, JournalId, LogEntry, ReplicaId
-from gossipreg.journal.state import Records
 from gossipreg.model import NodeId
 from gossipreg.timers import Timers
+from tests.events.machines import RememberedRecords
 
 JOURNAL = JournalId(b"J" * 16)
 NO_ATTEMPT = (DeliveryResult.NO_SUBSCRIBER, DeliveryResult.NO_ROOM, DeliveryResult.UNREACHABLE)
@@ -178,7 +177,7 @@ class DispatchWorld:
         self.members = {node(name): Receiver(node(name), {group: [">"]}) for name in names}
         self.membership = Members(self.members)
         self.machine = EventsMachine(self.tuning)
-        self.records = Records({})
+        self.records = RememberedRecords()
         self.machine.load(self.records)
         self.index = 0
         self.proposed: deque[ProposeEntry] = deque()
@@ -289,7 +288,7 @@ class DispatchWorld:
     def read(self) -> None:
         """The oldest read is answered."""
         read = self.reads.popleft()
-        values = [self.records.get(payload_key(index)) for index in read.indexes]
+        values = [self.records.payload(index) for index in read.indexes]
         self.do(self.dispatch.payloads(read.number, values, self.now))
 
     def take_over(self) -> None:
