@@ -35,4 +35,14 @@ Nothing in the sidecar uses them yet.
     backlog_feed     what waits when a leader begins, in steps
     group_look       which groups have instances, and what is too old
     tuning           times and bounds
+
+The receiving side, at the sidecar of a subscriber:
+
+    receiving          deliveries come in, events go to subscriptions, outcomes go back
+    subscriptions      the subscriptions of programs here, and their announcements
+    handlings          what is being handled, and what waits for its key
+    handler_answers    what subscriptions say of the events that they got
+    recent_deliveries  what was acknowledged here, and the highest ballot of each journal
+    delivery_replies   the messages to leaders
+    room_grants        how much of the room each leader may use, and who waits for some
 """

@@ -56,7 +56,7 @@ class HandleEvent:
 
     subscription: int
     number: int
-    """Of this handling; 0: nobody waits for an outcome (broadcast, tail)."""
+    """Of this handling; 0: nobody waits for an outcome (broadcast, tail). `Receiving.done` makes room then, too."""
     group: str
     journal: JournalId
     index: int
