@@ -111,6 +111,7 @@ class NodeOrder(NodeCommands):
             case PingReq() | Nack():
                 self._follow_detector(self._detector.on_message(id, message, source))
             case Versions():
+                self._look_for_ourselves(message)
                 self._anti_entropy.on_versions(id, message)
             case Buckets():
                 self._anti_entropy.on_buckets(id, message)
@@ -126,6 +127,12 @@ class NodeOrder(NodeCommands):
                 self._handshake.on_mismatch(peer.boot_id, source, message)
             case Peers():
                 self._on_peers(message)
+
+    def _look_for_ourselves(self, message: Versions) -> None:
+        """Note a generation of our row that we did not issue, before this list makes us synced."""
+        for id, generation, _ in message.rows:
+            if id == self.id:
+                self._identity_conflict.note_generation(generation)
 
     def _on_peers(self, message: Peers) -> None:
         """Greet other members that a busy member names, to list the table from one of them. If our own id is among

@@ -17,6 +17,7 @@ from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.gossip.row_acks import RowAcks
 from gossipreg.core.inspect import Inspection
 from gossipreg.core.knowledge import Knowledge
+from gossipreg.core.local.identity_conflict import IdentityConflict
 from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import DatagramOutbox
@@ -60,6 +61,7 @@ class View:
     _row_acks: RowAcks
     _dissemination: Dissemination
     _quarantine: Quarantine
+    _identity_conflict: IdentityConflict
     _lag_s = 0.0
 
     @property
@@ -123,6 +125,13 @@ class View:
     def addresses(self) -> tuple[Address, ...]:
         """Our addresses as we announce them: one of each family, best first; none while none is known."""
         return self._own_row.member.addresses
+
+    @property
+    def foreign_generation(self) -> int:
+        """The highest generation of our id that this process did not issue and that may be of another one: the data
+        directory is a restored backup, or has a copy that was used. 0: none is known. It rises in the input that shows
+        it, before what follows from that."""
+        return self._identity_conflict.foreign_generation
 
     @property
     def version(self) -> Version:

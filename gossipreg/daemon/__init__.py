@@ -15,7 +15,7 @@ Start, run and end:
 The core and the network:
 
     pump            the one task that calls the node
-    udp             the sockets of gossip
+    udp             the sockets of gossip;  gossip_sockets: they and those of streams, on one port
     addresses       the rules for --bind, --advertise and clear text
     own_addresses   the addresses that are announced;  interfaces: those that the machine has
     seeds           from what the user wrote to addresses;  seed_greeter: when they are greeted

@@ -56,11 +56,14 @@ class IdentityConflict:
         """How often we raised our generation in this conflict."""
         self._raised_at = float("-inf")
         """When we raised it last."""
+        self.foreign_generation = 0
+        """The highest generation with which another process has used our id, or uses it now; 0: none is known."""
         self._new = True
         """Whether this member was new when the conflict began: see `_NEW_S`."""
 
     def on_generation(self, generation: int) -> None:
         """A member sent a generation of our id that is not the one of this process."""
+        self.note_generation(generation)
         context = self._context
         if generation <= self._table.generation:
             context.count("older_self")
@@ -78,6 +81,11 @@ class IdentityConflict:
             wait_s = min(self._tuning.conflict_answer_s * 2**self._raises, self._tuning.conflict_answer_max_s)
             context.timers.set(RaiseGeneration(), context.now + wait_s)
 
+    def note_generation(self, generation: int) -> None:
+        """A member holds our row at this generation, by its list: what that means is decided when it sends more."""
+        if generation > self._table.generation and self._own_row.can_raise_above(generation):
+            self.foreign_generation = max(self.foreign_generation, generation)
+
     def on_address(self, address: Address) -> None:
         """A member knows a process with our id at this address. Greet it unless the address is ours."""
         context = self._context
@@ -90,6 +98,7 @@ class IdentityConflict:
 
     def on_process(self, boot_id: BootId, address: Address, hello: Hello) -> None:
         """A living process at this address has proven in a handshake that it uses our id."""
+        self.foreign_generation = max(self.foreign_generation, hello.generation)
         if self._other_is_older(boot_id, hello):
             self._stop(address)
             return

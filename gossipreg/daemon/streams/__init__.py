@@ -6,6 +6,6 @@ something to send over a stream, or takes journals of others.
     accepting        connections to the gossip port, and the bounds of those that have proven nothing
     link             one connection: reads, writes, deadlines
     inbox            what streams tell whoever uses them
-    stream_sockets   TCP sockets: listening on the gossip port, connecting
+    stream_sockets   TCP sockets: connecting, and what the kernel is to do
     stream_messages  messages of replicas over streams: their bytes and their classes
 """

@@ -2,8 +2,9 @@
 
 import pytest
 
-from gossipreg.core.effects import Event
+from gossipreg.core.effects import Effect, Event
 from gossipreg.model import Address, NodeId
+from simulations.observer import Observer
 from tests.core.cluster import Cluster, Host
 
 ELSEWHERE = Address("10.9.9.9", 7940)
@@ -174,3 +175,51 @@ def test_an_identity_conflict_is_one_event_with_its_address() -> None:
     cluster.run(10)
     told = [event for event in cluster._recorder.events[hosts[2].number] if event.kind == "duplicate_identity"]
     assert told == [Event("duplicate_identity", (("id", hosts[2].id.hex()), ("address", str(ELSEWHERE))))]
+
+
+class _SeenAtSync(Observer):
+    """The foreign generation that each process knew of when it came in sync."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, int] = {}
+
+    def on_effect(self, host: Host, effect: Effect) -> None:
+        if isinstance(effect, Event) and effect.kind == "synced":
+            self.seen[host.number] = host.node.foreign_generation
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("loss", [0.0, 0.3])
+def test_a_restored_backup_is_known_as_one_before_it_is_synced(seed: int, loss: float) -> None:
+    cluster = Cluster(seed=seed)
+    hosts = cluster.grow(3)
+    original, old = hosts[2], hosts[2].generation - (1 << 30)
+    cluster.crash(original)
+    cluster.run(2)
+    watcher = _SeenAtSync()
+    cluster.watch(watcher)
+    cluster.network.loss = loss
+    restored = copied(cluster, original, hosts[0], clock_ms=-30 * DAY_MS, generation=old)
+    assert cluster.until(lambda: restored.number in watcher.seen, 60)
+    assert watcher.seen[restored.number] >= original.generation
+
+
+def test_a_plain_restart_knows_of_no_other_generation() -> None:
+    cluster = Cluster(seed=1)
+    hosts = cluster.grow(3)
+    cluster.crash(hosts[2])
+    cluster.run(2)
+    again = copied(cluster, hosts[2], hosts[0])
+    cluster.run(10)
+    assert again.node.synced
+    assert again.node.foreign_generation == 0
+
+
+def test_original_and_copy_both_know_of_the_other() -> None:
+    cluster = Cluster(seed=2)
+    hosts = cluster.grow(3)
+    cluster.run(5)
+    copy = copied(cluster, hosts[2], hosts[0])
+    assert cluster.until(lambda: bool(copy.stopped), 10)
+    assert hosts[2].node.foreign_generation == copy.generation
+    assert copy.node.foreign_generation == hosts[2].generation

@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from gossipreg.daemon.streams.stream_sockets import bind_gossip, listen_for_streams, prepare
+from gossipreg.daemon.gossip_sockets import bind_gossip, listen_for_streams
+from gossipreg.daemon.streams.stream_sockets import prepare
 from gossipreg.daemon.udp import bind_udp
 from gossipreg.errors import CannotStart, CannotStartYet
 from gossipreg.model import Address
