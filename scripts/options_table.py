@@ -9,7 +9,7 @@ import click
 
 from gossipreg.cli.join import join
 from gossipreg.cli.sources import NOT_IN_FILE, flag_name, options_of, variable_name
-from gossipreg.cli.units import Duration
+from gossipreg.cli.units import Duration, OneOf, Size
 from scripts.tools.figures import markdown
 
 MANUAL = Path(__file__).parent.parent / "gossipreg" / "docs" / "configuration.md"
@@ -38,6 +38,10 @@ def _metavar(option: click.Option) -> str:
 def _example(option: click.Option) -> str:
     if option.is_bool_flag:
         return "true"
+    if isinstance(option.type, OneOf):
+        return str(option.type.numbers[-1])
+    if isinstance(option.type, Size):
+        return '"1GiB"'
     if isinstance(option.type, click.types.IntParamType):
         return "8080" if option.name == "port" else "1"
     if isinstance(option.type, Duration):

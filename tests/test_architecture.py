@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 400
 PURE = (
-    *("errors", "model", "drops", "durations", "retry", "weights", "socket_path", "timers", "config", "wire"),
+    *("errors", "model", "drops", "durations", "sizes", "retry", "weights", "socket_path", "timers", "config", "wire"),
     *("journal", "streams", "events", "core"),
 )
 

@@ -10,7 +10,7 @@ from gossipreg.cli.exit_codes import of_start
 from gossipreg.cli.options import Chosen, client_options, in_flags, pairs, pass_chosen, service_options, service_params
 from gossipreg.cli.pid_one import split_where_pid_one
 from gossipreg.cli.sources import ConfiguredCommand, config_option, in_force, reread, sources_of
-from gossipreg.cli.units import Duration
+from gossipreg.cli.units import Duration, OneOf, Size
 from gossipreg.errors import BadConfig, CannotStart
 
 if TYPE_CHECKING:
@@ -108,6 +108,31 @@ FILE = _File(readable=False)
 )
 @click.option("--allow-empty", is_flag=True, help="Let a reload deregister all if the file of --services names none.")
 @click.option("--allow-cmd-checks", is_flag=True, help="Run cmd: checks of every user who may use the socket.")
+@click.option(
+    "--copies",
+    type=OneOf(1, 3),
+    metavar="1|3",
+    default=3,
+    help="The copies of its journal, where there are so many hosts (3).",
+)
+@click.option(
+    "--min-copies",
+    type=OneOf(1, 2, 3),
+    metavar="N",
+    default=1,
+    help="Its journal takes nothing while it has fewer (1).",
+)
+@click.option(
+    "--journal-space",
+    metavar="SIZE",
+    type=Size(),
+    default="1GiB",
+    help="Disk space for copies of others' journals; 0: it takes none (1GiB).",
+)
+@click.option(
+    "--host-id", metavar="TEXT", help="Names the machine: journals have copies on several (the kernel's boot id)."
+)
+@click.option("--forget-journals", is_flag=True, help="Give up the copies of journals in --data-dir at the start.")
 @click.option("--dns", metavar="HOST:PORT", help="Answer DNS on this address, as Consul does (port 8600).")
 @click.option("--dns-domain", metavar="NAME", help="Answer the same names under this domain, beside consul.")
 @click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep records (0).")

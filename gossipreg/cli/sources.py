@@ -16,9 +16,10 @@ import click
 from click.core import ParameterSource
 
 from gossipreg.cli.options import Chosen, pairs
-from gossipreg.cli.units import Duration
+from gossipreg.cli.units import Duration, Size
 from gossipreg.daemon.settings import OptionInForce
 from gossipreg.errors import BadConfig, cannot_start
+from gossipreg.sizes import shown_size
 
 PREFIX = "GOSSIPREG_"
 WITHOUT_FLAG = {"GOSSIPREG_KEY": "keys in base64, one a line; --key-file and its variable go before it"}
@@ -192,6 +193,8 @@ def _wanted(option: click.Option) -> tuple[tuple[type, ...], str]:
         return (int,), "a whole number"
     if isinstance(option.type, Duration):
         return (str, int, float), 'a duration as "5s"'
+    if isinstance(option.type, Size):
+        return (str, int), 'a size as "1GiB"'
     return (str,), "texts in quotes" if option.multiple else "a text in quotes"
 
 
@@ -236,6 +239,8 @@ def _shown(option: click.Option, value: Any) -> Any:
         return [str(one) for one in value]
     if isinstance(option.type, Duration) and value is not None:
         return f"{value:g}s"
+    if isinstance(option.type, Size) and isinstance(value, int):
+        return shown_size(value)
     if option.is_bool_flag:
         return bool(value)
     return [] if option.multiple and value is None else value

@@ -20,6 +20,7 @@ The core and the network:
     own_addresses   the addresses that are announced;  interfaces: those that the machine has
     seeds           from what the user wrote to addresses;  seed_greeter: when they are greeted
     keys            the cluster's keys;  key_agreement: whether every member opens ours
+    orchestration   when journals and streams are loaded, and what our row says of this machine
     streams/        streams to other members over TCP; loaded only when used
     gateways        runs DNS and HTTP beside the rest
 
@@ -57,6 +58,7 @@ What is kept:
     store           the queue of writes
     identity        keys, id and generation
     kept_table      the last known table
+    journals_file   whether there are journals, and the note to forget them
     journals/       the logs of journals, in a database of their own
 
 What people read:

@@ -9,6 +9,7 @@ does the method `reload`, which answers with what was read, or with the errors o
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -25,6 +26,9 @@ from gossipreg.daemon.socket_client import Command, Params, SocketClient, pack
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import GossipregError, Refused
 from gossipreg.wire.shapes import Shape
+
+if TYPE_CHECKING:
+    from gossipreg.wire.seal import Keyring
 
 Fields = dict[str, Field]
 Part = Callable[[], Awaitable[Fields]]
@@ -69,12 +73,13 @@ class Reload:
 
 
 def parts_of(
-    settings: Settings, in_force: OptionsInForce, node: Node, pump: Pump, services: Services
+    settings: Settings, in_force: OptionsInForce, node: Node, pump: Pump, services: Services, *,
+    rekeyed: "Callable[[Keyring], None]",
 ) -> dict[str, Part]:  # fmt: skip
-    """The parts that this sidecar was started with."""
+    """The parts that this sidecar was started with. `rekeyed` gets new keys, for those who keep some."""
     parts: dict[str, Part] = {}
     if settings.key_file is not None or settings.key is not None:
-        parts["keys"] = partial(_read_keys, settings, node, pump)
+        parts["keys"] = partial(_read_keys, settings, node, pump, rekeyed)
     if settings.services is not None:
         parts["services"] = services_part(settings.services, services, allow_empty=settings.allow_empty)
     if settings.config is not None and settings.read_options_again is not None:
@@ -102,10 +107,13 @@ def reload_method(reload: Reload, settings: Settings, services: Services) -> Com
     return method
 
 
-async def _read_keys(settings: Settings, node: Node, pump: Pump) -> Fields:
+async def _read_keys(
+    settings: Settings, node: Node, pump: Pump, rekeyed: "Callable[[Keyring], None]"
+) -> Fields:  # fmt: skip
     keyring = await trio.to_thread.run_sync(read_keyring, settings, abandon_on_cancel=True)
     assert keyring is not None, "a key was given at the start"
     pump.order(lambda now: node.rekey(keyring, now))
+    rekeyed(keyring)
     return {"keys": len(keyring.keys), "fingerprints": " ".join(keyring.fingerprints())}
 
 

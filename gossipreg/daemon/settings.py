@@ -61,6 +61,16 @@ class Settings:
     """Whether users of the socket other than ours and root may have commands run as checks."""
     on_sigterm: str = "leave"
     """`leave`, or `hold`: SIGTERM is a leave that holds the services for 30 s."""
+    copies: int = 3
+    """Voters of a journal of this sidecar: 1 or 3."""
+    min_copies: int = 1
+    """With fewer voters its journal takes nothing."""
+    journal_space: int = 1 << 30
+    """Bytes for copies of other members' journals; 0: it takes none."""
+    host_id: str | None = None
+    """Names the machine, for tests with several on one. None: the kernel's boot id."""
+    forget_journals: bool = False
+    """Give up the copies of journals in the data directory at the start."""
     options: tuple[OptionInForce, ...] = field(default=(), compare=False)
     """Every option and where it is from, for people."""
     ignored_variables: tuple[tuple[str, str], ...] = field(default=(), compare=False)

@@ -20,6 +20,7 @@ from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.methods import Methods
+from gossipreg.daemon.orchestration import Orchestration
 from gossipreg.daemon.own_addresses import FollowAddresses
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.reactions import Reactions
@@ -77,7 +78,10 @@ class Sidecar:
             found=self.addresses.seeds_found,
         )  # fmt: skip
         self._in_force = OptionsInForce(settings.options, log)
-        parts = parts_of(settings, self._in_force, self.node, self.pump, self.services)
+        self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles)
+        parts = parts_of(
+            settings, self._in_force, self.node, self.pump, self.services, rekeyed=self.orchestration.rekeyed
+        )
         self.reload = Reload(log, self._troubles, {**parts, **reread_parts(opened.gateways)})
         self._force_leave = ForceLeave(self.node, self.pump, log, self.services.audit)
         self.methods = self._methods()

@@ -1,7 +1,7 @@
 """Opening: everything that a sidecar reads, locks and binds before it runs, in the order in which it may fail.
 
 Values, keys and seeds come first: they cost nothing and are most often wrong. Then come the things that only one
-process can have: the data directory, the local socket, the UDP port, the gateways' ports. Each failure raises
+process can have: the data directory, the local socket, the gossip port, the gateways' ports. Each failure raises
 CannotStart or BadConfig with one line, and everything opened before is closed.
 """
 
@@ -19,8 +19,10 @@ from gossipreg.daemon import params
 from gossipreg.daemon.addresses import advertise_rule, bind_rule, refuse_clear_text
 from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.data_directory import DataDirectory
+from gossipreg.daemon.gossip_sockets import bind_gossip
 from gossipreg.daemon.identity import Identity, draw_generation, draw_identity
 from gossipreg.daemon.interfaces import local_addresses
+from gossipreg.daemon.journals_file import note_forgetting
 from gossipreg.daemon.keys import read_keyring
 from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.own_addresses import own_addresses
@@ -28,7 +30,7 @@ from gossipreg.daemon.places import limits_for
 from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_seed
 from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
-from gossipreg.daemon.udp import UdpTransport, bind_udp
+from gossipreg.daemon.udp import UdpTransport
 from gossipreg.errors import BadConfig, BadParams, CannotStart, cannot_start
 from gossipreg.model import BOOT_ID_BYTES, BootId, Member
 from gossipreg.net import descriptors
@@ -59,6 +61,8 @@ class OpenedSidecar:
     address_fixed: bool
     """The user named our address, so it does not follow what others see."""
     transport: UdpTransport
+    stream_listeners: tuple[socket.socket, ...]
+    """TCP, on the gossip port."""
     local_socket: LocalSocket
     data: DataDirectory | None
     file: tuple[dict[str, Any], ...]
@@ -84,11 +88,14 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
         data = None if settings.data_dir is None else DataDirectory(settings.data_dir)
         if data is not None:
             stack.callback(data.close)
+            _forget_journals(settings, data)
         clients = descriptors.for_local_clients(descriptors.raise_descriptors())
         local_socket = LocalSocket(_bind_socket_file(settings), limits_for(clients))
         stack.callback(local_socket.close)
-        transport = bind_udp(bind)
+        transport, stream_listeners = bind_gossip(bind)
         stack.callback(transport.close)
+        for listener in stream_listeners:
+            stack.callback(listener.close)
         open_gateways: list[Gateway] = []
         for chosen in gateways:
             open_gateways.append(chosen.open())
@@ -112,8 +119,8 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
         )
         yield OpenedSidecar(
             settings, config, keyring, seeds, bind, identity, generation, member,
-            settings.advertise is not None or not bind.wildcard, transport, local_socket,
-            data, file, tuple(open_gateways), rights,
+            settings.advertise is not None or not bind.wildcard, transport,
+            tuple(stream_listeners), local_socket, data, file, tuple(open_gateways), rights,
         )  # fmt: skip
 
 
@@ -125,7 +132,20 @@ def _config(settings: Settings) -> Config:
         raise BadConfig(f"--on-sigterm {settings.on_sigterm!r}: choose leave or hold")
     if settings.on_sigterm == "hold" and settings.data_dir is None:
         raise BadConfig("--on-sigterm hold needs --data-dir: without it this sidecar comes back as another member")
+    if settings.forget_journals and settings.data_dir is None:
+        raise BadConfig("--forget-journals needs --data-dir: without it there are none")
+    if settings.min_copies > settings.copies:
+        raise BadConfig(f"--min-copies {settings.min_copies} is more than --copies {settings.copies}")
     return replace(profile, cluster=settings.cluster)
+
+
+def _forget_journals(settings: Settings, data: DataDirectory) -> None:
+    if not settings.forget_journals:
+        return
+    try:
+        note_forgetting(data.path)
+    except OSError as error:
+        raise cannot_start(f"--forget-journals: cannot write {data.path}: {error.strerror}", error.errno) from None
 
 
 def _who(settings: Settings) -> tuple[str, str, tuple[tuple[str, str], ...]]:

@@ -21,6 +21,7 @@ class StreamClass(IntEnum):
 
 
 WORN, KEY_LEFT, GONE, BY_PEER, STOPPED = "worn", "key_left", "gone", "by_peer", "stopped"
+MEMBER_GONE = "member_gone"
 ENDS = {
     WORN: "it was a day old, or had used up its frames",
     KEY_LEFT: "its key was taken out of the keys of the cluster",
@@ -29,6 +30,7 @@ ENDS = {
     STOPPED: "the sidecar at one end stopped",
     "idle": "it was not used, and another stream needed its place",
     "crossed": "both members opened one at the same time, and the other one stayed",
+    MEMBER_GONE: "the member was declared dead, or has left",
     "replaced": "a newer stream of the same member took its place",
     "crowded": "it had not proven anything, and too many others came",
     "no_address": "the member has announced no address",

@@ -31,7 +31,8 @@ def test_every_flag_becomes_its_setting(given: list[Settings], command: Command)
     line = (
         "join --seed 10.0.0.1:7940 --seed srv:_gossipreg._udp.example.org --bind 0.0.0.0:1 --advertise example.org:2 "
         "--name n --cluster c --zone z --label b=2 --label a=1=1 --key-file f --insecure --data-dir d --profile wan "
-        "--socket s --socket-group g --log-format json --log-level debug --on-sigterm hold --service web --port 80 "
+        "--socket s --socket-group g --log-format json --log-level debug --on-sigterm hold --copies 1 "
+        "--min-copies 1 --journal-space 4KiB --host-id h --forget-journals --service web --port 80 "
         "--address a --id i --tag t --tag u --meta k=v --weight 7"
     )
     assert command(*line.split()).code == 0
@@ -40,7 +41,7 @@ def test_every_flag_becomes_its_setting(given: list[Settings], command: Command)
             seeds=("10.0.0.1:7940", "srv:_gossipreg._udp.example.org"), bind="0.0.0.0:1", advertise="example.org:2",
             name="n", cluster="c", zone="z", labels=(("a", "1=1"), ("b", "2")), key_file="f", insecure=True,
             data_dir="d", profile="wan", socket="s", socket_group="g", log_format="json", log_level="debug",
-            on_sigterm="hold",
+            on_sigterm="hold", copies=1, min_copies=1, journal_space=4096, host_id="h", forget_journals=True,
             service={
                 "name": "web", "port": 80, "address": "a", "id": "i", "tags": ["t", "u"], "meta": {"k": "v"},
                 "weight": 7,

@@ -1,6 +1,10 @@
 """The journals of a sidecar on its disk: one SQLite database for all of them, beside that of the identity. Loaded only
 by a sidecar that has journals.
 
+    composing    the journals of a sidecar, with its node, streams and data directory
+    runtime      the journals in the daemon: inputs in, effects carried out;  follower: what stands on them
+    journal_disk  the store over the life of a sidecar: opened, and opened again;  journal_reports: log and troubles
+    waiting_messages  what came before the database was open
     store        what the loop asks and is answered;  disk_thread: what does it, one commit for all that waits
     results      the answers
     opening      finds out which replicas may still take part;  loading: reads them and examines each row

@@ -15,8 +15,9 @@ from gossipreg.daemon.journals.forms import DamagedRow, ReplicaSummary
 from gossipreg.daemon.journals.loading import read_entries
 from gossipreg.daemon.journals.noted import NoteFile
 from gossipreg.daemon.journals.results import StoreFault
-from gossipreg.daemon.journals.tables import JOURNALS, begin_life, checkpoint, give_back, id_of
+from gossipreg.daemon.journals.tables import begin_life, checkpoint, give_back, id_of
 from gossipreg.daemon.journals.writing import JournalWriter
+from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.journal.effects import ReadLog, RemoveJournal, WriteJournal
 from gossipreg.journal.model import JournalId, LogEntry
 

@@ -29,7 +29,7 @@ from gossipreg.daemon.journals.results import (
     StoreResult,
     WriteDone,
 )
-from gossipreg.daemon.journals.tables import JOURNALS
+from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.errors import CannotStart
 from gossipreg.journal.effects import ReadLog, RemoveJournal, WriteJournal
 from gossipreg.journal.model import JournalId

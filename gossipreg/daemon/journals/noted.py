@@ -25,6 +25,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from gossipreg.daemon.journals.forms import ReplicaSummary
+from gossipreg.daemon.journals_file import sync_folder
 from gossipreg.journal.model import JournalId, ReplicaId
 
 NOTED = "journals.noted"
@@ -109,15 +110,6 @@ class NoteFile:
     def close(self) -> None:
         with suppress(OSError):
             os.close(self._fd)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in this directory on the disk. Raises OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _pack(id: bytes, journal: bytes, writes: int, last: int) -> bytes:

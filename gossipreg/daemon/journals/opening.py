@@ -13,10 +13,11 @@ from gossipreg.daemon.database_file import cannot_use, set_aside
 from gossipreg.daemon.journals.database import JournalDatabase
 from gossipreg.daemon.journals.forms import ReplicaSummary
 from gossipreg.daemon.journals.loading import ExaminedReplicas, examine
-from gossipreg.daemon.journals.noted import NotedWrites, read_noted, sync_folder
+from gossipreg.daemon.journals.noted import NotedWrites, read_noted
 from gossipreg.daemon.journals.results import LostReplica, StoreOpened
-from gossipreg.daemon.journals.tables import JOURNALS, LOG, MEND, PARTS, DamagedDatabase, connect
+from gossipreg.daemon.journals.tables import LOG, MEND, PARTS, DamagedDatabase, connect
 from gossipreg.daemon.journals.writing import JournalWriter
+from gossipreg.daemon.journals_file import JOURNALS, sync_folder
 
 _NEW = f"{JOURNALS}.new"
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from gossipreg.daemon.database_file import cannot_use
 from gossipreg.errors import CannotStart
 
-JOURNALS = "journals.db"
 LOG = "-wal"
 PARTS = (LOG, "-journal")
 LAYOUT = 1

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from gossipreg.daemon.journals.database import JournalDatabase
 from gossipreg.daemon.journals.opening import open_journals
 from gossipreg.daemon.journals.results import StoreOpened
-from gossipreg.daemon.journals.tables import JOURNALS
+from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.journal.model import JournalId
 from gossipreg.journal.replica_data import StoredReplica
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gossipreg.daemon.journals.opening import open_journals
 from gossipreg.daemon.journals.results import StoreOpened
-from gossipreg.daemon.journals.tables import JOURNALS
+from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.journal.effects import WriteJournal
 from gossipreg.model import NodeId
 from tests.daemon.journals.images import WAL, by_journal, copy_files, look_into, memory_folder, opened

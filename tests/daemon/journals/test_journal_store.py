@@ -23,7 +23,7 @@ from gossipreg.daemon.journals.results import (
     WriteDone,
 )
 from gossipreg.daemon.journals.store import JournalStore
-from gossipreg.daemon.journals.tables import JOURNALS
+from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.errors import CannotStart
 from gossipreg.journal.effects import ReadLog, RemoveJournal, WriteJournal
 from gossipreg.journal.model import Ballot, JournalId, LogEntry

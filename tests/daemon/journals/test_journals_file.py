@@ -7,7 +7,8 @@ import pytest
 
 from gossipreg.daemon.journals.noted import NOTED
 from gossipreg.daemon.journals.opening import open_journals
-from gossipreg.daemon.journals.tables import JOURNALS, connect
+from gossipreg.daemon.journals.tables import connect
+from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.errors import CannotStart, CannotStartYet
 from gossipreg.journal.effects import RemoveJournal
 from tests.daemon.journals.images import WAL, look_into, memory_folder, opened

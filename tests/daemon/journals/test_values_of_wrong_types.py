@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gossipreg.daemon.journals.forms import encode_entry, encode_record
-from gossipreg.daemon.journals.tables import JOURNALS
+from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.journal.effects import WriteJournal
 from gossipreg.journal.model import Ballot, LogEntry
 from gossipreg.model import NodeId

@@ -1,0 +1,80 @@
+"""What the operator hears of the journals here: lines of the log, and troubles in `info` for as long as they last."""
+
+from gossipreg.daemon.journals.results import StoreFault, StoreOpened
+from gossipreg.daemon.logs import Field, Log
+from gossipreg.daemon.troubles import Troubles
+from gossipreg.journal.effects import JournalEvent
+
+RETIRED_S = 3600.0
+"""For how long `info` shows that replicas were given up."""
+LINES_A_MINUTE = 16
+"""Of one kind: each may come for every journal here at once."""
+
+
+class JournalReports:
+    def __init__(self, log: Log, troubles: Troubles) -> None:
+        self._log = log
+        self._troubles = troubles
+
+    def not_kept(self, fault: StoreFault | None, why: str) -> None:
+        """The database cannot be used; None: it could not be opened."""
+        match fault:
+            case StoreFault.FULL:
+                message = f"the disk is full: {why}"
+            case StoreFault.UNLINKED:
+                message = f"a file of the journals is gone: {why}"
+            case StoreFault.LOCKED:
+                message = f"another process uses the journals: {why}"
+            case StoreFault.DAMAGED:
+                message = f"damaged journals: {why}"
+            case StoreFault.OVERLOADED:
+                message = f"a slow disk: {why}"
+            case StoreFault.DISK | StoreFault.INTERNAL:
+                message = f"a disk error: {why}"
+            case None:
+                message = f"journals that cannot be opened: {why}"
+        self._troubles.saw("journals_not_kept", message, lasting=True)
+        self._log.line("error", "journals_not_kept", {"message": message}, repeat_key="journals_not_kept")
+
+    def kept_again(self) -> None:
+        self._troubles.over("journals_not_kept")
+        self._log.info("journals_kept_again", message="the journals can be written again")
+
+    def opened(self, opened: StoreOpened) -> None:
+        """What the examination of the database found."""
+        for one in opened.lost:
+            self._log.warning(
+                "journal_replica_lost", journal=one.journal.hex(), replica=one.replica.hex(), reason=one.reason,
+                message="this copy takes no part any more: the others of its journal make a new one",
+            )  # fmt: skip
+        if opened.set_aside:
+            self._log.warning(
+                "journals_set_aside", file=opened.set_aside, reason=opened.fault or "some of its copies are not sound",
+                message="the database of the journals was renamed, and what is sound in it goes on in a new one",
+            )  # fmt: skip
+
+    def retired(self, replicas: int, why: str) -> None:
+        """All replicas were given up."""
+        message = f"gave up {replicas} copies of journals: {why}"
+        self._troubles.saw("journals_retired", message, for_s=RETIRED_S)
+        self._log.warning("journals_retired", message=message)
+
+    def event(self, event: JournalEvent) -> None:
+        """What the journals say themselves."""
+        fields: dict[str, Field] = dict(event.fields)
+        match event.kind:
+            case "journal_unknown_kind":
+                fields["message"] = "an entry is of a newer release: upgrade; until then this copy takes no part"
+                self._log.line("error", "journal_unknown_kind", fields, kind_burst=LINES_A_MINUTE)
+            case "journal_replica_went_back":
+                fields["message"] = "a copy lacks entries that it had acknowledged, and gets them again"
+                self._log.line("warning", "journal_replica_went_back", fields, kind_burst=LINES_A_MINUTE)
+            case _:
+                self._log.line("info", event.kind, fields, kind_burst=LINES_A_MINUTE)
+
+    def leads(self, journal: str, ballot: str) -> None:
+        self._log.line("info", "journal_led", {"journal": journal, "ballot": ballot}, kind_burst=LINES_A_MINUTE)
+
+    def leads_no_more(self, journal: str, ballot: str, reason: str) -> None:
+        fields: dict[str, Field] = {"journal": journal, "ballot": ballot, "reason": reason}
+        self._log.line("info", "journal_not_led", fields, kind_burst=LINES_A_MINUTE)

@@ -1,0 +1,370 @@
+"""The runtime around the journals of one sidecar: gives them inputs with the time, and carries out their effects.
+
+Owns: when the journals are called, and the order of their effects. An exception in an input or an effect is logged as a
+bug, and the rest goes on. Never knows: what an entry means; a `JournalFollower` does.
+
+    inputs     members and announcements of the pump, the streams' inbox, results of the disk, a timer, `order`
+    effects    to the streams, the disk, our own row, the log, the follower
+
+Effects are carried out in their order, behind those that are being carried out: a claim changes our own row, and so is
+another input. Without a data directory there are streams, and no replicas.
+"""
+
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from gossipreg.core.journal_membership import RegistryMembership
+from gossipreg.daemon.journals.follower import JournalFollower
+from gossipreg.daemon.journals.journal_disk import JournalDisk
+from gossipreg.daemon.journals.journal_reports import JournalReports
+from gossipreg.daemon.journals.results import ReadDone, RemovalDone, StoreFailed, StoreOpened, StoreResult, WriteDone
+from gossipreg.daemon.journals.waiting_messages import WaitingMessages
+from gossipreg.daemon.pump import AFTER_BUG_S, Pump
+from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamOpened, StreamReceived
+from gossipreg.daemon.streams.node_streams import NodeStreams
+from gossipreg.errors import RequestError
+from gossipreg.journal.announced import AnnouncedHost
+from gossipreg.journal.effects import (
+    ClaimLeadership,
+    Deposed,
+    Established,
+    JournalEffect,
+    JournalEvent,
+    ReadLog,
+    RemoveJournal,
+    SendMessage,
+    WithdrawClaim,
+    WriteJournal,
+)
+from gossipreg.journal.journals import Journals
+from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.membership import ProcessStanding
+from gossipreg.journal.messages import ReplicaMessage
+from gossipreg.journal.replica_data import StoredReplica
+from gossipreg.journal.tuning import JournalTuning
+from gossipreg.model import NodeId
+from gossipreg.streams.values import MEMBER_GONE
+
+if TYPE_CHECKING:
+    from gossipreg.core.effects import Event
+    from gossipreg.core.node import Node
+
+ENDED = (ProcessStanding.LEFT, ProcessStanding.REFUSED, ProcessStanding.SILENT)
+"""The last known process of such a member does not run."""
+NEWS_A_TURN = 64
+"""News of streams that is taken before other tasks have their turn."""
+AGAIN_S = 1.0
+"""The pause before a task that failed begins anew."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSetup:
+    """What was chosen for the journals of this sidecar."""
+
+    tuning: JournalTuning
+    host: bytes
+    """Which machine this is: see `AnnouncedHost`."""
+    takes_copies: bool
+    """Whether it keeps copies of other members' journals."""
+    folder: Path | None
+    """The data directory; None: it keeps nothing, so it has no replicas."""
+
+
+class JournalRuntime:
+    def __init__(
+        self, setup: JournalSetup, node: "Node", pump: Pump, streams: NodeStreams, follower: JournalFollower,
+        reports: JournalReports, *, rng: random.Random, entropy: Callable[[int], bytes],
+    ) -> None:  # fmt: skip
+        """Follows the pump from now on; `run` does the rest. `entropy(n)` are unpredictable bytes."""
+        self.setup = setup
+        self.streams = streams
+        self.membership = RegistryMembership(node, pump.now())
+        self.journals: Journals | None = None
+        """None until the database was opened for the first time."""
+        self.disk = None if setup.folder is None else JournalDisk(setup.folder, self, reports)
+        self.begun = trio.Event()
+        """There are journals."""
+        self.counts: Counter[str] = Counter()
+        self._node = node
+        self._pump = pump
+        self._follower = follower
+        self._reports = reports
+        self._rng = rng
+        self._entropy = entropy
+        self._effects: deque[JournalEffect] = deque()
+        self._acting = False
+        self._waiting = WaitingMessages()
+        """Messages that came before the database was open."""
+        self._generations: dict[NodeId, int] = {}
+        """Of the process at the other end of each stream."""
+        self._retired_for = 0
+        """The generation of another process with our id, for which all replicas were given up."""
+        self._announced = setup.takes_copies
+        """What our row says: whether we take copies."""
+        self._sleep: trio.CancelScope | None = None
+        self._not_before = -inf
+        pump.members.follow("journals", self._on_members)
+        pump.announcements.follow("journals", self._on_members)
+        pump.events.follow("journals", self._on_event)
+
+    async def run(
+        self, listeners: Sequence[socket], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run until cancelled. The listeners, on the gossip port, stay open."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.streams.run, listeners)
+            nursery.start_soon(self._guard, "journal_streams", self._follow_streams)
+            nursery.start_soon(self._guard, "journal_timer", self._keep_time)
+            if self.disk is None:
+                self._begin(())
+            else:
+                nursery.start_soon(self._guard, "journal_disk", self.disk.run)
+            task_status.started()
+
+    async def _guard(self, where: str, task: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await task()
+            except Exception as error:
+                self._pump.bug(where, error)
+            await trio.sleep(AGAIN_S)
+
+    # -- for what stands on the journals -----------------------------------------------------------------------------
+
+    def command(self, call: Callable[[Journals, float], tuple[Result, list[JournalEffect]]]) -> Result:
+        """Call the journals with the time, carry out what follows, return the result. What the call raises goes to the
+        caller; anything but ProposalRefused is logged as a bug, too. Raises ProposalRefused if the database is not open
+        yet."""
+        self._retire_if_another_was_here()
+        if self.journals is None:
+            raise ProposalRefused("unavailable", "the journals of this sidecar are not open yet: see `gossipreg info`")
+        try:
+            result, effects = call(self.journals, self._pump.now())
+        except (ProposalRefused, RequestError):
+            raise
+        except Exception as error:
+            self._pump.bug("journal_command", error)
+            raise
+        self.act(effects)
+        return result
+
+    def order(self, call: Callable[[Journals, float], list[JournalEffect]]) -> None:
+        """Call `command` with a call that has no result."""
+        self.command(lambda journals, now: (None, call(journals, now)))
+
+    def need_disk(self) -> None:
+        """Something is to be kept: open the database. `begun` is set when that is done."""
+        if self.disk is not None:
+            self.disk.need()
+
+    # -- inputs ------------------------------------------------------------------------------------------------------
+
+    def _input(self, where: str, call: Callable[[Journals, float], list[JournalEffect]]) -> bool:
+        """Give the journals an input, if there are any. False if it raised."""
+        self._retire_if_another_was_here()
+        if self.journals is None:
+            return True
+        try:
+            effects = call(self.journals, self._pump.now())
+        except Exception as error:
+            self._pump.bug(where, error)
+            return False
+        self.act(effects)
+        return True
+
+    def _on_members(self, ids: Sequence[NodeId]) -> None:
+        """These members, or what they announce, changed."""
+        self.membership.follow(ids, self._pump.now())
+        for id in ids:
+            self._close_stream_if_gone(id)
+        self._input("journal_members", lambda journals, now: journals.members_changed(now))
+        self._tell(partial(self._follower.on_members, ids))
+
+    def _close_stream_if_gone(self, id: NodeId) -> None:
+        """End the stream to a process that does not run any more: nothing else may tell for long."""
+        if self.membership.member(id).standing in ENDED:
+            self.streams.close(id, MEMBER_GONE)
+            return
+        row, generation = self._node.table.rows.get(id), self._generations.get(id)
+        if generation is not None and row is not None and row.member_generation > generation:
+            self.streams.close(id, "replaced")
+
+    def _on_event(self, event: "Event") -> None:
+        if event.kind == "synced":
+            self._on_members(())
+
+    def _retire_if_another_was_here(self) -> None:
+        """Give up all replicas if our id was used by a process that was not started here: the data directory is a
+        restored backup, or was copied, and may have forgotten what its replicas promised."""
+        generation = self._node.foreign_generation
+        if generation <= self._retired_for:
+            return
+        self._retired_for = generation
+        if self.disk is not None:
+            try:
+                self.disk.begin_forgetting()
+            except OSError as error:
+                self._pump.bug("journal_forgetting", error)
+        if self.journals is not None:
+            self._retire("another process used this sidecar's data directory, or a copy of it")
+
+    def _retire(self, why: str) -> None:
+        journals = self.journals
+        if journals is not None and journals.replicas:
+            self._reports.retired(len(journals.replicas), why)
+            self._input("journal_retire", lambda journals, now: journals.retire(now))
+
+    # -- the disk (see DiskOwner) ------------------------------------------------------------------------------------
+
+    def on_opened(self, opened: StoreOpened) -> None:
+        if self.journals is None:
+            self._begin(opened.replicas)
+        else:
+            self._input("journal_reopened", lambda journals, now: journals.reopened(opened.replicas, now))
+            self._forget_if_noted()
+        self._announce(takes_copies=self.setup.takes_copies)
+
+    def _begin(self, stored: Sequence[StoredReplica]) -> None:
+        setup, now = self.setup, self._pump.now()
+        self.journals = Journals(
+            setup.tuning, node=self._node.id, host=setup.host, membership=self.membership,
+            machine=self._follower.machine, stored=stored,
+            takes_copies=setup.takes_copies and self.disk is not None, rng=self._rng, entropy=self._entropy, now=now,
+        )  # fmt: skip
+        self._forget_if_noted()
+        self._input("journal_start", lambda journals, now: journals.start(now))
+        self.begun.set()
+        for news in self._waiting.take():
+            self._on_message(news)
+
+    def _forget_if_noted(self) -> None:
+        if self.disk is not None and self.disk.forgetting:
+            self._retire("they were to be forgotten (--forget-journals, or a data directory that was used elsewhere)")
+
+    def on_done(self, result: StoreResult) -> None:
+        match result:
+            case WriteDone():
+                self._input("journal_written", lambda one, now: one.written(result.number, result.journal, now))
+            case ReadDone():
+                self._input("journal_read", lambda one, now: one.read(result.journal, result.entries, now))
+            case StoreFailed():
+                self._input("journal_write_failed", lambda one, now: one.write_failed(now))
+                self._announce(takes_copies=False)
+            case RemovalDone():
+                pass
+
+    def _announce(self, *, takes_copies: bool) -> None:
+        """Say in our row whether others may ask us for a copy."""
+        if takes_copies == self._announced:
+            return
+        self._announced = takes_copies
+        host = AnnouncedHost(self.setup.host, takes_copies)
+        self._attempt("journal_host", lambda: self._pump.order(lambda now: self.membership.announce_host(host, now)))
+
+    # -- streams -----------------------------------------------------------------------------------------------------
+
+    async def _follow_streams(self) -> None:
+        while True:
+            self._on_news(await self.streams.inbox.receive())
+            with suppress(trio.WouldBlock):
+                for _ in range(NEWS_A_TURN):
+                    self._on_news(self.streams.inbox.receive_nowait())
+
+    def _on_news(self, news: StreamNews) -> None:
+        match news:
+            case StreamReceived() if isinstance(news.message, ReplicaMessage):
+                self._on_message(news)
+                return
+            case StreamOpened():
+                self._generations[news.node] = news.generation
+                self.need_disk()
+            case StreamClosed():
+                self._generations.pop(news.node, None)
+                self._input("journal_closed", lambda journals, now: journals.closed(news.node, now))
+        self._tell(partial(self._follower.on_stream, news))
+
+    def _on_message(self, news: StreamReceived) -> None:
+        message = news.message
+        assert isinstance(message, ReplicaMessage)
+        if self.journals is not None:
+            self._input("journal_message", lambda journals, now: journals.receive(news.node, message, now))
+        elif not self._waiting.put(news):
+            self.counts["journals.not_open"] += 1
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    async def _keep_time(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=self._trio_deadline()) as self._sleep:
+                await trio.sleep_forever()
+            self._sleep = None
+            if self._deadline() > self._pump.now():
+                continue
+            if not self._input("journal_advance", lambda journals, now: journals.advance(now)):
+                self._not_before = self._pump.now() + AFTER_BUG_S
+
+    def _deadline(self) -> float:
+        return inf if self.journals is None else max(self.journals.next_deadline(), self._not_before)
+
+    def _trio_deadline(self) -> float:
+        return trio.current_time() + (self._deadline() - self._pump.now())
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def act(self, effects: Sequence[JournalEffect]) -> None:
+        """Carry out these effects, behind those that are being carried out."""
+        self._effects.extend(effects)
+        if self._acting:
+            return
+        self._acting = True
+        try:
+            while self._effects:
+                self._attempt("journal_effect", partial(self._carry_out, self._effects.popleft()))
+        finally:
+            self._acting = False
+        if self._sleep is not None:
+            self._sleep.deadline = self._trio_deadline()
+
+    def _carry_out(self, effect: JournalEffect) -> None:
+        match effect:
+            case SendMessage():
+                self.streams.send(effect.node, effect.message)
+            case WriteJournal() | RemoveJournal() | ReadLog():
+                assert self.disk is not None, "without a data directory there are no replicas"
+                self.disk.submit(effect)
+            case ClaimLeadership():
+                self._pump.order(lambda now: self.membership.claim(effect.journal, effect.ballot, now))
+            case WithdrawClaim():
+                self._pump.order(lambda now: self.membership.withdraw(effect.journal, now))
+            case JournalEvent():
+                self.counts[f"journal.{effect.kind.removeprefix('journal_')}"] += 1
+                self._reports.event(effect)
+            case Established():
+                self.counts["journal.led"] += 1
+                self._reports.leads(effect.journal.hex(), str(effect.ballot))
+                self._follower.on_journal(effect)
+            case Deposed():
+                self._reports.leads_no_more(effect.journal.hex(), str(effect.ballot), effect.reason)
+                self._follower.on_journal(effect)
+            case _:
+                self._follower.on_journal(effect)
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        self._attempt("journal_follower", call)
+
+    def _attempt(self, where: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            self._pump.bug(where, error)

@@ -1,0 +1,128 @@
+"""Journals, and streams to other members, as seen from the rest of the sidecar: nothing is loaded before it is needed.
+
+They are needed where the data directory holds journals, when the first connection comes to the gossip port, and when
+something here asks (`wanted`). Owns: when that is, and what our row says of this machine. Never knows: what a journal
+is for.
+"""
+
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from gossipreg.core.node import Node
+from gossipreg.core.table.layout import KIND_JOURNAL_HOST
+from gossipreg.daemon.journals_file import has_journals
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.settings import Settings
+from gossipreg.daemon.start import OpenedSidecar
+from gossipreg.daemon.troubles import Troubles
+
+if TYPE_CHECKING:
+    from gossipreg.daemon.journals.follower import JournalFollower
+    from gossipreg.daemon.journals.runtime import JournalRuntime
+    from gossipreg.wire.seal import Keyring
+
+KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+HOST_BYTES = 16
+
+
+class Orchestration:
+    def __init__(
+        self, opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, *,
+        follower: "Callable[[], JournalFollower] | None" = None,
+    ) -> None:  # fmt: skip
+        """`follower` makes what stands on the journals, once they are loaded."""
+        self._opened = opened
+        self._node = node
+        self._pump = pump
+        self._log = log
+        self._troubles = troubles
+        self._follower = follower
+        self._wanted = trio.Event()
+        self._started = trio.Event()
+        self.runtime: JournalRuntime | None = None
+        """None until it is loaded."""
+        self._host = host_of(opened.settings)
+        if opened.data is not None:
+            pump.order(lambda now: node.announce(KIND_JOURNAL_HOST, 0, self._announced(), now))
+
+    @property
+    def _takes_copies(self) -> bool:
+        return self._opened.data is not None and self._opened.settings.journal_space > 0
+
+    def _announced(self) -> bytes:
+        from gossipreg.journal.announced import AnnouncedHost, encode_host  # not for a sidecar without a data directory
+
+        return encode_host(AnnouncedHost(self._host, self._takes_copies))
+
+    # -- loading -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        listeners, data = self._opened.stream_listeners, self._opened.data
+        if data is None or not has_journals(data.path):
+            await self._wait_until_needed(listeners)
+        self.runtime = await self._load()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.runtime.run, listeners)
+            self._started.set()
+
+    async def _wait_until_needed(self, listeners: Sequence[socket.socket]) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def then_go_on(wait: Callable[[], Awaitable[None]]) -> None:
+                await wait()
+                nursery.cancel_scope.cancel()
+
+            for one in listeners:
+                nursery.start_soon(then_go_on, partial(trio.lowlevel.wait_readable, one))
+            nursery.start_soon(then_go_on, self._wanted.wait)
+
+    async def _load(self) -> "JournalRuntime":
+        """Reading the modules from the disk takes some tens of ms, so that is in a thread."""
+        compose = await trio.to_thread.run_sync(_load_composing)
+        return compose(
+            self._opened, self._node, self._pump, self._log, self._troubles, host=self._host,
+            takes_copies=self._takes_copies, follower=None if self._follower is None else self._follower(),
+        )  # fmt: skip
+
+    async def wanted(self) -> "JournalRuntime":
+        """The runtime, loaded if need be."""
+        self._wanted.set()
+        await self._started.wait()
+        assert self.runtime is not None
+        return self.runtime
+
+    # -- what else happens to a sidecar ------------------------------------------------------------------------------
+
+    def rekeyed(self, keyring: "Keyring") -> None:
+        """The cluster has these keys now: streams with another one end."""
+        if self.runtime is not None:
+            self.runtime.streams.rekey(keyring)
+
+
+def host_of(settings: Settings) -> bytes:
+    """Which machine this is, for the choice of copies: sidecars on one machine are lost together. The kernel's boot id
+    is the same in all containers of a machine; hashed with the cluster's name, so that it says nothing elsewhere."""
+    what = _kernel_boot_id() if settings.host_id is None else settings.host_id
+    return blake2b(f"{what}\0{settings.cluster}".encode(), digest_size=HOST_BYTES).digest()
+
+
+def _kernel_boot_id() -> str:
+    """The machine's name where the kernel has no such id."""
+    try:
+        return KERNEL_BOOT_ID.read_text().strip()
+    except OSError:
+        return socket.gethostname()
+
+
+def _load_composing() -> "Callable[..., JournalRuntime]":
+    from gossipreg.daemon.journals.composing import compose_journals
+
+    return compose_journals
