@@ -27,8 +27,8 @@ LIMIT_BYTES = 400_000
 MORE = 60
 
 
-async def write(store: JournalStore, writes: RandomWrites, first: int, last: int) -> bool:
-    """Whether all of them are done."""
+async def write(store: JournalStore, writes: RandomWrites, first: int, last: int) -> int:
+    """How many are done: `last`, or fewer if the store failed."""
     asked = done = first
     while done < last:
         while asked < min(last, done + ASKED_AHEAD):
@@ -37,10 +37,10 @@ async def write(store: JournalStore, writes: RandomWrites, first: int, last: int
         for result in await store.results():
             if isinstance(result, StoreFailed):
                 print("failed", result.fault.value, result.reason, flush=True)
-                return False
+                return done
             done += 1
         print(done, flush=True)
-    return True
+    return done
 
 
 def advanced(seed: int, count: int, *, removals: bool) -> RandomWrites:
@@ -55,14 +55,15 @@ async def main(folder: Path, seed: int, first: int, last: int, how: str) -> None
         await store.open()
         if how == "limit":
             resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, resource.RLIM_INFINITY))
-        if await write(store, advanced(seed, first, removals=not how), first, last):
+        reported = await write(store, advanced(seed, first, removals=not how), first, last)
+        if reported == last:
             return
         if how == "limit":
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         else:
             subprocess.run(["mount", "-o", "remount,size=20m", folder], check=True)
         found = by_journal(await store.open())
-        done = place_of(found, states(seed, last, removals=False))
+        done = place_of(found, states(seed, last, removals=False), reported)  # some writes change nothing
         print("opened", done, flush=True)
         await write(store, advanced(seed, done, removals=False), done, done + MORE)
 
