@@ -52,14 +52,10 @@ class Orchestration:
         if opened.data is not None:
             pump.order(lambda now: node.announce(KIND_JOURNAL_HOST, 0, self._announced(), now))
 
-    @property
-    def _takes_copies(self) -> bool:
-        return self._opened.data is not None and self._opened.settings.journal_space > 0
-
     def _announced(self) -> bytes:
         from gossipreg.journal.announced import AnnouncedHost, encode_host  # not for a sidecar without a data directory
 
-        return encode_host(AnnouncedHost(self._host, self._takes_copies))
+        return encode_host(AnnouncedHost(self._host, takes_copies=self._opened.settings.journal_space > 0))
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -89,7 +85,7 @@ class Orchestration:
         compose = await trio.to_thread.run_sync(_load_composing)
         return compose(
             self._opened, self._node, self._pump, self._log, self._troubles, host=self._host,
-            takes_copies=self._takes_copies, follower=None if self._follower is None else self._follower(),
+            follower=None if self._follower is None else self._follower(),
         )  # fmt: skip
 
     async def wanted(self) -> "JournalRuntime":

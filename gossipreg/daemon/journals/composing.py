@@ -19,12 +19,14 @@ from gossipreg.streams.values import StreamMember, StreamSelf
 
 
 def compose_journals(
-    opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, *, host: bytes, takes_copies: bool,
+    opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, *, host: bytes,
     follower: JournalFollower | None = None,
 ) -> JournalRuntime:  # fmt: skip
-    """`host` says which machine this is; `takes_copies`: whether it keeps copies of other members' journals."""
+    """`host` says which machine this is."""
     folder = None if opened.data is None else opened.data.path
-    setup = JournalSetup(JournalTuning(copies=opened.settings.copies), host, takes_copies, folder)
+    chosen = opened.settings
+    tuning = JournalTuning(copies=chosen.copies, min_copies=chosen.min_copies)
+    setup = JournalSetup(tuning, host, chosen.journal_space, folder)
     return JournalRuntime(
         setup, node, pump, streams_of(opened, node, pump), NoFollower() if follower is None else follower,
         JournalReports(log, troubles), rng=random.Random(os.urandom(16)), entropy=os.urandom,

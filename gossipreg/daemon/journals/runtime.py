@@ -75,10 +75,15 @@ class JournalSetup:
     tuning: JournalTuning
     host: bytes
     """Which machine this is: see `AnnouncedHost`."""
-    takes_copies: bool
-    """Whether it keeps copies of other members' journals."""
+    foreign_space_bytes: int
+    """For copies of other members' journals; 0: it takes none."""
     folder: Path | None
     """The data directory; None: it keeps nothing, so it has no replicas."""
+
+    @property
+    def takes_copies(self) -> bool:
+        """Whether others may ask for copies."""
+        return self.folder is not None and self.foreign_space_bytes > 0
 
 
 class JournalRuntime:
@@ -240,7 +245,8 @@ class JournalRuntime:
         self.journals = Journals(
             setup.tuning, node=self._node.id, host=setup.host, membership=self.membership,
             machine=self._follower.machine, stored=stored,
-            takes_copies=setup.takes_copies and self.disk is not None, rng=self._rng, entropy=self._entropy, now=now,
+            foreign_space_bytes=0 if self.disk is None else setup.foreign_space_bytes, rng=self._rng,
+            entropy=self._entropy, now=now,
         )  # fmt: skip
         self._forget_if_noted()
         self._input("journal_start", lambda journals, now: journals.start(now))
