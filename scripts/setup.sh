@@ -111,6 +111,10 @@ need_peer() { # PACKAGE: the program of that name, out of Debian's package into 
     ) >/dev/null 2>&1 </dev/null || say "could not fetch $1"
 }
 
+need_postgres() { # a server for tests of programs with an outbox; unpacked, since Debian starts one that is installed
+    command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || need_peers postgresql
+}
+
 need_npm() { # PACKAGE@VERSION...: these of npm into .venv/peers/node_modules, with what they need; nothing of them is run
     local package missing=()
     command -v npm >/dev/null || { say "npm is not there: tests with ${*} are skipped"; return 0; }

@@ -98,10 +98,15 @@ class AsyncInbox:
         await create_tables_async(self._connection, inbox_tables(self._table, self._dialect))
 
     @asynccontextmanager
-    async def once(self, event: ReceivedEvent, handler: str) -> AsyncIterator[bool]:
-        """As `Inbox.once` with `commit=True`."""
+    async def once(self, event: ReceivedEvent, handler: str, *, commit: bool = True) -> AsyncIterator[bool]:
+        """As `Inbox.once`."""
         note = _Note(self._table, self._dialect, event, handler)
-        _check_idle(self._connection)
+        if commit:
+            _check_idle(self._connection)
+        elif self._connection.info.transaction_status == IDLE:
+            if self._connection.autocommit:
+                raise Refused(_NONE_OPEN)
+            await self._connection.execute("SELECT 1")  # begins the transaction, so that the next line is a savepoint
         async with self._connection.transaction():
             yield note.is_new((await self._execute(note.statement, *note.values)).rowcount)
 
@@ -176,6 +181,9 @@ _OPEN = (
 )
 
 
+_NONE_OPEN = "no transaction is open on this connection, which is in autocommit mode: begin one before"
+
+
 def _check_idle(connection: Any) -> None:
     if connection.info.transaction_status != IDLE:
         raise Refused(_OPEN)
@@ -206,4 +214,4 @@ def _begin(connection: Any, dialect: Dialect) -> None:
             return
     elif connection.info.transaction_status != IDLE or not connection.autocommit:
         return
-    raise Refused("no transaction is open on this connection, which is in autocommit mode: begin one before")
+    raise Refused(_NONE_OPEN)
