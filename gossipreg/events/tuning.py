@@ -42,6 +42,7 @@ class EventsTuning:
     """Outcomes wait so long for others to go into the same entry, unless a batch is under way already."""
 
     # -- retention ---------------------------------------------------------------------------------------------------
+    # All replicas of a journal forget by these, so they have to be the same on every member: no flag sets them.
 
     dedup_s: float = 600.0
     dedup_ids: int = 100_000

@@ -134,19 +134,22 @@ def test_a_dead_letter_is_kept_from_the_time_it_was_set_aside() -> None:
     hand.led_ms = 5 * DAY_MS
     hand.outcome(1, index, OutcomeCode.DEAD_HOLDS, "400")
     hand.seen("billing", "order.>")
-    hand.led_ms = 11 * DAY_MS
-    assert hand.expire() == []
-    hand.led_ms = 12 * DAY_MS + 1
+    hand.led_ms = 12 * DAY_MS
     hand.seen("billing", "order.>")
+    assert hand.expire() == []
+    hand.led_ms += 1
     assert hand.expire() == [KeyReleased(1, "k"), EventGone(index), EventsExpired(1)]
 
 
 def test_a_pattern_without_an_instance_goes_while_its_group_lives() -> None:
     hand = with_groups(("billing", "order.paid", "order.created"))
-    hand.led_ms = 3_600_001
+    hand.led_ms = 3_600_000
+    hand.seen("billing", "order.paid")
+    assert list(hand.machine.groups["billing"].patterns) == ["order.paid", "order.created"]
+    hand.led_ms += 1
     hand.seen("billing", "order.paid", "user.left")
     assert list(hand.machine.groups["billing"].patterns) == ["order.paid"]
-    assert hand.publish(new_event("1")) == [EventPublished(PublishVerdict.NEW, 3 * 4096, 0)]
+    assert hand.publish(new_event("1")) == [EventPublished(PublishVerdict.NEW, 4 * 4096, 0)]
 
 
 def test_a_kept_event_goes_when_its_time_is_over() -> None:
@@ -160,6 +163,29 @@ def test_a_kept_event_goes_when_its_time_is_over() -> None:
     hand.led_ms = 1000
     assert hand.expire() == [EventGone(acked), EventGone(unheard)]
     assert hand.ack(1, waits) == [DeliverySettled(1, waits), EventGone(waits)]
+
+
+def test_a_dead_letter_outlives_the_time_its_event_is_kept() -> None:
+    hand = with_groups(BILLING)
+    (index,) = hand.published(new_event("1", keep_ms=1000))
+    hand.outcome(1, index, OutcomeCode.DEAD)
+    hand.led_ms = 1000
+    assert hand.expire() == []
+    assert hand.drop((1, index)) == [EventGone(index)]
+
+
+def test_a_loaded_machine_drops_the_same_letters_in_the_same_order() -> None:
+    hand = with_groups(BILLING)
+    first, second, third = hand.published(new_event("1"), new_event("2"), new_event("3"))
+    for index in (third, second):
+        hand.outcome(1, index, OutcomeCode.DEAD)
+    hand.led_ms = 1
+    hand.outcome(1, first, OutcomeCode.DEAD)
+    hand.led_ms = 7 * DAY_MS + 1
+    hand.seen("billing", "order.>")
+    hand.machine = hand.loaded()
+    assert hand.expire() == [EventGone(second), EventGone(third), EventsExpired(2)]
+    assert list(hand.machine.dead) == [(1, first)]
 
 
 def test_a_new_group_may_begin_with_the_events_that_are_kept() -> None:
@@ -245,6 +271,12 @@ def test_at_most_so_many_ids_are_remembered_the_oldest_go() -> None:
     assert known == EventPublished(PublishVerdict.DUPLICATE, 2 * 4096 + 50, 0)
     assert hand.machine.known_ids == 1, "whole entries go, the newest never"
     assert shown(hand.loaded()) == shown(hand.machine)
+
+
+def test_an_entry_with_more_ids_than_are_remembered_keeps_its_own() -> None:
+    hand = MachineByHand(EventsTuning(dedup_ids=100))
+    hand.publish(*(new_event(str(place)) for place in range(150)))
+    assert hand.publish(new_event("7")) == [EventPublished(PublishVerdict.DUPLICATE, 4096 + 7, 0)]
 
 
 def test_a_quiet_journal_forgets_old_ids_when_it_expires() -> None:

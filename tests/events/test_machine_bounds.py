@@ -14,6 +14,7 @@ from gossipreg.events.entries import (
     encode_publish,
 )
 from gossipreg.events.facts import AttemptNoted, EventAdded, GroupAdded
+from gossipreg.events.stored_events import MAX_GROUP_NUMBER, NEXT_GROUP
 from tests.events.machines import MachineByHand, new_event, shown
 
 
@@ -24,6 +25,15 @@ def test_a_journal_has_at_most_so_many_groups() -> None:
     hand.forget("g7")
     assert hand.publish(groups=[("late", ">"), ("too-late", ">")]) == [GroupAdded(MAX_GROUPS + 1, "late")]
     assert shown(hand.loaded()) == shown(hand.machine)
+
+
+def test_a_journal_that_has_given_all_numbers_adds_no_group() -> None:
+    hand = MachineByHand()
+    hand.records.put(NEXT_GROUP, MAX_GROUP_NUMBER.to_bytes(5, "big"))
+    hand.machine = hand.loaded()
+    assert hand.publish(groups=[("last", ">"), ("late", ">")]) == [GroupAdded(MAX_GROUP_NUMBER, "last")]
+    hand.machine = hand.loaded()
+    assert hand.publish(new_event("1"), groups=[("late", ">")])[-1] == EventAdded(8192, (MAX_GROUP_NUMBER,))
 
 
 def test_a_group_has_at_most_so_many_patterns() -> None:
