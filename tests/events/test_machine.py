@@ -1,5 +1,7 @@
 """What the entries of a journal make of its events: histories that break naive versions, one by one."""
 
+import pytest
+
 from gossipreg.events.entries import OutcomeCode
 from gossipreg.events.facts import (
     AttemptNoted,
@@ -174,17 +176,20 @@ def test_a_dead_letter_outlives_the_time_its_event_is_kept() -> None:
     assert hand.drop((1, index)) == [EventGone(index)]
 
 
-def test_a_loaded_machine_drops_the_same_letters_in_the_same_order() -> None:
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_loaded_machine_drops_the_same_letters_in_the_same_order(loaded: bool) -> None:
     hand = with_groups(BILLING)
-    first, second, third = hand.published(new_event("1"), new_event("2"), new_event("3"))
+    first, second, third = hand.published(new_event("1"), new_event("2", key="b"), new_event("3", key="c"))
     for index in (third, second):
-        hand.outcome(1, index, OutcomeCode.DEAD)
+        hand.outcome(1, index, OutcomeCode.DEAD_HOLDS)
     hand.led_ms = 1
     hand.outcome(1, first, OutcomeCode.DEAD)
     hand.led_ms = 7 * DAY_MS + 1
     hand.seen("billing", "order.>")
-    hand.machine = hand.loaded()
-    assert hand.expire() == [EventGone(second), EventGone(third), EventsExpired(2)]
+    if loaded:
+        hand.machine = hand.loaded()
+    released = [KeyReleased(1, "b"), KeyReleased(1, "c")]
+    assert hand.expire() == [*released, EventGone(second), EventGone(third), EventsExpired(2)]
     assert list(hand.machine.dead) == [(1, first)]
 
 
