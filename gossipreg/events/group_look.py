@@ -51,12 +51,12 @@ class GroupLook:
         return self._last_ms + self.every_ms
 
     def take(self, led_ms: int) -> list[ProposeEntry] | None:
-        """The entries of a look at this led time; None: nobody can tell now who has an instance."""
-        if not self._membership.synced:
+        """The entries of a look at this led time. None while the last one is not committed, and while this member is
+        not in sync: it cannot tell who has an instance."""
+        if self._tickets_out or not self._membership.synced:
             return None
         seen = self._seen(unknown=led_ms - self._last_ms > 2 * self.every_ms)
         self._taken_ms = led_ms
-        self._tickets_out.clear()
         entries = [self._entry(EventEntryKind.SEEN_GROUPS, encode_seen(tuple(part))) for part in _parts(seen)]
         if not entries:
             return [self._end()]

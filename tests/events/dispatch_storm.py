@@ -8,7 +8,8 @@ from gossipreg.events.entries import EventEntryKind, OutcomeCode, encode_forget,
 from gossipreg.events.messages import Deliveries, DeliveryOutcomes, DeliveryResult, WindowOpened
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.model import NodeId
-from tests.events.dispatch_world import NO_ATTEMPT, DispatchWorld, Receiver
+from tests.events.dispatch_members import NO_ATTEMPT, Receiver
+from tests.events.dispatch_world import DispatchWorld
 
 KEYS = ("", "", "a", "b")
 TYPES = ("order.created", "order.paid", "stock.moved")

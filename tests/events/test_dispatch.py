@@ -7,7 +7,8 @@ import pytest
 from gossipreg.events.entries import EventEntryKind, OutcomeCode, decode_outcomes, encode_forget, encode_letters
 from gossipreg.events.messages import MAX_BATCH_BYTES, DeliveryResult
 from gossipreg.events.tuning import EventsTuning
-from tests.events.dispatch_world import DispatchWorld, node
+from tests.events.dispatch_members import node
+from tests.events.dispatch_world import DispatchWorld
 
 ACKED, REJECTED, FAILED, DIED = (
     *(DeliveryResult.ACKED, DeliveryResult.REJECTED),
