@@ -4,8 +4,9 @@ Owns: when it hands over, and what happens if the owner does not take it. Never 
 stand, and goes on if it did not.
 
     the owner has lived for 10 s (twice as long after each takeover, up to 10 minutes) and is at most one append behind
-    -> accepts nothing, waits until its acts are done (5 s at most) and all is committed and held by the owner
-    -> HandOver -> the owner stands; if it has not within 2 s, the leader goes on
+    -> accepts nothing but what ends something, waits until its acts are done (5 s at most) and all is committed and
+       held by the owner
+    -> accepts nothing; HandOver -> the owner stands; if it has not within 2 s, the leader goes on
 """
 
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ class Handover:
         data, context, owner = self._data, self._data.context, self._owner()
         if self._asked or owner is None or not owner.current or not self._leading.idle:
             return
-        self._asked = True
+        self._asked, self._leading.accepts_ends = True, False
         data.send(
             owner.place.node,
             HandOver(
@@ -129,6 +130,7 @@ class Handover:
             self._ask()
         if self._asked and context.timers.due(self._timer) is not None:
             return
-        self._leading.accepts, self._paused_at = True, None
+        self._leading.accepts = self._leading.accepts_ends = True
+        self._paused_at = None
         context.effects.append(Resumed(data.journal, self._leading.ballot))
         context.timers.set(self._timer, context.now + context.around(context.tuning.return_first_s))

@@ -64,6 +64,8 @@ class Leading:
         """Its first entry is committed."""
         self.accepts = True
         """False while it hands over."""
+        self.accepts_ends = True
+        """What ends something is taken while the acts for the journal end; false once the owner was asked to stand."""
         self.acting = 0
         """How many acts for the journal (deliveries, commands) are under way here."""
         self._led_ms = data.log.last_led_ms
@@ -126,7 +128,7 @@ class Leading:
         tuning = self._data.context.tuning
         if size > MAX_ENTRY_BYTES:
             raise ProposalRefused("too_large", f"the entry has {size} bytes: at most {MAX_ENTRY_BYTES} fit")
-        if not self.established or not self.accepts:
+        if not self.established or not (self.accepts_ends if ends else self.accepts):
             raise ProposalRefused("unavailable", "this journal changes its leader: send it again in a moment")
         if not ends:
             self._check_copies(tuning.min_copies)
