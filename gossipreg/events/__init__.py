@@ -33,6 +33,7 @@ Nothing in the sidecar uses them yet.
     delivery_sender  payloads and messages of deliveries
     payload_cache    the newest events of a journal in memory
     backlog_feed     what waits when a leader begins, in steps
+    group_lag        how far behind a group is
     group_look       which groups have instances, and what is too old
     tuning           times and bounds
 

@@ -131,8 +131,7 @@ class Delivering:
         self._counts.forget(letter)
         self.redeliveries.cancel(letter)
         queue = self.queues.get(group)
-        if queue is not None:
-            queue.settled(index)
+        if queue is not None and queue.settled(index):
             self.wake(group)
 
     # -- delivering --------------------------------------------------------------------------------------------------
@@ -190,7 +189,7 @@ def _oldest(queue: GroupQueue, choices: dict[Lane, MemberChoice]) -> tuple[Lane,
         heads = [(head, lane) for lane in choices if (head := queue.ready.head(lane)) is not None]
         if not heads:
             return None
-        _, lane = min(heads)
+        _, lane = heads[0] if len(heads) == 1 else min(heads)
         window = choices[lane].best()
         if window is not None:
             return lane, window

@@ -35,7 +35,6 @@ from gossipreg.events.facts import (
     DeliverySettled,
     EventAdded,
     EventFact,
-    EventGone,
     EventPublished,
     EventsExpired,
     GroupAdded,
@@ -45,6 +44,7 @@ from gossipreg.events.facts import (
     LetterAgain,
     PublishVerdict,
 )
+from gossipreg.events.group_lag import GroupLag, group_lag, group_to_blame
 from gossipreg.events.group_look import RETRY_S, GroupLook
 from gossipreg.events.membership import EventMembership
 from gossipreg.events.messages import DeliveryOutcomes, WindowOpened
@@ -81,18 +81,6 @@ class DispatchTimer:
     work: DispatchWork
 
 
-@dataclass(frozen=True, slots=True)
-class GroupLag:
-    """How far behind a group is."""
-
-    group: str
-    pending: int
-    pending_bytes: int
-    unanswered: int
-    oldest_ms: int
-    """The age of the oldest event that it waits for, in led time; 0: it waits for none."""
-
-
 class JournalDispatch:
     def __init__(
         self,
@@ -124,6 +112,8 @@ class JournalDispatch:
         self._look_not_before = 0.0
         self._feed = BacklogFeed()
         self._effects = self._answers.effects
+        self._listeners: dict[str, Sequence[NodeId]] = {}
+        """Of the types of the events of one entry."""
         self._paused = False
         self._led_at_zero_ms = 0.0
         """Led time when the clock was at zero."""
@@ -136,21 +126,15 @@ class JournalDispatch:
         return self._windows.count + len(self._batch)
 
     def lag(self, now: float) -> list[GroupLag]:
-        return [self._lag_of(number, name, self._led_ms(now)) for number, name in self._groups()]
-
-    def _lag_of(self, number: int, name: str, led_ms: int) -> GroupLag:
-        machine = self._machine
-        oldest = machine.oldest_led_ms(number)
-        return GroupLag(
-            name, machine.waiting_count(number), machine.waiting_bytes(number), self._windows.unanswered_of(number),
-            0 if oldest is None else max(0, led_ms - oldest),
-        )  # fmt: skip
+        led_ms = self._led_ms(now)
+        return [
+            group_lag(self._machine, name, self._windows.unanswered_of(number), led_ms)
+            for number, name in self._groups()
+        ]
 
     def to_blame(self) -> str | None:
         """The group that waits for the most bytes; None if nobody waits."""
-        waiting = [(self._machine.waiting_bytes(number), name) for number, name in self._groups()]
-        size_bytes, name = max(waiting, default=(0, ""))
-        return name if size_bytes else None
+        return group_to_blame(self._machine)
 
     def _groups(self) -> list[tuple[int, str]]:
         return [(group.number, name) for name, group in self._machine.groups.items()]
@@ -177,6 +161,7 @@ class JournalDispatch:
         published: list[NewEvent] = []
         if facts and entry.kind == EventEntryKind.PUBLISH:
             _, published = decode_publish(entry.data)
+        self._listeners.clear()
         for fact in facts:
             self._on_fact(fact, published)
         if published and self._look_due() <= now:
@@ -277,24 +262,22 @@ class JournalDispatch:
 
     def _on_fact(self, fact: EventFact, published: list[NewEvent]) -> None:
         match fact:
+            case DeliverySettled(group, index):
+                self._delivering.settled((group, index))
+                event = self._machine.events.get(index)
+                if event is None or not event.waiting:
+                    self._cache.drop(index)
             case EventPublished(PublishVerdict.NEW, index):
                 self._broadcast(index, published[index % EVENTS_STEP].data)
             case EventAdded(index, groups):
                 self._cache.put(index, published[index % EVENTS_STEP].data)
                 for group in groups:
                     self._add((group, index))
-            case DeliverySettled(group, index):
-                self._delivering.settled((group, index))
-                event = self._machine.events.get(index)
-                if event is None or not event.waiting:
-                    self._cache.drop(index)
             case LetterAgain(group, index) | KeptEventAdded(group, index):
                 self._delivering.settled((group, index))
                 self._add((group, index))
             case KeyReleased(group, key):
                 self._delivering.release(group, key)
-            case EventGone(index):
-                self._cache.drop(index)
             case GroupAdded(number, name):
                 self._delivering.add_group(number, name)
             case GroupForgotten(number, name, reason, dropped):
@@ -305,7 +288,7 @@ class JournalDispatch:
             case EventsExpired(dropped):
                 self._effects.append(LogEvents("events_expired", (("dropped", dropped),)))
             case _:
-                pass  # what was noted of an attempt is known here
+                pass  # a duplicate; an attempt, which is known here; an event that nobody waited for
 
     def _add(self, letter: LetterId) -> None:
         if self._feed.ended:
@@ -316,7 +299,10 @@ class JournalDispatch:
     def _broadcast(self, index: int, payload: bytes) -> None:
         stored = self._machine.events.get(index)
         type = event_head(payload).type if stored is None else stored.type
-        for node in self._membership.listeners(tuple(type.split("."))):
+        nodes = self._listeners.get(type)
+        if nodes is None:
+            nodes = self._listeners[type] = self._membership.listeners(tuple(type.split(".")))
+        for node in nodes:
             self._sender.broadcast(node, index, payload)
 
     def _waiting(self, indexes: list[int]) -> Iterator[LetterId]:

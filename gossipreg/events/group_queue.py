@@ -111,10 +111,14 @@ class GroupQueue:
         self._settling.add(index)
         self._leave(index)
 
-    def settled(self, index: int) -> None:
-        """It is committed that the group does not get this event any more, for whatever reason."""
-        self._settling.discard(index)
+    def settled(self, index: int) -> bool:
+        """It is committed that the group does not get this event any more, for whatever reason. Whether that was not
+        known here yet."""
+        if index in self._settling:
+            self._settling.discard(index)
+            return False
         self._leave(index)
+        return True
 
     def hold(self, key: str) -> None:
         """A dead letter holds this key: nothing of it is delivered until `release`."""

@@ -57,10 +57,9 @@ class ReadyEvents:
 
     def pop(self, lane: Lane) -> None:
         """Take away what `head` gave."""
-        index, type = heappop(self._lanes[lane])
+        _, type = heappop(self._lanes[lane])
         heap = self._types[type]
-        while heap and heap[0] == index:  # it may have been pushed twice
-            heappop(heap)
+        heappop(heap)
         if heap:
             self._offer(heap[0], type)
         else:
