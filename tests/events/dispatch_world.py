@@ -6,7 +6,6 @@ hands them over; streams break and processes end when it says so.
 
 import random
 from collections import deque
-from dataclasses import replace
 from itertools import count
 
 from gossipreg.events.cloud_event import encode_event, make_event
@@ -143,7 +142,7 @@ class DispatchWorld:
             self.apply(EventEntryKind.PUBLISH, encode_publish((NewGroup("work", (">",)),), (event,)))
 
     def publish_kept(self, keep_ms: int) -> None:
-        event = replace(self.event("", "order.created"), keep_ms=keep_ms)
+        event = NewEvent(self.event("", "order.created").data, keep_ms)
         self.apply(EventEntryKind.PUBLISH, encode_publish((NewGroup("work", (">",)),), (event,)))
 
     def event(self, key: str, type: str, data: bytes = b"{}") -> NewEvent:
