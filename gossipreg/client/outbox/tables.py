@@ -8,6 +8,7 @@ gives plain tuples, whatever row or cursor factory the program has set for its c
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +140,8 @@ def inbox_tables(table: TableName, dialect: Dialect) -> tuple[str, ...]:
 
 
 CREATING = "SELECT pg_advisory_xact_lock(hashtext('gossipreg.create_table'))"
-"""Two programs that make the same table of PostgreSQL at once fail in spite of IF NOT EXISTS, so one waits."""
+"""Two programs that make the same table of PostgreSQL at once fail in spite of IF NOT EXISTS, so one waits. The lock
+lasts as long as its transaction: in autocommit mode the statements get one of their own."""
 
 
 def in_one_script(statements: tuple[str, ...]) -> str:
@@ -149,10 +151,12 @@ def in_one_script(statements: tuple[str, ...]) -> str:
 def create_tables(connection: Any, dialect: Dialect, statements: tuple[str, ...]) -> None:
     if dialect is POSTGRES:
         statements = (CREATING, *statements)
-    for statement in statements:
-        dialect.execute(connection, statement)
+    with connection.transaction() if dialect is POSTGRES and connection.autocommit else nullcontext():
+        for statement in statements:
+            dialect.execute(connection, statement)
 
 
 async def create_tables_async(connection: Any, statements: tuple[str, ...]) -> None:
-    for statement in (CREATING, *statements):
-        await _async_cursor(connection).execute(statement)
+    async with connection.transaction() if connection.autocommit else nullcontext():
+        for statement in (CREATING, *statements):
+            await _async_cursor(connection).execute(statement)

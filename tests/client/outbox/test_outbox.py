@@ -1,6 +1,8 @@
 """An event is sent after the commit of the program's transaction, and never without it."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -154,6 +156,22 @@ def test_the_tables_may_be_made_by_migrations(tmp_path: Path) -> None:
         Outbox(connection, table="Mine").publish("first")
         connection.commit()
     assert relay_once(lambda: sqlite3.connect(tmp_path / "m.db"), NotingPublisher(), table="Mine").sent == 1
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_programs_that_make_a_table_at_once_all_succeed(postgres_database: Database, autocommit: bool) -> None:
+    """Without a lock, two CREATE TABLE IF NOT EXISTS at once end with a unique violation in PostgreSQL's own tables."""
+    together = threading.Barrier(8)
+
+    def make(_number: int) -> None:
+        with closing(postgres_database.connect()) as connection:
+            connection.autocommit = autocommit
+            together.wait(30)
+            Outbox(connection, table="at_once").create_table()
+            connection.commit()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(make, range(8))) == [None] * 8
 
 
 def test_a_table_may_have_a_schema_in_postgres(postgres_database: Database) -> None:
