@@ -30,9 +30,13 @@ class JournalContext:
     effects: list[JournalEffect] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     _writes: "count[int]" = field(default_factory=lambda: count(1))
+    _reads: "count[int]" = field(default_factory=lambda: count(1))
 
     def next_write(self) -> int:
         return next(self._writes)
+
+    def next_read(self) -> int:
+        return next(self._reads)
 
     def count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1

@@ -5,8 +5,13 @@ Owns: which writes are under way, and up to which index the log is durable. Neve
 One transaction is under way at a time; what is asked for meanwhile goes with the next one, so many entries share one
 fsync. A promise and an acknowledgement are effects that are held until everything that was written before them is on
 the disk.
+
+Large records of a state that arrives piece by piece are written as they come, to a stage: a set of rows that is no part
+of the state until a reset names it. So the memory for an arriving state does not grow with its large records, and the
+state of before stays whole until the last piece is there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gossipreg.journal.context import JournalContext
@@ -34,9 +39,18 @@ class _Batch:
     records: dict[bytes, bytes | None] = field(default_factory=dict)
     applied: int | None = None
     base: LogBase | None = None
+    staged: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    reset_stage: int | None = None
+    oldest_stage: int = 0
+    changed_bytes: int = 0
+    """Of the changes of the state."""
     forced: bool = False
-    """Somebody waits for it. Changes of the state alone wait for the next write."""
+    """Somebody waits for it. Changes of the state alone wait for the next write, unless they are large."""
     held: list[Held] = field(default_factory=list)
+
+
+CHANGES_BYTES = 256 * 1024
+"""Changes of the state wait for the next write up to this size. They are in memory until then."""
 
 
 class ReplicaDisk:
@@ -55,11 +69,17 @@ class ReplicaDisk:
         self.applied = applied
         """The state is on the disk up to this index."""
         self._applied_then = applied
+        self._stage = 0
         self.failed = False
 
     @property
     def busy(self) -> bool:
         return self._writing is not None
+
+    @property
+    def reset_waits(self) -> bool:
+        """Whether the write that resets the state was not asked for yet."""
+        return self._next.reset is not None
 
     # -- what the next transaction writes ----------------------------------------------------------------------------
 
@@ -80,9 +100,13 @@ class ReplicaDisk:
             number, durable, held = self._writing
             self._writing = number, min(durable, after), held
 
-    def reset(self, base: LogBase, records: dict[bytes, bytes]) -> None:
-        """Throw away log and state, and begin with these."""
-        self._next = _Batch(promised=self._next.promised, held=self._next.held, reset=base, forced=True)
+    def reset(self, base: LogBase, records: dict[bytes, bytes], stage: int | None = None) -> None:
+        """Throw away log and state, and begin with these, and with the records of that stage."""
+        before = self._next
+        self._next = _Batch(
+            promised=before.promised, held=before.held, reset=base, staged=before.staged, reset_stage=stage,
+            oldest_stage=before.oldest_stage if stage is None else stage + 1, forced=True,
+        )  # fmt: skip
         self._next.records.update(records)
         self._next.applied = base.position.index
         self.durable = 0
@@ -92,8 +116,30 @@ class ReplicaDisk:
 
     def record(self, changes: dict[bytes, bytes | None], applied: int) -> None:
         """The state changed; it is written along with the next transaction."""
-        self._next.records.update(changes)
-        self._next.applied = applied
+        batch = self._next
+        batch.records.update(changes)
+        batch.applied = applied
+        batch.changed_bytes += sum(len(key) + len(value or b"") for key, value in changes.items())
+        if batch.changed_bytes > CHANGES_BYTES:
+            batch.forced = True
+
+    # -- a state that arrives ----------------------------------------------------------------------------------------
+
+    def begin_stage(self) -> int:
+        """Returns the number of a stage. Those of before are thrown away, along with the next transaction."""
+        self._stage += 1
+        self._next.oldest_stage = self._stage
+        return self._stage
+
+    def stage(self, stage: int, records: Mapping[bytes, bytes]) -> None:
+        """Write these records to this stage."""
+        self._next.staged.extend((stage, key, value) for key, value in records.items())
+        self._next.forced = True
+
+    def drop_stages(self) -> None:
+        """The state that was arriving does not come: throw away what there is of it, along with the next
+        transaction."""
+        self.begin_stage()
 
     def cut(self, base: LogBase) -> None:
         self._next.base = base
@@ -122,7 +168,8 @@ class ReplicaDisk:
         self._context.effects.append(
             WriteJournal(
                 number, self._journal, self._replica, self._owner, batch.promised, batch.reset, batch.truncate_after,
-                tuple(batch.entries), tuple(batch.records.items()), batch.applied, batch.base,
+                tuple(batch.entries), tuple(batch.records.items()), batch.applied, batch.base, tuple(batch.staged),
+                batch.reset_stage, batch.oldest_stage,
             )
         )  # fmt: skip
         return []

@@ -56,11 +56,19 @@ class WriteJournal:
     """The index up to which `records` and those of earlier writes have the state."""
     base: LogBase | None = None
     """Remove the entries up to here."""
+    staged: tuple[tuple[int, bytes, bytes], ...] = ()
+    """Large records of states that are arriving: (stage, key, value). Done before the other steps. Nobody reads them
+    until a reset makes them part of the state; after the next open of the database they are gone."""
+    reset_stage: int | None = None
+    """With `reset`: the new state begins with the records of this stage."""
+    oldest_stage: int = 0
+    """Throw away stages with lower numbers, as the last step."""
 
     @property
     def size_bytes(self) -> int:
         entries = sum(len(entry.data) + 64 for entry in self.entries)
-        return entries + sum(len(key) + len(value or b"") for key, value in self.records)
+        staged = sum(len(key) + len(value) for _, key, value in self.staged)
+        return entries + staged + sum(len(key) + len(value or b"") for key, value in self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,17 @@ class ReadLog:
     journal: JournalId
     first: int
     limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecords:
+    """Read the values of these records from the disk, in order with the writes: all writes that were asked for before
+    are seen, later ones may be. None for a record that is not there."""
+
+    journal: JournalId
+    number: int
+    """Counts up, over all journals of a sidecar."""
+    keys: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +184,16 @@ class Confirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsFound:
+    """The values of records that were asked for under this number, in the order of their keys; None for a record that
+    is not there any more. All are None where this sidecar has no replica that takes part."""
+
+    journal: JournalId
+    number: int
+    values: tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JournalEvent:
     """Something that an operator may want to read: one log line."""
 
@@ -173,6 +202,6 @@ class JournalEvent:
 
 
 JournalEffect = (
-    SendMessage | WriteJournal | RemoveJournal | ReadLog | ClaimLeadership | WithdrawClaim | Established | Pausing
-    | Resumed | Deposed | AppliedEntry | Settled | Confirmed | JournalEvent
+    SendMessage | WriteJournal | RemoveJournal | ReadLog | ReadRecords | ClaimLeadership | WithdrawClaim | Established
+    | Pausing | Resumed | Deposed | AppliedEntry | Settled | Confirmed | RecordsFound | JournalEvent
 )  # fmt: skip

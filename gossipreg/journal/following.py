@@ -1,21 +1,39 @@
 """A follower: takes the leader's entries, or its whole state, and acknowledges them once they are on the disk.
 
-Owns: the pieces of a state that is arriving. Never knows: who stands, or what the entries mean.
+Owns: what has arrived of a state. Never knows: who stands, or what the entries mean.
 """
+
+from dataclasses import dataclass, field
 
 from gossipreg.journal.effects import LogBase
 from gossipreg.journal.log import ReplicaLog
 from gossipreg.journal.messages import Append, AppendAnswer, InstallState, StateInstalled
 from gossipreg.journal.model import Ballot, LogEntry
 from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.journal.state import Records, is_large
 from gossipreg.model import NodeId
+
+
+@dataclass(slots=True)
+class _Arriving:
+    """A state, as far as it has arrived."""
+
+    ballot: Ballot
+    base: LogBase
+    stage: int
+    """Where the disk has the large records."""
+    expected: int = 0
+    """The number of the next piece."""
+    records: dict[bytes, bytes] = field(default_factory=dict)
+    """The small ones."""
+    large: dict[bytes, int] = field(default_factory=dict)
+    """The sizes of the large ones."""
 
 
 class Following:
     def __init__(self, data: ReplicaData) -> None:
         self._data = data
-        self._installing: tuple[Ballot, LogBase, dict[bytes, bytes], int] | None = None
-        """(ballot, base, records so far, the number of the next piece)"""
+        self._arriving: _Arriving | None = None
 
     # -- entries -----------------------------------------------------------------------------------------------------
 
@@ -24,7 +42,7 @@ class Following:
         data = self._data
         data.promise(append.ballot)
         data.hear(append.ballot, node)
-        self._installing = None
+        self._give_up_arriving()
         before = append.before
         if before.index < data.log.base.position.index:
             self._skip_what_is_cut(node, append)
@@ -105,25 +123,38 @@ class Following:
             return
         base = LogBase(install.base, install.led_ms, install.configuration)
         if install.number == 0:
-            self._installing = install.ballot, base, {}, 0
-        if self._installing is None or self._installing[:2] != (install.ballot, base):
+            self._arriving = _Arriving(install.ballot, base, data.disk.begin_stage())
+        arriving = self._arriving
+        if arriving is None or (arriving.ballot, arriving.base, arriving.expected) != (
+            install.ballot, base, install.number,
+        ):  # fmt: skip
             return
-        _, _, records, expected = self._installing
-        if install.number != expected:
-            return
-        records.update(install.records)
-        self._installing = install.ballot, base, records, expected + 1
+        arriving.expected += 1
+        self._keep(arriving, dict(install.records))
         if install.last:
-            self._installing = None
-            self._begin_with(base, records)
+            self._arriving = None
+            self._begin_with(arriving)
         self._installed(node, install)
 
-    def _begin_with(self, base: LogBase, records: dict[bytes, bytes]) -> None:
-        data = self._data
+    def _keep(self, arriving: _Arriving, records: dict[bytes, bytes]) -> None:
+        """Small records stay in memory until the last piece, as they do afterwards; large ones go to the disk."""
+        large = {key: value for key, value in records.items() if is_large(key)}
+        if large:
+            self._data.disk.stage(arriving.stage, large)
+        arriving.large.update((key, len(value)) for key, value in large.items())
+        arriving.records.update((key, value) for key, value in records.items() if key not in large)
+
+    def _give_up_arriving(self) -> None:
+        arriving, self._arriving = self._arriving, None
+        if arriving is not None and arriving.large:
+            self._data.disk.drop_stages()
+
+    def _begin_with(self, arriving: _Arriving) -> None:
+        data, base = self._data, arriving.base
         data.log = ReplicaLog(base)
-        data.state.install(records, base.position.index)
         data.committed = base.position.index
-        data.disk.reset(base, records)
+        data.disk.reset(base, arriving.records, arriving.stage if arriving.large else None)
+        data.state.install(Records(arriving.records, arriving.large), base.position.index)
         data.context.count("journal.states_installed")
 
     def _installed(self, node: NodeId, install: InstallState) -> None:

@@ -7,10 +7,10 @@ acknowledges under that id again.
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from gossipreg.journal.context import JournalContext
-from gossipreg.journal.effects import JournalEffect, LogBase, RemoveJournal, SendMessage
+from gossipreg.journal.effects import JournalEffect, LogBase, RecordsFound, RemoveJournal, SendMessage
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import JournalMembership
 from gossipreg.journal.messages import (
@@ -183,6 +183,15 @@ class Journals:
             replica.read(entries)
         return self._settle()
 
+    def records_read(
+        self, journal: JournalId, number: int, values: Sequence[bytes | None], now: float
+    ) -> list[JournalEffect]:
+        """A `ReadRecords` with this number is done."""
+        self._context.now = now
+        if (replica := self.replicas.get(journal)) is not None:
+            replica.records_read(number, values)
+        return self._settle()
+
     def advance(self, now: float) -> list[JournalEffect]:
         """Fire the timers that are due."""
         self._context.now = now
@@ -245,6 +254,20 @@ class Journals:
         self._context.now = now
         if (replica := self.replicas.get(journal)) is not None:
             replica.acts(count)
+        return self._settle()
+
+    def read_records(
+        self, journal: JournalId, keys: Sequence[bytes], number: int, now: float
+    ) -> list[JournalEffect]:  # fmt: skip
+        """Find the values of records of our replica: one `RecordsFound` with this number follows, at once where they
+        are in memory, and whatever becomes of the replica. All values that are asked for under one number are in memory
+        then. Raises ProposalRefused: too much waits for the disk."""
+        self._context.now = now
+        replica = self.replicas.get(journal)
+        if replica is None:
+            self._context.effects.append(RecordsFound(journal, number, (None,) * len(keys)))
+        else:
+            replica.read_records(keys, number)
         return self._settle()
 
     def retire(self, now: float) -> list[JournalEffect]:

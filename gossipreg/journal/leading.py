@@ -196,6 +196,12 @@ class Leading:
         data = self._data
         data.send(place.node, ReplicaDismissed(journal=data.journal, sender=data.replica, receiver=place.replica))
 
+    @property
+    def installing_from(self) -> int | None:
+        """The index of the oldest state that is being sent to a follower."""
+        indexes = [follower.installing_from for follower in self.followers.values()]
+        return min((index for index in indexes if index is not None), default=None)
+
     def follower_at(self, node: bytes) -> Iterable[FollowerProgress]:
         return [follower for follower in self.followers.values() if follower.place.node == node]
 

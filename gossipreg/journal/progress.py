@@ -4,7 +4,8 @@ Owns: the position of each follower, appends in flight, and the attempts to reac
 
     probing       one append at a time, until one matches
     following     up to two appends in flight; what comes meanwhile goes with the next one
-    installing    it lacks what the log does not have any more: it gets the state, piece by piece
+    installing    it lacks what the log does not have any more: it gets the state, piece by piece; the large records
+                  first, each piece of them read from the disk when its turn has come
     unreachable   its stream broke. It is tried again, with longer and longer waits, while it lacks something and lives
 """
 
@@ -12,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from gossipreg.journal.effects import ReadLog
+from gossipreg.journal.effects import LogBase, ReadLog
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import Append, AppendAnswer, InstallState, ReplicaHello, StateInstalled
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, Position, ReplicaId, ReplicaPlace
 from gossipreg.journal.replica_data import ReplicaData
-from gossipreg.journal.state import pieces
+from gossipreg.journal.state import large_parts, pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,23 @@ class Mode(Enum):
 
 @dataclass(slots=True)
 class _Installing:
-    base: Position
+    """A state that is sent, as it was when that began.
+
+    Small records are copied then. Large ones are read later, one piece at a time, and may have changed meanwhile: a
+    removed one is left out, of a replaced one the new value is sent. That is safe. Only an entry that is committed and
+    comes after `base` can have changed it, and the receiver applies that entry too, before its own state has an effect:
+    nobody acts for a journal but a leader whose state has everything that is committed. Until then nothing depends on
+    the value, since no state machine reads one. Afterwards both states are equal.
+    """
+
+    base: LogBase
+    large: Iterator[tuple[bytes, ...]]
     pieces: Iterator[tuple[tuple[bytes, bytes], ...]]
-    led_ms: int
-    number: int
     next: tuple[tuple[bytes, bytes], ...] | None
+    """The next piece of the small records; None after the last one."""
+    number: int = 0
+    reading: tuple[bytes, ...] = ()
+    """The keys of the large records that are being read, for the piece with this number."""
 
 
 class FollowerProgress:
@@ -60,6 +73,8 @@ class FollowerProgress:
         """The commit index that was sent last."""
         self._reading = False
         self._installing: _Installing | None = None
+        self._read_number = 0
+        """Of the records that are read for it."""
         self._wait_s = 0.0
         self._refused = 0
         """Probes at what it has acknowledged that did not match, in a row."""
@@ -85,6 +100,11 @@ class FollowerProgress:
             return self.current
         entries = data.log.slice(self.match + 1, data.context.tuning.append_bytes)
         return entries is not None and self.match + len(entries) >= data.log.last.index
+
+    @property
+    def installing_from(self) -> int | None:
+        """The index of the state that is being sent to it: it needs the entries above that next."""
+        return None if self._installing is None else self._installing.base.position.index
 
     @property
     def knows_commit(self) -> bool:
@@ -214,34 +234,55 @@ class FollowerProgress:
         led_ms = data.log.led_ms_at(data.state.applied)
         assert position is not None, "what was applied last is in the log"
         assert led_ms is not None, "what was applied last is in memory"
-        parts = pieces(data.state.records.all(), data.context.tuning.piece_bytes)
+        base = LogBase(position, led_ms, data.log.configuration_at(position.index))
+        records, limit = data.state.records, data.context.tuning.piece_bytes
+        parts = pieces(records.all(), limit)
         self.mode = Mode.INSTALLING
-        self._installing = _Installing(position, parts, led_ms, 0, next(parts))
-        self._send_piece()
+        self._installing = _Installing(base, large_parts(dict(records.large), limit), parts, next(parts))
+        self._next_piece()
 
-    def _send_piece(self) -> None:
-        data, installing = self._data, self._installing
+    def _next_piece(self) -> None:
+        """Read the large records of the next piece, or send the next one of the small records."""
+        installing = self._installing
         assert installing is not None
+        installing.reading = next(installing.large, ())
+        if installing.reading:
+            self._read_number = self._data.context.next_read()
+            self._data.reader.read(installing.reading, self._read_number, self.place.replica)
+            return
         assert installing.next is not None
         piece, installing.next = installing.next, next(installing.pieces, None)
-        configuration = data.log.configuration_at(installing.base.index)
+        self._send_piece(piece, last=installing.next is None)
+
+    def on_records(self, number: int, values: tuple[bytes | None, ...]) -> None:
+        """Large records that were asked for; None for those that were removed meanwhile."""
+        installing = self._installing
+        if installing is None or number != self._read_number:
+            return
+        found = zip(installing.reading, values, strict=True)
+        self._send_piece(tuple((key, value) for key, value in found if value is not None), last=False)
+
+    def _send_piece(self, piece: tuple[tuple[bytes, bytes], ...], *, last: bool) -> None:
+        data, installing = self._data, self._installing
+        assert installing is not None
+        base = installing.base
         data.send(
             self.place.node,
             InstallState(
                 journal=data.journal, sender=data.replica, receiver=self.place.replica, ballot=self._ballot,
-                base=installing.base, led_ms=installing.led_ms, configuration=configuration,
-                number=installing.number, records=piece, last=installing.next is None,
+                base=base.position, led_ms=base.led_ms, configuration=base.configuration,
+                number=installing.number, records=piece, last=last,
             ),
         )  # fmt: skip
 
     def on_installed(self, answer: StateInstalled) -> None:
         installing = self._installing
         self._reached()
-        if installing is None or (answer.base, answer.number) != (installing.base, installing.number):
+        if installing is None or (answer.base, answer.number) != (installing.base.position, installing.number):
             return
         if installing.next is not None:
             installing.number += 1
-            self._send_piece()
+            self._next_piece()
             return
         self._installing = None
         self.match = max(self.match, answer.base.index)

@@ -5,14 +5,15 @@ Owns: which part gets an input, and the change of roles. Never knows: streams, f
 `settle` begins the next write and hands on what is on the disk.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from gossipreg.journal.context import JournalContext
 from gossipreg.journal.disk import Held, OwnVote
+from gossipreg.journal.effects import RecordsFound
 from gossipreg.journal.following import Following
 from gossipreg.journal.handover import Handover, HandOverTimer
 from gossipreg.journal.leaderless import leader_of
-from gossipreg.journal.leading import Leading, StuckTimer
+from gossipreg.journal.leading import Leading, ProposalRefused, StuckTimer
 from gossipreg.journal.messages import (
     Append,
     AppendAnswer,
@@ -35,6 +36,7 @@ from gossipreg.journal.messages import (
 )
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaPlace
 from gossipreg.journal.progress import FollowerTimer
+from gossipreg.journal.reading import FoundForFollower
 from gossipreg.journal.replacing import ReplaceTimer, Replacing
 from gossipreg.journal.replica_data import OutOfService, ReplicaData, StoredReplica
 from gossipreg.journal.standing import AttemptTimer, Candidacy, LookTimer, StandTimer
@@ -222,7 +224,7 @@ class Replica:
     def written(self, number: int) -> None:
         self._hand_on(self.data.disk.written(number))
         self._advance()
-        self.data.cut()
+        self.data.written(None if self.leading is None else self.leading.installing_from)
 
     def _advance(self) -> None:
         """A disk holds more: commit what a majority holds, and look after the copies."""
@@ -247,6 +249,7 @@ class Replica:
     def _go_out(self, why: OutOfService) -> None:
         self.data.disk.fail()
         self.data.out = why
+        self.data.reader.end()
         self._step_down(why.value)
         self._candidacy.look(False)
 
@@ -255,12 +258,39 @@ class Replica:
             for follower in self.leading.followers.values():
                 follower.on_read(entries)
 
+    def read_records(self, keys: Sequence[bytes], number: int) -> None:
+        """Find these records: `RecordsFound` with this number follows. Raises ProposalRefused."""
+        data = self.data
+        if data.out is not None:
+            data.context.effects.append(RecordsFound(data.journal, number, (None,) * len(keys)))
+        elif data.reader.full:
+            raise ProposalRefused("busy", "too many reads of this journal wait for the disk: try again in a moment")
+        else:
+            data.reader.read(keys, number)
+
+    def records_read(self, number: int, values: Sequence[bytes | None]) -> None:
+        """The disk has done a `ReadRecords`."""
+        self.data.reader.on_read(number, values)
+
     def settle(self) -> None:
-        """Begin the next write, and hand on what waits for none."""
-        if self.data.out is OutOfService.UNKNOWN_KIND and self.leading is not None:
+        """Begin the next write and the next read, and hand on what waits for none."""
+        data = self.data
+        if data.out is OutOfService.UNKNOWN_KIND and self.leading is not None:
             self._go_out(OutOfService.UNKNOWN_KIND)
-        while held := self.data.disk.flush():
+        while held := data.disk.flush():
             self._hand_on(held)
+        if data.out is None:
+            data.reader.pump()
+            while found := data.reader.take_found():
+                self._send_found(found)
+                data.reader.pump()
+
+    def _send_found(self, found: list[FoundForFollower]) -> None:
+        """Records that the state of a follower needs were read."""
+        for one in found:
+            follower = self.leading.followers.get(one.replica) if self.leading is not None else None
+            if follower is not None:
+                follower.on_records(one.number, one.values)
 
     def _hand_on(self, held: list[Held]) -> None:
         for one in held:

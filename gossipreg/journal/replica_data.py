@@ -4,7 +4,8 @@ Owns: how these change together. Never knows: who stands or leads, or what a mes
 """
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from gossipreg.journal.context import JournalContext
@@ -14,7 +15,8 @@ from gossipreg.journal.log import ReplicaLog
 from gossipreg.journal.membership import LeaderClaim
 from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import Ballot, Configuration, EntryKind, JournalId, LogEntry, ReplicaId, ReplicaPlace
-from gossipreg.journal.state import JournalState, StateMachine
+from gossipreg.journal.reading import RecordReader
+from gossipreg.journal.state import JournalState, Records, StateMachine
 from gossipreg.model import NodeId
 
 
@@ -31,11 +33,18 @@ class StoredReplica:
     entries: tuple[LogEntry, ...]
     """Those above the base."""
     records: dict[bytes, bytes]
+    """The small ones."""
     applied: int
+    large: Mapping[bytes, int] = field(default_factory=dict)
+    """The sizes of the large records."""
 
 
 MAX_TAKEOVERS = 8
 """That are remembered: the wait for the owner's return is at its longest by then."""
+
+
+KEPT_FOR_STATE = 8
+"""How many times as long as otherwise a log may be while a replica gets a state."""
 
 
 class OutOfService(Enum):
@@ -63,12 +72,14 @@ class ReplicaData:
         self.owner = stored.owner
         self.promised = stored.promised
         self.log = ReplicaLog(stored.base, stored.entries)
-        self.state = JournalState(machine, dict(stored.records), stored.applied)
+        self.log.forget_in_memory(stored.applied)
+        self.state = JournalState(machine, Records(dict(stored.records), stored.large), stored.applied)
         self.committed = stored.applied
         """Known to be committed up to this index."""
         self.disk = ReplicaDisk(
             context, stored.journal, stored.replica, stored.owner, self.log.last.index, stored.applied
         )
+        self.reader = RecordReader(context, stored.journal, self.state, self.disk)
         self.takeovers: deque[int] = deque(maxlen=MAX_TAKEOVERS)
         """The led times at which another member than the owner began to lead."""
         self.heard: HeardLeader | None = None
@@ -137,20 +148,34 @@ class ReplicaData:
             if entry.kind == EntryKind.BALLOT:
                 self._note_leader(entry)
             self.context.effects.append(AppliedEntry(self.journal, entry, result))
-        self.disk.record(state.records.take_changes(), state.applied)
-        log.forget_in_memory(min(self.disk.applied, self.disk.durable))
+        self.disk.record(state.records.take_changes(state.applied), state.applied)
+        self._forget()
+
+    def written(self, sending: int | None) -> None:
+        """The disk holds more: let go of what is not needed any more. `sending`: the index of a state that is being
+        sent to a replica."""
+        self.state.records.on_disk(self.disk.applied)
+        self._forget()
+        self._cut(sending)
+
+    def _forget(self) -> None:
+        self.log.forget_in_memory(min(self.disk.applied, self.disk.durable))
 
     def _note_leader(self, entry: LogEntry) -> None:
         place = self.place_of(entry.ballot.replica)
         if place is None or place.node != self.owner:
             self.takeovers.append(entry.led_ms)
 
-    def cut(self) -> None:
-        """Cut a long log, as far as its entries are in the state on the disk."""
-        if self.log.size_bytes <= self.context.tuning.cut_bytes or self.disk.applied <= self.log.base.position.index:
+    def _cut(self, sending: int | None) -> None:
+        """Cut a long log, as far as its entries are in the state on the disk. What a replica needs that gets a state
+        now stays, up to a bound: else it would need the next state, and so for ever while there are many entries."""
+        index, limit = self.disk.applied, self.context.tuning.cut_bytes
+        if sending is not None and self.log.size_bytes <= limit * KEPT_FOR_STATE:
+            index = min(index, sending)
+        if self.log.size_bytes <= limit or index <= self.log.base.position.index:
             return
-        if self.log.led_ms_at(self.disk.applied) is not None:
-            self.disk.cut(self.log.cut(self.disk.applied))
+        if self.log.led_ms_at(index) is not None:
+            self.disk.cut(self.log.cut(index))
 
     # -- messages ----------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from gossipreg.journal.effects import (
     Established,
     JournalEffect,
     ReadLog,
+    ReadRecords,
     RemoveJournal,
     SendMessage,
     WithdrawClaim,
@@ -29,7 +30,7 @@ from gossipreg.journal.effects import (
 from gossipreg.journal.journals import Journals
 from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
-from gossipreg.journal.state import Records
+from gossipreg.journal.state import LARGE, Records
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import NodeId
 from gossipreg.retry import Retry
@@ -49,8 +50,21 @@ def host_of(host: Host) -> bytes:
     return b"host" + host.number.to_bytes(4)
 
 
+KEPT_LARGE = 30
+"""How many large records a journal keeps: the others are removed, also while a replica gets the state."""
+
+
+def large_key(index: int) -> bytes:
+    """Return the key of the large record that the entry at this index puts."""
+    return LARGE + index.to_bytes(8)
+
+
+def large_value(entry: LogEntry) -> bytes:
+    return entry.data * 3
+
+
 class Notes:
-    """A state machine that notes at which index each datum came."""
+    """A state machine that notes at which index each datum came, and keeps the last data as large records."""
 
     kinds = frozenset({EntryKind.DATA})
 
@@ -60,6 +74,8 @@ class Notes:
     def apply(self, entry: LogEntry, records: Records) -> None:
         if entry.kind == EntryKind.DATA:
             records.put(entry.data, str(entry.index).encode())
+            records.put(large_key(entry.index), large_value(entry))
+            records.remove(large_key(max(0, entry.index - KEPT_LARGE)))
 
 
 class JournalProcess:
@@ -90,6 +106,10 @@ class JournalProcess:
         self._rng = world.randomness.of("journals", host.number, host.starts)
         self._wake_at = inf
         self._effects: deque[JournalEffect] = deque()
+        self._asked = self._answered = 0
+        """Writes of the database since it was opened: asked for, and done."""
+        self._reads: deque[tuple[int, ReadRecords]] = deque()
+        """Reads of records, each with the number of writes that it waits for."""
         self._acting = False
         self._again_s = 0.0
         self._open()
@@ -107,6 +127,8 @@ class JournalProcess:
 
     def _open(self) -> None:
         if self.runs:
+            self._asked = self._answered = 0
+            self._reads.clear()
             self.stored = StoredJournals(self.disk.open())
             self.disk.write(OPENED, self._opened, lambda _: self._open_later())
 
@@ -138,13 +160,16 @@ class JournalProcess:
         if not self.disk.links:
             self._on_failure()
             return
+        self._asked += 1
         self.disk.write(write, lambda: self._written(write), lambda _: self._on_failure())
 
     def _written(self, write: WriteJournal | RemoveJournal) -> None:
+        self._answered += 1
         self.stored.apply(write)
         self._watcher.on_durable(self, write)
         if isinstance(write, WriteJournal) and not self.failed:
             self.input(lambda journals: journals.written(write.number, write.journal, self.now))
+        self._read_records()
 
     def _on_failure(self) -> None:
         """Take no further part until the file was closed, opened and read."""
@@ -157,6 +182,15 @@ class JournalProcess:
         entries = self.stored.read(read.journal, read.first, read.limit_bytes)
         if not self.failed:
             self.input(lambda journals: journals.read(read.journal, entries, self.now))
+
+    def _read_records(self) -> None:
+        """Do the reads of records that wait for no write any more."""
+        while self._reads and self._reads[0][0] <= self._answered and not self.failed:
+            self._answer(self._reads.popleft()[1])
+
+    def _answer(self, read: ReadRecords) -> None:
+        values = self.stored.read_records(read)
+        self.input(lambda journals: journals.records_read(read.journal, read.number, values, self.now))
 
     # -- streams -----------------------------------------------------------------------------------------------------
 
@@ -244,6 +278,9 @@ class JournalProcess:
                 self._write(effect)
             case ReadLog():
                 self.world.after(0.001, lambda: self._read(effect))
+            case ReadRecords():
+                self._reads.append((self._asked, effect))
+                self.world.after(0.001, lambda: self.world.to_process(self.host, self._read_records, network=False))
             case ClaimLeadership():
                 self.world.act(self.host, self.membership.claim(effect.journal, effect.ballot, self.now))
             case WithdrawClaim():

@@ -8,9 +8,10 @@ applied entry removed) raises AssertionError: the journals have asked for someth
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gossipreg.journal.effects import LogBase, RemoveJournal, WriteJournal
+from gossipreg.journal.effects import LogBase, ReadRecords, RemoveJournal, WriteJournal
 from gossipreg.journal.model import NO_BALLOT, START, Ballot, Configuration, JournalId, LogEntry, Position, ReplicaId
 from gossipreg.journal.replica_data import StoredReplica
+from gossipreg.journal.state import is_large
 from gossipreg.model import NodeId
 
 Transaction = WriteJournal | RemoveJournal
@@ -26,7 +27,9 @@ class _Replica:
     entries: dict[int, LogEntry] = field(default_factory=dict)
     """By index, in order."""
     records: dict[bytes, bytes] = field(default_factory=dict)
+    """With the values of the large ones."""
     applied: int = 0
+    stages: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
 
     @property
     def last_index(self) -> int:
@@ -37,8 +40,11 @@ class _Replica:
         if write.promised is not None:
             assert write.promised >= self.promised, "a promise never falls"
             self.promised = write.promised
+        for stage, key, value in write.staged:
+            self.stages.setdefault(stage, {})[key] = value
         if write.reset is not None:
-            self.base, self.entries, self.records = write.reset, {}, {}
+            begun = {} if write.reset_stage is None else self.stages.pop(write.reset_stage)
+            self.base, self.entries, self.records = write.reset, {}, begun
             self.applied = write.reset.position.index
         if write.truncate_after is not None:
             assert write.truncate_after >= self.applied, "what was applied is never removed"
@@ -47,15 +53,17 @@ class _Replica:
         for entry in write.entries:
             assert entry.index == self.last_index + 1, "a log has no gaps"
             self.entries[entry.index] = entry
-        for key, value in write.records:
-            if value is None:
+        for key, changed in write.records:
+            if changed is None:
                 self.records.pop(key, None)
             else:
-                self.records[key] = value
+                self.records[key] = changed
         if write.applied is not None:
             self.applied = write.applied
         if write.base is not None:
             self._cut(write.base)
+        for number in [number for number in self.stages if number < write.oldest_stage]:
+            del self.stages[number]
 
     def _cut(self, base: LogBase) -> None:
         assert base.position.index <= self.applied, "only what is in the state is cut"
@@ -77,6 +85,14 @@ class StoredJournals:
         for transaction in transactions:
             if isinstance(transaction, WriteJournal | RemoveJournal):
                 self.apply(transaction)
+            else:
+                self._begin()  # a process has opened the database
+        self._begin()
+
+    def _begin(self) -> None:
+        """Stages end with the process that wrote them."""
+        for one in self._replicas.values():
+            one.stages.clear()
 
     def apply(self, transaction: Transaction) -> None:
         held = self._replicas.get(transaction.journal)
@@ -95,7 +111,8 @@ class StoredJournals:
         return [
             StoredReplica(
                 one.journal, one.replica, one.owner, one.promised, one.base, tuple(one.entries.values()),
-                dict(one.records), one.applied,
+                {key: value for key, value in one.records.items() if not is_large(key)}, one.applied,
+                {key: len(value) for key, value in one.records.items() if is_large(key)},
             )
             for one in self._replicas.values()
         ]  # fmt: skip
@@ -111,6 +128,15 @@ class StoredJournals:
             found.append(entry)
             index += 1
         return tuple(found)
+
+    def read_records(self, read: ReadRecords) -> tuple[bytes | None, ...]:
+        held = self._replicas.get(read.journal)
+        return tuple(None if held is None else held.records.get(key) for key in read.keys)
+
+    def large(self, journal: JournalId) -> dict[bytes, bytes]:
+        """Return the large records of the replica here."""
+        held = self._replicas.get(journal)
+        return {} if held is None else {key: value for key, value in held.records.items() if is_large(key)}
 
     def holds(self, journal: JournalId, replica: ReplicaId) -> bool:
         held = self._replicas.get(journal)

@@ -11,6 +11,8 @@ from gossipreg.journal.effects import (
     Established,
     JournalEffect,
     LogBase,
+    ReadRecords,
+    RecordsFound,
     SendMessage,
     Settled,
     WriteJournal,
@@ -47,12 +49,13 @@ class Voter:
         self.number = number
         self.node = NodeId(bytes([number]) * 16)
         self.replica = ReplicaId(bytes([number]) * 16)
-        self.disk: Disk = {}
-        self.writes: deque[WriteJournal] = deque()
+        self.disk = Disk()
+        self.writes: deque[WriteJournal | ReadRecords] = deque()
         self.established: set[Ballot] = set()
         self.claimed: set[Ballot] = set()
         self.settled: dict[int, Settled] = {}
         self.applied: list[AppliedEntry] = []
+        self.found: dict[int, tuple[bytes | None, ...]] = {}
         self.confirmed: set[int] = set()
         self.view = View()
         self.journals: Journals
@@ -69,7 +72,7 @@ class Voter:
         rng = random.Random(self.number)
         self.journals = Journals(
             TUNING, node=self.node, host=self.node, membership=self.view, machine=lambda _: bench.machine(),
-            stored=list(self.disk.values()), foreign_space_bytes=FOREIGN_SPACE_BYTES,
+            stored=self.disk.begin(), foreign_space_bytes=FOREIGN_SPACE_BYTES,
             rng=rng, entropy=rng.randbytes, now=bench.now,
         )  # fmt: skip
 
@@ -86,18 +89,25 @@ class Voter:
         self.act(self.journals.members_changed(self.bench.now))
 
     def write(self) -> None:
-        """Complete all writes."""
+        """Complete all writes and reads."""
         while self.writes:
-            write = self.writes.popleft()
-            apply_write(self.disk, write)
-            self.act(self.journals.written(write.number, JOURNAL, self.bench.now))
+            self.write_one()
+
+    def write_one(self) -> None:
+        """Complete the oldest write or read."""
+        asked, now = self.writes.popleft(), self.bench.now
+        if isinstance(asked, ReadRecords):
+            self.act(self.journals.records_read(JOURNAL, asked.number, self.disk.read(asked), now))
+        else:
+            apply_write(self.disk, asked)
+            self.act(self.journals.written(asked.number, JOURNAL, now))
 
     def act(self, effects: list[JournalEffect]) -> None:
         for effect in effects:
             match effect:
                 case SendMessage():
                     self.bench.sent.append((self, self.bench.by_node[effect.node], effect.message))
-                case WriteJournal():
+                case WriteJournal() | ReadRecords():
                     self.writes.append(effect)
                 case Established():
                     self.established.add(effect.ballot)
@@ -105,6 +115,8 @@ class Voter:
                     self.claimed.add(effect.ballot)
                 case Confirmed():
                     self.confirmed.add(effect.number)
+                case RecordsFound():
+                    self.found[effect.number] = effect.values
                 case AppliedEntry():
                     self.applied.append(effect)
                 case Settled():

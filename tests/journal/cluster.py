@@ -18,6 +18,7 @@ from gossipreg.journal.effects import (
     Established,
     JournalEffect,
     ReadLog,
+    ReadRecords,
     RemoveJournal,
     SendMessage,
     Settled,
@@ -32,7 +33,7 @@ from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
 from gossipreg.journal.state import Records
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
-from tests.journal.stored import Disk, apply_write
+from tests.journal.stored import Disk, apply_all, apply_write
 
 NOBODY = SeenMember(ProcessStanding.ABSENT, BootId(b""), 0.0)
 
@@ -78,8 +79,8 @@ class Sidecar:
     host: bytes
     zone: str
     view: View = field(default_factory=View)
-    disk: Disk = field(default_factory=dict)
-    writing: list[WriteJournal | RemoveJournal] = field(default_factory=list)
+    disk: Disk = field(default_factory=Disk)
+    writing: list[WriteJournal | RemoveJournal | ReadRecords] = field(default_factory=list)
     """Given to the disk and not completed, in order."""
     hung: bool = False
     up: bool = False
@@ -153,7 +154,7 @@ class Cluster:
         rng = random.Random(self.rng.random())
         sidecar.journals = Journals(
             self.tuning, node=sidecar.node, host=sidecar.host, membership=sidecar.view, machine=lambda _: Collects(),
-            stored=list(sidecar.disk.values()), foreign_space_bytes=sidecar.space_bytes,
+            stored=sidecar.disk.begin(), foreign_space_bytes=sidecar.space_bytes,
             rng=rng, entropy=rng.randbytes, now=self.now,
         )  # fmt: skip
         sidecar.wake_at = float("inf")
@@ -180,8 +181,7 @@ class Cluster:
         """End the process. The others see this standing of it soon; None: they see nothing. `refuses`: its machine
         refuses streams from then on."""
         sidecar.up, sidecar.refuses = False, refuses or standing in (ProcessStanding.REFUSED, ProcessStanding.LEFT)
-        for write in sidecar.writing[: self.rng.randint(0, len(sidecar.writing))]:
-            apply_write(sidecar.disk, write)
+        apply_all(sidecar.disk, sidecar.writing[: self.rng.randint(0, len(sidecar.writing))])
         sidecar.writing = []
         for other in self.sidecars:
             self._break(sidecar, other)
@@ -190,7 +190,7 @@ class Cluster:
 
     def lose_disk(self, sidecar: Sidecar) -> None:
         assert not sidecar.up
-        sidecar.disk = {}
+        sidecar.disk = Disk()
 
     def is_cut(self, one: Sidecar, other: Sidecar) -> bool:
         return frozenset((one.number, other.number)) in self.cut
@@ -260,7 +260,7 @@ class Cluster:
             match effect:
                 case SendMessage():
                     self._send(sidecar, self.by_node[effect.node], effect.message)
-                case WriteJournal() | RemoveJournal():
+                case WriteJournal() | RemoveJournal() | ReadRecords():
                     sidecar.writing.append(effect)
                     if len(sidecar.writing) == 1:
                         self._write_later(sidecar)
@@ -311,9 +311,13 @@ class Cluster:
             self._write_later(sidecar)
             return
         write = sidecar.writing.pop(0)
-        apply_write(sidecar.disk, write)
         if sidecar.writing:
             self._write_later(sidecar)
+        if isinstance(write, ReadRecords):
+            values = sidecar.disk.read(write)
+            self.act(sidecar, sidecar.journals.records_read(write.journal, write.number, values, self.now))
+            return
+        apply_write(sidecar.disk, write)
         if isinstance(write, WriteJournal):
             self.act(sidecar, sidecar.journals.written(write.number, write.journal, self.now))
 

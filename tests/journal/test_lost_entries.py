@@ -3,6 +3,7 @@
 import pytest
 
 from gossipreg.journal.replica import Replica
+from tests.journal.stored import Disk
 from tests.journal.test_elections import opened
 
 
@@ -11,7 +12,7 @@ def test_a_replica_that_went_back_in_time_is_replaced(greets: bool, monkeypatch:
     """Found by the laboratory: the leader probed it for ever, as fast as the stream carries."""
     cluster, journal, owner = opened()
     voter = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
-    before = dict(voter.disk)
+    before = Disk(voter.disk)
     for number in range(10):
         cluster.propose(owner, journal, b"%d" % number)
         cluster.run(0.1)

@@ -78,10 +78,10 @@ def test_a_disk_holds_what_the_unit_tests_say_it_holds() -> None:
     class Both(JournalObserver):
         def on_durable(self, process: JournalProcess, write: WriteJournal | RemoveJournal) -> None:
             if process.host.number not in disks:
-                disks[process.host.number] = {one.journal: one for one in process.stored.replicas()}
+                disks[process.host.number] = Disk({one.journal: one for one in process.stored.replicas()})
             else:
                 apply_write(disks[process.host.number], write)
-            assert [*disks[process.host.number].values()] == process.stored.replicas()
+            assert [*disks[process.host.number].opened().values()] == process.stored.replicas()
 
     journaling.observers.all.append(Both())
     publish(journaling, journal, 10)

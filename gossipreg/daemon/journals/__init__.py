@@ -10,5 +10,6 @@ by a sidecar that has journals.
     opening      finds out which replicas may still take part;  loading: reads them and examines each row
     database     transactions and reads;  writing: a transaction as rows
     noted        the file of acknowledged writes: tells when the database went back in time
+    statements   of many rows at a time
     tables       the file and its tables;  forms: rows as bytes, with their checksums
 """

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from gossipreg.daemon.database_file import is_full
 from gossipreg.daemon.journals.forms import DamagedRow, ReplicaSummary
-from gossipreg.daemon.journals.loading import read_entries
+from gossipreg.daemon.journals.loading import read_entries, read_records
 from gossipreg.daemon.journals.noted import NoteFile
 from gossipreg.daemon.journals.results import StoreFault
 from gossipreg.daemon.journals.tables import begin_life, checkpoint, give_back, id_of
-from gossipreg.daemon.journals.writing import JournalWriter
+from gossipreg.daemon.journals.writing import JournalWriter, remove_stages
 from gossipreg.daemon.journals_file import JOURNALS
-from gossipreg.journal.effects import ReadLog, RemoveJournal, WriteJournal
+from gossipreg.journal.effects import ReadLog, ReadRecords, RemoveJournal, WriteJournal
 from gossipreg.journal.model import JournalId, LogEntry
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024
@@ -39,6 +39,7 @@ class JournalDatabase:
         self._path = folder / JOURNALS
         self._writer = JournalWriter(database, replicas)
         begin_life(database)
+        remove_stages(database, replicas)
         self._files = [self._path, self._path.with_name(f"{JOURNALS}-wal")]
         self._inodes = [_inode(path) for path in self._files]
         self._log_bytes = 0
@@ -79,6 +80,13 @@ class JournalDatabase:
         if found is None:
             return ()
         return read_entries(self._database, *found, asked.first, asked.limit_bytes)
+
+    def read_records(self, asked: ReadRecords) -> tuple[bytes | None, ...]:
+        """Raises sqlite3.Error, DamagedRow."""
+        found = self._writer.find(asked.journal)
+        if found is None:
+            return (None,) * len(asked.keys)
+        return read_records(self._database, *found, asked.keys)
 
     def tidy(self) -> None:
         """What may be done after writes, now and then. Raises OSError, sqlite3.Error."""

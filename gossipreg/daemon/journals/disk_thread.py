@@ -23,6 +23,7 @@ from gossipreg.daemon.journals.database import JournalDatabase, fault_of
 from gossipreg.daemon.journals.opening import open_journals
 from gossipreg.daemon.journals.results import (
     ReadDone,
+    RecordsDone,
     RemovalDone,
     StoreFailed,
     StoreOpened,
@@ -31,13 +32,13 @@ from gossipreg.daemon.journals.results import (
 )
 from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.errors import CannotStart
-from gossipreg.journal.effects import ReadLog, RemoveJournal, WriteJournal
+from gossipreg.journal.effects import ReadLog, ReadRecords, RemoveJournal, WriteJournal
 from gossipreg.journal.model import JournalId
 
 BATCH_BYTES = 1024 * 1024
 BATCH_ENTRIES = 4_096
 
-StoreAsk = WriteJournal | RemoveJournal | ReadLog
+StoreAsk = WriteJournal | RemoveJournal | ReadLog | ReadRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class DiskThread:
             self._close()  # which may take long on such a disk
 
     def _do(self, epoch: int, database: JournalDatabase, batch: list[StoreAsk]) -> None:
-        writes = [one for one in batch if not isinstance(one, ReadLog)]
+        writes = [one for one in batch if isinstance(one, WriteJournal | RemoveJournal)]
         if writes:
             began = time.monotonic()
             space = database.write(writes)
@@ -168,6 +169,9 @@ class DiskThread:
         for one in batch:
             if isinstance(one, ReadLog):
                 self._post(DiskReport(epoch, (ReadDone(one.journal, database.read(one)),)))
+            elif isinstance(one, ReadRecords):
+                values = database.read_records(one)
+                self._post(DiskReport(epoch, (RecordsDone(one.number, one.journal, values),)))
         database.tidy()
 
     def _open(self, epoch: int) -> None:

@@ -6,7 +6,7 @@ others.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gossipreg.daemon.journals.forms import (
@@ -20,15 +20,18 @@ from gossipreg.daemon.journals.forms import (
     decode_summary,
 )
 from gossipreg.daemon.journals.results import LostReplica
+from gossipreg.daemon.journals.statements import chunks, with_keys
 from gossipreg.daemon.journals.tables import DamagedDatabase, as_blob, entry_key, id_of, index_of, is_damage
 from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.model import JournalId, LogEntry, ReplicaId
 from gossipreg.journal.replica_data import StoredReplica
+from gossipreg.journal.state import is_large
 
 _BLOBS = {name: as_blob(name) for name in ("replica", "journal", "summary", "entry", "key", "value")}
 _REPLICAS = "SELECT number, {replica}, {journal}, {summary} FROM replicas ORDER BY number".format(**_BLOBS)
 _ENTRIES = "SELECT key, {entry} FROM entries WHERE key BETWEEN ? AND ? ORDER BY key".format(**_BLOBS)
 _RECORDS = "SELECT {key}, {value} FROM records WHERE replica = ?".format(**_BLOBS)
+_RECORDS_OF = f"{_RECORDS} AND key IN ({{}})"
 
 
 @dataclass(slots=True)
@@ -92,7 +95,7 @@ def _fault(database: sqlite3.Connection) -> str:
 def _load(database: sqlite3.Connection, number: int, summary: ReplicaSummary) -> StoredReplica:
     try:
         entries = tuple(_entries(database, number, summary))
-        records = _records(database, number, summary)
+        records, large = _records(database, number, summary)
     except sqlite3.Error as error:
         if is_damage(error):
             raise DamagedRow(str(error)) from None
@@ -101,7 +104,7 @@ def _load(database: sqlite3.Connection, number: int, summary: ReplicaSummary) ->
         raise DamagedRow("its state is not one of its log")
     return StoredReplica(
         summary.journal, summary.replica, summary.owner, summary.promised, summary.base, entries, records,
-        summary.applied,
+        summary.applied, large,
     )  # fmt: skip
 
 
@@ -121,18 +124,37 @@ def _entries(database: sqlite3.Connection, number: int, summary: ReplicaSummary)
         raise DamagedRow("an entry is not the last one that was written at its place")
 
 
-def _records(database: sqlite3.Connection, number: int, summary: ReplicaSummary) -> dict[bytes, bytes]:
+def _records(
+    database: sqlite3.Connection, number: int, summary: ReplicaSummary
+) -> tuple[dict[bytes, bytes], dict[bytes, int]]:
+    """The small records, and the sizes of the large ones: those are examined and not kept."""
     records: dict[bytes, bytes] = {}
+    large: dict[bytes, int] = {}
     size, checksums = 0, 0
     for key, row in database.execute(_RECORDS, (number,)):
-        records[key] = decode_record(summary.replica, key, row)
+        value = decode_record(summary.replica, key, row)
+        if is_large(key):
+            large[key] = len(value)
+        else:
+            records[key] = value
         size += len(key) + len(row) + ROW_BYTES
         checksums += checksum_of(row)
-    if len(records) != summary.records:
-        raise DamagedRow(f"its state has {len(records)} records, and {summary.records} were written")
+    if (count := len(records) + len(large)) != summary.records:
+        raise DamagedRow(f"its state has {count} records, and {summary.records} were written")
     if (size, checksums % SUMS) != (summary.records_bytes, summary.records_sum):
         raise DamagedRow("a record is not the last one that was written for its key")
-    return records
+    return records, large
+
+
+def read_records(
+    database: sqlite3.Connection, number: int, summary: ReplicaSummary, keys: Sequence[bytes]
+) -> tuple[bytes | None, ...]:
+    """The values of these records; None for one that is not there. Raises DamagedRow."""
+    found: dict[bytes, bytes] = {}
+    for part in chunks(keys):
+        for key, row in database.execute(with_keys(_RECORDS_OF, len(part)), (number, *part)):
+            found[key] = decode_record(summary.replica, key, row)
+    return tuple(found.get(key) for key in keys)
 
 
 def read_entries(

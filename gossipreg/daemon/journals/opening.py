@@ -7,19 +7,24 @@ no damage is left for a later write to meet. A replica that is not in the new fi
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from gossipreg.daemon.database_file import cannot_use, set_aside
 from gossipreg.daemon.journals.database import JournalDatabase
-from gossipreg.daemon.journals.forms import ReplicaSummary
-from gossipreg.daemon.journals.loading import ExaminedReplicas, examine
+from gossipreg.daemon.journals.forms import DamagedRow, ReplicaSummary
+from gossipreg.daemon.journals.loading import ExaminedReplicas, examine, read_records
 from gossipreg.daemon.journals.noted import NotedWrites, read_noted
 from gossipreg.daemon.journals.results import LostReplica, StoreOpened
 from gossipreg.daemon.journals.tables import LOG, MEND, PARTS, DamagedDatabase, connect
 from gossipreg.daemon.journals.writing import JournalWriter
 from gossipreg.daemon.journals_file import JOURNALS, sync_folder
+from gossipreg.journal.effects import RemoveJournal
+from gossipreg.journal.state import large_parts
 
 _NEW = f"{JOURNALS}.new"
+_PART_BYTES = 1024 * 1024
+"""Of large records that are copied at a time."""
 
 
 def open_journals(folder: Path) -> tuple[JournalDatabase, StoreOpened]:
@@ -33,9 +38,7 @@ def open_journals(folder: Path) -> tuple[JournalDatabase, StoreOpened]:
         database, found = _examined(path, noted)
         summaries, aside = found.summaries, ""
         if found.unsound or database is None:
-            if database is not None:
-                database.close()
-            aside = _replace(path, found, noted)
+            aside = _replace(path, database, found, noted)
             database = _connect_new(path)
             summaries = examine(database).summaries
         _sync_log(path)
@@ -112,8 +115,9 @@ def _went_back(id: bytes, noted: NotedWrites, number: int, one: ReplicaSummary) 
     return ""
 
 
-def _replace(path: Path, found: ExaminedReplicas, noted: NotedWrites) -> str:
-    """Rename the damaged file, and put one in its place that has what is sound. Returns the name of the old one."""
+def _replace(path: Path, old: sqlite3.Connection | None, found: ExaminedReplicas, noted: NotedWrites) -> str:
+    """Rename the damaged file, which is closed, and put one in its place that has what is sound. Returns the name of
+    the old one."""
     new = path.with_name(_NEW)
     database = _connect_new(new)
     try:
@@ -121,8 +125,12 @@ def _replace(path: Path, found: ExaminedReplicas, noted: NotedWrites) -> str:
         writer.begin()
         if id := found.id or noted.database:
             database.execute("UPDATE store SET id = ?", (id,))
-        for number, stored in found.stored.items():
-            writer.take_over(stored, found.summaries[number].writes)
+        for number, stored in [*found.stored.items()]:
+            try:
+                writer.take_over(stored, found.summaries[number].writes, _large(old, number, found))
+            except DamagedRow as damage:  # it was sound a moment ago
+                writer.remove(RemoveJournal(stored.journal, stored.replica))
+                found.lose(number, str(damage))
         writer.finish()
         writer.commit()
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -136,10 +144,24 @@ def _replace(path: Path, found: ExaminedReplicas, noted: NotedWrites) -> str:
     finally:
         os.close(fd)
     sync_folder(path.parent)
+    if old is not None:
+        old.close()
     aside = set_aside(path)
     new.rename(path)
     sync_folder(path.parent)
     return aside
+
+
+def _large(
+    database: sqlite3.Connection | None, number: int, found: ExaminedReplicas
+) -> Iterator[list[tuple[bytes, bytes]]]:
+    """The large records of a replica that was examined, in parts. Raises DamagedRow, sqlite3.Error."""
+    for keys in large_parts(found.stored[number].large, _PART_BYTES):
+        assert database is not None, "a database that cannot be read has no replicas"
+        values = read_records(database, number, found.summaries[number], keys)
+        if None in values:
+            raise DamagedRow("a record is missing")
+        yield [(key, value) for key, value in zip(keys, values, strict=True) if value is not None]
 
 
 def _end_interrupted(folder: Path) -> None:

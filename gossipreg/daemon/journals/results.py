@@ -50,6 +50,15 @@ class ReadDone:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsDone:
+    """Hand it to `Journals.records_read`. None for a record that is not there."""
+
+    number: int
+    journal: JournalId
+    values: tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """Hand it to `Journals.write_failed`. Nothing more is written and no other result follows until `open`. What was
     asked for and not answered may or may not be on the disk."""
@@ -59,7 +68,7 @@ class StoreFailed:
     """One line for the operator."""
 
 
-StoreResult = WriteDone | RemovalDone | ReadDone | StoreFailed
+StoreResult = WriteDone | RemovalDone | ReadDone | RecordsDone | StoreFailed
 
 
 @dataclass(frozen=True, slots=True)

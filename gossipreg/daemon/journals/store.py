@@ -4,16 +4,18 @@
         opened = await store.open()                     # raises CannotStart
         journals = Journals(..., stored=opened.replicas)
         ...
-        store.submit(effect)                            # WriteJournal, RemoveJournal, ReadLog; never waits
+        store.submit(effect)                            # WriteJournal, RemoveJournal, ReadLog, ReadRecords; never waits
         ...
         for result in await store.results():
             match result:
                 case WriteDone():   journals.written(result.number, result.journal, now)
                 case ReadDone():    journals.read(result.journal, result.entries, now)
+                case RecordsDone(): journals.records_read(result.journal, result.number, result.values, now)
                 case StoreFailed(): journals.write_failed(now)
 
 After a StoreFailed nothing is written until `open` succeeds again, after a pause that the caller chooses; what it
-returns goes to `Journals.reopened`. Results come in the order in which the writes were asked for, each once.
+returns goes to `Journals.reopened`. Results come in the order in which the writes were asked for, each once. A read
+sees all writes that were asked for before it, and maybe later ones.
 
 Bounds: `WAITING_MOST` and `WAITING_BYTES` wait for the disk. More means that it does not keep up, and the store fails:
 to wait would stop the loop, and to drop a write would be a lie. Results are no more than what was asked for.

@@ -2,16 +2,12 @@
 
 Owns: what is known of each replica here (`ReplicaSummary`), as it is on the disk. Never knows: threads, files, who
 waits. `tests/journal/stored.py` has the meaning of a write in a few lines.
-
-A statement releases Python's lock twice, and has to get it back from the loop's thread. So many rows are one statement,
-and the number of statements of a write hardly depends on the number of its rows.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
-from typing import TypeVar
 
 from gossipreg.daemon.journals.forms import (
     CHECKSUM_BYTES,
@@ -23,15 +19,22 @@ from gossipreg.daemon.journals.forms import (
     encode_record,
     encode_summary,
 )
+from gossipreg.daemon.journals.statements import chunks, with_keys, with_rows
 from gossipreg.daemon.journals.tables import entry_key
 from gossipreg.journal.effects import LogBase, RemoveJournal, WriteJournal
-from gossipreg.journal.model import NO_BALLOT, JournalId, LogEntry
+from gossipreg.journal.model import NO_BALLOT, JournalId, LogEntry, ReplicaId
 from gossipreg.journal.replica_data import StoredReplica
 
-Row = TypeVar("Row")
 
-MOST_ROWS = 128
-"""Of one statement; a power of two."""
+@dataclass(slots=True)
+class Stage:
+    """Records that are no part of a state yet: those of a state that arrives. They have a number of their own, which
+    becomes that of the replica with the last piece, so that they need not be written again."""
+
+    number: int
+    records: int = 0
+    records_bytes: int = 0
+    records_sum: int = 0
 
 
 class WrongWrite(Exception):
@@ -46,6 +49,8 @@ class JournalWriter:
         self._numbers = {*replicas}
         self._touched: dict[JournalId, tuple[int, ReplicaSummary] | None] = {}
         """What this transaction changes: copies; None: removed."""
+        self._stages: dict[ReplicaId, dict[int, Stage]] = {}
+        """By the numbers that writes give them. (A transaction that fails ends the life of this writer.)"""
 
     def find(self, journal: JournalId) -> tuple[int, ReplicaSummary] | None:
         """The number of its row and the summary, as they are on the disk."""
@@ -98,8 +103,12 @@ class JournalWriter:
         if write.promised is not None:
             _expect(write.promised >= one.promised, "a promise never goes down")
             one.promised = write.promised
+        for wanted in dict.fromkeys(stage for stage, _, _ in write.staged):
+            stage = self._stage(one.replica, wanted)
+            staged = {key: value for at, key, value in write.staged if at == wanted}
+            self._record(stage.number, one.replica, stage, staged, empty=False)
         if write.reset is not None:
-            self._reset(number, one, write.reset)
+            number = self._reset(number, one, write.reset, write.reset_stage)
         if write.truncate_after is not None:
             _expect(write.truncate_after >= one.applied, "what was applied is never removed")
             if write.truncate_after < one.last:
@@ -108,16 +117,20 @@ class JournalWriter:
         if write.entries:
             self._append(number, one, write.entries)
         if write.records:
-            self._record(number, one, dict(write.records), empty=write.reset is not None)
+            empty = write.reset is not None and write.reset_stage is None
+            self._record(number, one.replica, one, dict(write.records), empty=empty)
         if write.applied is not None:
             one.applied = write.applied
         if write.base is not None:
             self._cut(number, one, write.base)
+        self._drop_stages(one.replica, write.oldest_stage)
         _expect(one.base.position.index <= one.applied <= one.last, "what is applied is in the log, or was")
         one.writes += 1
 
-    def take_over(self, stored: StoredReplica, writes: int) -> None:
-        """Write a whole replica, which had so many writes."""
+    def take_over(
+        self, stored: StoredReplica, writes: int, large: Iterable[Sequence[tuple[bytes, bytes]]]
+    ) -> None:  # fmt: skip
+        """Write a whole replica, which had so many writes; `large` are its large records, in parts."""
         one = stored
         self.write(
             WriteJournal(
@@ -125,6 +138,8 @@ class JournalWriter:
                 tuple(one.records.items()), one.applied,
             )
         )  # fmt: skip
+        for part in large:
+            self.write(WriteJournal(0, one.journal, one.replica, one.owner, records=tuple(part)))
         now = self._now(one.journal)
         assert now is not None, "it was just written"
         now[1].writes = writes
@@ -155,26 +170,55 @@ class JournalWriter:
 
     def _free_number(self) -> int:
         taken = self._numbers | {one[0] for one in self._touched.values() if one is not None}
+        taken |= {stage.number for stages in self._stages.values() for stage in stages.values()}
         return next(number for number in count(1) if number not in taken)
 
     def _remove(self, number: int, one: ReplicaSummary) -> None:
+        for stage in self._stages.pop(one.replica, {}).values():
+            self._database.execute(_DROP_ALL_RECORDS, (stage.number,))
+        self._delete(number, one)
+
+    def _delete(self, number: int, one: ReplicaSummary) -> None:
         self._clear(number, one)
         self._database.execute("DELETE FROM replicas WHERE number = ?", (number,))
 
     def _clear(self, number: int, one: ReplicaSummary) -> None:
         keys = entry_key(number, 0), entry_key(number + 1, 0) - 1
         self._database.execute("DELETE FROM entries WHERE key BETWEEN ? AND ?", keys)
-        self._database.execute("DELETE FROM records WHERE replica = ?", (number,))
+        self._database.execute(_DROP_ALL_RECORDS, (number,))
         one.entries_bytes = one.entries_sum = one.records = one.records_bytes = one.records_sum = 0
 
-    def _reset(self, number: int, one: ReplicaSummary, base: LogBase) -> None:
-        self._clear(number, one)
+    def _reset(self, number: int, one: ReplicaSummary, base: LogBase, stage_number: int | None) -> int:
+        """Returns the number that the replica has now."""
+        if stage_number is None:
+            self._clear(number, one)
+        else:
+            stage = self._stages.get(one.replica, {}).pop(stage_number, None)
+            if stage is None:
+                raise WrongWrite(f"stage {stage_number} has no records")
+            self._delete(number, one)
+            number = stage.number
+            one.records, one.records_bytes, one.records_sum = stage.records, stage.records_bytes, stage.records_sum
+            self._touched[one.journal] = number, one
         one.base, one.last, one.applied = base, base.position.index, base.position.index
+        return number
+
+    def _stage(self, replica: ReplicaId, number: int) -> Stage:
+        stages = self._stages.setdefault(replica, {})
+        if number not in stages:
+            stages[number] = Stage(self._free_number())
+        return stages[number]
+
+    def _drop_stages(self, replica: ReplicaId, oldest: int) -> None:
+        """Those with lower numbers."""
+        stages = self._stages.get(replica, {})
+        for number in [number for number in stages if number < oldest]:
+            self._database.execute(_DROP_ALL_RECORDS, (stages.pop(number).number,))
 
     def _append(self, number: int, one: ReplicaSummary, entries: Sequence[LogEntry]) -> None:
         for at, entry in enumerate(entries, one.last + 1):
             _expect(entry.index == at, "a log has no gaps")
-        for part in _chunks(entries):
+        for part in chunks(entries):
             rows = [(entry_key(number, entry.index), encode_entry(one.replica, entry)) for entry in part]
             self._write_rows(_PUT_ENTRIES, rows)
             one.entries_bytes += sum(len(row) for _, row in rows) + ROW_BYTES * len(rows)
@@ -197,33 +241,36 @@ class JournalWriter:
         one.entries_bytes -= size + ROW_BYTES * rows
         one.entries_sum = (one.entries_sum - _sum_of(checksums)) % SUMS
 
-    def _record(self, number: int, one: ReplicaSummary, changes: dict[bytes, bytes | None], *, empty: bool) -> None:
+    def _record(
+        self, number: int, replica: ReplicaId, one: ReplicaSummary | Stage, changes: Mapping[bytes, bytes | None], *,
+        empty: bool,
+    ) -> None:  # fmt: skip
         """`empty`: there are no records yet."""
         if not empty:
-            for keys in _chunks(list(changes)):
+            for keys in chunks(list(changes)):
                 self._forget_records(number, one, keys)
-            for keys in _chunks([key for key, value in changes.items() if value is None]):
-                self._database.execute(_with_keys(_DROP_RECORDS, len(keys)), (number, *keys))
-        for part in _chunks([(key, value) for key, value in changes.items() if value is not None]):
-            rows = [(number, key, encode_record(one.replica, key, value)) for key, value in part]
+            for keys in chunks([key for key, value in changes.items() if value is None]):
+                self._database.execute(with_keys(_DROP_RECORDS, len(keys)), (number, *keys))
+        for part in chunks([(key, value) for key, value in changes.items() if value is not None]):
+            rows = [(number, key, encode_record(replica, key, value)) for key, value in part]
             self._write_rows(_PUT_RECORDS, rows)
             one.records += len(rows)
             one.records_bytes += sum(len(key) + len(row) for _, key, row in rows) + ROW_BYTES * len(rows)
             one.records_sum = (one.records_sum + sum(checksum_of(row) for *_, row in rows)) % SUMS
 
-    def _forget_records(self, number: int, one: ReplicaSummary, keys: Sequence[bytes]) -> None:
+    def _forget_records(self, number: int, one: ReplicaSummary | Stage, keys: Sequence[bytes]) -> None:
         """Take the records of these keys out of the summary."""
         rows, size, checksums = self._database.execute(
-            _with_keys(_SUM_OF_RECORDS, len(keys)), (number, *keys)
+            with_keys(_SUM_OF_RECORDS, len(keys)), (number, *keys)
         ).fetchone()
         one.records -= rows
         one.records_bytes -= size + ROW_BYTES * rows
         one.records_sum = (one.records_sum - _sum_of(checksums)) % SUMS
 
     def _write_rows(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        for part in _chunks(rows):
+        for part in chunks(rows):
             values = [value for row in part for value in row]
-            self._database.execute(_with_rows(statement, len(part), len(part[0])), values)
+            self._database.execute(with_rows(statement, len(part), len(part[0])), values)
 
 
 _PUT_ENTRIES = "INSERT INTO entries VALUES {}"
@@ -235,6 +282,7 @@ _PUT_RECORDS = (
     "INSERT INTO records (replica, key, value) VALUES {} "
     "ON CONFLICT (replica, key) DO UPDATE SET value = excluded.value"
 )
+_DROP_ALL_RECORDS = "DELETE FROM records WHERE replica = ?"
 _DROP_RECORDS = "DELETE FROM records WHERE replica = ? AND key IN ({})"
 _SUM_OF_ENTRIES = (
     f"SELECT count(*), coalesce(sum(length(entry)), 0), coalesce(group_concat(hex(substr(entry, 1, {CHECKSUM_BYTES})),"
@@ -247,23 +295,13 @@ _SUM_OF_RECORDS = (
 )
 
 
-@cache
-def _with_rows(statement: str, rows: int, values: int) -> str:
-    return statement.format(", ".join(["(" + ", ".join("?" * values) + ")"] * rows))
-
-
-@cache
-def _with_keys(statement: str, keys: int) -> str:
-    return statement.format(", ".join("?" * keys))
-
-
-def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """The rows in parts of few different lengths, so that their statements are prepared once."""
-    at = 0
-    while (left := len(rows) - at) > 0:
-        size = min(MOST_ROWS, 1 << left.bit_length() - 1)
-        yield rows[at : at + size]
-        at += size
+def remove_stages(database: sqlite3.Connection, replicas: Collection[int]) -> None:
+    """Remove the records that belong to no replica: the stages of a process that has ended. Raises sqlite3.Error."""
+    number: int | None = 0
+    while number is not None:
+        number = database.execute("SELECT min(replica) FROM records WHERE replica > ?", (number,)).fetchone()[0]
+        if number is not None and number not in replicas:
+            database.execute(_DROP_ALL_RECORDS, (number,))
 
 
 def _sum_of(checksums: str) -> int:

@@ -7,16 +7,27 @@ from pathlib import Path
 
 import trio
 
-from gossipreg.daemon.journals.results import ReadDone, StoreFailed, WriteDone
+from gossipreg.daemon.journals.results import ReadDone, RecordsDone, StoreFailed, WriteDone
 from gossipreg.daemon.journals.store import JournalStore
-from gossipreg.journal.effects import JournalEffect, ProposalOutcome, ReadLog, RemoveJournal, Settled, WriteJournal
+from gossipreg.journal.effects import (
+    JournalEffect,
+    ProposalOutcome,
+    ReadLog,
+    ReadRecords,
+    RecordsFound,
+    RemoveJournal,
+    Settled,
+    WriteJournal,
+)
 from gossipreg.journal.journals import Journals
 from gossipreg.journal.membership import ProcessStanding, SeenMember
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.state import StateMachine
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.daemon.journals.test_journal_store import BOUND_S, broken
 from tests.journal.cluster import Collects, View
+from tests.journal.test_large_records import Payloads, key
 
 ME = NodeId(b"m" * 16)
 
@@ -24,17 +35,18 @@ ME = NodeId(b"m" * 16)
 class Host:
     """A sidecar that is alone, so each journal has one voter. Time passes when nothing waits for the disk."""
 
-    def __init__(self, store: JournalStore) -> None:
+    def __init__(self, store: JournalStore, machine: Callable[[], StateMachine]) -> None:
         self.store = store
         self.now = 0.0
         self.settled: dict[int, ProposalOutcome] = {}
         self.failures = 0
+        self.found: dict[int, tuple[bytes | None, ...]] = {}
         view = View()
         view.synced_at = 0.0
         view.members[ME] = SeenMember(ProcessStanding.LIVES, BootId(b"b" * 16), 0.0)
         rng = random.Random(1)
         self.journals = Journals(
-            JournalTuning(cut_bytes=20_000), node=ME, host=b"host", membership=view, machine=lambda _: Collects(),
+            JournalTuning(cut_bytes=20_000), node=ME, host=b"host", membership=view, machine=lambda _: machine(),
             stored=(), foreign_space_bytes=FOREIGN_SPACE_BYTES, rng=rng, entropy=rng.randbytes, now=0.0,
         )  # fmt: skip
 
@@ -43,10 +55,12 @@ class Host:
 
     def act(self, effects: list[JournalEffect]) -> None:
         for effect in effects:
-            if isinstance(effect, WriteJournal | RemoveJournal | ReadLog):
+            if isinstance(effect, WriteJournal | RemoveJournal | ReadLog | ReadRecords):
                 self.store.submit(effect)
             elif isinstance(effect, Settled):
                 self.settled[effect.ticket] = effect.outcome
+            elif isinstance(effect, RecordsFound):
+                self.found[effect.number] = effect.values
 
     async def until(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -60,6 +74,8 @@ class Host:
                         self.act(self.journals.written(result.number, result.journal, self.now))
                     case ReadDone():
                         self.act(self.journals.read(result.journal, result.entries, self.now))
+                    case RecordsDone():
+                        self.act(self.journals.records_read(result.journal, result.number, result.values, self.now))
                     case StoreFailed():
                         self.failures += 1
                         self.act(self.journals.write_failed(self.now))
@@ -73,10 +89,10 @@ class Host:
 
 
 @asynccontextmanager
-async def host(folder: Path) -> AsyncIterator[Host]:
+async def host(folder: Path, machine: Callable[[], StateMachine] = Collects) -> AsyncIterator[Host]:
     with trio.fail_after(BOUND_S):
         async with JournalStore(folder) as store:
-            one = Host(store)
+            one = Host(store, machine)
             await one.open()
             yield one
 
@@ -115,3 +131,26 @@ async def test_a_failed_disk_is_opened_again_and_loses_nothing(tmp_path: Path) -
         await one.until(lambda: 3 in one.settled)
         assert one.state(journal).keys() - {b"meanwhile"} == {b"before", b"after"}
         assert one.settled[3] is ProposalOutcome.COMMITTED
+
+
+async def test_large_records_are_found_on_the_disk_also_after_a_start(tmp_path: Path) -> None:
+    names = [f"n{number}" for number in range(40)]
+    payloads = {name: name.encode() * 20_000 for name in names}
+    async with host(tmp_path, Payloads) as one:
+        journal, effects = one.journals.open(one.now)
+        one.act(effects)
+        await one.until(lambda: one.leads(journal))
+        for ticket, (name, payload) in enumerate(payloads.items()):
+            one.act(one.journals.propose(journal, b"+" + name.encode() + b"=" + payload, ticket, one.now))
+        one.act(one.journals.propose(journal, b"-n7", 40, one.now))
+        await one.until(lambda: len(one.settled) == 41)
+        one.act(one.journals.propose(journal, b"-nothing", 41, one.now))
+        await one.until(lambda: len(one.settled) == 42)
+        one.act(one.journals.read_records(journal, [key(name) for name in names], 1, one.now))
+        await one.until(lambda: 1 in one.found)
+    async with host(tmp_path, Payloads) as again:
+        await again.until(lambda: again.leads(journal))
+        again.act(again.journals.read_records(journal, [key(name) for name in names], 2, again.now))
+        await again.until(lambda: 2 in again.found)
+    del payloads["n7"]
+    assert one.found[1] == again.found[2] == tuple(payloads.get(name) for name in names)

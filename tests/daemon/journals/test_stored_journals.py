@@ -16,10 +16,11 @@ from gossipreg.daemon.journals.database import JournalDatabase
 from gossipreg.daemon.journals.forms import ReplicaSummary
 from gossipreg.daemon.journals.noted import NoteFile
 from gossipreg.daemon.journals.opening import open_journals
-from gossipreg.journal.effects import ReadLog
+from gossipreg.journal.effects import ReadLog, ReadRecords
 from gossipreg.journal.log import entry_bytes
+from gossipreg.journal.model import JournalId
 from tests.daemon.journals.images import by_journal, copy_files, cut_wal, look_into, memory_folder, wal_bytes
-from tests.daemon.journals.writes import JOURNALS, RandomWrites
+from tests.daemon.journals.writes import JOURNALS, KEYS, RandomWrites
 from tests.journal.stored import Disk
 
 Replicas = Mapping[int, ReplicaSummary]
@@ -52,7 +53,7 @@ class StoredJournals(RuleBasedStateMachine):
     def _holds(self, folder: Path, *states: Disk) -> None:
         found = look_into(folder)
         assert (found.lost, found.set_aside, found.fault) == ((), "", "")
-        assert by_journal(found) in states
+        assert by_journal(found) in [state.opened() for state in states]
 
     # -- what is done ------------------------------------------------------------------------------------------------
 
@@ -65,7 +66,7 @@ class StoredJournals(RuleBasedStateMachine):
     @rule(count=st.integers(1, 30), part=st.floats(0, 1), garbage=st.binary(max_size=64))
     def write_and_look_at_crashes(self, count: int, part: float, garbage: bytes) -> None:
         """The process, or the power, ends before the commit, or after it and before that is noted."""
-        before, size = dict(self.writes.disk), wal_bytes(self.folder)
+        before, size = Disk(self.writes.disk), wal_bytes(self.folder)
         asked = [self.writes.next() for _ in range(count)]
         images: dict[str, Path] = {}
         prepare, note = NoteFile.prepare, NoteFile.note
@@ -96,14 +97,16 @@ class StoredJournals(RuleBasedStateMachine):
         self.old.append(self.database)
         self.folder = self._copy()
         self.database, found = open_journals(self.folder)
-        assert by_journal(found) == self.writes.disk
+        assert by_journal(found) == self.writes.disk.opened()
+        self.writes.disk.stages.clear()
         assert (found.lost, found.set_aside, found.fault) == ((), "", "")
 
     @rule()
     def close_and_open(self) -> None:
         self.database.close()
         self.database, found = open_journals(self.folder)
-        assert by_journal(found) == self.writes.disk
+        assert by_journal(found) == self.writes.disk.opened()
+        self.writes.disk.stages.clear()
         assert (found.lost, found.set_aside, found.fault) == ((), "", "")
 
     @rule(journal=st.sampled_from(JOURNALS), first=st.integers(-2, 30), limit=st.sampled_from([0, 1_000, 20_000]))
@@ -120,6 +123,11 @@ class StoredJournals(RuleBasedStateMachine):
             assert len(found) == 1 or sum(map(entry_bytes, found)) <= limit
             more = expected[len(found) : len(found) + 1]
             assert not more or sum(map(entry_bytes, [*found, *more])) > limit
+
+    @rule(journal=st.sampled_from(JOURNALS), keys=st.lists(st.sampled_from([*KEYS, b"unknown"]), max_size=200))
+    def read_records(self, journal: JournalId, keys: list[bytes]) -> None:
+        asked = ReadRecords(journal, 1, tuple(keys))
+        assert self.database.read_records(asked) == self.writes.disk.read(asked)
 
     # -- what holds --------------------------------------------------------------------------------------------------
 
@@ -154,6 +162,6 @@ def test_what_a_crash_leaves_needs_nothing_of_the_write_before() -> None:
             database.write([writes.next()])
             database.tidy()
             found = look_into(copy_files(folder, root / str(number)))
-            assert by_journal(found) == writes.disk
+            assert by_journal(found) == writes.disk.opened()
             assert found.lost == ()
         database.close()

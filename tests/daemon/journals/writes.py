@@ -1,29 +1,34 @@
 """Random sequences of writes, each of which follows from those before it. One seed, one sequence."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gossipreg.journal.effects import LogBase, RemoveJournal, WriteJournal
 from gossipreg.journal.model import Ballot, Configuration, JournalId, LogEntry, Position, ReplicaId, ReplicaPlace
 from gossipreg.journal.replica_data import StoredReplica
+from gossipreg.journal.state import LARGE
 from gossipreg.model import NodeId
 from tests.journal.stored import Disk, apply_write
 
 JOURNALS = [JournalId(bytes([number]) * 16) for number in range(1, 5)]
 OWNER = NodeId(b"o" * 16)
-KEYS = [b"", b"a", b"ab", b"b" * 40, b"c" * 300]
+LARGE_KEYS = [LARGE, LARGE + b"a", LARGE + b"b" * 40]
+KEYS = [b"", b"a", b"ab", b"b" * 40, b"c" * 300, *LARGE_KEYS]
 SIZES = (0, 1, 30, 900, 2_500, 9_000)
 
 
 class RandomWrites:
     """Each `next` is a write or a removal; `disk` is what a disk holds when all of them are written."""
 
-    def __init__(self, rng: random.Random, *, removals: bool = True) -> None:
+    def __init__(self, rng: random.Random, *, removals: bool = True, stages: bool = True) -> None:
+        """`stages`: states arrive in pieces. Stages end with the process: then `disk.stages` is to be cleared."""
         self._rng = rng
+        self._stages = stages
+        self._last_stage = 0
         self._removals = removals
         self._number = 0
         self._replicas = 0
-        self.disk: Disk = {}
+        self.disk = Disk()
 
     def next(self) -> WriteJournal | RemoveJournal:
         rng = self._rng
@@ -72,8 +77,26 @@ class RandomWrites:
             cut = self._base(rng.randrange(base.position.index, applied + 1), now.replica)
         return WriteJournal(
             self._next_number(), now.journal, now.replica, now.owner, promised, reset, truncate, entries, records,
-            then, cut,
+            then, cut, *self._staged(now.replica, again=reset is not None),
         )  # fmt: skip
+
+    def _staged(
+        self, replica: ReplicaId, *, again: bool
+    ) -> tuple[tuple[tuple[int, bytes, bytes], ...], int | None, int]:
+        """Pieces of a state that arrives, the stage that it begins with again, and the oldest one that stays."""
+        rng, stages = self._rng, [*self.disk.stages.get(replica, ())]
+        if not self._stages:
+            return (), None, 0
+        staged: tuple[tuple[int, bytes, bytes], ...] = ()
+        if rng.random() < 0.3:
+            if not stages or rng.random() < 0.3:
+                self._last_stage += 1
+                stages.append(self._last_stage)
+            keys = rng.sample(LARGE_KEYS, rng.randrange(1, len(LARGE_KEYS) + 1))
+            staged = tuple((stages[-1], key, self._bytes()) for key in keys)
+        reset = rng.choice(stages) if again and stages and rng.random() < 0.7 else None
+        oldest = stages[-1] if stages and rng.random() < 0.5 else 0
+        return staged, reset, oldest
 
     def _entry(self, index: int, replica: ReplicaId) -> LogEntry:
         return LogEntry(index, Ballot(self._rng.randrange(1 << 64), replica), index * 7, 2, self._bytes())
@@ -88,16 +111,16 @@ class RandomWrites:
 
 def states(seed: int, writes: int, *, removals: bool = True) -> list[Disk]:
     """What a disk holds before any write, after the first one, after the second one, ..."""
-    drawn = RandomWrites(random.Random(seed), removals=removals)
-    found: list[Disk] = [{}]
+    drawn = RandomWrites(random.Random(seed), removals=removals, stages=False)
+    found = [Disk()]
     for _ in range(writes):
         drawn.next()
-        found.append(dict(drawn.disk))
+        found.append(Disk(drawn.disk))
     return found
 
 
-def place_of(found: Disk, expected: Sequence[Disk], first: int = 0) -> int:
+def place_of(found: Mapping[JournalId, StoredReplica], expected: Sequence[Disk], first: int = 0) -> int:
     """After how many writes a disk holds this; at least `first`. (Without printing all of it where that is none.)"""
-    place = next((at for at in range(first, len(expected)) if expected[at] == found), None)
+    place = next((at for at in range(first, len(expected)) if expected[at].opened() == found), None)
     assert place is not None, f"after no number of writes from {first} to {len(expected) - 1} the disk holds this"
     return place
