@@ -13,17 +13,18 @@ from tests.journal.stored import Disk, apply_write
 JOURNALS = [JournalId(bytes([number]) * 16) for number in range(1, 5)]
 OWNER = NodeId(b"o" * 16)
 LARGE_KEYS = [LARGE, LARGE + b"a", LARGE + b"b" * 40]
-KEYS = [b"", b"a", b"ab", b"b" * 40, b"c" * 300, *LARGE_KEYS]
+SMALL_KEYS = [b"", b"a", b"ab", b"b" * 40, b"c" * 300]
+KEYS = SMALL_KEYS + LARGE_KEYS
 SIZES = (0, 1, 30, 900, 2_500, 9_000)
 
 
 class RandomWrites:
     """Each `next` is a write or a removal; `disk` is what a disk holds when all of them are written."""
 
-    def __init__(self, rng: random.Random, *, removals: bool = True, stages: bool = True) -> None:
-        """`stages`: states arrive in pieces. Stages end with the process: then `disk.stages` is to be cleared."""
+    def __init__(self, rng: random.Random, *, removals: bool = True, large: bool = True) -> None:
+        """`large`: with large records, also of states that arrive. Stages end with the process: clear `disk.stages`."""
         self._rng = rng
-        self._stages = stages
+        self._large = large
         self._last_stage = 0
         self._removals = removals
         self._number = 0
@@ -68,7 +69,8 @@ class RandomWrites:
         last = last if truncate is None else min(last, truncate)
         entries = tuple(self._entry(last + 1 + at, now.replica) for at in range(rng.choice((0, 1, 1, 2, 5))))
         last += len(entries)
-        keys = rng.sample(KEYS, rng.randrange(len(KEYS) + 1)) if rng.random() < 0.5 else []
+        known = KEYS if self._large else SMALL_KEYS
+        keys = rng.sample(known, rng.randrange(len(known) + 1)) if rng.random() < 0.5 else []
         records = tuple((key, None if rng.random() < 0.3 else self._bytes()) for key in keys)
         then = rng.randrange(applied, last + 1) if records or rng.random() < 0.3 else None
         applied = applied if then is None else then
@@ -85,7 +87,7 @@ class RandomWrites:
     ) -> tuple[tuple[tuple[int, bytes, bytes], ...], int | None, int]:
         """Pieces of a state that arrives, the stage that it begins with again, and the oldest one that stays."""
         rng, stages = self._rng, [*self.disk.stages.get(replica, ())]
-        if not self._stages:
+        if not self._large:
             return (), None, 0
         staged: tuple[tuple[int, bytes, bytes], ...] = ()
         if rng.random() < 0.3:
@@ -111,7 +113,7 @@ class RandomWrites:
 
 def states(seed: int, writes: int, *, removals: bool = True) -> list[Disk]:
     """What a disk holds before any write, after the first one, after the second one, ..."""
-    drawn = RandomWrites(random.Random(seed), removals=removals, stages=False)
+    drawn = RandomWrites(random.Random(seed), removals=removals, large=False)
     found = [Disk()]
     for _ in range(writes):
         drawn.next()

@@ -44,7 +44,7 @@ async def write(store: JournalStore, writes: RandomWrites, first: int, last: int
 
 
 def advanced(seed: int, count: int, *, removals: bool) -> RandomWrites:
-    writes = RandomWrites(random.Random(seed), removals=removals, stages=False)
+    writes = RandomWrites(random.Random(seed), removals=removals, large=False)
     for _ in range(count):
         writes.next()
     return writes
