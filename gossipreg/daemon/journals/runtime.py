@@ -27,7 +27,15 @@ from gossipreg.core.journal_membership import RegistryMembership
 from gossipreg.daemon.journals.follower import JournalFollower
 from gossipreg.daemon.journals.journal_disk import JournalDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
-from gossipreg.daemon.journals.results import ReadDone, RemovalDone, StoreFailed, StoreOpened, StoreResult, WriteDone
+from gossipreg.daemon.journals.results import (
+    ReadDone,
+    RecordsDone,
+    RemovalDone,
+    StoreFailed,
+    StoreOpened,
+    StoreResult,
+    WriteDone,
+)
 from gossipreg.daemon.journals.waiting_messages import WaitingMessages
 from gossipreg.daemon.pump import AFTER_BUG_S, Pump
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamOpened, StreamReceived
@@ -41,6 +49,7 @@ from gossipreg.journal.effects import (
     JournalEffect,
     JournalEvent,
     ReadLog,
+    ReadRecords,
     RemoveJournal,
     SendMessage,
     WithdrawClaim,
@@ -264,6 +273,11 @@ class JournalRuntime:
                 self._input("journal_written", lambda one, now: one.written(result.number, result.journal, now))
             case ReadDone():
                 self._input("journal_read", lambda one, now: one.read(result.journal, result.entries, now))
+            case RecordsDone():
+                self._input(
+                    "journal_records_read",
+                    lambda one, now: one.records_read(result.journal, result.number, result.values, now),
+                )
             case StoreFailed():
                 self._input("journal_write_failed", lambda one, now: one.write_failed(now))
                 self._announce(takes_copies=False)
@@ -346,7 +360,7 @@ class JournalRuntime:
         match effect:
             case SendMessage():
                 self.streams.send(effect.node, effect.message)
-            case WriteJournal() | RemoveJournal() | ReadLog():
+            case WriteJournal() | RemoveJournal() | ReadLog() | ReadRecords():
                 assert self.disk is not None, "without a data directory there are no replicas"
                 self.disk.submit(effect)
             case ClaimLeadership():
