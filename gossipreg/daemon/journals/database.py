@@ -16,7 +16,7 @@ from gossipreg.daemon.journals.loading import read_entries, read_records
 from gossipreg.daemon.journals.noted import NoteFile
 from gossipreg.daemon.journals.results import StoreFault
 from gossipreg.daemon.journals.tables import begin_life, checkpoint, give_back, id_of
-from gossipreg.daemon.journals.writing import JournalWriter, remove_stages
+from gossipreg.daemon.journals.writing import JournalWriter
 from gossipreg.daemon.journals_file import JOURNALS
 from gossipreg.journal.effects import ReadLog, ReadRecords, RemoveJournal, WriteJournal
 from gossipreg.journal.model import JournalId, LogEntry
@@ -39,7 +39,6 @@ class JournalDatabase:
         self._path = folder / JOURNALS
         self._writer = JournalWriter(database, replicas)
         begin_life(database)
-        remove_stages(database, replicas)
         self._files = [self._path, self._path.with_name(f"{JOURNALS}-wal")]
         self._inodes = [_inode(path) for path in self._files]
         self._log_bytes = 0

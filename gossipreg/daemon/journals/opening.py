@@ -16,8 +16,8 @@ from gossipreg.daemon.journals.forms import DamagedRow, ReplicaSummary
 from gossipreg.daemon.journals.loading import ExaminedReplicas, examine, read_records
 from gossipreg.daemon.journals.noted import NotedWrites, read_noted
 from gossipreg.daemon.journals.results import LostReplica, StoreOpened
-from gossipreg.daemon.journals.tables import LOG, MEND, PARTS, DamagedDatabase, connect
-from gossipreg.daemon.journals.writing import JournalWriter
+from gossipreg.daemon.journals.tables import LOG, MEND, PARTS, DamagedDatabase, connect, is_damage
+from gossipreg.daemon.journals.writing import JournalWriter, remove_stages
 from gossipreg.daemon.journals_file import JOURNALS, sync_folder
 from gossipreg.journal.effects import RemoveJournal
 from gossipreg.journal.state import large_parts
@@ -36,6 +36,8 @@ def open_journals(folder: Path) -> tuple[JournalDatabase, StoreOpened]:
         _end_interrupted(folder)
         noted = read_noted(folder)
         database, found = _examined(path, noted)
+        if database is not None and not found.unsound:
+            _remove_stages(database, found)
         summaries, aside = found.summaries, ""
         if found.unsound or database is None:
             aside = _replace(path, database, found, noted)
@@ -90,6 +92,17 @@ def _examined(path: Path, noted: NotedWrites) -> tuple[sqlite3.Connection | None
         raise
     _compare(found, noted)
     return database, found
+
+
+def _remove_stages(database: sqlite3.Connection, found: ExaminedReplicas) -> None:
+    """Remove what the last process had received of states that did not arrive. Nobody has read these rows, so this may
+    be where damage is met."""
+    try:
+        remove_stages(database, found.summaries)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        found.fault, found.unsound = str(error), True
 
 
 def _compare(found: ExaminedReplicas, noted: NotedWrites) -> None:
@@ -158,7 +171,12 @@ def _large(
     """The large records of a replica that was examined, in parts. Raises DamagedRow, sqlite3.Error."""
     for keys in large_parts(found.stored[number].large, _PART_BYTES):
         assert database is not None, "a database that cannot be read has no replicas"
-        values = read_records(database, number, found.summaries[number], keys)
+        try:
+            values = read_records(database, number, found.summaries[number], keys)
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise DamagedRow(str(error)) from None
+            raise
         if None in values:
             raise DamagedRow("a record is missing")
         yield [(key, value) for key, value in zip(keys, values, strict=True) if value is not None]
