@@ -62,10 +62,6 @@ class AttemptCounts:
     def forget(self, letter: LetterId) -> None:
         self._counted.pop(letter, None)
 
-    def forget_group(self, group: int) -> None:
-        for letter in [letter for letter in self._counted if letter[0] == group]:
-            del self._counted[letter]
-
     def _backoff_s(self, attempts: int) -> float:
         retry = self._tuning.redelivery
         doublings = min(attempts - 1, 64)  # beyond that every wait is the longest
@@ -91,10 +87,6 @@ class Redeliveries:
 
     def cancel(self, letter: LetterId) -> None:
         self._due.pop(letter, None)
-
-    def cancel_group(self, group: int) -> None:
-        for letter in [letter for letter in self._due if letter[0] == group]:
-            del self._due[letter]
 
     def next_due(self) -> float:
         heap = self._heap

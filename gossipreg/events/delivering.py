@@ -53,11 +53,10 @@ class Delivering:
         self.queues[number] = GroupQueue(number, name, self._machine.events, find, held)
 
     def forget_group(self, number: int) -> None:
+        """Each event that it waited for was settled before."""
         self.queues.pop(number, None)
         self._awake.pop(number, None)
         self._windows.drop_group(number)
-        self._counts.forget_group(number)
-        self.redeliveries.cancel_group(number)
 
     def wake(self, group: int) -> None:
         self._awake[group] = None
