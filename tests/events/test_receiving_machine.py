@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gossipreg.events.cloud_event import event_head
 from gossipreg.events.effects import DropHandling, HandleEvent, SendEventMessage
@@ -16,8 +16,9 @@ REFUSALS = (DeliveryResult.NO_ROOM, DeliveryResult.NO_SUBSCRIBER)
 Id = tuple[JournalId, int, str]
 nodes = st.sampled_from((ONE, TWO))
 journals = st.sampled_from((JOURNAL, OTHER))
-groups = st.sampled_from(("billing", "stock"))
-indexes = st.integers(1, 12)
+groups = st.sampled_from(("billing", "billing", "billing", "stock"))
+indexes = st.integers(1, 4)
+"""Few, so that deliveries join, and keys meet."""
 picks = st.integers(0, 100)
 
 
@@ -75,6 +76,11 @@ class Deliveries(RuleBasedStateMachine):
     # -- what happens --------------------------------------------------------------------------------------------------
 
     @rule(node=nodes, journal=journals, up=st.booleans(), index=indexes, attempt=st.integers(1, 3), group=groups)
+    def deliver_one_event(
+        self, node: NodeId, journal: JournalId, up: bool, index: int, attempt: int, group: str
+    ) -> None:  # fmt: skip
+        self.deliver(node, journal, up, index, attempt, group)
+
     def deliver(self, node: NodeId, journal: JournalId, up: bool, index: int, attempt: int, group: str) -> None:
         round = self.rounds[journal] = self.rounds.get(journal, 1) + up
         id = (journal, index, group)
@@ -86,11 +92,21 @@ class Deliveries(RuleBasedStateMachine):
             assert len(self.running) == running_before, "and not handled again"
 
     def deliver_one(self, node: NodeId, journal: JournalId, round: int, index: int, attempt: int, group: str) -> None:
-        key = ("", "k", "m")[index % 3]
+        key = "" if index == 1 else "k"
         flush, self.receiver.flush = self.receiver.flush, list  # type: ignore[method-assign]
         self.receiver.deliver(index, node=node, journal=journal, round=round, attempt=attempt, group=group, key=key)
         self.receiver.flush = flush  # type: ignore[method-assign]
         self.look()
+
+    @initialize()
+    def begin(self) -> None:
+        self.subscribe_to("billing", 3)
+
+    @rule(node=nodes, journal=journals, indexes=st.lists(indexes, min_size=1, max_size=4))
+    def deliver_several(self, node: NodeId, journal: JournalId, indexes: list[int]) -> None:
+        """The rule that is drawn more often than others."""
+        for index in indexes:
+            self.deliver(node, journal, False, index, 1, "billing")
 
     @rule(node=nodes, journal=journals, index=indexes, group=groups)
     def deliver_with_an_old_ballot(self, node: NodeId, journal: JournalId, index: int, group: str) -> None:
@@ -145,6 +161,9 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(group=groups, window=st.integers(1, 3))
     def subscribe(self, group: str, window: int) -> None:
+        self.subscribe_to(group, window)
+
+    def subscribe_to(self, group: str, window: int) -> None:
         if len(self.windows) < 4:
             number = self.receiver.receiving.subscribe(group, [">"], window=window)
             self.windows[number], self.groups[number] = window, group
