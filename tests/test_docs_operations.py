@@ -12,7 +12,7 @@ from typing import Any
 
 import gossipreg
 from gossipreg.core.effects import Event
-from gossipreg.daemon import events
+from gossipreg.daemon import log_events
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import BadConfig, CannotStart, GossipregError
 from tests.texts_in_code import HOLE, Package, Place, Texts, last_name
@@ -185,7 +185,7 @@ def warnings() -> list[str]:
     """The kinds of warnings and errors, with NAME for what is known only at run time. A start that fails is logged with
     the code of its error as the kind."""
     found = {kind.replace(HOLE, "NAME") for _, kinds in warned() for kind in kinds}
-    found |= {kind for kind, level in events.LEVELS.items() if level in SEVERE}
+    found |= {kind for kind, level in log_events.LEVELS.items() if level in SEVERE}
     ends: list[type[GossipregError]] = [BadConfig, CannotStart, *CannotStart.__subclasses__()]
     return sorted(found | {one.code for one in ends})
 
@@ -202,4 +202,4 @@ def test_the_kind_of_every_warning_is_found() -> None:
 
 def test_every_level_is_of_an_event_that_the_core_reports() -> None:
     names = [re.compile(kind.replace(HOLE, r"\w+")) for kind in kinds()]
-    assert [kind for kind in events.LEVELS if not any(name.fullmatch(kind) for name in names)] == []
+    assert [kind for kind in log_events.LEVELS if not any(name.fullmatch(kind) for name in names)] == []

@@ -25,7 +25,7 @@ NOT_IN_DAEMON = re.compile(
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
     "heartbeat": ["web-80"], "force-leave": ["web"], "exec": ["--service", "web", "--port", "80", "true"],
-    "help": ["lookup"], "client": ["node"],
+    "help": ["lookup"], "client": ["node"], "events": ["groups"],
 }  # fmt: skip
 
 
@@ -46,6 +46,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}
         sidecar.answers["force-leave"] = lambda _: {"left": [{"id": "00", "name": "web"}]}
         sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
+        sidecar.answers["events-groups"] = lambda _: {"groups": [], "unanswered": []}
         sidecar.answers |= {"reload": lambda _: {}, "maint": lambda _: {}, "deregister": lambda _: {}}
         sidecar.answers["lookup"] = lambda _: [instance()]
         sidecar.changes, sidecar.watches = [{"kind": "current", "instances": [instance()]}, None], 1

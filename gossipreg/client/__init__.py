@@ -19,6 +19,7 @@
     picking/     which instance gets a request, retries, ejection, breaker. Pure
     watching/    the thread and the connection that keep the snapshots
     outbox/      events written with a program's own data, and handled once; loaded only when used
+    event_stream one subscription to events on one connection
     connection   Client, Watch, Attachment: single calls of the local socket
     pool         the streams that calls share, for threads and forks
     stream       one connection of a Client: requests, answers, bounds of time

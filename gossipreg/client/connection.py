@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any, Self
 
 from gossipreg.client.checks import check_number, checked_path
+from gossipreg.client.event_stream import EventStream
 from gossipreg.client.pool import StreamPool
 from gossipreg.client.stream import SidecarStream, answered_error, probe
 from gossipreg.errors import Forked, Unreachable
@@ -96,6 +97,13 @@ class Client:
             params = {} if name is None else {"name": name}
             reply = stream.call("watch", params, deadline, self.timeout_s)
             return Watch(stream, reply["watch"], reply.get("not_synced_because", ""))
+
+    def subscribe(self, **params: Any) -> EventStream:
+        """Subscribe to events (parameters of the method `subscribe`) for as long as the stream is open. Events that
+        were not settled then are delivered to others of the group."""
+        deadline = self._deadline()
+        with _closed_on_error(self._open(deadline)) as stream:
+            return EventStream(stream, deadline, params)
 
     def attach(self, **params: Any) -> "Attachment":
         """Register a service (parameters of `register`) for as long as the attachment is open. The sidecar takes the

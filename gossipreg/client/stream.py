@@ -121,6 +121,15 @@ class SidecarStream:
                     )
         raise Unreachable(f"the sidecar on {self.path} did not answer {method} within {timeout_s:g} s")
 
+    def tell(self, method: str, params: rpc.Params, deadline: float | None) -> int:
+        """Send a request whose answer comes among what is received; returns its id. The stream is not at rest after
+        that, so no call can use it. Raises Unreachable, CannotSend."""
+        self.refuse_in_child("this connection")
+        self._last_id += 1
+        self.at_rest = False
+        self._send(rpc.encode_request(self._last_id, method, params), deadline)
+        return self._last_id
+
     def receive(self, deadline: float | None) -> rpc.Message | None:
         """The next message; None if none has come by `deadline` (of `monotonic`).
 

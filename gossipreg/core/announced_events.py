@@ -124,6 +124,17 @@ class EventIndex:
     def has_member(self, group: str) -> bool:
         return group in self._running
 
+    def ids(self) -> Iterable[NodeId]:
+        """The members that announce something."""
+        return self._members.keys()
+
+    def member_count(self, group: str) -> int:
+        """How many members that run subscribe to it."""
+        return sum(
+            announced.runs and any(one.group == group for one in announced.subscriptions)
+            for announced in self._members.values()
+        )
+
     def groups(self, type: EventType) -> Iterable[KnownGroup]:
         """The groups that mean this type. Of a group with too many patterns, those that mean it come first."""
         found = self._cached_groups.get(type)

@@ -123,6 +123,18 @@ class EventRegistry:
         ]  # fmt: skip
         return max(claims)[1] if claims else None
 
+    def leaders(self) -> list[NodeId]:
+        """The members that run and lead any journal."""
+        return [id for id in self._journals.leaders() if self.runs(id)]
+
+    def participants(self) -> list[NodeId]:
+        """The members that run and subscribe or lead a journal, and ourselves."""
+        return sorted({self._node.id, *self.leaders(), *filter(self.runs, self._index.ids())})
+
+    def instances_of(self, group: str) -> int:
+        """How many members that run have a subscription of this group."""
+        return self._index.member_count(group) if group else 0
+
     # -- our own row -------------------------------------------------------------------------------------------------
 
     def announce(self, kind: int, slot: int, value: bytes | None, now: float) -> list[Effect]:

@@ -118,6 +118,10 @@ class RegistryMembership:
             if row is not None and row.member is not None and row.member_generation == row.content_version.generation:
                 yield LeaderClaim(ballot, id, row.member.boot_id)
 
+    def leaders(self) -> list[NodeId]:
+        """The members whose row claims any journal."""
+        return sorted(self._claimed)
+
     def hosts(self) -> Collection[JournalHost]:
         """The members that live and take copies, ourselves included."""
         found = []

@@ -63,7 +63,7 @@ What is kept:
 
 What people read:
 
-    logs            lines on stderr;  events: the core's events in words
+    logs            lines on stderr;  log_events: the core's events in words
     troubles        what goes wrong now, for `info`;  reports: lasting conditions in both
     lossy_pairs     loss between two members, in words;  narrow_paths: paths for small datagrams only
     audit           the last operations

@@ -7,7 +7,7 @@ and `http_speaker` do.
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gossipreg.daemon import params as check
 from gossipreg.daemon.methods import Methods
@@ -17,6 +17,10 @@ from gossipreg.daemon.socket_client import Params, SocketClient, pack
 from gossipreg.daemon.watches import LocalWatch, Watches, WatchReader, watched_name
 from gossipreg.errors import BadParams, Busy, GossipregError, NotFound, Refused, UnknownMethod
 from gossipreg.wire.rpc import MAX_WATCHES
+
+if TYPE_CHECKING:
+    from gossipreg.daemon.events.event_client import EventClient
+    from gossipreg.daemon.events.local_events import LocalEvents
 
 MAX_WATCHES_IN_ALL = 131_072
 """Each takes about 0.5 KiB."""
@@ -34,12 +38,14 @@ class LocalApi:
     state: StateFollowers
     bug: Callable[[str, Exception], None]
     """`bug(where, error)` reports an exception that should not be."""
+    events: "Callable[[], Awaitable[LocalEvents]]"
+    """The events of this sidecar, loaded at their first use."""
     watches_of: Counter[int] = field(default_factory=Counter)
     """The watches of each user."""
 
 
 class ClientCalls:
-    __slots__ = ("_api", "_client", "_next_watch", "_opening", "_reader", "_watching")
+    __slots__ = ("_api", "_client", "_events", "_next_watch", "_opening", "_reader", "_watching")
 
     def __init__(self, api: LocalApi, client: SocketClient, reader: WatchReader) -> None:
         """`reader` takes the notifications."""
@@ -49,11 +55,14 @@ class ClientCalls:
         self._watching: dict[int, LocalWatch] = {}
         self._next_watch = 1
         self._opening: list[bytes] = []
+        self._events: EventClient | None = None
+        """From its first subscription on."""
 
     @property
     def stays(self) -> bool:
-        """Whether the client would lose something if the connection ended: a watch, or a service that it holds."""
-        return bool(self._watching) or self._client.attached
+        """Whether the client would lose something if the connection ended: a watch, a subscription, or a service that
+        it holds."""
+        return bool(self._watching) or self._client.attached or (self._events is not None and self._events.busy)
 
     def call(self, method: str, params: Params) -> bytes | Awaitable[bytes]:
         """The packed result, or an awaitable of it. Raises GossipregError for the client; anything else is a bug."""
@@ -89,6 +98,9 @@ class ClientCalls:
         """The client is gone. It may be called again."""
         self._drop(self._watching.values())
         self._watching.clear()
+        if self._events is not None:
+            self._events.end()
+            self._events = None
         self._api.state.leave(self._reader)
 
     # -- methods that belong to a connection ---------------------------------------------------------------------------
@@ -148,5 +160,30 @@ class ClientCalls:
             self._api.watches.remove(watch)
         self._api.watches_of[self._client.uid] -= len(watches)
 
+    # -- events --------------------------------------------------------------------------------------------------------
 
-_OWN = {"state": ClientCalls._state, "watch": ClientCalls._watch, "unwatch": ClientCalls._unwatch}
+    async def _subscribe(self, params: Params) -> bytes:
+        events = await self._api.events()
+        if self._client.gone:
+            raise NotFound("this connection has ended")
+        if self._events is None:
+            from gossipreg.daemon.events.event_client import EventClient  # loaded with the events
+
+            self._events = EventClient(events, self._reader)
+        return self._events.subscribe(params)
+
+    def _on_events(self, method: str, params: Params) -> bytes:
+        """A method about deliveries: they belong to the connection that has the subscription."""
+        if self._events is None:
+            raise NotFound(f"this connection has no subscription, so {method} has nothing to settle: subscribe first")
+        return self._events.call(method, params)
+
+
+_OWN: dict[str, Callable[[ClientCalls, Params], bytes | Awaitable[bytes]]] = {
+    "state": ClientCalls._state, "watch": ClientCalls._watch, "unwatch": ClientCalls._unwatch,
+    "subscribe": ClientCalls._subscribe,
+    **{
+        method: lambda calls, params, method=method: calls._on_events(method, params)  # type: ignore[misc]
+        for method in ("unsubscribe", "ack", "reject", "retry", "renew")
+    },
+}  # fmt: skip

@@ -6,7 +6,8 @@ that accepts application/x-ndjson, is answered with a stream of lines: {"result"
 connection, so it is refused without a stream: most clients would close the connection after the answer.
 
 A `watch` whose body is application/x-ndjson is a call for each line, and further lines may come while the stream goes
-on: so a client follows more services without opening another stream. Each is answered with {"result": ...} or
+on: so a client follows more services without opening another stream. So it is with `subscribe`, whose further lines
+are {"method", "params"}: what the client says of the events that it gets. Each line is answered with {"result": ...} or
 {"refused": {"code", "message"}}, in their order.
 
 Browsers cannot reach a unix socket. For those who forward it to a TCP port, a request with an Origin header is refused:
@@ -38,9 +39,17 @@ STATUS = {
     "refused": HTTPStatus.FORBIDDEN, "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "busy": HTTPStatus.SERVICE_UNAVAILABLE, "not_synced": HTTPStatus.SERVICE_UNAVAILABLE,
     "leaving": HTTPStatus.SERVICE_UNAVAILABLE, "cannot_keep": HTTPStatus.SERVICE_UNAVAILABLE,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE, "too_few_copies": HTTPStatus.SERVICE_UNAVAILABLE,
+    "no_data_directory": HTTPStatus.FORBIDDEN, "conflict": HTTPStatus.CONFLICT,
+    "outcome_unknown": HTTPStatus.GATEWAY_TIMEOUT, "journal_full": HTTPStatus.INSUFFICIENT_STORAGE,
 }  # fmt: skip
 """The status of each error code."""
+STREAMED = ("watch", "subscribe")
+"""Methods that are answered with a stream, whatever the client accepts."""
+ON_EVENTS = frozenset(("subscribe", "unsubscribe", "ack", "reject", "retry", "renew"))
+"""Methods of the further lines of a `subscribe`."""
 _PATH = b"/rpc/"
+_WITH_LINES = tuple(_PATH + method.encode() for method in STREAMED)
 
 
 class HttpSpeaker:
@@ -99,7 +108,7 @@ class HttpSpeaker:
         method = ""
         try:
             method = _method_of(head)
-            streams = method == "watch" or LINES in head.text(b"accept").lower()
+            streams = method in STREAMED or LINES in head.text(b"accept").lower()
             params = params_of_untrusted(body)
             if method == "register" and params.get("attach") is True and not streams:
                 raise BadParams(f"attach needs a stream, which keeps the connection: send Accept: {LINES}")
@@ -173,7 +182,10 @@ class HttpSpeaker:
 
     async def _answer_line(self, method: str, line: bytes) -> None:
         try:
-            result = json_of(await self._result(method, params_of_untrusted(line)))
+            params = params_of_untrusted(line)
+            if method == "subscribe":
+                method, params = _line_on_events(params)
+            result = json_of(await self._result(method, params))
         except Exception as error:
             fault = self._calls.fault(method, error)
             await self._push_answer(b"refused", json_bytes({"code": fault.code, "message": str(fault)}))
@@ -211,7 +223,16 @@ def _refuse_pages(head: Head) -> None:
 
 def _has_lines(head: Head) -> bool:
     """Whether each line of the body is a call."""
-    return head.target == b"/rpc/watch" and head.text(b"content-type").lower().startswith(LINES)
+    return head.target in _WITH_LINES and head.text(b"content-type").lower().startswith(LINES)
+
+
+def _line_on_events(line: Params) -> tuple[str, Params]:
+    """(method, parameters) of a further line of a `subscribe`. Raises BadParams."""
+    method, params = line.get("method"), line.get("params", {})
+    if method not in ON_EVENTS or type(params) is not dict:
+        named = ", ".join(sorted(ON_EVENTS))
+        raise BadParams(f'a line of subscribe is {{"method": ..., "params": {{...}}}} with one of {named}')
+    return str(method), params
 
 
 def _method_of(head: Head) -> str:

@@ -20,16 +20,28 @@ from gossipreg.daemon.journals_file import has_journals
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.settings import Settings
+from gossipreg.daemon.socket_client import Handler, Params
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.troubles import Troubles
 
 if TYPE_CHECKING:
+    from gossipreg.daemon.events.local_events import LocalEvents
     from gossipreg.daemon.journals.follower import JournalFollower
     from gossipreg.daemon.journals.runtime import JournalRuntime
     from gossipreg.wire.seal import Keyring
 
 KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 HOST_BYTES = 16
+EVENT_METHODS = (
+    "publish",
+    "events-groups",
+    "events-dead",
+    "events-retry",
+    "events-drop",
+    "events-forget",
+    "events-trace",
+)
+"""As `events/event_methods.py` has them, which is not loaded for their names."""
 
 
 class Orchestration:
@@ -37,7 +49,7 @@ class Orchestration:
         self, opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, *,
         follower: "Callable[[], JournalFollower] | None" = None,
     ) -> None:  # fmt: skip
-        """`follower` makes what stands on the journals, once they are loaded."""
+        """`follower` makes what stands on the journals instead of the events, once they are loaded."""
         self._opened = opened
         self._node = node
         self._pump = pump
@@ -48,6 +60,8 @@ class Orchestration:
         self._started = trio.Event()
         self.runtime: JournalRuntime | None = None
         """None until it is loaded."""
+        self.events: LocalEvents | None = None
+        """None until they are loaded."""
         self._host = host_of(opened.settings)
         if opened.data is not None:
             pump.order(lambda now: node.announce(KIND_JOURNAL_HOST, 0, self._announced(), now))
@@ -67,6 +81,8 @@ class Orchestration:
         self.runtime = await self._load()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.runtime.run, listeners)
+            if self.events is not None:
+                nursery.start_soon(self.events.run)
             self._started.set()
 
     async def _wait_until_needed(self, listeners: Sequence[socket.socket]) -> None:
@@ -82,11 +98,20 @@ class Orchestration:
 
     async def _load(self) -> "JournalRuntime":
         """Reading the modules from the disk takes some tens of ms, so that is in a thread."""
-        compose = await trio.to_thread.run_sync(_load_composing)
-        return compose(
+        compose, events = await trio.to_thread.run_sync(_load_modules)
+        follower: JournalFollower
+        if self._follower is not None:
+            follower = self._follower()
+        else:
+            source = self._opened.member.name
+            follower = self.events = events(self._node, self._pump, self._log, source=source)
+        runtime = compose(
             self._opened, self._node, self._pump, self._log, self._troubles, host=self._host,
-            follower=None if self._follower is None else self._follower(),
+            follower=follower,
         )  # fmt: skip
+        if self.events is not None:
+            self.events.begin(runtime)
+        return runtime
 
     async def wanted(self) -> "JournalRuntime":
         """The runtime, loaded if need be."""
@@ -94,6 +119,22 @@ class Orchestration:
         await self._started.wait()
         assert self.runtime is not None
         return self.runtime
+
+    async def wanted_events(self) -> "LocalEvents":
+        """The events, loaded if need be."""
+        if self.events is None or not self._started.is_set():
+            await self.wanted()
+        assert self.events is not None, "another follower is for tests alone"
+        return self.events
+
+    def method(self, name: str) -> Handler:
+        """A method about events (`events/event_methods.py`), which is loaded with them."""
+
+        async def call(params: Params) -> bytes:
+            events = await self.wanted_events()
+            return await events.call(name, params)
+
+        return call
 
     # -- what else happens to a sidecar ------------------------------------------------------------------------------
 
@@ -118,7 +159,9 @@ def _kernel_boot_id() -> str:
         return socket.gethostname()
 
 
-def _load_composing() -> "Callable[..., JournalRuntime]":
+def _load_modules() -> "tuple[Callable[..., JournalRuntime], Callable[..., LocalEvents]]":
+    from gossipreg.daemon.events.event_methods import METHODS  # what they need is loaded in this thread, too
+    from gossipreg.daemon.events.local_events import LocalEvents
     from gossipreg.daemon.journals.composing import compose_journals
 
-    return compose_journals
+    return compose_journals, partial(LocalEvents, methods=METHODS)

@@ -5,8 +5,8 @@ import trio
 from gossipreg.core.effects import Event
 from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.ending import Ending
-from gossipreg.daemon.events import in_words, log_event
 from gossipreg.daemon.keeping import Keeping
+from gossipreg.daemon.log_events import in_words, log_event
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.own_addresses import FollowAddresses
 from gossipreg.daemon.pump import Pump

@@ -20,7 +20,7 @@ from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.methods import Methods
-from gossipreg.daemon.orchestration import Orchestration
+from gossipreg.daemon.orchestration import EVENT_METHODS, Orchestration
 from gossipreg.daemon.own_addresses import FollowAddresses
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.reactions import Reactions
@@ -85,7 +85,9 @@ class Sidecar:
         self.reload = Reload(log, self._troubles, {**parts, **reread_parts(opened.gateways)})
         self._force_leave = ForceLeave(self.node, self.pump, log, self.services.audit)
         self.methods = self._methods()
-        self.local_api = LocalApi(self.methods, self.watches, self.state, self.pump.bug)
+        self.local_api = LocalApi(
+            self.methods, self.watches, self.state, self.pump.bug, self.orchestration.wanted_events
+        )
         self.reactions = Reactions(
             self.pump, self.local_api, self.services, self.addresses, self.keeping, self.ending, self._troubles, log,
             cluster=settings.cluster,
@@ -113,7 +115,11 @@ class Sidecar:
                 "clients": len(opened.local_socket.places),
                 **counts_of(opened.gateways),
             },
-            more={"config": config_method(opened, self.node, self._in_force), "unmet": self.state.unmet},
+            more={
+                "config": config_method(opened, self.node, self._in_force),
+                "unmet": self.state.unmet,
+                **{name: self.orchestration.method(name) for name in EVENT_METHODS},
+            },
             more_commands={
                 "reload": reload_method(self.reload, settings, self.services),
                 "force-leave": self._force_leave.method,

@@ -1,7 +1,12 @@
 """Events between services: the pure parts.
 
-Nothing in the sidecar uses them yet.
+`daemon/events/` runs them in a sidecar; `events.py` composes the rest.
 
+    events           all events of a sidecar: composes publishing, delivery and receiving
+    publishing       the publisher's side: until the leader answers
+    publish_queue    new events at the leader: gathered into entries, and answered
+    questions        what people ask and decide: groups, dead letters, traces
+    handled          the events that were handled here last
     patterns         which types of events a subscription means, and which subscriptions mean a type
     cloud_event      an event, CloudEvents 1.0, with the bounds of its attributes
     structured_form  an event as application/cloudevents+json

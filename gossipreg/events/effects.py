@@ -98,9 +98,9 @@ class AnnounceSubscription:
 
 @dataclass(frozen=True, slots=True)
 class CallAnswered:
-    """The answer to a question that was asked of another member; `code` as in EventsReply."""
+    """The answer to a question that was asked of a member; `code` and `result` as in EventsReply."""
 
-    ticket: int
+    number: int
     code: str
     result: bytes
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon import logs
-from gossipreg.daemon.events import in_words, log_event
+from gossipreg.daemon.log_events import in_words, log_event
 from gossipreg.daemon.logs import Field, Log, json_line, text_line, text_value
 from gossipreg.errors import BadConfig
 

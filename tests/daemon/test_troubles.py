@@ -6,7 +6,7 @@ import pytest
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon import troubles
-from gossipreg.daemon.events import in_words
+from gossipreg.daemon.log_events import in_words
 from gossipreg.daemon.troubles import Troubles
 
 

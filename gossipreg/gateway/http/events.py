@@ -26,7 +26,7 @@ STREAMS_MAX = 256
 class Stream:
     """One reader of a response without an end."""
 
-    def __init__(self, events: "Events", name: str | None) -> None:
+    def __init__(self, events: "ConsulEvents", name: str | None) -> None:
         self._events = events
         self.name = name
         self.write: Callable[[bytes], None] = lambda _data: None
@@ -39,7 +39,7 @@ class Stream:
         self._events.end(self)
 
 
-class Events:
+class ConsulEvents:
     def __init__(self, view: View) -> None:
         self.streams: dict[Stream, None] = {}
         self._followers: Followers[Stream] = Followers(view)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from gossipreg.gateway.http.ask import flag, one, pretty
-from gossipreg.gateway.http.events import Events, Stream
+from gossipreg.gateway.http.events import ConsulEvents, Stream
 from gossipreg.gateway.http.metrics import CONTENT_TYPE, metrics_text
 from gossipreg.model import CatalogInstance, Health
 from gossipreg.net.http_message import HttpError, Request, Response, bad_request, json_response
@@ -15,7 +15,7 @@ TARGETS_LIMIT = 64
 
 
 class Monitoring:
-    def __init__(self, sidecar: SidecarApi, events: Events, gauges: Callable[[], Mapping[str, float]]) -> None:
+    def __init__(self, sidecar: SidecarApi, events: ConsulEvents, gauges: Callable[[], Mapping[str, float]]) -> None:
         """`gauges` gives the gateway's own metrics, by name."""
         self._sidecar = sidecar
         self._view = sidecar.view

@@ -13,7 +13,7 @@ import trio
 
 from gossipreg.gateway.http.api import Api
 from gossipreg.gateway.http.doors import Door, Doors
-from gossipreg.gateway.http.events import Events
+from gossipreg.gateway.http.events import ConsulEvents
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.ports import HttpListener
@@ -32,7 +32,7 @@ class HttpRun:
         self._sidecar = sidecar
         self._guard = guard
         self._doors = doors
-        self._events = Events(sidecar.view)
+        self._events = ConsulEvents(sidecar.view)
         self.server = Server(listeners, self._check, counts=counts, bug=sidecar.bug)
         self.api = Api(
             sidecar, Monitoring(sidecar, self._events, self._gauges), send=self.server.answer,

@@ -1,8 +1,9 @@
-"""The row `events`: other programs for events, in turn."""
+"""The row `events`: gossipreg and other programs for events, in turn."""
 
 from collections.abc import Sequence
 
 from scripts.benchmarks.events import nats_peer, redis_peer
+from scripts.benchmarks.events.gossipreg_peer import GossipregPeer
 from scripts.benchmarks.events.nats_peer import NatsPeer
 from scripts.benchmarks.events.peer import EventsPeer, Load, Pace
 from scripts.benchmarks.events.records import Throughput
@@ -14,12 +15,14 @@ PUBLISHERS = Load().publishers
 
 
 def events(run: Run) -> list[Figures]:
-    """Redis Streams (Debian's) and NATS JetStream (PyPI's), fetched into .venv on first use: events a second, as 64
-    publishers in 4 processes (--processes) get them acknowledged, each waiting for its own, 1 KiB, and one group
+    """gossipreg, Redis Streams (Debian's) and NATS JetStream (PyPI's, fetched into .venv at first): events a second,
+    as 64 publishers in 4 processes (--processes) get them acknowledged, each waiting for its own, 1 KiB, and one group
     handles them; a repetition is 10 s after 2 s of warm-up. `events-latency`, from publishing one event until it is
     handled, of 500 at 20 a second in a repetition. Each line ends with what the program counts as durable; `least` is
     the worst repetition, `again` counts deliveries of an event that had been handled."""
-    return measured(run, [RedisPeer(run.stop), NatsPeer(run.stop)], Load(processes=run.processes), Pace())
+    return measured(
+        run, [GossipregPeer(run.stop), RedisPeer(run.stop), NatsPeer(run.stop)], Load(processes=run.processes), Pace()
+    )
 
 
 def measured(run: Run, peers: Sequence[EventsPeer], load: Load, pace: Pace) -> list[Figures]:

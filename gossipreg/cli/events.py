@@ -1,0 +1,219 @@
+"""`gossipreg events`: publish, subscribe, and look after what waits."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from gossipreg.cli.events_publish import publish
+from gossipreg.cli.events_subscribe import subscribe, tail
+from gossipreg.cli.exit_codes import REFUSED
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import print_json, print_line, print_table, printable, say, short_duration
+
+PAGE = 1000
+ANSWER_S = 15.0
+"""The sidecar asks all members that lead journals, and waits some seconds for them."""
+
+
+@click.group(
+    epilog="""\b
+    Example: two programs of one group share the events, and each event is handled by one of them.
+      gossipreg events subscribe 'order.*' --group mail --exec ./send-mail &
+      gossipreg events publish order.created '{"id": 7}'
+      gossipreg events groups
+    """
+)
+@client_options
+def events() -> None:
+    """Publish events to other services, and see that they are handled."""
+
+
+events.add_command(publish)
+events.add_command(subscribe)
+events.add_command(tail)
+
+
+@events.command(
+    epilog="""\b
+    Example:
+      gossipreg events groups
+      gossipreg events groups --forget old-mail
+    """
+)
+@click.option("--forget", metavar="GROUP", help="Forget this group, with all events that wait for it.")
+@client_options
+@pass_chosen
+def groups(chosen: Chosen, forget: str | None) -> int:
+    """List the groups that events are kept for, and how far behind each one is, over all journals.
+
+    PENDING are events that it has not acknowledged, OLDEST is the age of the first of them, DEAD its dead letters.
+    """
+    with chosen.client(ANSWER_S) as client:
+        if forget is not None:
+            return _report(chosen, client.call("events-forget", group=forget), "journals have forgotten the group")
+        found = client.call("events-groups")
+    if chosen.json:
+        print_json(found)
+    else:
+        print_table(
+            ("GROUP", "PENDING", "OLDEST", "UNANSWERED", "DEAD", "INSTANCES", "JOURNALS", "PATTERNS"),
+            (
+                (
+                    one["group"], one["pending"], "-" if one["oldest_s"] is None else short_duration(one["oldest_s"]),
+                    one["unanswered"], one["dead"], one["instances"], len(one["journals"]), " ".join(one["patterns"]),
+                )
+                for one in found["groups"]
+            ),
+        )  # fmt: skip
+    return _warn(found)
+
+
+@events.command(
+    epilog="""\b
+    Example:
+      gossipreg events dead --group mail
+    """
+)
+@click.option("--group", metavar="GROUP", help="Of this group alone.")
+@client_options
+@pass_chosen
+def dead(chosen: Chosen, group: str | None) -> int:
+    """List dead letters: events that a group rejected, or failed to handle too often."""
+    letters: list[dict[str, Any]] = []
+    params: dict[str, Any] = {} if group is None else {"group": group}
+    with chosen.client(ANSWER_S) as client:
+        while True:
+            found = client.call("events-dead", limit=PAGE, **params)
+            letters += found["letters"]
+            if len(found["letters"]) < PAGE:
+                break
+            last = letters[-1]
+            params["after"] = [last["journal"], last["group"], last["index"]]
+    if chosen.json:
+        print_json({"letters": letters, "unanswered": found["unanswered"]})
+    else:
+        print_table(
+            ("GROUP", "TYPE", "ID", "KEY", "AGE", "ATTEMPTS", "JOURNAL", "INDEX", "WHY"),
+            (
+                (
+                    one["group"], one["type"], one["id"], one["key"], short_duration(one["age_s"]), one["attempts"],
+                    one["journal"], one["index"], one["reason"] + (" (holds its key)" if one["holds"] else ""),
+                )
+                for one in letters
+            ),
+        )  # fmt: skip
+    return _warn(found)
+
+
+@events.command(
+    epilog="""\b
+    Example:
+      gossipreg events trace 5f0c2a
+    """
+)
+@click.argument("correlation")
+@client_options
+@pass_chosen
+def trace(chosen: Chosen, correlation: str) -> int:
+    """Show what followed from an event: everything that was handled with its CORRELATION id, as a tree.
+
+    Each sidecar remembers the last 10,000 events that were handled beside it, until it ends.
+    """
+    with chosen.client(ANSWER_S) as client:
+        found = client.call("events-trace", correlation=correlation)
+    if chosen.json:
+        print_json(found)
+    else:
+        for depth, one in _tree(found["handled"]):
+            took = f"{one['seconds'] * 1000:.1f}ms"
+            print_line(
+                f"{'  ' * depth}{printable(one['type'])} {printable(one['id'])} {printable(one['group'])}@"
+                f"{printable(one['member'])} {one['result']} attempt={one['attempt']} {took}"
+            )
+        if found["left_out"]:
+            say(f"{found['left_out']} more had no room in the answer")
+    return _warn(found) or (0 if found["handled"] else 1)
+
+
+def _tree(handled: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(depth, what was handled): each behind the event that caused it."""
+    below: dict[str, list[dict[str, Any]]] = {}
+    ids = {one["id"] for one in handled}
+    for one in handled:
+        below.setdefault(one["causation"] if one["causation"] in ids - {one["id"]} else "", []).append(one)
+    shown: set[str] = set()
+    waiting = [(0, one) for one in reversed(below.get("", []))]
+    while waiting:
+        depth, one = waiting.pop()
+        yield depth, one
+        if one["id"] not in shown:
+            shown.add(one["id"])
+            waiting += [(depth + 1, caused) for caused in reversed(below.get(one["id"], []))]
+
+
+def _letter_options(command: Any) -> Any:
+    for option in (
+        click.option("--index", metavar="N", type=click.IntRange(0), help="This event alone; needs --journal."),
+        click.option("--journal", metavar="ID", help="In this journal alone."),
+        click.option("--group", metavar="GROUP", required=True, help="The group whose dead letters are meant."),
+    ):
+        command = option(command)
+    return command
+
+
+@events.command(
+    epilog="""\b
+    Example:
+      gossipreg events retry --group mail
+    """
+)
+@_letter_options
+@client_options
+@pass_chosen
+def retry(chosen: Chosen, group: str, journal: str | None, index: int | None) -> int:
+    """Deliver dead letters once more, from their first attempt on."""
+    with chosen.client(ANSWER_S) as client:
+        return _report(
+            chosen, client.call("events-retry", **_meant(group, journal, index)), "dead letters go out again"
+        )
+
+
+@events.command(
+    epilog="""\b
+    Example:
+      gossipreg events drop --group mail --journal 5f2c... --index 4096
+    """
+)
+@_letter_options
+@client_options
+@pass_chosen
+def drop(chosen: Chosen, group: str, journal: str | None, index: int | None) -> int:
+    """Throw dead letters away."""
+    with chosen.client(ANSWER_S) as client:
+        return _report(chosen, client.call("events-drop", **_meant(group, journal, index)), "dead letters are gone")
+
+
+def _meant(group: str, journal: str | None, index: int | None) -> dict[str, Any]:
+    if index is not None and journal is None:
+        raise click.UsageError("--index needs --journal: the index names an event in its journal.")
+    given = {"group": group, "journal": journal, "index": index}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _report(chosen: Chosen, result: dict[str, Any], what: str) -> int:
+    if chosen.json:
+        print_json(result)
+    else:
+        print_line(f"{result['count']} {what}")
+    return _warn(result)
+
+
+def _warn(result: dict[str, Any]) -> int:
+    """The exit code: 4 where a member that leads journals did not answer, and so a part is missing."""
+    missing = result["unanswered"]
+    if not missing:
+        return 0
+    named = ", ".join(map(printable, missing))
+    say(f"Error: {named} did not answer: the journals that they lead are missing here; ask again in a moment")
+    return REFUSED

@@ -1,0 +1,70 @@
+"""`gossipreg events publish TYPE [DATA|-]`."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen
+from gossipreg.cli.output import print_json, print_line, say
+from gossipreg.cli.units import Duration
+
+ANSWER_S = 5.0
+"""The wait for an answer beyond the timeout."""
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg events publish order.created '{"id": 7}' --key customer-12
+      ./report | gossipreg events publish report.ready - --content-type text/csv
+    """
+)
+@click.argument("type")
+@click.argument("data", required=False)
+@click.option("--key", metavar="K", help="Events with one key are handled in their order.")
+@click.option("--id", metavar="ID", help="Its id: the same event, sent again within 10 minutes, counts once (drawn).")
+@click.option("--source", metavar="URI", help="Who publishes it (the sidecar's name).")
+@click.option("--subject", metavar="TEXT", help="What it is about.")
+@click.option("--content-type", metavar="TYPE", help="Of the data (JSON where it is JSON, else text).")
+@click.option("--extension", "extensions", metavar="K=V", multiple=True, callback=pairs, help="More; repeatable.")
+@click.option("--keep", metavar="DURATION", type=Duration(366 * 86400.0), help="Keep it so long, for new groups.")
+@click.option(
+    "--timeout", metavar="DURATION", type=Duration(3600.0), default="10s", help="Wait for disks at most this (10s)."
+)
+@client_options
+@pass_chosen
+def publish(
+    chosen: Chosen, /, type: str, data: str | None, content_type: str | None, timeout: float, **given: Any
+) -> None:  # fmt: skip
+    """Publish an event of TYPE with DATA (- reads it from stdin), and print its id once it is durable.
+
+    Exit code 4 with `outcome_unknown` means that no answer came in time: publish it again with the same --id.
+    """
+    params = {name: value for name, value in given.items() if value not in (None, {})}
+    if data is not None:
+        raw = sys.stdin.buffer.read() if data == "-" else data.encode(errors="surrogateescape")
+        params |= {"data": raw, "datacontenttype": content_type or _kind_of(raw)}
+    with chosen.client(timeout + ANSWER_S) as client:
+        result = client.call("publish", type=type, timeout=timeout, **params)
+    if chosen.json:
+        print_json(result)
+        return
+    print_line(result["id"])
+    if not result["groups"] and not result["duplicate"]:
+        say("Warning: no group subscribes to it, so nobody gets it")
+
+
+def _kind_of(data: bytes) -> str:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        pass
+    else:
+        return "application/json"
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    return "text/plain"

@@ -1,0 +1,191 @@
+"""`gossipreg events subscribe PATTERN --group G [--exec CMD]` and `gossipreg events tail PATTERN`.
+
+One JSON line an event, acknowledged once it is written. With --exec the event goes to a command instead: its data on
+stdin, its attributes in the environment, and it is acknowledged when the command ends with 0.
+"""
+
+import json
+import os
+import subprocess
+import time
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import flush, print_line, printable, say
+from gossipreg.cli.units import Duration
+from gossipreg.errors import Busy, TooLarge, Unreachable
+from gossipreg.retry import Retry
+
+if TYPE_CHECKING:
+    from gossipreg.client.event_stream import EventStream
+
+RETRIED = (Unreachable, Busy, TooLarge)
+"""The sidecar ended, has no place for us now, or cut us off because we read too slowly."""
+RETRY = Retry(0.05, 5.0, growth=1.6)
+RENEWALS = 3
+"""In one ack timeout, while a command runs."""
+ACK_TIMEOUT_S = 30.0
+REASON_BYTES = 200
+"""Of what a command wrote last, for the dead letter."""
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg events subscribe 'order.*' --group audit >> orders.jsonl
+      gossipreg events subscribe order.created --group mail --exec ./send-mail
+    """
+)
+@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@click.option("--group", metavar="G", required=True, help="Each event goes to one subscriber of the group.")
+@click.option("--exec", "command", metavar="CMD", help="Run this for each event; 0 acknowledges it.")
+@click.option("--on-dead", type=click.Choice(("go_on", "hold")), help="Does a dead letter hold its key? (go_on)")
+@click.option("--max-attempts", metavar="N", type=click.IntRange(1, 10_000), help="Before a dead letter (10).")
+@click.option("--count", metavar="N", type=click.IntRange(1), help="End after so many events.")
+@click.option("--timeout", metavar="DURATION", type=Duration(), help="End with 1 if no event comes for so long.")
+@client_options
+@pass_chosen
+def subscribe(
+    chosen: Chosen, /, patterns: tuple[str, ...], command: str | None, count: int | None, timeout: float | None,
+    **given: Any,
+) -> int:  # fmt: skip
+    """Print the events whose type a PATTERN means, one JSON line each, and acknowledge each when it is written.
+
+    In a pattern, * is one word of a type, and > at the end is the rest: order.*, order.>
+    """
+    params = {name: value for name, value in given.items() if value is not None}
+    params |= {"pattern": list(patterns), "ack_timeout": ACK_TIMEOUT_S, "window": 1 if command else 64}
+    return _follow(chosen, params, command, count, timeout)
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg events tail 'order.>'
+    """
+)
+@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@click.option("--count", metavar="N", type=click.IntRange(1), help="End after so many events.")
+@click.option("--timeout", metavar="DURATION", type=Duration(), help="End with 1 if no event comes for so long.")
+@client_options
+@pass_chosen
+def tail(chosen: Chosen, patterns: tuple[str, ...], count: int | None, timeout: float | None) -> int:
+    """Show events from now on, as they are published, without being one of those that handle them. Best effort."""
+    return _follow(chosen, {"pattern": list(patterns), "broadcast": True}, None, count, timeout)
+
+
+def _follow(
+    chosen: Chosen, params: dict[str, Any], command: str | None, count: int | None, timeout_s: float | None
+) -> int:
+    left = count
+    stream = chosen.client().subscribe(**params)
+    wait_s = RETRY.first_s
+    while True:
+        try:
+            with stream:
+                while left is None or left > 0:
+                    found = stream.next(timeout_s)
+                    if found is None:
+                        return 1
+                    what, given = found
+                    if what == "event":
+                        _take(stream, given, command)
+                        left = None if left is None else left - 1
+                    wait_s = RETRY.first_s
+                _settle_last(stream)
+                return 0
+        except RETRIED as error:
+            say(f"{printable(error)}; the subscription goes on as soon as a sidecar answers")
+        stream, wait_s = _again(chosen, params, wait_s)
+
+
+def _again(chosen: Chosen, params: dict[str, Any], wait_s: float) -> tuple["EventStream", float]:
+    while True:
+        time.sleep(wait_s)
+        wait_s = RETRY.after(wait_s)
+        try:
+            return chosen.client().subscribe(**params), wait_s
+        except RETRIED:
+            continue
+
+
+def _settle_last(stream: "EventStream") -> None:
+    """Wait until the sidecar has read what was said: it answers in order."""
+    stream.tell("renew", delivery=[])
+    stream.next(1.0)
+
+
+def _take(stream: "EventStream", given: dict[str, Any], command: str | None) -> None:
+    if command is not None:
+        _run(stream, given, command)
+        return
+    print_line(json.dumps(_document(given)))
+    flush()
+    if given["delivery"]:
+        stream.tell("ack", delivery=given["delivery"])
+
+
+def _document(given: dict[str, Any]) -> dict[str, Any]:
+    """The event as one JSON object: CloudEvents' form, with what the sidecar says of the delivery."""
+    event = given["event"]
+    found: dict[str, Any] = {"specversion": "1.0"}
+    found |= {
+        name: event[name] for name in ("id", "source", "type", "subject", "time", "datacontenttype") if event[name]
+    }
+    found |= event["extensions"]
+    data = event["data"]
+    if data is not None:
+        found |= _data(data, event["datacontenttype"])
+    return found | {"gossipreg": {name: given[name] for name in ("group", "attempt", "journal", "index")}}
+
+
+def _data(data: bytes, kind: str) -> dict[str, Any]:
+    kind = kind.partition(";")[0].strip().lower()
+    try:
+        if kind in ("", "application/json", "text/json") or kind.endswith("+json"):
+            return {"data": json.loads(data)}
+        if kind.startswith("text/"):
+            return {"data": data.decode()}
+    except (ValueError, RecursionError):
+        pass  # it is not what it says that it is
+    return {"data_base64": b64encode(data).decode()}
+
+
+def _run(stream: "EventStream", given: dict[str, Any], command: str) -> None:
+    """Run the command with this event, and say how it ended."""
+    event, delivery = given["event"], given["delivery"]
+    environment = {
+        "EVENT_ID": event["id"], "EVENT_SOURCE": event["source"], "EVENT_TYPE": event["type"],
+        "EVENT_SUBJECT": event["subject"], "EVENT_TIME": event["time"], "EVENT_CONTENT_TYPE": event["datacontenttype"],
+        "EVENT_KEY": event["extensions"].get("partitionkey", ""), "EVENT_GROUP": given["group"],
+        "EVENT_ATTEMPT": str(given["attempt"]), "EVENT_JOURNAL": given["journal"], "EVENT_INDEX": str(given["index"]),
+    }  # fmt: skip
+    environment = {name: value.replace("\0", "") for name, value in environment.items()}
+    process = subprocess.Popen(
+        command, shell=True, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}
+    )
+    try:
+        data: bytes | None = event["data"] or b""
+        while True:
+            try:
+                _, errors = process.communicate(data, timeout=ACK_TIMEOUT_S / RENEWALS)
+                break
+            except subprocess.TimeoutExpired:
+                data = None
+                stream.tell("renew", delivery=delivery)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if process.returncode == 0:
+        stream.tell("ack", delivery=delivery)
+        return
+    said = errors[-REASON_BYTES:].decode(errors="replace").strip().replace("\n", " ")
+    reason = (
+        f"{command} ended with {process.returncode}: {said}" if said else f"{command} ended with {process.returncode}"
+    )
+    say(printable(reason))
+    stream.tell("retry", delivery=delivery, reason=reason)

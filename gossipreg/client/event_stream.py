@@ -1,0 +1,63 @@
+"""One subscription on one connection: the events that come, and what is said of them.
+
+Owns: the connection, and which of its answers are errors. Never knows: handlers, threads, or what an event means;
+`gossipreg events subscribe` and the subscriptions of `Registry` stand on it.
+
+Acknowledgements are not waited for: they go out, and the answer to one is read with the events that follow.
+"""
+
+from time import monotonic
+from typing import Any, Self
+
+from gossipreg.client.stream import SidecarStream, answered_error
+from gossipreg.errors import Unreachable
+
+
+class EventStream:
+    """Made by `Client.subscribe`. For one reader; what is said may come from other threads, one at a time."""
+
+    def __init__(self, stream: SidecarStream, deadline: float | None, params: dict[str, Any]) -> None:
+        self._stream = stream
+        asked = stream.tell("subscribe", params, deadline)
+        while True:
+            match stream.receive(deadline):
+                case None:
+                    raise Unreachable(f"the sidecar on {stream.path} did not answer subscribe in time")
+                case ("reply", id, (code, text), _) if id in (asked, None):
+                    raise answered_error(code, text)
+                case ("reply", id, None, {"subscription": int(number)}) if id == asked:
+                    self.subscription = number
+                    return
+
+    def next(self, timeout_s: float | None) -> tuple[str, dict[str, Any]] | None:
+        """The next notification, ("event" or "dropped", what the sidecar says of it); None if none comes in time.
+        Raises Unreachable when the connection ends, RequestError where something that was said was refused."""
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        while (message := self._stream.receive(deadline)) is not None:
+            match message:
+                case ("notification", "event" | "dropped" as what, dict(params)):
+                    return what, params
+                case ("reply", _, (code, text), _):
+                    raise answered_error(code, text)
+        return None
+
+    def tell(self, method: str, **params: Any) -> None:
+        """ack, reject, retry or renew, without a wait for the answer. Raises Unreachable."""
+        self._stream.tell(method, params, None)
+
+    def fileno(self) -> int:
+        """The descriptor, for `select`: it is readable when something may have come."""
+        return self._stream.fileno()
+
+    def end(self) -> None:
+        """End the connection, so that another thread that waits on it sees the end."""
+        self._stream.end()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()

@@ -1,0 +1,8 @@
+"""Events for the programs beside this sidecar: the pure parts of `gossipreg/events/` over its journals and its local
+socket. Loaded when something here publishes or subscribes, or when a journal is here.
+
+    event_params    the parameters of the methods, checked
+    event_shapes    an event as clients get it
+    event_client    the subscriptions of one connection, and what it has not acknowledged
+    local_events    composes the events with the journals of the sidecar
+"""

@@ -1,0 +1,178 @@
+"""The subscriptions of one connection to the local socket, and the events that it was given and has not settled.
+
+Owns: which deliveries this client may answer, and how much it is given before it does: an event that waits for its turn
+here is within the subscription's window. Never knows: other clients, or where an event comes from.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gossipreg.daemon import params as check
+from gossipreg.daemon.events import event_params as read
+from gossipreg.daemon.events.event_shapes import handed_shape
+from gossipreg.daemon.json_form import JsonForm
+from gossipreg.daemon.params import Check, take_untrusted
+from gossipreg.daemon.socket_client import Params, pack
+from gossipreg.daemon.watches import WatchReader
+from gossipreg.errors import Busy, NotFound
+from gossipreg.events.effects import HandleEvent
+from gossipreg.events.messages import DeliveryResult
+
+if TYPE_CHECKING:
+    from gossipreg.daemon.events.local_events import LocalEvents
+
+MAX_SUBSCRIPTIONS = 256
+"""Of one connection."""
+REMEMBERED = 10_000
+"""Deliveries that a client has settled."""
+GIVEN_BYTES = 2 * 1024 * 1024
+"""Of events that one client was given and has not settled, unless a single one is larger: less than what may wait to
+be written to it."""
+
+
+class EventClient:
+    def __init__(self, events: "LocalEvents", reader: WatchReader) -> None:
+        self._events = events
+        self._reader = reader
+        self._as_json = isinstance(reader.form, JsonForm)
+        self._subscriptions: set[int] = set()
+        self._given: dict[int, HandleEvent] = {}
+        """By delivery: those that the client has and has not settled."""
+        self._given_bytes = 0
+        self._waiting: deque[HandleEvent] = deque()
+        self._settled: dict[int, None] = {}
+        """Deliveries that this client had: to settle one again is harmless."""
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._subscriptions)
+
+    # -- from the client ---------------------------------------------------------------------------------------------
+
+    def call(self, method: str, params: Params) -> bytes:
+        """One of the methods below but `subscribe`."""
+        return _METHODS[method](self, params)
+
+    def subscribe(self, params: Params) -> bytes:
+        """{pattern, group | broadcast, window, on_dead, max_attempts, ack_timeout} -> {subscription}"""
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise Busy(f"this connection has {MAX_SUBSCRIPTIONS} subscriptions: end some, or open another connection")
+        asked = read.subscription_untrusted(params, self._events.tuning)
+        number = self._events.subscribe(self, asked)
+        self._subscriptions.add(number)
+        return pack({"subscription": number})
+
+    def unsubscribe(self, params: Params) -> bytes:
+        number = take_untrusted("unsubscribe", params, {"subscription": check.Whole(1, 1 << 62)}, "subscription")[
+            "subscription"
+        ]
+        if number not in self._subscriptions:
+            raise NotFound(f"this connection has no subscription {number}")
+        self._subscriptions.discard(number)
+        self._forget(number)
+        self._events.unsubscribe(number, hung_up=False)
+        return pack({})
+
+    def ack(self, params: Params) -> bytes:
+        """{delivery: number or list}: handled. -> {known}: how many of them waited for it"""
+        numbers = take_untrusted("ack", params, {"delivery": read.deliveries}, "delivery")["delivery"]
+        return self._settle(numbers, DeliveryResult.ACKED)
+
+    def reject(self, params: Params) -> bytes:
+        """{delivery, reason}: never again; it becomes a dead letter."""
+        given = take_untrusted("reject", params, {"delivery": read.delivery, "reason": read.reason}, "delivery")
+        return self._settle([given["delivery"]], DeliveryResult.REJECTED, given.get("reason", "rejected"))
+
+    def retry(self, params: Params) -> bytes:
+        """{delivery, after, reason}: once more, after so many seconds."""
+        allowed: dict[str, Check] = {"delivery": read.delivery, "after": read.after_s, "reason": read.reason}
+        given = take_untrusted("retry", params, allowed, "delivery")
+        reason, after_s = given.get("reason", "asked again"), given.get("after", 0.0)
+        return self._settle([given["delivery"]], DeliveryResult.FAILED, reason, after_s)
+
+    def renew(self, params: Params) -> bytes:
+        """{delivery}: the handler runs; its time begins anew. -> {known}: false if it is not waited for any more"""
+        numbers = take_untrusted("renew", params, {"delivery": read.deliveries}, "delivery")["delivery"]
+        known = [number for number in numbers if self._was_given(number)]
+        renewed = sum(self._events.renew(self._given[number].subscription, number) for number in known)
+        self._events.flush()
+        return pack({"known": renewed})
+
+    def _settle(self, numbers: list[int], result: DeliveryResult, reason: str = "", after_s: float = 0.0) -> bytes:
+        for number in numbers:
+            self._was_given(number)  # before anything changes
+        known = 0
+        for number in numbers:
+            handed = self._given.pop(number, None)
+            if handed is not None:
+                self._note_settled(handed)
+                known += self._events.done(handed.subscription, number, result, reason, after_s)
+        self._events.flush()
+        self._give()
+        return pack({"known": known})
+
+    def _was_given(self, number: int) -> bool:
+        """Whether this client has this event. False: it had it, and settled it, or its time was over, which changes
+        nothing. Raises NotFound if it was never given it."""
+        if number in self._given:
+            return True
+        if number not in self._settled:
+            raise NotFound(f"this connection was not given delivery {number}: settle it where it came")
+        return False
+
+    def _note_settled(self, handed: HandleEvent) -> None:
+        self._given_bytes -= len(handed.event)
+        self._settled[handed.number] = None
+        if len(self._settled) > REMEMBERED:
+            del self._settled[next(iter(self._settled))]
+
+    # -- from the sidecar --------------------------------------------------------------------------------------------
+
+    def handle(self, handed: HandleEvent) -> None:
+        self._waiting.append(handed)
+        self._give()
+
+    def drop(self, number: int) -> None:
+        """Nobody waits for this delivery any more: its time is over."""
+        handed = self._given.pop(number, None)
+        if handed is None:
+            self._waiting = deque(handed for handed in self._waiting if handed.number != number)
+            return
+        self._note_settled(handed)
+        form = self._reader.form
+        shape = {"subscription": handed.subscription, "delivery": number}
+        self._reader.push(*form.notification("dropped", form.body(shape)))
+        self._give()
+
+    def _give(self) -> None:
+        """Write what the client may have now."""
+        while self._waiting and (not self._given or self._given_bytes < GIVEN_BYTES):
+            handed = self._waiting.popleft()
+            if handed.number:
+                self._given[handed.number] = handed
+                self._given_bytes += len(handed.event)
+            form = self._reader.form
+            shape: dict[str, Any] = handed_shape(handed, handed.subscription, as_json=self._as_json)
+            self._reader.push(*form.notification("event", form.body(shape)))
+            if not handed.number:
+                self._events.done(handed.subscription, 0, DeliveryResult.ACKED)
+
+    def _forget(self, subscription: int) -> None:
+        for number in [number for number, handed in self._given.items() if handed.subscription == subscription]:
+            self._note_settled(self._given.pop(number))
+        self._waiting = deque(handed for handed in self._waiting if handed.subscription != subscription)
+
+    def end(self) -> None:
+        """The client is gone."""
+        for number in self._subscriptions:
+            self._events.unsubscribe(number, hung_up=True)
+        self._subscriptions.clear()
+        self._given.clear()
+        self._waiting.clear()
+
+
+_METHODS: dict[str, Callable[[EventClient, Params], bytes]] = {
+    "unsubscribe": EventClient.unsubscribe, "ack": EventClient.ack, "reject": EventClient.reject,
+    "retry": EventClient.retry, "renew": EventClient.renew,
+}  # fmt: skip

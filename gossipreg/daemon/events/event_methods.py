@@ -1,0 +1,134 @@
+"""The methods of the local socket about events that belong to no connection: publish, and what people ask and decide.
+
+A question goes to every member that leads a journal, and its answer names those that did not answer: what they lead is
+missing from it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gossipreg.daemon import params as check
+from gossipreg.daemon.events import event_params as read
+from gossipreg.daemon.events.local_events import EventMethod, LocalEvents, MemberAnswer
+from gossipreg.daemon.params import Check, take_untrusted
+from gossipreg.daemon.socket_client import Params, pack
+from gossipreg.errors import BadParams, Unavailable
+
+MAX_LIMIT = 2_000
+LIMIT_DEFAULT = 100
+_LETTER: dict[str, Check] = {
+    "group": read.group_name, "journal": check.word, "index": check.Whole(0, 1 << 62),
+}  # fmt: skip
+
+
+async def publish(events: LocalEvents, params: Params) -> bytes:
+    """See `event_params.publish_untrusted`. Answered when the event is durable."""
+    asked = read.publish_untrusted(params, events.tuning, source=events.source)
+    settled = await events.publish(asked)
+    return pack({
+        "id": asked.event.id, "source": asked.event.source, "copies": settled.copies, "takeover": settled.takeover,
+        "duplicate": settled.duplicate, "groups": settled.groups, "journal": settled.journal.hex(),
+        "index": settled.index,
+    })  # fmt: skip
+
+
+async def groups(events: LocalEvents, params: Params) -> bytes:
+    """{} -> {groups, left_out, unanswered}: each group once, with what waits for it in all journals."""
+    take_untrusted("events-groups", params, {})
+    answers = await events.ask_all("groups", {})
+    merged: dict[str, dict[str, Any]] = {}
+    left_out = 0
+    for answer in _results(answers):
+        left_out += answer["left_out"]
+        for one in answer["groups"]:
+            group = merged.setdefault(one["group"], _empty_group(events, one["group"]))
+            _add(group, one)
+    shown = sorted(merged.values(), key=lambda group: str(group["group"]))
+    return pack({"groups": shown, "left_out": left_out, "unanswered": _unanswered(answers)})
+
+
+def _empty_group(events: LocalEvents, name: str) -> dict[str, Any]:
+    return {
+        "group": name, "pending": 0, "bytes": 0, "oldest_s": None, "unanswered": 0, "dead": 0, "patterns": [],
+        "instances": events.instances_of(name), "journals": [],
+    }  # fmt: skip
+
+
+def _add(group: dict[str, Any], one: dict[str, Any]) -> None:
+    for name in ("pending", "bytes", "unanswered", "dead"):
+        group[name] += one[name]
+    ages = [age for age in (group["oldest_s"], one["oldest_s"]) if age is not None]
+    group["oldest_s"] = max(ages, default=None)
+    group["patterns"] = sorted({*group["patterns"], *one["patterns"]})
+    group["journals"].append({name: one[name] for name in ("journal", "pending", "bytes", "oldest_s", "dead")})
+
+
+async def dead(events: LocalEvents, params: Params) -> bytes:
+    """{group, limit, after: [journal, group, index]} -> {letters, unanswered}, in that order"""
+    allowed: dict[str, Check] = {"group": read.group_name, "limit": check.Whole(1, MAX_LIMIT), "after": _after}
+    given = take_untrusted("events-dead", params, allowed)
+    limit = given.setdefault("limit", LIMIT_DEFAULT)
+    answers = await events.ask_all("dead", given)
+    letters = [letter for answer in _results(answers) for letter in answer]
+    letters.sort(key=lambda letter: (letter["journal"], letter["group"], letter["index"]))
+    return pack({"letters": letters[:limit], "unanswered": _unanswered(answers)})
+
+
+def _after(name: str, value: Any) -> list[Any]:
+    if type(value) is not list or [type(one) for one in value] != [str, str, int]:
+        raise BadParams(f"{name} is {value!r}: give the journal, the group and the index of the last dead letter shown")
+    return value
+
+
+async def trace(events: LocalEvents, params: Params) -> bytes:
+    """{correlation} -> {handled, left_out, unanswered}: what was handled of it, by which member and group"""
+    given = take_untrusted("events-trace", params, {"correlation": check.text}, "correlation")
+    answers = await events.ask_all("trace", given, handlers=True)
+    handled = [
+        {"member": answer.name, **one} for answer in answers if not answer.code for one in answer.result["handled"]
+    ]
+    left_out = sum(answer.result["left_out"] for answer in answers if not answer.code)
+    handled.sort(key=lambda one: -one["ago_s"])
+    return pack({"handled": handled, "left_out": left_out, "unanswered": _unanswered(answers)})
+
+
+async def retry(events: LocalEvents, params: Params) -> bytes:
+    """{group, journal, index} -> {count, unanswered}: deliver dead letters once more"""
+    return await _decide(events, "retry", take_untrusted("events-retry", params, _LETTER, "group"))
+
+
+async def drop(events: LocalEvents, params: Params) -> bytes:
+    """{group, journal, index} -> {count, unanswered}: throw dead letters away"""
+    return await _decide(events, "drop", take_untrusted("events-drop", params, _LETTER, "group"))
+
+
+async def forget(events: LocalEvents, params: Params) -> bytes:
+    """{group} -> {count, unanswered}: forget a group, with all that waits for it"""
+    return await _decide(
+        events, "forget", take_untrusted("events-forget", params, {"group": _LETTER["group"]}, "group")
+    )
+
+
+async def _decide(events: LocalEvents, method: str, given: Params) -> bytes:
+    answers = await events.ask_all(method, given)
+    count = sum(answer["count"] for answer in _results(answers))
+    return pack({"count": count, "unanswered": _unanswered(answers)})
+
+
+def _results(answers: Iterable[MemberAnswer]) -> list[Any]:
+    """What those said that answered. Raises Unavailable where one refused."""
+    for answer in answers:
+        if answer.code and answer.code != Unavailable.code:
+            raise Unavailable(f"{answer.name} refused: {answer.result}")
+    return [answer.result for answer in answers if not answer.code]
+
+
+def _unanswered(answers: Iterable[MemberAnswer]) -> list[str]:
+    """Members that lead journals and did not answer: what they lead is missing."""
+    return sorted(answer.name for answer in answers if answer.code)
+
+
+METHODS: dict[str, EventMethod] = {
+    "publish": publish, "events-groups": groups, "events-dead": dead, "events-retry": retry, "events-drop": drop,
+    "events-forget": forget, "events-trace": trace,
+}  # fmt: skip

@@ -1,0 +1,382 @@
+"""The events of this sidecar, over its journals, its streams and its local clients.
+
+Owns: which client has which subscription, and who waits for the answer of a publish. Never knows: how events are kept,
+delivered or tried again; `gossipreg/events/` does. It follows the journals (`JournalFollower`), and each of its effects
+is carried out in their order, behind those that are being carried out.
+"""
+
+import os
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+from msgpack import packb, unpackb
+
+from gossipreg.core.event_membership import EventRegistry
+from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
+from gossipreg.daemon.journals.runtime import JournalRuntime
+from gossipreg.daemon.pump import AFTER_BUG_S, Pump
+from gossipreg.daemon.socket_client import Params
+from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
+from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, RequestError, Unavailable
+from gossipreg.events import tuning as event_tuning
+from gossipreg.events.cloud_event import encode_event
+from gossipreg.events.effects import (
+    ActsUnderWay,
+    AnnounceSubscription,
+    CallAnswered,
+    DropHandling,
+    EventEffect,
+    HandleEvent,
+    LogEvents,
+    OpenOwnJournal,
+    ProposeEntry,
+    PublishSettled,
+    ReadPayloads,
+    SendEventMessage,
+)
+from gossipreg.events.events import Events
+from gossipreg.events.machine import EventsMachine
+from gossipreg.events.messages import DeliveryResult, EventMessage
+from gossipreg.events.stored_events import payload_key
+from gossipreg.events.tuning import EventsTuning
+from gossipreg.journal.effects import JournalEffect
+from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.model import JournalId
+from gossipreg.model import NodeId
+
+if TYPE_CHECKING:
+    from gossipreg.core.node import Node
+    from gossipreg.daemon.logs import Log
+
+
+ANSWER_S = 3.0
+"""How long members have to answer a question."""
+
+
+class EventSubscriber(Protocol):
+    """Who handles the events of a subscription. Neither call may block."""
+
+    def handle(self, handed: HandleEvent) -> None: ...
+
+    def drop(self, number: int) -> None:
+        """Nobody waits for the outcome of this handling any more."""
+
+
+EventMethod = Callable[["LocalEvents", Params], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswer:
+    """What a member that leads journals says to a question."""
+
+    name: str
+    """Of the member."""
+    code: str
+    """Empty: `result` is the answer. Otherwise the code of the error, and `result` its text."""
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Journals:
+    """What events ask of the journals; there are none before the database is open (`LedJournals`)."""
+
+    runtime: JournalRuntime
+
+    def machine(self, journal: JournalId) -> object:
+        journals = self.runtime.journals
+        return None if journals is None else journals.machine(journal)
+
+    def has_takeover(self, journal: JournalId) -> bool:
+        journals = self.runtime.journals
+        return journals is not None and journals.has_takeover(journal)
+
+    def led_ms(self, journal: JournalId, now: float) -> int:
+        journals = self.runtime.journals
+        return 0 if journals is None else journals.led_ms(journal, now)
+
+
+class _Waiter:
+    __slots__ = ("answer", "event")
+
+    def __init__(self) -> None:
+        self.event = trio.Event()
+        self.answer: PublishSettled | CallAnswered | None = None
+
+    def settle(self, answer: PublishSettled | CallAnswered) -> None:
+        self.answer = answer
+        self.event.set()
+
+
+class LocalEvents:
+    def __init__(
+        self, node: "Node", pump: Pump, log: "Log", *, source: str, methods: "Mapping[str, EventMethod]",
+        tuning: EventsTuning = event_tuning.default,
+    ) -> None:  # fmt: skip
+        """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name.
+        `begin` comes next."""
+        self._methods = methods
+        self.tuning = tuning
+        self.source = source
+        self.counts: Counter[str] = Counter()
+        self._node = node
+        self._pump = pump
+        self._log = log
+        self._rng = random.Random(os.urandom(16))
+        self._runtime: JournalRuntime | None = None
+        self._events: Events | None = None
+        self._registry: EventRegistry | None = None
+        self._subscribers: dict[int, EventSubscriber] = {}
+        self._waiters: dict[int, _Waiter] = {}
+        self._effects: deque[EventEffect] = deque()
+        self._acting = False
+        self._sleep: trio.CancelScope | None = None
+        self._not_before = -inf
+
+    def begin(self, runtime: JournalRuntime) -> None:
+        """The runtime that this follows is there; it has no journals yet."""
+        self._runtime = runtime
+        self._registry = EventRegistry(self._node, runtime.membership)
+        self._events = Events(
+            self.tuning, node=self._node.id, journals=_Journals(runtime), membership=self._registry, rng=self._rng
+        )
+
+    @property
+    def runtime(self) -> JournalRuntime:
+        assert self._runtime is not None, "begin comes first"
+        return self._runtime
+
+    @property
+    def events(self) -> Events:
+        assert self._events is not None, "begin comes first"
+        return self._events
+
+    async def call(self, method: str, params: Params) -> bytes:
+        """A method of the local socket about events."""
+        return await self._methods[method](self, params)
+
+    # -- for local clients -------------------------------------------------------------------------------------------
+
+    async def publish(self, asked: AskedPublish) -> PublishSettled:
+        """Publish, and wait until it is durable. Raises RequestError."""
+        if self.runtime.disk is None:
+            raise NoDataDirectory("this sidecar has no disk to publish to: start it with --data-dir DIR")
+        waiter = _Waiter()
+        event = encode_event(asked.event)
+        ticket, effects = self.events.publish(event, asked.keep_ms, asked.timeout_s, self._pump.now())
+        self._waiters[ticket] = waiter
+        self._carry_out(effects)
+        try:
+            await waiter.event.wait()
+        finally:
+            del self._waiters[ticket]
+            if waiter.answer is None:
+                self.events.publishing.abandon(ticket)
+        settled = waiter.answer
+        assert isinstance(settled, PublishSettled), "the event is set with it"
+        if settled.code:
+            error = REQUEST_ERRORS.get(settled.code, RequestError)(settled.text)
+            error.code = settled.code
+            raise error
+        return settled
+
+    async def ask_all(self, method: str, params: Mapping[str, Any], *, handlers: bool = False) -> list[MemberAnswer]:
+        """Ask all members that lead a journal, or with `handlers` also all that subscribe (`questions.py`). Those that
+        do not answer in time are `unavailable`."""
+        assert self._registry is not None, "begin comes first"
+        members = self._registry.participants() if handlers else self._registry.leaders()
+        packed = packb(dict(params))
+        asked: list[tuple[NodeId, int, _Waiter]] = []
+        for node in members:
+            number, effects = self.events.ask(node, method, packed, self._pump.now())
+            asked.append((node, number, self._waiters.setdefault(number, _Waiter())))
+            self._carry_out(effects)
+        try:
+            with trio.move_on_after(ANSWER_S):
+                for _, _, waiter in asked:
+                    await waiter.event.wait()
+        finally:
+            for _, number, _ in asked:
+                self.events.ask_no_more(number)
+                del self._waiters[number]
+        return [self._answer_of(node, waiter.answer) for node, _, waiter in asked]
+
+    def _answer_of(self, node: NodeId, answer: object) -> MemberAnswer:
+        row = self._node.table.rows.get(node)
+        name = node.hex() if row is None or row.member is None else row.member.name
+        if not isinstance(answer, CallAnswered):
+            return MemberAnswer(name, Unavailable.code, f"no answer within {ANSWER_S:g} s")
+        return MemberAnswer(name, answer.code, unpackb(answer.result))
+
+    def instances_of(self, group: str) -> int:
+        """How many members have a subscription of this group now."""
+        assert self._registry is not None, "begin comes first"
+        return self._registry.instances_of(group)
+
+    def subscribe(self, subscriber: EventSubscriber, asked: AskedSubscription) -> int:
+        """Hand events to this subscriber from now on. Returns the number of the subscription. Raises RequestError."""
+        number = self.events.receiving.subscribe(
+            asked.group, asked.patterns, window=asked.window, on_dead=asked.on_dead,
+            max_attempts=asked.max_attempts or None, ack_timeout_s=asked.ack_timeout_s, broadcast=not asked.group,
+        )  # fmt: skip
+        self._subscribers[number] = subscriber
+        self.flush()
+        return number
+
+    def unsubscribe(self, number: int, *, hung_up: bool) -> None:
+        """End a subscription; `hung_up`: without a word, so what it had is an attempt that failed."""
+        self._subscribers.pop(number, None)
+        self.events.receiving.unsubscribe(number, self._pump.now(), hung_up=hung_up)
+        self.flush()
+
+    def suspend(self, number: int, *, takes: bool) -> None:
+        """Whether this subscription takes events now."""
+        if takes:
+            self.events.receiving.resume(number)
+        else:
+            self.events.receiving.suspend(number, self._pump.now())
+        self.flush()
+
+    def done(
+        self, subscription: int, number: int, result: DeliveryResult, reason: str = "", after_s: float = 0.0
+    ) -> bool:
+        """What became of a handling of this subscription; number 0: one that nobody waits for. False: it was settled
+        before, or its time was over. `flush` must follow. Raises NotFound."""
+        return self.events.done(subscription, number, result, reason, int(after_s * 1000), self._pump.now())
+
+    def renew(self, subscription: int, number: int) -> bool:
+        """The handler still runs. False: its time was over. `flush` must follow. Raises NotFound."""
+        return self.events.receiving.renew(number, subscription, self._pump.now())
+
+    def flush(self) -> None:
+        """Carry out what follows from the calls above, which may be many."""
+        self._carry_out(self.events.flush(self._pump.now()))
+
+    # -- the journals (see JournalFollower) --------------------------------------------------------------------------
+
+    def machine(self, journal: JournalId) -> EventsMachine:
+        del journal
+        return EventsMachine(self.tuning)
+
+    def on_journal(self, effect: JournalEffect) -> None:
+        self._carry_out(self.events.on_journal(effect, self._pump.now()))
+
+    def on_stream(self, news: StreamNews) -> None:
+        match news:
+            case StreamClosed():
+                self._carry_out(self.events.closed(news.node, self._pump.now()))
+            case StreamReceived() if isinstance(news.message, EventMessage):
+                self._carry_out(self.events.received(news.node, news.message, self._pump.now()))
+
+    def on_members(self, ids: Collection[NodeId]) -> None:
+        assert self._registry is not None, "begin comes first"
+        self._registry.follow(ids)
+        self._carry_out(self.events.members_changed(self._pump.now()))
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Fire the timers until cancelled."""
+        while True:
+            with trio.CancelScope(deadline=self._trio_deadline()) as self._sleep:
+                await trio.sleep_forever()
+            self._sleep = None
+            now = self._pump.now()
+            if self._deadline() > now:
+                continue
+            try:
+                effects = self.events.advance(now)
+            except Exception as error:
+                self._pump.bug("events_advance", error)
+                self._not_before = now + AFTER_BUG_S
+            else:
+                self._carry_out(effects)
+
+    def _deadline(self) -> float:
+        return max(self.events.next_deadline(), self._not_before)
+
+    def _trio_deadline(self) -> float:
+        return trio.current_time() + (self._deadline() - self._pump.now())
+
+    def _wake(self) -> None:
+        if self._sleep is not None:
+            self._sleep.deadline = self._trio_deadline()
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: Iterable[EventEffect]) -> None:
+        self._effects.extend(effects)
+        if self._acting:
+            return
+        self._acting = True
+        try:
+            while self._effects:
+                effect = self._effects.popleft()
+                try:
+                    self._carry_out_one(effect)
+                except Exception as error:
+                    self._pump.bug("events_effect", error)
+        finally:
+            self._acting = False
+        self._wake()
+
+    def _carry_out_one(self, effect: EventEffect) -> None:
+        match effect:
+            case SendEventMessage():
+                self.runtime.streams.send(effect.node, effect.message)
+            case HandleEvent():
+                self._hand(effect)
+            case ProposeEntry():
+                self._propose(effect)
+            case PublishSettled():
+                if (waiter := self._waiters.get(effect.ticket)) is not None:
+                    waiter.settle(effect)
+            case CallAnswered():
+                if (waiter := self._waiters.get(effect.number)) is not None:
+                    waiter.settle(effect)
+            case ReadPayloads():
+                keys = tuple(map(payload_key, effect.indexes))
+                self.runtime.order(
+                    lambda journals, now: journals.read_records(effect.journal, keys, effect.number, now)
+                )
+            case DropHandling():
+                if (subscriber := self._subscribers.get(effect.subscription)) is not None:
+                    subscriber.drop(effect.number)
+            case OpenOwnJournal():
+                self._open()
+            case ActsUnderWay():
+                self.runtime.order(lambda journals, now: journals.acts(effect.journal, effect.count, now))
+            case AnnounceSubscription():
+                self._pump.order(lambda now: self._node.announce(effect.kind, effect.slot, effect.value, now))
+            case LogEvents():
+                self.counts[f"events.{effect.kind.removeprefix('events_')}"] += 1
+                self._log.line("info", effect.kind, dict(effect.fields))
+
+    def _hand(self, effect: HandleEvent) -> None:
+        subscriber = self._subscribers.get(effect.subscription)
+        if subscriber is not None:
+            subscriber.handle(effect)
+
+    def _propose(self, effect: ProposeEntry) -> None:
+        try:
+            self.runtime.order(
+                lambda journals, now: journals.propose(
+                    effect.journal, effect.data, effect.ticket, now, kind=effect.kind, ends=effect.ends
+                )
+            )
+        except ProposalRefused as refusal:
+            now = self._pump.now()
+            self._carry_out(self.events.refused(effect.journal, effect.ticket, refusal.code, str(refusal), now))
+
+    def _open(self) -> None:
+        self.runtime.need_disk()
+        try:
+            journal = self.runtime.command(lambda journals, now: journals.open(now))
+        except ProposalRefused as refusal:
+            self._carry_out(self.events.not_opened(refusal.code, str(refusal), self._pump.now()))
+        else:
+            self._carry_out(self.events.opened(journal, self._pump.now()))
