@@ -16,6 +16,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     progress       how far one follower is, and what is sent to it
     confirmations  proof of leadership without a write
     handover       back to the owner
+    orphan         the end of a journal that holds nothing, and whose owner does not come back
     copies         which members should hold copies
     replacing      makes copies, replaces voters that are gone
     log            the entries, the ballots, the configurations

@@ -15,11 +15,13 @@ from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import JournalMembership
 from gossipreg.journal.messages import (
     Append,
+    AskLeader,
     ConfirmLeader,
     HandOver,
     InstallState,
     PreVote,
     ReplicaDismissed,
+    ReplicaHello,
     ReplicaLost,
     ReplicaMessage,
     ReplicaRefused,
@@ -45,8 +47,11 @@ from gossipreg.journal.state import StateMachine
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import NodeId
 
-_ASKS = (Append, InstallState, PreVote, RequestVote, ConfirmLeader, HandOver)
+_ASKS = (Append, InstallState, PreVote, RequestVote, ConfirmLeader, HandOver, AskLeader)
 """What a replica that is lost answers."""
+
+MAX_ENDED = 1_024
+"""Journals that have ended and are remembered: some hundred bytes each."""
 
 NOBODY = LogBase(START, 0, Configuration(()))
 """With this a new copy begins: it does not know yet who votes."""
@@ -107,7 +112,8 @@ class Journals:
     @property
     def own(self) -> JournalId | None:
         """The journal of this sidecar, if it was opened."""
-        return next((id for id, replica in self.replicas.items() if replica.data.owner == self._context.node), None)
+        mine = (id for id, replica in self.replicas.items() if replica.data.owner == self._context.node)
+        return next((id for id in mine if not self.replicas[id].data.ended), None)
 
     @property
     def electing(self) -> frozenset[JournalId]:
@@ -137,7 +143,9 @@ class Journals:
         """A message from the process of this member."""
         self._context.now = now
         replica = self.replicas.get(message.journal)
-        if isinstance(message, TakeReplica):
+        if replica is not None and replica.data.ended:
+            self._on_ended(node, replica, message)
+        elif isinstance(message, TakeReplica):
             self._on_take(node, message)
         elif replica is not None and replica.data.replica == message.receiver:
             if isinstance(message, ReplicaDismissed):
@@ -303,6 +311,19 @@ class Journals:
         )
         replica.data.send_when_written(node, taken)
 
+    def _on_ended(self, node: NodeId, replica: Replica, message: ReplicaMessage) -> None:
+        """A journal that has ended: whoever asks for it may remove its replica."""
+        if isinstance(message, (*_ASKS, ReplicaHello, TakeReplica)) and message.sender:
+            data = replica.data
+            dismissed = ReplicaDismissed(journal=data.journal, sender=data.replica, receiver=message.sender)
+            data.send_when_written(node, dismissed)
+
+    def _forget_ended(self) -> None:
+        """Remember as many journals that have ended as there is room for, the last ones."""
+        ended = [id for id, replica in self.replicas.items() if replica.data.ended]
+        for journal in ended[: max(0, len(ended) - MAX_ENDED)]:
+            self._remove(journal)
+
     def _why_not(self, replica: Replica | None) -> str:
         if not self._foreign_space_bytes:
             return "this sidecar takes no copies of other journals"
@@ -325,8 +346,11 @@ class Journals:
     # -- the end of an input -----------------------------------------------------------------------------------------
 
     def _settle_all(self) -> None:
+        over = any(replica.data.over for replica in self.replicas.values())
         for replica in [*self.replicas.values()]:
             replica.settle()
+        if over:
+            self._forget_ended()
 
     def _settle(self) -> list[JournalEffect]:
         self._settle_all()

@@ -66,6 +66,8 @@ class Leading:
         """False while it hands over."""
         self.accepts_ends = True
         """What ends something is taken while the acts for the journal end; false once the owner was asked to stand."""
+        self._ends = False
+        """It has appended the end of the journal: nothing may follow."""
         self.acting = 0
         """How many acts for the journal (deliveries, commands) are under way here."""
         self._led_ms = data.log.last_led_ms
@@ -110,12 +112,17 @@ class Leading:
             configuration = replace(configuration, before=data.configuration.voters)
         self._append(EntryKind.CONFIGURATION, encode_configuration(configuration), None)
 
+    def end_journal(self) -> None:
+        """Append the end of the journal."""
+        self._append(EntryKind.END, b"", None)
+        self._ends = True
+
     @property
     def may_change(self) -> bool:
         """Whether a change of the configuration may begin."""
         data = self._data
         pending = data.configuration.joint or data.log.configuration_index > data.committed
-        return self.established and not pending
+        return self.established and not pending and not self._ends
 
     def _end_joint(self) -> None:
         """The voters of before and those of now have both decided on the change: from here on the new ones count."""
@@ -128,7 +135,7 @@ class Leading:
         tuning = self._data.context.tuning
         if size > MAX_ENTRY_BYTES:
             raise ProposalRefused("too_large", f"the entry has {size} bytes: at most {MAX_ENTRY_BYTES} fit")
-        if not self.established or not (self.accepts_ends if ends else self.accepts):
+        if not self.established or self._ends or not (self.accepts_ends if ends else self.accepts):
             raise ProposalRefused("unavailable", "this journal changes its leader: send it again in a moment")
         if not ends:
             self._check_copies(tuning.min_copies)
@@ -253,6 +260,12 @@ class Leading:
         self._set_stuck_timer()
         self._end_joint()
         self.pump()
+
+    def part(self) -> None:
+        """The journal has ended: let go of the replicas that may not hear of it otherwise."""
+        for follower in self.followers.values():
+            if not follower.current or not follower.knows_commit:
+                self.dismiss(follower.place)
 
     def copies(self, index: int) -> int:
         """How many voters' disks hold the log up to this index, as far as is known here."""

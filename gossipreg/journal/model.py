@@ -57,10 +57,12 @@ class EntryKind(IntEnum):
     """The first entry of a leader. Once it is committed, so is all before it."""
     CONFIGURATION = 1
     DATA = 2
-    """Whatever the state machine understands. It may have more kinds, from here on."""
+    """Whatever the state machine understands. It may have more kinds, from 16 on."""
+    END = 3
+    """The journal holds nothing and its owner is gone: nothing follows."""
 
 
-JOURNAL_KINDS = frozenset({EntryKind.BALLOT, EntryKind.CONFIGURATION})
+JOURNAL_KINDS = frozenset({EntryKind.BALLOT, EntryKind.CONFIGURATION, EntryKind.END})
 """Those that every journal has, whatever its state machine."""
 
 

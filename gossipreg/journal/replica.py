@@ -35,11 +35,12 @@ from gossipreg.journal.messages import (
     Vote,
 )
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaPlace
+from gossipreg.journal.orphan import OrphanTimer, OwnerAway
 from gossipreg.journal.progress import FollowerTimer
 from gossipreg.journal.reading import FoundForFollower
 from gossipreg.journal.replacing import ReplaceTimer, Replacing
 from gossipreg.journal.replica_data import OutOfService, ReplicaData, StoredReplica
-from gossipreg.journal.standing import AttemptTimer, Candidacy, LookTimer, StandTimer
+from gossipreg.journal.standing import NO_QUESTION, AttemptTimer, Candidacy, LookTimer, StandTimer
 from gossipreg.journal.state import StateMachine
 from gossipreg.journal.voting import QuestionTimer, Voting
 from gossipreg.model import NodeId
@@ -57,8 +58,10 @@ class Replica:
         self.leading: Leading | None = None
         self._handover: Handover | None = None
         self._replacing: Replacing | None = None
+        self._owner_away: OwnerAway | None = None
         self._at_work = at_work
         self._greeted = False
+        self._asked_voters = False
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -68,8 +71,10 @@ class Replica:
         if self.leading is not None:
             self.leading.members_changed()
             self._look_after()
-        elif not self._greeted:
+            return
+        if not self._greeted:
             self._greet()
+        self._ask_whether_it_ended()
 
     def _greet(self) -> None:
         """Say to the leader how far we are, once: this process has started, or its disk works again."""
@@ -83,6 +88,21 @@ class Replica:
             position=data.log.last,
         )  # fmt: skip
         data.send(leader.node, hello)
+
+    def _ask_whether_it_ended(self) -> None:
+        """A replica that does not vote, and that nobody leads, asks the voters that it knows once: it never stands, so
+        it would not hear that the journal has ended, or that it was dismissed."""
+        data = self.data
+        if data.votes or data.out is not None or data.context.membership.synced_at is None:
+            return
+        asked, self._asked_voters = self._asked_voters, leader_of(data) is None
+        if asked or not self._asked_voters:
+            return
+        for place in data.other_voters():
+            data.send(
+                place.node,
+                AskLeader(journal=data.journal, sender=data.replica, receiver=place.replica, number=NO_QUESTION),
+            )
 
     def receive(self, node: NodeId, message: ReplicaMessage) -> None:
         """A message to this replica, from the process of this member. Nothing is answered before this sidecar is in
@@ -238,9 +258,10 @@ class Replica:
 
     def _look_after(self) -> None:
         """Give the journal the copies that it should have, and back to its owner."""
-        if self._replacing is not None and self._handover is not None:
+        if self._replacing is not None and self._handover is not None and self._owner_away is not None:
             self._replacing.look()
             self._handover.look()
+            self._owner_away.look()
 
     def write_failed(self) -> None:
         """Take no part until the disk was closed, opened and read."""
@@ -275,6 +296,8 @@ class Replica:
     def settle(self) -> None:
         """Begin the next write and the next read, and hand on what waits for none."""
         data = self.data
+        if data.over:
+            self._end_journal()
         if data.out is OutOfService.UNKNOWN_KIND and self.leading is not None:
             self._go_out(OutOfService.UNKNOWN_KIND)
         while held := data.disk.flush():
@@ -292,6 +315,19 @@ class Replica:
             if follower is not None:
                 follower.on_records(one.number, one.values)
 
+    def _end_journal(self) -> None:
+        """The end of the journal is committed."""
+        if self.leading is not None:
+            self.leading.part()
+        self._step_down("the journal has ended")
+        self.data.end()
+        self._candidacy.look(False)
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether we lead a journal whose owner has been away for so long that it would be ended if it held nothing."""
+        return self._owner_away is not None and self._owner_away.orphaned
+
     def _hand_on(self, held: list[Held]) -> None:
         for one in held:
             if not isinstance(one, OwnVote):
@@ -305,6 +341,7 @@ class Replica:
         self.leading = Leading(self.data, self._candidacy.ballot)
         self._handover = Handover(self.data, self.leading)
         self._replacing = Replacing(self.data, self.leading, self._at_work)
+        self._owner_away = OwnerAway(self.data, self.leading)
         self._candidacy.look(True)
         self._greeted = True
         self.leading.begin()
@@ -313,10 +350,11 @@ class Replica:
         if self.leading is not None:
             leading, self.leading = self.leading, None
             leading.end(reason)
-        if self._handover is not None and self._replacing is not None:
+        if self._handover is not None and self._replacing is not None and self._owner_away is not None:
             self._handover.end()
             self._replacing.end()
-            self._handover = self._replacing = None
+            self._owner_away.end()
+            self._handover = self._replacing = self._owner_away = None
 
     def end(self) -> None:
         """This replica is given up."""
@@ -358,3 +396,5 @@ class Replica:
                 self._handover.on_timer()
             case ReplaceTimer() if self._replacing is not None and self._leads(name.ballot):
                 self._replacing.on_timer()
+            case OrphanTimer() if self._owner_away is not None and self._leads(name.ballot):
+                self._owner_away.look()

@@ -14,7 +14,16 @@ from gossipreg.journal.effects import AppliedEntry, LogBase, SendMessage
 from gossipreg.journal.log import ReplicaLog
 from gossipreg.journal.membership import LeaderClaim
 from gossipreg.journal.messages import ReplicaMessage
-from gossipreg.journal.model import Ballot, Configuration, EntryKind, JournalId, LogEntry, ReplicaId, ReplicaPlace
+from gossipreg.journal.model import (
+    START,
+    Ballot,
+    Configuration,
+    EntryKind,
+    JournalId,
+    LogEntry,
+    ReplicaId,
+    ReplicaPlace,
+)
 from gossipreg.journal.reading import RecordReader
 from gossipreg.journal.state import JournalState, Records, StateMachine
 from gossipreg.model import NodeId
@@ -84,12 +93,20 @@ class ReplicaData:
         """The led times at which another member than the owner began to lead."""
         self.heard: HeardLeader | None = None
         self.out: OutOfService | None = None
+        self.over = False
+        """The end of the journal is committed: `end` follows."""
 
     # -- the configuration -------------------------------------------------------------------------------------------
 
     @property
     def configuration(self) -> Configuration:
         return self.log.configuration
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is all that is left of a journal: that it has ended."""
+        base = self.log.base
+        return not base.configuration.voters and base.position != START
 
     @property
     def votes(self) -> bool:
@@ -136,7 +153,7 @@ class ReplicaData:
     def apply(self) -> None:
         """Apply what is committed and was not applied yet."""
         log, state = self.log, self.state
-        while state.applied < self.committed and self.out is None:
+        while state.applied < self.committed and self.out is None and not self.over:
             entries = log.slice(state.applied + 1, 1)
             assert entries, "what is not applied stays in memory"
             entry = entries[0]
@@ -147,6 +164,7 @@ class ReplicaData:
             result = state.apply(entry)
             if entry.kind == EntryKind.BALLOT:
                 self._note_leader(entry)
+            self.over = entry.kind == EntryKind.END
             self.context.effects.append(AppliedEntry(self.journal, entry, result))
         self.disk.record(state.records.take_changes(state.applied), state.applied)
         self._forget()
@@ -160,6 +178,18 @@ class ReplicaData:
 
     def _forget(self) -> None:
         self.log.forget_in_memory(min(self.disk.applied, self.disk.durable))
+
+    def end(self) -> None:
+        """Keep of the journal only that it has ended."""
+        position, led_ms = self.log.position_at(self.state.applied), self.log.led_ms_at(self.state.applied)
+        assert self.over, "its end is what was applied last"
+        assert position is not None, "what was applied last is in the log"
+        assert led_ms is not None, "what was applied last is in memory"
+        base = LogBase(position, led_ms, Configuration(()))
+        self.over, self.log, self.committed = False, ReplicaLog(base), position.index
+        self.state.install(Records({}), position.index)
+        self.disk.reset(base, {})
+        self.context.event("journal_ended", journal=self.journal.hex(), owner=self.owner.hex())
 
     def _note_leader(self, entry: LogEntry) -> None:
         place = self.place_of(entry.ballot.replica)

@@ -114,6 +114,10 @@ class StateMachine(Protocol):
         """Begin with these records, which later calls of `apply` change. Called first, and again whenever others take
         their place (the state of the leader was installed)."""
 
+    def is_empty(self, records: Records) -> bool:
+        """Whether nothing would be missed if these records were gone: no event, no saga, no dead letter. Cheap: it is
+        asked often."""
+
     def apply(self, entry: LogEntry, records: Records) -> object:
         """Change the records as this entry says: by the entry and the records alone. Entries of the journal's own kinds
         come too: a ballot is where a new leader began. Never raises: an entry that makes no sense changes nothing, on

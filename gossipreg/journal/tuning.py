@@ -70,6 +70,9 @@ class JournalTuning:
     """For how long a leader that hands over accepts nothing."""
     return_acts_s: float = 5.0
     """For how long it waits then until what it does for the journal is done."""
+    orphan_s: float = 900.0
+    """A journal that holds nothing is ended when its owner was away for so long. Longer than the repair of a host that
+    will be back."""
     replace_s: float = 60.0
     """A voter that was dead, left or lost for so long is replaced."""
     replace_spread_s: float = 30.0
@@ -93,7 +96,8 @@ class JournalTuning:
         "follower_again_first_s": (0.05, 60.0), "follower_again_longest_s": (0.05, 600.0),
         "piece_bytes": (1024, 1024 * 1024), "cut_bytes": (4096, 1024 * 1024 * 1024),
         "return_first_s": (0.1, 3600.0), "return_longest_s": (0.1, 86400.0), "takeover_memory_s": (0.0, 86400.0),
-        "return_pause_s": (0.1, 60.0), "return_acts_s": (0.0, 60.0), "replace_s": (0.1, 86400.0),
+        "return_pause_s": (0.1, 60.0), "return_acts_s": (0.0, 60.0),
+        "orphan_s": (1.0, 2592000.0), "replace_s": (0.1, 86400.0),
         "replace_spread_s": (0.0, 3600.0), "copies": (1, 3), "min_copies": (1, 3),
         "replacing_at_once": (1, 64), "take_again_s": (0.1, 600.0),
     }  # fmt: skip

@@ -71,6 +71,9 @@ class Notes:
     def load(self, records: Records) -> None:
         """Nothing is derived from the records."""
 
+    def is_empty(self, records: Records) -> bool:
+        return not len(records)
+
     def apply(self, entry: LogEntry, records: Records) -> None:
         if entry.kind == EntryKind.DATA:
             records.put(entry.data, str(entry.index).encode())

@@ -13,6 +13,7 @@ from gossipreg.journal.effects import (
     LogBase,
     ReadRecords,
     RecordsFound,
+    RemoveJournal,
     SendMessage,
     Settled,
     WriteJournal,
@@ -50,7 +51,7 @@ class Voter:
         self.node = NodeId(bytes([number]) * 16)
         self.replica = ReplicaId(bytes([number]) * 16)
         self.disk = Disk()
-        self.writes: deque[WriteJournal | ReadRecords] = deque()
+        self.writes: deque[WriteJournal | RemoveJournal | ReadRecords] = deque()
         self.established: set[Ballot] = set()
         self.claimed: set[Ballot] = set()
         self.settled: dict[int, Settled] = {}
@@ -100,14 +101,15 @@ class Voter:
             self.act(self.journals.records_read(JOURNAL, asked.number, self.disk.read(asked), now))
         else:
             apply_write(self.disk, asked)
-            self.act(self.journals.written(asked.number, JOURNAL, now))
+            if isinstance(asked, WriteJournal):
+                self.act(self.journals.written(asked.number, JOURNAL, now))
 
     def act(self, effects: list[JournalEffect]) -> None:
         for effect in effects:
             match effect:
                 case SendMessage():
                     self.bench.sent.append((self, self.bench.by_node[effect.node], effect.message))
-                case WriteJournal() | ReadRecords():
+                case WriteJournal() | RemoveJournal() | ReadRecords():
                     self.writes.append(effect)
                 case Established():
                     self.established.add(effect.ballot)

@@ -30,7 +30,7 @@ from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import JournalHost, LeaderClaim, ProcessStanding, SeenMember
 from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
-from gossipreg.journal.state import Records
+from gossipreg.journal.state import Records, StateMachine
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.journal.stored import Disk, apply_all, apply_write
@@ -45,6 +45,9 @@ class Collects:
 
     def load(self, records: Records) -> None:
         """Nothing is derived from the records."""
+
+    def is_empty(self, records: Records) -> bool:
+        return not len(records)
 
     def apply(self, entry: LogEntry, records: Records) -> None:
         if entry.kind == EntryKind.DATA:
@@ -98,7 +101,14 @@ class Sidecar:
 
 
 class Cluster:
-    def __init__(self, seed: int, members: int, tuning: JournalTuning | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        members: int,
+        tuning: JournalTuning | None = None,
+        machine: Callable[[], StateMachine] = Collects,
+    ) -> None:
+        self.machine = machine
         self.rng = random.Random(seed)
         self.tuning = tuning or JournalTuning()
         self.now = 100.0
@@ -153,7 +163,8 @@ class Cluster:
         sidecar.view, sidecar.claims, sidecar.established = View(), {}, {}
         rng = random.Random(self.rng.random())
         sidecar.journals = Journals(
-            self.tuning, node=sidecar.node, host=sidecar.host, membership=sidecar.view, machine=lambda _: Collects(),
+            self.tuning, node=sidecar.node, host=sidecar.host, membership=sidecar.view,
+            machine=lambda _: self.machine(),
             stored=sidecar.disk.begin(), foreign_space_bytes=sidecar.space_bytes,
             rng=rng, entropy=rng.randbytes, now=self.now,
         )  # fmt: skip

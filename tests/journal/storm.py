@@ -9,8 +9,8 @@ from tests.journal.cluster import Cluster, Sidecar
 
 
 class Storm:
-    def __init__(self, seed: int, members: int = 5) -> None:
-        self.cluster = Cluster(seed, members)
+    def __init__(self, seed: int, members: int = 5, cluster: Cluster | None = None) -> None:
+        self.cluster = cluster or Cluster(seed, members)
         self.rng = random.Random(seed + 1)
         self.journals: list[JournalId] = []
         self.sent: dict[int, tuple[Sidecar, str, JournalId, bytes]] = {}

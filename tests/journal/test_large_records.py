@@ -26,6 +26,9 @@ class Payloads:
     def load(self, records: Records) -> None:
         """Nothing is derived from the records."""
 
+    def is_empty(self, records: Records) -> bool:
+        return not records.large
+
     def apply(self, entry: LogEntry, records: Records) -> None:
         if entry.kind != EntryKind.DATA:
             return

@@ -25,6 +25,9 @@ class Sums:
         self.loads += 1
         self.sum = sum(int(value) for value in records.all().values())
 
+    def is_empty(self, records: Records) -> bool:
+        return not len(records)
+
     def apply(self, entry: LogEntry, records: Records) -> int | None:
         if entry.kind not in self.kinds:
             return None
