@@ -15,7 +15,11 @@ majorities alone. A journal is consistent where the registry is available: witho
     leading        a leader: appends, counts, commits
     progress       how far one follower is, and what is sent to it
     confirmations  proof of leadership without a write
-    handover       back to the owner
+    caring         what a leader does beside committing: replacing, handover, orphan
+    handover       back to the owner, or to another voter
+    greeting       what a replica that does not lead says unasked
+    departure      what a replica does before its member leaves
+    recovery       one replica becomes the only voter, by hand
     orphan         the end of a journal that holds nothing, and whose owner does not come back
     copies         which members should hold copies
     replacing      makes copies, replaces voters that are gone

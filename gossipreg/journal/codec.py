@@ -146,6 +146,7 @@ _FORMS = (
     _form(17, m.TakeReplica, number=NUMBER, owner=_NODE),
     _form(18, m.ReplicaTaken, number=NUMBER),
     _form(19, m.ReplicaRefused, number=NUMBER, reason=_REASON),
+    _form(20, m.ReplicaLeaving),
 )  # fmt: skip
 _MESSAGES = MessageForms(_FORMS)
 

@@ -1,4 +1,5 @@
-"""A leader that is not the owner gives the journal back when the owner has come back for good.
+"""A leader that is not the owner gives the journal back when the owner has come back for good; one whose member leaves
+gives it to another voter.
 
 Owns: when it hands over, and what happens if the owner does not take it. Never knows: elections; it asks the owner to
 stand, and goes on if it did not.
@@ -33,6 +34,19 @@ class Handover:
         self._timer = HandOverTimer(data.journal, leading.ballot)
         self._paused_at: float | None = None
         self._asked = False
+        self._leaves = False
+        """Our member leaves: any voter that lives may have it."""
+        self.failed = False
+        """Our member leaves, and no voter took the journal."""
+
+    def leave(self) -> bool:
+        """Our member leaves: hand over now. False: there is nobody to hand over to."""
+        self._leaves = True
+        if not self._leading.established or self._heir() is None:
+            return False
+        if self._paused_at is None:
+            self._pause()
+        return True
 
     def look(self) -> None:
         """The members, what the owner holds, or our acts changed."""
@@ -69,7 +83,7 @@ class Handover:
     def _due(self) -> float | None:
         """When the owner has lived for long enough; None if it does not live, or does not vote."""
         data, context = self._data, self._data.context
-        if not self._leading.established or data.owner == context.node or self._owner() is None:
+        if not self._leading.established or data.owner == context.node or self._heir() is None:
             return None
         seen = context.membership.member(data.owner)
         if seen.standing is not ProcessStanding.LIVES:
@@ -83,17 +97,21 @@ class Handover:
         recent = sum(led_ms >= since for led_ms in data.takeovers)
         return min(tuning.return_first_s * float(1 << max(0, recent - 1)), tuning.return_longest_s)
 
-    def _owner(self) -> FollowerProgress | None:
-        """The owner's replica, if it votes and is not lost."""
-        data = self._data
-        for place in data.configuration.voters:
-            follower = self._leading.followers.get(place.replica)
-            if place.node == data.owner and follower is not None and not follower.lost:
-                return follower
-        return None
+    def _heir(self) -> FollowerProgress | None:
+        """The owner's replica, if it votes and is not lost; if our member leaves, another one that lives as well."""
+        data, followers = self._data, self._leading.followers
+        voters = [followers[place.replica] for place in data.configuration.voters if place.replica in followers]
+        able = [follower for follower in voters if not follower.lost and self._may_have_it(follower)]
+        return max(able, default=None, key=lambda one: (one.current, one.is_near, one.place.node == data.owner))
+
+    def _may_have_it(self, follower: FollowerProgress) -> bool:
+        data, node = self._data, follower.place.node
+        if not self._leaves:
+            return node == data.owner
+        return data.context.membership.member(node).standing is ProcessStanding.LIVES
 
     def _owner_is_near(self) -> bool:
-        owner = self._owner()
+        owner = self._heir()
         return owner is not None and owner.is_near
 
     # -- the pause ---------------------------------------------------------------------------------------------------
@@ -111,14 +129,14 @@ class Handover:
 
     def _ask(self) -> None:
         """Ask the owner to stand, once it holds everything."""
-        data, context, owner = self._data, self._data.context, self._owner()
-        if self._asked or owner is None or not owner.current or not self._leading.idle:
+        data, context, heir = self._data, self._data.context, self._heir()
+        if self._asked or heir is None or not heir.current or not self._leading.idle:
             return
         self._asked, self._leading.accepts_ends = True, False
         data.send(
-            owner.place.node,
+            heir.place.node,
             HandOver(
-                journal=data.journal, sender=data.replica, receiver=owner.place.replica, ballot=self._leading.ballot
+                journal=data.journal, sender=data.replica, receiver=heir.place.replica, ballot=self._leading.ballot
             ),
         )  # fmt: skip
         context.timers.set(self._timer, context.now + context.tuning.return_pause_s)
@@ -130,7 +148,10 @@ class Handover:
             self._ask()
         if self._asked and context.timers.due(self._timer) is not None:
             return
-        self._leading.accepts = self._leading.accepts_ends = True
         self._paused_at = None
+        if self._leaves:
+            self.failed = True
+            return
+        self._leading.accepts = self._leading.accepts_ends = True
         context.effects.append(Resumed(data.journal, self._leading.ballot))
         context.timers.set(self._timer, context.now + context.around(context.tuning.return_first_s))

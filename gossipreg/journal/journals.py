@@ -41,6 +41,7 @@ from gossipreg.journal.model import (
     ReplicaId,
     ReplicaPlace,
 )
+from gossipreg.journal.recovery import RecoveredJournal
 from gossipreg.journal.replica import Replica
 from gossipreg.journal.replica_data import StoredReplica
 from gossipreg.journal.state import StateMachine
@@ -79,6 +80,7 @@ class Journals:
         self._machine = machine
         self._foreign_space_bytes = foreign_space_bytes
         self._at_work: set[JournalId] = set()
+        self._leaves = False
         self.replicas: dict[JournalId, Replica] = {}
         for replica in stored:
             self._add(replica)
@@ -285,6 +287,30 @@ class Journals:
             self._remove(journal)
         return self._settle()
 
+    def recover(self, journal: JournalId, now: float) -> tuple[RecoveredJournal, list[JournalEffect]]:
+        """Make our replica the only voter of a journal whose other voters are gone for good: unsafe by design. Returns
+        what was done and what may be missing. Raises ProposalRefused where it is led, or can be."""
+        self._context.now = now
+        replica = self.replicas.get(journal)
+        if replica is None or replica.data.ended:
+            raise ProposalRefused("not_here", "this sidecar has no copy of that journal: ask one that has")
+        done = replica.recover(self._host)
+        return done, self._settle()
+
+    def leaving(self, now: float) -> list[JournalEffect]:
+        """This member is about to leave: hand over what we lead, and say so where we are needed. Leave once
+        `may_leave`; it is so within 10 s. There is no way back."""
+        self._context.now = now
+        self._leaves = True
+        for replica in self.replicas.values():
+            replica.leave()
+        return self._settle()
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether no journal needs this member any more, or each that does has had its time."""
+        return self._leaves and all(replica.may_leave for replica in self.replicas.values())
+
     # -- copies ------------------------------------------------------------------------------------------------------
 
     def _create(self, journal: JournalId, id: ReplicaId, owner: NodeId, base: LogBase) -> Replica:
@@ -325,6 +351,8 @@ class Journals:
             self._remove(journal)
 
     def _why_not(self, replica: Replica | None) -> str:
+        if self._leaves:
+            return "this sidecar is about to leave"
         if not self._foreign_space_bytes:
             return "this sidecar takes no copies of other journals"
         if replica is not None and (replica.data.log.base != NOBODY or replica.data.log.last != START):

@@ -6,7 +6,7 @@ it breaks; each names its journal, its sender's replica and the receiver's.
     replication    Append -> AppendAnswer; InstallState -> StateInstalled, to who is behind what the log still has
     leadership     ConfirmLeader -> LeaderConfirmed (a majority has promised nothing higher); HandOver
     coming back    ReplicaHello (how far this replica is), ReplicaLost (there is no such replica here any more)
-    leaving        ReplicaDismissed
+    leaving        ReplicaLeaving (its member leaves), ReplicaDismissed
     a new copy     TakeReplica -> ReplicaTaken, ReplicaRefused
 """
 
@@ -148,6 +148,11 @@ class ReplicaLost(ReplicaMessage):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaDismissed(ReplicaMessage):
     """The receiver is in no configuration any more, and that is committed: it may be removed from the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaLeaving(ReplicaMessage):
+    """Sent to the leader by a voter of a bare majority whose member is about to leave: replace it at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from gossipreg.journal.membership import JournalHost
 from gossipreg.journal.messages import ReplicaRefused, ReplicaTaken, TakeReplica
 from gossipreg.journal.model import Ballot, Configuration, JournalId, ReplicaId, ReplicaPlace
 from gossipreg.journal.replica_data import ReplicaData
-from gossipreg.model import NodeId
+from gossipreg.model import BootId, NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Replacing:
         self._timer = ReplaceTimer(data.journal, leading.ballot)
         self._gone: dict[ReplicaId, float] = {}
         """When each replica that is gone is to be replaced."""
+        self._leaving: dict[ReplicaId, BootId] = {}
+        """Voters whose member said that it leaves, with its process: a later one is back."""
         self._asked: dict[NodeId, _Question] = {}
         """Members that have not answered yet."""
         self._not_before: dict[NodeId, float] = {}
@@ -69,6 +71,14 @@ class Replacing:
     def on_timer(self) -> None:
         self.look()
 
+    def on_leaving(self, replica: ReplicaId) -> None:
+        """A voter of a bare majority leaves: replace it at once."""
+        place = self._data.place_of(replica)
+        if place is not None:
+            self._leaving[replica] = self._data.context.membership.member(place.node).boot_id
+            self._gone[replica] = self._data.context.now
+            self.look()
+
     def end(self) -> None:
         self._data.context.timers.cancel(self._timer)
         self._at_work.discard(self._data.journal)
@@ -79,6 +89,9 @@ class Replacing:
         """Note who is gone, and since when; set the timer for the first that is to be replaced."""
         data, context, tuning = self._data, self._data.context, self._data.context.tuning
         places = {place.replica: place for place in data.others()}
+        for replica in [*self._leaving]:
+            if replica not in places:
+                del self._leaving[replica]
         for replica in [*self._gone]:
             if replica not in places or not self._is_gone(places[replica]):
                 del self._gone[replica]
@@ -93,7 +106,8 @@ class Replacing:
     def _is_gone(self, place: ReplicaPlace) -> bool:
         follower = self._leading.followers.get(place.replica)
         lost = follower is not None and follower.lost
-        return lost or not self._data.context.membership.member(place.node).runs
+        seen = self._data.context.membership.member(place.node)
+        return lost or not seen.runs or self._leaving.get(place.replica) == seen.boot_id
 
     def _bad(self) -> set[ReplicaId]:
         now = self._data.context.now

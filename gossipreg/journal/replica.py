@@ -7,12 +7,14 @@ Owns: which part gets an input, and the change of roles. Never knows: streams, f
 
 from collections.abc import Hashable, Sequence
 
+from gossipreg.journal.caring import Caring
 from gossipreg.journal.context import JournalContext
+from gossipreg.journal.departure import Departure, LeaveTimer
 from gossipreg.journal.disk import Held, OwnVote
 from gossipreg.journal.effects import RecordsFound
 from gossipreg.journal.following import Following
-from gossipreg.journal.handover import Handover, HandOverTimer
-from gossipreg.journal.leaderless import leader_of
+from gossipreg.journal.greeting import Greeting
+from gossipreg.journal.handover import HandOverTimer
 from gossipreg.journal.leading import Leading, ProposalRefused, StuckTimer
 from gossipreg.journal.messages import (
     Append,
@@ -26,6 +28,7 @@ from gossipreg.journal.messages import (
     PreVote,
     PreVoteAnswer,
     ReplicaHello,
+    ReplicaLeaving,
     ReplicaLost,
     ReplicaMessage,
     ReplicaRefused,
@@ -34,13 +37,14 @@ from gossipreg.journal.messages import (
     StateInstalled,
     Vote,
 )
-from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaPlace
-from gossipreg.journal.orphan import OrphanTimer, OwnerAway
+from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaId, ReplicaPlace
+from gossipreg.journal.orphan import OrphanTimer
 from gossipreg.journal.progress import FollowerTimer
 from gossipreg.journal.reading import FoundForFollower
-from gossipreg.journal.replacing import ReplaceTimer, Replacing
+from gossipreg.journal.recovery import RecoveredJournal, recover
+from gossipreg.journal.replacing import ReplaceTimer
 from gossipreg.journal.replica_data import OutOfService, ReplicaData, StoredReplica
-from gossipreg.journal.standing import NO_QUESTION, AttemptTimer, Candidacy, LookTimer, StandTimer
+from gossipreg.journal.standing import AttemptTimer, Candidacy, LookTimer, StandTimer
 from gossipreg.journal.state import StateMachine
 from gossipreg.journal.voting import QuestionTimer, Voting
 from gossipreg.model import NodeId
@@ -56,58 +60,29 @@ class Replica:
         self._voting = Voting(self.data)
         self._following = Following(self.data)
         self.leading: Leading | None = None
-        self._handover: Handover | None = None
-        self._replacing: Replacing | None = None
-        self._owner_away: OwnerAway | None = None
+        self._caring: Caring | None = None
         self._at_work = at_work
-        self._greeted = False
-        self._asked_voters = False
+        self._greeting = Greeting(self.data)
+        self._departure = Departure(self.data)
+        self._lost: set[ReplicaId] = set()
+        """Replicas that said to be lost, while we did not lead."""
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """Members, rows or our own promise changed: see who leads."""
         self._candidacy.look(self.leading is not None)
+        self._departure.look(self.leading is not None)
         if self.leading is not None:
             self.leading.members_changed()
             self._look_after()
             return
-        if not self._greeted:
-            self._greet()
-        self._ask_whether_it_ended()
-
-    def _greet(self) -> None:
-        """Say to the leader how far we are, once: this process has started, or its disk works again."""
-        data = self.data
-        leader = leader_of(data)
-        if leader is None or data.out is not None or data.context.membership.synced_at is None:
-            return
-        self._greeted = True
-        hello = ReplicaHello(
-            journal=data.journal, sender=data.replica, receiver=leader.ballot.replica, promised=data.promised,
-            position=data.log.last,
-        )  # fmt: skip
-        data.send(leader.node, hello)
-
-    def _ask_whether_it_ended(self) -> None:
-        """A replica that does not vote, and that nobody leads, asks the voters that it knows once: it never stands, so
-        it would not hear that the journal has ended, or that it was dismissed."""
-        data = self.data
-        if data.votes or data.out is not None or data.context.membership.synced_at is None:
-            return
-        asked, self._asked_voters = self._asked_voters, leader_of(data) is None
-        if asked or not self._asked_voters:
-            return
-        for place in data.other_voters():
-            data.send(
-                place.node,
-                AskLeader(journal=data.journal, sender=data.replica, receiver=place.replica, number=NO_QUESTION),
-            )
+        self._greeting.look()
 
     def receive(self, node: NodeId, message: ReplicaMessage) -> None:
         """A message to this replica, from the process of this member. Nothing is answered before this sidecar is in
         sync: until then it does not know whether its disk is an older one, which has forgotten promises. The leader
-        hears of us then (`_greet`)."""
+        hears of us then (`greeting.py`)."""
         if self.data.out is not None or self.data.context.membership.synced_at is None:
             return
         match message:
@@ -136,10 +111,12 @@ class Replica:
                 self._on_hand_over(message)
             case ReplicaLost():
                 self._on_lost(message)
-            case ReplicaTaken() if self._replacing is not None:
-                self._replacing.on_taken(node, message)
-            case ReplicaRefused() if self._replacing is not None:
-                self._replacing.on_refused(node, message)
+            case ReplicaLeaving() if self._caring is not None:
+                self._caring.replacing.on_leaving(message.sender)
+            case ReplicaTaken() if self._caring is not None:
+                self._caring.replacing.on_taken(node, message)
+            case ReplicaRefused() if self._caring is not None:
+                self._caring.replacing.on_refused(node, message)
 
     def _on_leader(self, node: NodeId, message: Append | InstallState) -> None:
         data = self.data
@@ -148,7 +125,7 @@ class Replica:
                 self._following.refuse(node, message)
             return
         self._step_down("another leader was elected")
-        self._greeted = True  # our answer says how far we are
+        self._greeting.reached()
         if isinstance(message, Append):
             self._following.on_append(node, message)
         else:
@@ -224,6 +201,8 @@ class Replica:
             self._candidacy.stand_at_once()
 
     def _on_lost(self, message: ReplicaLost) -> None:
+        if self.leading is None and self.data.place_of(message.sender) is not None:
+            self._lost.add(message.sender)
         if self.leading is not None and (follower := self.leading.followers.get(message.sender)) is not None:
             follower.lost = True
             self._look_after()
@@ -258,10 +237,8 @@ class Replica:
 
     def _look_after(self) -> None:
         """Give the journal the copies that it should have, and back to its owner."""
-        if self._replacing is not None and self._handover is not None and self._owner_away is not None:
-            self._replacing.look()
-            self._handover.look()
-            self._owner_away.look()
+        if self._caring is not None:
+            self._caring.look()
 
     def write_failed(self) -> None:
         """Take no part until the disk was closed, opened and read."""
@@ -326,7 +303,7 @@ class Replica:
     @property
     def orphaned(self) -> bool:
         """Whether we lead a journal whose owner has been away for so long that it would be ended if it held nothing."""
-        return self._owner_away is not None and self._owner_away.orphaned
+        return self._caring is not None and self._caring.owner_away.orphaned
 
     def _hand_on(self, held: list[Held]) -> None:
         for one in held:
@@ -339,26 +316,46 @@ class Replica:
 
     def _lead(self) -> None:
         self.leading = Leading(self.data, self._candidacy.ballot)
-        self._handover = Handover(self.data, self.leading)
-        self._replacing = Replacing(self.data, self.leading, self._at_work)
-        self._owner_away = OwnerAway(self.data, self.leading)
+        self._caring = Caring(self.data, self.leading, self._at_work)
         self._candidacy.look(True)
-        self._greeted = True
+        self._greeting.reached()
         self.leading.begin()
 
     def _step_down(self, reason: str) -> None:
         if self.leading is not None:
             leading, self.leading = self.leading, None
             leading.end(reason)
-        if self._handover is not None and self._replacing is not None and self._owner_away is not None:
-            self._handover.end()
-            self._replacing.end()
-            self._owner_away.end()
-            self._handover = self._replacing = self._owner_away = None
+        if self._caring is not None:
+            caring, self._caring = self._caring, None
+            caring.end()
 
     def end(self) -> None:
         """This replica is given up."""
         self._go_out(OutOfService.GIVEN_UP)
+
+    # -- by hand ------------------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Our member leaves: hand over what we lead, and stand no more."""
+        if not self._departure.begun:
+            self._departure.begun = True
+            self._candidacy.leave()
+            if self._caring is not None and not self._caring.handover.leave():
+                self._step_down("this member leaves")
+        self._departure.look(self.leading is not None)
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether our member may leave, as far as this replica is concerned."""
+        return self._departure.allows(self.leading is not None)
+
+    def recover(self, host: bytes) -> RecoveredJournal:
+        """Make this replica the only voter, since the others are gone for good; it leads then. Raises
+        ProposalRefused."""
+        done = recover(self.data, host, self._lost, self._candidacy.highest, leads=self.leading is not None)
+        self._candidacy.forgive()
+        self.look()
+        return done
 
     def acts(self, count: int) -> None:
         """So many acts for the journal (deliveries, commands) are under way here."""
@@ -380,7 +377,7 @@ class Replica:
             case StandTimer():
                 self._candidacy.look(self.leading is not None)
                 self._candidacy.stand()
-            case LookTimer():
+            case LookTimer() | LeaveTimer():
                 self.look()
             case AttemptTimer():
                 self._candidacy.on_attempt_over(name.attempt)
@@ -392,9 +389,11 @@ class Replica:
                 follower = self.leading.followers.get(name.replica)
                 if follower is not None:
                     follower.retry()
-            case HandOverTimer() if self._handover is not None and self._leads(name.ballot):
-                self._handover.on_timer()
-            case ReplaceTimer() if self._replacing is not None and self._leads(name.ballot):
-                self._replacing.on_timer()
-            case OrphanTimer() if self._owner_away is not None and self._leads(name.ballot):
-                self._owner_away.look()
+            case HandOverTimer() if self._caring is not None and self._leads(name.ballot):
+                self._caring.handover.on_timer()
+                if self._caring.handover.failed:
+                    self._step_down("this member leaves")
+            case ReplaceTimer() if self._caring is not None and self._leads(name.ballot):
+                self._caring.replacing.on_timer()
+            case OrphanTimer() if self._caring is not None and self._leads(name.ballot):
+                self._caring.owner_away.look()

@@ -67,6 +67,8 @@ class Candidacy:
         """The last process of a leader that was declared dead and that we asked whether it leads."""
         self._refused: BootId | None = None
         """... and whose port was refused then."""
+        self._leaves = False
+        """Our member leaves: we stand no more."""
         self._since = 0.0
         self._attempt = 0
         self._wait_s = 0.0
@@ -86,7 +88,7 @@ class Candidacy:
         leader = None if leads else leader_of(data)
         if leader is not None:
             self._last = leader
-        if leads or leader is not None or data.out is not None or not data.votes:
+        if leads or leader is not None or data.out is not None or not data.votes or self._leaves:
             self._rest()
             if leader is not None and data.heard is not None and leader is data.heard.claim:
                 context.timers.set(LookTimer(data.journal), data.heard.until)
@@ -159,9 +161,22 @@ class Candidacy:
         timers.cancel(StandTimer(journal))
         timers.cancel(AttemptTimer(journal, self._attempt))
 
+    def leave(self) -> None:
+        self._leaves = True
+        self._rest()
+
     def forbid(self, seconds: float) -> None:
         """Do not stand for so long: we led and could not commit."""
         self._not_before = self._data.context.now + seconds
+
+    @property
+    def highest(self) -> Ballot:
+        """The highest ballot that any voter has said to have promised."""
+        return self._highest
+
+    def forgive(self) -> None:
+        """Who votes was changed by hand: what failed before does not count."""
+        self._wait_s, self._not_before, self._since = 0.0, 0.0, self._data.context.now
 
     def heard_of(self, promised: Ballot) -> None:
         """A voter has promised this ballot: ours must be higher."""
@@ -197,7 +212,7 @@ class Candidacy:
 
     def stand_at_once(self) -> None:
         """Stand without a pre-vote: the leader hands over to us."""
-        if self._data.out is None and self._data.votes:
+        if self._data.out is None and self._data.votes and not self._leaves:
             self._begin(Phase.PRE_VOTE)
             self._promise()
 

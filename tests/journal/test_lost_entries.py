@@ -2,7 +2,7 @@
 
 import pytest
 
-from gossipreg.journal.replica import Replica
+from gossipreg.journal.greeting import Greeting
 from tests.journal.stored import Disk
 from tests.journal.test_elections import opened
 
@@ -19,7 +19,7 @@ def test_a_replica_that_went_back_in_time_is_replaced(greets: bool, monkeypatch:
     cluster.crash(voter)
     voter.disk = before
     if not greets:
-        monkeypatch.setattr(Replica, "_greet", lambda _: None)
+        monkeypatch.setattr(Greeting, "look", lambda _: None)
     cluster.start(voter)
     messages = cluster.messages
     cluster.run(2.0)

@@ -81,5 +81,6 @@ VALID: tuple[st.SearchStrategy[ReplicaMessage], ...] = (
     built(m.TakeReplica, number=numbers, owner=nodes),
     built(m.ReplicaTaken, number=numbers),
     built(m.ReplicaRefused, number=numbers, reason=reasons),
+    built(m.ReplicaLeaving),
 )  # fmt: skip
 messages = st.one_of(*VALID)

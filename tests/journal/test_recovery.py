@@ -1,0 +1,198 @@
+"""Recovery by hand: one replica becomes the only voter, and says what may be missing."""
+
+import pytest
+
+from gossipreg.journal.effects import ProposalOutcome
+from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.membership import ProcessStanding
+from gossipreg.journal.messages import ReplicaLost
+from gossipreg.journal.model import JournalId
+from gossipreg.journal.recovery import RecoveredJournal
+from tests.journal.by_hand import JOURNAL, Bench
+from tests.journal.cluster import Cluster, Sidecar
+from tests.journal.test_elections import opened
+
+
+def recover(cluster: Cluster, sidecar: Sidecar, journal: JournalId) -> RecoveredJournal:
+    done, effects = sidecar.journals.recover(journal, cluster.now)
+    cluster.act(sidecar, effects)
+    return done
+
+
+def survivor(members: int = 5) -> tuple[Cluster, JournalId, Sidecar, list[Sidecar]]:
+    """A journal of which one voter is left; the others have lost their disks."""
+    cluster, journal, owner = opened(members=members)
+    for number in range(3):
+        cluster.propose(owner, journal, b"%d" % number)
+        cluster.run(0.5)
+    left, gone = (cluster.sidecars[number] for number in sorted(cluster.voters(journal) - {owner.number}))
+    for lost in (owner, gone):
+        cluster.crash(lost)
+        cluster.lose_disk(lost)
+    cluster.run(40.0)
+    assert cluster.leader(journal) is None
+    return cluster, journal, left, [owner, gone]
+
+
+def test_one_voter_of_three_is_recovered_and_copied_anew() -> None:
+    cluster, journal, left, _ = survivor()
+    before = left.journals.replicas[journal].data
+    expected = before.configuration, before.log.last, before.committed
+    done = recover(cluster, left, journal)
+    assert (done.replaced, done.end, done.committed) == expected
+    assert cluster.until(lambda: cluster.leader(journal) is left, 1.0)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 30.0)
+    records = left.journals.replicas[journal].data.state.records
+    assert all(records.get(b"%d" % number) for number in range(3))
+    ticket = cluster.propose(left, journal, b"after")
+    cluster.run(1.0)
+    assert ticket is not None
+    assert left.settled[ticket].copies >= 2
+
+
+def test_voters_that_come_back_without_their_disks_get_new_copies() -> None:
+    cluster, journal, left, others = survivor(members=3)
+    for other in others:
+        cluster.start(other)
+    cluster.run(60.0)
+    assert cluster.leader(journal) is None
+    recover(cluster, left, journal)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 30.0), cluster.voters(journal)
+
+
+def test_an_old_voter_that_comes_back_is_dismissed() -> None:
+    cluster, journal, owner = opened(members=5)
+    cluster.propose(owner, journal, b"1")
+    cluster.run(1.0)
+    left, back = (cluster.sidecars[number] for number in sorted(cluster.voters(journal) - {owner.number}))
+    before = back.journals.replicas[journal].data.replica
+    cluster.crash(back)
+    cluster.crash(owner)
+    cluster.lose_disk(owner)
+    cluster.run(30.0)
+    recover(cluster, left, journal)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 30.0)
+    cluster.start(back)
+    cluster.run(10.0)
+    assert journal not in back.journals.replicas or back.journals.replicas[journal].data.replica != before
+    assert cluster.leader(journal) is left
+
+
+def test_a_learner_can_be_promoted_by_hand() -> None:
+    cluster = Cluster(1, 2)
+    cluster.run(1.0)
+    owner, other = cluster.sidecars
+    journal = cluster.open(owner)
+    cluster.run(20.0)
+    cluster.propose(owner, journal, b"1")
+    cluster.run(1.0)
+    cluster.crash(owner)
+    cluster.lose_disk(owner)
+    cluster.run(5.0)
+    recover(cluster, other, journal)
+    assert cluster.until(lambda: cluster.leader(journal) is other, 1.0)
+    assert other.journals.replicas[journal].data.state.records.get(b"1")
+
+
+def test_a_learner_hears_that_the_only_voter_has_lost_its_disk() -> None:
+    cluster = Cluster(1, 2)
+    cluster.run(1.0)
+    owner, other = cluster.sidecars
+    journal = cluster.open(owner)
+    cluster.run(20.0)
+    cluster.crash(owner)
+    cluster.lose_disk(owner)
+    cluster.run(5.0)
+    cluster.start(owner)
+    cluster.run(5.0)
+    recover(cluster, other, journal)
+    assert cluster.until(lambda: cluster.leader(journal) is other, 1.0)
+
+
+def test_a_journal_that_is_led_is_not_recovered() -> None:
+    cluster, journal, owner = opened()
+    cluster.run(5.0)
+    with pytest.raises(ProposalRefused, match="this sidecar leads"):
+        owner.journals.recover(journal, cluster.now)
+    follower = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
+    with pytest.raises(ProposalRefused, match=f"member {owner.node.hex()} leads this journal") as refused:
+        follower.journals.recover(journal, cluster.now)
+    assert refused.value.code == "led"
+
+
+def test_a_journal_that_can_be_led_is_not_recovered() -> None:
+    cluster, journal, owner = opened()
+    cluster.run(5.0)
+    left = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
+    cluster.crash(owner, ProcessStanding.SILENT)
+    assert cluster.until(lambda: left.journals.replicas[journal]._candidacy.leaderless, 2.0)
+    with pytest.raises(ProposalRefused, match="2 of 3 voters live") as refused:
+        left.journals.recover(journal, cluster.now)
+    assert refused.value.code == "majority"
+
+
+def test_a_sidecar_without_a_copy_says_so() -> None:
+    cluster, _, owner = opened()
+    with pytest.raises(ProposalRefused, match="no copy of that journal"):
+        owner.journals.recover(JournalId(b"?" * 16), cluster.now)
+
+
+def test_entries_that_were_never_committed_count_after_recovery() -> None:
+    """Nobody can say whether they were acknowledged, so they are kept, and counted for the operator."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s1.propose(b"uncertain", 1)
+    s1.write()
+    bench.deliver(s1, s2)
+    s2.write()
+    s2.start()
+    for gone in (s1, s3):
+        s2.see(gone, ProcessStanding.SILENT)
+    done, effects = s2.journals.recover(JOURNAL, bench.now)
+    s2.act(effects)
+    assert (done.end.index, done.uncertain) == (2, done.end.index - done.committed)
+    assert done.uncertain >= 1
+    bench.now += 0.1
+    s2.act(s2.journals.advance(bench.now))
+    for _ in range(4):
+        s2.write()
+    assert s2.established
+    assert s2.data.state.records.get(b"uncertain")
+    s2.propose(b"next", 2)
+    s2.write()
+    assert s2.settled[2].outcome is ProposalOutcome.COMMITTED
+
+
+def test_a_recovery_outlives_a_restart() -> None:
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    for gone in (s1, s3):
+        s2.see(gone, ProcessStanding.SILENT)
+    s2.act(s2.journals.recover(JOURNAL, bench.now)[1])
+    s2.write()
+    s2.start()
+    assert [place.replica for place in s2.data.configuration.voters] == [s2.replica]
+    s2.act(s2.journals.start(bench.now))
+    s2.act(s2.journals.advance(bench.now))
+    for _ in range(4):
+        s2.write()
+    assert s2.established
+
+
+def test_voters_that_said_to_be_lost_count_as_gone() -> None:
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s2.see(s1, ProcessStanding.SILENT)
+    bench.now += 5.0
+    with pytest.raises(ProposalRefused, match="2 of 3 voters live"):
+        s2.journals.recover(JOURNAL, bench.now)
+    lost = ReplicaLost(journal=JOURNAL, sender=s3.replica, receiver=s2.replica)
+    s2.act(s2.journals.receive(s3.node, lost, bench.now))
+    done, _ = s2.journals.recover(JOURNAL, bench.now)
+    assert len(done.replaced.voters) == 3
