@@ -14,6 +14,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     following      a follower: takes entries, or the whole state
     leading        a leader: appends, counts, commits
     progress       how far one follower is, and what is sent to it
+    replays        how many replicas are caught up from far behind at a time, and how fast
     confirmations  proof of leadership without a write
     caring         what a leader does beside committing: replacing, handover, orphan
     handover       back to the owner, or to another voter
@@ -22,6 +23,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     recovery       one replica becomes the only voter, by hand
     orphan         the end of a journal that holds nothing, and whose owner does not come back
     copies         which members should hold copies
+    hosting        whether this sidecar takes a copy that it is asked for
     replacing      makes copies, replaces voters that are gone
     log            the entries, the ballots, the configurations
     disk           one transaction at a time, and what waits for it

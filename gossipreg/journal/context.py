@@ -9,6 +9,7 @@ from itertools import count
 from gossipreg.journal.effects import JournalEffect, JournalEvent
 from gossipreg.journal.membership import JournalMembership
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.replays import Replays
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import NodeId
 from gossipreg.timers import Timers
@@ -29,8 +30,14 @@ class JournalContext:
     """The journals for which we stand now."""
     effects: list[JournalEffect] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    replays: Replays = field(init=False)
+    """The replicas that are caught up from far behind now."""
     _writes: "count[int]" = field(default_factory=lambda: count(1))
     _reads: "count[int]" = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        tuning = self.tuning
+        self.replays = Replays(tuning.replays_at_once, tuning.replay_bytes_a_second, self.timers, self.rng)
 
     def next_write(self) -> int:
         return next(self._writes)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gossipreg.journal.context import JournalContext
 from gossipreg.journal.effects import JournalEffect, LogBase, RecordsFound, RemoveJournal, SendMessage
+from gossipreg.journal.hosting import NOBODY, why_not
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import JournalMembership
 from gossipreg.journal.messages import (
@@ -53,9 +54,6 @@ _ASKS = (Append, InstallState, PreVote, RequestVote, ConfirmLeader, HandOver, As
 
 MAX_ENDED = 1_024
 """Journals that have ended and are remembered: some hundred bytes each."""
-
-NOBODY = LogBase(START, 0, Configuration(()))
-"""With this a new copy begins: it does not know yet who votes."""
 
 
 class Journals:
@@ -117,10 +115,27 @@ class Journals:
         mine = (id for id, replica in self.replicas.items() if replica.data.owner == self._context.node)
         return next((id for id in mine if not self.replicas[id].data.ended), None)
 
+    def fill(self, journal: JournalId) -> float | None:
+        """Which part of what it may have at most this journal takes: from 0.8 on that is a trouble. None: it is not
+        here."""
+        replica = self.replicas.get(journal)
+        return None if replica is None else replica.data.fill
+
+    @property
+    def foreign_bytes(self) -> int:
+        """What the copies of other members' journals take here."""
+        node, every = self._context.node, self.replicas.values()
+        return sum(replica.data.size_bytes for replica in every if replica.data.owner != node)
+
     @property
     def electing(self) -> frozenset[JournalId]:
         """The journals for which we stand now."""
         return frozenset(self._context.electing)
+
+    @property
+    def replays(self) -> tuple[int, int]:
+        """How many replicas are caught up from far behind now, and how many wait for that."""
+        return self._context.replays.active, self._context.replays.waiting
 
     @property
     def counts(self) -> dict[str, int]:
@@ -321,7 +336,11 @@ class Journals:
     def _on_take(self, node: NodeId, message: TakeReplica) -> None:
         """Begin a copy, and say so when it is on the disk. Asked twice: the same copy, as long as it is empty."""
         replica = self.replicas.get(message.journal)
-        reason = self._why_not(replica)
+        reason = why_not(
+            None if replica is None else replica.data, leaves=self._leaves,
+            is_ours=message.owner == self._context.node, used_bytes=self.foreign_bytes,
+            space_bytes=self._foreign_space_bytes,
+        )  # fmt: skip
         if reason:
             refused = ReplicaRefused(
                 journal=message.journal, sender=ReplicaId(b""), receiver=message.sender, number=message.number,
@@ -349,15 +368,6 @@ class Journals:
         ended = [id for id, replica in self.replicas.items() if replica.data.ended]
         for journal in ended[: max(0, len(ended) - MAX_ENDED)]:
             self._remove(journal)
-
-    def _why_not(self, replica: Replica | None) -> str:
-        if self._leaves:
-            return "this sidecar is about to leave"
-        if not self._foreign_space_bytes:
-            return "this sidecar takes no copies of other journals"
-        if replica is not None and (replica.data.log.base != NOBODY or replica.data.log.last != START):
-            return "this sidecar has a copy of that journal already"
-        return ""
 
     def _remove(self, journal: JournalId) -> None:
         replica = self.replicas.pop(journal)

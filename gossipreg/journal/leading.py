@@ -28,6 +28,7 @@ from gossipreg.journal.model import (
     ReplicaPlace,
 )
 from gossipreg.journal.progress import FollowerProgress, FollowerTimer
+from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.values import encode_configuration
 
@@ -46,6 +47,10 @@ class _Waiting:
     size_bytes: int
     since: float
     ticket: int | None
+
+
+ENDING_SHARE = 8
+"""One of so many parts of a journal is for entries that end something."""
 
 
 class ProposalRefused(Exception):
@@ -139,6 +144,7 @@ class Leading:
             raise ProposalRefused("unavailable", "this journal changes its leader: send it again in a moment")
         if not ends:
             self._check_copies(tuning.min_copies)
+        self._check_room(size, ends)
         if len(self._waiting) >= tuning.waiting_entries or self._waiting_bytes + size > tuning.waiting_bytes:
             raise ProposalRefused(
                 "busy", f"{len(self._waiting)} entries wait for their disks: send it again in a moment"
@@ -154,6 +160,16 @@ class Leading:
                 "too_few_copies",
                 f"the journal has {voters} of at least {least} copies: let sidecars on {more} more"
                 f" {'host' if more == 1 else 'hosts'} take copies, or ask for fewer",
+            )
+
+    def _check_room(self, size: int, ends: bool) -> None:
+        """The last eighth of a journal is for entries that end something: else a full one could not be emptied."""
+        most, used = self._data.context.tuning.journal_bytes, self._data.size_bytes
+        if used + size > (most if ends else most - most // ENDING_SHARE):
+            raise ProposalRefused(
+                "journal_full",
+                f"the journal takes {used} of {most} bytes, and keeps an eighth for what ends something: let what it"
+                " holds be acknowledged, or drop it",
             )
 
     def _append(self, kind: int, payload: bytes, ticket: int | None) -> int:
@@ -197,7 +213,7 @@ class Leading:
             if data.place_of(replica) is None:
                 self.dismiss(follower.place)
                 del self.followers[replica]
-                data.context.timers.cancel(FollowerTimer(data.journal, replica))
+                follower.end()
 
     def dismiss(self, place: ReplicaPlace) -> None:
         data = self._data
@@ -211,6 +227,13 @@ class Leading:
 
     def follower_at(self, node: bytes) -> Iterable[FollowerProgress]:
         return [follower for follower in self.followers.values() if follower.place.node == node]
+
+    def on_follower_timer(self, timer: FollowerTimer | ReplayTimer) -> None:
+        follower = self.followers.get(timer.replica)
+        if follower is not None and isinstance(timer, ReplayTimer):
+            follower.on_turn()
+        elif follower is not None:
+            follower.retry()
 
     def members_changed(self) -> None:
         """Try those again that live, or live again."""
@@ -291,6 +314,6 @@ class Leading:
         self._waiting.clear()
         self.confirmations.clear()
         timers.cancel(StuckTimer(data.journal, self.ballot))
-        for replica in self.followers:
-            timers.cancel(FollowerTimer(data.journal, replica))
+        for follower in self.followers.values():
+            follower.end()
         context.effects.append(Deposed(data.journal, self.ballot, reason))

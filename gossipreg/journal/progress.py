@@ -6,6 +6,7 @@ Owns: the position of each follower, appends in flight, and the attempts to reac
     following     up to two appends in flight; what comes meanwhile goes with the next one
     installing    it lacks what the log does not have any more: it gets the state, piece by piece; the large records
                   first, each piece of them read from the disk when its turn has come
+                  far behind (its entries are only on the disk, or installing), it needs a turn: see `replays.py`
     unreachable   its stream broke. It is tried again, with longer and longer waits, while it lacks something and lives
 """
 
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gossipreg.journal.effects import LogBase, ReadLog
+from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import Append, AppendAnswer, InstallState, ReplicaHello, StateInstalled
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, Position, ReplicaId, ReplicaPlace
+from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.state import large_parts, pieces
 
@@ -53,6 +56,8 @@ class _Installing:
     next: tuple[tuple[bytes, bytes], ...] | None
     """The next piece of the small records; None after the last one."""
     number: int = 0
+    paused: bool = False
+    """Too much was sent to all replicas: the next piece has to wait."""
     reading: tuple[bytes, ...] = ()
     """The keys of the large records that are being read, for the piece with this number."""
 
@@ -65,7 +70,7 @@ class FollowerProgress:
         self.match = 0
         """Its disk holds our log up to this index."""
         self.lost = False
-        """It said that it has no such replica any more."""
+        """Set by `lose`. It said that it has no such replica any more."""
         self.mode = Mode.PROBING
         self._next = self._limit + 1
         self._in_flight = 0
@@ -73,6 +78,7 @@ class FollowerProgress:
         """The commit index that was sent last."""
         self._reading = False
         self._installing: _Installing | None = None
+        self._replay = ReplayTimer(data.journal, place.replica)
         self._read_number = 0
         """Of the records that are read for it."""
         self._wait_s = 0.0
@@ -139,16 +145,38 @@ class FollowerProgress:
         data, tuning = self._data, self._data.context.tuning
         before = data.log.position_at(self._next - 1)
         if before is None:
-            self._install()
+            if data.context.replays.begin(self._replay):
+                self._install()
             return False
         entries = () if self.mode is Mode.PROBING else data.log.slice(self._next, tuning.append_bytes)
         if entries is None:
-            self._reading = True
-            data.context.effects.append(ReadLog(data.journal, self._next, tuning.append_bytes))
+            self._read()
             return False
         if entries or probe:
             self._send(before, entries)
         return bool(entries)
+
+    def _read(self) -> None:
+        """Read entries that are only on the disk, if it is our turn."""
+        data, replays = self._data, self._data.context.replays
+        if replays.begin(self._replay) and replays.may_send(self._replay, data.context.now):
+            self._reading = True
+            data.context.effects.append(ReadLog(data.journal, self._next, data.context.tuning.append_bytes))
+
+    def _look_whether_near(self) -> None:
+        """Give up the turn once all that it lacks is in memory."""
+        if self.mode is Mode.FOLLOWING and not self._reading and self._next >= self._data.log.first_in_memory:
+            self._end_replay()
+
+    def _end_replay(self) -> None:
+        self._data.context.replays.end(self._replay, self._data.context.now)
+
+    def on_turn(self) -> None:
+        """It has its turn, or may get the next piece."""
+        if self._installing is not None and self._installing.paused:
+            self._next_piece()
+        else:
+            self.pump()
 
     def _send(self, before: Position, entries: tuple[LogEntry, ...]) -> None:
         data, limit = self._data, self._limit
@@ -173,6 +201,7 @@ class FollowerProgress:
         fits = entries and entries[0].index == self._next and before is not None
         if fits and self.mode is Mode.FOLLOWING and self._data.log.matches(entries[-1].position):
             assert before is not None
+            self._data.context.replays.sent(sum(map(entry_bytes, entries)), self._data.context.now)
             self._send(before, entries)
         self.pump()
 
@@ -188,6 +217,7 @@ class FollowerProgress:
         elif self.mode is not Mode.INSTALLING:
             self._on_mismatch(answer.index)
         self.pump()
+        self._look_whether_near()
 
     def _on_mismatch(self, may_match: int) -> None:
         """An append did not follow on its log: probe further back, but not behind what it has acknowledged. If it does
@@ -203,8 +233,18 @@ class FollowerProgress:
 
     def _has_lost_entries(self) -> None:
         """It gets nothing more, and is replaced, as one that has lost its disk."""
-        self.lost = True
+        self.lose()
         self._data.context.event("journal_replica_went_back", node=self.place.node.hex(), acknowledged=self.match)
+
+    def lose(self) -> None:
+        """There is no such replica any more, or none that may be believed: it gets nothing more."""
+        self.lost, self._installing = True, None
+        self._end_replay()
+
+    def end(self) -> None:
+        """We send nothing to it any more."""
+        self._data.context.timers.cancel(FollowerTimer(self._data.journal, self.place.replica))
+        self._end_replay()
 
     def on_hello(self, hello: ReplicaHello) -> None:
         """It has started, and says how far it is."""
@@ -242,9 +282,13 @@ class FollowerProgress:
         self._next_piece()
 
     def _next_piece(self) -> None:
-        """Read the large records of the next piece, or send the next one of the small records."""
-        installing = self._installing
+        """Read the large records of the next piece, or send the next one of the small records; later, if
+        much was sent."""
+        installing, context = self._installing, self._data.context
         assert installing is not None
+        installing.paused = not context.replays.may_send(self._replay, context.now)
+        if installing.paused:
+            return
         installing.reading = next(installing.large, ())
         if installing.reading:
             self._read_number = self._data.context.next_read()
@@ -266,6 +310,7 @@ class FollowerProgress:
         data, installing = self._data, self._installing
         assert installing is not None
         base = installing.base
+        data.context.replays.sent(sum(len(key) + len(value) for key, value in piece), data.context.now)
         data.send(
             self.place.node,
             InstallState(
@@ -288,6 +333,7 @@ class FollowerProgress:
         self.match = max(self.match, answer.base.index)
         self.mode, self._next, self._in_flight = Mode.FOLLOWING, answer.base.index + 1, 0
         self.pump()
+        self._look_whether_near()
 
     # -- reaching it -------------------------------------------------------------------------------------------------
 
@@ -295,7 +341,8 @@ class FollowerProgress:
         """The stream to it broke: what was in flight may be lost."""
         if self._in_flight:
             self._told = -1
-        self.mode, self._in_flight, self._installing = Mode.UNREACHABLE, 0, None
+        self.mode, self._in_flight, self._installing, self._reading = Mode.UNREACHABLE, 0, None, False
+        self._end_replay()
         self.retry_later()
 
     def retry_later(self) -> None:

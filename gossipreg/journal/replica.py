@@ -43,6 +43,7 @@ from gossipreg.journal.progress import FollowerTimer
 from gossipreg.journal.reading import FoundForFollower
 from gossipreg.journal.recovery import RecoveredJournal, recover
 from gossipreg.journal.replacing import ReplaceTimer
+from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import OutOfService, ReplicaData, StoredReplica
 from gossipreg.journal.standing import AttemptTimer, Candidacy, LookTimer, StandTimer
 from gossipreg.journal.state import StateMachine
@@ -204,7 +205,7 @@ class Replica:
         if self.leading is None and self.data.place_of(message.sender) is not None:
             self._lost.add(message.sender)
         if self.leading is not None and (follower := self.leading.followers.get(message.sender)) is not None:
-            follower.lost = True
+            follower.lose()
             self._look_after()
 
     # -- streams and members -----------------------------------------------------------------------------------------
@@ -385,10 +386,8 @@ class Replica:
                 self._voting.on_question_over(name.number)
             case StuckTimer() if self._leads(name.ballot):
                 self.abdicate()
-            case FollowerTimer() if self.leading is not None:
-                follower = self.leading.followers.get(name.replica)
-                if follower is not None:
-                    follower.retry()
+            case FollowerTimer() | ReplayTimer() if self.leading is not None:
+                self.leading.on_follower_timer(name)
             case HandOverTimer() if self._caring is not None and self._leads(name.ballot):
                 self._caring.handover.on_timer()
                 if self._caring.handover.failed:

@@ -109,6 +109,16 @@ class ReplicaData:
         return not base.configuration.voters and base.position != START
 
     @property
+    def size_bytes(self) -> int:
+        """What log and state take, about, on the disk."""
+        return self.log.size_bytes + self.state.records.size_bytes
+
+    @property
+    def fill(self) -> float:
+        """Which part of what it may have at most the journal takes."""
+        return self.size_bytes / self.context.tuning.journal_bytes
+
+    @property
     def votes(self) -> bool:
         """Whether this replica is a voter."""
         return self.configuration.has_voter(self.replica)

@@ -18,6 +18,10 @@ LARGE = b"\xff"
 """Records whose keys begin with this are large."""
 
 
+RECORD_OVERHEAD_BYTES = 64
+"""Of a record beside key and value, in a database: about."""
+
+
 def is_large(key: bytes) -> bool:
     return key.startswith(LARGE)
 
@@ -34,6 +38,10 @@ class Records:
         """Large values that are not on the disk yet, each with the index of an entry: once the state with that entry is
         on the disk, so is the value. In the order of these indexes."""
         self._changed: dict[bytes, bytes | None] = {}
+        small = sum(len(key) + len(value) for key, value in records.items())
+        self.size_bytes = small + sum(len(key) + size for key, size in self._large.items())
+        self.size_bytes += RECORD_OVERHEAD_BYTES * len(self)
+        """What all records take, about, on the disk."""
 
     def get(self, key: bytes) -> bytes | None:
         """Raises ValueError for the key of a large record: what a state machine decides must not rest on its value."""
@@ -41,7 +49,12 @@ class Records:
             raise ValueError(f"the record {key[:32].hex()} is large: read it with Journals.read_records")
         return self._records.get(key)
 
+    def _taken_by(self, key: bytes) -> int:
+        size = self._large.get(key) if is_large(key) else len(self._records[key]) if key in self._records else None
+        return 0 if size is None else len(key) + size + RECORD_OVERHEAD_BYTES
+
     def put(self, key: bytes, value: bytes) -> None:
+        self.size_bytes += len(key) + len(value) + RECORD_OVERHEAD_BYTES - self._taken_by(key)
         if is_large(key):
             self._large[key] = len(value)
         else:
@@ -49,6 +62,7 @@ class Records:
         self._changed[key] = value
 
     def remove(self, key: bytes) -> None:
+        self.size_bytes -= self._taken_by(key)
         if is_large(key):
             removed = self._large.pop(key, None) is not None
             self._kept.pop(key, None)

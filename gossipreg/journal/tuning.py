@@ -54,8 +54,15 @@ class JournalTuning:
     piece_bytes: int = 64 * 1024
     """Of the state, in one message."""
 
+    replays_at_once: int = 8
+    """Replicas, of all journals led here, that are caught up from far behind at a time; the others wait."""
+    replay_bytes_a_second: int = 8 * 1024 * 1024
+    """Of what these get, together. A tenth of a Gbit/s, so that what somebody waits for is not held up."""
+
     # -- the log -----------------------------------------------------------------------------------------------------
 
+    journal_bytes: int = 256 * 1024 * 1024
+    """Of log and state of a journal. The last eighth is for entries that end something."""
     cut_bytes: int = 8 * 1024 * 1024
     """A log longer than this is cut, as far as its entries are in the state on the disk."""
 
@@ -96,7 +103,9 @@ class JournalTuning:
         "abdicated_s": (0.0, 3600.0), "waiting_bytes": (1024 * 1024, 1024 * 1024 * 1024),
         "waiting_entries": (1, 1_000_000), "append_bytes": (4096, 1024 * 1024), "appends_in_flight": (1, 64),
         "follower_again_first_s": (0.05, 60.0), "follower_again_longest_s": (0.05, 600.0),
-        "piece_bytes": (1024, 1024 * 1024), "cut_bytes": (4096, 1024 * 1024 * 1024),
+        "piece_bytes": (1024, 1024 * 1024), "replays_at_once": (1, 1024),
+        "replay_bytes_a_second": (1024, 1024 * 1024 * 1024), "journal_bytes": (4096, 16 * 1024 * 1024 * 1024),
+        "cut_bytes": (4096, 1024 * 1024 * 1024),
         "return_first_s": (0.1, 3600.0), "return_longest_s": (0.1, 86400.0), "takeover_memory_s": (0.0, 86400.0),
         "return_pause_s": (0.1, 60.0), "return_acts_s": (0.0, 60.0),
         "leave_s": (0.0, 60.0), "orphan_s": (1.0, 2592000.0), "replace_s": (0.1, 86400.0),

@@ -1,0 +1,26 @@
+"""Whether this sidecar takes a copy of a journal that it is asked for: a pure decision.
+
+Owns: the reasons against. Never knows: how a copy begins.
+"""
+
+from gossipreg.journal.effects import LogBase
+from gossipreg.journal.model import START, Configuration
+from gossipreg.journal.replica_data import ReplicaData
+
+NOBODY = LogBase(START, 0, Configuration(()))
+"""With this a new copy begins: it does not know yet who votes."""
+
+
+def why_not(present: ReplicaData | None, *, leaves: bool, is_ours: bool, used_bytes: int, space_bytes: int) -> str:
+    """Why not; empty: it does. `present` is the copy that is here already, `is_ours`: the journal is our own,
+    `used_bytes` what copies of others take here, `space_bytes` what they may take."""
+    if leaves:
+        return "this sidecar is about to leave"
+    if not space_bytes:
+        return "this sidecar takes no copies of other journals"
+    if present is not None:
+        empty = present.log.base == NOBODY and present.log.last == START
+        return "" if empty else "this sidecar has a copy of that journal already"
+    if used_bytes >= space_bytes and not is_ours:
+        return f"full: copies take {used_bytes} of {space_bytes} bytes here"
+    return ""
