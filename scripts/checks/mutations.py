@@ -1,9 +1,9 @@
 """Break the core on purpose and see which test fails: `scripts/check --mutations`.
 
 For each entry of `mutations_table.py` the tree is copied, the entry's lines are replaced in the copy, and the tests of
-the core and of the laboratory are run there, those that probably catch it first, until one fails. A mutation that no
-test catches survives: then a test is missing, or the mutation changes nothing that matters. The breaks of
-`simulations/selftest.py`, which a checker of the laboratory must see, stand in the same report.
+the core, of journals and of the laboratory are run there, those that probably catch it first, until one fails.
+A mutation that no test catches survives: then a test is missing, or the mutation changes nothing that matters. The
+breaks of `simulations/selftest.py`, which a checker of the laboratory must see, stand in the same report.
 
 Results are compared with `mutations.txt` by caught and survived alone, since names of tests change.
 """
@@ -26,10 +26,10 @@ from scripts.checks.mutations_table import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
 KEPT = Path(__file__).with_name("mutations.txt")
-CORE = Path("gossipreg", "core")
+PURE = Path("gossipreg", "core"), Path("gossipreg", "journal")
 COPIED = ("gossipreg", "scripts", "simulations", "tests", "pyproject.toml")
 
-SUITES = ("tests/core", "tests/simulations")
+SUITES = ("tests/core", "tests/journal", "tests/simulations")
 LEFT_OUT = ("test_digest.py",)
 """Digests say that a decision has changed, not that it is wrong: they are written anew with the next one."""
 DESELECTED = "tests/simulations/test_checkers.py::test_a_core_broken_on_purpose_is_seen"
@@ -67,10 +67,10 @@ def block(text: str) -> str:
 
 
 def places(tree: Path, mutation: Mutation) -> list[Place]:
-    """All places in the core of this tree that have the lines of this mutation."""
+    """All places in the core and the journals of this tree that have the lines of this mutation."""
     before = block(mutation.before).splitlines()
     found = []
-    for path in sorted((tree / CORE).rglob("*.py")):
+    for path in sorted(path for part in PURE for path in (tree / part).rglob("*.py")):
         lines = path.read_text().splitlines()
         for at in (at for at, line in enumerate(lines) if line.lstrip() == before[0].lstrip()):
             window = lines[at : at + len(before)]
@@ -91,7 +91,8 @@ def apply(tree: Path, mutation: Mutation) -> None:
     """Break the core of this tree. Raises LookupError if the lines are not there exactly once."""
     found = places(tree, mutation)
     if len(found) != 1:
-        raise LookupError(f"{mutation.name}: its lines stand {len(found)} times in {CORE}, not once")
+        where = " and ".join(map(str, PURE))
+        raise LookupError(f"{mutation.name}: its lines stand {len(found)} times in {where}, not once")
     path = found[0].path
     path.write_text(mutated(path.read_text(), found[0], mutation))
 
