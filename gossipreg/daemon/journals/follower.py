@@ -39,6 +39,9 @@ class NoMeaning:
     def load(self, records: Records) -> None:
         pass
 
+    def is_empty(self, records: Records) -> bool:
+        return not len(records)
+
     def apply(self, entry: LogEntry, records: Records) -> object:
         del entry, records
         return None

@@ -311,7 +311,8 @@ class JournalRuntime:
                 self.need_disk()
             case StreamClosed():
                 self._generations.pop(news.node, None)
-                self._input("journal_closed", lambda journals, now: journals.closed(news.node, now))
+                refused = news.reason == "ECONNREFUSED"
+                self._input("journal_closed", lambda journals, now: journals.closed(news.node, now, refused=refused))
         self._tell(partial(self._follower.on_stream, news))
 
     def _on_message(self, news: StreamReceived) -> None:

@@ -38,6 +38,9 @@ class Notes:
     def load(self, records: Records) -> None:
         pass
 
+    def is_empty(self, records: Records) -> bool:
+        return not len(records)
+
     def apply(self, entry: LogEntry, records: Records) -> object:
         if entry.kind == EntryKind.DATA:
             records.put(entry.data, str(entry.index).encode())
