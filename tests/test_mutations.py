@@ -9,8 +9,9 @@ from textwrap import dedent
 import pytest
 
 from scripts.checks import mutations
+from scripts.checks.mutation import Mutation
 from scripts.checks.mutations import Result, apply, compared, first_failure, kept, mutated, places, written
-from scripts.checks.mutations_table import MUTATIONS, Mutation
+from scripts.checks.mutations_table import MUTATIONS
 
 ROOT = Path(__file__).parent.parent
 

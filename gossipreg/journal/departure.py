@@ -24,7 +24,7 @@ class LeaveTimer:
     journal: JournalId
 
 
-class Departure:
+class JournalDeparture:
     def __init__(self, data: ReplicaData) -> None:
         self._data = data
         self.begun = False

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 
 from gossipreg.journal.caring import Caring
 from gossipreg.journal.context import JournalContext
-from gossipreg.journal.departure import Departure, LeaveTimer
+from gossipreg.journal.departure import JournalDeparture, LeaveTimer
 from gossipreg.journal.disk import Held, OwnVote
 from gossipreg.journal.effects import RecordsFound
 from gossipreg.journal.following import Following
@@ -64,7 +64,7 @@ class Replica:
         self._caring: Caring | None = None
         self._at_work = at_work
         self._greeting = Greeting(self.data)
-        self._departure = Departure(self.data)
+        self._departure = JournalDeparture(self.data)
         self._lost: set[ReplicaId] = set()
         """Replicas that said to be lost, while we did not lead."""
 

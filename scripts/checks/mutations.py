@@ -22,7 +22,8 @@ from pathlib import Path
 from textwrap import dedent, indent
 from typing import NamedTuple
 
-from scripts.checks.mutations_table import MUTATIONS, Mutation
+from scripts.checks.mutation import Mutation
+from scripts.checks.mutations_table import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 KEPT = Path(__file__).with_name("mutations.txt")

@@ -35,8 +35,9 @@ from gossipreg.journal.replica_data import ReplicaData, StoredReplica
 from gossipreg.journal.state import StateMachine
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
-from tests.journal.cluster import Collects, View
+from tests.journal.cluster import Collects
 from tests.journal.stored import Disk, apply_write
+from tests.journal.view import View
 
 JOURNAL = JournalId(b"j" * 16)
 TUNING = JournalTuning(append_bytes=4096)

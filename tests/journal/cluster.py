@@ -27,15 +27,14 @@ from gossipreg.journal.effects import (
 )
 from gossipreg.journal.journals import Journals
 from gossipreg.journal.leading import ProposalRefused
-from gossipreg.journal.membership import JournalHost, LeaderClaim, ProcessStanding, SeenMember
+from gossipreg.journal.membership import JournalHost, ProcessStanding, SeenMember
 from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
 from gossipreg.journal.state import Records, StateMachine
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.journal.stored import Disk, apply_all, apply_write
-
-NOBODY = SeenMember(ProcessStanding.ABSENT, BootId(b""), 0.0)
+from tests.journal.view import View
 
 
 class Collects:
@@ -52,27 +51,6 @@ class Collects:
     def apply(self, entry: LogEntry, records: Records) -> None:
         if entry.kind == EntryKind.DATA:
             records.put(entry.data, str(entry.index).encode())
-
-
-class View:
-    """What one sidecar sees of the others."""
-
-    def __init__(self) -> None:
-        self.synced_at: float | None = None
-        self.members: dict[NodeId, SeenMember] = {}
-        self.rows: dict[NodeId, tuple[BootId, dict[JournalId, Ballot]]] = {}
-        self.places: dict[NodeId, JournalHost] = {}
-
-    def member(self, node: NodeId) -> SeenMember:
-        return self.members.get(node, NOBODY)
-
-    def claims(self, journal: JournalId) -> Iterable[LeaderClaim]:
-        return [
-            LeaderClaim(claims[journal], node, boot) for node, (boot, claims) in self.rows.items() if journal in claims
-        ]
-
-    def hosts(self) -> Iterable[JournalHost]:
-        return [place for node, place in self.places.items() if self.member(node).runs]
 
 
 @dataclass(slots=True)

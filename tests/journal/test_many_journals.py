@@ -10,7 +10,8 @@ from gossipreg.journal.model import NO_BALLOT, START, Configuration, JournalId, 
 from gossipreg.journal.replica_data import StoredReplica
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
-from tests.journal.cluster import Collects, View
+from tests.journal.cluster import Collects
+from tests.journal.view import View
 
 TUNING = JournalTuning(elections_at_once=32)
 US, OTHER, DEAD = (NodeId(bytes([number]) * 16) for number in (1, 2, 3))

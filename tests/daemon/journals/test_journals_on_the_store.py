@@ -26,8 +26,9 @@ from gossipreg.journal.state import StateMachine
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import BootId, NodeId
 from tests.daemon.journals.test_journal_store import BOUND_S, broken
-from tests.journal.cluster import Collects, View
+from tests.journal.cluster import Collects
 from tests.journal.test_large_records import Payloads, key
+from tests.journal.view import View
 
 ME = NodeId(b"m" * 16)
 
