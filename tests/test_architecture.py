@@ -24,7 +24,7 @@ PURE = (
 )
 
 MAPPED = (
-    *("client", "client/picking", "client/watching", "client/adapters", "client/outbox"),
+    *("client", "client/picking", "client/watching", "client/adapters", "client/outbox", "client/events"),
     *(
         "journal",
         "streams",

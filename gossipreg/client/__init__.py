@@ -19,6 +19,7 @@
     picking/     which instance gets a request, retries, ejection, breaker. Pure
     watching/    the thread and the connection that keep the snapshots
     outbox/      events written with a program's own data, and handled once; loaded only when used
+    events/      publishing and handling events; loaded only when used
     event_stream one subscription to events on one connection
     connection   Client, Watch, Attachment: single calls of the local socket
     pool         the streams that calls share, for threads and forks
@@ -35,6 +36,8 @@ from typing import TYPE_CHECKING
 from gossipreg.client.connection import Attachment, Client, Watch
 
 if TYPE_CHECKING:
+    from gossipreg.client.events.event import Event, Reject, Retry
+    from gossipreg.client.events.published import Published
     from gossipreg.client.instance import Instance
     from gossipreg.client.outbox.inbox import AsyncInbox, Inbox
     from gossipreg.client.outbox.relay import Relay, relay_once
@@ -45,14 +48,16 @@ if TYPE_CHECKING:
     from gossipreg.client.snapshot import Snapshot
 
 __all__ = [
-    "AsyncInbox", "AsyncOutbox", "Attachment", "Client", "Inbox", "Instance", "Outbox", "PickedInstance", "Registry",
-    "Relay", "Service", "Snapshot", "Watch", "connect", "relay_once",
+    "AsyncInbox", "AsyncOutbox", "Attachment", "Client", "Event", "Inbox", "Instance", "Outbox", "PickedInstance",
+    "Published", "Registry", "Reject", "Relay", "Retry", "Service", "Snapshot", "Watch", "connect", "relay_once",
 ]  # fmt: skip
 
 _LATER = {"Instance": "instance", "PickedInstance": "picked", "Registry": "registry",
           "Service": "service", "Snapshot": "snapshot", "connect": "registry",
           "AsyncInbox": "outbox.inbox", "Inbox": "outbox.inbox", "AsyncOutbox": "outbox.writing",
-          "Outbox": "outbox.writing", "Relay": "outbox.relay", "relay_once": "outbox.relay"}  # fmt: skip
+          "Outbox": "outbox.writing", "Relay": "outbox.relay", "relay_once": "outbox.relay",
+          "Event": "events.event", "Reject": "events.event", "Retry": "events.event",
+          "Published": "events.published"}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

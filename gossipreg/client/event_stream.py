@@ -53,6 +53,10 @@ class EventStream:
         """End the connection, so that another thread that waits on it sees the end."""
         self._stream.end()
 
+    def finish(self, bound_s: float) -> None:
+        """Close it, and wait, at most `bound_s`, until the sidecar has read all that was said."""
+        self._stream.finish(monotonic() + bound_s)
+
     def close(self) -> None:
         self._stream.close()
 

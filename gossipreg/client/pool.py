@@ -26,14 +26,16 @@ IDLE_MAX = 8
 class _Share:
     """The streams and places of one process."""
 
-    __slots__ = ("closed", "idle", "places")
+    __slots__ = ("closed", "idle", "idle_max", "open_max", "places")
 
-    def __init__(self) -> None:
+    def __init__(self, open_max: int, idle_max: int) -> None:
         self.idle: deque[SidecarStream] = deque()
+        self.idle_max = idle_max
+        self.open_max = open_max
         self.places: SimpleQueue[None] = SimpleQueue()
         """One place for each stream that may still be opened. It is no semaphore: a signal handler may call while the
         thread that it interrupts holds the semaphore's lock, and would wait for itself."""
-        for _ in range(OPEN_MAX):
+        for _ in range(open_max):
             self.places.put(None)
         self.closed = False
 
@@ -45,7 +47,7 @@ class _Share:
             self.places.get(timeout=None if deadline is None else max(0.0, deadline - monotonic()))
         except Empty:
             raise Unreachable(
-                f"{OPEN_MAX} calls of this client wait for the sidecar already, and none ended in time"
+                f"{self.open_max} calls of this client wait for the sidecar already, and none ended in time"
             ) from None
 
     def close_idle(self) -> None:
@@ -71,7 +73,7 @@ class Loan:
 
     def end(self) -> None:
         share, stream = self._share, self.stream
-        if stream.at_rest and len(share.idle) < IDLE_MAX:
+        if stream.at_rest and len(share.idle) < share.idle_max:
             share.idle.append(stream)
             if share.closed:  # the client was closed meanwhile
                 share.close_idle()
@@ -81,9 +83,14 @@ class Loan:
 
 
 class StreamPool:
-    def __init__(self, open: Callable[[float | None], SidecarStream]) -> None:
-        """`open(deadline)` makes a new stream."""
+    def __init__(
+        self, open: Callable[[float | None], SidecarStream], *, open_max: int | None = None, idle_max: int = IDLE_MAX
+    ) -> None:
+        """`open(deadline)` makes a new stream. So many calls may be made at once (None: OPEN_MAX), and so many streams
+        wait for later ones."""
         self._open = open
+        self._open_max = open_max
+        self._idle_max = idle_max
         self._shares: dict[int, _Share] = {}
         """By process id: of this process, and for a moment after a fork of its parent."""
 
@@ -113,7 +120,8 @@ class StreamPool:
         pid = os.getpid()
         share = self._shares.get(pid)
         if share is None:
-            share = self._shares.setdefault(pid, _Share())  # atomic: two threads get the same
+            new = _Share(self._open_max or OPEN_MAX, self._idle_max)
+            share = self._shares.setdefault(pid, new)  # atomic: two threads get the same
             for other in list(self._shares):
                 if other != pid and (inherited := self._shares.pop(other, None)) is not None:
                     inherited.close_idle()

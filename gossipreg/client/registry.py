@@ -10,16 +10,22 @@ snapshots of all registries. It starts at the first lookup, and is stopped for a
 """
 
 import weakref
-from collections.abc import Callable, Iterable
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from gossipreg.client.checks import check_callable, check_number, check_text, checked_path, checked_tags
 from gossipreg.client.service import RegistrySettings, Service, use_feed
 from gossipreg.client.snapshot import Snapshot, matching
 from gossipreg.client.watching.link import SidecarLink
 from gossipreg.client.watching.watcher import WATCHER
-from gossipreg.errors import BadParams
+from gossipreg.errors import BadParams, Refused
 from gossipreg.model import fold_name
+
+if TYPE_CHECKING:
+    from gossipreg.client.events.event import HandledEvent
+    from gossipreg.client.events.of_registry import RegistryEvents
+    from gossipreg.client.events.published import Published
+    from gossipreg.client.events.subscription import EventIterator, HandlerSubscription
 
 TIMEOUT_S = 5.0
 """A synced sidecar answers in a millisecond, one that starts in a few seconds."""
@@ -50,6 +56,9 @@ class Registry:
             raise BadParams(f"max_stale {max_stale!r} is not more than 0: give seconds, or None for no limit")
         self._zone = zone
         self._settings = RegistrySettings(timeout, max_stale, service)
+        self._named = path
+        self._made_events: dict[None, RegistryEvents] = {}
+        """Empty until an event is published or subscribed to."""
         self._services: dict[tuple[str, frozenset[str], str | None], Service] = {}
         self._link = SidecarLink(path, max_stale)
         WATCHER.links[self._link] = None
@@ -97,6 +106,88 @@ class Registry:
         WATCHER.do(lambda _now: feed.call_back(token))
         return ServiceWatch(lambda: feed.remove_callback(token), name)
 
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def publish(
+        self, type: str, data: object = None, *, id: str | None = None, source: str | None = None,
+        key: str | None = None, subject: str | None = None, datacontenttype: str | None = None,
+        time: str | None = None, extensions: Mapping[str, str] | None = None, timeout: float = 10.0,
+        keep: float | None = None,
+    ) -> "Published":  # fmt: skip
+        """Publish an event, and return once it is durable.
+
+        `data`: bytes as they are, text as text/plain, anything else as JSON; None: no data. `source`: the service of
+        `connect`, else the name of the sidecar. `key`: events of one key are handled in their order. `keep`: for how
+        many seconds it is kept for groups that do not exist yet. In a handler, it names the handled event as its cause,
+        in extensions that are not given.
+
+        If the connection breaks, or the sidecar has no leader yet, it is sent again with the same id, until `timeout`
+        seconds have passed. Raises OutcomeUnknown if the event may be published or not, with the id to publish it
+        again; another RequestError if it is not published; Unreachable if no sidecar got it.
+        """
+        return self.event_parts.publish(
+            type, data, id=id, source=source, key=key, subject=subject, datacontenttype=datacontenttype, time=time,
+            extensions=extensions, timeout=timeout, keep=keep,
+        )  # fmt: skip
+
+    def subscribe(
+        self, pattern: str | Iterable[str], group: str | None = None,
+        handler: "Callable[[HandledEvent], object] | None" = None, *, window: int | None = None,
+        on_dead: str | None = None, max_attempts: int | None = None, ack_timeout: float | None = None,
+        broadcast: bool = False, threads: int | None = None,
+    ) -> "HandlerSubscription":  # fmt: skip
+        """Have `handler` called with each event whose type the pattern means; `group` shares them with other
+        processes. It runs until `close` of what this returns, until the registry is closed, or the program ends.
+
+        A handler that returns acknowledges the event. It may raise Reject (never again: a dead letter) or Retry (again
+        later); any other exception is logged, and the event is tried again, `max_attempts` times (10). The event is
+        renewed while the handler runs, so it may take long.
+
+        `window`: how many events this process has at most (64). `threads`: how many handlers run at once (8, or the
+        window if that is less). `ack_timeout`: how many seconds after this process has stopped an event is given to
+        another (30). `on_dead`: "go_on", or "hold": a dead letter holds up the events of its key. `broadcast`: without
+        a group; every process gets each event while it lives, and nobody waits for an answer.
+
+        If no sidecar answers, the subscription begins when one does; that is logged. Raises BadParams, or what else the
+        sidecar refuses it with.
+        """
+        return self.event_parts.subscribe(
+            pattern, group, handler, threads, self._settings.timeout_s, window=window, on_dead=on_dead,
+            max_attempts=max_attempts, ack_timeout=ack_timeout, broadcast=broadcast,
+        )  # fmt: skip
+
+    def on(
+        self, pattern: str | Iterable[str], group: str | None = None, **options: Any
+    ) -> "Callable[[Callable[[HandledEvent], object]], Callable[[HandledEvent], object]]":
+        """A decorator: `subscribe` with the decorated function as handler, and the same options."""
+        from gossipreg.client.events.of_registry import decorator
+
+        return decorator(lambda handler: self.subscribe(pattern, group, handler, **options))
+
+    def events(
+        self, pattern: str | Iterable[str], group: str | None = None, *, window: int | None = None,
+        on_dead: str | None = None, max_attempts: int | None = None, ack_timeout: float | None = None,
+        broadcast: bool = False,
+    ) -> "EventIterator":  # fmt: skip
+        """As `subscribe`, for a loop: `for event in registry.events(...):`. Each event is settled by `event.ack()`,
+        `event.reject(reason)` or `event.retry(after)`, or by `with event:`, which does what a handler does."""
+        return self.event_parts.events(
+            pattern, group, self._settings.timeout_s, window=window, on_dead=on_dead, max_attempts=max_attempts,
+            ack_timeout=ack_timeout, broadcast=broadcast,
+        )  # fmt: skip
+
+    @property
+    def event_parts(self) -> "RegistryEvents":
+        """What publishes and subscribes, made at its first use. Raises Refused once the registry is closed."""
+        if self._link.closed:
+            raise Refused("this registry is closed: make another one")
+        found = self._made_events.get(None)
+        if found is None:
+            from gossipreg.client.events.of_registry import RegistryEvents
+
+            found = self._made_events.setdefault(None, RegistryEvents(self._named, self._settings.caller))
+        return found
+
     @property
     def zone(self) -> str:
         """Where this program runs: the zone given to `connect`, else its sidecar's; empty if neither is known."""
@@ -142,10 +233,13 @@ class Registry:
         }
 
     def close(self) -> None:
-        """End the connection; the thread ends with the last registry. Later lookups raise Refused."""
+        """End the connection and the subscriptions; the thread ends with the last registry. Later lookups raise
+        Refused. Handlers that run get 5 s to end."""
         if not self._link.closed:
             self._link.closed = True
             self._finalizer.detach()
+            for events in self._made_events.values():
+                events.close()
             WATCHER.drop(self._link)
 
     def __enter__(self) -> Self:
