@@ -151,7 +151,12 @@ class Publishing:
     # -- timers ------------------------------------------------------------------------------------------------------
 
     def on_again(self, now: float) -> list[EventEffect]:
-        return self.try_all(now)
+        """Try once more. Where nobody leads our journal it may be gone with its only disk: then another one is
+        opened."""
+        effects = self.try_all(now)
+        if self._journal is not None and self._waiting and self._leader(self._journal) is None:
+            effects.append(OpenOwnJournal())
+        return effects
 
     def on_deadline(self, ticket: int) -> list[EventEffect]:
         """The publisher waits no longer."""

@@ -153,3 +153,15 @@ def test_abandoned_publish_leaves_no_timer() -> None:
     world.publish(1)
     world.publishing.abandon(1)
     assert len(world.timers) == 0
+
+
+def test_without_leader_the_journal_is_looked_for_again() -> None:
+    """Its only disk may be lost: whoever opens it then opens another one, and what waits goes there."""
+    world = World(leader=None).opened()
+    world.publish(1)
+    assert OpenOwnJournal() in world.pass_time(1.0)
+    other = JournalId(b"o" * 16)
+    world.leader = ANOTHER
+    effects = world.publishing.opened(other, world.now)
+    assert [effect.message.journal for effect in effects if isinstance(effect, SendEventMessage)
+            and isinstance(effect.message, ForwardPublish)] == [other]  # fmt: skip
