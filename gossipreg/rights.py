@@ -39,6 +39,8 @@ RIGHTS: dict[str, Right] = {
     "unmet": Right.READ,
     "info": Right.READ,
     "config": Right.READ,
+    "journals": Right.READ,
+    "journal": Right.READ,
     "register": Right.OWN,
     "deregister": Right.OWN,
     "heartbeat": Right.OWN,

@@ -10,6 +10,9 @@ from gossipreg.client import pool, registry
 from gossipreg.client.watching import conversation, known, link, state, watcher
 from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start
 from gossipreg.daemon.checks import options, parse, schedule, spec
+from gossipreg.daemon.journals import store as journal_store
+from gossipreg.daemon.journals import waiting_messages
+from gossipreg.daemon.streams import accepting, node_streams
 from gossipreg.gateway.dns import gateway as dns_gateway
 from gossipreg.gateway.dns import ports, rates, responder
 from gossipreg.gateway.dns import server as dns_server
@@ -83,6 +86,12 @@ VALUES: dict[str, tuple[float, ...]] = {
     "watches of all": (client_calls.MAX_WATCHES_IN_ALL,),
     "names of a `watch`": (rpc.MAX_WATCHES,),
     "ids of an `unmet`": (params.MAX_IDS,),
+    "streams of a sidecar": (node_streams.STREAMS_MAX,),
+    "connections to the gossip port in their handshake": (accepting.HALF_OPEN_MAX,),
+    "messages of streams that have come in part": (node_streams.MAX_HELD_BYTES,),
+    "messages of journals that wait for the database to open": (waiting_messages.MAX_WAITING_MESSAGES,),
+    "writes of journals that wait for the disk": (journal_store.WAITING_MOST,),
+    "copies of other members' journals": (),
     "requests that are not whole, of all clients": (all_clients.MAX_HELD_BYTES,),
     "connections of a process": (places.MAX_CLIENTS_A_PROCESS,),
     "connections of a user": (places.MOST.of_user,),

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from gossipreg.cli.commands import COMMANDS
+from gossipreg.client import Client
+from scripts.tools.wait import wait_for
 from tests.client.fake_sidecar import FakeSidecar, instance
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +27,7 @@ NOT_IN_DAEMON = re.compile(
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
     "heartbeat": ["web-80"], "force-leave": ["web"], "exec": ["--service", "web", "--port", "80", "true"],
-    "help": ["lookup"], "client": ["node"], "events": ["groups"],
+    "help": ["lookup"], "client": ["node"], "events": ["groups"], "journal": ["list"],
 }  # fmt: skip
 
 
@@ -40,7 +42,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         "print(*sys.modules, file=sys.stderr); sys.exit(code)"
     )
     with FakeSidecar(tmp_path / "s") as sidecar:
-        for method in COMMANDS:
+        for method in (*COMMANDS, "journals"):
             sidecar.answers[method] = lambda params: []  # noqa: ARG005  # the shape of an answer
         sidecar.answers |= {"register": lambda _: {"id": "web-80"}, "info": lambda _: {"synced": True}}
         sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}
@@ -110,6 +112,35 @@ def test_the_daemon_loads_http_when_the_first_client_speaks_it(tmp_path: Path) -
     for module in ("h11", "gossipreg.net.http_framing", "gossipreg.daemon.http_speaker"):
         assert (f" {module}\n" in before, f" {module}\n" in after) == (False, True)
     assert " gossipreg.gateway" not in after
+
+
+JOURNALS = re.compile(r"gossipreg\.(journal|streams|events|daemon\.(journals|streams))(\.|$)")
+OF_A_HOST = {f"gossipreg.journal{name}" for name in ("", ".announced", ".model", ".values")}
+"""What a sidecar with a data directory needs to say that it takes copies."""
+
+
+def test_a_durable_daemon_loads_no_journals_before_there_are_any(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
+    with sidecar_process(command, tmp_path, "--data-dir", str(tmp_path / "data")) as errors:
+        lines = errors.read_text().splitlines()
+    loaded = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert {name for name in loaded if JOURNALS.match(name)} <= OF_A_HOST
+    assert not (tmp_path / "data" / "journals.db").exists()
+
+
+def test_a_daemon_loads_streams_when_a_connection_comes_to_its_port(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
+    with sidecar_process(command, tmp_path, "--data-dir", str(tmp_path / "data")) as errors:
+        before = errors.read_text()
+        with Client(str(tmp_path / "s")) as client:
+            host, _, port = client.call("info")["address"].rpartition(":")
+            assert "journals" not in client.call("info")
+            assert client.call("journals") == []
+            with socket.create_connection((host, int(port))):
+                wait_for(lambda: "journals" in client.call("info"), 20)
+        after = errors.read_text().removeprefix(before)
+    assert " gossipreg.daemon.streams.node_streams\n" in after
+    assert not (tmp_path / "data" / "journals.db").exists(), "a stranger has shown nothing"
 
 
 def test_a_daemon_that_answers_dns_loads_no_dns_library(tmp_path: Path) -> None:

@@ -41,8 +41,10 @@ class Ending:
         leave_s: float,
         hold_on_sigterm: bool,
         restart_job: Callable[[], str] = restart_job,
+        linger: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`leave_s` bounds the time in which the core announces the leave; `restart_job` blocks, see there."""
+        """`leave_s` bounds the time in which the core announces the leave; `restart_job` blocks, see there; `linger`
+        returns once nobody needs us any more, soon after the leave was announced."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -51,6 +53,7 @@ class Ending:
         self._leave_s = leave_s
         self._hold_on_sigterm = hold_on_sigterm
         self._restart_job = restart_job
+        self._linger = linger
         self.leaving = False
         self.over = trio.Event()
         """The process may end."""
@@ -98,6 +101,8 @@ class Ending:
             with trio.move_on_after(LEAVE_MARGIN_S):
                 await self._store.flushed()
             self._pump.order(lambda now: self._node.leave(now, hold_s))
+            if self._linger is not None and not hold_s:
+                await self._linger()
         with trio.move_on_after(self._leave_s + LEAVE_MARGIN_S):
             await self._pump.departed.wait()
         self.over.set()

@@ -31,9 +31,11 @@ class Info:
     def __init__(
         self, node: "Node", pump: Pump, services: Services, lookups: Lookups, dropped: Counter[str], *,
         about: dict[str, Any], troubles: Callable[[], list[Shape]], more_counts: Callable[[], dict[str, int]],
+        more_fields: Callable[[], Shape],
     ) -> None:  # fmt: skip
         """`dropped` counts connections that were not taken or were cut off. `about` holds the fields that the node does
-        not know, `troubles()` lists what goes wrong now, `more_counts()` gives further counters."""
+        not know, `troubles()` lists what goes wrong now, `more_counts()` gives further counters,
+        `more_fields()` further fields."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -42,6 +44,7 @@ class Info:
         self._about = about
         self._troubles = troubles
         self._more_counts = more_counts
+        self._more_fields = more_fields
         self._key_agreement = KeyAgreement()
         self._started_at = pump.now()
 
@@ -91,6 +94,7 @@ class Info:
             ],
             "failing_checks": self._services.health.failing(),
             "maintenance": self._services.in_maintenance(),
+            **self._more_fields(),
             "loop_lag_ms": round(self._pump.lag_s * 1000, 3),
             "counters": {
                 **{name: value for name, value in statistics.items() if name not in ("synced", "members", "out")},

@@ -48,12 +48,13 @@ class Methods:
         durable: bool,
         about: dict[str, Any],
         more_counts: Callable[[], dict[str, int]] = dict,
+        more_fields: Callable[[], Shape] = dict,
         more: Mapping[str, Handler] | None = None,
         more_commands: "Mapping[str, Command] | None" = None,
     ) -> None:
         """`leave(hold_s, by)` returns when the leave is over; `troubles()` lists what goes wrong now; `about` holds the
-        fields of `info` that the node does not know, and `more_counts()` further counters; `more` and `more_commands`
-        are further methods, by name."""
+        fields of `info` that the node does not know, `more_counts()` further counters and `more_fields()` further
+        fields; `more` and `more_commands` are further methods, by name."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -65,7 +66,15 @@ class Methods:
         """Connections that were not taken or were cut off, by reason."""
         self.lookups = Lookups(node, pump, services)
         self.info = Info(
-            node, pump, services, self.lookups, self.dropped, about=about, troubles=troubles, more_counts=more_counts
+            node,
+            pump,
+            services,
+            self.lookups,
+            self.dropped,
+            about=about,
+            troubles=troubles,
+            more_counts=more_counts,
+            more_fields=more_fields,
         )
         self.handlers: dict[str, Handler] = {
             "lookup": self.lookups.lookup,

@@ -18,15 +18,19 @@ from gossipreg.core.node import Node
 from gossipreg.core.table.layout import KIND_JOURNAL_HOST
 from gossipreg.daemon.journals_file import has_journals
 from gossipreg.daemon.logs import Log
+from gossipreg.daemon.params import take_untrusted, word
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.settings import Settings
-from gossipreg.daemon.socket_client import Handler, Params
+from gossipreg.daemon.socket_client import Handler, Params, pack
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.troubles import Troubles
+from gossipreg.errors import BadParams, NotFound
+from gossipreg.wire.shapes import Shape
 
 if TYPE_CHECKING:
     from gossipreg.daemon.events.local_events import LocalEvents
     from gossipreg.daemon.journals.follower import JournalFollower
+    from gossipreg.daemon.journals.journals_shown import JournalsShown
     from gossipreg.daemon.journals.runtime import JournalRuntime
     from gossipreg.wire.seal import Keyring
 
@@ -62,6 +66,7 @@ class Orchestration:
         """None until it is loaded."""
         self.events: LocalEvents | None = None
         """None until they are loaded."""
+        self._shown: JournalsShown | None = None
         self._host = host_of(opened.settings)
         if opened.data is not None:
             pump.order(lambda now: node.announce(KIND_JOURNAL_HOST, 0, self._announced(), now))
@@ -78,7 +83,7 @@ class Orchestration:
         listeners, data = self._opened.stream_listeners, self._opened.data
         if data is None or not has_journals(data.path):
             await self._wait_until_needed(listeners)
-        self.runtime = await self._load()
+        self.runtime, self._shown = await self._load()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.runtime.run, listeners)
             if self.events is not None:
@@ -96,9 +101,9 @@ class Orchestration:
                 nursery.start_soon(then_go_on, partial(trio.lowlevel.wait_readable, one))
             nursery.start_soon(then_go_on, self._wanted.wait)
 
-    async def _load(self) -> "JournalRuntime":
+    async def _load(self) -> "tuple[JournalRuntime, JournalsShown]":
         """Reading the modules from the disk takes some tens of ms, so that is in a thread."""
-        compose, events = await trio.to_thread.run_sync(_load_modules)
+        compose, shown, events = await trio.to_thread.run_sync(_load_modules)
         follower: JournalFollower
         if self._follower is not None:
             follower = self._follower()
@@ -111,7 +116,7 @@ class Orchestration:
         )  # fmt: skip
         if self.events is not None:
             self.events.begin(runtime)
-        return runtime
+        return runtime, shown(runtime, self._node)
 
     async def wanted(self) -> "JournalRuntime":
         """The runtime, loaded if need be."""
@@ -136,7 +141,38 @@ class Orchestration:
 
         return call
 
+    # -- what people see ---------------------------------------------------------------------------------------------
+
+    def section(self) -> Shape:
+        """The field `journals` of `info`; none as long as nothing is loaded."""
+        return {} if self._shown is None else {"journals": self._shown.section()}
+
+    def counts(self) -> dict[str, int]:
+        return {} if self._shown is None else self._shown.counts()
+
+    def journals(self, params: Params) -> bytes:
+        """The method `journals`: those of which a copy is here."""
+        take_untrusted("journals", params, {})
+        return pack([] if self._shown is None else self._shown.all())
+
+    def journal(self, params: Params) -> bytes:
+        """The method `journal` {id}: one of them; the beginning of its id will do."""
+        id: str = take_untrusted("journal", params, {"id": word}, "id")["id"]
+        found = [] if self._shown is None else self._shown.found(id.lower())
+        if not found:
+            raise NotFound(f"no copy of a journal {id[:40]!r} is here: see `gossipreg journal list`")
+        if len(found) > 1:
+            raise BadParams(f"{len(found)} journals here begin with {id[:40]!r}: write more of the id")
+        return pack(found[0])
+
     # -- what else happens to a sidecar ------------------------------------------------------------------------------
+
+    async def linger(self) -> None:
+        """This sidecar has announced that it leaves: stay while journals of others need it, for a moment."""
+        if self.runtime is not None:
+            from gossipreg.daemon.journals.lingering import linger
+
+            await linger(self.runtime)
 
     def rekeyed(self, keyring: "Keyring") -> None:
         """The cluster has these keys now: streams with another one end."""
@@ -159,9 +195,10 @@ def _kernel_boot_id() -> str:
         return socket.gethostname()
 
 
-def _load_modules() -> "tuple[Callable[..., JournalRuntime], Callable[..., LocalEvents]]":
+def _load_modules() -> "tuple[Callable[..., JournalRuntime], type[JournalsShown], Callable[..., LocalEvents]]":
     from gossipreg.daemon.events.event_methods import METHODS  # what they need is loaded in this thread, too
     from gossipreg.daemon.events.local_events import LocalEvents
     from gossipreg.daemon.journals.composing import compose_journals
+    from gossipreg.daemon.journals.journals_shown import JournalsShown
 
-    return compose_journals, partial(LocalEvents, methods=METHODS)
+    return compose_journals, JournalsShown, partial(LocalEvents, methods=METHODS)

@@ -64,9 +64,10 @@ class Sidecar:
             self.node, boot_s, cluster=settings.cluster, name=opened.member.name, zone=opened.member.zone,
             run=opened.member.boot_id.hex(),
         )  # fmt: skip
+        self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles)
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
-            hold_on_sigterm=settings.on_sigterm == "hold",
+            hold_on_sigterm=settings.on_sigterm == "hold", linger=self.orchestration.linger,
         )  # fmt: skip
         self.addresses = FollowAddresses(
             opened.bind, opened.transport.local_addresses, fixed=opened.address_fixed, seeds=literals(opened.seeds),
@@ -78,7 +79,6 @@ class Sidecar:
             found=self.addresses.seeds_found,
         )  # fmt: skip
         self._in_force = OptionsInForce(settings.options, log)
-        self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles)
         parts = parts_of(
             settings, self._in_force, self.node, self.pump, self.services, rekeyed=self.orchestration.rekeyed
         )
@@ -114,10 +114,14 @@ class Sidecar:
                 "watches": len(self.watches),
                 "clients": len(opened.local_socket.places),
                 **counts_of(opened.gateways),
+                **self.orchestration.counts(),
             },
+            more_fields=self.orchestration.section,
             more={
                 "config": config_method(opened, self.node, self._in_force),
                 "unmet": self.state.unmet,
+                "journals": self.orchestration.journals,
+                "journal": self.orchestration.journal,
                 **{name: self.orchestration.method(name) for name in EVENT_METHODS},
             },
             more_commands={

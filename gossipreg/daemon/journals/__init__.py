@@ -2,8 +2,11 @@
 by a sidecar that has journals.
 
     composing    the journals of a sidecar, with its node, streams and data directory
+    journal_setup  what was chosen for them
     runtime      the journals in the daemon: inputs in, effects carried out;  follower: what stands on them
     journal_disk  the store over the life of a sidecar: opened, and opened again;  journal_reports: log and troubles
+    journals_shown  what `info`, `gossipreg journal` and the metrics show
+    lingering    how long a sidecar that leaves stays for the journals of others
     waiting_messages  what came before the database was open
     store        what the loop asks and is answered;  disk_thread: what does it, one commit for all that waits
     results      the answers

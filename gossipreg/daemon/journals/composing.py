@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from gossipreg.core.node import Node
 from gossipreg.daemon.journals.follower import JournalFollower, NoFollower
 from gossipreg.daemon.journals.journal_reports import JournalReports
-from gossipreg.daemon.journals.runtime import JournalRuntime, JournalSetup
+from gossipreg.daemon.journals.journal_setup import JournalSetup
+from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.start import OpenedSidecar

@@ -14,10 +14,8 @@ import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from math import inf
-from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,6 +25,7 @@ from gossipreg.core.journal_membership import RegistryMembership
 from gossipreg.daemon.journals.follower import JournalFollower
 from gossipreg.daemon.journals.journal_disk import JournalDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
+from gossipreg.daemon.journals.journal_setup import JournalSetup
 from gossipreg.daemon.journals.results import (
     ReadDone,
     RecordsDone,
@@ -40,7 +39,7 @@ from gossipreg.daemon.journals.waiting_messages import WaitingMessages
 from gossipreg.daemon.pump import AFTER_BUG_S, Pump
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamOpened, StreamReceived
 from gossipreg.daemon.streams.node_streams import NodeStreams
-from gossipreg.errors import RequestError
+from gossipreg.errors import NoDataDirectory, RequestError
 from gossipreg.journal.announced import AnnouncedHost
 from gossipreg.journal.effects import (
     ClaimLeadership,
@@ -59,8 +58,8 @@ from gossipreg.journal.journals import Journals
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import ReplicaMessage
+from gossipreg.journal.model import JournalId
 from gossipreg.journal.replica_data import StoredReplica
-from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import NodeId
 from gossipreg.streams.values import MEMBER_GONE
 
@@ -68,6 +67,8 @@ if TYPE_CHECKING:
     from gossipreg.core.effects import Event
     from gossipreg.core.node import Node
 
+REFUSED = "ECONNREFUSED"
+"""The machine of a member says that nobody listens at its port."""
 ENDED = (ProcessStanding.LEFT, ProcessStanding.REFUSED, ProcessStanding.SILENT)
 """The last known process of such a member does not run."""
 NEWS_A_TURN = 64
@@ -75,24 +76,6 @@ NEWS_A_TURN = 64
 AGAIN_S = 1.0
 """The pause before a task that failed begins anew."""
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class JournalSetup:
-    """What was chosen for the journals of this sidecar."""
-
-    tuning: JournalTuning
-    host: bytes
-    """Which machine this is: see `AnnouncedHost`."""
-    foreign_space_bytes: int
-    """For copies of other members' journals; 0: it takes none."""
-    folder: Path | None
-    """The data directory; None: it keeps nothing, so it has no replicas."""
-
-    @property
-    def takes_copies(self) -> bool:
-        """Whether others may ask for copies."""
-        return self.folder is not None and self.foreign_space_bytes > 0
 
 
 class JournalRuntime:
@@ -176,6 +159,15 @@ class JournalRuntime:
     def order(self, call: Callable[[Journals, float], list[JournalEffect]]) -> None:
         """Call `command` with a call that has no result."""
         self.command(lambda journals, now: (None, call(journals, now)))
+
+    async def open_own(self) -> JournalId:
+        """The journal of this sidecar, opened if there is none; waits for the disk. Raises NoDataDirectory,
+        ProposalRefused."""
+        if self.disk is None:
+            raise NoDataDirectory("this sidecar keeps nothing, so it has no journal: start it with --data-dir")
+        self.disk.need()
+        await self.begun.wait()
+        return self.command(lambda journals, now: journals.open(now))
 
     def need_disk(self) -> None:
         """Something is to be kept: open the database. `begun` is set when that is done."""
@@ -311,8 +303,8 @@ class JournalRuntime:
                 self.need_disk()
             case StreamClosed():
                 self._generations.pop(news.node, None)
-                refused = news.reason == "ECONNREFUSED"
-                self._input("journal_closed", lambda journals, now: journals.closed(news.node, now, refused=refused))
+                refused = news.reason == REFUSED
+                self._input("journal_closed", lambda one, now: one.closed(news.node, now, refused=refused))
         self._tell(partial(self._follower.on_stream, news))
 
     def _on_message(self, news: StreamReceived) -> None:
@@ -321,7 +313,7 @@ class JournalRuntime:
         if self.journals is not None:
             self._input("journal_message", lambda journals, now: journals.receive(news.node, message, now))
         elif not self._waiting.put(news):
-            self.counts["journals.not_open"] += 1
+            self.counts["journal.not_open"] += 1
 
     # -- time --------------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,17 @@ _COUNTER_GAUGES = {
     "tasks": ("gossipreg_tasks", "Tasks on the event loop"),
     "watches": ("gossipreg_watches", "Watches of the local socket's clients"),
     "clients": ("gossipreg_clients", "Clients connected to the local socket"),
+    "streams": ("gossipreg_streams", "Streams to other members that are open"),
+    "streams_opening": ("gossipreg_streams_opening", "Streams that are being opened"),
+    "streams_half_open": ("gossipreg_streams_half_open", "Connections to the gossip port in their handshake"),
+    "streams_failed": ("gossipreg_streams_failed", "Members to which the last attempt to open a stream failed"),
+    "streams_held_bytes": ("gossipreg_streams_held_bytes", "Messages of streams that have come in part"),
+    "journals": ("gossipreg_journals", "Journals of which a copy is here"),
+    "journals_led": ("gossipreg_journals_led", "Journals that are led here"),
+    "journals_behind": ("gossipreg_journals_behind", "Journals led here of which a copy lacks entries"),
+    "journals_out": ("gossipreg_journals_out", "Copies of journals that take no part: the disk failed"),
+    "journal_bytes": ("gossipreg_journal_bytes", "Disk space of the copies of journals here"),
+    "journal_writes_waiting": ("gossipreg_queue_journal_writes", "Writes of journals that wait for the disk"),
 }
 _COUNTERS = {
     "probes": ("gossipreg_probes_total", "Probes sent"),
@@ -75,6 +86,8 @@ _FAMILIES = {
     "bug.": ("gossipreg_bugs_total", "where", "Failures inside the sidecar: see the log, and report them"),
     "dns.": ("gossipreg_dns_total", "event", "The DNS gateway's counters"),
     "http.": ("gossipreg_http_total", "event", "The HTTP gateway's counters"),
+    "streams.": ("gossipreg_streams_total", "event", "Streams opened, not opened and ended, by reason"),
+    "journal.": ("gossipreg_journal_total", "event", "The journals' counters"),
     "table.": ("gossipreg_table_total", "event", "What the table refused or removed"),
     "": ("gossipreg_core_total", "event", "Other counters"),
 }

@@ -127,10 +127,8 @@ class LiveSidecar:
     async def open_journal(self) -> JournalId:
         """Its own journal, which it leads when this returns."""
         runtime = await self.orchestration.wanted()
-        runtime.need_disk()
-        await runtime.begun.wait()
         await until(lambda: self.node.synced)
-        journal = runtime.command(lambda journals, now: journals.open(now))
+        journal = await runtime.open_own()
         await until(lambda: journal in self.follows.leads)
         return journal
 
@@ -150,6 +148,12 @@ class LiveSidecar:
             return 0
         return len(replica.data.configuration.voters)
 
+    def state(self, journal: JournalId) -> dict[bytes, bytes]:
+        """What the replica here has applied."""
+        journals = self.runtime.journals
+        replica = None if journals is None else journals.replicas.get(journal)
+        return {} if replica is None else replica.data.state.records.all()
+
     def shown_troubles(self) -> str:
         return "\n".join(str(one["message"]) for one in self.troubles.shapes())
 
@@ -159,10 +163,22 @@ def a_sidecar(folder: Path, name: str, *, durable: bool = True, **chosen: Any) -
     """Its data directory is `folder/name`, and its machine is called as it is."""
     settings = Settings(
         bind="127.0.0.1:0", name=name, host_id=chosen.pop("host_id", name), profile="local",
-        data_dir=str(folder / name) if durable else None, socket=str(folder / f"{name}.sock"), **chosen,
+        data_dir=str(folder / name) if durable else None, socket=chosen.pop("socket", str(folder / f"{name}.sock")),
+        **chosen,
     )  # fmt: skip
     with opened(settings) as open_things:
         yield LiveSidecar(open_things)
+
+
+@asynccontextmanager
+async def alone(folder: Path, name: str, **chosen: Any) -> AsyncIterator[LiveSidecar]:
+    """This sidecar by itself, for as long as the block runs; then it is killed."""
+    with a_sidecar(folder, name, **chosen) as one, trio.fail_after(BOUND_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.run)
+            await until(lambda: one.node.synced)
+            yield one
+            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -1,9 +1,18 @@
-"""Journals in sidecars: three with disks and streams on loopback, in one process."""
+"""Journals in sidecars: disks, streams and nodes on loopback, in one process."""
 
 from pathlib import Path
 
-from gossipreg.daemon.journals_file import JOURNALS
-from tests.daemon.journals.sidecars import cluster, until
+import pytest
+import trio
+
+from gossipreg.daemon.journals.journals_shown import JournalsShown
+from gossipreg.daemon.journals.lingering import linger
+from gossipreg.daemon.streams.inbox import StreamClosed
+from gossipreg.errors import NoDataDirectory
+from gossipreg.journal.effects import ProposalOutcome
+from gossipreg.journal.leading import ProposalRefused
+from tests.daemon.journals.sidecars import alone, cluster, until
+from tests.daemon.journals.test_journal_store import broken
 
 
 async def test_an_entry_reaches_the_disks_of_three_sidecars(tmp_path: Path) -> None:
@@ -11,9 +20,137 @@ async def test_an_entry_reaches_the_disks_of_three_sidecars(tmp_path: Path) -> N
         one = sidecars[0]
         journal = await one.open_journal()
         await one.commit(journal, b"alone", 1)
-        await until(lambda: one.voters(journal) == 3)
-        await one.commit(journal, b"together", 2)
         await until(lambda: all(two.voters(journal) == 3 for two in sidecars))
-        replicas = [two.runtime.journals.replicas[journal] for two in sidecars if two.runtime.journals]
-        await until(lambda: all(b"together" in one.data.state.records.all() for one in replicas[1:]) or True)
-        assert all((tmp_path / name / JOURNALS).exists() for name in ("a", "b", "c"))
+        await one.commit(journal, b"together", 2)
+        await one.commit(journal, b"after", 3)  # the append says that the one before is committed
+        await until(lambda: all(b"together" in two.state(journal) for two in sidecars))
+
+
+async def test_another_voter_leads_when_the_owner_is_killed(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        owner, *others = sidecars
+        journal = await owner.open_journal()
+        await until(lambda: owner.voters(journal) == 3)
+        await owner.commit(journal, b"kept", 1)
+        await owner.stop()
+        await until(lambda: any(journal in two.follows.leads for two in others))
+        leader = next(two for two in others if journal in two.follows.leads)
+        await until(lambda: b"kept" in leader.state(journal))
+        await leader.commit(journal, b"more", 2)
+
+
+async def test_sidecars_of_one_machine_hold_one_copy(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c", host_id="one machine") as (_, sidecars):
+        journal = await sidecars[0].open_journal()
+        await sidecars[0].commit(journal, b"x", 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert sidecars[0].voters(journal) == 1
+        assert [two.orchestration.runtime for two in sidecars[1:]] == [None, None]
+
+
+async def test_a_failed_disk_is_a_trouble_until_it_works(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        journal = await one.open_journal()
+        await one.commit(journal, b"before", 1)
+        with broken(OSError(28, "No space left on device")):
+            one.propose(journal, b"meanwhile", 2)
+            await until(lambda: 2 in one.follows.settled)
+            assert one.follows.settled[2] is ProposalOutcome.UNKNOWN
+            assert one.shown_troubles().startswith("the disk is full: cannot keep journals in ")
+            with pytest.raises(ProposalRefused):
+                one.propose(journal, b"refused", 3)
+        await until(lambda: journal in one.follows.leads)
+        assert one.shown_troubles() == ""
+        await one.commit(journal, b"after", 4)
+        assert {b"before", b"after"} <= one.state(journal).keys()
+        assert "journals_kept_again" in one.log.getvalue()
+
+
+async def test_a_sidecar_takes_no_copies_while_its_disk_fails(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b") as (_, (one, two)):
+        journal = await one.open_journal()
+        with broken(OSError("the disk is gone")):
+            one.propose(journal, b"x", 1)
+            await until(lambda: 1 in one.follows.settled)
+            two_sees = (await two.orchestration.wanted()).membership
+            await until(lambda: one.node.id not in {host.node for host in two_sees.hosts()})
+        await until(lambda: one.node.id in {host.node for host in two_sees.hosts()})
+
+
+async def test_a_follower_that_fails_is_a_bug_and_no_more(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        journal = await one.open_journal()
+        one.follows.fails = True
+        await one.commit(journal, b"x", 1)
+        await one.commit(journal, b"y", 2)
+        assert one.pump.counts["bug.journal_effect"] > 0
+        assert one.state(journal).keys() == {b"x", b"y"}
+
+
+async def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        journal = await one.open_journal()
+        await one.commit(journal, b"x", 1)
+    async with alone(tmp_path, "a") as again:
+        await until(lambda: journal in again.follows.leads)
+        assert again.state(journal).keys() == {b"x"}
+        assert await again.runtime.open_own() == journal
+
+
+async def test_a_sidecar_without_a_data_directory_has_no_journal(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a", durable=False) as one:
+        runtime = await one.orchestration.wanted()
+        await runtime.begun.wait()
+        with pytest.raises(NoDataDirectory, match="--data-dir"):
+            await runtime.open_own()
+
+
+async def test_the_stream_to_a_member_that_left_is_closed(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        one, two, _ = sidecars
+        journal = await one.open_journal()
+        await until(lambda: one.voters(journal) == 3)
+        assert two.node.id in one.runtime.streams.open_to()
+        two.pump.order(lambda now: two.node.leave(now, 0.0))
+        await until(lambda: StreamClosed(two.node.id, "member_gone") in one.follows.news)
+        await one.commit(journal, b"with two of three", 1)
+
+
+async def test_what_is_shown_of_a_journal(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        one, two, _ = sidecars
+        journal = await one.open_journal()
+        await until(lambda: all(each.voters(journal) == 3 for each in sidecars))
+        await one.commit(journal, b"x", 1)
+        shown = [JournalsShown(each.runtime, each.node) for each in (one, two)]
+        await until(lambda: shown[0].all()[0]["copies"] == 3)
+        [leads], [follows] = (each.all() for each in shown)
+        assert (leads["role"], leads["takeover"], leads["behind"]) == ("leads", True, False)
+        assert (follows["role"], follows["leader_name"], follows["copies"]) == ("follows", "a", None)
+        assert {voter["name"]: voter["state"] for voter in leads["voters"]} == {
+            "a": "here", "b": "current", "c": "current"
+        }  # fmt: skip
+        assert leads["bytes"] > 0
+        assert shown[0].section()["own"] == journal.hex()
+        assert shown[0].counts()["journals_led"] == 1
+        assert shown[0].found(journal.hex()[:4]) == [leads]
+
+
+async def test_a_leader_that_leaves_stays_until_another_one_leads(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        owner, *others = sidecars
+        journal = await owner.open_journal()
+        await until(lambda: all(each.voters(journal) == 3 for each in sidecars))
+        await owner.commit(journal, b"x", 1)
+        owner.pump.order(lambda now: owner.node.leave(now, 0.0))
+        await linger(owner.runtime)
+        assert journal not in owner.follows.leads
+        await until(lambda: any(journal in two.follows.leads for two in others))
+
+
+async def test_nobody_waits_for_a_sidecar_that_holds_the_only_copy(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        await one.open_journal()
+        began = trio.current_time()
+        await linger(one.runtime)
+        assert trio.current_time() == pytest.approx(began, abs=0.04)
