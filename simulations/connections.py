@@ -64,6 +64,10 @@ class Connections:
         if socket is not None:
             socket.abandon()
 
+    def has(self, host: Host, peer: Host) -> bool:
+        """Return whether the host has a stream to this peer, or is opening one."""
+        return (host.number, peer.number) in self._sockets
+
     # -- faults ------------------------------------------------------------------------------------------------------
 
     def break_(self, one: Host, other: Host) -> None:

@@ -125,6 +125,11 @@ class JournalDispatch:
         """Deliveries that are unanswered, and outcomes that are not committed."""
         return self._windows.count + len(self._batch)
 
+    @property
+    def cached_bytes(self) -> int:
+        """Of the events that are in memory to be delivered."""
+        return self._cache.size_bytes
+
     def lag(self, now: float) -> list[GroupLag]:
         led_ms = self._led_ms(now)
         return [

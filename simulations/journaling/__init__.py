@@ -2,6 +2,7 @@
 
     journaling   all processes of a world, who leads what, and what was proposed
     process      the journals of one process: disk, streams, timers, effects
+    follower     what stands on the journals of one process
     stored       what a list of transactions leads to
     observer     what checkers and measurements see
     faults       the faults of a run, drawn from the seed

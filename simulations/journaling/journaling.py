@@ -3,7 +3,7 @@
 Owns: the processes, the tickets, and which entries were acknowledged. Never knows: faults, or what must hold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -16,6 +16,7 @@ from gossipreg.journal.model import JournalId
 from gossipreg.journal.replica import Replica
 from gossipreg.journal.tuning import JournalTuning
 from simulations.host import Host
+from simulations.journaling.follower import Follower
 from simulations.journaling.observer import JournalObserver, JournalObservers
 from simulations.journaling.process import JournalProcess
 from simulations.observer import Observer
@@ -58,7 +59,7 @@ class _Settling(JournalObserver):
         self.unknown = 0
 
     def on_effect(self, process: JournalProcess, effect: JournalEffect) -> None:  # noqa: ARG002  whoever proposed
-        if isinstance(effect, Settled):
+        if isinstance(effect, Settled) and effect.ticket in self.waiting:
             journal, data = self.waiting.pop(effect.ticket)
             if effect.outcome is ProposalOutcome.COMMITTED:
                 self.acked.append(Acked(journal, data, effect.index))
@@ -67,8 +68,15 @@ class _Settling(JournalObserver):
 
 
 class Journaling:
-    def __init__(self, world: World, tuning: JournalTuning) -> None:
+    def __init__(
+        self,
+        world: World,
+        tuning: JournalTuning,
+        follow: Callable[[JournalProcess], Follower] = lambda _: Follower(),
+    ) -> None:
+        """`follow` makes what stands on the journals of a process."""
         self.world = world
+        self._follow = follow
         self.tuning = tuning
         self.processes: dict[int, JournalProcess] = {}
         """By the number of the host: its last process."""
@@ -84,7 +92,7 @@ class Journaling:
 
     def start(self, host: Host) -> JournalProcess:
         """Open the journals of the process that the world has just started on this host."""
-        process = JournalProcess(self.world, host, self.tuning, self.observers, self.restored)
+        process = JournalProcess(self.world, host, self.tuning, self.observers, self.restored, self._follow)
         self.processes[host.number] = process
         return process
 

@@ -29,12 +29,12 @@ from gossipreg.journal.effects import (
 )
 from gossipreg.journal.journals import Journals
 from gossipreg.journal.messages import ReplicaMessage
-from gossipreg.journal.model import Ballot, EntryKind, JournalId, LogEntry
-from gossipreg.journal.state import LARGE, Records
+from gossipreg.journal.model import Ballot, JournalId
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import NodeId
 from gossipreg.retry import Retry
 from simulations.host import Host
+from simulations.journaling.follower import Follower
 from simulations.journaling.observer import JournalObserver
 from simulations.journaling.stored import StoredJournals
 from simulations.world import World
@@ -50,44 +50,19 @@ def host_of(host: Host) -> bytes:
     return b"host" + host.number.to_bytes(4)
 
 
-KEPT_LARGE = 30
-"""How many large records a journal keeps: the others are removed, also while a replica gets the state."""
-
-
-def large_key(index: int) -> bytes:
-    """Return the key of the large record that the entry at this index puts."""
-    return LARGE + index.to_bytes(8)
-
-
-def large_value(entry: LogEntry) -> bytes:
-    return entry.data * 3
-
-
-class Notes:
-    """A state machine that notes at which index each datum came, and keeps the last data as large records."""
-
-    kinds = frozenset({EntryKind.DATA})
-
-    def load(self, records: Records) -> None:
-        """Nothing is derived from the records."""
-
-    def is_empty(self, records: Records) -> bool:
-        return not len(records)
-
-    def apply(self, entry: LogEntry, records: Records) -> None:
-        if entry.kind == EntryKind.DATA:
-            records.put(entry.data, str(entry.index).encode())
-            records.put(large_key(entry.index), large_value(entry))
-            records.remove(large_key(max(0, entry.index - KEPT_LARGE)))
-
-
 class JournalProcess:
     def __init__(
-        self, world: World, host: Host, tuning: JournalTuning, watcher: JournalObserver, restored: dict[int, None]
+        self,
+        world: World,
+        host: Host,
+        tuning: JournalTuning,
+        watcher: JournalObserver,
+        restored: dict[int, None],
+        follow: Callable[["JournalProcess"], Follower] = lambda _: Follower(),
     ) -> None:
         """Open the database of the process that runs on this host now. `restored`: the hosts whose data directory is
         from an earlier time; a process on one of these learns that from the others' tables, and gives up its
-        replicas."""
+        replicas. `follow` makes what stands on the journals of this process."""
         self.world = world
         self.host = host
         self.starts = host.starts
@@ -115,6 +90,7 @@ class JournalProcess:
         """Reads of records, each with the number of writes that it waits for."""
         self._acting = False
         self._again_s = 0.0
+        self.follower = follow(self)
         self._open()
 
     @property
@@ -150,12 +126,14 @@ class JournalProcess:
         announced = AnnouncedHost(host_of(host), takes_copies=host.durable)
         self.world.act(host, self.membership.announce_host(announced, self.now))
         self.journals = Journals(
-            self._tuning, node=host.id, host=host_of(host), membership=self.membership, machine=lambda _: Notes(),
-            stored=stored, foreign_space_bytes=FOREIGN_SPACE_BYTES if host.durable else 0,
-            rng=self._rng, entropy=self._rng.randbytes, now=self.now,
+            self._tuning, node=host.id, host=host_of(host), membership=self.membership,
+            machine=self.follower.machine, stored=stored,
+            foreign_space_bytes=FOREIGN_SPACE_BYTES if host.durable else 0, rng=self._rng,
+            entropy=self._rng.randbytes, now=self.now,
         )  # fmt: skip
         self._retire_if_restored()
         self.input(lambda journals: journals.start(self.now))
+        self.follower.begin()
 
     def _write(self, write: WriteJournal | RemoveJournal) -> None:
         if self.failed:
@@ -202,10 +180,27 @@ class JournalProcess:
 
     def closed(self, peer: Host, *, refused: bool) -> None:
         self.input(lambda journals: journals.closed(peer.id, self.now, refused=refused))
+        self.follower.on_closed(peer.id)
 
     def received(self, peer: Host, message: object) -> None:
-        assert isinstance(message, ReplicaMessage)
-        self.input(lambda journals: journals.receive(peer.id, message, self.now))
+        if isinstance(message, ReplicaMessage):
+            self.input(lambda journals: journals.receive(peer.id, message, self.now))
+        else:
+            self.follower.on_message(peer.id, message)
+
+    def send(self, node: NodeId, message: object) -> None:
+        """Send a message to the process of this member. A member that has another identity now has no stream: the
+        message is lost, and `closed` tells."""
+        peer = self.world.by_id.get(node)
+        if peer is None or peer.id != node or peer is self.host:
+            self.world.after(0.0, lambda: self.world.to_process(self.host, partial(self._closed, node), network=True))
+        else:
+            self.world.connections.send(self.host, peer, message)
+
+    def _closed(self, node: NodeId) -> None:
+        self.input(lambda journals: journals.closed(node, self.now))
+        if self.runs:
+            self.follower.on_closed(node)
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -227,6 +222,8 @@ class JournalProcess:
         membership.follow(changed, self.now)
         self._retire_if_restored()
         self.input(lambda journals: journals.members_changed(self.now))
+        if self.runs:
+            self.follower.on_members(changed)
 
     def _retire_if_restored(self) -> None:
         """Give up all replicas once the others' tables show that this data directory is from an earlier time."""
@@ -259,6 +256,7 @@ class JournalProcess:
             self._watcher.on_effect(self, effect)
             if self.runs:
                 self._carry_out(effect)
+                self.follower.on_journal(effect)
         self._acting = False
         if self.runs:
             self._watcher.after(self)
@@ -276,7 +274,7 @@ class JournalProcess:
     def _carry_out(self, effect: JournalEffect) -> None:
         match effect:
             case SendMessage():
-                self._send(effect)
+                self.send(effect.node, effect.message)
             case WriteJournal() | RemoveJournal():
                 self._write(effect)
             case ReadLog():
@@ -294,12 +292,3 @@ class JournalProcess:
                 self.established.pop(effect.journal, None)
             case Confirmed():
                 pass
-
-    def _send(self, effect: SendMessage) -> None:
-        """A member that has another identity now has no stream: the message is lost."""
-        peer = self.world.by_id.get(effect.node)
-        if peer is None or peer.id != effect.node or peer is self.host:
-            closed = partial(self.input, lambda journals: journals.closed(effect.node, self.now))
-            self.world.after(0.0, lambda: self.world.to_process(self.host, closed, network=True))
-        else:
-            self.world.connections.send(self.host, peer, effect.message)

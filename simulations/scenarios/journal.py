@@ -85,10 +85,10 @@ def draw(case: Case) -> JournalDrawn:
     part.check(plan, members)
     rates = tuple(1 + rng.choice([0.0, 0.0, rng.uniform(-0.02, 0.02)]) for _ in range(members))
     journals = min(members, int(case.value("journals", 3)))
-    return JournalDrawn(members, journals, _tuning(rng), rates, part.of(plan), part)
+    return JournalDrawn(members, journals, draw_tuning(rng), rates, part.of(plan), part)
 
 
-def _tuning(rng: random.Random) -> JournalTuning:
+def draw_tuning(rng: random.Random) -> JournalTuning:
     """Make logs short in half of the runs, so that replicas which were away get the whole state, in pieces."""
     tuning = JournalTuning(replace_s=rng.choice([60.0, 10.0]))
     if rng.random() < 0.5:
